@@ -1,0 +1,3 @@
+#include "bind.h"
+
+void bitwright::bind_matmul(nanobind::module_&) {}

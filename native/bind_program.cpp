@@ -1,0 +1,3 @@
+#include "bind.h"
+
+void bitwright::bind_program(nanobind::module_&) {}

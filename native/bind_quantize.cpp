@@ -1,0 +1,3 @@
+#include "bind.h"
+
+void bitwright::bind_quantize(nanobind::module_&) {}

@@ -1,0 +1,59 @@
+// What one CPU tier provides. The executor (program.cpp) and the binding know a tier only through these tables; the tables are
+// filled by kernels/*.inl, compiled once per tier in tiers/*.cpp with that tier's flags, in a namespace of the tier's own.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "blocks.h"
+
+namespace bitwright {
+
+// A weight matrix (rows, columns): `file` are the bytes as stored, row after row; `packed` is the tier's own layout of the same
+// weights, nullptr where the tier reads the file's blocks as they are.
+struct Weight {
+  FormatId format;
+  int64_t rows, columns;
+  const uint8_t* file;
+  const uint8_t* packed;
+};
+
+// y[t, r] = sum_c W[r, c] x[t, c]. Rows are divided among threads in panels. Inputs are converted once (`load_input`) and then
+// read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats, float32 beside them
+// for the rest. The layout of a loaded input is the tier's own.
+struct MatmulKernels {
+  size_t (*packed_bytes)(const Weight&);                                              // 0: no packed form, `file` is used
+  void (*pack)(const Weight&, uint8_t* packed, int64_t panel_begin, int64_t panel_end);
+  int64_t (*panels)(const Weight&);
+  size_t (*input_bytes)(int64_t tokens, int64_t columns);
+  void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, uint8_t* input, int64_t token_begin, int64_t token_end);
+  size_t (*scratch_bytes)(const Weight&);                                             // per thread
+  // few tokens (decode, bandwidth-bound) and many (prefill, compute-bound); y is (tokens, stride)
+  void (*decode)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin, int64_t panel_end, uint8_t* scratch);
+  void (*prefill)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin, int64_t panel_end, uint8_t* scratch);
+};
+
+struct AttentionArgs;   // program.h
+
+// Everything that is not a matrix product; each call handles a range of rows (tokens) or of heads.
+struct VectorKernels {
+  void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* y);
+  void (*rope)(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, bool interleaved);
+  void (*glu_silu)(const float* gate, const float* up, int64_t n, float* y);
+  void (*glu_gelu)(const float* gate, const float* up, int64_t n, float* y);
+  void (*add)(const float* a, const float* b, int64_t n, float* y);
+  void (*scale)(float* x, float factor, int64_t n);
+  void (*softcap)(float* x, float cap, int64_t n);
+  void (*to_half)(const float* x, int64_t n, half_t* y);
+  void (*attention)(const AttentionArgs&, int64_t begin, int64_t end, float* scratch);
+};
+
+struct Tier {
+  const char* name;
+  MatmulKernels matmul;
+  VectorKernels vector;
+};
+
+const Tier* const* tiers(int* count);          // the ones this machine can run, slowest first (dispatch.cpp)
+const Tier& tier();                            // the fastest, or the one BITWRIGHT_TIER names; throws std::invalid_argument
+
+}  // namespace bitwright
