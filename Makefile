@@ -1,0 +1,73 @@
+# bitwright: `make demo` shows it, `make test` checks it, `make` does everything that CI does. `make help` lists the rest.
+# Everything is installed into .venv; nothing outside this folder changes except the model cache of your user.
+
+VENV   ?= .venv
+PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; do \
+            $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
+CXX    ?= g++
+JOBS   ?= 2
+PIP    := $(VENV)/bin/python -m pip --quiet --quiet --disable-pip-version-check install
+export CXX
+
+ifneq ($(shell command -v ccache),)
+export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
+endif
+
+native := $(shell find native -type f) CMakeLists.txt
+checked := src tests benchmarks examples
+
+.PHONY: all build demo test lint format docs bench clean help
+.DEFAULT_GOAL := all
+
+all: lint test  ## lint, types and tests: what CI does
+
+build: $(VENV)/.built  ## the package and its compiled module, in .venv
+
+demo: $(VENV)/.built  ## quantize a real model, measure what was lost, talk to it
+	@$(VENV)/bin/python examples/demo.py
+
+test: $(VENV)/.test  ## every test, on $(JOBS) processes (TESTS="tests/cli -k json" runs some)
+	@$(VENV)/bin/python -m pytest -n $(JOBS) $(TESTS)
+
+lint: $(VENV)/.lint  ## format of imports, lint, types
+	@$(VENV)/bin/ruff check $(checked)
+	@$(VENV)/bin/mypy
+
+format: $(VENV)/.lint  ## let ruff mend what it can
+	@$(VENV)/bin/ruff check --fix $(checked)
+
+docs: $(VENV)/.built  ## regenerate docs/cli.md and docs/formats.md from the code
+	@$(VENV)/bin/python -m bitwright.cli.reference > docs/cli.md
+
+bench: $(VENV)/.built  ## time this machine (PEER=path/to/llama-bench compares)
+	@$(VENV)/bin/python benchmarks/compare.py $(if $(PEER),--peer $(PEER))
+
+clean:  ## remove .venv and what was built; keep the model cache
+	@rm -rf $(VENV) build
+
+help:  ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+# Each stamp is newer than what it was made from, so a second run starts at once.
+$(VENV)/.tools: pyproject.toml
+	@test -n "$(PYTHON)" || { echo "bitwright: no Python 3.11 or newer found: install python3.11 (Debian: apt install python3 python3-venv)" >&2; exit 1; }
+	@command -v $(firstword $(CXX)) >/dev/null || { echo "bitwright: no C++ compiler ($(CXX)): install g++ (Debian: apt install g++)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "bitwright: $(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
+	@echo "bitwright: making $(VENV)" >&2
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(PIP) 'scikit-build-core>=1.0' 'nanobind>=3.1' cmake ninja
+	@touch $@
+
+$(VENV)/.built: $(VENV)/.tools $(native)
+	@echo "bitwright: building and installing" >&2
+	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PIP) --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.test: $(VENV)/.built
+	@echo "bitwright: installing what the tests need" >&2
+	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PIP) --no-build-isolation --editable '.[test]'
+	@touch $@
+
+$(VENV)/.lint: $(VENV)/.built
+	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PIP) --no-build-isolation --editable '.[lint]'
+	@touch $@

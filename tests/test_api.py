@@ -1,0 +1,30 @@
+"""The public names: lazy, complete, and cheap to import."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+import bitwright as bw
+
+
+def test_every_public_name_can_be_had() -> None:
+    for name in bw.__all__:
+        assert getattr(bw, name) is not None
+    assert set(bw.__all__) <= set(dir(bw))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
+    with pytest.raises(AttributeError, match="no attribute 'quantise'"):
+        bw.quantise  # noqa: B018
+
+
+def test_importing_bitwright_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, bitwright; heavy = {'numpy', 'gguf', 'tokenizers', 'huggingface_hub', 'typer', 'rich', 'jinja2'};"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

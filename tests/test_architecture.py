@@ -1,0 +1,82 @@
+"""The import rules of ARCHITECTURE.md, read from the source: packages import downwards only."""
+
+from __future__ import annotations
+
+import ast
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import bitwright
+
+ROOT = Path(bitwright.__file__).parent
+# From the top down; packages on one line may import each other.
+LAYERS = [
+    {"cli"},
+    {"evaluate"},
+    {"engine", "quantizers"},
+    {"model", "io"},
+    {"kernels"},
+    {"formats"},
+    {"errors"},
+]
+LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
+FILES = sorted(ROOT.rglob("*.py"))
+LONG_FILE = 320  # lines; beyond this a file usually holds two ideas
+
+
+def imports(path: Path) -> Iterator[str]:
+    """Every module that `path` imports anywhere, as an absolute dotted name."""
+    package = ["bitwright", *path.relative_to(ROOT).parent.parts]
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            base = package[: len(package) - node.level + 1] if node.level else []
+            module = ".".join([*base, *((node.module or "").split("."))]).strip(".")
+            yield from (f"{module}.{alias.name}" for alias in node.names)
+
+
+def names(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def test_every_package_has_a_layer() -> None:
+    found = {p.parent.name for p in ROOT.glob("*/__init__.py")} | {p.stem for p in ROOT.glob("*.py")} - {"__init__"}
+    assert found <= set(LEVEL), f"give {found - set(LEVEL)} a place in LAYERS"
+
+
+@pytest.mark.parametrize("path", FILES, ids=names)
+def test_imports_point_down(path: Path) -> None:
+    own = path.relative_to(ROOT).parts[0].removesuffix(".py")
+    if own == "__init__":
+        return  # the public names reach everywhere, lazily
+    for module in imports(path):
+        parts = module.split(".")
+        if parts[0] != "bitwright" or len(parts) < 2 or parts[1] not in LEVEL:
+            continue
+        assert LEVEL[parts[1]] >= LEVEL[own], f"{names(path)} imports {module}: {own} lies below {parts[1]}"
+
+
+@pytest.mark.parametrize("path", FILES, ids=names)
+def test_only_kernels_import_the_compiled_module(path: Path) -> None:
+    if path.relative_to(ROOT).parts[0] == "kernels":
+        return
+    assert not [m for m in imports(path) if "_core" in m.split(".")]
+
+
+@pytest.mark.parametrize("path", [f for f in FILES if f.is_relative_to(ROOT / "formats")], ids=names)
+def test_formats_need_numpy_and_gguf_constants_only(path: Path) -> None:
+    import sys
+
+    foreign = {m.split(".")[0] for m in imports(path)} - set(sys.stdlib_module_names)
+    assert foreign <= {"numpy", "gguf", "bitwright"}
+
+
+def test_long_files_are_noticed() -> None:
+    for path in FILES:
+        lines = path.read_text(encoding="utf-8").count("\n")
+        if lines > LONG_FILE:
+            warnings.warn(f"{names(path)} has {lines} lines", stacklevel=1)
