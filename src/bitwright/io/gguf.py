@@ -1,0 +1,163 @@
+"""GGUF files: `open` one, or the first of a split set, and see its metadata and tensors.
+
+Opening maps the file and decodes almost nothing: metadata is decoded when asked for, tensors are views of the mapping.
+An open file must not be shortened (the kernel kills a process that reads a mapping past the end); bitwright itself
+replaces files by renaming, which is safe.
+"""
+
+from __future__ import annotations
+
+import mmap
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.io._table import QuantizedTensor
+from bitwright.io.gguf_parse import LENGTH, Parsed, TensorInfo, Value, parse
+from bitwright.io.gguf_values import DTYPES, STRING, Typed, type_name
+
+__all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "open", "part_paths"]
+
+_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+
+
+class Metadata(Mapping[str, Any]):
+    """The metadata by key: Python scalars and strings, lists of strings, read-only NumPy arrays; decoded on first use.
+
+    Bytes of a string that are not UTF-8 come as lone surrogates (Python's `surrogateescape`), so that `write` gives them
+    back unchanged. Raises FileFormatError where a bool is neither 0 nor 1.
+    """
+
+    def __init__(self, buffer: mmap.mmap | bytes, path: Path, values: dict[str, Value]) -> None:
+        self._buffer, self.path, self._values = buffer, path, values
+        self._decoded: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._decoded:
+            self._decoded[key] = self._decode(self._values[key])
+        return self._decoded[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def value_type(self, key: str) -> str:
+        """The stored type: `uint32`, `string`, `array[string]`."""
+        value = self._values[key]
+        return type_name(value.type, value.element)
+
+    def length(self, key: str) -> int:
+        """How many elements an array holds, without decoding it; 1 for anything else."""
+        return self._values[key].length
+
+    def typed(self) -> dict[str, Typed]:
+        """Every value with its stored type, ready to be changed and given to `write`."""
+        return {key: Typed(self[key], self.value_type(key)) for key in self}
+
+    def _decode(self, value: Value) -> object:
+        if value.type == STRING:
+            return self._buffer[value.start : value.end].decode("utf-8", "surrogateescape")
+        if value.element == STRING:
+            return self._strings(value)
+        dtype = DTYPES[value.type if value.element is None else value.element]
+        numbers = np.frombuffer(self._buffer, dtype, value.length, value.start)
+        if dtype.kind == "b" and (wrong := np.flatnonzero(numbers.view(np.uint8) > 1)).size:
+            at = value.start + int(wrong[0])
+            raise FileFormatError(self.path, at, "a bool of 0 or 1", str(self._buffer[at]))
+        return numbers[0].item() if value.element is None else numbers
+
+    def _strings(self, value: Value) -> list[str]:
+        region, at, unpack = self._buffer[value.start : value.end], 0, LENGTH.unpack_from
+        strings = []
+        for _ in range(value.length):
+            start = at + 8
+            at = start + unpack(region, at)[0]
+            strings.append(region[start:at].decode("utf-8", "surrogateescape"))
+        return strings
+
+
+class GGUF:
+    """An open model file. A split set reads as one: every part's tensors, the first's metadata without `split.*`."""
+
+    def __init__(self, paths: list[Path], buffers: list[mmap.mmap], first: Parsed) -> None:
+        self.path, self.paths, self._buffers = paths[0], paths, buffers
+        self.version, self.tensors = first.version, first.tensors
+        values = {key: value for key, value in first.values.items() if not key.startswith("split.")}
+        self.metadata = Metadata(buffers[0], paths[0], values)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes on disk, all parts together."""
+        return sum(len(buffer) for buffer in self._buffers)
+
+    def tensor(self, name: str) -> QuantizedTensor:
+        """A tensor whose data, uint8 `(rows, bytes of a row)`, is a read-only view of the mapped file."""
+        if name not in self.tensors:
+            raise UsageError(f"{self.path}: there is no tensor named {name!r}")
+        info = self.tensors[name]
+        data = np.frombuffer(self._buffers[info.part], np.uint8, info.nbytes, info.offset)
+        row_bytes = info.format.row_bytes(info.shape[-1])
+        return QuantizedTensor(name, info.shape, info.format, data.reshape(*info.shape[:-1], row_bytes))
+
+
+def open(path: str | Path) -> GGUF:
+    """Open a GGUF file of version 2 or 3, or the first part of a split set with all the others.
+
+    Raises FileFormatError where the file breaks the format, UnsupportedError where a tensor's format is one bitwright
+    cannot decode, BitwrightError where the file cannot be read.
+    """
+    path = Path(path)
+    buffers = [_map(path)]
+    first = parse(buffers[0], path)
+    metadata, tensors = Metadata(buffers[0], path, first.values), dict(first.tensors)
+    number, count = _place(metadata)
+    paths = part_paths(path, count) if count > 1 else [path]
+    if number:
+        raise FileFormatError(path, None, f"the first part, {paths[0].name}", f"part {number + 1} of {count}")
+    for index, part_path in enumerate(paths[1:], 1):
+        buffers.append(_map(part_path))
+        part = parse(buffers[index], part_path, index)
+        if (place := _place(Metadata(buffers[index], part_path, part.values))) != (index, count):
+            raise FileFormatError(part_path, None, f"part {index + 1} of {count}", f"part {place[0] + 1} of {place[1]}")
+        if repeated := tensors.keys() & part.tensors.keys():
+            raise FileFormatError(part_path, None, "tensors of no other part", f"{min(repeated)} once more")
+        tensors |= part.tensors
+    if count > 1 and (total := metadata.get("split.tensors.count", len(tensors))) != len(tensors):
+        raise FileFormatError(path, None, f"{total} tensors in all parts (split.tensors.count)", str(len(tensors)))
+    return GGUF(paths, buffers, first._replace(tensors=tensors))
+
+
+def part_paths(path: Path, count: int) -> list[Path]:
+    """The files of a split set of `count`, in order, from the name of one of them."""
+    match = _PART.search(path.name)
+    if match is None or int(match[2]) != count:
+        raise FileFormatError(path, None, f"one of {count} parts, named like -00001-of-{count:05}.gguf", path.name)
+    return [path.with_name(f"{path.name[: match.start()]}-{n:05}-of-{count:05}.gguf") for n in range(1, count + 1)]
+
+
+def _place(metadata: Metadata) -> tuple[int, int]:
+    """Which part of how many a file says it is, counted from 0; a file that is not split is part 0 of 1."""
+    number, count = metadata.get("split.no", 0), metadata.get("split.count", 1)
+    if not (isinstance(number, int) and isinstance(count, int)):
+        types = " and ".join(metadata.value_type(key) for key in ("split.no", "split.count") if key in metadata)
+        raise FileFormatError(metadata.path, None, "split.no and split.count to be integers", types)
+    return (number, count) if count > 1 else (0, 1)
+
+
+def _map(path: Path) -> mmap.mmap:
+    try:
+        with path.open("rb") as file:
+            if path.stat().st_size == 0:
+                raise FileFormatError(path, 0, "a GGUF file", "an empty file")
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except OSError as error:
+        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
