@@ -1,4 +1,4 @@
-"""GGUF files: `open` one, or the first of a split set, and see its metadata and tensors.
+"""GGUF files: `open` one, or the first of a split set, and see its metadata and tensors; `write` one.
 
 Opening maps the file and decodes almost nothing: metadata is decoded when asked for, tensors are views of the mapping.
 An open file must not be shortened (the kernel kills a process that reads a mapping past the end); bitwright itself
@@ -9,80 +9,20 @@ from __future__ import annotations
 
 import mmap
 import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.io._table import QuantizedTensor
-from bitwright.io.gguf_parse import LENGTH, Parsed, TensorInfo, Value, parse
-from bitwright.io.gguf_values import DTYPES, STRING, Typed, type_name
+from bitwright.io.gguf_metadata import Metadata
+from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
+from bitwright.io.gguf_values import Typed
+from bitwright.io.gguf_write import write
 
-__all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "open", "part_paths"]
+__all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "open", "part_paths", "write"]
 
 _PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
-
-
-class Metadata(Mapping[str, Any]):
-    """The metadata by key: Python scalars and strings, lists of strings, read-only NumPy arrays; decoded on first use.
-
-    Bytes of a string that are not UTF-8 come as lone surrogates (Python's `surrogateescape`), so that `write` gives them
-    back unchanged. Raises FileFormatError where a bool is neither 0 nor 1.
-    """
-
-    def __init__(self, buffer: mmap.mmap | bytes, path: Path, values: dict[str, Value]) -> None:
-        self._buffer, self.path, self._values = buffer, path, values
-        self._decoded: dict[str, Any] = {}
-
-    def __getitem__(self, key: str) -> Any:
-        if key not in self._decoded:
-            self._decoded[key] = self._decode(self._values[key])
-        return self._decoded[key]
-
-    def __iter__(self) -> Iterator[str]:
-        return iter(self._values)
-
-    def __len__(self) -> int:
-        return len(self._values)
-
-    def __contains__(self, key: object) -> bool:
-        return key in self._values
-
-    def value_type(self, key: str) -> str:
-        """The stored type: `uint32`, `string`, `array[string]`."""
-        value = self._values[key]
-        return type_name(value.type, value.element)
-
-    def length(self, key: str) -> int:
-        """How many elements an array holds, without decoding it; 1 for anything else."""
-        return self._values[key].length
-
-    def typed(self) -> dict[str, Typed]:
-        """Every value with its stored type, ready to be changed and given to `write`."""
-        return {key: Typed(self[key], self.value_type(key)) for key in self}
-
-    def _decode(self, value: Value) -> object:
-        if value.type == STRING:
-            return self._buffer[value.start : value.end].decode("utf-8", "surrogateescape")
-        if value.element == STRING:
-            return self._strings(value)
-        dtype = DTYPES[value.type if value.element is None else value.element]
-        numbers = np.frombuffer(self._buffer, dtype, value.length, value.start)
-        if dtype.kind == "b" and (wrong := np.flatnonzero(numbers.view(np.uint8) > 1)).size:
-            at = value.start + int(wrong[0])
-            raise FileFormatError(self.path, at, "a bool of 0 or 1", str(self._buffer[at]))
-        return numbers[0].item() if value.element is None else numbers
-
-    def _strings(self, value: Value) -> list[str]:
-        region, at, unpack = self._buffer[value.start : value.end], 0, LENGTH.unpack_from
-        strings = []
-        for _ in range(value.length):
-            start = at + 8
-            at = start + unpack(region, at)[0]
-            strings.append(region[start:at].decode("utf-8", "surrogateescape"))
-        return strings
 
 
 class GGUF:
@@ -131,7 +71,8 @@ def open(path: str | Path) -> GGUF:
         if repeated := tensors.keys() & part.tensors.keys():
             raise FileFormatError(part_path, None, "tensors of no other part", f"{min(repeated)} once more")
         tensors |= part.tensors
-    if count > 1 and (total := metadata.get("split.tensors.count", len(tensors))) != len(tensors):
+    total = metadata.get("split.tensors.count")
+    if count > 1 and isinstance(total, int) and total != len(tensors):
         raise FileFormatError(path, None, f"{total} tensors in all parts (split.tensors.count)", str(len(tensors)))
     return GGUF(paths, buffers, first._replace(tensors=tensors))
 

@@ -5,7 +5,7 @@ Source: the GGUF specification, https://github.com/ggml-org/ggml/blob/master/doc
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -23,7 +23,7 @@ DTYPES = {
 class Typed(NamedTuple):
     """A metadata value with its stored type: `Typed(15, "uint32")`, `Typed(["a", "b"], "array[string]")`."""
 
-    value: object
+    value: Any
     type: str
 
 
@@ -41,3 +41,26 @@ def type_numbers(name: str) -> tuple[int, int | None]:
     elif name != "array":
         return NAMES.index(name), None
     raise ValueError(f"{name} is not a GGUF value type")
+
+
+def guess_type(value: Any) -> str:
+    """The type for a plain value: bool; uint32 or the first of int32, uint64, int64 that holds it; float32; string.
+
+    NumPy scalars and arrays keep their type; a list takes its first element's, and of int is int32. Raises ValueError.
+    """
+    if isinstance(value, np.ndarray | np.generic) and value.dtype.name in NAMES:
+        return f"array[{value.dtype.name}]" if value.ndim else value.dtype.name
+    if isinstance(value, list | tuple) and value:
+        return f"array[{'int32' if type(value[0]) is int else guess_type(value[0])}]"
+    if isinstance(value, int) and not isinstance(value, bool):
+        fits = (name for name in ("uint32", "int32", "uint64", "int64") if _holds(name, value))
+        return next(fits, "int64")
+    for kind, name in ((bool, "bool"), (float, "float32"), (str, "string")):
+        if isinstance(value, kind):
+            return name
+    raise ValueError(f"no GGUF type for {value!r}")
+
+
+def _holds(name: str, value: int) -> bool:
+    limits = np.iinfo(name)
+    return limits.min <= value <= limits.max

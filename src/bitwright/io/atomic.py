@@ -1,0 +1,47 @@
+"""Files that are wholly written or not there: a reader never meets half of one, whatever interrupts the writer."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+from bitwright.errors import BitwrightError, UsageError
+
+
+@contextlib.contextmanager
+def replacing(path: str | Path) -> Iterator[BinaryIO]:
+    """A new file open for writing that takes the place of `path` when the block ends, and vanishes if it raises.
+
+    The bytes go to a hidden `.part` file beside the target, reach the disk (fsync), and only then get the name (rename,
+    then fsync of the directory). A symbolic link keeps pointing where it did: what it points to is replaced. A killed
+    process can leave its `.part` file behind, never a damaged target.
+    Raises UsageError where the target is something else than a file, BitwrightError where writing fails.
+    """
+    target = Path(os.path.realpath(path))
+    if target.exists() and not target.is_file():
+        raise UsageError(f"cannot write {path}: it exists and is not a regular file")
+    part = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.part")
+    try:
+        with part.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(target)
+        _sync_directory(target.parent)
+    except OSError as error:
+        raise BitwrightError(f"cannot write {path}: {error.strerror or error}") from error
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _sync_directory(directory: Path) -> None:
+    """Make a rename inside the directory survive a power failure."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,74 @@
+"""The metadata of an open GGUF file, decoded when asked for."""
+
+from __future__ import annotations
+
+import mmap
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitwright.errors import FileFormatError
+from bitwright.io.gguf_parse import LENGTH, Value
+from bitwright.io.gguf_values import DTYPES, STRING, Typed, type_name
+
+
+class Metadata(Mapping[str, Any]):
+    """The metadata by key: Python scalars and strings, lists of strings, read-only NumPy arrays; decoded on first use.
+
+    Bytes of a string that are not UTF-8 come as lone surrogates (Python's `surrogateescape`), and `write` turns them
+    back. Raises FileFormatError where a bool is neither 0 nor 1.
+    """
+
+    def __init__(self, buffer: mmap.mmap | bytes, path: Path, values: dict[str, Value]) -> None:
+        self._buffer, self.path, self._values = buffer, path, values
+        self._decoded: dict[str, Any] = {}
+
+    def __getitem__(self, key: str) -> Any:
+        if key not in self._decoded:
+            self._decoded[key] = self._decode(self._values[key])
+        return self._decoded[key]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __contains__(self, key: object) -> bool:
+        return key in self._values
+
+    def value_type(self, key: str) -> str:
+        """The stored type: `uint32`, `string`, `array[string]`."""
+        value = self._values[key]
+        return type_name(value.type, value.element)
+
+    def length(self, key: str) -> int:
+        """How many elements an array holds, without decoding it; 1 for anything else."""
+        return self._values[key].length
+
+    def typed(self) -> dict[str, Typed]:
+        """Every value with its stored type, ready to be changed and given to `write`."""
+        return {key: Typed(self[key], self.value_type(key)) for key in self}
+
+    def _decode(self, value: Value) -> object:
+        if value.type == STRING:
+            return self._buffer[value.start : value.end].decode("utf-8", "surrogateescape")
+        if value.element == STRING:
+            return self._strings(value)
+        dtype = DTYPES[value.type if value.element is None else value.element]
+        numbers = np.frombuffer(self._buffer, dtype, value.length, value.start)
+        if dtype.kind == "b" and (wrong := np.flatnonzero(numbers.view(np.uint8) > 1)).size:
+            at = value.start + int(wrong[0])
+            raise FileFormatError(self.path, at, "a bool of 0 or 1", str(self._buffer[at]))
+        return numbers[0].item() if value.element is None else numbers
+
+    def _strings(self, value: Value) -> list[str]:
+        region, at, unpack = self._buffer[value.start : value.end], 0, LENGTH.unpack_from
+        strings = []
+        for _ in range(value.length):
+            start = at + 8
+            at = start + unpack(region, at)[0]
+            strings.append(region[start:at].decode("utf-8", "surrogateescape"))
+        return strings

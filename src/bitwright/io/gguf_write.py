@@ -1,0 +1,133 @@
+"""Write GGUF version 3, little-endian, with one tensor in memory at a time."""
+
+from __future__ import annotations
+
+import math
+import struct
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from bitwright.errors import UsageError
+from bitwright.io._table import Format
+from bitwright.io.atomic import replacing
+from bitwright.io.gguf_metadata import Metadata
+from bitwright.io.gguf_parse import DEFAULT_ALIGNMENT, LENGTH, MAGIC, MAX_DIMENSIONS
+from bitwright.io.gguf_values import DTYPES, STRING, Typed, guess_type, type_numbers
+
+VERSION = 3
+MAX_KEY_BYTES = 65535  # by the specification
+MAX_NAME_BYTES = 63  # what llama.cpp holds
+
+Tensor = tuple[str, tuple[int, ...], Format, Callable[[], Any]]
+
+
+def write(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[Tensor]) -> int:
+    """Write a GGUF file whole or not at all; returns its size in bytes.
+
+    `metadata` maps keys to `Typed` values, or to plain ones whose type is guessed (`gguf_values.guess_type`); the
+    metadata of an open GGUF keeps its types. A tensor is `(name, shape in NumPy order, format, data)`: `data()` is
+    called once, when its turn comes, and returns the bytes, or an array that holds them in C order.
+    Raises UsageError for names, shapes, values or data that GGUF cannot hold, BitwrightError where writing fails.
+    """
+    typed = metadata.typed() if isinstance(metadata, Metadata) else metadata
+    tensors = list(tensors)
+    repeated = [name for name, times in Counter(name for name, *_ in tensors).items() if times > 1]
+    if repeated:
+        raise UsageError(f"tensor {repeated[0]} occurs more than once")
+    alignment = _alignment(typed)
+    sizes = [_nbytes(name, shape, format) for name, shape, format, _ in tensors]
+    header = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(typed))]
+    header += [_value(key, value) for key, value in typed.items()]
+    offset = 0
+    for (name, shape, format, _), nbytes in zip(tensors, sizes, strict=True):
+        header.append(_info(name, shape, format, offset))
+        offset += nbytes + -nbytes % alignment
+    with replacing(path) as file:
+        file.writelines(header)
+        _pad(file, alignment)
+        for (name, _, _, data), nbytes in zip(tensors, sizes, strict=True):
+            file.write(_bytes(name, data(), nbytes))
+            _pad(file, alignment)
+        return file.tell()
+
+
+def _alignment(metadata: Mapping[str, Any]) -> int:
+    value = metadata.get("general.alignment", Typed(DEFAULT_ALIGNMENT, "uint32"))
+    alignment = value.value if isinstance(value, Typed) else value
+    if not isinstance(alignment, int) or alignment < 1 or alignment.bit_count() != 1:
+        raise UsageError(f"general.alignment: expected a power of two, got {alignment!r}")
+    return alignment
+
+
+def _value(key: str, value: Any) -> bytes:
+    """One metadata entry: the key, the type, what it holds."""
+    try:
+        value = value if isinstance(value, Typed) else Typed(value, guess_type(value))
+        kind, element = type_numbers(value.type)
+        head = _string(key, 1, MAX_KEY_BYTES) + struct.pack("<I", kind)
+        if element is None:
+            return head + (_text(value.value) if kind == STRING else _numbers(kind, value.value, 0))
+        items = value.value
+        payload = b"".join(map(_text, items)) if element == STRING else _numbers(element, items, 1)
+        return head + struct.pack("<IQ", element, len(items)) + payload
+    except (ValueError, TypeError, OverflowError, FloatingPointError) as error:
+        raise UsageError(f"metadata {key!r}: {error}") from error
+
+
+def _numbers(kind: int, value: Any, dimensions: int) -> bytes:
+    """Numbers in their stored form; raises ValueError where that would change one (but for float rounding)."""
+    given, dtype = np.asarray(value), DTYPES[kind]
+    fitting = {"b": "b", "f": "fiu"}.get(dtype.kind, "iu")
+    if given.ndim != dimensions or (given.size and given.dtype.kind not in fitting):
+        raise ValueError(f"expected {dtype.name}{'s' * dimensions}, got {given.dtype.name} of shape {given.shape}")
+    with np.errstate(over="raise"):
+        stored = given.astype(dtype)
+    if dtype.kind in "iu" and not np.array_equal(stored, given):
+        raise ValueError(f"expected values of {dtype.name}, got {given.min()} to {given.max()}")
+    return stored.tobytes()
+
+
+def _text(text: str) -> bytes:
+    encoded = text.encode("utf-8", "surrogateescape")
+    return LENGTH.pack(len(encoded)) + encoded
+
+
+def _string(name: str, shortest: int, longest: int) -> bytes:
+    """A key or a tensor name, which unlike other strings has to be UTF-8 and has bounds."""
+    encoded = name.encode()
+    if not shortest <= len(encoded) <= longest:
+        raise ValueError(f"expected a name of {shortest} to {longest} bytes, got {len(encoded)}")
+    return LENGTH.pack(len(encoded)) + encoded
+
+
+def _nbytes(name: str, shape: tuple[int, ...], format: Format) -> int:
+    if not 1 <= len(shape) <= MAX_DIMENSIONS or min(shape) < 1:
+        raise UsageError(f"tensor {name}: expected 1 to {MAX_DIMENSIONS} dimensions of at least 1, got {shape}")
+    if format.ggml is None:
+        raise UsageError(f"tensor {name}: GGUF has no type for the format {format.name}")
+    if shape[-1] % format.block_size:
+        raise UsageError(f"tensor {name}: rows of {shape[-1]} are no multiple of {format.name}'s {format.block_size}")
+    return math.prod(shape[:-1]) * format.row_bytes(shape[-1])
+
+
+def _info(name: str, shape: tuple[int, ...], format: Format, offset: int) -> bytes:
+    try:
+        head = _string(name, 1, MAX_NAME_BYTES)
+    except ValueError as error:
+        raise UsageError(f"tensor {name!r}: {error}") from error
+    return head + struct.pack(f"<I{len(shape)}QIQ", len(shape), *reversed(shape), format.ggml, offset)
+
+
+def _bytes(name: str, data: Any, nbytes: int) -> memoryview:
+    content = memoryview(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
+    if content.nbytes != nbytes:
+        raise UsageError(f"tensor {name}: expected {nbytes} bytes of data, got {content.nbytes}")
+    return content
+
+
+def _pad(file: BinaryIO, alignment: int) -> None:
+    file.write(bytes(-file.tell() % alignment))
