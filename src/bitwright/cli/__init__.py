@@ -1,1 +1,57 @@
+"""The command line: `main` runs one command and turns every failure into one line and an exit code."""
 
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+from bitwright.errors import BitwrightError
+
+INTERRUPTED = 130
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run `bitwright ARGUMENTS` and exit: 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    sys.exit(exit_code(arguments))
+
+
+def exit_code(arguments: Sequence[str] | None = None) -> int:
+    """The exit code of `bitwright ARGUMENTS`; results went to stdout, everything else to stderr."""
+    from bitwright.cli.app import app
+
+    try:
+        arguments = sys.argv[1:] if arguments is None else arguments
+        code = app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BitwrightError as error:
+        return complain(str(error), error.exit_code)
+    except BrokenPipeError:
+        # The reader (head, less) has seen enough. Python would complain once more when it closes stdout.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except OSError as error:
+        return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own: a wrong option or argument
+            return complain(f"{error.format_message().rstrip('.')} (see bitwright {command_of(error)}--help)", 2)
+        if os.environ.get("BITWRIGHT_DEBUG"):
+            raise
+        name = type(error).__name__
+        return complain(f"a bug in bitwright: {name}: {error} (BITWRIGHT_DEBUG=1 shows where)", 1)
+
+
+def complain(message: str, code: int) -> int:
+    """Say on one line what went wrong."""
+    print("bitwright: error:", " ".join(message.split()), file=sys.stderr)
+    return code
+
+
+def command_of(error: Exception) -> str:
+    """The verb that a usage error belongs to, with a space after it, or nothing."""
+    context = getattr(error, "ctx", None)
+    path = getattr(context, "command_path", "").split()[1:]
+    return "".join(f"{word} " for word in path)

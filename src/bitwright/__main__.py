@@ -1,0 +1,5 @@
+"""`python -m bitwright` is the same as `bitwright`."""
+
+from bitwright.cli import main
+
+main()

@@ -1,0 +1,107 @@
+"""A conversation with a model: its own template, its cache kept from turn to turn, its answer piece by piece."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bitwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model, Sampler
+
+
+@dataclass
+class Answer:
+    """What one generation was: `stopped` is stop (the model ended it), length (-n) or context (no room left)."""
+
+    prompt_tokens: int = 0
+    cached_tokens: int = 0
+    ids: list[int] = field(default_factory=list)
+    text: str = ""
+    stopped: str = "interrupted"
+    prefill_seconds: float = 0.0
+    decode_seconds: float = 0.0
+
+    @property
+    def decode_rate(self) -> float | None:
+        """Tokens per second after the first one; None when there was only one."""
+        return (len(self.ids) - 1) / self.decode_seconds if len(self.ids) > 1 else None
+
+
+class Conversation:
+    """Messages so far and the session that has read them."""
+
+    def __init__(self, model: Model, sampler: Sampler, system: str | None = None, raw: bool = False) -> None:
+        self.model, self.sampler = model, sampler
+        self.raw = raw or model.chat_template is None
+        self.messages: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
+        self.session = model.session()
+        self.read: list[int] = []  # the ids whose keys and values the session holds
+
+    def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
+        """Yield the answer to `text` in pieces, filling `answer`; raises UsageError where the context is too small."""
+        self.messages.append({"role": "user", "content": text})
+        try:
+            yield from self._generate(self._prompt(text), max_tokens, answer)
+        finally:
+            self.messages.append({"role": "assistant", "content": answer.text})
+
+    def _prompt(self, text: str) -> list[int]:
+        tokenizer = self.model.tokenizer
+        if self.raw:
+            return tokenizer.encode(text, add_special_tokens=True)
+        assert self.model.chat_template is not None
+        rendered = self.model.chat_template.render(self.messages, add_generation_prompt=True)
+        ids = tokenizer.encode(rendered, add_special_tokens=False, parse_special=True)
+        if tokenizer.add_bos and tokenizer.bos is not None and ids[:1] != [tokenizer.bos]:
+            ids.insert(0, tokenizer.bos)  # most templates write it themselves; two would be one too many
+        return ids
+
+    def _generate(self, ids: list[int], max_tokens: int | None, answer: Answer) -> Iterator[str]:
+        from bitwright.engine import generate
+
+        context = self.model.context
+        if len(ids) >= context:
+            raise UsageError(f"the prompt has {len(ids)} tokens and the context {context}: raise -c or shorten it")
+        kept = self._keep_common_prefix(ids)
+        answer.prompt_tokens, answer.cached_tokens = len(ids), kept
+        room = context - len(ids)
+        limit = room if max_tokens is None else min(room, max_tokens)
+        decoder = self.model.tokenizer.stream()
+        last = started = time.monotonic()
+        answer.stopped = "stop"
+        try:
+            for token in generate(self.session, ids[kept:], self.sampler, limit):
+                now = time.monotonic()
+                if not answer.ids:
+                    answer.prefill_seconds = now - started
+                else:
+                    answer.decode_seconds += now - last
+                last = now
+                answer.ids.append(token)
+                piece = decoder.push(token)
+                answer.text += piece
+                yield piece
+            else:
+                if len(answer.ids) == limit:
+                    answer.stopped = "context" if limit == room else "length"
+        except KeyboardInterrupt:
+            answer.stopped = "interrupted"
+            raise
+        finally:
+            self.read = (ids + answer.ids)[: self.session.position]
+        rest = decoder.finish()
+        answer.text += rest
+        yield rest
+
+    def _keep_common_prefix(self, ids: list[int]) -> int:
+        """Drop from the session what differs from `ids`; at least one id stays to be read, so that there are logits."""
+        common = next(
+            (i for i, (a, b) in enumerate(zip(self.read, ids, strict=False)) if a != b), min(len(self.read), len(ids))
+        )
+        kept = min(common, len(ids) - 1)
+        self.session.reset(keep=kept)
+        return kept

@@ -1,0 +1,26 @@
+"""From what the user typed to a file or a loaded model."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitwright.cli import output
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+
+
+def resolve(reference: str) -> Path:
+    """The local file that `reference` names, downloaded if need be."""
+    from bitwright.io import hub
+
+    with output.progress(f"getting {reference}") as report:
+        return Path(hub.resolve(reference, progress=report))
+
+
+def load(reference: str, context: int | None = None, threads: int | None = None) -> Model:
+    """The model that `reference` names, ready to run."""
+    from bitwright import engine
+
+    return engine.load(resolve(reference), context=context, threads=threads)

@@ -1,0 +1,50 @@
+"""Options that several verbs share, so that one thing has one name and one line of help."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Model = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A path, org/name[:QUANT][@rev], or an alias.", show_default=False)
+]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        "-t", "--threads", min=1, help="Threads; all of the machine's cores if not given.", show_default=False
+    ),
+]
+Context = Annotated[
+    int | None, typer.Option("-c", "--ctx-size", min=8, help="Tokens the model may look back on.", show_default=False)
+]
+TextFile = Annotated[
+    Path | None,
+    typer.Option(
+        "-f",
+        "--file",
+        exists=True,
+        dir_okay=False,
+        readable=True,
+        allow_dash=True,
+        help="A text file; - is stdin.",
+        show_default=False,
+    ),
+]
+
+
+def read_text(file: Path) -> str:
+    """The text of `file` (`-`: standard input) as UTF-8; raises UsageError if it is not."""
+    import sys
+
+    from bitwright.errors import UsageError
+
+    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    try:
+        return data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{file}, byte {error.start}: expected UTF-8 text, got byte 0x{data[error.start]:02x}"
+        ) from None

@@ -1,0 +1,100 @@
+"""`bitwright quantize`: one named recipe, streamed from file to file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bitwright.cli import models, options, output
+from bitwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from bitwright.quantizers import QuantizeResult
+
+
+def quantize(
+    model: options.Model,
+    to: Annotated[
+        str, typer.Option("--to", metavar="RECIPE", help="A recipe (q4_k_m, q4_0, q8_0, ...).", show_default=False)
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", metavar="FILE", help="Where the GGUF file goes.", show_default=False),
+    ] = None,
+    tensor_type: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--tensor-type",
+            metavar="REGEX=FORMAT",
+            help="Overrule the recipe for tensors; may be repeated.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")] = False,
+    threads: options.Threads = None,
+    json: options.Json = False,
+) -> None:
+    """Write a smaller GGUF file.
+
+    bitwright, llama.cpp and their kin can run it. The recipe names are llama.cpp's file types.
+
+    Example: bitwright quantize model.f16.gguf --to q4_k_m -o model.q4_k_m.gguf
+    """
+    from bitwright import quantizers
+
+    if out is None and not dry_run:
+        raise UsageError("quantize needs a place for its file: -o FILE (or --dry-run)")
+    source = models.resolve(model)
+    with output.progress(f"quantizing to {to}") as report:
+        result = quantizers.quantize(
+            source, to, out, tensor_types=tensor_type or (), dry_run=dry_run, threads=threads, progress=report
+        )
+    print_json(result) if json else print_result(result, source, dry_run)
+
+
+def print_json(result: QuantizeResult) -> None:
+    output.print_json(
+        {
+            "output": None if result.output is None else str(result.output),
+            "bytes": result.bytes,
+            "bits_per_weight": result.bits_per_weight,
+            "recipe": [
+                {"tensor": a.tensor, "format": a.format.name, "bytes": a.bytes, "reason": a.reason}
+                for a in result.assignments
+            ],
+            "seconds": result.seconds,
+        }
+    )
+
+
+def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
+    count: Counter[str] = Counter()
+    size: Counter[str] = Counter()
+    for a in result.assignments:
+        count[a.format.name] += 1
+        size[a.format.name] += a.bytes
+    rows = [(name, count[name], output.human_bytes(size[name])) for name, _ in size.most_common()]
+    output.print_table(["format", ">tensors", ">bytes"], rows)
+    print()
+    for line in fallbacks(result.assignments):
+        print(line)
+    before = source.stat().st_size
+    verb = "would write" if dry_run else "wrote"
+    target = "" if result.output is None else f" {result.output}:"
+    print(
+        f"{verb}{target} {output.human_bytes(result.bytes)} ({result.bits_per_weight:.2f} bits per weight, "
+        f"{100 * result.bytes / before:.0f}% of the source) in {result.seconds:.1f} s"
+    )
+    if not dry_run:
+        output.remark(f'next: bitwright run {result.output} "Hello"')
+
+
+def fallbacks(assignments: Sequence[object]) -> list[str]:
+    """One line for each reason why tensors did not get the format that the recipe wants."""
+    reasons = Counter(getattr(a, "fallback", "") for a in assignments)
+    reasons.pop("", None)
+    return [f"{number} tensors: {reason}" for reason, number in reasons.most_common()]
