@@ -32,12 +32,12 @@ struct MatmulKernels {
   void (*prefill)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin, int64_t panel_end, uint8_t* scratch);
 };
 
-struct AttentionArgs;   // program.h
+struct AttentionArgs;   // attention.h
 
-// Everything that is not a matrix product; each call handles a range of rows (tokens) or of heads.
+// Everything that is not a matrix product (kernels/vector.inl): each call handles one row (token), attention a range of items.
 struct VectorKernels {
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* y);
-  void (*rope)(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, bool interleaved);
+  void (*rope)(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim, bool interleaved);
   void (*glu_silu)(const float* gate, const float* up, int64_t n, float* y);
   void (*glu_gelu)(const float* gate, const float* up, int64_t n, float* y);
   void (*add)(const float* a, const float* b, int64_t n, float* y);

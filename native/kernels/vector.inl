@@ -1,0 +1,92 @@
+// The tier's VectorKernels: everything that is not a matrix product; defines `vector_kernels`. Included inside the tier's
+// namespace, where <immintrin.h> or <arm_neon.h>, tier.h and attention.h have been included before.
+
+#include "lanes.inl"
+#include "attention.inl"
+
+// y[i] = f(a[i], b[i]) for n values; the ragged end goes through one padded vector.
+template <typename F>
+static inline void map(const float* a, const float* b, int64_t n, float* y, F f) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(a + i), load(b + i)));
+  if (i == n) return;
+  vf x{}, z{};
+  for (int64_t j = i; j < n; ++j) x[j - i] = a[j], z[j - i] = b[j];
+  const vf r = f(x, z);
+  for (int64_t j = i; j < n; ++j) y[j] = r[j - i];
+}
+
+// Squares are summed in float over 256 values at most, and in double from there on.
+static void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* y) {
+  double total = 0;
+  int64_t i = 0;
+  while (i + kLanes <= n) {
+    vf squares{};
+    for (const int64_t end = i + 256; i < end && i + kLanes <= n; i += kLanes) squares = fma(load(x + i), load(x + i), squares);
+    total += sum(squares);
+  }
+  for (; i < n; ++i) total += static_cast<double>(x[i]) * x[i];
+  const vf factor = splat(static_cast<float>(1 / __builtin_sqrt(total / static_cast<double>(n) + eps)));
+  map(x, weight, n, y, [=](vf a, vf w) { return a * factor * w; });
+}
+
+// cos_sin holds rotary_dim / 2 cosines, then as many sines. Interleaved pairs are (2i, 2i + 1), others (i, i + rotary_dim / 2).
+static void rope(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim, bool interleaved) {
+  const int64_t half = rotary_dim / 2;
+  const float *cosine = cos_sin, *sine = cos_sin + half;
+  for (; heads > 0; --heads, x += head_dim) {
+    int64_t i = 0;
+    if (interleaved) {
+      for (; i < half; ++i) {
+        const float a = x[2 * i], b = x[2 * i + 1];
+        x[2 * i] = a * cosine[i] - b * sine[i];
+        x[2 * i + 1] = a * sine[i] + b * cosine[i];
+      }
+      continue;
+    }
+    for (; i + kLanes <= half; i += kLanes) {
+      const vf a = load(x + i), b = load(x + half + i), c = load(cosine + i), s = load(sine + i);
+      store(x + i, a * c - b * s);
+      store(x + half + i, a * s + b * c);
+    }
+    for (; i < half; ++i) {
+      const float a = x[i], b = x[half + i];
+      x[i] = a * cosine[i] - b * sine[i];
+      x[half + i] = a * sine[i] + b * cosine[i];
+    }
+  }
+}
+
+static void glu_silu(const float* gate, const float* up, int64_t n, float* y) {
+  map(gate, up, n, y, [](vf g, vf u) { return g / (1.f + exp(-g)) * u; });
+}
+
+// 0.5 g (1 + tanh(z)) is g / (1 + e^-2z), z = sqrt(2 / pi) (g + 0.044715 g³).
+static void glu_gelu(const float* gate, const float* up, int64_t n, float* y) {
+  map(gate, up, n, y, [](vf g, vf u) { return g / (1.f + exp(g * (-1.5957691216f - 0.0713548163f * g * g))) * u; });
+}
+
+static void add(const float* a, const float* b, int64_t n, float* y) {
+  map(a, b, n, y, [](vf p, vf q) { return p + q; });
+}
+
+static void scale(float* x, float factor, int64_t n) {
+  map(x, x, n, x, [=](vf a, vf) { return a * factor; });
+}
+
+static void softcap(float* x, float cap, int64_t n) {
+  map(x, x, n, x, [=](vf a, vf) { return cap * tanh(a / cap); });
+}
+
+static void to_half(const float* x, int64_t n, half_t* y) {
+  int64_t i = 0;
+  for (; i + kLanes <= n; i += kLanes) store(y + i, load(x + i));
+  if (i == n) return;
+  vf rest{};
+  half_t out[kLanes];
+  for (int64_t j = i; j < n; ++j) rest[j - i] = x[j];
+  store(out, rest);
+  for (int64_t j = i; j < n; ++j) y[j] = out[j - i];
+}
+
+static constexpr VectorKernels vector_kernels = {rms_norm, rope, glu_silu, glu_gelu, add, scale, softcap, to_half, attention};

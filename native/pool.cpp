@@ -1,0 +1,164 @@
+#include "pool.h"
+
+#include <sched.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <exception>
+#include <map>
+#include <mutex>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <utility>
+#include <vector>
+
+namespace bitwright {
+namespace {
+
+// About 20 µs: longer than any gap between two ops of a step, far shorter than a person notices.
+constexpr int kSpins = 2000;
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+uint32_t wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
+  for (int i = 0; i < kSpins; ++i) {
+    if (uint32_t now = value.load(std::memory_order_acquire); now != old) return now;
+    pause();
+  }
+  value.wait(old, std::memory_order_acquire);
+  return value.load(std::memory_order_acquire);
+}
+
+struct Aborted {};   // leaves barrier() when another thread has thrown; never seen outside run()
+
+thread_local const void* inside = nullptr;   // the pool whose run() this thread is in
+
+}  // namespace
+
+struct Pool::State {
+  // Each counter has a cache line of its own: one thread spins on it while others write elsewhere.
+  alignas(64) std::atomic<uint32_t> generation{0};   // a new value: there is work, or it is time to stop
+  alignas(64) std::atomic<uint32_t> phase{0};        // a new value: the barrier opened
+  alignas(64) std::atomic<int> arrived{0};
+  alignas(64) std::atomic<uint32_t> finished{0};     // workers done with this generation
+  std::atomic<bool> failed{false}, stop{false};
+  const std::function<void(int)>* work = nullptr;
+  std::exception_ptr error;                          // written by the one thread that set `failed`
+  std::mutex one_run;
+  std::vector<std::thread> workers;
+  int threads = 1;
+  pid_t process = getpid();
+
+  void do_work(int thread) {
+    const void* outer = std::exchange(inside, this);
+    try {
+      (*work)(thread);
+    } catch (const Aborted&) {
+    } catch (...) {
+      if (!failed.exchange(true)) error = std::current_exception();
+      phase.fetch_add(1, std::memory_order_release);
+      phase.notify_all();
+    }
+    inside = outer;
+  }
+
+  void worker(int thread) {
+    for (uint32_t seen = 0;;) {
+      seen = wait_while(generation, seen);
+      if (stop.load(std::memory_order_relaxed)) return;
+      do_work(thread);
+      finished.fetch_add(1, std::memory_order_release);
+      finished.notify_one();
+    }
+  }
+};
+
+Pool::Pool(int threads) {
+  if (threads < 1) throw std::invalid_argument("a pool needs at least 1 thread, got " + std::to_string(threads));
+  state_ = std::make_unique<State>();
+  state_->threads = threads;
+  for (int t = 1; t < threads; ++t) state_->workers.emplace_back([s = state_.get(), t] { s->worker(t); });
+}
+
+Pool::~Pool() {
+  if (state_->process != getpid()) {   // the threads stayed with the parent: nothing to join, and nothing may be destroyed
+    static_cast<void>(state_.release());
+    return;
+  }
+  state_->stop = true;
+  state_->generation.fetch_add(1, std::memory_order_release);
+  state_->generation.notify_all();
+  for (std::thread& t : state_->workers) t.join();
+}
+
+int Pool::threads() const { return state_->threads; }
+
+void Pool::run(const std::function<void(int)>& f) {
+  State& s = *state_;
+  if (inside == &s) throw std::logic_error("Pool::run was called from inside itself");
+  if (s.process != getpid()) throw std::runtime_error("this pool's threads stayed in the parent process: load the model again after fork()");
+  std::lock_guard lock(s.one_run);
+  s.work = &f;
+  s.failed = false;
+  s.error = nullptr;
+  s.arrived = 0;
+  s.finished.store(0, std::memory_order_relaxed);
+  s.generation.fetch_add(1, std::memory_order_release);
+  s.generation.notify_all();
+  s.do_work(0);
+  for (uint32_t n = s.finished.load(std::memory_order_acquire); n != s.workers.size();) n = wait_while(s.finished, n);
+  if (s.error) std::rethrow_exception(std::exchange(s.error, nullptr));
+}
+
+void Pool::parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& f) {
+  grain = std::max<int64_t>(grain, 1);
+  std::atomic<int64_t> next{0};
+  run([&](int thread) {
+    for (int64_t begin; (begin = next.fetch_add(grain, std::memory_order_relaxed)) < count;)
+      f(begin, std::min(begin + grain, count), thread);
+  });
+}
+
+void Pool::barrier() {
+  State& s = *state_;
+  if (s.threads == 1) return;
+  uint32_t phase = s.phase.load(std::memory_order_acquire);
+  if (s.failed.load(std::memory_order_acquire)) throw Aborted{};
+  if (s.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == s.threads) {
+    s.arrived.store(0, std::memory_order_relaxed);
+    s.phase.fetch_add(1, std::memory_order_release);
+    s.phase.notify_all();
+  } else {
+    wait_while(s.phase, phase);
+  }
+  if (s.failed.load(std::memory_order_acquire)) throw Aborted{};
+}
+
+int available_cores() {
+#ifdef __linux__
+  cpu_set_t cores;
+  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
+#endif
+  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
+}
+
+std::shared_ptr<Pool> shared_pool(int threads) {
+  static std::mutex mutex;
+  static std::map<std::pair<int, pid_t>, std::weak_ptr<Pool>> pools;
+  if (threads == 0) threads = available_cores();
+  std::lock_guard lock(mutex);
+  std::weak_ptr<Pool>& known = pools[{threads, getpid()}];
+  std::shared_ptr<Pool> pool = known.lock();
+  if (!pool) known = pool = std::make_shared<Pool>(threads);
+  return pool;
+}
+
+}  // namespace bitwright
