@@ -22,7 +22,8 @@ from bitwright.io.gguf_write import write
 
 __all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "open", "part_paths", "write"]
 
-_PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+FIRST_PART = re.compile(r"-00001-of-\d{5}\.gguf$")
 
 
 class GGUF:
@@ -79,7 +80,7 @@ def open(path: str | Path) -> GGUF:
 
 def part_paths(path: Path, count: int) -> list[Path]:
     """The files of a split set of `count`, in order, from the name of one of them."""
-    match = _PART.search(path.name)
+    match = PART.search(path.name)
     if match is None or int(match[2]) != count:
         raise FileFormatError(path, None, f"one of {count} parts, named like -00001-of-{count:05}.gguf", path.name)
     return [path.with_name(f"{path.name[: match.start()]}-{n:05}-of-{count:05}.gguf") for n in range(1, count + 1)]

@@ -123,7 +123,7 @@ def _info(name: str, shape: tuple[int, ...], format: Format, offset: int) -> byt
 
 
 def _bytes(name: str, data: Any, nbytes: int) -> memoryview:
-    content = memoryview(np.ascontiguousarray(data) if isinstance(data, np.ndarray) else data)
+    content = np.ascontiguousarray(data).data if isinstance(data, np.ndarray) else memoryview(data)
     if content.nbytes != nbytes:
         raise UsageError(f"tensor {name}: expected {nbytes} bytes of data, got {content.nbytes}")
     return content

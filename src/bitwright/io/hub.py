@@ -1,0 +1,97 @@
+"""From what a user types for a model to a file on this machine.
+
+A reference is a path, `org/name[:QUANT][@revision]`, `org/name/file.gguf`, either with `hf.co/` or `huggingface.co/` before
+it, or a built-in alias.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple
+
+from bitwright.errors import UsageError
+from bitwright.io import aliases, hub_files
+from bitwright.io.gguf import FIRST_PART, PART
+from bitwright.io.hub_files import Progress
+
+DEFAULT_QUANT = "Q4_K_M"
+ACCEPTED = "a path, org/name[:QUANT][@revision] on the Hugging Face hub, or " + ", ".join(aliases.ALIASES)
+
+_REFERENCE = re.compile(
+    r"(?:(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/)?"
+    r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*?)"
+    r"(?:/(?:blob|resolve)/(?P<address_revision>[^/:@]+))?"
+    r"(?:/(?P<file>[^:@]+\.gguf))?"
+    r"(?::(?P<quant>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?"
+)
+_LABEL = re.compile(r"(?:^|[-._/])((?:UD-)?(?:I?Q|TQ|BF|F|MXFP|NVFP)\d\w*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
+
+
+class Reference(NamedTuple):
+    """A model on the hub."""
+
+    repo: str
+    file: str | None
+    quant: str | None
+    revision: str
+
+
+def resolve(ref: str | Path, offline: bool | None = None, progress: Progress | None = None) -> Path:
+    """The local file that `ref` names (of a split set, the first part), downloaded where need be and allowed.
+
+    `offline` is HF_HUB_OFFLINE where it is None; then only what is cached is found and nothing touches the network.
+    `progress(done, total)` counts downloaded bytes.
+    Raises UsageError where `ref` names nothing, BitwrightError where it cannot be had.
+    """
+    path = Path(ref).expanduser()
+    if path.is_dir():
+        return path / choose(sorted(file.name for file in path.glob("*.gguf")), None, str(path), only=True)
+    if path.exists():
+        return path
+    offline = hub_files.offline_by_default() if offline is None else offline
+    if str(ref) in aliases.ALIASES:
+        return aliases.resolve(str(ref), offline, progress)
+    reference = parse(str(ref))
+    files = hub_files.list_files(reference.repo, reference.revision, offline)
+    chosen = choose(files, reference.quant, reference.repo) if reference.file is None else reference.file
+    if chosen not in files:
+        raise UsageError(f"{reference.repo} has no file {chosen}; it has {_labels(files)}")
+    parts = [chosen]
+    if match := PART.search(chosen):
+        parts = [f"{chosen[: match.start()]}-{n:05}-of-{match[2]}.gguf" for n in range(1, int(match[2]) + 1)]
+    return [hub_files.fetch(reference.repo, part, reference.revision, offline, progress) for part in parts][0]
+
+
+def parse(ref: str) -> Reference:
+    """Take a hub reference apart; raises UsageError where it is none."""
+    match = _REFERENCE.fullmatch(ref)
+    looks_local = ref.startswith((".", "/", "~")) or (match and match["repo"].lower().endswith(".gguf"))
+    if match is None or looks_local or ".." in ref:
+        raise UsageError(f"there is no file {ref}, and no model is called that; accepted: {ACCEPTED}")
+    return Reference(
+        match["repo"], match["file"], match["quant"], match["revision"] or match["address_revision"] or "main"
+    )
+
+
+def choose(files: Iterable[str], quant: str | None, place: str, only: bool = False) -> str:
+    """The model file of quantization `quant`; without one, Q4_K_M, else the first (`only`: refuse where there are more)."""
+    models = [file for file in sorted(files) if file.endswith(".gguf") and "mmproj" not in file.lower()]
+    models = [file for file in models if not PART.search(file) or FIRST_PART.search(file)]
+    if not models:
+        raise UsageError(f"{place} holds no .gguf file")
+    if only and len(models) > 1:
+        raise UsageError(f"{place} holds {len(models)} models, name one: {', '.join(models)}")
+    wanted = re.compile(
+        rf"(?:^|[-._/]){re.escape(quant or DEFAULT_QUANT)}(?:-\d{{5}}-of-\d{{5}})?\.gguf$", re.IGNORECASE
+    )
+    matching = [file for file in models if wanted.search(file)]
+    if quant and not matching:
+        raise UsageError(f"{place} has no {quant}; it has {_labels(models)}")
+    return (matching or models)[0]
+
+
+def _labels(files: Iterable[str]) -> str:
+    models = [file for file in files if file.endswith(".gguf")]
+    return ", ".join(dict.fromkeys(m[1] if (m := _LABEL.search(file)) else file for file in models)) or "no .gguf file"

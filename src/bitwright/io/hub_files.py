@@ -1,0 +1,129 @@
+"""Files of a Hugging Face hub repository, through huggingface_hub and its cache."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from bitwright.errors import BitwrightError, UsageError
+
+Progress = Callable[[int, int | None], None]  # (bytes done, bytes in all)
+TIMEOUT = 10.0  # seconds the hub may take to answer
+
+
+class UnreachableError(BitwrightError):
+    """The hub did not answer."""
+
+
+def offline_by_default() -> bool:
+    from huggingface_hub import constants
+
+    return constants.HF_HUB_OFFLINE
+
+
+def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT) -> list[str]:
+    """The files of a repository; offline, or where the hub cannot be reached, those in the cache.
+
+    Raises UsageError where there is no such repository or revision, BitwrightError where nothing can be found out.
+    """
+    cached = _snapshot_files(repo, revision)
+    if offline:
+        if not cached:
+            raise BitwrightError(f"{repo} at {revision} is not in the cache, and this is offline")
+        return cached
+    from huggingface_hub import HfApi
+
+    try:
+        with _hub_errors(repo, revision):
+            info = HfApi().model_info(repo, revision=revision, timeout=timeout)
+        return [sibling.rfilename for sibling in info.siblings or []]
+    except UnreachableError:
+        if cached:
+            return cached
+        raise
+
+
+def fetch(repo: str, file: str, revision: str, offline: bool, progress: Progress | None = None) -> Path:
+    """One file's path in the cache, downloaded if it is not there; raises BitwrightError where it cannot be had."""
+    from huggingface_hub import hf_hub_download
+    from huggingface_hub.errors import LocalEntryNotFoundError
+
+    bar = _progress_bar(progress)
+    try:
+        with _hub_errors(repo, revision):
+            return Path(hf_hub_download(repo, file, revision=revision, local_files_only=offline, tqdm_class=bar))
+    except LocalEntryNotFoundError as error:
+        reason = "this is offline" if offline else "the hub cannot be reached"
+        raise BitwrightError(f"{repo}/{file} is not in the cache, and {reason}") from error
+
+
+def cached(repo: str, file: str, revision: str) -> Path | None:
+    """The file's path where the cache holds it."""
+    path = _snapshot(repo, revision) / file
+    return path if path.exists() else None
+
+
+def _snapshot(repo: str, revision: str) -> Path:
+    """Where huggingface_hub keeps a revision (a commit, or a branch or tag that `refs` says the commit of).
+
+    Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
+    """
+    from huggingface_hub import constants
+
+    folder = Path(constants.HF_HUB_CACHE) / f"models--{repo.replace('/', '--')}"
+    named = folder / "refs" / revision
+    return folder / "snapshots" / (named.read_text().strip() if named.is_file() else revision)
+
+
+def _snapshot_files(repo: str, revision: str) -> list[str]:
+    folder = _snapshot(repo, revision)
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file())
+
+
+@contextmanager
+def _hub_errors(repo: str, revision: str) -> Iterator[None]:
+    """Turns what huggingface_hub raises into one line; a missing cache entry goes through as it is."""
+    from huggingface_hub import errors
+
+    try:
+        yield
+    except errors.LocalEntryNotFoundError:
+        raise
+    except errors.GatedRepoError as error:
+        raise BitwrightError(
+            f"{repo} asks for an agreement on the hub first: accept it there and set HF_TOKEN"
+        ) from error
+    except errors.RepositoryNotFoundError as error:
+        raise UsageError(f"there is no model {repo} on the hub (if it is private, set HF_TOKEN)") from error
+    except errors.RevisionNotFoundError as error:
+        raise UsageError(f"{repo} has no revision {revision}") from error
+    except errors.HFValidationError as error:
+        raise UsageError(f"{repo}: {_first_line(error)}") from error
+    except errors.HfHubHTTPError as error:
+        raise BitwrightError(f"{repo}: the hub answered {_first_line(error)}") from error
+    except (errors.HTTPError, ConnectionError) as error:
+        raise UnreachableError(f"{repo}: the hub cannot be reached ({_first_line(error)})") from error
+    except (OSError, RuntimeError) as error:
+        raise BitwrightError(f"{repo}: the download failed ({_first_line(error)})") from error
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0]
+
+
+def _progress_bar(progress: Progress | None) -> Any:
+    """A tqdm class that draws nothing and reports to `progress`."""
+    from tqdm import tqdm
+
+    class Bar(tqdm):
+        def __init__(self, *args: Any, name: str | None = None, **options: Any) -> None:
+            super().__init__(*args, **{**options, "disable": True})
+
+        def update(self, n: float | None = 1) -> None:
+            self.n += n or 0
+            if progress:
+                progress(int(self.n), self.total and int(self.total))
+
+    return Bar
