@@ -1,13 +1,12 @@
-"""Sizes of ggml's formats, until bitwright.formats declares them."""
+"""Sizes of ggml's formats that bitwright.formats does not declare yet."""
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-import numpy as np
-
+from bitwright import formats
 from bitwright.errors import UnsupportedError
 
 
-class Format(NamedTuple):
+class Size(NamedTuple):
     name: str
     ggml: int
     block_size: int
@@ -17,17 +16,13 @@ class Format(NamedTuple):
         return columns // self.block_size * self.block_bytes
 
 
-class QuantizedTensor(NamedTuple):
-    name: str
-    shape: tuple[int, ...]
-    format: Format
-    data: np.ndarray
+def from_ggml(number: int) -> Any:
+    try:
+        return formats.from_ggml(number)
+    except UnsupportedError:
+        from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
 
-
-def from_ggml(number: int) -> Format:
-    from gguf import GGML_QUANT_SIZES, GGMLQuantizationType
-
-    table = {k.value: Format(k.name.lower(), k.value, *GGML_QUANT_SIZES[k]) for k in GGMLQuantizationType}
-    if number not in table or number in (9, 24, 25, 26, 27, 28, 41):
-        raise UnsupportedError("ggml type", number, (f.name for f in table.values()))
-    return table[number]
+        table = {k.value: Size(k.name.lower(), k.value, *GGML_QUANT_SIZES[k]) for k in GGMLQuantizationType}
+        if number not in table or number in (9, 24, 25, 26, 27, 28, 41):
+            raise
+        return table[number]

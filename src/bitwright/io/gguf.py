@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
-from bitwright.io._table import QuantizedTensor
+from bitwright.formats import QuantizedTensor
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
 from bitwright.io.gguf_values import Typed

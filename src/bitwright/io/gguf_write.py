@@ -12,7 +12,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from bitwright.errors import UsageError
-from bitwright.io._table import Format
+from bitwright.formats import Format
 from bitwright.io.atomic import replacing
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import DEFAULT_ALIGNMENT, LENGTH, MAGIC, MAX_DIMENSIONS

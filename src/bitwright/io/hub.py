@@ -1,7 +1,7 @@
 """From what a user types for a model to a file on this machine.
 
-A reference is a path, `org/name[:QUANT][@revision]`, `org/name/file.gguf`, either with `hf.co/` or `huggingface.co/` before
-it, or a built-in alias.
+A reference is a path, `org/name[:QUANT][@revision]` or `org/name/file.gguf` (with `hf.co/` or `huggingface.co/` before it
+or not), or a built-in alias.
 """
 
 from __future__ import annotations
@@ -76,7 +76,7 @@ def parse(ref: str) -> Reference:
 
 
 def choose(files: Iterable[str], quant: str | None, place: str, only: bool = False) -> str:
-    """The model file of quantization `quant`; without one, Q4_K_M, else the first (`only`: refuse where there are more)."""
+    """The model file of quantization `quant`, by default Q4_K_M, else the first (`only`: refuse where there are more)."""
     models = [file for file in sorted(files) if file.endswith(".gguf") and "mmproj" not in file.lower()]
     models = [file for file in models if not PART.search(file) or FIRST_PART.search(file)]
     if not models:
