@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 
 import bitwright as bw
@@ -19,7 +20,7 @@ CHUNKS, CONTEXT = 4, 512
 def measure(path: Path) -> tuple[str, ...]:
     """A row of the table: the file's name, bytes, bits per weight and perplexity on the text."""
     file = bw.open(path)
-    weights = sum(tensor.format.block_size * tensor.nbytes // tensor.format.block_bytes for tensor in file.tensors.values())
+    weights = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
     stored = sum(tensor.nbytes for tensor in file.tensors.values())
     with output.progress(f"measuring {path.name}") as report:
         model = bw.load(path, context=CONTEXT)

@@ -12,7 +12,8 @@ from bitwright.cli import bench, evaluate, formats, inspect, quantize, run, toke
 app = typer.Typer(
     name="bitwright",
     help="Make open-weight language models small enough for your own machine, run them there, "
-    "and measure what was lost.\n\nMODEL is a path, a name on the Hugging Face hub (org/name, org/name:Q4_K_M) or the alias smollm2-135m.",
+    "and measure what was lost."
+    "\n\nMODEL is a path, a name on the Hugging Face hub (org/name, org/name:Q4_K_M) or the alias smollm2-135m.",
     rich_markup_mode=None,  # plain help: half the start-up time, and it can be piped
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},

@@ -29,10 +29,10 @@ def evaluate(
 
     Example: bitwright eval small.gguf -f wiki.txt --chunks 20
     """
-    from bitwright.evaluate import perplexity
-
     if file is None:
         raise UsageError("eval needs a text: -f FILE")
+    from bitwright.evaluate import perplexity
+
     text = options.read_text(file)
     loaded = models.load(model, context, threads)
     started = time.monotonic()

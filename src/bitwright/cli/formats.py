@@ -11,8 +11,6 @@ from bitwright.cli import options, output
 if TYPE_CHECKING:
     from bitwright.formats import Format
 
-WIDTHS = {"u8": 1, "i8": 1, "f16": 2, "u16": 2, "i16": 2, "f32": 4, "u32": 4}
-
 
 def formats(
     name: Annotated[
@@ -40,18 +38,17 @@ def describe(format: Format) -> dict[str, Any]:
     """Everything the declaration says, with each field's offset in bytes."""
     fields, offset = [], 0
     for field in format.fields:
-        size = WIDTHS[field.dtype] * field.count
         fields.append(
             {
                 "name": field.name,
                 "dtype": field.dtype,
                 "count": field.count,
                 "offset": offset,
-                "bytes": size,
+                "bytes": field.nbytes,
                 "doc": field.doc,
             }
         )
-        offset += size
+        offset += field.nbytes
     return {
         "name": format.name,
         "ggml_type": format.ggml,

@@ -54,7 +54,7 @@ def describe(file: GGUF) -> dict[str, Any]:
         "version": file.version,
         "architecture": file.metadata.get("general.architecture"),
         "parameters": parameters,
-        "file_bytes": file.path.stat().st_size,
+        "file_bytes": file.file_bytes,
         "bits_per_weight": 8 * stored / parameters if parameters else None,
         "tensors": [
             {"name": t.name, "shape": t.shape, "format": t.format.name, "bytes": t.nbytes}
@@ -104,7 +104,7 @@ def print_file(file: GGUF, all: bool) -> None:
         ]
         output.print_table(["format", ">tensors", ">weights", ">bytes", ">bits/weight"], rows, 2)
     parameters, stored = totals(file)
-    size = output.human_bytes(file.path.stat().st_size)
+    size = output.human_bytes(file.file_bytes)
     weights = (
         f"{output.human_count(parameters)} parameters, {8 * stored / parameters:.3f} bits per weight"
         if parameters

@@ -78,10 +78,8 @@ def tokenizer(file: GGUF) -> dict[str, Any]:
     if "tokenizer.ggml.tokens" not in metadata:
         return {}
     tokens = metadata["tokenizer.ggml.tokens"]
-    described: dict[str, Any] = {
-        "model": metadata.get("tokenizer.ggml.model"),
-        "pre": metadata.get("tokenizer.ggml.pre"),
-    }
+    kinds = {key: metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre")}
+    described: dict[str, Any] = {key: kind for key, kind in kinds.items() if kind is not None}
     described["vocabulary"] = len(tokens)
     for key, value in metadata.items():
         if (match := re.fullmatch(r"tokenizer\.ggml\.(\w+)_token_id", key)) and 0 <= value < len(tokens):
@@ -117,7 +115,9 @@ def is_array(value: object) -> bool:
 
 
 def plain(value: Any) -> Any:
-    return value.item() if hasattr(value, "item") else value
+    """A metadata value as Python's own; GGUF's floats are single precision, so seven digits say all of one."""
+    value = value.item() if hasattr(value, "item") else value
+    return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 def indented(text: str, by: int) -> str:

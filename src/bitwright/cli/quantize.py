@@ -44,10 +44,10 @@ def quantize(
 
     Example: bitwright quantize model.f16.gguf --to q4_k_m -o model.q4_k_m.gguf
     """
-    from bitwright import quantizers
-
     if out is None and not dry_run:
         raise UsageError("quantize needs a place for its file: -o FILE (or --dry-run)")
+    from bitwright import quantizers
+
     source = models.resolve(model)
     with output.progress(f"quantizing to {to}") as report:
         result = quantizers.quantize(

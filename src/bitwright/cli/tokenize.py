@@ -31,10 +31,10 @@ def tokenize(
 
     Example: bitwright tokenize smollm2-135m "Hello there" --pieces
     """
-    from bitwright.model import load_tokenizer
-
     if (text is None) == (file is None):
         raise UsageError("give the text either as an argument or with -f FILE")
+    from bitwright.model import load_tokenizer
+
     content = options.read_text(file) if file is not None else text
     assert content is not None
     tokenizer = load_tokenizer(models.resolve(model))

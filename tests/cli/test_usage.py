@@ -1,0 +1,126 @@
+"""Exit codes, one-line errors, pipes, versions: what holds for every verb."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bitwright import __version__
+from bitwright.cli import app as application
+from bitwright.errors import FileFormatError
+from cli.conftest import COMMAND, finish, start
+
+VERBS = ["inspect", "quantize", "run", "eval", "bench", "tokenize", "formats"]
+
+
+def assert_one_line(err: str) -> None:
+    assert err.startswith("bitwright: error: ")
+    assert err.count("\n") == 1 and err.endswith("\n")
+
+
+def test_no_arguments_show_help(bitwright) -> None:
+    outcome = bitwright()
+    assert outcome.code == 0 and "Commands:" in outcome.out
+    assert all(verb in outcome.out for verb in VERBS)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_has_an_example(bitwright, verb) -> None:
+    outcome = bitwright(verb, "--help")
+    assert outcome.code == 0
+    assert f"Example: bitwright {verb}" in outcome.out
+
+
+def test_version(bitwright) -> None:
+    assert bitwright("--version").out == f"bitwright {__version__}\n"
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["frobnicate"],
+        ["inspect"],
+        ["inspect", "x.gguf", "--colour"],
+        ["run", "x.gguf", "hello", "--temp", "hot"],
+        ["formats", "q9_z"],
+        ["quantize", "x.gguf", "--to", "q4_0"],
+        ["eval", "x.gguf"],
+        ["tokenize", "x.gguf"],
+        ["tokenize", "x.gguf", "text", "-f", __file__],
+        ["bench", "x.gguf", "--rounds", "0"],
+    ],
+    ids=lambda a: " ".join(a[:3]).replace(__file__, "FILE"),
+)
+def test_wrong_use_is_one_line(bitwright, arguments) -> None:
+    outcome = bitwright(*arguments)
+    assert_one_line(outcome.err)
+    assert outcome.out == ""
+    assert outcome.code == (1 if arguments[0] == "formats" else 2)
+
+
+@pytest.mark.parametrize("verb", [["inspect"], ["run", "hi"], ["bench"], ["tokenize", "hi"], ["quantize", "--to", "q4_0", "--dry-run"]])
+def test_a_missing_file_is_one_line(bitwright, tmp_path, verb) -> None:
+    outcome = bitwright(verb[0], tmp_path / "missing.gguf", *verb[1:])
+    assert_one_line(outcome.err)
+    assert outcome.code in (1, 2)
+    assert "missing.gguf" in outcome.err
+
+
+def test_a_malformed_file_says_where(bitwright, shared_data) -> None:
+    outcome = bitwright("inspect", shared_data / "gguf-cases/header_trunc_23.gguf")
+    assert_one_line(outcome.err)
+    assert outcome.code == 1
+    assert "header_trunc_23.gguf" in outcome.err and "byte" in outcome.err and "expected" in outcome.err
+
+
+def test_a_bug_is_one_line_and_says_how_to_see_more(bitwright, monkeypatch) -> None:
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("division\nby zero")
+
+    monkeypatch.delenv("BITWRIGHT_DEBUG", raising=False)
+    monkeypatch.setattr(application, "app", broken)
+    outcome = bitwright("formats")
+    assert outcome.code == 1
+    assert_one_line(outcome.err)
+    assert "ZeroDivisionError: division by zero" in outcome.err and "BITWRIGHT_DEBUG=1" in outcome.err
+    monkeypatch.setenv("BITWRIGHT_DEBUG", "1")
+    with pytest.raises(ZeroDivisionError):
+        bitwright("formats")
+
+
+def test_our_errors_bring_their_exit_code(bitwright, monkeypatch) -> None:
+    def failing(*_: object, **__: object) -> None:
+        raise FileFormatError(Path("a.gguf"), 8, "a version", "nothing")
+
+    monkeypatch.setattr(application, "app", failing)
+    outcome = bitwright("formats")
+    assert (outcome.code, outcome.err) == (1, "bitwright: error: a.gguf, byte 8: expected a version, got nothing\n")
+
+
+def test_a_closed_pipe_is_silent() -> None:
+    # `true` reads nothing, so that writing the table fails
+    command = f"{' '.join(COMMAND)} formats | true"
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+
+
+def test_results_go_to_stdout_alone_and_carry_no_colour_in_a_pipe() -> None:
+    outcome = finish(start("formats"))
+    assert outcome.code == 0 and outcome.err == "" and "\x1b" not in outcome.out
+
+
+def test_help_imports_nothing_heavy() -> None:
+    code = (
+        "import sys; from bitwright.cli import exit_code; exit_code(['--help']);"
+        "sys.exit(str(sorted({'numpy', 'gguf', 'tokenizers', 'huggingface_hub', 'jinja2'} & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.strip() == "[]"
+
+
+def test_shell_completion_knows_the_verbs() -> None:
+    environment = {"_BITWRIGHT_COMPLETE": "complete_bash", "COMP_WORDS": "bitwright q", "COMP_CWORD": "1"}
+    assert finish(start(env=environment)).out.split() == ["quantize"]
