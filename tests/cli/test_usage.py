@@ -7,11 +7,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli.support import COMMAND, finish, start
 
 from bitwright import __version__
 from bitwright.cli import app as application
 from bitwright.errors import FileFormatError
-from cli.conftest import COMMAND, finish, start
 
 VERBS = ["inspect", "quantize", "run", "eval", "bench", "tokenize", "formats"]
 
@@ -61,7 +61,9 @@ def test_wrong_use_is_one_line(bitwright, arguments) -> None:
     assert outcome.code == (1 if arguments[0] == "formats" else 2)
 
 
-@pytest.mark.parametrize("verb", [["inspect"], ["run", "hi"], ["bench"], ["tokenize", "hi"], ["quantize", "--to", "q4_0", "--dry-run"]])
+@pytest.mark.parametrize(
+    "verb", [["inspect"], ["run", "hi"], ["bench"], ["tokenize", "hi"], ["quantize", "--to", "q4_0", "--dry-run"]]
+)
 def test_a_missing_file_is_one_line(bitwright, tmp_path, verb) -> None:
     outcome = bitwright(verb[0], tmp_path / "missing.gguf", *verb[1:])
     assert_one_line(outcome.err)
