@@ -1,0 +1,235 @@
+"""Text to token ids and back, from nothing but a GGUF file's metadata."""
+
+from __future__ import annotations
+
+import codecs
+import re
+import threading
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bitwright.errors import BitwrightError, UnsupportedError, UsageError
+from bitwright.model import pretokenizers, tokenizer_build, tokenizer_special
+from bitwright.model.tokenizer_special import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
+
+if TYPE_CHECKING:
+    import tokenizers
+
+    from bitwright.io.gguf import GGUF
+
+MODELS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE"}  # tokenizer.ggml.model
+_SURROGATE = re.compile("[\ud800-\udfff]")
+_BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
+_SPECIAL = (UNKNOWN, CONTROL)
+_WHOLE = (UNKNOWN, CONTROL, USER_DEFINED)  # their text stands for itself
+
+
+def byte_characters() -> dict[str, int]:
+    """The character that stands for each byte in a byte-level vocabulary (OpenAI's GPT-2, src/encoder.py).
+
+    Printable Latin-1 characters stand for themselves; the other bytes, in order, follow from U+0100.
+    """
+    own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [byte for byte in range(256) if byte not in own]
+    return {chr(byte): byte for byte in own} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
+
+
+class Tokenizer:
+    """A model's vocabulary: `encode`, `decode`, `stream`, and the ids of its special tokens.
+
+    Roles (`bos`, `eos`, `eot`, `eom`, `unknown`, `padding`) are ids or None; `end_of_generation` is the set of ids that
+    end a reply; `add_bos` and `add_eos` say what `encode` adds. Safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        encoder: tokenizers.Tokenizer,
+        tokens: list[str],
+        special: tokenizer_special.SpecialTokens,
+        *,
+        byte_level: bool,
+        space_prefix: bool = False,
+        add_bos: bool = False,
+        add_eos: bool = False,
+    ) -> None:
+        self._encoder, self._lock = encoder, threading.Lock()
+        self._tokens, self._types = tokens, special.types.tolist()
+        self._byte_of = byte_characters() if byte_level else {}
+        self.space_prefix = space_prefix
+        self.bos, self.eos, self.eot, self.eom = special.bos, special.eos, special.eot, special.eom
+        self.unknown, self.padding = special.unknown, special.padding
+        self.end_of_generation = special.end_of_generation
+        self.add_bos, self.add_eos = add_bos, add_eos
+
+    @classmethod
+    def from_gguf(cls, gguf: GGUF) -> Tokenizer:
+        """The tokenizer of an open file, which may hold a vocabulary and no tensors."""
+        return cls.from_metadata(gguf.metadata)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any]) -> Tokenizer:
+        """The tokenizer that GGUF metadata describes.
+
+        Raises UnsupportedError for a kind of vocabulary or a pre-tokenizer that bitwright does not know, BitwrightError
+        where the metadata contradicts itself.
+        """
+        return _build(metadata)
+
+    @property
+    def vocab_size(self) -> int:
+        """How many ids there are."""
+        return len(self._tokens)
+
+    def token_text(self, id: int) -> str:
+        """The text the vocabulary lists for an id: `Ġthe`, `▁the`, `<0x0A>`, `<|im_end|>`."""
+        if not 0 <= id < len(self._tokens):
+            raise UsageError(f"token id {id} is not below the vocabulary's {len(self._tokens)}")
+        return self._tokens[id]
+
+    def token_bytes(self, id: int) -> bytes:
+        """The bytes of text that an id stands for."""
+        text, kind = self.token_text(id), self._types[id]
+        if kind in _WHOLE:
+            return _utf8(text)
+        if self._byte_of:
+            return b"".join(
+                bytes((self._byte_of[character],)) if character in self._byte_of else _utf8(character)
+                for character in text
+            )
+        if kind == BYTE and (match := _BYTE_TOKEN.fullmatch(text)):
+            return bytes((int(match[1], 16),))
+        return _utf8(text.replace(tokenizer_build.SPACE, " "))
+
+    def is_special(self, id: int) -> bool:
+        """Whether an id is a control token, which `skip_special` leaves out."""
+        return self._types[id] in _SPECIAL
+
+    def encode(self, text: str, add_special_tokens: bool = True, parse_special: bool = False) -> list[int]:
+        """The ids of `text`, with the model's own first and last token where it wants them.
+
+        `parse_special`: whether `<|im_end|>` and the like in the text become control tokens. Leave it off for text that
+        comes from users.
+        """
+        ids = self._ids(text, parse_special) if text else []
+        if add_special_tokens and self.add_bos and self.bos is not None:
+            ids.insert(0, self.bos)
+        if add_special_tokens and self.add_eos and self.eos is not None:
+            ids.append(self.eos)
+        return ids
+
+    def _ids(self, text: str, parse_special: bool) -> list[int]:
+        try:
+            text.encode()
+        except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot hold
+            text = _SURROGATE.sub("\ufffd", text)
+        with self._lock:
+            self._encoder.encode_special_tokens = not parse_special
+            return self._encoder.encode(text, add_special_tokens=False).ids
+
+    def decode(self, ids: Iterable[int], skip_special: bool = False) -> str:
+        """The text of `ids`; bytes that are no UTF-8 become U+FFFD. Undoes `encode(text, add_special_tokens=False)`."""
+        stream = self.stream(skip_special=skip_special)
+        return "".join([stream.feed(id) for id in ids]) + stream.finish()
+
+    def stream(self, skip_special: bool = True, continuing: bool = False) -> TextStream:
+        """A decoder for ids that come one by one. `continuing`: they follow other text, so a leading space stays."""
+        return TextStream(self, skip_special, continuing)
+
+
+class TextStream:
+    """Turns ids into text as they come; a character whose bytes span several tokens is given out with the last."""
+
+    def __init__(self, tokenizer: Tokenizer, skip_special: bool, continuing: bool) -> None:
+        self._tokenizer, self._skip_special = tokenizer, skip_special
+        self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
+        self._at_start = not continuing  # where encode put a space of its own
+
+    def feed(self, id: int) -> str:
+        """The text that `id` completes, often empty in the middle of a character."""
+        piece, tokenizer = self._tokenizer.token_bytes(id), self._tokenizer
+        kind = tokenizer._types[id]
+        if self._at_start and tokenizer.space_prefix and kind not in _WHOLE:
+            piece = piece.removeprefix(b" ")
+        self._at_start = kind in _WHOLE
+        return "" if self._skip_special and kind in _SPECIAL else self._utf8.decode(piece)
+
+    def finish(self) -> str:
+        """What is left: U+FFFD for the bytes of an unfinished character."""
+        return self._utf8.decode(b"", final=True)
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
+
+
+def _build(metadata: Mapping[str, Any]) -> Tokenizer:
+    kind = metadata.get("tokenizer.ggml.model")
+    if kind is None:
+        raise BitwrightError("the file has no tokenizer (no tokenizer.ggml.model in its metadata)")
+    if kind not in MODELS:
+        raise UnsupportedError("tokenizer model", repr(kind), (f"{name} ({what})" for name, what in MODELS.items()))
+    tokens, types = _tokens(metadata)
+    names = _encodable(tokens)
+    vocabulary = {text: id for id, text in enumerate(names)}
+    spm = kind == "llama"
+    special = tokenizer_special.find(metadata, vocabulary, types, spm)
+    space_prefix = spm and bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
+    add_bos = spm
+    if "tokenizer.huggingface.json" in metadata:
+        encoder = tokenizer_build.from_json(metadata)
+        if encoder.get_vocab_size() > len(tokens):
+            raise BitwrightError("tokenizer.huggingface.json holds more tokens than tokenizer.ggml.tokens")
+    elif spm:
+        unknown = None if special.unknown is None else names[special.unknown]
+        scores = _numbers(metadata, "scores", len(tokens), 0)
+        encoder = tokenizer_build.sentencepiece(names, vocabulary, scores, types, unknown, space_prefix)
+        tokenizer_build.add_tokens(encoder, names, special.types)
+    else:
+        words = pretokenizers.get(metadata.get("tokenizer.ggml.pre", "default"))
+        encoder = tokenizer_build.byte_level(vocabulary, _array(metadata, "merges"), words)
+        tokenizer_build.add_tokens(encoder, names, special.types)
+        add_bos = words.add_bos
+    return Tokenizer(
+        encoder,
+        tokens,
+        special,
+        byte_level=not spm,
+        space_prefix=space_prefix,
+        add_bos=bool(metadata.get("tokenizer.ggml.add_bos_token", add_bos)),
+        add_eos=bool(metadata.get("tokenizer.ggml.add_eos_token", False)),
+    )
+
+
+def _tokens(metadata: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+    """Texts and types of all ids."""
+    tokens = list(_array(metadata, "tokens"))
+    if not tokens or not all(isinstance(text, str) for text in tokens):
+        raise BitwrightError("the file's tokenizer is broken: tokenizer.ggml.tokens is no list of texts")
+    return tokens, _numbers(metadata, "token_type", len(tokens), NORMAL).astype(np.int32)
+
+
+def _encodable(tokens: list[str]) -> list[str]:
+    """The texts as the encoder can hold them: one that is empty or no UTF-8 (a lone surrogate) gets a made-up name."""
+    try:
+        "".join(tokens).encode()
+        if all(tokens):
+            return tokens
+    except UnicodeEncodeError:
+        pass
+    return [text if text and not _SURROGATE.search(text) else f"[UNUSABLE_{id}]" for id, text in enumerate(tokens)]
+
+
+def _array(metadata: Mapping[str, Any], name: str) -> Any:
+    if f"tokenizer.ggml.{name}" not in metadata:
+        raise BitwrightError(f"the file's tokenizer is broken: it has no tokenizer.ggml.{name}")
+    return metadata[f"tokenizer.ggml.{name}"]
+
+
+def _numbers(metadata: Mapping[str, Any], name: str, count: int, default: int) -> np.ndarray:
+    """A numeric array, one number a token."""
+    values = np.asarray(metadata.get(f"tokenizer.ggml.{name}", np.full(count, default)))
+    if values.shape != (count,) or values.dtype.kind not in "iuf":
+        raise BitwrightError(f"the file's tokenizer is broken: tokenizer.ggml.{name} is not one number for each token")
+    return values

@@ -1,0 +1,96 @@
+"""Which tokens of a vocabulary are special, and which of them end a reply.
+
+GGUF files name some special tokens by key and leave others to be known by their text. The texts are those llama.cpp
+looks for (src/llama-vocab.cpp), so a reply ends here where it ends there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+
+# Values of tokenizer.ggml.token_type.
+NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+
+END_OF_TURN = (
+    *("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>"),
+    *("[EOT]", "<｜end▁of▁sentence｜>", "<end_of_utterance>"),
+)
+END_OF_MESSAGE = ("<|eom_id|>",)
+END_OF_GENERATION = (
+    *(*END_OF_TURN, *END_OF_MESSAGE),
+    *(
+        "<|return|>",
+        "<|call|>",
+        "<|flush|>",
+        "<|calls|>",
+        "</s>",
+        "[EOS]",
+        "<eos>",
+        "<turn|>",
+        "<|tool_response>",
+        "[e~[",
+    ),
+)
+# Fill in the middle: padding, repository name and file separator also end a reply; prefix, suffix and middle do not.
+FILL_ENDS = {
+    "fim_pad": ("<|fim_pad|>", "<fim-pad>", "<fim_pad>", "<PAD>", "[PAD]"),
+    "fim_rep": ("<|fim_repo|>", "<|repo_name|>", "<fim-repo>", "<REPO>", "<reponame>"),
+    "fim_sep": ("<|file_sep|>",),
+}
+FILL_PARTS = (
+    *("<|fim_prefix|>", "<fim-prefix>", "<fim_prefix>", "<｜fim▁begin｜>", "<PRE>", "▁<PRE>", "<|code_prefix|>"),
+    *("<|prefix|>", "<|fim_suffix|>", "<fim-suffix>", "<fim_suffix>", "<｜fim▁hole｜>", "<SUF>", "▁<SUF>"),
+    *("<|code_suffix|>", "<|suffix|>", "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>"),
+    *("▁<MID>", "<|code_middle|>", "<|middle|>"),
+)
+HARMONY_CHANNELS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
+
+
+class SpecialTokens(NamedTuple):
+    """Ids by role (None: the vocabulary has none), the ids that end a reply, and the types all this leads to."""
+
+    bos: int | None
+    eos: int | None
+    eot: int | None
+    eom: int | None
+    unknown: int | None
+    padding: int | None
+    end_of_generation: frozenset[int]
+    types: np.ndarray  # int32 (vocabulary,)
+
+
+def find(metadata: Mapping[str, Any], vocabulary: Mapping[str, int], types: np.ndarray, spm: bool) -> SpecialTokens:
+    """The special tokens of `vocabulary` (text → id) whose file gives the token types `types`, int32 (tokens,)."""
+    types = types.copy()
+
+    def by_key(role: str, default: int | None = None) -> int | None:
+        value = metadata.get(f"tokenizer.ggml.{role}_token_id", default)
+        return value if isinstance(value, int) and 0 <= value < len(types) else None
+
+    def by_text(texts: tuple[str, ...]) -> int | None:
+        return next((vocabulary[text] for text in texts if text in vocabulary), None)
+
+    def either(role: str, texts: tuple[str, ...]) -> int | None:
+        return found if (found := by_key(role)) is not None else by_text(texts)
+
+    eos, eot, eom = by_key("eos", 2 if spm else None), either("eot", END_OF_TURN), either("eom", END_OF_MESSAGE)
+    fill = [either(role, texts) for role, texts in FILL_ENDS.items()]
+    ends = {vocabulary[text] for text in END_OF_GENERATION if text in vocabulary}
+    marks = {vocabulary[text] for text in FILL_PARTS if text in vocabulary}
+    types[[*ends, *marks, *(id for id in fill if id is not None)]] = CONTROL
+    types[[vocabulary[text] for text in HARMONY_CHANNELS if text in vocabulary]] = USER_DEFINED
+    ends |= {id for id in (eos, eot, eom, *fill) if id is not None}
+
+    has = {text for text in END_OF_GENERATION if vocabulary.get(text) in ends}
+    if "<|end|>" in has and has & {"<|call|>", "<|calls|>"} and has & {"<|return|>", "<|flush|>"}:
+        # Harmony and Solar end a message, not the reply, with <|end|>.
+        ends.remove(vocabulary["<|end|>"])
+        types[vocabulary["<|end|>"]] = USER_DEFINED
+    if "</s>" in has and "<|tool_response>" in has:  # Gemma 4, where </s> is a piece of HTML
+        ends.remove(vocabulary["</s>"])
+        types[vocabulary["</s>"]] = NORMAL
+    bos, unknown = by_key("bos", 1 if spm else None), by_key("unknown", 0 if spm else None)
+    return SpecialTokens(bos, eos, eot, eom, unknown, by_key("padding"), frozenset(ends), types)
