@@ -82,7 +82,7 @@ class Conversation:
                     answer.decode_seconds += now - last
                 last = now
                 answer.ids.append(token)
-                piece = decoder.push(token)
+                piece = decoder.feed(token)
                 answer.text += piece
                 yield piece
             else:
