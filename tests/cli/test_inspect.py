@@ -79,7 +79,11 @@ def test_the_table_of_formats(bitwright) -> None:
 def test_one_format(bitwright, name) -> None:
     found = bitwright("formats", name, "--json").json
     format = formats.get(name)
-    assert (found["name"], found["ggml_type"], found["bits_per_weight"]) == (format.name, format.ggml, format.bits_per_weight)
+    assert (found["name"], found["ggml_type"], found["bits_per_weight"]) == (
+        format.name,
+        format.ggml,
+        format.bits_per_weight,
+    )
     assert sum(f["bytes"] for f in found["fields"]) == found["block_bytes"] == format.block_bytes
     assert [f["offset"] for f in found["fields"]][0] == 0
     assert format.formula in bitwright("formats", name).out

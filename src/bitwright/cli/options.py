@@ -21,29 +21,21 @@ Context = Annotated[
     int | None, typer.Option("-c", "--ctx-size", min=8, help="Tokens the model may look back on.", show_default=False)
 ]
 TextFile = Annotated[
-    Path | None,
-    typer.Option(
-        "-f",
-        "--file",
-        exists=True,
-        dir_okay=False,
-        readable=True,
-        allow_dash=True,
-        help="A text file; - is stdin.",
-        show_default=False,
-    ),
+    Path | None, typer.Option("-f", "--file", metavar="FILE", help="A text file; - is stdin.", show_default=False)
 ]
 
 
 def read_text(file: Path) -> str:
-    """The text of `file` (`-`: standard input) as UTF-8; raises UsageError if it is not."""
+    """The text of `file` (`-`: standard input); raises UsageError where there is none or it is not UTF-8."""
     import sys
 
     from bitwright.errors import UsageError
 
-    data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     try:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
         return data.decode("utf-8")
+    except OSError as error:
+        raise UsageError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UsageError(
             f"{file}, byte {error.start}: expected UTF-8 text, got byte 0x{data[error.start]:02x}"

@@ -42,6 +42,8 @@ def tokenize(
     if json:
         output.print_json({"ids": ids, "count": len(ids)})
     elif pieces:
-        output.print_table([">id", "piece"], [(i, repr(tokenizer.token_bytes(i).decode("utf-8", "backslashreplace"))) for i in ids])
+        output.print_table(
+            [">id", "piece"], [(i, repr(tokenizer.token_bytes(i).decode("utf-8", "backslashreplace"))) for i in ids]
+        )
     else:
         print(*ids)

@@ -1,0 +1,189 @@
+"""The verbs that need a running model: quantize, run, eval, bench, as a user types them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from cli.support import finish, start
+
+TEXT = Path(__file__).parents[2] / "examples/measures.txt"
+ANSWER = ["What is the capital of France?", "--temp", "0", "-n", "12"]
+
+
+@pytest.fixture(scope="session")
+def small(stories260k, tmp_path_factory) -> Path:
+    """stories260K as Q8_0, made by the command line."""
+    target = tmp_path_factory.mktemp("models") / "stories.q8_0.gguf"
+    outcome = finish(start("quantize", stories260k, "--to", "q8_0", "-o", target))
+    assert outcome.code == 0, outcome.err
+    assert "wrote" in outcome.out and str(target) in outcome.out
+    return target
+
+
+def test_quantize_says_what_it_wrote(bitwright, stories260k, tmp_path) -> None:
+    target = tmp_path / "out.gguf"
+    found = bitwright("quantize", stories260k, "--to", "q4_0", "-o", target, "--json").json
+    assert {"output", "bytes", "bits_per_weight", "recipe", "seconds"} <= set(found)
+    assert found["output"] == str(target)
+    assert found["bytes"] == target.stat().st_size
+    written = bitwright("inspect", target, "--json").json
+    assert found["bits_per_weight"] == pytest.approx(written["bits_per_weight"])
+    formats = {t["name"]: (t["format"], t["bytes"]) for t in written["tensors"]}
+    assert {r["tensor"]: (r["format"], r["bytes"]) for r in found["recipe"]} == formats
+    assert formats["blk.0.attn_q.weight"][0] == "q4_0" and formats["blk.0.attn_norm.weight"][0] == "float32"
+
+
+def test_a_dry_run_writes_nothing_and_promises_the_same(bitwright, stories260k, tmp_path) -> None:
+    target = tmp_path / "out.gguf"
+    promised = bitwright("quantize", stories260k, "--to", "q4_k_m", "-o", target, "--dry-run", "--json").json
+    assert list(tmp_path.iterdir()) == []
+    done = bitwright("quantize", stories260k, "--to", "q4_k_m", "-o", target, "--json").json
+    assert promised["recipe"] == done["recipe"]
+    assert (promised["bytes"], promised["bits_per_weight"]) == (done["bytes"], done["bits_per_weight"])
+
+
+def test_a_fallback_is_said_aloud(bitwright, stories260k) -> None:
+    text = bitwright("quantize", stories260k, "--to", "q4_k_m", "--dry-run").out
+    assert "256" in text and "64" in text  # rows of 64 hold no superblock of 256
+
+
+def test_tensor_types_overrule_the_recipe(bitwright, stories260k) -> None:
+    overrule = ["--tensor-type", r"ffn_down=q8_0", "--tensor-type", "attn_v=Q5_1"]
+    found = bitwright("quantize", stories260k, "--to", "q4_0", "--dry-run", "--json", *overrule).json
+    formats = {r["tensor"]: r["format"] for r in found["recipe"]}
+    assert formats["blk.2.attn_v.weight"] == "q5_1" and formats["blk.1.attn_q.weight"] == "q4_0"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [["--to", "q9_9"], ["--to", "q4_0", "--tensor-type", "ffn"], ["--to", "q4_0", "--tensor-type", "(=q8_0"],
+     ["--to", "q4_0", "--tensor-type", "ffn=q9_9"]],
+)  # fmt: skip
+def test_a_wrong_recipe_is_one_line(bitwright, stories260k, tmp_path, options) -> None:
+    outcome = bitwright("quantize", stories260k, "-o", tmp_path / "out.gguf", *options)
+    assert outcome.code in (1, 2) and outcome.err.count("\n") == 1
+    assert "bug" not in outcome.err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_run_streams_the_same_greedy_text_every_time(bitwright, small) -> None:
+    first = bitwright("run", small, "Once upon a time", "--temp", "0", "-n", "24")
+    assert first.code == 0 and first.err == ""
+    again = bitwright("run", small, "Once upon a time", "--temp", "0", "-n", "24", "--json").json
+    assert first.out == again["text"] + "\n"
+    assert len(again["ids"]) == 24 and again["stopped"] == "length"
+
+
+def test_sampling_repeats_with_a_seed(bitwright, small) -> None:
+    def sample(seed: int) -> str:
+        return bitwright("run", small, "Once upon", "--temp", "1.5", "--seed", seed, "-n", "24").out
+
+    assert sample(1) == sample(1)
+    assert len({sample(seed) for seed in range(4)}) > 1
+
+
+def test_run_uses_the_chat_template(bitwright, smollm2) -> None:
+    outcome = bitwright("run", smollm2, *ANSWER)
+    assert outcome.code == 0 and "Paris" in outcome.out and "<|im_" not in outcome.out
+    found = bitwright("run", smollm2, *ANSWER, "--json").json
+    assert found["prompt_tokens"] > 20  # the template's own system message comes first
+    raw = bitwright("run", smollm2, *ANSWER, "--raw", "--json").json
+    assert raw["prompt_tokens"] < 12
+
+
+def test_a_prompt_from_stdin_and_a_full_context(small) -> None:
+    outcome = finish(start("run", small, "--temp", "0", "-c", "16"), "Once upon a time")
+    assert outcome.code == 0
+    assert outcome.out.strip() and "context is full" in outcome.err
+
+
+def test_a_prompt_longer_than_the_context_is_refused(bitwright, small) -> None:
+    outcome = bitwright("run", small, "Once upon a time there was a little girl", "-c", "8")
+    assert outcome.code == 2 and "-c" in outcome.err and outcome.err.count("\n") == 1
+
+
+def test_json_needs_a_prompt(bitwright, small, monkeypatch) -> None:
+    monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
+    outcome = bitwright("run", small, "--json")
+    assert outcome.code == 2 and "PROMPT" in outcome.err
+
+
+def test_ctrl_c_keeps_the_text_and_exits_130(smollm2) -> None:
+    process = start("run", smollm2, "Tell me a very long story.", "--temp", "0", "-t", "1")
+    assert process.stdout is not None
+    first = os.read(process.stdout.fileno(), 1)  # the answer has begun
+    process.send_signal(signal.SIGINT)
+    outcome = finish(process)
+    assert outcome.code == 130
+    assert (
+        first.strip() and outcome.out.endswith("\n") and "Traceback" not in outcome.err and "error" not in outcome.err
+    )
+
+
+def test_ctrl_c_while_quantizing_leaves_no_file(widened, tmp_path) -> None:
+    process = start("quantize", widened, "--to", "q4_k_m", "-o", tmp_path / "out.gguf", "-t", "1")
+    deadline = time.monotonic() + 60
+    while not list(tmp_path.iterdir()) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.send_signal(signal.SIGINT)
+    outcome = finish(process)
+    assert outcome.code == 130 and outcome.err == ""
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_conversation_in_a_terminal(smollm2) -> None:
+    import pty
+
+    parent, child = pty.openpty()
+    process = start(
+        "run", smollm2, "--temp", "0", "-n", "12", stdin=child, stdout=child, stderr=child, env={"TERM": "dumb"}
+    )
+    os.close(child)
+    shown = converse(parent, ["What is the capital of France?\n", "And of Italy?\n", "\x04"])
+    assert process.wait(30) == 0
+    assert "Paris" in shown and "Rome" in shown
+
+
+def converse(terminal: int, lines: list[str]) -> str:
+    """Type each line when the prompt stands there; everything that the terminal showed."""
+    shown, waiting = "", list(lines)
+    with os.fdopen(terminal, "rb+", buffering=0) as tty:
+        while True:
+            try:
+                shown += tty.read(4096).decode("utf-8", "replace")
+            except OSError:  # Linux answers so when the other side is closed
+                return shown
+            if waiting and shown.endswith("> "):
+                tty.write(waiting.pop(0).encode())
+
+
+def test_eval_measures_perplexity(bitwright, small) -> None:
+    found = bitwright("eval", small, "-f", TEXT, "--ctx", "128", "--chunks", "2", "--json").json
+    assert {"tokens_scored", "perplexity"} <= set(found)
+    assert found["tokens_scored"] == 2 * 64 and found["chunks"] == 2 and found["context"] == 128
+    assert found["perplexity"]["mean"] > 1 and found["perplexity"]["standard_error"] > 0
+    shown = bitwright("eval", small, "-f", TEXT, "--ctx", "128", "--chunks", "2").out
+    assert shown.startswith(f"perplexity {found['perplexity']['mean']:.4f} ")
+
+
+def test_eval_refuses_a_text_shorter_than_a_chunk(bitwright, small, tmp_path) -> None:
+    short = tmp_path / "short.txt"
+    short.write_text("Once upon a time.")
+    outcome = bitwright("eval", small, "-f", short)
+    assert outcome.code in (1, 2) and outcome.err.count("\n") == 1 and "bug" not in outcome.err
+
+
+def test_bench_keys(bitwright, small) -> None:
+    found = bitwright("bench", small, "-p", "16", "-n", "4", "-d", "8", "-r", "1", "-t", "1", "--json").json
+    assert found["threads"] == 1 and found["tier"]
+    assert {"read_gb_s", "int8_gop_s", "bf16_gflop_s"} == set(found["limits"])
+    assert found["prefill"]["tokens"] == 16 and found["prefill"]["tokens_per_second"] > 0
+    assert "share_of_limit" in found["prefill"]
+    assert found["decode"]["depth"] == 8 and found["decode"]["tokens_per_second"] > 0
+    assert 0 < found["decode"]["share_of_limit"] < 1
+    shown = bitwright("bench", small, "-p", "16", "-n", "4", "-r", "1").out
+    assert "tokens/s" in shown and "GB/s" in shown
