@@ -5,6 +5,7 @@ Source: the GGUF specification, https://github.com/ggml-org/ggml/blob/master/doc
 
 from __future__ import annotations
 
+import re
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -34,13 +35,11 @@ def type_name(number: int, element: int | None = None) -> str:
 
 def type_numbers(name: str) -> tuple[int, int | None]:
     """The numbers of a `type_name`: `(4, None)` for `uint32`, `(9, 8)` for `array[string]`; raises ValueError."""
-    if name.startswith("array[") and name.endswith("]"):
-        element = NAMES.index(name[6:-1])
-        if element != ARRAY:
-            return ARRAY, element
-    elif name != "array":
-        return NAMES.index(name), None
-    raise ValueError(f"{name} is not a GGUF value type")
+    element = re.fullmatch(r"array\[(\w+)\]", name)
+    inner = element[1] if element else name
+    if inner not in NAMES or inner == "array":
+        raise ValueError(f"{name} is not a GGUF value type")
+    return (ARRAY, NAMES.index(inner)) if element else (NAMES.index(inner), None)
 
 
 def guess_type(value: Any) -> str:

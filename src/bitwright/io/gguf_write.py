@@ -7,7 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 
@@ -48,10 +48,11 @@ def write(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[Tenso
         offset += nbytes + -nbytes % alignment
     with replacing(path) as file:
         file.writelines(header)
-        _pad(file, alignment)
         for (name, _, _, data), nbytes in zip(tensors, sizes, strict=True):
+            file.write(bytes(-file.tell() % alignment))
             file.write(_bytes(name, data(), nbytes))
-            _pad(file, alignment)
+        if tensors:
+            file.write(bytes(-file.tell() % alignment))
         return file.tell()
 
 
@@ -91,7 +92,9 @@ def _numbers(kind: int, value: Any, dimensions: int) -> bytes:
     return stored.tobytes()
 
 
-def _text(text: str) -> bytes:
+def _text(text: Any) -> bytes:
+    if not isinstance(text, str):
+        raise TypeError(f"expected a string, got {text!r}")
     encoded = text.encode("utf-8", "surrogateescape")
     return LENGTH.pack(len(encoded)) + encoded
 
@@ -127,7 +130,3 @@ def _bytes(name: str, data: Any, nbytes: int) -> memoryview:
     if content.nbytes != nbytes:
         raise UsageError(f"tensor {name}: expected {nbytes} bytes of data, got {content.nbytes}")
     return content
-
-
-def _pad(file: BinaryIO, alignment: int) -> None:
-    file.write(bytes(-file.tell() % alignment))

@@ -1,7 +1,7 @@
 """From what a user types for a model to a file on this machine.
 
-A reference is a path, `org/name[:QUANT][@revision]` or `org/name/file.gguf` (with `hf.co/` or `huggingface.co/` before it
-or not), or a built-in alias.
+A reference is a path, a built-in alias, `org/name[:QUANT][@revision]` or `org/name/file.gguf`; before the last two may
+stand `hf.co/` or `huggingface.co/`.
 """
 
 from __future__ import annotations
@@ -54,10 +54,11 @@ def resolve(ref: str | Path, offline: bool | None = None, progress: Progress | N
     if str(ref) in aliases.ALIASES:
         return aliases.resolve(str(ref), offline, progress)
     reference = parse(str(ref))
-    files = hub_files.list_files(reference.repo, reference.revision, offline)
-    chosen = choose(files, reference.quant, reference.repo) if reference.file is None else reference.file
+    files, offline = hub_files.list_files(reference.repo, reference.revision, offline)
+    place = f"{reference.repo} in the cache" if offline else reference.repo
+    chosen = choose(files, reference.quant, place) if reference.file is None else reference.file
     if chosen not in files:
-        raise UsageError(f"{reference.repo} has no file {chosen}; it has {_labels(files)}")
+        raise UsageError(f"{place} has no file {chosen}; it has {_labels(files)}")
     parts = [chosen]
     if match := PART.search(chosen):
         parts = [f"{chosen[: match.start()]}-{n:05}-of-{match[2]}.gguf" for n in range(1, int(match[2]) + 1)]
@@ -76,7 +77,7 @@ def parse(ref: str) -> Reference:
 
 
 def choose(files: Iterable[str], quant: str | None, place: str, only: bool = False) -> str:
-    """The model file of quantization `quant`, by default Q4_K_M, else the first (`only`: refuse where there are more)."""
+    """The file of quantization `quant`, by default Q4_K_M, else the first (`only`: refuse where there are more)."""
     models = [file for file in sorted(files) if file.endswith(".gguf") and "mmproj" not in file.lower()]
     models = [file for file in models if not PART.search(file) or FIRST_PART.search(file)]
     if not models:

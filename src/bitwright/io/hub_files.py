@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,31 +20,32 @@ class UnreachableError(BitwrightError):
 
 
 def offline_by_default() -> bool:
-    from huggingface_hub import constants
+    """What huggingface_hub would say, without the time that importing it takes."""
+    values = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
+    return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in values)
 
-    return constants.HF_HUB_OFFLINE
 
-
-def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT) -> list[str]:
-    """The files of a repository; offline, or where the hub cannot be reached, those in the cache.
+def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT) -> tuple[list[str], bool]:
+    """The files of a repository, and whether only the cache was asked: if `offline`, or if the hub cannot be reached.
 
     Raises UsageError where there is no such repository or revision, BitwrightError where nothing can be found out.
     """
-    cached = _snapshot_files(repo, revision)
+    in_cache = _snapshot_files(repo, revision)
+    if offline and not in_cache:
+        raise BitwrightError(f"{repo} at {revision} is not in the cache, and this is offline")
     if offline:
-        if not cached:
-            raise BitwrightError(f"{repo} at {revision} is not in the cache, and this is offline")
-        return cached
+        return in_cache, True
     from huggingface_hub import HfApi
 
     try:
         with _hub_errors(repo, revision):
             info = HfApi().model_info(repo, revision=revision, timeout=timeout)
-        return [sibling.rfilename for sibling in info.siblings or []]
-    except UnreachableError:
-        if cached:
-            return cached
-        raise
+        return [sibling.rfilename for sibling in info.siblings or []], False
+    except UnreachableError as error:
+        if not in_cache:
+            raise
+        logging.getLogger(__name__).warning("%s; taking what is in the cache", error)
+        return in_cache, True
 
 
 def fetch(repo: str, file: str, revision: str, offline: bool, progress: Progress | None = None) -> Path:

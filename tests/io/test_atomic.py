@@ -1,0 +1,123 @@
+"""Interrupted writes: the old file stays whole, and no half file ever has the final name."""
+
+from __future__ import annotations
+
+import errno
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import ggufs
+import pytest
+
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.io import gguf
+from bitwright.io.atomic import replacing
+
+
+@pytest.fixture(params=["new", "old"])
+def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
+    """A path to write: free, or taken by an older file."""
+    if request.param == "old":
+        (tmp_path / "m.gguf").write_bytes(b"old")
+    return tmp_path / "m.gguf"
+
+
+def contents(target: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in target.parent.iterdir()}
+
+
+def test_success_replaces_and_leaves_nothing_else(target: Path) -> None:
+    with replacing(target) as file:
+        file.write(b"new")
+        assert not target.exists() or target.read_bytes() == b"old"
+    assert contents(target) == {"m.gguf": b"new"}
+    mask = os.umask(0)
+    os.umask(mask)
+    assert target.stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+@pytest.mark.parametrize("error", [RuntimeError("no"), KeyboardInterrupt()])
+def test_an_exception_leaves_everything_as_it_was(target: Path, error: BaseException) -> None:
+    before = contents(target)
+    with pytest.raises(type(error)), replacing(target) as file:
+        file.write(b"half")
+        raise error
+    assert contents(target) == before
+
+
+@pytest.mark.parametrize("call", ["write", "fsync", "replace"])
+def test_a_full_disk_at_any_moment(target: Path, monkeypatch: pytest.MonkeyPatch, call: str) -> None:
+    def fail(*args: object, **kwargs: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = contents(target)
+    tensors = ggufs.tensors()
+    if call == "write":
+        tensors[1] = (*tensors[1][:3], fail)
+    else:
+        monkeypatch.setattr(*{"fsync": (os, "fsync"), "replace": (Path, "replace")}[call], fail)
+    with pytest.raises(BitwrightError, match=r"cannot write .*m\.gguf: No space left on device"):
+        gguf.write(target, {}, tensors)
+    assert contents(target) == before
+
+
+SCRIPT = """
+import os, resource, signal, sys
+sys.path.insert(0, sys.argv[3])
+import ggufs
+from bitwright.io import gguf
+if sys.argv[2] == "limit":
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+tensors = ggufs.tensors(8, shape=(256, 64))
+if sys.argv[2] == "kill":
+    tensors[5] = (*tensors[5][:3], lambda: os.kill(os.getpid(), signal.SIGKILL))
+gguf.write(sys.argv[1], {}, tensors)
+"""
+
+
+def write_in_a_process(target: Path, how: str) -> subprocess.CompletedProcess:
+    command = [sys.executable, "-c", SCRIPT, target, how, Path(ggufs.__file__).parent]
+    return subprocess.run(command, capture_output=True, text=True)
+
+
+def test_a_real_write_past_the_limit(target: Path) -> None:
+    before = contents(target)
+    done = write_in_a_process(target, "limit")
+    assert "BitwrightError: cannot write" in done.stderr and "File too large" in done.stderr
+    assert contents(target) == before
+
+
+def test_a_killed_writer(target: Path) -> None:
+    before = contents(target)
+    done = write_in_a_process(target, "kill")
+    assert done.returncode == -signal.SIGKILL
+    after = contents(target)
+    left = {name: after.pop(name) for name in list(after) if name.endswith(".part")}
+    assert after == before and len(left) == 1  # what cannot be tidied up has another name
+
+
+def test_links_stay_links(tmp_path: Path) -> None:
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "disk/real").write_bytes(b"old")
+    (tmp_path / "link").symlink_to("disk/real")
+    with replacing(tmp_path / "link") as file:
+        file.write(b"new")
+    assert (tmp_path / "link").is_symlink() and (tmp_path / "disk/real").read_bytes() == b"new"
+
+
+def test_only_files_are_replaced(tmp_path: Path) -> None:
+    for path in (tmp_path, Path(os.devnull)):
+        with pytest.raises(UsageError, match="not a regular file"), replacing(path):
+            pass
+    with pytest.raises(BitwrightError, match="No such file or directory"), replacing(tmp_path / "no/such/folder"):
+        pass
+
+
+def test_names_as_long_as_a_file_system_takes(tmp_path: Path) -> None:
+    with replacing(tmp_path / ("ü" * 127)) as file:
+        file.write(b"new")
+    assert len(list(tmp_path.iterdir())) == 1
