@@ -1,1 +1,32 @@
+"""The facade over the compiled module: what the rest of bitwright computes with. Everything is imported on first use."""
 
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bitwright.kernels.coverage import coverage
+    from bitwright.kernels.matmul import dequantize, matmul, tier, tiers
+    from bitwright.kernels.ops import Buffer, Op, Step
+    from bitwright.kernels.oracle import Oracle
+    from bitwright.kernels.program import Program
+    from bitwright.kernels.quantize import quantize
+
+_HOME = {
+    "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
+    "tier": "matmul", "tiers": "matmul", "matmul": "matmul", "dequantize": "matmul",
+    "quantize": "quantize", "coverage": "coverage",
+}  # fmt: skip
+
+__all__ = [
+    "Buffer", "Op", "Oracle", "Program", "Step", "coverage", "dequantize", "matmul", "quantize", "tier", "tiers",
+]  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value   # a submodule of the same name (quantize, matmul, coverage) must not stay in the way
+    return value

@@ -14,7 +14,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import ArrayLike
 
-from ..errors import BitwrightError, UsageError
+from bitwright.errors import BitwrightError, UsageError
 
 Activation = Literal["silu", "gelu_tanh"]
 
@@ -85,6 +85,8 @@ class Step:
         frequencies = np.ascontiguousarray(inverse_frequencies, dtype=np.float32)
         if frequencies.ndim != 1 or not 0 < 2 * frequencies.size <= head_dim:
             raise UsageError(f"rope: inverse_frequencies must be 1 to {head_dim // 2} values, got {frequencies.shape}")
+        if x.selected:
+            raise UsageError("rope: positions belong to all tokens, so it cannot follow `select`")
         return self._add(
             "rope",
             (x,),

@@ -1,0 +1,37 @@
+"""The compiled module, imported on first use."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any
+
+from bitwright.errors import BitwrightError, UnsupportedError
+from bitwright.formats import Format
+
+# blocks.h: formats that GGUF has no id for
+BEYOND_GGUF = {
+    name: 1000 + i
+    for i, name in enumerate(
+        ("float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")
+    )
+}
+
+
+@cache
+def core() -> Any:
+    """The module `_core`; BitwrightError says what to do when it has not been built."""
+    try:
+        from bitwright.kernels import _core
+    except ImportError as error:
+        if "_core" not in str(error):
+            raise BitwrightError(f"the compiled module does not load ({error}): run make") from None
+        raise BitwrightError("the compiled module is missing: run make") from None
+    return _core
+
+
+def format_id(format: Format) -> int:
+    """blocks.h's FormatId of a format; UnsupportedError when the native core has none."""
+    id = format.ggml if format.ggml is not None else BEYOND_GGUF.get(format.name)
+    if id is None:
+        raise UnsupportedError("a weight of format", format.name, [*BEYOND_GGUF, "every format with a GGUF type"])
+    return id
