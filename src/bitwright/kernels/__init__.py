@@ -1,4 +1,4 @@
-"""The facade over the compiled module: what the rest of bitwright computes with. Everything is imported on first use."""
+"""The facade over the compiled module: what the rest of bitwright computes with. All is imported on first use."""
 
 from __future__ import annotations
 

@@ -1,9 +1,9 @@
 """From a step's ops to what the native executor runs: phases of instructions, and buffers that share memory.
 
-Threads wait for one another between phases only. A phase is a chain of instructions that go row by row (each thread takes
-the whole chain for its own rows), or matrix products that do not need one another (their rows are shared out together), or
-one attention. An instruction goes into the earliest phase of its kind after what it reads: q, k and v become one phase, gate
-and up another, and residual add, norm and the conversion of the next product's input run together.
+Threads wait for one another between phases only. A phase is a chain of instructions that go row by row (each thread
+takes the whole chain for its own rows), or matrix products that do not need one another (their rows are shared out
+together), or one attention. An instruction goes into the earliest phase of its kind after what it reads: q, k and v
+become one phase, gate and up another, and residual add, norm and the conversion of the next input run together.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ ONLY_IN_PLACE = IN_PLACE[:3]
 
 @dataclass(slots=True, eq=False)
 class Value:
-    """What one instruction writes: a "buffer" of floats, an "input" (floats converted for products), or "other" (a table
-    of angles, a layer's cache), which is only waited for. `place` is the native buffer or input it lives in."""
+    """What one instruction writes: a "buffer" of floats, an "input" (floats converted for products), or "other" (a
+    table of angles, a layer's cache), which is only waited for. `place` is the native buffer or input it lives in."""
 
     kind: str
     width: int

@@ -20,9 +20,9 @@ Float32 = NDArray[np.float32]
 class Program:
     """A step over one model's weights, with a key-value cache for `sequences` sequences of up to `context` positions.
 
-    Weights stay where they are (often mapped from a file) and are referred to; those of matrix products may be kept in a
-    second, faster layout. `threads` defaults to the cores this process may use; programs of one thread count share a pool.
-    After fork() a child process must make a new Program. Raises BitwrightError where weights and step disagree.
+    Weights stay where they are (often mapped from a file) and are referred to; those of matrix products may be kept in
+    a second, faster layout. `threads` defaults to the cores this process may use; programs of one thread count share a
+    pool. After fork() a child process must make a new Program. Raises BitwrightError where weights and step disagree.
     """
 
     def __init__(
@@ -61,15 +61,16 @@ class Program:
     @property
     def memory(self) -> dict[str, int]:
         """Bytes kept beside the weights: `cache` of keys and values, `packed` weights, `buffers` of activations."""
-        return {"cache": self._native.cache_bytes, "packed": self._native.packed_bytes, "buffers": self._native.buffer_bytes}
+        n = self._native
+        return {"cache": n.cache_bytes, "packed": n.packed_bytes, "buffers": n.buffer_bytes}
 
     def run(self, tokens: ArrayLike, positions: ArrayLike, sequences: ArrayLike, outputs: ArrayLike) -> Float32:
-        """One step: token ids, their positions and their sequences (n,), and the indices (m,) of the tokens whose logits
-        are wanted. Returns logits (m, vocabulary).
+        """One step: token ids, their positions and their sequences (n,), and the indices (m,) of the tokens whose
+        logits are wanted. Returns logits (m, vocabulary).
 
         A sequence's positions go on by one from token to token; its first in a call may lie before its end, and then
-        replaces what was cached from there on. More than `batch` tokens run as several steps. UsageError names the first
-        token id, position, sequence or output that is out of range.
+        replaces what was cached from there on. More than `batch` tokens run as several steps. UsageError names the
+        first token id, position, sequence or output that is out of range.
         """
         t, p, s, o = _ids(tokens), _ids(positions), _ids(sequences), _ids(outputs)
         n = self.batch
@@ -141,7 +142,7 @@ class Program:
 def _ids(values: ArrayLike) -> NDArray[np.int32]:
     array = np.asarray(values)
     if array.ndim != 1 or (array.size and array.dtype.kind not in "iu"):
-        raise UsageError(f"token ids, positions, sequences and outputs are lists of integers, got {array.dtype} {array.shape}")
+        raise UsageError(f"tokens, positions, sequences and outputs are integers (n,), got {array.dtype} {array.shape}")
     if array.size and (array.min() < -(2**31) or array.max() >= 2**31):
         raise UsageError("token ids, positions, sequences and outputs must fit 32 bits")
     return np.ascontiguousarray(array, dtype=np.int32)
