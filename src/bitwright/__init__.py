@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bitwright import errors, evaluate, formats, kernels, quantizers
-    from bitwright.engine import Model, Sampler, Session, generate, load
+    from bitwright.engine import Model, Sampler, Session, load
+    from bitwright.engine.generate import generate
     from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
-    from bitwright.evaluate import perplexity
+    from bitwright.evaluate.perplexity import perplexity
     from bitwright.io.gguf import open
     from bitwright.model import load_tokenizer
     from bitwright.quantizers import quantize

@@ -1,0 +1,108 @@
+"""A key-value cache and where each of its sequences stands."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import UsageError
+from bitwright.kernels import Program
+
+if TYPE_CHECKING:
+    from bitwright.engine.model import Model
+
+BATCH = 512  # tokens run in one go: enough for the prefill kernels, few enough that Ctrl-C is heard soon
+
+Float32 = NDArray[np.float32]
+Ids = Sequence[int] | NDArray[np.int32]
+
+
+class Session:
+    """Runs tokens through a model and remembers them; each of `sequences` slots holds a text of its own.
+
+    What is not said about a sequence is said about number 0. Not for use from two threads at once.
+    """
+
+    def __init__(self, model: Model, sequences: int = 1) -> None:
+        self.model, self.context = model, model.context
+        self.positions = [0] * sequences
+        self.program = Program(
+            model.step, model.weights, model.context, sequences, min(BATCH, model.context), model.threads, model.forced_tier
+        )
+
+    @property
+    def position(self) -> int:
+        """How many tokens of sequence 0 the cache holds."""
+        return self.positions[0]
+
+    def prefill(self, ids: Ids, sequence: int = 0) -> Float32:
+        """Read `ids`; the logits (vocabulary,) of what follows the last. UsageError where there are none or no room."""
+        if not len(ids):
+            raise UsageError("there is nothing to read: at least one token is needed")
+        return self.extend(ids, [len(ids) - 1], sequence)[0]
+
+    def step(self, id: int, sequence: int = 0) -> Float32:
+        """Read one token; the logits (vocabulary,) of what follows."""
+        return self.extend([id], [0], sequence)[0]
+
+    def logits(self, ids: Ids, sequence: int = 0) -> Float32:
+        """Read `ids`; the logits (tokens, vocabulary) after each."""
+        return self.extend(ids, range(len(ids)), sequence)
+
+    def extend(self, ids: Ids, outputs: Sequence[int], sequence: int = 0) -> Float32:
+        """Read `ids` in batches; the logits (outputs, vocabulary) after those at the ascending indices `outputs`."""
+        self._check_room(len(ids), sequence)
+        tokens, wanted = np.asarray(ids, np.int32), np.asarray(outputs, np.int32)
+        results = []
+        for start in range(0, len(tokens), self.program.batch):
+            part = tokens[start : start + self.program.batch]
+            local = wanted[(wanted >= start) & (wanted < start + len(part))] - start
+            position = self.positions[sequence]
+            places = np.arange(position, position + len(part), dtype=np.int32)
+            results.append(self.program.run(part, places, np.full(len(part), sequence, np.int32), local))
+            self.positions[sequence] += len(part)
+        filled = [r for r in results if len(r)]
+        if len(filled) == 1:
+            return filled[0]
+        return np.concatenate(filled) if filled else np.empty((0, self.model.config.vocabulary), np.float32)
+
+    def advance(self, ids: Mapping[int, Ids]) -> Float32:
+        """Read some tokens of several sequences in one run; the logits (sequences, vocabulary) after each one's last.
+
+        `ids` maps a sequence to its next tokens, at least one; how a server decodes many answers at the price of one.
+        """
+        for sequence, own in ids.items():
+            if not len(own):
+                raise UsageError(f"sequence {sequence} has nothing to read: at least one token is needed")
+            self._check_room(len(own), sequence)
+        lengths = [len(own) for own in ids.values()]
+        tokens = np.concatenate([np.asarray(own, np.int32) for own in ids.values()])
+        starts = np.repeat([self.positions[sequence] for sequence in ids], lengths)
+        ends = np.cumsum(lengths)
+        places = starts + np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
+        slots = np.repeat(list(ids), lengths)
+        result = self.program.run(tokens, places.astype(np.int32), slots.astype(np.int32), (ends - 1).astype(np.int32))
+        for sequence, own in ids.items():
+            self.positions[sequence] += len(own)
+        return result
+
+    def reset(self, keep: int = 0, sequence: int = 0) -> None:
+        """Forget a sequence but for its first `keep` tokens."""
+        self._check_sequence(sequence)
+        if not 0 <= keep <= self.positions[sequence]:
+            raise UsageError(f"cannot keep {keep} tokens of the {self.positions[sequence]} there are")
+        self.positions[sequence] = keep
+
+    def _check_sequence(self, sequence: int) -> None:
+        if not 0 <= sequence < len(self.positions):
+            raise UsageError(f"the session has sequences 0 to {len(self.positions) - 1}, got {sequence}")
+
+    def _check_room(self, count: int, sequence: int) -> None:
+        self._check_sequence(sequence)
+        if self.positions[sequence] + count > self.context:
+            raise UsageError(
+                f"{self.positions[sequence]} tokens and {count} more do not fit the context of {self.context}"
+            )

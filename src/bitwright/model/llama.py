@@ -1,0 +1,40 @@
+"""Llama 1 to 3, and what follows it (Mistral, SmolLM, TinyLlama): RMS norms, rotary positions, grouped heads, SwiGLU.
+
+GGUF files of this architecture store the rows of q and k permuted, so that a rotated pair lies side by side.
+"""
+
+from __future__ import annotations
+
+from bitwright.kernels.ops import Step
+from bitwright.model.config import Config
+from bitwright.model.weights import Weights
+
+
+def step(c: Config, weights: Weights) -> Step:
+    """One step over a batch of tokens: embed, every layer's attention and feed-forward, the head."""
+    s = Step()
+    q_width, kv_width = c.heads * c.head_dim, c.kv_width
+    frequencies = c.rope.inverse_frequencies(weights.rope_divisors(c.rope.dim))
+    x = s.embed(weights("token_embd.weight", c.vocabulary, c.width))
+    for layer in range(c.layers):
+        w = weights.layer(layer)
+
+        h = s.rms_norm(x, w("attn_norm.weight", c.width), c.eps)
+        q = s.linear(h, *w.linear("attn_q", q_width, c.width))
+        k = s.linear(h, *w.linear("attn_k", kv_width, c.width))
+        v = s.linear(h, *w.linear("attn_v", kv_width, c.width))
+        q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
+        k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
+        h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale)
+        if layer == c.layers - 1:
+            x, h = s.select(x), s.select(h)
+        x = s.add(x, s.linear(h, *w.linear("attn_output", c.width, q_width)))
+
+        h = s.rms_norm(x, w("ffn_norm.weight", c.width), c.eps)
+        gate = s.linear(h, *w.linear("ffn_gate", c.feed_forward, c.width))
+        up = s.linear(h, *w.linear("ffn_up", c.feed_forward, c.width))
+        x = s.add(x, s.linear(s.glu(gate, up), *w.linear("ffn_down", c.width, c.feed_forward)))
+
+    x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)
+    s.logits(s.linear(x, *weights.head(c.vocabulary, c.width)))
+    return s

@@ -1,0 +1,71 @@
+"""The tensors a model file offers, handed out by name only after their shape was checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.formats import QuantizedTensor
+
+
+class Weights:
+    """Checks tensors as an architecture asks for them; `prefix` is put before every name (`blk.0.`)."""
+
+    def __init__(self, tensors: Mapping[str, QuantizedTensor], path: Path, prefix: str = "") -> None:
+        self.tensors, self.path, self.prefix = tensors, path, prefix
+        self.used: set[str] = set()
+
+    def layer(self, index: int) -> Weights:
+        """The tensors of one layer, by their names inside it."""
+        inner = Weights(self.tensors, self.path, f"blk.{index}.")
+        inner.used = self.used
+        return inner
+
+    def has(self, name: str) -> bool:
+        return self.prefix + name in self.tensors
+
+    def __call__(self, name: str, *shape: int) -> str:
+        """The full name of a tensor of exactly this shape; FileFormatError where it is missing or another shape."""
+        full = self.prefix + name
+        if full not in self.tensors:
+            raise FileFormatError(self.path, None, f"a tensor {full} of shape {shape}", "no such tensor")
+        got = tuple(self.tensors[full].shape)
+        if got != shape:
+            raise FileFormatError(self.path, None, f"tensor {full} to have shape {shape}", f"{got}")
+        self.used.add(full)
+        return full
+
+    def optional(self, name: str, *shape: int) -> str | None:
+        """The full name if the file has this tensor, else None; FileFormatError where its shape is another."""
+        return self(name, *shape) if self.has(name) else None
+
+    def linear(self, name: str, rows: int, columns: int) -> tuple[str, str | None]:
+        """The names of a matrix (rows, columns) and of its bias (rows,), which may be absent."""
+        return self(f"{name}.weight", rows, columns), self.optional(f"{name}.bias", rows)
+
+    def head(self, vocabulary: int, width: int) -> tuple[str, str | None]:
+        """The output matrix (vocabulary, width) and its bias; without one of its own it is the embedding's (tied)."""
+        name = "output" if self.has("output.weight") else "token_embd"
+        return self.linear(name, vocabulary, width)
+
+    def rope_divisors(self, dim: int) -> np.ndarray | None:
+        """`rope_freqs.weight` (dim / 2,), by which the file divides the rotations' frequencies; None without one."""
+        name = self.optional("rope_freqs.weight", dim // 2)
+        if name is None:
+            return None
+        values = self.tensors[name].dequantize()
+        if not (np.isfinite(values) & (values > 0)).all():
+            raise FileFormatError(self.path, None, f"finite values above 0 in {name}", f"{values.min()}")
+        return values
+
+    def check_all_used(self, architecture: str) -> None:
+        """BitwrightError where the file holds tensors that would be left out: the result would not be its model."""
+        unused = sorted(self.tensors.keys() - self.used)
+        if unused:
+            more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
+            raise BitwrightError(
+                f"{self.path}: bitwright's {architecture} has no place for the tensors {', '.join(unused[:3])}{more}"
+            )

@@ -1,0 +1,206 @@
+"""A plain NumPy forward pass to hold the engine against: float64, one sequence, all positions at once, no cache.
+
+It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and is written from the published
+descriptions of the models (Llama, Qwen 2, Qwen 3, Gemma 3), loop by loop, to be read rather than to be fast.
+
+`rounding` turns it into its own error analysis (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000). With a random
+generator every result gets a normal error as large as float32 arithmetic makes there: u |x| for one operation, and
+u sqrt(n) |products| for a sum of n products, |products| being their Euclidean norm (how a sum's rounding error grows
+when the errors' signs are as good as random: Higham and Mary 2019); u = 2**-24. How far the log-probabilities then
+move is how far a correct float32 engine lies from this reference; `compare` allows a multiple of that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+UNIT = 2.0**-24  # float32: half a unit in the last place, relative
+
+
+@dataclass
+class Reference:
+    """A model as metadata and weights (any float arrays, (rows, columns)); `cache` is the type keys and values have."""
+
+    metadata: Mapping[str, Any]
+    weights: Mapping[str, np.ndarray]
+    cache: Any = np.float16
+    rounding: np.random.Generator | None = None
+
+    def get(self, key: str, default: Any = None) -> Any:
+        return self.metadata.get(f"{self.metadata['general.architecture']}.{key}", default)
+
+    def weight(self, name: str) -> np.ndarray:
+        return np.asarray(self.weights[name], np.float64)
+
+    def rounded(self, x: np.ndarray, operations: int = 1) -> np.ndarray:
+        """x after `operations` float32 operations, when rounding is played."""
+        if self.rounding is None:
+            return x
+        return x * (1 + UNIT * np.sqrt(operations) * self.rounding.standard_normal(x.shape))
+
+    def product(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        """x @ y, summed in float32 when rounding is played."""
+        result = x @ y
+        if self.rounding is None:
+            return result
+        spread = UNIT * np.sqrt(x.shape[-1]) * np.sqrt(x**2 @ y**2)
+        return result + spread * self.rounding.standard_normal(result.shape)
+
+    def logits(self, ids: list[int]) -> np.ndarray:
+        """(tokens, vocabulary): row t scores what follows ids[: t + 1]."""
+        gemma = self.metadata["general.architecture"] == "gemma3"
+        x = np.asarray(self.weights["token_embd.weight"][ids], np.float64)
+        if gemma:
+            x = x * np.sqrt(x.shape[1])
+        for layer in range(self.get("block_count")):
+            h = self.norm(x, f"blk.{layer}.attn_norm.weight")
+            h = self.attention(h, layer)
+            if gemma:
+                h = self.norm(h, f"blk.{layer}.post_attention_norm.weight")
+            x = self.rounded(x + h)
+            h = self.norm(x, f"blk.{layer}.ffn_norm.weight")
+            gate, up = self.linear(h, f"blk.{layer}.ffn_gate"), self.linear(h, f"blk.{layer}.ffn_up")
+            h = self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
+            if gemma:
+                h = self.norm(h, f"blk.{layer}.post_ffw_norm.weight")
+            x = self.rounded(x + h)
+        x = self.norm(x, "output_norm.weight")
+        logits = self.linear(x, "output" if "output.weight" in self.weights else "token_embd")
+        cap = self.get("final_logit_softcapping", 0.0)
+        return cap * np.tanh(logits / cap) if cap else logits
+
+    def log_probabilities(self, ids: list[int]) -> np.ndarray:
+        return log_softmax(self.logits(ids))
+
+    def norm(self, x: np.ndarray, name: str) -> np.ndarray:
+        mean_square = np.mean(x**2, axis=-1, keepdims=True)
+        normal = x / np.sqrt(mean_square + self.get("attention.layer_norm_rms_epsilon"))
+        return self.rounded(normal * self.weight(name), 4)
+
+    def linear(self, x: np.ndarray, name: str) -> np.ndarray:
+        y = self.product(x, self.weight(f"{name}.weight").T)
+        return self.rounded(y + self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else y
+
+    def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
+        heads = self.get("attention.head_count")
+        kv_heads = self.get("attention.head_count_kv", heads)
+        dim = self.get("attention.key_length", self.get("embedding_length") // heads)
+        tokens = len(x)
+        q = self.linear(x, f"blk.{layer}.attn_q").reshape(tokens, heads, dim)
+        k = self.linear(x, f"blk.{layer}.attn_k").reshape(tokens, kv_heads, dim)
+        v = self.linear(x, f"blk.{layer}.attn_v").reshape(tokens, kv_heads, dim)
+        if f"blk.{layer}.attn_q_norm.weight" in self.weights:
+            q = self.norm(q, f"blk.{layer}.attn_q_norm.weight")
+            k = self.norm(k, f"blk.{layer}.attn_k_norm.weight")
+        window = self.window(layer)
+        q, k = self.rotate(q, window is not None), self.rotate(k, window is not None)
+        k, v = k.astype(self.cache).astype(np.float64), v.astype(self.cache).astype(np.float64)
+        scale = 1 / np.sqrt(self.get("embedding_length") // heads if self.is_gemma3_27b() else dim)
+        mixed = np.zeros((tokens, heads, dim))
+        for head in range(heads):
+            shared = head // (heads // kv_heads)
+            for t in range(tokens):
+                first = 0 if window is None else max(0, t - window + 1)
+                scores = self.product(k[first : t + 1, shared], q[t, head]) * scale
+                weights = np.exp(scores - scores.max())
+                weights = self.rounded(weights / weights.sum(), 4)
+                mixed[t, head] = self.product(weights, v[first : t + 1, shared])
+        return self.linear(mixed.reshape(tokens, heads * dim), f"blk.{layer}.attn_output")
+
+    def is_gemma3_27b(self) -> bool:
+        return self.metadata["general.architecture"] == "gemma3" and self.get("block_count") == 62
+
+    def window(self, layer: int) -> int | None:
+        """Gemma 3: five layers with a window, then one without."""
+        size = self.get("attention.sliding_window")
+        if self.metadata["general.architecture"] != "gemma3" or not size:
+            return None
+        return None if layer % 6 == 5 else size
+
+    def rotate(self, x: np.ndarray, local: bool) -> np.ndarray:
+        """x (tokens, heads, dim) turned by position; pairs are neighbours in Llama files, else half a head apart."""
+        tokens, _, dim = x.shape
+        angles = np.arange(tokens)[:, None] * self.frequencies(dim, local)
+        turn = self.rounded(np.cos(angles), 4) + 1j * self.rounded(np.sin(angles), 4)
+        turn = turn[:, None, :] * self.magnitude(local)
+        if self.metadata["general.architecture"] == "llama":
+            pairs = (x[..., 0::2] + 1j * x[..., 1::2]) * turn
+            result = np.stack([pairs.real, pairs.imag], axis=-1).reshape(x.shape)
+        else:
+            pairs = (x[..., : dim // 2] + 1j * x[..., dim // 2 :]) * turn
+            result = np.concatenate([pairs.real, pairs.imag], axis=-1)
+        return self.rounded(result)
+
+    def frequencies(self, dim: int, local: bool) -> np.ndarray:
+        """(dim / 2,) radians a position, from the papers: RoFormer; position interpolation; Llama 3; YaRN."""
+        pair = np.arange(dim // 2)
+        if local:
+            return self.get("rope.freq_base_swa", 10000.0) ** (-2.0 * pair / dim)
+        base, factor = self.get("rope.freq_base", 10000.0), self.get("rope.scaling.factor", 1.0)
+        plain = base ** (-2.0 * pair / dim)
+        if "rope_freqs.weight" in self.weights:
+            plain = plain / self.weight("rope_freqs.weight")
+        if self.get("rope.scaling.type", "none") != "yarn":
+            return plain / factor
+        # YaRN, section 3.2: which pair makes `turns` turns within the original context, solved for the pair.
+        original = self.get("rope.scaling.original_context_length")
+        fast, slow = (
+            dim * np.log(original / (2 * np.pi * turns)) / (2 * np.log(base))
+            for turns in (self.get("rope.scaling.yarn_beta_fast", 32.0), self.get("rope.scaling.yarn_beta_slow", 1.0))
+        )
+        fast, slow = max(np.floor(fast), 0), min(np.ceil(slow), dim - 1)
+        interpolated = np.clip((pair - fast) / (slow - fast), 0, 1)
+        return plain * (1 - interpolated) + plain / factor * interpolated
+
+    def magnitude(self, local: bool) -> float:
+        if local or self.get("rope.scaling.type", "none") != "yarn":
+            return 1.0
+        return float(0.1 * np.log(self.get("rope.scaling.factor", 1.0)) + 1)
+
+
+def compare(
+    metadata: Mapping[str, Any], weights: Mapping[str, np.ndarray], ids: list[int], got: np.ndarray, runs: int = 1
+) -> tuple[float, float]:
+    """Assert that log-probabilities `got` (tokens, vocabulary) are the reference's, up to float32 rounding.
+
+    The root mean square of the differences may be 3 times, the largest 6 times, what `runs` runs of played rounding
+    give: another run draws a larger error somewhere, and a real engine's errors may lean one way. Keys and values are
+    kept in float16, so that a tiny error can tip one over to the next float16: that is most of the tolerance, and the
+    played rounding tips them as often. Returns both, as shares of what is allowed.
+    """
+    exact = Reference(metadata, weights).log_probabilities(ids)
+    played = np.array(
+        [
+            Reference(metadata, weights, rounding=np.random.default_rng(seed)).log_probabilities(ids) - exact
+            for seed in range(runs)
+        ]
+    )
+    allowed_rms, allowed_largest = 3 * max(rms(p) for p in played), 6 * np.abs(played).max()
+    difference = got - exact
+    worst = np.unravel_index(np.abs(difference).argmax(), difference.shape)
+    message = f"worst at {worst}: expected {exact[worst]}, got {got[worst]}"
+    assert np.abs(difference).max() <= allowed_largest, f"{message}, allowed {allowed_largest:.2g}"
+    assert rms(difference) <= allowed_rms, f"rms {rms(difference):.2g}, allowed {allowed_rms:.2g}; {message}"
+    return rms(difference) / allowed_rms, np.abs(difference).max() / allowed_largest
+
+
+def rms(x: np.ndarray) -> float:
+    return float(np.sqrt(np.mean(x**2)))
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    return x / (1 + np.exp(-x))
+
+
+def gelu(x: np.ndarray) -> np.ndarray:
+    """The tanh form, as Gemma was trained with."""
+    return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))

@@ -1,0 +1,93 @@
+"""Tiny models with random weights, one architecture or rotary scaling each, for tests that no real file can serve."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+WIDTH, FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 64, 96, 7, 4, 2, 160, 96
+
+EXTRA: dict[str, dict[str, Any]] = {
+    "llama": {},
+    "qwen2": {"rope.freq_base": 1e6},
+    "qwen3": {"attention.key_length": 32, "attention.value_length": 32},
+    "gemma3": {
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+        "attention.sliding_window": 8,
+        "rope.freq_base": 1e6,
+        "rope.scaling.type": "linear",
+        "rope.scaling.factor": 8.0,
+        "final_logit_softcapping": 3.0,
+    },
+}
+
+
+def metadata_of(architecture: str, **extra: Any) -> dict[str, Any]:
+    """The keys of a small model; names in `extra` write a dot as two underscores."""
+    keys = {
+        "block_count": LAYERS,
+        "context_length": CONTEXT,
+        "embedding_length": WIDTH,
+        "feed_forward_length": FEED_FORWARD,
+        "attention.head_count": HEADS,
+        "attention.head_count_kv": KV_HEADS,
+        "attention.layer_norm_rms_epsilon": 1e-5,
+        **EXTRA[architecture],
+        **{name.replace("__", "."): value for name, value in extra.items()},
+    }
+    return {"general.architecture": architecture} | {f"{architecture}.{name}": v for name, v in keys.items()}
+
+
+def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) -> dict[str, np.ndarray]:
+    """float32 weights (rows, columns), large enough that attention is not flat and layers matter."""
+    rng = np.random.default_rng(seed)
+    architecture = metadata["general.architecture"]
+    head_dim = metadata.get(f"{architecture}.attention.key_length", WIDTH // HEADS)
+    q, kv = HEADS * head_dim, KV_HEADS * head_dim
+
+    def matrix(rows: int, columns: int) -> np.ndarray:
+        return (rng.standard_normal((rows, columns)) * 1.5 / np.sqrt(columns)).astype(np.float32)
+
+    def vector(size: int, around: float = 1.0) -> np.ndarray:
+        return (around + 0.3 * rng.standard_normal(size)).astype(np.float32)
+
+    weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), "output_norm.weight": vector(WIDTH)}
+    if not tied:
+        weights["output.weight"] = matrix(VOCABULARY, WIDTH)
+    for layer in range(metadata[f"{architecture}.block_count"]):
+        layer_weights = {
+            "attn_norm.weight": vector(WIDTH),
+            "attn_q.weight": matrix(q, WIDTH),
+            "attn_k.weight": matrix(kv, WIDTH),
+            "attn_v.weight": matrix(kv, WIDTH),
+            "attn_output.weight": matrix(WIDTH, q),
+            "ffn_norm.weight": vector(WIDTH),
+            "ffn_gate.weight": matrix(FEED_FORWARD, WIDTH),
+            "ffn_up.weight": matrix(FEED_FORWARD, WIDTH),
+            "ffn_down.weight": matrix(WIDTH, FEED_FORWARD),
+        }
+        if architecture == "qwen2":
+            layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
+        if architecture in ("qwen3", "gemma3"):
+            layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
+        if architecture == "gemma3":
+            layer_weights |= {"post_attention_norm.weight": vector(WIDTH), "post_ffw_norm.weight": vector(WIDTH)}
+        weights |= {f"blk.{layer}.{name}": value for name, value in layer_weights.items()}
+    return weights
+
+
+def write(path: Path, metadata: Mapping[str, Any], weights: Mapping[str, np.ndarray], format: str = "f32") -> Path:
+    """A GGUF file of these; matrices in `format`, vectors in float32."""
+    from bitwright import formats
+    from bitwright.io import gguf
+
+    def stored(name: str, value: np.ndarray) -> tuple[str, tuple[int, ...], Any, Any]:
+        kind = formats.get(format if value.ndim == 2 else "f32")
+        return name, value.shape, kind, lambda: kind.quantize(value.astype(np.float32))
+
+    gguf.write(path, metadata, [stored(name, value) for name, value in weights.items()])
+    return path
