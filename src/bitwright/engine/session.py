@@ -29,8 +29,9 @@ class Session:
     def __init__(self, model: Model, sequences: int = 1) -> None:
         self.model, self.context = model, model.context
         self.positions = [0] * sequences
+        batch = min(BATCH, model.context)
         self.program = Program(
-            model.step, model.weights, model.context, sequences, min(BATCH, model.context), model.threads, model.forced_tier
+            model.step, model.weights, model.context, sequences, batch, model.threads, model.forced_tier
         )
 
     @property

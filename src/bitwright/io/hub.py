@@ -11,7 +11,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
-from bitwright.errors import UsageError
+from bitwright.errors import BitwrightError, UsageError
 from bitwright.io import aliases, hub_files
 from bitwright.io.gguf import FIRST_PART, PART
 from bitwright.io.hub_files import Progress
@@ -26,7 +26,9 @@ _REFERENCE = re.compile(
     r"(?:/(?P<file>[^:@]+\.gguf))?"
     r"(?::(?P<quant>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?"
 )
-_LABEL = re.compile(r"(?:^|[-._/])((?:UD-)?(?:I?Q|TQ|BF|F|MXFP|NVFP)\d\w*)(?:-\d{5}-of-\d{5})?\.gguf$", re.IGNORECASE)
+# A quantization in a file's name: m-Q4_K_M.gguf, m.UD-Q4_K_XL-00001-of-00002.gguf.
+_BEFORE, _AFTER = r"(?:^|[-._/])", r"(?:-\d{5}-of-\d{5})?\.gguf$"
+_LABEL = re.compile(_BEFORE + r"((?:UD-)?(?:I?Q|TQ|BF|F|MXFP|NVFP)\d\w*)" + _AFTER, re.IGNORECASE)
 
 
 class Reference(NamedTuple):
@@ -46,9 +48,9 @@ def resolve(ref: str | Path, offline: bool | None = None, progress: Progress | N
     Raises UsageError where `ref` names nothing, BitwrightError where it cannot be had.
     """
     path = Path(ref).expanduser()
-    if path.is_dir():
+    if ref and path.is_dir():
         return path / choose(sorted(file.name for file in path.glob("*.gguf")), None, str(path), only=True)
-    if path.exists():
+    if ref and path.exists():
         return path
     offline = hub_files.offline_by_default() if offline is None else offline
     if str(ref) in aliases.ALIASES:
@@ -62,6 +64,8 @@ def resolve(ref: str | Path, offline: bool | None = None, progress: Progress | N
     parts = [chosen]
     if match := PART.search(chosen):
         parts = [f"{chosen[: match.start()]}-{n:05}-of-{match[2]}.gguf" for n in range(1, int(match[2]) + 1)]
+    if missing := [part for part in parts if part not in files]:
+        raise BitwrightError(f"{place} lacks {missing[0]} of its split files")
     return [hub_files.fetch(reference.repo, part, reference.revision, offline, progress) for part in parts][0]
 
 
@@ -84,9 +88,7 @@ def choose(files: Iterable[str], quant: str | None, place: str, only: bool = Fal
         raise UsageError(f"{place} holds no .gguf file")
     if only and len(models) > 1:
         raise UsageError(f"{place} holds {len(models)} models, name one: {', '.join(models)}")
-    wanted = re.compile(
-        rf"(?:^|[-._/]){re.escape(quant or DEFAULT_QUANT)}(?:-\d{{5}}-of-\d{{5}})?\.gguf$", re.IGNORECASE
-    )
+    wanted = re.compile(_BEFORE + re.escape(quant or DEFAULT_QUANT) + _AFTER, re.IGNORECASE)
     matching = [file for file in models if wanted.search(file)]
     if quant and not matching:
         raise UsageError(f"{place} has no {quant}; it has {_labels(models)}")
@@ -94,5 +96,5 @@ def choose(files: Iterable[str], quant: str | None, place: str, only: bool = Fal
 
 
 def _labels(files: Iterable[str]) -> str:
-    models = [file for file in files if file.endswith(".gguf")]
+    models = sorted(file for file in files if file.endswith(".gguf"))
     return ", ".join(dict.fromkeys(m[1] if (m := _LABEL.search(file)) else file for file in models)) or "no .gguf file"

@@ -184,7 +184,7 @@ def _rope(keys: Keys, head_dim: int, context: int) -> Rope:
 
 
 def _windows(keys: Keys, layers: int) -> tuple[int | None, ...]:
-    """Gemma 3's pattern: a number n (the last of every n layers sees everything), or a bool a layer: it has a window."""
+    """Gemma 3's pattern: a number n (the last of each n layers sees everything), or a bool a layer: it has a window."""
     window = keys.integer("attention.sliding_window", 0, low=0, high=1 << 31)
     if not window:
         return (None,) * layers
