@@ -11,7 +11,7 @@ from bitwright.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from bitwright.evaluate.statistics import Statistics
-    from bitwright.io.gguf import GGUF
+    from bitwright.io.gguf import GGUF, TensorInfo
 
 BAR = 40  # characters of the longest bar of a histogram
 LONG = 100  # characters of a metadata value that are shown without --all
@@ -125,7 +125,7 @@ def inspect_tensor(file: GGUF, name: str, json: bool) -> None:
     print_statistics_json(info, s) if json else print_statistics(info, s)
 
 
-def print_statistics_json(info: Any, s: Statistics) -> None:
+def print_statistics_json(info: TensorInfo, s: Statistics) -> None:
     figures = {
         key: getattr(s, key)
         for key in ("count", "not_finite", "zeros", "minimum", "maximum", "mean", "standard_deviation", "kurtosis")
@@ -143,7 +143,7 @@ def print_statistics_json(info: Any, s: Statistics) -> None:
     )
 
 
-def print_statistics(info: Any, s: Statistics) -> None:
+def print_statistics(info: TensorInfo, s: Statistics) -> None:
     print(
         f"{output.bold(info.name)}: {layout.shape(info.shape)}, {info.format.name}, {output.human_bytes(info.nbytes)}\n"
     )
@@ -162,8 +162,8 @@ def print_statistics(info: Any, s: Statistics) -> None:
     output.print_table([">row, column" if len(info.shape) > 1 else ">index", ">value", ">standard deviations"], rows, 2)
     print(output.bold("\nhistogram"))
     highest = max(int(s.histogram.max()), 1)
-    rows = []
-    for low, count in zip(s.edges, s.histogram, strict=False):
-        bar = "#" * round(BAR * int(count) / highest) or ("." if count else "")
-        rows.append((f"{low:.4g}", int(count), bar))
-    output.print_table([">from", ">values", ""], rows, 2)
+    bars = [
+        (f"{low:.4g}", int(count), "#" * round(BAR * int(count) / highest) or ("." if count else ""))
+        for low, count in zip(s.edges[:-1], s.histogram, strict=True)
+    ]
+    output.print_table([">from", ">values", ""], bars, 2)

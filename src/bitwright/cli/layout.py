@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from bitwright.cli import output
 
 if TYPE_CHECKING:
-    from bitwright.io.gguf import GGUF
+    from bitwright.io.gguf import GGUF, TensorInfo
 
 LAYER = re.compile(r"^blk\.(\d+)\.")
 FIRST = 3  # elements of a long array that are shown
@@ -39,19 +39,19 @@ def by_format(file: GGUF) -> list[dict[str, Any]]:
     return sorted(sums.values(), key=lambda row: -row["bytes"])
 
 
-def tensor_rows(file: GGUF, collapse: bool) -> list[tuple[object, ...]]:
+def tensor_rows(file: GGUF, collapse: bool) -> list[Sequence[object]]:
     """(name, count, shape, format, bytes, bits per weight); tensors alike in every layer share a row if `collapse`."""
-    groups: dict[tuple[object, ...], list[Any]] = defaultdict(list)
+    groups: dict[tuple[str, tuple[int, ...], str], list[TensorInfo]] = defaultdict(list)
     for t in file.tensors.values():
         pattern = LAYER.sub("blk.*.", t.name) if collapse else t.name
         groups[pattern, t.shape, t.format.name].append(t)
-    rows = []
+    rows: list[Sequence[object]] = []
     for (pattern, dimensions, format), members in groups.items():
-        name = str(pattern).replace("blk.*.", f"blk.{layers(t.name for t in members)}.", 1)
+        name = pattern.replace("blk.*.", f"blk.{layers(t.name for t in members)}.", 1)
         stored = sum(t.nbytes for t in members)
         weights = sum(count(t.shape) for t in members)
         bits = f"{8 * stored / weights:.3f}" if weights else "-"
-        rows.append((name, len(members), shape(dimensions), format, output.human_bytes(stored), bits))  # type: ignore[arg-type]
+        rows.append((name, len(members), shape(dimensions), format, output.human_bytes(stored), bits))
     return rows
 
 
