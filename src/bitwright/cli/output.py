@@ -91,12 +91,12 @@ def remark(text: str) -> None:
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Report]:
     """Yields `report(done, total, note="")`: after a second, a bar on a terminal, else a line every ten seconds."""
-    started = time.monotonic()
-    if sys.stderr.isatty():
-        with _bar(label, started) as report:
-            yield report
-        return
-    last = started
+    with _bar(label) if sys.stderr.isatty() else contextlib.nullcontext(_lines(label)) as report:
+        yield report
+
+
+def _lines(label: str) -> Report:
+    started = last = time.monotonic()
 
     def report(done: float, total: float | None = None, note: str = "") -> None:
         nonlocal last
@@ -105,14 +105,15 @@ def progress(label: str) -> Iterator[Report]:
             share = f"{100 * done / total:.0f}%" if total else human_count(done)
             print(f"{label}: {share}, {last - started:.0f} s", note, file=sys.stderr)
 
-    yield report
+    return report
 
 
 @contextlib.contextmanager
-def _bar(label: str, started: float) -> Iterator[Report]:
+def _bar(label: str) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
+    started = time.monotonic()
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),

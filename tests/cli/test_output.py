@@ -1,0 +1,52 @@
+"""Tables, JSON and progress: what every verb prints through."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from bitwright.cli import output
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (98362432, "98.4 MB"), (999_960, "1.0 MB"), (7.3e12, "7.3 TB")],
+)
+def test_human_bytes(count, text) -> None:
+    assert output.human_bytes(count) == text
+
+
+def test_columns_are_aligned(capsys) -> None:
+    output.print_table(["name", ">bytes"], [("a", 5), ("longer", 12345)], indent=2)
+    assert capsys.readouterr().out == "  name    bytes\n  a           5\n  longer  12345\n"
+
+
+def test_json_has_no_nan_and_no_numpy(capsys) -> None:
+    output.print_json({"a": float("nan"), "b": np.float32(0.5), "c": np.arange(3), "d": (1, b"x"), "e": [np.inf]})
+    assert json.loads(capsys.readouterr().out) == {"a": None, "b": 0.5, "c": [0, 1, 2], "d": [1, "x"], "e": [None]}
+
+
+def test_without_a_terminal_progress_is_a_line_every_ten_seconds(capsys, monkeypatch) -> None:
+    clock = iter([0.0, 1.0, 11.0, 11.0, 12.0])
+    monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
+    with output.progress("working") as report:
+        report(1, 4)
+        report(2, 4, "blk.0")
+        report(3, 4)
+    captured = capsys.readouterr()
+    assert captured.out == "" and captured.err == "working: 50%, 11 s blk.0\n"
+
+
+@pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])
+def test_colour_can_be_refused(monkeypatch, variable) -> None:
+    class Terminal:
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert output.colored(Terminal())
+    monkeypatch.setenv(variable, "dumb")
+    assert not output.colored(Terminal())

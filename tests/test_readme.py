@@ -1,0 +1,44 @@
+"""The README's commands run and print what it shows, numbers aside."""
+
+from __future__ import annotations
+
+import doctest
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+README = Path(__file__).resolve().parent.parent / "README.md"
+CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
+FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
+
+
+def examples() -> list[tuple[str, str]]:
+    """(command, output) of every `$ bitwright` line, in order; later commands use files of earlier ones."""
+    blocks = CONSOLE.findall(README.read_text(encoding="utf-8"))
+    parts = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part.strip()]
+    pairs = [part.partition("\n") for part in parts]
+    return [(command, shown) for command, _, shown in pairs if command.startswith("bitwright ")]
+
+
+def without_numbers(text: str) -> str:
+    """Speeds and times differ from machine to machine, and so does the tail of a measurement."""
+    return re.sub(r"\d+(\.\d+)?", "0", text)
+
+
+def test_the_readme_shows_something() -> None:
+    assert len(examples()) >= 5
+
+
+def test_the_tour(smollm2: Path, tmp_path: Path) -> None:
+    if smollm2.parent.name != "models" or "bitwright" not in str(smollm2):
+        pytest.skip("the tour types the alias, and the model came from BITWRIGHT_MODELS")
+    for command, shown in examples():
+        line = command.replace("bitwright", f"{sys.executable} -m bitwright", 1)
+        line = line.replace("examples/", f"{README.parent}/examples/")
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path)
+        assert done.returncode == 0, f"{command}: {done.stderr}"
+        matches = doctest.OutputChecker().check_output(without_numbers(shown), without_numbers(done.stdout), FLAGS)
+        assert matches, f"{command} printed\n{done.stdout}\nbut the README shows\n{shown}"
