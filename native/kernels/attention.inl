@@ -16,7 +16,9 @@ constexpr int kVectors = kKeyGroup / kLanes;
 // c[r][0..16) = c * keep[r] + a[r] · b for R rows: a is (R, depth), b is (depth, 16) with stride b_stride.
 template <int R, typename T>
 static inline void product(const float* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t depth, const float* keep, float* c, int64_t c_stride) {
-  vf sums[R][kVectors] = {};
+  vf sums[R][kVectors];
+  for (int r = 0; r < R; ++r)
+    for (int v = 0; v < kVectors; ++v) sums[r][v] = vf{};   // `= {}` would clear memory, not registers
   for (int64_t k = 0; k < depth; ++k) {
     vf columns[kVectors];
     for (int v = 0; v < kVectors; ++v) columns[v] = load(b + k * b_stride + v * kLanes);
@@ -65,7 +67,7 @@ static inline void soften(float* scores, int64_t first, int64_t last, float soft
   for (int64_t j = last; j < kKeyBlock; ++j) scores[j] = kNever;
   vf most = load(scores);
   for (int64_t j = kLanes; j < kKeyBlock; j += kLanes) most = max(most, load(scores + j));
-  const float now = __builtin_fmaxf(maximum, largest(most));
+  const float block = largest(most), now = block > maximum ? block : maximum;
   vf sums{};
   for (int64_t j = 0; j < kKeyBlock; j += kLanes) {
     const vf p = exp(load(scores + j) - now);

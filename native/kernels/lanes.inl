@@ -14,7 +14,7 @@ typedef float vf_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), m
 
 static inline vf load(const float* x) { return *reinterpret_cast<const vf_unaligned*>(x); }
 static inline void store(float* x, vf v) { *reinterpret_cast<vf_unaligned*>(x) = v; }
-static inline vf splat(float x) { return vf{} + x; }
+static inline vf splat(float x) { return x - vf{}; }   // not 0 + x, which would have to turn -0 into 0
 static inline vf max(vf a, vf b) { return a > b ? a : b; }
 static inline vf min(vf a, vf b) { return a < b ? a : b; }
 

@@ -121,8 +121,7 @@ class Step:
             raise UsageError(f"attention: {heads} heads cannot share {kv_heads} key-value heads evenly")
         if q.selected or k.selected or v.selected:
             raise UsageError("attention: every token must be present, so it cannot follow `select`")
-        self.layers.add(layer)
-        return self._add(
+        written = self._add(
             "attention",
             (q, k, v),
             layer=layer,
@@ -133,6 +132,8 @@ class Step:
             window=None if window is None else _positive("window", window),
             softcap=None if not softcap else float(softcap),
         )
+        self.layers.add(layer)
+        return written
 
     def glu(self, gate: Buffer, up: Buffer, activation: Activation = "silu") -> Buffer:
         """activation(gate) * up."""

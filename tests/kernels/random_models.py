@@ -1,0 +1,87 @@
+"""Small models of random weights, written in the ops' vocabulary, for tests of the executor."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.formats import QuantizedTensor, get
+from bitwright.kernels import Step
+
+Weights = dict[str, NDArray[np.float32]]
+
+
+def stored(weights: Weights) -> dict[str, QuantizedTensor]:
+    """The same weights as float32 tensors."""
+    f32 = get("f32")
+    return {n: QuantizedTensor(n, w.shape, f32, np.ascontiguousarray(w).view(np.uint8)) for n, w in weights.items()}
+
+
+def random_model(
+    seed: int = 0,
+    width: int = 48,
+    heads: int = 6,
+    kv_heads: int = 2,
+    head_dim: int = 8,
+    feed_forward: int = 80,
+    vocabulary: int = 101,
+    layers: int = 2,
+    gemma: bool = False,
+    bias: bool = False,
+    interleaved: bool = False,
+    window: int = 5,
+    rotary_dim: int | None = None,
+) -> tuple[Step, Weights]:
+    """A llama-like model; `gemma` adds what gemma 2 and 3 have: a scaled embedding, norms after each half layer, a norm
+    for each head, a window in even layers, soft-capped scores and logits, the gelu."""
+    rng = np.random.default_rng(seed)
+    weights: Weights = {}
+
+    def w(name: str, *shape: int) -> str:
+        scale = shape[-1] ** -0.5 if len(shape) > 1 else 1.0
+        weights[name] = (rng.standard_normal(shape) * scale).astype(np.float32)
+        return name
+
+    def norm(x: Any, name: str, size: int, heads: int = 1) -> Any:
+        return s.rms_norm(x, w(name, size), 1e-6, heads)
+
+    def linear(x: Any, name: str, rows: int, columns: int) -> Any:
+        return s.linear(x, w(name, rows, columns), w(name + ".bias", rows) if bias else None)
+
+    s = Step()
+    q_width, kv_width = heads * head_dim, kv_heads * head_dim
+    half = (rotary_dim or head_dim) // 2
+    frequencies = 10000.0 ** (-np.arange(half) / half)
+    x = s.embed(w("embedding", vocabulary, width), width**0.5 if gemma else 1.0)
+    for n in range(layers):
+        h = norm(x, f"{n}.norm", width)
+        q, k = linear(h, f"{n}.q", q_width, width), linear(h, f"{n}.k", kv_width, width)
+        v = linear(h, f"{n}.v", kv_width, width)
+        if gemma:
+            q, k = norm(q, f"{n}.q_norm", head_dim, heads), norm(k, f"{n}.k_norm", head_dim, kv_heads)
+        q = s.rope(q, heads, head_dim, frequencies, interleaved)
+        k = s.rope(k, kv_heads, head_dim, frequencies, interleaved)
+        seen, cap = (window if n % 2 == 0 else None, 20.0) if gemma else (None, None)
+        h = s.attention(q, k, v, n, heads, kv_heads, head_dim, head_dim**-0.5, seen, cap)
+        if n == layers - 1:
+            x, h = s.select(x), s.select(h)
+        h = linear(h, f"{n}.output", width, q_width)
+        x = s.add(x, norm(h, f"{n}.after", width) if gemma else h)
+        h = norm(x, f"{n}.forward_norm", width)
+        gate, up = linear(h, f"{n}.gate", feed_forward, width), linear(h, f"{n}.up", feed_forward, width)
+        h = linear(s.glu(gate, up, "gelu_tanh" if gemma else "silu"), f"{n}.down", width, feed_forward)
+        x = s.add(x, norm(h, f"{n}.forward_after", width) if gemma else h)
+    y = s.linear(norm(x, "last_norm", width), "embedding")
+    s.logits(s.softcap(y, 10.0) if gemma else y)
+    return s, weights
+
+
+MODELS: dict[str, dict[str, Any]] = {
+    "llama": {"interleaved": True},
+    "gemma": {"gemma": True, "seed": 1, "head_dim": 20, "width": 40},
+    "biases, no shared heads": {"bias": True, "heads": 3, "kv_heads": 3, "seed": 2, "feed_forward": 33, "width": 31},
+    "head of 64, partial rotary": {"head_dim": 64, "heads": 3, "kv_heads": 1, "rotary_dim": 24, "seed": 3, "layers": 3},
+    "wide head": {"head_dim": 256, "heads": 2, "kv_heads": 1, "seed": 4, "layers": 1, "gemma": True},
+}

@@ -1,0 +1,80 @@
+"""The vocabulary refuses what cannot be meant, and shapes are checked against the weights with names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.kernels import Step
+from bitwright.kernels.ops import widths
+from random_models import random_model
+
+
+def shapes(**named: tuple[int, ...]) -> dict[str, Any]:
+    return {name: SimpleNamespace(shape=shape) for name, shape in named.items()}
+
+
+def test_widths_of_a_whole_model() -> None:
+    step, weights = random_model(width=48, heads=6, kv_heads=2, head_dim=8, feed_forward=80, vocabulary=101)
+    found = widths(step, weights)
+    kinds = {op.kind: found[op.output.id] for op in step.ops}
+    assert len(found) == len(step.ops)
+    assert kinds["embed"] == kinds["rms_norm"] == kinds["add"] == 48
+    assert (kinds["attention"], kinds["glu"], found[step.result.id]) == (48, 80, 101)  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("build", "message"),
+    [
+        (lambda s, x: s.linear(x, "nowhere"), "the model has no tensor 'nowhere'"),
+        (lambda s, x: s.linear(x, "narrow"), r"the columns of narrow should be \(16,\), got \(15,\)"),
+        (lambda s, x: s.linear(x, "square", "narrow"), "the shape of narrow"),
+        (lambda s, x: s.rms_norm(x, "norm15", 1e-5), "the shape of norm15"),
+        (lambda s, x: s.rms_norm(x, "norm5", 1e-5, heads=3), "the remainder"),
+        (lambda s, x: s.rope(x, 3, 8, [1.0], True), "the width should be 24, got 16"),
+        (lambda s, x: s.attention(x, x, x, 0, 2, 1, 8, 1.0), r"widths of q, k, v should be \[16, 8, 8\]"),
+        (lambda s, x: s.add(x, s.linear(x, "tall")), "the second width should be 16, got 17"),
+    ],
+)
+def test_shapes_that_disagree_are_named(build: Callable[[Step, Any], Any], message: str) -> None:
+    s = Step()
+    x = s.embed("table")
+    s.logits(s.select(build(s, x)))
+    weights = shapes(table=(9, 16), narrow=(4, 15), square=(16, 16), tall=(17, 16), norm15=(15,), norm5=(5,))
+    with pytest.raises(BitwrightError, match=message):
+        widths(s, weights)
+
+
+def test_what_cannot_be_meant_is_refused() -> None:
+    s = Step()
+    x = s.embed("table")
+    rows = s.select(x)
+    with pytest.raises(UsageError, match="selected"):
+        s.add(x, rows)
+    with pytest.raises(UsageError, match="already"):
+        s.select(rows)
+    with pytest.raises(UsageError, match="select"):
+        s.logits(x)
+    with pytest.raises(UsageError, match="select"):
+        s.rope(rows, 1, 16, [1.0], True)
+    with pytest.raises(UsageError, match="select"):
+        s.attention(rows, rows, rows, 0, 1, 1, 16, 1.0)
+    with pytest.raises(UsageError, match="evenly"):
+        s.attention(x, x, x, 0, 3, 2, 16, 1.0)
+    with pytest.raises(UsageError, match="silu, gelu_tanh"):
+        s.glu(x, x, "relu")  # type: ignore[arg-type]
+    with pytest.raises(UsageError, match="inverse_frequencies"):
+        s.rope(x, 1, 16, [1.0] * 9, True)
+    with pytest.raises(UsageError, match="window must be at least 1"):
+        s.attention(x, x, x, 0, 1, 1, 16, 1.0, window=0)
+    s.attention(x, x, x, 0, 1, 1, 16, 1.0)
+    with pytest.raises(UsageError, match="layer 0 has a cache already"):
+        s.attention(x, x, x, 0, 1, 1, 16, 1.0)
+    with pytest.raises(UsageError, match="call logits"):
+        widths(s, shapes(table=(4, 16)))
+    s.logits(rows)
+    with pytest.raises(UsageError, match="its result already"):
+        s.logits(rows)
