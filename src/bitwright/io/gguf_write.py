@@ -81,7 +81,9 @@ def _value(key: str, value: Any) -> bytes:
 
 def _numbers(kind: int, value: Any, dimensions: int) -> bytes:
     """Numbers in their stored form; raises ValueError where that would change one (but for float rounding)."""
-    given, dtype = np.asarray(value), DTYPES[kind]
+    dtype = DTYPES[kind]
+    whole = dtype.kind in "iu" and isinstance(value, list) and all(type(item) is int for item in value)
+    given = np.array(value, dtype) if whole else np.asarray(value)  # left to itself, NumPy makes large ints floats
     fitting = {"b": "b", "f": "fiu"}.get(dtype.kind, "iu")
     if given.ndim != dimensions or (given.size and given.dtype.kind not in fitting):
         raise ValueError(f"expected {dtype.name}{'s' * dimensions}, got {given.dtype.name} of shape {given.shape}")

@@ -1,0 +1,48 @@
+"""The GGUF reader under coverage-guided fuzzing: `python fuzz_gguf.py CORPUS [libFuzzer flags]`.
+
+A file is opened, every metadata value decoded and every tensor's bytes read. FileFormatError and UnsupportedError are
+answers; everything else is a finding. So is taking more than 256 MiB beyond what the process had to begin with: there
+the address space ends, and the MemoryError is reported.
+"""
+
+from __future__ import annotations
+
+import os
+import resource
+import sys
+from pathlib import Path
+
+import atheris
+
+with atheris.instrument_imports(include=["bitwright.io"]):
+    from bitwright.errors import FileFormatError, UnsupportedError
+    from bitwright.io import gguf
+
+ALLOWANCE = 256 << 20
+INPUT = Path(f"/proc/self/fd/{os.memfd_create('input.gguf')}")
+
+
+def limit_memory() -> None:
+    status = Path("/proc/self/status").read_text().splitlines()
+    used = next(int(line.split()[1]) << 10 for line in status if line.startswith("VmSize"))
+    resource.setrlimit(resource.RLIMIT_AS, (used + ALLOWANCE, resource.RLIM_INFINITY))
+
+
+def test_one_input(data: bytes) -> None:
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:  # the first: the fuzzer has what it needs
+        limit_memory()
+    INPUT.write_bytes(data)
+    try:
+        file = gguf.open(INPUT)
+        dict(file.metadata)
+        for name in file.tensors:
+            file.tensor(name).data.sum()
+    except (FileFormatError, UnsupportedError):
+        pass
+
+
+if __name__ == "__main__":
+    import gguf as _constants  # noqa: F401  (what the reader may import belongs to the base)
+
+    atheris.Setup([sys.argv[0], "-timeout=10", "-rss_limit_mb=0", *sys.argv[1:]], test_one_input)
+    atheris.Fuzz()
