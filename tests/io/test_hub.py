@@ -158,7 +158,7 @@ def test_paths(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     "ref",
     [
-        *("smollm3", "absent.gguf", "./a/b", "/a/b", "~/a", "folder/absent.gguf"),
+        *("smollm3", "absent.gguf", "./a/b", "/a/b", "~nobody/a", "x" * 5000, "folder/absent.gguf"),
         *("o/n@../x", "a b/c", "", "org/", "o/n:", "\0"),
     ],
 )

@@ -6,6 +6,7 @@ stand `hf.co/` or `huggingface.co/`.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable
 from pathlib import Path
@@ -47,11 +48,11 @@ def resolve(ref: str | Path, offline: bool | None = None, progress: Progress | N
     `progress(done, total)` counts downloaded bytes.
     Raises UsageError where `ref` names nothing, BitwrightError where it cannot be had.
     """
-    path = Path(ref).expanduser()
-    if ref and path.is_dir():
-        return path / choose(sorted(file.name for file in path.glob("*.gguf")), None, str(path), only=True)
-    if ref and path.exists():
-        return path
+    path = os.path.expanduser(ref)  # os.path: whatever the user typed, the answer is yes or no
+    if ref and os.path.isdir(path):
+        return Path(path, choose((file.name for file in Path(path).glob("*.gguf")), None, str(ref), only=True))
+    if ref and os.path.exists(path):
+        return Path(path)
     offline = hub_files.offline_by_default() if offline is None else offline
     if str(ref) in aliases.ALIASES:
         return aliases.resolve(str(ref), offline, progress)
