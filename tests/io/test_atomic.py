@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -89,6 +90,21 @@ def test_a_real_write_past_the_limit(target: Path) -> None:
     done = write_in_a_process(target, "limit")
     assert "BitwrightError: cannot write" in done.stderr and "File too large" in done.stderr
     assert contents(target) == before
+
+
+def test_a_file_system_that_fills_up(tmp_path: Path) -> None:
+    """A file system of 256 KiB of our own, where the kernel lets us mount one."""
+    mount = f"mount -t tmpfs -o size=256k none {tmp_path} && printf old > {tmp_path}/m.gguf"
+    tried = (
+        subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True) if shutil.which("unshare") else None
+    )
+    if tried is None or tried.returncode:
+        pytest.skip("this user may not mount a file system")
+    write = f'"$0" -c "$1" {tmp_path}/m.gguf full {Path(ggufs.__file__).parent}'
+    shell = f"{mount}; {write}; ls -A {tmp_path}; cat {tmp_path}/m.gguf"
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", shell, sys.executable, SCRIPT], capture_output=True, text=True)
+    assert "BitwrightError: cannot write" in done.stderr and "No space left on device" in done.stderr
+    assert done.stdout == "m.gguf\nold"
 
 
 def test_a_killed_writer(target: Path) -> None:
