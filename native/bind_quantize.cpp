@@ -1,3 +1,75 @@
-#include "bind.h"
+// Quantization for Python: checks the arguments, releases the GIL, turns a fault into (kind, row, column).
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 
-void bitwright::bind_quantize(nanobind::module_&) {}
+#include <stdexcept>
+#include <string>
+#include <tuple>
+
+#include "bind.h"
+#include "pool.h"
+#include "quantize/encode.h"
+
+namespace nb = nanobind;
+
+namespace bitwright {
+namespace {
+
+using Values = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Importance = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+// float32 and float16 arrays speak for themselves; uint16 holds bfloat16 bits.
+FormatId source_format(const Values& values) {
+  if (values.dtype() == nb::dtype<float>()) return FormatId::f32;
+  if (values.dtype() == nb::dtype<uint16_t>()) return FormatId::bf16;
+  if (values.dtype().code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float) && values.dtype().bits == 16) return FormatId::f16;
+  throw std::invalid_argument("quantize: values must be float32, float16, or bfloat16 as uint16");
+}
+
+std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& values, const std::optional<Importance>& importance,
+                                                   const Bytes& out, int threads, bool portable) {
+  const EncoderSet& set = encoder_set(portable);
+  const Encoder* encoder = set.find(static_cast<FormatId>(format));
+  if (!encoder) throw std::invalid_argument("quantize: no encoder for format " + std::to_string(format));
+  const FormatId source = source_format(values);
+  const int64_t rows = values.shape(0), columns = values.shape(1);
+  if (columns % encoder->block_size != 0)
+    throw std::invalid_argument("quantize: " + std::to_string(columns) + " columns are not a multiple of " + std::to_string(encoder->block_size));
+  if (static_cast<int64_t>(out.shape(0)) != rows || static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
+    throw std::invalid_argument("quantize: out does not have the shape of the result");
+  if (importance && (!encoder->importance || static_cast<int64_t>(importance->shape(0)) != columns))
+    throw std::invalid_argument("quantize: importance is not taken by this format or not one value per column");
+  if (threads < 0) throw std::invalid_argument("quantize: threads must be at least 0 (0: every core)");
+  EncodeFault fault;
+  {
+    nb::gil_scoped_release release;
+    const auto pool = shared_pool(threads);
+    fault = quantize_rows(set, *encoder, source, values.data(), rows, columns, importance ? importance->data() : nullptr, out.data(), *pool);
+  }
+  static const char* const kinds[] = {"", "not_finite", "overflow"};
+  const int64_t width = std::max<int64_t>(columns, 1);
+  return {kinds[fault.kind], fault.value / width, fault.value % width};
+}
+
+nb::list encoder_formats() {      // (format id, block size, block bytes, takes importance)
+  nb::list formats;
+  const EncoderSet& set = encoder_set(true);
+  for (size_t i = 0; i < set.count; i++) {
+    const Encoder& e = set.encoders[i];
+    formats.append(nb::make_tuple(static_cast<int>(e.format), e.block_size, e.block_bytes, e.importance));
+  }
+  return formats;
+}
+
+}  // namespace
+
+void bind_quantize(nb::module_& m) {
+  m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("out"), nb::arg("threads"),
+        nb::arg("portable"));
+  m.def("encoder_formats", &encoder_formats);
+}
+
+}  // namespace bitwright

@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle
     from bitwright.kernels.program import Program
-    from bitwright.kernels.quantize import quantize
+    from bitwright.kernels.encoders import quantize
 
 _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
     "tier": "matmul", "tiers": "matmul", "matmul": "matmul", "dequantize": "matmul",
-    "quantize": "quantize", "coverage": "coverage",
+    "quantize": "encoders", "coverage": "coverage",
 }  # fmt: skip
 
 __all__ = [
@@ -28,5 +28,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value   # a submodule of the same name (quantize, matmul, coverage) must not stay in the way
+    globals()[name] = value   # a submodule of the same name (matmul, coverage) must not stay in the way
     return value

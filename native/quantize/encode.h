@@ -1,0 +1,44 @@
+// Encoders: float32 values to the blocks of one format. An encoder sees whole blocks, one after another; rows, threads and the
+// source's type are the driver's (quantize.cpp). The bytes do not depend on the thread count or the instruction set: sums run in
+// one fixed order and nothing is fused or reassociated.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+#include "blocks.h"
+
+namespace bitwright {
+
+class Pool;
+
+struct Encoder {
+  FormatId format;
+  int block_size;      // values in a block
+  int block_bytes;
+  bool importance;     // whether `importance` may be given
+  // Encodes `blocks` blocks of x. `importance` is nullptr or one weight per value of x. Returns the first block whose scale (for
+  // float formats: whose value) leaves the range of its stored type, or -1.
+  int64_t (*encode)(const float* x, const float* importance, int64_t blocks, uint8_t* out);
+};
+
+// What stopped a quantization: nothing, or the first offending place, the same whatever the thread count.
+struct EncodeFault {
+  enum Kind { none, not_finite, overflow } kind = none;
+  int64_t value = 0;   // index into the values, row-major; for an overflow, of the block's first value
+};
+
+struct EncoderSet {
+  const Encoder* encoders;
+  size_t count;
+  void (*widen_f16)(const uint16_t* in, int64_t n, float* out);
+  int64_t (*first_not_finite)(const float* x, int64_t n);      // index of the first infinity or NaN, or -1
+  const Encoder* find(FormatId format) const;                  // nullptr: no encoder
+};
+
+const EncoderSet& encoder_set(bool portable);                  // portable: without any optional instruction; same bytes
+
+// values (rows, columns) of type f32, f16 or bf16 to out (rows, columns / block_size * block_bytes); importance (columns,) or nullptr.
+EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values, int64_t rows,
+                          int64_t columns, const float* importance, uint8_t* out, Pool& pool);
+
+}  // namespace bitwright

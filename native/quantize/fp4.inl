@@ -1,0 +1,78 @@
+// MXFP4 (a power of two per 32 values) and NVFP4 (an unsigned e4m3 per 16): round to nearest, no search, as ggml has them.
+
+// e2m1 code of x in units of d (a value is half of d times 0 1 2 3 4 6 8 12): the nearest, ties to the smaller magnitude.
+BITWRIGHT_INLINE floats e2m1_code(floats x, floats d) {
+  const floats a = abs_of(x);
+  floats code{};
+  for (float middle : {0.5f, 1.5f, 2.5f, 3.5f, 5.f, 7.f, 10.f}) code += select(a > middle * d, splat(1.f), floats{});
+  code = select(d > 0.f, code, floats{});
+  return code + select((x < 0.f) & (code > 0.f), splat(8.f), floats{});
+}
+
+// Exponent byte of a block. The logarithm is rounded to float32 before the floor, as in ggml: a largest value a hair under a power
+// of two counts as that power.
+BITWRIGHT_INLINE int mxfp4_exponent(float largest) {
+  if (largest == 0.f) return 0;
+  const float log2_largest = static_cast<float>(std::log2(static_cast<double>(largest)));
+  return std::max(0, static_cast<int>(std::floor(log2_largest)) - 2 + 127);
+}
+
+static int64_t encode_mxfp4(const float* x, const float*, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_mxfp4*>(out);
+  for (int64_t b = 0; b < blocks; b += kLanes) {
+    const int64_t count = std::min<int64_t>(kLanes, blocks - b);
+    floats lanes[32], d;
+    uint8_t codes[kLanes * 32];
+    load_lanes<32>(x + b * 32, count, lanes);
+    const floats largest = abs_of(signed_extreme<32>(lanes));
+    for (int k = 0; k < kLanes; k++) {
+      const int exponent = mxfp4_exponent(largest[k]);
+      if (k < count) y[b + k].e = static_cast<uint8_t>(exponent);
+      d[k] = std::ldexp(1.f, exponent - 128);
+    }
+    for (int i = 0; i < 32; i++) lanes[i] = e2m1_code(lanes[i], d);
+    store_lanes<32>(lanes, codes);
+    for (int64_t k = 0; k < count; k++) pack_nibbles(codes + k * 32, y[b + k].qs);
+  }
+  return -1;
+}
+
+constexpr float kLargestUe4m3 = 448.f;
+
+// v in [0, 448] to unsigned e4m3, rounded half up on the bit after the mantissa. (ggml rounds 256 to 448 up to 448; here to nearest.)
+BITWRIGHT_INLINE uint8_t to_ue4m3(float v) {
+  if (v < 0.015625f) return static_cast<uint8_t>(std::min(7, static_cast<int>(v * 512.f + 0.5f)));
+  int32_t bits;
+  std::memcpy(&bits, &v, sizeof bits);
+  const int32_t code = ((bits >> 19) + 1) / 2 - (120 << 3);      // exponent bias 127 to 7
+  return static_cast<uint8_t>(std::min(code, 0x7e));
+}
+
+// Half of the e4m3 value: codes count in halves.
+BITWRIGHT_INLINE float from_ue4m3_halved(uint8_t code) {
+  const int exponent = code >> 3, mantissa = code & 7;
+  return exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -10) : std::ldexp(8.f + mantissa, exponent - 11);
+}
+
+static int64_t encode_nvfp4(const float* x, const float*, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_nvfp4*>(out);
+  const int64_t groups = blocks * 4;
+  for (int64_t g = 0; g < groups; g += kLanes) {
+    const int64_t count = std::min<int64_t>(kLanes, groups - g);
+    floats lanes[16], d;
+    uint8_t codes[kLanes * 16];
+    load_lanes<16>(x + g * 16, count, lanes);
+    const floats largest = abs_of(signed_extreme<16>(lanes)) / 6.f;
+    for (int k = 0; k < kLanes; k++) {
+      if (largest[k] > kLargestUe4m3) return (g + k) / 4;
+      const uint8_t scale = to_ue4m3(largest[k]);
+      if (k < count) y[(g + k) / 4].d[(g + k) % 4] = scale;
+      d[k] = from_ue4m3_halved(scale);
+    }
+    for (int i = 0; i < 16; i++) lanes[i] = e2m1_code(lanes[i], d);
+    store_lanes<16>(lanes, codes);
+    for (int64_t k = 0; k < count; k++)
+      for (int i = 0; i < 8; i++) y[(g + k) / 4].qs[(g + k) % 4 * 8 + i] = codes[k * 16 + i] | codes[k * 16 + i + 8] << 4;
+  }
+  return -1;
+}

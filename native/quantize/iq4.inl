@@ -1,0 +1,61 @@
+// IQ4_NL and IQ4_XS: four-bit codes into a fixed table of sixteen values, denser near zero.
+
+constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};   // ggml: kvalues_iq4nl
+
+struct Iq4Grid {
+  BITWRIGHT_INLINE floats nearest(floats v) {
+    floats value = splat(kIq4Values[0]);
+    for (int i = 1; i < 16; i++) value += select(v >= middle(i), splat(kIq4Values[i] - kIq4Values[i - 1]), floats{});
+    return value;
+  }
+  BITWRIGHT_INLINE floats code(floats v) {
+    floats code{};
+    for (int i = 1; i < 16; i++) code += select(v >= middle(i), splat(1.f), floats{});
+    return code;
+  }
+  BITWRIGHT_INLINE float middle(int i) { return 0.5f * (kIq4Values[i - 1] + kIq4Values[i]); }
+};
+
+BITWRIGHT_INLINE floats search_iq4(const floats* x, const floats* w) {
+  return search_symmetric<32, Iq4Grid>(x, w, splat(127.f), -127.f, 1.f, 7);
+}
+
+static int64_t encode_iq4_nl(const float* x, const float*, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_iq4_nl*>(out);
+  return by_lanes<32>(x, blocks,
+                             [](floats* v, floats& d, floats&) {
+                               floats w[32];
+                               make_weights<32>(v, nullptr, 0.f, Weight::square, w);
+                               d = search_iq4(v, w);
+                               const floats inverse = reciprocal(d);
+                               for (int i = 0; i < 32; i++) v[i] = Iq4Grid::code(inverse * v[i]);
+                             },
+                             [y](int64_t b, const uint8_t* codes, float d, float) {
+                               y[b].d = to_half(d);
+                               pack_nibbles(codes, y[b].qs);
+                               return !is_infinite(y[b].d);
+                             });
+}
+
+static int64_t encode_iq4_xs(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_iq4_xs*>(out);
+  for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
+    Super<32> s;
+    uint8_t codes[kSuper];
+    s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
+    for (int g = 0; g < s.groups; g++) s.scale[g] = search_iq4(s.x[g], s.w[g]);
+    y[b].d = to_half(extreme_of(s.scale) / -32);
+    if (is_infinite(y[b].d)) return b;
+    for (int g = 0; g < s.groups; g++) settle_symmetric<32, 32, Iq4Grid>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
+    s.store(codes);
+    y[b].scales_h = 0;
+    std::memset(y[b].scales_l, 0, sizeof y[b].scales_l);
+    for (int j = 0; j < 8; j++) {
+      const int scale = s.stored_scale(j) + 32;
+      y[b].scales_l[j / 2] |= (scale & 15) << 4 * (j % 2);
+      y[b].scales_h |= scale >> 4 << 2 * j;
+      pack_nibbles(codes + 32 * j, y[b].qs + 16 * j);
+    }
+  }
+  return -1;
+}

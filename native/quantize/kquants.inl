@@ -1,0 +1,154 @@
+// Q2_K to Q6_K: 256 values in sub-blocks of 16 or 32, whose scales (and mins) are small integers of one float16 scale (and min).
+
+template <int N, int Count = kSuper / N / kLanes>
+struct Super {          // one superblock's sub-blocks as lanes
+  static constexpr int groups = Count;
+  floats x[Count][N], w[Count][N], scale[Count], low[Count];
+
+  BITWRIGHT_FORCE void load(const float* values, const float* importance, float spread, Weight kind) {
+    for (int g = 0; g < Count; g++) {
+      load_lanes<N>(values + g * N * kLanes, kLanes, x[g]);
+      make_weights<N>(x[g], importance ? importance + g * N * kLanes : nullptr, spread, kind, w[g]);
+    }
+  }
+  BITWRIGHT_FORCE void store(uint8_t* codes) const {
+    for (int g = 0; g < Count; g++) store_lanes<N>(x[g], codes + g * N * kLanes);
+  }
+  BITWRIGHT_FORCE int stored_scale(int j) const { return static_cast<int>(scale[j / kLanes][j % kLanes]); }
+  BITWRIGHT_FORCE int stored_low(int j) const { return static_cast<int>(low[j / kLanes][j % kLanes]); }
+};
+
+template <class Block>
+BITWRIGHT_INLINE float largest_of(const Block& values) {
+  float largest = 0.f;
+  for (const floats& v : values)
+    for (int k = 0; k < kLanes; k++) largest = std::max(largest, v[k]);
+  return largest;
+}
+
+// The sub-scale of largest magnitude, sign and all.
+template <class Block>
+BITWRIGHT_INLINE float extreme_of(const Block& values) {
+  float extreme = 0.f;
+  for (const floats& v : values)
+    for (int k = 0; k < kLanes; k++)
+      if (std::fabs(v[k]) > std::fabs(extreme)) extreme = v[k];
+  return extreme;
+}
+
+// Fits an asymmetric superblock whole; false when a superblock scale is out of float16's range.
+template <int N, int Top, int Limit, bool Absolute>
+BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& dmin) {
+  for (int g = 0; g < s.groups; g++) search_asymmetric<N, Top, Absolute>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
+  floats depth[s.groups];
+  for (int g = 0; g < s.groups; g++) depth[g] = -s.low[g];
+  d = to_half(largest_of(s.scale) / Limit);
+  dmin = to_half(largest_of(depth) / Limit);
+  for (int g = 0; g < s.groups; g++)
+    settle_asymmetric<N, Top, Limit, Absolute>(s.x[g], s.w[g], from_half(d), from_half(dmin), s.scale[g], s.low[g]);
+  return !is_infinite(d) && !is_infinite(dmin);
+}
+
+static int64_t encode_q2_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_q2_k*>(out);
+  for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
+    Super<16> s;
+    uint8_t codes[kSuper];
+    s.load(x, importance, importance ? mean_square(x) : 0.f, Weight::magnitude);
+    const Scan scan = importance ? Scan{-0.9f, 0.05f, 36} : Scan{-0.5f, 0.1f, 15};
+    const bool in_range = importance ? fit_asymmetric<16, 3, 15, false>(s, scan, y[b].d, y[b].dmin)
+                                     : fit_asymmetric<16, 3, 15, true>(s, scan, y[b].d, y[b].dmin);
+    if (!in_range) return b;
+    s.store(codes);
+    for (int j = 0; j < 16; j++) y[b].scales[j] = s.stored_scale(j) | s.stored_low(j) << 4;
+    pack_pairs(codes, y[b].qs);
+  }
+  return -1;
+}
+
+template <class Block, int Top, class Pack>
+BITWRIGHT_INLINE int64_t encode_k45(const float* x, const float* importance, int64_t blocks, uint8_t* out, Scan scan, Pack&& pack) {
+  auto* y = reinterpret_cast<Block*>(out);
+  for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
+    Super<32> s;
+    uint8_t codes[kSuper];
+    s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::mean_plus_magnitude);
+    if (!fit_asymmetric<32, Top, 63, false>(s, importance ? Scan{-0.9f, 0.05f, 36} : scan, y[b].d, y[b].dmin)) return b;
+    s.store(codes);
+    for (int j = 0; j < 4; j++) {      // six bits each: the low six of the first four, then the rest in nibbles and top bits
+      const int scale = s.stored_scale(j + 4), low = s.stored_low(j + 4);
+      y[b].scales[j] = s.stored_scale(j) | scale >> 4 << 6;
+      y[b].scales[j + 4] = s.stored_low(j) | low >> 4 << 6;
+      y[b].scales[j + 8] = (scale & 15) | (low & 15) << 4;
+    }
+    pack(codes, y[b]);
+  }
+  return -1;
+}
+
+static int64_t encode_q4_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return encode_k45<block_q4_k, 15>(x, importance, blocks, out, {-1.f, 0.1f, 20},
+                                    [](const uint8_t* codes, block_q4_k& y) { pack_nibbles_64(codes, y.qs); });
+}
+
+static int64_t encode_q5_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return encode_k45<block_q5_k, 31>(x, importance, blocks, out, {-0.5f, 0.1f, 15}, [](const uint8_t* codes, block_q5_k& y) {
+    pack_nibbles_64(codes, y.qs);
+    for (int i = 0; i < 32; i++) {
+      y.qh[i] = 0;
+      for (int j = 0; j < 8; j++) y.qh[i] |= (codes[32 * j + i] >> 4 & 1) << j;
+    }
+  });
+}
+
+static int64_t encode_q3_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_q3_k*>(out);
+  for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
+    Super<16> s;
+    uint8_t codes[kSuper];
+    s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
+    for (int g = 0; g < s.groups; g++) s.scale[g] = search_by_coordinates<16>(s.x[g], s.w[g]);
+    y[b].d = to_half(extreme_of(s.scale) / -32);
+    if (is_infinite(y[b].d)) return b;
+    for (int g = 0; g < s.groups; g++)
+      settle_symmetric<16, 32, IntegerGrid<4>>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
+    s.store(codes);
+    std::memset(y[b].scales, 0, sizeof y[b].scales);
+    for (int j = 0; j < 16; j++) {
+      const int scale = s.stored_scale(j) + 32;
+      y[b].scales[j % 8] |= (scale & 15) << (j < 8 ? 0 : 4);
+      y[b].scales[8 + j % 4] |= scale >> 4 << 2 * (j / 4);
+    }
+    for (int i = 0; i < 32; i++) {
+      y[b].hmask[i] = 0;
+      for (int j = 0; j < 8; j++) y[b].hmask[i] |= (codes[32 * j + i] >> 2) << j;
+    }
+    pack_pairs(codes, y[b].qs);
+  }
+  return -1;
+}
+
+static int64_t encode_q6_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_q6_k*>(out);
+  for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
+    Super<16> s;
+    uint8_t codes[kSuper];
+    s.load(x, importance, -1.f, Weight::square);
+    for (int g = 0; g < s.groups; g++)
+      s.scale[g] = search_symmetric<16, IntegerGrid<32>>(s.x[g], s.w[g], splat(-32.f), -32.f, 0.1f, 9);
+    y[b].d = to_half(extreme_of(s.scale) / -128);
+    if (is_infinite(y[b].d)) return b;
+    for (int g = 0; g < s.groups; g++)
+      settle_symmetric<16, 128, IntegerGrid<32>>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
+    s.store(codes);
+    for (int j = 0; j < 16; j++) y[b].scales[j] = static_cast<int8_t>(s.stored_scale(j));
+    for (int half = 0; half < 2; half++)
+      for (int i = 0; i < 32; i++) {
+        const uint8_t* c = codes + 128 * half + i;
+        y[b].ql[64 * half + i] = (c[0] & 15) | (c[64] & 15) << 4;
+        y[b].ql[64 * half + i + 32] = (c[32] & 15) | (c[96] & 15) << 4;
+        y[b].qh[32 * half + i] = c[0] >> 4 | c[32] >> 4 << 2 | c[64] >> 4 << 4 | c[96] >> 4 << 6;
+      }
+  }
+  return -1;
+}

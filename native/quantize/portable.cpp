@@ -1,0 +1,14 @@
+// The encoders with the instructions every machine of this architecture has.
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <iterator>
+
+#include "encode.h"
+
+#pragma GCC diagnostic ignored "-Wpsabi"      // vectors are passed only to functions that are inlined
+
+namespace bitwright::encode_portable {
+constexpr int kLanes = 4;
+#include "encoders.inl"
+}

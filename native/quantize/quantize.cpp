@@ -1,0 +1,75 @@
+// Rows to blocks, in parallel over the pool: widen, check, encode, a chunk at a time, so that no float32 copy of the tensor exists.
+#include "encode.h"
+
+#include <algorithm>
+#include <mutex>
+#include <vector>
+
+#include "pool.h"
+
+namespace bitwright {
+
+namespace encode_portable { extern const EncoderSet encoder_set; }
+namespace encode_avx2 { extern const EncoderSet encoder_set; }
+
+const Encoder* EncoderSet::find(FormatId format) const {
+  const Encoder* end = encoders + count;
+  const Encoder* found = std::find_if(encoders, end, [format](const Encoder& e) { return e.format == format; });
+  return found == end ? nullptr : found;
+}
+
+const EncoderSet& encoder_set(bool portable) {
+#if defined(__x86_64__)
+  if (!portable && __builtin_cpu_supports("avx2")) return encode_avx2::encoder_set;
+#endif
+  (void)portable;
+  return encode_portable::encoder_set;
+}
+
+namespace {
+
+constexpr int64_t kChunkValues = 1 << 14;      // float32 copy of a chunk: 64 KiB
+
+// The values [begin, begin + n) as float32: in place, or widened into `copy`.
+const float* as_float32(const EncoderSet& set, FormatId source, const void* values, int64_t begin, int64_t n, std::vector<float>& copy) {
+  if (source == FormatId::f32) return static_cast<const float*>(values) + begin;
+  const uint16_t* bits = static_cast<const uint16_t*>(values) + begin;
+  copy.resize(n);
+  if (source == FormatId::f16) {
+    set.widen_f16(bits, n, copy.data());
+  } else {
+    uint32_t* wide = reinterpret_cast<uint32_t*>(copy.data());
+    for (int64_t i = 0; i < n; i++) wide[i] = static_cast<uint32_t>(bits[i]) << 16;
+  }
+  return copy.data();
+}
+
+}  // namespace
+
+EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values, int64_t rows,
+                          int64_t columns, const float* importance, uint8_t* out, Pool& pool) {
+  EncodeFault fault;
+  std::mutex guard;
+  const auto report = [&](EncodeFault::Kind kind, int64_t value) {
+    const std::lock_guard<std::mutex> lock(guard);
+    if (fault.kind == EncodeFault::none || value < fault.value) fault = {kind, value};
+  };
+  // Importance belongs to columns, so then a piece is one row; without it a piece is a run of blocks that may cross rows.
+  const int64_t block = encoder.block_size;
+  const int64_t piece = importance ? columns : std::max<int64_t>(1, kChunkValues / block) * block, total = rows * columns;
+  pool.parallel_for((total + piece - 1) / piece, 1, [&](int64_t begin, int64_t end, int) {
+    std::vector<float> copy;
+    for (int64_t first = begin * piece; first < std::min(end * piece, total); first += piece) {
+      const int64_t n = std::min(piece, total - first);
+      const float* x = as_float32(set, source, values, first, n, copy);
+      if (const int64_t bad = set.first_not_finite(x, n); bad >= 0) {
+        report(EncodeFault::not_finite, first + bad);
+      } else if (const int64_t over = encoder.encode(x, importance, n / block, out + first / block * encoder.block_bytes); over >= 0) {
+        report(EncodeFault::overflow, first + over * block);
+      }
+    }
+  });
+  return fault;
+}
+
+}  // namespace bitwright

@@ -1,0 +1,52 @@
+// TQ1_0 and TQ2_0: one float16 scale, the largest magnitude, per 256 values of -1, 0, 1.
+
+BITWRIGHT_INLINE bool ternary_codes(const float* x, half_t& scale, uint8_t* codes) {
+  floats largest{};
+  for (int i = 0; i < kSuper; i += kLanes) {
+    floats v;
+    std::memcpy(&v, x + i, sizeof v);
+    largest = max_of(abs_of(v), largest);
+  }
+  float d = 0.f;
+  for (int k = 0; k < kLanes; k++) d = std::max(d, largest[k]);
+  scale = to_half(d);
+  const floats inverse = reciprocal(splat(d));
+  for (int i = 0; i < kSuper; i += kLanes) {
+    floats v;
+    std::memcpy(&v, x + i, sizeof v);
+    const ints code = __builtin_convertvector(round_away(v * inverse) + 1.f, ints);
+    for (int k = 0; k < kLanes; k++) codes[i + k] = static_cast<uint8_t>(code[k]);
+  }
+  return !is_infinite(scale);
+}
+
+// Five ternary digits as a fraction of 256, rounded up, so that multiplying by 3 shifts the leading digit out of the byte.
+BITWRIGHT_INLINE uint8_t pack_trits(const uint8_t* codes, int stride, int count) {
+  int value = 0;
+  for (int n = 0; n < 5; n++) value = 3 * value + (n < count ? codes[n * stride] : 0);
+  return static_cast<uint8_t>((value * 256 + 242) / 243);
+}
+
+static int64_t encode_tq1_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_tq1_0*>(out);
+  for (int64_t b = 0; b < blocks; b++) {
+    uint8_t codes[kSuper];
+    const bool in_range = ternary_codes(x + b * kSuper, y[b].d, codes);
+    for (int i = 0; i < 32; i++) y[b].qs[i] = pack_trits(codes + i, 32, 5);
+    for (int i = 0; i < 16; i++) y[b].qs[32 + i] = pack_trits(codes + 160 + i, 16, 5);
+    for (int i = 0; i < 4; i++) y[b].qh[i] = pack_trits(codes + 240 + i, 4, 4);
+    if (!in_range) return b;
+  }
+  return -1;
+}
+
+static int64_t encode_tq2_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_tq2_0*>(out);
+  for (int64_t b = 0; b < blocks; b++) {
+    uint8_t codes[kSuper];
+    const bool in_range = ternary_codes(x + b * kSuper, y[b].d, codes);
+    pack_pairs(codes, y[b].qs);
+    if (!in_range) return b;
+  }
+  return -1;
+}

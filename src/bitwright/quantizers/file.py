@@ -1,0 +1,158 @@
+"""A model file to a smaller one, a tensor at a time: never more in memory than one tensor."""
+
+from __future__ import annotations
+
+import math
+import os
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import UnsupportedError, UsageError
+from bitwright.formats import Format
+from bitwright.io import gguf, hub
+from bitwright.quantizers.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
+from bitwright.quantizers.roles import role
+from bitwright.quantizers.rtn import can_encode, encodable, encode_rows
+from bitwright.quantizers.rules import Shape
+
+SLICE = 1 << 22  # values dequantized at a time: 16 MiB of float32
+PLAIN = {0: np.float32, 1: np.float16, 30: np.uint16}  # GGUF types the encoders read as they are stored
+QUANTIZATION_VERSION = 2  # of ggml's block layouts
+
+Progress = Callable[[float, float, str], object]
+
+
+@dataclass(frozen=True)
+class QuantizeResult:
+    """output: None after a dry run. bytes: of the file; after a dry run, but for padding. bits_per_weight: all tensors'
+    bits over all their weights. warnings: what the user should know, a line each."""
+
+    output: Path | None
+    bytes: int
+    bits_per_weight: float
+    assignments: list[Assignment]
+    seconds: float
+    warnings: list[str]
+
+
+def quantize(
+    source: str | Path,
+    recipe: str | Recipe,
+    output: str | Path | None,
+    tensor_types: Sequence[str] = (),
+    dry_run: bool = False,
+    threads: int | None = None,
+    progress: Progress | None = None,
+) -> QuantizeResult:
+    """Writes the model `source` to `output` with every tensor in the format that `recipe` gives it.
+
+    tensor_types: "REGEX=FORMAT", the first whose pattern is found in a tensor's name decides. dry_run: assign only.
+    progress(done bytes, total bytes, tensor name) is called before each tensor. Metadata and the order of tensors stay.
+    The file appears whole or not at all.
+
+    Raises UnsupportedError for an unknown recipe or format or one that cannot be encoded, UsageError for an output that
+    cannot be, BitwrightError naming the tensor where a value is not finite or too large for its format.
+    """
+    started = time.monotonic()
+    recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
+    overrides = [Override.parse(text) for text in tensor_types]
+    model = gguf.open(hub.resolve(str(source)))
+    tensors = list(model.tensors.values())
+    assignments = recipe.assign(Shape.of(model.metadata), tensors, overrides)
+    changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
+    for tensor, assignment in changed:
+        if not can_encode(assignment.format):
+            raise UnsupportedError(f"tensor {tensor.name}: encoding to", assignment.format.name, encodable())
+    target = None if output is None else _target(Path(output), model.paths)
+    size = model.file_bytes + sum(a.bytes - t.nbytes for t, a in zip(tensors, assignments, strict=True))
+    if not dry_run:
+        if target is None:
+            raise UsageError("quantize needs an output unless it is a dry run")
+        size = gguf.write(target, _metadata(model, recipe), _stream(model, assignments, threads, progress))
+    weights = sum(math.prod(t.shape) for t in tensors)
+    return QuantizeResult(
+        output=None if dry_run else target,
+        bytes=size,
+        bits_per_weight=8 * sum(a.bytes for a in assignments) / max(1, weights),
+        assignments=assignments,
+        seconds=time.monotonic() - started,
+        warnings=[*_requantized(changed), *_starved(recipe, assignments)],
+    )
+
+
+def _target(output: Path, sources: Sequence[Path]) -> Path:
+    if not output.parent.is_dir():
+        raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
+    if output.exists() and not output.is_file():
+        raise UsageError(f"cannot write {output}: it is not a regular file")
+    if any(output.exists() and os.path.samefile(output, source) for source in sources):
+        raise UsageError(f"cannot write {output}: it is the source itself")
+    return output
+
+
+def _metadata(model: gguf.GGUF, recipe: Recipe) -> dict[str, gguf.Typed]:
+    return model.metadata.typed() | {
+        "general.file_type": gguf.Typed(recipe.file_type.number, "uint32"),
+        "general.quantization_version": gguf.Typed(QUANTIZATION_VERSION, "uint32"),
+    }
+
+
+Streamed = tuple[str, tuple[int, ...], Format, Callable[[], NDArray[np.uint8]]]
+
+
+def _stream(
+    model: gguf.GGUF, assignments: Iterable[Assignment], threads: int | None, progress: Progress | None
+) -> Iterable[Streamed]:
+    """What `gguf.write` takes: each tensor's bytes are made when its turn comes."""
+    total, done = sum(t.nbytes for t in model.tensors.values()), 0
+
+    def data(name: str, format: Format) -> NDArray[np.uint8]:
+        nonlocal done
+        if progress is not None:
+            progress(done, total, name)
+        done += model.tensors[name].nbytes
+        return _encoded(model, name, format, threads)
+
+    for a in assignments:
+        yield a.tensor, model.tensors[a.tensor].shape, a.format, partial(data, a.tensor, a.format)
+
+
+def _encoded(model: gguf.GGUF, name: str, format: Format, threads: int | None) -> NDArray[np.uint8]:
+    """The tensor's bytes in `format` (rows, row bytes): the stored ones where it has that format already."""
+    tensor = model.tensor(name)
+    stored = tensor.data.reshape(-1, tensor.data.shape[-1])
+    if tensor.format is format:
+        return stored
+    if tensor.format.ggml in PLAIN:
+        return encode_rows(stored.view(PLAIN[tensor.format.ggml]), format, name=name, threads=threads)
+    out = np.empty((len(stored), format.row_bytes(tensor.shape[-1])), np.uint8)
+    rows = max(1, SLICE // tensor.shape[-1])
+    for start in range(0, len(stored), rows):
+        part = slice(start, start + rows)
+        out[part] = encode_rows(_dequantized(tensor.format, stored[part]), format, name=name, threads=threads)
+    return out
+
+
+def _dequantized(format: Format, data: NDArray[np.uint8]) -> NDArray[Any]:
+    return format.dequantize(data)
+
+
+def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[str]:
+    names = sorted({tensor.format.name for tensor, _ in changed if tensor.format.ggml not in PLAIN})
+    if not names:
+        return []
+    return [f"the source is quantized already ({', '.join(names)}): its errors stay and add up; prefer a float source"]
+
+
+def _starved(recipe: Recipe, assignments: Iterable[Assignment]) -> list[str]:
+    """What llama.cpp refuses to write without an importance: the smallest formats, and a file that is all Q2_K."""
+    needing = NEEDS_IMPORTANCE | ({"q2_k"} if recipe.name == "q2_k_s" else set())
+    count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in assignments)
+    return [f"{count} tensors have so few bits that without an importance much is lost"] if count else []

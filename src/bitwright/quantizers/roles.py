@@ -1,0 +1,62 @@
+"""What a tensor is to a model, told from its name: its role, its layer, and whether it is ever quantized.
+
+The names are GGUF's; the rules are llama.cpp's, whose recipes are written over them
+(tensor_allows_quantization and tensor_get_category, https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp).
+"""
+
+from __future__ import annotations
+
+import re
+
+# The first part that occurs in the name decides; the two tables for tokens go by their whole name.
+ROLES = {
+    "attn_qkv.weight": "attn_qkv",
+    "attn_kv_b.weight": "attn_kv_b",
+    "attn_v.weight": "attn_v",
+    "attn_k.weight": "attn_k",
+    "attn_q.weight": "attn_q",
+    "attn_output.weight": "attn_output",
+    "ffn_up": "ffn_up",
+    "ffn_gate": "ffn_gate",
+    "ffn_down": "ffn_down",
+}
+WHOLE = {"output.weight": "output", "token_embd.weight": "token_embd", "per_layer_token_embd.weight": "token_embd"}
+
+# Matrices that keep their type: small, or read otherwise than as the weights of a matrix product.
+KEPT_NAMES = {"position_embd.weight", "token_types.weight"}
+KEPT_PARTS = (
+    "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "altup", "laurel", "per_layer_model_proj",
+    "ssm_conv1d", "shortconv.conv.weight", "indexer.k_proj.weight", "indexer.q_proj.weight",
+    *(f"time_mix_{part}.weight" for part in ("first", "w0", "w1", "w2", "v0", "v1", "v2", "a0", "a1", "a2", "g1", "g2",
+                                             "decay_w1", "decay_w2", "lerp_fused")),
+    "attn_rel_b.weight", ".position_embd", "sam.pos_embd", "sam.neck.", "sam.net_", ".rel_pos", ".patch_embd",
+    ".patch_merger", "a.rvq.codebook", "mm.a.code_embd",
+)  # fmt: skip
+KEPT_BY_ARCHITECTURE = {
+    "glm5-next": (
+        "hc_", "indexer.attn_q_b", "indexer.attn_k", "indexer.proj", "indexer_compressor_gate",
+        "indexer_compressor_ape", "ssm_f_a.weight", "ssm_f_b.weight", "ssm_g_a.weight", "ssm_g_b.weight",
+        "ssm_beta.weight", "attn_kv_a_mqa.weight", "attn_k_b.weight", "attn_v_b.weight",
+    ),
+}  # fmt: skip
+
+
+def role(name: str) -> str:
+    """The tensor's role, or "other"."""
+    return WHOLE.get(name) or next((role for part, role in ROLES.items() if part in name), "other")
+
+
+def layer(name: str) -> int:
+    """The number in "blk.N.", or -1."""
+    found = re.match(r"blk\.(\d+)\.", name)
+    return int(found[1]) if found else -1
+
+
+def is_quantized(name: str, shape: tuple[int, ...], architecture: str) -> bool:
+    """Whether recipes apply to the tensor at all. shape is in NumPy order, leading ones not counted as dimensions."""
+    while len(shape) > 1 and shape[0] == 1:
+        shape = shape[1:]
+    kept = KEPT_PARTS + KEPT_BY_ARCHITECTURE.get(architecture, ())
+    if len(shape) < 2 or not name.endswith("weight") or name in KEPT_NAMES:
+        return False
+    return not any(part in name for part in kept)

@@ -1,0 +1,66 @@
+"""One tensor to one format: natively where there is an encoder, else by the format's own NumPy fit, round and pack."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bitwright import formats, kernels
+from bitwright.errors import BitwrightError, UnsupportedError
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.kernels.encoders import SOURCES, encoders
+
+
+def can_encode(format: Format) -> bool:
+    return format.ggml in encoders() or format.encodes
+
+
+def encodable() -> list[str]:
+    """The names of the formats that tensors can be quantized to."""
+    return [format.name for format in formats.all() if can_encode(format)]
+
+
+def quantize_tensor(
+    values: ArrayLike,
+    format: Format | str,
+    importance: NDArray[np.float32] | None = None,
+    name: str = "",
+    threads: int | None = None,
+) -> QuantizedTensor:
+    """Rounds values (..., columns) to `format`.
+
+    importance: float32 (columns,), the mean squared input of each column. threads: None for every core; the bytes are
+    the same whatever it is. Raises UnsupportedError for a format that only decodes or takes no importance, UsageError
+    where blocks do not divide the columns, BitwrightError naming tensor and place for a value that is not finite or
+    too large.
+    """
+    format = formats.get(format) if isinstance(format, str) else format
+    array = np.asarray(values)
+    if array.dtype not in SOURCES or array.dtype == np.uint16:
+        array = array.astype(np.float32)
+    data = encode_rows(array.reshape(-1, array.shape[-1]), format, importance, name, threads)
+    return QuantizedTensor(name, array.shape, format, data)
+
+
+def encode_rows(
+    values: NDArray[Any],
+    format: Format,
+    importance: NDArray[np.float32] | None = None,
+    name: str = "",
+    threads: int | None = None,
+) -> NDArray[np.uint8]:
+    """Packed bytes (rows, row bytes) of values (rows, columns): float32, float16, or bfloat16 bits as uint16."""
+    if not can_encode(format):
+        raise UnsupportedError("encoding to", format.name, encodable())
+    try:
+        if format.ggml in encoders():
+            return kernels.quantize(format, values, importance, threads)
+        if values.dtype == np.uint16:
+            values = (values.astype(np.uint32) << 16).view(np.float32)
+        return format.quantize(values, importance)
+    except BitwrightError as error:
+        if type(error) is not BitwrightError:  # a wrong call, not a wrong value
+            raise
+        raise BitwrightError(f"tensor {name or '(unnamed)'}: {error}") from None

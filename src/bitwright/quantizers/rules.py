@@ -1,0 +1,120 @@
+"""The rules of which recipes are made: which format the tensors of one role get, by their place in the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+# Architectures whose models of this many layers llama.cpp classes as 70B (llama: only where queries share keys).
+LAYERS_OF_70B = {"llama": 80, "deci": 80, "qwen2": 80, "olmo": 80, "jais2": 68}
+
+
+@dataclass(frozen=True)
+class Shape:
+    """What the rules ask of a model. `heads` and `kv_heads` are those of the first layer."""
+
+    architecture: str
+    layers: int
+    heads: int = 0
+    kv_heads: int = 0
+    experts: int = 0
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any]) -> Shape:
+        """From GGUF metadata; a key that is absent counts as 0."""
+        architecture = str(metadata.get("general.architecture", ""))
+
+        def number(key: str) -> int:
+            value = metadata.get(f"{architecture}.{key}", 0)
+            return int(value if isinstance(value, int | float) else value[0] if len(value) else 0)
+
+        heads = number("attention.head_count")
+        kv_heads = number("attention.head_count_kv") if f"{architecture}.attention.head_count_kv" in metadata else heads
+        return cls(architecture, number("block_count"), heads, kv_heads, number("expert_count"))
+
+    @property
+    def queries_per_key(self) -> int:
+        return self.heads // self.kv_heads if self.kv_heads else 0
+
+    @property
+    def is_70b(self) -> bool:
+        of_size = LAYERS_OF_70B.get(self.architecture) == self.layers
+        return of_size and (self.architecture != "llama" or self.heads != self.kv_heads)
+
+
+@dataclass(frozen=True)
+class Place:
+    """One tensor among those of its role: `index` of `count`, in the order of layers and names."""
+
+    index: int
+    count: int
+    model: Shape
+    importance: bool  # whether an importance is at hand
+
+    @property
+    def deserves_more_bits(self) -> bool:
+        """Half of the layers: the first and last eighth, and every third between."""
+        i, n = self.index, self.count
+        return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
+
+
+# A rule names the format for a place, or nothing: then the recipe's base format stays.
+Rule = Callable[[Place], "str | None"]
+
+
+def always(name: str) -> Rule:
+    return lambda place: name
+
+
+def where_more_bits(name: str) -> Rule:
+    return lambda place: name if place.deserves_more_bits else None
+
+
+def first_share(divisor: int, name: str, otherwise: str | None = None) -> Rule:
+    """The first 1/divisor of the tensors, and the others."""
+    return lambda place: name if place.index < place.count // divisor else otherwise
+
+
+def first(number: int, name: str, otherwise: str | None = None) -> Rule:
+    return lambda place: name if place.index < number else otherwise
+
+
+def inner(name: str) -> Rule:
+    """All but the first and last eighth."""
+    return lambda place: name if place.count // 8 <= place.index < 7 * place.count // 8 else None
+
+
+def shared_keys(name: str, otherwise: str | None = None) -> Rule:
+    """Where four or more query heads share a key head: the tensor is small then."""
+    return lambda place: name if place.model.queries_per_key >= 4 else otherwise
+
+
+def shared_keys_or_experts(name: str, otherwise: str | None = None) -> Rule:
+    return lambda place: name if place.model.queries_per_key >= 4 or place.model.experts >= 4 else otherwise
+
+
+def without_importance(rule: Rule, otherwise: str | None = None) -> Rule:
+    return lambda place: otherwise if place.importance else rule(place)
+
+
+def with_importance(rule: Rule) -> Rule:
+    return lambda place: rule(place) if place.importance else None
+
+
+def either(*rules: Rule) -> Rule:
+    """The first that names a format."""
+    return lambda place: next((name for rule in rules if (name := rule(place))), None)
+
+
+def eight_experts(rule: Rule) -> Rule:
+    return lambda place: rule(place) if place.model.experts == 8 else None
+
+
+def unless_eight_experts(rule: Rule) -> Rule:
+    return lambda place: rule(place) if place.model.experts != 8 else None
+
+
+def falcon(rule: Rule | None, others: Rule) -> Rule:
+    """Falcon has rules of its own."""
+    return lambda place: others(place) if place.model.architecture != "falcon" else rule(place) if rule else None
