@@ -1,0 +1,104 @@
+"""Chat templates: a conversation as the text its model was trained on.
+
+A template is a program from a model file and not to be trusted: `chat_sandbox` says what it can do and what it cannot.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+from bitwright.errors import BitwrightError, UsageError
+
+if TYPE_CHECKING:
+    from bitwright.io.gguf import GGUF
+    from bitwright.model.tokenizer import Tokenizer
+
+KEY = "tokenizer.chat_template"
+LONGEST = 1 << 20  # characters of a template
+_MESSAGE = 300  # characters of an error
+
+
+class ChatTemplate:
+    """The templates of one model by name; `default` is the one without a name.
+
+    `source` is the text of the one in use. `special` are the variables a template knows tokens by, such as `bos_token`.
+    """
+
+    def __init__(self, templates: Mapping[str, str], special: Mapping[str, str], name: str = "default") -> None:
+        self.templates, self.special, self.name = dict(templates), dict(special), name
+        if name not in self.templates:
+            raise UsageError(f"the model has no chat template {name!r}; it has {', '.join(sorted(self.templates))}")
+
+    @classmethod
+    def from_gguf(cls, gguf: GGUF, name: str | None = None) -> ChatTemplate | None:
+        """The templates of an open file; None where it has none."""
+        return cls.from_metadata(gguf.metadata, name)
+
+    @classmethod
+    def from_metadata(cls, metadata: Mapping[str, Any], name: str | None = None) -> ChatTemplate | None:
+        """The templates in GGUF metadata; None where there are none. UsageError where `name` is not among them."""
+        templates = {
+            key.removeprefix(KEY).lstrip(".") or "default": str(value)
+            for key, value in ((key, metadata[key]) for key in metadata if key == KEY or key.startswith(KEY + "."))
+        }
+        if not templates:
+            return None
+        tokens, special = metadata.get("tokenizer.ggml.tokens", ()), {}
+        for variable, role in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
+            id = metadata.get(f"tokenizer.ggml.{role}_token_id")
+            if isinstance(id, int) and 0 <= id < len(tokens):
+                special[f"{variable}_token"] = tokens[id]
+        return cls(templates, special, name or ("default" if "default" in templates else min(templates)))
+
+    @property
+    def source(self) -> str:
+        return self.templates[self.name]
+
+    def render(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        add_generation_prompt: bool = True,
+        tools: Sequence[Mapping[str, Any]] | None = None,
+        **variables: Any,
+    ) -> str:
+        """The prompt for a conversation of `{"role": ..., "content": ...}`, with the words that open the reply.
+
+        With `tools`, a template named `tool_use` goes first where the model has one. Raises BitwrightError, one line,
+        where the template refuses the conversation, is broken, or does more work than a prompt needs.
+        """
+        from bitwright.model import chat_sandbox
+
+        source = self.templates["tool_use"] if tools and "tool_use" in self.templates else self.source
+        known = {
+            "messages": messages,
+            "tools": tools,
+            "documents": None,
+            "add_generation_prompt": add_generation_prompt,
+        }
+        try:
+            return chat_sandbox.render(_compiled(source), {**self.special, **known, **variables})
+        except Exception as error:  # a template can raise anything
+            detail = " ".join(f"{error}".split()) or type(error).__name__
+            raise BitwrightError(f"the model's chat template failed: {detail[:_MESSAGE]}") from error
+
+    def encode(self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], **variables: Any) -> list[int]:
+        """The ids of the rendered conversation, with one token at its beginning even where the template writes it too.
+
+        Control tokens written in a message's content are taken as control tokens, as in every engine that renders first
+        and tokenizes afterwards.
+        """
+        text = self.render(messages, **variables)
+        begins = tokenizer.bos is not None and text.startswith(tokenizer.token_text(tokenizer.bos))
+        ids = tokenizer.encode(text, add_special_tokens=False, parse_special=True)
+        return ids if begins or not tokenizer.add_bos or tokenizer.bos is None else [tokenizer.bos, *ids]
+
+
+@functools.lru_cache(maxsize=16)
+def _compiled(source: str) -> Any:
+    from bitwright.model import chat_sandbox
+
+    if len(source) > LONGEST:
+        raise ValueError(f"it has {len(source)} characters, more than {LONGEST}")
+    return chat_sandbox.Sandbox().from_string(source)

@@ -1,0 +1,270 @@
+"""A Jinja environment for templates that nobody has read: the ones inside model files.
+
+Jinja's sandbox keeps a template away from Python's insides. It does not keep one from running for ever or eating all
+memory, so here every step of work is charged to a budget: loop turns, calls, filters, comparisons, the characters of
+every string and the elements of every list that is made. The compiled template does the charging itself, because the
+syntax tree is rewritten before compilation: loops, comparisons, literals and `~` pass through filters of ours.
+
+Not covered: a template may spend the whole budget, three seconds of one core and some hundred megabytes, on every
+render; and what it writes is the prompt, so a hostile template still decides what the model is asked.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import datetime
+import functools
+import json
+import re
+import time
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
+
+from jinja2 import TemplateError, nodes, pass_context
+from jinja2.ext import Extension, loopcontrols
+from jinja2.parser import Parser
+from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.utils import Namespace
+from jinja2.visitor import NodeTransformer
+
+WORK = 1 << 27  # units in one render; a step costs STEP, a character or an element costs 1
+STEP = 64  # hence at most two million steps
+SECONDS = 3.0  # of this thread's CPU time
+LARGEST_NUMBER = 10_000  # an argument above this (a width, a count, a precision) is refused
+LARGEST_BITS = 4096  # of an integer
+FILTERS = (
+    "abs attr capitalize count d default dictsort e escape first float forceescape format groupby indent int items "
+    "join last length list lower map max min reject rejectattr replace reverse round safe select selectattr sort "
+    "string striptags sum title trim truncate unique upper urlencode wordcount"
+).split()
+_WIDTH = re.compile(r"\d{5,}|%[^%a-zA-Z]*\*|\{[^{}]*\{")  # a padding of 10000 or more, or one taken from an argument
+
+
+class Budget:
+    """What one render may still do."""
+
+    def __init__(self) -> None:
+        self.left, self.deadline = WORK, time.thread_time() + SECONDS
+
+    def spend(self, amount: int) -> None:
+        self.left -= amount + STEP
+        if self.left < 0 or time.thread_time() > self.deadline:
+            raise SecurityError(f"it does more than a prompt needs ({WORK} units of work or {SECONDS:g} s)")
+
+
+_budget: contextvars.ContextVar[Budget] = contextvars.ContextVar("budget")
+
+
+def render(template: Any, variables: dict[str, Any]) -> str:
+    """`template`, compiled by a `Sandbox`, within a fresh budget."""
+    token = _budget.set(Budget())
+    try:
+        return template.render(variables)
+    finally:
+        _budget.reset(token)
+
+
+def weigh(value: Any) -> Any:
+    """Charge for everything `value` holds, shared parts as often as they would be printed; returns it."""
+    spend, waiting = _budget.get().spend, [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, dict):
+            waiting += [*item.keys(), *item.values()]
+        elif isinstance(item, (list, tuple, set)):
+            waiting += item
+        spend(len(item) if isinstance(item, (str, bytes, dict, list, tuple, set)) else 0)
+    return value
+
+
+def turns(values: Iterable[Any]) -> Iterator[Any]:
+    """Charge for every turn of a loop."""
+    for value in values:
+        _budget.get().spend(0)
+        yield value
+
+
+def step(value: Any) -> Any:
+    """Charge for one step."""
+    _budget.get().spend(0)
+    return value
+
+
+def joined(values: Iterable[Any], separator: str = "") -> str:
+    """The texts of `values` in one string, charged before it is made."""
+    texts = [str(value) for value in turns(values)]
+    _budget.get().spend(sum(map(len, texts)) + len(separator) * len(texts))
+    return separator.join(texts)
+
+
+def replaced(text: str, old: str, new: str, count: int | None = -1) -> str:
+    """`text.replace`, charged before the result is made."""
+    text, old, new, count = str(text), str(old), str(new), -1 if count is None else count
+    found = text.count(old) if count < 0 else min(count, text.count(old))
+    _budget.get().spend(len(text) + found * len(new))
+    return text.replace(old, new, count)
+
+
+def to_json(
+    value: Any,
+    ensure_ascii: bool = False,
+    indent: int | None = None,
+    separators: tuple[str, str] | None = None,
+    sort_keys: bool = False,
+) -> str:
+    """Hugging Face's `tojson`: plain JSON, nothing escaped for HTML, non-ASCII characters as they are."""
+    check_arguments(indent)
+    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
+
+
+def check_arguments(*arguments: object) -> None:
+    if any(isinstance(argument, int) and abs(argument) > LARGEST_NUMBER for argument in arguments):
+        raise SecurityError(f"a number above {LARGEST_NUMBER} as an argument")
+
+
+def check_format(text: object) -> None:
+    if isinstance(text, str) and _WIDTH.search(text):
+        raise SecurityError("a format with a very large or a computed width")
+
+
+def raise_exception(message: object) -> None:
+    raise TemplateError(str(message))
+
+
+def strftime_now(format: str) -> str:
+    check_format(format)
+    return datetime.datetime.now().strftime(format)
+
+
+def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
+    """A filter that weighs what it gives; its context or environment argument stays the first."""
+
+    @functools.wraps(function)
+    def filter(*arguments: Any, **named: Any) -> Any:
+        if function.__name__ != "do_default":
+            check_arguments(*arguments[1:], *named.values())
+        if function.__name__ == "do_format":
+            check_format(arguments[0])
+        if function.__name__ == "sync_do_sum" and not isinstance(named.get("start", 0), (int, float)):
+            raise SecurityError("sum of anything but numbers")
+        return weigh(function(*arguments, **named))
+
+    return filter
+
+
+class _Namespace(Namespace):
+    __repr__ = object.__repr__  # the inherited one prints what it holds, at any depth
+
+
+class _Generation(Extension):
+    """`{% generation %}`, which marks the assistant's words for training; here only its content counts."""
+
+    tags = {"generation"}
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        next(parser.stream)
+        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+
+
+class _Metering(NodeTransformer):
+    """Puts a filter of ours around everything that could make a template's work grow."""
+
+    def visit_For(self, node: nodes.For) -> nodes.Node:
+        if node.recursive:
+            raise SecurityError("a recursive loop")
+        self.generic_visit(node)
+        node.iter = _through("_turns", node.iter)
+        return node
+
+    def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
+        self.generic_visit(node)
+        node.expr = _through("_step", node.expr)
+        return node
+
+    def visit_List(self, node: nodes.List | nodes.Dict | nodes.Tuple) -> nodes.Node:
+        self.generic_visit(node)
+        return _through("_weigh", node)
+
+    visit_Dict = visit_List
+
+    def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
+        return self.visit_List(node) if node.ctx == "load" else node  # the others are targets of assignment
+
+    def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
+        self.generic_visit(node)
+        return _through("_joined", nodes.List(node.nodes, lineno=node.lineno))
+
+    def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:
+        return _through("_step", nodes.Const(node.data, lineno=node.lineno))  # so that `finalize` counts it
+
+
+def _through(name: str, node: Any) -> nodes.Filter:
+    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+
+
+@pass_context  # also keeps Jinja from working constants out while it compiles
+def _finalize(context: Any, value: Any) -> str:
+    text = str(value)
+    _budget.get().spend(len(text))
+    return text
+
+
+class Sandbox(ImmutableSandboxedEnvironment):
+    """The environment Hugging Face renders chat templates in, with a budget."""
+
+    intercepted_binops = frozenset(("*", "**", "+", "%"))
+
+    def __init__(self) -> None:
+        super().__init__(
+            trim_blocks=True,
+            lstrip_blocks=True,
+            extensions=[loopcontrols, _Generation],
+            optimized=False,
+            finalize=_finalize,
+        )
+        self.filters = {name: _metered(self.filters[name]) for name in FILTERS} | {
+            "join": lambda values, d="", attribute=None: joined(values, str(d)),
+            "replace": replaced,
+            "tojson": to_json,
+            **{"_turns": turns, "_step": step, "_weigh": weigh, "_joined": joined},
+        }
+        self.globals = {name: self.globals[name] for name in ("range", "dict", "cycler", "joiner")}
+        self.globals |= {"namespace": _Namespace, "raise_exception": raise_exception, "strftime_now": strftime_now}
+
+    def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
+        tree = _Metering().visit(super()._parse(source, name, filename))
+        tree.set_environment(self)
+        return tree
+
+    def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
+        raise SecurityError(f"access to {attribute!r} of a {type(obj).__name__}")
+
+    def call(self, context: Any, function: Any, *arguments: Any, **named: Any) -> Any:  # type: ignore[override]
+        """Every call in a template: a method's result is weighed, one that could be huge is worked out here."""
+        method = getattr(function, "__wrapped__", function)
+        owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
+        if isinstance(owner, (str, int, float, list, tuple, dict)):
+            _budget.get().spend(len(owner) if hasattr(owner, "__len__") else 0)
+            if isinstance(owner, str) and name == "join":
+                return joined(arguments[0], owner)
+            if isinstance(owner, str) and name == "replace":
+                return replaced(owner, *arguments)
+            if name in ("expandtabs", "translate"):
+                raise SecurityError(f"the method {name}")
+            check_format(owner if name in ("format", "format_map") else None)
+            check_arguments(*arguments, *named.values())
+        return weigh(super().call(context, function, *arguments, **named))
+
+    def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
+        """`*`, `**`, `+` and `%`: refused where the result would be huge, before it is worked out."""
+        if operator == "%":
+            check_format(left)
+        elif isinstance(left, int) and isinstance(right, int):
+            bits = left.bit_length() * abs(right) if operator == "**" else left.bit_length() + right.bit_length()
+            if bits > LARGEST_BITS:
+                raise SecurityError(f"an integer of more than {LARGEST_BITS} bits")
+        elif operator == "*":
+            length = next((len(side) for side in (left, right) if hasattr(side, "__len__")), 0)
+            times = next((side for side in (left, right) if isinstance(side, int)), 0)
+            _budget.get().spend(length * max(times, 0))
+        return weigh(super().call_binop(context, operator, left, right))
