@@ -7,7 +7,7 @@ joined text has the best score, so every way to cut a token into two tokens is a
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -66,32 +66,21 @@ def merges_from_scores(tokens: Sequence[str], scores: np.ndarray, mergeable: np.
     """Every pair of mergeable tokens whose joined text is a mergeable token, best score first.
 
     At equal scores SentencePiece joins the leftmost pair first, so a run of spaces grows from its left end. Longer
-    tokens first, with the longer left part first, gives the same. Texts are compared by a 64-bit hash: each code point
-    is scrambled, and the hash of a substring is a difference of prefix sums.
+    tokens first, with the longer left part first, gives the same. `scores` float32 and `mergeable` bool, (tokens,).
     """
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    order = np.lexsort((lengths, scores))[::-1]
-    order = order[mergeable[order] & (lengths[order] > 0)]
-    tokens, lengths = [tokens[i] for i in order.tolist()], lengths[order]
-    text = "".join(tokens)
-    ends = np.cumsum(lengths)
+    order = np.lexsort((lengths, scores))  # worst first: cuts are read backwards below
+    order = order[mergeable[order]]
+    tokens, lengths = [tokens[id] for id in order.tolist()], lengths[order]
+    text, ends = "".join(tokens), np.cumsum(lengths)
     starts = ends - lengths
-    points = np.frombuffer(text.encode("utf-32-le"), "<u4")
-    sums, inverse = _prefix_sums(points)
-    known = np.sort((sums[ends] - sums[starts]) * inverse[starts])
-
-    middles = np.arange(len(points))  # where a token may be cut: everywhere but at its start
-    owner = np.repeat(np.arange(len(tokens)), lengths)
-    middles, owner = (values[middles != starts[owner]] for values in (middles, owner))
-    for part in ("left", "right"):
-        first = starts[owner] if part == "left" else middles
-        last = middles if part == "left" else ends[owner]
-        hashes = (sums[last] - sums[first]) * inverse[first]
-        found = known[np.searchsorted(known, hashes) % len(known)] == hashes
-        middles, owner = middles[found], owner[found]
-    order = np.lexsort((-middles, owner))
-    cuts = zip(starts[owner][order].tolist(), middles[order].tolist(), ends[owner][order].tolist(), strict=True)
-    return [(text[start:middle], text[middle:end]) for start, middle, end in cuts]
+    owner = np.repeat(np.arange(len(tokens)), lengths)[::-1]
+    cuts = np.arange(len(text))[::-1]
+    owner, cuts = owner[cuts > starts[owner]], cuts[cuts > starts[owner]]
+    hash_of = _substring_hashes(text)
+    known = hash_of(starts, ends)
+    left, right = _places(known, hash_of(starts[owner], cuts), hash_of(cuts, ends[owner]))
+    return list(zip(map(tokens.__getitem__, left), map(tokens.__getitem__, right), strict=True))
 
 
 def space_pattern(tokens: Sequence[str]) -> str:
@@ -105,19 +94,42 @@ def space_pattern(tokens: Sequence[str]) -> str:
     return rf"{SPACE}*(?:[^{SPACE}]+|(?<=[{inside}]){SPACE}+)+|{SPACE}+"
 
 
-def _prefix_sums(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Σ scramble(point) · b^position mod 2^64 before each position, (n + 1,), and b^-position, (n + 1,)."""
-    base = 0x9E3779B97F4A7C15  # odd, hence invertible modulo 2^64
-    with np.errstate(over="ignore"):
-        mixed = (points.astype(np.uint64) + np.uint64(1)) * np.uint64(0xBF58476D1CE4E5B9)
-        mixed = (mixed ^ (mixed >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)
-        mixed ^= mixed >> np.uint64(29)
-        powers = np.full((2, len(points) + 1), np.uint64(1))
-        powers[:, 1:] = np.array([[base], [pow(base, -1, 1 << 64)]], np.uint64)
-        powers = np.multiply.accumulate(powers, axis=1)
-        sums = np.zeros(len(points) + 1, np.uint64)
-        np.cumsum(mixed * powers[0, :-1], out=sums[1:])
-    return sums, powers[1]
+def _substring_hashes(text: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
+    """A function of (first, last), int64 (n,), giving the hashes of text[first:last], uint64 (n,).
+
+    The hash is Σ scramble(code point) · b^(place in the substring) modulo 2^64: a difference of two prefix sums of the
+    whole text, times a power of 1/b.
+    """
+    base = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
+    points = np.frombuffer(text.encode("utf-32-le"), "<u4").astype(np.uint64) + np.uint64(1)
+    points = (points ^ (points << np.uint64(32))) * np.uint64(0xBF58476D1CE4E5B9)
+    points = (points ^ (points >> np.uint64(31))) * np.uint64(0x94D049BB133111EB)
+    power, inverse = (_powers(number, len(text) + 1) for number in (base, pow(base, -1, 1 << 64)))
+    sums = np.concatenate((np.zeros(1, np.uint64), np.cumsum(points * power[:-1])))
+    return lambda first, last: (sums[last] - sums[first]) * inverse[first]
+
+
+def _places(known: np.ndarray, left: np.ndarray, right: np.ndarray) -> tuple[list[int], list[int]]:
+    """Where `known` holds left[i] and right[i], for every i where it holds both. All uint64.
+
+    A table of the top bits sorts out nearly all the others first, because a binary search costs twenty cache misses.
+    """
+    table, shift = np.zeros(1 << 24, bool), np.uint64(64 - 24)
+    table[known >> shift] = True
+    possible = table[left >> shift] & table[right >> shift]
+    left, right = left[possible], right[possible]
+    order = np.argsort(known)
+    ordered = known[order]
+    left_at, right_at = (np.minimum(np.searchsorted(ordered, part), len(known) - 1) for part in (left, right))
+    both = (ordered[left_at] == left) & (ordered[right_at] == right)
+    return order[left_at[both]].tolist(), order[right_at[both]].tolist()
+
+
+def _powers(number: int, count: int) -> np.ndarray:
+    """number^0 … number^(count - 1) modulo 2^64: uint64 (count,)."""
+    factors = np.full(count, number, np.uint64)
+    factors[:1] = 1
+    return np.multiply.accumulate(factors)
 
 
 def _bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]], **options: Any) -> models.BPE:
