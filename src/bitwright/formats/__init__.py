@@ -1,19 +1,26 @@
-"""What the bytes of a weight mean: one declaration for each number format, decoded and encoded in NumPy."""
+"""What the bytes of a weight mean: one declaration for each number format, decoded and encoded in NumPy.
 
-from bitwright.formats.format import Field, Format, from_ggml
-from bitwright.formats.format import all_formats as all
-from bitwright.formats import floats, legacy  # isort: skip  # noqa: F401  (importing a family registers it)
-from bitwright.formats.format import find
-from bitwright.formats.tensor import QuantizedTensor
+>>> q4_k = get("q4_k")
+>>> q4_k.block_size, q4_k.block_bytes, q4_k.bits_per_weight
+(256, 144, 4.5)
+>>> packed = q4_k.quantize(weights)         # float32 (rows, columns) -> uint8 (rows, row bytes)
+>>> weights = q4_k.dequantize(packed)
+"""
 
 from bitwright.errors import UnsupportedError
+from bitwright.formats import affine, codebook, floats, format, grids, kquants, legacy, mx, ternary  # noqa: F401
+from bitwright.formats.describe import describe
+from bitwright.formats.format import Field, Format, from_ggml
+from bitwright.formats.format import all_formats as all
+from bitwright.formats.tensor import QuantizedTensor
 
-__all__ = ["Field", "Format", "QuantizedTensor", "all", "from_ggml", "get"]
+__all__ = ["Field", "Format", "QuantizedTensor", "all", "describe", "from_ggml", "get"]
 
 
 def get(name: str) -> Format:
-    """The format called `name`, in any case ("Q4_K", "q4_k", "f16"). Raises UnsupportedError listing the names."""
-    format = find(name)
-    if format is None:
-        raise UnsupportedError("format", name, [f.name for f in all()])
-    return format
+    """The format called `name`, in any case ("Q4_K", "q4_k", "f16", "int4_sym_g32"). Raises UnsupportedError listing
+    the names."""
+    known = format.find(name) or affine.parse(name.lower())
+    if known is None:
+        raise UnsupportedError("format", name, [*(f.name for f in all()), affine.NAMES])
+    return known

@@ -133,7 +133,8 @@ class MiniFloat(ElementFormat):
 
 
 class Exponent8(ElementFormat):
-    """OCP E8M0: a power of two, the scale of the MX formats. Ties go up, as in ml_dtypes; no zero and no sign."""
+    """OCP E8M0: a power of two, the scale of the MX formats; no zero and no sign. As in ml_dtypes ties go up, and so does
+    everything between the two smallest."""
 
     name, block_size = "float8_e8m0fnu", 1
     fields = (Field("bits", "u8", 1, "exponent 8 bits"),)
@@ -144,9 +145,14 @@ class Exponent8(ElementFormat):
     def table(self) -> Floats:
         return np.append(np.ldexp(np.float32(1), np.arange(-127, 128)), np.float32(np.nan)).astype(np.float32)
 
+    @cached_property
+    def thresholds(self) -> Floats:
+        """The largest float32 that rounds to each code."""
+        midpoints = np.ldexp(1.5, np.arange(-127, 128)).astype(np.float32)
+        return np.append(self.table[:1], np.nextafter(midpoints[1:], np.float32(0)))
+
     def round(self, values: Floats, scales: Scales) -> Codes:
-        ties_up = np.nextafter(np.ldexp(1.5, np.arange(-127, 128)).astype(np.float32), np.float32(0))
-        codes = np.searchsorted(ties_up, values).astype(np.uint8)
+        codes = np.searchsorted(self.thresholds, values).astype(np.uint8)
         return np.where(values > 0, codes, np.uint8(255))
 
     def decode(self, codes: Codes, scales: Scales) -> Floats:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -92,6 +93,11 @@ class Format:
 
     # -- what a subclass says
 
+    @cached_property
+    def table(self) -> NDArray[Any] | None:
+        """The number each code stands for; None: the code is the number."""
+        return None
+
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         """Codes (blocks, block_size) and scales of packed bytes (blocks, block_bytes)."""
         raise NotImplementedError
@@ -129,7 +135,8 @@ class Format:
     def decode(self, codes: Codes, scales: Scales) -> Floats:
         """Weights (blocks, block_size) of codes and scales: scale * code + min, in float32, in that order."""
         scale, minimum = self.steps(scales)
-        weights = codes.astype(np.float32).reshape(len(codes), self.groups, -1)
+        numbers = codes if self.table is None else self.table[codes]
+        weights = numbers.astype(np.float32).reshape(len(codes), self.groups, -1)
         with np.errstate(over="ignore", invalid="ignore"):      # scales from a file may be anything
             weights *= scale[..., None]
             if minimum is not None:
@@ -254,5 +261,5 @@ def from_ggml(id: int) -> Format:
 
 
 def all_formats() -> tuple[Format, ...]:
-    """Every registered format, in the order of the documents; the affine family is made on demand and not in it."""
-    return tuple(_all)
+    """Every registered format, by GGUF id, then those without one; the affine family is made on demand and not in it."""
+    return tuple(sorted(_all, key=lambda format: (format.ggml is None, format.ggml)))

@@ -1,0 +1,42 @@
+"""A format's declaration as plain JSON: for `bitwright formats NAME`, the documents and the explorer's byte map."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bitwright.formats.format import Field, Format
+
+
+def describe(format: Format) -> dict[str, Any]:
+    """name, aliases, ggml (GGUF id or None), block_size and block_bytes (None: a block is a row), bits_per_weight,
+    groups, encode, summary, formula, fields[{name, type, count, offset, bytes, bits, run, layout, doc}]."""
+    fields, offset = [], 0
+    for field in format.fields:
+        fields.append({"name": field.name, "type": field.dtype, "count": field.count or None, "offset": offset,
+                       "bytes": field.nbytes or None, "bits": field.bits or None, "run": field.run if field.bits else None,
+                       "layout": layout(field), "doc": field.doc})
+        offset += field.nbytes
+    return {"name": format.name, "aliases": list(format.aliases), "ggml": format.ggml,
+            "block_size": format.block_size or None, "block_bytes": format.block_bytes if format.block_size else None,
+            "bits_per_weight": format.bits_per_weight, "groups": format.groups, "encode": format.encodes,
+            "summary": format.summary, "formula": format.formula, "fields": fields}
+
+
+def layout(field: Field) -> str:
+    """Which bits of the field's bytes hold which code, in words; empty for a field that is not packed."""
+    bits, run = field.bits, field.run
+    if not bits:
+        return ""
+    if run == 1:
+        return f"bits {bits}i to {bits}i+{bits - 1} of the field, lowest first, are code i" if bits > 1 else \
+            "bit i of the field, lowest first, belongs to code i"
+    planes, codes = 8 // bits, field.count * 8 // bits
+    shifts = ", ".join(f"bit{'s' * (bits > 1)} {_span(p * bits, bits)}: code {f'{p * run} + ' * (p > 0)}j" for p in range(planes))
+    first = f"byte j: {shifts}"
+    if codes == planes * run:
+        return first
+    return f"byte j < {run}: {shifts[len(''):]}; each further {run} bytes: the next {planes * run} codes"
+
+
+def _span(start: int, bits: int) -> str:
+    return str(start) if bits == 1 else f"{start}-{start + bits - 1}"
