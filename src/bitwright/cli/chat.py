@@ -68,9 +68,9 @@ class Conversation:
             raise UsageError(f"the prompt has {len(ids)} tokens and the context {context}: raise -c or shorten it")
         kept = self._keep_common_prefix(ids)
         answer.prompt_tokens, answer.cached_tokens = len(ids), kept
-        room = context - len(ids)
+        room = context - len(ids) + 1  # the last token need not be read
         limit = room if max_tokens is None else min(room, max_tokens)
-        decoder = self.model.tokenizer.stream()
+        decoder = self.model.tokenizer.stream(continuing=self.raw)
         last = started = time.monotonic()
         answer.stopped = "stop"
         try:

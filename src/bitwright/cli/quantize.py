@@ -72,6 +72,8 @@ def print_json(result: QuantizeResult) -> None:
 
 
 def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
+    from bitwright.io import gguf
+
     count: Counter[str] = Counter()
     size: Counter[str] = Counter()
     for a in result.assignments:
@@ -80,9 +82,9 @@ def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     rows = [(name, count[name], output.human_bytes(size[name])) for name, _ in size.most_common()]
     output.print_table(["format", ">tensors", ">bytes"], rows)
     print()
-    for line in fallbacks(result.assignments):
+    for line in [*result.warnings, *fallbacks(result.assignments)]:
         print(line)
-    before = source.stat().st_size
+    before = gguf.open(source).file_bytes
     verb = "would write" if dry_run else "wrote"
     target = "" if result.output is None else f" {result.output}:"
     print(

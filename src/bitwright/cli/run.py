@@ -12,9 +12,6 @@ from bitwright.cli import models, options, output
 from bitwright.cli.chat import Answer, Conversation
 from bitwright.errors import UsageError
 
-DEFAULT_CONTEXT = 4096  # tokens; a model's full context may need more memory than its weights
-
-
 def run(
     model: options.Model,
     prompt: Annotated[
@@ -55,7 +52,7 @@ def run(
         raise UsageError("--json needs a PROMPT (or a prompt on stdin)")
     if prompt is None and not interactive:
         prompt = sys.stdin.read()
-    loaded = models.load(model, context or DEFAULT_CONTEXT, threads)
+    loaded = models.load(model, context, threads)
     sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     conversation = Conversation(loaded, sampler, system, raw)
     if prompt is None:

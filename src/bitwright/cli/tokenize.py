@@ -43,7 +43,15 @@ def tokenize(
         output.print_json({"ids": ids, "count": len(ids)})
     elif pieces:
         output.print_table(
-            [">id", "piece"], [(i, repr(tokenizer.token_bytes(i).decode("utf-8", "backslashreplace"))) for i in ids]
+            [">id", "piece"], [(i, quoted(tokenizer.token_bytes(i))) for i in ids]
         )
     else:
         print(*ids)
+
+
+def quoted(piece: bytes) -> str:
+    """A token's text in quotes; as bytes where it is no whole character."""
+    try:
+        return repr(piece.decode("utf-8"))
+    except UnicodeDecodeError:
+        return repr(piece)[1:]
