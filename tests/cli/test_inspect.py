@@ -79,7 +79,7 @@ def test_the_table_of_formats(bitwright) -> None:
 def test_one_format(bitwright, name) -> None:
     found = bitwright("formats", name, "--json").json
     format = formats.get(name)
-    assert (found["name"], found["ggml_type"], found["bits_per_weight"]) == (
+    assert (found["name"], found["ggml"], found["bits_per_weight"]) == (
         format.name,
         format.ggml,
         format.bits_per_weight,

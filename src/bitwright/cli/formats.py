@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from bitwright.cli import options, output
-
-if TYPE_CHECKING:
-    from bitwright.formats import Format
 
 
 def formats(
@@ -26,64 +23,46 @@ def formats(
     """
     from bitwright import formats as registry
 
-    if name is None:
-        described = [describe(f) for f in registry.all()]
-        output.print_json({"formats": described}) if json else print_all(described)
-    else:
-        described_one = describe(registry.get(name))
-        output.print_json(described_one) if json else print_one(described_one)
+    if name is not None:
+        described = registry.describe(registry.get(name))
+        output.print_json(described) if json else print_one(described)
+        return
+    table = [registry.describe(f) for f in registry.all()]
+    if json:
+        output.print_json({"formats": table, "families": [registry.affine.NAMES]})
+        return
+    print_all(table)
+    print(f"\nand the integer families {registry.affine.NAMES}, such as int4_asym_g32")
 
 
-def describe(format: Format) -> dict[str, Any]:
-    """Everything the declaration says, with each field's offset in bytes."""
-    fields, offset = [], 0
-    for field in format.fields:
-        fields.append(
-            {
-                "name": field.name,
-                "dtype": field.dtype,
-                "count": field.count,
-                "offset": offset,
-                "bytes": field.nbytes,
-                "doc": field.doc,
-            }
-        )
-        offset += field.nbytes
-    return {
-        "name": format.name,
-        "ggml_type": format.ggml,
-        "bits_per_weight": format.bits_per_weight,
-        "block_size": format.block_size,
-        "block_bytes": format.block_bytes,
-        "fields": fields,
-        "summary": format.summary,
-        "formula": format.formula,
-    }
-
-
-def print_all(described: list[dict[str, Any]]) -> None:
+def print_all(table: list[dict[str, Any]]) -> None:
     rows = [
-        (d["name"], f"{d['bits_per_weight']:.4g}", d["block_size"], d["block_bytes"], gguf_type(d), d["summary"])
-        for d in described
+        (d["name"], f"{d['bits_per_weight']:.4g}", d["block_size"], d["block_bytes"], dash(d["ggml"]), d["summary"])
+        for d in table
     ]
     output.print_table(["format", ">bits/weight", ">block", ">bytes", ">gguf", "summary"], rows)
 
 
 def print_one(d: dict[str, Any]) -> None:
-    print(output.bold(d["name"]), "-", d["summary"])
-    print()
+    print(f"{output.bold(d['name'])}: {d['summary']}\n")
+    block = f"{d['block_size']} weights in {d['block_bytes']} bytes" if d["block_size"] else "a whole row"
     output.print_pairs(
         [
-            ("bits per weight", f"{d['bits_per_weight']:.4g}"),
-            ("block", f"{d['block_size']} weights in {d['block_bytes']} bytes"),
-            ("GGUF type", gguf_type(d)),
+            ("bits per weight", f"{d['bits_per_weight']:.4g}{'' if d['block_size'] else ' (and each row its scale)'}"),
+            ("block", block),
+            ("GGUF type", dash(d["ggml"])),
             ("decode", d["formula"]),
         ]
     )
     print()
-    rows = [(f["offset"], f["bytes"], f["name"], f"{f['count']} x {f['dtype']}", f["doc"]) for f in d["fields"]]
+    rows = []
+    for f in d["fields"]:
+        holds = f"{f['count']} x {f['type']}" if f["count"] else f"row x {f['type']}"
+        rows.append((f["offset"], dash(f["bytes"]), f["name"], holds, f["doc"]))
+        if f["layout"]:
+            rows.append(("", "", "", "", f["layout"]))
     output.print_table([">byte", ">bytes", "field", "holds", "meaning"], rows)
 
 
-def gguf_type(d: dict[str, Any]) -> object:
-    return "-" if d["ggml_type"] is None else d["ggml_type"]
+def dash(value: object) -> object:
+    return "-" if value is None else value

@@ -12,6 +12,7 @@ from bitwright.cli import models, options, output
 from bitwright.cli.chat import Answer, Conversation
 from bitwright.errors import UsageError
 
+
 def run(
     model: options.Model,
     prompt: Annotated[

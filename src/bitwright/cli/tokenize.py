@@ -42,9 +42,7 @@ def tokenize(
     if json:
         output.print_json({"ids": ids, "count": len(ids)})
     elif pieces:
-        output.print_table(
-            [">id", "piece"], [(i, quoted(tokenizer.token_bytes(i))) for i in ids]
-        )
+        output.print_table([">id", "piece"], [(i, quoted(tokenizer.token_bytes(i))) for i in ids])
     else:
         print(*ids)
 
