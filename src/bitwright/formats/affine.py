@@ -4,16 +4,18 @@
 `int8_asym_row`: asymmetric (scale and integer zero-point), one for each row.
 `int3_sym_tensor`: one scale for the tensor, repeated in every row so that any row can be read by itself.
 
-Groups store their scale as float16, rows and tensors as float32. Codes are packed densely (`bits.py`), so groups and rows
-are multiples of 8 columns.
+Groups store their scale as float16, rows and tensors as float32. Codes are packed densely (`bits.py`), so groups and
+rows are multiples of 8 columns.
 """
 
 from __future__ import annotations
 
 import re
 from functools import cache
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales
@@ -21,7 +23,7 @@ from bitwright.formats.rounding import inverse
 
 PATTERN = re.compile(r"int([2-8])_(sym|asym)_(?:g([1-9]\d{0,5})|row|tensor)")
 NAMES = "int<2-8>_<sym|asym>_<g<multiple of 8>|row|tensor>"
-CLIPS = np.float32([1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5])      # tried when importance says what errors cost
+CLIPS = np.array([1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5], np.float32)      # tried when importance is known
 
 
 class Affine(Format):
@@ -59,7 +61,8 @@ class Affine(Format):
             return super().columns(row_bytes)
         octets, rest = divmod(row_bytes - self.block_bytes, self.bits)
         if rest or octets < 0:
-            raise UsageError(f"{self.name}: a row is {self.block_bytes} bytes and {self.bits} for each 8 columns, got {row_bytes}")
+            raise UsageError(f"{self.name}: a row is {self.block_bytes} bytes and {self.bits} more for each 8 columns, "
+                             f"got {row_bytes}")
         return 8 * octets
 
     # -- codes and scales
@@ -91,8 +94,8 @@ class Affine(Format):
         scale = self._stored((high - low) / np.float32(top))
         return scale, np.rint(-low * inverse(scale)).clip(0, top).astype(np.int16)
 
-    def _stored(self, scale: Floats) -> Floats:
-        return scale.astype(np.float16).astype(np.float32) if self.block_size else scale
+    def _stored(self, scale: NDArray[Any]) -> Floats:
+        return scale.astype(np.float16 if self.block_size else np.float32).astype(np.float32)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         scale, zero = scales

@@ -2,8 +2,9 @@
 
 Two layouts cover every format here.
 
-*Planes* (ggml's habit). Bytes come in runs of `run`; byte j of a run holds one code of each plane, plane 0 in its lowest
-bits, and plane p holds the codes `p * run + j`. A run of 1 is the plain little-endian bit stream for 1, 2 and 4 bits.
+*Planes* (ggml's habit). Bytes come in runs of `run`; byte j of a run holds one code of each plane, plane 0 in its
+lowest bits, and plane p holds the codes `p * run + j`. A run of 1 is the plain little-endian bit stream for 1, 2 and 4
+bits.
 
 *Dense*. The plain little-endian bit stream for any width: code i is bits `[i * bits, (i + 1) * bits)`, where bit b is
 bit `b % 8` of byte `b // 8`. Eight codes always fill `bits` bytes.

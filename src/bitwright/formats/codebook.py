@@ -27,22 +27,19 @@ class NonLinear4(Format):
     @cached_property
     def midpoints(self) -> Floats:
         table = self.table.astype(np.float32)
-        return (table[1:] + table[:-1]) / 2
+        return (table[1:] + table[:-1]) * np.float32(0.5)
 
     def nearest(self, x: Floats) -> Codes:
         return np.searchsorted(self.midpoints, x).astype(np.uint8)
 
     def sub_scales(self, values: Floats, importance: Floats | None) -> Floats:
-        """The best scale (blocks, groups) of each 32 values, tried with 15 of them around the outermost code."""
+        """The best scale (blocks, groups) of each 32 values, of those that put the extreme near the outermost code, and
+        the one that puts it on the other side."""
         x = values.reshape(len(values), self.groups, 32)
-        if importance is None:
-            weights = x * x
-        else:
-            variance = 2 * (values * values).mean(1)[:, None, None]
-            weights = search.importance_weights(x, importance.reshape(x.shape), variance)
+        weights = x * x if importance is None else search.importance_weights(values, importance).reshape(x.shape)
         table = self.table.astype(np.float32)
         stretch = inverse(extreme(x)[..., 0])
-        trials = ((step + table[0]) * stretch for step in range(-7, 8))
+        trials = (place * stretch for place in (-table[0], *(table[0] + step for step in range(-7, 8))))
         return search.symmetric(x, weights, lambda y: table[self.nearest(y)], trials)
 
     def round(self, values: Floats, scales: Scales) -> Codes:

@@ -9,12 +9,15 @@ from bitwright.formats.format import Field, Format
 
 def describe(format: Format) -> dict[str, Any]:
     """name, aliases, ggml (GGUF id or None), block_size and block_bytes (None: a block is a row), bits_per_weight,
-    groups, encode, summary, formula, fields[{name, type, count, offset, bytes, bits, run, layout, doc}]."""
+    groups, encode, summary, formula, fields[{name, type, count, offset, bytes, bits, run, layout, doc}].
+
+    A field's layout says in words what `bits` and `run` say in numbers (`bits.py`); both are empty in fields that are
+    not packed codes."""
     fields, offset = [], 0
     for field in format.fields:
         fields.append({"name": field.name, "type": field.dtype, "count": field.count or None, "offset": offset,
-                       "bytes": field.nbytes or None, "bits": field.bits or None, "run": field.run if field.bits else None,
-                       "layout": layout(field), "doc": field.doc})
+                       "bytes": field.nbytes or None, "bits": field.bits or None,
+                       "run": field.run if field.bits else None, "layout": layout(field), "doc": field.doc})
         offset += field.nbytes
     return {"name": format.name, "aliases": list(format.aliases), "ggml": format.ggml,
             "block_size": format.block_size or None, "block_bytes": format.block_bytes if format.block_size else None,
@@ -28,15 +31,13 @@ def layout(field: Field) -> str:
     if not bits:
         return ""
     if run == 1:
-        return f"bits {bits}i to {bits}i+{bits - 1} of the field, lowest first, are code i" if bits > 1 else \
-            "bit i of the field, lowest first, belongs to code i"
-    planes, codes = 8 // bits, field.count * 8 // bits
-    shifts = ", ".join(f"bit{'s' * (bits > 1)} {_span(p * bits, bits)}: code {f'{p * run} + ' * (p > 0)}j" for p in range(planes))
-    first = f"byte j: {shifts}"
-    if codes == planes * run:
-        return first
-    return f"byte j < {run}: {shifts[len(''):]}; each further {run} bytes: the next {planes * run} codes"
+        which = "bit i" if bits == 1 else f"bits {bits}i to {bits}i+{bits - 1}"
+        return f"{which} of the field, from the lowest of its first byte: code i"
+    planes = 8 // bits
+    parts = [f"{_span(plane * bits, bits)} code j{f'+{plane * run}' if plane else ''}" for plane in range(planes)]
+    text = f"byte j < {run}: {', '.join(parts)}"
+    return text if field.nbytes == run else f"{text}; each {run} bytes more: the next {planes * run} codes"
 
 
 def _span(start: int, bits: int) -> str:
-    return str(start) if bits == 1 else f"{start}-{start + bits - 1}"
+    return f"bit {start}" if bits == 1 else f"bits {start}-{start + bits - 1}"

@@ -1,8 +1,8 @@
 """Element formats: every weight is a floating-point number by itself, with no scale beside it.
 
-Names and rounding are those of ml_dtypes: round to nearest, ties to even; what is out of range becomes an infinity where
-the format has one, else NaN where it has one, else the largest number. `quantize`, meant for weights, refuses what would
-become infinite or NaN; `round` is the plain conversion.
+Names and rounding are those of ml_dtypes: round to nearest, ties to even; what is out of range becomes an infinity
+where the format has one, else NaN where it has one, else the largest number. `quantize`, meant for weights, refuses
+what would become infinite or NaN; `round` is the plain conversion.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class ElementFormat(Format):
         return self.split(data)[0], ()
 
     def overflows(self, values: Floats, packed: Bytes) -> NDArray[np.bool_]:
-        return ~np.isfinite(self.decode(*self.unpack(packed))).all(axis=1)
+        return np.asarray(~np.isfinite(self.decode(*self.unpack(packed))).all(axis=1))
 
 
 @register
@@ -79,7 +79,7 @@ class BFloat16(ElementFormat):
 class MiniFloat(ElementFormat):
     """A float of at most 8 bits, decoded by a table of all its codes and encoded by the midpoints between them."""
 
-    def __init__(self, name: str, exponent: int, mantissa: int, bias: int, special: str, nan: int, summary: str) -> None:
+    def __init__(self, name: str, exponent: int, mantissa: int, bias: int, special: str, nan: int, summary: str):
         """special: which magnitudes are not numbers: "ieee" (top exponent), "fn" (the topmost code), "" (none).
         nan: what is put under the sign (by exclusive or) for NaN."""
         self.name, self.nan, self.summary = name, nan, summary
@@ -133,8 +133,8 @@ class MiniFloat(ElementFormat):
 
 
 class Exponent8(ElementFormat):
-    """OCP E8M0: a power of two, the scale of the MX formats; no zero and no sign. As in ml_dtypes ties go up, and so does
-    everything between the two smallest."""
+    """OCP E8M0: a power of two, the scale of the MX formats; no zero and no sign. As in ml_dtypes ties go up, and so
+    does everything between the two smallest."""
 
     name, block_size = "float8_e8m0fnu", 1
     fields = (Field("bits", "u8", 1, "exponent 8 bits"),)
@@ -164,7 +164,7 @@ float8_e5m2 = MiniFloat("float8_e5m2", 5, 2, 15, "ieee", 0x7E, "8 bits with infi
 float8_e8m0fnu = Exponent8()
 float6_e2m3fn = MiniFloat("float6_e2m3fn", 2, 3, 1, "", 0x20, "6 bits, numbers only, saturating at 7.5")
 float6_e3m2fn = MiniFloat("float6_e3m2fn", 3, 2, 3, "", 0x20, "6 bits, numbers only, saturating at 28")
-float4_e2m1fn = MiniFloat("float4_e2m1fn", 2, 1, 1, "", 0x08, "4 bits: 0, 0.5, 1, 1.5, 2, 3, 4, 6 and their negatives, saturating")
+float4_e2m1fn = MiniFloat("float4_e2m1fn", 2, 1, 1, "", 0x08, "4 bits, +-0 0.5 1 1.5 2 3 4 6, saturating")
 
 for _format in (float8_e4m3fn, float8_e5m2, float8_e8m0fnu, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn):
     add(_format)

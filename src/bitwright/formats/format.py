@@ -1,12 +1,12 @@
 """What a number format is: its bytes in order, and the way from codes and scales to weights and back.
 
-A format is declared once, as a class (or an instance, for a family) whose `fields` list the bytes of one block. Sizes, the
-registry, the documents and the byte maps are derived from that declaration. Every format decodes by the same rule,
+A format is declared once, as a class (or an instance, for a family) whose `fields` list the bytes of one block. Sizes,
+the registry, the documents and the byte maps are derived from that declaration. Every format decodes by the same rule,
 
     weight = scale * code + min
 
-with one scale (and, in asymmetric formats, one min) for each of the block's `groups`; what differs is where the codes and
-scales lie in the bytes (`unpack`, `pack`) and how they are chosen (`fit`, `round`).
+with one scale (and, in asymmetric formats, one min) for each of the block's `groups`; what differs is where the codes
+and scales lie in the bytes (`unpack`, `pack`) and how they are chosen (`fit`, `round`).
 """
 
 from __future__ import annotations
@@ -82,13 +82,13 @@ class Format:
     def row_bytes(self, columns: int) -> int:
         """Bytes of one row. Raises UsageError when blocks do not fill it exactly."""
         if columns % self.block_size:
-            raise UsageError(f"{self.name} stores blocks of {self.block_size} columns, which do not divide {columns} columns")
+            raise UsageError(f"{self.name} stores blocks of {self.block_size} columns, which do not divide {columns}")
         return columns // self.block_size * self.block_bytes
 
     def columns(self, row_bytes: int) -> int:
         """Columns of a row of so many bytes: the inverse of `row_bytes`."""
         if row_bytes % self.block_bytes:
-            raise UsageError(f"{self.name} stores blocks of {self.block_bytes} bytes, which do not divide {row_bytes} bytes")
+            raise UsageError(f"{self.name} stores blocks of {self.block_bytes} bytes, which do not divide {row_bytes}")
         return row_bytes // self.block_bytes * self.block_size
 
     # -- what a subclass says
@@ -119,7 +119,7 @@ class Format:
         raise NotImplementedError
 
     def overflows(self, values: Floats, packed: Bytes) -> NDArray[np.bool_]:
-        """Which blocks (blocks,) the format has no room for: by default, those with a stored float that is not finite."""
+        """Which blocks (blocks,) the format has no room for: those with a stored float that is not finite."""
         bad = np.zeros(len(packed), bool)
         for field, part in zip(self.fields, self.split(packed), strict=True):
             if field.dtype in ("f16", "f32"):
@@ -158,7 +158,7 @@ class Format:
     def quantize(self, values: ArrayLike, importance: ArrayLike | None = None) -> Bytes:
         """Packed bytes (..., row bytes) of float values (..., columns); importance (columns,) weighs squared errors.
 
-        Raises BitwrightError, naming the first index, for a NaN, an infinity, or a block the format's scale cannot hold.
+        Raises BitwrightError, naming the first index, for a NaN, an infinity, or a block whose scale cannot be stored.
         """
         with np.errstate(over="ignore"):
             values = np.ascontiguousarray(values, np.float32)
@@ -170,11 +170,13 @@ class Format:
             self._quantize_blocks(blocks, weights, packed, part, values.shape)
         return packed.reshape(*values.shape[:-1], row_bytes)
 
-    def _quantize_blocks(self, blocks: Floats, weights: Floats | None, packed: Bytes, part: slice, shape: tuple) -> None:
+    def _quantize_blocks(
+        self, blocks: Floats, weights: Floats | None, packed: Bytes, part: slice, shape: tuple[int, ...]
+    ) -> None:
         x, first = blocks[part], (part.start or 0) * blocks.shape[1]
         if not (finite := np.isfinite(x)).all():
             index = first + int(np.argmin(finite))
-            raise BitwrightError(f"{self.name}: weight at {_where(index, shape)} is {blocks.flat[index]}, not a finite number")
+            raise BitwrightError(f"{self.name}: weight {blocks.flat[index]} at {_where(index, shape)} is not finite")
         with np.errstate(over="ignore", invalid="ignore", divide="ignore", under="ignore"):
             scales = self.fit(x, None if weights is None else weights[part])
             packed[part] = self.pack(self.round(x, scales), scales)
@@ -182,8 +184,8 @@ class Format:
         if bad.any():
             block = int(np.argmax(bad))
             worst = int(np.abs(x[block]).argmax())
-            raise BitwrightError(f"{self.name}: weight {x[block, worst]:.6g} at {_where(first + block * x.shape[1] + worst, shape)} "
-                                 "is beyond the range the format can store")
+            where = _where(first + block * x.shape[1] + worst, shape)
+            raise BitwrightError(f"{self.name}: weight {x[block, worst]:.6g} at {where} is too large for the format")
 
     def split(self, data: Bytes) -> list[NDArray[Any]]:
         """The fields of packed bytes (blocks, block_bytes), in order; packed codes come out one a byte."""
@@ -261,5 +263,6 @@ def from_ggml(id: int) -> Format:
 
 
 def all_formats() -> tuple[Format, ...]:
-    """Every registered format, by GGUF id, then those without one; the affine family is made on demand and not in it."""
+    """Every registered format, by GGUF id, then those without one; not the affine family, whose members are made on
+    demand."""
     return tuple(sorted(_all, key=lambda format: (format.ggml is None, format.ggml)))

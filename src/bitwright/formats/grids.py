@@ -1,7 +1,8 @@
 """The I-quants of 1 to 3 bits: eight (or four) weights at a time are one point of a fixed grid, with signs apart.
 
-Layouts: ggml-common.h; decoding order: dequantize_row_iq* of ggml-quants.c, matched bit for bit. Grids come from the `gguf`
-package. Decoding only: finding good grid points is a search of its own. Codes are the coordinates with their signs.
+Layouts: ggml-common.h; decoding order: dequantize_row_iq* of ggml-quants.c, matched bit for bit. Grids come from the
+`gguf` package. Decoding only: finding good grid points is a search of its own. Codes are the coordinates with their
+signs.
 """
 
 from __future__ import annotations
@@ -58,7 +59,7 @@ class SharedSigns(Grid):
 
     groups = 8
 
-    def signed(self, points: NDArray[np.int8], words: NDArray[np.uint32]) -> tuple[Codes, NDArray[np.uint32]]:
+    def signed(self, points: NDArray[np.int8], words: NDArray[np.uint32]) -> tuple[Codes, Codes]:
         """Codes of the points with their signs, and the scales."""
         index = words[:, :, None] >> np.array([0, 7, 14, 21], np.uint32) & np.uint32(127)
         return points.reshape(len(words), 256) * even_signs()[index].reshape(len(words), 256), words >> 28
@@ -82,7 +83,8 @@ class IQ2_XXS(SharedSigns):
 @register
 class IQ2_XS(Grid):
     name, ggml, groups = "iq2_xs", 17, 16
-    fields = (SCALE, Field("qs", "u16", 32, "for each 8 weights: 9-bit index of grid coordinates, 7-bit index of signs"), NIBBLES)
+    fields = (SCALE, Field("qs", "u16", 32, "for each 8 weights 9 bits index of grid coordinates, 7 bits index of signs"),
+              NIBBLES)
     summary = "8 weights are one of 512 grid points, scale for 16"
     formula = "w = (d * (0.5 + s) / 4) * (sign * grid[index])"
 
@@ -109,7 +111,7 @@ class IQ2_S(Grid):
 class IQ3_XXS(SharedSigns):
     name, ggml, quarter = "iq3_xxs", 18, 0.5
     fields = (SCALE, Field("qs", "u8", 64, "for each 4 weights the index of grid coordinates"),
-              Field("signs", "u32", 8, "for each 32 weights four 7-bit indices of signs and, in the top 4 bits, the scale s"))
+              Field("signs", "u32", 8, "for each 32 weights four 7-bit indices of signs, then the 4-bit scale s"))
     summary = "4 weights are one of 256 grid points, scale for 32"
     formula = "w = (d * (0.5 + s) / 2) * (sign * grid[index])"
 
@@ -155,7 +157,7 @@ class ShiftedGrid(Grid):
 class IQ1_S(ShiftedGrid):
     name, ggml, groups = "iq1_s", 19, 8
     fields = (SCALE, Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"),
-              Field("qh", "u16", 8, "for each 32 weights: four 3-bit tops of the indices, 3 bits scale s, 1 bit shift down"))
+              Field("qh", "u16", 8, "for each 32 weights four 3-bit tops of indices, 3 bits scale s, 1 bit shift down"))
     summary = "8 weights are one of 2048 ternary grid points, scale for 32"
     formula = "w = (d * (2 s + 1)) * (grid[index] +- 1/8)"
 
@@ -171,7 +173,7 @@ class IQ1_M(ShiftedGrid):
     name, ggml, groups = "iq1_m", 29, 16
     fields = (Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"),
               Field("qh", "u8", 16, "for each 8 weights 3 bits top of the index, 1 bit shift down", bits=4),
-              Field("scales", "u16", 4, "four 3-bit scales s, one of each 16 weights; the top 4 bits of the four words, "
+              Field("scales", "u16", 4, "four 3-bit scales s, one of each 16 weights; the top 4 bits of the words, "
                     "lowest first, are the float16 scale d"))
     summary = "8 weights are one of 2048 ternary grid points, scale for 16"
     formula = "w = (d * (2 s + 1)) * (grid[index] +- 1/8)"

@@ -14,8 +14,8 @@ from bitwright.formats.rounding import extreme, inverse
 
 SCALE = Field("d", "f16", 1, "scale of the scales")
 MIN = Field("dmin", "f16", 1, "scale of the mins")
-PACKED_SCALES = Field("scales", "u8", 12, "6-bit scales s and mins m of 8 sub-blocks: byte j < 4 holds s[j] and above it the "
-                      "top 2 bits of s[j+4]; byte j+4 the same of m; byte j+8 the low 4 bits of s[j+4], then of m[j+4]")
+PACKED_SCALES = Field("scales", "u8", 12, "6-bit scales s and mins m of 8 sub-blocks: byte j < 4 holds s[j] and above it "
+                      "the top 2 bits of s[j+4]; byte j+4 the same of m; byte j+8 the low 4 bits of both")
 
 
 class KQuant(Format):
@@ -39,12 +39,11 @@ class AsymmetricK(KQuant):
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         x = self.sub_blocks(values)
-        if importance is None:
-            weights = self.weights(x)
-        else:
-            variance = 2 * (values * values).mean(1)[:, None, None]
-            weights = search.importance_weights(x, self.sub_blocks(importance), variance)
-        scale, minimum = search.asymmetric(x, weights, self.top, self.shifts, self.absolute)
+        weights, shifts, absolute = self.weights(x), self.shifts, self.absolute
+        if importance is not None:
+            weights = self.sub_blocks(search.importance_weights(values, importance))
+            shifts, absolute = search.WIDE, False
+        scale, minimum = search.asymmetric(x, weights, self.top, shifts, absolute)
         d, s = self._nested(scale)
         dmin, m = self._nested(-minimum)
         return d, dmin, s, m
@@ -76,10 +75,7 @@ class SymmetricK(KQuant):
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         x = self.sub_blocks(values)
-        if importance is None:
-            weights = x * x
-        else:
-            weights = search.importance_weights(x, self.sub_blocks(importance), 2 * (values * values).mean(1)[:, None, None])
+        weights = x * x if importance is None else self.sub_blocks(search.importance_weights(values, importance))
         stretch = inverse(extreme(x)[..., 0])
         trials = (np.float32(-(self.half + 0.1 * step)) * stretch for step in range(-9, 10))
         scale = search.symmetric(x, weights, lambda y: np.rint(y).clip(-self.half, self.half - 1), trials)
@@ -100,7 +96,7 @@ class SymmetricK(KQuant):
 @register
 class Q2_K(AsymmetricK):
     name, ggml, groups, top, levels, absolute = "q2_k", 10, 16, 3, 15, True
-    shifts = np.arange(-5, 11, dtype=np.float32) / 10
+    shifts = np.arange(-5, 11).astype(np.float32) / np.float32(10)
     fields = (Field("scales", "u8", 16, "scale (low 4 bits) and min (high 4 bits) of each 16 weights"),
               Field("qs", "u8", 64, "codes", bits=2, run=32), SCALE, MIN)
     summary = "2-bit codes, 4-bit scales and mins for every 16 weights"
@@ -140,7 +136,7 @@ class Q3_K(SymmetricK):
 @register
 class Q4_K(AsymmetricK):
     name, ggml, groups, top, levels = "q4_k", 12, 8, 15, 63
-    shifts = np.arange(-10, 11, dtype=np.float32) / 10
+    shifts = np.arange(-10, 11).astype(np.float32) / np.float32(10)
     fields = (SCALE, MIN, PACKED_SCALES, Field("qs", "u8", 128, "codes", bits=4, run=32))
     summary = "4-bit codes, 6-bit scales and mins for every 32 weights; the usual choice"
     formula = "w = (d * s) * q - (dmin * m)"
@@ -157,7 +153,7 @@ class Q4_K(AsymmetricK):
 @register
 class Q5_K(AsymmetricK):
     name, ggml, groups, top, levels = "q5_k", 13, 8, 31, 63
-    shifts = np.arange(-5, 11, dtype=np.float32) / 10
+    shifts = np.arange(-5, 11).astype(np.float32) / np.float32(10)
     fields = (SCALE, MIN, PACKED_SCALES, Field("qh", "u8", 32, "the fifth bit of the codes", bits=1, run=32),
               Field("qs", "u8", 128, "the low 4 bits of the codes", bits=4, run=32))
     summary = "5-bit codes, 6-bit scales and mins for every 32 weights"

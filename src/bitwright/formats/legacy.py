@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bitwright.formats import search
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, half_away, inverse
 
@@ -19,13 +20,19 @@ HIGH_BITS = Field("qh", "u8", 4, "the fifth bit of the codes", bits=1)
 
 class Symmetric(Format):
     """Codes -zero .. zero - 1, stored with `zero` added. The value of largest magnitude gets code -zero, whatever its
-    sign, so the scale is negative when that value is positive."""
+    sign, so the scale is negative when that value is positive. With importance, scales near that one are searched."""
 
     block_size = 32
     zero: int
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
-        return (extreme(values) / np.float32(-self.zero),)
+        largest = extreme(values)
+        if importance is None:
+            return (largest / np.float32(-self.zero),)
+        trials = (np.float32(-(self.zero + 0.1 * step)) * inverse(largest)[:, 0] for step in range(-9, 10))
+        weights = search.importance_weights(values, importance)
+        grid = lambda x: np.rint(x).clip(-self.zero, self.zero - 1)  # noqa: E731
+        return (search.symmetric(values, weights, grid, trials)[:, None],)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         codes = np.trunc(values * inverse(scales[0]) + np.float32(self.zero + 0.5))
@@ -36,12 +43,16 @@ class Symmetric(Format):
 
 
 class Asymmetric(Format):
-    """Codes 0 .. top from the block's smallest value to its largest."""
+    """Codes 0 .. top from the block's smallest value to its largest, or, with importance, on the best grid found."""
 
     block_size = 32
     top: int
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
+        if importance is not None:
+            weights = search.importance_weights(values, importance)
+            scale, minimum = search.asymmetric(values, weights, self.top, search.WIDE, ceiling=np.inf)
+            return scale[:, None], minimum[:, None]
         low = values.min(axis=1, keepdims=True)
         return (values.max(axis=1, keepdims=True) - low) / np.float32(self.top), low
 
@@ -124,6 +135,7 @@ class Q8_0(Symmetric):
     formula = "w = d * q"
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
+        """From the largest magnitude; importance has next to nothing to gain at 8 bits and is not used."""
         return (np.abs(values).max(axis=1, keepdims=True) / np.float32(127),)
 
     def round(self, values: Floats, scales: Scales) -> Codes:

@@ -1,8 +1,8 @@
 """MXFP4 and NVFP4: 4-bit floats (E2M1) under a shared scale that is itself an 8-bit float.
 
-https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf, as ggml stores and rounds them. Codes
-stand for twice their E2M1 value, an integer; the scale is halved in return. Importance is not used: the largest magnitude
-alone decides the scale, as in llama.cpp.
+https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf, as ggml stores and rounds them.
+Codes stand for twice their E2M1 value, an integer; the scale is halved in return. Importance is not used: the largest
+magnitude alone decides the scale, as in llama.cpp.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class NVFP4(ScaledE2M1):
     @cached_property
     def scale_table(self) -> Floats:
         half = float8_e4m3fn.magnitudes.astype(np.float32) / 2
-        return np.concatenate([half[:127], np.float32([0]), half])
+        return np.concatenate([half[:127], np.zeros(1, np.float32), half])
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         largest = np.abs(values.reshape(len(values), 4, 16)).max(-1)

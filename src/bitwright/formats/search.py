@@ -1,4 +1,5 @@
-"""Scale searches: try a few scales near the obvious one, solve for the best scale given the rounded codes, keep the best.
+"""Scale searches: try a few scales near the obvious one, solve for the best scale given the rounded codes, keep the
+best.
 
 Written from the description of ggml's make_qkx2_quants and make_qx_quants:
 https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-quants.c
@@ -13,6 +14,8 @@ import numpy as np
 
 from bitwright.formats.format import Floats
 from bitwright.formats.rounding import inverse
+
+WIDE = np.linspace(-0.9, 0.9, 37, dtype=np.float32)     # how far llama.cpp stretches the grid when importance is known
 
 
 def symmetric(x: Floats, weights: Floats, grid: Callable[[Floats], Floats], inverse_scales: Iterable[Floats]) -> Floats:
@@ -31,33 +34,44 @@ def symmetric(x: Floats, weights: Floats, grid: Callable[[Floats], Floats], inve
     return scale
 
 
-def asymmetric(x: Floats, weights: Floats, top: int, shifts: Floats, absolute: bool = False) -> tuple[Floats, Floats]:
-    """Scale and min (at most 0) for codes 0..top, least in sum(weights * |error|^2), or |error| when `absolute`.
+def asymmetric(
+    x: Floats, weights: Floats, top: int, shifts: Floats, absolute: bool = False, ceiling: float = 0
+) -> tuple[Floats, Floats]:
+    """Scale and min (at most `ceiling`) for codes 0..top, least in sum(weights * error^2), or |error| when `absolute`.
 
-    The trials stretch the grid by `shifts` codes; for each, scale and min solve the least-squares problem of its codes.
+    The trials stretch the grid by `shifts` codes, from the best min so far; for each, scale and min solve the
+    least-squares problem of its codes.
     """
-    low = np.minimum(x.min(-1), 0)
-    span = x.max(-1) - low
-    scale, minimum = span / np.float32(top), low
-    best = np.full(span.shape, np.inf, np.float32)
+    high = x.max(-1)
+    minimum = np.minimum(x.min(-1), np.float32(ceiling))
+    scale = (high - minimum) / np.float32(top)
     w, wx = weights.sum(-1), (weights * x).sum(-1)
-    for shift in (None, *shifts):
-        q = np.rint((x - low[..., None]) * (np.float32(top + (shift or 0)) * inverse(span))[..., None]).clip(0, top)
-        trial_scale, trial_min = scale, minimum
-        if shift is not None:
-            wq, wqq, wxq = (weights * q).sum(-1), (weights * q * q).sum(-1), (weights * q * x).sum(-1)
-            determinant = inverse(w * wqq - wq * wq)
-            trial_scale, trial_min = (w * wxq - wx * wq) * determinant, (wqq * wx - wq * wxq) * determinant
-            above = trial_min > 0
-            trial_scale, trial_min = np.where(above, wxq * inverse(wqq), trial_scale), np.where(above, 0, trial_min)
-        error = trial_scale[..., None] * q + trial_min[..., None] - x
-        error = (weights * (np.abs(error) if absolute else error * error)).sum(-1)
-        better = (error < best) & (trial_scale > 0)
+
+    def error(scale: Floats, minimum: Floats, q: Floats) -> Floats:
+        difference = np.abs(scale[..., None] * q + minimum[..., None] - x)
+        return (weights * (difference if absolute else difference * difference)).sum(-1)
+
+    def codes(shift: float) -> Floats:
+        stretch = np.float32(top + shift) * inverse(high - minimum)
+        return np.rint((x - minimum[..., None]) * stretch[..., None]).clip(0, top)
+
+    least = error(scale, minimum, codes(0))
+    for shift in shifts:
+        q = codes(shift)
+        wq, wqq, wxq = (weights * q).sum(-1), (weights * q * q).sum(-1), (weights * q * x).sum(-1)
+        determinant = inverse(w * wqq - wq * wq)
+        trial_scale, trial_min = (w * wxq - wx * wq) * determinant, (wqq * wx - wq * wxq) * determinant
+        above = trial_min > ceiling
+        trial_scale, trial_min = np.where(above, wxq * inverse(wqq), trial_scale), np.where(above, 0, trial_min)
+        trial = error(trial_scale, trial_min, q)
+        better = (trial < least) & (trial_scale > 0)
         scale, minimum = np.where(better, trial_scale, scale), np.where(better, trial_min, minimum)
-        best = np.where(better, error, best)
+        least = np.where(better, trial, least)
     return scale, minimum
 
 
-def importance_weights(x: Floats, importance: Floats, variance: Floats) -> Floats:
-    """Weights of squared errors from the importance of columns: larger weights count somewhat more (llama.cpp's rule)."""
-    return importance * np.sqrt(variance + x * x)
+def importance_weights(values: Floats, importance: Floats) -> Floats:
+    """Weights of squared errors (blocks, block_size) from the importance of columns: llama.cpp's rule, by which errors
+    of large values count somewhat more."""
+    variance = 2 * (values * values).mean(axis=1, keepdims=True)
+    return importance * np.sqrt(variance + values * values)

@@ -14,8 +14,8 @@ from bitwright.formats.format import Format
 
 @dataclass(frozen=True, eq=False)
 class QuantizedTensor:
-    """shape is in NumPy order, (rows, columns) for a weight; data is uint8 (..., row bytes), C order, perhaps a view of a
-    mapped file. Raises UsageError when data is not what shape and format need."""
+    """shape is in NumPy order, (rows, columns) for a weight; data is uint8 (..., row bytes), C order, perhaps a view of
+    a mapped file. Raises UsageError when data is not what shape and format need."""
 
     name: str
     shape: tuple[int, ...]
@@ -27,8 +27,8 @@ class QuantizedTensor:
             raise UsageError(f"tensor {self.name}: expected at least one dimension, got shape ()")
         expected = (*self.shape[:-1], self.format.row_bytes(self.shape[-1]))
         if self.data.dtype != np.uint8 or self.data.size != math.prod(expected) or not self.data.flags.c_contiguous:
-            raise UsageError(f"tensor {self.name}: expected contiguous uint8 data of shape {expected} for {self.shape} in "
-                             f"{self.format.name}, got {self.data.dtype} {self.data.shape}")
+            raise UsageError(f"tensor {self.name}: expected contiguous uint8 data of shape {expected} for {self.shape} "
+                             f"in {self.format.name}, got {self.data.dtype} {self.data.shape}")
         object.__setattr__(self, "data", self.data.reshape(expected))
 
     @property
