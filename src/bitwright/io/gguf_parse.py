@@ -18,8 +18,7 @@ from pathlib import Path
 from typing import NamedTuple, NoReturn
 
 from bitwright.errors import FileFormatError, UnsupportedError
-from bitwright.formats import Format
-from bitwright.io._table import from_ggml
+from bitwright.formats import Format, from_ggml
 from bitwright.io.gguf_values import ARRAY, DTYPES, NAMES, STRING
 
 MAGIC = b"GGUF"
