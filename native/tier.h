@@ -55,5 +55,6 @@ struct Tier {
 
 const Tier* const* tiers(int* count);          // the ones this machine can run, slowest first (dispatch.cpp)
 const Tier& tier();                            // the fastest, or the one BITWRIGHT_TIER names; throws std::invalid_argument
+const Tier& tier_named(const char* name);      // nullptr: the fastest; throws std::invalid_argument when it cannot run here
 
 }  // namespace bitwright

@@ -1,0 +1,234 @@
+// The integer dot product of block formats: y += scale * (sum of code * x) + min * (sum of x), group by group of 32 columns.
+// Lane = row throughout: four bytes of x are broadcast to all rows, so that nothing is summed across a vector.
+// Decode and prefill add in the same order, so they give the same floats.
+
+#define BITWRIGHT_INLINE inline __attribute__((always_inline))
+
+// The dot product of kCount vectors of codes with 4 * kCount bytes of x, less what the codes' offset adds.
+template <class F, int kCount> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
+  constexpr bool signed_codes = F::full && Ops::kFullOffset == 0;
+  constexpr int run = Ops::run(F::highest, signed_codes);
+  Ints sum = Ops::splat(-Layout<F>::offset * x_sum);
+  if constexpr (Ops::kDirect) {
+    for (int k = 0; k < kCount; ++k) sum = Ops::template step<signed_codes>(sum, w[k], x + 4 * k);
+  } else {
+#pragma GCC unroll 8
+    for (int k = 0; k < kCount; k += run) {
+      typename Ops::Partial p{};
+#pragma GCC unroll 8
+      for (int i = k; i < k + run && i < kCount; ++i) p = Ops::template step<signed_codes>(p, w[i], x + 4 * i);
+      sum = Ops::flush(sum, p);
+    }
+  }
+  return sum;
+}
+
+BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, float x_scale) {
+  return Ops::fma(Ops::to_float(sum), Ops::mul(scale, Ops::splat(x_scale)), y);
+}
+
+// Stores (or reads) one value for each row that exists.
+BITWRIGHT_INLINE void store_rows(float* y, Floats value, int64_t rows) {
+  if (rows >= kLanes) return Ops::store(y, value);
+  float lanes[kLanes];
+  Ops::store(lanes, value);
+  for (int64_t i = 0; i < rows; ++i) y[i] = lanes[i];
+}
+
+BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
+  if (rows >= kLanes) return Ops::load(y);
+  float lanes[kLanes] = {};
+  for (int64_t i = 0; i < rows; ++i) lanes[i] = y[i];
+  return Ops::load(lanes);
+}
+
+// -- decode: each group is unpacked into registers and used for a few tokens at once
+
+template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y, int64_t stride) {
+  using L = Layout<F>;
+  ScaleReader<F> reader{strip, {}, {}};
+  const uint8_t* codes = strip + L::codes_at(in.groups);
+  const Bytes table = code_table<F>();
+  const int8_t* x = in.codes + token * in.groups * 32;
+  const ColumnGroup* infos = in.infos + token * in.groups;
+  Floats sums[kTokens];
+  for (Floats& s : sums) s = Ops::splat(0.0f);
+  for (int64_t first = 0; first < in.groups; first += L::block_groups) {
+    reader.block();
+    for (int64_t g = first; g < first + L::block_groups; ++g, codes += L::code_bytes) {
+      Floats scale[L::subs], min[L::subs];
+      Bytes w[8];
+      reader.group(scale, min);
+      unpack_codes<F>(codes, table, w);
+#pragma GCC unroll 4
+      for (int t = 0; t < kTokens; ++t) {
+        const ColumnGroup& info = infos[t * in.groups + g];
+        const int8_t* xs = x + (t * in.groups + g) * 32;
+#pragma GCC unroll 2
+        for (int s = 0; s < L::subs; ++s) {
+          constexpr int count = 8 / L::subs;
+          const int which = L::subs == 1 ? 0 : 1 + s;
+          sums[t] = accumulate(sums[t], dot<F, count>(w + s * count, xs + 4 * s * count, info.sums[which]), scale[s], info.scale);
+          if constexpr (L::has_min) sums[t] = Ops::fma(min[s], Ops::splat(info.totals[which]), sums[t]);
+        }
+      }
+    }
+  }
+  for (int t = 0; t < kTokens; ++t) store_rows(y + t * stride, sums[t], rows);
+}
+
+template <class F> void decode_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t*) {
+  const Input in(input, tokens, w.columns);
+  for (int64_t strip = begin * kStrips; strip < end * kStrips; ++strip) {
+    const int64_t row = strip * kLanes, rows = w.rows - row;
+    if (rows <= 0) break;
+    const uint8_t* packed = w.packed + strip * Layout<F>::strip_bytes(in.groups);
+    int64_t t = 0;
+    for (; t + 4 <= tokens; t += 4) decode_strip<F, 4>(packed, in, t, rows, y + t * stride + row, stride);
+    for (; t + 2 <= tokens; t += 2) decode_strip<F, 2>(packed, in, t, rows, y + t * stride + row, stride);
+    for (; t < tokens; ++t) decode_strip<F, 1>(packed, in, t, rows, y + t * stride + row, stride);
+  }
+}
+
+// -- prefill: a piece of a panel is unpacked to bytes and float32 scales that stay in the first cache, and used for every token
+
+constexpr int kPieceGroups = 32;
+
+struct Piece {
+  alignas(64) uint8_t codes[kPieceGroups][8][kStrips][kVector];
+  alignas(64) float scales[kPieceGroups][2][kStrips][kLanes], mins[kPieceGroups][2][kStrips][kLanes];
+};
+
+template <class F> struct StripReader {
+  ScaleReader<F> scales;
+  const uint8_t* codes;
+};
+
+// The next `count` groups of a strip, into the strip's place in the piece.
+template <class F> void unpack_piece(StripReader<F>& reader, int64_t count, int strip, Piece& piece) {
+  using L = Layout<F>;
+  const Bytes table = code_table<F>();
+  for (int64_t g = 0; g < count; ++g, reader.codes += L::code_bytes) {
+    if (g % L::block_groups == 0) reader.scales.block();
+    Floats scale[L::subs], min[L::subs];
+    Bytes w[8];
+    reader.scales.group(scale, min);
+    unpack_codes<F>(reader.codes, table, w);
+    for (int k = 0; k < 8; ++k) Ops::store(piece.codes[g][k][strip], w[k]);
+    for (int s = 0; s < L::subs; ++s) {
+      Ops::store(piece.scales[g][s][strip], scale[s]);
+      if constexpr (L::has_min) Ops::store(piece.mins[g][s][strip], min[s]);
+    }
+  }
+}
+
+// What of a format still matters once its codes are bytes; formats that agree here share one tile.
+template <int kHighest, bool kFull, int kSubColumns, int kOffset, bool kHasMin> struct Shape {
+  static constexpr int highest = kHighest, subs = 32 / kSubColumns, offset = kOffset;
+  static constexpr bool full = kFull, has_min = kHasMin;
+};
+template <class F> using ShapeOf = Shape<F::highest, F::full && Ops::kFullOffset == 0, F::sub_columns, Layout<F>::offset, Layout<F>::has_min>;
+
+// Sums of one sub-group: kStrips x kTokens dot products of kCount vectors from vector `first` on.
+template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const uint8_t (*codes)[kStrips][kVector], const int8_t* const* x, Ints (&sum)[kStrips][kTokens]) {
+  constexpr int run = Ops::kDirect ? kCount : Ops::run(S::highest, S::full) < kCount ? Ops::run(S::highest, S::full) : kCount;
+#pragma GCC unroll 8
+  for (int k = 0; k < kCount; k += run) {
+    typename Ops::Partial p[kStrips][kTokens];
+#pragma GCC unroll 4
+    for (int r = 0; r < kStrips; ++r) {
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+        if constexpr (Ops::kDirect) p[r][t] = sum[r][t];
+        else p[r][t] = {};
+      }
+    }
+#pragma GCC unroll 8
+    for (int i = k; i < k + run; ++i) {
+      Bytes w[kStrips];
+#pragma GCC unroll 4
+      for (int r = 0; r < kStrips; ++r) w[r] = Ops::load(codes[i][r]);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 4
+        for (int r = 0; r < kStrips; ++r) p[r][t] = Ops::template step<S::full>(p[r][t], w[r], x[t] + 4 * i);
+      }
+    }
+#pragma GCC unroll 4
+    for (int r = 0; r < kStrips; ++r) {
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) sum[r][t] = Ops::flush(sum[r][t], p[r][t]);
+    }
+  }
+}
+
+// kPanelRows rows by kTokens tokens over the columns of a piece, added to y (the first piece starts it).
+template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t token, int64_t group, int64_t count, int64_t rows, float* y, int64_t stride) {
+  Floats sums[kStrips][kTokens];
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kStrips; ++r) sums[r][t] = group ? load_rows(y + t * stride + r * kLanes, rows - r * kLanes) : Ops::splat(0.0f);
+  }
+  const ColumnGroup* info[kTokens];
+  const int8_t* x[kTokens];
+  for (int t = 0; t < kTokens; ++t) {
+    info[t] = in.infos + (token + t) * in.groups + group;
+    x[t] = in.codes + ((token + t) * in.groups + group) * 32;
+  }
+  for (int64_t g = 0; g < count; ++g) {
+#pragma GCC unroll 2
+    for (int s = 0; s < S::subs; ++s) {
+      constexpr int kCount = 8 / S::subs;
+      const int which = S::subs == 1 ? 0 : 1 + s;
+      Ints dots[kStrips][kTokens];
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 4
+        for (int r = 0; r < kStrips; ++r) dots[r][t] = Ops::splat(-S::offset * info[t]->sums[which]);
+      }
+      tile_dot<S, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 4
+        for (int r = 0; r < kStrips; ++r) {
+          sums[r][t] = accumulate(sums[r][t], dots[r][t], Ops::load(piece.scales[g][s][r]), info[t]->scale);
+          if constexpr (S::has_min) sums[r][t] = Ops::fma(Ops::load(piece.mins[g][s][r]), Ops::splat(info[t]->totals[which]), sums[r][t]);
+        }
+      }
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens; ++t) x[t] += 4 * kCount;
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens; ++t) ++info[t];
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) {
+#pragma GCC unroll 4
+    for (int r = 0; r < kStrips; ++r) {
+      if (rows > r * kLanes) store_rows(y + t * stride + r * kLanes, sums[r][t], rows - r * kLanes);
+    }
+  }
+}
+
+template <class F> void prefill_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
+  using S = ShapeOf<F>;
+  const Input in(input, tokens, w.columns);
+  Piece& piece = *reinterpret_cast<Piece*>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64);
+  for (int64_t panel = begin; panel < end; ++panel) {
+    const int64_t row = panel * kPanelRows, rows = w.rows - row;
+    StripReader<F> readers[kStrips];
+    for (int r = 0; r < kStrips; ++r) {
+      const uint8_t* strip = w.packed + (panel * kStrips + r) * Layout<F>::strip_bytes(in.groups);
+      readers[r] = {{strip, {}, {}}, strip + Layout<F>::codes_at(in.groups)};
+    }
+    for (int64_t group = 0; group < in.groups; group += kPieceGroups) {
+      const int64_t count = smaller(kPieceGroups, in.groups - group);
+      for (int r = 0; r < kStrips; ++r) unpack_piece<F>(readers[r], count, r, piece);
+      int64_t t = 0;
+      for (; t + Ops::kTokens <= tokens; t += Ops::kTokens) tile<S, Ops::kTokens>(piece, in, t, group, count, rows, y + t * stride + row, stride);
+      for (; t + 2 <= tokens; t += 2) tile<S, 2>(piece, in, t, group, count, rows, y + t * stride + row, stride);
+      for (; t < tokens; ++t) tile<S, 1>(piece, in, t, group, count, rows, y + t * stride + row, stride);
+    }
+  }
+}

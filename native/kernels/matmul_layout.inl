@@ -1,0 +1,271 @@
+// The packed form of a weight, and the input it is multiplied with.
+//
+// kLanes rows form a strip. A strip holds first the scales of all its groups of 32 columns, then all its codes; both run along the
+// columns, so decoding reads two streams. Codes are F::bits wide: a group is F::bits vectors, in planes of whole vectors, such
+// that masks and shifts give eight vectors, the k-th with columns 4k to 4k + 3 of every row:
+//   a plane of 4 bits (4 vectors): vector i holds k = i in the low nibbles, k = i + 4 in the high ones
+//   a plane of 2 bits (2 vectors): vector i holds k = i + 2 j at bit 2 j
+//   a plane of 1 bit  (1 vector):  k at bit k
+// 3, 5 and 6 bits are a plane of 2 or 4 and a plane of 1 or 2 for the bits above. A panel, what threads share out, is
+// kRowVectors strips. Rows and groups that do not exist have zero scales.
+
+using Bytes = Ops::Bytes;
+using Ints = Ops::Ints;
+using Floats = Ops::Floats;
+constexpr int kLanes = Ops::kLanes, kVector = Ops::kVector, kStrips = Ops::kRowVectors, kPanelRows = kLanes * kStrips;
+
+template <int...> struct Indices {};
+
+inline int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
+inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+
+template <class F> struct Layout {
+  static constexpr int subs = 32 / F::sub_columns;
+  static constexpr int block_groups = F::kind == Kind::super ? 8 : 1;
+  static constexpr int offset = F::full ? Ops::kFullOffset : F::offset;
+  static constexpr bool has_min = HasMin<F>;
+  static constexpr bool paired = has_min && subs == 2;           // Q2_K: scale and min are 4 bits each, and share a byte
+  static constexpr int halves = (1 + has_min) * 2 * kLanes;      // bytes of the float16 scale and min
+  static constexpr int subs_bytes = subs * (paired ? 1 : 1 + has_min) * kLanes;
+  static constexpr int scale_bytes =                             // of a block
+      F::kind == Kind::half ? halves : F::kind == Kind::super ? halves + 8 * subs_bytes
+      : F::kind == Kind::real ? 4 * kLanes : subs * kLanes;
+  static constexpr int code_bytes = F::bits * kVector;           // of a group
+  static int64_t codes_at(int64_t groups) { return aligned(groups / block_groups * scale_bytes); }
+  static int64_t strip_bytes(int64_t groups) { return codes_at(groups) + groups * code_bytes; }
+};
+
+// -- packing: plain code, once at load
+
+template <class T> void put(uint8_t* strip_item, int row, T value) { __builtin_memcpy(strip_item + row * sizeof(T), &value, sizeof(T)); }
+
+// The scales of block number `index` of a strip, for one row; `at` is where the block's begin.
+template <class F> void pack_scales(const typename F::Block& b, int g, uint8_t* at, int row) {
+  using L = Layout<F>;
+  if constexpr (F::kind == Kind::half) {
+    put<half_t>(at, row, F::d(b));
+    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::m(b));
+  } else if constexpr (F::kind == Kind::super) {
+    put<half_t>(at, row, F::d(b));
+    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::dmin(b) ^ 0x8000);   // mins are subtracted
+    for (int i = 0; i < 8 * L::subs; ++i) {
+      uint8_t* sub = at + L::halves + i / L::subs * L::subs_bytes + i % L::subs * kLanes;
+      if constexpr (L::paired) put<uint8_t>(sub, row, uint8_t(F::sub(b, i) | F::submin(b, i) << 4));
+      else put<int8_t>(sub, row, int8_t(F::sub(b, i)));
+      if constexpr (L::has_min && !L::paired) put<int8_t>(sub + L::subs * kLanes, row, int8_t(F::submin(b, i)));
+    }
+  } else if constexpr (F::kind == Kind::e8m0) {
+    const uint8_t e = F::e(b);
+    put<uint8_t>(at, row, uint8_t(e ? e - 1 : 0));       // halved, see e8m0_half_to_float; 2^-127 and below become 0
+  } else if constexpr (F::kind == Kind::ue4m3) {
+    for (int s = 0; s < 2; ++s) {
+      const uint8_t e = F::e(b, 2 * g + s);
+      put<uint8_t>(at + s * kLanes, row, e == 0x7f ? 0 : e & 0x7f);
+    }
+  } else {
+    put<float>(at, row, F::d(b));
+  }
+}
+
+// Which packed code stands for the signed code `c`, at [c & 255].
+template <class F> struct CodeMap {
+  uint8_t of[256] = {};
+  CodeMap() {
+    for (int c = -128; c < 128; ++c) of[c & 255] = uint8_t(c + Layout<F>::offset);
+    if constexpr (HasTable<F>) for (int i = (1 << F::bits) - 1; i >= 0; --i) of[F::level(i) & 255] = uint8_t(i);
+  }
+};
+
+template <class F> void pack_codes(const int8_t* codes, const CodeMap<F>& map, uint8_t* out, int row) {
+  uint8_t packed[32];
+  for (int c = 0; c < 32; ++c) packed[c] = map.of[uint8_t(codes[c])];
+  uint32_t k[8];                                        // four codes each; planes are built for the four at once
+  __builtin_memcpy(k, packed, 32);
+  uint8_t* at = out + 4 * row;
+  auto next = [&](uint32_t four) { __builtin_memcpy(at, &four, 4); at += kVector; };
+  constexpr int low = F::bits >= 4 ? 4 : 2;
+  auto low_of = [&](int i) { return k[i] & 0x01010101u * ((1 << low) - 1); };
+  auto high_of = [&](int i, int mask) { return k[i] >> low & 0x01010101u * unsigned(mask); };
+  if constexpr (F::bits == 8) {
+    for (int i = 0; i < 8; ++i) next(k[i]);
+    return;
+  } else if constexpr (low == 4) {
+    for (int i = 0; i < 4; ++i) next(low_of(i) | low_of(i + 4) << 4);
+  } else {
+    for (int i = 0; i < 2; ++i) next(low_of(i) | low_of(i + 2) << 2 | low_of(i + 4) << 4 | low_of(i + 6) << 6);
+  }
+  if constexpr (F::bits - low == 2) {
+    for (int i = 0; i < 2; ++i) next(high_of(i, 3) | high_of(i + 2, 3) << 2 | high_of(i + 4, 3) << 4 | high_of(i + 6, 3) << 6);
+  } else if constexpr (F::bits - low == 1) {
+    uint32_t plane = 0;
+    for (int i = 0; i < 8; ++i) plane |= high_of(i, 1) << i;
+    next(plane);
+  }
+}
+
+template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t begin, int64_t end) {
+  using L = Layout<F>;
+  const int64_t groups = w.columns / 32, bytes = L::strip_bytes(groups);
+  constexpr int block_groups = F::columns / 32;
+  static const CodeMap<F> map;
+  int8_t codes[32];
+  for (int64_t strip = begin * kStrips; strip < end * kStrips; ++strip) {
+    uint8_t* const out = packed + strip * bytes;
+    const int64_t rows = smaller(kLanes, w.rows - strip * kLanes);
+    if (rows < kLanes) __builtin_memset(out, 0, size_t(bytes));
+    for (int row = 0; row < rows; ++row) {
+      const uint8_t* file = w.file + (strip * kLanes + row) * row_bytes_of<F>(w.columns);
+      for (int64_t g = 0; g < groups; ++g) {
+        const auto& block = block_of<F>(file, g);
+        F::codes(block, int(g % block_groups), codes);
+        pack_codes<F>(codes, map, out + L::codes_at(groups) + g * L::code_bytes, row);
+        if (g % L::block_groups == 0) pack_scales<F>(block, int(g % block_groups), out + g / L::block_groups * L::scale_bytes, row);
+      }
+    }
+  }
+}
+
+// -- reading it back, in registers
+
+// Walks the scales of a strip: block() at every block, then group() for each group in it.
+template <class F> struct ScaleReader {
+  using L = Layout<F>;
+  const uint8_t* at;
+  Floats d, m;
+
+  void block() {
+    if constexpr (F::kind == Kind::super) {
+      d = Ops::load_half(at);
+      if constexpr (F::factor != 1.0f) d = Ops::mul(d, Ops::splat(F::factor));
+      if constexpr (L::has_min) m = Ops::load_half(at + 2 * kLanes);
+      at += L::halves;
+    }
+  }
+
+  void group(Floats* scale, Floats* min) {
+    if constexpr (F::kind == Kind::half) {
+      scale[0] = Ops::load_half(at);
+      if constexpr (L::has_min) min[0] = Ops::load_half(at + 2 * kLanes);
+      at += L::halves;
+    } else if constexpr (F::kind == Kind::super) {
+      for (int s = 0; s < L::subs; ++s) {
+        const uint8_t* sub = at + s * kLanes;
+        scale[s] = Ops::mul(d, L::paired ? Ops::load_low(sub) : Ops::load_signed(sub));
+        if constexpr (L::has_min) min[s] = Ops::mul(m, L::paired ? Ops::load_high(sub) : Ops::load_signed(sub + L::subs * kLanes));
+      }
+      at += L::subs_bytes;
+    } else {
+      for (int s = 0; s < L::subs; ++s) {
+        scale[s] = F::kind == Kind::real ? Ops::load(reinterpret_cast<const float*>(at))
+                   : F::kind == Kind::e8m0 ? Ops::load_exponent(at)
+                                           : Ops::mul(Ops::load_ue4m3(at + s * kLanes), Ops::splat(128.0f));
+      }
+      at += L::scale_bytes;
+    }
+  }
+};
+
+template <class F> Bytes code_table() {
+  uint8_t levels[16] = {};
+  if constexpr (HasTable<F>) for (int i = 0; i < 1 << F::bits; ++i) levels[i] = uint8_t(F::level(i) + Layout<F>::offset);
+  return Ops::table(levels);
+}
+
+// The eight vectors of unsigned codes (int8 with F::full and no offset) of the group at p.
+template <class F> inline __attribute__((always_inline)) void unpack_codes(const uint8_t* p, Bytes table, Bytes* w) {
+  constexpr int low = F::bits >= 4 ? 4 : 2, high = F::bits - low;
+  auto bits = [&]<int kLeft>(Bytes v, int mask) { return Ops::and_(Ops::template shift<kLeft>(v), Ops::splat(uint8_t(mask))); };
+  auto each = [&]<int... i>(auto f, Indices<i...>) { (f.template operator()<i>(), ...); };
+  if constexpr (F::bits == 8) {
+    for (int k = 0; k < 8; ++k) w[k] = Ops::load(p + k * kVector);
+    return;
+  } else if constexpr (low == 4) {
+    for (int k = 0; k < 4; ++k) {
+      const Bytes v = Ops::load(p + k * kVector);
+      w[k] = Ops::and_(v, Ops::splat(uint8_t(15)));
+      w[k + 4] = bits.template operator()<-4>(v, 15);
+    }
+  } else {
+    for (int i = 0; i < 2; ++i) {
+      const Bytes v = Ops::load(p + i * kVector);
+      each([&]<int j>() { w[i + 2 * j] = bits.template operator()<-2 * j>(v, 3); }, Indices<0, 1, 2, 3>{});
+    }
+  }
+  p += low * kVector;
+  if constexpr (high == 2) {
+    for (int i = 0; i < 2; ++i) {
+      const Bytes v = Ops::load(p + i * kVector);
+      each([&]<int j>() { w[i + 2 * j] = Ops::or_(w[i + 2 * j], bits.template operator()<low - 2 * j>(v, 3 << low)); }, Indices<0, 1, 2, 3>{});
+    }
+  } else if constexpr (high == 1) {
+    const Bytes v = Ops::load(p);
+    each([&]<int k>() { w[k] = Ops::or_(w[k], bits.template operator()<low - k>(v, 1 << low)); }, Indices<0, 1, 2, 3, 4, 5, 6, 7>{});
+  }
+  if constexpr (HasTable<F>) for (int k = 0; k < 8; ++k) w[k] = Ops::look_up(table, w[k]);
+}
+
+// -- the input: for each token int8 codes, then what belongs to each 32 of them, then the float32 values
+
+struct ColumnGroup {
+  float scale;             // x = scale * code
+  int32_t sums[3];         // of the codes: of all 32, of the first 16, of the last 16
+  float totals[3];         // scale * sums
+  float unused;
+};
+
+struct Input {
+  const int8_t* codes;         // (tokens, 32 * groups)
+  const ColumnGroup* infos;    // (tokens, groups)
+  const float* values;         // (tokens, columns)
+  int64_t groups, columns;
+
+  Input(const uint8_t* input, int64_t tokens, int64_t columns_) : groups((columns_ + 31) / 32), columns(columns_) {
+    codes = reinterpret_cast<const int8_t*>(input);
+    infos = reinterpret_cast<const ColumnGroup*>(input + tokens * groups * 32);
+    values = reinterpret_cast<const float*>(infos + tokens * groups);
+  }
+};
+
+inline size_t input_bytes(int64_t tokens, int64_t columns) {
+  return size_t(tokens) * size_t((columns + 31) / 32 * (32 + int64_t(sizeof(ColumnGroup))) + columns * 4);
+}
+
+// One group: symmetric int8 with the largest magnitude at 127, round to nearest even. A NaN or infinity makes the scale NaN or
+// infinite, and so every product with it NaN; below 1e-30 (where 127 / largest would overflow) the group counts as zero.
+inline void load_group(const float* x, int8_t* codes, ColumnGroup& info) {
+  int32_t largest_bits = 0;
+  for (int j = 0; j < 32; ++j) {
+    const int32_t bits = __builtin_bit_cast(int32_t, x[j]) & 0x7fffffff;
+    largest_bits = bits > largest_bits ? bits : largest_bits;
+  }
+  const float largest = __builtin_bit_cast(float, largest_bits);
+  const bool tiny = largest < 1e-30f;
+  const float scale = tiny ? 0.0f : largest / 127.0f, inverse = tiny || largest_bits >= 0x7f800000 ? 0.0f : 127.0f / largest;
+  int32_t sums[2] = {};
+  for (int s = 0; s < 2; ++s) {
+    for (int j = 16 * s; j < 16 * s + 16; ++j) {
+      const float magic = 12582912.0f;                   // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
+      const int32_t code = __builtin_bit_cast(int32_t, x[j] * inverse + magic) - __builtin_bit_cast(int32_t, magic);
+      codes[j] = int8_t(code);
+      sums[s] += code;
+    }
+  }
+  info = {scale, {sums[0] + sums[1], sums[0], sums[1]}, {}, 0.0f};
+  for (int s = 0; s < 3; ++s) info.totals[s] = scale * float(info.sums[s]);
+}
+
+inline void load_input(const float* x, int64_t stride, int64_t tokens, int64_t columns, uint8_t* input, int64_t begin, int64_t end) {
+  const Input in(input, tokens, columns);
+  for (int64_t t = begin; t < end; ++t) {
+    auto* codes = const_cast<int8_t*>(in.codes) + t * in.groups * 32;
+    auto* infos = const_cast<ColumnGroup*>(in.infos) + t * in.groups;
+    const float* row = x + t * stride;
+    __builtin_memcpy(const_cast<float*>(in.values) + t * columns, row, size_t(columns) * 4);
+    for (int64_t g = 0; g < columns / 32; ++g) load_group(row + 32 * g, codes + 32 * g, infos[g]);
+    if (columns % 32) {
+      float last[32] = {};
+      __builtin_memcpy(last, row + columns / 32 * 32, size_t(columns % 32) * 4);
+      load_group(last, codes + columns / 32 * 32, infos[columns / 32]);
+    }
+  }
+}
