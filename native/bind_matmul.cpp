@@ -1,3 +1,161 @@
-#include "bind.h"
+// Matrix products and dequantization for Python. Arguments are checked here; the kernels trust them.
+#include <algorithm>
+#include <cstring>
+#include <optional>
+#include <stdexcept>
+#include <string>
 
-void bitwright::bind_matmul(nanobind::module_&) {}
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+
+#include "bind.h"
+#include "codebooks.h"
+#include "dequantize.h"
+#include "memory.h"
+#include "pool.h"
+#include "tier.h"
+
+namespace nb = nanobind;
+
+namespace bitwright {
+namespace {
+
+using ByteArray = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using FloatResult = nb::ndarray<nb::numpy, float>;
+
+// A new array that Python owns.
+FloatResult new_floats(std::initializer_list<size_t> shape) {
+  size_t count = 1;
+  for (size_t n : shape) count *= n;
+  auto* data = new float[count];
+  return FloatResult(data, shape, nb::capsule(data, [](void* p) noexcept { delete[] static_cast<float*>(p); }));
+}
+
+void check_bytes(FormatId format, int64_t rows, int64_t columns, const ByteArray& data) {
+  if (rows < 1 || columns < 1) throw std::invalid_argument("a weight needs at least one row and one column");
+  check_ready(format);
+  const int64_t expected = rows * row_bytes(format, columns);
+  if (int64_t(data.size()) != expected) {
+    throw std::invalid_argument("expected " + std::to_string(expected) + " bytes of weights, got " + std::to_string(data.size()));
+  }
+}
+
+FloatResult dequantize_array(int format, int64_t rows, int64_t columns, const ByteArray& data, int threads) {
+  const auto id = FormatId(format);
+  check_bytes(id, rows, columns, data);
+  FloatResult out = new_floats({size_t(rows), size_t(columns)});
+  float* y = out.data();
+  const uint8_t* bytes = data.data();
+  const int64_t stride = row_bytes(id, columns);
+  nb::gil_scoped_release release;
+  const auto pool = shared_pool(threads);
+  pool->parallel_for(rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t begin, int64_t end, int) {
+    for (int64_t r = begin; r < end; ++r) dequantize(id, bytes + r * stride, columns, y + r * columns);
+  });
+  return out;
+}
+
+// One weight packed for one tier, to be multiplied as often as wanted: what `kernels.matmul` and the benchmarks use.
+class Matrix {
+ public:
+  Matrix(int format, int64_t rows, int64_t columns, ByteArray data, std::optional<std::string> tier, int threads)
+      : data_(data), tier_(tier ? tier_named(tier->c_str()) : bitwright::tier()), pool_(shared_pool(threads)) {
+    check_bytes(FormatId(format), rows, columns, data);
+    weight_ = {FormatId(format), rows, columns, data.data(), nullptr};
+    nb::gil_scoped_release release;
+    packed_ = Memory(kernels().packed_bytes(weight_));
+    if (packed_.size()) {
+      pool_->parallel_for(panels(), 4, [&](int64_t begin, int64_t end, int) { kernels().pack(weight_, packed_.data(), begin, end); });
+      weight_.packed = packed_.data();
+    }
+  }
+
+  FloatResult multiply(const FloatMatrix& x, bool prefill) const {
+    const int64_t tokens = int64_t(x.shape(0)), columns = int64_t(x.shape(1));
+    if (columns != weight_.columns) {
+      throw std::invalid_argument("expected inputs of " + std::to_string(weight_.columns) + " columns, got " + std::to_string(columns));
+    }
+    FloatResult out = new_floats({size_t(tokens), size_t(weight_.rows)});
+    const float* values = x.data();
+    float* y = out.data();
+    nb::gil_scoped_release release;
+    const MatmulKernels& k = kernels();
+    const size_t scratch = (k.scratch_bytes(weight_) + 127) / 64 * 64;
+    const Memory input(k.input_bytes(tokens, columns) + 64), space(scratch * size_t(pool_->threads()) + 64);
+    pool_->parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
+      k.load_input(values, columns, tokens, columns, input.data(), begin, end);
+    });
+    const auto product = prefill ? k.prefill : k.decode;
+    pool_->parallel_for(panels(), 4, [&](int64_t begin, int64_t end, int thread) {
+      product(weight_, input.data(), tokens, y, weight_.rows, begin, end, space.data() + scratch * size_t(thread));
+    });
+    return out;
+  }
+
+  size_t bytes() const { return packed_.size() ? packed_.size() : size_t(weight_.rows * row_bytes(weight_.format, weight_.columns)); }
+
+ private:
+  const MatmulKernels& kernels() const { return tier_.matmul; }
+  int64_t panels() const { return kernels().panels(weight_); }
+
+  ByteArray data_;     // keeps the file's bytes alive
+  const Tier& tier_;
+  std::shared_ptr<Pool> pool_;
+  Weight weight_{};
+  Memory packed_;
+};
+
+template <class T, size_t n> void copy_table(T (&to)[n], nb::dict tables, const char* name) {
+  const auto from = nb::cast<ByteArray>(tables[name]);
+  if (from.size() != sizeof(to)) throw std::invalid_argument(std::string("codebook ") + name + " has the wrong size");
+  std::memcpy(&to, from.data(), sizeof(to));
+}
+
+void set_codebooks(nb::dict tables) {
+  copy_table(codebooks.iq4_nl, tables, "iq4_nl");
+  copy_table(codebooks.iq2_xxs, tables, "iq2_xxs");
+  copy_table(codebooks.iq2_xs, tables, "iq2_xs");
+  copy_table(codebooks.iq2_s, tables, "iq2_s");
+  copy_table(codebooks.iq3_xxs, tables, "iq3_xxs");
+  copy_table(codebooks.iq3_s, tables, "iq3_s");
+  copy_table(codebooks.iq1, tables, "iq1");
+  copy_table(codebooks.iq2_levels, tables, "iq2_levels");
+  copy_table(codebooks.iq3_xxs_levels, tables, "iq3_xxs_levels");
+  copy_table(codebooks.iq3_s_levels, tables, "iq3_s_levels");
+  codebooks.loaded = true;
+}
+
+nb::list tier_names() {
+  nb::list names;
+  int count;
+  const Tier* const* all = tiers(&count);
+  for (int i = 0; i < count; ++i) names.append(all[i]->name);
+  return names;
+}
+
+nb::list formats() {
+  nb::list all;
+  int count;
+  const FormatInfo* infos = format_infos(&count);
+  for (int i = 0; i < count; ++i) all.append(nb::make_tuple(int(infos[i].id), infos[i].integer ? "integer dot" : "float"));
+  return all;
+}
+
+}  // namespace
+
+void bind_matmul(nb::module_& m) {
+  m.def("tiers", tier_names, "Names of the tiers this machine can run, slowest first.");
+  m.def("tier", [] { return tier().name; }, "The tier in use.");
+  m.def("formats", formats, "(format id, how it is multiplied) of every format the core knows.");
+  m.def("set_codebooks", set_codebooks, nb::arg("tables"));
+  m.def("dequantize", dequantize_array, nb::arg("format"), nb::arg("rows"), nb::arg("columns"), nb::arg("data"), nb::arg("threads"));
+  nb::class_<Matrix>(m, "Matrix")
+      .def(nb::init<int, int64_t, int64_t, ByteArray, std::optional<std::string>, int>(), nb::arg("format"), nb::arg("rows"),
+           nb::arg("columns"), nb::arg("data"), nb::arg("tier").none(), nb::arg("threads"))
+      .def("multiply", &Matrix::multiply, nb::arg("x"), nb::arg("prefill"))
+      .def_prop_ro("bytes", &Matrix::bytes);
+}
+
+}  // namespace bitwright

@@ -109,7 +109,7 @@ int64_t row_bytes(FormatId id, int64_t columns) {
 
 void check_ready(FormatId id) {
   if (known(id).needs_codebooks && !codebooks.loaded) {
-    throw std::invalid_argument("format " + std::to_string(int(id)) + " needs its codebooks: call kernels.load_codebooks() first");
+    throw std::invalid_argument("format " + std::to_string(int(id)) + " needs its codebooks: call kernels.codebooks first");
   }
 }
 

@@ -5,8 +5,6 @@
 constexpr int kFloatRows = 4, kFloatTokens = 3;
 constexpr int64_t kTokenBlockBytes = 1 << 18;      // of float32 inputs at a time: a share of the second cache
 
-template <class L> using Element = typename L::Element;
-
 struct LoadFloat {
   static constexpr int bytes = 4;
   static Floats vector(const uint8_t* p) { return Ops::load(reinterpret_cast<const float*>(p)); }
@@ -79,7 +77,7 @@ inline void matmul_converted(const Weight& w, const uint8_t* input, int64_t toke
   const int64_t bytes = row_bytes(w.format, w.columns), last = smaller(end * kPanelRows, w.rows);
   float* rows = reinterpret_cast<float*>(scratch);
   for (int64_t r = begin * kPanelRows; r < last; r += kFloatRows) {
-    const int64_t count = smaller(kFloatRows, last - r);
+    const int64_t count = smaller<int64_t>(kFloatRows, last - r);
     for (int64_t i = 0; i < count; ++i) dequantize(w.format, w.file + (r + i) * bytes, w.columns, rows + i * w.columns);
     float_matrix<LoadFloat>(scratch, 4 * w.columns, r, r + count, in, 0, tokens, y, stride);
   }

@@ -3,22 +3,24 @@
 // Decode and prefill add in the same order, so they give the same floats.
 
 #define BITWRIGHT_INLINE inline __attribute__((always_inline))
+#define BITWRIGHT_LAMBDA __attribute__((always_inline))
 
 // The dot product of kCount vectors of codes with 4 * kCount bytes of x, less what the codes' offset adds.
 template <class F, int kCount> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
-  constexpr bool signed_codes = F::full && Ops::kFullOffset == 0;
-  constexpr int run = Ops::run(F::highest, signed_codes);
+  constexpr bool full = F::full && Ops::kFullOffset == 0;
+  constexpr int run = Ops::kDirect ? kCount : smaller(Ops::run(F::highest, full), kCount);
   Ints sum = Ops::splat(-Layout<F>::offset * x_sum);
-  if constexpr (Ops::kDirect) {
-    for (int k = 0; k < kCount; ++k) sum = Ops::template step<signed_codes>(sum, w[k], x + 4 * k);
-  } else {
+  auto part = [&](int first) BITWRIGHT_LAMBDA {
+    typename Ops::Partial p{};
+    if constexpr (Ops::kDirect) p = sum;
 #pragma GCC unroll 8
-    for (int k = 0; k < kCount; k += run) {
-      typename Ops::Partial p{};
+    for (int k = first; k < first + run; ++k) p = Ops::template step<full>(p, w[k], x + 4 * k);
+    sum = Ops::flush(sum, p);
+  };
+  part(0);
+  if constexpr (run < kCount) {
 #pragma GCC unroll 8
-      for (int i = k; i < k + run && i < kCount; ++i) p = Ops::template step<signed_codes>(p, w[i], x + 4 * i);
-      sum = Ops::flush(sum, p);
-    }
+    for (int k = run; k < kCount; k += run) part(k);
   }
   return sum;
 }
@@ -46,7 +48,8 @@ BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
 
 template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y, int64_t stride) {
   using L = Layout<F>;
-  ScaleReader<F> reader{strip, {}, {}};
+  ScaleReader<F> reader;
+  reader.at = strip;
   const uint8_t* codes = strip + L::codes_at(in.groups);
   const Bytes table = code_table<F>();
   const int8_t* x = in.codes + token * in.groups * 32;
@@ -131,7 +134,7 @@ template <class F> using ShapeOf = Shape<F::highest, F::full && Ops::kFullOffset
 
 // Sums of one sub-group: kStrips x kTokens dot products of kCount vectors from vector `first` on.
 template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const uint8_t (*codes)[kStrips][kVector], const int8_t* const* x, Ints (&sum)[kStrips][kTokens]) {
-  constexpr int run = Ops::kDirect ? kCount : Ops::run(S::highest, S::full) < kCount ? Ops::run(S::highest, S::full) : kCount;
+  constexpr int run = Ops::kDirect ? kCount : smaller(Ops::run(S::highest, S::full), kCount);
 #pragma GCC unroll 8
   for (int k = 0; k < kCount; k += run) {
     typename Ops::Partial p[kStrips][kTokens];
@@ -140,7 +143,7 @@ template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
         if constexpr (Ops::kDirect) p[r][t] = sum[r][t];
-        else p[r][t] = {};
+        else p[r][t] = typename Ops::Partial{};
       }
     }
 #pragma GCC unroll 8
@@ -220,10 +223,11 @@ template <class F> void prefill_integer(const Weight& w, const uint8_t* input, i
     StripReader<F> readers[kStrips];
     for (int r = 0; r < kStrips; ++r) {
       const uint8_t* strip = w.packed + (panel * kStrips + r) * Layout<F>::strip_bytes(in.groups);
-      readers[r] = {{strip, {}, {}}, strip + Layout<F>::codes_at(in.groups)};
+      readers[r].scales.at = strip;
+      readers[r].codes = strip + Layout<F>::codes_at(in.groups);
     }
     for (int64_t group = 0; group < in.groups; group += kPieceGroups) {
-      const int64_t count = smaller(kPieceGroups, in.groups - group);
+      const int64_t count = smaller<int64_t>(kPieceGroups, in.groups - group);
       for (int r = 0; r < kStrips; ++r) unpack_piece<F>(readers[r], count, r, piece);
       int64_t t = 0;
       for (; t + Ops::kTokens <= tokens; t += Ops::kTokens) tile<S, Ops::kTokens>(piece, in, t, group, count, rows, y + t * stride + row, stride);

@@ -17,7 +17,7 @@ constexpr int kLanes = Ops::kLanes, kVector = Ops::kVector, kStrips = Ops::kRowV
 template <int...> struct Indices {};
 
 inline int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
-inline int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+template <class T> constexpr T smaller(T a, T b) { return a < b ? a : b; }
 
 template <class F> struct Layout {
   static constexpr int subs = 32 / F::sub_columns;
@@ -111,7 +111,7 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
   int8_t codes[32];
   for (int64_t strip = begin * kStrips; strip < end * kStrips; ++strip) {
     uint8_t* const out = packed + strip * bytes;
-    const int64_t rows = smaller(kLanes, w.rows - strip * kLanes);
+    const int64_t rows = smaller<int64_t>(kLanes, w.rows - strip * kLanes);
     if (rows < kLanes) __builtin_memset(out, 0, size_t(bytes));
     for (int row = 0; row < rows; ++row) {
       const uint8_t* file = w.file + (strip * kLanes + row) * row_bytes_of<F>(w.columns);
@@ -131,7 +131,7 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
 template <class F> struct ScaleReader {
   using L = Layout<F>;
   const uint8_t* at;
-  Floats d, m;
+  Floats d = Ops::splat(0.0f), m = d;
 
   void block() {
     if constexpr (F::kind == Kind::super) {

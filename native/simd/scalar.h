@@ -11,7 +11,7 @@ namespace bitwright {
 namespace {
 
 struct Ops {
-  static constexpr int kLanes = 8, kVector = 4 * kLanes, kRowVectors = 1, kTokens = 4, kFullOffset = 0;
+  static constexpr int kLanes = 4, kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFullOffset = 0;
   static constexpr bool kDirect = true;
   struct Bytes { uint8_t v[kVector]; };
   struct Ints { int32_t v[kLanes]; };
@@ -36,7 +36,8 @@ struct Ops {
   }
 
   static constexpr int run(int, bool) { return 8; }
-  template <bool kFull> static Partial step(Partial p, Bytes w, const int8_t* x) {
+  // Not inlined: unrolled into every kernel it would take the compiler minutes.
+  template <bool kFull> __attribute__((noinline)) static Partial step(Partial p, Bytes w, const int8_t* x) {
     for (int i = 0; i < kLanes; ++i) {
       for (int j = 0; j < 4; ++j) p.v[i] += (kFull ? int8_t(w.v[4 * i + j]) : int(w.v[4 * i + j])) * x[j];
     }

@@ -34,4 +34,8 @@ def format_id(format: Format) -> int:
     id = format.ggml if format.ggml is not None else BEYOND_GGUF.get(format.name)
     if id is None:
         raise UnsupportedError("a weight of format", format.name, [*BEYOND_GGUF, "every format with a GGUF type"])
+    if format.name.startswith("iq"):
+        from bitwright.kernels import codebooks
+
+        codebooks.load(core())
     return id

@@ -1,0 +1,85 @@
+"""Matrix products with quantized weights, and dequantization, by the compiled kernels."""
+
+from __future__ import annotations
+
+from functools import cache
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from bitwright.errors import UnsupportedError, UsageError
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.formats import get as get_format
+from bitwright.kernels._native import BEYOND_GGUF, core, format_id
+
+Path = Literal["decode", "prefill"]
+
+
+def tier() -> str:
+    """The CPU tier in use; BITWRIGHT_TIER forces one. Raises UsageError when this machine cannot run the forced one."""
+    return core().tier()
+
+
+def tiers() -> list[str]:
+    """The CPU tiers this machine can run, slowest first."""
+    return core().tiers()
+
+
+def dequantize(format: Format | str, data: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.float32]:
+    """Float32 weights (..., columns) of packed bytes (..., row bytes), bit-equal to ggml's; all cores unless told otherwise.
+
+    Formats that the core lacks (the integer affine family) are decoded by `formats`, in NumPy.
+    """
+    format = get_format(format) if isinstance(format, str) else format
+    data = np.ascontiguousarray(data)
+    if data.dtype != np.uint8 or data.ndim < 1:
+        raise UsageError(f"{format.name}: packed weights are uint8 bytes, got {data.dtype} of shape {data.shape}")
+    if not is_native(format) or data.size == 0:
+        return format.dequantize(data)
+    columns = format.columns(data.shape[-1])
+    rows = data.size // data.shape[-1]
+    weights = core().dequantize(format_id(format), rows, columns, data.reshape(-1), threads or 0)
+    return weights.reshape(*data.shape[:-1], columns)
+
+
+def matmul(
+    weight: QuantizedTensor, x: ArrayLike, path: Path = "decode", tier: str | None = None, threads: int | None = None
+) -> NDArray[np.float32]:
+    """x (tokens, columns) times the transpose of weight (rows, columns): (tokens, rows).
+
+    Block formats multiply int8 inputs (one scale per 32 columns) with the stored codes; other formats multiply float32.
+    `path` chooses the kernel for few tokens or the one for many; they agree.
+    """
+    if path not in ("decode", "prefill"):
+        raise UsageError(f"path is decode or prefill, got {path!r}")
+    x = np.ascontiguousarray(x, dtype=np.float32)
+    if x.ndim != 2:
+        raise UsageError(f"x is (tokens, columns), got shape {x.shape}")
+    return packed(weight, tier, threads).multiply(x, path == "prefill")
+
+
+def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None = None) -> Any:
+    """The core's Matrix of a weight (rows, columns), packed for the tier; `multiply(x, prefill)` and `bytes` are its members."""
+    if len(weight.shape) != 2:
+        raise UsageError(f"{weight.name}: a weight is (rows, columns), got shape {weight.shape}")
+    if not is_native(weight.format):
+        values = weight.dequantize()
+        weight = QuantizedTensor(weight.name, weight.shape, get_format("f32"), values.view(np.uint8).reshape(len(values), -1))
+    data = np.ascontiguousarray(weight.data).reshape(-1)
+    return core().Matrix(format_id(weight.format), *weight.shape, data, tier, threads or 0)
+
+
+@cache
+def _native_ids() -> frozenset[int]:
+    return frozenset(id for id, _ in core().formats())
+
+
+def is_native(format: Format) -> bool:
+    """Whether the core reads the format's bytes itself."""
+    if format.ggml is None and format.name not in BEYOND_GGUF:
+        return False
+    try:
+        return format_id(format) in _native_ids()
+    except UnsupportedError:
+        return False
