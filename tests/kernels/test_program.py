@@ -1,0 +1,272 @@
+"""The native executor against the NumPy oracle: every op by itself, then whole models, however batched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+from random_models import MODELS, Weights, random_model, stored
+
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.kernels import Oracle, Program, Step, tiers
+
+U = 2.0**-24  # half the distance of neighbouring float32 values, relative
+RAGGED = [1, 2, 3, 7, 8, 15, 16, 17, 31, 64, 100, 257, 576]
+
+
+def run_op(build: Callable[[Step, Any], Any], weights: Weights, rows: int, **options: Any) -> tuple[Any, Any]:
+    """Native and oracle results (rows, width) of one op on the rows of weights["x"]."""
+    step = Step()
+    step.logits(step.select(build(step, step.embed("x"))))
+    n = np.arange(rows)
+    arguments = n, n, np.zeros_like(n), n
+    native = Program(step, stored(weights), context=rows, batch=rows, threads=2, **options).run(*arguments)
+    return native, Oracle(step, weights, half_cache=True).run(*arguments)
+
+
+def within(got: NDArray[Any], expected: NDArray[Any], bound: Any) -> None:
+    error = np.abs(got - expected)
+    excess = error - bound
+    worst = np.unravel_index(np.argmax(excess), excess.shape)
+    assert np.all(error <= bound), (
+        f"cell {tuple(map(int, worst))}: expected {expected[worst]!r}, got {got[worst]!r}, {error[worst]:.3g} apart, "
+        f"bound {np.broadcast_to(bound, error.shape)[worst]:.3g}"
+    )
+
+
+def values(*shape: int, seed: int = 0, scale: float = 1.0) -> NDArray[np.float32]:
+    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
+
+
+@pytest.fixture(params=tiers())
+def tier(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+@pytest.mark.parametrize("width", RAGGED)
+def test_elementwise_ops(width: int, tier: str) -> None:
+    x, y = values(19, width, scale=4), values(19, width, seed=1)
+    x[0, :] = np.linspace(-100, 100, width)
+    weights = {"x": x, "eye": np.eye(width, dtype=np.float32), "y": y}
+    x64, bound = x.astype(np.float64), 12 * U
+
+    got, expected = run_op(lambda s, x: s.add(x, s.scale(x, 0.3)), weights, 19, tier=tier)
+    assert np.array_equal(got, x + x * np.float32(0.3))
+    got, expected = run_op(lambda s, x: s.softcap(x, 5.0), weights, 19, tier=tier)
+    within(got, expected, 5 * bound)
+    # e^z is off by 2 ulp and by what rounding z does to it, |z| times
+    got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5)), weights, 19, tier=tier)
+    within(got, expected, (1 + np.abs(x64)) * bound * np.abs(expected) + 1e-34)
+    got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5), "gelu_tanh"), weights, 19, tier=tier)
+    z = np.abs(1.6 * (x64 + 0.045 * x64**3))  # beside it, the oracle's own 1 + tanh cancels in float64
+    within(got, expected, (1 + z) * bound * np.abs(expected) + 4e-16 * x64**2 + 1e-34)
+
+
+@pytest.mark.parametrize("width", RAGGED)
+@pytest.mark.parametrize("heads", [1, 3])
+def test_rms_norm(width: int, heads: int, tier: str) -> None:
+    weights = {"x": values(9, width * heads), "w": values(width, seed=1)}
+    weights["x"][1] = 0
+    weights["x"][2] *= 1e-4
+    got, expected = run_op(lambda s, x: s.rms_norm(x, "w", 1e-6, heads), weights, 9, tier=tier)
+    # a float sum of 256 squares in at least 4 lanes is off by 64 roundings at most, their square root by half as many
+    within(got, expected, 40 * U * np.abs(expected))
+
+
+@pytest.mark.parametrize("interleaved", [False, True])
+@pytest.mark.parametrize(
+    ("heads", "head_dim", "rotary"), [(1, 2, 2), (3, 8, 8), (2, 20, 20), (3, 64, 64), (2, 64, 22), (1, 256, 256)]
+)
+def test_rope(heads: int, head_dim: int, rotary: int, interleaved: bool, tier: str) -> None:
+    frequencies = 10000.0 ** (-np.arange(rotary // 2) / (rotary // 2))
+    weights = {"x": values(40, heads * head_dim)}
+    got, expected = run_op(
+        lambda s, x: s.rope(x, heads, head_dim, frequencies, interleaved, 1.25), weights, 40, tier=tier
+    )
+    within(got, expected, 6 * U * 1.25 * np.abs(weights["x"]).max())
+    assert np.abs(got - weights["x"]).max() > 0.1
+    if rotary < head_dim:
+        passed = got.reshape(40, heads, head_dim)[..., rotary:]
+        assert np.array_equal(passed, weights["x"].reshape(40, heads, head_dim)[..., rotary:])
+
+
+ATTENTION = [
+    # heads, kv_heads, head_dim, tokens, window, softcap
+    (1, 1, 1, 3, None, None),
+    (6, 2, 8, 70, None, None),
+    (3, 1, 64, 130, None, None),
+    (3, 1, 64, 130, 50, None),
+    (3, 1, 64, 140, 1, 3.0),
+    (4, 4, 80, 65, 64, None),
+    (2, 1, 256, 66, 17, 20.0),
+    (14, 2, 20, 200, None, 20.0),
+]
+
+
+@pytest.mark.parametrize("shape", ATTENTION)
+@pytest.mark.parametrize("by_token", [False, True])
+def test_attention(shape: tuple[int, int, int, int, int | None, float | None], by_token: bool, tier: str) -> None:
+    """q, k, v come out of an embedding cut in three by exact products, so only attention's own rounding remains."""
+    heads, kv_heads, head_dim, tokens, window, cap = shape
+    q, kv, scale = heads * head_dim, kv_heads * head_dim, 2 * head_dim**-0.5
+    x = values(tokens, q + 2 * kv).astype(np.float16).astype(np.float32)
+    cut = np.eye(q + 2 * kv, dtype=np.float32)
+    weights = {"x": x, "q": cut[:q], "k": cut[q : q + kv], "v": cut[q + kv :]}
+    step = Step()
+    h = step.embed("x")
+    y = step.attention(
+        step.linear(h, "q"), step.linear(h, "k"), step.linear(h, "v"), 7, heads, kv_heads, head_dim, scale, window, cap
+    )
+    step.logits(step.select(y))
+    n, zero = np.arange(tokens), np.zeros(tokens, int)
+    program = Program(step, stored(weights), context=tokens, batch=tokens, threads=2, tier=tier)
+    if by_token:
+        got = np.concatenate([program.run([t], [t], [0], [0]) for t in range(tokens)])
+    else:
+        got = program.run(n, n, zero, n)
+    expected = Oracle(step, weights, half_cache=True).run(n, n, zero, n)
+    # A score is a sum of head_dim products, times the scale, perhaps soft-capped; an error ds of it changes its weight
+    # by the factor 1 + ds; weights and their sum then carry a few roundings for each block they were updated in.
+    shared = heads // kv_heads
+    queries = np.abs(x[:, :q]).reshape(tokens, kv_heads, shared, head_dim)
+    products = np.einsum("tgrd,pgd->tgrp", queries, np.abs(x[:, q : q + kv]).reshape(tokens, kv_heads, head_dim)).max()
+    score = (head_dim / 2 + 4) * U * products * scale
+    bound = (2 * score + (2 * tokens**0.5 + 40) * U) * np.abs(x[:, q + kv :]).max()
+    assert bound < 0.005
+    within(got, expected, bound)
+
+
+def float_error(step: Step, weights: Weights, *arguments: Any) -> tuple[NDArray[np.float64], float]:
+    """Logits in float64, and how far NumPy's own float32 lands from them: the step's condition in that precision."""
+    exact = Oracle(step, weights, half_cache=True).run(*arguments)
+    rounded = Oracle(step, weights, np.float32, half_cache=True).run(*arguments)
+    return exact, max(float(np.abs(exact - rounded).max()), 1e-6)
+
+
+def batch(n: int, vocabulary: int = 101, seed: int = 5) -> tuple[Any, Any, Any, Any]:
+    tokens = np.random.default_rng(seed).integers(0, vocabulary, n)
+    return tokens, np.arange(n), np.zeros(n, int), np.arange(n)
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_whole_models_however_batched(name: str, tier: str) -> None:
+    step, weights = random_model(**MODELS[name])
+    tokens, positions, slots, outputs = batch(83)
+    exact, unit = float_error(step, weights, tokens, positions, slots, outputs)
+    program = Program(step, stored(weights), context=100, sequences=3, batch=90, threads=2, tier=tier)
+    whole = program.run(tokens, positions, slots, outputs)
+    within(whole, exact, 8 * unit)
+    assert program.lengths == [83, 0, 0]
+
+    by_token = np.concatenate([program.run([t], [p], [1], [0]) for p, t in enumerate(tokens)])
+    within(by_token, exact, 8 * unit)
+    split = Program(step, stored(weights), context=100, batch=20, threads=2, tier=tier)
+    within(split.run(tokens, positions, slots, outputs), exact, 8 * unit)
+
+    # Two sequences in turns, one of them replaying the first from its middle on: outputs in an order of their own.
+    other = np.random.default_rng(6).integers(0, 101, 40)
+    program.run(other[:20], np.arange(20), np.full(20, 2), [])
+    mixed = np.ravel(np.column_stack([tokens[40:60], other[20:40]]))
+    where = np.ravel(np.column_stack([np.arange(40, 60), np.arange(20, 40)]))
+    got = program.run(mixed, where, np.tile([0, 2], 20), np.arange(39, -1, -1))[::-1]
+    within(got[::2], exact[40:60], 8 * unit)
+    n = np.arange(40)
+    oracle = Oracle(step, weights, half_cache=True).run(other, n, np.zeros(40, int), n)
+    within(got[1::2], oracle[20:], 8 * unit)
+    assert program.lengths == [60, 83, 40]
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma"])
+def test_threads_and_runs_do_not_change_a_bit(name: str, tier: str) -> None:
+    step, weights = random_model(**MODELS[name])
+    tokens, positions, slots, outputs = batch(61)
+    results = []
+    for threads in (1, 2, 3):
+        program = Program(step, stored(weights), context=64, batch=64, threads=threads, tier=tier)
+        assert (program.threads, program.tier) == (threads, tier)
+        for _ in range(3):
+            results.append(program.run(tokens, positions, slots, outputs))
+        results.append(np.concatenate([program.run([t], [p], [0], [0]) for p, t in enumerate(tokens)]))
+    for i, result in enumerate(results):
+        assert np.array_equal(result, results[i % 4])
+
+
+def test_random_steps_agree_with_the_oracle() -> None:
+    """200 steps of random length over 3 sequences that also go back, forget and start again."""
+    rng = np.random.default_rng(11)
+    step, weights = random_model(**MODELS["gemma"])
+    program = Program(step, stored(weights), context=48, sequences=3, batch=12, threads=2)
+    oracle = Oracle(step, weights, half_cache=True)
+    for _ in range(200):
+        tokens, positions, slots = [], [], []
+        for slot in rng.permutation(3)[: rng.integers(1, 4)]:
+            start = program.lengths[slot]
+            if start > 40 or rng.random() < 0.1:
+                start = rng.integers(0, start + 1) // 2
+            for position in range(start, min(start + rng.integers(1, 5), 48)):
+                tokens.append(rng.integers(101)), positions.append(position), slots.append(slot)
+        outputs = rng.permutation(len(tokens))[: rng.integers(1, 4)]
+        got, expected = (p.run(tokens, positions, slots, outputs) for p in (program, oracle))
+        within(got, expected, 2e-3)  # of logits within ±10
+    assert program.lengths == [len(oracle.cache[0, slot][0]) for slot in range(3)]
+
+
+def test_two_programs_share_a_pool_and_keep_apart() -> None:
+    step, weights = random_model()
+    programs = [Program(step, stored(weights), context=32, batch=32, threads=2) for _ in range(2)]
+    arguments = batch(32)
+    first = programs[0].run(*arguments)
+    programs[1].run(arguments[0][::-1], *arguments[1:])
+    again = programs[0].run(arguments[0][31:], [31], [0], [0])
+    within(again[0], first[31], 1e-4)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (([101], [0], [0], [0]), r"tokens\[0\] is 101, expected 0 to 100"),
+        (([-1], [0], [0], [0]), r"tokens\[0\] is -1"),
+        (([1, 1], [0, 8], [0, 0], [0]), r"positions\[1\] is 8, expected 0 to 7, the context"),
+        (([1], [-1], [0], [0]), r"positions\[0\] is -1"),
+        (([1], [1], [0], [0]), r"positions\[0\] is 1, expected 0, the sequence's next"),
+        (([1, 1], [0, 2], [0, 0], [0]), r"positions\[1\] is 2, expected 1, the sequence's next"),
+        (([1, 1], [0, 0], [0, 0], [0]), r"positions\[1\] is 0, expected 1"),
+        (([1], [0], [2], [0]), r"sequences\[0\] is 2, expected 0 to 1"),
+        (([1], [0], [0], [1]), r"outputs\[0\] is 1, expected 0 to 0"),
+        (([1], [0], [0], [-1]), r"outputs\[0\] is -1"),
+        (([1] * 9, list(range(9)), [0] * 9, [9]), "outputs must lie in 0 to 8"),
+        (([1, 2], [0], [0, 0], [0]), "equally long, got 2, 1, 2"),
+        (([0.5], [0], [0], [0]), "integers"),
+        (([2**40], [0], [0], [0]), "32 bits"),
+    ],
+)
+def test_wrong_calls_are_usage_errors_and_change_nothing(arguments: Any, message: str) -> None:
+    step, weights = random_model(layers=1)
+    program = Program(step, stored(weights), context=8, sequences=2, batch=4)
+    with pytest.raises(UsageError, match=message):
+        program.run(*arguments)
+    assert program.lengths == [0, 0]
+
+
+def test_wrong_programs_are_refused() -> None:
+    step, weights = random_model(layers=1)
+    with pytest.raises(BitwrightError, match="the model has no tensor '0.q'"):
+        Program(step, stored({n: w for n, w in weights.items() if n != "0.q"}), context=8)
+    with pytest.raises(UsageError, match="not one of this machine's"):
+        Program(step, stored(weights), context=8, tier="abacus")
+    with pytest.raises(UsageError, match="at least 1"):
+        Program(step, stored(weights), context=0)
+    with pytest.raises(UsageError, match="threads must be at least 1, got 0"):
+        Program(step, stored(weights), context=8, threads=0)
+
+
+def test_no_tokens_and_no_outputs() -> None:
+    step, weights = random_model(layers=1)
+    program = Program(step, stored(weights), context=8, batch=4)
+    assert program.run([], [], [], []).shape == (0, 101)
+    assert program.run([1, 2], [0, 1], [0, 0], []).shape == (0, 101)
+    assert program.run([1] * 6, range(2, 8), [0] * 6, []).shape == (0, 101)
+    assert program.lengths == [8]
