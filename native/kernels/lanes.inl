@@ -59,7 +59,7 @@ static inline half_t half_bits(float x) {
 }
 
 static inline vf load(const half_t* x) {
-  vf v;
+  vf v{};
   for (int i = 0; i < kLanes; ++i) v[i] = half_value(x[i]);
   return v;
 }

@@ -7,10 +7,11 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from random_models import random_model
+
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.kernels import Step
 from bitwright.kernels.ops import widths
-from random_models import random_model
 
 
 def shapes(**named: tuple[int, ...]) -> dict[str, Any]:

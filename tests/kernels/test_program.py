@@ -255,7 +255,7 @@ def test_wrong_programs_are_refused() -> None:
     step, weights = random_model(layers=1)
     with pytest.raises(BitwrightError, match="the model has no tensor '0.q'"):
         Program(step, stored({n: w for n, w in weights.items() if n != "0.q"}), context=8)
-    with pytest.raises(UsageError, match="not one of this machine's"):
+    with pytest.raises(UsageError, match="cannot run on this machine"):
         Program(step, stored(weights), context=8, tier="abacus")
     with pytest.raises(UsageError, match="at least 1"):
         Program(step, stored(weights), context=0)

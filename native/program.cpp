@@ -1,0 +1,316 @@
+#include "program.h"
+
+#include <algorithm>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <utility>
+
+#include "dequantize.h"
+
+namespace bitwright {
+namespace {
+
+constexpr int64_t kDecodeTokens = 4;   // up to so many rows a matrix product is bound by reading the weights
+constexpr int64_t kRowGrain = 16;      // rows a thread takes at a time, so that their values stay in its cache between ops
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+
+template <typename T>
+const T& item(const std::vector<T>& v, int i) { return v[static_cast<size_t>(i)]; }
+
+}  // namespace
+
+struct Program::Call {
+  const int32_t *tokens, *positions, *sequences, *outputs;
+  int64_t n, m;
+  float* logits;
+  int64_t rows(bool selected) const { return selected ? m : n; }
+};
+
+Program::Program(const Tier& tier, std::shared_ptr<Pool> pool, Limits limits)
+    : tier_(tier), pool_(std::move(pool)), limits_(limits), lengths_(static_cast<size_t>(limits.sequences), 0) {}
+
+int Program::matrix(FormatId format, int64_t rows, int64_t columns, const uint8_t* file) {
+  matrices_.push_back({format, rows, columns, file, nullptr});
+  return static_cast<int>(matrices_.size()) - 1;
+}
+
+int Program::vector(std::vector<float> values) {
+  vectors_.push_back(std::move(values));
+  return static_cast<int>(vectors_.size()) - 1;
+}
+
+int Program::angles(std::vector<float> inverse_frequencies, float magnitude, bool interleaved) {
+  angles_.push_back({std::move(inverse_frequencies), magnitude, interleaved, nullptr});
+  return static_cast<int>(angles_.size()) - 1;
+}
+
+int Program::layer(int64_t kv_heads, int64_t head_dim) {
+  if (kv_heads < 1 || head_dim < 1 || head_dim > kMaxHeadDim)
+    throw std::invalid_argument("a cache needs heads of 1 to " + std::to_string(kMaxHeadDim) + " values, got " + std::to_string(head_dim));
+  layers_.push_back({kv_heads, head_dim, nullptr, nullptr});
+  return static_cast<int>(layers_.size()) - 1;
+}
+
+int Program::buffer(int64_t width) {
+  widths_.push_back(width);
+  return static_cast<int>(widths_.size()) - 1;
+}
+
+int Program::input(int64_t columns) {
+  input_columns_.push_back(columns);
+  return static_cast<int>(input_columns_.size()) - 1;
+}
+
+void Program::phase(PhaseKind kind, bool selected) { phases_.push_back({kind, selected, {}}); }
+
+void Program::add(const Instruction& i) {
+  const auto needs = [&](const char* what, int index, size_t count) {
+    if (index < 0 || static_cast<size_t>(index) >= count) throw std::invalid_argument("an instruction names " + std::string(what) + " " + std::to_string(index) + " of " + std::to_string(count));
+  };
+  needs("phase", static_cast<int>(phases_.size()) - 1, phases_.size());
+  for (int buffer : {i.out, i.a, i.b}) needs("buffer", buffer, widths_.size());
+  if (i.code == Code::load || i.code == Code::linear) needs("input", i.input, input_columns_.size());
+  if (i.code == Code::embed || i.code == Code::linear) needs("matrix", i.weight, matrices_.size());
+  if (i.code == Code::rms_norm || i.code == Code::bias) needs("vector", i.weight, vectors_.size());
+  if (i.code == Code::angles || i.code == Code::rope) needs("angle table", i.index, angles_.size());
+  if (i.code == Code::store || i.code == Code::attention) needs("layer", i.index, layers_.size());
+  phases_.back().instructions.push_back(i);
+  if (i.code == Code::embed) vocabulary_ = item(matrices_, i.weight).rows;
+}
+
+void Program::finish(int result) {
+  result_ = result;
+  next_ = std::make_unique<std::atomic<int64_t>[]>(phases_.size());
+  pack();
+  allocate();
+}
+
+// Every matrix that a linear uses gets the tier's own layout, where it has one; all threads share the work.
+void Program::pack() {
+  std::vector<bool> multiplied(matrices_.size());
+  for (const Phase& phase : phases_)
+    for (const Instruction& i : phase.instructions)
+      if (i.code == Code::linear) multiplied[static_cast<size_t>(i.weight)] = true;
+  std::vector<size_t> offsets(matrices_.size());
+  std::vector<int64_t> ends(matrices_.size());   // of each matrix's panels in the list of all panels to pack
+  size_t bytes = 0;
+  int64_t panels = 0;
+  for (size_t w = 0; w < matrices_.size(); ++w) {
+    const size_t own = multiplied[w] ? tier_.matmul.packed_bytes(matrices_[w]) : 0;
+    offsets[w] = bytes;
+    bytes += aligned(own);
+    ends[w] = panels += own ? tier_.matmul.panels(matrices_[w]) : 0;
+  }
+  packed_ = Memory(bytes);
+  const int64_t grain = std::max<int64_t>(panels / (pool_->threads() * 32), 1);
+  pool_->parallel_for(panels, grain, [&](int64_t begin, int64_t end, int) {
+    for (size_t w = 0; begin < end; ++w) {
+      if (begin >= ends[w]) continue;
+      const int64_t base = w ? ends[w - 1] : 0, stop = std::min(end, ends[w]);
+      tier_.matmul.pack(matrices_[w], packed_.data() + offsets[w], begin - base, stop - base);
+      begin = stop;
+    }
+  });
+  for (size_t w = 0; w < matrices_.size(); ++w)
+    if (ends[w] > (w ? ends[w - 1] : 0)) matrices_[w].packed = packed_.data() + offsets[w];
+}
+
+void Program::allocate() {
+  const int64_t positions = padded(limits_.context), slots = limits_.sequences;
+  size_t cache = 0, scratch = 0, bytes = 0;
+  for (const Layer& l : layers_)
+    cache += sizeof(half_t) * static_cast<size_t>(slots * l.kv_heads * positions * (l.head_dim + padded(l.head_dim)));
+  cache_ = Memory(cache);
+  half_t* p = cache_.as<half_t>();
+  for (Layer& l : layers_) {
+    l.keys = p, p += slots * l.kv_heads * positions * l.head_dim;
+    l.values = p, p += slots * l.kv_heads * positions * padded(l.head_dim);
+  }
+
+  for (const Weight& w : matrices_) scratch = std::max(scratch, tier_.matmul.scratch_bytes(w));
+  int64_t repeat = 1;
+  for (const Phase& phase : phases_)
+    for (const Instruction& i : phase.instructions)
+      if (i.code == Code::attention) repeat = std::max(repeat, i.heads / item(layers_, i.index).kv_heads);
+  tile_tokens_ = std::max<int64_t>(kTileRows / repeat, 1);
+  for (const Layer& l : layers_) scratch = std::max(scratch, sizeof(float) * static_cast<size_t>(attention_scratch(tile_tokens_ * repeat, l.head_dim)));
+  scratch = aligned(scratch) + 64;
+
+  const auto take = [&](size_t size) { return std::exchange(bytes, bytes + aligned(size)); };
+  std::vector<size_t> buffers, inputs, tables, scratches;
+  for (int64_t width : widths_) buffers.push_back(take(sizeof(float) * static_cast<size_t>(limits_.batch * width)));
+  for (int64_t columns : input_columns_) inputs.push_back(take(tier_.matmul.input_bytes(limits_.batch, columns)));
+  for (const Angles& a : angles_) tables.push_back(take(2 * sizeof(float) * static_cast<size_t>(limits_.batch) * a.frequencies.size()));
+  for (int t = 0; t < pool_->threads(); ++t) scratches.push_back(take(scratch));
+  memory_ = Memory(bytes);
+  for (size_t offset : buffers) buffers_.push_back(reinterpret_cast<float*>(memory_.data() + offset));
+  for (size_t offset : inputs) inputs_.push_back(memory_.data() + offset);
+  for (size_t offset : scratches) scratch_.push_back(memory_.data() + offset);
+  for (size_t t = 0; t < tables.size(); ++t) angles_[t].table = reinterpret_cast<float*>(memory_.data() + tables[t]);
+}
+
+std::vector<int64_t> Program::check(const Call& call) const {
+  std::vector<int64_t> lengths = lengths_;
+  std::vector<bool> seen(lengths.size());
+  const auto refuse = [](const std::string& what, int64_t i, int64_t got, const std::string& expected) {
+    throw std::invalid_argument(what + "[" + std::to_string(i) + "] is " + std::to_string(got) + ", expected " + expected);
+  };
+  for (int64_t i = 0; i < call.n; ++i) {
+    const int64_t token = call.tokens[i], position = call.positions[i], slot = call.sequences[i];
+    if (token < 0 || token >= vocabulary_) refuse("tokens", i, token, "0 to " + std::to_string(vocabulary_ - 1));
+    if (slot < 0 || slot >= limits_.sequences) refuse("sequences", i, slot, "0 to " + std::to_string(limits_.sequences - 1));
+    if (position < 0 || position >= limits_.context) refuse("positions", i, position, "0 to " + std::to_string(limits_.context - 1) + ", the context");
+    int64_t& length = lengths[static_cast<size_t>(slot)];
+    if (seen[static_cast<size_t>(slot)] ? position != length : position > length)
+      refuse("positions", i, position, std::to_string(length) + ", the sequence's next (or, for its first token in a call, any before it)");
+    seen[static_cast<size_t>(slot)] = true;
+    length = position + 1;
+  }
+  for (int64_t i = 0; i < call.m; ++i)
+    if (call.outputs[i] < 0 || call.outputs[i] >= call.n) refuse("outputs", i, call.outputs[i], "0 to " + std::to_string(call.n - 1));
+  return lengths;
+}
+
+void Program::make_tiles(const Call& call) {
+  tiles_.clear();
+  for (int64_t i = 0; i < call.n; ++i) {
+    if (!tiles_.empty()) {
+      AttentionTile& t = tiles_.back();
+      if (t.slot == call.sequences[i] && t.position + t.count == call.positions[i] && t.count < tile_tokens_) {
+        ++t.count;
+        continue;
+      }
+    }
+    tiles_.push_back({i, 1, call.sequences[i], call.positions[i]});
+  }
+  // The longest first, so that no thread is left alone with one at the end.
+  std::stable_sort(tiles_.begin(), tiles_.end(), [](const AttentionTile& a, const AttentionTile& b) { return a.position > b.position; });
+}
+
+void Program::run(const int32_t* tokens, const int32_t* positions, const int32_t* sequences, int64_t n, const int32_t* outputs, int64_t m, float* logits) {
+  if (n > limits_.batch || m > limits_.batch)
+    throw std::invalid_argument("a call takes at most " + std::to_string(limits_.batch) + " tokens, got " + std::to_string(std::max(n, m)));
+  const Call call{tokens, positions, sequences, outputs, n, m, logits};
+  std::lock_guard lock(one_run_);
+  std::vector<int64_t> lengths = check(call);
+  make_tiles(call);
+  buffers_[static_cast<size_t>(result_)] = logits;
+  for (size_t p = 0; p < phases_.size(); ++p) next_[p].store(0, std::memory_order_relaxed);
+  pool_->run([&](int thread) { run_phases(call, thread); });
+  lengths_ = std::move(lengths);
+}
+
+void Program::run_phases(const Call& call, int thread) {
+  for (size_t p = 0; p < phases_.size(); ++p) {
+    if (p) pool_->barrier();
+    const Phase& phase = phases_[p];
+    uint8_t* scratch = scratch_[static_cast<size_t>(thread)];
+    switch (phase.kind) {
+      case PhaseKind::rows: run_rows(phase, call, next_[p]); break;
+      case PhaseKind::linears: run_linears(phase, call, next_[p], scratch); break;
+      case PhaseKind::attention: run_attention(phase, next_[p], reinterpret_cast<float*>(scratch)); break;
+    }
+  }
+}
+
+void Program::run_rows(const Phase& phase, const Call& call, std::atomic<int64_t>& next) {
+  const int64_t rows = call.rows(phase.selected);
+  const int64_t grain = std::clamp<int64_t>(rows / (2 * pool_->threads()), 1, kRowGrain);
+  for (int64_t begin; (begin = next.fetch_add(grain, std::memory_order_relaxed)) < rows;)
+    for (const Instruction& i : phase.instructions) run_row_op(i, call, begin, std::min(begin + grain, rows), rows);
+}
+
+void Program::run_row_op(const Instruction& i, const Call& call, int64_t begin, int64_t end, int64_t rows) {
+  const VectorKernels& v = tier_.vector;
+  const int64_t width = item(widths_, i.out);
+  if (i.code == Code::load)
+    return tier_.matmul.load_input(at(i.a, 0), item(widths_, i.a), rows, item(widths_, i.a), item(inputs_, i.input), begin, end);
+  for (int64_t row = begin; row < end; ++row) {
+    float *out = at(i.out, row), *a = at(i.a, row), *b = at(i.b, row);
+    switch (i.code) {
+      case Code::embed: {
+        const Weight& w = item(matrices_, i.weight);
+        dequantize(w.format, w.file + call.tokens[row] * row_bytes(w.format, w.columns), w.columns, out);
+        if (i.value != 1) v.scale(out, i.value, width);
+        break;
+      }
+      case Code::angles: fill_angles(item(angles_, i.index), call.positions[row], row); break;
+      case Code::rms_norm:
+        for (int64_t h = 0, n = width / i.heads; h < i.heads; ++h) v.rms_norm(a + h * n, item(vectors_, i.weight).data(), i.value, n, out + h * n);
+        break;
+      case Code::bias: v.add(a, item(vectors_, i.weight).data(), width, out); break;
+      case Code::rope: {
+        const Angles& angles = item(angles_, i.index);
+        const int64_t rotary = 2 * static_cast<int64_t>(angles.frequencies.size());
+        v.rope(out, angles.table + row * rotary, i.heads, i.head_dim, rotary, angles.interleaved);
+        break;
+      }
+      case Code::store: store_row(i, call.sequences[row], call.positions[row], row); break;
+      case Code::glu_silu: v.glu_silu(a, b, width, out); break;
+      case Code::glu_gelu: v.glu_gelu(a, b, width, out); break;
+      case Code::add: v.add(a, b, width, out); break;
+      case Code::scale: v.scale(out, i.value, width); break;
+      case Code::softcap: v.softcap(out, i.value, width); break;
+      case Code::select: std::copy_n(at(i.a, call.outputs[row]), width, out); break;
+      case Code::copy: std::copy_n(a, width, out); break;
+      default: throw std::logic_error("not an op on rows");
+    }
+  }
+}
+
+// The cosines and sines of a position, in double until the last step: a float angle of 8000 rad is off by 5e-4.
+void Program::fill_angles(const Angles& angles, int64_t position, int64_t row) const {
+  const size_t half = angles.frequencies.size();
+  float* table = angles.table + row * 2 * static_cast<int64_t>(half);
+  for (size_t i = 0; i < half; ++i) {
+    const double angle = static_cast<double>(position) * angles.frequencies[i];
+    table[i] = static_cast<float>(std::cos(angle) * angles.magnitude);
+    table[half + i] = static_cast<float>(std::sin(angle) * angles.magnitude);
+  }
+}
+
+void Program::store_row(const Instruction& i, int64_t slot, int64_t position, int64_t row) {
+  const Layer& l = item(layers_, i.index);
+  const int64_t stride = padded(l.head_dim), positions = padded(limits_.context);
+  const float *k = at(i.a, row), *v = at(i.b, row);
+  half_t halves[kMaxHeadDim];
+  for (int64_t h = 0; h < l.kv_heads; ++h, k += l.head_dim, v += l.head_dim) {
+    const int64_t cache = (slot * l.kv_heads + h) * positions;
+    half_t* keys = l.keys + (cache + position / kKeyGroup * kKeyGroup) * l.head_dim + position % kKeyGroup;
+    tier_.vector.to_half(k, l.head_dim, halves);
+    for (int64_t d = 0; d < l.head_dim; ++d) keys[d * kKeyGroup] = halves[d];
+    tier_.vector.to_half(v, l.head_dim, l.values + (cache + position) * stride);
+  }
+}
+
+void Program::run_linears(const Phase& phase, const Call& call, std::atomic<int64_t>& next, uint8_t* scratch) {
+  const int64_t tokens = call.rows(phase.selected);
+  if (tokens == 0) return;
+  const auto kernel = tokens <= kDecodeTokens ? tier_.matmul.decode : tier_.matmul.prefill;
+  int64_t total = 0;
+  for (const Instruction& i : phase.instructions) total += tier_.matmul.panels(item(matrices_, i.weight));
+  const int64_t grain = std::max<int64_t>(total / (pool_->threads() * 8), 1);
+  for (int64_t begin; (begin = next.fetch_add(grain, std::memory_order_relaxed)) < total;) {
+    const int64_t end = std::min(begin + grain, total);
+    int64_t base = 0;   // of the product's panels among all of the phase's
+    for (const Instruction& i : phase.instructions) {
+      const Weight& w = item(matrices_, i.weight);
+      const int64_t panels = tier_.matmul.panels(w), first = std::max(begin - base, int64_t{0}), last = std::min(end - base, panels);
+      if (first < last) kernel(w, item(inputs_, i.input), tokens, at(i.out, 0), item(widths_, i.out), first, last, scratch);
+      base += panels;
+    }
+  }
+}
+
+void Program::run_attention(const Phase& phase, std::atomic<int64_t>& next, float* scratch) {
+  const Instruction& i = phase.instructions.front();
+  const Layer& l = item(layers_, i.index);
+  const AttentionArgs args{at(i.a, 0), at(i.out, 0), l.keys, l.values, tiles_.data(), i.heads, l.kv_heads, l.head_dim,
+                           padded(limits_.context), i.value, i.softcap, i.window};
+  const int64_t items = static_cast<int64_t>(tiles_.size()) * l.kv_heads;
+  for (int64_t k; (k = next.fetch_add(1, std::memory_order_relaxed)) < items;) tier_.vector.attention(args, k, k + 1, scratch);
+}
+
+}  // namespace bitwright
