@@ -6,7 +6,9 @@ import contextlib
 import json
 import math
 import os
+import shutil
 import sys
+import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
@@ -75,7 +77,16 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], indent
     for row in ([titles] if any(titles) else []) + cells:
         aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
         line = (" " * indent + "  ".join(aligned)).rstrip()
-        print(bold(line) if row is titles else line)
+        print(bold(line) if row is titles else _folded(line, indent + sum(w + 2 for w in widths[:-1])))
+
+
+def _folded(line: str, margin: int) -> str:
+    """On a terminal, a line that is too long for it goes on under its last column."""
+    width = shutil.get_terminal_size().columns
+    if not sys.stdout.isatty() or len(line) <= width or width - margin < 20:
+        return line
+    rest = textwrap.wrap(line[margin:], width - margin)
+    return line[:margin] + ("\n" + " " * margin).join(rest)
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]], indent: int = 0) -> None:
