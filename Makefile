@@ -38,6 +38,7 @@ format: $(VENV)/.lint  ## let ruff mend what it can
 
 docs: $(VENV)/.built  ## regenerate docs/cli.md and docs/formats.md from the code
 	@$(VENV)/bin/python -m bitwright.cli.reference > docs/cli.md
+	@$(VENV)/bin/python -m bitwright.formats.document > docs/formats.md
 
 bench: $(VENV)/.built  ## time this machine (PEER=path/to/llama-bench compares)
 	@$(VENV)/bin/python benchmarks/compare.py $(if $(PEER),--peer $(PEER))

@@ -83,7 +83,7 @@ class IQ2_XXS(SharedSigns):
 @register
 class IQ2_XS(Grid):
     name, ggml, groups = "iq2_xs", 17, 16
-    fields = (SCALE, Field("qs", "u16", 32, "for each 8 weights 9 bits index of grid coordinates, 7 bits index of signs"),
+    fields = (SCALE, Field("qs", "u16", 32, "for each 8 weights 9 bits index of coordinates, 7 bits index of signs"),
               NIBBLES)
     summary = "8 weights are one of 512 grid points, scale for 16"
     formula = "w = (d * (0.5 + s) / 4) * (sign * grid[index])"

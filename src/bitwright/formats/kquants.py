@@ -14,7 +14,7 @@ from bitwright.formats.rounding import extreme, inverse
 
 SCALE = Field("d", "f16", 1, "scale of the scales")
 MIN = Field("dmin", "f16", 1, "scale of the mins")
-PACKED_SCALES = Field("scales", "u8", 12, "6-bit scales s and mins m of 8 sub-blocks: byte j < 4 holds s[j] and above it "
+PACKED_SCALES = Field("scales", "u8", 12, "6-bit scales s and mins m of 8 sub-blocks: byte j < 4: s[j] and above it "
                       "the top 2 bits of s[j+4]; byte j+4 the same of m; byte j+8 the low 4 bits of both")
 
 

@@ -14,7 +14,8 @@ from bitwright.formats.rounding import extreme, half_away, inverse
 
 SCALE = Field("d", "f16", 1, "scale")
 MIN = Field("m", "f16", 1, "min")
-NIBBLES = Field("qs", "u8", 16, "the low 4 bits of the codes", bits=4, run=16)
+CODES = Field("qs", "u8", 16, "codes", bits=4, run=16)
+LOW_BITS = Field("qs", "u8", 16, "the low 4 bits of the codes", bits=4, run=16)
 HIGH_BITS = Field("qh", "u8", 4, "the fifth bit of the codes", bits=1)
 
 
@@ -69,7 +70,7 @@ class Asymmetric(Format):
 @register
 class Q4_0(Symmetric):
     name, ggml, zero = "q4_0", 2, 8
-    fields = (SCALE, NIBBLES)
+    fields = (SCALE, CODES)
     summary = "4-bit codes around zero, one scale for 32 weights"
     formula = "w = d * (q - 8)"
 
@@ -84,7 +85,7 @@ class Q4_0(Symmetric):
 @register
 class Q4_1(Asymmetric):
     name, ggml, top = "q4_1", 3, 15
-    fields = (SCALE, MIN, NIBBLES)
+    fields = (SCALE, MIN, CODES)
     summary = "4-bit codes from min to max, scale and min for 32 weights"
     formula = "w = d * q + m"
 
@@ -99,7 +100,7 @@ class Q4_1(Asymmetric):
 @register
 class Q5_0(Symmetric):
     name, ggml, zero = "q5_0", 6, 16
-    fields = (SCALE, HIGH_BITS, NIBBLES)
+    fields = (SCALE, HIGH_BITS, LOW_BITS)
     summary = "5-bit codes around zero, one scale for 32 weights"
     formula = "w = d * (q - 16), q = qs + 16 qh"
 
@@ -115,7 +116,7 @@ class Q5_0(Symmetric):
 @register
 class Q5_1(Asymmetric):
     name, ggml, top = "q5_1", 7, 31
-    fields = (SCALE, MIN, HIGH_BITS, NIBBLES)
+    fields = (SCALE, MIN, HIGH_BITS, LOW_BITS)
     summary = "5-bit codes from min to max, scale and min for 32 weights"
     formula = "w = d * q + m, q = qs + 16 qh"
 

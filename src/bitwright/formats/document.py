@@ -1,0 +1,73 @@
+"""docs/formats.md, derived from the declarations: `python -m bitwright.formats.document > docs/formats.md`."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from bitwright import formats
+
+FAMILY = ("int4_sym_g32", "int4_asym_g128", "int8_sym_row", "int3_asym_tensor")    # shown for the affine family
+
+HEAD = """\
+# Number formats
+
+Made from `src/bitwright/formats` by `make docs`; a test fails when it is stale. `bitwright formats NAME` prints one entry.
+
+A format stores weights in blocks. Every block holds codes (small integers) and what turns them back into weights:
+`weight = scale * code + min`, computed in float32. Element formats have no scale: each code is a number by itself. Bits
+per weight count all stored bits. All items are little-endian. Names are the same in any case.
+
+`quantize` refuses a weight that is NaN or infinite, and one too large for the format, naming its index. A block too small
+for its scale becomes zero. float6 and float4 formats, which have neither infinity nor NaN, saturate.
+"""
+
+AFFINE = """\
+## Integer affine formats
+
+`int<bits>_<sym|asym>_<share>`: 2 to 8 bits; symmetric, or asymmetric with an integer zero-point; one scale for each group of
+columns (`g32`, any multiple of 8), for each `row`, or for the whole `tensor` (repeated in every row, so that any row can be
+read by itself). Rows have multiples of 8 columns. Some of the family:
+"""
+
+
+def document() -> str:
+    """The whole text of docs/formats.md."""
+    descriptions = [formats.describe(format) for format in formats.all()]
+    family = [formats.describe(formats.get(name)) for name in FAMILY]
+    lines = [HEAD, *table(descriptions), "", AFFINE, *table(family)]
+    for description in (*descriptions, *family):
+        lines += ["", *section(description)]
+    return "\n".join(lines) + "\n"
+
+
+def table(descriptions: list[dict[str, Any]]) -> Iterator[str]:
+    """A Markdown table, one row a format."""
+    yield "| format | GGUF id | block | bytes | bits per weight | encodes | |"
+    yield "| --- | ---: | ---: | ---: | ---: | --- | --- |"
+    for d in descriptions:
+        cells = (f"[{d['name']}](#{d['name']})", "" if d["ggml"] is None else d["ggml"], d["block_size"] or "row",
+                 d["block_bytes"] or "", f"{d['bits_per_weight']:g}", "yes" if d["encode"] else "no", d["summary"])
+        yield f"| {' | '.join(str(cell) for cell in cells)} |"
+
+
+def section(d: dict[str, Any]) -> Iterator[str]:
+    """One format: its summary, decode formula and byte map."""
+    yield f"### {d['name']}"
+    yield ""
+    yield f"{d['summary'][0].upper()}{d['summary'][1:]}." + (f" Also {', '.join(d['aliases'])}." if d["aliases"] else "")
+    yield ""
+    yield f"`{d['formula']}`"
+    yield ""
+    yield "| bytes | field | type | what |"
+    yield "| --- | --- | --- | --- |"
+    for field in d["fields"]:
+        first, count = field["offset"], field["bytes"]
+        place = f"{first} to the end" if count is None else str(first) if count == 1 else f"{first}-{first + count - 1}"
+        type = field["type"] if field["count"] == 1 else f"{field['type']}[{field['count'] or ''}]"
+        layout = f" ({field['layout']})" if field["layout"] else ""
+        yield f"| {place} | {field['name']} | {type} | {field['doc']}{layout} |"
+
+
+if __name__ == "__main__":
+    print(document(), end="")
