@@ -46,8 +46,9 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
     """float32 weights (rows, columns), large enough that attention is not flat and layers matter."""
     rng = np.random.default_rng(seed)
     architecture = metadata["general.architecture"]
-    head_dim = metadata.get(f"{architecture}.attention.key_length", WIDTH // HEADS)
-    q, kv = HEADS * head_dim, KV_HEADS * head_dim
+    heads, kv_heads = (metadata[f"{architecture}.attention.{key}"] for key in ("head_count", "head_count_kv"))
+    head_dim = metadata.get(f"{architecture}.attention.key_length", WIDTH // heads)
+    q, kv = heads * head_dim, kv_heads * head_dim
 
     def matrix(rows: int, columns: int) -> np.ndarray:
         return (rng.standard_normal((rows, columns)) * 1.5 / np.sqrt(columns)).astype(np.float32)

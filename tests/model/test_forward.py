@@ -1,0 +1,88 @@
+"""Every architecture's step, run by the NumPy oracle, computes what the plain reference forward does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthetic_model
+from reference_forward import Reference, log_softmax
+
+from bitwright.io import gguf
+from bitwright.kernels import Oracle
+from bitwright.model import Config, build, load_weights
+
+YARN = {"rope__scaling__type": "yarn", "rope__scaling__factor": 4.0, "rope__scaling__original_context_length": 24}
+MODELS: dict[str, tuple[str, dict[str, Any]]] = {
+    "llama": ("llama", {}),
+    "llama linear": ("llama", {"rope__scaling__type": "linear", "rope__scaling__factor": 2.0}),
+    "llama yarn": ("llama", YARN),
+    "llama with divisors": ("llama", {}),
+    "llama untied": ("llama", {}),
+    "llama, every head its own keys": ("llama", {"attention__head_count_kv": 2, "attention__head_count": 2,
+                                                 "attention__key_length": 32, "attention__value_length": 32}),
+    "qwen2": ("qwen2", {}),
+    "qwen2 yarn": ("qwen2", YARN | {"rope__scaling__yarn_beta_fast": 16.0}),
+    "qwen3": ("qwen3", {}),
+    "gemma3": ("gemma3", {}),
+    "gemma3 without windows or caps": ("gemma3", {"attention__sliding_window": 0, "final_logit_softcapping": 0.0}),
+}  # fmt: skip
+
+
+def synthetic(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+    """Metadata and weights of one of MODELS."""
+    architecture, extra = MODELS[name]
+    metadata = synthetic_model.metadata_of(architecture, **extra)
+    weights = synthetic_model.weights_of(metadata, tied="untied" not in name)
+    if "divisors" in name:
+        weights["rope_freqs.weight"] = np.linspace(1, 8, 8).astype(np.float32)
+    return metadata, weights
+
+
+def some_ids(count: int, seed: int = 1) -> list[int]:
+    return np.random.default_rng(seed).integers(0, synthetic_model.VOCABULARY, count).tolist()
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_step_equals_reference(tmp_path: Path, name: str) -> None:
+    """In float64 throughout; frequencies go through float32 (2**-24 relative, times 40 positions), hence 1e-4."""
+    metadata, weights = synthetic(name)
+    file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
+    step = build(Config.from_gguf(file), load_weights(file))
+    ids, positions = some_ids(40), np.arange(40)
+    got = Oracle(step, weights).run(ids, positions, 0 * positions, positions)
+    expected = Reference(metadata, weights, cache=np.float64).logits(ids)
+    assert np.ptp(expected) > 5  # a model whose logits are all alike would prove nothing
+    np.testing.assert_allclose(log_softmax(got), log_softmax(expected), rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize("name", ["llama yarn", "qwen3", "gemma3"])
+def test_the_reference_can_tell(name: str) -> None:
+    """Each part that sets an architecture apart changes the result by more than the tests above let pass."""
+    metadata, weights = synthetic(name)
+    architecture = metadata["general.architecture"]
+    ids = some_ids(40)
+    right = Reference(metadata, weights, cache=np.float64).log_probabilities(ids)
+    changes: dict[str, dict[str, Any]] = {
+        "llama": {"rope.scaling.factor": 4.1},
+        "qwen3": {"attention.layer_norm_rms_epsilon": 2e-5, "rope.freq_base": 10001.0},
+        "gemma3": {"attention.sliding_window": 9, "final_logit_softcapping": 3.01, "rope.freq_base": 1.1e6},
+    }
+    for key, value in changes[architecture].items():
+        changed = Reference(metadata | {f"{architecture}.{key}": value}, weights, cache=np.float64)
+        assert np.abs(changed.log_probabilities(ids) - right).max() > 5e-4, key
+
+
+def test_only_the_rows_asked_for_pass_the_last_layer(tmp_path: Path) -> None:
+    metadata, weights = synthetic("gemma3")
+    file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
+    step = build(Config.from_gguf(file), load_weights(file))
+    kinds = [op.kind for op in step.ops]
+    assert kinds.count("select") == 2
+    assert kinds.index("select") > max(i for i, kind in enumerate(kinds) if kind == "attention")
+    ids, positions = some_ids(20), np.arange(20)
+    all_rows = Oracle(step, weights).run(ids, positions, 0 * positions, positions)
+    some = Oracle(step, weights).run(ids, positions, 0 * positions, np.array([3, 19]))
+    np.testing.assert_allclose(some, all_rows[[3, 19]], rtol=1e-12)
