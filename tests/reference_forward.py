@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
+PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
 
 @dataclass
@@ -82,7 +83,9 @@ class Reference:
         return self.rounded(normal * self.weight(name), 4)
 
     def linear(self, x: np.ndarray, name: str) -> np.ndarray:
-        y = self.product(x, self.weight(f"{name}.weight").T)
+        weight = self.weights[f"{name}.weight"]
+        rows = range(0, len(weight), PIECE)
+        y = np.hstack([self.product(x, np.asarray(weight[i : i + PIECE], np.float64).T) for i in rows])
         return self.rounded(y + self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else y
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:

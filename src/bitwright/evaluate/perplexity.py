@@ -102,9 +102,9 @@ def negative_log_likelihoods(logits: NDArray[np.float32], targets: NDArray[np.in
     """-log softmax(logits)[target] of each row (rows, vocabulary), in float64, in nats."""
     result = np.empty(len(logits))
     for index, (row, target) in enumerate(zip(logits, targets, strict=True)):
-        x = row.astype(np.float64)
-        peak = x.max()
-        result[index] = math.log(np.exp(x - peak).sum()) + peak - x[target] if np.isfinite(peak) else math.nan
-    if not np.isfinite(result).all():
-        raise BitwrightError("the model computed logits that are not numbers: its weights are damaged")
+        peak = float(row.max())
+        if not math.isfinite(peak):
+            raise BitwrightError(f"the model computed {peak} as a logit: its weights are damaged")
+        below = row.astype(np.float64) - peak
+        result[index] = math.log(np.exp(below).sum()) - below[target]
     return result

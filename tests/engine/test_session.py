@@ -1,0 +1,108 @@
+"""Sessions: however tokens are fed, whatever else shares the cache, the logits are the same."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import synthetic_model
+
+from bitwright.engine import Model, Session, load
+from bitwright.engine import session as session_module
+from bitwright.errors import UsageError
+
+IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolist()
+# The same sums in another order: batches of one and of many go through different kernels.
+close = dict(rtol=0, atol=2e-2)
+
+
+@pytest.fixture(scope="module")
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]:
+    folder = tmp_path_factory.mktemp("models")
+
+    def make(architecture: str) -> Model:
+        metadata = synthetic_model.metadata_of(architecture)
+        path: Path = folder / f"{architecture}.gguf"
+        return load(synthetic_model.write(path, metadata, synthetic_model.weights_of(metadata)))
+
+    return make
+
+
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+def test_one_by_one_in_pieces_and_at_once(
+    make: Callable[[str], Model], architecture: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = make(architecture)
+    whole = model.session().logits(IDS)
+    assert whole.shape == (60, 160) and whole.dtype == np.float32
+    singly = model.session()
+    np.testing.assert_allclose([singly.step(id) for id in IDS], whole, **close)
+    in_two = model.session()
+    np.testing.assert_allclose(in_two.prefill(IDS[:37]), whole[36], **close)
+    np.testing.assert_allclose(in_two.prefill(IDS[37:]), whole[59], **close)
+    assert in_two.position == 60
+    monkeypatch.setattr(session_module, "BATCH", 7)
+    batches = model.session()
+    np.testing.assert_allclose(batches.logits(IDS), whole, **close)
+    batches.reset()
+    np.testing.assert_allclose(batches.extend(IDS, [0, 6, 7, 58]), whole[[0, 6, 7, 58]], **close)
+    batches.reset()
+    assert batches.extend(IDS, []).shape == (0, 160) and batches.position == 60
+
+
+def test_rewinding_forgets_what_came_after(make: Callable[[str], Model]) -> None:
+    model = make("gemma3")
+    expected = model.session().logits(IDS)
+    session = model.session()
+    session.prefill(IDS[:30] + [5, 6, 7, 8])
+    session.reset(keep=30)
+    assert session.position == 30
+    np.testing.assert_allclose(session.logits(IDS[30:]), expected[30:], **close)
+    session.reset()
+    np.testing.assert_allclose(session.prefill(IDS), expected[-1], **close)
+    with pytest.raises(UsageError, match="keep 61 tokens of the 60"):
+        session.reset(keep=61)
+
+
+def test_sequences_do_not_see_each_other(make: Callable[[str], Model]) -> None:
+    model = make("llama")
+    texts = {0: IDS[:20], 2: IDS[20:33], 1: IDS[33:60]}
+    alone = {sequence: model.session().logits(ids) for sequence, ids in texts.items()}
+    session = model.session(sequences=3)
+    first = session.advance({sequence: ids[:-2] for sequence, ids in texts.items()})
+    for row, sequence in enumerate(texts):
+        np.testing.assert_allclose(first[row], alone[sequence][-3], **close)
+    for step in (-2, -1):  # decoding three texts at once
+        rows = session.advance({sequence: [ids[step]] for sequence, ids in texts.items()})
+        for row, sequence in enumerate(texts):
+            np.testing.assert_allclose(rows[row], alone[sequence][step], **close)
+    assert session.positions == [20, 27, 13]
+    session.reset(sequence=1)
+    np.testing.assert_allclose(session.prefill(IDS[:20], sequence=1), alone[0][-1], **close)
+
+
+def test_the_context_is_a_limit(make: Callable[[str], Model]) -> None:
+    session = Session(make("llama"))
+    session.prefill([1] * 90)
+    with pytest.raises(UsageError, match="90 tokens and 7 more do not fit the context of 96"):
+        session.prefill([1] * 7)
+    session.prefill([1] * 6)
+    with pytest.raises(UsageError, match="96 tokens and 1 more"):
+        session.step(1)
+    assert session.position == 96
+
+
+def test_wrong_calls_are_refused(make: Callable[[str], Model]) -> None:
+    session = make("llama").session()
+    with pytest.raises(UsageError, match="at least one token"):
+        session.prefill([])
+    with pytest.raises(UsageError, match="at least one token"):
+        session.advance({0: []})
+    with pytest.raises(UsageError, match="sequences 0 to 0, got 1"):
+        session.step(1, sequence=1)
+    for id in (-1, 160):
+        with pytest.raises(UsageError, match=str(id)):
+            session.step(id)
+    assert session.position == 0
