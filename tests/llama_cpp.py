@@ -1,0 +1,64 @@
+"""llama.cpp in this process, through the xllamacpp package's server on the loopback interface."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One greedy step: the token taken, and the largest log-probabilities by token."""
+
+    token: int
+    log_probabilities: dict[int, float]
+
+
+class LlamaCpp:
+    """A model file loaded by llama.cpp, on two threads, one text at a time.
+
+    `exact_cache`: keys and values in float32 and plain attention, where llama.cpp by default rounds them, the queries
+    and its running sums to float16.
+    """
+
+    def __init__(self, path: Path, context: int = 512, exact_cache: bool = False) -> None:
+        xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp is not installed")
+        parameters = xllamacpp.CommonParams()
+        parameters.model.path = str(path)
+        parameters.n_ctx, parameters.n_parallel = context, 1
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 2
+        parameters.hostnames, parameters.port = ["127.0.0.1"], 0
+        parameters.warmup = parameters.fit_params = False
+        parameters.verbosity = 0
+        if exact_cache:
+            parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
+            parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        self.server = xllamacpp.Server(parameters)
+
+    def greedy(self, ids: list[int], tokens: int, candidates: int) -> list[Choice]:
+        """The continuation of `ids` by at most `tokens` likeliest tokens, each with its `candidates` likeliest rivals."""
+        answer = self._post(
+            {
+                "prompt": ids,
+                "n_predict": tokens,
+                "temperature": 0,
+                "n_probs": candidates,
+                "return_tokens": True,
+                "cache_prompt": False,
+            }
+        )
+        return [
+            Choice(step["id"], {rival["id"]: rival["logprob"] for rival in step["top_logprobs"]})
+            for step in answer["completion_probabilities"]
+        ]
+
+    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+        url = f"{self.server.listening_address}/completion"
+        request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
+        with urllib.request.urlopen(request, timeout=240) as answer:
+            return json.load(answer)
