@@ -20,13 +20,36 @@ BITWRIGHT_INLINE floats search_iq4(const floats* x, const floats* w) {
   return search_symmetric<32, Iq4Grid>(x, w, splat(127.f), -127.f, 1.f, 7);
 }
 
+// The scale as float16 stores it, or the one that fits the codes it leads to, if that lowers the weighted error without raising
+// the plain one.
+BITWRIGHT_INLINE floats settle_iq4(const floats* x, const floats* w, floats found) {
+  floats scale{}, best = splat(INFINITY), best_plain = best;
+  for (int round = 0; round < 2; round++) {
+    const floats d = half_value(half_bits(found)), inverse = reciprocal(d);
+    floats error{}, plain{}, sum_lx{}, sum_ll{};
+    for (int i = 0; i < 32; i++) {
+      const floats l = Iq4Grid::nearest(inverse * x[i]), miss = d * l - x[i], square = miss * miss;
+      error += w[i] * square;
+      plain += square;
+      sum_lx += w[i] * l * x[i];
+      sum_ll += w[i] * l * l;
+    }
+    const ints better = (error < best) & (plain <= best_plain);
+    best = select(better, error, best);
+    best_plain = select(better, plain, best_plain);
+    scale = select(better, d, scale);
+    found = select(sum_ll > 0.f, sum_lx / sum_ll, found);
+  }
+  return scale;
+}
+
 static int64_t encode_iq4_nl(const float* x, const float*, int64_t blocks, uint8_t* out) {
   auto* y = reinterpret_cast<block_iq4_nl*>(out);
   return by_lanes<32>(x, blocks,
                              [](floats* v, floats& d, floats&) {
                                floats w[32];
                                make_weights<32>(v, nullptr, 0.f, Weight::square, w);
-                               d = search_iq4(v, w);
+                               d = settle_iq4(v, w, search_iq4(v, w));
                                const floats inverse = reciprocal(d);
                                for (int i = 0; i < 32; i++) v[i] = Iq4Grid::code(inverse * v[i]);
                              },

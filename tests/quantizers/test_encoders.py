@@ -1,0 +1,182 @@
+"""The native encoders: bytes of other implementations, errors against theirs, and one result whatever the machine does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import gguf as gguf_package
+import libgguf
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from bitwright import formats, kernels
+from bitwright.errors import BitwrightError, UnsupportedError, UsageError
+from bitwright.io import gguf
+from bitwright.kernels.encoders import encoders
+from bitwright.quantizers import quantize_tensor
+
+NATIVE = [formats.from_ggml(id) for id in encoders()]
+NAMES = [f.name for f in NATIVE]
+SEARCHED = ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"]
+EXACT = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", "nvfp4", "tq1_0", "tq2_0", "float16", "bfloat16"]
+SUB_BLOCK = {"q4_k": 32, "q5_k": 32, "iq4_nl": 32, "iq4_xs": 32}      # 16 for the others
+REAL = {
+    "widened": ["token_embd.weight", "blk.0.attn_q.weight", "blk.0.attn_v.weight", "blk.14.ffn_down.weight",
+                "blk.29.ffn_up.weight", "blk.29.attn_output.weight"],
+    "gemma3": ["blk.3.attn_output.weight", "blk.10.attn_output.weight"],
+}  # fmt: skip
+
+Floats = NDArray[np.float32]
+
+
+def theirs(values: Floats, format: formats.Format) -> NDArray[np.uint8]:
+    """libgguf's bytes for values (rows, columns)."""
+    data = libgguf.quantize_rows(values, gguf_package.GGMLQuantizationType(format.ggml))
+    return np.asarray(data).view(np.uint8).reshape(len(values), -1)
+
+
+@pytest.fixture(scope="session")
+def real(request: pytest.FixtureRequest) -> dict[str, Floats]:
+    """Up to 512 rows of real tensors whose rows are whole superblocks."""
+    found = {}
+    for model, names in REAL.items():
+        file = gguf.open(request.getfixturevalue(model))
+        for name in names:
+            tensor = file.tensor(name)
+            found[f"{model} {name}"] = tensor.format.dequantize(tensor.data[:512])
+    return found
+
+
+def noise(rows: int, columns: int, seed: int = 0) -> Floats:
+    return np.random.default_rng(seed).standard_normal((rows, columns)).astype(np.float32)
+
+
+def search_error(name: str, values: Floats, data: NDArray[np.uint8]) -> tuple[float, float]:
+    """The plain squared error, and the one that the format's search looks at (algorithm: ggml-quants.c)."""
+    miss = formats.get(name).dequantize(data).astype(np.float64) - values
+    blocks = values.astype(np.float64).reshape(-1, SUB_BLOCK.get(name, 16))
+    if name in ("q4_k", "q5_k"):
+        weight = np.sqrt((blocks**2).mean(1, keepdims=True)) + abs(blocks)
+    else:
+        weight = abs(blocks) if name == "q2_k" else blocks**2
+    sized = abs(miss) if name == "q2_k" else miss**2
+    return float((miss**2).sum()), float((weight.reshape(values.shape) * sized).sum())
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_bytes_of_the_vectors(name: str, shared_data: Path) -> None:
+    format = formats.get(name)
+    assert format.ggml is not None
+    expected = shared_data / "quant-vectors" / f"{gguf_package.GGMLQuantizationType(format.ggml).name}.from_x.bin"
+    if not expected.exists():
+        pytest.skip(f"no vector for {name}")
+    values = np.fromfile(shared_data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
+    got = kernels.quantize(format, values)
+    bad = np.flatnonzero(got.ravel() != np.fromfile(expected, np.uint8))
+    assert not bad.size, f"{bad.size} bytes differ, the first at {bad[0]}"
+
+
+@pytest.mark.parametrize("name", EXACT)
+def test_bytes_of_libgguf_on_real_tensors(name: str, real: dict[str, Floats]) -> None:
+    format = formats.get(name)
+    for tensor, values in real.items():
+        got, expected = kernels.quantize(format, values), theirs(values, format)
+        assert np.array_equal(got, expected), f"{tensor}: {(got != expected).sum()} bytes of {got.size} differ"
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_error_no_worse_than_libgguf_on_real_tensors(name: str, real: dict[str, Floats]) -> None:
+    format = formats.get(name)
+    for tensor, values in real.items():
+        ours = search_error(name, values, kernels.quantize(format, values))
+        other = search_error(name, values, theirs(values, format))
+        assert ours[0] <= other[0], f"{tensor}: plain error {ours[0]} against {other[0]}"
+        assert ours[1] <= other[1], f"{tensor}: weighted error {ours[1]} against {other[1]}"
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_same_bytes_on_every_tier_and_thread_count(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    format = formats.get(name)
+    values = noise(37, 768) * np.logspace(-6, 2, 37, dtype=np.float32)[:, None]
+    values[3] = 0
+    values[4, :300] = -0.0
+    values[5] = 1.5
+    values[6] = abs(values[6])
+    values[7] *= 1e-33
+    expected = kernels.quantize(format, values, threads=1)
+    assert np.array_equal(kernels.quantize(format, values, threads=3), expected)
+    monkeypatch.setenv("BITWRIGHT_TIER", "scalar")
+    assert np.array_equal(kernels.quantize(format, values, threads=2), expected)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_blocks_are_independent_and_any_number_will_do(name: str) -> None:
+    """One block alone, a few, and a row of many give the same bytes for the same block."""
+    format = formats.get(name)
+    block = format.block_size
+    values = noise(1, 11 * block, seed=1)
+    whole = kernels.quantize(format, values)
+    for start, stop in ((0, 1), (1, 6), (10, 11)):
+        part = kernels.quantize(format, values[:, start * block : stop * block])
+        assert np.array_equal(part, whole[:, start * format.block_bytes : stop * format.block_bytes])
+    assert np.array_equal(kernels.quantize(format, values.reshape(11, block)).ravel(), whole.ravel())
+    assert kernels.quantize(format, np.empty((0, block), np.float32)).shape == (0, format.block_bytes)
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_float16_and_bfloat16_values_are_read_as_they_are(name: str) -> None:
+    format = formats.get(name)
+    half = noise(3, 512).astype(np.float16)
+    half[0, :4] = [5e-8, -6e-5, 65504 if name == "float16" else 7, -0.0]      # subnormals, the largest
+    assert np.array_equal(kernels.quantize(format, half), kernels.quantize(format, half.astype(np.float32)))
+    bits = (noise(3, 512).view(np.uint32) >> 16).astype(np.uint16)
+    wide = (bits.astype(np.uint32) << 16).view(np.float32)
+    assert np.array_equal(kernels.quantize(format, bits), kernels.quantize(format, wide))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_values_that_are_not_finite_are_named(name: str, bad: float) -> None:
+    values = noise(200, 512)
+    values[150, 301] = values[170, 2] = bad
+    for dtype in (np.float32, np.float16):
+        with pytest.raises(BitwrightError, match=rf"tensor blk\.0: expected finite values, got {bad} at \[150, 301\]"):
+            quantize_tensor(values.astype(dtype), formats.get(name), name="blk.0", threads=2)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in ("float32", "bfloat16", "mxfp4")])
+def test_values_out_of_range_are_named(name: str) -> None:
+    values = noise(3, 512)
+    values[2, 257] = 1e9
+    with pytest.raises(BitwrightError, match=r"the block at \[2, .*values up to 1e\+09\) is out of the range of"):
+        kernels.quantize(formats.get(name), values)
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if encoders()[formats.get(n).ggml or 0]])
+def test_importance_lowers_the_error_it_weighs(name: str, real: dict[str, Floats]) -> None:
+    format, values = formats.get(name), real["widened blk.14.ffn_down.weight"]
+    importance = np.exp(2 * noise(1, values.shape[1], seed=2)[0])
+    with_it, without = (format.dequantize(kernels.quantize(format, values, i)) for i in (importance, None))
+    assert (importance * (with_it - values) ** 2).sum() < 0.98 * (importance * (without - values) ** 2).sum()
+
+
+def test_what_cannot_be_is_refused_by_name() -> None:
+    values = noise(2, 512)
+    with pytest.raises(UnsupportedError, match="importance for q4_0"):
+        kernels.quantize(formats.get("q4_0"), values, np.ones(512, np.float32))
+    with pytest.raises(UnsupportedError, match="encoding to iq2_xs is not supported; supported:.*q4_k"):
+        quantize_tensor(values, "iq2_xs")
+    with pytest.raises(UsageError, match="blocks of 256 columns"):
+        kernels.quantize(formats.get("q4_k"), values[:, :128])
+    with pytest.raises(UsageError, match="expected"):
+        kernels.quantize(formats.get("q4_k"), values.astype(np.float64))
+    with pytest.raises(UsageError):
+        kernels.quantize(formats.get("q4_k"), values, np.ones(256, np.float32))
+
+
+def test_formats_without_a_native_encoder_use_their_own(real: dict[str, Floats]) -> None:
+    values = real["widened blk.0.attn_q.weight"][:8].reshape(2, 4, -1)
+    tensor = quantize_tensor(values, "float8_e4m3fn", name="w")
+    assert tensor.shape == values.shape
+    assert np.array_equal(tensor.data, formats.get("float8_e4m3fn").quantize(values))
