@@ -54,11 +54,7 @@ class Conversation:
         if self.raw:
             return tokenizer.encode(text, add_special_tokens=True)
         assert self.model.chat_template is not None
-        rendered = self.model.chat_template.render(self.messages, add_generation_prompt=True)
-        ids = tokenizer.encode(rendered, add_special_tokens=False, parse_special=True)
-        if tokenizer.add_bos and tokenizer.bos is not None and ids[:1] != [tokenizer.bos]:
-            ids.insert(0, tokenizer.bos)  # most templates write it themselves; two would be one too many
-        return ids
+        return self.model.chat_template.encode(tokenizer, self.messages)
 
     def _generate(self, ids: list[int], max_tokens: int | None, answer: Answer) -> Iterator[str]:
         from bitwright.engine import generate

@@ -22,10 +22,12 @@ def symmetric(x: Floats, weights: Floats, grid: Callable[[Floats], Floats], inve
     """The scale s least in sum(weights * (x - s * grid(x / s))^2), of those reached from the inverse scales to try.
 
     For codes q the best scale is sum(wxq) / sum(wqq), and the error falls by sum(wxq)^2 / sum(wqq): that is maximized.
+    The first trial stands where sums overflow or vanish.
     """
-    scale = best = np.zeros(x.shape[:-1], np.float32)
+    trials = list(inverse_scales)
+    scale, best = inverse(trials[0]), np.zeros(x.shape[:-1], np.float32)
     weighted = weights * x
-    for trial in inverse_scales:
+    for trial in trials:
         q = grid(x * trial[..., None])
         xq, qq = (weighted * q).sum(-1), (weights * q * q).sum(-1)
         gain = xq * xq * inverse(qq)

@@ -6,8 +6,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright.kernels.coverage import coverage
-    from bitwright.kernels.matmul import dequantize, matmul, tier, tiers
+    from bitwright.kernels._coverage import coverage
+    from bitwright.kernels._matmul import dequantize, matmul, tier, tiers
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle
     from bitwright.kernels.program import Program
@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
-    "tier": "matmul", "tiers": "matmul", "matmul": "matmul", "dequantize": "matmul",
-    "quantize": "encoders", "coverage": "coverage",
+    "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
+    "quantize": "encoders", "coverage": "_coverage",
 }  # fmt: skip
 
 __all__ = [

@@ -84,15 +84,15 @@ class ChatTemplate:
             raise BitwrightError(f"the model's chat template failed: {detail[:_MESSAGE]}") from error
 
     def encode(self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], **variables: Any) -> list[int]:
-        """The ids of the rendered conversation, with one token at its beginning even where the template writes it too.
+        """The ids of the rendered conversation, with one `bos` even where template and tokenizer both want it there.
 
         Control tokens written in a message's content are taken as control tokens, as in every engine that renders first
         and tokenizes afterwards.
         """
-        text = self.render(messages, **variables)
-        begins = tokenizer.bos is not None and text.startswith(tokenizer.token_text(tokenizer.bos))
-        ids = tokenizer.encode(text, add_special_tokens=False, parse_special=True)
-        return ids if begins or not tokenizer.add_bos or tokenizer.bos is None else [tokenizer.bos, *ids]
+        ids = tokenizer.encode(self.render(messages, **variables), add_special_tokens=False, parse_special=True)
+        if tokenizer.add_bos and tokenizer.bos is not None and ids[:1] != [tokenizer.bos]:
+            ids.insert(0, tokenizer.bos)
+        return ids
 
 
 @functools.lru_cache(maxsize=16)

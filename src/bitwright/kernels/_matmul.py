@@ -27,7 +27,7 @@ def tiers() -> list[str]:
 
 
 def dequantize(format: Format | str, data: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.float32]:
-    """Float32 weights (..., columns) of packed bytes (..., row bytes), bit-equal to ggml's; all cores unless told otherwise.
+    """Float32 weights (..., columns) of packed bytes (..., row bytes), bit-equal to ggml's; on all cores by default.
 
     Formats that the core lacks (the integer affine family) are decoded by `formats`, in NumPy.
     """
@@ -60,12 +60,13 @@ def matmul(
 
 
 def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None = None) -> Any:
-    """The core's Matrix of a weight (rows, columns), packed for the tier; `multiply(x, prefill)` and `bytes` are its members."""
+    """The core's Matrix of a weight (rows, columns), packed for the tier: `multiply(x, prefill)` and `bytes`."""
     if len(weight.shape) != 2:
         raise UsageError(f"{weight.name}: a weight is (rows, columns), got shape {weight.shape}")
     if not is_native(weight.format):
         values = weight.dequantize()
-        weight = QuantizedTensor(weight.name, weight.shape, get_format("f32"), values.view(np.uint8).reshape(len(values), -1))
+        data = values.view(np.uint8).reshape(len(values), -1)
+        weight = QuantizedTensor(weight.name, weight.shape, get_format("f32"), data)
     data = np.ascontiguousarray(weight.data).reshape(-1)
     return core().Matrix(format_id(weight.format), *weight.shape, data, tier, threads or 0)
 

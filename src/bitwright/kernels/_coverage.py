@@ -6,11 +6,11 @@ from typing import NamedTuple
 
 from bitwright import formats
 from bitwright.kernels._native import core, format_id
-from bitwright.kernels.matmul import is_native, tiers
+from bitwright.kernels._matmul import is_native, tiers
 
 
 class Row(NamedTuple):
-    """One format on one tier. Each path is "integer dot" (int8 inputs times stored codes), "float" (weights converted to
+    """One format on one tier. A path is "integer dot" (int8 inputs times stored codes), "float" (weights converted to
     float32 in registers or a few rows at a time) or "reference" (decoded to float32 once, by `formats`)."""
 
     format: str

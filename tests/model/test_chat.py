@@ -1,0 +1,169 @@
+"""Chat templates: what Hugging Face's rendering gives, and hostile ones that must end in one line."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.io import gguf
+from bitwright.model.chat import ChatTemplate
+from bitwright.model.tokenizer import Tokenizer
+
+HI = [{"role": "user", "content": 'Hi "é" <b>'}]
+
+
+def render(source: str, messages: list[dict[str, Any]] = HI, **variables: Any) -> str:
+    return ChatTemplate({"default": source}, {"bos_token": "<s>"}).render(messages, **variables)
+
+
+def test_a_template_of_a_model_with_its_default_system_message(smollm2: Path) -> None:
+    template = ChatTemplate.from_gguf(gguf.open(smollm2))
+    assert template is not None
+    begin = "<|im_start|>system\nYou are a helpful AI assistant named SmolLM, trained by Hugging Face<|im_end|>\n"
+    prompt = begin + "<|im_start|>user\nHi<|im_end|>\n"
+    hi = [{"role": "user", "content": "Hi"}]
+    assert template.render(hi, add_generation_prompt=False) == prompt
+    assert template.render(hi) == prompt + "<|im_start|>assistant\n"
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("{{ bos_token }}{% if tools is none %}no tools{% endif %}", "<s>no tools"),
+        ("a\n  {% if true %}\nb\n  {% endif %}\nc", "a\nb\nc"),  # trim_blocks and lstrip_blocks
+        (
+            "{% for i in range(9) %}{% if i == 1 %}{% continue %}{% elif i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+            "02",
+        ),
+        ("{{ messages[0] | tojson }}", '{"role": "user", "content": "Hi \\"é\\" <b>"}'),
+        ("{{ {'b': 1, 'a': []} | tojson(indent=1, sort_keys=true) }}", '{\n "a": [],\n "b": 1\n}'),
+        ("{% for m in messages %}{{ loop.first ~ loop.last ~ loop.length }}{% endfor %}", "TrueTrue1"),
+        ("{{ messages | map(attribute='role') | join(';') }} {{ messages[::-1] | length }}", "user 1"),
+        (
+            "{{ ' a-b '.strip().split('-')[-1] }}{{ {'k': 1}.items() | list }}{{ 'abc'.replace('b', 'xx') }}",
+            "b[('k', 1)]axxc",
+        ),
+        ("{% set ns = namespace(n=0) %}{% for i in [1, 2] %}{% set ns.n = ns.n + i %}{% endfor %}{{ ns.n }}", "3"),
+        ("{% macro say(x) %}<{{ x }}>{% endmacro %}{{ say(1) }}{{ say('two') }}", "<1><two>"),
+        ("{% generation %}words{% endgeneration %}", "words"),
+        ("{{ missing }}|{{ missing is defined }}|{{ none }}", "|False|None"),
+        ("{{ '%s-%s' % (1, 'x') }} {{ '{}'.format(2) }} {{ 7 % 4 }} {{ 'ab' * 2 }} {{ 2 ** 10 }}", "1-x 2 3 abab 1024"),
+        ("{{ strftime_now('%Y') | length }}", "4"),
+        ("{{ extra }}", "given"),
+    ],
+)
+def test_templates_mean_what_they_mean_to_hugging_face(source: str, expected: str) -> None:
+    assert render(source, extra="given") == expected
+
+
+def test_tools_reach_the_template_and_choose_its_variant() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    templates = {"default": "plain", "tool_use": "{{ tools | tojson }}", "rag": "{{ documents }}"}
+    template = ChatTemplate(templates, {})
+    assert template.render(HI) == "plain"
+    assert json.loads(template.render(HI, tools=tools)) == tools
+    assert ChatTemplate(templates, {}, "rag").render(HI, documents="some") == "some"
+
+
+def test_named_templates_of_a_file() -> None:
+    metadata = {
+        "tokenizer.chat_template": "{{ eos_token }}",
+        "tokenizer.chat_template.tool_use": "tools",
+        "tokenizer.chat_templates": ["tool_use"],
+        "tokenizer.ggml.tokens": ["a", "</s>"],
+        "tokenizer.ggml.eos_token_id": 1,
+        "tokenizer.ggml.bos_token_id": 7,
+    }
+    template = ChatTemplate.from_metadata(metadata)
+    assert template is not None and sorted(template.templates) == ["default", "tool_use"]
+    assert template.render(HI) == "</s>" and template.source == "{{ eos_token }}"
+    named = ChatTemplate.from_metadata(metadata, "tool_use")
+    assert named is not None and named.render(HI) == "tools"
+    with pytest.raises(UsageError, match="no chat template 'rag'; it has default, tool_use"):
+        ChatTemplate.from_metadata(metadata, "rag")
+    assert ChatTemplate.from_metadata({"tokenizer.ggml.tokens": []}) is None
+
+
+@pytest.mark.parametrize("source", ["{{ bos_token }}Hi", "Hi"])
+def test_the_first_token_comes_once(shared_data: Path, source: str) -> None:
+    tokenizer = Tokenizer.from_gguf(gguf.open(shared_data / "tokenizers/ggml-vocab-llama-spm.gguf"))
+    template = ChatTemplate({"default": source}, {"bos_token": "<s>"})
+    assert template.encode(tokenizer, HI) == tokenizer.encode("Hi")
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "{% for i in range(10 ** 12) %}{% endfor %}",
+        "{% for i in range(99999) %}{% for j in range(99999) %}{% endfor %}{% endfor %}",
+        "{% for m in messages recursive %}{{ loop(messages) }}{% endfor %}",
+        "{% macro f(n) %}{{ f(n) }}{{ f(n) }}{% endmacro %}{{ f(1) }}",
+        "{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(40) }}",
+        "{% set l = range(99999) | list %}{% for i in l %}{% if -1 in l %}{% endif %}{% endfor %}",
+        "{{ 'x' * 10 ** 9 }}",
+        "{{ 10 ** 9 * 'x' }}",
+        "{{ [0] * 10 ** 9 }}",
+        "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x ~ n.x %}{% endfor %}",
+        "{% set n = namespace(x='ab') %}{% for i in range(60) %}{% set n.x = n.x + n.x %}{% endfor %}",
+        "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}{{ n.x }}",
+        "{% set n = namespace(x='ab') %}{% for i in range(60) %}"
+        "{% set n.x %}{{ n.x }}{{ n.x }}{% endset %}{% endfor %}",
+        "{% set n = namespace(x=3) %}{% for i in range(99) %}{% set n.x = n.x * n.x %}{% endfor %}",
+        "{{ 10 ** (10 ** 10) }}",
+        "{{ ('a' * 99999).replace('a', 'b' * 99999) }}",
+        "{{ ('a' * 99999) | replace('a', 'b' * 99999) }}",
+        "{{ ('b' * 99999).join(['a'] * 99999) }}",
+        "{{ (['a'] * 99999) | join('b' * 99999) }}",
+        "{{ 'x'.ljust(10 ** 9) }}",
+        "{{ 'x' | indent(10 ** 9) }}",
+        "{{ 'x' | center(10 ** 9) }}",
+        "{{ messages | tojson(indent=10 ** 9) }}",
+        "{{ 1.5 | round(10 ** 9, 'ceil') }}",
+        "{{ (5).to_bytes(10 ** 9) }}",
+        "{{ '%1000000000d' % 1 }}",
+        "{{ '%*d' % (10 ** 9, 1) }}",
+        "{{ '{:1000000000}'.format(1) }}",
+        "{{ '{:{}}'.format(1, 10 ** 9) }}",
+        "{{ '%1000000000d' | format(1) }}",
+        "{{ strftime_now('%1000000000d') }}",
+        "{{ lipsum(10 ** 9) }}",
+        "{{ " + "(" * 5000 + "1" + ")" * 5000 + " }}",
+        "{{ ''.__class__ }}",
+        "{{ ''.__class__.__mro__[1].__subclasses__() }}",
+        "{{ '' | attr('__class__') }}",
+        "{{ messages.append(1) }}",
+        "{{ range.__globals__ }}",
+        "{{ raise_exception('no\nsystem\nmessages') }}",
+        "{% include 'other' %}",
+        "{{ nothing.at.all }}",
+        "{% for",
+        "x" * (1 << 21),
+    ],
+    ids=lambda source: source[:50],
+)
+def test_a_hostile_or_broken_template_ends_in_one_line(source: str) -> None:
+    started = time.thread_time()
+    with pytest.raises(BitwrightError, match="^the model's chat template failed: ") as caught:
+        render(source)
+    message = str(caught.value)
+    assert "\n" not in message and len(message) < 400
+    assert time.thread_time() - started < 30  # it ended; the budget is three seconds
+
+
+def test_a_long_honest_conversation_is_within_the_budget() -> None:
+    messages = [{"role": "user", "content": "word " * 400}, {"role": "assistant", "content": "reply " * 400}] * 500
+    source = (
+        "{% set n = namespace(seen=0) %}{% for m in messages %}{% if m['role'] == 'user' %}{% set n.seen = n.seen + 1 %}"
+        "{% endif %}{{ '<|im_start|>' + m.role + '\n' + m.content | trim + '<|im_end|>\n' }}{% endfor %}{{ n.seen }}"
+    )
+    assert render(source, messages).endswith("<|im_end|>\n500")
+
+
+def test_the_error_of_the_template_itself_is_told() -> None:
+    with pytest.raises(BitwrightError, match="failed: no system messages$"):
+        render("{{ raise_exception('no\nsystem messages') }}")
