@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bitwright.kernels._coverage import coverage
     from bitwright.kernels._matmul import dequantize, matmul, tier, tiers
+    from bitwright.kernels.encoders import quantize
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle
     from bitwright.kernels.program import Program
-    from bitwright.kernels.encoders import quantize
 
 _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from bitwright import formats
-from bitwright.kernels._native import core, format_id
 from bitwright.kernels._matmul import is_native, tiers
+from bitwright.kernels._native import core, format_id
 
 
 class Row(NamedTuple):
