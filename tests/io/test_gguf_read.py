@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import tracemalloc
 from pathlib import Path
 
 import ggufs
 import numpy as np
 import pytest
-from conftest import SHARED
 
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
+
+SHARED = Path(os.environ.get("BITWRIGHT_SHARED", Path(__file__).resolve().parents[3] / "shared"))
 
 CASES = SHARED / "data/gguf-cases"
 EXPECT = json.loads((CASES / "expect.json").read_text()) if (CASES / "expect.json").exists() else []

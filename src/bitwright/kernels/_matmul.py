@@ -65,8 +65,8 @@ def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None
         raise UsageError(f"{weight.name}: a weight is (rows, columns), got shape {weight.shape}")
     if not is_native(weight.format):
         values = weight.dequantize()
-        data = values.view(np.uint8).reshape(len(values), -1)
-        weight = QuantizedTensor(weight.name, weight.shape, get_format("f32"), data)
+        rows = values.view(np.uint8).reshape(len(values), -1)
+        weight = QuantizedTensor(weight.name, weight.shape, get_format("f32"), rows)
     data = np.ascontiguousarray(weight.data).reshape(-1)
     return core().Matrix(format_id(weight.format), *weight.shape, data, tier, threads or 0)
 
