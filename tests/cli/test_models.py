@@ -165,7 +165,7 @@ def converse(terminal: int, lines: list[str]) -> str:
 def test_eval_measures_perplexity(bitwright, small) -> None:
     found = bitwright("eval", small, "-f", TEXT, "--ctx", "128", "--chunks", "2", "--json").json
     assert {"tokens_scored", "perplexity"} <= set(found)
-    assert found["tokens_scored"] == 2 * 64 and found["chunks"] == 2 and found["context"] == 128
+    assert found["tokens_scored"] == 2 * 63 and found["chunks"] == 2 and found["context"] == 128
     assert found["perplexity"]["mean"] > 1 and found["perplexity"]["standard_error"] > 0
     shown = bitwright("eval", small, "-f", TEXT, "--ctx", "128", "--chunks", "2").out
     assert shown.startswith(f"perplexity {found['perplexity']['mean']:.4f} ")
