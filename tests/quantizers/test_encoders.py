@@ -1,4 +1,4 @@
-"""The native encoders: bytes of other implementations, errors against theirs, and one result whatever the machine does."""
+"""The native encoders: bytes of other implementations, errors against theirs, one result on every machine."""
 
 from __future__ import annotations
 

@@ -87,7 +87,8 @@ def test_kinds_of_tensors_get_their_formats(source: Path, tmp_path: Path) -> Non
     assert given["blk.0.ffn_up_exps.weight"].format.name == "q4_k" and not given["blk.0.ffn_up_exps.weight"].reason
     assert given["blk.1.attn_v.weight"].reason == "attn_v in q4_k_m"
     fallen = given["blk.0.ffn_down.weight"]
-    assert fallen.format.name == "q5_0" and fallen.fallback == "96 columns are not a multiple of 256 (q4_k): q5_0 instead"
+    assert fallen.format.name == "q5_0"
+    assert fallen.fallback == "96 columns are not a multiple of 256 (q4_k): q5_0 instead"
 
 
 def test_the_gguf_package_reads_the_same_weights(source: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ def answer(path: Path) -> str:
     parameters.cpuparams.n_threads = 2
     server = xllamacpp.Server(parameters)
     reply = server.handle_chat_completions(
-        {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 16, "temperature": 0}
+        {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 10, "temperature": 0}
     )
     return str(reply["choices"][0]["message"]["content"])
 
@@ -29,7 +29,6 @@ def answer(path: Path) -> str:
 @pytest.mark.parametrize(
     ("model", "recipe", "expected"),
     [
-        ("widened", "q6_k", "Paris"),
         ("widened", "iq4_xs", "Paris"),
         ("rotated", "q4_0", "Paris"),
         ("rotated", "q5_k_m", "Paris"),

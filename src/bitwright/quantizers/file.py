@@ -9,11 +9,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright import kernels
 from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
@@ -136,12 +136,9 @@ def _encoded(model: gguf.GGUF, name: str, format: Format, threads: int | None) -
     rows = max(1, SLICE // tensor.shape[-1])
     for start in range(0, len(stored), rows):
         part = slice(start, start + rows)
-        out[part] = encode_rows(_dequantized(tensor.format, stored[part]), format, name=name, threads=threads)
+        values = kernels.dequantize(tensor.format, stored[part], threads)
+        out[part] = encode_rows(values, format, name=f"{name}, rows from {start}" if start else name, threads=threads)
     return out
-
-
-def _dequantized(format: Format, data: NDArray[np.uint8]) -> NDArray[Any]:
-    return format.dequantize(data)
 
 
 def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[str]:
