@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import doctest
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+import bitwright
 from bitwright.errors import BitwrightError
 from bitwright.io import hub
 
@@ -40,10 +42,11 @@ def test_the_tour(tmp_path: Path) -> None:
         hub.resolve("smollm2-135m")
     except BitwrightError as error:
         pytest.skip(f"the tour's model could not be had: {error}")
+    environment = {**os.environ, "PYTHONPATH": str(Path(bitwright.__file__).parent.parent)}
     for command, shown in examples():
         line = command.replace("bitwright", f"{sys.executable} -m bitwright", 1)
         line = line.replace("examples/", f"{README.parent}/examples/")
-        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path)
+        done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, cwd=tmp_path, env=environment)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         matches = doctest.OutputChecker().check_output(without_numbers(shown), without_numbers(done.stdout), FLAGS)
         assert matches, f"{command} printed\n{done.stdout}\nbut the README shows\n{shown}"

@@ -99,4 +99,4 @@ def fallbacks(assignments: Sequence[object]) -> list[str]:
     """One line for each reason why tensors did not get the format that the recipe wants."""
     reasons = Counter(getattr(a, "fallback", "") for a in assignments)
     reasons.pop("", None)
-    return [f"{number} tensors: {reason}" for reason, number in reasons.most_common()]
+    return [f"{number} {'tensor' if number == 1 else 'tensors'}: {reason}" for reason, number in reasons.most_common()]
