@@ -50,9 +50,8 @@ BITWRIGHT_INLINE bool any(ints mask) {
 }
 
 BITWRIGHT_INLINE floats sqrt_of(floats a) {
-  floats r;
-  for (int k = 0; k < kLanes; k++) r[k] = std::sqrt(a[k]);
-  return r;
+  for (int k = 0; k < kLanes; k++) a[k] = std::sqrt(a[k]);
+  return a;
 }
 
 // 1 / d, and 0 where that is infinite: such a scale is 0 once stored.
