@@ -165,6 +165,36 @@ template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const
   }
 }
 
+// The same by two rows and two tokens at a time (Ops::kMatrix).
+template <class O, int kTokens, int kCount> BITWRIGHT_INLINE void matrix_dot(const uint8_t (*codes)[kStrips][kVector], const int8_t* const* x, Ints (&sum)[kStrips][kTokens]) {
+  Ints first[kStrips][kTokens / 2], last[kStrips][kTokens / 2];
+  for (int r = 0; r < kStrips; ++r) {
+    for (int t = 0; t < kTokens / 2; ++t) first[r][t] = last[r][t] = Ops::splat(0);
+  }
+#pragma GCC unroll 8
+  for (int k = 0; k < kCount; k += 2) {
+    Bytes tokens[kTokens / 2];
+#pragma GCC unroll 8
+    for (int t = 0; t < kTokens / 2; ++t) tokens[t] = O::tokens(x[2 * t] + 4 * k, x[2 * t + 1] + 4 * k);
+#pragma GCC unroll 8
+    for (int r = 0; r < kStrips; ++r) {
+      const Bytes a = Ops::load(codes[k][r]), b = Ops::load(codes[k + 1][r]);
+      const Bytes first_rows = O::first_rows(a, b), last_rows = O::last_rows(a, b);
+#pragma GCC unroll 8
+      for (int t = 0; t < kTokens / 2; ++t) {
+        first[r][t] = O::matrix(first[r][t], first_rows, tokens[t]);
+        last[r][t] = O::matrix(last[r][t], last_rows, tokens[t]);
+      }
+    }
+  }
+  for (int r = 0; r < kStrips; ++r) {
+    for (int t = 0; t < kTokens / 2; ++t) {
+      sum[r][2 * t] = O::first_token(sum[r][2 * t], first[r][t], last[r][t]);
+      sum[r][2 * t + 1] = O::last_token(sum[r][2 * t + 1], first[r][t], last[r][t]);
+    }
+  }
+}
+
 // kPanelRows rows by kTokens tokens over the columns of a piece, added to y (the first piece starts it).
 template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t token, int64_t group, int64_t count, int64_t rows, float* y, int64_t stride) {
   Floats sums[kStrips][kTokens];
@@ -190,7 +220,8 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
 #pragma GCC unroll 4
         for (int r = 0; r < kStrips; ++r) dots[r][t] = Ops::splat(-S::offset * info[t]->sums[which]);
       }
-      tile_dot<S, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
+      if constexpr (Ops::kMatrix && kTokens % 2 == 0) matrix_dot<Ops, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
+      else tile_dot<S, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 4

@@ -11,7 +11,7 @@ namespace {
 
 struct Ops {
   static constexpr int kLanes = 8, kVector = 32, kRowVectors = 2, kTokens = 4, kFullOffset = 0;
-  static constexpr bool kDirect = false;
+  static constexpr bool kDirect = false, kMatrix = false;
   struct Bytes { __m256i v; };
   struct Ints { __m256i v; };
   struct Partial { __m256i v; };

@@ -3,7 +3,7 @@
 // Every op-set provides the same names. A vector covers `kLanes` rows: Floats and Ints have one lane a row, Bytes has four
 // consecutive columns of each row. Codes are unsigned bytes, except with `Full`, where they span all of int8 and are stored
 // with kFullOffset added. A Partial sums dot products of four columns; `run` says how many it holds before `flush`
-// must move them to Ints, and kDirect that Partial and Ints are the same thing.
+// must move them to Ints, and kDirect that Partial and Ints are the same thing, kMatrix that there is a product of two rows by two tokens (neon.h).
 #pragma once
 #include "../fp.h"
 
@@ -12,7 +12,7 @@ namespace {
 
 struct Ops {
   static constexpr int kLanes = 4, kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFullOffset = 0;
-  static constexpr bool kDirect = true;
+  static constexpr bool kDirect = true, kMatrix = false;
   struct Bytes { uint8_t v[kVector]; };
   struct Ints { int32_t v[kLanes]; };
   struct Floats { float v[kLanes]; };

@@ -1,5 +1,9 @@
 #include "../simd/scalar.h"
 
+#ifdef __aarch64__
+#include <arm_neon.h>   // part of every aarch64; the vector kernels use it
+#endif
+
 #include "../attention.h"
 #include "../dequantize.h"
 #include "../tier.h"
