@@ -64,12 +64,12 @@ struct Ops {
   static __m512i wide(const uint8_t* p) { return _mm512_maskz_cvtepu8_epi32(kAll, sixteen(p)); }
   static Floats load_half(const uint8_t* p) { return {_mm512_maskz_cvtph_ps(kAll, thirty_two(p))}; }
   static Floats load_bf16(const uint8_t* p) {
-    return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_maskz_cvtepu16_epi32(kAll, thirty_two(p)), 16))};
+    return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, thirty_two(p)), 16))};
   }
   static Floats load_signed(const uint8_t* p) { return to_float({_mm512_maskz_cvtepi8_epi32(kAll, sixteen(p))}); }
   static Floats load_low(const uint8_t* p) { return to_float({_mm512_and_si512(wide(p), _mm512_set1_epi32(15))}); }
-  static Floats load_high(const uint8_t* p) { return to_float({_mm512_srli_epi32(wide(p), 4)}); }
-  static Floats load_exponent(const uint8_t* p) { return {_mm512_castsi512_ps(_mm512_slli_epi32(wide(p), 23))}; }
+  static Floats load_high(const uint8_t* p) { return to_float({_mm512_maskz_srli_epi32(kAll, wide(p), 4)}); }
+  static Floats load_exponent(const uint8_t* p) { return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, wide(p), 23))}; }
   static Floats load_ue4m3(const uint8_t* p) {
     return {_mm512_maskz_cvtph_ps(kAll, _mm256_slli_epi16(_mm256_cvtepu8_epi16(sixteen(p)), 7))};
   }

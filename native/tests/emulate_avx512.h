@@ -31,8 +31,13 @@ inline __m512 emulated_cvtph_ps(__mmask16 m, __m256i a) {
   return by_lane<__m512>(m, a, [](auto& v, int i) { return bitwright::half_to_float(lane<uint16_t>(v, i)); });
 }
 
+inline __m512i emulated_slli_epi32(__mmask16, __m512i a, unsigned n) { return _mm512_slli_epi32(a, n); }
+inline __m512i emulated_srli_epi32(__mmask16, __m512i a, unsigned n) { return _mm512_srli_epi32(a, n); }
+
 }  // namespace
 
+#define _mm512_maskz_slli_epi32 emulated_slli_epi32
+#define _mm512_maskz_srli_epi32 emulated_srli_epi32
 #define _mm512_maskz_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_maskz_cvtepi8_epi32 emulated_cvtepi8_epi32
 #define _mm512_maskz_cvtepu8_epi32 emulated_cvtepu8_epi32

@@ -1,0 +1,133 @@
+"""Matrix products against NumPy: every format, tier, path and ragged size, with the activations' int8 modelled exactly."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from kernels.random_blocks import GGML_BLOCKS, random_blocks
+from numpy.typing import NDArray
+
+from bitwright import formats, kernels
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.kernels._matmul import packed
+
+ELEMENTS = [f.name for f in formats.all() if f.name.startswith("float") or f.name == "bfloat16"]
+PATHS = {"decode": False, "prefill": True}
+
+
+def quantized_input(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """What block formats multiply with: per 32 columns int8 codes, the largest magnitude at 127, and a float32 scale."""
+    padded = np.zeros((len(x), -(-x.shape[1] // 32) * 32), np.float32)
+    padded[:, : x.shape[1]] = x
+    groups = padded.reshape(len(x), -1, 32)
+    largest = np.abs(groups).max(-1, keepdims=True)
+    some = np.where(largest > 0, largest, np.float32(1))
+    codes = np.rint(groups * (np.float32(127) / some))
+    return (codes * (largest / np.float32(127)).astype(np.float64)).reshape(padded.shape)[:, : x.shape[1]]
+
+
+def element_bytes(format: Format, shape: tuple[int, int]) -> NDArray[np.uint8]:
+    values = np.random.default_rng(5).normal(0, 0.3, shape).astype(np.float32)
+    return format.quantize(np.abs(values) if format.name == "float8_e8m0fnu" else values)
+
+
+def check(name: str, shape: tuple[int, int], data: NDArray[np.uint8], x: NDArray[np.float32]) -> None:
+    """All tiers and paths on one weight. Each addition rounds once in 2^-24 of what has been summed; a min is added apart from
+    its codes, so that the sums exceed the terms: 8 times at most here."""
+    weight = QuantizedTensor("w", shape, formats.get(name), data)
+    w = weight.dequantize().astype(np.float64)
+    exact = quantized_input(x) if name in GGML_BLOCKS else x.astype(np.float64)
+    expected, magnitude = exact @ w.T, np.abs(exact) @ np.abs(w.T)
+    bound = 8 * (shape[1] / 16 + 8) * 2.0**-24 * magnitude
+    for tier in kernels.tiers():
+        matrix = packed(weight, tier)
+        for path, prefill in PATHS.items():
+            error = np.abs(matrix.multiply(x, prefill) - expected)
+            over = error > bound
+            if over.any():
+                worst = np.unravel_index(np.argmax(error - bound), error.shape)
+                got = matrix.multiply(x, prefill)[worst]
+                pytest.fail(f"{name} {tier} {path} {shape}, token and row {worst}: expected {expected[worst]}, got {got}, "
+                            f"bound {bound[worst]}")  # fmt: skip
+
+
+@pytest.mark.parametrize("name", GGML_BLOCKS)
+def test_block_formats(name: str) -> None:
+    rng = np.random.default_rng(2)
+    block = formats.get(name).block_size
+    for rows, blocks, tokens in [(1, 1, 1), (3, 2, 2), (8, 1, 4), (17, 5, 3), (33, 1, 7), (50, 1280 // block, 9)]:
+        shape = (rows, blocks * block)
+        x = rng.normal(0, 1, (tokens, shape[1])).astype(np.float32)
+        x[:, ::37] *= 20
+        check(name, shape, random_blocks(formats.get(name), shape, seed=rows), x)
+
+
+@pytest.mark.parametrize("name", ELEMENTS)
+def test_element_formats(name: str) -> None:
+    rng = np.random.default_rng(2)
+    for rows, columns, tokens in [(1, 4, 1), (3, 36, 2), (8, 64, 5), (17, 172, 3), (33, 1028, 7)]:
+        data = element_bytes(formats.get(name), (rows, columns))
+        check(name, (rows, columns), data, rng.normal(0, 1, (tokens, columns)).astype(np.float32))
+
+
+def test_affine_formats_are_multiplied_as_float32() -> None:
+    format = formats.get("int4_sym_g32")
+    values = np.random.default_rng(0).normal(0, 1, (5, 96)).astype(np.float32)
+    check(format.name, (5, 96), format.quantize(values), values[:3])
+
+
+@pytest.mark.parametrize("name", GGML_BLOCKS)
+def test_decode_and_prefill_agree_to_the_bit(name: str) -> None:
+    shape = (40, 2048)
+    weight = QuantizedTensor("w", shape, formats.get(name), random_blocks(formats.get(name), shape, seed=4))
+    x = np.random.default_rng(1).normal(0, 1, (6, shape[1])).astype(np.float32)
+    for tier in kernels.tiers():
+        decode, prefill = (kernels.matmul(weight, x, path, tier=tier) for path in ("decode", "prefill"))
+        assert np.array_equal(decode, prefill), tier
+
+
+def test_tokens_do_not_depend_on_their_neighbours() -> None:
+    shape = (24, 512)
+    weight = QuantizedTensor("w", shape, formats.get("q4_k"), random_blocks(formats.get("q4_k"), shape, seed=4))
+    x = np.random.default_rng(1).normal(0, 1, (11, shape[1])).astype(np.float32)
+    alone = np.concatenate([kernels.matmul(weight, x[t : t + 1]) for t in range(len(x))])
+    for path in PATHS:
+        assert np.array_equal(kernels.matmul(weight, x, path), alone), path
+
+
+@pytest.mark.parametrize("tier", kernels.tiers())
+def test_extreme_inputs(tier: str) -> None:
+    shape = (9, 256)
+    weight = QuantizedTensor("w", shape, formats.get("q8_0"), random_blocks(formats.get("q8_0"), shape, seed=4))
+    x = np.ones((4, 256), np.float32)
+    x[0] = 0
+    x[1] = 1e-38
+    x[2, 3] = np.nan
+    x[3, 40] = np.inf
+    for path in PATHS:
+        y = kernels.matmul(weight, x, path, tier=tier)
+        assert (y[0] == 0).all()
+        assert (y[1] == 0).all()        # below 1e-30 a group of inputs counts as zero
+        assert np.isnan(y[2]).all() and np.isnan(y[3]).all()
+
+
+def test_refusals() -> None:
+    data = random_blocks(formats.get("q4_0"), (4, 64), seed=0)
+    weight = QuantizedTensor("w", (4, 64), formats.get("q4_0"), data)
+    with pytest.raises(BitwrightError, match="64 columns, got 32"):
+        kernels.matmul(weight, np.zeros((1, 32), np.float32))
+    with pytest.raises(UsageError, match="abacus"):
+        kernels.matmul(weight, np.zeros((1, 64), np.float32), tier="abacus")
+    with pytest.raises(UsageError, match="path"):
+        kernels.matmul(weight, np.zeros((1, 64), np.float32), path="sideways")
+    with pytest.raises(UsageError, match="shape"):
+        kernels.matmul(weight, np.zeros(64, np.float32))
+    with pytest.raises(BitwrightError, match="bytes"):
+        kernels._matmul.core().Matrix(2, 4, 64, data.reshape(-1)[:-1].copy(), None, 1)
+
+
+def test_coverage_names_every_format_on_every_tier() -> None:
+    rows = kernels.coverage()
+    assert {(r.format, r.tier) for r in rows} == {(f.name, t) for f in formats.all() for t in kernels.tiers()}
+    assert all(r.decode == r.prefill == ("integer dot" if r.format in GGML_BLOCKS else "float") for r in rows)

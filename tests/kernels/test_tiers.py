@@ -1,0 +1,101 @@
+"""The C++ kernel test (native/tests/kernel_test.cpp) on every tier: natively, AVX-512 emulated, Arm under qemu."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shlex
+import shutil
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from bitwright import kernels
+
+NATIVE = Path(__file__).resolve().parents[2] / "native"
+FLAGS = ["-std=c++20", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=off", "-Wall", "-Wextra"]
+ON_X86 = platform.machine() in ("x86_64", "AMD64")
+
+
+def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags: str) -> Path:
+    """The kernel test with those tiers, each compiled with its own flags."""
+    has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
+    sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
+    sources |= dict.fromkeys([NATIVE / "tests/kernel_test.cpp", NATIVE / "dequantize.cpp", NATIVE / "dispatch.cpp"], ["-O2"])
+
+    def compile(item: tuple[Path, list[str]]) -> Path:
+        target = folder / (item[0].stem + ".o")
+        run([*compiler, *FLAGS, *has, *flags, *item[1], "-c", item[0], "-o", target])
+        return target
+
+    with ThreadPoolExecutor(2) as pool:
+        objects = list(pool.map(compile, sources.items()))
+    program = folder / "kernel_test"
+    run([*compiler, *objects, *[f for f in flags if f == "-static"], "-o", program])
+    return program
+
+
+def run(command: list) -> str:
+    done = subprocess.run([str(part) for part in command], capture_output=True, text=True)
+    assert done.returncode == 0, f"{' '.join(map(str, command))}\n{done.stdout}{done.stderr[-4000:]}"
+    return done.stdout
+
+
+def tool(name: str, package: str) -> str:
+    path = shutil.which(name)
+    if path is None:
+        pytest.skip(f"{name} is not installed (Debian: {package})")
+    return path
+
+
+def compiler() -> list[str]:
+    command = shlex.split(os.environ.get("CXX", "g++"))
+    tool(command[0], "g++")
+    return command
+
+
+@pytest.mark.skipif(not ON_X86, reason="AVX-512 is emulated with AVX2")
+def test_x86_tiers(tmp_path: Path) -> None:
+    """scalar and avx2 as built, and the AVX-512 tier's arithmetic by SIMDe, whether or not this machine has AVX-512."""
+    if not Path("/usr/include/simde/x86/avx512.h").exists():
+        pytest.skip("SIMDe is not installed (Debian: libsimde-dev)")
+    if "avx2" not in kernels.tiers():
+        pytest.skip("this machine has no AVX2")
+    avx2 = ["-mavx2", "-mfma", "-mf16c"]
+    tiers = {"scalar": ["-O0"], "avx2": ["-O0", *avx2], "avx512_vnni": ["-O0", "-w", *avx2]}
+    out = run([build(tmp_path, compiler(), tiers, "-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni")])
+    assert [line.split(":")[0] for line in out.splitlines()] == ["scalar", "avx2", "avx512_vnni"], out
+
+
+def test_arm_tiers(tmp_path: Path) -> None:
+    """scalar, neon_dotprod and neon_i8mm: natively on Arm, elsewhere cross-compiled and run by qemu."""
+    tiers = {
+        "scalar": ["-O0"],
+        "neon_dotprod": ["-O0", "-march=armv8.2-a+dotprod+fp16"],
+        "neon_i8mm": ["-O0", "-march=armv8.6-a+i8mm+dotprod+fp16"],
+    }
+    if platform.machine() in ("aarch64", "arm64") and "neon_i8mm" in kernels.tiers():
+        out = run([build(tmp_path, compiler(), tiers)])
+    else:
+        cross = tool("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
+        qemu = tool("qemu-aarch64-static", "qemu-user-static")
+        out = run([qemu, "-cpu", "max", build(tmp_path, [cross], tiers, "-static")])
+    assert [line.split(":")[0] for line in out.splitlines()] == ["scalar", "neon_dotprod", "neon_i8mm"], out
+
+
+def test_a_tier_can_be_forced() -> None:
+    code = "from bitwright import kernels; print(kernels.tier())"
+    for tier in kernels.tiers():
+        done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"BITWRIGHT_TIER": tier}, capture_output=True, text=True)
+        assert done.stdout.strip() == tier, done.stderr
+
+
+def test_a_tier_that_cannot_run_here_is_refused() -> None:
+    code = "from bitwright import kernels; kernels.tier()"
+    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"BITWRIGHT_TIER": "abacus"}, capture_output=True, text=True)
+    last = done.stderr.strip().splitlines()[-1]
+    assert "UsageError" in last and "abacus" in last
+    assert all(tier in last for tier in kernels.tiers())
