@@ -12,7 +12,7 @@ GGML_BLOCKS = [f.name for f in formats.all() if f.ggml is not None and f.block_s
 
 
 def random_blocks(format: Format, shape: tuple[int, int], seed: int) -> NDArray[np.uint8]:
-    """Packed bytes (rows, row bytes) of a (rows, columns) weight: every code and small scale random, float scales near 0.01."""
+    """Packed bytes (rows, row bytes) of a (rows, columns) weight: random codes, float scales near 0.01."""
     rng = np.random.default_rng(seed)
     rows, columns = shape
     blocks = rng.integers(0, 256, (rows * columns // format.block_size, format.block_bytes), dtype=np.uint8)
@@ -25,6 +25,6 @@ def random_blocks(format: Format, shape: tuple[int, int], seed: int) -> NDArray[
         start += field.nbytes
     if format.name == "mxfp4":
         blocks[:, 0] = rng.integers(112, 126, len(blocks))
-    if format.name == "iq1_m":      # the float16 scale lies in the top nibbles of four words: its own top one is the last
+    if format.name == "iq1_m":      # its float16 scale's top bits are those of the last byte
         blocks[:, 55] = blocks[:, 55] & 0x8F | 0x20
     return blocks.reshape(rows, -1)

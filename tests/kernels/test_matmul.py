@@ -1,4 +1,4 @@
-"""Matrix products against NumPy: every format, tier, path and ragged size, with the activations' int8 modelled exactly."""
+"""Matrix products against NumPy: every format, tier, path and ragged size, int8 inputs modelled exactly."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ PATHS = {"decode": False, "prefill": True}
 
 
 def quantized_input(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What block formats multiply with: per 32 columns int8 codes, the largest magnitude at 127, and a float32 scale."""
+    """What block formats multiply with: int8 codes per 32 columns, the largest at 127, and a float32 scale."""
     padded = np.zeros((len(x), -(-x.shape[1] // 32) * 32), np.float32)
     padded[:, : x.shape[1]] = x
     groups = padded.reshape(len(x), -1, 32)
@@ -33,8 +33,8 @@ def element_bytes(format: Format, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def check(name: str, shape: tuple[int, int], data: NDArray[np.uint8], x: NDArray[np.float32]) -> None:
-    """All tiers and paths on one weight. Each addition rounds once in 2^-24 of what has been summed; a min is added apart from
-    its codes, so that the sums exceed the terms: 8 times at most here."""
+    """All tiers and paths on one weight. Each addition rounds once in 2^-24 of what has been summed; a min is added apart
+    from its codes, so that the sums exceed the terms: 8 times at most here."""
     weight = QuantizedTensor("w", shape, formats.get(name), data)
     w = weight.dequantize().astype(np.float64)
     exact = quantized_input(x) if name in GGML_BLOCKS else x.astype(np.float64)
@@ -48,8 +48,8 @@ def check(name: str, shape: tuple[int, int], data: NDArray[np.uint8], x: NDArray
             if over.any():
                 worst = np.unravel_index(np.argmax(error - bound), error.shape)
                 got = matrix.multiply(x, prefill)[worst]
-                pytest.fail(f"{name} {tier} {path} {shape}, token and row {worst}: expected {expected[worst]}, got {got}, "
-                            f"bound {bound[worst]}")  # fmt: skip
+                where = f"{name} {tier} {path} {shape}, token and row {worst}"
+                pytest.fail(f"{where}: expected {expected[worst]}, got {got}, bound {bound[worst]}")
 
 
 @pytest.mark.parametrize("name", GGML_BLOCKS)

@@ -24,7 +24,7 @@ def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags
     """The kernel test with those tiers, each compiled with its own flags."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
-    sources |= dict.fromkeys([NATIVE / "tests/kernel_test.cpp", NATIVE / "dequantize.cpp", NATIVE / "dispatch.cpp"], ["-O2"])
+    sources |= dict.fromkeys([NATIVE / f for f in ("tests/kernel_test.cpp", "dequantize.cpp", "dispatch.cpp")], ["-O2"])
 
     def compile(item: tuple[Path, list[str]]) -> Path:
         target = folder / (item[0].stem + ".o")
@@ -86,16 +86,19 @@ def test_arm_tiers(tmp_path: Path) -> None:
     assert [line.split(":")[0] for line in out.splitlines()] == ["scalar", "neon_dotprod", "neon_i8mm"], out
 
 
-def test_a_tier_can_be_forced() -> None:
+def forced(tier: str) -> subprocess.CompletedProcess[str]:
     code = "from bitwright import kernels; print(kernels.tier())"
+    env = os.environ | {"BITWRIGHT_TIER": tier}
+    return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True)
+
+
+def test_a_tier_can_be_forced() -> None:
     for tier in kernels.tiers():
-        done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"BITWRIGHT_TIER": tier}, capture_output=True, text=True)
+        done = forced(tier)
         assert done.stdout.strip() == tier, done.stderr
 
 
 def test_a_tier_that_cannot_run_here_is_refused() -> None:
-    code = "from bitwright import kernels; kernels.tier()"
-    done = subprocess.run([sys.executable, "-c", code], env=os.environ | {"BITWRIGHT_TIER": "abacus"}, capture_output=True, text=True)
-    last = done.stderr.strip().splitlines()[-1]
+    last = forced("abacus").stderr.strip().splitlines()[-1]
     assert "UsageError" in last and "abacus" in last
     assert all(tier in last for tier in kernels.tiers())
