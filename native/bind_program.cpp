@@ -44,6 +44,7 @@ void construct(Program* at, const std::string& tier_name, int threads, int64_t b
 
 int add_matrix(Program& p, int format, int64_t rows, int64_t columns, const Bytes& data) {
   const FormatId id = static_cast<FormatId>(format);
+  check_ready(id);   // now, so that no step can fail half-way
   const size_t expected = static_cast<size_t>(rows * row_bytes(id, columns));
   if (rows < 1 || columns < 1 || data.size() != expected)
     throw std::invalid_argument("a weight of " + std::to_string(rows) + " rows and " + std::to_string(columns) + " columns has " +

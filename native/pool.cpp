@@ -37,7 +37,7 @@ uint32_t wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
   return value.load(std::memory_order_acquire);
 }
 
-struct Aborted {};   // leaves barrier() when another thread has thrown; never seen outside run()
+constexpr uint32_t kAbandoned = 1u << 31;
 
 thread_local const void* inside = nullptr;   // the pool whose run() this thread is in
 
@@ -46,8 +46,6 @@ thread_local const void* inside = nullptr;   // the pool whose run() this thread
 struct Pool::State {
   // Each counter has a cache line of its own: one thread spins on it while others write elsewhere.
   alignas(64) std::atomic<uint32_t> generation{0};   // a new value: there is work, or it is time to stop
-  alignas(64) std::atomic<uint32_t> phase{0};        // a new value: the barrier opened
-  alignas(64) std::atomic<int> arrived{0};
   alignas(64) std::atomic<uint32_t> finished{0};     // workers done with this generation
   std::atomic<bool> failed{false}, stop{false};
   const std::function<void(int)>* work = nullptr;
@@ -61,11 +59,8 @@ struct Pool::State {
     const void* outer = std::exchange(inside, this);
     try {
       (*work)(thread);
-    } catch (const Aborted&) {
     } catch (...) {
       if (!failed.exchange(true)) error = std::current_exception();
-      phase.fetch_add(1, std::memory_order_release);
-      phase.notify_all();
     }
     inside = outer;
   }
@@ -109,7 +104,6 @@ void Pool::run(const std::function<void(int)>& f) {
   s.work = &f;
   s.failed = false;
   s.error = nullptr;
-  s.arrived = 0;
   s.finished.store(0, std::memory_order_relaxed);
   s.generation.fetch_add(1, std::memory_order_release);
   s.generation.notify_all();
@@ -127,19 +121,23 @@ void Pool::parallel_for(int64_t count, int64_t grain, const std::function<void(i
   });
 }
 
-void Pool::barrier() {
-  State& s = *state_;
-  if (s.threads == 1) return;
-  uint32_t phase = s.phase.load(std::memory_order_acquire);
-  if (s.failed.load(std::memory_order_acquire)) throw Aborted{};
-  if (s.arrived.fetch_add(1, std::memory_order_acq_rel) + 1 == s.threads) {
-    s.arrived.store(0, std::memory_order_relaxed);
-    s.phase.fetch_add(1, std::memory_order_release);
-    s.phase.notify_all();
-  } else {
-    wait_while(s.phase, phase);
-  }
-  if (s.failed.load(std::memory_order_acquire)) throw Aborted{};
+void Share::reset() {
+  next_.store(0, std::memory_order_relaxed);
+  done_.store(0, std::memory_order_relaxed);
+}
+
+void Share::finish(uint32_t items, uint32_t count) {
+  if (done_.fetch_add(items, std::memory_order_acq_rel) + items == count) done_.notify_all();
+}
+
+bool Share::wait(uint32_t count) {
+  for (uint32_t done = done_.load(std::memory_order_acquire); done < count;) done = wait_while(done_, done);
+  return !(done_.load(std::memory_order_relaxed) & kAbandoned);
+}
+
+void Share::abandon() {
+  done_.fetch_or(kAbandoned, std::memory_order_release);
+  done_.notify_all();
 }
 
 int available_cores() {

@@ -1,5 +1,6 @@
 // One pool of threads for everything native. Threads wait briefly by spinning, then sleep, so that an idle engine uses no CPU.
 #pragma once
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -20,11 +21,36 @@ class Pool {
   void run(const std::function<void(int)>& f);
   // Splits [0, count) into chunks of `grain` taken by whichever thread is free: f(begin, end, thread).
   void parallel_for(int64_t count, int64_t grain, const std::function<void(int64_t, int64_t, int)>& f);
-  void barrier();   // only inside run(): every thread waits for the others, or is thrown out when another has failed
 
  private:
   struct State;
   std::unique_ptr<State> state_;
+};
+
+// The work of one phase inside run(): [0, count) in chunks, each taken by whichever thread is free. Unlike at a barrier, a
+// thread that comes late holds nobody up: the phase is over when its work is done, whoever did it. On a machine shared with
+// others that is the difference between losing one thread's time now and then and losing everybody's.
+class Share {
+ public:
+  void reset();   // before run()
+  // f(begin, end) for chunks of `grain` until none is left; returns when all of [0, count) is done, true, or when somebody
+  // has called abandon(), false. Every thread must name the same count, below 2^31.
+  template <typename F>
+  bool take(int64_t count, int64_t grain, F f) {
+    for (int64_t begin; (begin = next_.fetch_add(grain, std::memory_order_relaxed)) < count;) {
+      const int64_t end = begin + grain < count ? begin + grain : count;
+      f(begin, end);
+      finish(static_cast<uint32_t>(end - begin), static_cast<uint32_t>(count));
+    }
+    return wait(static_cast<uint32_t>(count));
+  }
+  void abandon();   // lets the waiting go, when the work cannot be done
+
+ private:
+  void finish(uint32_t items, uint32_t count);
+  bool wait(uint32_t count);
+  alignas(64) std::atomic<int64_t> next_{0};
+  alignas(64) std::atomic<uint32_t> done_{0};   // items, and a high bit once abandoned
 };
 
 int available_cores();                             // those this process may run on

@@ -82,7 +82,7 @@ void Program::add(const Instruction& i) {
 
 void Program::finish(int result) {
   result_ = result;
-  next_ = std::make_unique<std::atomic<int64_t>[]>(phases_.size());
+  shares_ = std::make_unique<Share[]>(phases_.size());
   pack();
   allocate();
 }
@@ -197,29 +197,36 @@ void Program::run(const int32_t* tokens, const int32_t* positions, const int32_t
   std::vector<int64_t> lengths = check(call);
   make_tiles(call);
   buffers_[static_cast<size_t>(result_)] = logits;
-  for (size_t p = 0; p < phases_.size(); ++p) next_[p].store(0, std::memory_order_relaxed);
-  pool_->run([&](int thread) { run_phases(call, thread); });
+  for (size_t p = 0; p < phases_.size(); ++p) shares_[p].reset();
+  pool_->run([&](int thread) {
+    try {
+      run_phases(call, thread);
+    } catch (...) {
+      for (size_t p = 0; p < phases_.size(); ++p) shares_[p].abandon();
+      throw;
+    }
+  });
   lengths_ = std::move(lengths);
 }
 
 void Program::run_phases(const Call& call, int thread) {
-  for (size_t p = 0; p < phases_.size(); ++p) {
-    if (p) pool_->barrier();
-    const Phase& phase = phases_[p];
-    uint8_t* scratch = scratch_[static_cast<size_t>(thread)];
-    switch (phase.kind) {
-      case PhaseKind::rows: run_rows(phase, call, next_[p]); break;
-      case PhaseKind::linears: run_linears(phase, call, next_[p], scratch); break;
-      case PhaseKind::attention: run_attention(phase, next_[p], reinterpret_cast<float*>(scratch)); break;
+  uint8_t* scratch = scratch_[static_cast<size_t>(thread)];
+  bool going = true;
+  for (size_t p = 0; p < phases_.size() && going; ++p) {
+    switch (phases_[p].kind) {
+      case PhaseKind::rows: going = run_rows(phases_[p], call, shares_[p]); break;
+      case PhaseKind::linears: going = run_linears(phases_[p], call, shares_[p], scratch); break;
+      case PhaseKind::attention: going = run_attention(phases_[p], shares_[p], reinterpret_cast<float*>(scratch)); break;
     }
   }
 }
 
-void Program::run_rows(const Phase& phase, const Call& call, std::atomic<int64_t>& next) {
+bool Program::run_rows(const Phase& phase, const Call& call, Share& share) {
   const int64_t rows = call.rows(phase.selected);
   const int64_t grain = std::clamp<int64_t>(rows / (2 * pool_->threads()), 1, kRowGrain);
-  for (int64_t begin; (begin = next.fetch_add(grain, std::memory_order_relaxed)) < rows;)
-    for (const Instruction& i : phase.instructions) run_row_op(i, call, begin, std::min(begin + grain, rows), rows);
+  return share.take(rows, grain, [&](int64_t begin, int64_t end) {
+    for (const Instruction& i : phase.instructions) run_row_op(i, call, begin, end, rows);
+  });
 }
 
 void Program::run_row_op(const Instruction& i, const Call& call, int64_t begin, int64_t end, int64_t rows) {
@@ -285,15 +292,14 @@ void Program::store_row(const Instruction& i, int64_t slot, int64_t position, in
   }
 }
 
-void Program::run_linears(const Phase& phase, const Call& call, std::atomic<int64_t>& next, uint8_t* scratch) {
+bool Program::run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch) {
   const int64_t tokens = call.rows(phase.selected);
-  if (tokens == 0) return;
+  if (tokens == 0) return true;
   const auto kernel = tokens <= kDecodeTokens ? tier_.matmul.decode : tier_.matmul.prefill;
   int64_t total = 0;
   for (const Instruction& i : phase.instructions) total += tier_.matmul.panels(item(matrices_, i.weight));
   const int64_t grain = std::max<int64_t>(total / (pool_->threads() * 8), 1);
-  for (int64_t begin; (begin = next.fetch_add(grain, std::memory_order_relaxed)) < total;) {
-    const int64_t end = std::min(begin + grain, total);
+  return share.take(total, grain, [&](int64_t begin, int64_t end) {
     int64_t base = 0;   // of the product's panels among all of the phase's
     for (const Instruction& i : phase.instructions) {
       const Weight& w = item(matrices_, i.weight);
@@ -301,16 +307,16 @@ void Program::run_linears(const Phase& phase, const Call& call, std::atomic<int6
       if (first < last) kernel(w, item(inputs_, i.input), tokens, at(i.out, 0), item(widths_, i.out), first, last, scratch);
       base += panels;
     }
-  }
+  });
 }
 
-void Program::run_attention(const Phase& phase, std::atomic<int64_t>& next, float* scratch) {
+bool Program::run_attention(const Phase& phase, Share& share, float* scratch) {
   const Instruction& i = phase.instructions.front();
   const Layer& l = item(layers_, i.index);
   const AttentionArgs args{at(i.a, 0), at(i.out, 0), l.keys, l.values, tiles_.data(), i.heads, l.kv_heads, l.head_dim,
                            padded(limits_.context), i.value, i.softcap, i.window};
   const int64_t items = static_cast<int64_t>(tiles_.size()) * l.kv_heads;
-  for (int64_t k; (k = next.fetch_add(1, std::memory_order_relaxed)) < items;) tier_.vector.attention(args, k, k + 1, scratch);
+  return share.take(items, 1, [&](int64_t begin, int64_t end) { tier_.vector.attention(args, begin, end, scratch); });
 }
 
 }  // namespace bitwright

@@ -1,7 +1,6 @@
-// A compiled step: phases of instructions over numbered buffers, run by all threads of a pool with one barrier after each phase.
+// A compiled step: phases of instructions over numbered buffers, run by all threads of a pool, one phase after another.
 // kernels/plan.py decides the phases and which buffer is which; this file neither reorders nor checks their meaning.
 #pragma once
-#include <atomic>
 #include <cstdint>
 #include <memory>
 #include <mutex>
@@ -80,10 +79,10 @@ class Program {
   void pack();
   void allocate();
   void run_phases(const Call& call, int thread);
-  void run_rows(const Phase& phase, const Call& call, std::atomic<int64_t>& next);
+  bool run_rows(const Phase& phase, const Call& call, Share& share);
   void run_row_op(const Instruction& i, const Call& call, int64_t begin, int64_t end, int64_t rows);
-  void run_linears(const Phase& phase, const Call& call, std::atomic<int64_t>& next, uint8_t* scratch);
-  void run_attention(const Phase& phase, std::atomic<int64_t>& next, float* scratch);
+  bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
+  bool run_attention(const Phase& phase, Share& share, float* scratch);
   void store_row(const Instruction& i, int64_t slot, int64_t position, int64_t row);
   void fill_angles(const Angles& angles, int64_t position, int64_t row) const;
   float* at(int buffer, int64_t row) const { return buffers_[static_cast<size_t>(buffer)] + row * widths_[static_cast<size_t>(buffer)]; }
@@ -100,7 +99,7 @@ class Program {
   std::vector<float*> buffers_;
   std::vector<uint8_t*> inputs_;
   std::vector<AttentionTile> tiles_;
-  std::unique_ptr<std::atomic<int64_t>[]> next_;   // one counter of work taken per phase
+  std::unique_ptr<Share[]> shares_;                // one per phase
   Memory packed_, cache_, memory_;
   std::vector<uint8_t*> scratch_;                  // one per thread
   int64_t tile_tokens_ = 1, vocabulary_ = 0;

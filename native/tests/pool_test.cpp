@@ -2,6 +2,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <atomic>
+#include <chrono>
 #include <cstdio>
 #include <cstdlib>
 #include <stdexcept>
@@ -12,6 +14,7 @@
 #include "pool.h"
 
 using bitwright::Pool;
+using bitwright::Share;
 
 namespace {
 
@@ -21,17 +24,24 @@ void check(bool good, const char* what) {
   std::exit(1);
 }
 
-// Plain (non-atomic) memory handed from thread to thread over barriers: right only if a barrier orders them.
-void barriers_order(Pool& pool, int rounds) {
-  std::vector<int> cells(static_cast<size_t>(pool.threads()), 0);
-  pool.run([&](int thread) {
+// Plain (non-atomic) memory handed from thread to thread from phase to phase: right only if a phase's end orders them.
+void phases_order(Pool& pool, int rounds) {
+  constexpr int64_t kCells = 5;
+  std::vector<int> cells(kCells, 0);
+  std::vector<Share> shares(static_cast<size_t>(rounds));
+  pool.run([&](int) {
     for (int round = 0; round < rounds; ++round) {
-      const size_t mine = static_cast<size_t>((thread + round) % pool.threads());
-      cells[mine] += 1;
-      pool.barrier();
+      const bool whole = shares[static_cast<size_t>(round)].take(kCells, 1 + round % 3, [&](int64_t begin, int64_t end) {
+        for (; begin < end; ++begin) {
+          int& left = cells[static_cast<size_t>((begin + round) % kCells)];
+          check(left == round, "a phase began before the last was over");
+          ++left;
+        }
+      });
+      check(whole, "a phase was given up");
     }
   });
-  for (int cell : cells) check(cell == rounds, "a barrier let a thread through early");
+  for (int cell : cells) check(cell == rounds, "a phase missed or repeated work");
 }
 
 void every_index_once(Pool& pool) {
@@ -49,18 +59,25 @@ void every_index_once(Pool& pool) {
 void exceptions_arrive(Pool& pool) {
   for (int failing = 0; failing < pool.threads(); ++failing) {
     std::string got;
+    Share share;
+    std::atomic<bool> taken{false};
     try {
       pool.run([&](int thread) {
-        pool.barrier();
-        if (thread == failing) throw std::runtime_error("thread " + std::to_string(thread));
-        pool.barrier();   // the others must not wait here for ever
-        pool.barrier();
+        if (thread == failing)
+          share.take(2, 1, [&](int64_t, int64_t) {
+            taken = true;
+            share.abandon();
+            throw std::runtime_error("thread " + std::to_string(thread));
+          });
+        while (!taken) std::this_thread::yield();
+        // One item will never be done: the others must not wait for it for ever.
+        check(!share.take(2, 1, [](int64_t, int64_t) {}), "work that was given up counts as done");
       });
     } catch (const std::runtime_error& e) {
       got = e.what();
     }
     check(got == "thread " + std::to_string(failing), "an exception was lost");
-    barriers_order(pool, 10);
+    phases_order(pool, 10);
   }
   bool refused = false;
   try {
@@ -90,7 +107,7 @@ void callers_take_turns(Pool& pool) {
 void sleepers_wake(Pool& pool) {
   for (int i = 0; i < 5; ++i) {
     std::this_thread::sleep_for(std::chrono::milliseconds(5));   // long enough to be asleep, not spinning
-    barriers_order(pool, 3);
+    phases_order(pool, 3);
   }
 }
 
@@ -107,7 +124,7 @@ void fork_is_refused() {
     }
     pool.reset();
     Pool own(2);
-    barriers_order(own, 3);
+    phases_order(own, 3);
     _exit(code);
   }
   int status = 0;
@@ -122,7 +139,7 @@ int main(int argc, char**) {
   for (int threads : {1, 2, 3, 8}) {
     Pool pool(threads);
     check(pool.threads() == threads, "threads()");
-    barriers_order(pool, 300);
+    phases_order(pool, 300);
     every_index_once(pool);
     exceptions_arrive(pool);
     callers_take_turns(pool);

@@ -10,6 +10,7 @@ import pytest
 from numpy.typing import NDArray
 from random_models import MODELS, Weights, random_model, stored
 
+from bitwright import formats
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.kernels import Oracle, Program, Step, tiers
 
@@ -249,6 +250,38 @@ def test_wrong_calls_are_usage_errors_and_change_nothing(arguments: Any, message
     with pytest.raises(UsageError, match=message):
         program.run(*arguments)
     assert program.lengths == [0, 0]
+
+
+# Those the executor multiplies by, as far as they can be encoded; e8m0 holds powers of two, all positive.
+NATIVE_FORMATS = [f.name for f in formats.all() if f.encodes and (f.ggml is not None or f.name.startswith("float"))]
+
+
+@pytest.mark.parametrize("name", NATIVE_FORMATS)
+def test_any_format_can_be_embedded_and_multiplied_by(name: str, tier: str) -> None:
+    """The embedding is exact, products differ by what rounding their input to int8 costs."""
+    format = formats.get(name)
+    table, weight = (np.clip(values(n, 512, seed=n), -0.9, 0.9) for n in (37, 70))
+    if name == "float8_e8m0fnu":
+        table, weight = np.abs(table) + 0.01, np.abs(weight) + 0.01
+    weights = {}
+    for key, w in (("table", table), ("weight", weight)):
+        weights[key] = formats.QuantizedTensor(key, w.shape, format, format.quantize(w))
+    floats = {key: w.dequantize() for key, w in weights.items()}
+    n, zero = np.arange(37), np.zeros(37, int)
+
+    step = Step()
+    step.logits(step.select(step.embed("table")))
+    program = Program(step, weights, context=37, batch=37, threads=2, tier=tier)
+    assert np.array_equal(program.run(n, n, zero, n), floats["table"])
+
+    step = Step()
+    step.logits(step.linear(step.select(step.embed("table")), "weight"))
+    program = Program(step, weights, context=37, batch=37, threads=2, tier=tier)
+    x, w = floats["table"].astype(np.float64), floats["weight"].astype(np.float64)
+    steps = np.abs(x).reshape(37, 16, 32).max(axis=2) / 127 / 2  # half a step of int8 in each run of 32 columns
+    bound = steps.repeat(32, axis=1) @ np.abs(w).T + 1e-3
+    within(program.run(n, n, zero, n), x @ w.T, bound)
+    within(np.concatenate([program.run([t], [t], [0], [0]) for t in n]), x @ w.T, bound)
 
 
 def test_wrong_programs_are_refused() -> None:
