@@ -41,7 +41,7 @@ class LlamaCpp:
         self.server = xllamacpp.Server(parameters)
 
     def greedy(self, ids: list[int], tokens: int, candidates: int) -> list[Choice]:
-        """The continuation of `ids` by at most `tokens` likeliest tokens, each with its `candidates` likeliest rivals."""
+        """The continuation of `ids` by at most `tokens` likeliest tokens, each with `candidates` rivals."""
         answer = self._post(
             {
                 "prompt": ids,

@@ -135,7 +135,7 @@ void fork_is_refused() {
 }  // namespace
 
 int main(int argc, char**) {
-  if (argc == 1) fork_is_refused();   // ThreadSanitizer does not follow new threads in a child
+  if (argc == 1) fork_is_refused();   // not under a sanitizer: see test_pool.py
   for (int threads : {1, 2, 3, 8}) {
     Pool pool(threads);
     check(pool.threads() == threads, "threads()");

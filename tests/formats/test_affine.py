@@ -81,7 +81,9 @@ def test_names_make_one_format_each() -> None:
     assert formats.get("int4_sym_g32").name == "int4_sym_g32"
 
 
-@pytest.mark.parametrize("name", ["int1_sym_row", "int9_sym_row", "int4_sym", "int4_sym_g12", "int4_sym_g0", "int4_mid_row"])
+@pytest.mark.parametrize(
+    "name", ["int1_sym_row", "int9_sym_row", "int4_sym", "int4_sym_g12", "int4_sym_g0", "int4_mid_row"]
+)
 def test_other_names_are_refused(name: str) -> None:
     with pytest.raises(UnsupportedError, match="int<2-8>_<sym|asym>"):
         formats.get(name)

@@ -36,7 +36,12 @@ def test_unknown_names_and_ids_list_the_known() -> None:
 
 
 @settings(max_examples=100, deadline=None)
-@given(width=st.sampled_from([1, 2, 4]), run=st.sampled_from([1, 4, 16, 32]), runs=st.integers(1, 3), seed=st.integers(0, 999))
+@given(
+    width=st.sampled_from([1, 2, 4]),
+    run=st.sampled_from([1, 4, 16, 32]),
+    runs=st.integers(1, 3),
+    seed=st.integers(0, 999),
+)
 def test_planes_are_where_the_declaration_says(width: int, run: int, runs: int, seed: int) -> None:
     data = np.random.default_rng(seed).integers(0, 256, (2, run * runs), dtype=np.uint8)
     codes = bits.unpack(data, width, run)

@@ -13,7 +13,8 @@ from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.formats import Format
 
 pytestmark = pytest.mark.filterwarnings("error")
-AFFINE = [formats.get(n) for n in ("int2_sym_g32", "int5_asym_g128", "int8_sym_row", "int3_asym_row", "int4_asym_tensor")]
+AFFINE_NAMES = ("int2_sym_g32", "int5_asym_g128", "int8_sym_row", "int3_asym_row", "int4_asym_tensor")
+AFFINE = [formats.get(name) for name in AFFINE_NAMES]
 ALL = [*ENCODERS, *AFFINE]
 SIGNED = [f for f in ALL if f.name != "float8_e8m0fnu"]         # that one knows neither zero nor minus
 WIDE = {"float32", "bfloat16", "float8_e8m0fnu", "mxfp4", "int8_sym_row", "int3_asym_row", "int4_asym_tensor"}
@@ -55,7 +56,8 @@ def test_small_weights_shrink_to_something_as_small(format: Format, scale: float
 @pytest.mark.parametrize("format", SIGNED, ids=names(SIGNED))
 def test_one_outlier_one_sign_and_constants(format: Format) -> None:
     x = weights((6, 512))
-    x[0, 100], x[1], x[2], x[3], x[4] = 5, 0.25, -0.25, np.abs(x[3]), -np.abs(x[4])
+    c = np.float32(0.5)         # float4's smallest, and no tie in any format
+    x[0, 100], x[1], x[2], x[3], x[4] = 5, c, -c, np.abs(x[3]), -np.abs(x[4])
     assert np.abs(round_trip(format, x) - x).max() <= 5
     assert np.allclose(round_trip(format, x[1:3]), x[1:3], rtol=0.08), "a constant row is nearly kept"
 
@@ -100,8 +102,9 @@ def test_quantizing_again_changes_nothing(format: Format, seed: int, exponent: i
     assert np.array_equal(format.dequantize(format.quantize(once)), once)
 
 
-SEARCHING = [f for f in ALL if f.name in {"q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl",
-                                          "iq4_xs", "int2_sym_g32", "int5_asym_g128", "int3_asym_row", "int4_asym_tensor"}]
+SEARCHING = [f for f in ALL if f.name in {
+    "q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
+    "int2_sym_g32", "int5_asym_g128", "int3_asym_row", "int4_asym_tensor"}]
 
 
 @pytest.mark.parametrize("format", SEARCHING, ids=names(SEARCHING))

@@ -22,7 +22,7 @@ def weights(shape: tuple[int, ...], seed: int = 0, scale: float = 0.05) -> np.nd
 
 
 def blocks(format: Format, count: int, seed: int = 0) -> np.ndarray:
-    """Random packed blocks (count + 4, block_bytes), the last four of constant bytes: codes and scales at their limits."""
+    """Random packed blocks (count + 4, block_bytes), the last four of constant bytes: extreme codes and scales."""
     random = np.random.default_rng([seed, format.block_bytes])
     data = random.integers(0, 256, (count + 4, format.block_bytes), dtype=np.uint8)
     data[-4:] = np.array([0x00, 0xFF, 0x80, 0x7F], np.uint8)[:, None]

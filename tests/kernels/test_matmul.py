@@ -33,8 +33,8 @@ def element_bytes(format: Format, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def check(name: str, shape: tuple[int, int], data: NDArray[np.uint8], x: NDArray[np.float32]) -> None:
-    """All tiers and paths on one weight. Each addition rounds once in 2^-24 of what has been summed; a min is added apart
-    from its codes, so that the sums exceed the terms: 8 times at most here."""
+    """All tiers and paths on one weight. Each addition rounds once in 2^-24 of what has been summed; a min is added
+    apart from its codes, so that the sums exceed the terms: 8 times at most here."""
     weight = QuantizedTensor("w", shape, formats.get(name), data)
     w = weight.dequantize().astype(np.float64)
     exact = quantized_input(x) if name in GGML_BLOCKS else x.astype(np.float64)

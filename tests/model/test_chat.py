@@ -37,7 +37,8 @@ def test_a_template_of_a_model_with_its_default_system_message(smollm2: Path) ->
         ("{{ bos_token }}{% if tools is none %}no tools{% endif %}", "<s>no tools"),
         ("a\n  {% if true %}\nb\n  {% endif %}\nc", "a\nb\nc"),  # trim_blocks and lstrip_blocks
         (
-            "{% for i in range(9) %}{% if i == 1 %}{% continue %}{% elif i == 3 %}{% break %}{% endif %}{{ i }}{% endfor %}",
+            "{% for i in range(9) %}{% if i == 1 %}{% continue %}{% elif i == 3 %}{% break %}{% endif %}"
+            "{{ i }}{% endfor %}",
             "02",
         ),
         ("{{ messages[0] | tojson }}", '{"role": "user", "content": "Hi \\"é\\" <b>"}'),
@@ -158,8 +159,9 @@ def test_a_hostile_or_broken_template_ends_in_one_line(source: str) -> None:
 def test_a_long_honest_conversation_is_within_the_budget() -> None:
     messages = [{"role": "user", "content": "word " * 400}, {"role": "assistant", "content": "reply " * 400}] * 500
     source = (
-        "{% set n = namespace(seen=0) %}{% for m in messages %}{% if m['role'] == 'user' %}{% set n.seen = n.seen + 1 %}"
-        "{% endif %}{{ '<|im_start|>' + m.role + '\n' + m.content | trim + '<|im_end|>\n' }}{% endfor %}{{ n.seen }}"
+        "{% set n = namespace(seen=0) %}{% for m in messages %}"
+        "{% if m['role'] == 'user' %}{% set n.seen = n.seen + 1 %}{% endif %}"
+        "{{ '<|im_start|>' + m.role + '\n' + m.content | trim + '<|im_end|>\n' }}{% endfor %}{{ n.seen }}"
     )
     assert render(source, messages).endswith("<|im_end|>\n500")
 

@@ -12,22 +12,22 @@ FAMILY = ("int4_sym_g32", "int4_asym_g128", "int8_sym_row", "int3_asym_tensor") 
 HEAD = """\
 # Number formats
 
-Made from `src/bitwright/formats` by `make docs`; a test fails when it is stale. `bitwright formats NAME` prints one entry.
+Made from `src/bitwright/formats` by `make docs`; a test fails when it is stale. `bitwright formats NAME` prints one.
 
 A format stores weights in blocks. Every block holds codes (small integers) and what turns them back into weights:
 `weight = scale * code + min`, computed in float32. Element formats have no scale: each code is a number by itself. Bits
 per weight count all stored bits. All items are little-endian. Names are the same in any case.
 
-`quantize` refuses a weight that is NaN or infinite, and one too large for the format, naming its index. A block too small
-for its scale becomes zero. float6 and float4 formats, which have neither infinity nor NaN, saturate.
+`quantize` refuses a weight that is NaN or infinite, and one too large for the format, naming its index. A block too
+small for its scale becomes zero. float6 and float4 formats, which have neither infinity nor NaN, saturate.
 """
 
 AFFINE = """\
 ## Integer affine formats
 
-`int<bits>_<sym|asym>_<share>`: 2 to 8 bits; symmetric, or asymmetric with an integer zero-point; one scale for each group of
-columns (`g32`, any multiple of 8), for each `row`, or for the whole `tensor` (repeated in every row, so that any row can be
-read by itself). Rows have multiples of 8 columns. Some of the family:
+`int<bits>_<sym|asym>_<share>`: 2 to 8 bits; symmetric, or asymmetric with an integer zero-point; one scale for each
+group of columns (`g32`, any multiple of 8), for each `row`, or for the whole `tensor` (repeated in every row, so that
+any row can be read by itself). Rows have multiples of 8 columns. Some of the family:
 """
 
 
@@ -55,7 +55,8 @@ def section(d: dict[str, Any]) -> Iterator[str]:
     """One format: its summary, decode formula and byte map."""
     yield f"### {d['name']}"
     yield ""
-    yield f"{d['summary'][0].upper()}{d['summary'][1:]}." + (f" Also {', '.join(d['aliases'])}." if d["aliases"] else "")
+    also = f" Also {', '.join(d['aliases'])}." if d["aliases"] else ""
+    yield f"{d['summary'][0].upper()}{d['summary'][1:]}.{also}"
     yield ""
     yield f"`{d['formula']}`"
     yield ""

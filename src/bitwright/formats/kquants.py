@@ -153,7 +153,7 @@ class Q4_K(AsymmetricK):
 @register
 class Q5_K(AsymmetricK):
     name, ggml, groups, top, levels = "q5_k", 13, 8, 31, 63
-    shifts = np.arange(-5, 11).astype(np.float32) / np.float32(10)
+    shifts = np.arange(-10, 11).astype(np.float32) / np.float32(10)
     fields = (SCALE, MIN, PACKED_SCALES, Field("qh", "u8", 32, "the fifth bit of the codes", bits=1, run=32),
               Field("qs", "u8", 128, "the low 4 bits of the codes", bits=4, run=32))
     summary = "5-bit codes, 6-bit scales and mins for every 32 weights"
