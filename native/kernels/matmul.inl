@@ -44,4 +44,4 @@ inline void prefill(const Weight& w, const uint8_t* input, int64_t tokens, float
   }
 }
 
-constexpr MatmulKernels matmul_kernels = {packed_bytes, pack, panels, input_bytes, load_input, scratch_bytes, decode, prefill};
+constexpr MatmulKernels matmul_kernels = {packed_bytes, pack, panels, Input::bytes, load_input, scratch_bytes, decode, prefill};

@@ -5,16 +5,23 @@
 #define BITWRIGHT_INLINE inline __attribute__((always_inline))
 #define BITWRIGHT_LAMBDA __attribute__((always_inline))
 
-// The dot product of kCount vectors of codes with 4 * kCount bytes of x, less what the codes' offset adds.
-template <class F, int kCount> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
-  constexpr bool full = F::full && Ops::kFullOffset == 0;
-  constexpr int run = Ops::kDirect ? kCount : smaller(Ops::run(F::highest, full), kCount);
-  Ints sum = Ops::splat(-Layout<F>::offset * x_sum);
+// What of a format still matters once its codes are bytes; formats that agree here share one tile.
+template <int kHighest, bool kFull, int kSubColumns, int kOffset, bool kHasMin> struct Shape {
+  static constexpr int highest = kHighest, offset = kOffset, subs = 32 / kSubColumns, count = 8 / subs;   // count: vectors of a sub-group
+  static constexpr bool full = kFull, has_min = kHasMin;
+  static constexpr int which(int s) { return subs == 1 ? 0 : 1 + s; }                                    // of a group's sums
+};
+template <class F> using ShapeOf = Shape<F::highest, F::full && Ops::kFullOffset == 0, F::sub_columns, Layout<F>::offset, Layout<F>::has_min>;
+
+// The dot product of a sub-group's vectors of codes with as many columns of x, less what the codes' offset adds.
+template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
+  constexpr int kCount = S::count, run = Ops::kDirect ? kCount : smaller(Ops::run(S::highest, S::full), kCount);
+  Ints sum = Ops::splat(-S::offset * x_sum);
   auto part = [&](int first) BITWRIGHT_LAMBDA {
     typename Ops::Partial p{};
     if constexpr (Ops::kDirect) p = sum;
 #pragma GCC unroll 8
-    for (int k = first; k < first + run; ++k) p = Ops::template step<full>(p, w[k], x + 4 * k);
+    for (int k = first; k < first + run; ++k) p = Ops::template step<S::full>(p, w[k], x + 4 * k);
     sum = Ops::flush(sum, p);
   };
   part(0);
@@ -25,8 +32,21 @@ template <class F, int kCount> BITWRIGHT_INLINE Ints dot(const Bytes* w, const i
   return sum;
 }
 
-BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, float x_scale) {
-  return Ops::fma(Ops::to_float(sum), Ops::mul(scale, Ops::splat(x_scale)), y);
+// y and the share of sub-group s: its dot product, scaled, and its min times the sum of x.
+template <class S> BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, Floats min, const ColumnGroup& info, int s) {
+  y = Ops::fma(Ops::to_float(sum), Ops::mul(scale, Ops::splat(info.scale)), y);
+  if constexpr (S::has_min) y = Ops::fma(min, Ops::splat(info.totals[S::which(s)]), y);
+  return y;
+}
+
+// The same for a whole group, its codes in registers.
+template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min, const int8_t* x, const ColumnGroup& info) {
+#pragma GCC unroll 2
+  for (int s = 0; s < S::subs; ++s) {
+    const Ints sum = dot<S>(w + s * S::count, x + 4 * s * S::count, info.sums[S::which(s)]);
+    y = accumulate<S>(y, sum, scale[s], min[s], info, s);
+  }
+  return y;
 }
 
 // Stores (or reads) one value for each row that exists.
@@ -48,32 +68,32 @@ BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
 
 template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y, int64_t stride) {
   using L = Layout<F>;
-  ScaleReader<F> reader;
-  reader.at = strip;
+  using S = ShapeOf<F>;
   const uint8_t* codes = strip + L::codes_at(in.groups);
   const Bytes table = code_table<F>();
-  const int8_t* x = in.codes + token * in.groups * 32;
-  const ColumnGroup* infos = in.infos + token * in.groups;
-  Floats sums[kTokens];
+  Floats sums[kTokens], scale[L::subs], min[L::subs] = {};
+  Bytes w[8];
   for (Floats& s : sums) s = Ops::splat(0.0f);
-  for (int64_t first = 0; first < in.groups; first += L::block_groups) {
-    reader.block();
-    for (int64_t g = first; g < first + L::block_groups; ++g, codes += L::code_bytes) {
-      Floats scale[L::subs], min[L::subs];
-      Bytes w[8];
+  ScaleReader<F> reader(strip);
+  for (int64_t piece = 0; piece < in.pieces; ++piece) {
+    const int64_t last = smaller((piece + 1) * kPieceGroups, in.groups);
+    for (int64_t g = piece * kPieceGroups; g < last; ++g) {
+      if (g % L::block_groups == 0) reader.block();
       reader.group(scale, min);
-      unpack_codes<F>(codes, table, w);
+      unpack_codes<F>(codes + g * L::code_bytes, table, w);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t) {
-        const ColumnGroup& info = infos[t * in.groups + g];
-        const int8_t* xs = x + (t * in.groups + g) * 32;
-#pragma GCC unroll 2
-        for (int s = 0; s < L::subs; ++s) {
-          constexpr int count = 8 / L::subs;
-          const int which = L::subs == 1 ? 0 : 1 + s;
-          sums[t] = accumulate(sums[t], dot<F, count>(w + s * count, xs + 4 * s * count, info.sums[which]), scale[s], info.scale);
-          if constexpr (L::has_min) sums[t] = Ops::fma(min[s], Ops::splat(info.totals[which]), sums[t]);
-        }
+        const int64_t at = (token + t) * in.groups + g;
+        sums[t] = add_group<S>(sums[t], w, scale, min, in.codes + at * 32, in.infos[at]);
+      }
+    }
+#pragma GCC unroll 4
+    for (int t = 0; t < kTokens; ++t) {
+      for (int64_t at = ((token + t) * in.pieces + piece) * kFine, end = at + kFine; at < end; ++at) {
+        const ColumnGroup& fine = in.fine[at];
+        ScaleReader<F>(strip, fine.group).group(scale, min);
+        unpack_codes<F>(codes + fine.group * L::code_bytes, table, w);
+        sums[t] = add_group<S>(sums[t], w, scale, min, in.fine_codes + at * 32, fine);
       }
     }
   }
@@ -95,42 +115,30 @@ template <class F> void decode_integer(const Weight& w, const uint8_t* input, in
 
 // -- prefill: a piece of a panel is unpacked to bytes and float32 scales that stay in the first cache, and used for every token
 
-constexpr int kPieceGroups = 32;
-
 struct Piece {
   alignas(64) uint8_t codes[kPieceGroups][8][kStrips][kVector];
   alignas(64) float scales[kPieceGroups][2][kStrips][kLanes], mins[kPieceGroups][2][kStrips][kLanes];
 };
 
-template <class F> struct StripReader {
-  ScaleReader<F> scales;
-  const uint8_t* codes;
-};
-
-// The next `count` groups of a strip, into the strip's place in the piece.
-template <class F> void unpack_piece(StripReader<F>& reader, int64_t count, int strip, Piece& piece) {
+// `count` groups of a strip from `first` on, into place r of the piece.
+template <class F> void unpack_piece(const uint8_t* strip, int64_t groups, int64_t first, int64_t count, int r, Piece& piece) {
   using L = Layout<F>;
   const Bytes table = code_table<F>();
-  for (int64_t g = 0; g < count; ++g, reader.codes += L::code_bytes) {
-    if (g % L::block_groups == 0) reader.scales.block();
+  const uint8_t* codes = strip + L::codes_at(groups) + first * L::code_bytes;
+  ScaleReader<F> reader(strip + first / L::block_groups * L::scale_bytes);
+  for (int64_t g = 0; g < count; ++g) {
+    if (g % L::block_groups == 0) reader.block();
     Floats scale[L::subs], min[L::subs];
     Bytes w[8];
-    reader.scales.group(scale, min);
-    unpack_codes<F>(reader.codes, table, w);
-    for (int k = 0; k < 8; ++k) Ops::store(piece.codes[g][k][strip], w[k]);
+    reader.group(scale, min);
+    unpack_codes<F>(codes + g * L::code_bytes, table, w);
+    for (int k = 0; k < 8; ++k) Ops::store(piece.codes[g][k][r], w[k]);
     for (int s = 0; s < L::subs; ++s) {
-      Ops::store(piece.scales[g][s][strip], scale[s]);
-      if constexpr (L::has_min) Ops::store(piece.mins[g][s][strip], min[s]);
+      Ops::store(piece.scales[g][s][r], scale[s]);
+      if constexpr (L::has_min) Ops::store(piece.mins[g][s][r], min[s]);
     }
   }
 }
-
-// What of a format still matters once its codes are bytes; formats that agree here share one tile.
-template <int kHighest, bool kFull, int kSubColumns, int kOffset, bool kHasMin> struct Shape {
-  static constexpr int highest = kHighest, subs = 32 / kSubColumns, offset = kOffset;
-  static constexpr bool full = kFull, has_min = kHasMin;
-};
-template <class F> using ShapeOf = Shape<F::highest, F::full && Ops::kFullOffset == 0, F::sub_columns, Layout<F>::offset, Layout<F>::has_min>;
 
 // Sums of one sub-group: kStrips x kTokens dot products of kCount vectors from vector `first` on.
 template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const uint8_t (*codes)[kStrips][kVector], const int8_t* const* x, Ints (&sum)[kStrips][kTokens]) {
@@ -212,13 +220,12 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
   for (int64_t g = 0; g < count; ++g) {
 #pragma GCC unroll 2
     for (int s = 0; s < S::subs; ++s) {
-      constexpr int kCount = 8 / S::subs;
-      const int which = S::subs == 1 ? 0 : 1 + s;
+      constexpr int kCount = S::count;
       Ints dots[kStrips][kTokens];
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 4
-        for (int r = 0; r < kStrips; ++r) dots[r][t] = Ops::splat(-S::offset * info[t]->sums[which]);
+        for (int r = 0; r < kStrips; ++r) dots[r][t] = Ops::splat(-S::offset * info[t]->sums[S::which(s)]);
       }
       if constexpr (Ops::kMatrix && kTokens % 2 == 0) matrix_dot<Ops, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
       else tile_dot<S, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
@@ -226,8 +233,7 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
       for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 4
         for (int r = 0; r < kStrips; ++r) {
-          sums[r][t] = accumulate(sums[r][t], dots[r][t], Ops::load(piece.scales[g][s][r]), info[t]->scale);
-          if constexpr (S::has_min) sums[r][t] = Ops::fma(Ops::load(piece.mins[g][s][r]), Ops::splat(info[t]->totals[which]), sums[r][t]);
+          sums[r][t] = accumulate<S>(sums[r][t], dots[r][t], Ops::load(piece.scales[g][s][r]), Ops::load(piece.mins[g][s][r]), *info[t], s);
         }
       }
 #pragma GCC unroll 8
@@ -235,6 +241,23 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
     }
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) ++info[t];
+  }
+#pragma GCC unroll 8
+  for (int t = 0; t < kTokens; ++t) {
+    for (int64_t at = ((token + t) * in.pieces + group / kPieceGroups) * kFine, end = at + kFine; at < end; ++at) {
+      const ColumnGroup& fine = in.fine[at];
+      const int64_t g = fine.group - group;
+#pragma GCC unroll 4
+      for (int r = 0; r < kStrips; ++r) {
+        Bytes w[8];
+        Floats scale[S::subs], min[S::subs];
+#pragma GCC unroll 8
+        for (int k = 0; k < 8; ++k) w[k] = Ops::load(piece.codes[g][k][r]);
+#pragma GCC unroll 2
+        for (int s = 0; s < S::subs; ++s) scale[s] = Ops::load(piece.scales[g][s][r]), min[s] = Ops::load(piece.mins[g][s][r]);
+        sums[r][t] = add_group<S>(sums[r][t], w, scale, min, in.fine_codes + at * 32, fine);
+      }
+    }
   }
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
@@ -251,15 +274,10 @@ template <class F> void prefill_integer(const Weight& w, const uint8_t* input, i
   Piece& piece = *reinterpret_cast<Piece*>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64);
   for (int64_t panel = begin; panel < end; ++panel) {
     const int64_t row = panel * kPanelRows, rows = w.rows - row;
-    StripReader<F> readers[kStrips];
-    for (int r = 0; r < kStrips; ++r) {
-      const uint8_t* strip = w.packed + (panel * kStrips + r) * Layout<F>::strip_bytes(in.groups);
-      readers[r].scales.at = strip;
-      readers[r].codes = strip + Layout<F>::codes_at(in.groups);
-    }
+    const uint8_t* strips = w.packed + panel * kStrips * Layout<F>::strip_bytes(in.groups);
     for (int64_t group = 0; group < in.groups; group += kPieceGroups) {
       const int64_t count = smaller<int64_t>(kPieceGroups, in.groups - group);
-      for (int r = 0; r < kStrips; ++r) unpack_piece<F>(readers[r], count, r, piece);
+      for (int r = 0; r < kStrips; ++r) unpack_piece<F>(strips + r * Layout<F>::strip_bytes(in.groups), in.groups, group, count, r, piece);
       int64_t t = 0;
       for (; t + Ops::kTokens <= tokens; t += Ops::kTokens) tile<S, Ops::kTokens>(piece, in, t, group, count, rows, y + t * stride + row, stride);
       for (; t + 2 <= tokens; t += 2) tile<S, 2>(piece, in, t, group, count, rows, y + t * stride + row, stride);

@@ -88,14 +88,20 @@ struct Case {
 constexpr int kMostTokens = 13;
 constexpr int kTokenCounts[] = {1, 2, 3, 5, 8, kMostTokens};
 
-// x is what int8 holds exactly: integers with a 127 in every 32. The weights are dequantized.
-void finish(Case& c, bool large) {
+// What an input may be, so that every product is exact: integers with a 127 in every 32, which int8 holds; all of them 127;
+// or, in the groups of the largest scales (the first of equal ones), with remainders in 256ths, one of them 127.
+enum class Values { small, large, remainders };
+
+// The inputs, and what is expected of them. The weights are dequantized.
+void finish(Case& c, Values values) {
   std::vector<float> w(size_t(c.rows * c.columns));
   dequantize(c.format, c.file.data(), c.rows * c.columns, w.data());
   c.x.resize(size_t(kMostTokens * c.columns));
   for (size_t i = 0; i < c.x.size(); ++i) {
-    const bool top = i % size_t(c.columns) % 32 == 5 || large;
+    const size_t column = i % size_t(c.columns);
+    const bool top = column % 32 == 5 || values == Values::large;
     c.x[i] = float(top ? (pick(0, 1) ? 127 : -127) : pick(-20, 20));
+    if (values == Values::remainders && !top && column / 32 % 32 < 2) c.x[i] += float(column % 32 == 9 ? 127 : pick(-127, 127)) / 256;
   }
   c.want.assign(size_t(kMostTokens * c.rows), 0.0);
   c.magnitude = c.want;
@@ -171,7 +177,7 @@ std::vector<Case> cases() {
   const FormatInfo* infos = format_infos(&count);
   for (int i = 0; i < count; ++i) {
     const FormatInfo& info = infos[i];
-    auto add = [&](const char* what, int64_t rows, int64_t columns, Fill fill, bool large) {
+    auto add = [&](const char* what, int64_t rows, int64_t columns, Fill fill, Values values) {
       Case c{"format " + std::to_string(int(info.id)) + " " + what, info.id, rows, columns, {}, {}, {}, {}, 0};
       c.file.resize(size_t(rows * row_bytes(info.id, columns)));
       const bool block = with_block_format(info.id, [&]<class F>() {
@@ -180,23 +186,25 @@ std::vector<Case> cases() {
           fill_block<F>(b, fill);
           std::memcpy(&c.file[at], &b, sizeof b);
         }
-        if (fill != Fill::random) c.unit = F::factor;
+        if (fill != Fill::random) c.unit = values == Values::remainders ? F::factor / 256 : F::factor;
       });
       if (!block) {   // bytes of an exponent near zero, so that no float is infinite or NaN
         const bool wide = info.id == FormatId::f16 || info.id == FormatId::bf16 || info.id == FormatId::f32;
         for (size_t b = 0; b < c.file.size(); ++b) c.file[b] = uint8_t(wide && b % size_t(info.block_bytes) == size_t(info.block_bytes) - 1 ? 0x3c | pick(0, 1) << 7 : pick(0, 0x77));
       }
-      finish(c, large);
+      finish(c, values);
       all.push_back(std::move(c));
     };
     const int64_t n = info.integer ? info.block_columns : info.block_columns == 1 ? 7 : 4;
-    add("one block", 1, n, Fill::exact, false);
-    add("exact", 7, 256 / n * n, Fill::exact, false);
-    add("exact", 33, n * (n < 256 ? 9 : 1), Fill::exact, false);
-    add("long", 19, (1024 / n + 1) * n, Fill::random, false);
-    add("zeros", 5, 2 * n, Fill::zeros, true);
-    add("ones", 5, n, Fill::ones, true);
-    add("large", 37, n, Fill::exact, true);
+    add("one block", 1, n, Fill::exact, Values::small);
+    add("exact", 7, 256 / n * n, Fill::exact, Values::small);
+    add("exact", 33, n * (n < 256 ? 9 : 1), Fill::exact, Values::small);
+    add("remainders", 7, 256 / n * n, Fill::exact, Values::remainders);
+    add("remainders", 3, (1024 / n + 1) * n, Fill::exact, Values::remainders);
+    add("long", 19, (1024 / n + 1) * n, Fill::random, Values::small);
+    add("zeros", 5, 2 * n, Fill::zeros, Values::large);
+    add("ones", 5, n, Fill::ones, Values::large);
+    add("large", 37, n, Fill::exact, Values::large);
   }
   return all;
 }

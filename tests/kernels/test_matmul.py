@@ -17,14 +17,23 @@ PATHS = {"decode": False, "prefill": True}
 
 
 def quantized_input(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What block formats multiply with: int8 codes per 32 columns, the largest at 127, and a float32 scale."""
-    padded = np.zeros((len(x), -(-x.shape[1] // 32) * 32), np.float32)
-    padded[:, : x.shape[1]] = x
-    groups = padded.reshape(len(x), -1, 32)
-    largest = np.abs(groups).max(-1, keepdims=True)
-    some = np.where(largest > 0, largest, np.float32(1))
-    codes = np.rint(groups * (np.float32(127) / some))
-    return (codes * (largest / np.float32(127)).astype(np.float64)).reshape(padded.shape)[:, : x.shape[1]]
+    """What block formats multiply with: int8 codes per 32 columns, the largest at 127, and a float32 scale. In every
+    1024 columns the two groups of the largest scales have their remainders coded in the same way."""
+    groups = x.reshape(len(x), -1, 32)
+    coded, scales = int8(groups)
+    for start in range(0, groups.shape[1], 32):
+        for token, largest in enumerate(np.argsort(-scales[:, start : start + 32], axis=1, kind="stable")[:, :2]):
+            rest = groups[token, start + largest] - coded[token, start + largest].astype(np.float32)
+            coded[token, start + largest] += int8(rest)[0]
+    return coded.reshape(x.shape)
+
+
+def int8(groups: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """What codes of -127 to 127 say of groups (..., 32), and their scales (...)."""
+    largest = np.abs(groups).max(-1)
+    scales = largest / np.float32(127)
+    codes = np.rint(groups * (np.float32(127) / np.where(largest > 0, largest, np.float32(1)))[..., None])
+    return codes * scales[..., None].astype(np.float64), scales
 
 
 def element_bytes(format: Format, shape: tuple[int, int]) -> NDArray[np.uint8]:
