@@ -92,6 +92,8 @@ void bind_program(nb::module_& m) {
       .def_prop_ro("tier", [](const Program& p) { return p.tier().name; })
       .def_prop_ro("threads", &Program::threads)
       .def_prop_ro("lengths", &Program::lengths)
+      .def("watch", &Program::watch)
+      .def_prop_ro("nanoseconds", &Program::nanoseconds)
       .def_prop_ro("cache_bytes", &Program::cache_bytes)
       .def_prop_ro("packed_bytes", &Program::packed_bytes)
       .def_prop_ro("buffer_bytes", &Program::buffer_bytes);

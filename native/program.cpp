@@ -1,6 +1,7 @@
 #include "program.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <stdexcept>
 #include <string>
@@ -211,12 +212,20 @@ void Program::run(const int32_t* tokens, const int32_t* positions, const int32_t
 
 void Program::run_phases(const Call& call, int thread) {
   uint8_t* scratch = scratch_[static_cast<size_t>(thread)];
+  using Clock = std::chrono::steady_clock;
+  const bool watching = thread == 0 && !nanoseconds_.empty();
+  Clock::time_point last = watching ? Clock::now() : Clock::time_point();
   bool going = true;
   for (size_t p = 0; p < phases_.size() && going; ++p) {
     switch (phases_[p].kind) {
       case PhaseKind::rows: going = run_rows(phases_[p], call, shares_[p]); break;
       case PhaseKind::linears: going = run_linears(phases_[p], call, shares_[p], scratch); break;
       case PhaseKind::attention: going = run_attention(phases_[p], shares_[p], reinterpret_cast<float*>(scratch)); break;
+    }
+    if (watching) {
+      const Clock::time_point now = Clock::now();
+      nanoseconds_[p] += std::chrono::nanoseconds(now - last).count();
+      last = now;
     }
   }
 }

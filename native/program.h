@@ -71,6 +71,8 @@ class Program {
   size_t cache_bytes() const { return cache_.size(); }
   size_t packed_bytes() const { return packed_.size(); }
   size_t buffer_bytes() const { return memory_.size(); }
+  void watch() { nanoseconds_.assign(phases_.size(), 0); }           // from now on (and from zero) each phase's time is summed up
+  const std::vector<int64_t>& nanoseconds() const { return nanoseconds_; }
 
  private:
   struct Call;
@@ -100,6 +102,7 @@ class Program {
   std::vector<uint8_t*> inputs_;
   std::vector<AttentionTile> tiles_;
   std::unique_ptr<Share[]> shares_;                // one per phase
+  std::vector<int64_t> nanoseconds_;               // the same, or none when nobody watches
   Memory packed_, cache_, memory_;
   std::vector<uint8_t*> scratch_;                  // one per thread
   int64_t tile_tokens_ = 1, vocabulary_ = 0;

@@ -12,7 +12,7 @@ from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import _native
 from bitwright.kernels.ops import Step
-from bitwright.kernels.plan import ONLY_IN_PLACE, Instruction, Plan
+from bitwright.kernels.plan import ONLY_IN_PLACE, Instruction, Phase, Plan
 
 Float32 = NDArray[np.float32]
 
@@ -43,7 +43,9 @@ class Program:
         self._matrices: dict[str, int] = {}
         self._vectors: dict[str, int] = {}
         self._layers: dict[int, int] = {}
-        self._build(Plan(step, weights))
+        plan = Plan(step, weights)
+        self._phases = plan.phases
+        self._build(plan)
 
     @property
     def tier(self) -> str:
@@ -63,6 +65,14 @@ class Program:
         """Bytes kept beside the weights: `cache` of keys and values, `packed` weights, `buffers` of activations."""
         n = self._native
         return {"cache": n.cache_bytes, "packed": n.packed_bytes, "buffers": n.buffer_bytes}
+
+    def watch(self) -> None:
+        """Sum up, from zero, what each phase takes from now on."""
+        self._native.watch()
+
+    def seconds(self) -> list[tuple[Phase, float]]:
+        """The phases of a step in order, and the seconds spent in each since `watch`."""
+        return list(zip(self._phases, (n / 1e9 for n in self._native.nanoseconds), strict=False))
 
     def run(self, tokens: ArrayLike, positions: ArrayLike, sequences: ArrayLike, outputs: ArrayLike) -> Float32:
         """One step: token ids, their positions and their sequences (n,), and the indices (m,) of the tokens whose
