@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bitwright import errors, evaluate, formats, kernels, quantizers
     from bitwright.engine import Model, Sampler, Session, load
     from bitwright.engine.generate import generate
-    from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
+    from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError, UsageError
     from bitwright.evaluate.perplexity import perplexity
     from bitwright.io.gguf import open
     from bitwright.model import load_tokenizer
@@ -32,6 +32,7 @@ __all__ = [
     "Model",
     "Sampler",
     "Session",
+    "UnknownNameError",
     "UnsupportedError",
     "UsageError",
     "__version__",
@@ -50,7 +51,7 @@ __all__ = [
 
 _homes = {
     "bitwright.engine": ("Model", "Sampler", "Session", "generate", "load"),
-    "bitwright.errors": ("BitwrightError", "FileFormatError", "UnsupportedError", "UsageError"),
+    "bitwright.errors": ("BitwrightError", "FileFormatError", "UnknownNameError", "UnsupportedError", "UsageError"),
     "bitwright.evaluate": ("perplexity",),
     "bitwright.io.gguf": ("open",),
     "bitwright.model": ("load_tokenizer",),

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Iterable
+
+SHORT_LIST = 50  # names that a message lists in full
 
 
 class BitwrightError(Exception):
@@ -32,3 +35,18 @@ class UnsupportedError(BitwrightError):
     def __init__(self, kind: str, name: object, supported: Iterable[object]) -> None:
         self.kind, self.name, self.supported = kind, str(name), [str(s) for s in supported]
         super().__init__(f"{kind} {name!s} is not supported; supported: {', '.join(self.supported)}")
+
+
+class UnknownNameError(UnsupportedError, UsageError):
+    """A name that the user chose and that names nothing, beside the nearest that do; of a long list only those."""
+
+    def __init__(self, kind: str, name: str, known: Iterable[object]) -> None:
+        super().__init__(kind, name, known)
+        near = difflib.get_close_matches(name.lower(), self.supported, n=3)
+        guess = f"; perhaps {' or '.join(near)}" if near else ""
+        few = len(self.supported) <= SHORT_LIST
+        names = f"; there are {', '.join(self.supported)}" if few else "" if near else f"; there are {self._sample()}"
+        self.args = (f"there is no {kind} {name}{guess}{names}",)
+
+    def _sample(self) -> str:
+        return f"{len(self.supported)}, such as {', '.join(self.supported[:3])}"

@@ -58,7 +58,7 @@ def test_wrong_use_is_one_line(bitwright, arguments) -> None:
     outcome = bitwright(*arguments)
     assert_one_line(outcome.err)
     assert outcome.out == ""
-    assert outcome.code == (1 if arguments[0] == "formats" else 2)
+    assert outcome.code == 2
 
 
 @pytest.mark.parametrize(
@@ -76,6 +76,30 @@ def test_a_malformed_file_says_where(bitwright, shared_data) -> None:
     assert_one_line(outcome.err)
     assert outcome.code == 1
     assert "header_trunc_23.gguf" in outcome.err and "byte" in outcome.err and "expected" in outcome.err
+
+
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize(
+    "verb",
+    [
+        *(["inspect", "--all"], ["inspect", "--json"], ["inspect", "--tensor", "a.weight"], ["tokenize", "Hello"]),
+        *(["run", "Hello"], ["bench"], ["eval", "-f", __file__], ["quantize", "--to", "q4_0", "-o", "out.gguf"]),
+    ],
+    ids=" ".join,
+)
+def test_no_file_is_a_bug(bitwright, shared_data, tmp_path, monkeypatch, verb) -> None:
+    """Whatever a file holds, a verb does its work or says on one line why it does not, and leaves no half a file."""
+    monkeypatch.chdir(tmp_path)
+    done = 0
+    for case in sorted((shared_data / "gguf-cases").glob("*.gguf")):
+        outcome = bitwright(verb[0], case, *verb[1:])
+        done += outcome.code == 0
+        if outcome.code:
+            assert_one_line(outcome.err)
+            assert outcome.out == "" and outcome.code in (1, 2) and "a bug" not in outcome.err, case
+        assert not [path for path in tmp_path.iterdir() if path.name != "out.gguf" or outcome.code]
+        (tmp_path / "out.gguf").unlink(missing_ok=True)
+    assert done if verb[0] in ("inspect", "quantize") else not done  # none of the files is a whole model
 
 
 def test_a_bug_is_one_line_and_says_how_to_see_more(bitwright, monkeypatch) -> None:
@@ -123,6 +147,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_shell_completion_knows_the_verbs() -> None:
-    environment = {"_BITWRIGHT_COMPLETE": "complete_bash", "COMP_WORDS": "bitwright q", "COMP_CWORD": "1"}
-    assert finish(start(env=environment)).out.split() == ["quantize"]
+@pytest.mark.parametrize(
+    ("line", "offered"),
+    [
+        ("bitwright q", ["quantize"]),
+        ("bitwright run smol", ["smollm2-135m"]),
+        ("bitwright run ./smol", []),  # then the shell offers files
+        ("bitwright quantize m.gguf --to q4_k", ["q4_k_s", "q4_k_m"]),
+        ("bitwright formats q8_", ["q8_0", "q8_k"]),
+        ("bitwright eval m.gguf --ch", ["--chunks"]),
+    ],
+)
+def test_shell_completion(line, offered) -> None:
+    words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
+    assert finish(start(env={"_BITWRIGHT_COMPLETE": "complete_bash", **words})).out.split() == offered

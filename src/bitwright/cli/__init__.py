@@ -18,9 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def exit_code(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `bitwright ARGUMENTS`; results went to stdout, everything else to stderr."""
-    from bitwright.cli.app import app
-
     try:
+        from bitwright.cli.app import app
+
         arguments = sys.argv[1:] if arguments is None else arguments
         code = app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
         sys.stdout.flush()

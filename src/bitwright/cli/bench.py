@@ -14,12 +14,14 @@ if TYPE_CHECKING:
 
 def bench(
     model: options.Model,
-    prompt: Annotated[int, typer.Option("-p", "--prompt", min=1, help="Tokens in a prefill.")] = 512,
-    tokens: Annotated[int, typer.Option("-n", "--tokens", min=1, help="Tokens decoded one by one.")] = 128,
+    prompt: Annotated[int, typer.Option("-p", "--prompt", metavar="N", min=1, help="Tokens in a prefill.")] = 512,
+    tokens: Annotated[int, typer.Option("-n", "--tokens", metavar="N", min=1, help="Tokens decoded one by one.")] = 128,
     depth: Annotated[
-        int, typer.Option("-d", "--depth", min=0, help="Tokens already in the cache when decoding starts.")
+        int, typer.Option("-d", "--depth", metavar="N", min=0, help="Tokens already in the cache when decoding starts.")
     ] = 0,
-    rounds: Annotated[int, typer.Option("-r", "--rounds", min=1, help="Repetitions; the median counts.")] = 3,
+    rounds: Annotated[
+        int, typer.Option("-r", "--rounds", metavar="N", min=1, help="Repetitions; the median counts.")
+    ] = 3,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -70,4 +72,4 @@ def print_result(s: Speed) -> None:
 
 
 def share(value: float | None, of: str) -> str:
-    return "limit not measured" if value is None else f"{100 * value:.0f}% of {of}"
+    return "-" if value is None else f"{100 * value:.0f}% of {of}"

@@ -15,10 +15,11 @@ def evaluate(
     model: options.Model,
     file: options.TextFile = None,
     context: Annotated[
-        int, typer.Option("-c", "--ctx", min=8, help="Tokens in a chunk; the second half of each is scored.")
+        int,
+        typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens in a chunk; its second half is scored."),
     ] = 512,
     chunks: Annotated[
-        int | None, typer.Option(min=1, help="Chunks to score; all if not given.", show_default=False)
+        int | None, typer.Option(metavar="N", min=1, help="Chunks to score; all if not given.", show_default=False)
     ] = None,
     threads: options.Threads = None,
     json: options.Json = False,

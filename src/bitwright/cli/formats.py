@@ -6,12 +6,15 @@ from typing import Annotated, Any
 
 import typer
 
-from bitwright.cli import options, output
+from bitwright.cli import complete, options, output
 
 
 def formats(
     name: Annotated[
-        str | None, typer.Argument(metavar="NAME", help="A format, such as q4_k.", show_default=False)
+        str | None,
+        typer.Argument(
+            metavar="NAME", help="A format, such as q4_k.", show_default=False, autocompletion=complete.format
+        ),
     ] = None,
     json: options.Json = False,
 ) -> None:
@@ -37,7 +40,7 @@ def formats(
 
 def print_all(table: list[dict[str, Any]]) -> None:
     rows = [
-        (d["name"], f"{d['bits_per_weight']:.4g}", d["block_size"], d["block_bytes"], dash(d["ggml"]), d["summary"])
+        (d["name"], f"{d['bits_per_weight']:g}", d["block_size"], d["block_bytes"], dash(d["ggml"]), d["summary"])
         for d in table
     ]
     output.print_table(["format", ">bits/weight", ">block", ">bytes", ">gguf", "summary"], rows)
@@ -48,7 +51,7 @@ def print_one(d: dict[str, Any]) -> None:
     block = f"{d['block_size']} weights in {d['block_bytes']} bytes" if d["block_size"] else "a whole row"
     output.print_pairs(
         [
-            ("bits per weight", f"{d['bits_per_weight']:.4g}{'' if d['block_size'] else ' (and each row its scale)'}"),
+            ("bits per weight", f"{d['bits_per_weight']:g}{'' if d['block_size'] else ' (and each row its scale)'}"),
             ("block", block),
             ("GGUF type", dash(d["ggml"])),
             ("decode", d["formula"]),

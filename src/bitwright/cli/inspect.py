@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bitwright.cli import layout, models, options, output
-from bitwright.errors import UnsupportedError
 
 if TYPE_CHECKING:
     from bitwright.evaluate.statistics import Statistics
@@ -83,7 +82,7 @@ def print_file(file: GGUF, all: bool) -> None:
     print(
         "  none"
         if template is None
-        else layout.indented(str(template), 2)
+        else layout.indented(output.printable(str(template)), 2)
         if all
         else f"  {len(str(template))} characters (--all shows it)"
     )
@@ -117,10 +116,7 @@ def print_file(file: GGUF, all: bool) -> None:
 def inspect_tensor(file: GGUF, name: str, json: bool) -> None:
     from bitwright.evaluate.statistics import statistics
 
-    if name not in file.tensors:
-        raise UnsupportedError("tensor", name, layout.similar(name, file.tensors))
-    tensor = file.tensor(name)
-    s = statistics(tensor.dequantize())
+    s = statistics(file.tensor(name).dequantize())
     info = file.tensors[name]
     print_statistics_json(info, s) if json else print_statistics(info, s)
 

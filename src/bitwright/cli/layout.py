@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
 from collections import defaultdict
@@ -117,14 +116,10 @@ def is_array(value: object) -> bool:
 def plain(value: Any) -> Any:
     """A metadata value as Python's own; GGUF's floats are single precision, so seven digits say all of one."""
     value = value.item() if hasattr(value, "item") else value
+    if isinstance(value, str):
+        return output.printable(value)
     return float(f"{value:.7g}") if isinstance(value, float) else value
 
 
 def indented(text: str, by: int) -> str:
     return "\n".join(" " * by + line for line in text.splitlines())
-
-
-def similar(name: str, names: Iterable[str]) -> list[str]:
-    """The names most like a mistyped one."""
-    known = list(names)
-    return difflib.get_close_matches(name, known, n=5, cutoff=0.4) or known[:5]

@@ -16,7 +16,7 @@ def resolve(reference: str) -> Path:
     from bitwright.io import hub
 
     with output.progress(f"getting {reference}") as report:
-        return Path(hub.resolve(reference, progress=report))
+        return Path(hub.resolve(reference, progress=lambda done, all: report(done, all, output.human_bytes(done))))
 
 
 def load(reference: str, context: int | None = None, threads: int | None = None) -> Model:

@@ -7,18 +7,32 @@ from typing import Annotated
 
 import typer
 
+from bitwright.cli import complete
+
 Model = Annotated[
-    str, typer.Argument(metavar="MODEL", help="A path, org/name[:QUANT][@rev], or an alias.", show_default=False)
+    str,
+    typer.Argument(
+        metavar="MODEL",
+        help="A path, org/name[:QUANT][@rev], or an alias.",
+        show_default=False,
+        autocompletion=complete.model,
+    ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object and nothing else.")]
 Threads = Annotated[
     int | None,
     typer.Option(
-        "-t", "--threads", min=1, help="Threads; all of the machine's cores if not given.", show_default=False
+        *("-t", "--threads"),
+        metavar="N",
+        min=1,
+        help="Threads; all of the machine's cores if not given.",
+        show_default=False,
     ),
 ]
+CONTEXT = ("-c", "--ctx", "--ctx-size")
 Context = Annotated[
-    int | None, typer.Option("-c", "--ctx-size", min=8, help="Tokens the model may look back on.", show_default=False)
+    int | None,
+    typer.Option(*CONTEXT, metavar="N", min=8, help="Tokens the model may look back on.", show_default=False),
 ]
 TextFile = Annotated[
     Path | None, typer.Option("-f", "--file", metavar="FILE", help="A text file; - is stdin.", show_default=False)

@@ -63,9 +63,16 @@ def _plain(value: Any) -> Any:
         return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
+    if isinstance(value, str):
+        return printable(value)
     if isinstance(value, bytes):
         return value.decode("utf-8", "replace")
     return value
+
+
+def printable(text: str) -> str:
+    """Text with U+FFFD for what is no UTF-8 (lone surrogates, as `io.gguf` keeps such bytes of a file)."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], indent: int = 0) -> None:
@@ -113,8 +120,9 @@ def _lines(label: str) -> Report:
         nonlocal last
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
-            share = f"{100 * done / total:.0f}%" if total else human_count(done)
-            print(f"{label}: {share}, {last - started:.0f} s", note, file=sys.stderr)
+            share = f"{100 * done / total:.0f}%" if total else ""
+            parts = [part for part in (share, f"{last - started:.0f} s", note) if part]
+            print(f"{label}: {', '.join(parts)}", file=sys.stderr)
 
     return report
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli import models, options, output
+from bitwright.cli import complete, models, options, output
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -19,7 +19,14 @@ if TYPE_CHECKING:
 def quantize(
     model: options.Model,
     to: Annotated[
-        str, typer.Option("--to", metavar="RECIPE", help="A recipe (q4_k_m, q4_0, q8_0, ...).", show_default=False)
+        str,
+        typer.Option(
+            "--to",
+            metavar="RECIPE",
+            help="A recipe (q4_k_m, q4_0, q8_0, ...).",
+            show_default=False,
+            autocompletion=complete.recipe,
+        ),
     ],
     out: Annotated[
         Path | None,
@@ -85,13 +92,14 @@ def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     for line in [*result.warnings, *fallbacks(result.assignments)]:
         print(line)
     before = gguf.open(source).file_bytes
-    verb = "would write" if dry_run else "wrote"
-    target = "" if result.output is None else f" {result.output}:"
-    print(
-        f"{verb}{target} {output.human_bytes(result.bytes)} ({result.bits_per_weight:.2f} bits per weight, "
-        f"{100 * result.bytes / before:.0f}% of the source) in {result.seconds:.1f} s"
+    whole = (
+        f"{output.human_bytes(result.bytes)} ({result.bits_per_weight:.2f} bits per weight, "
+        f"{100 * result.bytes / before:.0f}% of the source)"
     )
-    if not dry_run:
+    if dry_run:
+        print(f"would write {whole}")
+    else:
+        print(f"wrote {result.output}: {whole} in {result.seconds:.1f} s")
         output.remark(f'next: bitwright run {result.output} "Hello"')
 
 

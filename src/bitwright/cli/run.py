@@ -21,18 +21,31 @@ def run(
             metavar="PROMPT", help="The question; without it you chat, or stdin is read.", show_default=False
         ),
     ] = None,
-    system: Annotated[str | None, typer.Option(help="A system message.", show_default=False)] = None,
-    temperature: Annotated[float, typer.Option("--temp", min=0, help="0 always takes the likeliest token.")] = 0.8,
-    top_k: Annotated[int, typer.Option(min=0, help="Choose among the k likeliest; 0 is all.")] = 40,
-    top_p: Annotated[float, typer.Option(min=0, max=1, help="Choose among the likeliest that sum to p.")] = 0.95,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="A system message.", show_default=False)] = None,
+    temperature: Annotated[
+        float, typer.Option("--temp", metavar="T", min=0, help="0 always takes the likeliest token.")
+    ] = 0.8,
+    top_k: Annotated[
+        int, typer.Option(metavar="K", min=0, help="Choose among the K likeliest tokens; 0 is all.")
+    ] = 40,
+    top_p: Annotated[
+        float,
+        typer.Option(metavar="P", min=0, max=1, help="Choose among the likeliest that have P of the probability."),
+    ] = 0.95,
     min_p: Annotated[
-        float, typer.Option(min=0, max=1, help="Drop what is less likely than p times the likeliest.")
+        float, typer.Option(metavar="P", min=0, max=1, help="Drop what is less likely than P times the likeliest.")
     ] = 0.05,
-    seed: Annotated[int | None, typer.Option(min=0, help="Makes sampling repeatable.", show_default=False)] = None,
+    seed: Annotated[
+        int | None, typer.Option(metavar="N", min=0, help="Makes sampling repeatable.", show_default=False)
+    ] = None,
     count: Annotated[
         int | None,
         typer.Option(
-            "-n", "--predict", min=1, help="Tokens at most; until the model stops if not given.", show_default=False
+            *("-n", "--predict"),
+            metavar="N",
+            min=1,
+            help="Tokens at most; until the model stops if not given.",
+            show_default=False,
         ),
     ] = None,
     context: options.Context = None,
@@ -53,6 +66,8 @@ def run(
         raise UsageError("--json needs a PROMPT (or a prompt on stdin)")
     if prompt is None and not interactive:
         prompt = sys.stdin.read()
+    if prompt is not None and not prompt.strip():
+        raise UsageError("the prompt is empty: give one as an argument or on stdin")
     loaded = models.load(model, context, threads)
     sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     conversation = Conversation(loaded, sampler, system, raw)
@@ -114,6 +129,9 @@ def chat(conversation: Conversation, count: int | None) -> None:
         except EOFError:
             print()
             return
+        except KeyboardInterrupt:
+            print()
+            raise
         if not text.strip():
             continue
         answer = Answer()

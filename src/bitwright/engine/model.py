@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bitwright import kernels
 from bitwright.engine.session import Session
-from bitwright.errors import UsageError
+from bitwright.errors import FileFormatError, UsageError
 from bitwright.io import gguf, hub
 from bitwright.model import Config, build, load_weights
 
@@ -35,7 +35,10 @@ class Model:
         self.config = Config.from_gguf(file)
         self.context = min(self.config.context, DEFAULT_CONTEXT) if context is None else context
         if not 1 <= self.context <= self.config.context:
-            raise UsageError(f"the context must be 1 to {self.config.context} (trained on), got {context}")
+            limit = f"{self.config.context} tokens (what the model was trained on)"
+            raise UsageError(f"expected a context of 1 to {limit}, got {context}")
+        if not file.tensors:
+            raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a file of a vocabulary alone")
         weights = load_weights(file)
         self.weights = weights.tensors
         self.step = build(self.config, weights)

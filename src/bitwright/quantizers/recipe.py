@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from bitwright import formats
-from bitwright.errors import UnsupportedError, UsageError
+from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format
 from bitwright.quantizers.file_types import ALIASES, FILE_TYPES, FileType
 from bitwright.quantizers.roles import is_quantized, layer, role
@@ -57,7 +57,7 @@ class Override:
 
     @classmethod
     def parse(cls, text: str) -> Override:
-        """From "REGEX=FORMAT". Raises UsageError for a bad pattern, UnsupportedError for an unknown format."""
+        """From "REGEX=FORMAT". Raises UsageError for a bad pattern, UnknownNameError for an unknown format."""
         pattern, separator, name = text.rpartition("=")
         if not separator or not pattern:
             raise UsageError(f"--tensor-type expects REGEX=FORMAT, got {text!r}")
@@ -75,11 +75,11 @@ class Recipe:
 
     @classmethod
     def named(cls, name: str) -> Recipe:
-        """The recipe of llama.cpp's file type `name`, in any case. Raises UnsupportedError listing the names."""
+        """The recipe of llama.cpp's file type `name`, in any case. Raises UnknownNameError listing the names."""
         key = name.lower()
         key = ALIASES.get(key, key)
         if key not in FILE_TYPES:
-            raise UnsupportedError("recipe", name, [*FILE_TYPES, *ALIASES])
+            raise UnknownNameError("recipe", name, [*FILE_TYPES, *ALIASES])
         return cls(key, FILE_TYPES[key])
 
     @property

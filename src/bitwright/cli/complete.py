@@ -1,0 +1,28 @@
+"""What the shell offers when Tab is pressed; where that is nothing, it offers files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+
+def model(incomplete: str) -> list[str]:
+    """Aliases that begin so. An empty word is left to files, which most models are."""
+    from bitwright.io.aliases import ALIASES
+
+    return _beginning(ALIASES, incomplete) if incomplete else []
+
+
+def recipe(incomplete: str) -> list[str]:
+    from bitwright.quantizers.recipe import recipes
+
+    return _beginning(recipes(), incomplete)
+
+
+def format(incomplete: str) -> list[str]:
+    from bitwright import formats
+
+    return _beginning((f.name for f in formats.all()), incomplete)
+
+
+def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
+    return [name for name in names if name.startswith(incomplete)]
