@@ -3,18 +3,27 @@
 from __future__ import annotations
 
 import math
+import shlex
+import sys
 from pathlib import Path
 
 import bitwright as bw
-from bitwright.cli import models, output
-from bitwright.cli.chat import Answer, Conversation
+from bitwright.cli import exit_code, models, output
 
 MODEL = "smollm2-135m"
 RECIPES = ("q4_k_m", "q4_0")
-QUESTION = "What is the capital of France, and what is it known for?"
+QUESTION = "Explain gravity in one sentence."
 TEXT = Path(__file__).with_name("measures.txt")
 FOLDER = Path("build/demo")
 CHUNKS, CONTEXT = 4, 512
+
+
+def bitwright(*arguments: object) -> None:
+    """Show a command, then run it."""
+    words = [str(argument) for argument in arguments]
+    print(f"\n{output.bold('$ bitwright ' + shlex.join(words))}", flush=True)
+    if code := exit_code(words):
+        sys.exit(code)
 
 
 def measure(path: Path) -> tuple[str, ...]:
@@ -29,27 +38,17 @@ def measure(path: Path) -> tuple[str, ...]:
     return path.name, size, f"{8 * stored / weights:.2f}", f"{result.mean:.2f} ± {result.standard_error:.2f}"
 
 
-def answer(path: Path) -> str:
-    """The model's answer to the question, always taking the likeliest token."""
-    conversation = Conversation(bw.load(path, context=CONTEXT), bw.Sampler(temperature=0))
-    return "".join(conversation.ask(QUESTION, 60, Answer()))
-
-
 def main() -> None:
     source = models.resolve(MODEL)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    files = [source]
-    for recipe in RECIPES:
-        target = FOLDER / f"smollm2-135m.{recipe}.gguf"
-        print(f"$ bitwright quantize {MODEL} --to {recipe} -o {target}")
-        with output.progress(f"quantizing to {recipe}") as report:
-            result = bw.quantize(source, recipe, target, progress=report)
-        print(f"  {output.human_bytes(result.bytes)} in {result.seconds:.1f} s")
-        files.append(target)
-    print(f"\n{CHUNKS} chunks of {CONTEXT} tokens of {TEXT.name}; lower perplexity is better\n")
-    output.print_table(["file", ">bytes", ">bits/weight", ">perplexity"], [measure(path) for path in files])
-    for path in files:
-        print(f'\n$ bitwright run {path.name} "{QUESTION}" --temp 0 -n 60\n{answer(path)}')
+    files = {recipe: FOLDER / f"{MODEL}.{recipe}.gguf" for recipe in RECIPES}
+    for recipe, path in files.items():
+        bitwright("quantize", MODEL, "--to", recipe, "-o", path)
+    print(f"\nWhat was lost: perplexity on {CHUNKS} chunks of {CONTEXT} tokens of {TEXT.name} (lower is better)\n")
+    rows = [measure(path) for path in (source, *files.values())]
+    output.print_table(["file", ">bytes", ">bits/weight", ">perplexity"], rows)
+    for model in (MODEL, *files.values()):
+        bitwright("run", model, QUESTION, "--temp", 0, "-n", 60)
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ import pytest
 from cli.support import finish, start
 
 TEXT = Path(__file__).parents[2] / "examples/measures.txt"
-ANSWER = ["What is the capital of France, and what is it known for?", "--temp", "0", "-n", "12"]
+ANSWER = ["What is the capital of Japan?", "--temp", "0", "-n", "12"]
 
 
 @pytest.fixture(scope="session")
@@ -89,7 +89,7 @@ def test_sampling_repeats_with_a_seed(bitwright, small) -> None:
 
 def test_run_uses_the_chat_template(bitwright, smollm2) -> None:
     outcome = bitwright("run", smollm2, *ANSWER)
-    assert outcome.code == 0 and "Paris" in outcome.out and "<|im_" not in outcome.out
+    assert outcome.code == 0 and "Tokyo" in outcome.out and "<|im_" not in outcome.out
     found = bitwright("run", smollm2, *ANSWER, "--json").json
     assert found["prompt_tokens"] > 20  # the template's own system message comes first
     raw = bitwright("run", smollm2, *ANSWER, "--raw", "--json").json
@@ -144,11 +144,9 @@ def test_a_conversation_in_a_terminal(smollm2) -> None:
         "run", smollm2, "--temp", "0", "-n", "24", stdin=child, stdout=child, stderr=child, env={"TERM": "dumb"}
     )
     os.close(child)
-    shown = converse(
-        parent, ["What is the capital of France, and what is it known for?\n", "Who wrote Hamlet?\n", "\x04"]
-    )
+    shown = converse(parent, ["What is the capital of Japan?\n", "And of Italy?\n", "\x04"])
     assert process.wait(30) == 0
-    assert "Paris" in shown and "playwright" in shown
+    assert "Tokyo" in shown and "Rome" in shown  # the second question makes sense only after the first
 
 
 def converse(terminal: int, lines: list[str]) -> str:
