@@ -13,6 +13,7 @@ from formats.vectors import GGML, assert_same_bits, blocks, names
 
 from bitwright import formats
 from bitwright.formats import Format
+from bitwright.io.gguf import open as open_gguf
 
 VECTORS = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "TQ1_0",
            "TQ2_0", "MXFP4", "NVFP4", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M", "IQ4_NL",
@@ -82,16 +83,14 @@ def test_half_precision_agrees_on_all_codes() -> None:
 
 @pytest.mark.parametrize("model", ["smollm2", "gemma3"])
 def test_tensors_of_real_models_decode_as_in_gguf(model: str, request: pytest.FixtureRequest) -> None:
-    tensors = gguf.GGUFReader(request.getfixturevalue(model)).tensors
-    seen = set()
-    for tensor in reversed(tensors):
-        if tensor.tensor_type in seen:
-            continue
-        seen.add(tensor.tensor_type)
-        rows = np.asarray(tensor.data)[:256] if tensor.data.ndim > 1 else np.asarray(tensor.data)
-        got = formats.from_ggml(tensor.tensor_type).dequantize(np.ascontiguousarray(rows).view(np.uint8))
-        assert_same_bits(got, gguf.quants.dequantize(rows, tensor.tensor_type))
-    assert len(seen) > 1
+    file = open_gguf(request.getfixturevalue(model))    # the gguf package's reader takes ten seconds for Gemma's
+    chosen = {info.format: name for name, info in file.tensors.items()}
+    assert len(chosen) > 1
+    for format, name in chosen.items():
+        data = file.tensor(name).data
+        rows = data[:256] if data.ndim > 1 else data.reshape(1, -1)
+        want = gguf.quants.dequantize(rows.view(np.float32) if format.ggml == 0 else rows, ggml_type(format))
+        assert_same_bits(format.dequantize(rows), want)
 
 
 @pytest.fixture(scope="module")
@@ -99,15 +98,15 @@ def real_weights(smollm2: Path, gemma3: Path) -> dict[str, np.ndarray]:
     """The first rows of a weight of each model whose columns are whole superblocks."""
     found = {}
     for path in (smollm2, gemma3):
-        tensor = next(t for t in gguf.GGUFReader(path).tensors if t.name == "blk.3.ffn_down.weight")
-        found[path.name] = gguf.quants.dequantize(tensor.data[:24], tensor.tensor_type)
+        tensor = open_gguf(path).tensor("blk.3.ffn_down.weight")
+        found[path.name] = gguf.quants.dequantize(tensor.data[:24], ggml_type(tensor.format))
     return found
 
 
 @pytest.mark.parametrize("format", IN_LIBGGUF, ids=names(IN_LIBGGUF))
 def test_libggufs_quantization_of_real_weights_decodes_as_there(format: Format, real_weights: dict) -> None:
     for x in real_weights.values():
-        x = x if format.encodes else x[:2]          # libgguf searches grids for long
+        x = x if format.encodes else x[:1]          # libgguf searches grids for long
         packed = np.asarray(libgguf.quantize_rows(x, ggml_type(format), np.ones(x.shape[1], np.float32))).view(np.uint8)
         want = libgguf.dequantize_rows(packed, ggml_type(format), n_per_row=x.shape[1])
         assert_same_bits(format.dequantize(packed.reshape(len(x), -1)), want)

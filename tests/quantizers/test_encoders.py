@@ -64,13 +64,11 @@ def search_error(name: str, values: Floats, data: NDArray[np.uint8]) -> tuple[fl
     return float((miss**2).sum()), float((weight.reshape(values.shape) * sized).sum())
 
 
-@pytest.mark.parametrize("name", EXACT)
+@pytest.mark.parametrize("name", [name for name in EXACT if name != "nvfp4"])  # of which there is no vector
 def test_bytes_of_the_vectors(name: str, shared_data: Path) -> None:
     format = formats.get(name)
     assert format.ggml is not None
     expected = shared_data / "quant-vectors" / f"{gguf_package.GGMLQuantizationType(format.ggml).name}.from_x.bin"
-    if not expected.exists():
-        pytest.skip(f"no vector for {name}")
     values = np.fromfile(shared_data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
     got = kernels.quantize(format, values)
     bad = np.flatnonzero(got.ravel() != np.fromfile(expected, np.uint8))
