@@ -41,7 +41,9 @@ struct Ops {
     __builtin_memcpy(&four, x, 4);
     const __m256i b = _mm256_set1_epi32(four);
     const __m256i pairs = kFull ? _mm256_maddubs_epi16(_mm256_abs_epi8(w.v), _mm256_sign_epi8(b, w.v)) : _mm256_maddubs_epi16(w.v, b);
-    return {_mm256_add_epi16(p.v, pairs)};
+    __m256i sum = _mm256_add_epi16(p.v, pairs);
+    asm("" : "+x"(sum));   // the sums stay where they are: GCC would take all products first, and spill them
+    return {sum};
   }
   static Ints flush(Ints sum, Partial p) { return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(p.v, _mm256_set1_epi16(1)))}; }
   static Ints splat(int32_t a) { return {_mm256_set1_epi32(a)}; }
