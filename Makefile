@@ -26,7 +26,7 @@ build: $(VENV)/.built  ## the package and its compiled module, in .venv
 demo: $(VENV)/.built  ## quantize a real model, measure what was lost, talk to it
 	@$(VENV)/bin/python examples/demo.py
 
-test: $(VENV)/.test  ## every test, on $(JOBS) processes (TESTS="tests/cli -k json" runs some)
+test: $(VENV)/.test  ## every test, JOBS=2 at a time (TESTS="tests/cli -k json" runs some)
 	@$(VENV)/bin/python -m pytest -n $(JOBS) $(TESTS)
 
 lint: $(VENV)/.lint  ## format of imports, lint, types
@@ -54,6 +54,7 @@ $(VENV)/.tools: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "bitwright: no Python 3.11 or newer found: install python3.11 (Debian: apt install python3 python3-venv)" >&2; exit 1; }
 	@command -v $(firstword $(CXX)) >/dev/null || { echo "bitwright: no C++ compiler ($(CXX)): install g++ (Debian: apt install g++)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "bitwright: $(PYTHON) lacks venv: install it (Debian: apt install python3-venv)" >&2; exit 1; }
+	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { echo "bitwright: $(PYTHON) lacks its headers: install them (Debian: apt install python3-dev)" >&2; exit 1; }
 	@echo "bitwright: making $(VENV)" >&2
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
 	@$(PIP) 'scikit-build-core>=1.0' 'nanobind>=3.1' cmake ninja

@@ -176,6 +176,9 @@ def test_refusals_leave_nothing_behind(source: Path, tmp_path: Path) -> None:
         quantize(source, "q5_9", tmp_path / "out.gguf")
     with pytest.raises(UnsupportedError, match=r"tensor blk\.\d\.\S+: encoding to iq\d"):
         quantize(source, "iq2_xxs", tmp_path / "out.gguf")
+    for dry_run in (False, True):
+        with pytest.raises(UsageError, match=r"tensor blk\.0\.\S+: GGUF has no type for the format float8_e5m2"):
+            quantize(source, "q8_0", tmp_path / "out.gguf", tensor_types=["ffn=float8_e5m2"], dry_run=dry_run)
     with pytest.raises(UsageError, match="no tensor"):
         quantize(source, "q8_0", tmp_path / "out.gguf", tensor_types=["xyz=q4_0"])
     assert source.read_bytes() == before and not (tmp_path / "out.gguf").exists()

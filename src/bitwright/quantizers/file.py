@@ -71,6 +71,8 @@ def quantize(
     assignments = recipe.assign(Shape.of(model.metadata), tensors, overrides)
     changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
     for tensor, assignment in changed:
+        if assignment.format.ggml is None:
+            raise UsageError(f"tensor {tensor.name}: GGUF has no type for the format {assignment.format.name}")
         if not can_encode(assignment.format):
             raise UnsupportedError(f"tensor {tensor.name}: encoding to", assignment.format.name, encodable())
     target = None if output is None else _target(Path(output), model.paths)
