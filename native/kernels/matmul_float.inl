@@ -35,7 +35,9 @@ template <class L, int kRows, int kTokens> void float_tile(const uint8_t* w, int
     for (int t = 0; t < kTokens; ++t) xs[t] = Ops::load(x + t * columns + c);
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
-      const Floats v = L::vector(w + r * row_bytes + c * L::bytes);
+      const uint8_t* at = w + r * row_bytes + c * L::bytes;
+      if (kTokens == 1 && c * L::bytes % 64 == 0) Ops::prefetch(at + kRows * row_bytes);   // the next rows; decode waits for memory
+      const Floats v = L::vector(at);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t) sums[r][t] = Ops::fma(v, xs[t], sums[r][t]);
     }
