@@ -7,6 +7,7 @@ import math
 import numpy as np
 import pytest
 
+from bitwright.evaluate import statistics as module
 from bitwright.evaluate.statistics import statistics
 
 
@@ -57,3 +58,15 @@ def test_a_histogram_covers_the_range() -> None:
     found = statistics(values, bins=8)
     assert (found.edges[0], found.edges[-1]) == (-2, 6)
     assert found.histogram.tolist() == [125] * 8
+
+
+def test_slices_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(3).standard_t(3, (50, 41)).astype(np.float32)
+    values[7, :20] = np.nan
+    whole = statistics(values)
+    monkeypatch.setattr(module, "SLICE", 100)
+    parts = statistics(values)
+    assert [(o.index, o.value) for o in parts.outliers] == [(o.index, o.value) for o in whole.outliers]
+    assert parts.histogram.tolist() == whole.histogram.tolist()
+    for name in ("mean", "standard_deviation", "kurtosis"):
+        assert getattr(parts, name) == pytest.approx(getattr(whole, name), rel=1e-12)

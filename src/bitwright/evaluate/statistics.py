@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
+
+SLICE = 1 << 20  # values at a time
 
 
 @dataclass(frozen=True)
@@ -34,45 +37,52 @@ class Statistics:
 
 
 def statistics(values: np.ndarray, outliers: int = 8, bins: int = 21) -> Statistics:
-    """Statistics of `values`, any shape. The moments are summed in float64, whatever the values are stored in."""
-    finite = np.isfinite(values)
-    kept = values[finite] if not finite.all() else values.reshape(-1)
-    if kept.size == 0:
+    """Statistics of `values`, float32 of any shape, computed in float64 a slice at a time: an embedding is large."""
+    flat = values.reshape(-1)
+    count = zeros = 0
+    total, low, high = 0.0, np.inf, -np.inf
+    for _, part in _finite(flat):
+        count, zeros = count + part.size, zeros + int(np.count_nonzero(part == 0))
+        total, low, high = total + part.sum(), min(low, part.min()), max(high, part.max())
+    if not count:
         nan = float("nan")
-        return Statistics(
-            values.size, values.size, 0, nan, nan, nan, nan, nan, (), np.zeros(bins + 1), np.zeros(bins, int)
-        )
-    exact = kept.astype(np.float64)
-    mean = float(exact.mean())
-    distance = exact - mean
-    variance = float(np.mean(distance**2))
-    kurtosis = float(np.mean(distance**4)) / variance**2 if variance > 0 else float("nan")
-    histogram, edges = np.histogram(exact, bins=bins)
+        return Statistics(flat.size, flat.size, 0, nan, nan, nan, nan, nan, (), np.zeros(bins + 1), np.zeros(bins, int))
+    mean = float(total / count)
+    edges = np.histogram_bin_edges(np.array([low, high]), bins)
+    histogram, squares, fourths = np.zeros(bins, int), 0.0, 0.0
+    farthest: list[tuple[float, int]] = []  # (distance from the mean, place)
+    for places, part in _finite(flat):
+        distance = part - mean
+        histogram += np.histogram(part, bins, (edges[0], edges[-1]))[0]
+        squares, fourths = squares + (distance**2).sum(), fourths + (distance**4).sum()
+        np.abs(distance, out=distance)
+        kept = np.argpartition(distance, -min(outliers, part.size))[-outliers:]
+        farthest += zip(distance[kept].tolist(), places[kept].tolist(), strict=True)
+    deviation = float(squares / count) ** 0.5
+    found = []
+    for _, place in sorted(farthest, key=lambda item: (-item[0], item[1]))[:outliers]:
+        index = tuple(int(i) for i in np.unravel_index(place, values.shape))
+        value = float(flat[place])
+        found.append(Outlier(index, value, (value - mean) / deviation if deviation else 0.0))
     return Statistics(
-        count=values.size,
-        not_finite=int(values.size - kept.size),
-        zeros=int(np.count_nonzero(kept == 0)),
-        minimum=float(kept.min()),
-        maximum=float(kept.max()),
+        count=flat.size,
+        not_finite=flat.size - count,
+        zeros=zeros,
+        minimum=float(low),
+        maximum=float(high),
         mean=mean,
-        standard_deviation=variance**0.5,
-        kurtosis=kurtosis,
-        outliers=_outliers(values, finite, distance, variance**0.5, outliers),
+        standard_deviation=deviation,
+        kurtosis=float(fourths / count) / deviation**4 if deviation else float("nan"),
+        outliers=tuple(found),
         edges=edges,
         histogram=histogram,
     )
 
 
-def _outliers(
-    values: np.ndarray, finite: np.ndarray, distance: np.ndarray, deviation: float, count: int
-) -> tuple[Outlier, ...]:
-    """The `count` finite values of the largest `distance` from the mean, float64 (finite values,)."""
-    size = np.abs(distance)
-    count = min(count, size.size)
-    largest = np.argpartition(size, size.size - count)[size.size - count :]
-    largest = largest[np.argsort(-size[largest], kind="stable")]
-    found = []
-    for place, flat in zip(largest, np.flatnonzero(finite)[largest], strict=True):
-        index = tuple(int(i) for i in np.unravel_index(flat, values.shape))
-        found.append(Outlier(index, float(values[index]), float(distance[place]) / deviation if deviation > 0 else 0.0))
-    return tuple(found)
+def _finite(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """The finite values of `flat` (n,) in slices: their places, int64, and what they are, float64."""
+    for start in range(0, flat.size, SLICE):
+        part = flat[start : start + SLICE].astype(np.float64)
+        places = np.flatnonzero(np.isfinite(part))
+        if places.size:
+            yield places + start, part[places]
