@@ -156,7 +156,7 @@ def report(all_series: list[Series], read_gb_s: float, machine: dict[str, object
     output.print_table(["file", "what", ">bitwright", ">llama.cpp", ">times as fast", ">of read bandwidth"], rows)
 
 
-def describe_machine(threads: int, read_gb_s: float) -> dict[str, object]:
+def describe_machine(threads: int) -> dict[str, object]:
     cpu = next(
         (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
         "",
@@ -170,7 +170,6 @@ def describe_machine(threads: int, read_gb_s: float) -> dict[str, object]:
         "tier": bw.kernels.tier(),
         "threads": threads,
         "commit": commit or "unknown",
-        "read_gb_s": round(read_gb_s, 2),
     }
 
 
@@ -204,7 +203,7 @@ def main() -> None:
                 time_bitwright(s, args.prompt, args.tokens, args.threads)
                 if args.peer:
                     time_peer(s, args.peer, args.prompt, args.tokens, args.threads)
-    machine = describe_machine(args.threads, read_gb_s)
+    machine = describe_machine(args.threads) | {"read_gb_s": round(read_gb_s, 2)}
     report(all_series, read_gb_s, machine)
     if args.save:
         target = HERE / "results" / f"{machine['date']}-{machine['tier']}-{machine['commit']}.json"

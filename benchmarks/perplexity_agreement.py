@@ -1,0 +1,180 @@
+"""Perplexity beside llama.cpp's on the same files, and what each engine loses by quantizing activations to int8.
+
+    python benchmarks/perplexity_agreement.py --peer PATH/llama-perplexity --files a.gguf b.gguf \\
+        --model widened.f16.gguf --recipes q8_0,q4_k_m,q4_0,q6_k --save
+
+Two engines that read the same weights differ by how they round activations, so neither is the other's judge. The judge
+here is llama.cpp on the same weights written as float32, with float32 keys, values and attention: the exact value of
+the file. Against it stand both engines as they are used (int8 activations, float16 cache), and bitwright on the float32
+file ("float32"), which shows all that does not come from int8. KL is the mean over the scored tokens of
+KL(exact || engine) in nats, the same formula over the same stored log-probabilities for both engines (16 bits each, down
+to e**-16: tools/perplexity/perplexity.cpp).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from compare import describe_machine
+from numpy.typing import NDArray
+
+import bitwright as bw
+from bitwright.cli import output
+from bitwright.evaluate.perplexity import negative_log_likelihoods
+from bitwright.quantizers import quantize
+
+HERE = Path(__file__).parent
+TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
+FLOAT = ("-ctk", "f32", "-ctv", "f32", "-fa", "off")
+HEADERS = ["file", ">exact", ">bitwright", ">llama.cpp", ">ours/theirs", ">ours/exact", ">theirs/exact",
+           ">float32/exact", ">KL ours", ">KL theirs", ">ratio", ">KL float32"]  # fmt: skip
+RULE = ["---:" if header.startswith(">") else "---" for header in HEADERS]
+
+
+class Exact:
+    """llama.cpp's store of the log-probabilities of every scored token: the file of --kl-divergence-base."""
+
+    def __init__(self, path: Path) -> None:
+        magic, header = path.open("rb").read(8), np.fromfile(path, np.int32, 3, offset=8)
+        if magic != b"_logits_":
+            raise SystemExit(f"{path} holds no log-probabilities: it begins with {magic!r}")
+        self.context, self.vocabulary, self.chunks = map(int, header)
+        self.tokens = np.fromfile(path, np.int32, self.context * self.chunks, offset=20).reshape(self.chunks, -1)
+        shape = (self.chunks, self.context - 1 - self.context // 2, (self.vocabulary + 1) // 2 * 2 + 4)
+        self.stored = np.memmap(path, np.uint16, "r", 20 + self.tokens.nbytes, shape)
+
+    def divergence(self, chunk: int, logits: NDArray[np.float32]) -> Iterator[float]:
+        """KL(exact || softmax(logits)) of each scored token of a chunk; logits (scored tokens, vocabulary)."""
+        for stored, row in zip(self.stored[chunk], logits, strict=True):
+            scale, lowest = stored[:4].view(np.float32)
+            exact = stored[4 : 4 + self.vocabulary] * np.float64(scale) + lowest
+            likely = exact > -16
+            own = row.astype(np.float64) - row.max()
+            own -= np.log(np.exp(own).sum())
+            yield float(np.exp(exact[likely]) @ (exact - own)[likely])
+
+
+@dataclass
+class Score:
+    """Of one engine on one file."""
+
+    perplexity: float
+    divergence: float = 0.0
+
+
+def score_bitwright(file: Path, exact: Exact, text: str, threads: int) -> Score:
+    """Over the chunks that llama.cpp scored, which must be those our tokenizer makes."""
+    model = bw.load(file, context=exact.context, threads=threads)
+    pieces, first = exact.tokens.copy(), exact.context // 2
+    if not np.array_equal(model.tokenizer.encode(text)[: pieces.size], pieces.ravel()):
+        raise SystemExit(f"{file.name}: bitwright and llama.cpp cut the text into different tokens")
+    if model.tokenizer.add_bos:
+        pieces[:, 0] = model.tokenizer.bos
+    session, losses, divergences = model.session(), [], []
+    for chunk, ids in enumerate(pieces):
+        session.reset()
+        logits = session.extend(ids[:-1], range(first, exact.context - 1))
+        losses.extend(negative_log_likelihoods(logits, ids[first + 1 :]))
+        divergences.extend(exact.divergence(chunk, logits))
+    return Score(float(np.exp(np.mean(losses))), float(np.mean(divergences)))
+
+
+def run_peer(peer: Path, file: Path, threads: int, *flags: object) -> str:
+    command = [peer, "-m", file, "-t", threads, *flags]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
+    if done.returncode:
+        raise SystemExit(f"{peer.name} failed on {file.name}: {done.stderr.strip().splitlines()[-1]}")
+    return done.stdout + done.stderr
+
+
+def found(pattern: str, printed: str) -> float:
+    match = re.search(pattern + r"\s*(-?[\d.]+)", printed)
+    if match is None:
+        raise SystemExit(f"llama-perplexity printed nothing like {pattern!r}; its last lines: {printed[-500:]}")
+    return float(match[1])
+
+
+def compare(file: Path, args: argparse.Namespace) -> tuple[str, ...]:
+    """A row of the table."""
+    with tempfile.TemporaryDirectory(dir=args.work) as folder:
+        decoded, store = Path(folder) / "float32.gguf", Path(folder) / "exact.bin"
+        quantize(file, "f32", decoded, threads=args.threads)
+        text = ("-f", args.text, "-c", args.context, "--chunks", args.chunks, "--kl-divergence-base", store)
+        printed = run_peer(args.peer, decoded, args.threads, *text, *FLOAT)
+        value = found("Final estimate: PPL =", printed)
+        printed = run_peer(args.peer, file, args.threads, "--kl-divergence", "--kl-divergence-base", store)
+        theirs = Score(found(r"Mean PPL\(Q\)\s*:", printed), found(r"Mean\s+KLD:", printed))
+        exact, words = Exact(store), args.text.read_text()
+        ours, ours_float = (score_bitwright(f, exact, words, args.threads) for f in (file, decoded))
+    off = [s.perplexity / value - 1 for s in (ours, theirs, ours_float)]
+    return (
+        file.name,
+        *(f"{x:.4f}" for x in (value, ours.perplexity, theirs.perplexity)),
+        f"{100 * (ours.perplexity / theirs.perplexity - 1):+.2f}%",
+        *(f"{100 * x:+.3f}%" for x in off),
+        f"{ours.divergence:.5f}",
+        f"{theirs.divergence:.5f}",
+        f"{ours.divergence / theirs.divergence:.2f}",
+        f"{ours_float.divergence:.6f}",
+    )
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", type=Path, required=True, help="llama-perplexity built for this machine")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="quantized GGUF files")
+    parser.add_argument("--model", type=Path, help="a float16 GGUF that bitwright quantizes by --recipes")
+    parser.add_argument("--recipes", default="q8_0,q4_k_m,q4_0,q6_k")
+    parser.add_argument("--text", type=Path, default=TEXT)
+    parser.add_argument("-c", "--context", type=int, default=512)
+    parser.add_argument("--chunks", type=int, default=20)
+    parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--work", type=Path, default=HERE.parent / "build", help="a folder with room for 5 GB")
+    parser.add_argument("--save", action="store_true", help="keep the table in benchmarks/results/")
+    return parser.parse_args()
+
+
+def save(rows: list[tuple[str, ...]], args: argparse.Namespace) -> None:
+    machine = describe_machine(args.threads)
+    lines = [
+        f"# Agreement with llama.cpp: {args.chunks} chunks of {args.context} tokens of {args.text.name}",
+        "",
+        "Made by `benchmarks/perplexity_agreement.py`, which says what the columns are. "
+        + ", ".join(f"{key} {value}" for key, value in machine.items()),
+        "",
+        *("| " + " | ".join(cells) + " |" for cells in [[h.removeprefix(">") for h in HEADERS], RULE, *rows]),
+    ]
+    target = HERE / "results" / f"{machine['date']}-{machine['tier']}-{machine['commit']}-agreement.md"
+    target.parent.mkdir(exist_ok=True)
+    target.write_text("\n".join(lines) + "\n")
+    output.remark(f"saved {target}")
+
+
+def main() -> None:
+    args = arguments()
+    args.work.mkdir(parents=True, exist_ok=True)
+    files = list(args.files)
+    for recipe in args.recipes.split(",") if args.model else []:
+        files.append(args.work / f"{args.model.name.split('.')[0]}.{recipe}.gguf")
+        quantize(args.model, recipe, files[-1], threads=args.threads)
+    rows = []
+    with output.progress("comparing") as progress:
+        for done, file in enumerate(files):
+            progress(done, len(files), file.name)
+            rows.append(compare(file, args))
+            output.remark("  ".join(rows[-1]))
+    output.print_table(HEADERS, rows)
+    if args.save:
+        save(rows, args)
+
+
+if __name__ == "__main__":
+    main()
