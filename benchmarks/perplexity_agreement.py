@@ -7,8 +7,8 @@ Two engines that read the same weights differ by how they round activations, so 
 here is llama.cpp on the same weights written as float32, with float32 keys, values and attention: the exact value of
 the file. Against it stand both engines as they are used (int8 activations, float16 cache), and bitwright on the float32
 file ("float32"), which shows all that does not come from int8. KL is the mean over the scored tokens of
-KL(exact || engine) in nats, the same formula over the same stored log-probabilities for both engines (16 bits each, down
-to e**-16: tools/perplexity/perplexity.cpp).
+KL(exact || engine) in nats, by the same formula over the same stored log-probabilities for both engines (16 bits each,
+down to e**-16: tools/perplexity/perplexity.cpp). Noise of a given KL raises perplexity by about exp(KL) - 1.
 """
 
 from __future__ import annotations

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import urllib.request
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,18 +21,19 @@ class Choice:
 
 
 class LlamaCpp:
-    """A model file loaded by llama.cpp, on two threads, one text at a time.
+    """A model file loaded by llama.cpp, `texts` of up to `context` tokens at a time.
 
+    On one thread: two wait for each other after every operation, which on a busy machine takes minutes.
     `exact_cache`: keys and values in float32 and plain attention, where llama.cpp by default rounds them, the queries
     and its running sums to float16.
     """
 
-    def __init__(self, path: Path, context: int = 512, exact_cache: bool = False) -> None:
+    def __init__(self, path: Path, texts: int = 1, context: int = 128, exact_cache: bool = False) -> None:
         xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp is not installed")
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
-        parameters.n_ctx, parameters.n_parallel = context, 1
-        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 2
+        parameters.n_ctx, parameters.n_parallel = texts * context, texts
+        parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1
         parameters.hostnames, parameters.port = ["127.0.0.1"], 0
         parameters.warmup = parameters.fit_params = False
         parameters.verbosity = 0
@@ -40,8 +42,12 @@ class LlamaCpp:
             parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
         self.server = xllamacpp.Server(parameters)
 
-    def greedy(self, ids: list[int], tokens: int, candidates: int) -> list[Choice]:
-        """The continuation of `ids` by at most `tokens` likeliest tokens, each with `candidates` rivals."""
+    def greedy(self, prompts: list[list[int]], tokens: int, candidates: int) -> list[list[Choice]]:
+        """Each prompt continued by at most `tokens` likeliest tokens, each with `candidates` rivals; side by side."""
+        with ThreadPoolExecutor(len(prompts)) as pool:
+            return list(pool.map(lambda ids: self._continue(ids, tokens, candidates), prompts))
+
+    def _continue(self, ids: list[int], tokens: int, candidates: int) -> list[Choice]:
         answer = self._post(
             {
                 "prompt": ids,
