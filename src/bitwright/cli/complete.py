@@ -13,9 +13,11 @@ def model(incomplete: str) -> list[str]:
 
 
 def recipe(incomplete: str) -> list[str]:
-    from bitwright.quantizers.recipe import recipes
+    """Recipes whose format there is an encoder for."""
+    from bitwright.quantizers.recipe import Recipe, recipes
+    from bitwright.quantizers.rtn import can_encode
 
-    return _beginning(recipes(), incomplete)
+    return [name for name in _beginning(recipes(), incomplete) if can_encode(Recipe.named(name).base)]
 
 
 def format(incomplete: str) -> list[str]:
