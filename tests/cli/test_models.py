@@ -10,6 +10,10 @@ from pathlib import Path
 import pytest
 from cli.support import finish, start
 
+from bitwright.cli.chat import Conversation
+from bitwright.cli.run import chat
+from bitwright.engine import Sampler, load
+
 TEXT = Path(__file__).parents[2] / "examples/measures.txt"
 ANSWER = ["What is the capital of Japan?", "--temp", "0", "-n", "12"]
 
@@ -147,6 +151,22 @@ def test_a_conversation_in_a_terminal(smollm2) -> None:
     shown = converse(parent, ["What is the capital of Japan?\n", "And of Italy?\n", "\x04"])
     assert process.wait(30) == 0
     assert "Tokyo" in shown and "Rome" in shown  # the second question makes sense only after the first
+
+
+def test_a_question_that_does_not_fit_does_not_end_the_chat(small, monkeypatch, capsys) -> None:
+    asked = iter(["Once upon a time", "Once upon a time there was a very long question " * 3, "Once upon a time"])
+
+    def type_line(prompt: str) -> str:
+        if (line := next(asked, None)) is None:
+            raise EOFError
+        return line
+
+    monkeypatch.setattr("builtins.input", type_line)
+    conversation = Conversation(load(small, context=24), Sampler(temperature=0))
+    chat(conversation, 8)
+    first, second, *rest = [line for line in capsys.readouterr().out.splitlines() if line]
+    assert first == second and not rest
+    assert [m["content"] for m in conversation.messages[::2]] == ["Once upon a time"] * 2
 
 
 def converse(terminal: int, lines: list[str]) -> str:

@@ -49,6 +49,10 @@ class Conversation:
         finally:
             self.messages.append({"role": "assistant", "content": answer.text})
 
+    def forget_last(self) -> None:
+        """As if the last question had not been asked."""
+        del self.messages[-2:]
+
     def _prompt(self, text: str) -> list[int]:
         tokenizer = self.model.tokenizer
         if self.raw:

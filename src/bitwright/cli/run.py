@@ -135,6 +135,11 @@ def chat(conversation: Conversation, count: int | None) -> None:
         if not text.strip():
             continue
         answer = Answer()
-        with contextlib.suppress(KeyboardInterrupt):
+        try:
             stream(conversation.ask(text, count, answer))
+        except KeyboardInterrupt:
+            pass
+        except UsageError as error:  # too long a question, or too long a conversation
+            conversation.forget_last()
+            output.remark(str(error))
         explain(answer)
