@@ -25,6 +25,7 @@ void translate(const std::exception_ptr& error, void*) {
 
 NB_MODULE(_core, m) {
   nb::register_exception_translator(translate);
+  bitwright::bind_limits(m);
   bitwright::bind_matmul(m);
   bitwright::bind_program(m);
   bitwright::bind_quantize(m);

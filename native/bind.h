@@ -3,6 +3,7 @@
 #include <nanobind/nanobind.h>
 
 namespace bitwright {
+void bind_limits(nanobind::module_&);
 void bind_matmul(nanobind::module_&);
 void bind_program(nanobind::module_&);
 void bind_quantize(nanobind::module_&);

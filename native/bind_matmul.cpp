@@ -135,20 +135,11 @@ nb::list tier_names() {
   return names;
 }
 
-nb::list formats() {
-  nb::list all;
-  int count;
-  const FormatInfo* infos = format_infos(&count);
-  for (int i = 0; i < count; ++i) all.append(nb::make_tuple(int(infos[i].id), infos[i].integer ? "integer dot" : "float"));
-  return all;
-}
-
 }  // namespace
 
 void bind_matmul(nb::module_& m) {
   m.def("tiers", tier_names, "Names of the tiers this machine can run, slowest first.");
   m.def("tier", [] { return tier().name; }, "The tier in use.");
-  m.def("formats", formats, "(format id, how it is multiplied) of every format the core knows.");
   m.def("set_codebooks", set_codebooks, nb::arg("tables"));
   m.def("dequantize", dequantize_array, nb::arg("format"), nb::arg("rows"), nb::arg("columns"), nb::arg("data"), nb::arg("threads"));
   nb::class_<Matrix>(m, "Matrix")

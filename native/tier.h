@@ -47,10 +47,24 @@ struct VectorKernels {
   void (*attention)(const AttentionArgs&, int64_t begin, int64_t end, float* scratch);
 };
 
+// How a product with a format is computed: int8 inputs times the stored codes; bfloat16 inputs times bfloat16 weights; weights
+// made float32 in registers; or weights made float32 a few rows at a time in scratch.
+enum class Path { integer_dot, bf16_dot, floats, converted };
+
+// What the machine does at best (kernels/limits.inl): loops to be timed. `read` takes a multiple of 4096 bytes, without and with
+// software prefetch, and returns what the compiler must not leave out; the others return the operations they did.
+struct LimitKernels {
+  uint64_t (*read[2])(const uint8_t* data, size_t bytes);
+  int64_t (*integer_dots)(int64_t rounds);
+  int64_t (*float_dots)(int64_t rounds);
+};
+
 struct Tier {
   const char* name;
   MatmulKernels matmul;
   VectorKernels vector;
+  Path (*path)(FormatId format, bool prefill);
+  LimitKernels limits;
 };
 
 const Tier* const* tiers(int* count);          // the ones this machine can run, slowest first (dispatch.cpp)

@@ -171,6 +171,32 @@ void run(const Tier& tier, const Case& c, Worst& worst) {
   }
 }
 
+// What is read to measure the memory is read whole: a bit set anywhere is seen. And a path is what the other tables say.
+bool check_limits(const Tier& tier) {
+  std::vector<uint8_t> data(2 * 4096 + 128);   // a prefetch may point past it
+  uint8_t* at = align(data);
+  for (size_t i = 0; i < 4096; ++i) {
+    at[i] = 1;
+    for (const auto read : tier.limits.read) {
+      if (read(at, 4096) != uint64_t{1} << 8 * (i % 8)) return std::printf("FAILED %s: byte %zu is not read\n", tier.name, i), false;
+    }
+    at[i] = 0;
+  }
+  if (tier.limits.integer_dots(3) != 3 * tier.limits.integer_dots(1) || tier.limits.float_dots(3) != 3 * tier.limits.float_dots(1))
+    return std::printf("FAILED %s: the operations of three rounds are not three times those of one\n", tier.name), false;
+  int count;
+  const FormatInfo* infos = format_infos(&count);
+  for (int i = 0; i < count; ++i) {
+    const Weight w = {infos[i].id, 64, 256, nullptr, nullptr};
+    const bool packed = tier.matmul.packed_bytes(w), scratch = tier.matmul.scratch_bytes(w);
+    const Path expected = packed ? Path::integer_dot : scratch ? Path::converted : Path::floats;
+    for (const bool prefill : {false, true}) {
+      if (tier.path(w.format, prefill) != expected) return std::printf("FAILED %s: format %d does not go the way that its path says\n", tier.name, int(w.format)), false;
+    }
+  }
+  return true;
+}
+
 std::vector<Case> cases() {
   std::vector<Case> all;
   int count;
@@ -225,6 +251,7 @@ int main() {
   for (const Tier* tier : tested) {
     Worst worst;
     for (const Case& c : all) run(*tier, c, worst);
+    if (!check_limits(*tier)) failed = true;
     std::printf("%s: %lld sums, %lld of them exact, worst error %.3g of its bound\n", tier->name, (long long)worst.cells, (long long)worst.exact, worst.ratio);
     if (3 * worst.exact < worst.cells) std::printf("FAILED %s: too few sums are exact to compare integers\n", tier->name), failed = true;
     if (worst.ratio > 1) {

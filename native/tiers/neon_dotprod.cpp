@@ -1,21 +1,4 @@
 #include "../simd/neon.h"
 
-#include "../attention.h"
-#include "../dequantize.h"
-#include "../tier.h"
-#include "../unpack.h"
-
-namespace bitwright {
-namespace {
-namespace products {
-#include "../kernels/matmul.inl"
-}
-namespace vectors {
-#include "../kernels/vector.inl"
-}
-}  // namespace
-
-extern const Tier tier_neon_dotprod;
-const Tier tier_neon_dotprod = {"neon_dotprod", products::matmul_kernels, vectors::vector_kernels};
-
-}  // namespace bitwright
+#define BITWRIGHT_TIER neon_dotprod
+#include "../kernels/tier.inl"

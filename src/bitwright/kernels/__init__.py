@@ -6,9 +6,10 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright.kernels._coverage import coverage
+    from bitwright.kernels._coverage import bytes_read, coverage
     from bitwright.kernels._matmul import dequantize, matmul, tier, tiers
     from bitwright.kernels.encoders import quantize
+    from bitwright.kernels.meter import Decoding, Meter
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle
     from bitwright.kernels.program import Program
@@ -16,11 +17,12 @@ if TYPE_CHECKING:
 _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
-    "quantize": "encoders", "coverage": "_coverage",
+    "quantize": "encoders", "coverage": "_coverage", "bytes_read": "_coverage", "Meter": "meter", "Decoding": "meter",
 }  # fmt: skip
 
 __all__ = [
-    "Buffer", "Op", "Oracle", "Program", "Step", "coverage", "dequantize", "matmul", "quantize", "tier", "tiers",
+    "Buffer", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read", "coverage", "dequantize", "matmul",
+    "quantize", "tier", "tiers",
 ]  # fmt: skip
 
 

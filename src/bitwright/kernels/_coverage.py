@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bitwright import formats
+from bitwright.formats import Format
 from bitwright.kernels._matmul import is_native, tiers
 from bitwright.kernels._native import core, format_id
 
 
 class Row(NamedTuple):
-    """One format on one tier. A path is "integer dot" (int8 inputs times stored codes), "float" (weights converted to
-    float32 in registers or a few rows at a time) or "reference" (decoded to float32 once, by `formats`)."""
+    """One format on one tier. A path is "integer dot" (int8 inputs times stored codes), "bf16 dot" (bfloat16 inputs
+    times bfloat16 weights), "float" (weights made float32 in registers), "converted" (made float32 a few rows at a
+    time) or "reference" (made float32 once, by `formats`, and kept so)."""
 
     format: str
     tier: str
@@ -19,11 +22,18 @@ class Row(NamedTuple):
     prefill: str
 
 
-def coverage() -> list[Row]:
-    """A row for every format and every tier this machine can run."""
-    paths = dict(core().formats())
-    rows = []
-    for format in formats.all():
-        path = paths[format_id(format)] if is_native(format) else "reference"
-        rows += [Row(format.name, tier, path, path) for tier in tiers()]
-    return rows
+def coverage(chosen: Iterable[Format] | None = None) -> list[Row]:
+    """A row for each of the chosen formats (default: all named ones) and every tier this machine can run."""
+    paths = {(id, tier): (decode, prefill) for id, tier, decode, prefill in core().coverage()}
+    return [
+        Row(f.name, tier, *(paths[format_id(f), tier] if is_native(f) else ("reference", "reference")))
+        for f in (formats.all() if chosen is None else chosen)
+        for tier in tiers()
+    ]
+
+
+def bytes_read(format: Format, rows: int, columns: int, tier: str | None = None) -> int:
+    """Bytes of a weight in the layout that the tier (default: the best) reads; what the file stores may differ."""
+    if not is_native(format):
+        return 4 * rows * columns
+    return core().bytes_read(format_id(format), rows, columns, tier or "")

@@ -73,7 +73,7 @@ def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None
 
 @cache
 def _native_ids() -> frozenset[int]:
-    return frozenset(id for id, _ in core().formats())
+    return frozenset(id for id, *_ in core().coverage())
 
 
 def is_native(format: Format) -> bool:

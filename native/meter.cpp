@@ -1,0 +1,93 @@
+#include "meter.h"
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <cstring>
+#include <stdexcept>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "dequantize.h"
+
+namespace bitwright {
+namespace {
+
+constexpr size_t kBytes = size_t{256} << 20;      // read in turn: several times a last-level cache
+constexpr size_t kPart = size_t{256} << 10;       // an item of reading: about ten microseconds
+constexpr double kItemSeconds = 1e-5;             // of arithmetic
+constexpr size_t kStretch = 64;                   // items of each thread; those under way at its ends are a 64th of it
+
+size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
+double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
+
+}  // namespace
+
+Meter::Meter(const Tier& tier, std::shared_ptr<Pool> pool) : tier_(tier), pool_(std::move(pool)), data_(kBytes) {
+  std::memset(data_.data(), 1, kBytes);           // pages that nobody wrote are all the same one, and lie in cache
+}
+
+double Meter::rate(double seconds, const std::function<void(int64_t, int)>& f) const {
+  const size_t threads = size_t(pool_->threads());
+  std::vector<std::vector<double>> finished(threads);
+  std::atomic<int64_t> next{0};
+  const double end = now() + seconds;
+  pool_->run([&](int thread) {
+    do {
+      f(next.fetch_add(1, std::memory_order_relaxed), thread);
+      finished[size_t(thread)].push_back(now());
+    } while (finished[size_t(thread)].back() < end || next.load(std::memory_order_relaxed) < 2);
+  });
+  std::vector<double> times;
+  for (const auto& own : finished) times.insert(times.end(), own.begin(), own.end());
+  std::sort(times.begin(), times.end());
+  const size_t stretch = std::min(kStretch * threads, times.size() - 1);
+  double shortest = times[stretch] - times[0];
+  for (size_t i = 1; i + stretch < times.size(); ++i) shortest = std::min(shortest, times[i + stretch] - times[i]);
+  return double(stretch) / shortest;
+}
+
+double Meter::read(double seconds) {
+  std::atomic<uint64_t> seen{0};
+  const auto reading = [&](int prefetch) {
+    return rate(seconds / 2, [&](int64_t item, int) {
+      seen.fetch_or(tier_.limits.read[prefetch](data_.data() + size_t(item) * kPart % kBytes, kPart), std::memory_order_relaxed);
+    });
+  };
+  return double(kPart) * std::max(reading(0), reading(1));
+}
+
+double Meter::arithmetic(double seconds, int64_t (*dots)(int64_t)) const {
+  int64_t rounds = 1;
+  for (double started = now(); dots(rounds), now() - started < kItemSeconds; started = now()) rounds *= 2;
+  return double(dots(rounds)) * rate(seconds, [&](int64_t, int) { dots(rounds); });
+}
+
+double Meter::integer_dots(double seconds) { return arithmetic(seconds, tier_.limits.integer_dots); }
+double Meter::float_dots(double seconds) { return arithmetic(seconds, tier_.limits.float_dots); }
+
+double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
+  const MatmulKernels& k = tier_.matmul;
+  const size_t packed = k.packed_bytes(weight), bytes = packed ? packed : size_t(weight.rows * row_bytes(weight.format, weight.columns));
+  const size_t stride = aligned(bytes), threads = size_t(pool_->threads());
+  const size_t copies = from_memory ? kBytes / stride : threads;
+  if (copies * stride > kBytes || !copies) throw std::invalid_argument("a weight of " + std::to_string(bytes) + " bytes is too large to be timed");
+  if (packed) k.pack(weight, data_.data(), 0, k.panels(weight));
+  else std::memcpy(data_.data(), weight.file, bytes);
+  for (size_t i = 1; i < copies; ++i) std::memcpy(data_.data() + i * stride, data_.data(), bytes);
+
+  std::vector<float> x(size_t(weight.columns)), y(threads * size_t(weight.rows));
+  for (size_t i = 0; i < x.size(); ++i) x[i] = float(int(i * 37 % 201) - 100);
+  const size_t scratch = aligned(k.scratch_bytes(weight) + 64);
+  const Memory input(k.input_bytes(1, weight.columns) + 64), space(threads * scratch + 64);
+  k.load_input(x.data(), weight.columns, 1, weight.columns, input.data(), 0, 1);
+  const double products = rate(seconds, [&](int64_t item, int thread) {
+    Weight w = weight;
+    (packed ? w.packed : w.file) = data_.data() + (from_memory ? size_t(item) % copies : size_t(thread)) * stride;
+    k.decode(w, input.data(), 1, y.data() + size_t(thread) * size_t(weight.rows), weight.rows, 0, k.panels(weight), space.data() + scratch * size_t(thread));
+  });
+  return products * double(weight.rows * weight.columns);
+}
+
+}  // namespace bitwright

@@ -1,0 +1,35 @@
+// Measures what this machine does at best with a tier's own instructions: the limits that speeds are set beside. All threads
+// work without a pause and note when they finish each small item; the rate is that of the best stretch of about a
+// millisecond, because on a shared machine some of those are left undisturbed and no second is.
+#pragma once
+#include <functional>
+#include <memory>
+
+#include "memory.h"
+#include "pool.h"
+#include "tier.h"
+
+namespace bitwright {
+
+class Meter {
+ public:
+  Meter(const Tier& tier, std::shared_ptr<Pool> pool);
+
+  // All threads together, measured for `seconds`.
+  double read(double seconds);                 // bytes per second from memory
+  double integer_dots(double seconds);         // operations per second: a product and a sum are two
+  double float_dots(double seconds);
+  // Weights per second in products with one token, when every thread has a copy of `weight` in its own cache, or when all read
+  // copies one after another from memory. `weight` should fill a part of the second cache.
+  double decode(const Weight& weight, bool from_memory, double seconds);
+
+ private:
+  double rate(double seconds, const std::function<void(int64_t, int)>& f) const;   // items per second; f(item, thread)
+  double arithmetic(double seconds, int64_t (*dots)(int64_t)) const;
+
+  const Tier& tier_;
+  std::shared_ptr<Pool> pool_;
+  Memory data_;
+};
+
+}  // namespace bitwright

@@ -1,0 +1,65 @@
+"""What this machine does at best, measured with a tier's own instructions: the limits that speeds are set beside."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+from bitwright.formats import QuantizedTensor
+from bitwright.kernels import _native
+
+SECONDS = 0.15  # of one measurement
+PART_BYTES = 96 << 10  # of weights, as stored: they and their inputs stay in a second cache of 256 kB
+
+
+class Decoding(NamedTuple):
+    """Products with one token: weights per second, from a copy in each thread's own cache and from memory, and the
+    bytes that are read for a weight."""
+
+    cached: float
+    memory: float
+    bytes_per_weight: float
+
+    @property
+    def cached_gb_s(self) -> float:
+        return self.cached * self.bytes_per_weight / 1e9
+
+    @property
+    def memory_gb_s(self) -> float:
+        return self.memory * self.bytes_per_weight / 1e9
+
+
+class Meter:
+    """Measures the limits of `threads` threads together (default: all cores this process may use) on a tier (default:
+    the best). Each figure is the best of many windows of a millisecond; a call takes about a sixth of a second.
+
+    Holds 256 MB while it lives. Raises UsageError for a tier that cannot run here.
+    """
+
+    def __init__(self, threads: int | None = None, tier: str | None = None) -> None:
+        self._tier = tier or ""
+        self._native = _native.core().Meter(self._tier, threads or 0)
+
+    def read_gb_s(self, seconds: float = SECONDS) -> float:
+        """GB/s read from memory."""
+        return self._native.read(seconds) / 1e9
+
+    def int8_gop_s(self, seconds: float = SECONDS) -> float:
+        """Billions of int8 operations a second in dot products; a product and a sum are two."""
+        return self._native.integer_dots(seconds) / 1e9
+
+    def bf16_gflop_s(self, seconds: float = SECONDS) -> float:
+        """Billions of float operations a second, by the instruction that bfloat16 weights are multiplied with: float32
+        multiply-add on every tier so far."""
+        return self._native.float_dots(seconds) / 1e9
+
+    def decoding(self, weight: QuantizedTensor, seconds: float = SECONDS) -> Decoding:
+        """How fast a weight (rows, columns) of a format the core knows is decoded, by as many of its rows as fit a
+        second cache."""
+        rows = max(1, min(weight.shape[0], PART_BYTES // weight.data.shape[-1]))
+        rows = max(32, rows // 32 * 32) if weight.shape[0] >= 32 else rows  # whole panels of every tier
+        data = np.ascontiguousarray(weight.data[:rows]).reshape(-1)
+        shape = _native.format_id(weight.format), rows, weight.shape[1]
+        cached, memory = (self._native.decode(*shape, data, from_memory, seconds) for from_memory in (False, True))
+        return Decoding(cached, memory, _native.core().bytes_read(*shape, self._tier) / (rows * shape[2]))
