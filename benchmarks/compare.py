@@ -193,10 +193,10 @@ def main() -> None:
     WORK.mkdir(parents=True, exist_ok=True)
     source = hub.resolve(args.model)
     all_series = [Series(recipe, WORK / f"{source.stem}.{recipe}.gguf") for recipe in args.formats.split(",")]
-    read_gb_s = 0.0
+    read_gb_s, meter = 0.0, bw.kernels.Meter(args.threads)
     with output.progress("comparing") as progress:
         for done in range(args.rounds):
-            read_gb_s = max(read_gb_s, speed.read_bandwidth(args.threads))
+            read_gb_s = max(read_gb_s, meter.read_gb_s())
             for s in all_series:
                 progress(done, args.rounds, s.recipe)
                 time_quantizers(source, s, args.peer, args.threads)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli import models, options, output
+from bitwright.cli import explanations, models, options, output
 
 if TYPE_CHECKING:
     from bitwright.evaluate.speed import Speed
@@ -22,21 +22,37 @@ def bench(
     rounds: Annotated[
         int, typer.Option("-r", "--rounds", metavar="N", min=1, help="Repetitions; the median counts.")
     ] = 3,
+    explain: Annotated[
+        bool, typer.Option("--explain", help="Where the time goes, per operation and format, and what bounds it.")
+    ] = False,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
     """Time prefill and decode.
 
-    Medians, each beside the share of what this machine was measured to do.
+    Medians, each beside the share of what this machine was measured to do, in the same minute and by the instructions
+    the kernels use. --explain shows each operation's bytes, operations and share of the limits, and for each format of
+    the model how fast its weights are unpacked and read.
 
-    Example: bitwright bench smollm2-135m -p 256 -n 64
+    Example: bitwright bench smollm2-135m -p 256 -n 64 --explain
     """
     from bitwright.evaluate import speed
 
     loaded = models.load(model, max(prompt, depth + tokens), threads)
     with output.progress("timing") as report:
         result = speed.measure(loaded, prompt=prompt, tokens=tokens, depth=depth, rounds=rounds, progress=report)
-    output.print_json(as_json(result)) if json else print_result(result)
+    explanation = None
+    if explain:
+        from bitwright.evaluate.explain import explain as explained
+
+        with output.progress("watching") as report:
+            explanation = explained(loaded, prompt, tokens, depth, rounds, report)
+    if json:
+        found = {} if explanation is None else {"explain": explanations.as_json(explanation)}
+        return output.print_json(as_json(result) | found)
+    print_result(result)
+    if explanation is not None:
+        explanations.show(explanation)
 
 
 def as_json(s: Speed) -> dict[str, object]:
@@ -45,6 +61,7 @@ def as_json(s: Speed) -> dict[str, object]:
         "threads": s.threads,
         "limits": {
             "read_gb_s": s.limits.read_gb_s,
+            "read_one_core_gb_s": s.read_one_core_gb_s,
             "int8_gop_s": s.limits.int8_gop_s,
             "bf16_gflop_s": s.limits.bf16_gflop_s,
         },
@@ -59,17 +76,12 @@ def as_json(s: Speed) -> dict[str, object]:
 
 
 def print_result(s: Speed) -> None:
+    shares = f"{100 * s.prefill_share:.0f}% of its arithmetic", f"{100 * s.decode_share:.0f}% of its reads"
     rows = [
-        ("prefill", f"{s.prompt} tokens", f"{s.prefill:.1f}", share(s.prefill_share, "int8 arithmetic")),
-        ("decode", f"{s.tokens} tokens after {s.depth}", f"{s.decode:.1f}", share(s.decode_share, "memory reads")),
+        ("prefill", f"{s.prompt} tokens", f"{s.prefill:.1f}", shares[0]),
+        ("decode", f"{s.tokens} tokens after {s.depth}", f"{s.decode:.1f}", shares[1]),
     ]
     output.print_table(["", "work", ">tokens/s", "share of this machine's limit"], rows)
-    print()
-    limits = [f"reads {s.limits.read_gb_s:.1f} GB/s"]
-    if s.limits.int8_gop_s is not None:
-        limits.append(f"int8 {s.limits.int8_gop_s:.0f} Gop/s")
-    print(f"tier {s.tier}, {s.threads} threads; measured limits: {', '.join(limits)}")
-
-
-def share(value: float | None, of: str) -> str:
-    return "-" if value is None else f"{100 * value:.0f}% of {of}"
+    x = s.limits
+    print(f"\ntier {s.tier}, {s.threads} threads; measured limits: reads {x.read_gb_s:.1f} GB/s (one core "
+          f"{s.read_one_core_gb_s:.1f}), int8 {x.int8_gop_s:.0f} Gop/s, bf16 {x.bf16_gflop_s:.0f} Gflop/s")  # fmt: skip

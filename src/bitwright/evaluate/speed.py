@@ -5,31 +5,26 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitwright import kernels
+from bitwright.evaluate import work
+from bitwright.evaluate.work import Limits
+
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
-
-READ_BYTES = 256 << 20  # several times any last-level cache
-READ_ROUNDS = 5
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What the machine does at best; None where nothing measured it."""
-
-    read_gb_s: float
-    int8_gop_s: float | None = None
-    bf16_gflop_s: float | None = None
 
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians in tokens per second. `decode_share`: bytes of weights read per second against the memory's rate."""
+    """Medians over the rounds: tokens per second, and limits and shares of them measured in the same round.
+
+    `prefill_share`: of the time, what the arithmetic takes at the limits. `decode_share`: of the memory's rate, what
+    reading the weights (as the file stores them) and the cache takes. `read_one_core_gb_s` is one core's limit alone.
+    """
 
     tier: str
     threads: int
@@ -39,21 +34,9 @@ class Speed:
     prefill: float
     decode: float
     limits: Limits
-    prefill_share: float | None
-    decode_share: float | None
-
-
-def read_bandwidth(threads: int) -> float:
-    """GB/s at which `threads` threads together read memory: the best of several passes over a large array."""
-    words = np.ones(READ_BYTES, np.uint8)
-    parts = np.array_split(words, threads)
-    best = 0.0
-    with ThreadPoolExecutor(threads) as pool:
-        for _ in range(READ_ROUNDS):
-            started = time.perf_counter()
-            list(pool.map(np.max, parts))
-            best = max(best, words.nbytes / (time.perf_counter() - started))
-    return best / 1e9
+    read_one_core_gb_s: float
+    prefill_share: float
+    decode_share: float
 
 
 def measure(
@@ -64,28 +47,33 @@ def measure(
     rounds: int = 3,
     progress: Callable[..., None] | None = None,
 ) -> Speed:
-    """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens that follow `depth` others."""
-    limits = Limits(read_bandwidth(model.threads))
+    """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens that follow `depth` others, each after
+    the limits it is set beside: what a shared machine can do drifts within minutes."""
+    one_core = kernels.Meter(1, model.tier).read_gb_s()
+    meter = kernels.Meter(model.threads, model.tier)
     ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, depth + tokens)).tolist()
     session = model.session()
-    prefills, decodes = [], []
+    prompt_work, token_bytes = work.step(model, prompt, 0), work.bytes_of_token(model, depth + tokens // 2)
+    limits, prefills, decodes = [], [], []
     for done in range(rounds):
-        prefills.append(prompt / seconds_to_prefill(session, ids[:prompt]))
-        decodes.append(tokens / seconds_to_decode(session, ids[:depth], ids[depth : depth + tokens]))
+        limits.append(Limits.measure(meter))
+        prefills.append(seconds_to_prefill(session, ids[:prompt]))
+        decodes.append(seconds_to_decode(session, ids[:depth], ids[depth : depth + tokens]) / tokens)
         if progress is not None:
             progress(done + 1, rounds)
-    decode = statistics.median(decodes)
+    median = statistics.median
     return Speed(
         tier=model.tier,
         threads=model.threads,
         prompt=prompt,
         tokens=tokens,
         depth=depth,
-        prefill=statistics.median(prefills),
-        decode=decode,
-        limits=limits,
-        prefill_share=None,
-        decode_share=decode * model.bytes_per_token / 1e9 / limits.read_gb_s,
+        prefill=prompt / median(prefills),
+        decode=1 / median(decodes),
+        limits=Limits(*(median(values) for values in zip(*limits, strict=True))),
+        read_one_core_gb_s=one_core,
+        prefill_share=median(prompt_work.arithmetic_share(s, x) for s, x in zip(prefills, limits, strict=True)),
+        decode_share=median(token_bytes / 1e9 / x.read_gb_s / s for s, x in zip(decodes, limits, strict=True)),
     )
 
 

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright.kernels._coverage import bytes_read, coverage
+    from bitwright.kernels._coverage import Coverage, bytes_read, coverage
     from bitwright.kernels._matmul import dequantize, matmul, tier, tiers
     from bitwright.kernels.encoders import quantize
     from bitwright.kernels.meter import Decoding, Meter
@@ -17,12 +17,13 @@ if TYPE_CHECKING:
 _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
-    "quantize": "encoders", "coverage": "_coverage", "bytes_read": "_coverage", "Meter": "meter", "Decoding": "meter",
+    "quantize": "encoders", "Coverage": "_coverage", "coverage": "_coverage", "bytes_read": "_coverage",
+    "Meter": "meter", "Decoding": "meter",
 }  # fmt: skip
 
 __all__ = [
-    "Buffer", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read", "coverage", "dequantize", "matmul",
-    "quantize", "tier", "tiers",
+    "Buffer", "Coverage", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read", "coverage",
+    "dequantize", "matmul", "quantize", "tier", "tiers",
 ]  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from bitwright.kernels._matmul import is_native, tiers
 from bitwright.kernels._native import core, format_id
 
 
-class Row(NamedTuple):
+class Coverage(NamedTuple):
     """One format on one tier. A path is "integer dot" (int8 inputs times stored codes), "bf16 dot" (bfloat16 inputs
     times bfloat16 weights), "float" (weights made float32 in registers), "converted" (made float32 a few rows at a
     time) or "reference" (made float32 once, by `formats`, and kept so)."""
@@ -22,11 +22,11 @@ class Row(NamedTuple):
     prefill: str
 
 
-def coverage(chosen: Iterable[Format] | None = None) -> list[Row]:
+def coverage(chosen: Iterable[Format] | None = None) -> list[Coverage]:
     """A row for each of the chosen formats (default: all named ones) and every tier this machine can run."""
     paths = {(id, tier): (decode, prefill) for id, tier, decode, prefill in core().coverage()}
     return [
-        Row(f.name, tier, *(paths[format_id(f), tier] if is_native(f) else ("reference", "reference")))
+        Coverage(f.name, tier, *(paths[format_id(f), tier] if is_native(f) else ("reference", "reference")))
         for f in (formats.all() if chosen is None else chosen)
         for tier in tiers()
     ]

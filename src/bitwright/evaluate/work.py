@@ -1,0 +1,94 @@
+"""What a step of a model computes and reads: the operations and bytes that its time is set beside."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from bitwright import kernels
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+    from bitwright.formats import QuantizedTensor
+
+CACHE_VALUE_BYTES = 2  # float16
+
+
+class Limits(NamedTuple):
+    """What the machine does at best with all threads of a model on its tier."""
+
+    read_gb_s: float
+    int8_gop_s: float
+    bf16_gflop_s: float
+
+    @classmethod
+    def measure(cls, meter: kernels.Meter) -> Limits:
+        return cls(meter.read_gb_s(), meter.int8_gop_s(), meter.bf16_gflop_s())
+
+
+@dataclass(frozen=True)
+class Work:
+    """Operations (a product and a sum are two) of integer dot products and of floats; bytes of weights and of the cache
+    read from memory, each once."""
+
+    int8: float = 0
+    floats: float = 0
+    bytes: float = 0
+
+    def __add__(self, other: Work) -> Work:
+        return Work(self.int8 + other.int8, self.floats + other.floats, self.bytes + other.bytes)
+
+    @property
+    def operations(self) -> float:
+        return self.int8 + self.floats
+
+    def reading_share(self, seconds: float, limits: Limits) -> float:
+        """The time that reading alone would take at the limit, over the time it all took."""
+        return self.bytes / 1e9 / limits.read_gb_s / seconds
+
+    def arithmetic_share(self, seconds: float, limits: Limits) -> float:
+        """The time that the arithmetic alone would take at the limits of its kinds, over the time it all took."""
+        return (self.int8 / limits.int8_gop_s + self.floats / limits.bf16_gflop_s) / 1e9 / seconds
+
+
+@cache
+def paths() -> dict[tuple[str, str], dict[str, str]]:
+    """How a format is multiplied: (format, tier) -> {"decode": path, "prefill": path}."""
+    return {(r.format, r.tier): {"decode": r.decode, "prefill": r.prefill} for r in kernels.coverage()}
+
+
+def linear(weight: QuantizedTensor, tokens: int, tier: str) -> Work:
+    """The product of a weight (rows, columns) with so many tokens."""
+    rows, columns = weight.shape
+    path = paths()[weight.format.name, tier]["decode" if tokens == 1 else "prefill"]
+    operations = 2 * rows * columns * tokens
+    read = kernels.bytes_read(weight.format, rows, columns, tier)
+    return Work(operations, 0, read) if path == "integer dot" else Work(0, operations, read)
+
+
+def attention(a: Mapping[str, Any], tokens: int, depth: int) -> Work:
+    """Attention of so many tokens that follow `depth` others; `a` are the op's attributes (kernels.ops)."""
+    window = a["window"] or depth + tokens
+    seen = sum(min(position + 1, window) for position in range(depth, depth + tokens))
+    values = a["kv_heads"] * a["head_dim"] * min(depth + tokens, window + tokens - 1)
+    return Work(0, 4 * a["heads"] * a["head_dim"] * seen, 2 * CACHE_VALUE_BYTES * values)
+
+
+def step(model: Model, tokens: int, depth: int, outputs: int = 1) -> Work:
+    """All products and attentions of one step over so many tokens after `depth` others, with `outputs` logits."""
+    total = Work()
+    for op in model.step.ops:
+        if op.kind == "linear":
+            total += linear(model.weights[op.weights[0]], outputs if op.output.selected else tokens, model.tier)
+        elif op.kind == "attention":
+            total += attention(op.attributes, tokens, depth)
+    return total
+
+
+def bytes_of_token(model: Model, depth: int) -> float:
+    """What decoding a token after `depth` others has to read: the weights as the file stores them, and the cache. The
+    engine's own layout of a weight may take more or fewer bytes; those are in `linear`."""
+    ops = (op for op in model.step.ops if op.kind == "attention")
+    return model.bytes_per_token + sum(attention(op.attributes, 1, depth).bytes for op in ops)
