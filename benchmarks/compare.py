@@ -1,218 +1,203 @@
 """bitwright beside llama.cpp on the same files, in one run, turn by turn.
 
-    python benchmarks/compare.py --peer PATH/llama-bench --model model.f16.gguf --formats q4_k_m,q8_0 --save
+    python benchmarks/compare.py --peer PATH/llama-bench --model model.f16.gguf --formats q4_k_m,q8_0,f16 --save
+    python benchmarks/compare.py --peer PATH/llama-bench --files 1.5b.q4_k_m.gguf -d 8192
 
-Each file is made by bitwright's quantizer. A round times bitwright (in this process) and then the peer on every
-file, so that both meet the same weather; medians over the rounds are printed, with ratios above 1 where bitwright is
-faster. The share is of the read bandwidth measured here: bytes of weights read per decoded token, times tokens per
-second. Where llama-quantize lies beside llama-bench, the time to quantize is compared too. Without --peer, bitwright is
-timed alone.
+Files are made from --model by bitwright's quantizer, or given. A round measures this machine's limits, then times
+bitwright (in this process) and then the peer, file by file, so that all meet the same weather. Medians over the rounds
+are printed, with ratios above 1 where bitwright is faster (and their range over the rounds).
+
+prefill, decode  as `bitwright bench`; "of limit" is its share_of_limit: of the arithmetic, or of the reading of the
+                 file's weights and the cache, at the limits measured in the same round
+at a depth       decode after so many tokens (-d), or as many as the model's context leaves room for
+together         sequences decoded in one step each (-s), all their tokens counted; "of limit" is times one sequence's
+first token      seconds from the start of a new process to its first token after a prompt of 16, files in the page
+                 cache: `bitwright run` to its first byte; of the peer, the whole of `llama-bench -p 16 -n 0
+                 --no-warmup`. Only for files with a vocabulary.
 """
 
 from __future__ import annotations
 
 import argparse
-import datetime
 import json
 import os
-import platform
 import statistics
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections import defaultdict
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from reporting import describe_machine, save
 
 import bitwright as bw
 from bitwright.cli import output
-from bitwright.evaluate import speed
+from bitwright.evaluate import speed, work
+from bitwright.evaluate.work import Limits
 from bitwright.io import hub
+from bitwright.quantizers import quantize
 
-HERE = Path(__file__).parent
-WORK = HERE.parent / "build/compare"
+WORK = Path(__file__).parent.parent / "build/compare"
+FIRST = 16  # tokens of the prompt before the first token
+HEADERS = ["file", "what", ">bitwright", ">llama.cpp", ">times as fast", ">of limit"]
 
 
 @dataclass
-class Series:
-    """What the rounds measured for one recipe; the peer's lists stay empty without a peer."""
+class Row:
+    """What the rounds measured of one thing: rates (or seconds), and shares of the limit."""
 
-    recipe: str
-    file: Path
-    bytes: int = 0
-    prefill: list[float] = field(default_factory=list)  # tokens per second
-    decode: list[float] = field(default_factory=list)
-    quantize: list[float] = field(default_factory=list)  # seconds
-    peer_prefill: list[float] = field(default_factory=list)
-    peer_decode: list[float] = field(default_factory=list)
-    peer_quantize: list[float] = field(default_factory=list)
-    bytes_per_token: int = 0
+    bitwright: list[float] = field(default_factory=list)
+    llama_cpp: list[float] = field(default_factory=list)
+    share: list[float] = field(default_factory=list)
 
+    def cells(self, what: str) -> tuple[str, ...]:
+        digits = 3 if "second" in what else 1
+        values = [f"{statistics.median(v):.{digits}f}" if v else "-" for v in (self.bitwright, self.llama_cpp)]
+        shares = statistics.median(self.share) if self.share else None
+        share = "" if shares is None else f"{shares:.2f} times" if "together" in what else f"{100 * shares:.0f}%"
+        return what, *values, self.ratio("second" in what), share
 
-def seconds(work: Callable[[], object]) -> float:
-    started = time.perf_counter()
-    work()
-    return time.perf_counter() - started
-
-
-def time_quantizers(source: Path, series: Series, peer: Path | None, threads: int) -> None:
-    """One round of writing the file: bitwright, then the peer into a file that is thrown away."""
-    series.quantize.append(seconds(lambda: bw.quantize(source, series.recipe, series.file, threads=threads)))
-    series.bytes = series.file.stat().st_size
-    tool = peer.with_name("llama-quantize") if peer else None
-    if tool is None or not tool.exists():
-        return
-    target = series.file.with_suffix(".peer")
-    command = [tool, "--allow-requantize", source, target, series.recipe, str(threads)]
-    series.peer_quantize.append(seconds(lambda: subprocess.run(command, check=True, capture_output=True)))
-    target.unlink()
+    def ratio(self, inverse: bool) -> str:
+        pairs = [(b, a) if inverse else (a, b) for a, b in zip(self.bitwright, self.llama_cpp, strict=False)]
+        if not pairs:
+            return "-"
+        ours, theirs = map(statistics.median, zip(*pairs, strict=True))
+        rounds = [a / b for a, b in pairs]
+        return f"{ours / theirs:.2f} ({min(rounds):.2f}-{max(rounds):.2f})"
 
 
-def time_bitwright(series: Series, prompt: int, tokens: int, threads: int) -> None:
-    """One prefill and one decode after a warm-up of each."""
-    model = bw.load(series.file, context=max(prompt, tokens), threads=threads)
-    series.bytes_per_token = model.bytes_per_token
-    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, tokens)).tolist()
-    session = model.session()
-    speed.seconds_to_prefill(session, ids[:prompt])
+Rows = defaultdict[str, Row]
+
+
+def time_bitwright(file: Path, rows: Rows, args: argparse.Namespace, meter: bw.kernels.Meter) -> float:
+    """One of everything, after a warm-up. Returns the read bandwidth measured before."""
+    model = bw.load(file, threads=args.threads)
+    depth = min(args.depth, model.config.context - args.tokens)
+    model = bw.load(file, context=max(args.prompt, depth + args.tokens), threads=args.threads)
+    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, model.context).tolist()
+    session, limits = model.session(), Limits.measure(meter)
+    speed.seconds_to_prefill(session, ids[: args.prompt])
     speed.seconds_to_decode(session, [], ids[:2])
-    series.prefill.append(prompt / speed.seconds_to_prefill(session, ids[:prompt]))
-    series.decode.append(tokens / speed.seconds_to_decode(session, [], ids[:tokens]))
+
+    seconds = speed.seconds_to_prefill(session, ids[: args.prompt])
+    row = rows[f"prefill {args.prompt}, tokens/s"]
+    row.bitwright.append(args.prompt / seconds)
+    row.share.append(work.step(model, args.prompt, 0).arithmetic_share(seconds, limits))
+    for before in [0, depth] if depth else [0]:
+        row = rows[f"decode at a depth of {before}, tokens/s" if before else "decode, tokens/s"]
+        seconds = speed.seconds_to_decode(session, ids[:before], ids[before : before + args.tokens]) / args.tokens
+        row.bitwright.append(1 / seconds)
+        row.share.append(work.bytes_of_token(model, before + args.tokens // 2) / 1e9 / limits.read_gb_s / seconds)
+    if args.sequences:
+        one = rows["decode, tokens/s"].bitwright[-1]
+        row = rows[f"{args.sequences} sequences together, tokens/s"]
+        row.bitwright.append(together(model, args.sequences, ids[: args.tokens]))
+        row.share.append(row.bitwright[-1] / one)
+    return limits.read_gb_s
 
 
-def time_peer(series: Series, peer: Path, prompt: int, tokens: int, threads: int) -> None:
-    """The same with llama-bench, which warms up by itself."""
-    command = [
-        peer,
-        "-m",
-        series.file,
-        "-p",
-        str(prompt),
-        "-n",
-        str(tokens),
-        "-r",
-        "1",
-        "-t",
-        str(threads),
-        "-o",
-        "json",
-    ]
-    done = subprocess.run(command, check=True, capture_output=True, text=True)
-    for row in json.loads(done.stdout):
-        (series.peer_prefill if row["n_prompt"] else series.peer_decode).append(row["avg_ts"])
+def together(model: bw.Model, sequences: int, ids: list[int]) -> float:
+    """Tokens per second of all sequences, each decoding `ids`."""
+    session = model.session(sequences)
+    session.advance({s: ids[:1] for s in range(sequences)})
+    started = time.perf_counter()
+    for id in ids[1:]:
+        session.advance({s: [id] for s in range(sequences)})
+    return sequences * (len(ids) - 1) / (time.perf_counter() - started)
 
 
-def median(values: list[float]) -> float | None:
-    return statistics.median(values) if values else None
+def time_peer(file: Path, rows: Rows, args: argparse.Namespace) -> None:
+    """The same with llama-bench, which warms up by itself, for the rows there are."""
+    depths = [int(what.split()[5].rstrip(",")) for what in rows if "depth" in what]
+    for flags in (["-p", args.prompt, "-n", args.tokens], *(["-p", 0, "-n", args.tokens, "-d", d] for d in depths)):
+        for found in json.loads(run_peer(file, args, *flags)):
+            depth, prompt = found["n_depth"], found["n_prompt"]
+            what = f"prefill {prompt}" if prompt else f"decode at a depth of {depth}" if depth else "decode"
+            rows[f"{what}, tokens/s"].llama_cpp.append(found["avg_ts"])
 
 
-def ratio(ours: list[float], theirs: list[float]) -> str:
-    """How many times faster, by medians, with the spread over the rounds."""
-    if not ours or not theirs:
-        return "-"
-    rounds = [a / b for a, b in zip(ours, theirs, strict=True)]
-    return f"{statistics.median(ours) / statistics.median(theirs):.2f} ({min(rounds):.2f}-{max(rounds):.2f})"
+def run_peer(file: Path, args: argparse.Namespace, *flags: object) -> str:
+    command = [args.peer, "-m", file, "-r", 1, "-t", args.threads, "-o", "json", *flags]
+    return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
 
 
-def number(value: float | None, digits: int = 1) -> str:
-    return "-" if value is None else f"{value:.{digits}f}"
+def time_first_token(file: Path, rows: Rows, args: argparse.Namespace) -> None:
+    model = bw.load(file)
+    if "tokenizer.ggml.tokens" not in model.file.metadata:
+        return
+    row = rows["first token, seconds"]
+    command = [sys.executable, "-m", "bitwright", "run", file, prompt_of(model), "--raw", "--temp", 0, "-n", 8]
+    started = time.perf_counter()
+    with subprocess.Popen([*map(str, command), "-t", str(args.threads)], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None and process.stdout.read(1), "bitwright run printed nothing"
+        row.bitwright.append(time.perf_counter() - started)
+    if args.peer:
+        started = time.perf_counter()
+        run_peer(file, args, "-p", FIRST, "-n", 0, "--no-warmup")
+        row.llama_cpp.append(time.perf_counter() - started)
 
 
-def report(all_series: list[Series], read_gb_s: float, machine: dict[str, object]) -> None:
-    for key, value in machine.items():
-        print(f"{key}: {value}")
-    print()
-    rows = []
-    for s in all_series:
-        decode = median(s.decode) or 0
-        inverse = [[1 / x for x in s.quantize], [1 / x for x in s.peer_quantize]]
-        rows += [
-            (
-                s.recipe,
-                "prefill tokens/s",
-                number(median(s.prefill)),
-                number(median(s.peer_prefill)),
-                ratio(s.prefill, s.peer_prefill),
-                "",
-            ),
-            (
-                "",
-                "decode tokens/s",
-                number(decode),
-                number(median(s.peer_decode)),
-                ratio(s.decode, s.peer_decode),
-                f"{100 * decode * s.bytes_per_token / 1e9 / read_gb_s:.0f}%",
-            ),
-            (
-                "",
-                "quantize seconds",
-                number(median(s.quantize), 2),
-                number(median(s.peer_quantize), 2),
-                ratio(*inverse),
-                "",
-            ),
-        ]
-    output.print_table(["file", "what", ">bitwright", ">llama.cpp", ">times as fast", ">of read bandwidth"], rows)
-
-
-def describe_machine(threads: int) -> dict[str, object]:
-    cpu = next(
-        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
-        "",
-    )
-    commit = subprocess.run(
-        ["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True
-    ).stdout.strip()
-    return {
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{cpu or platform.machine()}, {os.cpu_count()} cores",
-        "tier": bw.kernels.tier(),
-        "threads": threads,
-        "commit": commit or "unknown",
-    }
+def prompt_of(model: bw.Model) -> str:
+    """Words that make FIRST tokens (or the next number that can be had)."""
+    words: list[str] = []
+    while len(model.tokenizer.encode(" ".join(words))) < FIRST:
+        words.append(("one", "two", "three", "four", "five")[len(words) % 5])
+    return " ".join(words)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, help="llama-bench of a llama.cpp built for this machine")
-    parser.add_argument(
-        "--model", default="smollm2-135m", help="what is quantized; float16 and rows of 256 show all recipes"
-    )
-    parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0", help="recipes, separated by commas")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="GGUF files to time as they are")
+    parser.add_argument("--model", help="what is quantized; float16 and rows of 256 show all recipes")
+    parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0,f16", help="recipes, separated by commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-p", "--prompt", type=int, default=512)
     parser.add_argument("-n", "--tokens", type=int, default=128)
-    parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("-d", "--depth", type=int, default=0, help="also decode after so many tokens")
+    parser.add_argument("-s", "--sequences", type=int, default=8, help="decoded together; 0: not")
+    parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", action="store_true", help="keep the result in benchmarks/results/")
     return parser.parse_args()
 
 
+def files_of(args: argparse.Namespace) -> list[Path]:
+    if args.files and not args.model:
+        return list(args.files)
+    WORK.mkdir(parents=True, exist_ok=True)
+    source = hub.resolve(args.model or "smollm2-135m")
+    made = [WORK / f"{source.name.split('.')[0]}.{recipe}.gguf" for recipe in args.formats.split(",")]
+    for recipe, file in zip(args.formats.split(","), made, strict=True):
+        quantize(source, recipe, file, threads=args.threads)
+    return [*made, *args.files]
+
+
 def main() -> None:
     args = arguments()
-    WORK.mkdir(parents=True, exist_ok=True)
-    source = hub.resolve(args.model)
-    all_series = [Series(recipe, WORK / f"{source.stem}.{recipe}.gguf") for recipe in args.formats.split(",")]
-    read_gb_s, meter = 0.0, bw.kernels.Meter(args.threads)
+    all_rows = {file: Rows(Row) for file in files_of(args)}
+    meter, reads = bw.kernels.Meter(args.threads), []
     with output.progress("comparing") as progress:
         for done in range(args.rounds):
-            read_gb_s = max(read_gb_s, meter.read_gb_s())
-            for s in all_series:
-                progress(done, args.rounds, s.recipe)
-                time_quantizers(source, s, args.peer, args.threads)
-                time_bitwright(s, args.prompt, args.tokens, args.threads)
+            for file, rows in all_rows.items():
+                progress(done, args.rounds, file.name)
+                reads.append(time_bitwright(file, rows, args, meter))
                 if args.peer:
-                    time_peer(s, args.peer, args.prompt, args.tokens, args.threads)
-    machine = describe_machine(args.threads) | {"read_gb_s": round(read_gb_s, 2)}
-    report(all_series, read_gb_s, machine)
+                    time_peer(file, rows, args)
+                time_first_token(file, rows, args)
+    machine = describe_machine(args.threads)
+    machine["rounds"] = args.rounds
+    machine["read_gb_s"] = f"{statistics.median(reads):.1f} ({min(reads):.1f}-{max(reads):.1f})"
+    print(*(f"{key}: {value}" for key, value in machine.items()), "", sep="\n")
+    table = [(file.stem, *row.cells(what)) for file, rows in all_rows.items() for what, row in rows.items()]
+    output.print_table(HEADERS, table)
     if args.save:
-        target = HERE / "results" / f"{machine['date']}-{machine['tier']}-{machine['commit']}.json"
-        target.parent.mkdir(exist_ok=True)
-        series = [{**asdict(s), "file": s.file.name} for s in all_series]
-        target.write_text(
-            json.dumps({**machine, "prompt": args.prompt, "tokens": args.tokens, "series": series}, indent=1) + "\n"
-        )
-        output.remark(f"saved {target}")
+        name = "-".join(dict.fromkeys(file.name.split(".")[0] for file in all_rows))
+        text = "# bitwright beside llama.cpp\n\nMade by `benchmarks/compare.py`, which says what the rows are."
+        target = save(name, text, HEADERS, table, machine)
+        rows = {file.name: {what: asdict(row) for what, row in rows.items()} for file, rows in all_rows.items()}
+        target.with_suffix(".json").write_text(json.dumps({**machine, "files": rows}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

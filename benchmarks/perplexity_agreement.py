@@ -23,8 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from compare import describe_machine
 from numpy.typing import NDArray
+from reporting import describe_machine, save
 
 import bitwright as bw
 from bitwright.cli import output
@@ -36,7 +36,6 @@ TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
 FLOAT = ("-ctk", "f32", "-ctv", "f32", "-fa", "off")
 HEADERS = ["file", ">exact", ">bitwright", ">llama.cpp", ">ours/theirs", ">ours/exact", ">theirs/exact",
            ">float32/exact", ">KL ours", ">KL theirs", ">ratio", ">KL float32"]  # fmt: skip
-RULE = ["---:" if header.startswith(">") else "---" for header in HEADERS]
 
 
 class Exact:
@@ -142,22 +141,6 @@ def arguments() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def save(rows: list[tuple[str, ...]], args: argparse.Namespace) -> None:
-    machine = describe_machine(args.threads)
-    lines = [
-        f"# Agreement with llama.cpp: {args.chunks} chunks of {args.context} tokens of {args.text.name}",
-        "",
-        "Made by `benchmarks/perplexity_agreement.py`, which says what the columns are. "
-        + ", ".join(f"{key} {value}" for key, value in machine.items()),
-        "",
-        *("| " + " | ".join(cells) + " |" for cells in [[h.removeprefix(">") for h in HEADERS], RULE, *rows]),
-    ]
-    target = HERE / "results" / f"{machine['date']}-{machine['tier']}-{machine['commit']}-agreement.md"
-    target.parent.mkdir(exist_ok=True)
-    target.write_text("\n".join(lines) + "\n")
-    output.remark(f"saved {target}")
-
-
 def main() -> None:
     args = arguments()
     args.work.mkdir(parents=True, exist_ok=True)
@@ -173,7 +156,9 @@ def main() -> None:
             output.remark("  ".join(rows[-1]))
     output.print_table(HEADERS, rows)
     if args.save:
-        save(rows, args)
+        title = f"# Agreement with llama.cpp: {args.chunks} chunks of {args.context} tokens of {args.text.name}"
+        text = f"{title}\n\nMade by `benchmarks/perplexity_agreement.py`, which says what the columns are."
+        save("agreement", text, HEADERS, rows, describe_machine(args.threads))
 
 
 if __name__ == "__main__":

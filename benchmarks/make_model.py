@@ -1,0 +1,107 @@
+"""A model of the shape of Qwen2.5-1.5B with random weights, quantized as it is written, for timing both engines.
+
+    python benchmarks/make_model.py q4_k_m 1.5b.q4_k_m.gguf
+
+28 layers, 1536 wide, 8960 in the feed-forward, 12 heads and 2 for keys and values of 128, a vocabulary of 151,936 that
+has no texts (llama.cpp's "no_vocab"), embedding and output tied: 1.54 G parameters. A tensor has 256 rows of its own,
+over and over: what the values are changes no timing, and encoding them all would take minutes. In memory is one tensor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+import zlib
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from bitwright import formats
+from bitwright.cli import output
+from bitwright.formats import Format
+from bitwright.io import gguf
+from bitwright.io.gguf import Typed
+from bitwright.quantizers.recipe import Recipe
+from bitwright.quantizers.rtn import encode_rows
+from bitwright.quantizers.rules import Shape
+
+LAYERS, WIDTH, FEED_FORWARD, VOCABULARY, CONTEXT = 28, 1536, 8960, 151_936, 32_768
+HEADS, KV_HEADS, HEAD_DIM = 12, 2, 128
+OWN_ROWS = 256
+
+
+class Tensor(NamedTuple):
+    name: str
+    shape: tuple[int, ...]
+    format: Format
+
+
+def metadata(file_type: int) -> dict[str, Typed]:
+    numbers = {
+        "block_count": LAYERS,
+        "context_length": CONTEXT,
+        "embedding_length": WIDTH,
+        "feed_forward_length": FEED_FORWARD,
+        "attention.head_count": HEADS,
+        "attention.head_count_kv": KV_HEADS,
+        "vocab_size": VOCABULARY,
+    }
+    return {
+        "general.architecture": Typed("qwen2", "string"),
+        "general.file_type": Typed(file_type, "uint32"),
+        "general.quantization_version": Typed(2, "uint32"),
+        "tokenizer.ggml.model": Typed("no_vocab", "string"),
+        "qwen2.rope.freq_base": Typed(1e6, "float32"),
+        "qwen2.attention.layer_norm_rms_epsilon": Typed(1e-6, "float32"),
+        **{f"qwen2.{key}": Typed(value, "uint32") for key, value in numbers.items()},
+    }
+
+
+def tensors() -> list[Tensor]:
+    """All tensors in float32, as a recipe wants to see them."""
+    kv = KV_HEADS * HEAD_DIM
+    layer: dict[str, tuple[int, ...]] = {
+        "attn_norm.weight": (WIDTH,),
+        "attn_q.weight": (HEADS * HEAD_DIM, WIDTH),
+        "attn_q.bias": (HEADS * HEAD_DIM,),
+        "attn_k.weight": (kv, WIDTH),
+        "attn_k.bias": (kv,),
+        "attn_v.weight": (kv, WIDTH),
+        "attn_v.bias": (kv,),
+        "attn_output.weight": (WIDTH, HEADS * HEAD_DIM),
+        "ffn_norm.weight": (WIDTH,),
+        "ffn_gate.weight": (FEED_FORWARD, WIDTH),
+        "ffn_up.weight": (FEED_FORWARD, WIDTH),
+        "ffn_down.weight": (WIDTH, FEED_FORWARD),
+    }
+    shapes = {"token_embd.weight": (VOCABULARY, WIDTH), "output_norm.weight": (WIDTH,)}
+    shapes |= {f"blk.{i}.{name}": shape for i in range(LAYERS) for name, shape in layer.items()}
+    return [Tensor(name, shape, formats.get("float32")) for name, shape in shapes.items()]
+
+
+def data(tensor: Tensor, format: Format) -> np.ndarray[Any, Any]:
+    """The bytes of the tensor in `format`; values keep the size of what passes through them."""
+    random = np.random.default_rng(zlib.crc32(tensor.name.encode()))
+    if len(tensor.shape) == 1:
+        return (1.0 + 0.1 * random.standard_normal(tensor.shape)).astype(np.float32) * tensor.name.endswith("weight")
+    rows, columns = tensor.shape
+    values = random.standard_normal((min(rows, OWN_ROWS), columns), np.float32) / np.float32(math.sqrt(columns))
+    return np.resize(encode_rows(values, format, name=tensor.name), (rows, format.row_bytes(columns)))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("recipe", help="q4_k_m, q4_0, q8_0, f16 or any other that bitwright quantize knows")
+    parser.add_argument("output", type=Path)
+    arguments = parser.parse_args()
+    recipe, plain = Recipe.named(arguments.recipe), tensors()
+    assigned = recipe.assign(Shape("qwen2", LAYERS, HEADS, KV_HEADS), plain)
+    stored = [(t.name, t.shape, a.format, partial(data, t, a.format)) for t, a in zip(plain, assigned, strict=True)]
+    size = gguf.write(arguments.output, metadata(recipe.file_type.number), stored)
+    print(f"wrote {arguments.output}: {output.human_bytes(size)}")
+
+
+if __name__ == "__main__":
+    main()

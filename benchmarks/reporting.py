@@ -1,0 +1,48 @@
+"""What the benchmarks share: on which machine and commit a figure was measured, and tables that can be committed."""
+
+from __future__ import annotations
+
+import datetime
+import os
+import platform
+import subprocess
+from collections.abc import Sequence
+from pathlib import Path
+
+import bitwright as bw
+from bitwright.cli import output
+
+HERE = Path(__file__).parent
+
+
+def describe_machine(threads: int) -> dict[str, object]:
+    cpu = next(
+        (line.split(":")[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines() if "model name" in line),
+        "",
+    )
+    commit = subprocess.run(
+        ["git", "-C", HERE, "describe", "--always", "--dirty"], capture_output=True, text=True
+    ).stdout.strip()
+    return {
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{cpu or platform.machine()}, {os.cpu_count()} cores",
+        "tier": bw.kernels.tier(),
+        "threads": threads,
+        "commit": commit or "unknown",
+    }
+
+
+def save(
+    name: str, text: str, headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dict[str, object]
+) -> Path:
+    """Writes a table to benchmarks/results as Markdown, under a name that says when, where and of what it is; returns
+    the path. A header that starts with '>' is set right, as in `output.print_table`."""
+    target = HERE / "results" / f"{machine['date']}-{machine['tier']}-{machine['commit']}-{name}.md"
+    target.parent.mkdir(exist_ok=True)
+    rule = ["---:" if header.startswith(">") else "---" for header in headers]
+    titles = [header.removeprefix(">") for header in headers]
+    lines = [text, "", ", ".join(f"{key} {value}" for key, value in machine.items()), ""]
+    lines += ["| " + " | ".join(cells) + " |" for cells in [titles, rule, *rows]]
+    target.write_text("\n".join(lines) + "\n")
+    output.remark(f"saved {target}")
+    return target
