@@ -22,13 +22,21 @@ constexpr size_t kStretch = 64;                   // items of each thread; those
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
+// Items per second over the best `stretch` of them, of the times at which they were finished.
+double fastest(const std::vector<double>& times, size_t stretch) {
+  stretch = std::min(stretch, times.size() - 1);
+  double shortest = times[stretch] - times[0];
+  for (size_t i = 1; i + stretch < times.size(); ++i) shortest = std::min(shortest, times[i + stretch] - times[i]);
+  return double(stretch) / shortest;
+}
+
 }  // namespace
 
 Meter::Meter(const Tier& tier, std::shared_ptr<Pool> pool) : tier_(tier), pool_(std::move(pool)), data_(kBytes) {
   std::memset(data_.data(), 1, kBytes);           // pages that nobody wrote are all the same one, and lie in cache
 }
 
-double Meter::rate(double seconds, const std::function<void(int64_t, int)>& f) const {
+double Meter::rate(double seconds, bool share, const std::function<void(int64_t, int)>& f) const {
   const size_t threads = size_t(pool_->threads());
   std::vector<std::vector<double>> finished(threads);
   std::atomic<int64_t> next{0};
@@ -37,21 +45,21 @@ double Meter::rate(double seconds, const std::function<void(int64_t, int)>& f) c
     do {
       f(next.fetch_add(1, std::memory_order_relaxed), thread);
       finished[size_t(thread)].push_back(now());
-    } while (finished[size_t(thread)].back() < end || next.load(std::memory_order_relaxed) < 2);
+    } while (finished[size_t(thread)].back() < end || finished[size_t(thread)].size() < 2);
   });
-  std::vector<double> times;
-  for (const auto& own : finished) times.insert(times.end(), own.begin(), own.end());
-  std::sort(times.begin(), times.end());
-  const size_t stretch = std::min(kStretch * threads, times.size() - 1);
-  double shortest = times[stretch] - times[0];
-  for (size_t i = 1; i + stretch < times.size(); ++i) shortest = std::min(shortest, times[i + stretch] - times[i]);
-  return double(stretch) / shortest;
+  double sum = 0;
+  for (const auto& own : finished) sum += fastest(own, kStretch);
+  if (!share) return sum;
+  std::vector<double> all;
+  for (const auto& own : finished) all.insert(all.end(), own.begin(), own.end());
+  std::sort(all.begin(), all.end());
+  return fastest(all, kStretch * threads);
 }
 
 double Meter::read(double seconds) {
   std::atomic<uint64_t> seen{0};
   const auto reading = [&](int prefetch) {
-    return rate(seconds / 2, [&](int64_t item, int) {
+    return rate(seconds / 2, true, [&](int64_t item, int) {
       seen.fetch_or(tier_.limits.read[prefetch](data_.data() + size_t(item) * kPart % kBytes, kPart), std::memory_order_relaxed);
     });
   };
@@ -61,7 +69,7 @@ double Meter::read(double seconds) {
 double Meter::arithmetic(double seconds, int64_t (*dots)(int64_t)) const {
   int64_t rounds = 1;
   for (double started = now(); dots(rounds), now() - started < kItemSeconds; started = now()) rounds *= 2;
-  return double(dots(rounds)) * rate(seconds, [&](int64_t, int) { dots(rounds); });
+  return double(dots(rounds)) * rate(seconds, false, [&](int64_t, int) { dots(rounds); });
 }
 
 double Meter::integer_dots(double seconds) { return arithmetic(seconds, tier_.limits.integer_dots); }
@@ -82,7 +90,7 @@ double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
   const size_t scratch = aligned(k.scratch_bytes(weight) + 64);
   const Memory input(k.input_bytes(1, weight.columns) + 64), space(threads * scratch + 64);
   k.load_input(x.data(), weight.columns, 1, weight.columns, input.data(), 0, 1);
-  const double products = rate(seconds, [&](int64_t item, int thread) {
+  const double products = rate(seconds, from_memory, [&](int64_t item, int thread) {
     Weight w = weight;
     (packed ? w.packed : w.file) = data_.data() + (from_memory ? size_t(item) % copies : size_t(thread)) * stride;
     k.decode(w, input.data(), 1, y.data() + size_t(thread) * size_t(weight.rows), weight.rows, 0, k.panels(weight), space.data() + scratch * size_t(thread));

@@ -24,7 +24,9 @@ class Meter {
   double decode(const Weight& weight, bool from_memory, double seconds);
 
  private:
-  double rate(double seconds, const std::function<void(int64_t, int)>& f) const;   // items per second; f(item, thread)
+  // Items per second; f(item, thread). `share`: the threads share what they use, so that only what they do at one time counts;
+  // else each counts for itself, and it does not matter when the others are held up.
+  double rate(double seconds, bool share, const std::function<void(int64_t, int)>& f) const;
   double arithmetic(double seconds, int64_t (*dots)(int64_t)) const;
 
   const Tier& tier_;
