@@ -32,17 +32,22 @@ def describe_machine(threads: int) -> dict[str, object]:
     }
 
 
+def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dict[str, object]) -> list[str]:
+    """The lines of a table, under one that says where it was measured. A header that starts with '>' is set right, as
+    in `output.print_table`."""
+    rule = ["---:" if header.startswith(">") else "---" for header in headers]
+    titles = [header.removeprefix(">") for header in headers]
+    lines = [", ".join(f"{key} {value}" for key, value in machine.items()), ""]
+    return lines + ["| " + " | ".join(cells) + " |" for cells in [titles, rule, *rows]]
+
+
 def save(
     name: str, text: str, headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dict[str, object]
 ) -> Path:
     """Writes a table to benchmarks/results as Markdown, under a name that says when, where and of what it is; returns
-    the path. A header that starts with '>' is set right, as in `output.print_table`."""
+    the path."""
     target = HERE / "results" / f"{machine['date']}-{machine['tier']}-{machine['commit']}-{name}.md"
     target.parent.mkdir(exist_ok=True)
-    rule = ["---:" if header.startswith(">") else "---" for header in headers]
-    titles = [header.removeprefix(">") for header in headers]
-    lines = [text, "", ", ".join(f"{key} {value}" for key, value in machine.items()), ""]
-    lines += ["| " + " | ".join(cells) + " |" for cells in [titles, rule, *rows]]
-    target.write_text("\n".join(lines) + "\n")
+    target.write_text("\n".join([text, "", *markdown(headers, rows, machine)]) + "\n")
     output.remark(f"saved {target}")
     return target

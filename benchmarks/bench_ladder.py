@@ -1,0 +1,159 @@
+"""From the NumPy reference to what the engine does today, step by step, on one model: the table of docs/kernels.md.
+
+    python benchmarks/bench_ladder.py widened.q4_k_m.gguf --build "before the change=CHECKOUT" --docs
+
+First what tiers and threads give, then what changes gave: a step that can no longer be switched off is measured by a
+build of its commit in another checkout (--build, as often as wanted, oldest first). Every step is a process of its own,
+and a round runs each once, so that all meet the same weather; medians over the rounds. NumPy multiplies float32 weights
+that were decoded beforehand, with its own threads.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent
+DOCS = HERE.parent / "docs/kernels.md"
+BEGIN, END = "<!-- ladder: benchmarks/bench_ladder.py --docs -->", "<!-- end of ladder -->"
+HEADERS = ["step", ">prefill, tokens/s", ">times", ">decode, tokens/s", ">times"]
+SEQUENCES = 8
+
+
+class Step(NamedTuple):
+    """`prompt` and `tokens` are fewer where a step is slow; no tier: NumPy."""
+
+    name: str
+    tier: str
+    threads: int
+    prompt: int
+    tokens: int
+    checkout: Path = HERE.parent
+
+
+def steps(builds: list[str], threads: int) -> Iterator[Step]:
+    from bitwright import kernels
+
+    yield Step("NumPy, float32", "", threads, 32, 4)
+    for tier in kernels.tiers():
+        slow = tier == "scalar"
+        yield Step(f"{tier}, 1 thread", tier, 1, 32 if slow else 256, 4 if slow else 32)
+    for build in builds:
+        name, _, checkout = build.rpartition("=")
+        yield Step(name, tier, threads, 256, 64, Path(checkout).resolve())
+    yield Step(f"today: {tier}, {threads} threads", tier, threads, 256, 64)
+    yield Step(f"{SEQUENCES} sequences together", tier, threads, 0, 64)
+
+
+def measure(model: Path, step: Step) -> tuple[float, float]:
+    """Tokens per second of prefill (0: the step has none) and decode, by the checkout that this process imports."""
+    import numpy as np
+
+    import bitwright as bw
+
+    loaded = bw.load(model, context=512, threads=step.threads, tier=step.tier or None)
+    ids = np.random.default_rng(0).integers(0, loaded.config.vocabulary, 512).tolist()
+    prompt, tokens = ids[: step.prompt], ids[: step.tokens]
+    if not step.tier:
+        return measure_numpy(loaded, prompt, tokens)
+    together = not step.prompt
+    session = loaded.session(SEQUENCES if together else 1)
+    rates = [0.0]
+    if together:
+        session.advance({s: ids[:1] for s in range(SEQUENCES)})
+    else:
+        session.prefill(prompt[:8])
+        session.reset()
+        rates = [len(prompt) / seconds(lambda: session.prefill(prompt))]
+        session.reset(1)
+
+    def decode() -> None:
+        for token in tokens:
+            session.advance({s: [token] for s in range(SEQUENCES)}) if together else session.step(token)
+
+    rates.append(len(tokens) * (SEQUENCES if together else 1) / seconds(decode))
+    return rates[0], rates[1]
+
+
+def measure_numpy(loaded, prompt: list[int], tokens: list[int]) -> tuple[float, float]:
+    import numpy as np
+
+    from bitwright import kernels
+
+    weights = {op_weight: loaded.weights[op_weight] for op in loaded.step.ops for op_weight in op.weights}
+    oracle = kernels.Oracle(loaded.step, {name: w.dequantize() for name, w in weights.items()}, np.float32)
+
+    def run(ids: list[int], first: int) -> None:
+        oracle.run(ids, np.arange(first, first + len(ids)), np.zeros(len(ids), int), [len(ids) - 1])
+
+    prefill = seconds(lambda: run(prompt, 0))
+    decode = seconds(lambda: [run([token], len(prompt) + i) for i, token in enumerate(tokens)])
+    return len(prompt) / prefill, len(tokens) / decode
+
+
+def seconds(work) -> float:
+    started = time.perf_counter()
+    work()
+    return time.perf_counter() - started
+
+
+def run_step(model: Path, step: Step) -> tuple[float, float]:
+    """`measure` in a process that imports the step's checkout."""
+    command = [sys.executable, __file__, str(model), "--step", json.dumps([*step[:5]])]
+    env = os.environ | {"PYTHONPATH": str(step.checkout / "src")}
+    done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
+    prefill, decode = json.loads(done.stdout)
+    return prefill, decode
+
+
+def table(found: dict[str, list[tuple[float, float]]]) -> list[list[str]]:
+    """Medians, and how many times the first step's they are."""
+    medians = {name: [statistics.median(x) for x in zip(*rates, strict=True)] for name, rates in found.items()}
+    first = next(iter(medians.values()))
+
+    def cells(value: float, base: float) -> list[str]:
+        return [f"{value:.1f}", f"{value / base:.1f}"] if value else ["", ""]
+
+    return [[name, *cells(p, first[0]), *cells(d, first[1])] for name, (p, d) in medians.items()]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("--build", action="append", default=[], metavar="NAME=CHECKOUT", help="an older build to time")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
+    parser.add_argument("--docs", action="store_true", help="put the table into docs/kernels.md")
+    parser.add_argument("--step", help=argparse.SUPPRESS)
+    args = parser.parse_args()
+    if args.step:
+        return print(json.dumps(measure(args.model, Step(*json.loads(args.step)))))
+    from reporting import describe_machine, markdown
+
+    from bitwright.cli import output
+
+    all_steps = list(steps(args.build, args.threads))
+    found: dict[str, list[tuple[float, float]]] = {step.name: [] for step in all_steps}
+    with output.progress("climbing") as progress:
+        for done in range(args.rounds * len(all_steps)):
+            step = all_steps[done % len(all_steps)]
+            progress(done, args.rounds * len(all_steps), step.name)
+            found[step.name].append(run_step(args.model, step))
+    machine = describe_machine(args.threads) | {"rounds": args.rounds, "model": args.model.name}
+    lines = markdown(HEADERS, table(found), machine)
+    print(*lines, sep="\n")
+    if args.docs:
+        before, rest = DOCS.read_text().split(BEGIN)
+        DOCS.write_text("\n".join([before + BEGIN, *lines, END]) + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()
