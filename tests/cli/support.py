@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 COMMAND = [sys.executable, "-m", "bitwright"]
@@ -26,12 +28,20 @@ class Outcome:
 
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """The command in a process of its own, with pipes."""
+    """The command in a process of its own, with pipes, and with a Ctrl-C that works even where ours is ignored (as in
+    a shell's background jobs)."""
     environment = {**os.environ, **options.pop("env", {})}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
-    return subprocess.Popen([*COMMAND, *map(str, arguments)], text=True, env=environment, **pipes)
+    command = [*COMMAND, *map(str, arguments)]
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    return subprocess.Popen(command, text=True, env=environment, preexec_fn=heard, **pipes)
 
 
 def finish(process: subprocess.Popen[str], stdin: str = "") -> Outcome:
-    out, err = process.communicate(stdin, timeout=120)
+    with process:
+        try:
+            out, err = process.communicate(stdin, timeout=120)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
     return Outcome(process.returncode, out, err)
