@@ -3,9 +3,9 @@
     python benchmarks/bench_ladder.py widened.q4_k_m.gguf --build "before the change=CHECKOUT" --docs
 
 First what tiers and threads give, then what changes gave: a step that can no longer be switched off is measured by a
-build of its commit in another checkout (--build, as often as wanted, oldest first). Every step is a process of its own,
-and a round runs each once, so that all meet the same weather; medians over the rounds. NumPy multiplies float32 weights
-that were decoded beforehand, with its own threads.
+build of its commit in another checkout (--build, as often as wanted, oldest first), made there by `make build` or in
+place by CMake. Every step is a process of its own, and a round runs each once, so that all meet the same weather;
+medians over the rounds. NumPy multiplies float32 weights that were decoded beforehand, with its own threads.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ class Step(NamedTuple):
     threads: int
     prompt: int
     tokens: int
-    checkout: Path = HERE.parent
+    checkout: str = ""
 
 
 def steps(builds: list[str], threads: int) -> Iterator[Step]:
@@ -48,8 +48,8 @@ def steps(builds: list[str], threads: int) -> Iterator[Step]:
         yield Step(f"{tier}, 1 thread", tier, 1, 32 if slow else 256, 4 if slow else 32)
     for build in builds:
         name, _, checkout = build.rpartition("=")
-        yield Step(name, tier, threads, 256, 64, Path(checkout).resolve())
-    yield Step(f"today: {tier}, {threads} threads", tier, threads, 256, 64)
+        yield Step(name, tier, threads, 256, 64, str(Path(checkout).resolve()))
+    yield Step(f"today: {tier}, all threads", tier, threads, 256, 64)
     yield Step(f"{SEQUENCES} sequences together", tier, threads, 0, 64)
 
 
@@ -59,6 +59,8 @@ def measure(model: Path, step: Step) -> tuple[float, float]:
 
     import bitwright as bw
 
+    if step.checkout and not Path(bw.__file__).is_relative_to(step.checkout):
+        raise SystemExit(f"{step.name}: no build in {step.checkout}: run make build there")
     loaded = bw.load(model, context=512, threads=step.threads, tier=step.tier or None)
     ids = np.random.default_rng(0).integers(0, loaded.config.vocabulary, 512).tolist()
     prompt, tokens = ids[: step.prompt], ids[: step.tokens]
@@ -106,10 +108,13 @@ def seconds(work) -> float:
 
 
 def run_step(model: Path, step: Step) -> tuple[float, float]:
-    """`measure` in a process that imports the step's checkout."""
-    command = [sys.executable, __file__, str(model), "--step", json.dumps([*step[:5]])]
-    env = os.environ | {"PYTHONPATH": str(step.checkout / "src")}
-    done = subprocess.run(command, env=env, check=True, stdout=subprocess.PIPE, text=True)
+    """`measure` in a process that imports the step's checkout, if it has one."""
+    own = Path(step.checkout, ".venv/bin/python") if step.checkout else Path(sys.executable)
+    command = [own if own.exists() else sys.executable, __file__, model, "--step", json.dumps(step)]
+    env = os.environ | ({"PYTHONPATH": f"{step.checkout}/src"} if step.checkout else {})
+    done = subprocess.run([str(word) for word in command], env=env, stdout=subprocess.PIPE, text=True)
+    if done.returncode:
+        raise SystemExit(f"step {step.name!r} failed")
     prefill, decode = json.loads(done.stdout)
     return prefill, decode
 

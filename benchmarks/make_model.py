@@ -38,9 +38,9 @@ class Tensor(NamedTuple):
     format: Format
 
 
-def metadata(file_type: int) -> dict[str, Typed]:
+def metadata(file_type: int, layers: int) -> dict[str, Typed]:
     numbers = {
-        "block_count": LAYERS,
+        "block_count": layers,
         "context_length": CONTEXT,
         "embedding_length": WIDTH,
         "feed_forward_length": FEED_FORWARD,
@@ -59,7 +59,7 @@ def metadata(file_type: int) -> dict[str, Typed]:
     }
 
 
-def tensors() -> list[Tensor]:
+def tensors(layers: int) -> list[Tensor]:
     """All tensors in float32, as a recipe wants to see them."""
     kv = KV_HEADS * HEAD_DIM
     layer: dict[str, tuple[int, ...]] = {
@@ -77,7 +77,7 @@ def tensors() -> list[Tensor]:
         "ffn_down.weight": (WIDTH, FEED_FORWARD),
     }
     shapes = {"token_embd.weight": (VOCABULARY, WIDTH), "output_norm.weight": (WIDTH,)}
-    shapes |= {f"blk.{i}.{name}": shape for i in range(LAYERS) for name, shape in layer.items()}
+    shapes |= {f"blk.{i}.{name}": shape for i in range(layers) for name, shape in layer.items()}
     return [Tensor(name, shape, formats.get("float32")) for name, shape in shapes.items()]
 
 
@@ -95,11 +95,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="q4_k_m, q4_0, q8_0, f16 or any other that bitwright quantize knows")
     parser.add_argument("output", type=Path)
+    parser.add_argument("--layers", type=int, default=LAYERS, help="fewer than its 28, for a quick look")
     arguments = parser.parse_args()
-    recipe, plain = Recipe.named(arguments.recipe), tensors()
-    assigned = recipe.assign(Shape("qwen2", LAYERS, HEADS, KV_HEADS), plain)
+    recipe, plain = Recipe.named(arguments.recipe), tensors(arguments.layers)
+    assigned = recipe.assign(Shape("qwen2", arguments.layers, HEADS, KV_HEADS), plain)
     stored = [(t.name, t.shape, a.format, partial(data, t, a.format)) for t, a in zip(plain, assigned, strict=True)]
-    size = gguf.write(arguments.output, metadata(recipe.file_type.number), stored)
+    size = gguf.write(arguments.output, metadata(recipe.file_type.number, arguments.layers), stored)
     print(f"wrote {arguments.output}: {output.human_bytes(size)}")
 
 

@@ -1,0 +1,81 @@
+"""The scripts under benchmarks/ run and say what they promise; how fast anything is, is not looked at."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import bitwright as bw
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
+
+
+@pytest.fixture(scope="module")
+def small(stories260k, tmp_path_factory) -> Path:
+    target = tmp_path_factory.mktemp("models") / "stories.q8_0.gguf"
+    bw.quantize(stories260k, "q8_0", target)
+    return target
+
+
+def run(script: str, *arguments: object) -> str:
+    command = [sys.executable, BENCHMARKS / script, *arguments]
+    env = os.environ | {"PYTHONPATH": str(Path(bw.__file__).parents[1])}
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=env)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+PEER = """#!{python}
+import json, sys
+flag = lambda name, default: int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
+rows = [{{"n_prompt": flag("-p", 0), "n_depth": 0, "avg_ts": 2.0}}] if flag("-p", 0) else []
+if flag("-n", 0):
+    rows.append({{"n_prompt": 0, "n_depth": flag("-d", 0), "avg_ts": 4.0}})
+print(json.dumps(rows))
+"""
+
+
+def test_compare_sets_a_peer_beside_each_row(small, tmp_path) -> None:
+    peer = tmp_path / "llama-bench"
+    peer.write_text(PEER.format(python=sys.executable))
+    peer.chmod(0o755)
+    flags = ["--files", small, "--rounds", 2, "-p", 8, "-n", 4, "-d", 6, "-s", 2, "-t", 1, "--peer", peer]
+    lines = [line.split("  ") for line in run("compare.py", *flags).splitlines() if line.startswith("stories")]
+    rows = {cells[1]: [cell.strip() for cell in cells[2:] if cell.strip()] for cells in lines}
+    assert {what: cells[1] for what, cells in rows.items() if "seconds" not in what} == {
+        "prefill 8, tokens/s": "2.0",
+        "decode, tokens/s": "4.0",
+        "decode at a depth of 6, tokens/s": "4.0",
+        "2 sequences together, tokens/s": "-",
+    }
+    assert float(rows["first token, seconds"][0]) > 0 and rows["decode, tokens/s"][-1].endswith("%")
+
+
+def test_the_ladder_has_a_rung_for_every_tier(small) -> None:
+    checkout = Path(bw.__file__).parents[2]
+    printed = run("bench_ladder.py", small, "--rounds", 1, "-t", 1, "--build", f"as built={checkout}")
+    rungs = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("| ")][2:]
+    tiers = [f"{tier}, 1 thread" for tier in bw.kernels.tiers()]
+    assert rungs == ["NumPy, float32", *tiers, "as built", f"today: {bw.kernels.tier()}, all threads",
+                     "8 sequences together"]  # fmt: skip
+
+
+def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
+    """Two layers of it."""
+    target = tmp_path / "made.gguf"
+    run("make_model.py", "q4_k_m", target, "--layers", 2)
+    shown = subprocess.run(
+        [sys.executable, "-m", "bitwright", "inspect", target, "--json"], capture_output=True, text=True, check=True,
+        env=os.environ | {"PYTHONPATH": str(Path(bw.__file__).parents[1])},
+    )  # fmt: skip
+    formats = {t["name"]: t["format"] for t in json.loads(shown.stdout)["tensors"]}
+    assert formats["blk.0.attn_q.weight"] == "q4_k" and formats["token_embd.weight"] == "q6_k"
+    model = bw.load(target, context=16)
+    assert model.config.layers == 2 and model.config.vocabulary == 151_936
+    logits = model.session().prefill([5, 151_935])
+    assert logits.shape == (151_936,) and 0 < logits.std() < 1000
