@@ -1,8 +1,15 @@
-// What one call of an attention kernel needs. Plain data: the tiers include this.
+// How a layer's keys and values lie in its cache, and what one call of an attention kernel needs. Plain data: the tiers include this.
 //
-// A layer's cache holds float16 for `slots` sequences of up to `context` positions (rounded up to kKeyGroup):
-//   keys    (slot, kv_head, position / 16, head_dim, position % 16)   so that q·k runs over 16 positions at a time
-//   values  (slot, kv_head, position, value_stride)                   rows padded with zeros to a multiple of 16
+// Each (slot, kv_head) has a ring of `positions` positions, a multiple of kKeyGroup: position p lies at p % positions. The ring of
+// a layer that sees everything is as long as the context and never wraps; that of a layer with a window holds the window and one
+// batch, and is a multiple of kKeyBlock, so that no block of positions crosses its end.
+//
+// Elements lie in runs of 16, so that every tier loads whole vectors:
+//   keys    (slot, kv_head, position / 16, dim) runs of 16 positions: q·k goes over 16 positions at a time
+//   values  (slot, kv_head, position, dim / 16) runs of 16 dims; the last is filled up with zeros
+// A run is 32 bytes of F16 or BF16, 16 of Q8_0's codes, or one half of every byte of 16: two runs of Q4_0's codes, even ones in the
+// low halves. As in a file, 32 dims of a position share a float16 scale; scales lie apart:
+//   scales  (slot, kv_head, dim / 32, position), one such array for keys and one for values; none for F16 and BF16
 #pragma once
 #include <cstdint>
 
@@ -12,31 +19,68 @@ namespace bitwright {
 
 constexpr int64_t kKeyGroup = 16;
 constexpr int64_t kKeyBlock = 64;     // positions scored between two updates of the running softmax
+constexpr int64_t kScaleDims = 32;    // that share a scale
 constexpr int64_t kMaxHeadDim = 1024;
 constexpr int64_t kTileRows = 96;     // query rows (tokens × heads that share a key) that share one conversion of a key block
+
+static constexpr int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
+static constexpr int64_t padded(int64_t n, int64_t to = kKeyGroup) { return divided_up(n, to) * to; }
+
+static constexpr bool has_scales(FormatId f) { return f == FormatId::q8_0 || f == FormatId::q4_0; }
+static constexpr int64_t cache_scales(FormatId f, int64_t head_dim) { return has_scales(f) ? divided_up(head_dim, kScaleDims) : 0; }
+static constexpr int64_t runs_together(FormatId f) { return f == FormatId::q4_0 ? 2 : 1; }
+static constexpr int64_t runs_bytes(FormatId f, int64_t runs) { return runs * (has_scales(f) ? 16 : 32) / runs_together(f); }
+static constexpr int64_t key_runs(FormatId f, int64_t head_dim) { return padded(head_dim, runs_together(f)); }   // of 16 positions
+static constexpr int64_t value_runs(FormatId f, int64_t head_dim) { return padded(divided_up(head_dim, 16), runs_together(f)); }   // of one
+
+// One layer's cache; `window`: positions a token sees, its own included, 0 for all.
+struct Cache {
+  FormatId format;
+  int64_t kv_heads, head_dim, window, positions;
+  uint8_t *keys, *values;
+  half_t *key_scales, *value_scales;
+};
 
 // Consecutive tokens of one sequence: rows [token, token + count) of the batch, at positions position, position + 1, ...
 struct AttentionTile {
   int64_t token, count, slot, position;
 };
 
+// The positions that a tile sees are gone through in ranges; each leaves a running softmax of its own, and these are merged in
+// order. So the result is the same whether an item is a tile and a kv_head (`split` 1) or also one of `split` ranges: then each
+// leaves its softmax in `partials`, and the last to be done, by the count in `finished`, merges them.
 struct AttentionArgs {
   const float* q;         // (tokens, heads * head_dim)
   float* y;               // like q
-  half_t* keys;
-  half_t* values;
+  Cache cache;
   const AttentionTile* tiles;
-  int64_t heads, kv_heads, head_dim, context;
+  int64_t heads;
   float scale;            // of q·k
   float softcap;          // 0: none
-  int64_t window;         // positions seen, own included; 0: all
+  int64_t split;          // 1, or the most ranges of any tile: beyond its last a tile's items are empty
+  float* partials;        // a softmax for every item
+  int32_t* finished;      // (tiles, kv_heads) zeros, and zeros again afterwards
 };
 
-static constexpr int64_t padded(int64_t n) { return (n + kKeyGroup - 1) / kKeyGroup * kKeyGroup; }
+// Positions in a range, and the ranges from a tile's oldest position to its last.
+constexpr int64_t kMostRanges = 32;   // of a full cache
+static constexpr int64_t range_positions(const Cache& c) {
+  const int64_t share = padded(divided_up(c.positions, kMostRanges), kKeyBlock);
+  return share < 4 * kKeyBlock ? 4 * kKeyBlock : share;
+}
+static constexpr int64_t oldest_position(const Cache& c, const AttentionTile& t) {
+  return c.window && t.position >= c.window ? t.position - c.window + 1 : 0;
+}
+static constexpr int64_t ranges(const Cache& c, const AttentionTile& t) {
+  return (t.position + t.count - 1) / range_positions(c) - oldest_position(c, t) / range_positions(c) + 1;
+}
+
+// Floats of the running softmax of so many rows: sums, maxima, totals.
+static constexpr int64_t softmax_floats(int64_t rows, int64_t head_dim) { return rows * (padded(head_dim) + 2); }
 
 // Floats of scratch that a tile of so many rows needs.
 static constexpr int64_t attention_scratch(int64_t rows, int64_t head_dim) {
-  return rows * (head_dim + padded(head_dim) + kKeyBlock + 3) + kKeyBlock * (head_dim + padded(head_dim));
+  return 2 * softmax_floats(rows, head_dim) + rows * (head_dim + kKeyBlock + 1) + kKeyBlock * (key_runs(FormatId::q4_0, head_dim) + 16 * value_runs(FormatId::q4_0, head_dim));
 }
 
 }  // namespace bitwright

@@ -36,10 +36,11 @@ T named(const std::unordered_map<std::string, T>& names, const std::string& name
   return found->second;
 }
 
-void construct(Program* at, const std::string& tier_name, int threads, int64_t batch, int64_t context, int64_t sequences) {
+void construct(Program* at, const std::string& tier_name, int threads, int64_t batch, int64_t context, int64_t sequences, int cache) {
   if (threads < 0 || batch < 1 || context < 1 || sequences < 1)
     throw std::invalid_argument("threads may not be negative; batch, context and sequences must be at least 1");
-  new (at) Program(tier_name.empty() ? tier() : tier_named(tier_name.c_str()), shared_pool(threads), {batch, context, sequences});
+  new (at) Program(tier_name.empty() ? tier() : tier_named(tier_name.c_str()), shared_pool(threads), {batch, context, sequences},
+                   static_cast<FormatId>(cache));
 }
 
 int add_matrix(Program& p, int format, int64_t rows, int64_t columns, const Bytes& data) {
@@ -77,11 +78,11 @@ Logits run(Program& p, const Ids& tokens, const Ids& positions, const Ids& seque
 void bind_program(nb::module_& m) {
   m.def("available_cores", available_cores, "Cores this process may run on.");
   nb::class_<Program>(m, "Program")
-      .def("__init__", construct, "tier"_a, "threads"_a, "batch"_a, "context"_a, "sequences"_a)
+      .def("__init__", construct, "tier"_a, "threads"_a, "batch"_a, "context"_a, "sequences"_a, "cache"_a)
       .def("matrix", add_matrix, "format"_a, "rows"_a, "columns"_a, "data"_a, nb::keep_alive<1, 5>())
       .def("vector", &Program::vector, "values"_a)
       .def("angles", &Program::angles, "inverse_frequencies"_a, "magnitude"_a, "interleaved"_a)
-      .def("layer", &Program::layer, "kv_heads"_a, "head_dim"_a)
+      .def("layer", &Program::layer, "kv_heads"_a, "head_dim"_a, "window"_a)
       .def("buffer", &Program::buffer, "width"_a)
       .def("input", &Program::input, "columns"_a)
       .def("phase", [](Program& p, const std::string& kind, bool selected) { p.phase(named(kPhases, kind), selected); })
@@ -92,6 +93,11 @@ void bind_program(nb::module_& m) {
       .def_prop_ro("tier", [](const Program& p) { return p.tier().name; })
       .def_prop_ro("threads", &Program::threads)
       .def_prop_ro("lengths", &Program::lengths)
+      .def_prop_ro("earliest", [](const Program& p) {
+        std::vector<int64_t> lowest;
+        for (int64_t slot = 0; slot < p.limits().sequences; ++slot) lowest.push_back(p.earliest(slot));
+        return lowest;
+      })
       .def("watch", &Program::watch)
       .def_prop_ro("nanoseconds", &Program::nanoseconds)
       .def_prop_ro("cache_bytes", &Program::cache_bytes)

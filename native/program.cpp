@@ -13,6 +13,7 @@ namespace bitwright {
 namespace {
 
 constexpr int64_t kDecodeTokens = 4;   // up to so many rows a matrix product is bound by reading the weights
+constexpr int64_t kSplitTokens = 4;    // up to so many tokens their positions are shared out too (attention.h)
 constexpr int64_t kRowGrain = 16;      // rows a thread takes at a time, so that their values stay in its cache between ops
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -29,8 +30,8 @@ struct Program::Call {
   int64_t rows(bool selected) const { return selected ? m : n; }
 };
 
-Program::Program(const Tier& tier, std::shared_ptr<Pool> pool, Limits limits)
-    : tier_(tier), pool_(std::move(pool)), limits_(limits), lengths_(static_cast<size_t>(limits.sequences), 0) {}
+Program::Program(const Tier& tier, std::shared_ptr<Pool> pool, Limits limits, FormatId cache)
+    : tier_(tier), pool_(std::move(pool)), limits_(limits), writer_(cache), lengths_(static_cast<size_t>(limits.sequences), 0), reached_(lengths_) {}
 
 int Program::matrix(FormatId format, int64_t rows, int64_t columns, const uint8_t* file) {
   matrices_.push_back({format, rows, columns, file, nullptr});
@@ -47,10 +48,8 @@ int Program::angles(std::vector<float> inverse_frequencies, float magnitude, boo
   return static_cast<int>(angles_.size()) - 1;
 }
 
-int Program::layer(int64_t kv_heads, int64_t head_dim) {
-  if (kv_heads < 1 || head_dim < 1 || head_dim > kMaxHeadDim)
-    throw std::invalid_argument("a cache needs heads of 1 to " + std::to_string(kMaxHeadDim) + " values, got " + std::to_string(head_dim));
-  layers_.push_back({kv_heads, head_dim, nullptr, nullptr});
+int Program::layer(int64_t kv_heads, int64_t head_dim, int64_t window) {
+  layers_.push_back(writer_.layer(kv_heads, head_dim, window, limits_.context, limits_.batch));
   return static_cast<int>(layers_.size()) - 1;
 }
 
@@ -119,24 +118,27 @@ void Program::pack() {
 }
 
 void Program::allocate() {
-  const int64_t positions = padded(limits_.context), slots = limits_.sequences;
-  size_t cache = 0, scratch = 0, bytes = 0;
-  for (const Layer& l : layers_)
-    cache += sizeof(half_t) * static_cast<size_t>(slots * l.kv_heads * positions * (l.head_dim + padded(l.head_dim)));
+  uintptr_t cache = 0;
+  for (Cache& l : layers_) cache = place(l, limits_.sequences, cache);
   cache_ = Memory(cache);
-  half_t* p = cache_.as<half_t>();
-  for (Layer& l : layers_) {
-    l.keys = p, p += slots * l.kv_heads * positions * l.head_dim;
-    l.values = p, p += slots * l.kv_heads * positions * padded(l.head_dim);
-  }
+  cache = reinterpret_cast<uintptr_t>(cache_.data());
+  for (Cache& l : layers_) cache = place(l, limits_.sequences, cache);
 
+  size_t scratch = 0, bytes = 0;
+  int64_t repeat = 1, partials = 0;
   for (const Weight& w : matrices_) scratch = std::max(scratch, tier_.matmul.scratch_bytes(w));
-  int64_t repeat = 1;
   for (const Phase& phase : phases_)
     for (const Instruction& i : phase.instructions)
-      if (i.code == Code::attention) repeat = std::max(repeat, i.heads / item(layers_, i.index).kv_heads);
+      if (i.code == Code::attention) {
+        const Cache& l = item(layers_, i.index);
+        repeat = std::max(repeat, i.heads / l.kv_heads);
+        partials = std::max(partials, softmax_floats(i.heads, l.head_dim));
+      }
   tile_tokens_ = std::max<int64_t>(kTileRows / repeat, 1);
-  for (const Layer& l : layers_) scratch = std::max(scratch, sizeof(float) * static_cast<size_t>(attention_scratch(tile_tokens_ * repeat, l.head_dim)));
+  for (const Cache& l : layers_) {
+    scratch = std::max(scratch, sizeof(float) * static_cast<size_t>(attention_scratch(tile_tokens_ * repeat, l.head_dim)));
+    finished_.resize(std::max(finished_.size(), static_cast<size_t>(kSplitTokens * l.kv_heads)));
+  }
   scratch = aligned(scratch) + 64;
 
   const auto take = [&](size_t size) { return std::exchange(bytes, bytes + aligned(size)); };
@@ -145,10 +147,12 @@ void Program::allocate() {
   for (int64_t columns : input_columns_) inputs.push_back(take(tier_.matmul.input_bytes(limits_.batch, columns)));
   for (const Angles& a : angles_) tables.push_back(take(2 * sizeof(float) * static_cast<size_t>(limits_.batch) * a.frequencies.size()));
   for (int t = 0; t < pool_->threads(); ++t) scratches.push_back(take(scratch));
+  const size_t softmaxes = take(sizeof(float) * static_cast<size_t>(kSplitTokens * (kMostRanges + 1) * partials));
   memory_ = Memory(bytes);
   for (size_t offset : buffers) buffers_.push_back(reinterpret_cast<float*>(memory_.data() + offset));
   for (size_t offset : inputs) inputs_.push_back(memory_.data() + offset);
   for (size_t offset : scratches) scratch_.push_back(memory_.data() + offset);
+  partials_ = reinterpret_cast<float*>(memory_.data() + softmaxes);
   for (size_t t = 0; t < tables.size(); ++t) angles_[t].table = reinterpret_cast<float*>(memory_.data() + tables[t]);
 }
 
@@ -164,6 +168,8 @@ std::vector<int64_t> Program::check(const Call& call) const {
     if (slot < 0 || slot >= limits_.sequences) refuse("sequences", i, slot, "0 to " + std::to_string(limits_.sequences - 1));
     if (position < 0 || position >= limits_.context) refuse("positions", i, position, "0 to " + std::to_string(limits_.context - 1) + ", the context");
     int64_t& length = lengths[static_cast<size_t>(slot)];
+    if (const int64_t lowest = earliest(slot); position > 0 && position < length && position < lowest)
+      refuse("positions", i, position, std::to_string(lowest) + " to " + std::to_string(length) + ", or 0: what it would see there has been overwritten");
     if (seen[static_cast<size_t>(slot)] ? position != length : position > length)
       refuse("positions", i, position, std::to_string(length) + ", the sequence's next (or, for its first token in a call, any before it)");
     seen[static_cast<size_t>(slot)] = true;
@@ -172,6 +178,12 @@ std::vector<int64_t> Program::check(const Call& call) const {
   for (int64_t i = 0; i < call.m; ++i)
     if (call.outputs[i] < 0 || call.outputs[i] >= call.n) refuse("outputs", i, call.outputs[i], "0 to " + std::to_string(call.n - 1));
   return lengths;
+}
+
+int64_t Program::earliest(int64_t slot) const {
+  int64_t lowest = 0;
+  for (const Cache& l : layers_) lowest = std::max(lowest, bitwright::earliest(l, reached_[static_cast<size_t>(slot)]));
+  return lowest;
 }
 
 void Program::make_tiles(const Call& call) {
@@ -197,6 +209,11 @@ void Program::run(const int32_t* tokens, const int32_t* positions, const int32_t
   std::lock_guard lock(one_run_);
   std::vector<int64_t> lengths = check(call);
   make_tiles(call);
+  for (int64_t i = 0; i < n; ++i) {   // a step that fails half-way leaves its sequences where it took them up
+    const size_t slot = static_cast<size_t>(sequences[i]);
+    lengths_[slot] = std::min<int64_t>(lengths_[slot], positions[i]);
+    reached_[slot] = positions[i] == 0 ? 1 : std::max<int64_t>(reached_[slot], positions[i] + 1);
+  }
   buffers_[static_cast<size_t>(result_)] = logits;
   for (size_t p = 0; p < phases_.size(); ++p) shares_[p].reset();
   pool_->run([&](int thread) {
@@ -220,7 +237,7 @@ void Program::run_phases(const Call& call, int thread) {
     switch (phases_[p].kind) {
       case PhaseKind::rows: going = run_rows(phases_[p], call, shares_[p]); break;
       case PhaseKind::linears: going = run_linears(phases_[p], call, shares_[p], scratch); break;
-      case PhaseKind::attention: going = run_attention(phases_[p], shares_[p], reinterpret_cast<float*>(scratch)); break;
+      case PhaseKind::attention: going = run_attention(phases_[p], call, shares_[p], reinterpret_cast<float*>(scratch)); break;
     }
     if (watching) {
       const Clock::time_point now = Clock::now();
@@ -263,7 +280,7 @@ void Program::run_row_op(const Instruction& i, const Call& call, int64_t begin, 
         v.rope(out, angles.table + row * rotary, i.heads, i.head_dim, rotary, angles.interleaved);
         break;
       }
-      case Code::store: store_row(i, call.sequences[row], call.positions[row], row); break;
+      case Code::store: writer_.store(item(layers_, i.index), call.sequences[row], call.positions[row], a, b); break;
       case Code::glu_silu: v.glu_silu(a, b, width, out); break;
       case Code::glu_gelu: v.glu_gelu(a, b, width, out); break;
       case Code::add: v.add(a, b, width, out); break;
@@ -287,20 +304,6 @@ void Program::fill_angles(const Angles& angles, int64_t position, int64_t row) c
   }
 }
 
-void Program::store_row(const Instruction& i, int64_t slot, int64_t position, int64_t row) {
-  const Layer& l = item(layers_, i.index);
-  const int64_t stride = padded(l.head_dim), positions = padded(limits_.context);
-  const float *k = at(i.a, row), *v = at(i.b, row);
-  half_t halves[kMaxHeadDim];
-  for (int64_t h = 0; h < l.kv_heads; ++h, k += l.head_dim, v += l.head_dim) {
-    const int64_t cache = (slot * l.kv_heads + h) * positions;
-    half_t* keys = l.keys + (cache + position / kKeyGroup * kKeyGroup) * l.head_dim + position % kKeyGroup;
-    tier_.vector.to_half(k, l.head_dim, halves);
-    for (int64_t d = 0; d < l.head_dim; ++d) keys[d * kKeyGroup] = halves[d];
-    tier_.vector.to_half(v, l.head_dim, l.values + (cache + position) * stride);
-  }
-}
-
 bool Program::run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch) {
   const int64_t tokens = call.rows(phase.selected);
   if (tokens == 0) return true;
@@ -319,13 +322,16 @@ bool Program::run_linears(const Phase& phase, const Call& call, Share& share, ui
   });
 }
 
-bool Program::run_attention(const Phase& phase, Share& share, float* scratch) {
+bool Program::run_attention(const Phase& phase, const Call& call, Share& share, float* scratch) {
   const Instruction& i = phase.instructions.front();
-  const Layer& l = item(layers_, i.index);
-  const AttentionArgs args{at(i.a, 0), at(i.out, 0), l.keys, l.values, tiles_.data(), i.heads, l.kv_heads, l.head_dim,
-                           padded(limits_.context), i.value, i.softcap, i.window};
-  const int64_t items = static_cast<int64_t>(tiles_.size()) * l.kv_heads;
-  return share.take(items, 1, [&](int64_t begin, int64_t end) { tier_.vector.attention(args, begin, end, scratch); });
+  const Cache& l = item(layers_, i.index);
+  int64_t split = 1;
+  if (call.n <= kSplitTokens)
+    for (const AttentionTile& t : tiles_) split = std::max(split, ranges(l, t));
+  const AttentionArgs args{at(i.a, 0), at(i.out, 0), l, tiles_.data(), i.heads, i.value, i.softcap, split, partials_, finished_.data()};
+  const int64_t items = static_cast<int64_t>(tiles_.size()) * l.kv_heads * split;
+  const int64_t grain = split == 1 ? 1 : std::max<int64_t>(items / (pool_->threads() * 8), 1);
+  return share.take(items, grain, [&](int64_t begin, int64_t end) { tier_.vector.attention(args, begin, end, scratch); });
 }
 
 }  // namespace bitwright

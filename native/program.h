@@ -6,7 +6,7 @@
 #include <mutex>
 #include <vector>
 
-#include "attention.h"
+#include "cache.h"
 #include "memory.h"
 #include "pool.h"
 #include "tier.h"
@@ -39,20 +39,19 @@ struct Phase {
   std::vector<Instruction> instructions;
 };
 
-struct Layer { int64_t kv_heads, head_dim; half_t *keys, *values; };            // see attention.h
 struct Angles { std::vector<float> frequencies; float magnitude; bool interleaved; float* table; };   // table (batch, rotary_dim)
 
 struct Limits { int64_t batch, context, sequences; };
 
 class Program {
  public:
-  Program(const Tier& tier, std::shared_ptr<Pool> pool, Limits limits);
+  Program(const Tier& tier, std::shared_ptr<Pool> pool, Limits limits, FormatId cache);
 
   // Building. `file` must outlive the program.
   int matrix(FormatId format, int64_t rows, int64_t columns, const uint8_t* file);
   int vector(std::vector<float> values);
   int angles(std::vector<float> inverse_frequencies, float magnitude, bool interleaved);
-  int layer(int64_t kv_heads, int64_t head_dim);
+  int layer(int64_t kv_heads, int64_t head_dim, int64_t window);
   int buffer(int64_t width);
   int input(int64_t columns);
   void phase(PhaseKind kind, bool selected);
@@ -68,6 +67,7 @@ class Program {
   int64_t result_width() const { return widths_[static_cast<size_t>(result_)]; }
   int64_t vocabulary() const { return vocabulary_; }
   const std::vector<int64_t>& lengths() const { return lengths_; }   // positions each sequence holds
+  int64_t earliest(int64_t slot) const;       // the lowest position, but for 0, that it may go on from
   size_t cache_bytes() const { return cache_.size(); }
   size_t packed_bytes() const { return packed_.size(); }
   size_t buffer_bytes() const { return memory_.size(); }
@@ -84,8 +84,7 @@ class Program {
   bool run_rows(const Phase& phase, const Call& call, Share& share);
   void run_row_op(const Instruction& i, const Call& call, int64_t begin, int64_t end, int64_t rows);
   bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
-  bool run_attention(const Phase& phase, Share& share, float* scratch);
-  void store_row(const Instruction& i, int64_t slot, int64_t position, int64_t row);
+  bool run_attention(const Phase& phase, const Call& call, Share& share, float* scratch);
   void fill_angles(const Angles& angles, int64_t position, int64_t row) const;
   float* at(int buffer, int64_t row) const { return buffers_[static_cast<size_t>(buffer)] + row * widths_[static_cast<size_t>(buffer)]; }
 
@@ -96,11 +95,15 @@ class Program {
   std::vector<Weight> matrices_;
   std::vector<std::vector<float>> vectors_;
   std::vector<Angles> angles_;
-  std::vector<Layer> layers_;
+  CacheWriter writer_;
+  std::vector<Cache> layers_;
   std::vector<int64_t> widths_, input_columns_, lengths_;
+  std::vector<int64_t> reached_;                   // the longest each sequence has been since it began at 0
   std::vector<float*> buffers_;
   std::vector<uint8_t*> inputs_;
   std::vector<AttentionTile> tiles_;
+  std::vector<int32_t> finished_;                  // see AttentionArgs
+  float* partials_ = nullptr;
   std::unique_ptr<Share[]> shares_;                // one per phase
   std::vector<int64_t> nanoseconds_;               // the same, or none when nobody watches
   Memory packed_, cache_, memory_;

@@ -43,7 +43,6 @@ struct VectorKernels {
   void (*add)(const float* a, const float* b, int64_t n, float* y);
   void (*scale)(float* x, float factor, int64_t n);
   void (*softcap)(float* x, float cap, int64_t n);
-  void (*to_half)(const float* x, int64_t n, half_t* y);
   void (*attention)(const AttentionArgs&, int64_t begin, int64_t end, float* scratch);
 };
 

@@ -1,8 +1,8 @@
 // Causal attention with a running softmax. One item is a tile of query rows (tokens × the heads that share a key-value head)
-// against the whole cache of that head, kKeyBlock positions at a time: a block of keys and values is converted to float32 once
-// and used by every row of the tile. With few rows (decode) the float16 is converted in registers instead.
-// Blocks start at multiples of kKeyBlock and a row ignores what it may not see, so a row's result does not depend on which
-// other rows share its tile.
+// against the cache of that head, kKeyBlock positions at a time. With few rows (decode) the cache's elements are converted in
+// registers; with many a block of keys and values is converted to float32 once and used by every row of the tile.
+// Blocks and ranges start at fixed positions, a row ignores what it may not see, and both ways do the same arithmetic, so a row's
+// result depends neither on which other rows share its tile nor on which thread does what.
 
 #if defined(__AVX512F__)
 constexpr int kRows = 12;
@@ -12,50 +12,81 @@ constexpr int kRows = 6;
 constexpr int kRows = 2;   // as many rows × 16 columns of sums as the registers hold
 #endif
 constexpr int kVectors = kKeyGroup / kLanes;
+constexpr float kNever = -__builtin_inff();
 
-// c[r][0..16) = c * keep[r] + a[r] · b for R rows: a is (R, depth), b is (depth, 16) with stride b_stride.
-template <int R, typename T>
-static inline void product(const float* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t depth, const float* keep, float* c, int64_t c_stride) {
-  vf sums[R][kVectors];
-  for (int r = 0; r < R; ++r)
-    for (int v = 0; v < kVectors; ++v) sums[r][v] = vf{};   // `= {}` would clear memory, not registers
-  for (int64_t k = 0; k < depth; ++k) {
-    vf columns[kVectors];
-    for (int v = 0; v < kVectors; ++v) columns[v] = load(b + k * b_stride + v * kLanes);
+// How an element of the cache becomes a float32: get(runs, r, v) is vector v of run r. Codes are without their scale, which is
+// applied to sums of keys and to weights of values, once per kScaleDims. kAhead: bytes to ask memory for in advance, a page,
+// since hardware prefetching ends with its page.
+struct Float32 {
+  static constexpr int64_t kBytes = 64, kAhead = 0;
+  static vf get(const uint8_t* runs, int64_t r, int v) { return load(reinterpret_cast<const float*>(runs + r * kBytes) + v * kLanes); }
+};
+struct Float16 {
+  static constexpr int64_t kBytes = 32, kAhead = 4096;
+  static vf get(const uint8_t* runs, int64_t r, int v) { return load(reinterpret_cast<const half_t*>(runs + r * kBytes) + v * kLanes); }
+};
+struct BFloat16 {
+  static constexpr int64_t kBytes = 32, kAhead = 4096;
+  static vf get(const uint8_t* runs, int64_t r, int v) { return load_bf16(reinterpret_cast<const bf16_t*>(runs + r * kBytes) + v * kLanes); }
+};
+struct Codes8 {
+  static constexpr int64_t kBytes = 16, kAhead = 4096;
+  static vf get(const uint8_t* runs, int64_t r, int v) { return load_codes(reinterpret_cast<const int8_t*>(runs + r * kBytes) + v * kLanes); }
+};
+struct Codes4 {
+  static constexpr int64_t kBytes = 8, kAhead = 4096;
+  static vf get(const uint8_t* runs, int64_t r, int v) { return load_nibbles(runs + (r >> 1) * 16 + v * kLanes, int(r & 1) * 4); }
+};
+
+// The runs of a matrix (depth, 16 * groups): run first + k * down + g * across holds row k of group g.
+struct Runs { const uint8_t* at; int64_t first, down, across; };
+
+// a[r] · b for R rows and G groups: a is (R, depth). emit(r, column, sums) takes what comes out, a vector at a time.
+template <int R, int G, typename E, typename Emit>
+static inline void product(const float* a, int64_t a_stride, Runs b, int64_t depth, Emit emit) {
+  vf sums[R][G][kVectors];
+  for (auto& row : sums) for (auto& group : row) for (vf& sum : group) sum = vf{};   // `= {}` would clear memory, not registers
+  for (int64_t k = 0, run = b.first; k < depth; ++k, run += b.down) {
+    vf columns[G][kVectors];
+    for (int g = 0; g < G; ++g) {
+      if constexpr (E::kAhead > 0) __builtin_prefetch(b.at + (run + g * b.across) * E::kBytes + E::kAhead);
+      for (int v = 0; v < kVectors; ++v) columns[g][v] = E::get(b.at, run + g * b.across, v);
+    }
     for (int r = 0; r < R; ++r) {
       const vf factor = splat(a[r * a_stride + k]);
-      for (int v = 0; v < kVectors; ++v) sums[r][v] = fma(factor, columns[v], sums[r][v]);
+      for (int g = 0; g < G; ++g)
+        for (int v = 0; v < kVectors; ++v) sums[r][g][v] = fma(factor, columns[g][v], sums[r][g][v]);
     }
   }
   for (int r = 0; r < R; ++r)
-    for (int v = 0; v < kVectors; ++v) {
-      float* to = c + r * c_stride + v * kLanes;
-      store(to, keep ? fma(load(to), splat(keep[r]), sums[r][v]) : sums[r][v]);
-    }
+    for (int g = 0; g < G; ++g)
+      for (int v = 0; v < kVectors; ++v) emit(r, g * kKeyGroup + v * kLanes, sums[r][g][v]);
 }
 
-template <typename T, int R = kRows>
-static void products(int64_t rows, const float* a, int64_t a_stride, const T* b, int64_t b_stride, int64_t depth, const float* keep, float* c, int64_t c_stride) {
+// The same for rows <= kRows and any number of groups; as many at a time as keep the registers busy.
+template <typename E, int R = kRows, typename Emit>
+static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs b, int64_t groups, int64_t depth, Emit emit) {
   if constexpr (R > 0) {
-    if (rows == R) return product<R>(a, a_stride, b, b_stride, depth, keep, c, c_stride);
-    products<T, R - 1>(rows, a, a_stride, b, b_stride, depth, keep, c, c_stride);
+    if (rows != R) return products<E, R - 1>(rows, a, a_stride, b, groups, depth, emit);
+    constexpr int kTogether = 4 * (R + 1) <= kRows + 1 ? 4 : 2 * (R + 1) <= kRows + 1 ? 2 : 1;   // sums and columns in registers
+    for (int64_t g = 0; g < groups;) {
+      const Runs rest{b.at, b.first + g * b.across, b.down, b.across};
+      const auto placed = [&](int r, int64_t column, vf sum) { emit(r, g * kKeyGroup + column, sum); };
+      if (groups - g >= kTogether) product<R, kTogether, E>(a, a_stride, rest, depth, placed), g += kTogether;
+      else product<R, 1, E>(a, a_stride, rest, depth, placed), ++g;
+    }
   }
 }
 
-static void widen(const half_t* x, int64_t n, float* y) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(y + i, load(x + i));
-  half_t rest[kLanes] = {};
-  float out[kLanes];
-  for (int64_t j = i; j < n; ++j) rest[j - i] = x[j];
-  if (i < n) store(out, load(rest));
-  for (int64_t j = i; j < n; ++j) y[j] = out[j - i];
+template <typename E>
+static void widen(const uint8_t* runs, int64_t n, float* y) {
+  for (int64_t r = 0; r < n; ++r)
+    for (int v = 0; v < kVectors; ++v) store(y + r * kKeyGroup + v * kLanes, E::get(runs, r, v));
 }
 
 // The running softmax of one row: scores become e^(score - maximum) where first <= column < last, and 0 elsewhere.
 // `keep` is what earlier sums must be multiplied by.
 static inline void soften(float* scores, int64_t first, int64_t last, float softcap, float& maximum, float& total, float& keep) {
-  constexpr float kNever = -__builtin_inff();
   if (first >= last) {
     for (int64_t j = 0; j < kKeyBlock; ++j) scores[j] = 0;
     keep = 1;
@@ -81,77 +112,194 @@ static inline void soften(float* scores, int64_t first, int64_t last, float soft
 
 namespace {
 
+// What the softmax of some rows has come to: sums (rows, stride) of weighted values, largest scores, sums of weights.
+struct Softmax {
+  int64_t rows, stride;
+  float *sums, *maxima, *totals;
+
+  Softmax(float* at, int64_t rows, int64_t stride) : rows(rows), stride(stride), sums(at), maxima(at + rows * stride), totals(maxima + rows) {}
+
+  void clear() const {
+    for (int64_t i = 0; i < rows * stride; ++i) sums[i] = 0;
+    for (int64_t r = 0; r < rows; ++r) maxima[r] = kNever, totals[r] = 0;
+  }
+
+  void merge(const Softmax& other) const {
+    for (int64_t r = 0; r < rows; ++r) {
+      if (other.totals[r] == 0) continue;   // it saw nothing
+      const float now = other.maxima[r] > maxima[r] ? other.maxima[r] : maxima[r];
+      const vf mine = exp(splat(maxima[r] - now)), others = exp(splat(other.maxima[r] - now));
+      for (int64_t i = r * stride; i < (r + 1) * stride; i += kLanes) store(sums + i, fma(load(sums + i), mine, load(other.sums + i) * others));
+      totals[r] = totals[r] * mine[0] + other.totals[r] * others[0];
+      maxima[r] = now;
+    }
+  }
+};
+
+struct Block {   // kKeyBlock positions from `start` on: where they lie
+  int64_t start;
+  const uint8_t *keys, *values;
+  const half_t *key_scales, *value_scales;   // nullptr: none
+};
+
 struct Item {   // one tile of one key-value head
   const AttentionArgs& a;
+  const Cache& c;
+  const int64_t index;                       // of tile and head
   const AttentionTile tile;
-  const int64_t kv_head, repeat, rows, value_stride;
-  float *queries, *sums, *scores, *maxima, *totals, *keep, *keys, *values;   // scratch: (rows, ...) and one block of each
+  const int64_t kv_head, repeat, rows, stride;
+  const int64_t oldest, end;                 // the positions its rows see
+  const int64_t group_runs, position_runs;   // of keys, of values
+  float* queries;      // scratch: (rows, head_dim)
+  float* scores;       // (rows, kKeyBlock)
+  float* keep;         // (rows,)
+  float *keys, *values, *softmaxes;
 
   Item(const AttentionArgs& args, int64_t index, float* scratch)
-      : a(args), tile(args.tiles[index / args.kv_heads]), kv_head(index % args.kv_heads), repeat(args.heads / args.kv_heads),
-        rows(tile.count * repeat), value_stride(padded(args.head_dim)) {
+      : a(args), c(args.cache), index(index), tile(args.tiles[index / c.kv_heads]), kv_head(index % c.kv_heads), repeat(args.heads / c.kv_heads),
+        rows(tile.count * repeat), stride(padded(c.head_dim)), oldest(oldest_position(c, tile)), end(tile.position + tile.count),
+        group_runs(key_runs(c.format, c.head_dim)), position_runs(value_runs(c.format, c.head_dim)) {
     queries = scratch;
-    sums = queries + rows * a.head_dim;
-    scores = sums + rows * value_stride;
-    maxima = scores + rows * kKeyBlock;
-    totals = maxima + rows;
-    keep = totals + rows;
+    scores = queries + rows * c.head_dim;
+    keep = scores + rows * kKeyBlock;
     keys = keep + rows;
-    values = keys + kKeyBlock * a.head_dim;
+    values = keys + kKeyBlock * group_runs;
+    softmaxes = values + kKeyBlock * position_runs * kKeyGroup;
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t d = 0; d < c.head_dim; ++d) queries[r * c.head_dim + d] = a.q[offset(r) + d] * a.scale;
   }
 
   int64_t offset(int64_t row) const {   // of a row's head in q and y
-    return ((tile.token + row / repeat) * a.heads + kv_head * repeat + row % repeat) * a.head_dim;
+    return ((tile.token + row / repeat) * a.heads + kv_head * repeat + row % repeat) * c.head_dim;
+  }
+  Block block_at(int64_t start) const {
+    const int64_t head = tile.slot * c.kv_heads + kv_head, place = start % c.positions, scales = head * cache_scales(c.format, c.head_dim) * c.positions + place;
+    return {start, c.keys + runs_bytes(c.format, (head * c.positions + place) / kKeyGroup * group_runs),
+            c.values + runs_bytes(c.format, (head * c.positions + place) * position_runs),
+            has_scales(c.format) ? c.key_scales + scales : nullptr, has_scales(c.format) ? c.value_scales + scales : nullptr};
   }
 
-  template <typename T>
-  void block(int64_t start, const T* k, const T* v) {   // scores every row against positions [start, start + kKeyBlock)
-    for (int64_t row = 0; row < rows; row += kRows) {
-      const int64_t n = rows - row < kRows ? rows - row : kRows;
-      const int64_t reach = tile.position + (row + n - 1) / repeat + 1 - start;   // columns the last row may see
-      if (reach <= 0) continue;
-      const int64_t columns = reach < kKeyBlock ? padded(reach) : kKeyBlock;
-      float* s = scores + row * kKeyBlock;
-      for (int64_t j = 0; j < columns; j += kKeyGroup)
-        products(n, queries + row * a.head_dim, a.head_dim, k + j * a.head_dim, kKeyGroup, a.head_dim, nullptr, s + j, kKeyBlock);
-      for (int64_t r = row; r < row + n; ++r) {
-        const int64_t own = tile.position + r / repeat - start, last = own + 1 < kKeyBlock ? own + 1 : kKeyBlock;
-        const int64_t first = a.window && own - a.window + 1 > 0 ? own - a.window + 1 : 0;
-        soften(scores + r * kKeyBlock, first, last, a.softcap, maxima[r], totals[r], keep[r]);
-      }
-      const int64_t depth = reach < kKeyBlock ? reach : kKeyBlock;
-      for (int64_t d = 0; d < value_stride; d += kKeyGroup)
-        products(n, s, kKeyBlock, v + d, value_stride, depth, keep + row, sums + row * value_stride + d, value_stride);
+  // scores (n, columns) of rows [row, row + n)
+  template <typename E>
+  void score(const Block& b, int64_t row, int64_t n, int64_t columns) {
+    float* s = scores + row * kKeyBlock;
+    const int64_t dims = b.key_scales ? kScaleDims : c.head_dim;
+    for (int64_t d = 0; d < c.head_dim; d += dims) {
+      const int64_t depth = c.head_dim - d < dims ? c.head_dim - d : dims;
+      const half_t* scales = b.key_scales ? b.key_scales + d / kScaleDims * c.positions : nullptr;
+      const auto put = [=](int r, int64_t column, vf sum) {
+        float* to = s + r * kKeyBlock + column;
+        if (scales) sum *= load(scales + column);
+        store(to, d ? load(to) + sum : sum);
+      };
+      products<E>(n, queries + row * c.head_dim + d, c.head_dim, {b.keys, d, 1, group_runs}, columns / kKeyGroup, depth, put);
     }
+  }
+
+  // sums of rows [row, row + n) = sums * keep + scores (n, depth) · values
+  template <typename E>
+  void weigh(const Block& b, int64_t row, int64_t n, int64_t depth, const Softmax& to) {
+    const float *weights = scores + row * kKeyBlock, *kept = keep + row;
+    const int64_t dims = b.value_scales ? kScaleDims : stride;
+    float scaled[kRows * kKeyBlock];
+    for (int64_t d = 0; d < stride; d += dims) {
+      if (b.value_scales) {
+        const half_t* scales = b.value_scales + d / kScaleDims * c.positions;
+        for (int64_t r = 0; r < n; ++r)
+          for (int64_t j = 0; j < depth; j += kLanes) store(scaled + r * kKeyBlock + j, load(scores + (row + r) * kKeyBlock + j) * load(scales + j));
+        weights = scaled;
+      }
+      float* sums = to.sums + row * stride + d;
+      const auto put = [=, this](int r, int64_t column, vf sum) {
+        float* at = sums + r * stride + column;
+        store(at, fma(load(at), splat(kept[r]), sum));
+      };
+      const int64_t groups = (stride - d < dims ? stride - d : dims) / kKeyGroup;
+      products<E>(n, weights, kKeyBlock, {b.values, d / kKeyGroup, position_runs, 1}, groups, depth, put);
+    }
+  }
+
+  template <typename E>
+  void attend(const Block& b, const Softmax& to) {
+    const int64_t most = divided_up(rows, divided_up(rows, kRows));   // 7 rows go as 4 and 3, not 6 and 1
+    for (int64_t row = 0; row < rows; row += most) {
+      const int64_t n = rows - row < most ? rows - row : most;
+      const int64_t reach = tile.position + (row + n - 1) / repeat + 1 - b.start;   // columns the last row may see
+      if (reach <= 0) continue;
+      const int64_t depth = reach < kKeyBlock ? reach : kKeyBlock;
+      score<E>(b, row, n, padded(depth));
+      for (int64_t r = row; r < row + n; ++r) {
+        const int64_t own = tile.position + r / repeat - b.start, last = own + 1 < kKeyBlock ? own + 1 : kKeyBlock;
+        const int64_t first = c.window && own - c.window + 1 > 0 ? own - c.window + 1 : 0;
+        soften(scores + r * kKeyBlock, first, last, a.softcap, to.maxima[r], to.totals[r], keep[r]);
+      }
+      weigh<E>(b, row, n, depth, to);
+    }
+  }
+
+  template <typename E>
+  void attend_range(int64_t range, const Softmax& to) {   // counted from the one with the oldest position
+    to.clear();
+    const int64_t length = range_positions(c), begin = (oldest / length + range) * length, last = begin + length < end ? begin + length : end;
+    for (int64_t start = begin > oldest ? begin : oldest / kKeyBlock * kKeyBlock; start < last; start += kKeyBlock) {
+      Block b = block_at(start);
+      if (rows <= 2 * kRows) {   // what two conversions cost, one and its storing and loading do too
+        attend<E>(b, to);
+        continue;
+      }
+      const int64_t n = last - start < kKeyBlock ? last - start : kKeyBlock;
+      widen<E>(b.keys, divided_up(n, kKeyGroup) * group_runs, keys);
+      widen<E>(b.values, n * position_runs, values);
+      b.keys = reinterpret_cast<const uint8_t*>(keys);
+      b.values = reinterpret_cast<const uint8_t*>(values);
+      attend<Float32>(b, to);
+    }
+  }
+
+  void attend_range(int64_t range, const Softmax& to) {
+    switch (c.format) {
+      case FormatId::bf16: return attend_range<BFloat16>(range, to);
+      case FormatId::q8_0: return attend_range<Codes8>(range, to);
+      case FormatId::q4_0: return attend_range<Codes4>(range, to);
+      default: return attend_range<Float16>(range, to);
+    }
+  }
+
+  void finish(const Softmax& s) {
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t d = 0; d < c.head_dim; ++d) a.y[offset(r) + d] = s.sums[r * stride + d] / s.totals[r];
   }
 
   void run() {
-    for (int64_t r = 0; r < rows; ++r) {
-      for (int64_t d = 0; d < a.head_dim; ++d) queries[r * a.head_dim + d] = a.q[offset(r) + d] * a.scale;
-      for (int64_t d = 0; d < value_stride; ++d) sums[r * value_stride + d] = 0;
-      maxima[r] = -__builtin_inff();
-      totals[r] = 0;
+    const int64_t floats = softmax_floats(rows, c.head_dim);
+    Softmax all(softmaxes, rows, stride), next(softmaxes + floats, rows, stride);
+    attend_range(0, all);
+    for (int64_t i = 1; i < ranges(c, tile); ++i) {
+      attend_range(i, next);
+      all.merge(next);
     }
-    const int64_t cache = (tile.slot * a.kv_heads + kv_head) * a.context, end = tile.position + tile.count;
-    const int64_t oldest = a.window && tile.position - a.window + 1 > 0 ? tile.position - a.window + 1 : 0;
-    for (int64_t start = oldest / kKeyBlock * kKeyBlock; start < end; start += kKeyBlock) {
-      const half_t *k = a.keys + (cache + start) * a.head_dim, *v = a.values + (cache + start) * value_stride;
-      if (rows <= kRows) {
-        block(start, k, v);
-      } else {
-        const int64_t n = end - start < kKeyBlock ? end - start : kKeyBlock;
-        widen(k, padded(n) * a.head_dim, keys);
-        widen(v, n * value_stride, values);
-        block(start, static_cast<const float*>(keys), static_cast<const float*>(values));
-      }
-    }
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t d = 0; d < a.head_dim; ++d) a.y[offset(r) + d] = sums[r * value_stride + d] / totals[r];
+    finish(all);
+  }
+
+  void run(int64_t range) {   // one of the ranges; whoever is last merges them all
+    const int64_t rows_before = tile.token * a.heads + kv_head * rows;
+    const auto partial = [&](int64_t i) {
+      return Softmax(a.partials + softmax_floats(rows_before * a.split + i * rows, c.head_dim), rows, stride);
+    };
+    if (range < ranges(c, tile)) attend_range(range, partial(range));
+    if (__atomic_add_fetch(&a.finished[index], 1, __ATOMIC_ACQ_REL) < a.split) return;
+    a.finished[index] = 0;
+    Softmax all = partial(0);
+    for (int64_t i = 1; i < ranges(c, tile); ++i) all.merge(partial(i));
+    finish(all);
   }
 };
 
 }  // namespace
 
 static void attention(const AttentionArgs& args, int64_t begin, int64_t end, float* scratch) {
-  for (int64_t i = begin; i < end; ++i) Item(args, i, scratch).run();
+  for (int64_t i = begin; i < end; ++i) {
+    Item item(args, i / args.split, scratch);
+    args.split == 1 ? item.run() : item.run(i % args.split);
+  }
 }

@@ -22,19 +22,12 @@ static inline vf min(vf a, vf b) { return a < b ? a : b; }
 constexpr __mmask16 kAll = 0xffff;   // the unmasked conversions read an undefined vector, which GCC 12 warns of
 static inline vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
 static inline vf load(const half_t* x) { return _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))); }
-static inline void store(half_t* x, vf v) {
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(x), _mm512_maskz_cvtps_ph(kAll, v, _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC));
-}
 #elif defined(__AVX2__)
 static inline vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf load(const half_t* x) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))); }
-static inline void store(half_t* x, vf v) {
-  _mm_storeu_si128(reinterpret_cast<__m128i*>(x), _mm256_cvtps_ph(v, _MM_FROUND_TO_NEAREST_INT));
-}
 #elif defined(__ARM_NEON)
 static inline vf fma(vf a, vf b, vf c) { return vfmaq_f32(c, a, b); }
 static inline vf load(const half_t* x) { return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(x))); }
-static inline void store(half_t* x, vf v) { vst1_u16(x, vreinterpret_u16_f16(vcvt_f16_f32(v))); }
 #else
 static inline vf fma(vf a, vf b, vf c) { return a * b + c; }
 
@@ -46,39 +39,58 @@ static inline float half_value(half_t h) {
   return __builtin_bit_cast(float, ((h & 0x7c00u) == 0x7c00u ? bits | 0x7f800000u : finite) | (h & 0x8000u) << 16);
 }
 
-// Rounds to nearest, ties to even.
-static inline half_t half_bits(float x) {
-  const uint32_t bits = __builtin_bit_cast(uint32_t, x), sign = bits >> 16 & 0x8000u, magnitude = bits & 0x7fffffffu;
-  if (magnitude > 0x7f800000u) return static_cast<half_t>(sign | 0x7e00u);
-  if (magnitude >= 0x477ff000u) return static_cast<half_t>(sign | 0x7c00u);            // rounds to 65536 or more
-  if (magnitude < 0x38800000u) {                                                       // subnormal: steps of 2^-24
-    const float shifted = __builtin_bit_cast(float, magnitude) + 0x1p-1f;
-    return static_cast<half_t>(sign | (__builtin_bit_cast(uint32_t, shifted) - 0x3f000000u));
-  }
-  return static_cast<half_t>(sign | ((magnitude - 0x38000000u + 0xfffu + (magnitude >> 13 & 1u)) >> 13));
-}
-
 static inline vf load(const half_t* x) {
   vf v{};
   for (int i = 0; i < kLanes; ++i) v[i] = half_value(x[i]);
   return v;
 }
-static inline void store(half_t* x, vf v) {
-  for (int i = 0; i < kLanes; ++i) x[i] = half_bits(v[i]);
+#endif
+
+// kLanes small integers as large ones. GCC 12 takes __builtin_convertvector from half a register apart, element by element.
+#if defined(__AVX512F__)
+static inline vi widen(const int8_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepi8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
+static inline vi widen(const uint8_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepu8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
+static inline vi widen(const uint16_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepu16_epi32(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)))); }
+#elif defined(__AVX2__)
+static inline vi widen(const int8_t* x) { return reinterpret_cast<vi>(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x)))); }
+static inline vi widen(const uint8_t* x) { return reinterpret_cast<vi>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x)))); }
+static inline vi widen(const uint16_t* x) { return reinterpret_cast<vi>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
+#else
+template <typename T>
+static inline vi widen(const T* x) {
+  vi v{};
+  for (int i = 0; i < kLanes; ++i) v[i] = x[i];
+  return v;
 }
 #endif
 
-static inline float sum(vf v) {
-  float s = 0;
-  for (int width = kLanes / 2; width > 0; width /= 2)
-    for (int i = 0; i < width; ++i) v[i] += v[i + width];
-  return s + v[0];
+// What a cache holds beside float16: bfloat16; codes of 8 bits; codes of 4 bits from 0 to 15, where 8 means zero.
+static inline vf load_bf16(const uint16_t* x) { return reinterpret_cast<vf>(widen(x) << 16); }
+static inline vf load_codes(const int8_t* x) { return __builtin_convertvector(widen(x), vf); }
+static inline vf load_nibbles(const uint8_t* x, int shift) { return __builtin_convertvector((widen(x) >> shift & 15) - 8, vf); }
+
+// Lane i of the result is lane i ^ w of v. Reductions go by halves, so that a tier adds in one fixed order.
+template <int w>
+static inline vf exchange(vf v) {
+#if defined(__AVX512F__)
+  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w, 8 ^ w, 9 ^ w, 10 ^ w, 11 ^ w, 12 ^ w, 13 ^ w, 14 ^ w, 15 ^ w});
+#elif defined(__AVX2__)
+  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w});
+#else
+  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w});
+#endif
 }
 
+template <int w = kLanes / 2>
+static inline float sum(vf v) {
+  if constexpr (w > 0) return sum<w / 2>(v + exchange<w>(v));
+  else return v[0];
+}
+
+template <int w = kLanes / 2>
 static inline float largest(vf v) {
-  float s = v[0];
-  for (int i = 1; i < kLanes; ++i) s = v[i] > s ? v[i] : s;
-  return s;
+  if constexpr (w > 0) return largest<w / 2>(max(v, exchange<w>(v)));
+  else return v[0];
 }
 
 // e^x within 2 ulp: x = n ln 2 + r with |r| <= ln(2) / 2, the Taylor series of e^r to r^7 (its remainder is 5e-9), times 2^n.

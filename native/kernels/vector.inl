@@ -78,15 +78,4 @@ static void softcap(float* x, float cap, int64_t n) {
   map(x, x, n, x, [=](vf a, vf) { return cap * tanh(a / cap); });
 }
 
-static void to_half(const float* x, int64_t n, half_t* y) {
-  int64_t i = 0;
-  for (; i + kLanes <= n; i += kLanes) store(y + i, load(x + i));
-  if (i == n) return;
-  vf rest{};
-  half_t out[kLanes];
-  for (int64_t j = i; j < n; ++j) rest[j - i] = x[j];
-  store(out, rest);
-  for (int64_t j = i; j < n; ++j) y[j] = out[j - i];
-}
-
-static constexpr VectorKernels vector_kernels = {rms_norm, rope, glu_silu, glu_gelu, add, scale, softcap, to_half, attention};
+static constexpr VectorKernels vector_kernels = {rms_norm, rope, glu_silu, glu_gelu, add, scale, softcap, attention};

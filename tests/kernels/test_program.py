@@ -25,7 +25,7 @@ def run_op(build: Callable[[Step, Any], Any], weights: Weights, rows: int, **opt
     n = np.arange(rows)
     arguments = n, n, np.zeros_like(n), n
     native = Program(step, stored(weights), context=rows, batch=rows, threads=2, **options).run(*arguments)
-    return native, Oracle(step, weights, half_cache=True).run(*arguments)
+    return native, Oracle(step, weights, kv="f16").run(*arguments)
 
 
 def within(got: NDArray[Any], expected: NDArray[Any], bound: Any) -> None:
@@ -128,7 +128,7 @@ def test_attention(shape: tuple[int, int, int, int, int | None, float | None], b
         got = np.concatenate([program.run([t], [t], [0], [0]) for t in range(tokens)])
     else:
         got = program.run(n, n, zero, n)
-    expected = Oracle(step, weights, half_cache=True).run(n, n, zero, n)
+    expected = Oracle(step, weights, kv="f16").run(n, n, zero, n)
     # A score is a sum of head_dim products, times the scale, perhaps soft-capped; an error ds of it changes its weight
     # by the factor 1 + ds; weights and their sum then carry a few roundings for each block they were updated in.
     shared = heads // kv_heads
@@ -142,8 +142,8 @@ def test_attention(shape: tuple[int, int, int, int, int | None, float | None], b
 
 def float_error(step: Step, weights: Weights, *arguments: Any) -> tuple[NDArray[np.float64], float]:
     """Logits in float64, and how far NumPy's own float32 lands from them: the step's condition in that precision."""
-    exact = Oracle(step, weights, half_cache=True).run(*arguments)
-    rounded = Oracle(step, weights, np.float32, half_cache=True).run(*arguments)
+    exact = Oracle(step, weights, kv="f16").run(*arguments)
+    rounded = Oracle(step, weights, np.float32, kv="f16").run(*arguments)
     return exact, max(float(np.abs(exact - rounded).max()), 1e-6)
 
 
@@ -175,7 +175,7 @@ def test_whole_models_however_batched(name: str, tier: str) -> None:
     got = program.run(mixed, where, np.tile([0, 2], 20), np.arange(39, -1, -1))[::-1]
     within(got[::2], exact[40:60], 8 * unit)
     n = np.arange(40)
-    oracle = Oracle(step, weights, half_cache=True).run(other, n, np.zeros(40, int), n)
+    oracle = Oracle(step, weights, kv="f16").run(other, n, np.zeros(40, int), n)
     within(got[1::2], oracle[20:], 8 * unit)
     assert program.lengths == [60, 83, 40]
 
@@ -200,7 +200,7 @@ def test_random_steps_agree_with_the_oracle() -> None:
     rng = np.random.default_rng(11)
     step, weights = random_model(**MODELS["gemma"])
     program = Program(step, stored(weights), context=48, sequences=3, batch=12, threads=2)
-    oracle = Oracle(step, weights, half_cache=True)
+    oracle = Oracle(step, weights, kv="f16")
     for _ in range(200):
         tokens, positions, slots = [], [], []
         for slot in rng.permutation(3)[: rng.integers(1, 4)]:

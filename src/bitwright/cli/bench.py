@@ -26,6 +26,7 @@ def bench(
         bool, typer.Option("--explain", help="Where the time goes, per operation and format, and what bounds it.")
     ] = False,
     threads: options.Threads = None,
+    kv: options.KV = "f16",
     json: options.Json = False,
 ) -> None:
     """Time prefill and decode.
@@ -38,7 +39,7 @@ def bench(
     """
     from bitwright.evaluate import speed
 
-    loaded = models.load(model, max(prompt, depth + tokens), threads)
+    loaded = models.load(model, max(prompt, depth + tokens), threads, kv)
     with output.progress("timing") as report:
         result = speed.measure(loaded, prompt=prompt, tokens=tokens, depth=depth, rounds=rounds, progress=report)
     explanation = None

@@ -39,7 +39,6 @@ class Conversation:
         self.raw = raw or model.chat_template is None
         self.messages: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
         self.session = model.session()
-        self.read: list[int] = []  # the ids whose keys and values the session holds
 
     def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
         """Yield the answer to `text` in pieces, filling `answer`; raises UsageError where the context is too small."""
@@ -91,17 +90,14 @@ class Conversation:
         except KeyboardInterrupt:
             answer.stopped = "interrupted"
             raise
-        finally:
-            self.read = (ids + answer.ids)[: self.session.position]
         rest = decoder.finish()
         answer.text += rest
         yield rest
 
     def _keep_common_prefix(self, ids: list[int]) -> int:
         """Drop from the session what differs from `ids`; at least one id stays to be read, so that there are logits."""
-        common = next(
-            (i for i, (a, b) in enumerate(zip(self.read, ids, strict=False)) if a != b), min(len(self.read), len(ids))
-        )
+        read = self.session.ids[0]
+        common = next((i for i, (a, b) in enumerate(zip(read, ids, strict=False)) if a != b), min(len(read), len(ids)))
         kept = min(common, len(ids) - 1)
         self.session.reset(keep=kept)
         return kept

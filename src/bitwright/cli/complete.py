@@ -26,5 +26,11 @@ def format(incomplete: str) -> list[str]:
     return _beginning((f.name for f in formats.all()), incomplete)
 
 
+def kv(incomplete: str) -> list[str]:
+    from bitwright.kernels import KV
+
+    return _beginning(KV, incomplete)
+
+
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]

@@ -22,6 +22,7 @@ def evaluate(
         int | None, typer.Option(metavar="N", min=1, help="Chunks to score; all if not given.", show_default=False)
     ] = None,
     threads: options.Threads = None,
+    kv: options.KV = "f16",
     json: options.Json = False,
 ) -> None:
     """Measure perplexity on a text.
@@ -35,7 +36,7 @@ def evaluate(
     from bitwright.evaluate import perplexity
 
     text = options.read_text(file)
-    loaded = models.load(model, context, threads)
+    loaded = models.load(model, context, threads, kv)
     started = time.monotonic()
     with output.progress("scoring") as report:
         result = perplexity(loaded, text, context=context, chunks=chunks, progress=report)

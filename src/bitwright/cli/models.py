@@ -19,8 +19,8 @@ def resolve(reference: str) -> Path:
         return Path(hub.resolve(reference, progress=lambda done, all: report(done, all, output.human_bytes(done))))
 
 
-def load(reference: str, context: int | None = None, threads: int | None = None) -> Model:
+def load(reference: str, context: int | None = None, threads: int | None = None, kv: str = "f16") -> Model:
     """The model that `reference` names, ready to run."""
     from bitwright import engine
 
-    return engine.load(resolve(reference), context=context, threads=threads)
+    return engine.load(resolve(reference), context=context, threads=threads, kv=kv)

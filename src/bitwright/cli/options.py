@@ -34,6 +34,15 @@ Context = Annotated[
     int | None,
     typer.Option(*CONTEXT, metavar="N", min=8, help="Tokens the model may look back on.", show_default=False),
 ]
+KV = Annotated[
+    str,
+    typer.Option(
+        "--kv",
+        metavar="FORMAT",
+        help="Key-value cache: f16, bf16, q8_0 (half the memory) or q4_0 (a quarter).",
+        autocompletion=complete.kv,
+    ),
+]
 TextFile = Annotated[
     Path | None, typer.Option("-f", "--file", metavar="FILE", help="A text file; - is stdin.", show_default=False)
 ]

@@ -50,6 +50,7 @@ def run(
     ] = None,
     context: options.Context = None,
     threads: options.Threads = None,
+    kv: options.KV = "f16",
     raw: Annotated[bool, typer.Option("--raw", help="Continue the text as it is, without the chat template.")] = False,
     json: options.Json = False,
 ) -> None:
@@ -68,7 +69,7 @@ def run(
         prompt = sys.stdin.read()
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty: give one as an argument or on stdin")
-    loaded = models.load(model, context, threads)
+    loaded = models.load(model, context, threads, kv)
     sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     conversation = Conversation(loaded, sampler, system, raw)
     if prompt is None:

@@ -28,16 +28,21 @@ class Session:
 
     def __init__(self, model: Model, sequences: int = 1) -> None:
         self.model, self.context = model, model.context
-        self.positions = [0] * sequences
+        self.ids: list[list[int]] = [[] for _ in range(sequences)]  # what the cache holds, by sequence
         batch = min(BATCH, model.context)
         self.program = Program(
-            model.step, model.weights, model.context, sequences, batch, model.threads, model.forced_tier
+            model.step, model.weights, model.context, sequences, batch, model.threads, model.forced_tier, model.kv
         )
+
+    @property
+    def positions(self) -> list[int]:
+        """How many tokens of each sequence the cache holds."""
+        return [len(ids) for ids in self.ids]
 
     @property
     def position(self) -> int:
         """How many tokens of sequence 0 the cache holds."""
-        return self.positions[0]
+        return len(self.ids[0])
 
     def prefill(self, ids: Ids, sequence: int = 0) -> Float32:
         """Read `ids`; the logits (vocabulary,) of what follows the last. UsageError where there are none or no room."""
@@ -61,10 +66,10 @@ class Session:
         for start in range(0, len(tokens), self.program.batch):
             part = tokens[start : start + self.program.batch]
             local = wanted[(wanted >= start) & (wanted < start + len(part))] - start
-            position = self.positions[sequence]
+            position = len(self.ids[sequence])
             places = np.arange(position, position + len(part), dtype=np.int32)
             results.append(self.program.run(part, places, np.full(len(part), sequence, np.int32), local))
-            self.positions[sequence] += len(part)
+            self.ids[sequence] += part.tolist()
         filled = [r for r in results if len(r)]
         if len(filled) == 1:
             return filled[0]
@@ -81,29 +86,35 @@ class Session:
             self._check_room(len(own), sequence)
         lengths = [len(own) for own in ids.values()]
         tokens = np.concatenate([np.asarray(own, np.int32) for own in ids.values()])
-        starts = np.repeat([self.positions[sequence] for sequence in ids], lengths)
+        starts = np.repeat([len(self.ids[sequence]) for sequence in ids], lengths)
         ends = np.cumsum(lengths)
         places = starts + np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
         slots = np.repeat(list(ids), lengths)
         result = self.program.run(tokens, places.astype(np.int32), slots.astype(np.int32), (ends - 1).astype(np.int32))
         for sequence, own in ids.items():
-            self.positions[sequence] += len(own)
+            self.ids[sequence] += np.asarray(own, np.int32).tolist()
         return result
 
     def reset(self, keep: int = 0, sequence: int = 0) -> None:
-        """Forget a sequence but for its first `keep` tokens."""
+        """Forget a sequence but for its first `keep` tokens.
+
+        Going back further than a batch, past what the layers with a window still hold, reads the kept tokens anew.
+        """
         self._check_sequence(sequence)
-        if not 0 <= keep <= self.positions[sequence]:
-            raise UsageError(f"cannot keep {keep} tokens of the {self.positions[sequence]} there are")
-        self.positions[sequence] = keep
+        ids = self.ids[sequence]
+        if not 0 <= keep <= len(ids):
+            raise UsageError(f"cannot keep {keep} tokens of the {len(ids)} there are")
+        lost = keep < min(len(ids), self.program.earliest[sequence])
+        self.ids[sequence] = [] if lost else ids[:keep]
+        if lost and keep:
+            self.extend(ids[:keep], [], sequence)
 
     def _check_sequence(self, sequence: int) -> None:
-        if not 0 <= sequence < len(self.positions):
-            raise UsageError(f"the session has sequences 0 to {len(self.positions) - 1}, got {sequence}")
+        if not 0 <= sequence < len(self.ids):
+            raise UsageError(f"the session has sequences 0 to {len(self.ids) - 1}, got {sequence}")
 
     def _check_room(self, count: int, sequence: int) -> None:
         self._check_sequence(sequence)
-        if self.positions[sequence] + count > self.context:
-            raise UsageError(
-                f"{self.positions[sequence]} tokens and {count} more do not fit the context of {self.context}"
-            )
+        held = len(self.ids[sequence])
+        if held + count > self.context:
+            raise UsageError(f"{held} tokens and {count} more do not fit the context of {self.context}")

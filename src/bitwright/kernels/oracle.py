@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
+from bitwright import formats
 from bitwright.kernels.ops import Step
 
 Array = NDArray[Any]
@@ -16,13 +17,13 @@ Array = NDArray[Any]
 class Oracle:
     """Runs `step` on float weights, and keeps keys and values of each (layer, sequence) as they came.
 
-    `half_cache` rounds them to float16, as the native cache does.
+    `kv` rounds them to that format, as the native cache does.
     """
 
     def __init__(
-        self, step: Step, weights: Mapping[str, ArrayLike], dtype: DTypeLike = np.float64, half_cache: bool = False
+        self, step: Step, weights: Mapping[str, ArrayLike], dtype: DTypeLike = np.float64, kv: str | None = None
     ) -> None:
-        self.step, self.dtype, self.half_cache = step, dtype, half_cache
+        self.step, self.dtype, self.kv = step, dtype, kv
         self.weights = {name: np.asarray(w, dtype=dtype) for name, w in weights.items()}
         self.cache: dict[tuple[int, int], tuple[list[Array], list[Array]]] = {}
 
@@ -63,8 +64,8 @@ class Oracle:
     def _attention(self, a: Mapping[str, Any], q: Array, k: Array, v: Array) -> Array:
         heads, kv_heads, d = a["heads"], a["kv_heads"], a["head_dim"]
         q, k, v = (x.reshape(len(x), -1, d) for x in (q, k, v))
-        if self.half_cache:
-            k, v = k.astype(np.float16).astype(self.dtype), v.astype(np.float16).astype(self.dtype)
+        if self.kv:
+            k, v = (cached(x, self.kv).astype(self.dtype) for x in (k, v))
         y = np.empty_like(q)
         for i, (position, sequence) in enumerate(zip(self.positions, self.sequences, strict=True)):
             keys, values = self.cache.setdefault((a["layer"], int(sequence)), ([], []))
@@ -95,3 +96,10 @@ class Oracle:
 
     def _select(self, a: Mapping[str, Any], x: Array) -> Array:
         return x[self.outputs]
+
+
+def cached(x: Array, kv: str) -> NDArray[np.float32]:
+    """x (..., head_dim) as a cache of format `kv` returns it: a head's last block is filled up with zeros."""
+    format, width = formats.get(kv), x.shape[-1]
+    whole = np.pad(x.astype(np.float32), [(0, 0)] * (x.ndim - 1) + [(0, -width % format.block_size)])
+    return format.dequantize(format.quantize(whole))[..., :width]

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bitwright.errors import UsageError
+from bitwright import formats
+from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import _native
 from bitwright.kernels.ops import Step
@@ -16,13 +17,16 @@ from bitwright.kernels.plan import ONLY_IN_PLACE, Instruction, Phase, Plan
 
 Float32 = NDArray[np.float32]
 
+KV = ("f16", "bf16", "q8_0", "q4_0")  # formats a key-value cache may have
+
 
 class Program:
     """A step over one model's weights, with a key-value cache for `sequences` sequences of up to `context` positions.
 
     Weights stay where they are (often mapped from a file) and are referred to; those of matrix products may be kept in
     a second, faster layout. `threads` defaults to the cores this process may use; programs of one thread count share a
-    pool. After fork() a child process must make a new Program. Raises BitwrightError where weights and step disagree.
+    pool. After fork() a child process must make a new Program. `kv` is the format of the cache, one of KV; layers with
+    a window keep it and one batch. Raises BitwrightError where weights and step disagree.
     """
 
     def __init__(
@@ -34,12 +38,16 @@ class Program:
         batch: int = 512,
         threads: int | None = None,
         tier: str | None = None,
+        kv: str = "f16",
     ) -> None:
+        if kv not in KV:
+            raise UnknownNameError("key-value cache", kv, KV)
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
         self.context, self.sequences, self.batch = context, sequences, batch
         self._weights = weights
-        self._native = _native.core().Program(tier or "", threads or 0, batch, context, sequences)
+        cache = _native.format_id(formats.get(kv))
+        self._native = _native.core().Program(tier or "", threads or 0, batch, context, sequences, cache)
         self._matrices: dict[str, int] = {}
         self._vectors: dict[str, int] = {}
         self._layers: dict[int, int] = {}
@@ -57,8 +65,13 @@ class Program:
 
     @property
     def lengths(self) -> list[int]:
-        """The number of positions each sequence holds; a call may go on at this position, or at any before it."""
+        """The number of positions each sequence holds; a call may go on at this position, or from `earliest` on."""
         return self._native.lengths
+
+    @property
+    def earliest(self) -> list[int]:
+        """The lowest position, but for 0, that each sequence may go back to: layers with a window forget."""
+        return self._native.earliest
 
     @property
     def memory(self) -> dict[str, int]:
@@ -78,9 +91,10 @@ class Program:
         """One step: token ids, their positions and their sequences (n,), and the indices (m,) of the tokens whose
         logits are wanted. Returns logits (m, vocabulary).
 
-        A sequence's positions go on by one from token to token; its first in a call may lie before its end, and then
-        replaces what was cached from there on. More than `batch` tokens run as several steps. UsageError names the
-        first token id, position, sequence or output that is out of range.
+        A sequence's positions go on by one from token to token; its first in a call may lie before its end (0, or from
+        `earliest` on), and then replaces what was cached from there on. More than `batch` tokens run as several steps.
+        UsageError names the first token id, position, sequence or output that is out of range; BitwrightError says
+        that the cache's format cannot hold what the model computed.
         """
         t, p, s, o = _ids(tokens), _ids(positions), _ids(sequences), _ids(outputs)
         n = self.batch
@@ -127,7 +141,7 @@ class Program:
             arguments["weight"] = self._matrix(i.weight) if i.code in ("embed", "linear") else self._vector(i.weight)
         if i.code in ("store", "attention"):
             if a["layer"] not in self._layers:
-                self._layers[a["layer"]] = self._native.layer(a["kv_heads"], a["head_dim"])
+                self._layers[a["layer"]] = self._native.layer(a["kv_heads"], a["head_dim"], a["window"] or 0)
             arguments["index"] = self._layers[a["layer"]]
         for name in ("eps", "factor", "cap", "scale"):
             if name in a:
