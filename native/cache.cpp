@@ -52,13 +52,19 @@ void store_halves(const Cache& c, int64_t head, int64_t place, const uint8_t* ke
   std::memcpy(c.values + runs_bytes(c.format, (head * c.positions + place) * value_runs(c.format, c.head_dim)), value, 2 * static_cast<size_t>(c.head_dim));
 }
 
+const char* name(FormatId format) {
+  switch (format) {
+    case FormatId::f16: return "f16";
+    case FormatId::bf16: return "bf16";
+    case FormatId::q8_0: return "q8_0";
+    case FormatId::q4_0: return "q4_0";
+    default: throw std::invalid_argument("a key-value cache is f16, bf16, q8_0 or q4_0, not of format id " + std::to_string(static_cast<int>(format)));
+  }
+}
+
 }  // namespace
 
-CacheWriter::CacheWriter(FormatId format) : encoders_(encoder_set(false)), encoder_(encoders_.find(format)) {
-  for (FormatId known : {FormatId::f16, FormatId::bf16, FormatId::q8_0, FormatId::q4_0})
-    if (format == known) return;
-  throw std::invalid_argument("a key-value cache is f16, bf16, q8_0 or q4_0, not of format id " + std::to_string(static_cast<int>(format)));
-}
+CacheWriter::CacheWriter(FormatId format) : name_(name(format)), encoders_(encoder_set(false)), encoder_(encoders_.find(format)) {}
 
 Cache CacheWriter::layer(int64_t kv_heads, int64_t head_dim, int64_t window, int64_t context, int64_t batch) const {
   if (kv_heads < 1 || head_dim < 1 || head_dim > kMaxHeadDim)
@@ -74,7 +80,7 @@ void CacheWriter::encode(const float* x, int64_t n, uint8_t* blocks) const {
   std::copy_n(x, n, values);
   std::fill(values + n, values + whole, 0.f);
   if (encoders_.first_not_finite(values, n) >= 0 || encoder_->encode(values, nullptr, whole / encoder_->block_size, blocks) >= 0)
-    throw std::runtime_error("a key or value is not a number the cache can hold: the weights are damaged, or need a bf16 cache");
+    throw std::runtime_error("the " + name_ + " cache cannot hold a key or value the model computed: the weights are damaged, or need bf16");
 }
 
 void CacheWriter::store(const Cache& c, int64_t slot, int64_t position, const float* keys, const float* values) const {

@@ -1,7 +1,7 @@
 // The executor's side of a cache: how much memory it takes, and how a position is written. attention.h tells the layout.
 #pragma once
-#include <cstddef>
 #include <cstdint>
+#include <string>
 
 #include "attention.h"
 #include "quantize/encode.h"
@@ -19,6 +19,7 @@ class CacheWriter {
 
  private:
   void encode(const float* x, int64_t n, uint8_t* blocks) const;
+  std::string name_;
   const EncoderSet& encoders_;
   const Encoder* encoder_;
 };

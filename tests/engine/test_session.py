@@ -12,6 +12,7 @@ import synthetic_model
 from bitwright.engine import Model, Session, load
 from bitwright.engine import session as session_module
 from bitwright.errors import UsageError
+from bitwright.kernels import KV, Oracle
 
 IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolist()
 # The same sums in another order: batches of one and of many go through different kernels.
@@ -106,3 +107,36 @@ def test_wrong_calls_are_refused(make: Callable[[str], Model]) -> None:
         with pytest.raises(UsageError, match=str(id)):
             session.step(id)
     assert session.position == 0
+
+
+def test_going_back_past_what_a_window_holds_reads_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "BATCH", 7)
+    metadata = synthetic_model.metadata_of("gemma3", context_length=300)
+    path = synthetic_model.write(tmp_path / "m.gguf", metadata, synthetic_model.weights_of(metadata))
+    model, ids = load(path), np.tile(IDS, 4).tolist()
+    expected = model.session().logits(ids)
+    session = model.session(sequences=2)
+    session.prefill(IDS, sequence=1)
+    for keep in (233, 100, 3, 0):  # the first within the ring of 64 positions, the others past it
+        session.reset()
+        session.prefill(ids)
+        assert (keep < session.program.earliest[0]) == (keep < 200)
+        session.reset(keep)
+        assert session.positions == [keep, 60]
+        np.testing.assert_allclose(session.logits(ids[keep:]), expected[keep:], **close)
+
+
+@pytest.mark.parametrize("kv", KV)
+def test_a_smaller_cache_costs_what_rounding_keys_and_values_does(make: Callable[[str], Model], kv: str) -> None:
+    """Beside the oracle, by root mean squares: here and there a value close to halfway is rounded the other way."""
+    model = make("llama")
+    weights = {name: w.dequantize() for name, w in model.weights.items()}
+    n = np.arange(60)
+    exact, rounded = (Oracle(model.step, weights, kv=cache).run(IDS, n, 0 * n, n) for cache in (None, kv))
+    got = Model(model.file, kv=kv.upper()).session().logits(IDS)
+    assert np.linalg.norm(got - rounded) < 0.1 * np.linalg.norm(rounded - exact)
+
+
+def test_an_unknown_cache_is_refused(make: Callable[[str], Model]) -> None:
+    with pytest.raises(UsageError, match="no key-value cache q3_k"):
+        Model(make("llama").file, kv="q3_k")

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from checks import U, values, within
 from numpy.typing import NDArray
 from random_models import MODELS, Weights, random_model, stored
 
@@ -14,7 +15,6 @@ from bitwright import formats
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.kernels import Oracle, Program, Step, tiers
 
-U = 2.0**-24  # half the distance of neighbouring float32 values, relative
 RAGGED = [1, 2, 3, 7, 8, 15, 16, 17, 31, 64, 100, 257, 576]
 
 
@@ -26,20 +26,6 @@ def run_op(build: Callable[[Step, Any], Any], weights: Weights, rows: int, **opt
     arguments = n, n, np.zeros_like(n), n
     native = Program(step, stored(weights), context=rows, batch=rows, threads=2, **options).run(*arguments)
     return native, Oracle(step, weights, kv="f16").run(*arguments)
-
-
-def within(got: NDArray[Any], expected: NDArray[Any], bound: Any) -> None:
-    error = np.abs(got - expected)
-    excess = error - bound
-    worst = np.unravel_index(np.argmax(excess), excess.shape)
-    assert np.all(error <= bound), (
-        f"cell {tuple(map(int, worst))}: expected {expected[worst]!r}, got {got[worst]!r}, {error[worst]:.3g} apart, "
-        f"bound {np.broadcast_to(bound, error.shape)[worst]:.3g}"
-    )
-
-
-def values(*shape: int, seed: int = 0, scale: float = 1.0) -> NDArray[np.float32]:
-    return (np.random.default_rng(seed).standard_normal(shape) * scale).astype(np.float32)
 
 
 @pytest.fixture(params=tiers())
@@ -92,52 +78,6 @@ def test_rope(heads: int, head_dim: int, rotary: int, interleaved: bool, tier: s
     if rotary < head_dim:
         passed = got.reshape(40, heads, head_dim)[..., rotary:]
         assert np.array_equal(passed, weights["x"].reshape(40, heads, head_dim)[..., rotary:])
-
-
-ATTENTION = [
-    # heads, kv_heads, head_dim, tokens, window, softcap
-    (1, 1, 1, 3, None, None),
-    (6, 2, 8, 70, None, None),
-    (3, 1, 64, 130, None, None),
-    (3, 1, 64, 130, 50, None),
-    (3, 1, 64, 140, 1, 3.0),
-    (4, 4, 80, 65, 64, None),
-    (2, 1, 256, 66, 17, 20.0),
-    (14, 2, 20, 200, None, 20.0),
-]
-
-
-@pytest.mark.parametrize("shape", ATTENTION)
-@pytest.mark.parametrize("by_token", [False, True])
-def test_attention(shape: tuple[int, int, int, int, int | None, float | None], by_token: bool, tier: str) -> None:
-    """q, k, v come out of an embedding cut in three by exact products, so only attention's own rounding remains."""
-    heads, kv_heads, head_dim, tokens, window, cap = shape
-    q, kv, scale = heads * head_dim, kv_heads * head_dim, 2 * head_dim**-0.5
-    x = values(tokens, q + 2 * kv).astype(np.float16).astype(np.float32)
-    cut = np.eye(q + 2 * kv, dtype=np.float32)
-    weights = {"x": x, "q": cut[:q], "k": cut[q : q + kv], "v": cut[q + kv :]}
-    step = Step()
-    h = step.embed("x")
-    y = step.attention(
-        step.linear(h, "q"), step.linear(h, "k"), step.linear(h, "v"), 7, heads, kv_heads, head_dim, scale, window, cap
-    )
-    step.logits(step.select(y))
-    n, zero = np.arange(tokens), np.zeros(tokens, int)
-    program = Program(step, stored(weights), context=tokens, batch=tokens, threads=2, tier=tier)
-    if by_token:
-        got = np.concatenate([program.run([t], [t], [0], [0]) for t in range(tokens)])
-    else:
-        got = program.run(n, n, zero, n)
-    expected = Oracle(step, weights, kv="f16").run(n, n, zero, n)
-    # A score is a sum of head_dim products, times the scale, perhaps soft-capped; an error ds of it changes its weight
-    # by the factor 1 + ds; weights and their sum then carry a few roundings for each block they were updated in.
-    shared = heads // kv_heads
-    queries = np.abs(x[:, :q]).reshape(tokens, kv_heads, shared, head_dim)
-    products = np.einsum("tgrd,pgd->tgrp", queries, np.abs(x[:, q : q + kv]).reshape(tokens, kv_heads, head_dim)).max()
-    score = (head_dim / 2 + 4) * U * products * scale
-    bound = (2 * score + (2 * tokens**0.5 + 40) * U) * np.abs(x[:, q + kv :]).max()
-    assert bound < 0.005
-    within(got, expected, bound)
 
 
 def float_error(step: Step, weights: Weights, *arguments: Any) -> tuple[NDArray[np.float64], float]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from bitwright import kernels
 from bitwright.engine.session import Session
-from bitwright.errors import FileFormatError, UsageError
+from bitwright.errors import FileFormatError, UnknownNameError, UsageError
 from bitwright.io import gguf, hub
 from bitwright.model import Config, build, load_weights
 

@@ -1,0 +1,196 @@
+"""Attention and its cache against the oracle: every format, windows that forget, ranges that threads share out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from checks import U, values, within
+from numpy.typing import NDArray
+from random_models import MODELS, Weights, random_model, stored
+
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.kernels import KV, Oracle, Program, Step, tiers
+from bitwright.kernels.oracle import cached
+
+
+@pytest.fixture(params=tiers())
+def tier(request: pytest.FixtureRequest) -> str:
+    return request.param
+
+
+class Alone:
+    """One attention by itself: q, k, v are cut out of an embedding by exact products, so that only its own rounding
+    and that of the cache remain. Token t of the vocabulary is row t of `x`."""
+
+    def __init__(
+        self, heads: int, kv_heads: int, head_dim: int, tokens: int, window: int | None = None, cap: float | None = None
+    ) -> None:
+        q, kv = heads * head_dim, kv_heads * head_dim
+        self.shape, self.scale, self.tokens = (heads, kv_heads, head_dim), 2 * head_dim**-0.5, tokens
+        self.x = values(tokens, q + 2 * kv).astype(np.float16).astype(np.float32)
+        cut = np.eye(q + 2 * kv, dtype=np.float32)
+        self.weights: Weights = {"x": self.x, "q": cut[:q], "k": cut[q : q + kv], "v": cut[q + kv :]}
+        self.step = Step()
+        h = self.step.embed("x")
+        parts = [self.step.linear(h, name) for name in "qkv"]
+        y = self.step.attention(*parts, 7, *self.shape, self.scale, window, cap)
+        self.step.logits(self.step.select(y))
+
+    def program(self, **options: Any) -> Program:
+        return Program(self.step, stored(self.weights), **({"threads": 2, "context": self.tokens} | options))
+
+    def expected(self, kv: str) -> NDArray[np.float64]:
+        n = np.arange(self.tokens)
+        return Oracle(self.step, self.weights, kv=kv).run(n, n, np.zeros_like(n), n)
+
+    def bound(self, kv: str) -> float:
+        """A score is a sum of head_dim products, times the scale, perhaps soft-capped; an error ds of it changes its
+        weight by the factor 1 + ds; weights and their sum then carry a few roundings for each block they were updated
+        in, and where scales stand apart from codes, three more in scores and in weights."""
+        heads, kv_heads, head_dim = self.shape
+        q, k, v = np.split(self.x, [heads * head_dim, (heads + kv_heads) * head_dim], axis=1)
+        queries = np.abs(q).reshape(self.tokens, kv_heads, heads // kv_heads, head_dim)
+        keys, kept = (np.abs(cached(x.reshape(self.tokens, kv_heads, head_dim), kv)) for x in (k, v))
+        score = (head_dim / 2 + 7) * U * np.einsum("tgrd,pgd->tgrp", queries, keys).max() * self.scale
+        return float((2 * score + (2 * self.tokens**0.5 + 43) * U) * kept.max())
+
+
+def by_token(program: Program, tokens: Any, slot: int = 0) -> NDArray[np.float32]:
+    return np.concatenate([program.run([t], [p], [slot], [0]) for p, t in enumerate(tokens)])
+
+
+SHAPES = [
+    # heads, kv_heads, head_dim, tokens, window, softcap
+    (1, 1, 1, 3, None, None),
+    (6, 2, 8, 70, None, None),
+    (3, 1, 64, 130, None, None),
+    (3, 1, 64, 130, 50, None),
+    (3, 1, 64, 140, 1, 3.0),
+    (8, 1, 33, 66, None, None),
+    (4, 4, 80, 65, 64, None),
+    (2, 1, 256, 66, 17, 20.0),
+    (14, 2, 20, 300, None, 20.0),
+]
+
+
+@pytest.mark.parametrize("kv", KV)
+@pytest.mark.parametrize("shape", SHAPES)
+def test_attention(shape: tuple[Any, ...], kv: str, tier: str) -> None:
+    alone = Alone(*shape)
+    n, zero = np.arange(alone.tokens), np.zeros(alone.tokens, int)
+    expected, bound = alone.expected(kv), alone.bound(kv)
+    assert bound < 0.005
+    program = alone.program(batch=alone.tokens, tier=tier, kv=kv, sequences=2)
+    whole = program.run(n, n, zero, n)
+    within(whole, expected, bound)
+    assert np.array_equal(by_token(program, n, 1), whole)  # whichever way a row is computed, not a bit differs
+
+
+@pytest.mark.parametrize("kv", KV)
+def test_a_cache_takes_what_its_format_takes(kv: str) -> None:
+    bits = {"f16": 16, "bf16": 16, "q8_0": 8.5, "q4_0": 4.5}[kv]
+    program = Alone(6, 2, 64, 100).program(sequences=3, kv=kv)
+    positions = 112  # in whole groups of 16
+    assert program.memory["cache"] == 3 * positions * 2 * (2 * 64) * bits / 8
+
+
+@pytest.mark.parametrize(
+    ("window", "batch", "ring"), [(5, 8, 64), (5, 200, 256), (70, 50, 128), (64, 1, 64), (65, 1, 128), (390, 8, 400)]
+)
+@pytest.mark.parametrize("kv", KV)
+def test_a_window_keeps_no_more_than_itself_and_a_batch(window: int, batch: int, ring: int, kv: str) -> None:
+    alone = Alone(3, 1, 40, 400, window)
+    program = alone.program(batch=batch, kv=kv)
+    full = Alone(3, 1, 40, 400).program(batch=batch, kv=kv)
+    assert program.memory["cache"] * 400 == full.memory["cache"] * ring
+    n = np.arange(400)
+    within(program.run(n, n, np.zeros_like(n), n), alone.expected(kv), alone.bound(kv))
+    assert program.lengths == [400]
+
+
+def test_going_back_in_a_window_as_far_as_it_is_held() -> None:
+    window, batch, ring = 20, 30, 64
+    alone = Alone(2, 1, 16, 300, window)
+    program, expected, bound = alone.program(batch=batch), alone.expected("f16"), alone.bound("f16")
+    n = np.arange(300)
+    assert program.earliest == [0]
+    program.run(n[:200], n[:200], np.zeros(200, int), [])
+    reached = 200
+    for start in (155, 171, 199, 183, 200):  # each replaces the positions from there on by the same
+        lowest = reached - ring + window - 1
+        assert program.earliest == [lowest] and lowest <= min(start, reached - batch)
+        with pytest.raises(UsageError, match=rf"positions\[0\] is {lowest - 1}, expected {lowest} to \d+, or 0"):
+            program.run([5], [lowest - 1], [0], [0])
+        part = n[start : start + 29]
+        within(program.run(part, part, np.zeros_like(part), part - start), expected[part], bound)
+        assert program.lengths == [start + 29]
+        reached = max(reached, start + 29)
+    within(program.run(n[:250], n[:250], np.zeros(250, int), n[:250]), expected[:250], bound)
+
+
+def test_random_steps_over_windows_agree_with_the_oracle() -> None:
+    """Three sequences that go on, go back as far as they may, and start again, far past the ring of 64 positions."""
+    rng = np.random.default_rng(12)
+    step, weights = random_model(**MODELS["gemma"])
+    program = Program(step, stored(weights), context=330, sequences=3, batch=12, threads=2)
+    oracle, wrapped, back = Oracle(step, weights, kv="f16"), 0, 0
+    for _ in range(150):
+        tokens, positions, slots = [], [], []
+        for slot in rng.permutation(3)[: rng.integers(1, 4)]:
+            start, lowest = program.lengths[slot], program.earliest[slot]
+            if start > 320 or rng.random() < 0.01:
+                start = 0
+            elif lowest < start and rng.random() < 0.2:
+                start, back = rng.integers(lowest, start), back + 1
+            wrapped += lowest > 0
+            for position in range(start, min(start + rng.integers(1, 13), 330)):
+                tokens.append(rng.integers(101)), positions.append(position), slots.append(slot)
+        outputs = rng.permutation(len(tokens))[: rng.integers(1, 4)]
+        got, expected = (p.run(tokens, positions, slots, outputs) for p in (program, oracle))
+        within(got, expected, 2e-3)  # of logits within ±10
+    assert wrapped > 20 and back > 10
+
+
+@pytest.mark.parametrize("kv", ["f16", "q4_0"])
+@pytest.mark.parametrize("window", [None, 600])
+def test_shared_out_or_not_the_bits_are_the_same(kv: str, window: int | None, tier: str) -> None:
+    """Up to 4 tokens are shared out by ranges of positions as well; more, and other numbers of threads, are not."""
+    alone = Alone(4, 2, 24, 1100, window)
+    n = np.arange(1100)
+    starts = [1099, 256, 255, 700, 64, 0, 513]
+    results = []
+    for threads in (1, 2, 3):
+        program = alone.program(threads=threads, batch=100, tier=tier, kv=kv, sequences=len(starts))
+        for slot, start in enumerate(starts):
+            program.run(n[:start], n[:start], np.full(start, slot), [])
+        together = program.run(starts, starts, np.arange(len(starts)), np.arange(len(starts)))
+        singly = [program.run([p], [p], [slot], [0])[0] for slot, p in enumerate(starts)]
+        three = program.run(starts[:3], starts[:3], [0, 1, 2], [0, 1, 2])
+        results += [together, np.array(singly), np.concatenate([three, together[3:]])]
+    for result in results:
+        assert np.array_equal(result, results[0])
+    within(results[0], alone.expected(kv)[starts], alone.bound(kv))
+
+
+@pytest.mark.parametrize("kv", KV)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e6])
+def test_what_a_cache_cannot_hold_is_an_error(bad: float, kv: str) -> None:
+    alone = Alone(2, 1, 40, 8)
+    alone.weights["x"] = alone.x = values(8, 160)
+    alone.x[5, 2 * 40 + 13] = bad  # in token 5's key
+    program = alone.program(kv=kv)
+    program.run([0, 1, 2, 3], [0, 1, 2, 3], [0] * 4, [])
+    if bad == 1e6 and kv in ("bf16", "q8_0"):  # float16, and so q4_0's scale of an 8th, end at 65504
+        assert np.isfinite(program.run([4, 5], [4, 5], [0, 0], [1])).all()
+        return
+    with pytest.raises(BitwrightError, match=f"the {kv} cache cannot hold"):
+        program.run([3, 4, 5], [3, 4, 5], [0] * 3, [2])
+    assert program.lengths == [3]
+    assert np.isfinite(program.run([4, 6], [3, 4], [0] * 2, [1])).all()
+
+
+def test_an_unknown_cache_is_a_usage_error() -> None:
+    with pytest.raises(UsageError, match="there is no key-value cache q9_0; perhaps q8_0 or q4_0"):
+        Alone(1, 1, 8, 8).program(kv="q9_0")
