@@ -45,7 +45,8 @@ def test_attention_is_what_counting_pairs_gives(tokens: int, depth: int, window:
     a = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim, "window": window}
     values = len({p for _, p in pairs}) * kv_heads * head_dim * 2  # keys and values
     # for each pair and head, a dot product of head_dim, and head_dim values times a weight
-    assert work.attention(a, tokens, depth) == Work(0, len(pairs) * heads * head_dim * 4, values * 2)
+    for kv, size in {"f16": 2, "bf16": 2, "q8_0": 34 / 32, "q4_0": 18 / 32}.items():
+        assert work.attention(a, tokens, depth, kv) == Work(0, len(pairs) * heads * head_dim * 4, values * size)
 
 
 def test_a_share_is_one_at_the_limit() -> None:

@@ -139,7 +139,7 @@ def work_of(phase: Phase, model: Model, tokens: int, depth: int) -> Work:
         if i.code == "linear" and i.weight:
             total += work.linear(model.weights[i.weight], 1 if phase.selected else tokens, model.tier)
         elif i.code == "attention":
-            total += work.attention(i.attributes, tokens, depth)
+            total += work.attention(i.attributes, tokens, depth, model.kv)
     return total
 
 

@@ -7,13 +7,11 @@ from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from bitwright import kernels
+from bitwright import formats, kernels
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
     from bitwright.formats import QuantizedTensor
-
-CACHE_VALUE_BYTES = 2  # float16
 
 
 class Limits(NamedTuple):
@@ -68,12 +66,13 @@ def linear(weight: QuantizedTensor, tokens: int, tier: str) -> Work:
     return Work(operations, 0, read) if path == "integer dot" else Work(0, operations, read)
 
 
-def attention(a: Mapping[str, Any], tokens: int, depth: int) -> Work:
-    """Attention of so many tokens that follow `depth` others; `a` are the op's attributes (kernels.ops)."""
+def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
+    """Attention of so many tokens that follow `depth` others in a cache of format `kv`; `a` are the op's attributes."""
     window = a["window"] or depth + tokens
     seen = sum(min(position + 1, window) for position in range(depth, depth + tokens))
     values = a["kv_heads"] * a["head_dim"] * min(depth + tokens, window + tokens - 1)
-    return Work(0, 4 * a["heads"] * a["head_dim"] * seen, 2 * CACHE_VALUE_BYTES * values)
+    read = 2 * values * formats.get(kv).bits_per_weight / 8
+    return Work(0, 4 * a["heads"] * a["head_dim"] * seen, read)
 
 
 def step(model: Model, tokens: int, depth: int, outputs: int = 1) -> Work:
@@ -83,7 +82,7 @@ def step(model: Model, tokens: int, depth: int, outputs: int = 1) -> Work:
         if op.kind == "linear":
             total += linear(model.weights[op.weights[0]], outputs if op.output.selected else tokens, model.tier)
         elif op.kind == "attention":
-            total += attention(op.attributes, tokens, depth)
+            total += attention(op.attributes, tokens, depth, model.kv)
     return total
 
 
@@ -91,4 +90,4 @@ def bytes_of_token(model: Model, depth: int) -> float:
     """What decoding a token after `depth` others has to read: the weights as the file stores them, and the cache. The
     engine's own layout of a weight may take more or fewer bytes; those are in `linear`."""
     ops = (op for op in model.step.ops if op.kind == "attention")
-    return model.bytes_per_token + sum(attention(op.attributes, 1, depth).bytes for op in ops)
+    return model.bytes_per_token + sum(attention(op.attributes, 1, depth, model.kv).bytes for op in ops)
