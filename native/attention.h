@@ -4,11 +4,12 @@
 // a layer that sees everything is as long as the context and never wraps; that of a layer with a window holds the window and one
 // batch, and is a multiple of kKeyBlock, so that no block of positions crosses its end.
 //
-// Elements lie in runs of 16, so that every tier loads whole vectors:
+// Elements lie in runs of 16, so that every tier loads whole vectors, and runs in rows:
 //   keys    (slot, kv_head, position / 16, dim) runs of 16 positions: q·k goes over 16 positions at a time
 //   values  (slot, kv_head, position, dim / 16) runs of 16 dims; the last is filled up with zeros
-// A run is 32 bytes of F16 or BF16, 16 of Q8_0's codes, or one half of every byte of 16: two runs of Q4_0's codes, even ones in the
-// low halves. As in a file, 32 dims of a position share a float16 scale; scales lie apart:
+// A row is one run: 32 bytes of F16 or BF16, 16 of Q8_0's codes. A row of Q4_0's is 16 bytes and two runs, as in a file: that of
+// dim d of 32 in the low halves, that of d + 16 in the high ones, each code as a signed integer. So 32 dims take 16 rows of keys
+// and one of values. Those 32 dims of a position share a float16 scale; scales lie apart:
 //   scales  (slot, kv_head, dim / 32, position), one such array for keys and one for values; none for F16 and BF16
 #pragma once
 #include <cstdint>
@@ -28,10 +29,13 @@ static constexpr int64_t padded(int64_t n, int64_t to = kKeyGroup) { return divi
 
 static constexpr bool has_scales(FormatId f) { return f == FormatId::q8_0 || f == FormatId::q4_0; }
 static constexpr int64_t cache_scales(FormatId f, int64_t head_dim) { return has_scales(f) ? divided_up(head_dim, kScaleDims) : 0; }
-static constexpr int64_t runs_together(FormatId f) { return f == FormatId::q4_0 ? 2 : 1; }
-static constexpr int64_t runs_bytes(FormatId f, int64_t runs) { return runs * (has_scales(f) ? 16 : 32) / runs_together(f); }
-static constexpr int64_t key_runs(FormatId f, int64_t head_dim) { return padded(head_dim, runs_together(f)); }   // of 16 positions
-static constexpr int64_t value_runs(FormatId f, int64_t head_dim) { return padded(divided_up(head_dim, 16), runs_together(f)); }   // of one
+static constexpr int64_t cache_row_bytes(FormatId f) { return has_scales(f) ? 16 : 32; }
+static constexpr int64_t key_rows(FormatId f, int64_t head_dim) {     // of 16 positions
+  return f == FormatId::q4_0 ? divided_up(head_dim, kScaleDims) * 16 : head_dim;
+}
+static constexpr int64_t value_rows(FormatId f, int64_t head_dim) {   // of one position
+  return divided_up(head_dim, f == FormatId::q4_0 ? kScaleDims : 16);
+}
 
 // One layer's cache; `window`: positions a token sees, its own included, 0 for all.
 struct Cache {
@@ -80,7 +84,7 @@ static constexpr int64_t softmax_floats(int64_t rows, int64_t head_dim) { return
 
 // Floats of scratch that a tile of so many rows needs.
 static constexpr int64_t attention_scratch(int64_t rows, int64_t head_dim) {
-  return 2 * softmax_floats(rows, head_dim) + rows * (head_dim + kKeyBlock + 1) + kKeyBlock * (key_runs(FormatId::q4_0, head_dim) + 16 * value_runs(FormatId::q4_0, head_dim));
+  return 2 * softmax_floats(rows, head_dim) + rows * (head_dim + kKeyBlock + 1) + kKeyBlock * (head_dim + padded(head_dim));
 }
 
 }  // namespace bitwright

@@ -9,47 +9,50 @@
 namespace bitwright {
 namespace {
 
-// A position's elements become lane `lane` of as many runs.
+// A position's elements become one lane of as many runs.
 template <typename T>
-void scatter(const T* x, int64_t n, int64_t lane, T* runs) {
-  for (int64_t d = 0; d < n; ++d) runs[d * kKeyGroup + lane] = x[d];
+void scatter(const T* x, int64_t n, int64_t lane, T* rows) {
+  for (int64_t d = 0; d < n; ++d) rows[d * kKeyGroup + lane] = x[d];
 }
 
-// Blocks of Q8_0 or Q4_0 of one position, taken apart: scales lie `positions` apart.
-template <typename Block>
-void store_scales(const Block* blocks, int64_t n, int64_t positions, half_t* scales) {
-  for (int64_t b = 0; b < n; ++b) scales[b * positions] = blocks[b].d;
+// One block of a position: a lane of its rows of keys, or a row or two of values.
+void store_key(const block_q8_0& b, int64_t dims, int64_t lane, uint8_t* rows) {
+  scatter(reinterpret_cast<const uint8_t*>(b.qs), dims, lane, rows);
+}
+void store_value(const block_q8_0& b, int64_t dims, uint8_t* rows) { std::memcpy(rows, b.qs, static_cast<size_t>(padded(dims))); }
+
+constexpr uint8_t kSigned = 0x88;   // turns codes from 0 to 15 with their zero at 8 into signed ones, both of a byte
+void store_key(const block_q4_0& b, int64_t, int64_t lane, uint8_t* rows) {
+  for (int64_t i = 0; i < 16; ++i) rows[i * kKeyGroup + lane] = b.qs[i] ^ kSigned;
+}
+void store_value(const block_q4_0& b, int64_t, uint8_t* rows) {
+  for (int64_t i = 0; i < 16; ++i) rows[i] = b.qs[i] ^ kSigned;
 }
 
-void store_key(const block_q8_0& block, int64_t dims, int64_t lane, uint8_t* runs) {
-  scatter(reinterpret_cast<const uint8_t*>(block.qs), dims, lane, runs);
+uint8_t* key_group(const Cache& c, int64_t head, int64_t place) {
+  return c.keys + (head * c.positions + place) / kKeyGroup * key_rows(c.format, c.head_dim) * cache_row_bytes(c.format);
 }
-void store_key(const block_q4_0& block, int64_t dims, int64_t lane, uint8_t* runs) {   // a block's dim i and i + 16 share a byte
-  const auto code = [&](int64_t d) { return block.qs[d % 16] >> d / 16 * 4 & 15; };
-  for (int64_t d = 0; d < dims; d += 2) runs[d / 2 * kKeyGroup + lane] = static_cast<uint8_t>(code(d) | code(d + 1) << 4);
+uint8_t* value_at(const Cache& c, int64_t head, int64_t place) {
+  return c.values + (head * c.positions + place) * value_rows(c.format, c.head_dim) * cache_row_bytes(c.format);
 }
 
 template <typename Block>
 void store_blocks(const Cache& c, int64_t head, int64_t place, const uint8_t* encoded_key, const uint8_t* encoded_value) {
   const auto *key = reinterpret_cast<const Block*>(encoded_key), *value = reinterpret_cast<const Block*>(encoded_value);
   const int64_t blocks = cache_scales(c.format, c.head_dim), scales = head * blocks * c.positions + place;
-  store_scales(key, blocks, c.positions, c.key_scales + scales);
-  store_scales(value, blocks, c.positions, c.value_scales + scales);
-  const int64_t group = (head * c.positions + place) / kKeyGroup * key_runs(c.format, c.head_dim);
-  uint8_t* values = c.values + runs_bytes(c.format, (head * c.positions + place) * value_runs(c.format, c.head_dim));
+  const int64_t per_key = key_rows(c.format, kScaleDims) * cache_row_bytes(c.format), per_value = value_rows(c.format, kScaleDims) * cache_row_bytes(c.format);
   for (int64_t b = 0; b < blocks; ++b) {
     const int64_t dims = std::min(kScaleDims, c.head_dim - b * kScaleDims);
-    store_key(key[b], dims, place % kKeyGroup, c.keys + runs_bytes(c.format, group + b * kScaleDims));
-    const int64_t bytes = runs_bytes(c.format, std::min<int64_t>(2, value_runs(c.format, c.head_dim) - 2 * b));
-    std::memcpy(values, value[b].qs, static_cast<size_t>(bytes));
-    values += bytes;
+    c.key_scales[scales + b * c.positions] = key[b].d;
+    c.value_scales[scales + b * c.positions] = value[b].d;
+    store_key(key[b], dims, place % kKeyGroup, key_group(c, head, place) + b * per_key);
+    store_value(value[b], dims, value_at(c, head, place) + b * per_value);
   }
 }
 
 void store_halves(const Cache& c, int64_t head, int64_t place, const uint8_t* key, const uint8_t* value) {
-  uint8_t* runs = c.keys + runs_bytes(c.format, (head * c.positions + place) / kKeyGroup * c.head_dim);
-  scatter(reinterpret_cast<const uint16_t*>(key), c.head_dim, place % kKeyGroup, reinterpret_cast<uint16_t*>(runs));
-  std::memcpy(c.values + runs_bytes(c.format, (head * c.positions + place) * value_runs(c.format, c.head_dim)), value, 2 * static_cast<size_t>(c.head_dim));
+  scatter(reinterpret_cast<const uint16_t*>(key), c.head_dim, place % kKeyGroup, reinterpret_cast<uint16_t*>(key_group(c, head, place)));
+  std::memcpy(value_at(c, head, place), value, 2 * static_cast<size_t>(c.head_dim));
 }
 
 const char* name(FormatId format) {
@@ -98,10 +101,10 @@ void CacheWriter::store(const Cache& c, int64_t slot, int64_t position, const fl
 }
 
 uintptr_t place(Cache& c, int64_t slots, uintptr_t at) {
-  const int64_t heads = slots * c.kv_heads, scales = heads * c.positions * cache_scales(c.format, c.head_dim) * static_cast<int64_t>(sizeof(half_t));
+  const int64_t places = slots * c.kv_heads * c.positions, scales = places * cache_scales(c.format, c.head_dim) * static_cast<int64_t>(sizeof(half_t));
   const auto take = [&at](int64_t bytes) { return std::exchange(at, at + static_cast<uintptr_t>(padded(bytes, 64))); };
-  c.keys = reinterpret_cast<uint8_t*>(take(runs_bytes(c.format, heads * c.positions / kKeyGroup * key_runs(c.format, c.head_dim))));
-  c.values = reinterpret_cast<uint8_t*>(take(runs_bytes(c.format, heads * c.positions * value_runs(c.format, c.head_dim))));
+  c.keys = reinterpret_cast<uint8_t*>(take(places / kKeyGroup * key_rows(c.format, c.head_dim) * cache_row_bytes(c.format)));
+  c.values = reinterpret_cast<uint8_t*>(take(places * value_rows(c.format, c.head_dim) * cache_row_bytes(c.format)));
   c.key_scales = reinterpret_cast<half_t*>(take(scales));
   c.value_scales = reinterpret_cast<half_t*>(take(scales));
   return at;

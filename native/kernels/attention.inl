@@ -14,31 +14,52 @@ constexpr int kRows = 2;   // as many rows × 16 columns of sums as the register
 constexpr int kVectors = kKeyGroup / kLanes;
 constexpr float kNever = -__builtin_inff();
 
-// How an element of the cache becomes a float32: get(runs, r, v) is vector v of run r. Codes are without their scale, which is
-// applied to sums of keys and to weights of values, once per kScaleDims. kAhead: bytes to ask memory for in advance, a page,
-// since hardware prefetching ends with its page.
+// How a run of the cache becomes float32: get(rows, r, v) is vector v of row r, its first run or, for `Other`, its second. Codes
+// come without their scale, which is applied to sums of keys and to weights of values.
+// kAhead: bytes to ask memory for in advance, a page, since hardware prefetching ends with its page.
 struct Float32 {
+  using Other = Float32;
   static constexpr int64_t kBytes = 64, kAhead = 0;
-  static vf get(const uint8_t* runs, int64_t r, int v) { return load(reinterpret_cast<const float*>(runs + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) { return load(reinterpret_cast<const float*>(rows + r * kBytes) + v * kLanes); }
 };
 struct Float16 {
+  using Other = Float16;
   static constexpr int64_t kBytes = 32, kAhead = 4096;
-  static vf get(const uint8_t* runs, int64_t r, int v) { return load(reinterpret_cast<const half_t*>(runs + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) { return load(reinterpret_cast<const half_t*>(rows + r * kBytes) + v * kLanes); }
 };
 struct BFloat16 {
+  using Other = BFloat16;
   static constexpr int64_t kBytes = 32, kAhead = 4096;
-  static vf get(const uint8_t* runs, int64_t r, int v) { return load_bf16(reinterpret_cast<const bf16_t*>(runs + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) { return load_bf16(reinterpret_cast<const bf16_t*>(rows + r * kBytes) + v * kLanes); }
 };
 struct Codes8 {
+  using Other = Codes8;
   static constexpr int64_t kBytes = 16, kAhead = 4096;
-  static vf get(const uint8_t* runs, int64_t r, int v) { return load_codes(reinterpret_cast<const int8_t*>(runs + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) { return load_codes(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes); }
+};
+struct HighCodes4 {
+  static constexpr int64_t kBytes = 16, kAhead = 4096;
+  static vf get(const uint8_t* rows, int64_t r, int v) { return load_high(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes); }
 };
 struct Codes4 {
-  static constexpr int64_t kBytes = 8, kAhead = 4096;
-  static vf get(const uint8_t* runs, int64_t r, int v) { return load_nibbles(runs + (r >> 1) * 16 + v * kLanes, int(r & 1) * 4); }
+  using Other = HighCodes4;
+  static constexpr int64_t kBytes = 16, kAhead = 4096;
+  static vf get(const uint8_t* rows, int64_t r, int v) { return load_low(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes); }
 };
+template <typename E> constexpr bool kPaired = !__is_same(E, typename E::Other);   // two runs in a row
 
-// The runs of a matrix (depth, 16 * groups): run first + k * down + g * across holds row k of group g.
+// The row of a dim, among those of a group of keys or (in units of 16 dims) of a value.
+template <typename E> static inline int64_t key_row(int64_t dim) { return kPaired<E> ? dim / 32 * 16 + dim % 16 : dim; }
+template <typename E> static inline int64_t value_row(int64_t dim) { return dim / (kPaired<E> ? 32 : 16); }
+
+// Calls f with what gets the run of dims [dim, dim + 16).
+template <typename E, typename F>
+static inline void getting(int64_t dim, F f) {
+  if (kPaired<E> && dim & 16) f(typename E::Other());
+  else f(E());
+}
+
+// The runs of a matrix (depth, 16 * groups): row first + k * down + g * across holds run k of group g.
 struct Runs { const uint8_t* at; int64_t first, down, across; };
 
 // a[r] · b for R rows and G groups: a is (R, depth). emit(r, column, sums) takes what comes out, a vector at a time.
@@ -76,12 +97,6 @@ static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs
       else product<R, 1, E>(a, a_stride, rest, depth, placed), ++g;
     }
   }
-}
-
-template <typename E>
-static void widen(const uint8_t* runs, int64_t n, float* y) {
-  for (int64_t r = 0; r < n; ++r)
-    for (int v = 0; v < kVectors; ++v) store(y + r * kKeyGroup + v * kLanes, E::get(runs, r, v));
 }
 
 // The running softmax of one row: scores become e^(score - maximum) where first <= column < last, and 0 elsewhere.
@@ -137,7 +152,7 @@ struct Softmax {
 };
 
 struct Block {   // kKeyBlock positions from `start` on: where they lie
-  int64_t start;
+  int64_t start, group_rows, position_rows;
   const uint8_t *keys, *values;
   const half_t *key_scales, *value_scales;   // nullptr: none
 };
@@ -149,7 +164,8 @@ struct Item {   // one tile of one key-value head
   const AttentionTile tile;
   const int64_t kv_head, repeat, rows, stride;
   const int64_t oldest, end;                 // the positions its rows see
-  const int64_t group_runs, position_runs;   // of keys, of values
+  const int64_t dims;                        // that one product goes over: those that share scales, and come from one half of rows
+  const int64_t group_rows, position_rows;   // of keys, of values, in the cache
   float* queries;      // scratch: (rows, head_dim)
   float* scores;       // (rows, kKeyBlock)
   float* keep;         // (rows,)
@@ -158,13 +174,14 @@ struct Item {   // one tile of one key-value head
   Item(const AttentionArgs& args, int64_t index, float* scratch)
       : a(args), c(args.cache), index(index), tile(args.tiles[index / c.kv_heads]), kv_head(index % c.kv_heads), repeat(args.heads / c.kv_heads),
         rows(tile.count * repeat), stride(padded(c.head_dim)), oldest(oldest_position(c, tile)), end(tile.position + tile.count),
-        group_runs(key_runs(c.format, c.head_dim)), position_runs(value_runs(c.format, c.head_dim)) {
+        dims(c.format == FormatId::q4_0 ? 16 : has_scales(c.format) ? kScaleDims : stride),
+        group_rows(key_rows(c.format, c.head_dim)), position_rows(value_rows(c.format, c.head_dim)) {
     queries = scratch;
     scores = queries + rows * c.head_dim;
     keep = scores + rows * kKeyBlock;
     keys = keep + rows;
-    values = keys + kKeyBlock * group_runs;
-    softmaxes = values + kKeyBlock * position_runs * kKeyGroup;
+    values = keys + kKeyBlock * c.head_dim;
+    softmaxes = values + kKeyBlock * stride;
     for (int64_t r = 0; r < rows; ++r)
       for (int64_t d = 0; d < c.head_dim; ++d) queries[r * c.head_dim + d] = a.q[offset(r) + d] * a.scale;
   }
@@ -173,17 +190,34 @@ struct Item {   // one tile of one key-value head
     return ((tile.token + row / repeat) * a.heads + kv_head * repeat + row % repeat) * c.head_dim;
   }
   Block block_at(int64_t start) const {
-    const int64_t head = tile.slot * c.kv_heads + kv_head, place = start % c.positions, scales = head * cache_scales(c.format, c.head_dim) * c.positions + place;
-    return {start, c.keys + runs_bytes(c.format, (head * c.positions + place) / kKeyGroup * group_runs),
-            c.values + runs_bytes(c.format, (head * c.positions + place) * position_runs),
+    const int64_t head = tile.slot * c.kv_heads + kv_head, place = start % c.positions, bytes = cache_row_bytes(c.format);
+    const int64_t scales = head * cache_scales(c.format, c.head_dim) * c.positions + place;
+    return {start, group_rows, position_rows, c.keys + (head * c.positions + place) / kKeyGroup * group_rows * bytes,
+            c.values + (head * c.positions + place) * position_rows * bytes,
             has_scales(c.format) ? c.key_scales + scales : nullptr, has_scales(c.format) ? c.value_scales + scales : nullptr};
+  }
+
+  // The first n positions of a block as float32 in the scratch.
+  template <typename E>
+  Block widened(const Block& b, int64_t n) const {
+    for (int64_t d = 0; d < c.head_dim; d += 16)
+      getting<E>(d, [&]<typename H>(H) {
+        const auto copy = [](const uint8_t* from, int64_t row, float* to) {
+          for (int v = 0; v < kVectors; ++v) store(to + v * kLanes, H::get(from, row, v));
+        };
+        const int64_t dims = c.head_dim - d < 16 ? c.head_dim - d : 16;
+        for (int64_t j = 0; j < divided_up(n, kKeyGroup); ++j)
+          for (int64_t i = 0; i < dims; ++i) copy(b.keys, j * b.group_rows + key_row<E>(d) + i, keys + (j * c.head_dim + d + i) * kKeyGroup);
+        for (int64_t j = 0; j < n; ++j) copy(b.values, j * b.position_rows + value_row<E>(d), values + j * stride + d);
+      });
+    return {b.start, c.head_dim, stride / 16, reinterpret_cast<const uint8_t*>(keys), reinterpret_cast<const uint8_t*>(values),
+            b.key_scales, b.value_scales};
   }
 
   // scores (n, columns) of rows [row, row + n)
   template <typename E>
   void score(const Block& b, int64_t row, int64_t n, int64_t columns) {
     float* s = scores + row * kKeyBlock;
-    const int64_t dims = b.key_scales ? kScaleDims : c.head_dim;
     for (int64_t d = 0; d < c.head_dim; d += dims) {
       const int64_t depth = c.head_dim - d < dims ? c.head_dim - d : dims;
       const half_t* scales = b.key_scales ? b.key_scales + d / kScaleDims * c.positions : nullptr;
@@ -192,7 +226,9 @@ struct Item {   // one tile of one key-value head
         if (scales) sum *= load(scales + column);
         store(to, d ? load(to) + sum : sum);
       };
-      products<E>(n, queries + row * c.head_dim + d, c.head_dim, {b.keys, d, 1, group_runs}, columns / kKeyGroup, depth, put);
+      getting<E>(d, [&]<typename H>(H) {
+        products<H>(n, queries + row * c.head_dim + d, c.head_dim, {b.keys, key_row<E>(d), 1, b.group_rows}, columns / kKeyGroup, depth, put);
+      });
     }
   }
 
@@ -200,10 +236,9 @@ struct Item {   // one tile of one key-value head
   template <typename E>
   void weigh(const Block& b, int64_t row, int64_t n, int64_t depth, const Softmax& to) {
     const float *weights = scores + row * kKeyBlock, *kept = keep + row;
-    const int64_t dims = b.value_scales ? kScaleDims : stride;
     float scaled[kRows * kKeyBlock];
     for (int64_t d = 0; d < stride; d += dims) {
-      if (b.value_scales) {
+      if (b.value_scales && d % kScaleDims == 0) {
         const half_t* scales = b.value_scales + d / kScaleDims * c.positions;
         for (int64_t r = 0; r < n; ++r)
           for (int64_t j = 0; j < depth; j += kLanes) store(scaled + r * kKeyBlock + j, load(scores + (row + r) * kKeyBlock + j) * load(scales + j));
@@ -214,8 +249,10 @@ struct Item {   // one tile of one key-value head
         float* at = sums + r * stride + column;
         store(at, fma(load(at), splat(kept[r]), sum));
       };
-      const int64_t groups = (stride - d < dims ? stride - d : dims) / kKeyGroup;
-      products<E>(n, weights, kKeyBlock, {b.values, d / kKeyGroup, position_runs, 1}, groups, depth, put);
+      const int64_t groups = (stride - d < dims ? stride - d : dims) / 16;
+      getting<E>(d, [&]<typename H>(H) {
+        products<H>(n, weights, kKeyBlock, {b.values, value_row<E>(d), b.position_rows, 1}, groups, depth, put);
+      });
     }
   }
 
@@ -242,17 +279,12 @@ struct Item {   // one tile of one key-value head
     to.clear();
     const int64_t length = range_positions(c), begin = (oldest / length + range) * length, last = begin + length < end ? begin + length : end;
     for (int64_t start = begin > oldest ? begin : oldest / kKeyBlock * kKeyBlock; start < last; start += kKeyBlock) {
-      Block b = block_at(start);
+      const Block b = block_at(start);
       if (rows <= 2 * kRows) {   // what two conversions cost, one and its storing and loading do too
         attend<E>(b, to);
         continue;
       }
-      const int64_t n = last - start < kKeyBlock ? last - start : kKeyBlock;
-      widen<E>(b.keys, divided_up(n, kKeyGroup) * group_runs, keys);
-      widen<E>(b.values, n * position_runs, values);
-      b.keys = reinterpret_cast<const uint8_t*>(keys);
-      b.values = reinterpret_cast<const uint8_t*>(values);
-      attend<Float32>(b, to);
+      attend<Float32>(widened<E>(b, last - start < kKeyBlock ? last - start : kKeyBlock), to);
     }
   }
 

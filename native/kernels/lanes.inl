@@ -49,11 +49,9 @@ static inline vf load(const half_t* x) {
 // kLanes small integers as large ones. GCC 12 takes __builtin_convertvector from half a register apart, element by element.
 #if defined(__AVX512F__)
 static inline vi widen(const int8_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepi8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
-static inline vi widen(const uint8_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepu8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
 static inline vi widen(const uint16_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepu16_epi32(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)))); }
 #elif defined(__AVX2__)
 static inline vi widen(const int8_t* x) { return reinterpret_cast<vi>(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x)))); }
-static inline vi widen(const uint8_t* x) { return reinterpret_cast<vi>(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x)))); }
 static inline vi widen(const uint16_t* x) { return reinterpret_cast<vi>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
 #else
 template <typename T>
@@ -64,10 +62,11 @@ static inline vi widen(const T* x) {
 }
 #endif
 
-// What a cache holds beside float16: bfloat16; codes of 8 bits; codes of 4 bits from 0 to 15, where 8 means zero.
+// What a cache holds beside float16: bfloat16, and signed codes of 8 bits or of 4, in the low or the high half of a byte.
 static inline vf load_bf16(const uint16_t* x) { return reinterpret_cast<vf>(widen(x) << 16); }
 static inline vf load_codes(const int8_t* x) { return __builtin_convertvector(widen(x), vf); }
-static inline vf load_nibbles(const uint8_t* x, int shift) { return __builtin_convertvector((widen(x) >> shift & 15) - 8, vf); }
+static inline vf load_low(const int8_t* x) { return __builtin_convertvector(widen(x) << 28 >> 28, vf); }
+static inline vf load_high(const int8_t* x) { return __builtin_convertvector(widen(x) >> 4, vf); }
 
 // Lane i of the result is lane i ^ w of v. Reductions go by halves, so that a tier adds in one fixed order.
 template <int w>
