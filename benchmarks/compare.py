@@ -75,7 +75,7 @@ def time_bitwright(file: Path, rows: Rows, args: argparse.Namespace, meter: bw.k
     """One of everything, after a warm-up. Returns the read bandwidth measured before."""
     model = bw.load(file, threads=args.threads)
     depth = min(args.depth, model.config.context - args.tokens)
-    model = bw.load(file, context=max(args.prompt, depth + args.tokens), threads=args.threads)
+    model = bw.load(file, context=max(args.prompt, depth + args.tokens), threads=args.threads, kv=args.kv)
     ids = np.random.default_rng(0).integers(0, model.config.vocabulary, model.context).tolist()
     session, limits = model.session(), Limits.measure(meter)
     speed.seconds_to_prefill(session, ids[: args.prompt])
@@ -119,7 +119,8 @@ def time_peer(file: Path, rows: Rows, args: argparse.Namespace) -> None:
 
 
 def run_peer(file: Path, args: argparse.Namespace, *flags: object) -> str:
-    command = [args.peer, "-m", file, "-r", 1, "-t", args.threads, "-o", "json", *flags]
+    cache = [] if args.kv == "f16" else ["-ctk", args.kv, "-ctv", args.kv, "-fa", 1]
+    command = [args.peer, "-m", file, "-r", 1, "-t", args.threads, "-o", "json", *cache, *flags]
     return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
 
 
@@ -158,6 +159,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("-n", "--tokens", type=int, default=128)
     parser.add_argument("-d", "--depth", type=int, default=0, help="also decode after so many tokens")
     parser.add_argument("-s", "--sequences", type=int, default=8, help="decoded together; 0: not")
+    parser.add_argument("--kv", default="f16", help="the key-value cache of both: f16, bf16, q8_0, q4_0")
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", action="store_true", help="keep the result in benchmarks/results/")
     return parser.parse_args()
@@ -187,7 +189,7 @@ def main() -> None:
                     time_peer(file, rows, args)
                 time_first_token(file, rows, args)
     machine = describe_machine(args.threads)
-    machine["rounds"] = args.rounds
+    machine |= {"kv": args.kv, "rounds": args.rounds}
     machine["read_gb_s"] = f"{statistics.median(reads):.1f} ({min(reads):.1f}-{max(reads):.1f})"
     print(*(f"{key}: {value}" for key, value in machine.items()), "", sep="\n")
     table = [(file.stem, *row.cells(what)) for file, rows in all_rows.items() for what, row in rows.items()]
