@@ -1,4 +1,4 @@
-"""The C++ kernel test (native/tests/kernel_test.cpp) on every tier: natively, AVX-512 emulated, Arm under qemu."""
+"""The C++ kernel tests (native/tests) on every tier: natively, AVX-512 emulated, Arm under qemu."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ FLAGS = ["-std=c++20", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=o
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
-def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags: str) -> Path:
-    """The kernel test with those tiers, each compiled with its own flags."""
+PROGRAMS = ("kernel_test", "attention_test")
+
+
+def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags: str) -> list[Path]:
+    """The C++ tests with those tiers, each compiled with its own flags."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
-    sources |= dict.fromkeys([NATIVE / f for f in ("tests/kernel_test.cpp", "dequantize.cpp", "dispatch.cpp")], ["-O2"])
+    others = ("dequantize.cpp", "dispatch.cpp", *(f"tests/{program}.cpp" for program in PROGRAMS))
+    sources |= dict.fromkeys([NATIVE / f for f in others], ["-O2"])
 
     def compile(item: tuple[Path, list[str]]) -> Path:
         target = folder / (item[0].stem + ".o")
@@ -33,9 +37,18 @@ def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags
 
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compile, sources.items()))
-    program = folder / "kernel_test"
-    run([*compiler, *objects, *[f for f in flags if f == "-static"], "-o", program])
-    return program
+    shared = [o for o in objects if o.stem not in PROGRAMS]
+    for program in PROGRAMS:
+        static = [f for f in flags if f == "-static"]
+        run([*compiler, *shared, folder / f"{program}.o", *static, "-o", folder / program])
+    return [folder / program for program in PROGRAMS]
+
+
+def check(programs: list[Path], tiers: list[str], *emulator: str) -> None:
+    """Each program prints a line for each tier and nothing else."""
+    for program in programs:
+        out = run([*emulator, program])
+        assert [line.split(":")[0] for line in out.splitlines()] == tiers, out
 
 
 def run(command: list) -> str:
@@ -66,8 +79,7 @@ def test_x86_tiers(tmp_path: Path) -> None:
         pytest.skip("this machine has no AVX2")
     avx2 = ["-mavx2", "-mfma", "-mf16c"]
     tiers = {"scalar": ["-O0"], "avx2": ["-O0", *avx2], "avx512_vnni": ["-O0", "-w", *avx2]}
-    out = run([build(tmp_path, compiler(), tiers, "-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni")])
-    assert [line.split(":")[0] for line in out.splitlines()] == ["scalar", "avx2", "avx512_vnni"], out
+    check(build(tmp_path, compiler(), tiers, "-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni"), list(tiers))
 
 
 def test_arm_tiers(tmp_path: Path) -> None:
@@ -78,12 +90,11 @@ def test_arm_tiers(tmp_path: Path) -> None:
         "neon_i8mm": ["-O0", "-march=armv8.6-a+i8mm+dotprod+fp16"],
     }
     if platform.machine() in ("aarch64", "arm64") and "neon_i8mm" in kernels.tiers():
-        out = run([build(tmp_path, compiler(), tiers)])
+        check(build(tmp_path, compiler(), tiers), list(tiers))
     else:
         cross = tool("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
         qemu = tool("qemu-aarch64-static", "qemu-user-static")
-        out = run([qemu, "-cpu", "max", build(tmp_path, [cross], tiers, "-static")])
-    assert [line.split(":")[0] for line in out.splitlines()] == ["scalar", "neon_dotprod", "neon_i8mm"], out
+        check(build(tmp_path, [cross], tiers, "-static"), list(tiers), qemu, "-cpu", "max")
 
 
 def forced(tier: str) -> subprocess.CompletedProcess[str]:

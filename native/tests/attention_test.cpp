@@ -1,0 +1,205 @@
+// Attention of every tier this program was built with, over caches of every format filled at random, against sums in double that
+// read the cache as attention.h tells its layout. However a tile's work is divided, not a bit may differ.
+// Prints one line per tier; on failure also the worst cell, and returns 1. Needs no Python, so that it runs under an emulator.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "../attention.h"
+#include "../fp.h"
+#include "../tier.h"
+
+namespace bitwright {
+#ifdef BITWRIGHT_EMULATE_AVX512
+extern const Tier tier_avx512_vnni;
+#endif
+}
+
+using namespace bitwright;
+
+namespace {
+
+constexpr FormatId kFormats[] = {FormatId::f16, FormatId::bf16, FormatId::q8_0, FormatId::q4_0};
+constexpr const char* kNames[] = {"f16", "bf16", "q8_0", "q4_0"};
+constexpr double kRounding = 0x1p-24;
+
+std::mt19937 generator(11);
+int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator); }
+int sign() { return pick(0, 1) << 15; }
+
+struct Shape {
+  int64_t heads, kv_heads, head_dim, window, positions;
+  float softcap;
+  std::vector<AttentionTile> tiles;   // token, count, slot, position
+};
+
+const Shape kShapes[] = {
+    {1, 1, 1, 0, 16, 0, {{0, 1, 0, 0}}},
+    {3, 1, 64, 0, 592, 0, {{0, 1, 0, 590}, {1, 1, 1, 256}, {2, 1, 0, 255}}},
+    {7, 1, 40, 0, 80, 0, {{0, 1, 1, 70}}},
+    {6, 2, 16, 0, 320, 20, {{0, 2, 0, 300}, {2, 2, 1, 63}}},
+    {2, 1, 33, 50, 128, 0, {{0, 3, 0, 500}, {3, 1, 1, 20}}},
+    {4, 4, 20, 300, 384, 0, {{0, 1, 1, 10007}}},
+    {1, 1, 256, 1, 64, 5, {{0, 4, 0, 62}}},
+    {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}},   // more rows than one conversion is worth
+};
+
+struct Memory {
+  Cache cache;
+  std::vector<uint8_t> keys, values;
+  std::vector<half_t> key_scales, value_scales;
+
+  Memory(FormatId f, const Shape& s) : cache{f, s.kv_heads, s.head_dim, s.window, s.positions, nullptr, nullptr, nullptr, nullptr} {
+    const int64_t places = 2 * s.kv_heads * s.positions;   // two slots
+    keys.resize(size_t(places / kKeyGroup * key_rows(f, s.head_dim) * cache_row_bytes(f)));
+    values.resize(size_t(places * value_rows(f, s.head_dim) * cache_row_bytes(f)));
+    for (auto* bytes : {&keys, &values}) {
+      for (size_t i = 0; i < bytes->size(); i += 2) {
+        const int element = f == FormatId::f16 ? pick(0x3000, 0x3bff) | sign() : f == FormatId::bf16 ? pick(0x3e00, 0x3f7f) | sign() : pick(0, 0xffff);
+        (*bytes)[i] = uint8_t(element), (*bytes)[i + 1] = uint8_t(element >> 8);
+      }
+    }
+    for (auto* scales : {&key_scales, &value_scales}) {
+      scales->resize(size_t(places * cache_scales(f, s.head_dim)));
+      for (half_t& scale : *scales) scale = half_t((f == FormatId::q8_0 ? pick(0x1c00, 0x2000) : pick(0x2c00, 0x3000)) | sign());
+    }
+    cache.keys = keys.data(), cache.values = values.data();
+    cache.key_scales = key_scales.data(), cache.value_scales = value_scales.data();
+  }
+
+  double element(const uint8_t* row, int64_t lane, int64_t dim) const {   // without its scale
+    const auto bits = [&] { return half_t(row[2 * lane] | row[2 * lane + 1] << 8); };
+    switch (cache.format) {
+      case FormatId::f16: return half_to_float(bits());
+      case FormatId::bf16: return bf16_to_float(bits());
+      case FormatId::q8_0: return int8_t(row[lane]);
+      default: return int8_t(dim % 32 < 16 ? row[lane] << 4 : row[lane] & 0xf0) / 16;
+    }
+  }
+  double scale(const std::vector<half_t>& scales, int64_t head, int64_t place, int64_t dim) const {
+    const int64_t blocks = cache_scales(cache.format, cache.head_dim);
+    return blocks ? half_to_float(scales[size_t((head * blocks + dim / 32) * cache.positions + place)]) : 1;
+  }
+  double key(int64_t head, int64_t position, int64_t d) const {
+    const int64_t place = position % cache.positions, row = cache.format == FormatId::q4_0 ? d / 32 * 16 + d % 16 : d;
+    const int64_t at = (head * cache.positions + place) / 16 * key_rows(cache.format, cache.head_dim) + row;
+    return element(&keys[size_t(at * cache_row_bytes(cache.format))], place % 16, d) * scale(key_scales, head, place, d);
+  }
+  double value(int64_t head, int64_t position, int64_t d) const {
+    const int64_t place = position % cache.positions, row = d / (cache.format == FormatId::q4_0 ? 32 : 16);
+    const int64_t at = (head * cache.positions + place) * value_rows(cache.format, cache.head_dim) + row;
+    return element(&values[size_t(at * cache_row_bytes(cache.format))], d % 16, d) * scale(value_scales, head, place, d);
+  }
+};
+
+struct Expected { std::vector<double> y; double bound; };
+
+// In double; the bound as in tests/kernels/test_attention.py.
+Expected attend(const Memory& m, const Shape& s, const std::vector<float>& q, float scale) {
+  Expected e{std::vector<double>(q.size()), 0};
+  double most_products = 0, most_value = 0, most_seen = 0;
+  for (const AttentionTile& t : s.tiles) {
+    for (int64_t i = 0; i < t.count * s.heads; ++i) {
+      const int64_t own = t.position + i / s.heads, head = t.slot * s.kv_heads + i % s.heads / (s.heads / s.kv_heads), at = (t.token * s.heads + i) * s.head_dim;
+      const int64_t oldest = s.window ? std::max<int64_t>(own - s.window + 1, 0) : 0;
+      std::vector<double> scores;
+      for (int64_t p = oldest; p <= own; ++p) {
+        double score = 0, products = 0;
+        for (int64_t d = 0; d < s.head_dim; ++d) {
+          const double product = double(q[size_t(at + d)]) * m.key(head, p, d);
+          score += product, products += std::fabs(product);
+        }
+        score *= scale;
+        scores.push_back(s.softcap ? s.softcap * std::tanh(score / s.softcap) : score);
+        most_products = std::max(most_products, products);
+      }
+      const double most = *std::max_element(scores.begin(), scores.end());
+      double total = 0;
+      for (double& score : scores) total += score = std::exp(score - most);
+      for (int64_t d = 0; d < s.head_dim; ++d)
+        for (int64_t p = oldest; p <= own; ++p) {
+          const double value = m.value(head, p, d);
+          e.y[size_t(at + d)] += scores[size_t(p - oldest)] / total * value;
+          most_value = std::max(most_value, std::fabs(value));
+        }
+      most_seen = std::max(most_seen, double(scores.size()));
+    }
+  }
+  const double score = (double(s.head_dim) / 2 + 7) * kRounding * most_products * scale;
+  e.bound = (2 * score + (2 * std::sqrt(most_seen) + 43) * kRounding) * most_value;
+  return e;
+}
+
+// How the work may be divided: one item for a tile and head, or one for each of its ranges, last or first.
+enum class Order { whole, ranges, ranges_backwards };
+
+std::vector<float> run(const Tier& tier, const Memory& m, const Shape& s, const std::vector<float>& q, float scale, Order order) {
+  std::vector<float> y(q.size() + 1, -7.0f);
+  int64_t rows = 0, split = 1;
+  for (const AttentionTile& t : s.tiles) {
+    rows = std::max(rows, t.count * s.heads);
+    if (order != Order::whole) split = std::max(split, ranges(m.cache, t));
+  }
+  std::vector<float> scratch(size_t(attention_scratch(rows, s.head_dim)), NAN), partials(size_t(softmax_floats(split * 4 * s.heads, s.head_dim)), NAN);
+  std::vector<int32_t> finished(s.tiles.size() * size_t(s.kv_heads));
+  const AttentionArgs args{q.data(), y.data(), m.cache, s.tiles.data(), s.heads, scale, s.softcap, split, partials.data(), finished.data()};
+  const int64_t items = int64_t(finished.size()) * split;
+  for (int64_t i = 0; i < items; ++i) {
+    const int64_t item = order == Order::ranges_backwards ? items - 1 - i : i;
+    tier.vector.attention(args, item, item + 1, scratch.data());
+  }
+  if (y.back() != -7.0f || std::any_of(finished.begin(), finished.end(), [](int32_t n) { return n != 0; })) y.clear();
+  return y;
+}
+
+bool test(const Tier& tier) {
+  double worst = 0;
+  int64_t cells = 0;
+  for (const Shape& s : kShapes) {
+    for (size_t f = 0; f < 4; ++f) {
+      const Memory m(kFormats[f], s);
+      int64_t tokens = 0;
+      for (const AttentionTile& t : s.tiles) tokens += t.count;
+      std::vector<float> q(size_t(tokens * s.heads * s.head_dim));
+      for (float& x : q) x = float(pick(-1000, 1000)) / 500;
+      const float scale = 2 / std::sqrt(float(s.head_dim));
+      const Expected expected = attend(m, s, q, scale);
+      const std::vector<float> y = run(tier, m, s, q, scale, Order::whole);
+      for (const Order order : {Order::ranges, Order::ranges_backwards}) {
+        if (!y.empty() && run(tier, m, s, q, scale, order) == y) continue;
+        std::printf("FAILED %s %s: heads %lld of %lld dims, ranges apart differ from all in one\n", tier.name, kNames[f], (long long)s.heads, (long long)s.head_dim);
+        return false;
+      }
+      for (size_t i = 0; i < q.size(); ++i, ++cells) {
+        const double error = std::fabs(y[i] - expected.y[i]);
+        if (error <= expected.bound) {
+          worst = std::max(worst, error > 0 ? error / expected.bound : 0);
+          continue;
+        }
+        std::printf("FAILED %s %s: heads %lld of %lld dims, cell %zu: expected %.9g, got %.9g, bound %.3g\n", tier.name, kNames[f], (long long)s.heads,
+                    (long long)s.head_dim, i, expected.y[i], double(y[i]), expected.bound);
+        return false;
+      }
+    }
+  }
+  std::printf("%s: %lld values, worst error %.3g of its bound\n", tier.name, (long long)cells, worst);
+  return true;
+}
+
+}  // namespace
+
+int main() {
+  int count;
+  const Tier* const* found = tiers(&count);
+  std::vector<const Tier*> tested(found, found + count);
+#ifdef BITWRIGHT_EMULATE_AVX512
+  tested.push_back(&tier_avx512_vnni);
+#endif
+  bool good = true;
+  for (const Tier* tier : tested) good = test(*tier) && good;
+  return !good;
+}
