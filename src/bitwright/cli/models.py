@@ -9,6 +9,7 @@ from bitwright.cli import output
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
+    from bitwright.model.tokenizer import Tokenizer
 
 
 def resolve(reference: str) -> Path:
@@ -17,6 +18,13 @@ def resolve(reference: str) -> Path:
 
     with output.progress(f"getting {reference}") as report:
         return Path(hub.resolve(reference, progress=lambda done, all: report(done, all, output.human_bytes(done))))
+
+
+def tokenizer(reference: str) -> Tokenizer:
+    """Text to ids and back as the model that `reference` names does it."""
+    from bitwright.model import load_tokenizer
+
+    return load_tokenizer(resolve(reference))
 
 
 def load(reference: str, context: int | None = None, threads: int | None = None, kv: str = "f16") -> Model:

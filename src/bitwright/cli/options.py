@@ -46,6 +46,35 @@ KV = Annotated[
 TextFile = Annotated[
     Path | None, typer.Option("-f", "--file", metavar="FILE", help="A text file; - is stdin.", show_default=False)
 ]
+Reference = Annotated[
+    str | None,
+    typer.Option(
+        "--reference",
+        metavar="REF",
+        help="The original that MODEL is measured against.",
+        show_default=False,
+        autocompletion=complete.model,
+    ),
+]
+Suite = Annotated[
+    str, typer.Option("--suite", metavar="quick|full", help="How much is measured.", autocompletion=complete.suite)
+]
+Report = Annotated[
+    Path | None,
+    typer.Option("-o", "--output", metavar="FILE", help="Write a report: .html or .json.", show_default=False),
+]
+Calibration = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--calibration",
+        metavar="FILE",
+        help="A text MODEL was calibrated on: overlap is looked for. May be repeated.",
+        show_default=False,
+    ),
+]
+Chunks = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Score the first N chunks.", show_default=False)
+]
 
 
 def read_text(file: Path) -> str:

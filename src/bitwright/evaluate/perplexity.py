@@ -1,21 +1,22 @@
 """Perplexity as llama.cpp defines it (tools/perplexity/perplexity.cpp), so that figures can be set side by side.
 
-The text is tokenized once and cut into disjoint chunks of `context` tokens; each is read afresh, its first token
-replaced by the beginning-of-text token where the model wants one. Only the second half is scored, where every token
-has at least context / 2 before it: positions context // 2 to context - 2 predict the next. It is not a sliding window.
+Disjoint chunks of the text, the second half of each scored, where every token has at least context / 2 before it (see
+`windows`). It is not a sliding window.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.errors import BitwrightError, UsageError
+from bitwright.errors import UsageError
+from bitwright.evaluate.softmax import negative_log_likelihoods
+from bitwright.evaluate.windows import cut
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
@@ -65,46 +66,31 @@ def perplexity(
     """
     if not 4 <= context <= model.context:
         raise UsageError(f"chunks must have 4 to {model.context} tokens (the model's context), got {context}")
-    if chunks is not None and chunks < 1:
-        raise UsageError(f"at least one chunk is needed, got {chunks}")
-    tokenizer = model.tokenizer
-    ids = np.array(tokenizer.encode(text), np.int32)
-    count = len(ids) // context if chunks is None else min(chunks, len(ids) // context)
-    if not count:
-        raise UsageError(f"the text has {len(ids)} tokens, too few for one chunk of {context}")
-    pieces = ids[: count * context].reshape(count, context)
-    if tokenizer.add_bos and tokenizer.bos is not None:
-        pieces[:, 0] = tokenizer.bos
-    session, losses = model.session(), np.empty((count, context - 1 - context // 2))
-    for index, piece in enumerate(pieces):
-        losses[index] = score(session, piece, context // 2)
+    windows = cut(model.tokenizer, text, context, chunks)
+    session, losses = model.session(), np.empty(windows.targets.shape)
+    for index, piece in enumerate(windows.ids):
+        losses[index] = score(session, piece, windows.first)
         if progress:
-            progress(index + 1, count, f"perplexity {np.exp(losses[: index + 1].mean()):.4f}")
+            progress(index + 1, len(windows), f"perplexity {np.exp(losses[: index + 1].mean()):.4f}")
     return Perplexity(context, losses)
 
 
 def score(session: Session, ids: NDArray[np.int32], first: int) -> NDArray[np.float64]:
-    """Negative log-likelihoods of tokens first + 1 to the last, each given all before it; the session starts afresh.
+    """Negative log-likelihoods of tokens first + 1 to the last, each given all before it; the session starts afresh."""
+    return np.concatenate([negative_log_likelihoods(*part) for part in scored(session, ids, first)])
+
+
+def scored(
+    session: Session, ids: NDArray[np.int32], first: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+    """Logits (n, vocabulary) that predict tokens first + 1 to the last, and those tokens (n,), slice by slice; the
+    session starts afresh.
 
     Logits are computed where they are scored only, and as many at a time as LOGITS_BYTES holds.
     """
     session.reset()
-    rows = max(1, LOGITS_BYTES // (4 * session.model.config.vocabulary))
-    losses, start = [], 0
+    rows, start = max(1, LOGITS_BYTES // (4 * session.model.config.vocabulary)), 0
     for end in [*range(first + rows, len(ids) - 1, rows), len(ids) - 1]:
         logits = session.extend(ids[start:end], range(max(first - start, 0), end - start))
-        losses.append(negative_log_likelihoods(logits, ids[end - len(logits) + 1 : end + 1]))
+        yield logits, ids[end - len(logits) + 1 : end + 1]
         start = end
-    return np.concatenate(losses)
-
-
-def negative_log_likelihoods(logits: NDArray[np.float32], targets: NDArray[np.int32]) -> NDArray[np.float64]:
-    """-log softmax(logits)[target] of each row (rows, vocabulary), in float64, in nats."""
-    result = np.empty(len(logits))
-    for index, (row, target) in enumerate(zip(logits, targets, strict=True)):
-        peak = float(row.max())
-        if not math.isfinite(peak):
-            raise BitwrightError(f"the model computed {peak} as a logit: its weights are damaged")
-        below = row.astype(np.float64) - peak
-        result[index] = math.log(np.exp(below).sum()) - below[target]
-    return result

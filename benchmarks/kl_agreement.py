@@ -1,0 +1,118 @@
+"""Every statistic of `llama-perplexity --kl-divergence` beside bitwright's on the same files.
+
+    python benchmarks/kl_agreement.py --peer PATH/llama-perplexity --model widened.f16.gguf --save
+
+Engines round activations to int8 each in its own way, so the arithmetic of the statistics is compared where engines
+must agree: the model, and the model quantized by each recipe, are written out as float32. Three figures a line: theirs;
+bitwright's, against the store that llama-perplexity wrote (so both read the same base); and theirs against the store
+that bitwright wrote. "off" is how far the second and third lie from the first, at most, in units of the last digit that
+llama-perplexity prints.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import tempfile
+from pathlib import Path
+
+from perplexity_agreement import FLOAT, TEXT, run_peer
+from reporting import describe_machine, save
+
+import bitwright as bw
+from bitwright.cli import output
+from bitwright.evaluate import kld_file, next_token
+from bitwright.evaluate.kld_file import KldFile
+from bitwright.quantizers import quantize
+
+HERE = Path(__file__).parent
+LINE = re.compile(r"^ *(\S.*?)\s*:\s+(-?[\d.]+)\s?%?(?:\s±\s+([\d.]+|nan))?", re.MULTILINE)
+
+
+def printed(text: str) -> dict[str, str]:
+    """The statistics that llama-perplexity printed, name -> digits; a standard error is named after its value."""
+    end = text[text.index("====== Perplexity statistics") :]
+    found = {}
+    for name, value, error in LINE.findall(end):
+        name = " ".join(name.split())
+        found[name] = value
+        if error:
+            found[f"{name} ±"] = error
+    return found
+
+
+def own(file: Path, store: Path, threads: int) -> dict[str, float]:
+    """bitwright's statistics of a file against a store, under the same names."""
+    model = bw.load(file, threads=threads)
+    scores = next_token.score(model, KldFile(store, model.tokenizer))
+    found = {}
+    for statistic in next_token.llama_cpp(scores):
+        found[statistic.name] = statistic.value
+        if statistic.error is not None:
+            found[f"{statistic.name} ±"] = statistic.error
+    return found
+
+
+def last_digit(digits: str) -> float:
+    return 10.0 ** -len(digits.partition(".")[2])
+
+
+def compare(recipe: str, args: argparse.Namespace, folder: Path, base: dict[str, Path]) -> list[tuple[str, ...]]:
+    """A row for each statistic."""
+    quantized, decoded = folder / "quantized.gguf", folder / "candidate.f32.gguf"
+    quantize(args.model, recipe, quantized, threads=args.threads)
+    quantize(quantized, "f32", decoded, threads=args.threads)
+    flags = ("--kl-divergence", "-c", args.context, *FLOAT, "--kl-divergence-base")
+    theirs, on_ours = (printed(run_peer(args.peer, decoded, args.threads, *flags, base[of])) for of in base)
+    ours, rows = own(decoded, base["theirs"], args.threads), []
+    if ours.keys() != theirs.keys():
+        raise SystemExit(f"names differ: {sorted(ours.keys() ^ theirs.keys())}")
+    for name, digits in theirs.items():
+        unit = last_digit(digits)
+        off = max(abs(ours[name] - float(digits)), abs(float(on_ours[name]) - float(digits))) / unit
+        places = len(digits.partition(".")[2])
+        rows.append((recipe, name, digits, f"{ours[name]:.{places}f}", on_ours[name], f"{off:.0f}"))
+    return rows
+
+
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--peer", type=Path, required=True, help="llama-perplexity built for this machine")
+    parser.add_argument("--model", type=Path, required=True, help="a float16 GGUF, quantized by --recipes")
+    parser.add_argument("--recipes", default="q8_0,q6_k,q4_k_m,q2_k")
+    parser.add_argument("--text", type=Path, default=TEXT)
+    parser.add_argument("-c", "--context", type=int, default=512)
+    parser.add_argument("--chunks", type=int, default=8)
+    parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)
+    parser.add_argument("--work", type=Path, default=HERE.parent / "build", help="a folder with room for 5 GB")
+    parser.add_argument("--save", action="store_true", help="keep the table in benchmarks/results/")
+    return parser.parse_args()
+
+
+def main() -> None:
+    args = arguments()
+    args.work.mkdir(parents=True, exist_ok=True)
+    headers = ["recipe", "statistic", ">llama.cpp", ">bitwright", ">llama.cpp on bitwright's store", ">off"]
+    rows: list[tuple[str, ...]] = []
+    with tempfile.TemporaryDirectory(dir=args.work) as name, output.progress("comparing") as progress:
+        folder = Path(name)
+        reference, base = folder / "reference.f32.gguf", {of: folder / f"{of}.kld" for of in ("theirs", "ours")}
+        quantize(args.model, "f32", reference, threads=args.threads)
+        text = ("-f", args.text, "-c", args.context, "--chunks", args.chunks, "--kl-divergence-base", base["theirs"])
+        run_peer(args.peer, reference, args.threads, *text, *FLOAT)
+        model = bw.load(reference, threads=args.threads)
+        kld_file.write(base["ours"], model, KldFile(base["theirs"], model.tokenizer).windows)
+        recipes = args.recipes.split(",")
+        for done, recipe in enumerate(recipes):
+            progress(done, len(recipes), recipe)
+            rows += compare(recipe, args, folder, base)
+    output.print_table(headers, rows)
+    if args.save:
+        title = f"# KL statistics beside llama.cpp: {args.model.name}, {args.chunks} chunks of {args.context} tokens"
+        about = f"{title}\n\nMade by `benchmarks/kl_agreement.py`, which says what the columns are."
+        save("kl-agreement", about, headers, rows, describe_machine(args.threads))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,138 @@
+"""Measuring models against a reference, for the verbs that do: getting ready, and what a result looks like."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bitwright.cli import models, options, output
+from bitwright.errors import UnknownNameError, UsageError
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+    from bitwright.evaluate.bootstrap import Interval
+    from bitwright.evaluate.noise_floor import NoiseFloor
+    from bitwright.evaluate.overlap import Overlap
+    from bitwright.evaluate.reference import Reference
+    from bitwright.evaluate.suite import Evaluation
+
+KLD = ".kld"
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What candidates are measured on. `model` and `floor` are None where the reference is a file of llama.cpp's."""
+
+    text: str
+    suite: str
+    reference: Reference
+    model: Model | None
+    floor: NoiseFloor | None
+    overlaps: list[Overlap]
+    threads: int | None
+    kv: str
+
+
+def prepare(
+    reference: str,
+    file: Path,
+    suite: str,
+    context: int,
+    chunks: int | None,
+    calibration: list[Path] | None,
+    threads: int | None,
+    kv: str,
+    candidate: str,
+) -> Setting:
+    """The reference's predictions of the text in `file`, read where they are kept or else computed, and its floor.
+
+    A .kld file decides itself which chunks are scored; `candidate` then lends its tokenizer. UsageError where the text
+    is too short.
+    """
+    from bitwright.evaluate import noise_floor, overlap, windows
+    from bitwright.evaluate import reference as references
+    from bitwright.evaluate.kld_file import KldFile
+    from bitwright.evaluate.suite import CHUNKS
+
+    if suite not in CHUNKS:
+        raise UnknownNameError("suite", suite, CHUNKS)
+    text = options.read_text(file)
+    overlaps = [overlap.overlap(text, options.read_text(path)) for path in calibration or []]
+    if reference.endswith(KLD):
+        if chunks is not None:
+            raise UsageError("a .kld file holds the chunks that are scored: --chunks goes without it")
+        stored = KldFile(Path(reference), models.tokenizer(candidate))
+        return Setting(text, suite, stored, None, None, overlaps, threads, kv)
+    model = models.load(reference, context, threads, kv)
+    cut = windows.cut(model.tokenizer, text, context, chunks or CHUNKS[suite], spread_out=chunks is None)
+    with output.progress("reading the reference") as report:
+        store = references.store(model, cut, progress=report)
+    if store.damaged:
+        output.remark(f"{store.damaged} damaged chunks in {store.folder} were computed again")
+    with output.progress("measuring the noise floor") as report:
+        floor = noise_floor.kept(model, store, report)
+    return Setting(text, suite, store, model, floor, overlaps, threads, kv)
+
+
+def evaluate(name: str, setting: Setting) -> Evaluation:
+    """One candidate in that setting."""
+    from bitwright.evaluate import suite
+    from bitwright.io.checksum import sha256
+
+    windows = setting.reference.windows
+    model = models.load(name, windows.context, setting.threads, setting.kv)
+    with output.progress(f"reading {model.path.name}") as report:
+        identity = suite.identity(model, sha256(model.file.paths, report))
+    with output.progress(f"scoring {model.path.name}") as report:
+        return suite.evaluate(model, identity, setting.reference, setting.floor, setting.overlaps, report)
+
+
+def print_json(e: Evaluation, seconds: float) -> None:
+    from bitwright.evaluate.summary import as_json
+
+    output.print_json(as_json(e) | {"seconds": seconds})
+
+
+def show(e: Evaluation, seconds: float, statistics: bool) -> None:
+    """The result in a table, then what must be known before believing it."""
+    base, own, f = e.base_perplexity.mean, e.perplexity.mean, e.flips
+    rows = [
+        ("KL divergence", *spread(e.divergence, 5), "nats; " + floors(e)),
+        ("same top token", *spread(e.same_top1, 2, 100), "%"),
+        ("right to wrong", *spread(f.right_to_wrong, 2, 100), "% of tokens"),
+        ("wrong to right", *spread(f.wrong_to_right, 2, 100), "% of tokens"),
+        ("perplexity", f"{own:.4f}", "", f"the reference's {base:.4f}"),
+        ("  over the reference's", *spread(e.log_perplexity_ratio, 2, 100), "% (logarithm)"),
+        ("bits per byte", *spread(e.bits_per_byte, 4), ""),
+    ]
+    output.print_table([e.candidate.name, ">mean", "95% interval", ""], rows)
+    for warning in e.warnings:
+        print(f"warning: {warning}")
+    if statistics:
+        show_statistics(e)
+    w = e.scores.windows
+    output.remark(f"{len(w)} chunks of {w.context} tokens, {w.targets.size} tokens scored, "
+                  f"{e.divergence.clusters} {e.divergence.of}, {seconds:.1f} s")  # fmt: skip
+
+
+def floors(e: Evaluation) -> str:
+    return e.floor.describe(e.divergence) if e.floor else "no noise floor: the reference is a file"
+
+
+def spread(i: Interval, digits: int, factor: float = 1) -> tuple[str, str]:
+    """The mean and the interval, in words where there is none."""
+    mean = f"{factor * i.mean:.{digits}f}"
+    return mean, f"{factor * i.low:.{digits}f} to {factor * i.high:.{digits}f}" if i.known else f"too few {i.of}"
+
+
+def show_statistics(e: Evaluation) -> None:
+    """All that llama-perplexity prints, as it prints it."""
+    section = ""
+    for s in e.statistics:
+        if s.section != section:
+            section = s.section
+            print(f"\n====== {section} statistics ======")
+        digits = 3 if s.unit else 6
+        error = f" ± {s.error:.{digits}f}" if s.error is not None else ""
+        print(f"{s.name:30}: {s.value:10.{digits}f}{error}{' ' + s.unit if s.unit else ''}")

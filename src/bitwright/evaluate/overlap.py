@@ -1,0 +1,44 @@
+"""Whether a model was calibrated on what it is judged by.
+
+A text that a quantization was tuned on flatters it. Both texts are cut into words and every run of 13 of them is looked
+up (the length that contamination studies use since GPT-3, arXiv 2005.14165, appendix C).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+RUN = 13  # words
+WORD = re.compile(r"\w+")
+
+
+@dataclass(frozen=True)
+class Overlap:
+    """The share of the evaluation text's runs of 13 words that stand in a calibration text too; hashes of both."""
+
+    share: float
+    runs: int
+    evaluation_sha256: str
+    calibration_sha256: str
+
+
+def overlap(evaluation: str, calibration: str) -> Overlap:
+    """How much of `evaluation` stands in `calibration`; case, punctuation and white space do not count."""
+    known = set(_runs(calibration))
+    found = [run in known for run in _runs(evaluation)]
+    share = sum(found) / len(found) if found else 0.0
+    return Overlap(share, len(found), sha256_of(evaluation), sha256_of(calibration))
+
+
+def sha256_of(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _runs(text: str) -> Iterator[int]:
+    """A hash of every 13 words that follow each other (64 bits: a book's runs collide once in millions of books)."""
+    words = WORD.findall(text.lower())
+    for start in range(len(words) - RUN + 1):
+        yield hash(tuple(words[start : start + RUN]))

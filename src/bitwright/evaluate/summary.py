@@ -1,0 +1,69 @@
+"""An evaluation as plain JSON: what `eval --json` prints and reports hold."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from bitwright.evaluate.bootstrap import RESAMPLES, SEED, Interval
+from bitwright.evaluate.noise_floor import NoiseFloor
+from bitwright.evaluate.suite import Evaluation
+
+
+def as_json(e: Evaluation) -> dict[str, Any]:
+    """Numbers are plain; shares lie in 0 to 1, divergences are in nats; an unknown end of an interval is None."""
+    windows, values = e.scores.windows, e.scores.divergences
+    return {
+        "model": vars(e.candidate),
+        "reference": e.reference,
+        "tokens_scored": windows.targets.size,
+        "context": windows.context,
+        "chunks": len(windows),
+        "documents": len(np.unique(windows.documents)),
+        "chunks_sha256": windows.sha256,
+        "perplexity": {"mean": e.perplexity.mean, "standard_error": e.perplexity.standard_error},
+        "base_perplexity": {"mean": e.base_perplexity.mean, "standard_error": e.base_perplexity.standard_error},
+        "log_perplexity_ratio": of_interval(e.log_perplexity_ratio),
+        "kl_divergence": {
+            **of_interval(e.divergence),
+            "median": float(np.median(values)),
+            "p99": float(np.quantile(values, 0.99)),
+            "max": float(values.max()),
+            "storage_error": e.scores.storage_error,
+        },
+        "same_top1": e.same_top1.mean,
+        "same_top1_interval": of_interval(e.same_top1),
+        "flips": {
+            "changed": of_interval(e.flips.changed),
+            "right_to_wrong": of_interval(e.flips.right_to_wrong),
+            "wrong_to_right": of_interval(e.flips.wrong_to_right),
+            "tokens": e.flips.tokens,
+        },
+        "bits_per_byte": of_interval(e.bits_per_byte),
+        "noise_floor": of_floor(e.floor, e.divergence),
+        "statistics": [s._asdict() for s in e.statistics],
+        "calibration_overlap": max((o.share for o in e.overlaps), default=None),
+        "calibration": [vars(o) for o in e.overlaps],
+        "warnings": list(e.warnings),
+        "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
+    }
+
+
+def of_interval(i: Interval) -> dict[str, Any]:
+    low, high = (None if math.isnan(x) else x for x in (i.low, i.high))
+    return {"mean": i.mean, "low": low, "high": high, "clusters": i.clusters, "of": i.of, "confidence": i.confidence}
+
+
+def of_floor(floor: NoiseFloor | None, divergence: Interval) -> dict[str, Any] | None:
+    if floor is None:
+        return None
+    return {
+        "kl_divergence": floor.kl_divergence,
+        "same_top1": floor.same_top1,
+        "variations": [vars(v) for v in floor.variations],
+        "floors_above": floor.above(divergence.mean),
+        "distinguishable": floor.distinguishable(divergence),
+        "verdict": floor.describe(divergence),
+    }

@@ -1,0 +1,28 @@
+"""SHA-256 of files, so that a figure can say of which file it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from bitwright.errors import BitwrightError
+
+PIECE = 1 << 22
+
+
+def sha256(paths: Iterable[Path], progress: Callable[[float, float, str], object] | None = None) -> str:
+    """Of the files' bytes one after the other, in hexadecimal; BitwrightError where one cannot be read."""
+    digest, paths = hashlib.sha256(), list(paths)
+    try:
+        total, done = sum(path.stat().st_size for path in paths), 0
+        for path in paths:
+            with path.open("rb") as file:
+                while piece := file.read(PIECE):
+                    digest.update(piece)
+                    done += len(piece)
+                    if progress:
+                        progress(done, total, path.name)
+    except OSError as error:
+        raise BitwrightError(f"cannot read {error.filename}: {error.strerror}") from error
+    return digest.hexdigest()
