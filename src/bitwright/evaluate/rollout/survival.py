@@ -188,15 +188,19 @@ def _above(
     d, r = floor.tables(horizon)
     n = len(d)
     own, drawn = _rate(d.sum(0), r.sum(0)), _rate(resample.resampled(w, d), resample.resampled(w, r))
-    steps = np.arange(horizon + 1)
-    lifted = np.minimum(share[0] / (1 - own) ** steps, 1)
-    lifted_drawn = np.minimum(share[1] / (1 - drawn[:, None]) ** steps, 1)
+    lifted, lifted_drawn = _lifted(share[0], own), _lifted(share[1], drawn[:, None])
     return AboveFloor(
         floor=resample.estimate(own, drawn, n),
         rate=resample.estimate(rate[0] - own, rate[1] - drawn, n),
         share=lifted,
         median=resample.estimate(median(lifted), median(lifted_drawn), n),
     )
+
+
+def _lifted(share: Float64, floor: NDArray[np.float64]) -> Float64:
+    """Survival (..., horizon + 1) without a floor of this chance per step, where that leaves anything to tell by."""
+    whole = (1 - floor) ** np.arange(share.shape[-1])
+    return np.minimum(np.divide(share, whole, out=np.ones_like(share), where=whole > 0), 1)
 
 
 def horizon_ratio(
