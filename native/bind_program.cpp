@@ -90,6 +90,7 @@ void bind_program(nb::module_& m) {
            "heads"_a = 1, "head_dim"_a = 0, "window"_a = 0, "value"_a = 0.f, "softcap"_a = 0.f)
       .def("finish", &Program::finish, "result"_a, nb::call_guard<nb::gil_scoped_release>())
       .def("run", run, "tokens"_a, "positions"_a, "sequences"_a, "outputs"_a)
+      .def("adopt", &Program::adopt, "program"_a, "slot"_a, "begin"_a, "end"_a, nb::call_guard<nb::gil_scoped_release>())
       .def_prop_ro("tier", [](const Program& p) { return p.tier().name; })
       .def_prop_ro("threads", &Program::threads)
       .def_prop_ro("lengths", &Program::lengths)

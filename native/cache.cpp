@@ -110,6 +110,24 @@ uintptr_t place(Cache& c, int64_t slots, uintptr_t at) {
   return at;
 }
 
+bool alike(const Cache& a, const Cache& b) {
+  return a.format == b.format && a.kv_heads == b.kv_heads && a.head_dim == b.head_dim && a.window == b.window && a.positions == b.positions;
+}
+
+void copy(const Cache& from, const Cache& to, int64_t slot, int64_t position) {
+  const int64_t rows = key_rows(to.format, to.head_dim), row = cache_row_bytes(to.format), lane = row / kKeyGroup;
+  const int64_t blocks = cache_scales(to.format, to.head_dim), place = position % to.positions;
+  for (int64_t head = slot * to.kv_heads; head < (slot + 1) * to.kv_heads; ++head) {
+    const int64_t at = place % kKeyGroup * lane, scales = head * blocks * to.positions + place;
+    for (int64_t r = 0; r < rows; ++r) std::memcpy(key_group(to, head, place) + r * row + at, key_group(from, head, place) + r * row + at, static_cast<size_t>(lane));
+    std::memcpy(value_at(to, head, place), value_at(from, head, place), static_cast<size_t>(value_rows(to.format, to.head_dim) * row));
+    for (int64_t b = 0; b < blocks; ++b) {
+      to.key_scales[scales + b * to.positions] = from.key_scales[scales + b * to.positions];
+      to.value_scales[scales + b * to.positions] = from.value_scales[scales + b * to.positions];
+    }
+  }
+}
+
 int64_t earliest(const Cache& c, int64_t reach) {
   const int64_t lost = reach - c.positions;   // positions that others lie over
   return lost > 0 ? lost + c.window - 1 : 0;

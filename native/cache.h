@@ -27,6 +27,12 @@ class CacheWriter {
 // Gives a cache its memory from `at` on and returns the end of it, a multiple of 64 bytes further; at 0 that is its size.
 uintptr_t place(Cache& cache, int64_t slots, uintptr_t at);
 
+// Whether two caches hold the same: format, heads and places.
+bool alike(const Cache& a, const Cache& b);
+
+// Keys and values of one position of a sequence, from a cache that is alike.
+void copy(const Cache& from, const Cache& to, int64_t slot, int64_t position);
+
 // The lowest position but 0 that a sequence can go on from when positions up to `reach` have been written: all that it would see
 // must still be there.
 int64_t earliest(const Cache& cache, int64_t reach);

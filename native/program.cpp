@@ -186,6 +186,22 @@ int64_t Program::earliest(int64_t slot) const {
   return lowest;
 }
 
+void Program::adopt(const Program& from, int64_t slot, int64_t begin, int64_t end) {
+  const auto slots = std::min(limits_.sequences, from.limits_.sequences);
+  if (&from == this || !std::equal(layers_.begin(), layers_.end(), from.layers_.begin(), from.layers_.end(), alike))
+    throw std::invalid_argument("keys and values can only be taken from another program whose cache has the same layers, heads, format and context");
+  if (slot < 0 || slot >= slots) throw std::invalid_argument("both programs have sequences 0 to " + std::to_string(slots - 1) + ", got " + std::to_string(slot));
+  const auto s = static_cast<size_t>(slot);
+  if (begin < 0 || begin > end || begin > lengths_[s] || end > from.lengths_[s] || (begin > 0 && begin < earliest(slot)))
+    throw std::invalid_argument("positions " + std::to_string(begin) + " to " + std::to_string(end) + " of sequence " + std::to_string(slot) +
+                                " cannot follow the " + std::to_string(lengths_[s]) + " here from the " + std::to_string(from.lengths_[s]) + " there");
+  std::scoped_lock lock(one_run_, from.one_run_);
+  for (size_t l = 0; l < layers_.size(); ++l)
+    for (int64_t position = std::max(begin, end - layers_[l].positions); position < end; ++position) copy(from.layers_[l], layers_[l], slot, position);
+  lengths_[s] = end;
+  reached_[s] = begin == 0 ? from.reached_[s] : std::max(reached_[s], from.reached_[s]);
+}
+
 void Program::make_tiles(const Call& call) {
   tiles_.clear();
   for (int64_t i = 0; i < call.n; ++i) {

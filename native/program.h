@@ -61,6 +61,10 @@ class Program {
   // One step over n tokens; the logits of rows outputs[0..m) go to `logits` (m, width of the result).
   void run(const int32_t* tokens, const int32_t* positions, const int32_t* sequences, int64_t n, const int32_t* outputs, int64_t m, float* logits);
 
+  // Keys and values of positions begin to end of a sequence, as another program computed them from other weights; the sequence
+  // then ends at `end`. Throws std::invalid_argument where the caches are not alike or the positions are not there.
+  void adopt(const Program& from, int64_t slot, int64_t begin, int64_t end);
+
   const Limits& limits() const { return limits_; }
   const Tier& tier() const { return tier_; }
   int threads() const { return pool_->threads(); }
@@ -110,7 +114,7 @@ class Program {
   std::vector<uint8_t*> scratch_;                  // one per thread
   int64_t tile_tokens_ = 1, vocabulary_ = 0;
   int result_ = 0;
-  std::mutex one_run_;
+  mutable std::mutex one_run_;
 };
 
 }  // namespace bitwright

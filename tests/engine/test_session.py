@@ -140,3 +140,44 @@ def test_a_smaller_cache_costs_what_rounding_keys_and_values_does(make: Callable
 def test_an_unknown_cache_is_refused(make: Callable[[str], Model]) -> None:
     with pytest.raises(UsageError, match="no key-value cache q3_k"):
         Model(make("llama").file, kv="q3_k")
+
+
+@pytest.mark.parametrize("kv", KV)
+@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+def test_a_memory_taken_over_is_the_others(
+    tmp_path: Path, architecture: str, kv: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A session that read other tokens goes on exactly as the one whose memory it takes: all of it, past the ring of a
+    window, and the last tokens alone."""
+    monkeypatch.setattr(session_module, "BATCH", 7)
+    metadata = synthetic_model.metadata_of(architecture, context_length=300)
+    weights = synthetic_model.weights_of(metadata)
+    model = load(synthetic_model.write(tmp_path / "m.gguf", metadata, weights), kv=kv)
+    ids = np.tile(IDS, 3).tolist()
+    source, taker = model.session(2), model.session(2)
+    source.extend(IDS[:20], [], 1), taker.extend(IDS[:20], [], 1)
+    source.extend(ids, [])
+    taker.extend(ids[::-1], [])
+    taker.adopt(source)
+    assert taker.ids == source.ids
+    for id in IDS[:4]:
+        np.testing.assert_array_equal(taker.step(id), source.step(id))
+    changed = taker.step(5), source.step(6)
+    assert not np.array_equal(*changed)
+    assert not np.array_equal(taker.step(7), source.step(7))
+    with pytest.raises(UsageError, match="same 185 tokens"):
+        taker.adopt(source, keep=185)
+    taker.adopt(source, keep=184)
+    np.testing.assert_array_equal(taker.step(8), source.step(8))
+    np.testing.assert_array_equal(taker.step(9, 1), source.step(9, 1))
+
+
+def test_a_memory_that_is_not_alike_is_refused(make: Callable[[str], Model]) -> None:
+    model = make("llama")
+    for other in (make("gemma3"), Model(model.file, kv="q8_0"), Model(model.file, context=64)):
+        session = other.session()
+        session.prefill([1, 2])
+        with pytest.raises(UsageError, match="same layers, heads, format and context"):
+            model.session().adopt(session)
+    with pytest.raises(UsageError, match="another program"):
+        session.adopt(session)

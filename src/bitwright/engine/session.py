@@ -95,6 +95,18 @@ class Session:
             self.ids[sequence] += np.asarray(own, np.int32).tolist()
         return result
 
+    def adopt(self, other: Session, sequence: int = 0, keep: int = 0) -> None:
+        """Remember a sequence as `other` does, another model's session: with its keys and values, but for those of the
+        first `keep` tokens, which stay as they are. UsageError where its cache is not alike, or the tokens differ.
+        """
+        self._check_sequence(sequence)
+        other._check_sequence(sequence)
+        own, taken = self.ids[sequence], other.ids[sequence]
+        if keep > len(own) or own[:keep] != taken[:keep]:
+            raise UsageError(f"sequence {sequence} does not begin with the same {keep} tokens in both sessions")
+        self.program.adopt(other.program, sequence, keep, len(taken))
+        self.ids[sequence] = list(taken)
+
     def reset(self, keep: int = 0, sequence: int = 0) -> None:
         """Forget a sequence but for its first `keep` tokens.
 

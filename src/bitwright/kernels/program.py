@@ -79,6 +79,14 @@ class Program:
         n = self._native
         return {"cache": n.cache_bytes, "packed": n.packed_bytes, "buffers": n.buffer_bytes}
 
+    def adopt(self, other: Program, sequence: int, begin: int, end: int) -> None:
+        """Take the keys and values of positions `begin` to `end` of a sequence as another program computed them, from
+        other weights; the sequence then ends at `end`. What was cached before `begin` stays this program's own.
+
+        UsageError where the caches are not alike (layers, heads, format, context) or the positions are not there.
+        """
+        self._native.adopt(other._native, sequence, begin, end)
+
     def watch(self) -> None:
         """Sum up, from zero, what each phase takes from now on."""
         self._native.watch()
