@@ -12,6 +12,7 @@ from bitwright.evaluate.rollout.measures import (
     endings,
     first_divergence,
     growth,
+    local_shares,
     loop_start,
     sequence_divergence,
 )
@@ -41,7 +42,7 @@ def test_first_divergence_and_near_ties() -> None:
     np.testing.assert_allclose(found.without_near_ties.share, [1, 1, 3 / 4, 3 / 4, 3 / 4])
     assert found.differing.value == pytest.approx(3 / 14)
     above = found.survival.above_floor
-    assert above is not None and above.floor.value == pytest.approx(1 / 12)  # the path whose lead is 0.01 parts at once
+    assert above is not None and above.floor.value == pytest.approx(1 / 11)  # the path with a lead of 0.01
 
 
 def test_equal_logits_choose_the_lower_token() -> None:
@@ -56,11 +57,20 @@ def test_growth_recovers_an_amplification() -> None:
     along = scale * random.exponential(0.1, (n, steps))
     own = scale * random.exponential(0.1, (n, steps)) * np.where(np.arange(steps) < 4, 1, 2)
     along[::7, 6:] = np.nan  # paths that ended
-    rows = growth(along, own, np.arange(n) // 2)
+    rows = growth(along, own, along / 10, np.arange(n) // 2)
     assert [(r.first, r.last) for r in rows] == [(1, 1), (2, 2), (3, 4), (5, 8), (1, 8)]
     for row, expected in zip(rows, (1, 1, 1, 2, 1.5), strict=True):
         assert row.amplification.low < expected < row.amplification.high
+        assert row.floor.value == pytest.approx(row.reference_path.value / 10)
         assert row.reference_path.value == pytest.approx(np.nanmean(along[:, row.first - 1 : row.last]))
+
+
+def test_the_local_share() -> None:
+    random, n = np.random.default_rng(3), 200
+    local = random.exponential(0.1, (n, 4))
+    rows = local_shares(local * np.array([1, 2, 4, 4]), local, np.arange(n))
+    assert [row.local_share.value for row in rows[:3]] == [pytest.approx(x) for x in (1, 0.5, 0.25)]
+    assert (rows[-1].first, rows[-1].last) == (1, 4)
 
 
 def test_sequence_divergence_adds_up() -> None:

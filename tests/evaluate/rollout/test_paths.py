@@ -3,36 +3,16 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path as FilePath
 
 import numpy as np
 import pytest
 
-import bitwright as bw
 from bitwright.engine import Model
 from bitwright.errors import UsageError
 from bitwright.evaluate.rollout import paths as paths_module
 from bitwright.evaluate.rollout.paths import GREEDY, Chooser, Prompt, divergences, predicting, read, write
 
 STEPS = 48
-
-
-@pytest.fixture(scope="module")
-def models(stories260k: FilePath, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
-    folder = tmp_path_factory.mktemp("models")
-    files = {"f32": stories260k}
-    for name in ("q8_0", "q4_0"):
-        files[name] = folder / f"{name}.gguf"
-        bw.quantize(stories260k, name, files[name])
-    return {name: bw.load(file, context=96) for name, file in files.items()}
-
-
-@pytest.fixture(scope="module")
-def prompts(models: dict[str, Model], shared_data: FilePath) -> list[Prompt]:
-    """The beginnings of twenty stories, of 8 to 12 tokens."""
-    stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")[:20]
-    encode = models["f32"].tokenizer.encode
-    return [Prompt(np.array(encode(s.strip())[: 8 + i % 5], np.int32), i // 2) for i, s in enumerate(stories)]
 
 
 @pytest.mark.parametrize("chooser", [GREEDY, Chooser(1.0, seed=5)], ids=["greedy", "sampled"])
@@ -73,12 +53,12 @@ def test_what_is_written_does_not_depend_on_company(
     """Sixteen at once or three; slots are taken over where a text ends, here at a full stop."""
     tokenizer = models["f32"].tokenizer
     monkeypatch.setattr(tokenizer, "end_of_generation", {tokenizer.encode("He ran.")[-1]})
-    together = write(models["f32"], prompts, STEPS, Chooser(1.0, 1))
+    together = write(models["f32"], prompts, 20, Chooser(1.0, 1))
     monkeypatch.setattr(paths_module, "TOGETHER", 3)
-    for a, b in zip(together, write(models["f32"], prompts, STEPS, Chooser(1.0, 1)), strict=True):
+    for a, b in zip(together, write(models["f32"], prompts, 20, Chooser(1.0, 1)), strict=True):
         np.testing.assert_array_equal(a.tokens, b.tokens)
     lengths = [len(path) for path in together]
-    assert min(lengths) < max(lengths) == STEPS
+    assert min(lengths) < max(lengths) == 20
     assert all(path.ended == (path.tokens[-1] in tokenizer.end_of_generation) for path in together)
 
 

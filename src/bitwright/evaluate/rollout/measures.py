@@ -84,22 +84,47 @@ def padded(rows: Sequence[Float64], steps: int) -> Float64:
 @dataclass(frozen=True)
 class Growth:
     """Of steps `first` to `last`: mean divergence in nats along the reference's paths and along the candidate's own,
-    and `amplification`, the second over the first: above 1, errors feed on themselves."""
+    and `amplification`, the second over the first: above 1, errors feed on themselves. `floor`: the divergence of the
+    reference from itself along its paths."""
 
     first: int
     last: int
+    floor: Estimate
     reference_path: Estimate
     own_path: Estimate
     amplification: Estimate
 
 
-def growth(along: Float64, own: Float64, clusters: NDArray[np.int64]) -> list[Growth]:
-    """Divergences (paths, steps) along the reference's paths and the candidate's own from the same prompts."""
+def growth(along: Float64, own: Float64, floor: Float64, clusters: NDArray[np.int64]) -> list[Growth]:
+    """Divergences (paths, steps) along the reference's paths, the candidate's own from the same prompts, and of the
+    floor; by steps, and of all."""
     found = []
     for first, last in [*survival.bins(along.shape[1]), (1, along.shape[1])]:
-        parts = along[:, first - 1 : last], own[:, first - 1 : last]
-        found.append(Growth(first, last, *ratio_of_means(*parts, clusters)))
+        along_part, own_part, floor_part = (x[:, first - 1 : last] for x in (along, own, floor))
+        least = ratio_of_means(floor_part, floor_part, clusters)[0]
+        found.append(Growth(first, last, least, *ratio_of_means(along_part, own_part, clusters)))
     return found
+
+
+@dataclass(frozen=True)
+class LocalShare:
+    """Of steps `first` to `last`: mean divergence in nats with the candidate's own memory of the text (`own_history`),
+    with the reference's (`reference_history`), and the second over the first: the part that is made on the spot."""
+
+    first: int
+    last: int
+    own_history: Estimate
+    reference_history: Estimate
+    local_share: Estimate
+
+
+def local_shares(own: Float64, reference: Float64, clusters: NDArray[np.int64]) -> list[LocalShare]:
+    """Divergences (paths, steps) along the same paths, with either memory; by steps, and of all."""
+    steps = own.shape[1]
+    return [
+        LocalShare(first, last, *ratio_of_means(own[:, first - 1 : last], reference[:, first - 1 : last], clusters))
+        for first, last in [*survival.bins(steps), (1, steps)]
+    ]
 
 
 def ratio_of_means(below: Float64, above: Float64, clusters: NDArray[np.int64]) -> tuple[Estimate, Estimate, Estimate]:

@@ -222,12 +222,24 @@ def read(session: Session, path: Path) -> Reading:
     return Reading(path, leads, others, losses, divergences)
 
 
+def read_all(model: Model, paths: Sequence[Path], progress: Progress | None = None) -> list[Reading]:
+    """Read every path."""
+    session, found = model.session(), []
+    for path in paths:
+        found.append(read(session, path))
+        if progress:
+            progress(len(found), len(paths), "")
+    return found
+
+
+def divergence(logits: Float32, others: Float32) -> float:
+    """KL(softmax(logits) || softmax(others)) in nats, of two rows (vocabulary,)."""
+    log_p, log_q = log_probabilities(logits), log_probabilities(others)
+    likely = log_p > -np.inf
+    return float(np.exp(log_p[likely]) @ (log_p - log_q)[likely])
+
+
 def divergences(reference: Session, candidate: Session, path: Path) -> Float64:
     """KL(reference || candidate) in nats at each step (steps,) of a path that either wrote, exactly."""
-    found = []
-    for (_, ours), (_, theirs) in zip(predicting(reference, path), predicting(candidate, path), strict=True):
-        for row, other in zip(ours, theirs, strict=True):
-            log_p, log_q = log_probabilities(row), log_probabilities(other)
-            likely = log_p > -np.inf
-            found.append(float(np.exp(log_p[likely]) @ (log_p - log_q)[likely]))
-    return np.array(found)
+    pairs = zip(predicting(reference, path), predicting(candidate, path), strict=True)
+    return np.array([divergence(*rows) for (_, p), (_, q) in pairs for rows in zip(p, q, strict=True)])
