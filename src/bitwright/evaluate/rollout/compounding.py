@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bitwright import kernels
 from bitwright.engine import Model, text_of
 from bitwright.errors import UsageError
 from bitwright.evaluate import windows
@@ -41,7 +42,7 @@ def prompts_of(tokenizer: Tokenizer, text: str, count: int = PROMPTS, length: in
 
 @dataclass(frozen=True)
 class Texts:
-    """What the reference wrote, and how it reads that with keys and values rounded otherwise: its `floor`."""
+    """What the reference wrote, and how it reads that when computed `otherwise`: its noise `floor`."""
 
     paths: list[Path]
     floor: list[Reading]
@@ -115,15 +116,16 @@ def baseline(
 
     def texts(chooser: Chooser) -> Texts:
         written = paths.write(reference, prompts, steps, chooser, keep=True, progress=stages.next("reference writes"))
-        return Texts(written, paths.read_all(other, written, stages.next("its noise floor")))
+        return Texts(written, paths.read_all(other, written, stages.next("its noise floor"), rounded=True))
 
     return Baseline(reference, steps, seed, texts(GREEDY), texts(Chooser(1.0, seed)))
 
 
 def otherwise(model: Model) -> Model:
-    """The same model with keys and values in the other 16-bit format, as good a way to run it as its own."""
-    kv = "f16" if model.kv == "bf16" else "bf16"
-    return Model(model.file, model.context, model.threads, model.forced_tier, kv)
+    """The same model as it would be computed on another machine: by another instruction set, where this one has two
+    (but for plain C++, which takes fifty times as long). Other thread counts and batches give the same bits here."""
+    tiers = [tier for tier in kernels.tiers() if tier not in (model.tier, "scalar")]
+    return Model(model.file, model.context, model.threads, tiers[0] if tiers else model.forced_tier, model.kv)
 
 
 def measure(

@@ -205,12 +205,15 @@ def predicting(session: Session, path: Path) -> Iterator[tuple[int, Float32]]:
         start += len(logits)
 
 
-def read(session: Session, path: Path) -> Reading:
-    """Read a path in one pass; with divergences where the writer's predictions were kept."""
+def read(session: Session, path: Path, rounded: bool = False) -> Reading:
+    """Read a path in one pass; with divergences where the writer's predictions were kept. `rounded`: as if log
+    probabilities were kept in 16 bits."""
     n = len(path)
     leads, losses, others = np.empty(n), np.empty(n), np.empty(n, np.int32)
     divergences = np.empty(n) if path.predictions else None
     for start, logits in predicting(session, path):
+        if rounded:
+            logits = np.array([log_probabilities(row) for row in logits]).astype(np.float16).astype(np.float32)
         for step, row in enumerate(logits, start):
             token = path.tokens[step]
             leads[step], others[step] = path.chooser.lead(row, token, path.number, step)
@@ -222,11 +225,13 @@ def read(session: Session, path: Path) -> Reading:
     return Reading(path, leads, others, losses, divergences)
 
 
-def read_all(model: Model, paths: Sequence[Path], progress: Progress | None = None) -> list[Reading]:
+def read_all(
+    model: Model, paths: Sequence[Path], progress: Progress | None = None, rounded: bool = False
+) -> list[Reading]:
     """Read every path."""
     session, found = model.session(), []
     for path in paths:
-        found.append(read(session, path))
+        found.append(read(session, path, rounded))
         if progress:
             progress(len(found), len(paths), "")
     return found
