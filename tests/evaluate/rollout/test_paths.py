@@ -62,13 +62,16 @@ def test_what_is_written_does_not_depend_on_company(
     assert all(path.ended == (path.tokens[-1] in tokenizer.end_of_generation) for path in together)
 
 
-def test_kept_predictions_give_the_divergence(models: dict[str, Model], prompts: list[Prompt]) -> None:
+def test_kept_predictions_give_the_divergence(
+    models: dict[str, Model], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Within four standard errors of what is sampled; and the exact way against sums written out."""
+    monkeypatch.setattr(paths_module, "KEPT", 64)
     reference, candidate = models["f32"].session(), models["q4_0"].session()
     path = write(models["f32"], prompts[:1], STEPS, keep=True)[0]
     exact = divergences(reference, candidate, path)
     kept = read(candidate, path).divergences
-    assert kept is not None and path.predictions is not None and path.predictions.kept < 512
+    assert kept is not None and path.predictions is not None and path.predictions.kept == 64
     ours, theirs = (np.concatenate([x for _, x in predicting(s, path)]).astype(float) for s in (reference, candidate))
     p, q = (np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in (ours, theirs))
     variances = path.predictions.divergence(theirs.astype(np.float32))[1]
