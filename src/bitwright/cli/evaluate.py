@@ -25,6 +25,7 @@ def evaluate(
     file: options.TextFile = None,
     reference: options.Reference = None,
     suite: options.Suite = "quick",
+    out: options.Report = None,
     calibration: options.Calibration = None,
     context: ChunkTokens = 512,
     chunks: options.Chunks = None,
@@ -57,23 +58,30 @@ def evaluate(
         raise UsageError("eval needs a text: -f FILE")
     if kld is not None and reference is not None:
         raise UsageError("--kl-divergence-base writes a file of MODEL's own: it goes without --reference")
+    if out is not None and reference is None:
+        raise UsageError("a report compares a model with its original: -o needs --reference REF")
+    from bitwright.evaluate import kld_file, perplexity, report, windows
+
+    if out is not None:
+        report.check_name(out)
     started = time.monotonic()
     if reference is not None:
         setting = measured.prepare(reference, file, suite, context, chunks, calibration, threads, kv, model)
-        result = measured.evaluate(model, setting)
-        seconds = time.monotonic() - started
-        return measured.show(result, seconds, statistics) if not json else measured.print_json(result, seconds)
-    from bitwright.evaluate import kld_file, perplexity, windows
-
+        loaded = models.load(model, setting.reference.windows.context, threads, kv)
+        result = measured.evaluate(loaded, setting, measured.identify(loaded))
+        found = report.of_evaluation(result, setting.about(time.monotonic() - started))
+        if out is not None:
+            report.write(out, found | {"heat": report.heat(result, loaded, setting.reference)})
+        return output.print_json(found) if json else measured.show(result, found["words"], statistics)
     text = options.read_text(file)
     loaded = models.load(model, context, threads, kv)
     if kld is not None:
-        with output.progress("writing log-probabilities") as report:
-            kld_file.write(kld, loaded, windows.cut(loaded.tokenizer, text, context, chunks), report)
+        with output.progress("writing log-probabilities") as progress:
+            kld_file.write(kld, loaded, windows.cut(loaded.tokenizer, text, context, chunks), progress)
         return output.remark(f"wrote {kld}: {output.human_bytes(kld.stat().st_size)}")
-    with output.progress("scoring") as report:
-        found = perplexity(loaded, text, context=context, chunks=chunks, progress=report)
-    show_perplexity(found, time.monotonic() - started, json)
+    with output.progress("scoring") as progress:
+        own = perplexity(loaded, text, context=context, chunks=chunks, progress=progress)
+    show_perplexity(own, time.monotonic() - started, json)
 
 
 def show_perplexity(result: Perplexity, seconds: float, json: bool) -> None:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bitwright.cli import models, options, output
 from bitwright.errors import UnknownNameError, UsageError
@@ -15,7 +18,7 @@ if TYPE_CHECKING:
     from bitwright.evaluate.noise_floor import NoiseFloor
     from bitwright.evaluate.overlap import Overlap
     from bitwright.evaluate.reference import Reference
-    from bitwright.evaluate.suite import Evaluation
+    from bitwright.evaluate.suite import Evaluation, Identity
 
 KLD = ".kld"
 
@@ -32,6 +35,22 @@ class Setting:
     overlaps: list[Overlap]
     threads: int | None
     kv: str
+
+    def about(self, seconds: float) -> dict[str, Any]:
+        """What a report says of how it was made."""
+        from bitwright import __version__, kernels
+        from bitwright.evaluate.overlap import sha256_of
+
+        return {
+            "command": " ".join(["bitwright", *map(shlex.quote, sys.argv[1:])]),
+            "bitwright": __version__,
+            "tier": kernels.tier(),
+            "threads": self.threads or len(os.sched_getaffinity(0)),
+            "kv": self.kv,
+            "suite": self.suite,
+            "text_sha256": sha256_of(self.text),
+            "seconds": seconds,
+        }
 
 
 def prepare(
@@ -75,27 +94,27 @@ def prepare(
     return Setting(text, suite, store, model, floor, overlaps, threads, kv)
 
 
-def evaluate(name: str, setting: Setting) -> Evaluation:
-    """One candidate in that setting."""
+def identify(model: Model) -> Identity:
     from bitwright.evaluate import suite
     from bitwright.io.checksum import sha256
 
-    windows = setting.reference.windows
-    model = models.load(name, windows.context, setting.threads, setting.kv)
     with output.progress(f"reading {model.path.name}") as report:
-        identity = suite.identity(model, sha256(model.file.paths, report))
+        return suite.identity(model, sha256(model.file.paths, report))
+
+
+def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
+    """One candidate in that setting."""
+    from bitwright.evaluate import suite
+
     with output.progress(f"scoring {model.path.name}") as report:
         return suite.evaluate(model, identity, setting.reference, setting.floor, setting.overlaps, report)
 
 
-def print_json(e: Evaluation, seconds: float) -> None:
-    from bitwright.evaluate.summary import as_json
-
-    output.print_json(as_json(e) | {"seconds": seconds})
-
-
-def show(e: Evaluation, seconds: float, statistics: bool) -> None:
-    """The result in a table, then what must be known before believing it."""
+def show(e: Evaluation, words: list[str], statistics: bool) -> None:
+    """The result in words and in a table, then what must be known before believing it."""
+    for sentence in words:
+        print(sentence)
+    print()
     base, own, f = e.base_perplexity.mean, e.perplexity.mean, e.flips
     rows = [
         ("KL divergence", *spread(e.divergence, 5), "nats; " + floors(e)),
@@ -113,7 +132,7 @@ def show(e: Evaluation, seconds: float, statistics: bool) -> None:
         show_statistics(e)
     w = e.scores.windows
     output.remark(f"{len(w)} chunks of {w.context} tokens, {w.targets.size} tokens scored, "
-                  f"{e.divergence.clusters} {e.divergence.of}, {seconds:.1f} s")  # fmt: skip
+                  f"{e.divergence.clusters} {e.divergence.of}")  # fmt: skip
 
 
 def floors(e: Evaluation) -> str:

@@ -35,9 +35,13 @@ class Identity:
 
 
 def identity(model: Model, sha256: str) -> Identity:
-    tensors = model.file.tensors.values()
-    bits = 8 * sum(t.nbytes for t in tensors) / sum(math.prod(t.shape) for t in tensors)
+    bits = 8 * sum(t.nbytes for t in model.file.tensors.values()) / parameters(model)
     return Identity(model.path.name, sha256, model.file.file_bytes, bits)
+
+
+def parameters(model: Model) -> int:
+    """Weights of all tensors."""
+    return sum(math.prod(t.shape) for t in model.file.tensors.values())
 
 
 @dataclass(frozen=True)

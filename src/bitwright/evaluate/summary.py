@@ -11,6 +11,8 @@ from bitwright.evaluate.bootstrap import RESAMPLES, SEED, Interval
 from bitwright.evaluate.noise_floor import NoiseFloor
 from bitwright.evaluate.suite import Evaluation
 
+SHARES = (0.001, 0.01, *(n / 20 for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)  # quantiles for a plot
+
 
 def as_json(e: Evaluation) -> dict[str, Any]:
     """Numbers are plain; shares lie in 0 to 1, divergences are in nats; an unknown end of an interval is None."""
@@ -31,6 +33,7 @@ def as_json(e: Evaluation) -> dict[str, Any]:
             "median": float(np.median(values)),
             "p99": float(np.quantile(values, 0.99)),
             "max": float(values.max()),
+            "quantiles": [[share, float(np.quantile(values, share))] for share in SHARES],
             "storage_error": e.scores.storage_error,
         },
         "same_top1": e.same_top1.mean,
@@ -67,3 +70,29 @@ def of_floor(floor: NoiseFloor | None, divergence: Interval) -> dict[str, Any] |
         "distinguishable": floor.distinguishable(divergence),
         "verdict": floor.describe(divergence),
     }
+
+
+def words(e: Evaluation) -> list[str]:
+    """The verdict, in sentences that the intervals carry."""
+    d, found = e.divergence, []
+    where = f" ({d.low:.5f} to {d.high:.5f})" if d.known else f" (too few {d.of} for an interval)"
+    standing = f", {e.floor.describe(d)}" if e.floor else ""
+    found.append(f"KL divergence from the reference: {d.mean:.5f} nats{where}{standing}.")
+    f = e.flips
+    found.append(
+        f"It chooses another token {_percent(f.changed.mean)} of the time: {_percent(f.right_to_wrong.mean)} turn from "
+        f"right to wrong, {_percent(f.wrong_to_right.mean)} from wrong to right."
+    )
+    r = e.log_perplexity_ratio
+    if not r.known or r.low <= 0 <= r.high:
+        found.append("Its perplexity cannot be told from the reference's.")
+    else:
+        higher = "higher" if r.mean > 0 else "lower"
+        ends = sorted(abs(math.expm1(x)) for x in (r.low, r.high))
+        found.append(f"Its perplexity is {_percent(abs(math.expm1(r.mean)))} {higher} ({_percent(ends[0])} to "
+                     f"{_percent(ends[1])}).")  # fmt: skip
+    return found
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%"

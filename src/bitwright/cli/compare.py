@@ -1,0 +1,109 @@
+"""`bitwright compare`: several models against one reference: quality, bytes, speed."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bitwright.cli import complete, evaluate, measured, models, options, output
+from bitwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from bitwright.cli.measured import Setting
+    from bitwright.evaluate.comparison import Comparison, Contender
+
+
+def compare(
+    candidates: Annotated[
+        list[str],
+        typer.Argument(metavar="MODEL...", help="The models to compare.", show_default=False,
+                       autocompletion=complete.model),
+    ],
+    reference: options.Reference = None,
+    file: options.TextFile = None,
+    suite: options.Suite = "quick",
+    out: options.Report = None,
+    calibration: options.Calibration = None,
+    context: evaluate.ChunkTokens = 512,
+    chunks: options.Chunks = None,
+    threads: options.Threads = None,
+    kv: options.KV = "f16",
+    json: options.Json = False,
+) -> None:
+    """Set models beside each other.
+
+    Every model is measured as eval --reference does; differences are drawn by document and paired, and called better,
+    worse or not to be told apart. Models that are not the reference quantized are compared in bits per byte of the
+    text. The fronts name the models that are worth their bytes and their time.
+
+    Example: bitwright compare q4_k_m.gguf q3_k_m.gguf --reference f16.gguf -f wiki.txt
+    """
+    if file is None or reference is None:
+        raise UsageError("compare needs a reference and a text: --reference REF -f FILE")
+    if reference.endswith(measured.KLD):
+        raise UsageError("compare needs a reference that is a model, not a .kld file")
+    from bitwright.evaluate import report
+
+    if out is not None:
+        report.check_name(out)
+    started = time.monotonic()
+    setting = measured.prepare(reference, file, suite, context, chunks, calibration, threads, kv, candidates[0])
+    result = contest(candidates, setting, context, chunks)
+    found = report.of_comparison(result, setting.about(time.monotonic() - started))
+    if out is not None:
+        report.write(out, found)
+    if json:
+        return output.print_json(found)
+    show(result, found["words"])
+
+
+def contest(candidates: list[str], setting: Setting, context: int, chunks: int | None) -> Comparison:
+    """All candidates scored, then timed in two turns: what a shared machine can do drifts."""
+    from bitwright.evaluate import comparison, suite, windows
+
+    found: list[tuple[str, Contender]] = []
+    assert setting.model is not None
+    same = True  # one model quantized differently
+    for name in candidates:
+        model = models.load(name, context, setting.threads, setting.kv)
+        identity = measured.identify(model)
+        own = windows.cut(model.tokenizer, setting.text, context, chunks or suite.CHUNKS[setting.suite], chunks is None)
+        shares = own.sha256 == setting.reference.windows.sha256
+        shares &= model.config.vocabulary == setting.reference.vocabulary
+        same &= shares and suite.parameters(model) == suite.parameters(setting.model)
+        evaluation = measured.evaluate(model, setting, identity) if shares else None
+        with output.progress(f"scoring {identity.name}"):
+            found.append((name, comparison.contender(model, identity, evaluation, own)))
+    return comparison.compare(timed(found, setting, context), comparison.DIVERGENCE if same else comparison.BITS)
+
+
+def timed(found: list[tuple[str, Contender]], setting: Setting, context: int) -> list[Contender]:
+    """With decoding speeds: each model is opened once more in each of two turns, so that only one is in memory."""
+    from bitwright.evaluate import comparison
+
+    seconds: dict[str, list[float]] = {name: [] for name, _ in found}
+    with output.progress("timing") as report:
+        for turn in range(2):
+            for done, name in enumerate(seconds):
+                seconds[name] += comparison.seconds_per_token(models.load(name, context, setting.threads, setting.kv))
+                report(turn * len(seconds) + done + 1, 2 * len(seconds), name)
+    return [replace(contender, speed=comparison.rate(seconds[name])) for name, contender in found]
+
+
+def show(c: Comparison, words: list[str]) -> None:
+    """A row for each model, best first, and what that says."""
+    rows = []
+    for x in c.contenders:
+        i, e = x.identity, x.evaluation
+        same = f"{100 * e.same_top1.mean:.2f}%" if e else ""
+        quality = measured.spread(c.quality(x), 5)
+        rows.append((i.name, output.human_bytes(i.file_bytes), f"{i.bits_per_weight:.2f}", *quality, same,
+                     f"{x.speed:.1f}"))  # fmt: skip
+    titles = ["model", ">bytes", ">bits/weight", f">{c.measure}", "95% interval", ">same top", ">tokens/s"]
+    output.print_table(titles, rows)
+    print()
+    for sentence in words:
+        print(sentence)

@@ -1,0 +1,171 @@
+"""Plots as SVG text: enough for a report, and nothing that a page would have to fetch. Colours are the page's."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from html import escape
+
+WIDTH, HEIGHT = 640, 300
+LEFT, RIGHT, TOP, BOTTOM = 70, 20, 16, 44
+COLORS = 6  # classes c0 to c5 in the page's style
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Series:
+    """A named line, or points with labels; `low` and `high` are a band around a line, or whiskers at its points."""
+
+    name: str
+    points: Sequence[Point]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    labels: Sequence[str] = ()
+    steps: bool = False
+
+
+@dataclass(frozen=True)
+class Axis:
+    """From `low` to `high` over a length of pixels that starts at `at` (a negative length goes upwards)."""
+
+    low: float
+    high: float
+    at: float
+    length: float
+    log: bool = False
+    label: str = ""
+    text: Callable[[float], str] = field(default=lambda x: f"{x:g}")
+
+    def __call__(self, value: float) -> float:
+        low, high, value = (math.log10(max(x, 1e-300)) if self.log else x for x in (self.low, self.high, value))
+        share = (value - low) / (high - low) if high > low else 0.5
+        return self.at + self.length * min(max(share, -0.02), 1.02)
+
+    def ticks(self) -> list[float]:
+        """About five round values; powers of ten on a logarithmic axis, with 2 and 5 between where they are few."""
+        if self.log:
+            first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
+            factors = (1,) if last - first > 3 else (1, 2, 5)
+            found = [f * 10.0**e for e in range(first, last + 1) for f in factors]
+        else:
+            raw = (self.high - self.low) / 5 or 1
+            unit = 10 ** math.floor(math.log10(raw))
+            step = next(unit * f for f in (1, 2, 5, 10) if unit * f >= raw)
+            found = [step * n for n in range(math.floor(self.low / step), math.ceil(self.high / step) + 1)]
+        slack = 1e-9 * abs(self.high - self.low)
+        return [x for x in found if self.low - slack <= x <= self.high + slack]
+
+
+def plot(
+    series: Sequence[Series],
+    x: str,
+    y: str,
+    log_x: bool = False,
+    log_y: bool = False,
+    lines: bool = True,
+    x_text: Callable[[float], str] = lambda v: f"{v:g}",
+    y_text: Callable[[float], str] = lambda v: f"{v:g}",
+    floor: float | None = None,
+) -> str:
+    """Lines, or points with labels, over two axes; `floor` draws a dashed line across."""
+    xs = [p[0] for s in series for p in s.points]
+    ys = [p[1] for s in series for p in s.points] + [v for s in series for v in (*s.low, *s.high)]
+    ys += [floor] if floor is not None else []
+    across = Axis(*_range(xs, log_x), LEFT, WIDTH - LEFT - RIGHT, log_x, x, x_text)
+    up = Axis(*_range(ys, log_y), HEIGHT - BOTTOM, TOP + BOTTOM - HEIGHT, log_y, y, y_text)
+    parts = _axes(across, up)
+    if floor is not None:
+        parts.append(f'<path class="floor" d="M{LEFT},{up(floor):.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(_text(WIDTH - RIGHT, up(floor) - 4, "noise floor", "end"))
+    for number, s in enumerate(series):
+        parts += (_line if lines else _points)(s, across, up, f"c{number % COLORS}")
+    return _svg(parts, HEIGHT) + (_legend([s.name for s in series]) if lines and len(series) > 1 else "")
+
+
+def bars(rows: Sequence[tuple[str, float, float, float]], label: str, log: bool = False) -> str:
+    """Horizontal bars: name, value, low and high (NaN: no whisker)."""
+    left, height = 190, 26
+    values = [v for _, *row in rows for v in row if math.isfinite(v)]
+    low = 0.0 if not log else min(v for v in values if v > 0) / 2
+    across = Axis(low, max(max(values), low + 1e-12), left, WIDTH - left - 90, log)
+    parts = []
+    for number, (name, value, least, most) in enumerate(rows):
+        y = TOP + number * height
+        parts.append(_text(left - 8, y + 13, name, "end"))
+        width = max(across(value) - left, 0.5)
+        parts.append(f'<rect class="bar" x="{left}" y="{y + 3}" width="{width:.1f}" height="{height - 10}"/>')
+        if math.isfinite(least) and math.isfinite(most):
+            parts.append(f'<path class="whisker" d="M{across(least):.1f},{y + 11}H{across(most):.1f}"/>')
+        parts.append(_text(WIDTH - 84, y + 13, f"{value:.3g}", "start"))
+    bottom = TOP + len(rows) * height
+    parts.append(_text(left, bottom + 16, label, "start"))
+    return _svg(parts, bottom + 24)
+
+
+def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
+    """What an axis spans: a little more than the values, from 0 where they are near it."""
+    finite = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
+    low, high = (min(finite), max(finite)) if finite else (0.1, 1.0)
+    if log:
+        return (low / 1.3, high * 1.3)
+    if 0 <= low < 0.5 * high:
+        low = 0.0
+    room = 0.05 * (high - low) or abs(high) * 0.05 or 1.0
+    return low - (room if low else 0), high + room
+
+
+def _axes(x: Axis, y: Axis) -> list[str]:
+    bottom, parts = HEIGHT - BOTTOM, []
+    for value in x.ticks():
+        parts.append(f'<path class="grid" d="M{x(value):.1f},{TOP}V{bottom}"/>')
+        parts.append(_text(x(value), bottom + 16, x.text(value), "middle"))
+    for value in y.ticks():
+        parts.append(f'<path class="grid" d="M{LEFT},{y(value):.1f}H{WIDTH - RIGHT}"/>')
+        parts.append(_text(LEFT - 6, y(value) + 4, y.text(value), "end"))
+    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x.label, "middle"))
+    middle = (TOP + bottom) / 2
+    turned = f'<text transform="translate(14,{middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>'
+    return [*parts, turned]
+
+
+def _line(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
+    parts = []
+    if s.low:
+        there = [f"{x(p[0]):.1f},{y(v):.1f}" for p, v in zip(s.points, s.low, strict=True)]
+        back = [f"{x(p[0]):.1f},{y(v):.1f}" for p, v in zip(s.points, s.high, strict=True)][::-1]
+        parts.append(f'<path class="band {color}" d="M{"L".join(there + back)}Z"/>')
+    path, last = [], None
+    for px, py in s.points:
+        if s.steps and last is not None:
+            path.append(f"{x(px):.1f},{y(last):.1f}")
+        path.append(f"{x(px):.1f},{y(py):.1f}")
+        last = py
+    return [*parts, f'<path class="line {color}" d="M{"L".join(path)}"><title>{escape(s.name)}</title></path>']
+
+
+def _points(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
+    parts = []
+    for number, (px, py) in enumerate(s.points):
+        if s.low and math.isfinite(s.low[number]):
+            parts.append(f'<path class="whisker" d="M{x(px):.1f},{y(s.low[number]):.1f}V{y(s.high[number]):.1f}"/>')
+        label = s.labels[number] if s.labels else s.name
+        parts.append(f'<circle class="{color}" cx="{x(px):.1f}" cy="{y(py):.1f}" r="5"><title>{escape(label)}</title>'
+                     "</circle>")  # fmt: skip
+        near_right = x(px) > WIDTH - 160
+        parts.append(_text(x(px) + (-9 if near_right else 9), y(py) - 7, label, "end" if near_right else "start"))
+    return parts
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> str:
+    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+
+
+def _svg(parts: Sequence[str], height: float) -> str:
+    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
+
+
+def _legend(names: Sequence[str]) -> str:
+    items = (f'<span class="key c{n % COLORS}">{escape(name)}</span>' for n, name in enumerate(names))
+    return f'<p class="legend">{" ".join(items)}</p>'
