@@ -5,11 +5,11 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitwright.cli import models, options, output
+from bitwright.cli import compounding, models, options, output
 from bitwright.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bitwright.evaluate.noise_floor import NoiseFloor
     from bitwright.evaluate.overlap import Overlap
     from bitwright.evaluate.reference import Reference
+    from bitwright.evaluate.rollout.compounding import Baseline
     from bitwright.evaluate.suite import Evaluation, Identity
 
 KLD = ".kld"
@@ -25,13 +26,15 @@ KLD = ".kld"
 
 @dataclass(frozen=True)
 class Setting:
-    """What candidates are measured on. `model` and `floor` are None where the reference is a file of llama.cpp's."""
+    """What candidates are measured on. `model`, `floor` and `baseline` are None where the reference is a file of
+    llama.cpp's."""
 
     text: str
     suite: str
     reference: Reference
     model: Model | None
     floor: NoiseFloor | None
+    baseline: Baseline | None
     overlaps: list[Overlap]
     threads: int | None
     kv: str
@@ -72,6 +75,7 @@ def prepare(
     from bitwright.evaluate import noise_floor, overlap, windows
     from bitwright.evaluate import reference as references
     from bitwright.evaluate.kld_file import KldFile
+    from bitwright.evaluate.rollout import compounding
     from bitwright.evaluate.suite import CHUNKS
 
     if suite not in CHUNKS:
@@ -82,7 +86,7 @@ def prepare(
         if chunks is not None:
             raise UsageError("a .kld file holds the chunks that are scored: --chunks goes without it")
         stored = KldFile(Path(reference), models.tokenizer(candidate))
-        return Setting(text, suite, stored, None, None, overlaps, threads, kv)
+        return Setting(text, suite, stored, None, None, None, overlaps, threads, kv)
     model = models.load(reference, context, threads, kv)
     cut = windows.cut(model.tokenizer, text, context, chunks or CHUNKS[suite], spread_out=chunks is None)
     with output.progress("reading the reference") as report:
@@ -91,7 +95,12 @@ def prepare(
         output.remark(f"{store.damaged} damaged chunks in {store.folder} were computed again")
     with output.progress("measuring the noise floor") as report:
         floor = noise_floor.kept(model, store, report)
-    return Setting(text, suite, store, model, floor, overlaps, threads, kv)
+    prompts, steps = compounding.SUITES[suite]
+    with output.progress("letting the reference write") as report:
+        base = compounding.baseline(
+            model, compounding.prompts_of(model.tokenizer, text, prompts), steps, progress=report
+        )
+    return Setting(text, suite, store, model, floor, base, overlaps, threads, kv)
 
 
 def identify(model: Model) -> Identity:
@@ -105,9 +114,16 @@ def identify(model: Model) -> Identity:
 def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
     """One candidate in that setting."""
     from bitwright.evaluate import suite
+    from bitwright.evaluate.rollout import compounding
 
     with output.progress(f"scoring {model.path.name}") as report:
-        return suite.evaluate(model, identity, setting.reference, setting.floor, setting.overlaps, report)
+        found = suite.evaluate(model, identity, setting.reference, setting.floor, setting.overlaps, report)
+    if setting.baseline is None:
+        return found
+    whole = setting.suite == "full"
+    with output.progress(f"following {model.path.name}") as report:
+        steps = compounding.measure(setting.baseline, model, free=whole, local=whole, progress=report)
+    return replace(found, compounding=steps)
 
 
 def show(e: Evaluation, words: list[str], statistics: bool) -> None:
@@ -126,6 +142,8 @@ def show(e: Evaluation, words: list[str], statistics: bool) -> None:
         ("bits per byte", *spread(e.bits_per_byte, 4), ""),
     ]
     output.print_table([e.candidate.name, ">mean", "95% interval", ""], rows)
+    if e.compounding:
+        compounding.show(e.compounding)
     for warning in e.warnings:
         print(f"warning: {warning}")
     if statistics:

@@ -19,6 +19,7 @@ from bitwright.evaluate.perplexity import Perplexity, Progress
 if TYPE_CHECKING:
     from bitwright.engine import Model
     from bitwright.evaluate.reference import Reference
+    from bitwright.evaluate.rollout.compounding import Compounding
 
 OVERLAP = 0.01  # of the evaluation text in a calibration text is worth a warning
 CHUNKS = {"quick": 16, "full": 100}  # of the text, by suite
@@ -49,7 +50,8 @@ class Evaluation:
     """What a candidate lost: next-token measures with intervals, the noise floor they stand on, and warnings.
 
     `divergence` in nats; `flips` shares of scored tokens; `bits_per_byte` of the text, which can be compared between
-    tokenizers; `floor` is None where the reference is a file of llama.cpp's, which cannot be run again.
+    tokenizers; `floor` is None where the reference is a file of llama.cpp's, which cannot be run again,
+    and so is `compounding`: what its errors come to over many steps.
     """
 
     candidate: Identity
@@ -63,6 +65,7 @@ class Evaluation:
     floor: NoiseFloor | None
     overlaps: tuple[Overlap, ...]
     warnings: tuple[str, ...]
+    compounding: Compounding | None = None
 
     @property
     def perplexity(self) -> Perplexity:

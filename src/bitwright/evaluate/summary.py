@@ -9,6 +9,7 @@ import numpy as np
 
 from bitwright.evaluate.bootstrap import RESAMPLES, SEED, Interval
 from bitwright.evaluate.noise_floor import NoiseFloor
+from bitwright.evaluate.rollout import summary as compounding
 from bitwright.evaluate.suite import Evaluation
 
 SHARES = (0.001, 0.01, *(n / 20 for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)  # quantiles for a plot
@@ -51,7 +52,7 @@ def as_json(e: Evaluation) -> dict[str, Any]:
         "calibration": [vars(o) for o in e.overlaps],
         "warnings": list(e.warnings),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
-    }
+    } | (compounding.as_json(e.compounding) if e.compounding else {})
 
 
 def of_interval(i: Interval) -> dict[str, Any]:

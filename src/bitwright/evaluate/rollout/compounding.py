@@ -9,10 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from bitwright import kernels
 from bitwright.engine import Model, text_of
 from bitwright.errors import UsageError
 from bitwright.evaluate import windows
+from bitwright.evaluate.bootstrap import FEWEST
 from bitwright.evaluate.rollout import history, measures, paths
 from bitwright.evaluate.rollout.measures import (
     Endings,
@@ -31,13 +34,18 @@ if TYPE_CHECKING:
     from bitwright.model.tokenizer import Tokenizer
 
 PROMPTS, PROMPT_TOKENS, STEPS = 32, 64, 128
+SUITES = {"quick": (16, 64), "full": (48, 128)}  # prompts, steps; the full suite lets candidates write, too
 EXAMPLES, AROUND = 3, 24  # divergences that are shown, and the tokens shown on either side of them
 
 
 def prompts_of(tokenizer: Tokenizer, text: str, count: int = PROMPTS, length: int = PROMPT_TOKENS) -> list[Prompt]:
-    """`count` beginnings of `length` tokens, spread evenly over a text; UsageError where it is too short for one."""
+    """`count` beginnings of `length` tokens, spread evenly over a text; UsageError where it is too short for one.
+
+    Where they stand in fewer documents than error bars need, each prompt counts as one.
+    """
     cut = windows.cut(tokenizer, text, length, count, spread_out=True)
-    return [Prompt(ids, int(documents[-1])) for ids, documents in zip(cut.ids, cut.documents, strict=True)]
+    documents = cut.documents[:, -1] if len(np.unique(cut.documents[:, -1])) >= FEWEST else np.arange(len(cut))
+    return [Prompt(ids, int(document)) for ids, document in zip(cut.ids, documents, strict=True)]
 
 
 @dataclass(frozen=True)
@@ -95,10 +103,15 @@ class FreeRunning:
 
 @dataclass(frozen=True)
 class Compounding:
-    """`free` and `local` are None where they were not asked for, `local` also where the memories are not alike."""
+    """What was measured over texts of up to `steps` tokens from so many `prompts`, in `clusters` documents.
+
+    `free` and `local` are None where they were not asked for, `local` also where the memories are not alike.
+    """
 
     steps: int
     prompts: int
+    clusters: int
+    seed: int
     first_divergence: FirstDivergence
     sampled_first_divergence: FirstDivergence
     sequence: SequenceDivergence
@@ -112,6 +125,7 @@ def baseline(
     """Let the reference write. UsageError where there are no prompts or they do not fit its context."""
     if not prompts:
         raise UsageError("at least one prompt is needed")
+    reference = fitted(reference, max(len(prompt.ids) for prompt in prompts) + steps)
     stages, other = Stages(progress, 4), otherwise(reference)
 
     def texts(chooser: Chooser) -> Texts:
@@ -119,6 +133,11 @@ def baseline(
         return Texts(written, paths.read_all(other, written, stages.next("its noise floor"), rounded=True))
 
     return Baseline(reference, steps, seed, texts(GREEDY), texts(Chooser(1.0, seed)))
+
+
+def fitted(model: Model, context: int) -> Model:
+    """The same model with a context of just so many tokens, since many texts are read side by side."""
+    return Model(model.file, context, model.threads, model.forced_tier, model.kv)
 
 
 def otherwise(model: Model) -> Model:
@@ -136,6 +155,7 @@ def measure(
     UsageError where it has another vocabulary or the texts do not fit its context.
     """
     _check(base, candidate)
+    candidate = fitted(candidate, base.model.context)
     local = local and history.alike(base.model, candidate)
     stages = Stages(progress, 2 + 3 * free + local)
     greedy = paths.read_all(candidate, base.greedy.paths, stages.next("reading"))
@@ -145,6 +165,8 @@ def measure(
     return Compounding(
         steps=base.steps,
         prompts=len(base.prompts),
+        clusters=len(np.unique(clusters)),
+        seed=base.seed,
         first_divergence=measures.first_divergence(greedy, base.greedy.floor, base.steps),
         sampled_first_divergence=measures.first_divergence(sampled, base.sampled.floor, base.steps),
         sequence=measures.sequence_divergence(along, clusters),
@@ -160,9 +182,6 @@ def _check(base: Baseline, candidate: Model) -> None:
             f"{candidate.path.name} has a vocabulary of {own}, the reference one of {expected}: only models that share "
             "a tokenizer can read each other's texts token by token"
         )
-    longest = max(len(path.ids) for texts in (base.greedy, base.sampled) for path in texts.paths)
-    if longest > candidate.context:
-        raise UsageError(f"texts of {longest} tokens do not fit the context of {candidate.context}")
 
 
 def _divergences(readings: Sequence[Reading], steps: int) -> measures.Float64:

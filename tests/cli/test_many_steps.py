@@ -1,0 +1,50 @@
+"""What `eval --reference` says about many steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from cli.support import Outcome
+
+import bitwright as bw
+
+
+@pytest.fixture(scope="module")
+def small(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("models") / "stories.q4_0.gguf"
+    bw.quantize(stories260k, "q4_0", target)
+    return target
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+
+
+def test_quick(bitwright: Callable[..., Outcome], small: Path, stories260k: Path, shared_data: Path) -> None:
+    text = shared_data / "text/tinystories/tiny.utf8"
+    flags = ("eval", small, "--reference", stories260k, "-f", text, "-c", 64)
+    found = bitwright(*flags, "--json").json
+    first = found["first_divergence"]
+    assert first["runs"] == 16 and 0 < first["events"] == 16 - first["censored"]
+    assert first["survival"][0] == [0, 1.0] and first["survival"][-1][0] == first["horizon"] == 64
+    shares = [share for _, share in first["survival"]]
+    assert shares == sorted(shares, reverse=True) and 1 <= first["low"] <= first["median"] <= (first["high"] or 64)
+    assert found["free_running"] is None and found["sequence_kl"]["total"][0][-1] > 0.1
+    printed = bitwright(*flags).out
+    line = next(line for line in printed.splitlines() if line.startswith("first divergence"))
+    assert line.split()[2] == f"{first['median']:.0f}" and f"{first['events']} of 16 parted" in line
+
+
+def test_full(bitwright: Callable[..., Outcome], small: Path, stories260k: Path, shared_data: Path) -> None:
+    text = shared_data / "text/tinystories/tiny.utf8"
+    flags = ("eval", small, "--reference", stories260k, "-f", text, "-c", 64, "--suite", "full", "--json")
+    found = bitwright(*flags).json
+    free = found["free_running"]
+    assert free["verified"] == {"paths": 48, "exceptions": []}
+    assert free["kl_by_horizon"][-1]["last"] == found["rollout"]["steps"] == 128
+    assert free["amplification"]["low"] < free["amplification"]["value"] < free["amplification"]["high"]
+    assert 0 < found["local_error"][-1]["local_share"]["value"] < 2
+    assert free["examples"][0]["reference"] != free["examples"][0]["candidate"]
