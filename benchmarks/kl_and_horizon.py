@@ -1,0 +1,151 @@
+"""KL divergence beside the median horizon, file by file, and where they rank files differently.
+
+    python benchmarks/kl_and_horizon.py --model widened.f16.gguf --recipes q8_0,q6_k,q4_k_m,q2_k --save widened
+
+Each recipe makes a file of the model; the model is the reference. KL is the mean over single tokens of WikiText-2
+(llama.cpp's chunks, spread over the text). The horizon is the number of tokens of the reference's own likeliest text
+that the file would have written too, from prompts of the same text: by one pass over it, which is equal to running
+free. Files are drawn in pairs by document, so that the intervals of two of them share their luck.
+
+Horizons are ranked by their restricted mean (medians are whole numbers and often equal). A pair is ranked differently
+where one file has the lower KL and the other the longer horizon. "sure" says of which of
+the two orders the interval leaves no doubt: of the KL's (the difference), of the horizon's (the ratio of half-lives).
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import math
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from reporting import describe_machine, save
+
+import bitwright as bw
+from bitwright.cli import output
+from bitwright.cli.compounding import steps
+from bitwright.engine import Model
+from bitwright.evaluate import bootstrap, next_token, reference, windows
+from bitwright.evaluate.next_token import Scores
+from bitwright.evaluate.rollout import measures, paths, survival
+from bitwright.evaluate.rollout.compounding import fitted, otherwise, prompts_of
+from bitwright.evaluate.rollout.measures import FirstDivergence
+from bitwright.evaluate.rollout.survival import Runs
+from bitwright.quantizers import quantize
+
+HERE = Path(__file__).parent
+TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
+RECIPES = "q8_0,q6_k,q5_k_m,q5_0,q4_k_m,q4_1,q4_0,q3_k_m,q3_k_s,q2_k"
+HEADERS = ["recipe", ">bits/weight", ">KL, nats", "95% interval", ">median horizon, tokens", "95% interval",
+           ">half-life", ">tokens that differ", ">rank by KL", ">by horizon"]  # fmt: skip
+
+
+@dataclass
+class Row:
+    recipe: str
+    bits: float
+    scores: Scores
+    first: FirstDivergence
+    runs: Runs
+
+    @property
+    def divergence(self) -> float:
+        return float(self.scores.divergences.mean())
+
+    @property
+    def horizon(self) -> float:
+        """What horizons are ranked by: medians are whole numbers and often equal."""
+        return self.first.survival.restricted_mean.value
+
+
+class Reference:
+    """The model's predictions of the text's chunks, and what it writes from the prompts."""
+
+    def __init__(self, path: Path, folder: Path, arguments: argparse.Namespace) -> None:
+        model, text = bw.load(path, context=512), arguments.text.read_text(encoding="utf-8")
+        cut = windows.cut(model.tokenizer, text, 512, arguments.chunks, spread_out=True)
+        with output.progress("reading the text") as report:
+            self.store = reference.store(model, cut, folder, progress=report)
+        prompts = prompts_of(model.tokenizer, text, arguments.prompts, arguments.prompt_tokens)
+        self.steps, self.model = arguments.steps, fitted(model, arguments.prompt_tokens + arguments.steps)
+        with output.progress("writing") as report:
+            self.paths = paths.write(self.model, prompts, self.steps, progress=report)
+        self.floor = paths.read_all(otherwise(self.model), self.paths, rounded=True)
+
+    def measure(self, recipe: str, file: Path) -> Row:
+        model = bw.load(file, context=512)
+        with output.progress(f"{recipe}: scoring") as report:
+            scores = next_token.score(model, self.store, report)
+        with output.progress(f"{recipe}: reading") as report:
+            readings = paths.read_all(fitted(model, self.model.context), self.paths, report)
+        first = measures.first_divergence(readings, self.floor, self.steps)
+        return Row(recipe, bits(model), scores, first, measures.runs_of(readings))
+
+
+def bits(model: Model) -> float:
+    """Of everything the file stores, for each parameter."""
+    tensors = model.file.tensors.values()
+    return 8 * sum(t.nbytes for t in tensors) / sum(math.prod(t.shape) for t in tensors)
+
+
+def cells(row: Row, rows: list[Row]) -> list[str]:
+    kl, s = row.scores.mean(row.scores.divergences), row.first.survival
+    by_kl = 1 + sum(other.divergence < row.divergence for other in rows)
+    by_horizon = 1 + sum(other.horizon > row.horizon for other in rows)
+    mark = "" if by_kl == by_horizon else " ←"
+    return [row.recipe, f"{row.bits:.2f}", f"{kl.mean:.5f}", f"{kl.low:.5f} to {kl.high:.5f}",
+            *steps(s.median, s.horizon), f"{s.half_life.value:.0f}",
+            f"{100 * row.first.differing.value:.1f}%", str(by_kl), f"{by_horizon}{mark}"]  # fmt: skip
+
+
+def differently_ranked(rows: list[Row], horizon: int) -> list[str]:
+    """A line for every pair that the two measures rank differently."""
+    lines = []
+    for a, b in itertools.combinations(sorted(rows, key=lambda row: row.divergence), 2):
+        if a.horizon >= b.horizon:
+            continue
+        clusters, of = next_token.clusters_of(a.scores.windows)
+        difference = bootstrap.interval(a.scores.divergences - b.scores.divergences, clusters, of)
+        ratio = survival.horizon_ratio(a.runs, b.runs, horizon)
+        sure = [name for name, known in (("KL", difference.high < 0), ("horizon", ratio.high < 1)) if known]
+        lines.append(
+            f"- {a.recipe} has the lower KL ({difference.mean:+.5f}, {difference.low:+.5f} to {difference.high:+.5f}), "
+            f"{b.recipe} the longer horizon (ratio of half-lives {1 / ratio.value:.2f}, {1 / ratio.high:.2f} to "
+            f"{1 / ratio.low:.2f}); sure: {' and '.join(sure) or 'neither'}"
+        )
+    return lines or ["- none"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="GGUF file that is quantized, and the reference")
+    parser.add_argument("--recipes", default=RECIPES)
+    parser.add_argument("--text", type=Path, default=TEXT)
+    parser.add_argument("--chunks", type=int, default=16, help="chunks of 512 tokens for the KL")
+    parser.add_argument("--prompts", type=int, default=64)
+    parser.add_argument("--prompt-tokens", type=int, default=32)
+    parser.add_argument("--steps", type=int, default=96)
+    parser.add_argument("--save", metavar="NAME", help="write the table to benchmarks/results under this name")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as folder:
+        base = Reference(arguments.model, Path(folder) / "store", arguments)
+        for recipe in arguments.recipes.split(","):
+            file = Path(folder) / "candidate.gguf"
+            quantize(arguments.model, recipe, file)
+            rows.append(base.measure(recipe, file))
+            file.unlink()
+    table = [cells(row, rows) for row in rows]
+    output.print_table(HEADERS, table)
+    words = [f"{arguments.model.name} and its quantizations: {arguments.chunks} chunks of 512 tokens for the KL, "
+             f"{len(base.paths)} prompts of {arguments.prompt_tokens} tokens, {base.steps} tokens written from each.",
+             "", "Ranked differently:", *differently_ranked(rows, base.steps)]  # fmt: skip
+    print("\n".join(words))
+    if arguments.save:
+        save(arguments.save, "\n".join(words), HEADERS, table, describe_machine(base.model.threads))
+
+
+if __name__ == "__main__":
+    main()
