@@ -28,6 +28,9 @@ def show(c: Compounding) -> None:
             ("length", *shares(ends.length_ratio), "% of the reference's"),
             ("loops", *shares(ends.loops), f"% of texts; the reference's {100 * ends.reference_loops.value:.1f}%"),
         ]
+        last = c.free.planning.rows[-1]
+        rows.append(("plans that go wrong", *shares(last.excess), f"% more of those that looked alike are worse than "
+                     f"better {last.step} tokens on"))  # fmt: skip
         if ends.ended:
             rows.append(("missing ends", *shares(ends.missing_ends), f"% of {ends.ended} that the reference ended"))
     if c.local:

@@ -29,6 +29,8 @@ def test_a_reference_is_as_good_as_itself(base: Baseline) -> None:
     assert found.sequence.tellable.value == np.inf and abs(found.sequence.total[-1]) < 1e-4
     assert found.free is not None and found.free.verification.exceptions == [] and found.free.examples == []
     assert found.free.endings.length_ratio.value == 1
+    assert found.free.planning.alike == 20
+    assert all(row.worse.value == row.better.value == 0 for row in found.free.planning.rows)
     assert found.local is not None and abs(found.local[-1].reference_history.value) < 1e-6
 
 
@@ -65,7 +67,7 @@ def test_the_references_history_written_out(base: Baseline, models: dict[str, Mo
             p, q = (np.exp(x.step(int(ids[-1])).astype(float)) for x in (ours, theirs))
             p, q = p / p.sum(), q / q.sum()
             assert row[step] == pytest.approx((p * np.log(p / q)).sum(), rel=1e-3, abs=1e-6)
-    assert not np.allclose(found[0], divergences(base.model.session(), candidate.session(), paths[0]), rtol=0.05)
+    assert not np.allclose(found[0], divergences(base.model.session(), candidate.session(), paths[0])[0], rtol=0.05)
 
 
 def test_what_is_alike(models: dict[str, Model]) -> None:

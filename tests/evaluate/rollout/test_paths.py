@@ -69,7 +69,8 @@ def test_kept_predictions_give_the_divergence(
     monkeypatch.setattr(paths_module, "KEPT", 64)
     reference, candidate = models["f32"].session(), models["q4_0"].session()
     path = write(models["f32"], prompts[:1], STEPS, keep=True)[0]
-    exact = divergences(reference, candidate, path)
+    exact, losses = divergences(reference, candidate, path)
+    np.testing.assert_allclose(losses, path.losses, rtol=1e-5, atol=1e-6)
     kept = read(candidate, path).divergences
     assert kept is not None and path.predictions is not None and path.predictions.kept == 64
     ours, theirs = (np.concatenate([x for _, x in predicting(s, path)]).astype(float) for s in (reference, candidate))

@@ -16,7 +16,7 @@ from bitwright.engine import Model, text_of
 from bitwright.errors import UsageError
 from bitwright.evaluate import windows
 from bitwright.evaluate.bootstrap import FEWEST
-from bitwright.evaluate.rollout import history, measures, paths
+from bitwright.evaluate.rollout import history, measures, paths, planner
 from bitwright.evaluate.rollout.measures import (
     Endings,
     FirstDivergence,
@@ -27,6 +27,7 @@ from bitwright.evaluate.rollout.measures import (
     padded,
 )
 from bitwright.evaluate.rollout.paths import GREEDY, Chooser, Path, Prompt, Reading
+from bitwright.evaluate.rollout.planner import Planning
 from bitwright.evaluate.rollout.stages import Stages
 
 if TYPE_CHECKING:
@@ -99,6 +100,7 @@ class FreeRunning:
     sampled_endings: Endings
     verification: Verification
     examples: list[Example]
+    planning: Planning
 
 
 @dataclass(frozen=True)
@@ -195,17 +197,20 @@ def _run_free(
     chooser = Chooser(1.0, base.seed)
     samples = paths.write(candidate, base.prompts, base.steps, chooser, progress=stages.next("writing samples"))
     ours, theirs, report = base.model.session(), candidate.session(), stages.next("reference reads them")
-    rows = []
+    rows, losses, clusters = [], [], clusters_of(samples)
     for path in samples:
-        rows.append(paths.divergences(ours, theirs, path))
+        divergences, read = paths.divergences(ours, theirs, path)
+        rows.append(divergences)
+        losses.append(read)
         report(len(rows), len(samples), "")
-    floor = _divergences(base.sampled.floor, base.steps)
+    floor, judged = _divergences(base.sampled.floor, base.steps), [path.losses for path in base.sampled.paths]
     return FreeRunning(
-        measures.growth(along, padded(rows, base.steps), floor, clusters_of(samples)),
+        measures.growth(along, padded(rows, base.steps), floor, clusters),
         measures.endings(own, base.greedy.paths),
         measures.endings(samples, base.sampled.paths),
         verify(greedy, own),
         [example(r, own[r.path.number], candidate.tokenizer) for r in greedy if r.first_divergence][:EXAMPLES],
+        planner.judged(padded(losses, base.steps), padded(judged, base.steps), clusters),
     )
 
 

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from bitwright.errors import UsageError
 from bitwright.evaluate.condensed import Condensed, condense, kept_for
 from bitwright.evaluate.perplexity import Progress, scored
-from bitwright.evaluate.softmax import log_probabilities, normalizer
+from bitwright.evaluate.softmax import log_probabilities, negative_log_likelihoods, normalizer
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
@@ -244,7 +244,11 @@ def divergence(logits: Float32, others: Float32) -> float:
     return float(np.exp(log_p[likely]) @ (log_p - log_q)[likely])
 
 
-def divergences(reference: Session, candidate: Session, path: Path) -> Float64:
-    """KL(reference || candidate) in nats at each step (steps,) of a path that either wrote, exactly."""
-    pairs = zip(predicting(reference, path), predicting(candidate, path), strict=True)
-    return np.array([divergence(*rows) for (_, p), (_, q) in pairs for rows in zip(p, q, strict=True)])
+def divergences(reference: Session, candidate: Session, path: Path) -> tuple[Float64, Float64]:
+    """KL(reference || candidate) in nats at each step (steps,) of a path that either wrote, exactly, and the
+    reference's negative log-likelihoods of its tokens (steps,)."""
+    found, losses = [], []
+    for (start, ours), (_, theirs) in zip(predicting(reference, path), predicting(candidate, path), strict=True):
+        found += [divergence(p, q) for p, q in zip(ours, theirs, strict=True)]
+        losses.append(negative_log_likelihoods(ours, path.tokens[start : start + len(ours)]))
+    return np.array(found), np.concatenate(losses)

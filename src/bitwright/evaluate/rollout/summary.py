@@ -71,7 +71,9 @@ def of_free(f: FreeRunning) -> dict[str, Any]:
         "sampled_endings": _row(f.sampled_endings),
         "verified": {"paths": f.verification.paths, "exceptions": [list(e) for e in f.verification.exceptions]},
         "examples": [vars(e) for e in f.examples],
-    }
+        "planning": {"proposals": f.planning.proposals, "alike": f.planning.alike,
+                     "by_step": [_row(r) for r in f.planning.rows]},
+    }  # fmt: skip
 
 
 def of_estimate(e: Estimate) -> dict[str, float]:
