@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bitwright.evaluate import reference
+from bitwright.evaluate import reference, suite
+from bitwright.evaluate.rollout import compounding
 
 
 @pytest.fixture
@@ -150,3 +151,24 @@ def test_wrong_use_is_one_line(bitwright, small, stories260k, text, extra, said)
 def test_compare_needs_a_reference(bitwright, small, text) -> None:
     assert "--reference REF" in bitwright("compare", small / "q4_0.gguf", "-f", text).err
     assert ".kld" in bitwright("compare", small / "q4_0.gguf", "-f", text, "--reference", "x.kld").err
+
+
+def test_a_label_is_written_and_audited(bitwright, small, stories260k, text, tmp_path) -> None:
+    on = ["--reference", stories260k, "-f", text, "-c", "128"]
+    done = bitwright("label", small / "q4_0.gguf", *on, "-o", tmp_path / "l.gguf")
+    assert done.code == 0 and "kl_divergence.mean  0.1" in done.out
+    good = bitwright("audit", tmp_path / "l.gguf", *on)
+    assert good.code == 0 and "the label holds" in good.out
+    bare = bitwright("audit", small / "q8_0.gguf", *on, "--json")
+    assert bare.code == 1 and bare.json["holds"] is False and "no label" in bare.json["complaints"][0]
+
+
+def test_the_full_suite_says_where_it_comes_from(bitwright, small, stories260k, text, tmp_path, monkeypatch) -> None:
+    monkeypatch.setitem(suite.CHUNKS, "full", 12)
+    monkeypatch.setitem(compounding.SUITES, "full", (12, 32))
+    command = ["eval", small / "q4_0.gguf", "--reference", stories260k, "-f", text, "-c", "64", "--suite", "full"]
+    outcome = bitwright(*command, "-o", tmp_path / "r.html")
+    assert outcome.code == 0, outcome.err
+    assert "Alone, the sources of error come to: weights 0." in outcome.out
+    page = check_page((tmp_path / "r.html").read_text())
+    assert {"Survival", "Where the paths part", "Divergence by horizon", "Where it comes from"} <= set(page.headings)

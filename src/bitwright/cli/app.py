@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import bitwright
-from bitwright.cli import bench, compare, evaluate, formats, inspect, quantize, run, tokenize
+from bitwright.cli import bench, compare, evaluate, formats, inspect, label, quantize, run, tokenize
 
 app = typer.Typer(
     name="bitwright",
@@ -40,6 +40,8 @@ app.command("quantize")(quantize.quantize)
 app.command("run")(run.run)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
+app.command("label")(label.label)
+app.command("audit")(label.audit)
 app.command("bench")(bench.bench)
 app.command("tokenize")(tokenize.tokenize)
 app.command("formats")(formats.formats)

@@ -113,7 +113,7 @@ def identify(model: Model) -> Identity:
 
 def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
     """One candidate in that setting."""
-    from bitwright.evaluate import suite
+    from bitwright.evaluate import attribution, suite
     from bitwright.evaluate.rollout import compounding
 
     with output.progress(f"scoring {model.path.name}") as report:
@@ -123,7 +123,11 @@ def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
     whole = setting.suite == "full"
     with output.progress(f"following {model.path.name}") as report:
         steps = compounding.measure(setting.baseline, model, free=whole, local=whole, progress=report)
-    return replace(found, compounding=steps)
+    found = replace(found, compounding=steps)
+    if not whole or setting.model is None or not attribution.alike(setting.model.file, model.file):
+        return found
+    with output.progress(f"taking {model.path.name} apart") as report:
+        return replace(found, attribution=tuple(attribution.attribute(setting.model, model, setting.text, report)))
 
 
 def show(e: Evaluation, words: list[str], statistics: bool) -> None:

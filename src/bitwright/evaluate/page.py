@@ -64,6 +64,7 @@ def evaluation(r: dict[str, Any]) -> list[str]:
         section("Divergence of single tokens", quantiles([r])),
         section("Survival", survival([r])),
         section("Where the paths part", partings(r)),
+        section("Divergence by horizon", growth(r)),
         section("Where it comes from", attribution(r)),
         section("Token by token", heat(r)),
         section("Noise floor", floor(r)),
@@ -143,27 +144,49 @@ def survival(models: Sequence[dict[str, Any]]) -> str:
     found = [(m["model"]["name"], m["first_divergence"]) for m in models if m.get("first_divergence")]
     if not found:
         return ""
-    series = [Series(name, d["survival"], steps=True) for name, d in found]
+    series = [Series(name, d["survival"], [b[1] for b in d["band"]], [b[2] for b in d["band"]], steps=True)
+              for name, d in found]  # fmt: skip
     plot = svg.plot(series, "tokens written", "texts still the same", y_text=lambda y: f"{100 * y:.0f}%")
     return figure(plot, "Greedy texts that are still, token for token, what the reference writes.")
 
 
 def partings(r: dict[str, Any]) -> str:
     parts = []
-    for e in (r.get("first_divergence") or {}).get("examples", []):
+    for e in (r.get("free_running") or {}).get("examples", []):
         sides = "".join(f"<div><b>{side}</b><br>{escape(e[side])}</div>" for side in ("reference", "candidate"))
         parts.append(f"<p>after token {e['step']}: …{escape(e['before'])}</p><div class='sides'>{sides}</div>")
     return "".join(parts)
 
 
-def attribution(r: dict[str, Any]) -> str:
-    found = r.get("attribution")
-    if not found:
+def growth(r: dict[str, Any]) -> str:
+    """Along the reference's texts and the candidate's own, by how far the text has gone."""
+    rows = (r.get("free_running") or {}).get("kl_by_horizon", [])[:-1]  # the last is of all steps
+    if not rows:
         return ""
-    nan = math.nan
-    rows = [(a["name"], a["divergence"]["mean"], a["divergence"]["low"] or nan, a["divergence"]["high"] or nan)
-            for a in found]  # fmt: skip
-    return figure(svg.bars(rows, "KL divergence, nats"), "Each source of error alone, and together.")
+    names = {"reference_path": "on the reference's texts", "own_path": "on its own texts"}
+    series = [Series(name, [((row["first"] + row["last"]) / 2, row[key]["value"]) for row in rows],
+                     [row[key]["low"] for row in rows], [row[key]["high"] for row in rows])
+              for key, name in names.items()]  # fmt: skip
+    a = r["free_running"]["amplification"]
+    caption = (f"On its own texts the divergence is {a['value']:.2f} times that on the reference's ({a['low']:.2f} to "
+               f"{a['high']:.2f}): above 1, errors feed on themselves.")  # fmt: skip
+    return figure(svg.plot(series, "tokens written", "KL divergence, nats"), caption)
+
+
+def attribution(r: dict[str, Any]) -> str:
+    captions = {
+        "source": "Sources of error, each alone and all together (activations: against the same weights in floats).",
+        "tensors": "The reference with one kind of tensor quantized, the others as they were.",
+    }
+    parts = []
+    for kind, caption in captions.items():
+        shares = [a for a in r.get("attribution", []) if a["kind"] == kind]
+        ends = [[math.nan if a["divergence"][end] is None else a["divergence"][end] for end in ("low", "high")]
+                for a in shares]  # fmt: skip
+        names = [f"{a['name']} ({a['bytes'] / 1e6:.1f} MB)" if a["bytes"] else a["name"] for a in shares]
+        rows = [(n, a["divergence"]["mean"], *e) for n, a, e in zip(names, shares, ends, strict=True)]
+        parts.append(figure(svg.bars(rows, "KL divergence, nats"), caption) if rows else "")
+    return "".join(parts)
 
 
 def heat(r: dict[str, Any]) -> str:

@@ -18,6 +18,7 @@ from bitwright.evaluate.perplexity import Perplexity, Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
+    from bitwright.evaluate.attribution import Share
     from bitwright.evaluate.reference import Reference
     from bitwright.evaluate.rollout.compounding import Compounding
 
@@ -51,7 +52,8 @@ class Evaluation:
 
     `divergence` in nats; `flips` shares of scored tokens; `bits_per_byte` of the text, which can be compared between
     tokenizers; `floor` is None where the reference is a file of llama.cpp's, which cannot be run again,
-    and so is `compounding`: what its errors come to over many steps.
+    and so is `compounding`: what its errors come to over many steps. `attribution`: what each source of error does
+    alone, where that was asked for.
     """
 
     candidate: Identity
@@ -66,6 +68,7 @@ class Evaluation:
     overlaps: tuple[Overlap, ...]
     warnings: tuple[str, ...]
     compounding: Compounding | None = None
+    attribution: tuple[Share, ...] = ()
 
     @property
     def perplexity(self) -> Perplexity:

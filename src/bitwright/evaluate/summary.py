@@ -50,6 +50,7 @@ def as_json(e: Evaluation) -> dict[str, Any]:
         "statistics": [s._asdict() for s in e.statistics],
         "calibration_overlap": max((o.share for o in e.overlaps), default=None),
         "calibration": [vars(o) for o in e.overlaps],
+        "attribution": [{**vars(a), "divergence": of_interval(a.divergence)} for a in e.attribution],
         "warnings": list(e.warnings),
         "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
     } | (compounding.as_json(e.compounding) if e.compounding else {})
@@ -92,7 +93,32 @@ def words(e: Evaluation) -> list[str]:
         ends = sorted(abs(math.expm1(x)) for x in (r.low, r.high))
         found.append(f"Its perplexity is {_percent(abs(math.expm1(r.mean)))} {higher} ({_percent(ends[0])} to "
                      f"{_percent(ends[1])}).")  # fmt: skip
+    return found + _many_steps(e) + _sources(e)
+
+
+def _many_steps(e: Evaluation) -> list[str]:
+    if e.compounding is None:
+        return []
+    s, found = e.compounding.first_divergence.survival, []
+    seen = f"{s.events} of {s.runs} greedy texts of up to {s.horizon} tokens part from the reference's"
+    if math.isfinite(s.median.value):
+        high = f"{s.median.high:.0f}" if math.isfinite(s.median.high) else f"more than {s.horizon}"
+        found.append(f"{seen}, half of them within {s.median.value:.0f} tokens ({s.median.low:.0f} to {high}).")
+    else:
+        found.append(f"{seen}; half of them do not within what was looked at.")
+    if s.above_floor is not None and not s.above_floor.distinguishable:
+        found.append("That is not distinguishable from how the reference parts from itself.")
     return found
+
+
+def _sources(e: Evaluation) -> list[str]:
+    tensors = [a for a in e.attribution if a.kind == "tensors"]
+    if not tensors:
+        return []
+    sources = ", ".join(f"{a.name} {a.divergence.mean:.5f}" for a in e.attribution if a.kind == "source")
+    most = tensors[0]
+    return [f"Alone, the sources of error come to: {sources} nats.",
+            f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) do most: {most.divergence.mean:.5f} nats alone."]
 
 
 def _percent(share: float) -> str:

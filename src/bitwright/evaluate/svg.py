@@ -133,9 +133,11 @@ def _axes(x: Axis, y: Axis) -> list[str]:
 def _line(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
     parts = []
     if s.low:
-        there = [f"{x(p[0]):.1f},{y(v):.1f}" for p, v in zip(s.points, s.low, strict=True)]
-        back = [f"{x(p[0]):.1f},{y(v):.1f}" for p, v in zip(s.points, s.high, strict=True)][::-1]
-        parts.append(f'<path class="band {color}" d="M{"L".join(there + back)}Z"/>')
+        band = [(p[0], low, high) for p, low, high in zip(s.points, s.low, s.high, strict=True)
+                if math.isfinite(low) and math.isfinite(high)]  # fmt: skip
+        edge = [f"{x(at):.1f},{y(low):.1f}" for at, low, _ in band]
+        edge += [f"{x(at):.1f},{y(high):.1f}" for at, _, high in band[::-1]]
+        parts.append(f'<path class="band {color}" d="M{"L".join(edge)}Z"/>' if edge else "")
     path, last = [], None
     for px, py in s.points:
         if s.steps and last is not None:

@@ -1,0 +1,123 @@
+"""A damage label in a model file: what quantizing it cost, measured, and on what, so that anybody can measure it again.
+
+"Q4_K_M" alone says little: files of that name differ fourfold in what they lost. The label is metadata of the GGUF file
+under `bitwright.damage.`; other programs ignore it. It is bound to the weights by a hash of all tensors' bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from bitwright.errors import BitwrightError
+from bitwright.io import gguf
+from bitwright.io.gguf import GGUF, Typed
+
+PREFIX = "bitwright.damage."
+NUMBERS = {
+    "kl_divergence.mean": "float64",
+    "kl_divergence.low": "float64",
+    "kl_divergence.high": "float64",
+    "same_top1": "float64",
+    "noise_floor": "float64",
+    "half_life": "float64",
+    "context": "uint32",
+    "chunks": "uint32",
+}
+HASHES = ("tensors_sha256", "reference_sha256", "text_sha256", "chunks_sha256", "bitwright", "suite")
+
+
+@dataclass(frozen=True)
+class Label:
+    """What a label says. Divergences in nats, `half_life` in tokens until half of greedy texts differ (NaN: unknown);
+    hashes of the tensors, the reference's file, the text and the token ids that were scored."""
+
+    values: dict[str, Any]
+
+    def __getitem__(self, name: str) -> Any:
+        return self.values[name]
+
+
+@dataclass(frozen=True)
+class Audit:
+    """A file measured again: `holds` where nothing in `complaints` speaks against its label."""
+
+    label: Label
+    complaints: tuple[str, ...]
+
+    @property
+    def holds(self) -> bool:
+        return not self.complaints
+
+
+def from_report(report: dict[str, Any], file: GGUF) -> Label:
+    """The label that a report on `file` (report.of_evaluation) comes to."""
+    k, floor = report["kl_divergence"], report["noise_floor"]
+    half_life = (report.get("first_divergence") or {}).get("half_life", {}).get("value")
+    numbers = {
+        "kl_divergence.mean": k["mean"],
+        "kl_divergence.low": k["low"],
+        "kl_divergence.high": k["high"],
+        "same_top1": report["same_top1"],
+        "noise_floor": floor and floor["kl_divergence"],
+        "half_life": half_life,
+    }
+    about = report["about"]
+    return Label(
+        {name: math.nan if value is None else float(value) for name, value in numbers.items()}
+        | {"context": report["context"], "chunks": report["chunks"], "tensors_sha256": sha256_of_tensors(file)}
+        | {"reference_sha256": report["reference"]["sha256"], "text_sha256": about["text_sha256"]}
+        | {"chunks_sha256": report["chunks_sha256"], "bitwright": about["bitwright"], "suite": about["suite"]}
+    )
+
+
+def sha256_of_tensors(file: GGUF) -> str:
+    """Of every tensor's name and bytes, by name: what the metadata says does not change it."""
+    digest = hashlib.sha256()
+    for name in sorted(file.tensors):
+        digest.update(name.encode())
+        digest.update(np.ascontiguousarray(file.tensor(name).data).data)
+    return digest.hexdigest()
+
+
+def read(file: GGUF) -> Label | None:
+    """The label of an open file, None where it has none; BitwrightError where it is incomplete."""
+    found = {key.removeprefix(PREFIX): file.metadata[key] for key in file.metadata if key.startswith(PREFIX)}
+    if not found:
+        return None
+    missing = [name for name in (*NUMBERS, *HASHES) if name not in found]
+    if missing:
+        raise BitwrightError(f"{file.path}: its damage label lacks {', '.join(missing)}")
+    return Label(found)
+
+
+def write(file: GGUF, label: Label, path: Path) -> int:
+    """A copy of the file with the label in its metadata, in place of any other; the bytes written."""
+    metadata = {key: value for key, value in file.metadata.typed().items() if not key.startswith(PREFIX)}
+    for name, value in label.values.items():
+        metadata[PREFIX + name] = Typed(value, NUMBERS.get(name, "string"))
+    tensors = [(name, info.shape, info.format, lambda name=name: file.tensor(name).data)
+               for name, info in file.tensors.items()]  # fmt: skip
+    return gguf.write(path, metadata, tensors)
+
+
+def audit(label: Label, report: dict[str, Any], file: GGUF) -> Audit:
+    """Compare a label with a new measurement on any text: the divergences' intervals must meet, the weights be the
+    same, and so must be the reference."""
+    found, k, complaints = from_report(report, file), report["kl_divergence"], []
+    if found["tensors_sha256"] != label["tensors_sha256"]:
+        complaints.append("the weights are not those that were labelled")
+    if found["reference_sha256"] != label["reference_sha256"]:
+        complaints.append("the reference is another file than the label's")
+    low, high = (label[f"kl_divergence.{end}"] for end in ("low", "high"))
+    if k["low"] is None or math.isnan(low):
+        complaints.append("without intervals (too few documents) nothing can be said about the divergence")
+    elif k["high"] < low or k["low"] > high:
+        complaints.append(f"its KL divergence is {k['mean']:.5f} ({k['low']:.5f} to {k['high']:.5f}), the label says "
+                          f"{label['kl_divergence.mean']:.5f} ({low:.5f} to {high:.5f})")  # fmt: skip
+    return Audit(label, tuple(complaints))
