@@ -5,8 +5,10 @@
 
 Two engines that read the same weights differ by how they round activations, so neither is the other's judge. The judge
 here is llama.cpp on the same weights written as float32, with float32 keys, values and attention: the exact value of
-the file. Against it stand both engines as they are used (int8 activations, float16 cache), and bitwright on the float32
-file ("float32"), which shows all that does not come from int8. KL is the mean over the scored tokens of
+the file. Against it stand both engines as they are used (int8 activations, float16 cache); bitwright rounding as
+llama.cpp does ("as theirs"); llama.cpp once more without flash attention ("theirs again"), because rounding amplifies
+the last bit of a sum, so that no engine agrees with another better than llama.cpp does with itself; and bitwright on
+the float32 file ("float32"), which shows all that does not come from int8. KL is the mean over the scored tokens of
 KL(exact || engine) in nats, by the same formula over the same stored log-probabilities for both engines (16 bits each,
 down to e**-16: tools/perplexity/perplexity.cpp). Noise of a given KL raises perplexity by about exp(KL) - 1.
 """
@@ -34,8 +36,9 @@ from bitwright.quantizers import quantize
 HERE = Path(__file__).parent
 TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
 FLOAT = ("-ctk", "f32", "-ctv", "f32", "-fa", "off")
-HEADERS = ["file", ">exact", ">bitwright", ">llama.cpp", ">ours/theirs", ">ours/exact", ">theirs/exact",
-           ">float32/exact", ">KL ours", ">KL theirs", ">ratio", ">KL float32"]  # fmt: skip
+HEADERS = ["file", ">exact", ">bitwright", ">as theirs", ">llama.cpp", ">as theirs/theirs", ">theirs again/theirs",
+           ">ours/theirs", ">ours/exact", ">theirs/exact", ">float32/exact", ">KL ours", ">KL as theirs", ">KL theirs",
+           ">ours/theirs", ">KL float32"]  # fmt: skip
 
 
 class Exact:
@@ -69,9 +72,9 @@ class Score:
     divergence: float = 0.0
 
 
-def score_bitwright(file: Path, exact: Exact, text: str, threads: int) -> Score:
+def score_bitwright(file: Path, exact: Exact, text: str, threads: int, activations: str = "int8") -> Score:
     """Over the chunks that llama.cpp scored, which must be those our tokenizer makes."""
-    model = bw.load(file, context=exact.context, threads=threads)
+    model = bw.load(file, context=exact.context, threads=threads, activations=activations)
     pieces, first = exact.tokens.copy(), exact.context // 2
     if not np.array_equal(model.tokenizer.encode(text)[: pieces.size], pieces.ravel()):
         raise SystemExit(f"{file.name}: bitwright and llama.cpp cut the text into different tokens")
@@ -101,6 +104,11 @@ def found(pattern: str, printed: str) -> float:
     return float(match[1])
 
 
+def score_peer(args: argparse.Namespace, file: Path, store: Path, *flags: object) -> Score:
+    printed = run_peer(args.peer, file, args.threads, "--kl-divergence", "--kl-divergence-base", store, *flags)
+    return Score(found(r"Mean PPL\(Q\)\s*:", printed), found(r"Mean\s+KLD:", printed))
+
+
 def compare(file: Path, args: argparse.Namespace) -> tuple[str, ...]:
     """A row of the table."""
     with tempfile.TemporaryDirectory(dir=args.work) as folder:
@@ -109,18 +117,18 @@ def compare(file: Path, args: argparse.Namespace) -> tuple[str, ...]:
         text = ("-f", args.text, "-c", args.context, "--chunks", args.chunks, "--kl-divergence-base", store)
         printed = run_peer(args.peer, decoded, args.threads, *text, *FLOAT)
         value = found("Final estimate: PPL =", printed)
-        printed = run_peer(args.peer, file, args.threads, "--kl-divergence", "--kl-divergence-base", store)
-        theirs = Score(found(r"Mean PPL\(Q\)\s*:", printed), found(r"Mean\s+KLD:", printed))
+        theirs, again = (score_peer(args, file, store, *flags) for flags in ((), ("-fa", "off")))
         exact, words = Exact(store), args.text.read_text()
         ours, ours_float = (score_bitwright(f, exact, words, args.threads) for f in (file, decoded))
+        alike = score_bitwright(file, exact, words, args.threads, "ggml")
+    beside = [s.perplexity / theirs.perplexity - 1 for s in (alike, again, ours)]
     off = [s.perplexity / value - 1 for s in (ours, theirs, ours_float)]
     return (
         file.name,
-        *(f"{x:.4f}" for x in (value, ours.perplexity, theirs.perplexity)),
-        f"{100 * (ours.perplexity / theirs.perplexity - 1):+.2f}%",
+        *(f"{x:.4f}" for x in (value, ours.perplexity, alike.perplexity, theirs.perplexity)),
+        *(f"{100 * x:+.2f}%" for x in beside),
         *(f"{100 * x:+.3f}%" for x in off),
-        f"{ours.divergence:.5f}",
-        f"{theirs.divergence:.5f}",
+        *(f"{s.divergence:.5f}" for s in (ours, alike, theirs)),
         f"{ours.divergence / theirs.divergence:.2f}",
         f"{ours_float.divergence:.6f}",
     )

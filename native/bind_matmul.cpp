@@ -72,7 +72,7 @@ class Matrix {
     }
   }
 
-  FloatResult multiply(const FloatMatrix& x, bool prefill) const {
+  FloatResult multiply(const FloatMatrix& x, bool prefill, int rounding) const {
     const int64_t tokens = int64_t(x.shape(0)), columns = int64_t(x.shape(1));
     if (columns != weight_.columns) {
       throw std::invalid_argument("expected inputs of " + std::to_string(weight_.columns) + " columns, got " + std::to_string(columns));
@@ -85,7 +85,7 @@ class Matrix {
     const size_t scratch = (k.scratch_bytes(weight_) + 127) / 64 * 64;
     const Memory input(k.input_bytes(tokens, columns) + 64), space(scratch * size_t(pool_->threads()) + 64);
     pool_->parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
-      k.load_input(values, columns, tokens, columns, input.data(), begin, end);
+      k.load_input(values, columns, tokens, columns, Rounding(rounding), input.data(), begin, end);
     });
     const auto product = prefill ? k.prefill : k.decode;
     pool_->parallel_for(panels(), 4, [&](int64_t begin, int64_t end, int thread) {
@@ -145,7 +145,7 @@ void bind_matmul(nb::module_& m) {
   nb::class_<Matrix>(m, "Matrix")
       .def(nb::init<int, int64_t, int64_t, ByteArray, std::optional<std::string>, int>(), nb::arg("format"), nb::arg("rows"),
            nb::arg("columns"), nb::arg("data"), nb::arg("tier").none(), nb::arg("threads"))
-      .def("multiply", &Matrix::multiply, nb::arg("x"), nb::arg("prefill"))
+      .def("multiply", &Matrix::multiply, nb::arg("x"), nb::arg("prefill"), nb::arg("rounding") = 0)
       .def_prop_ro("bytes", &Matrix::bytes);
 }
 

@@ -17,6 +17,12 @@ namespace {
   return float_from_bits(sign | (magnitude >= 0x0f800000 ? magnitude | 0x7f800000 : finite));
 }
 
+// The nearest binary16, as a float; for magnitudes up to 65504. Below 2^-14 its steps are 2^-24, the last bit of 0.75.
+[[maybe_unused]] inline float nearest_half(float v) {
+  const uint32_t bits = bits_from_float(v), kept = (bits + 0xfff + (bits >> 13 & 1)) & ~0x1fffu;
+  return (bits & 0x7fffffff) < 0x38800000 ? v + 0.75f - 0.75f : float_from_bits(kept);
+}
+
 [[maybe_unused]] inline float bf16_to_float(bf16_t b) { return float_from_bits(uint32_t(b) << 16); }
 
 // The power of two 2^(e - 128): an MX block's scale halved, because its element table holds doubled values (ggml).

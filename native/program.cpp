@@ -275,7 +275,7 @@ void Program::run_row_op(const Instruction& i, const Call& call, int64_t begin, 
   const VectorKernels& v = tier_.vector;
   const int64_t width = item(widths_, i.out);
   if (i.code == Code::load)
-    return tier_.matmul.load_input(at(i.a, 0), item(widths_, i.a), rows, item(widths_, i.a), item(inputs_, i.input), begin, end);
+    return tier_.matmul.load_input(at(i.a, 0), item(widths_, i.a), rows, item(widths_, i.a), static_cast<Rounding>(i.index), item(inputs_, i.input), begin, end);
   for (int64_t row = begin; row < end; ++row) {
     float *out = at(i.out, row), *a = at(i.a, row), *b = at(i.b, row);
     switch (i.code) {

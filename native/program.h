@@ -27,7 +27,7 @@ struct Instruction {
   Code code;
   int out = 0, a = 0, b = 0, input = 0;
   int weight = 0;                             // of a matrix (embed, linear) or a vector (rms_norm, bias)
-  int index = 0;                              // of a layer (store, attention) or an angle table (angles, rope)
+  int index = 0;                              // of a layer (store, attention), an angle table (angles, rope) or a Rounding (load)
   int heads = 1;
   int64_t head_dim = 0, window = 0;
   float value = 0, softcap = 0;               // eps, factor, cap, scale of q·k

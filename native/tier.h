@@ -17,6 +17,9 @@ struct Weight {
   const uint8_t* packed;
 };
 
+// How an input is rounded to int8: in our own way, or in that of llama.cpp for weights whose inputs it makes Q8_0, Q8_1 or Q8_K.
+enum class Rounding : uint8_t { own, q8_0, q8_1, q8_k };
+
 // y[t, r] = sum_c W[r, c] x[t, c]. Rows are divided among threads in panels. Inputs are converted once (`load_input`) and then
 // read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats, float32 beside them
 // for the rest. The layout of a loaded input is the tier's own.
@@ -25,7 +28,7 @@ struct MatmulKernels {
   void (*pack)(const Weight&, uint8_t* packed, int64_t panel_begin, int64_t panel_end);
   int64_t (*panels)(const Weight&);
   size_t (*input_bytes)(int64_t tokens, int64_t columns);
-  void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, uint8_t* input, int64_t token_begin, int64_t token_end);
+  void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, uint8_t* input, int64_t token_begin, int64_t token_end);
   size_t (*scratch_bytes)(const Weight&);                                             // per thread
   // few tokens (decode, bandwidth-bound) and many (prefill, compute-bound); y is (tokens, stride)
   void (*decode)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin, int64_t panel_end, uint8_t* scratch);

@@ -159,7 +159,7 @@ void run(const Tier& tier, const Case& c, Worst& worst) {
   const int64_t stride = c.rows + 3;
   for (const int64_t tokens : kTokenCounts) {
     std::vector<uint8_t> input(k.input_bytes(tokens, c.columns) + 128);
-    for (int64_t t = 0; t < tokens; ++t) k.load_input(c.x.data(), c.columns, tokens, c.columns, align(input), t, t + 1);
+    for (int64_t t = 0; t < tokens; ++t) k.load_input(c.x.data(), c.columns, tokens, c.columns, Rounding::own, align(input), t, t + 1);
     for (const bool prefill : {false, true}) {
       std::vector<float> y(size_t(tokens * stride), -7.0f);
       const int64_t middle = panels / 2;      // two threads' shares

@@ -5,7 +5,8 @@ agrees with the file's exact value: the same weights with float activations. So 
 decoded to float32 nothing is quantized, and the engines agree within 0.02 nats; measured: 0.006 to 0.011 at worst, what
 is left being our float16 keys and values. On the quantized files themselves llama.cpp lies 0.11 to 0.13 nats from the
 exact value (root mean square over its likeliest tokens), and 0.29 on Q4_K_M, where it gives 256 activations one scale;
-we must lie nearer, and measured 0.04 to 0.07 on all.
+we must lie nearer, and measured 0.04 to 0.07 on all. Rounding as it does we lie as far as it does, yet elsewhere: the
+last bit of a sum decides how a value is rounded, and within a few layers that is as large as the rounding itself.
 """
 
 from __future__ import annotations
@@ -130,9 +131,11 @@ def test_we_lie_nearer_to_the_exact_value(file: Path) -> None:
     def distance(log_probabilities: np.ndarray) -> float:
         return float(np.sqrt(np.mean((log_probabilities - of_candidates(exact, text)) ** 2)))
 
+    alike = distance(of_candidates(prefilled(load(file, context=CONTEXT, activations="ggml"), text), text))
     own, peer = distance(of_candidates(ours, text)), distance(text.log_probabilities)
     lost, lost_by_peer = margins(exact, ours.argmax(1)), margins(exact, np.concatenate(text.tokens))
-    print(f"root mean squares in nats: bitwright {own:.4f}, llama.cpp {peer:.4f}")
+    print(f"root mean squares in nats: bitwright {own:.4f}, rounding alike {alike:.4f}, llama.cpp {peer:.4f}")
     print(np.round(lost[lost > 0], 3), np.round(lost_by_peer[lost_by_peer > 0], 3))
     assert own < 0.8 * peer
+    assert peer / 1.4 < alike < peer * 1.4
     assert lost.max() < 4 * own

@@ -11,9 +11,11 @@ from bitwright import formats, kernels
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels._matmul import packed
+from bitwright.kernels.program import _ggml_rounding
 
 ELEMENTS = [f.name for f in formats.all() if f.name.startswith("float") or f.name == "bfloat16"]
 PATHS = {"decode": False, "prefill": True}
+ROUNDINGS = {"q4_0": 1, "q8_0": 1, "mxfp4": 1, "q4_1": 2, "q5_1": 2, "q4_k": 3, "iq2_xxs": 3}   # tier.h
 
 
 def quantized_input(x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -70,6 +72,33 @@ def test_block_formats(name: str) -> None:
         x = rng.normal(0, 1, (tokens, shape[1])).astype(np.float32)
         x[:, ::37] *= 20
         check(name, shape, random_blocks(formats.get(name), shape, seed=rows), x)
+
+
+@pytest.mark.parametrize("name", ROUNDINGS)
+def test_inputs_rounded_as_llama_cpp_does(name: str) -> None:
+    """Scales of 32 columns are float16, and so is the sum of x that mins are multiplied by; that of 256 is float32."""
+    rng = np.random.default_rng(4)
+    weight = QuantizedTensor("w", (20, 1280), formats.get(name), random_blocks(formats.get(name), (20, 1280), seed=4))
+    assert _ggml_rounding(weight.format) == ROUNDINGS[name]
+    block = {1: 32, 2: 32, 3: 256}[ROUNDINGS[name]]
+    sizes = np.array([[1], [50], [0.1], [1e-2], [1e-3], [1e-4]])  # down to subnormal scales
+    x = (rng.normal(0, 1, (6, 1280)) * sizes).astype(np.float32)
+    groups = x.reshape(6, -1, block)
+    scales = np.abs(groups).max(-1, keepdims=True) / np.float32(127)
+    codes = np.rint(groups * (np.float32(127) / np.abs(groups).max(-1, keepdims=True)))
+    kept = scales if block == 256 else scales.astype(np.float16)
+    rounded = (codes * kept.astype(np.float64)).reshape(x.shape)
+    w = weight.dequantize().astype(np.float64)
+    expected, magnitude = rounded @ w.T, np.abs(rounded) @ np.abs(w.T)
+    if name in ("q4_1", "q5_1"):
+        _, minimum = weight.format.steps(weight.format.unpack(weight.data.reshape(-1, weight.format.block_bytes))[1])
+        sums = (scales * codes.sum(-1, keepdims=True)).astype(np.float16)[..., 0].astype(np.float64)
+        off = sums - (codes * kept.astype(np.float64)).sum(-1)
+        expected += off @ minimum.reshape(20, -1).T.astype(np.float64)
+    for tier in kernels.tiers():
+        for prefill in PATHS.values():
+            got = packed(weight, tier).multiply(x, prefill, ROUNDINGS[name])
+            assert (np.abs(got - expected) <= 8 * (1280 / 16 + 8) * 2.0**-24 * magnitude).all(), (tier, prefill)
 
 
 @pytest.mark.parametrize("name", ELEMENTS)

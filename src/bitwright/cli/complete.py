@@ -36,5 +36,11 @@ def suite(incomplete: str) -> list[str]:
     return _beginning(("quick", "full"), incomplete)
 
 
+def activations(incomplete: str) -> list[str]:
+    from bitwright.kernels import ACTIVATIONS
+
+    return _beginning(ACTIVATIONS, incomplete)
+
+
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli import measured, models, options, output
+from bitwright.cli import complete, measured, models, options, output
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -43,6 +43,14 @@ def evaluate(
     ] = False,
     threads: options.Threads = None,
     kv: options.KV = "f16",
+    activations: Annotated[
+        str,
+        typer.Option(
+            metavar="HOW",
+            help="Rounding of activations: int8 (finely) or ggml (as llama.cpp does, to see what the file does there).",
+            autocompletion=complete.activations,
+        ),
+    ] = "int8",
     json: options.Json = False,
 ) -> None:
     """Measure perplexity on a text, and with --reference what was lost.
@@ -67,14 +75,14 @@ def evaluate(
     started = time.monotonic()
     if reference is not None:
         setting = measured.prepare(reference, file, suite, context, chunks, calibration, threads, kv, model)
-        loaded = models.load(model, setting.reference.windows.context, threads, kv)
+        loaded = models.load(model, setting.reference.windows.context, threads, kv, activations)
         result = measured.evaluate(loaded, setting, measured.identify(loaded))
         found = report.of_evaluation(result, setting.about(time.monotonic() - started))
         if out is not None:
             report.write(out, found | {"heat": report.heat(result, loaded, setting.reference)})
         return output.print_json(found) if json else measured.show(result, found["words"], statistics)
     text = options.read_text(file)
-    loaded = models.load(model, context, threads, kv)
+    loaded = models.load(model, context, threads, kv, activations)
     if kld is not None:
         with output.progress("writing log-probabilities") as progress:
             kld_file.write(kld, loaded, windows.cut(loaded.tokenizer, text, context, chunks), progress)

@@ -27,8 +27,10 @@ def tokenizer(reference: str) -> Tokenizer:
     return load_tokenizer(resolve(reference))
 
 
-def load(reference: str, context: int | None = None, threads: int | None = None, kv: str = "f16") -> Model:
+def load(
+    reference: str, context: int | None = None, threads: int | None = None, kv: str = "f16", activations: str = "int8"
+) -> Model:
     """The model that `reference` names, ready to run."""
     from bitwright import engine
 
-    return engine.load(resolve(reference), context=context, threads=threads, kv=kv)
+    return engine.load(resolve(reference), context=context, threads=threads, kv=kv, activations=activations)

@@ -23,9 +23,10 @@ DEFAULT_CONTEXT = 4096  # tokens, where the model was trained on more: a cache f
 class Model:
     """An opened model. Nothing runs until there is a `session`; the tokenizer is built when it is first asked for.
 
-    `context` is the number of tokens a sequence may have, `kv` the format of their keys and values (kernels.KV).
-    Raises FileFormatError, UnsupportedError or BitwrightError where the file is not a model bitwright runs, UsageError
-    where the context is larger than the model was trained on or there is no such cache.
+    `context` is the number of tokens a sequence may have, `kv` the format of their keys and values (kernels.KV),
+    `activations` how inputs are rounded (kernels.ACTIVATIONS). Raises FileFormatError, UnsupportedError or
+    BitwrightError where the file is not a model bitwright runs, UsageError where the context is larger than the model
+    was trained on or there is no such cache or rounding.
     """
 
     def __init__(
@@ -35,12 +36,15 @@ class Model:
         threads: int | None = None,
         tier: str | None = None,
         kv: str = "f16",
+        activations: str = "int8",
     ) -> None:
         self.file, self.threads = file, threads or len(os.sched_getaffinity(0))
         self.forced_tier = tier
         if kv.lower() not in kernels.KV:
             raise UnknownNameError("key-value cache", kv, kernels.KV)
-        self.kv = kv.lower()
+        if activations not in kernels.ACTIVATIONS:
+            raise UnknownNameError("rounding of activations", activations, kernels.ACTIVATIONS)
+        self.kv, self.activations = kv.lower(), activations
         self.config = Config.from_gguf(file)
         self.context = min(self.config.context, DEFAULT_CONTEXT) if context is None else context
         if not 1 <= self.context <= self.config.context:
@@ -91,11 +95,14 @@ def load(
     threads: int | None = None,
     tier: str | None = None,
     kv: str = "f16",
+    activations: str = "int8",
 ) -> Model:
     """Open a model: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
 
     `context` is in tokens (default: what the model was trained on, at most 4096), `threads` defaults to this machine's
     cores, `tier` to its best instruction set. `kv` is the format of the key-value cache: f16, bf16, q8_0 (half of
-    their size) or q4_0 (a quarter). Raises BitwrightError saying what is wrong with the file or the name.
+    their size) or q4_0 (a quarter). `activations` "ggml" rounds the inputs of quantized weights as llama.cpp
+    does: it loses more, and shows what the file will do there. Raises BitwrightError saying what is wrong with the
+    file or the name.
     """
-    return Model(gguf.open(hub.resolve(ref)), context, threads, tier, kv)
+    return Model(gguf.open(hub.resolve(ref)), context, threads, tier, kv, activations)

@@ -12,18 +12,19 @@ if TYPE_CHECKING:
     from bitwright.kernels.meter import Decoding, Meter
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle
-    from bitwright.kernels.program import KV, Program
+    from bitwright.kernels.program import ACTIVATIONS, KV, Program
 
 _HOME = {
-    "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "KV": "program", "Oracle": "oracle",
+    "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
+    "KV": "program", "ACTIVATIONS": "program",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
     "quantize": "encoders", "Coverage": "_coverage", "coverage": "_coverage", "bytes_read": "_coverage",
     "Meter": "meter", "Decoding": "meter",
 }  # fmt: skip
 
 __all__ = [
-    "KV", "Buffer", "Coverage", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read", "coverage",
-    "dequantize", "matmul", "quantize", "tier", "tiers",
+    "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read",
+    "coverage", "dequantize", "matmul", "quantize", "tier", "tiers",
 ]  # fmt: skip
 
 

@@ -8,7 +8,7 @@ become one phase, gate and up another, and residual add, norm and the conversion
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -50,12 +50,16 @@ class Phase:
 class Plan:
     """`phases`; the widths of native `buffers` and `inputs`; `angles` tables; `result`: the buffer of the logits."""
 
-    def __init__(self, step: Step, weights: Mapping[str, HasShape]) -> None:
-        """Raises BitwrightError where the shapes of weights and ops disagree."""
+    def __init__(
+        self, step: Step, weights: Mapping[str, HasShape], rounding: Callable[[str], int] = lambda weight: 0
+    ) -> None:
+        """`rounding` says how the inputs of a weight become int8: a number of tier.h's Rounding. Raises BitwrightError
+        where the shapes of weights and ops disagree."""
         self.phases: list[Phase] = []
         self.angles: dict[tuple[bytes, float, bool], Value] = {}
         self._widths = widths(step, weights)
-        self._inputs: dict[int, Value] = {}  # id of a buffer -> its conversion
+        self._rounding = rounding
+        self._inputs: dict[tuple[int, int], Value] = {}  # id of a buffer, rounding -> its conversion
         self._values: list[Value] = []
         for op in step.ops:
             self._values.append(self._lower(op, [self._values[b.id] for b in op.inputs]))
@@ -70,20 +74,21 @@ class Plan:
         a, width, selected = dict(op.attributes), self._widths[op.output.id], op.output.selected
         weight = op.weights[0] if op.weights else None
         if op.kind == "linear":
-            x = op.inputs[0].id
-            if x not in self._inputs:
-                self._inputs[x] = self._emit("load", reads, reads[0].width, selected, kind="input")
-            y = self._emit("linear", [self._inputs[x]], width, selected, weight)
+            rounding = self._rounding(op.weights[0])
+            key = op.inputs[0].id, rounding
+            if key not in self._inputs:
+                self._inputs[key] = self._emit("load", reads, reads[0].width, selected, kind="input", index=rounding)
+            y = self._emit("linear", [self._inputs[key]], width, selected, weight)
             return self._emit("bias", [y], width, selected, op.weights[1]) if len(op.weights) > 1 else y
         if op.kind == "attention":
             cache = self._emit("store", reads[1:], 0, selected, kind="other", **a)
             return self._emit("attention", [reads[0], cache], width, selected, **a)
         if op.kind == "rope":
-            key = a.pop("inverse_frequencies").tobytes(), a.pop("magnitude"), a.pop("interleaved")
-            if key not in self.angles:
-                self.angles[key] = self._emit("angles", [], 0, False, kind="other", index=len(self.angles))
-            index = list(self.angles).index(key)
-            return self._emit("rope", [*reads, self.angles[key]], width, selected, index=index, **a)
+            table = a.pop("inverse_frequencies").tobytes(), a.pop("magnitude"), a.pop("interleaved")
+            if table not in self.angles:
+                self.angles[table] = self._emit("angles", [], 0, False, kind="other", index=len(self.angles))
+            index = list(self.angles).index(table)
+            return self._emit("rope", [*reads, self.angles[table]], width, selected, index=index, **a)
         code = f"glu_{a.pop('activation')}" if op.kind == "glu" else op.kind
         return self._emit(code, reads, width, selected, weight, **a)
 

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from bitwright import formats
 from bitwright.errors import UnknownNameError, UsageError
-from bitwright.formats import QuantizedTensor
+from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels import _native
 from bitwright.kernels.ops import Step
 from bitwright.kernels.plan import ONLY_IN_PLACE, Instruction, Phase, Plan
@@ -18,6 +18,7 @@ from bitwright.kernels.plan import ONLY_IN_PLACE, Instruction, Phase, Plan
 Float32 = NDArray[np.float32]
 
 KV = ("f16", "bf16", "q8_0", "q4_0")  # formats a key-value cache may have
+ACTIVATIONS = ("int8", "ggml")  # how the inputs of products with quantized weights are rounded: our way, llama.cpp's
 
 
 class Program:
@@ -26,7 +27,8 @@ class Program:
     Weights stay where they are (often mapped from a file) and are referred to; those of matrix products may be kept in
     a second, faster layout. `threads` defaults to the cores this process may use; programs of one thread count share a
     pool. After fork() a child process must make a new Program. `kv` is the format of the cache, one of KV; layers with
-    a window keep it and one batch. Raises BitwrightError where weights and step disagree.
+    a window keep it and one batch. `activations` is one of ACTIVATIONS. Raises BitwrightError
+    where weights and step disagree.
     """
 
     def __init__(
@@ -39,7 +41,10 @@ class Program:
         threads: int | None = None,
         tier: str | None = None,
         kv: str = "f16",
+        activations: str = "int8",
     ) -> None:
+        if activations not in ACTIVATIONS:
+            raise UnknownNameError("rounding of activations", activations, ACTIVATIONS)
         if kv not in KV:
             raise UnknownNameError("key-value cache", kv, KV)
         if threads is not None and threads < 1:
@@ -51,7 +56,8 @@ class Program:
         self._matrices: dict[str, int] = {}
         self._vectors: dict[str, int] = {}
         self._layers: dict[int, int] = {}
-        plan = Plan(step, weights)
+        ggml = activations == "ggml"
+        plan = Plan(step, weights, (lambda name: _ggml_rounding(weights[name].format)) if ggml else lambda name: 0)
         self._phases = plan.phases
         self._build(plan)
 
@@ -169,6 +175,13 @@ class Program:
         if name not in self._vectors:
             self._vectors[name] = self._native.vector(self._weights[name].dequantize().reshape(-1).tolist())
         return self._vectors[name]
+
+
+def _ggml_rounding(format: Format) -> int:
+    """tier.h's Rounding that is what llama.cpp does to the inputs of a weight (ggml-cpu.c: vec_dot_type)."""
+    if format.ggml is None or format.block_size == 1:
+        return 0  # floats: the inputs stay what they are
+    return {"q4_1": 2, "q5_1": 2}.get(format.name, 3 if format.block_size == 256 else 1)
 
 
 def _ids(values: ArrayLike) -> NDArray[np.int32]:
