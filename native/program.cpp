@@ -143,7 +143,8 @@ void Program::allocate() {
 
   const auto take = [&](size_t size) { return std::exchange(bytes, bytes + aligned(size)); };
   std::vector<size_t> buffers, inputs, tables, scratches;
-  for (int64_t width : widths_) buffers.push_back(take(sizeof(float) * static_cast<size_t>(limits_.batch * width)));
+  for (size_t b = 0; b < widths_.size(); ++b)   // the result's is the caller's
+    buffers.push_back(b == static_cast<size_t>(result_) ? 0 : take(sizeof(float) * static_cast<size_t>(limits_.batch * widths_[b])));
   for (int64_t columns : input_columns_) inputs.push_back(take(tier_.matmul.input_bytes(limits_.batch, columns)));
   for (const Angles& a : angles_) tables.push_back(take(2 * sizeof(float) * static_cast<size_t>(limits_.batch) * a.frequencies.size()));
   for (int t = 0; t < pool_->threads(); ++t) scratches.push_back(take(scratch));

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import numpy as np
 import pytest
 import synthetic_model
 
+import bitwright as bw
 from bitwright.engine import Model, Session, load
 from bitwright.engine import session as session_module
 from bitwright.errors import UsageError
@@ -181,3 +185,24 @@ def test_a_memory_that_is_not_alike_is_refused(make: Callable[[str], Model]) -> 
             model.session().adopt(session)
     with pytest.raises(UsageError, match="another program"):
         session.adopt(session)
+
+
+RESIDENT = """
+import os, sys, bitwright as bw
+model = bw.load(sys.argv[1])
+session = model.session()
+session.prefill(model.tokenizer.encode("word " * 600)[:512])
+with open("/proc/self/statm") as file:
+    resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
+memory = session.program.memory
+print(memory["packed"], resident, os.path.getsize(sys.argv[1]) + memory["cache"])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says here what is resident")
+def test_weights_are_held_once(smollm2: Path) -> None:
+    """All that is resident after 512 tokens: at most 100 MB over the file and the cache, Python and all."""
+    env = os.environ | {"PYTHONPATH": str(Path(bw.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", RESIDENT, smollm2], env=env, capture_output=True, text=True)
+    packed, resident, needed = map(int, done.stdout.split())
+    assert packed < resident < needed + 100_000_000, done.stderr

@@ -34,6 +34,7 @@ class Session:
             model.step, model.weights, model.context, sequences, batch, model.threads, model.forced_tier, model.kv,
             model.activations,
         )
+        model.file.release()  # the program has packed what it multiplies with
 
     @property
     def positions(self) -> list[int]:

@@ -40,6 +40,12 @@ class GGUF:
         """Bytes on disk, all parts together."""
         return sum(len(buffer) for buffer in self._buffers)
 
+    def release(self) -> None:
+        """Give back the memory that what was read of the file takes; what is read again comes from the file again."""
+        if hasattr(mmap, "MADV_DONTNEED"):
+            for buffer in self._buffers:
+                buffer.madvise(mmap.MADV_DONTNEED)
+
     def tensor(self, name: str) -> QuantizedTensor:
         """A tensor whose data, uint8 `(rows, bytes of a row)`, is a read-only view of the mapped file."""
         if name not in self.tensors:
