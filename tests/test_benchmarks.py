@@ -56,6 +56,10 @@ def test_compare_sets_a_peer_beside_each_row(small, tmp_path) -> None:
     assert float(rows["first token, seconds"][0]) > 0 and rows["decode, tokens/s"][-1].endswith("%")
 
 
+def test_a_soak_ends_with_a_verdict(small) -> None:
+    assert "peak of the first half" in run("soak.py", small, "--minutes", 0.05, "-c", 64).splitlines()[-1]
+
+
 def test_the_ladder_has_a_rung_for_every_tier(small) -> None:
     checkout = Path(bw.__file__).parents[2]
     printed = run("bench_ladder.py", small, "--rounds", 1, "-t", 1, "--build", f"as built={checkout}")

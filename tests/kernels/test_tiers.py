@@ -24,7 +24,7 @@ PROGRAMS = ("kernel_test", "attention_test")
 
 
 def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags: str) -> list[Path]:
-    """The C++ tests with those tiers, each compiled with its own flags."""
+    """The C++ tests with those tiers, each compiled with its own flags; `flags` are for all, and for the linker."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
     others = ("dequantize.cpp", "dispatch.cpp", *(f"tests/{program}.cpp" for program in PROGRAMS))
@@ -39,8 +39,7 @@ def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags
         objects = list(pool.map(compile, sources.items()))
     shared = [o for o in objects if o.stem not in PROGRAMS]
     for program in PROGRAMS:
-        static = [f for f in flags if f == "-static"]
-        run([*compiler, *shared, folder / f"{program}.o", *static, "-o", folder / program])
+        run([*compiler, *shared, folder / f"{program}.o", *flags, "-o", folder / program])
     return [folder / program for program in PROGRAMS]
 
 
@@ -80,6 +79,16 @@ def test_x86_tiers(tmp_path: Path) -> None:
     avx2 = ["-mavx2", "-mfma", "-mf16c"]
     tiers = {"scalar": ["-O0"], "avx2": ["-O0", *avx2], "avx512_vnni": ["-O0", "-w", *avx2]}
     check(build(tmp_path, compiler(), tiers, "-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni"), list(tiers))
+
+
+@pytest.mark.skipif("avx2" not in kernels.tiers(), reason="this machine has no AVX2")
+def test_under_the_sanitizers(tmp_path: Path) -> None:
+    """Nothing is read or written out of bounds, and nothing computed that C++ leaves undefined."""
+    flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
+    empty = [*compiler(), flags[0], "-xc++", "-", "-o", os.devnull]
+    if subprocess.run(empty, input=b"int main() {}", capture_output=True).returncode:
+        pytest.skip(f"the compiler has no {flags[0]}")
+    check(build(tmp_path, compiler(), {"avx2": ["-O0", "-mavx2", "-mfma", "-mf16c"]}, *flags), ["avx2"])
 
 
 def test_arm_tiers(tmp_path: Path) -> None:
