@@ -9,7 +9,7 @@ divergence of free running is found without running free.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -159,11 +159,14 @@ def write(
     steps: int,
     chooser: Chooser = GREEDY,
     keep: bool = False,
+    until: Callable[[Sequence[int]], bool] | None = None,
     progress: Progress | None = None,
 ) -> list[Path]:
     """Let a model write on from every prompt, up to `steps` tokens or until it ends the text; TOGETHER at once.
 
-    `keep` keeps what it predicted at each step (condensed). UsageError where a prompt and the steps do not fit.
+    `keep` keeps what it predicted at each step (condensed). `until` tells from the tokens so far that it is enough.
+    What all prompts begin with is read once for each of those at once. UsageError where a prompt and the steps do not
+    fit.
     """
     longest = max(len(prompt.ids) for prompt in prompts)
     if longest + steps - 1 > model.context:
@@ -173,20 +176,22 @@ def write(
     growing: dict[int, _Growing] = {}
     done: dict[int, Path] = {}
     feed: dict[int, Sequence[int] | NDArray[np.int32]] = {}
-    kept = 0
+    kept, shared = 0, _shared([prompt.ids for prompt in prompts])
     while len(done) < len(prompts):
         for slot in range(len(session.ids)):
             if slot not in growing and waiting:
                 growing[slot] = waiting.pop()
-                session.reset(sequence=slot)
-                feed[slot] = growing[slot].prompt.ids
+                have = min(shared, session.positions[slot])
+                session.reset(have, slot)
+                feed[slot] = growing[slot].prompt.ids[have:]
         logits = session.advance(feed)
         kept = kept or (min(kept_for(logits), KEPT) if keep else 0)
         written = {slot: growing[slot].add(row, chooser, kept) for slot, row in zip(feed, logits, strict=True)}
         feed = {}
         for slot, token in written.items():
             ended = token in model.tokenizer.end_of_generation
-            if ended or len(growing[slot].tokens) == steps:
+            enough = until is not None and until(growing[slot].tokens)
+            if ended or enough or len(growing[slot].tokens) == steps:
                 path = growing.pop(slot).path(chooser, ended)
                 done[path.number] = path
             else:
@@ -194,6 +199,14 @@ def write(
         if progress:
             progress(len(done) + sum(len(g.tokens) for g in growing.values()) / steps, len(prompts), "writing")
     return [done[number] for number in range(len(prompts))]
+
+
+def _shared(prompts: Sequence[NDArray[np.int32]]) -> int:
+    """How many tokens all prompts begin with; of the shortest, one is left to be read."""
+    most = min(map(len, prompts)) - 1
+    alike = np.array([ids[:most] for ids in prompts])
+    differs = np.flatnonzero((alike != alike[0]).any(0))
+    return int(differs[0]) if len(differs) else most
 
 
 def predicting(session: Session, path: Path) -> Iterator[tuple[int, Float32]]:

@@ -1,0 +1,109 @@
+"""Tasks from one file: a JSON object a line (or BIG-Bench-Hard's JSON), each of one of these forms.
+
+    choice    {"query", "choices", "gold"}                  the likeliest of the choices
+    schema    {"context_options", "continuation", "gold"}   the context that makes the continuation likeliest
+    last      {"context", "continuation"}                   the continuation, word for word, as the likeliest text
+    answer    {"context", "answer"}                         a number or text after "chain_of_thought", if there is one
+    humaneval {"prompt", "test", "entry_point"}             a function that passes its tests
+    mbpp      {"text", "test_list"}                         a function that passes its tests
+
+These are the forms of llm-foundry's evaluation sets, of HumanEval and of MBPP.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bitwright.errors import FileFormatError, UsageError
+
+FORMS = {
+    "choice": ("query", "choices", "gold"),
+    "schema": ("context_options", "continuation", "gold"),
+    "last": ("context", "continuation"),
+    "answer": ("context", "answer"),
+    "humaneval": ("prompt", "test", "entry_point"),
+    "mbpp": ("text", "test_list"),
+}
+Item = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Task:
+    """A name, what form its items have, and the items; `shots` of them are shown solved and not scored."""
+
+    name: str
+    form: str
+    items: list[Item]
+    shots: list[Item]
+
+
+def load(path: Path, limit: int | None = None, shots: int = 0) -> Task:
+    """A task from a file: its first `shots` items as examples, and of the rest the first `limit`.
+
+    Raises UsageError where the file cannot be read or holds too few items, FileFormatError where a line is no item of
+    the form that the first one has.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+    items = _parsed(path, text)
+    form = _form(path, items[0], 1)
+    for number, item in enumerate(items, 1):
+        _check(path, item, form, number)
+    if len(items) <= shots:
+        raise UsageError(f"{path} holds {len(items)} items: too few to show {shots} of them and score others")
+    return Task(path.stem, form, items[shots:][:limit], items[:shots])
+
+
+def _parsed(path: Path, text: str) -> list[Item]:
+    try:
+        if path.suffix == ".json":
+            examples = json.loads(text)["examples"]
+            return [{"context": e["input"], "answer": e["target"]} for e in examples]
+        items = [json.loads(line) for line in text.splitlines() if line.strip()]
+    except (ValueError, KeyError, TypeError) as error:
+        what = "one JSON object a line" if path.suffix != ".json" else '{"examples": [{"input", "target"}]}'
+        raise FileFormatError(path, None, what, f"{type(error).__name__}: {error}") from None
+    if not items:
+        raise UsageError(f"{path} holds no items")
+    return items
+
+
+def _form(path: Path, item: Any, number: int) -> str:
+    keys = set(item) if isinstance(item, dict) else set()
+    found = [form for form, needed in FORMS.items() if keys >= set(needed)]
+    if not found:
+        known = "; ".join(f"{form}: {', '.join(needed)}" for form, needed in FORMS.items())
+        raise FileFormatError(path, None, f"one of these forms in line {number} ({known})", f"{sorted(keys)}")
+    return found[0]
+
+
+def _check(path: Path, item: Any, form: str, number: int) -> None:
+    """FileFormatError where a field is missing or of the wrong type."""
+    if not isinstance(item, dict) or not set(item) >= set(FORMS[form]):
+        raise FileFormatError(path, None, f"{', '.join(FORMS[form])} in line {number}, as in line 1", f"{item}"[:80])
+    lists = [name for name in ("choices", "context_options", "test_list") if name in FORMS[form]]
+    for name in FORMS[form]:
+        value = item[name]
+        good = _texts(value) if name in lists else isinstance(value, (int if name == "gold" else str))
+        if not good:
+            kind = "texts" if name in lists else "a number" if name == "gold" else "a text"
+            raise FileFormatError(path, None, f"{name} to be {kind} in line {number}", f"{value!r}"[:80])
+    if "gold" in FORMS[form] and not 0 <= item["gold"] < len(item[lists[0]]):
+        raise FileFormatError(path, None, f"gold below {len(item[lists[0]])} in line {number}", str(item["gold"]))
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+
+
+def joined(context: str, continuation: str) -> tuple[str, str]:
+    """Context and continuation with one space between, on the continuation, as tokenizers want it."""
+    space = " " if context and continuation[:1] not in (" ", "\n", ",", ".", ":", ";", "?", "!") else ""
+    return context.rstrip(" "), space + continuation
+
+

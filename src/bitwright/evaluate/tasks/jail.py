@@ -1,0 +1,69 @@
+"""Runs a program that nobody vouches for: `python -I jail.py FOLDER SECONDS BYTES WORD < program`.
+
+Run as a script of its own, so it imports nothing of bitwright. Before the program starts, the process gives up what it
+does not need: processor time, memory, the size and number of files, other processes; the network, by a network
+namespace of its own without any device; and writing anywhere but in FOLDER, by Landlock. The first line of stdout says
+in JSON which of these hold; where one does not (a kernel or a container that does not offer it), the caller decides.
+Reading files is not barred: nothing read can leave. WORD is said where the program came to its end, which one that
+exits before its tests does not.
+"""
+
+import ctypes
+import json
+import os
+import resource
+import struct
+import sys
+
+CLONE_NEWUSER, CLONE_NEWNET, PR_SET_NO_NEW_PRIVS = 0x10000000, 0x40000000, 38
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # system calls, alike on x86-64 and AArch64
+LANDLOCK_WRITES = sum(1 << bit for bit in (1, 4, 5, 6, 7, 8, 9, 10, 11, 12))  # WRITE_FILE, REMOVE_*, MAKE_* (ABI 1)
+LARGEST_FILE, FILES, PROCESSES = 1 << 20, 32, 8
+
+
+def limit(seconds: int, memory: int) -> bool:
+    for what, value in (
+        (resource.RLIMIT_CPU, seconds),
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_FSIZE, LARGEST_FILE),
+        (resource.RLIMIT_NOFILE, FILES),
+        (resource.RLIMIT_NPROC, PROCESSES),
+        (resource.RLIMIT_CORE, 0),
+    ):
+        resource.setrlimit(what, (value, value))
+    return True
+
+
+def without_network(libc: ctypes.CDLL) -> bool:
+    return libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWNET) == 0
+
+
+def writing_only_in(folder: str, libc: ctypes.CDLL) -> bool:
+    """https://docs.kernel.org/userspace-api/landlock.html"""
+    handled = struct.pack("Q", LANDLOCK_WRITES)
+    rules = libc.syscall(LANDLOCK_CREATE, handled, ctypes.c_size_t(len(handled)), 0)
+    if rules < 0:
+        return False
+    place = os.open(folder, os.O_PATH)
+    rule = struct.pack("=Qi", LANDLOCK_WRITES, place)
+    added = libc.syscall(LANDLOCK_ADD, rules, 1, rule, 0) == 0
+    return added and libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and libc.syscall(LANDLOCK_RESTRICT, rules, 0) == 0
+
+
+def main() -> None:
+    folder, seconds, memory, word = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+    program, sys.argv = sys.stdin.read(), ["program"]
+    libc = ctypes.CDLL(None, use_errno=True)
+    os.chdir(folder)
+    held = {
+        "network": without_network(libc),
+        "files": writing_only_in(folder, libc),
+        "limits": limit(seconds, memory),
+    }
+    print(json.dumps(held), flush=True)
+    exec(compile(program, "program", "exec"), {"__name__": "__main__"})
+    print(f"\n{word}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
