@@ -30,7 +30,7 @@ from bitwright.engine import Model
 from bitwright.evaluate import bootstrap, next_token, reference, windows
 from bitwright.evaluate.next_token import Scores
 from bitwright.evaluate.rollout import measures, paths, survival
-from bitwright.evaluate.rollout.compounding import fitted, otherwise, prompts_of
+from bitwright.evaluate.rollout.compounding import otherwise, prompts_of
 from bitwright.evaluate.rollout.measures import FirstDivergence
 from bitwright.evaluate.rollout.survival import Runs
 from bitwright.quantizers import quantize
@@ -69,7 +69,7 @@ class Reference:
         with output.progress("reading the text") as report:
             self.store = reference.store(model, cut, folder, progress=report)
         prompts = prompts_of(model.tokenizer, text, arguments.prompts, arguments.prompt_tokens)
-        self.steps, self.model = arguments.steps, fitted(model, arguments.prompt_tokens + arguments.steps)
+        self.steps, self.model = arguments.steps, paths.fitted(model, arguments.prompt_tokens + arguments.steps)
         with output.progress("writing") as report:
             self.paths = paths.write(self.model, prompts, self.steps, progress=report)
         self.floor = paths.read_all(otherwise(self.model), self.paths, rounded=True)
@@ -79,7 +79,7 @@ class Reference:
         with output.progress(f"{recipe}: scoring") as report:
             scores = next_token.score(model, self.store, report)
         with output.progress(f"{recipe}: reading") as report:
-            readings = paths.read_all(fitted(model, self.model.context), self.paths, report)
+            readings = paths.read_all(paths.fitted(model, self.model.context), self.paths, report)
         first = measures.first_divergence(readings, self.floor, self.steps)
         return Row(recipe, bits(model), scores, first, measures.runs_of(readings))
 

@@ -13,7 +13,7 @@ from bitwright import __version__
 from bitwright.cli import app as application
 from bitwright.errors import FileFormatError
 
-VERBS = ["inspect", "quantize", "run", "eval", "compare", "label", "audit", "bench", "tokenize", "formats"]
+VERBS = ["inspect", "quantize", "run", "eval", "compare", "label", "audit", "tasks", "bench", "tokenize", "formats"]
 
 
 def assert_one_line(err: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import bitwright
-from bitwright.cli import bench, compare, evaluate, formats, inspect, label, quantize, run, tokenize
+from bitwright.cli import bench, compare, evaluate, formats, inspect, label, quantize, run, tasks, tokenize
 
 app = typer.Typer(
     name="bitwright",
@@ -42,6 +42,7 @@ app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("label")(label.label)
 app.command("audit")(label.audit)
+app.command("tasks")(tasks.tasks)
 app.command("bench")(bench.bench)
 app.command("tokenize")(tokenize.tokenize)
 app.command("formats")(formats.formats)

@@ -52,10 +52,11 @@ def tasks(
 ) -> None:
     """Score tasks, and with --reference what was lost on each item.
 
-    A task is a file with a JSON object a line, by its keys: query, choices, gold (the likeliest choice); context_options,
-    continuation, gold; context, continuation (word for word); context, answer (exact, what follows #### or the last
-    number); HumanEval's and MBPP's (pass@1; code runs without network, in an empty folder, with limits). Chains are made
-    here: steps that build on each other, at a level that the reference, or else the model, can half do.
+    A task is a file with a JSON object a line, by its keys: query, choices, gold (the likeliest choice);
+    context_options, continuation, gold; context, continuation (word for word); context, answer (exact: what follows
+    #### or the last number); HumanEval's and MBPP's (pass@1; code runs without network, in an empty folder, with
+    limits). Chains are made here: steps that build on each other, at a level that the reference, or else the model,
+    can half do.
 
     Example: bitwright tasks small.gguf --reference large.gguf --tasks arc_easy.jsonl,chains --limit 200
     """

@@ -11,9 +11,9 @@ import pytest
 from bitwright.engine import Model, load
 from bitwright.errors import UsageError
 from bitwright.evaluate.rollout import history
-from bitwright.evaluate.rollout.compounding import Baseline, baseline, fitted, measure, parting, prompts_of
+from bitwright.evaluate.rollout.compounding import Baseline, baseline, measure, parting, prompts_of
 from bitwright.evaluate.rollout.history import divergences_on_the_references_history
-from bitwright.evaluate.rollout.paths import Prompt, divergences
+from bitwright.evaluate.rollout.paths import Prompt, divergences, fitted
 
 STEPS = 40
 

@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.evaluate.chains.chain import Chain
+from bitwright.evaluate.rollout import paths
 from bitwright.evaluate.rollout.paths import TOGETHER
 from bitwright.evaluate.softmax import negative_log_likelihoods
 
@@ -52,6 +53,13 @@ class Free:
         return self.right.index(False) + 1 if False in self.right else None
 
 
+def fitted(model: Model, prefix: str, chains: Sequence[Chain]) -> Model:
+    """The model with a context that these chains fit, whatever it says. UsageError where it was trained on less."""
+    encode = model.tokenizer.encode
+    lengths = [len(encode(f"{prefix}\n\n{chain.text()}")) + chain.steps * (SLACK + 2) for chain in chains]
+    return paths.fitted(model, max(lengths))
+
+
 def continued(tokenizer: Tokenizer, text: str) -> list[int]:
     """The ids of text that goes on from other text; it begins with a space or a line's end."""
     ids = tokenizer.encode(text.removeprefix(" ") if tokenizer.space_prefix else text, add_special_tokens=False)
@@ -63,7 +71,7 @@ def read(
     model: Model, prefix: str, chains: Sequence[Chain], steps: int | None = None, progress: Progress | None = None
 ) -> list[Forced]:
     """Every chain done right, or its first `steps`, in one pass each; the prefix is read once."""
-    session, found = model.session(), []
+    session, found = fitted(model, prefix, chains).session(), []
     start = model.tokenizer.encode(prefix)
     session.extend(start, [])
     for chain in chains:
@@ -143,7 +151,8 @@ class _Running:
 
 def run(model: Model, prefix: str, chains: Sequence[Chain], progress: Progress | None = None) -> list[Free]:
     """Every chain with the model's own answers, TOGETHER at once."""
-    tokenizer, session = model.tokenizer, model.session(min(TOGETHER, len(chains)))
+    tokenizer = model.tokenizer
+    session = fitted(model, prefix, chains).session(min(TOGETHER, len(chains)))
     start = tokenizer.encode(prefix)
     waiting = list(enumerate(chains))[::-1]
     running: dict[int, tuple[int, _Running]] = {}

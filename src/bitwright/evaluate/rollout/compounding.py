@@ -5,6 +5,7 @@ What needs the reference alone (its texts and its floor) is a Baseline, made onc
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -127,7 +128,7 @@ def baseline(
     """Let the reference write. UsageError where there are no prompts or they do not fit its context."""
     if not prompts:
         raise UsageError("at least one prompt is needed")
-    reference = fitted(reference, max(len(prompt.ids) for prompt in prompts) + steps)
+    reference = paths.fitted(reference, max(len(prompt.ids) for prompt in prompts) + steps)
     stages, other = Stages(progress, 4), otherwise(reference)
 
     def texts(chooser: Chooser) -> Texts:
@@ -137,16 +138,13 @@ def baseline(
     return Baseline(reference, steps, seed, texts(GREEDY), texts(Chooser(1.0, seed)))
 
 
-def fitted(model: Model, context: int) -> Model:
-    """The same model with a context of just so many tokens, since many texts are read side by side."""
-    return Model(model.file, context, model.threads, model.forced_tier, model.kv)
-
-
 def otherwise(model: Model) -> Model:
     """The same model as it would be computed on another machine: by another instruction set, where this one has two
     (but for plain C++, which takes fifty times as long). Other thread counts and batches give the same bits here."""
     tiers = [tier for tier in kernels.tiers() if tier not in (model.tier, "scalar")]
-    return Model(model.file, model.context, model.threads, tiers[0] if tiers else model.forced_tier, model.kv)
+    same = copy.copy(model)
+    same.forced_tier = tiers[0] if tiers else model.forced_tier
+    return same
 
 
 def measure(
@@ -157,7 +155,7 @@ def measure(
     UsageError where it has another vocabulary or the texts do not fit its context.
     """
     _check(base, candidate)
-    candidate = fitted(candidate, base.model.context)
+    candidate = paths.fitted(candidate, base.model.context)
     local = local and history.alike(base.model, candidate)
     stages = Stages(progress, 2 + 3 * free + local)
     greedy = paths.read_all(candidate, base.greedy.paths, stages.next("reading"))

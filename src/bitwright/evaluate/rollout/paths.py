@@ -9,6 +9,7 @@ divergence of free running is found without running free.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -116,6 +117,18 @@ class Reading:
         """The first step, counted from 1, at which the reader would have written something else."""
         differs = self.chosen != self.path.tokens
         return int(differs.argmax()) + 1 if differs.any() else None
+
+
+def fitted(model: Model, context: int) -> Model:
+    """The same model with a context of just so many tokens, since many texts are read side by side.
+
+    UsageError where it was trained on less.
+    """
+    if context > model.config.context:
+        raise UsageError(f"{context} tokens are needed, and {model.path.name} was trained on {model.config.context}")
+    same = copy.copy(model)
+    same.context = context
+    return same
 
 
 class _Growing:

@@ -72,6 +72,7 @@ def write(
     prefix = "".join(solved(item, task.form) + "\n\n" for item in task.shots)
     prompts = [Prompt(np.array(model.tokenizer.encode(prefix + prompt(item, task.form)), np.int32), number)
                for number, item in enumerate(task.items)]  # fmt: skip
+    model = paths.fitted(model, max(len(prompt.ids) for prompt in prompts) + limit)
 
     def text_of(ids: Sequence[int]) -> str:
         return model.tokenizer.decode(list(ids), skip_special=True)

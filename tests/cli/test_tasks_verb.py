@@ -1,0 +1,83 @@
+"""`bitwright tasks`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from cli.support import Outcome
+
+import bitwright as bw
+
+
+@pytest.fixture(scope="module")
+def small(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    target = tmp_path_factory.mktemp("models") / "smollm2.q2_k.gguf"
+    bw.quantize(smollm2, "q2_k", target)
+    return target
+
+
+@pytest.fixture
+def capitals(tmp_path: Path) -> Path:
+    path = tmp_path / "capitals.jsonl"
+    rows = [("France", "Paris", "Rome"), ("Italy", "Rome", "Oslo"), ("Norway", "Oslo", "Madrid")]
+    items = [{"query": f"The capital of {a} is", "choices": [b, c], "gold": 0} for a, b, c in rows]
+    path.write_text("\n".join(map(json.dumps, items)))
+    return path
+
+
+def test_one_model(bitwright: Callable[..., Outcome], smollm2: Path, capitals: Path) -> None:
+    flags = ("tasks", smollm2, "--tasks", capitals, "-c", 256)
+    found = bitwright(*flags, "--json").json
+    assert found["tasks"][0]["right"] == [True] * 3 and found["tasks"][0]["acc_norm"]["mean"] == 1
+    assert "chains" not in found
+    line = bitwright(*flags).out.splitlines()[1].split()
+    assert line[:4] == ["capitals", "3", "acc_norm", "100.0"]
+    assert bitwright(*flags, "--limit", 2, "-s", 1, "--json").json["tasks"][0]["items"] == 2
+
+
+def test_beside_a_reference(bitwright: Callable[..., Outcome], smollm2: Path, small: Path, capitals: Path) -> None:
+    flags = ("tasks", small, "--reference", smollm2, "-c", 320, "-L", 2, "--seed", 4)
+    found = bitwright(*flags, "--tasks", f"{capitals},chains:grid", "--json").json
+    task = found["tasks"][0]
+    assert task["lost"] == 2 - sum(task["right"]) and task["won"] == 0
+    (chain,) = found["chains"]
+    assert (chain["family"], chain["success"]["runs"], found["seed"]) == ("grid", 2, 4)
+    assert chain["success"]["survival"][0] == [0, 1.0] and chain["disagreements"] == 0
+    assert chain["loss_change"]["value"] != 0
+
+
+@pytest.mark.parametrize(
+    ("names", "message"),
+    [
+        ("chains:dancing", "there is no kind of chain dancing"),
+        (",", "--tasks names nothing"),
+        ("nowhere.jsonl", "nowhere.jsonl: No such file or directory"),
+    ],
+)
+def test_wrong_names(bitwright: Callable[..., Outcome], smollm2: Path, names: str, message: str) -> None:
+    outcome = bitwright("tasks", smollm2, "--tasks", names)
+    assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
+
+
+def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a model that gets each step with 0.5 beside one that never fails."""
+    from bitwright.cli.tasks import show
+    from bitwright.evaluate.chains.measure import Score
+    from bitwright.evaluate.chains.run import Forced
+
+    random = np.random.default_rng(0)
+
+    def score(right: float) -> Score:
+        def chains(steps: int) -> list[Forced]:
+            return [Forced(random.random(steps) < right, np.zeros(steps)) for _ in range(40)]
+
+        return Score("grid", 2, 4, chains(1), chains(4))
+
+    show([], [[score(0.5)], [score(1.0)]])
+    header, row, words = capsys.readouterr().out.splitlines()
+    assert header.split()[0] == "chain" and row.split()[:2] == ["grid", "2"] and "never" in row
+    assert words.startswith("over all chains the horizon is 0.00 of the reference's")
