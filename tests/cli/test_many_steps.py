@@ -9,6 +9,7 @@ import pytest
 from cli.support import Outcome
 
 import bitwright as bw
+from bitwright.evaluate.rollout.compounding import SUITES
 
 
 @pytest.fixture(scope="module")
@@ -38,13 +39,20 @@ def test_quick(bitwright: Callable[..., Outcome], small: Path, stories260k: Path
     assert line.split()[2] == f"{first['median']:.0f}" and f"{first['events']} of 16 parted" in line
 
 
-def test_full(bitwright: Callable[..., Outcome], small: Path, stories260k: Path, shared_data: Path) -> None:
+def test_full(
+    bitwright: Callable[..., Outcome],
+    small: Path,
+    stories260k: Path,
+    shared_data: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setitem(SUITES, "full", (16, 40))  # what it says of more, and longer ones, is the same
     text = shared_data / "text/tinystories/tiny.utf8"
-    flags = ("eval", small, "--reference", stories260k, "-f", text, "-c", 64, "--suite", "full", "--json")
-    found = bitwright(*flags).json
+    flags = ("eval", small, "--reference", stories260k, "-f", text, "-c", 64, "--chunks", 12)
+    found = bitwright(*flags, "--suite", "full", "--json").json
     free = found["free_running"]
-    assert free["verified"] == {"paths": 48, "exceptions": []}
-    assert free["kl_by_horizon"][-1]["last"] == found["rollout"]["steps"] == 128
+    assert free["verified"] == {"paths": 16, "exceptions": []}
+    assert free["kl_by_horizon"][-1]["last"] == found["rollout"]["steps"] == 40
     assert free["amplification"]["low"] < free["amplification"]["value"] < free["amplification"]["high"]
     assert 0 < found["local_error"][-1]["local_share"]["value"] < 2
     assert free["examples"][0]["reference"] != free["examples"][0]["candidate"]

@@ -39,7 +39,11 @@ def test_one_model(bitwright: Callable[..., Outcome], smollm2: Path, capitals: P
     assert bitwright(*flags, "--limit", 2, "-s", 1, "--json").json["tasks"][0]["items"] == 2
 
 
-def test_beside_a_reference(bitwright: Callable[..., Outcome], smollm2: Path, small: Path, capitals: Path) -> None:
+def test_beside_a_reference(
+    bitwright: Callable[..., Outcome], smollm2: Path, small: Path, capitals: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("TRIED", "SINGLES"):  # enough to see that chains are run
+        monkeypatch.setattr(f"bitwright.evaluate.chains.measure.{name}", 1)
     flags = ("tasks", small, "--reference", smollm2, "-c", 320, "-L", 2, "--seed", 4)
     found = bitwright(*flags, "--tasks", f"{capitals},chains:grid", "--json").json
     task = found["tasks"][0]

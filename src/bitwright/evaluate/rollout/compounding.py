@@ -60,9 +60,13 @@ class Texts:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A reference's texts of up to `steps` tokens from the same prompts: the likeliest, and samples (temperature 1)."""
+    """A reference's texts of up to `steps` tokens from the same prompts: the likeliest, and samples (temperature 1).
+
+    `floor`: what made the noise floor.
+    """
 
     model: Model
+    floor: str
     steps: int
     seed: int
     greedy: Texts = field(repr=False)
@@ -115,6 +119,7 @@ class Compounding:
     prompts: int
     clusters: int
     seed: int
+    floor: str
     first_divergence: FirstDivergence
     sampled_first_divergence: FirstDivergence
     sequence: SequenceDivergence
@@ -135,7 +140,9 @@ def baseline(
         written = paths.write(reference, prompts, steps, chooser, keep=True, progress=stages.next("reference writes"))
         return Texts(written, paths.read_all(other, written, stages.next("its noise floor"), rounded=True))
 
-    return Baseline(reference, steps, seed, texts(GREEDY), texts(Chooser(1.0, seed)))
+    tier = f"tier {other.tier} and " if other.tier != reference.tier else ""
+    floor = f"{tier}log-probabilities in 16 bits"
+    return Baseline(reference, floor, steps, seed, texts(GREEDY), texts(Chooser(1.0, seed)))
 
 
 def otherwise(model: Model) -> Model:
@@ -167,6 +174,7 @@ def measure(
         prompts=len(base.prompts),
         clusters=len(np.unique(clusters)),
         seed=base.seed,
+        floor=base.floor,
         first_divergence=measures.first_divergence(greedy, base.greedy.floor, base.steps),
         sampled_first_divergence=measures.first_divergence(sampled, base.sampled.floor, base.steps),
         sequence=measures.sequence_divergence(along, clusters),

@@ -24,8 +24,8 @@ def as_json(c: Compounding) -> dict[str, Any]:
         },
         "local_error": [_row(r) for r in c.local] if c.local else None,
         "free_running": of_free(c.free) if c.free else None,
-        "rollout": {"steps": c.steps, "prompts": c.prompts, "clusters": c.clusters, "seed": c.seed, "draws": DRAWS,
-                    "confidence": LEVEL},
+        "rollout": {"steps": c.steps, "prompts": c.prompts, "clusters": c.clusters, "seed": c.seed, "floor": c.floor,
+                    "draws": DRAWS, "confidence": LEVEL},
     }  # fmt: skip
 
 
