@@ -27,9 +27,10 @@ def shares(stories260k, text, tmp_path_factory):
 
 def test_each_source_stands_alone(shares) -> None:
     found = {share.name: share.divergence.mean for share in shares[1]}
-    assert list(found)[:5] == ["weights", "activations in int8", "cache in q8_0", "weights and activations",
-                               "all together"]  # fmt: skip
+    assert list(found)[:6] == ["weights", "activations in int8", "activations as llama.cpp", "cache in q8_0",
+                               "weights and activations", "all together"]  # fmt: skip
     assert found["weights"] > 20 * found["activations in int8"] > 0
+    assert found["weights"] > found["activations as llama.cpp"] > found["activations in int8"]
     assert found["weights"] > 20 * found["cache in q8_0"] > 0
     assert found["weights and activations"] == pytest.approx(found["weights"], rel=0.1)
     kinds = [share for share in shares[1] if share.kind == "tensors"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import resource
 import shlex
 import sys
 from dataclasses import dataclass, replace
@@ -53,6 +54,7 @@ class Setting:
             "suite": self.suite,
             "text_sha256": sha256_of(self.text),
             "seconds": seconds,
+            "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
         }
 
 

@@ -4,7 +4,8 @@ The reference here computes in floats: what is quantized in either file is decod
 multiplies without rounding activations. Each source is then put in alone:
 
 - weights: the candidate's, decoded to float32, against the reference's;
-- activations: the candidate as it runs, its activations in int8, against its own weights decoded;
+- activations: the candidate as it runs, its activations in int8, against its own weights decoded; and the same
+  rounded as llama.cpp does, which is coarser;
 - cache: the reference's own weights with a quantized key-value cache;
 - together: the candidate as it runs, with that cache;
 - a kind of tensor: the reference's weights, but those of one kind are the candidate's.
@@ -103,6 +104,7 @@ def _sources(reference: Model, candidate: Model, cache: str) -> Iterator[tuple[s
     """Name, what it is measured against, and the model."""
     yield "weights", "reference", lambda: _like(candidate, Decoded(candidate.file))
     yield "activations in int8", "weights", lambda: _like(candidate, candidate.file)
+    yield "activations as llama.cpp", "weights", lambda: _like(candidate, candidate.file, activations="ggml")
     yield f"cache in {cache}", "reference", lambda: _like(reference, Decoded(reference.file), cache)
     yield "weights and activations", "reference", lambda: _like(candidate, candidate.file)
     yield "all together", "reference", lambda: _like(candidate, candidate.file, cache)
@@ -124,9 +126,9 @@ def _kinds(reference: GGUF, candidate: GGUF) -> dict[str, int]:
     return sizes
 
 
-def _like(model: Model, file: GGUF, kv: str | None = None) -> Model:
-    """The same settings over other weights."""
-    return Model(file, CONTEXT, model.threads, model.forced_tier, kv or "f16")
+def _like(model: Model, file: GGUF, kv: str = "f16", activations: str = "int8") -> Model:
+    """The same threads and tier over other weights."""
+    return Model(file, CONTEXT, model.threads, model.forced_tier, kv, activations)
 
 
 def _predictions(model: Model, windows: Windows, folder: Path) -> Store:

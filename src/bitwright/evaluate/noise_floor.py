@@ -93,7 +93,7 @@ def _variants(model: Model) -> Iterator[tuple[str, Callable[[], Session]]]:
     """The same model as it could run otherwise on this machine."""
 
     def changed(**settings: Any) -> Session:
-        same = {"threads": model.threads, "tier": model.forced_tier, "kv": model.kv}
+        same = {"threads": model.threads, "tier": model.forced_tier, "kv": model.kv, "activations": model.activations}
         return Model(model.file, model.context, **{**same, **settings}).session()
 
     def split() -> Session:

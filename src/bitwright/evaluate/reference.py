@@ -163,7 +163,14 @@ def describe(model: Model, digest: str | None = None) -> dict[str, Any]:
     from bitwright import __version__
 
     digest = digest or sha256(model.file.paths)
-    return {"store": VERSION, "bitwright": __version__, "model": model.path.name, "sha256": digest, "kv": model.kv}
+    return {
+        "store": VERSION,
+        "bitwright": __version__,
+        "model": model.path.name,
+        "sha256": digest,
+        "kv": model.kv,
+        "activations": model.activations,
+    }
 
 
 def _agreed(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
