@@ -56,6 +56,38 @@ def test_compare_sets_a_peer_beside_each_row(small, tmp_path) -> None:
     assert float(rows["first token, seconds"][0]) > 0 and rows["decode, tokens/s"][-1].endswith("%")
 
 
+KL_PEER = """#!{python}
+# llama-perplexity as kl_agreement.py calls it: writes the store, or prints the statistics, as bitwright finds them.
+import sys
+from pathlib import Path
+import bitwright as bw
+from bitwright.evaluate import kld_file, next_token, windows
+value = lambda name: sys.argv[sys.argv.index(name) + 1]
+model, store = bw.load(value("-m"), context=int(value("-c"))), Path(value("--kl-divergence-base"))
+if "--kl-divergence" in sys.argv:
+    section = ""
+    for s in next_token.llama_cpp(next_token.score(model, kld_file.KldFile(store, model.tokenizer))):
+        print(f"====== {{s.section}} statistics ======" if s.section != section else "")
+        section, error = s.section, f" ± {{s.error:.6f}}" if s.error is not None else ""
+        print(f"{{s.name}}: {{s.value:10.6f}}{{error}}{{s.unit}}")
+else:
+    text = Path(value("-f")).read_text()
+    kld_file.write(store, model, windows.cut(model.tokenizer, text, int(value("-c")), int(value("--chunks"))))
+"""
+
+
+def test_kl_agreement_sets_every_statistic_beside_the_peers(stories260k, shared_data, tmp_path) -> None:
+    peer = tmp_path / "llama-perplexity"
+    peer.write_text(KL_PEER.format(python=sys.executable))
+    peer.chmod(0o755)
+    text = shared_data / "text/tinystories/tiny.utf8"
+    printed = run("kl_agreement.py", "--peer", peer, "--model", stories260k, "--recipes", "q4_0", "--text", text,
+                  "-c", 64, "--chunks", 4, "--work", tmp_path)  # fmt: skip
+    rows = [line.split() for line in printed.splitlines() if line.startswith("q4_0")]
+    assert len(rows) == 43 and all(row[-1] == "0" for row in rows)
+    assert any("Mean KLD" in " ".join(row) and float(row[3]) > 0.01 for row in rows)
+
+
 def test_a_soak_ends_with_a_verdict(small) -> None:
     assert "peak of the first half" in run("soak.py", small, "--minutes", 0.05, "-c", 64).splitlines()[-1]
 

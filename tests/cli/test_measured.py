@@ -149,6 +149,12 @@ def test_wrong_use_is_one_line(bitwright, small, stories260k, text, extra, said)
     assert outcome.code == 2 and said in outcome.err and outcome.err.count("\n") == 1
 
 
+def test_other_tokens_have_no_divergence(bitwright, stories260k, smollm2, text) -> None:
+    outcome = bitwright("eval", smollm2, "--reference", stories260k, "-f", text, "-c", "64", "--chunks", "1")
+    assert outcome.code == 2 and "has other tokens than the reference stories260K" in outcome.err
+    assert "bits per byte" in outcome.err
+
+
 def test_compare_needs_a_reference(bitwright, small, text) -> None:
     assert "--reference REF" in bitwright("compare", small / "q4_0.gguf", "-f", text).err
     assert ".kld" in bitwright("compare", small / "q4_0.gguf", "-f", text, "--reference", "x.kld").err

@@ -74,6 +74,7 @@ def evaluate(
         report.check_name(out)
     started = time.monotonic()
     if reference is not None:
+        measured.check_tokens(model, reference)
         setting = measured.prepare(reference, file, suite, context, chunks, calibration, threads, kv, model)
         loaded = models.load(model, setting.reference.windows.context, threads, kv, activations)
         result = measured.evaluate(loaded, setting, measured.identify(loaded))

@@ -99,6 +99,7 @@ def measure(
     from bitwright.evaluate import report
 
     started = time.monotonic()
+    measured.check_tokens(name, reference)
     setting = measured.prepare(reference, file, suite, context, None, None, threads, "f16", name)
     loaded = models.load(name, context, threads)
     result = measured.evaluate(loaded, setting, measured.identify(loaded))

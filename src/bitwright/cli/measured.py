@@ -58,6 +58,18 @@ class Setting:
         }
 
 
+def check_tokens(candidate: str, reference: str) -> None:
+    """UsageError where ids mean other text to a model than to its reference, before anything is measured."""
+    from bitwright.io import gguf
+
+    if reference.endswith(KLD):
+        return
+    own, base = (gguf.open(models.resolve(name)) for name in (candidate, reference))
+    if own.metadata.get("tokenizer.ggml.tokens") != base.metadata.get("tokenizer.ggml.tokens"):
+        raise UsageError(f"{own.path.name} has other tokens than the reference {base.path.name}: they have no "
+                         "divergence (compare sets them side by side in bits per byte)")  # fmt: skip
+
+
 def prepare(
     reference: str,
     file: Path,
