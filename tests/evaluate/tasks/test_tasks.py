@@ -83,6 +83,12 @@ def test_likelihoods_are_those_written_out(model: Model) -> None:
         assert got == pytest.approx(expected, abs=1e-3)
 
 
+def test_questions_get_the_line_that_answers_follow() -> None:
+    assert items.asked("Question: Why?\n") == items.asked("Question: Why?\nAnswer:") == "Question: Why?\nAnswer:"
+    assert items.asked("The capital of France is") == "The capital of France is"
+    assert items.joined("The man", ", who") == ("The man", ", who") and items.joined("So ", "be it") == ("So", " be it")
+
+
 def test_length_counts_for_acc_norm_only() -> None:
     judged = choice._judged([-4.0, -6.0], [4, 12], gold=1)
     assert judged.right and not judged.right_unnormed

@@ -11,7 +11,7 @@ import numpy as np
 from bitwright.errors import UsageError
 from bitwright.evaluate.chains.run import continued
 from bitwright.evaluate.softmax import negative_log_likelihoods
-from bitwright.evaluate.tasks.items import Item, Task, joined
+from bitwright.evaluate.tasks.items import Item, Task, asked, joined
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
@@ -31,7 +31,7 @@ class Judged:
 def shown(item: Item) -> str:
     """An item with its answer, as an example."""
     if "choices" in item:
-        return "".join(joined(item["query"], item["choices"][item["gold"]]))
+        return "".join(joined(asked(item["query"]), item["choices"][item["gold"]]))
     if "context_options" in item:
         return "".join(joined(item["context_options"][item["gold"]], item["continuation"]))
     return "".join(joined(item["context"], item["continuation"]))
@@ -51,7 +51,7 @@ def judge(model: Model, task: Task, progress: Progress | None = None) -> list[Ju
 
 
 def _choice(session: Session, prefix: str, item: Item) -> Judged:
-    pairs = [joined(item["query"], choice) for choice in item["choices"]]
+    pairs = [joined(asked(item["query"]), choice) for choice in item["choices"]]
     scores = [_score(session, prefix + context, own)[0] for context, own in pairs]
     return _judged(scores, [len(own.encode()) for _, own in pairs], item["gold"])
 

@@ -101,6 +101,13 @@ def _texts(value: Any) -> bool:
     return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
 
 
+def asked(query: str) -> str:
+    """A question as models know it: `Question: ...` is followed by a line `Answer:` (lm-eval and llm-foundry add it)."""
+    query = query.rstrip()
+    known = query.startswith("Question:") and not query.endswith(":")
+    return f"{query}\nAnswer:" if known else query
+
+
 def joined(context: str, continuation: str) -> tuple[str, str]:
     """Context and continuation with one space between, on the continuation, as tokenizers want it."""
     space = " " if context and continuation[:1] not in (" ", "\n", ",", ".", ":", ";", "?", "!") else ""
