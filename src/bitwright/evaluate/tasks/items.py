@@ -102,7 +102,7 @@ def _texts(value: Any) -> bool:
 
 
 def asked(query: str) -> str:
-    """A question as models know it: `Question: ...` is followed by a line `Answer:` (lm-eval and llm-foundry add it)."""
+    """A question as models know it: `Question: ...`, then a line `Answer:` (which lm-eval and llm-foundry add)."""
     query = query.rstrip()
     known = query.startswith("Question:") and not query.endswith(":")
     return f"{query}\nAnswer:" if known else query
