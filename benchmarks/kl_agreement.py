@@ -5,8 +5,8 @@
 Engines round activations to int8 each in its own way, so the arithmetic of the statistics is compared where engines
 must agree: the model, and the model quantized by each recipe, are written out as float32. Three figures a line: theirs;
 bitwright's, against the store that llama-perplexity wrote (so both read the same base); and theirs against the store
-that bitwright wrote. "off" is how far the second and third lie from the first, at most, in units of the last digit that
-llama-perplexity prints.
+that bitwright wrote. "off" is how far the second and third lie from the first, at most, in percent of it; what is left is not arithmetic but
+the engines': bitwright's float16 cache beside llama.cpp's in float32. No figure where the first has less than two digits.
 """
 
 from __future__ import annotations
@@ -57,8 +57,12 @@ def own(file: Path, store: Path, threads: int) -> dict[str, float]:
     return found
 
 
-def last_digit(digits: str) -> float:
-    return 10.0 ** -len(digits.partition(".")[2])
+def off(digits: str, *others: float) -> str:
+    """How far others lie from what was printed, at most, in percent of it; "" where that has less than two digits."""
+    value, places = float(digits), len(digits.partition(".")[2])
+    if abs(value) < 10 * 10.0**-places:
+        return ""
+    return f"{100 * max(abs(other - value) for other in others) / abs(value):.2f}%"
 
 
 def compare(recipe: str, args: argparse.Namespace, folder: Path, base: dict[str, Path]) -> list[tuple[str, ...]]:
@@ -72,10 +76,8 @@ def compare(recipe: str, args: argparse.Namespace, folder: Path, base: dict[str,
     if ours.keys() != theirs.keys():
         raise SystemExit(f"names differ: {sorted(ours.keys() ^ theirs.keys())}")
     for name, digits in theirs.items():
-        unit = last_digit(digits)
-        off = max(abs(ours[name] - float(digits)), abs(float(on_ours[name]) - float(digits))) / unit
-        places = len(digits.partition(".")[2])
-        rows.append((recipe, name, digits, f"{ours[name]:.{places}f}", on_ours[name], f"{off:.0f}"))
+        shown = f"{ours[name]:.{len(digits.partition('.')[2])}f}"
+        rows.append((recipe, name, digits, shown, on_ours[name], off(digits, ours[name], float(on_ours[name]))))
     return rows
 
 
