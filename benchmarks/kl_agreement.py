@@ -5,8 +5,9 @@
 Engines round activations to int8 each in its own way, so the arithmetic of the statistics is compared where engines
 must agree: the model, and the model quantized by each recipe, are written out as float32. Three figures a line: theirs;
 bitwright's, against the store that llama-perplexity wrote (so both read the same base); and theirs against the store
-that bitwright wrote. "off" is how far the second and third lie from the first, at most, in percent of it; what is left is not arithmetic but
-the engines': bitwright's float16 cache beside llama.cpp's in float32. No figure where the first has less than two digits.
+that bitwright wrote. "off" is how far the second and third lie from the first, at most, in percent of it, where that
+has two digits or more. What is left is not arithmetic but the engines': bitwright's float16 cache beside llama.cpp's in
+float32.
 """
 
 from __future__ import annotations

@@ -31,9 +31,9 @@ if TYPE_CHECKING:
     from bitwright.evaluate.reference import Store
     from bitwright.evaluate.windows import Windows
 
-CHUNKS = 2  # of the windows, spread over them
+CHUNKS, TOKENS = 2, 128  # of the windows, spread over them, and of each its first tokens
 BATCH = 24  # tokens a run in "batches of 24": few enough for other kernels than whole chunks take
-SLOW, SLOW_TOKENS = "scalar", 64  # a tier that takes fifty times as long: run where there is no other, on so little
+SLOW, SLOW_TOKENS = "scalar", 48  # a tier that takes fifty times as long: run where there is no other, on so little
 ROUNDED = "log-probabilities in 16 bits"
 
 
@@ -79,7 +79,7 @@ class NoiseFloor:
 
 def noise_floor(model: Model, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
     """Run a reference over a few chunks in every way there is here, and see how far apart its predictions come out."""
-    ids, session, found = windows.some(CHUNKS).ids, model.session(), []
+    ids, session, found = windows.some(CHUNKS).ids[:, :TOKENS], model.session(), []
     variants = list(_variants(model))
     for done, (name, varied) in enumerate(variants):
         found.append(_variation(name, session, varied(), ids[:, :SLOW_TOKENS] if SLOW in name else ids))

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from bitwright.evaluate.rollout.compounding import Compounding
 
 OVERLAP = 0.01  # of the evaluation text in a calibration text is worth a warning
-CHUNKS = {"quick": 16, "full": 100}  # of the text, by suite
+CHUNKS = {"quick": 12, "full": 100}  # of the text, by suite
 
 
 @dataclass(frozen=True)
