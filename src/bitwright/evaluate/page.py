@@ -9,6 +9,7 @@ from html import escape
 from typing import Any
 
 from bitwright.evaluate import svg
+from bitwright.evaluate.report import plain
 from bitwright.evaluate.svg import Series
 
 STYLE = """
@@ -261,7 +262,7 @@ def pairs(r: dict[str, Any]) -> str:
 def provenance(r: dict[str, Any]) -> str:
     """How it was made, and all of it once more as data."""
     rows = list(r["about"].items()) + [(m["model"]["name"], m["model"]["sha256"]) for m in r.get("models", [r])]
-    data = json.dumps(r, ensure_ascii=False, default=str)
+    data = json.dumps(plain(r), ensure_ascii=False, allow_nan=False)
     return section("How this was made", table(["", ""], rows)) + (
         f"<details><summary>Everything as JSON</summary><pre>{escape(data)}</pre></details>"
     )

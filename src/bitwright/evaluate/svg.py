@@ -139,11 +139,13 @@ def _line(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
         edge += [f"{x(at):.1f},{y(high):.1f}" for at, _, high in band[::-1]]
         parts.append(f'<path class="band {color}" d="M{"L".join(edge)}Z"/>' if edge else "")
     path, last = [], None
-    for px, py in s.points:
+    for px, py in [point for point in s.points if math.isfinite(point[1])]:
         if s.steps and last is not None:
             path.append(f"{x(px):.1f},{y(last):.1f}")
         path.append(f"{x(px):.1f},{y(py):.1f}")
         last = py
+    if not path:
+        return parts
     return [*parts, f'<path class="line {color}" d="M{"L".join(path)}"><title>{escape(s.name)}</title></path>']
 
 
