@@ -1,4 +1,5 @@
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -24,10 +25,10 @@ const std::unordered_map<std::string, Code> kCodes = {
     {"embed", Code::embed}, {"angles", Code::angles}, {"rms_norm", Code::rms_norm}, {"load", Code::load}, {"bias", Code::bias},
     {"rope", Code::rope}, {"store", Code::store}, {"glu_silu", Code::glu_silu}, {"glu_gelu_tanh", Code::glu_gelu},
     {"add", Code::add}, {"scale", Code::scale}, {"softcap", Code::softcap}, {"select", Code::select}, {"copy", Code::copy},
-    {"linear", Code::linear}, {"attention", Code::attention},
+    {"linear", Code::linear}, {"attention", Code::attention}, {"observe", Code::observe},
 };
 const std::unordered_map<std::string, PhaseKind> kPhases = {
-    {"rows", PhaseKind::rows}, {"linears", PhaseKind::linears}, {"attention", PhaseKind::attention}};
+    {"rows", PhaseKind::rows}, {"linears", PhaseKind::linears}, {"attention", PhaseKind::attention}, {"observe", PhaseKind::observe}};
 
 template <typename T>
 T named(const std::unordered_map<std::string, T>& names, const std::string& name) {
@@ -85,6 +86,8 @@ void bind_program(nb::module_& m) {
       .def("layer", &Program::layer, "kv_heads"_a, "head_dim"_a, "window"_a)
       .def("buffer", &Program::buffer, "width"_a)
       .def("input", &Program::input, "columns"_a)
+      .def("squares", &Program::squares, "columns"_a)
+      .def("squares_of", [](const Program& p, int index) { return std::make_pair(p.squares_of(index).sums, p.squares_of(index).rows); })
       .def("phase", [](Program& p, const std::string& kind, bool selected) { p.phase(named(kPhases, kind), selected); })
       .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "input"_a = 0, "weight"_a = 0, "index"_a = 0,
            "heads"_a = 1, "head_dim"_a = 0, "window"_a = 0, "value"_a = 0.f, "softcap"_a = 0.f)

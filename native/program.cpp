@@ -14,6 +14,7 @@ namespace {
 
 constexpr int64_t kDecodeTokens = 4;   // up to so many rows a matrix product is bound by reading the weights
 constexpr int64_t kSplitTokens = 4;    // up to so many tokens their positions are shared out too (attention.h)
+constexpr int64_t kObserveGrain = 64;  // columns
 constexpr int64_t kRowGrain = 16;      // rows a thread takes at a time, so that their values stay in its cache between ops
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
@@ -63,6 +64,11 @@ int Program::input(int64_t columns) {
   return static_cast<int>(input_columns_.size()) - 1;
 }
 
+int Program::squares(int64_t columns) {
+  squares_.push_back({std::vector<double>(static_cast<size_t>(columns)), 0});
+  return static_cast<int>(squares_.size()) - 1;
+}
+
 void Program::phase(PhaseKind kind, bool selected) { phases_.push_back({kind, selected, {}}); }
 
 void Program::add(const Instruction& i) {
@@ -76,6 +82,7 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::rms_norm || i.code == Code::bias) needs("vector", i.weight, vectors_.size());
   if (i.code == Code::angles || i.code == Code::rope) needs("angle table", i.index, angles_.size());
   if (i.code == Code::store || i.code == Code::attention) needs("layer", i.index, layers_.size());
+  if (i.code == Code::observe) needs("sum of squares", i.index, squares_.size());
   phases_.back().instructions.push_back(i);
   if (i.code == Code::embed) vocabulary_ = item(matrices_, i.weight).rows;
 }
@@ -254,6 +261,7 @@ void Program::run_phases(const Call& call, int thread) {
     switch (phases_[p].kind) {
       case PhaseKind::rows: going = run_rows(phases_[p], call, shares_[p]); break;
       case PhaseKind::linears: going = run_linears(phases_[p], call, shares_[p], scratch); break;
+      case PhaseKind::observe: going = run_observe(phases_[p], call, shares_[p]); break;
       case PhaseKind::attention: going = run_attention(phases_[p], call, shares_[p], reinterpret_cast<float*>(scratch)); break;
     }
     if (watching) {
@@ -335,6 +343,23 @@ bool Program::run_linears(const Phase& phase, const Call& call, Share& share, ui
       const int64_t panels = tier_.matmul.panels(w), first = std::max(begin - base, int64_t{0}), last = std::min(end - base, panels);
       if (first < last) kernel(w, item(inputs_, i.input), tokens, at(i.out, 0), item(widths_, i.out), first, last, scratch);
       base += panels;
+    }
+  });
+}
+
+bool Program::run_observe(const Phase& phase, const Call& call, Share& share) {
+  const int64_t rows = call.rows(phase.selected);
+  int64_t total = 0;
+  for (const Instruction& i : phase.instructions) total += item(widths_, i.a);
+  return share.take(total, kObserveGrain, [&](int64_t begin, int64_t end) {
+    int64_t base = 0;   // of the instruction's columns among all of the phase's
+    for (const Instruction& i : phase.instructions) {
+      const int64_t width = item(widths_, i.a), first = std::max(begin - base, int64_t{0}), last = std::min(end - base, width);
+      Squares& squares = squares_[static_cast<size_t>(i.index)];
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t c = first; c < last; ++c) squares.sums[static_cast<size_t>(c)] += static_cast<double>(at(i.a, row)[c]) * at(i.a, row)[c];
+      if (first == 0 && last > 0) squares.rows += rows;
+      base += width;
     }
   });
 }

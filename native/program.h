@@ -18,16 +18,17 @@ enum class Code : uint8_t {
   embed, angles, rms_norm, load, bias, rope, store, glu_silu, glu_gelu, add, scale, softcap, select, copy,
   linear,      // a matrix product; those of one phase share out their panels
   attention,
+  observe,     // adds up the squares of each column of `a`; threads share out the columns
 };
 
-enum class PhaseKind : uint8_t { rows, linears, attention };
+enum class PhaseKind : uint8_t { rows, linears, attention, observe };
 
 // `out`, `a`, `b` are buffers; for load and linear, `input` is a converted input. Unused fields are 0.
 struct Instruction {
   Code code;
   int out = 0, a = 0, b = 0, input = 0;
   int weight = 0;                             // of a matrix (embed, linear) or a vector (rms_norm, bias)
-  int index = 0;                              // of a layer (store, attention), an angle table (angles, rope) or a Rounding (load)
+  int index = 0;                              // of a layer (store, attention), an angle table (angles, rope), a Rounding (load) or Squares (observe)
   int heads = 1;
   int64_t head_dim = 0, window = 0;
   float value = 0, softcap = 0;               // eps, factor, cap, scale of q·k
@@ -40,6 +41,8 @@ struct Phase {
 };
 
 struct Angles { std::vector<float> frequencies; float magnitude; bool interleaved; float* table; };   // table (batch, rotary_dim)
+
+struct Squares { std::vector<double> sums; int64_t rows; };   // sums (columns) over so many rows, since the program was made
 
 struct Limits { int64_t batch, context, sequences; };
 
@@ -54,6 +57,7 @@ class Program {
   int layer(int64_t kv_heads, int64_t head_dim, int64_t window);
   int buffer(int64_t width);
   int input(int64_t columns);
+  int squares(int64_t columns);
   void phase(PhaseKind kind, bool selected);
   void add(const Instruction& instruction);   // to the latest phase
   void finish(int result);                    // allocates, packs every matrix that a linear uses; `result` is the logits' buffer
@@ -72,6 +76,7 @@ class Program {
   int64_t vocabulary() const { return vocabulary_; }
   const std::vector<int64_t>& lengths() const { return lengths_; }   // positions each sequence holds
   int64_t earliest(int64_t slot) const;       // the lowest position, but for 0, that it may go on from
+  const Squares& squares_of(int index) const { return squares_.at(static_cast<size_t>(index)); }
   size_t cache_bytes() const { return cache_.size(); }
   size_t packed_bytes() const { return packed_.size(); }
   size_t buffer_bytes() const { return memory_.size(); }
@@ -88,6 +93,7 @@ class Program {
   bool run_rows(const Phase& phase, const Call& call, Share& share);
   void run_row_op(const Instruction& i, const Call& call, int64_t begin, int64_t end, int64_t rows);
   bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
+  bool run_observe(const Phase& phase, const Call& call, Share& share);
   bool run_attention(const Phase& phase, const Call& call, Share& share, float* scratch);
   void fill_angles(const Angles& angles, int64_t position, int64_t row) const;
   float* at(int buffer, int64_t row) const { return buffers_[static_cast<size_t>(buffer)] + row * widths_[static_cast<size_t>(buffer)]; }
@@ -99,6 +105,7 @@ class Program {
   std::vector<Weight> matrices_;
   std::vector<std::vector<float>> vectors_;
   std::vector<Angles> angles_;
+  std::vector<Squares> squares_;
   CacheWriter writer_;
   std::vector<Cache> layers_;
   std::vector<int64_t> widths_, input_columns_, lengths_;

@@ -17,6 +17,7 @@ LAYERS = [
     {"cli"},
     {"evaluate"},
     {"engine", "quantizers"},
+    {"calibration"},
     {"model", "io"},
     {"kernels"},
     {"formats"},

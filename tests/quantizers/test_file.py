@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from bitwright import formats
+from bitwright import calibration, formats
+from bitwright.calibration import Gathered, Statistics
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io import gguf
 from bitwright.quantizers import quantize
+from bitwright.quantizers.rtn import quantize_tensor
 
 METADATA = {
     "general.architecture": "llama",
@@ -198,3 +200,41 @@ def test_a_bad_value_is_named_and_the_old_file_stays(stored: str, tmp_path: Path
         quantize(path, "q4_k_m", tmp_path / "out.gguf")
     assert (tmp_path / "out.gguf").read_bytes() == b"old"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.gguf", "source.gguf"]
+
+
+def test_importance_is_heeded_and_written_down(tmp_path: Path) -> None:
+    """Errors weighed by importance fall, in formats whose encoder weighs them; the recipe heeds that there is one."""
+    source = write(tmp_path / "f16.gguf", small_model())
+    random = np.random.default_rng(7)
+    gathered = {
+        f"blk.{i}.attn_v.weight": Gathered(random.lognormal(0, 2, (1, 256)) * 100, np.array([100])) for i in range(2)
+    }
+    calibration.write(tmp_path / "stats.gguf", Statistics(gathered, ("a.txt", "b.txt"), 3, 512))
+    files = {}
+    for name, stats in (("without", None), ("with", tmp_path / "stats.gguf")):
+        quantize(source, "q4_k_s", tmp_path / f"{name}.gguf", stats=stats)
+        files[name] = gguf.open(tmp_path / f"{name}.gguf")
+    original = gguf.open(source)
+    for tensor, own in gathered.items():
+        exact = original.tensor(tensor).dequantize()
+        off = {made: file.tensor(tensor).dequantize() - exact for made, file in files.items()}
+        error = {made: float((own.importance * difference**2).sum()) for made, difference in off.items()}
+        assert error["with"] < 0.9 * error["without"]
+    assert files["with"].metadata["quantize.imatrix.file"] == "stats.gguf"
+    assert files["with"].metadata["quantize.imatrix.dataset"] == "a.txt, b.txt"
+    assert "quantize.imatrix.file" not in files["without"].metadata
+    others = [file.tensor("blk.0.ffn_down.weight").data for file in files.values()]
+    np.testing.assert_array_equal(*others)  # nothing was gathered for it
+
+
+def test_each_expert_has_its_own_importance(tmp_path: Path) -> None:
+    name = "blk.0.ffn_down_exps.weight"
+    source = write(tmp_path / "f16.gguf", small_model() | {name: values(2, 24, 256)}, **{"llama.expert_count": 2})
+    random = np.random.default_rng(8)
+    own = Gathered(random.lognormal(0, 2, (2, 256)) * 100, np.array([100, 100]))
+    quantize(source, "q4_k_s", tmp_path / "out.gguf", stats=Statistics({name: own}))
+    tensor = gguf.open(tmp_path / "out.gguf").tensor(name)
+    stored = gguf.open(source).tensor(name).data.view(np.float16)
+    for expert in range(2):
+        alone = quantize_tensor(stored[expert], tensor.format, own.importance[expert])
+        np.testing.assert_array_equal(tensor.data[expert], alone.data)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 import bitwright
-from bitwright.cli import bench, compare, evaluate, formats, inspect, label, quantize, run, tasks, tokenize
+from bitwright.cli import bench, calibrate, compare, evaluate, formats, inspect, label, quantize, run, tasks, tokenize
 
 app = typer.Typer(
     name="bitwright",
@@ -36,6 +36,7 @@ def options(
 
 
 app.command("inspect")(inspect.inspect)
+app.command("calibrate")(calibrate.calibrate)
 app.command("quantize")(quantize.quantize)
 app.command("run")(run.run)
 app.command("eval")(evaluate.evaluate)

@@ -41,6 +41,16 @@ def quantize(
             show_default=False,
         ),
     ] = None,
+    stats: Annotated[
+        Path | None,
+        typer.Option(
+            "--stats",
+            "--imatrix",
+            metavar="FILE",
+            help="What `calibrate` gathered, or an imatrix of llama.cpp: errors count by importance.",
+            show_default=False,
+        ),
+    ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")] = False,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -58,7 +68,7 @@ def quantize(
     source = models.resolve(model)
     with output.progress(f"quantizing to {to}") as report:
         result = quantizers.quantize(
-            source, to, out, tensor_types=tensor_type or (), dry_run=dry_run, threads=threads, progress=report
+            source, to, out, tensor_type or (), dry_run=dry_run, threads=threads, progress=report, stats=stats
         )
     print_json(result) if json else print_result(result, source, dry_run)
 

@@ -42,7 +42,7 @@ class Instruction:
 
 @dataclass(slots=True)
 class Phase:
-    kind: str  # "rows", "linears" or "attention"
+    kind: str  # "rows", "linears", "attention" or "observe"
     selected: bool
     instructions: list[Instruction] = field(default_factory=list)
 
@@ -51,14 +51,20 @@ class Plan:
     """`phases`; the widths of native `buffers` and `inputs`; `angles` tables; `result`: the buffer of the logits."""
 
     def __init__(
-        self, step: Step, weights: Mapping[str, HasShape], rounding: Callable[[str], int] = lambda weight: 0
+        self,
+        step: Step,
+        weights: Mapping[str, HasShape],
+        rounding: Callable[[str], int] = lambda weight: 0,
+        observe: bool = False,
     ) -> None:
-        """`rounding` says how the inputs of a weight become int8: a number of tier.h's Rounding. Raises BitwrightError
-        where the shapes of weights and ops disagree."""
+        """`rounding` says how the inputs of a weight become int8: a number of tier.h's Rounding. With `observe`, every
+        input of a product is also added up: `observed` says which weights share it, in the order of the native sums.
+        Raises BitwrightError where the shapes of weights and ops disagree."""
         self.phases: list[Phase] = []
         self.angles: dict[tuple[bytes, float, bool], Value] = {}
         self._widths = widths(step, weights)
-        self._rounding = rounding
+        self._rounding, self._observe = rounding, observe
+        self.observed: dict[int, list[str]] = {}  # id of a buffer -> the weights that multiply it
         self._inputs: dict[tuple[int, int], Value] = {}  # id of a buffer, rounding -> its conversion
         self._values: list[Value] = []
         for op in step.ops:
@@ -76,6 +82,10 @@ class Plan:
         if op.kind == "linear":
             rounding = self._rounding(op.weights[0])
             key = op.inputs[0].id, rounding
+            if self._observe:
+                if key[0] not in self.observed:
+                    self._emit("observe", reads, 0, selected, kind="other", index=len(self.observed))
+                self.observed.setdefault(key[0], []).append(op.weights[0])
             if key not in self._inputs:
                 self._inputs[key] = self._emit("load", reads, reads[0].width, selected, kind="input", index=rounding)
             y = self._emit("linear", [self._inputs[key]], width, selected, weight)
@@ -103,7 +113,7 @@ class Plan:
         **attributes: Any,
     ) -> Value:
         """Puts one instruction into the earliest phase it can run in, and returns what it writes."""
-        want = {"linear": "linears", "attention": "attention"}.get(code, "rows")
+        want = {"linear": "linears", "attention": "attention", "observe": "observe"}.get(code, "rows")
         at = 0
         for value in reads:  # rows of one chain may follow each other in a phase; all else waits for the phase's end
             source = self.phases[value.phase]

@@ -27,8 +27,8 @@ class Program:
     Weights stay where they are (often mapped from a file) and are referred to; those of matrix products may be kept in
     a second, faster layout. `threads` defaults to the cores this process may use; programs of one thread count share a
     pool. After fork() a child process must make a new Program. `kv` is the format of the cache, one of KV; layers with
-    a window keep it and one batch. `activations` is one of ACTIVATIONS. Raises BitwrightError
-    where weights and step disagree.
+    a window keep it and one batch. `activations` is one of ACTIVATIONS; `observe`
+    keeps `squares`. Raises BitwrightError where weights and step disagree.
     """
 
     def __init__(
@@ -42,6 +42,7 @@ class Program:
         tier: str | None = None,
         kv: str = "f16",
         activations: str = "int8",
+        observe: bool = False,
     ) -> None:
         if activations not in ACTIVATIONS:
             raise UnknownNameError("rounding of activations", activations, ACTIVATIONS)
@@ -56,9 +57,9 @@ class Program:
         self._matrices: dict[str, int] = {}
         self._vectors: dict[str, int] = {}
         self._layers: dict[int, int] = {}
-        ggml = activations == "ggml"
-        plan = Plan(step, weights, (lambda name: _ggml_rounding(weights[name].format)) if ggml else lambda name: 0)
-        self._phases = plan.phases
+        as_ggml = activations == "ggml"
+        plan = Plan(step, weights, lambda name: _ggml_rounding(weights[name].format) if as_ggml else 0, observe)
+        self._phases, self._observed = plan.phases, list(plan.observed.values())
         self._build(plan)
 
     @property
@@ -92,6 +93,12 @@ class Program:
         UsageError where the caches are not alike (layers, heads, format, context) or the positions are not there.
         """
         self._native.adopt(other._native, sequence, begin, end)
+
+    def squares(self) -> dict[str, tuple[NDArray[np.float64], int]]:
+        """Of each matrix product's weight: the sum of the squares of its input (columns,), and over how many tokens."""
+        found = [self._native.squares_of(index) for index in range(len(self._observed))]
+        sums = [(np.array(values), rows) for values, rows in found]
+        return {name: own for names, own in zip(self._observed, sums, strict=True) for name in names}
 
     def watch(self) -> None:
         """Sum up, from zero, what each phase takes from now on."""
@@ -132,6 +139,8 @@ class Program:
             native.buffer(width)
         for columns in plan.inputs:
             native.input(columns)
+        for names in self._observed:
+            native.squares(self._weights[names[0]].shape[1])
         for frequencies, magnitude, interleaved in plan.angles:
             native.angles(np.frombuffer(frequencies, np.float32).tolist(), magnitude, interleaved)
         for phase in plan.phases:

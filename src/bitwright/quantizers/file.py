@@ -14,12 +14,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import kernels
+from bitwright.calibration import Statistics
+from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
 from bitwright.quantizers.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
 from bitwright.quantizers.roles import role
-from bitwright.quantizers.rtn import can_encode, encodable, encode_rows
+from bitwright.quantizers.rtn import can_encode, encodable, encode_rows, weighs
 from bitwright.quantizers.rules import Shape
 
 SLICE = 1 << 22  # values dequantized at a time: 16 MiB of float32
@@ -50,16 +52,18 @@ def quantize(
     dry_run: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
+    stats: str | Path | Statistics | None = None,
 ) -> QuantizeResult:
     """Writes the model `source` to `output` with every tensor in the format that `recipe` gives it.
 
     tensor_types: "REGEX=FORMAT", the first whose pattern is found in a tensor's name decides. dry_run: assign only.
     progress(done bytes, total bytes, tensor name) is called before each tensor. Metadata and the order of tensors stay.
-    The file appears whole or not at all.
+    The file appears whole or not at all. stats: what `calibrate` gathered, or a file of it, llama.cpp's too: squared
+    errors then count by the importance of their column, in every format whose encoder weighs them.
 
     Raises UnknownNameError for an unknown recipe or format, UnsupportedError for one that cannot be encoded, UsageError
     for an output that cannot be, BitwrightError naming the tensor where a value is not finite or too large for its
-    format.
+    format, or where the statistics are not of this model.
     """
     started = time.monotonic()
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
@@ -68,7 +72,10 @@ def quantize(
     tensors = list(model.tensors.values())
     if not tensors:
         raise FileFormatError(model.path, None, "tensors to quantize", "none")
-    assignments = recipe.assign(Shape.of(model.metadata), tensors, overrides)
+    statistics = read_statistics(stats) if isinstance(stats, str | Path) else stats
+    if statistics is not None:
+        statistics.check(model.tensors, stats if isinstance(stats, str | Path) else "stats")
+    assignments = recipe.assign(Shape.of(model.metadata), tensors, overrides, statistics is not None)
     changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
     for tensor, assignment in changed:
         if assignment.format.ggml is None:
@@ -80,7 +87,8 @@ def quantize(
     if not dry_run:
         if target is None:
             raise UsageError("quantize needs an output unless it is a dry run")
-        size = gguf.write(target, _metadata(model, recipe), _stream(model, assignments, threads, progress))
+        metadata = _metadata(model, recipe) | _provenance(stats, statistics)
+        size = gguf.write(target, metadata, _stream(model, assignments, statistics, threads, progress))
     weights = sum(math.prod(t.shape) for t in tensors)
     return QuantizeResult(
         output=None if dry_run else target,
@@ -88,7 +96,7 @@ def quantize(
         bits_per_weight=8 * sum(a.bytes for a in assignments) / max(1, weights),
         assignments=assignments,
         seconds=time.monotonic() - started,
-        warnings=[*_requantized(changed), *_starved(recipe, assignments)],
+        warnings=[*_requantized(changed), *_starved(recipe, assignments, statistics)],
     )
 
 
@@ -109,11 +117,27 @@ def _metadata(model: gguf.GGUF, recipe: Recipe) -> dict[str, gguf.Typed]:
     }
 
 
+def _provenance(stats: object, statistics: Statistics | None) -> dict[str, gguf.Typed]:
+    """Where the importance came from, under llama.cpp's keys."""
+    if statistics is None:
+        return {}
+    return {
+        "quantize.imatrix.file": gguf.Typed(Path(stats).name if isinstance(stats, str | Path) else "", "string"),
+        "quantize.imatrix.dataset": gguf.Typed(", ".join(statistics.texts), "string"),
+        "quantize.imatrix.entries_count": gguf.Typed(len(statistics.gathered), "uint32"),
+        "quantize.imatrix.chunks_count": gguf.Typed(statistics.chunks, "uint32"),
+    }
+
+
 Streamed = tuple[str, tuple[int, ...], Format, Callable[[], NDArray[np.uint8]]]
 
 
 def _stream(
-    model: gguf.GGUF, assignments: Iterable[Assignment], threads: int | None, progress: Progress | None
+    model: gguf.GGUF,
+    assignments: Iterable[Assignment],
+    statistics: Statistics | None,
+    threads: int | None,
+    progress: Progress | None,
 ) -> Iterable[Streamed]:
     """What `gguf.write` takes: each tensor's bytes are made when its turn comes."""
     total, done = sum(t.nbytes for t in model.tensors.values()), 0
@@ -123,26 +147,33 @@ def _stream(
         if progress is not None:
             progress(done, total, name)
         done += model.tensors[name].nbytes
-        return _encoded(model, name, format, threads)
+        importance = statistics.importance(name) if statistics and weighs(format) else None
+        return _encoded(model, name, format, importance, threads)
 
     for a in assignments:
         yield a.tensor, model.tensors[a.tensor].shape, a.format, partial(data, a.tensor, a.format)
 
 
-def _encoded(model: gguf.GGUF, name: str, format: Format, threads: int | None) -> NDArray[np.uint8]:
-    """The tensor's bytes in `format` (rows, row bytes): the stored ones where it has that format already."""
+def _encoded(
+    model: gguf.GGUF, name: str, format: Format, importance: NDArray[np.float32] | None, threads: int | None
+) -> NDArray[np.uint8]:
+    """The tensor's bytes in `format` (rows, row bytes): the stored ones where it has that format already.
+
+    importance: (matrices, columns); the tensor's rows are those of so many matrices, one after another.
+    """
     tensor = model.tensor(name)
     stored = tensor.data.reshape(-1, tensor.data.shape[-1])
     if tensor.format is format:
         return stored
-    if tensor.format.ggml in PLAIN:
-        return encode_rows(stored.view(PLAIN[tensor.format.ggml]), format, name=name, threads=threads)
+    plain = PLAIN.get(tensor.format.ggml) if tensor.format.ggml is not None else None
     out = np.empty((len(stored), format.row_bytes(tensor.shape[-1])), np.uint8)
-    rows = max(1, SLICE // tensor.shape[-1])
-    for start in range(0, len(stored), rows):
-        part = slice(start, start + rows)
-        values = kernels.dequantize(tensor.format, stored[part], threads)
-        out[part] = encode_rows(values, format, name=f"{name}, rows from {start}" if start else name, threads=threads)
+    rows = len(stored) // (1 if importance is None else len(importance))  # of a matrix
+    step = rows if plain else max(1, min(rows, SLICE // tensor.shape[-1]))
+    for start in (matrix + row for matrix in range(0, len(stored), rows) for row in range(0, rows, step)):
+        part = slice(start, min(start + step, start // rows * rows + rows))
+        values = stored[part].view(plain) if plain else kernels.dequantize(tensor.format, stored[part], threads)
+        own = None if importance is None else importance[start // rows]
+        out[part] = encode_rows(values, format, own, f"{name}, rows from {start}" if start else name, threads)
     return out
 
 
@@ -153,8 +184,10 @@ def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[
     return [f"the source is quantized already ({', '.join(names)}): its errors stay and add up; prefer a float source"]
 
 
-def _starved(recipe: Recipe, assignments: Iterable[Assignment]) -> list[str]:
+def _starved(recipe: Recipe, assignments: Iterable[Assignment], statistics: Statistics | None) -> list[str]:
     """What llama.cpp refuses to write without an importance: the smallest formats, and a file that is all Q2_K."""
     needing = NEEDS_IMPORTANCE | ({"q2_k"} if recipe.name == "q2_k_s" else set())
-    count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in assignments)
+    known = statistics.gathered if statistics else {}
+    without = (a for a in assignments if a.tensor not in known)
+    count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)
     return [f"{count} tensors have so few bits that without an importance much is lost"] if count else []

@@ -17,6 +17,11 @@ def can_encode(format: Format) -> bool:
     return format.ggml in encoders() or format.encodes
 
 
+def weighs(format: Format) -> bool:
+    """Whether encoding to the format takes an importance."""
+    return encoders().get(format.ggml, False) if format.ggml is not None else False
+
+
 def encodable() -> list[str]:
     """The names of the formats that tensors can be quantized to."""
     return [format.name for format in formats.all() if can_encode(format)]

@@ -1,0 +1,6 @@
+"""What a model's inputs are like on a text, and the files that keep it."""
+
+from bitwright.calibration.imatrix import read, write
+from bitwright.calibration.statistics import Gathered, Statistics
+
+__all__ = ["Gathered", "Statistics", "read", "write"]

@@ -1,0 +1,130 @@
+"""llama.cpp's imatrix files: GGUF, and the older .dat (tools/imatrix/imatrix.cpp, common/imatrix-loader.cpp)."""
+
+from __future__ import annotations
+
+import struct
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import formats
+from bitwright.calibration.statistics import Gathered, Statistics
+from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.io import gguf
+from bitwright.io.atomic import replacing
+
+SUMS, COUNTS = ".in_sum2", ".counts"
+KIND, TEXTS, CHUNKS, CHUNK_TOKENS = "general.type", "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
+
+
+def read(path: str | Path) -> Statistics:
+    """Statistics from either kind of file. Raises FileFormatError saying where the file is not one, or which values
+    are negative or not finite."""
+    path = Path(path)
+    try:
+        with path.open("rb") as file:
+            is_gguf = file.read(4) == b"GGUF"
+    except OSError as error:
+        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
+    statistics = _read_gguf(path) if is_gguf else _Dat(path).statistics()
+    for name, own in statistics.gathered.items():
+        if not (np.isfinite(own.sums).all() and (own.sums >= 0).all() and (own.counts >= 0).all()):
+            raise FileFormatError(path, None, f"sums of squares of {name} that are numbers from 0", "others")
+    return statistics
+
+
+def write(path: str | Path, statistics: Statistics) -> None:
+    """A GGUF imatrix, or where the name ends in .dat the older form; whole or not at all."""
+    path = Path(path)
+    if not statistics.gathered:
+        raise UsageError(f"{path}: there are no statistics to write")
+    if path.suffix == ".dat":
+        return _write_dat(path, statistics)
+    metadata = {
+        KIND: gguf.Typed("imatrix", "string"),
+        TEXTS: gguf.Typed(list(statistics.texts), "array[string]"),
+        CHUNKS: gguf.Typed(statistics.chunks, "uint32"),
+        CHUNK_TOKENS: gguf.Typed(statistics.chunk_tokens, "uint32"),
+    }
+    tensors = []
+    for name, own in sorted(statistics.gathered.items()):
+        tensors.append(_float32(name + SUMS, own.sums))
+        tensors.append(_float32(name + COUNTS, own.counts[:, None]))
+    gguf.write(path, metadata, tensors)
+
+
+def _float32(name: str, values: NDArray[Any]) -> Any:
+    return name, values.shape, formats.get("f32"), lambda: np.ascontiguousarray(values, np.float32)
+
+
+def _read_gguf(path: Path) -> Statistics:
+    file = gguf.open(path)
+    if file.metadata.get(KIND) != "imatrix":
+        raise FileFormatError(path, None, f"{KIND} to be imatrix", repr(file.metadata.get(KIND)))
+    gathered = {}
+    for name in file.tensors:
+        if name.endswith(SUMS):
+            weight = name.removesuffix(SUMS)
+            if weight + COUNTS not in file.tensors:
+                raise FileFormatError(path, None, f"counts beside the sums of {weight}", "none")
+            sums, counts = (file.tensor(weight + kind).dequantize() for kind in (SUMS, COUNTS))
+            sums, counts = sums.reshape(-1, sums.shape[-1]), counts.reshape(-1)
+            if len(counts) != len(sums) or not np.isfinite(counts).all():
+                raise FileFormatError(path, None, f"a count for each of the {len(sums)} rows of {weight}", str(counts))
+            gathered[weight] = Gathered(sums.astype(np.float64), counts.astype(np.int64))
+    if not gathered:
+        raise FileFormatError(path, None, f"tensors named like blk.0.attn_q.weight{SUMS}", "none")
+    number = {key: file.metadata.get(key, 0) for key in (CHUNKS, CHUNK_TOKENS)}
+    return Statistics(gathered, tuple(file.metadata.get(TEXTS, ())), number[CHUNKS], number[CHUNK_TOKENS] or 512)
+
+
+class _Dat:
+    """int32 entries; for each int32 length, name, int32 calls, int32 values, float32 mean squares times calls; then
+    int32 chunks, int32 length, name of the text, where the file goes on."""
+
+    def __init__(self, path: Path) -> None:
+        self.path, self.data, self.at = path, path.read_bytes(), 0
+
+    def statistics(self) -> Statistics:
+        count = self.number("entries", 1, 1 << 20)
+        gathered = {}
+        for _ in range(count):
+            name = self.text("a tensor's name")
+            calls, values = self.number(f"calls of {name}", 0, 1 << 30), self.number(f"values of {name}", 1, 1 << 28)
+            sums = np.frombuffer(self.take(4 * values, f"the values of {name}"), "<f4").astype(np.float64)
+            gathered[name] = Gathered(sums[None], np.array([max(calls, 1)]))
+        left = self.at < len(self.data)
+        chunks = self.number("chunks", 0, 1 << 30) if left else 0
+        texts = (self.text("the text's name"),) if self.at < len(self.data) else ()
+        return Statistics(gathered, texts, chunks)
+
+    def take(self, size: int, what: str) -> bytes:
+        if self.at + size > len(self.data):
+            raise FileFormatError(self.path, self.at, what, f"the end of the file after {len(self.data)} bytes")
+        self.at += size
+        return self.data[self.at - size : self.at]
+
+    def number(self, what: str, low: int, high: int) -> int:
+        (value,) = struct.unpack("<i", self.take(4, what))
+        if not low <= value <= high:
+            raise FileFormatError(self.path, self.at - 4, f"{what}: {low} to {high}", str(value))
+        return int(value)
+
+    def text(self, what: str) -> str:
+        data = self.take(self.number(f"the length of {what}", 0, 4096), what)
+        return data.decode("utf-8", "replace")
+
+
+def _write_dat(path: Path, statistics: Statistics) -> None:
+    """Experts' rows go one after another, as llama.cpp writes them; counts become chunks."""
+    with replacing(path) as file:
+        file.write(struct.pack("<i", len(statistics.gathered)))
+        for name, own in sorted(statistics.gathered.items()):
+            calls = -(-int(own.counts.max()) // statistics.chunk_tokens)
+            values, encoded = own.importance.ravel() * np.float32(calls), name.encode()
+            file.write(struct.pack(f"<i{len(encoded)}sii", len(encoded), encoded, calls, values.size))
+            file.write(values.astype("<f4").tobytes())
+        text = ", ".join(statistics.texts).encode()
+        file.write(struct.pack(f"<ii{len(text)}s", statistics.chunks, len(text), text))

@@ -1,0 +1,58 @@
+"""One pass over a text that keeps how large the inputs of every weight are."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bitwright.calibration import Gathered, Statistics
+from bitwright.errors import UsageError
+from bitwright.kernels import Program
+
+if TYPE_CHECKING:
+    from bitwright.engine.model import Model
+
+BATCH = 128  # tokens at a time; all their logits are asked for, because the last layer sees no other tokens
+
+Progress = Callable[[float, float, str], object]
+
+
+def calibrate(
+    model: Model,
+    texts: Sequence[tuple[str, str]],
+    context: int = 512,
+    chunks: int | None = None,
+    progress: Progress | None = None,
+) -> Statistics:
+    """Importance of every weight that is multiplied by, over texts (name, text) cut into chunks of `context` tokens.
+
+    Chunks are as llama.cpp's imatrix makes them: disjoint, each read afresh, beginning with the beginning-of-text token
+    where the model wants one. `chunks` takes the first of each text. progress(done, chunks, "") follows each chunk.
+    The head is observed too. Raises UsageError where no text is as long as a chunk.
+    """
+    if not 1 <= context <= model.context:
+        raise UsageError(f"chunks must have 1 to {model.context} tokens (the model's context), got {context}")
+    pieces = np.concatenate([_pieces(model, text, context, chunks) for _, text in texts])
+    if not len(pieces):
+        raise UsageError(f"none of the texts has the {context} tokens of a chunk")
+    batch = min(context, BATCH)
+    program = Program(model.step, model.weights, context, 1, batch, model.threads, model.forced_tier, observe=True)
+    model.file.release()
+    for done, piece in enumerate(pieces, 1):
+        for start in range(0, context, batch):
+            positions = np.arange(start, min(start + batch, context))
+            program.run(piece[positions], positions, np.zeros_like(positions), positions - start)
+        if progress:
+            progress(done, len(pieces), "")
+    gathered = {name: Gathered(sums[None], np.array([rows])) for name, (sums, rows) in program.squares().items()}
+    return Statistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
+
+
+def _pieces(model: Model, text: str, context: int, chunks: int | None) -> np.ndarray:
+    ids = np.array(model.tokenizer.encode(text), np.int32)
+    pieces = ids[: len(ids) // context * context].reshape(-1, context)[:chunks]
+    if model.tokenizer.add_bos and model.tokenizer.bos is not None:
+        pieces[:, 0] = model.tokenizer.bos
+    return pieces
