@@ -227,3 +227,16 @@ def test_bench_explains(bitwright, small) -> None:
     assert own["memory_gb_s"] == pytest.approx(own["read_bits"] / 8 / own["ns_per_weight"])
     shown = bitwright("bench", small, *short).out
     assert all(text in shown for text in ("ffn gate up", "q8_0", "bound by", "integer dot"))
+
+
+def test_calibrate_then_quantize_with_what_it_gathered(bitwright, stories260k, tmp_path) -> None:
+    stats, target = tmp_path / "stats.gguf", tmp_path / "out.gguf"
+    found = bitwright("calibrate", stories260k, "-f", TEXT, "-c", 128, "--chunks", 2, "-o", stats, "--json").json
+    assert (found["chunks"], found["tokens"], found["weights"]) == (2, 256, 36)
+    bitwright("quantize", stories260k, "--to", "q4_1", "--stats", stats, "-o", target)
+    metadata = bitwright("inspect", target, "--json").json["metadata"]
+    assert metadata["quantize.imatrix.file"] == "stats.gguf"
+    refused = bitwright("quantize", stories260k, "--to", "q4_1", "--stats", TEXT, "-o", target)
+    assert refused.code == 1 and "expected entries" in refused.err and len(refused.err.splitlines()) == 1
+    unsaid = bitwright("calibrate", stories260k, "-o", stats)
+    assert unsaid.code == 2 and "-f FILE" in unsaid.err
