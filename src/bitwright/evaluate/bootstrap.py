@@ -9,6 +9,7 @@ not. The standard error of the real sample is the jackknife's, which is fair to 
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -73,16 +74,22 @@ def interval_of_sums(
 def _t_values(sums: Float64, sizes: Float64, mean: float, error: float, seed: int) -> Float64:
     """(mean of the resample - mean) / (standard error of the resample), RESAMPLES of them; of a resample without any
     spread (what is counted is rare, and none of its documents has it) the real sample's `error` is taken."""
-    count, random, found = len(sums), np.random.default_rng(seed), []
-    share = np.full(count, 1 / count)
-    for rows in np.array_split(np.arange(RESAMPLES), max(1, RESAMPLES * count // BATCH)):
-        weights = random.multinomial(count, share, len(rows)).astype(np.float64)
+    count, found = len(sums), []
+    batches = max(1, RESAMPLES * count // BATCH)
+    for batch in range(batches):
+        weights = _weights(count, RESAMPLES // batches, seed + batch)
         total = weights @ sizes
         means = weights @ sums / total
         squares = weights @ sums**2 - 2 * means * (weights @ (sums * sizes)) + means**2 * (weights @ sizes**2)
         errors = np.sqrt(np.maximum(squares, 0) * count / (count - 1)) / total
         found.append((means - mean) / np.where(errors > 0, errors, error))
     return np.concatenate(found)
+
+
+@functools.lru_cache(maxsize=2)
+def _weights(count: int, rows: int, seed: int) -> Float64:
+    """How often each of `count` clusters is in each resample (rows, count): the same for all measures of one text."""
+    return np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), rows).astype(np.float64)
 
 
 def verdict(difference: Interval) -> str:
