@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from bitwright.engine import Model
     from bitwright.evaluate.perplexity import Progress
 
-STEPS, CHAINS, SINGLES = 16, 24, 4  # single steps for every chain, for p(1)
+STEPS, CHAINS, SINGLES = 16, 24, 1  # single steps for every chain, for p(1)
 TRIED, TRIED_STEPS = 4, 8  # chains that tell whether a level is too easy
 
 
