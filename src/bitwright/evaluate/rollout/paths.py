@@ -239,7 +239,7 @@ def read(session: Session, path: Path, rounded: bool = False) -> Reading:
     divergences = np.empty(n) if path.predictions else None
     for start, logits in predicting(session, path):
         if rounded:
-            logits = np.array([log_probabilities(row) for row in logits]).astype(np.float16).astype(np.float32)
+            logits = np.array([log_probabilities(row).astype(np.float16).astype(np.float32) for row in logits])
         for step, row in enumerate(logits, start):
             token = path.tokens[step]
             leads[step], others[step] = path.chooser.lead(row, token, path.number, step)
