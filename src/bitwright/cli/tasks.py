@@ -124,7 +124,7 @@ def show(scores: list[list[TaskScore]], chains: list[list[Score]]) -> None:
     if chains:
         own, reference = chains[0], chains[-1]
         rows = [chain_row(*both, compared=len(chains) > 1) for both in zip(own, reference, strict=True)]
-        output.print_table(["chain", ">level", ">steps right", ">first", ">half-life", "95% interval", ">reference's",
+        output.print_table(["chain", ">level", ">steps right", ">first step", ">half-life", "95% interval", ">reference's",
                             ">ratio", "95% interval", ">after an error"], rows)  # fmt: skip
         if len(chains) > 1:
             from bitwright.evaluate.chains.measure import overall
