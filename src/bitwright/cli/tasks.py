@@ -124,8 +124,9 @@ def show(scores: list[list[TaskScore]], chains: list[list[Score]]) -> None:
     if chains:
         own, reference = chains[0], chains[-1]
         rows = [chain_row(*both, compared=len(chains) > 1) for both in zip(own, reference, strict=True)]
-        output.print_table(["chain", ">level", ">steps right", ">first step", ">half-life", "95% interval", ">reference's",
-                            ">ratio", "95% interval", ">after an error"], rows)  # fmt: skip
+        titles = ["chain", ">level", ">steps right", ">first step", ">half-life", "95% interval", ">reference's",
+                  ">ratio", "95% interval", ">after an error", "95% interval"]  # fmt: skip
+        output.print_table(titles, rows)
         if len(chains) > 1:
             from bitwright.evaluate.chains.measure import overall
 
@@ -147,13 +148,13 @@ def chain_row(own: Score, reference: Score, compared: bool) -> tuple[object, ...
     from bitwright.evaluate.chains.measure import compare
 
     c = compare(own, reference)
-    after = compounding.plain(c.after_error)[0] if c.after_error and not math.isnan(c.after_error.value) else ""
+    after = compounding.plain(c.after_error) if c.after_error and not math.isnan(c.after_error.value) else ("", "")
     life, interval = halves(c.candidate.half_life.value), (c.candidate.half_life.low, c.candidate.half_life.high)
     row = (c.family, c.level, f"{100 * c.accuracy.value:.1f}%", f"{100 * c.candidate.share[1]:.0f}%", life,
            " to ".join(map(halves, interval)))  # fmt: skip
     if not compared:
-        return (*row, "", "", "", after)
-    return (*row, halves(c.reference.half_life.value), *compounding.plain(c.horizon_ratio), after)
+        return (*row, "", "", "", *after)
+    return (*row, halves(c.reference.half_life.value), *compounding.plain(c.horizon_ratio), *after)
 
 
 def halves(steps: float) -> str:
