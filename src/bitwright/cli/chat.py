@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -40,14 +38,7 @@ class Conversation:
         self.model, self.sampler = model, sampler
         self.raw = raw or model.chat_template is None
         self.messages: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
-        building = threading.Thread(target=self._build_tokenizer)  # while the session packs its weights
-        building.start()
         self.session = model.session()
-        building.join()
-
-    def _build_tokenizer(self) -> None:
-        with contextlib.suppress(Exception):  # raised again when the tokenizer is first used
-            _ = self.model.tokenizer
 
     def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
         """Yield the answer to `text` in pieces, filling `answer`; raises UsageError where the context is too small."""
