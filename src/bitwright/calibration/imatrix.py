@@ -10,12 +10,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import formats
+from bitwright.calibration import moments
 from bitwright.calibration.statistics import Gathered, Statistics
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.io import gguf
 from bitwright.io.atomic import replacing
 
 SUMS, COUNTS = ".in_sum2", ".counts"
+GRADIENTS = ".out_grad2"  # ours: llama.cpp looks for the other two alone
 KIND, TEXTS, CHUNKS, CHUNK_TOKENS = "general.type", "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
 
 
@@ -29,6 +31,9 @@ def read(path: str | Path) -> Statistics:
     except OSError as error:
         raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
     statistics = _read_gguf(path) if is_gguf else _Dat(path).statistics()
+    for name, values in statistics.sensitivities.items():
+        if not (np.isfinite(values).all() and (values >= 0).all()):
+            raise FileFormatError(path, None, f"mean squared gradients of {name} that are numbers from 0", "others")
     for name, own in statistics.gathered.items():
         if not (np.isfinite(own.sums).all() and (own.sums >= 0).all() and (own.counts >= 0).all()):
             raise FileFormatError(path, None, f"sums of squares of {name} that are numbers from 0", "others")
@@ -41,18 +46,21 @@ def write(path: str | Path, statistics: Statistics) -> None:
     if not statistics.gathered:
         raise UsageError(f"{path}: there are no statistics to write")
     if path.suffix == ".dat":
+        if statistics.moments:
+            raise UsageError(f"{path}: a .dat holds importance alone; second moments need a .gguf")
         return _write_dat(path, statistics)
     metadata = {
         KIND: gguf.Typed("imatrix", "string"),
         TEXTS: gguf.Typed(list(statistics.texts), "array[string]"),
         CHUNKS: gguf.Typed(statistics.chunks, "uint32"),
         CHUNK_TOKENS: gguf.Typed(statistics.chunk_tokens, "uint32"),
-    }
+    } | moments.metadata(statistics.moments, statistics.provenance)
     tensors = []
     for name, own in sorted(statistics.gathered.items()):
         tensors.append(_float32(name + SUMS, own.sums))
         tensors.append(_float32(name + COUNTS, own.counts[:, None]))
-    gguf.write(path, metadata, tensors)
+    tensors += [_float32(name + GRADIENTS, own) for name, own in sorted(statistics.sensitivities.items())]
+    gguf.write(path, metadata, [*tensors, *moments.tensors(statistics.moments)])
 
 
 def _float32(name: str, values: NDArray[Any]) -> Any:
@@ -77,7 +85,11 @@ def _read_gguf(path: Path) -> Statistics:
     if not gathered:
         raise FileFormatError(path, None, f"tensors named like blk.0.attn_q.weight{SUMS}", "none")
     number = {key: file.metadata.get(key, 0) for key in (CHUNKS, CHUNK_TOKENS)}
-    return Statistics(gathered, tuple(file.metadata.get(TEXTS, ())), number[CHUNKS], number[CHUNK_TOKENS] or 512)
+    texts = tuple(file.metadata.get(TEXTS, ()))
+    found, provenance = moments.read(file)
+    squares = {n.removesuffix(GRADIENTS): file.tensor(n).dequantize() for n in file.tensors if n.endswith(GRADIENTS)}
+    tokens = number[CHUNK_TOKENS] or 512
+    return Statistics(gathered, texts, number[CHUNKS], tokens, found, squares, provenance)
 
 
 class _Dat:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bitwright.cli import models, options, output
 from bitwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from bitwright.calibration import Statistics
+    from bitwright.engine import Model
 
 
 def calibrate(
@@ -29,13 +34,21 @@ def calibrate(
         int | None,
         typer.Option(metavar="N", min=1, help="Chunks of each text; all if not given.", show_default=False),
     ] = None,
+    hessian: Annotated[
+        bool, typer.Option("--hessian", help="Second moments of all columns too: slower; error feedback needs them.")
+    ] = False,
+    fisher: Annotated[
+        bool, typer.Option("--fisher/--no-fisher", help="With --hessian: weigh tokens by their gradient, or all alike.")
+    ] = True,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the labels that gradients are of.")] = 0,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Gather the importance of every column of every weight.
+    """Gather the importance of every column of every weight, and with --hessian all second moments.
 
     The file is an imatrix: llama.cpp reads it, and bitwright reads llama.cpp's. Use text like what the model will read,
-    and never the text that you judge it by.
+    and never the text that you judge it by. With --hessian, what is done is kept beside the output in a folder
+    FILE.partial until all is; the same command takes it up again.
 
     Example: bitwright calibrate model.f16.gguf -f mine.txt -o model.imatrix.gguf
     """
@@ -43,6 +56,8 @@ def calibrate(
         raise UsageError("calibrate needs a text: -f FILE")
     if out is None:
         raise UsageError("calibrate needs a place for what it gathers: -o FILE")
+    if hessian and threads:
+        os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # NumPy, which is not imported yet, heeds it
     from bitwright import calibration
     from bitwright.engine.calibrate import calibrate
 
@@ -50,11 +65,37 @@ def calibrate(
     loaded = models.load(model, context, threads)
     started = time.monotonic()
     with output.progress("calibrating") as report:
-        statistics = calibrate(loaded, texts, context, chunks, report)
-    calibration.write(out, statistics)
+        if hessian:
+            statistics = _second_moments(loaded, texts, out, context, chunks, fisher, seed, report)
+        else:
+            statistics = calibrate(loaded, texts, context, chunks, report)
+            calibration.write(out, statistics)
     seconds, tokens = time.monotonic() - started, statistics.chunks * context
+    weighting = sorted({m.weighting for m in statistics.moments})
     if json:
         found = {"output": str(out), "weights": len(statistics.gathered), "chunks": statistics.chunks}
-        return output.print_json(found | {"tokens": tokens, "seconds": seconds})
-    print(f"wrote {out}: {len(statistics.gathered)} weights over {tokens} tokens in {seconds:.1f} s")
+        found |= {"tokens": tokens, "seconds": seconds}
+        return output.print_json(found | {"moments": len(statistics.moments), "weighting": weighting})
+    more = f", {len(statistics.moments)} second moments ({', '.join(weighting)})" if weighting else ""
+    print(f"wrote {out}: {len(statistics.gathered)} weights{more} over {tokens} tokens in {seconds:.1f} s")
     output.remark(f"next: bitwright quantize {model} --to q4_k_m --stats {out} -o small.gguf")
+
+
+def _second_moments(
+    model: Model,
+    texts: list[tuple[str, str]],
+    out: Path,
+    context: int,
+    chunks: int | None,
+    fisher: bool,
+    seed: int,
+    report: output.Report,
+) -> Statistics:
+    """Weighed by gradients, or where the model has an op without one, plain, which is said."""
+    from bitwright.engine.moments import gather
+    from bitwright.kernels.gradients import missing
+
+    lacking = missing(model.step) if fisher else []
+    if lacking:
+        output.remark(f"no gradient of {', '.join(lacking)} is known: all tokens count alike (as with --no-fisher)")
+    return gather(model, texts, out, context, chunks, fisher and not lacking, seed, progress=report)

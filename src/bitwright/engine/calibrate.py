@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bitwright.calibration import Gathered, Statistics
 from bitwright.errors import UsageError
@@ -32,11 +33,7 @@ def calibrate(
     where the model wants one. `chunks` takes the first of each text. progress(done, chunks, "") follows each chunk.
     The head is observed too. Raises UsageError where no text is as long as a chunk.
     """
-    if not 1 <= context <= model.context:
-        raise UsageError(f"chunks must have 1 to {model.context} tokens (the model's context), got {context}")
-    pieces = np.concatenate([_pieces(model, text, context, chunks) for _, text in texts])
-    if not len(pieces):
-        raise UsageError(f"none of the texts has the {context} tokens of a chunk")
+    pieces = cut(model, texts, context, chunks)
     batch = min(context, BATCH)
     program = Program(model.step, model.weights, context, 1, batch, model.threads, model.forced_tier, observe=True)
     model.file.release()
@@ -50,7 +47,17 @@ def calibrate(
     return Statistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
 
 
-def _pieces(model: Model, text: str, context: int, chunks: int | None) -> np.ndarray:
+def cut(model: Model, texts: Sequence[tuple[str, str]], context: int, chunks: int | None) -> NDArray[np.int32]:
+    """The token ids (pieces, context) of texts (name, text); UsageError where no text is as long as a chunk."""
+    if not 1 <= context <= model.context:
+        raise UsageError(f"chunks must have 1 to {model.context} tokens (the model's context), got {context}")
+    pieces = np.concatenate([_pieces(model, text, context, chunks) for _, text in texts])
+    if not len(pieces):
+        raise UsageError(f"none of the texts has the {context} tokens of a chunk")
+    return pieces
+
+
+def _pieces(model: Model, text: str, context: int, chunks: int | None) -> NDArray[np.int32]:
     ids = np.array(model.tokenizer.encode(text), np.int32)
     pieces = ids[: len(ids) // context * context].reshape(-1, context)[:chunks]
     if model.tokenizer.add_bos and model.tokenizer.bos is not None:

@@ -14,7 +14,58 @@ from bitwright.kernels.ops import Step
 Array = NDArray[Any]
 
 
-class Oracle:
+class Operations:
+    """Every op but attention, by its name with `_` before: attributes, inputs (tokens, width) and weights to a result.
+
+    `tokens` and `positions` (n,) and `outputs` (m,) are those of the call, `dtype` what is computed in.
+    """
+
+    dtype: DTypeLike
+    tokens: NDArray[Any]
+    positions: NDArray[Any]
+    outputs: NDArray[np.intp]
+
+    def _embed(self, a: Mapping[str, Any], weight: Array) -> Array:
+        return weight[self.tokens] * a["scale"]
+
+    def _rms_norm(self, a: Mapping[str, Any], x: Array, weight: Array) -> Array:
+        h = x.reshape(len(x), a["heads"], -1)
+        return (h / np.sqrt(np.mean(h * h, axis=-1, keepdims=True) + a["eps"]) * weight).reshape(x.shape)
+
+    def _linear(self, a: Mapping[str, Any], x: Array, weight: Array, bias: Array | None = None) -> Array:
+        y = x @ weight.T
+        return y if bias is None else y + bias
+
+    def _rope(self, a: Mapping[str, Any], x: Array) -> Array:
+        h = x.reshape(len(x), a["heads"], a["head_dim"]).copy()
+        half = len(a["inverse_frequencies"])
+        angles = self.positions[:, None, None] * a["inverse_frequencies"].astype(np.float64)
+        turn = (np.exp(1j * angles) * a["magnitude"]).astype(np.result_type(self.dtype, np.complex64))
+        first = slice(0, 2 * half, 2) if a["interleaved"] else slice(0, half)
+        second = slice(1, 2 * half, 2) if a["interleaved"] else slice(half, 2 * half)
+        turned = (h[..., first] + 1j * h[..., second]) * turn
+        h[..., first], h[..., second] = turned.real, turned.imag
+        return h.reshape(x.shape)
+
+    def _glu(self, a: Mapping[str, Any], gate: Array, up: Array) -> Array:
+        if a["activation"] == "silu":
+            return gate / (1 + np.exp(-gate)) * up
+        return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up
+
+    def _add(self, a: Mapping[str, Any], x: Array, y: Array) -> Array:
+        return x + y
+
+    def _scale(self, a: Mapping[str, Any], x: Array) -> Array:
+        return x * a["factor"]
+
+    def _softcap(self, a: Mapping[str, Any], x: Array) -> Array:
+        return a["cap"] * np.tanh(x / a["cap"])
+
+    def _select(self, a: Mapping[str, Any], x: Array) -> Array:
+        return x[self.outputs]
+
+
+class Oracle(Operations):
     """Runs `step` on float weights, and keeps keys and values of each (layer, sequence) as they came.
 
     `kv` rounds them to that format, as the native cache does.
@@ -39,28 +90,6 @@ class Oracle:
         assert self.step.result is not None
         return values[self.step.result.id]
 
-    def _embed(self, a: Mapping[str, Any], weight: Array) -> Array:
-        return weight[self.tokens] * a["scale"]
-
-    def _rms_norm(self, a: Mapping[str, Any], x: Array, weight: Array) -> Array:
-        h = x.reshape(len(x), a["heads"], -1)
-        return (h / np.sqrt(np.mean(h * h, axis=-1, keepdims=True) + a["eps"]) * weight).reshape(x.shape)
-
-    def _linear(self, a: Mapping[str, Any], x: Array, weight: Array, bias: Array | None = None) -> Array:
-        y = x @ weight.T
-        return y if bias is None else y + bias
-
-    def _rope(self, a: Mapping[str, Any], x: Array) -> Array:
-        h = x.reshape(len(x), a["heads"], a["head_dim"]).copy()
-        half = len(a["inverse_frequencies"])
-        angles = self.positions[:, None, None] * a["inverse_frequencies"].astype(np.float64)
-        turn = (np.exp(1j * angles) * a["magnitude"]).astype(np.result_type(self.dtype, np.complex64))
-        first = slice(0, 2 * half, 2) if a["interleaved"] else slice(0, half)
-        second = slice(1, 2 * half, 2) if a["interleaved"] else slice(half, 2 * half)
-        turned = (h[..., first] + 1j * h[..., second]) * turn
-        h[..., first], h[..., second] = turned.real, turned.imag
-        return h.reshape(x.shape)
-
     def _attention(self, a: Mapping[str, Any], q: Array, k: Array, v: Array) -> Array:
         heads, kv_heads, d = a["heads"], a["kv_heads"], a["head_dim"]
         q, k, v = (x.reshape(len(x), -1, d) for x in (q, k, v))
@@ -79,23 +108,6 @@ class Oracle:
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
             y[i] = np.einsum("hp,phd->hd", weights / weights.sum(axis=1, keepdims=True), seen_values)
         return y.reshape(len(y), heads * d)
-
-    def _glu(self, a: Mapping[str, Any], gate: Array, up: Array) -> Array:
-        if a["activation"] == "silu":
-            return gate / (1 + np.exp(-gate)) * up
-        return 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up
-
-    def _add(self, a: Mapping[str, Any], x: Array, y: Array) -> Array:
-        return x + y
-
-    def _scale(self, a: Mapping[str, Any], x: Array) -> Array:
-        return x * a["factor"]
-
-    def _softcap(self, a: Mapping[str, Any], x: Array) -> Array:
-        return a["cap"] * np.tanh(x / a["cap"])
-
-    def _select(self, a: Mapping[str, Any], x: Array) -> Array:
-        return x[self.outputs]
 
 
 def cached(x: Array, kv: str) -> NDArray[np.float32]:

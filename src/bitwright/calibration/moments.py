@@ -1,0 +1,152 @@
+"""Second moments of what weights are multiplied by, E[x x'], in an imatrix file: tensors llama.cpp does not look for.
+
+A symmetric matrix is stored as its lower triangle, row after row, in float32. Weights that read the same input share
+one. Metadata says which weights use which and how tokens were weighed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Any, Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import formats
+from bitwright.errors import FileFormatError
+from bitwright.io import gguf
+
+Weighting = Literal["fisher", "plain", "gradient"]
+MOMENT = "moment."
+WEIGHTS, OF, WEIGHTING, COLUMNS, TOKENS, SEED, IDS = (
+    f"bitwright.moments.{key}" for key in ("weights", "of", "weighting", "columns", "tokens", "seed", "ids_sha256")
+)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """The mean of f x x' over the tokens' inputs x of `weights`, where mean f = 1. `columns`: of x.
+
+    weighting: "plain", f = 1; "fisher", f ~ the squared norm of the gradient at the outputs of these weights;
+    "gradient": of an embedding, whose x is the gradient at its rows, f = 1. `packed()` reads the lower triangles
+    (matrices, columns (columns + 1) / 2) and `source` says from where.
+    """
+
+    weights: tuple[str, ...]
+    weighting: Weighting
+    matrices: int
+    columns: int
+    packed: Callable[[], NDArray[np.float32]] = field(repr=False)
+    source: object = ""
+
+    def matrix(self) -> NDArray[np.float32]:
+        """(matrices, columns, columns). Raises FileFormatError, naming the weights, where it cannot be a second moment:
+        values that are not finite, a negative diagonal."""
+        packed, names = self.packed(), ", ".join(self.weights)
+        if not np.isfinite(packed).all():
+            raise FileFormatError(self.source, None, f"second moments of {names} that are finite", "others")
+        if (packed[:, diagonal(self.columns)] < 0).any():
+            raise FileFormatError(self.source, None, f"second moments of {names} with a diagonal from 0", "below it")
+        return np.stack([unpack(values, self.columns) for values in packed])
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """tokens: how many were read; seed: of the sampled labels; ids_sha256: of the token ids."""
+
+    tokens: int = 0
+    seed: int = 0
+    ids_sha256: str = ""
+
+
+def size(columns: int) -> int:
+    """Values in a lower triangle."""
+    return columns * (columns + 1) // 2
+
+
+def diagonal(columns: int) -> NDArray[np.int64]:
+    """Where a lower triangle holds its diagonal."""
+    i = np.arange(columns)
+    return i * (i + 3) // 2
+
+
+def pack(matrix: NDArray[Any]) -> NDArray[np.float32]:
+    """The lower triangle (columns (columns + 1) / 2,) of a matrix (columns, columns)."""
+    packed = np.empty(size(len(matrix)), np.float32)
+    for i, row in enumerate(matrix):
+        packed[size(i) : size(i + 1)] = row[: i + 1]
+    return packed
+
+
+def unpack(packed: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
+    """The symmetric matrix (columns, columns) of a lower triangle."""
+    matrix = np.empty((columns, columns), np.float32)
+    for i in range(columns):
+        matrix[i, : i + 1] = matrix[: i + 1, i] = packed[size(i) : size(i + 1)]
+    return matrix
+
+
+def metadata(moments: tuple[Moment, ...], provenance: Provenance) -> dict[str, gguf.Typed]:
+    """What a file says about its moments; nothing where there are none."""
+    if not moments:
+        return {}
+    return {
+        WEIGHTS: gguf.Typed([name for m in moments for name in m.weights], "array[string]"),
+        OF: gguf.Typed([index for index, m in enumerate(moments) for _ in m.weights], "array[uint32]"),
+        WEIGHTING: gguf.Typed([m.weighting for m in moments], "array[string]"),
+        COLUMNS: gguf.Typed([m.columns for m in moments], "array[uint32]"),
+        TOKENS: gguf.Typed(provenance.tokens, "uint64"),
+        SEED: gguf.Typed(provenance.seed, "uint64"),
+        IDS: gguf.Typed(provenance.ids_sha256, "string"),
+    }
+
+
+def tensors(moments: tuple[Moment, ...]) -> Iterator[tuple[str, tuple[int, ...], Any, Callable[[], Any]]]:
+    """What `gguf.write` takes, each read when its turn comes."""
+    for index, m in enumerate(moments):
+        yield f"{MOMENT}{index}", (m.matrices, size(m.columns)), formats.get("f32"), m.packed
+
+
+def read(file: gguf.GGUF) -> tuple[tuple[Moment, ...], Provenance]:
+    """The moments an imatrix file holds, none of them read yet; FileFormatError where they are not what it says."""
+    if WEIGHTS not in file.metadata:
+        return (), Provenance()
+    weights, of = _list(file, WEIGHTS, str), _list(file, OF, int)
+    kinds, columns = _list(file, WEIGHTING, str), _list(file, COLUMNS, int)
+    count = len(columns)
+    if len(kinds) != count:
+        raise FileFormatError(file.path, None, f"{WEIGHTING} and {COLUMNS} of one length", f"{len(kinds)}, {count}")
+    if len(of) != len(weights) or len(set(weights)) < len(weights) or set(of) != set(range(count)):
+        raise FileFormatError(file.path, None, f"{OF} to say for each weight which of {count} it uses", repr(of)[:80])
+    found = []
+    for index, (kind, width) in enumerate(zip(kinds, columns, strict=True)):
+        name = f"{MOMENT}{index}"
+        if kind not in get_args(Weighting):
+            raise FileFormatError(file.path, None, f"{WEIGHTING}: {', '.join(get_args(Weighting))}", repr(kind))
+        if name not in file.tensors:
+            raise FileFormatError(file.path, None, f"a tensor {name}", "none")
+        info = file.tensors[name]
+        if info.format.name != "float32" or len(info.shape) != 2 or info.shape[1] != size(width):
+            expected = f"{name} to be float32, the lower triangles (matrices, {size(width)}) of {width} columns"
+            raise FileFormatError(file.path, None, expected, f"{info.format.name} {info.shape}")
+        users = tuple(weight for weight, i in zip(weights, of, strict=True) if i == index)
+        found.append(Moment(users, kind, info.shape[0], width, partial(_values, file, name), file.path))
+    numbers = [file.metadata.get(key, 0) for key in (TOKENS, SEED)]
+    for key, number in zip((TOKENS, SEED), numbers, strict=True):
+        if not isinstance(number, int) or number < 0:
+            raise FileFormatError(file.path, None, f"{key}: a number from 0", repr(number)[:80])
+    return tuple(found), Provenance(numbers[0], numbers[1], str(file.metadata.get(IDS, "")))
+
+
+def _values(file: gguf.GGUF, name: str) -> NDArray[np.float32]:
+    return file.tensor(name).data.view(np.float32)
+
+
+def _list(file: gguf.GGUF, key: str, kind: type) -> list[Any]:
+    values = file.metadata.get(key)
+    values = values.tolist() if isinstance(values, np.ndarray) else values
+    if not isinstance(values, list) or not all(type(value) is kind for value in values):
+        raise FileFormatError(file.path, None, f"{key}: a list of {kind.__name__}", repr(values)[:80])
+    return values

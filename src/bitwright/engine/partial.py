@@ -1,0 +1,71 @@
+"""What a long calibration has done so far, in a folder beside its output: nothing is lost when it is stopped."""
+
+from __future__ import annotations
+
+import shutil
+import zipfile
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import UsageError
+from bitwright.io.atomic import replacing
+
+
+class Sums(Protocol):
+    def state(self) -> dict[str, NDArray[Any]]: ...
+    def restore(self, state: Callable[[str], NDArray[Any]]) -> None: ...
+
+
+class Partial:
+    """`output`.partial/: a file of sums for each pass. `key` says of what; where the folder is of something else, it is
+    a UsageError, as only the user knows which of the two to keep."""
+
+    def __init__(self, output: Path, key: str) -> None:
+        self.folder, self.key = output.with_name(output.name + ".partial"), key
+
+    def of(self, index: int) -> Pass:
+        return Pass(self.folder / f"{index}.npz", self.key)
+
+    def remove(self) -> None:
+        shutil.rmtree(self.folder)
+
+
+class Pass:
+    """The sums of one pass, and how many chunks they are of."""
+
+    def __init__(self, path: Path, key: str) -> None:
+        self.path, self.key = path, key
+
+    def save(self, sums: Sequence[Sums], done: int) -> None:
+        """Whole or not at all."""
+        self.path.parent.mkdir(exist_ok=True)
+        arrays: dict[str, Any] = {f"{i}.{name}": v for i, own in enumerate(sums) for name, v in own.state().items()}
+        with replacing(self.path) as file:
+            np.savez(file, key=np.array(self.key), done=np.array(done), **arrays)
+
+    def restore(self, sums: Sequence[Sums]) -> int:
+        """Fills `sums` with what was saved; the chunks they are of, 0 where nothing was."""
+        if not self.path.exists():
+            return 0
+        try:
+            with np.load(self.path) as file:
+                if str(file["key"]) != self.key:
+                    raise UsageError(
+                        f"{self.path.parent} holds the beginning of a calibration with another model, text or setting: "
+                        "give another output, or remove it"
+                    )
+                for i, own in enumerate(sums):
+                    own.restore(lambda name, i=i: file[f"{i}.{name}"])  # type: ignore[misc]
+                return int(file["done"])
+        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+            raise UsageError(f"{self.path} is damaged ({error}): remove {self.path.parent} to begin anew") from error
+
+    def read(self, index: int, name: str) -> NDArray[Any]:
+        """One array of the sums number `index`."""
+        with np.load(self.path) as file:
+            values: NDArray[Any] = file[f"{index}.{name}"]
+            return values

@@ -1,0 +1,150 @@
+"""Vector-Jacobian products of each op, and of each architecture's step, against finite differences in float64."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import synthetic_model
+from kernels.random_models import MODELS, random_model
+from model.test_forward import MODELS as ARCHITECTURES
+from model.test_forward import some_ids, synthetic
+
+from bitwright.io import gguf
+from bitwright.kernels import Buffer, Op, Oracle, Step, gradients
+from bitwright.kernels.gradients import Tape, missing, parts
+from bitwright.model import Config, build, load_weights
+
+STENCIL = {1: 8, -1: -8, 2: -1, -2: 1}  # twelfths: a first derivative with an error of H⁴ times the fifth
+H = 1e-5  # of the finite differences; rounding's part is 1e-16 / H of the function
+CLOSE = 1e-9
+
+ATTENTION: dict[str, Any] = {"layer": 0, "heads": 6, "kv_heads": 2, "head_dim": 4, "scale": 0.4}
+ROPE: dict[str, Any] = {"heads": 3, "head_dim": 8, "inverse_frequencies": np.array([1, 0.3, 0.05], np.float32)}
+N = 150  # tokens: more than the queries of a block
+
+# Op: its attributes, the widths of its inputs, the shapes of its weights.
+OPS: dict[str, tuple[str, dict[str, Any], list[int], list[tuple[int, ...]]]] = {
+    "rms_norm": ("rms_norm", {"eps": 1e-5, "heads": 1}, [24], [(24,)]),
+    "rms_norm of heads": ("rms_norm", {"eps": 1e-5, "heads": 4}, [24], [(6,)]),
+    "linear": ("linear", {}, [24], [(10, 24)]),
+    "linear with a bias": ("linear", {}, [24], [(10, 24), (10,)]),
+    "rope": ("rope", {**ROPE, "interleaved": False, "magnitude": 1.0}, [24], []),
+    "rope of neighbours": ("rope", {**ROPE, "interleaved": True, "magnitude": 1.3}, [24], []),
+    "attention": ("attention", {**ATTENTION, "window": None, "softcap": None}, [24, 8, 8], []),
+    "attention in a window": ("attention", {**ATTENTION, "window": 9, "softcap": None}, [24, 8, 8], []),
+    "attention with a cap": ("attention", {**ATTENTION, "window": 140, "softcap": 0.7}, [24, 8, 8], []),
+    "silu": ("glu", {"activation": "silu"}, [24, 24], []),
+    "gelu": ("glu", {"activation": "gelu_tanh"}, [24, 24], []),
+    "add": ("add", {}, [24, 24], []),
+    "scale": ("scale", {"factor": 0.3}, [24], []),
+    "softcap": ("softcap", {"cap": 1.5}, [24], []),
+    "select": ("select", {}, [24], []),
+}
+
+
+@pytest.mark.parametrize("name", OPS)
+def test_an_op_against_finite_differences(name: str) -> None:
+    kind, a, widths, shapes = OPS[name]
+    rng = np.random.default_rng(0)
+    tape = Tape(Step(), lambda name, rows: np.empty(0), np.float64)
+    tape.positions, tape.outputs = np.arange(N), rng.integers(0, N, 40)  # some rows twice
+    inputs, weights = [rng.standard_normal((N, w)) for w in widths], [rng.standard_normal(s) for s in shapes]
+
+    def forward(moved: list[np.ndarray]) -> np.ndarray:
+        return getattr(tape, f"_{kind}")(a, *moved, *weights)
+
+    y = rng.standard_normal(forward(inputs).shape)
+    back = getattr(tape, f"_{kind}_back")(a, y, *inputs, *weights)
+    assert len(back) == len(inputs)
+    for i, (x, gradient) in enumerate(zip(inputs, back, strict=True)):
+        assert gradient.shape == x.shape
+        for _ in range(4):
+            d = rng.standard_normal(x.shape)
+            slope = derivative(lambda h, i=i, x=x, d=d: np.sum(y * forward([*inputs[:i], x + h * d, *inputs[i + 1 :]])))
+            assert abs(np.sum(gradient * d) - slope) < CLOSE * np.sqrt(np.sum(y**2) * np.sum(d**2))
+
+
+def derivative(f: Callable[[float], float]) -> float:
+    """Of f at 0."""
+    return sum(share * f(steps * H) for steps, share in STENCIL.items()) / (12 * H)
+
+
+def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: int = 1 << 30) -> float:
+    """The largest error of a weight's gradient along a random direction, made of what the tape shows of each op that
+    uses it, relative to the gradient's and the direction's size."""
+    weights = {name: w.astype(np.float64) for name, w in weights.items()}
+    rng = np.random.default_rng(1)
+    along = {name: rng.standard_normal(w.shape) for name, w in weights.items() if w.ndim == 2}
+    tape = Tape(step, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64, memory)
+    y = rng.standard_normal(np.concatenate([logits for _, logits in tape.logits(ids)]).shape)
+    found, sizes = dict.fromkeys(along, 0.0), dict.fromkeys(along, 0.0)
+
+    def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray) -> None:
+        if op.kind in ("linear", "embed"):
+            name = op.weights[0]
+            moved = inputs[0] @ along[name].T if inputs else along[name][tape.tokens] * op.attributes["scale"]
+            found[name] += np.sum(gradient * moved)
+            sizes[name] += np.sqrt(np.sum(gradient**2) * np.sum(moved**2))
+
+    tape.gradients(ids, lambda rows, logits: y[rows], visit)
+    worst = 0.0
+    for name, d in along.items():
+        original = weights[name]
+
+        def moved(h: float, name: str = name, original: np.ndarray = original, d: np.ndarray = d) -> float:
+            weights[name] = original + h * d
+            return sum(np.sum(y[rows] * logits) for rows, logits in tape.logits(ids))
+
+        worst = max(worst, abs(found[name] - derivative(moved)) / sizes[name])
+        weights[name] = original
+    return worst
+
+
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_an_architecture_against_finite_differences(tmp_path: Path, name: str) -> None:
+    metadata, weights = synthetic(name)
+    file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
+    step = build(Config.from_gguf(file), load_weights(file))
+    assert missing(step) == []
+    assert differs(step, weights, some_ids(20)) < CLOSE
+
+
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("memory", [0, 1 << 30])
+def test_a_random_model_against_finite_differences(monkeypatch: pytest.MonkeyPatch, name: str, memory: int) -> None:
+    """With nothing kept but what flows between parts, and with everything; attention and the head a few rows a time."""
+    monkeypatch.setattr(gradients, "QUERIES", 7)
+    monkeypatch.setattr(gradients, "LOGITS", 5 * 101)
+    step, weights = random_model(**MODELS[name])
+    assert differs(step, weights, list(range(20)), memory) < CLOSE
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_forward_is_the_oracle(name: str) -> None:
+    step, weights = random_model(**MODELS[name])
+    ids, n = np.arange(40) % 101, np.arange(40)
+    tape = Tape(step, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64)
+    got = np.concatenate([logits for _, logits in tape.logits(ids)])
+    np.testing.assert_allclose(got, Oracle(step, weights).run(ids, n, 0 * n, n), rtol=1e-9, atol=1e-9)
+
+
+def test_parts_are_where_one_buffer_flows() -> None:
+    step, _ = random_model(gemma=True)
+    found = parts(step)
+    assert [op for ops in found for op in ops] == step.ops
+    kinds = [[op.kind for op in ops] for ops in found]
+    assert len(found) == 4 + 2 * 2 and kinds[0] == ["embed"]
+    assert [own[-1] for own in kinds[1:5]] == ["add"] * 4
+    for before, ops in zip(found, found[1:], strict=False):
+        own = {op.output.id for op in ops}
+        assert {b.id for op in ops for b in op.inputs} <= own | {before[-1].output.id}
+
+
+def test_an_op_without_a_gradient_is_found() -> None:
+    step, _ = random_model()
+    step.ops.append(Op("sort", (step.ops[-1].output,), Buffer(len(step.ops), True)))
+    assert missing(step) == ["sort"]
