@@ -60,11 +60,12 @@ class Rounded(Tape):
 def test_importance_is_what_calibrate_gathers(
     model: Model, plain: Statistics, fisher: Statistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for what the engine's cache rounds, .27% at worst; with that .018%."""
+    """But for what the engine's cache rounds, .27% at worst; rounding likewise .02 to .06%, as a last bit here and there
+    decides which way a key is rounded."""
     expected = calibrate(model, TEXTS, CONTEXT, CHUNKS)
     monkeypatch.setattr(gathering, "Tape", Rounded)
     rounded = gather(model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, fisher=False)
-    for found, bound in ((plain, 5e-3), (fisher, 5e-3), (rounded, 5e-4)):
+    for found, bound in ((plain, 5e-3), (fisher, 5e-3), (rounded, 1e-3)):
         assert found.gathered.keys() == expected.gathered.keys()
         for name in expected.gathered:
             np.testing.assert_allclose(found.importance(name), expected.importance(name), rtol=bound, err_msg=name)

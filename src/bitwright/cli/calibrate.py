@@ -44,7 +44,7 @@ def calibrate(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Gather the importance of every column of every weight, and with --hessian all second moments.
+    """Gather the importance of every column of every weight.
 
     The file is an imatrix: llama.cpp reads it, and bitwright reads llama.cpp's. Use text like what the model will read,
     and never the text that you judge it by. With --hessian, what is done is kept beside the output in a folder
