@@ -3,6 +3,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/tuple.h>
+#include <nanobind/stl/vector.h>
 
 #include <stdexcept>
 #include <string>
@@ -19,6 +20,7 @@ namespace {
 
 using Values = nb::ndarray<nb::ro, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Importance = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 // float32 and float16 arrays speak for themselves; uint16 holds bfloat16 bits.
@@ -54,6 +56,39 @@ std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& val
   return {kinds[fault.kind], fault.value / width, fault.value % width};
 }
 
+std::vector<double> feedback(int format, const Matrix& values, const Matrix& hessian, int rounds, const Bytes& out, int threads,
+                             bool portable) {
+  const EncoderSet& set = encoder_set(portable);
+  const Feedback* coder = set.find_feedback(static_cast<FormatId>(format));
+  const Encoder* encoder = set.find(static_cast<FormatId>(format));
+  if (!coder || !encoder) throw std::invalid_argument("feedback: no encoder for format " + std::to_string(format));
+  const int64_t rows = values.shape(0), columns = values.shape(1);
+  if (columns == 0 || columns % coder->unit != 0)
+    throw std::invalid_argument("feedback: " + std::to_string(columns) + " columns are not a multiple of " + std::to_string(coder->unit));
+  if (static_cast<int64_t>(hessian.shape(0)) != columns || static_cast<int64_t>(hessian.shape(1)) != columns)
+    throw std::invalid_argument("feedback: the Hessian must be (columns, columns)");
+  if (static_cast<int64_t>(out.shape(0)) != rows || static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
+    throw std::invalid_argument("feedback: out does not have the shape of the result");
+  if (threads < 0 || rounds < 0) throw std::invalid_argument("feedback: threads and rounds must be at least 0");
+  std::vector<double> objective(rounds + 1);
+  {
+    nb::gil_scoped_release release;
+    const auto pool = shared_pool(threads);
+    std::vector<float> factored(hessian.data(), hessian.data() + columns * columns);
+    if (!set.factor(factored.data(), columns, *pool)) return {};
+    coder->encode({columns, hessian.data(), factored.data(), rounds}, values.data(), rows, out.data(), objective.data(), *pool);
+  }
+  return objective;
+}
+
+nb::list feedback_formats() {      // (format id, columns whose scales belong together)
+  nb::list formats;
+  const EncoderSet& set = encoder_set(true);
+  for (size_t i = 0; i < set.feedback_count; i++)
+    formats.append(nb::make_tuple(static_cast<int>(set.feedback[i].format), set.feedback[i].unit));
+  return formats;
+}
+
 nb::list encoder_formats() {      // (format id, block size, block bytes, takes importance)
   nb::list formats;
   const EncoderSet& set = encoder_set(true);
@@ -69,6 +104,9 @@ nb::list encoder_formats() {      // (format id, block size, block bytes, takes 
 void bind_quantize(nb::module_& m) {
   m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("out"), nb::arg("threads"),
         nb::arg("portable"));
+  m.def("feedback", &feedback, nb::arg("format"), nb::arg("values"), nb::arg("hessian"), nb::arg("rounds"), nb::arg("out"),
+        nb::arg("threads"), nb::arg("portable"));
+  m.def("feedback_formats", &feedback_formats);
   m.def("encoder_formats", &encoder_formats);
 }
 

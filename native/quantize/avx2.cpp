@@ -3,8 +3,10 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
+#include <vector>
 
 #include "encode.h"
+#include "pool.h"
 
 #if defined(__x86_64__)
 #pragma GCC diagnostic ignored "-Wpsabi"

@@ -21,6 +21,19 @@ struct Encoder {
   int64_t (*encode)(const float* x, const float* importance, int64_t blocks, uint8_t* out);
 };
 
+struct Layer {                     // what a weight (rows, n) is multiplied by
+  int64_t n;                       // columns
+  const float *hessian, *factor;   // (n, n): its second moments H, and of H = F' D F the F below the diagonal with D on it
+  int rounds;                      // of coordinate descent
+};
+
+struct Feedback {
+  FormatId format;
+  int unit;                        // columns whose scales belong together: what n must be a multiple of
+  // Encodes w (rows, n) with error feedback; objective[0] is what that leaves of tr(E H E'), objective[i] what the i-th round does.
+  void (*encode)(const Layer& layer, const float* w, int64_t rows, uint8_t* out, double* objective, Pool& pool);
+};
+
 // What stopped a quantization: nothing, or the first offending place, the same whatever the thread count.
 struct EncodeFault {
   enum Kind { none, not_finite, overflow } kind = none;
@@ -30,9 +43,13 @@ struct EncodeFault {
 struct EncoderSet {
   const Encoder* encoders;
   size_t count;
+  const Feedback* feedback;
+  size_t feedback_count;
+  bool (*factor)(float* a, int64_t n, Pool& pool);             // the lower triangle of H to F and D; false: not positive definite
   void (*widen_f16)(const uint16_t* in, int64_t n, float* out);
   int64_t (*first_not_finite)(const float* x, int64_t n);      // index of the first infinity or NaN, or -1
   const Encoder* find(FormatId format) const;                  // nullptr: no encoder
+  const Feedback* find_feedback(FormatId format) const;
 };
 
 const EncoderSet& encoder_set(bool portable);                  // portable: without any optional instruction; same bytes

@@ -8,6 +8,9 @@
 #include "search.inl"
 #include "kquants.inl"
 #include "iq4.inl"
+#include "dense.inl"
+#include "scales.inl"
+#include "feedback.inl"
 
 static const Encoder kEncoders[] = {
     {FormatId::f32, 1, 4, false, encode_f32},
@@ -50,4 +53,4 @@ static int64_t first_not_finite(const float* x, int64_t n) {
 }
 
 extern const EncoderSet encoder_set;
-const EncoderSet encoder_set = {kEncoders, std::size(kEncoders), widen_f16, first_not_finite};
+const EncoderSet encoder_set = {kEncoders, std::size(kEncoders), kFeedback, std::size(kFeedback), factor, widen_f16, first_not_finite};

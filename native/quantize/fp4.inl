@@ -32,7 +32,7 @@ static int64_t encode_mxfp4(const float* x, const float*, int64_t blocks, uint8_
     }
     for (int i = 0; i < 32; i++) lanes[i] = e2m1_code(lanes[i], d);
     store_lanes<32>(lanes, codes);
-    for (int64_t k = 0; k < count; k++) pack_nibbles(codes + k * 32, y[b + k].qs);
+    for (int64_t k = 0; k < count; k++) pack_block(y[b + k], codes + k * 32);
   }
   return -1;
 }

@@ -55,7 +55,7 @@ static int64_t encode_iq4_nl(const float* x, const float*, int64_t blocks, uint8
                              },
                              [y](int64_t b, const uint8_t* codes, float d, float) {
                                y[b].d = to_half(d);
-                               pack_nibbles(codes, y[b].qs);
+                               pack_block(y[b], codes);
                                return !is_infinite(y[b].d);
                              });
 }
@@ -64,21 +64,12 @@ static int64_t encode_iq4_xs(const float* x, const float* importance, int64_t bl
   auto* y = reinterpret_cast<block_iq4_xs*>(out);
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<32> s;
-    uint8_t codes[kSuper];
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
     for (int g = 0; g < s.groups; g++) s.scale[g] = search_iq4(s.x[g], s.w[g]);
     y[b].d = to_half(extreme_of(s.scale) / -32);
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++) settle_symmetric<32, 32, Iq4Grid>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
-    s.store(codes);
-    y[b].scales_h = 0;
-    std::memset(y[b].scales_l, 0, sizeof y[b].scales_l);
-    for (int j = 0; j < 8; j++) {
-      const int scale = s.stored_scale(j) + 32;
-      y[b].scales_l[j / 2] |= (scale & 15) << 4 * (j % 2);
-      y[b].scales_h |= scale >> 4 << 2 * j;
-      pack_nibbles(codes + 32 * j, y[b].qs + 16 * j);
-    }
+    write_symmetric(s, y[b]);
   }
   return -1;
 }

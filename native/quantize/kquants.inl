@@ -14,8 +14,9 @@ struct Super {          // one superblock's sub-blocks as lanes
   BITWRIGHT_FORCE void store(uint8_t* codes) const {
     for (int g = 0; g < Count; g++) store_lanes<N>(x[g], codes + g * N * kLanes);
   }
-  BITWRIGHT_FORCE int stored_scale(int j) const { return static_cast<int>(scale[j / kLanes][j % kLanes]); }
-  BITWRIGHT_FORCE int stored_low(int j) const { return static_cast<int>(low[j / kLanes][j % kLanes]); }
+  BITWRIGHT_FORCE void stored(const floats* from, int* to) const {
+    for (int j = 0; j < Count * kLanes; j++) to[j] = static_cast<int>(from[j / kLanes][j % kLanes]);
+  }
 };
 
 template <class Block>
@@ -49,81 +50,70 @@ BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& 
   return !is_infinite(d) && !is_infinite(dmin);
 }
 
+template <class Super, class Block>      // an asymmetric superblock
+BITWRIGHT_INLINE void write(const Super& s, Block& y) {
+  uint8_t codes[kSuper];
+  int scale[16], low[16];
+  s.store(codes);
+  s.stored(s.scale, scale);
+  s.stored(s.low, low);
+  pack_block(y, codes, scale, low);
+}
+
+template <class Super, class Block>      // a symmetric one
+BITWRIGHT_INLINE void write_symmetric(const Super& s, Block& y) {
+  uint8_t codes[kSuper];
+  int scale[16];
+  s.store(codes);
+  s.stored(s.scale, scale);
+  pack_block(y, codes, scale);
+}
+
 static int64_t encode_q2_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
   auto* y = reinterpret_cast<block_q2_k*>(out);
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<16> s;
-    uint8_t codes[kSuper];
     s.load(x, importance, importance ? mean_square(x) : 0.f, Weight::magnitude);
     const Scan scan = importance ? Scan{-0.9f, 0.05f, 36} : Scan{-0.5f, 0.1f, 15};
     const bool in_range = importance ? fit_asymmetric<16, 3, 15, false>(s, scan, y[b].d, y[b].dmin)
                                      : fit_asymmetric<16, 3, 15, true>(s, scan, y[b].d, y[b].dmin);
     if (!in_range) return b;
-    s.store(codes);
-    for (int j = 0; j < 16; j++) y[b].scales[j] = s.stored_scale(j) | s.stored_low(j) << 4;
-    pack_pairs(codes, y[b].qs);
+    write(s, y[b]);
   }
   return -1;
 }
 
-template <class Block, int Top, class Pack>
-BITWRIGHT_INLINE int64_t encode_k45(const float* x, const float* importance, int64_t blocks, uint8_t* out, Scan scan, Pack&& pack) {
+template <class Block, int Top>
+BITWRIGHT_INLINE int64_t encode_k45(const float* x, const float* importance, int64_t blocks, uint8_t* out, Scan scan) {
   auto* y = reinterpret_cast<Block*>(out);
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<32> s;
-    uint8_t codes[kSuper];
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::mean_plus_magnitude);
     if (!fit_asymmetric<32, Top, 63, false>(s, importance ? Scan{-0.9f, 0.05f, 36} : scan, y[b].d, y[b].dmin)) return b;
-    s.store(codes);
-    for (int j = 0; j < 4; j++) {      // six bits each: the low six of the first four, then the rest in nibbles and top bits
-      const int scale = s.stored_scale(j + 4), low = s.stored_low(j + 4);
-      y[b].scales[j] = s.stored_scale(j) | scale >> 4 << 6;
-      y[b].scales[j + 4] = s.stored_low(j) | low >> 4 << 6;
-      y[b].scales[j + 8] = (scale & 15) | (low & 15) << 4;
-    }
-    pack(codes, y[b]);
+    write(s, y[b]);
   }
   return -1;
 }
 
 static int64_t encode_q4_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return encode_k45<block_q4_k, 15>(x, importance, blocks, out, {-1.f, 0.1f, 20},
-                                    [](const uint8_t* codes, block_q4_k& y) { pack_nibbles_64(codes, y.qs); });
+  return encode_k45<block_q4_k, 15>(x, importance, blocks, out, {-1.f, 0.1f, 20});
 }
 
 static int64_t encode_q5_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return encode_k45<block_q5_k, 31>(x, importance, blocks, out, {-0.5f, 0.1f, 15}, [](const uint8_t* codes, block_q5_k& y) {
-    pack_nibbles_64(codes, y.qs);
-    for (int i = 0; i < 32; i++) {
-      y.qh[i] = 0;
-      for (int j = 0; j < 8; j++) y.qh[i] |= (codes[32 * j + i] >> 4 & 1) << j;
-    }
-  });
+  return encode_k45<block_q5_k, 31>(x, importance, blocks, out, {-0.5f, 0.1f, 15});
 }
 
 static int64_t encode_q3_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
   auto* y = reinterpret_cast<block_q3_k*>(out);
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<16> s;
-    uint8_t codes[kSuper];
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
     for (int g = 0; g < s.groups; g++) s.scale[g] = search_by_coordinates<16>(s.x[g], s.w[g]);
     y[b].d = to_half(extreme_of(s.scale) / -32);
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++)
       settle_symmetric<16, 32, IntegerGrid<4>>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
-    s.store(codes);
-    std::memset(y[b].scales, 0, sizeof y[b].scales);
-    for (int j = 0; j < 16; j++) {
-      const int scale = s.stored_scale(j) + 32;
-      y[b].scales[j % 8] |= (scale & 15) << (j < 8 ? 0 : 4);
-      y[b].scales[8 + j % 4] |= scale >> 4 << 2 * (j / 4);
-    }
-    for (int i = 0; i < 32; i++) {
-      y[b].hmask[i] = 0;
-      for (int j = 0; j < 8; j++) y[b].hmask[i] |= (codes[32 * j + i] >> 2) << j;
-    }
-    pack_pairs(codes, y[b].qs);
+    write_symmetric(s, y[b]);
   }
   return -1;
 }
@@ -132,7 +122,6 @@ static int64_t encode_q6_k(const float* x, const float* importance, int64_t bloc
   auto* y = reinterpret_cast<block_q6_k*>(out);
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<16> s;
-    uint8_t codes[kSuper];
     s.load(x, importance, -1.f, Weight::square);
     for (int g = 0; g < s.groups; g++)
       s.scale[g] = search_symmetric<16, IntegerGrid<32>>(s.x[g], s.w[g], splat(-32.f), -32.f, 0.1f, 9);
@@ -140,15 +129,7 @@ static int64_t encode_q6_k(const float* x, const float* importance, int64_t bloc
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++)
       settle_symmetric<16, 128, IntegerGrid<32>>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
-    s.store(codes);
-    for (int j = 0; j < 16; j++) y[b].scales[j] = static_cast<int8_t>(s.stored_scale(j));
-    for (int half = 0; half < 2; half++)
-      for (int i = 0; i < 32; i++) {
-        const uint8_t* c = codes + 128 * half + i;
-        y[b].ql[64 * half + i] = (c[0] & 15) | (c[64] & 15) << 4;
-        y[b].ql[64 * half + i + 32] = (c[32] & 15) | (c[96] & 15) << 4;
-        y[b].qh[32 * half + i] = c[0] >> 4 | c[32] >> 4 << 2 | c[64] >> 4 << 4 | c[96] >> 4 << 6;
-      }
+    write_symmetric(s, y[b]);
   }
   return -1;
 }

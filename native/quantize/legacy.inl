@@ -56,7 +56,7 @@ static int64_t encode_q4_0(const float* x, const float*, int64_t blocks, uint8_t
   return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<8>(v, d); },
                              [y](int64_t b, const uint8_t* codes, float d, float) {
                                y[b].d = to_half(d);
-                               pack_nibbles(codes, y[b].qs);
+                               pack_block(y[b], codes);
                                return !is_infinite(y[b].d);
                              });
 }
@@ -66,8 +66,7 @@ static int64_t encode_q5_0(const float* x, const float*, int64_t blocks, uint8_t
   return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<16>(v, d); },
                              [y](int64_t b, const uint8_t* codes, float d, float) {
                                y[b].d = to_half(d);
-                               pack_nibbles(codes, y[b].qs);
-                               pack_fifth_bits(codes, y[b].qh);
+                               pack_block(y[b], codes);
                                return !is_infinite(y[b].d);
                              });
 }
@@ -78,7 +77,7 @@ static int64_t encode_q4_1(const float* x, const float*, int64_t blocks, uint8_t
                              [y](int64_t b, const uint8_t* codes, float d, float m) {
                                y[b].d = to_half(d);
                                y[b].m = to_half(m);
-                               pack_nibbles(codes, y[b].qs);
+                               pack_block(y[b], codes);
                                return !is_infinite(y[b].d) && !is_infinite(y[b].m);
                              });
 }
@@ -89,8 +88,7 @@ static int64_t encode_q5_1(const float* x, const float*, int64_t blocks, uint8_t
                              [y](int64_t b, const uint8_t* codes, float d, float m) {
                                y[b].d = to_half(d);
                                y[b].m = to_half(m);
-                               pack_nibbles(codes, y[b].qs);
-                               pack_fifth_bits(codes, y[b].qh);
+                               pack_block(y[b], codes);
                                return !is_infinite(y[b].d) && !is_infinite(y[b].m);
                              });
 }
@@ -105,7 +103,7 @@ static int64_t encode_q8_0(const float* x, const float*, int64_t blocks, uint8_t
                              },
                              [y](int64_t b, const uint8_t* codes, float d, float) {
                                y[b].d = to_half(d);
-                               std::memcpy(y[b].qs, codes, 32);
+                               pack_block(y[b], codes);
                                return !is_infinite(y[b].d);
                              });
 }

@@ -3,8 +3,10 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
+#include <vector>
 
 #include "encode.h"
+#include "pool.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"      // vectors are passed only to functions that are inlined
 

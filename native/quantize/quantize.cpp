@@ -18,6 +18,12 @@ const Encoder* EncoderSet::find(FormatId format) const {
   return found == end ? nullptr : found;
 }
 
+const Feedback* EncoderSet::find_feedback(FormatId format) const {
+  const Feedback* end = feedback + feedback_count;
+  const Feedback* found = std::find_if(feedback, end, [format](const Feedback& f) { return f.format == format; });
+  return found == end ? nullptr : found;
+}
+
 const EncoderSet& encoder_set(bool portable) {
 #if defined(__x86_64__)
   if (!portable && __builtin_cpu_supports("avx2")) return encode_avx2::encoder_set;

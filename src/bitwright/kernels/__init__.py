@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from bitwright.kernels._coverage import Coverage, bytes_read, coverage
     from bitwright.kernels._matmul import dequantize, matmul, tier, tiers
     from bitwright.kernels.encoders import quantize
+    from bitwright.kernels._feedback import feedback, feedback_formats
     from bitwright.kernels.meter import Decoding, Meter
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle
@@ -18,13 +19,14 @@ _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
     "KV": "program", "ACTIVATIONS": "program",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
+    "feedback": "_feedback", "feedback_formats": "_feedback",
     "quantize": "encoders", "Coverage": "_coverage", "coverage": "_coverage", "bytes_read": "_coverage",
     "Meter": "meter", "Decoding": "meter",
 }  # fmt: skip
 
 __all__ = [
     "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read",
-    "coverage", "dequantize", "matmul", "quantize", "tier", "tiers",
+    "coverage", "dequantize", "feedback", "feedback_formats", "matmul", "quantize", "tier", "tiers",
 ]  # fmt: skip
 
 

@@ -1,0 +1,69 @@
+// Dense algebra whose every sum runs in one fixed order, with nothing fused: the same bits whatever the thread count or the
+// instruction set. Matrices are row-major float32.
+
+constexpr int64_t kRows = 32;                // rows of a weight worked on side by side: a tile is [column][row]
+constexpr int kVectors = kRows / kLanes;
+constexpr int64_t kDepth = 256;              // columns summed before the next column's turn: what stays in the first cache
+
+// t[j] += sum of e[k] * a[j * stride + k] over k < depth, for `columns` (even) columns j of a tile.
+BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64_t stride, int64_t columns, int64_t depth) {
+  for (int64_t k0 = 0; k0 < depth; k0 += kDepth)
+    for (int64_t j = 0; j < columns; j += 2) {
+      floats sum[2][kVectors];
+      std::memcpy(sum, t + j * kRows, sizeof sum);
+      const float *first = a + j * stride, *second = first + stride;
+      for (int64_t k = k0; k < std::min(k0 + kDepth, depth); k++) {
+        floats column[kVectors];
+        std::memcpy(column, e + k * kRows, sizeof column);
+        for (int v = 0; v < kVectors; v++) {
+          sum[0][v] += column[v] * first[k];
+          sum[1][v] += column[v] * second[k];
+        }
+      }
+      std::memcpy(t + j * kRows, sum, sizeof sum);
+    }
+}
+
+// The symmetric a (n, n), of which the lower triangle is read, becomes F and D of a = F' D F: D on the diagonal, the unit lower
+// triangular F below it (the Cholesky decomposition taken from the last row up); above it lies nothing of use. False where
+// a is not positive definite. n is a multiple of 16.
+static bool factor(float* a, int64_t n, Pool& pool) {
+  constexpr int64_t kBlock = 64;
+  std::vector<float> scaled(kBlock * n);                       // D F of a block's rows
+  for (int64_t end = n, begin; end > 0; end = begin) {
+    begin = (end - 1) / kBlock * kBlock;
+    for (int64_t j = end - 1; j >= begin; j--) {               // the block on the diagonal
+      float* row = a + j * n;
+      if (!(row[j] > 0.f) || !std::isfinite(row[j])) return false;
+      for (int64_t i = begin; i < j; i++) {
+        const float f = row[i] / row[j];
+        for (int64_t c = begin; c <= i; c++) a[i * n + c] -= f * row[c];
+      }
+      for (int64_t i = begin; i < j; i++) row[i] /= row[j];
+    }
+    pool.parallel_for(begin / kBlock, 1, [&](int64_t from, int64_t to, int) {      // left of it
+      for (int64_t c = from * kBlock; c < to * kBlock; c += kLanes)
+        for (int64_t j = end - 1; j >= begin; j--) {
+          floats sum = load_some<floats>(a + j * n + c, kLanes);
+          for (int64_t i = end - 1; i > j; i--) sum -= a[i * n + j] * load_some<floats>(&scaled[(i - begin) * n + c], kLanes);
+          store_some(sum, &scaled[(j - begin) * n + c], kLanes);
+          store_some(sum / a[j * n + j], a + j * n + c, kLanes);
+        }
+    });
+    pool.parallel_for(begin / 4, 4, [&](int64_t from, int64_t to, int) {           // above it
+      for (int64_t i = from * 4; i < to * 4; i += 4)
+        for (int64_t c = 0; c < i + 4; c += 2 * kLanes) {
+          floats sum[4][2];
+          for (int r = 0; r < 4; r++) std::memcpy(sum[r], a + (i + r) * n + c, sizeof sum[r]);
+          for (int64_t j = end - 1; j >= begin; j--) {
+            floats u[2];
+            std::memcpy(u, &scaled[(j - begin) * n + c], sizeof u);
+            for (int r = 0; r < 4; r++)
+              for (int v = 0; v < 2; v++) sum[r][v] -= a[j * n + i + r] * u[v];
+          }
+          for (int r = 0; r < 4; r++) std::memcpy(a + (i + r) * n + c, sum[r], sizeof sum[r]);
+        }
+    });
+  }
+  return true;
+}

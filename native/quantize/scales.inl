@@ -1,0 +1,166 @@
+// What error feedback needs to know of a format: its grid, and how a unit's scales are stored. Lanes are rows here: each vector
+// holds one column of kLanes rows. A value is scale * grid + low with
+//
+//   scale = d * scale code,   low = -dmin * low code
+//
+// K-quants: codes are integers of a unit's float16 d and dmin. Elsewhere d = 1 and dmin = -1, and the "codes" are the stored
+// floats themselves.
+
+struct Codes {      // of one sub-block
+  floats scale, low;
+};
+
+BITWRIGHT_INLINE Codes select(ints mask, Codes a, Codes b) { return {select(mask, a.scale, b.scale), select(mask, a.low, b.low)}; }
+
+template <int Top>
+struct UnsignedGrid {      // 0 .. Top
+  BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), 0.f, Top); }
+  BITWRIGHT_INLINE floats code(floats v) { return nearest(v); }
+};
+
+BITWRIGHT_INLINE floats as_half(floats v) { return half_value(half_bits(v) & 0xffff); }
+
+// Q2_K Q4_K Q5_K
+template <class BlockType, int N_, int Top, int Limit>
+struct AsymmetricK {
+  using Block = BlockType;
+  using Grid = UnsignedGrid<Top>;
+  static constexpr int unit = kSuper, N = N_, groups = unit / N, candidates = 9;
+  static constexpr bool lows = true, integers = true;
+  static constexpr Scan scan{-0.9f, 0.1f, 18};
+
+  BITWRIGHT_INLINE floats clamped(floats code) { return clamp(round_even(code), 0.f, Limit); }
+  BITWRIGHT_INLINE Codes clamped(Codes c) { return {clamped(c.scale), clamped(c.low)}; }
+
+  // The unit's d and dmin for targets x (unit) with weights w.
+  BITWRIGHT_INLINE void fit(const floats* x, const floats* w, floats& d, floats& dmin) {
+    floats most{}, deepest{};
+    for (int g = 0; g < groups; g++) {
+      floats scale, low;
+      search_asymmetric<N, Top, false>(x + g * N, w + g * N, scan, scale, low);
+      most = max_of(most, scale);
+      deepest = max_of(deepest, -low);
+    }
+    d = as_half(most / static_cast<float>(Limit));
+    dmin = as_half(deepest / static_cast<float>(Limit));
+  }
+
+  // Codes worth trying for a sub-block: around the best fit.
+  BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats d, floats dmin, Codes* tried) {
+    floats scale, low;
+    search_asymmetric<N, Top, false>(x, w, scan, scale, low);
+    const floats s = round_even(scale * reciprocal(d)), l = round_even(-low * reciprocal(dmin));
+    for (int i = 0; i < candidates; i++)
+      tried[i] = clamped(Codes{s + static_cast<float>(i % 3 - 1), l + static_cast<float>(i / 3 - 1)});
+  }
+
+  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float* low, float d, float dmin) {
+    int s[groups], l[groups];
+    for (int g = 0; g < groups; g++) s[g] = static_cast<int>(scale[g]), l[g] = static_cast<int>(low[g]);
+    y.d = to_half(d);
+    y.dmin = to_half(dmin);
+    pack_block(y, codes, s, l);
+  }
+};
+
+// Q3_K Q6_K IQ4_XS: the sub-scales of either sign; `First` is where the largest value goes on the grid, `Other` the other end.
+template <class BlockType, int N_, class GridType, int First, int Other, int Limit>
+struct SymmetricK {
+  using Block = BlockType;
+  using Grid = GridType;
+  static constexpr int unit = kSuper, N = N_, groups = unit / N, candidates = 6;
+  static constexpr bool lows = false, integers = true;
+
+  BITWRIGHT_INLINE floats clamped(floats code) { return clamp(round_even(code), -Limit, Limit - 1); }
+  BITWRIGHT_INLINE Codes clamped(Codes c) { return {clamped(c.scale), floats{}}; }
+
+  BITWRIGHT_INLINE floats search(const floats* x, const floats* w, float end) {
+    constexpr int reach = 7;
+    return search_symmetric<N, Grid>(x, w, splat(end), end, std::fabs(end) * (0.2f / reach), reach);
+  }
+
+  BITWRIGHT_INLINE void fit(const floats* x, const floats* w, floats& d, floats& dmin) {
+    floats extreme{};
+    for (int g = 0; g < groups; g++) {
+      const floats scale = search(x + g * N, w + g * N, First);
+      extreme = select(abs_of(scale) > abs_of(extreme), scale, extreme);
+    }
+    d = as_half(extreme / static_cast<float>(-Limit));
+    dmin = floats{};
+  }
+
+  BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats d, floats, Codes* tried) {
+    const floats inverse = reciprocal(d);
+    for (int polarity = 0; polarity < 2; polarity++) {
+      const floats s = round_even(search(x, w, polarity ? Other : First) * inverse);
+      for (int i = 0; i < 3; i++) tried[3 * polarity + i] = clamped(Codes{s + static_cast<float>(i - 1), floats{}});
+    }
+  }
+
+  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float d, float) {
+    int s[groups];
+    for (int g = 0; g < groups; g++) s[g] = static_cast<int>(scale[g]);
+    y.d = to_half(d);
+    pack_block(y, codes, s);
+  }
+};
+
+// Q4_0 Q5_0 Q8_0 IQ4_NL: one float16 scale of either sign.
+template <class BlockType, class GridType, int First, int Other>
+struct SymmetricHalf {
+  using Block = BlockType;
+  using Grid = GridType;
+  static constexpr int unit = 32, N = 32, groups = 1, candidates = 10;
+  static constexpr bool lows = false, integers = false;
+
+  BITWRIGHT_INLINE Codes clamped(Codes c) { return {as_half(c.scale), floats{}}; }
+  BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = floats{}; }
+
+  BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats, floats, Codes* tried) {
+    for (int polarity = 0; polarity < 2; polarity++) {
+      constexpr int reach = 7;
+      const float end = polarity ? Other : First;
+      const floats s = search_symmetric<N, Grid>(x, w, splat(end), end, std::fabs(end) * (0.2f / reach), reach);
+      for (int i = 0; i < 5; i++) tried[5 * polarity + i] = clamped(Codes{s * (1.f + 0.03f * static_cast<float>(i - 2)), floats{}});
+    }
+  }
+
+  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
+    y.d = to_half(scale[0]);
+    pack_block(y, codes);
+  }
+};
+
+// Q4_1 Q5_1: a float16 scale and a float16 low of either sign.
+template <class BlockType, int Top>
+struct AsymmetricHalf {
+  using Block = BlockType;
+  using Grid = UnsignedGrid<Top>;
+  static constexpr int unit = 32, N = 32, groups = 1, candidates = 9;
+  static constexpr bool lows = true, integers = false;
+
+  BITWRIGHT_INLINE Codes clamped(Codes c) { return {as_half(c.scale), as_half(c.low)}; }
+  BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = splat(-1.f); }
+
+  BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats, floats, Codes* tried) {
+    floats least = x[0], shifted[N], scale, low;
+    for (int i = 1; i < N; i++) least = min_of(x[i], least);
+    for (int i = 0; i < N; i++) shifted[i] = x[i] - least;      // so that the search, which wants low <= 0, is free on both sides
+    floats span{};
+    for (int i = 0; i < N; i++) span = max_of(span, shifted[i]);
+    for (int i = 0; i < N; i++) shifted[i] -= 0.5f * span;
+    search_asymmetric<N, Top, false>(shifted, w, Scan{-0.9f, 0.1f, 18}, scale, low);
+    low += least + 0.5f * span;
+    const floats middle = low + scale * (0.5f * Top);           // shrinking or stretching keeps the middle where it is
+    for (int i = 0; i < candidates; i++) {
+      const floats s = scale * (1.f + 0.03f * static_cast<float>(i % 3 - 1));
+      tried[i] = clamped(Codes{s, middle - s * (0.5f * Top - 0.25f * static_cast<float>(i / 3 - 1))});
+    }
+  }
+
+  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float* low, float, float) {
+    y.d = to_half(scale[0]);
+    y.m = to_half(low[0]);
+    pack_block(y, codes);
+  }
+};
