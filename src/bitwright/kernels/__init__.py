@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bitwright.kernels._coverage import Coverage, bytes_read, coverage
+    from bitwright.kernels._feedback import feedback, feedback_formats
     from bitwright.kernels._matmul import dequantize, matmul, tier, tiers
     from bitwright.kernels.encoders import quantize
-    from bitwright.kernels._feedback import feedback, feedback_formats
     from bitwright.kernels.meter import Decoding, Meter
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle

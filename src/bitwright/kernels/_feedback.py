@@ -21,7 +21,11 @@ def feedback_formats() -> dict[int, int]:
 
 
 def feedback(
-    format: Format, values: NDArray[np.float32], hessian: NDArray[np.float32], rounds: int = 2, threads: int | None = None
+    format: Format,
+    values: NDArray[np.float32],
+    hessian: NDArray[np.float32],
+    rounds: int = 2,
+    threads: int | None = None,
 ) -> tuple[NDArray[np.uint8], list[float]]:
     """Encodes values (rows, columns) so that tr(E H E') is small, E the error of the decoded values.
 

@@ -1,0 +1,96 @@
+"""Error feedback: what it reports is what it leaves, which falls round by round and lies under what rounding does."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitwright import formats, kernels
+from bitwright.errors import BitwrightError, UnsupportedError, UsageError
+from bitwright.kernels.encoders import encoders
+
+FORMATS = [formats.from_ggml(id).name for id in kernels.feedback_formats()]
+ROWS, COLUMNS = 40, 512  # one whole tile of rows and a part
+
+
+def layer(seed=0, columns=COLUMNS, damping=0.01):
+    """Weights, and the second moments of inputs that depend on one another."""
+    rng = np.random.default_rng(seed)
+    mixing = rng.standard_normal((columns, columns)) * np.exp(-np.arange(columns) / 100)[:, None]
+    inputs = rng.standard_normal((1000, columns)) @ mixing
+    hessian = (inputs.T @ inputs / len(inputs)).astype(np.float32)
+    hessian[np.diag_indices(columns)] += damping * hessian.diagonal().mean()
+    return (0.02 * rng.standard_normal((ROWS, columns))).astype(np.float32), hessian
+
+
+def left(weights, decoded, hessian):
+    error = weights.astype(np.float64) - decoded
+    return np.einsum("ij,jk,ik", error, hessian.astype(np.float64), error, optimize=True)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_objective_is_told_truly_falls_and_lies_under_rounding(name):
+    weights, hessian = layer()
+    format = formats.get(name)
+    data, objective = kernels.feedback(format, weights, hessian, rounds=3)
+    assert all(after < before for before, after in zip(objective, objective[1:], strict=False))
+    assert left(weights, format.dequantize(data), hessian) == pytest.approx(objective[-1], rel=1e-3)
+    importance = np.ascontiguousarray(hessian.diagonal()) if encoders()[format.ggml] else None
+    rounded = kernels.quantize(format, weights, importance)
+    assert objective[0] < 0.4 * left(weights, format.dequantize(rounded), hessian)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_with_inputs_that_are_independent_nothing_is_worse_than_rounding(name):
+    weights, _ = layer()
+    format, hessian = formats.get(name), np.eye(COLUMNS, dtype=np.float32)
+    data, _ = kernels.feedback(format, weights, hessian)
+    rounded = kernels.quantize(format, weights)
+    assert left(weights, format.dequantize(data), hessian) <= left(weights, format.dequantize(rounded), hessian)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_bytes_depend_neither_on_threads_nor_on_the_instruction_set(name, monkeypatch):
+    weights, hessian = layer(columns=256)
+    format = formats.get(name)
+    data, objective = kernels.feedback(format, weights, hessian, threads=1)
+    again, same = kernels.feedback(format, weights, hessian, threads=3)
+    assert np.array_equal(data, again) and objective == same
+    monkeypatch.setenv("BITWRIGHT_TIER", "scalar")
+    portable, same = kernels.feedback(format, weights, hessian, threads=2)
+    assert np.array_equal(data, portable) and objective == same
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_rows_do_not_depend_on_their_neighbours_and_zeros_stay(name):
+    weights, hessian = layer(columns=256)
+    weights[3] = 0
+    format = formats.get(name)
+    data, _ = kernels.feedback(format, weights, hessian)
+    alone, _ = kernels.feedback(format, weights[3:5], hessian)
+    assert np.array_equal(data[3:5], alone)
+    assert not format.dequantize(data[3:4]).any()
+
+
+def test_the_factor_is_right_where_a_block_is_not_whole():
+    weights, hessian = layer(columns=96)
+    format = formats.get("q8_0")
+    data, objective = kernels.feedback(format, weights, hessian, rounds=0)
+    assert left(weights, format.dequantize(data), hessian) == pytest.approx(objective[0], rel=1e-3)
+
+
+def test_what_cannot_be_is_refused():
+    weights, hessian = layer(columns=256)
+    q4_k = formats.get("q4_k")
+    with pytest.raises(UnsupportedError, match="error feedback for"):
+        kernels.feedback(formats.get("f16"), weights, hessian)
+    with pytest.raises(UsageError, match="expected"):
+        kernels.feedback(q4_k, weights, hessian[:32, :32])
+    with pytest.raises(BitwrightError, match="not positive definite"):
+        kernels.feedback(q4_k, weights, hessian - 2 * np.eye(256, dtype=np.float32) * hessian.max())
+    weights[2, 5] = np.nan
+    with pytest.raises(BitwrightError, match=r"nan at \[2, 5\]"):
+        kernels.feedback(q4_k, weights, hessian)
+    weights[2, 5] = 1e30
+    with pytest.raises(BitwrightError, match="out of the range of q4_k"):
+        kernels.feedback(q4_k, weights, hessian)
