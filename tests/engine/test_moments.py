@@ -60,16 +60,17 @@ class Rounded(Tape):
 def test_importance_is_what_calibrate_gathers(
     model: Model, plain: Statistics, fisher: Statistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """But for what the engine's cache rounds, .27% at worst; rounding likewise .02 to .06%, as a last bit here and there
-    decides which way a key is rounded."""
+    """But for what the engine's cache rounds, .27% at worst, .01% in the middle; rounding likewise, .002%: where a
+    last bit decides how a value that all tokens look at is rounded, that moves by 2**-10 and its square by .2%."""
     expected = calibrate(model, TEXTS, CONTEXT, CHUNKS)
     monkeypatch.setattr(gathering, "Tape", Rounded)
     rounded = gather(model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, fisher=False)
-    for found, bound in ((plain, 5e-3), (fisher, 5e-3), (rounded, 1e-3)):
+    for found, worst, usual in ((plain, 5e-3, 2e-4), (fisher, 5e-3, 2e-4), (rounded, 2e-3, 4e-5)):
         assert found.gathered.keys() == expected.gathered.keys()
-        for name in expected.gathered:
-            np.testing.assert_allclose(found.importance(name), expected.importance(name), rtol=bound, err_msg=name)
-            assert found.gathered[name].counts == [CONTEXT * CHUNKS]
+        assert all(own.counts == [CONTEXT * CHUNKS] for own in found.gathered.values())
+        ratios = [found.gathered[name].importance / own.importance for name, own in expected.gathered.items()]
+        errors = np.abs(np.concatenate(ratios, axis=1) - 1)
+        assert errors.max() < worst and np.median(errors) < usual
     assert (found.texts, found.chunks, found.chunk_tokens) == (("calibration.txt",), CHUNKS, CONTEXT)
 
 
