@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -56,8 +55,6 @@ def calibrate(
         raise UsageError("calibrate needs a text: -f FILE")
     if out is None:
         raise UsageError("calibrate needs a place for what it gathers: -o FILE")
-    if hessian and threads:
-        os.environ["OPENBLAS_NUM_THREADS"] = str(threads)  # NumPy, which is not imported yet, heeds it
     from bitwright import calibration
     from bitwright.engine.calibrate import calibrate
 

@@ -30,12 +30,14 @@ from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io.checksum import sha256
 from bitwright.kernels.gradients import Tape, missing
 from bitwright.kernels.ops import Op, Step
+from bitwright.kernels.sharing import Sharing, single_blas
 
 if TYPE_CHECKING:
     from bitwright.engine.model import Model
 
 BUDGET = 2 << 30  # bytes of second moments at a time; what does not fit is gathered in another pass
 SAVE_SECONDS = 120.0
+STRIP = 192  # rows of second moments at a time, up to the diagonal
 
 Array = NDArray[Any]
 
@@ -52,10 +54,11 @@ class Group:
 
 
 class Sums:
-    """What is added up for a group: `moment` (columns, columns) of f x x', `total` of f, `squares` (columns,) of x², of
-    each weight the squared gradients at its outputs, and `tokens`."""
+    """What is added up for a group: `moment` (columns, columns) of f x x', the lower triangle, `total` of f, `squares`
+    (columns,) of x², of each weight the squared gradients at its outputs, and `tokens`."""
 
-    def __init__(self, group: Group) -> None:
+    def __init__(self, group: Group, sharing: Sharing) -> None:
+        self.sharing = sharing
         self.moment = np.zeros((group.columns, group.columns), np.float32)
         self.squares = np.zeros(group.columns)
         self.gradients = {name: np.zeros(outputs) for name, outputs in group.weights.items()}
@@ -64,7 +67,12 @@ class Sums:
     def add(self, x: Array, f: Array | None = None) -> None:
         """x (tokens, columns), f (tokens,)."""
         y = x if f is None else x * np.sqrt(f)[:, None]
-        self.moment += y.T @ y  # of one array with itself: half the work
+
+        def strip(start: int) -> None:
+            rows, columns = slice(start, start + STRIP), slice(0, start + STRIP)
+            self.moment[rows, columns] += y[:, rows].T @ y[:, columns]
+
+        self.sharing.each(strip, reversed(range(0, y.shape[1], STRIP)))  # the longest first
         self.squares += np.einsum("ij,ij->j", x, x)
         self.total += len(x) if f is None else float(f.sum(dtype=np.float64))
         self.tokens += len(x)
@@ -85,8 +93,8 @@ class Sums:
 class Collector:
     """Adds up what the tape shows of some groups."""
 
-    def __init__(self, step: Step, groups: Sequence[Group]) -> None:
-        self.sums = {group.buffer: Sums(group) for group in groups}
+    def __init__(self, step: Step, groups: Sequence[Group], sharing: Sharing) -> None:
+        self.sums = {group.buffer: Sums(group, sharing) for group in groups}
         self.first = {op.inputs[0].id: op.output.id for op in reversed(step.ops) if op.kind == "linear"}
         self.weighing: dict[int, Array] = {}  # f so far, by the buffer of a group that is being visited
 
@@ -130,7 +138,7 @@ def gather(
     if Path(output).suffix == ".dat":
         raise UsageError(f"{output}: a .dat holds importance alone; second moments need a .gguf")
     pieces = cut(model, texts, context, chunks)
-    tape = Tape(model.step, partial(_weight, model))
+    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(model.threads))
     groups = _groups(model, tape, fisher)
     passes = _passes(groups, budget)
     ids = hashlib.sha256(np.ascontiguousarray(pieces, "<i4").tobytes()).hexdigest()
@@ -139,7 +147,8 @@ def gather(
     for index, own in enumerate(passes):
         note = f"pass {index + 1} of {len(passes)}" if len(passes) > 1 else ""
         report = partial(_report, progress, index * len(pieces), len(passes) * len(pieces), note)
-        _pass(tape, pieces, own, kept.of(index), fisher, seed, report)
+        with single_blas():
+            _pass(tape, pieces, own, kept.of(index), fisher, seed, report)
     names = tuple(name for name, _ in texts)
     provenance = Provenance(pieces.size, seed, ids)
     found = _statistics(passes, kept, Statistics({}, names, len(pieces), context, provenance=provenance))
@@ -150,7 +159,7 @@ def gather(
 
 def _weight(model: Model, name: str, rows: Array | None) -> Array:
     tensor = model.weights[name]
-    return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], model.threads)
+    return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads=1)
 
 
 def _groups(model: Model, tape: Tape, fisher: bool) -> list[Group]:
@@ -197,7 +206,7 @@ def _pass(
     report: Callable[[int], None],
 ) -> None:
     """Adds up these groups over all chunks, from where it was left."""
-    collector = Collector(tape.step, groups)
+    collector = Collector(tape.step, groups, tape.sharing)
     done = kept.restore([collector.sums[group.buffer] for group in groups])
     until, saved = min(group.part for group in groups), time.monotonic()
     for number in range(done, len(pieces)):
@@ -238,8 +247,9 @@ def _statistics(passes: Sequence[Sequence[Group]], kept: Partial, base: Statisti
     sensitivities: dict[str, Array] = {}
     moments = []
     for index, own in enumerate(passes):
+        done = kept.of(index)
         for place, group in enumerate(own):
-            state = partial(kept.of(index).read, place)
+            state = partial(done.read, place)
             total, tokens = state("numbers")
             packed = partial(_mean, state, total)
             moments.append(Moment(tuple(group.weights), group.weighting, 1, group.columns, packed, kept.folder))

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import shutil
 import zipfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,8 +65,10 @@ class Pass:
         except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
             raise UsageError(f"{self.path} is damaged ({error}): remove {self.path.parent} to begin anew") from error
 
+    @cached_property
+    def _file(self) -> Mapping[str, NDArray[Any]]:
+        return cast(Mapping[str, NDArray[Any]], np.load(self.path))
+
     def read(self, index: int, name: str) -> NDArray[Any]:
-        """One array of the sums number `index`."""
-        with np.load(self.path) as file:
-            values: NDArray[Any] = file[f"{index}.{name}"]
-            return values
+        """One array of the sums number `index`, of a pass that is done."""
+        return self._file[f"{index}.{name}"]

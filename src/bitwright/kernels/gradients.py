@@ -11,6 +11,7 @@ So memory holds one part of a model, and weights are asked for as they are neede
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -19,6 +20,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from bitwright.kernels.ops import Buffer, Op, Step
 from bitwright.kernels.oracle import Operations
+from bitwright.kernels.sharing import Sharing
 
 Array = NDArray[Any]
 Attributes = Any  # of an op: a mapping
@@ -28,6 +30,7 @@ Visit = Callable[[Op, list[Array], Array | None], None]  # an op, its inputs, th
 
 QUERIES = 128  # rows of scores at a time: what lies after the last of them is not computed
 LOGITS = 1 << 24  # values at a time, however large the vocabulary
+ROWS = 32  # a thread's share is no less
 ROW_BY_ROW = {"rms_norm", "linear", "glu", "add", "scale", "softcap"}
 
 
@@ -40,10 +43,19 @@ class Tape(Operations):
     """Runs `step` forward over the tokens of a text, its positions counted from 0, and backward.
 
     `weight(name, rows)` gives a weight as floats, whole where `rows` is None. `memory`: bytes of values to keep.
+    `sharing`: the threads.
     """
 
-    def __init__(self, step: Step, weight: Weight, dtype: DTypeLike = np.float32, memory: int = 1 << 30) -> None:
+    def __init__(
+        self,
+        step: Step,
+        weight: Weight,
+        dtype: DTypeLike = np.float32,
+        memory: int = 1 << 30,
+        sharing: Sharing | None = None,
+    ) -> None:
         self.step, self.weight, self.dtype, self.memory = step, weight, dtype, memory
+        self.sharing = sharing or Sharing()
         self.parts = parts(step)
         self._flows: list[Values] = []
         self._kept: dict[int, Values] = {}
@@ -73,17 +85,23 @@ class Tape(Operations):
     ) -> None:
         """Forward, then visit(op, inputs, gradient) for the ops from the last to the first of part `until`.
 
-        of_logits(rows, logits) is the gradient of what is differentiated with respect to the logits (rows, vocabulary).
+        of_logits(rows, logits), called for all rows in some order, is the gradient of what is differentiated with
+        respect to the logits (rows, vocabulary).
         Ops that are nothing but row by row, at the end, are visited with some rows at a time.
         """
         self._forward(tokens)
-        arrived = [
-            self._back(self.parts[-1], values, of_logits(rows, values[self._result.id]), visit)
-            for rows, values in self._last()
-        ]
+        arrived = []
+        for rows, values in self._last():
+            logits = values[self._result.id]
+
+            def of(part: slice, rows: slice = rows, logits: Array = logits) -> Array:
+                return of_logits(slice(rows.start + part.start, rows.start + part.stop), logits[part])
+
+            gradient = np.concatenate(self.sharing.map(of, len(logits), ROWS))
+            arrived.append(self._back(self.parts[-1], values, gradient, visit))
         for index in range(len(self.parts) - 2, until - 1, -1):
             gradient = np.concatenate(arrived)
-            values = self._kept.pop(index, None) or self._play(self.parts[index], self._flows[index])
+            values = self._kept.pop(index, {}) or self._play(self.parts[index], self._flows[index])
             arrived = [self._back(self.parts[index], values, gradient, visit)]
 
     def _start(self, tokens: ArrayLike) -> None:
@@ -120,9 +138,33 @@ class Tape(Operations):
 
     def _value(self, op: Op, ops: tuple[Op, ...], values: Values) -> Array:
         inputs = [values[b.id] for b in op.inputs]
-        with np.errstate(over="ignore"):  # the exponential of a sigmoid far below zero, which is then zero
-            result = getattr(self, f"_{op.kind}")(op.attributes, *inputs, *self._weights(op, ops))
-        return result.astype(self.dtype, copy=False)
+        return self._shared(op, f"_{op.kind}", inputs, self._weights(op, ops))[0].astype(self.dtype, copy=False)
+
+    def _shared(self, op: Op, name: str, arrays: list[Array], weights: list[Array]) -> list[Array]:
+        """The results of the method `name` on these: every thread does some rows, or some heads of attention."""
+        by_head, least, count = op.kind == "attention", ROWS, len(arrays[0]) if arrays else 0
+        if by_head:
+            least, count = 1, op.attributes["kv_heads"]
+        elif op.kind not in ROW_BY_ROW | {"rope"}:
+            least = count or 1  # in one piece
+
+        def work(part: slice) -> tuple[Array, ...]:
+            own, a, mine = copy.copy(self), op.attributes, arrays
+            if by_head:
+                heads = part.stop - part.start
+                a = {**a, "kv_heads": heads, "heads": a["heads"] // count * heads}
+                mine = [_columns(x, part, count) for x in arrays]
+            elif count and least != count:
+                own.positions = self.positions[part]
+                mine = [x[part] for x in arrays]
+            with np.errstate(over="ignore"):  # the exponential of a sigmoid far below zero, which is then zero
+                result = getattr(own, name)(a, *mine, *weights)
+            return result if isinstance(result, tuple) else (result,)
+
+        done = self.sharing.map(work, count, least)
+        if len(done) == 1:
+            return list(done[0])
+        return [np.concatenate(pieces, axis=1 if by_head else 0) for pieces in zip(*done, strict=True)]
 
     def _back(self, ops: tuple[Op, ...], values: Values, gradient: Array, visit: Visit) -> Array:
         """From the gradient of what the part gives to that of what it takes; the first takes tokens: an empty one."""
@@ -133,7 +175,7 @@ class Tape(Operations):
             visit(op, inputs, own)
             if not inputs:
                 continue
-            back = getattr(self, f"_{op.kind}_back")(op.attributes, own, *inputs, *self._weights(op, ops))
+            back = self._shared(op, f"_{op.kind}_back", [own, *inputs], self._weights(op, ops))
             for buffer, part in zip(op.inputs, back, strict=True):
                 known = gradients.get(buffer.id)
                 gradients[buffer.id] = part if known is None else known + part
@@ -171,8 +213,7 @@ class Tape(Operations):
 
     def _glu_back(self, a: Attributes, y: Array, gate: Array, up: Array) -> tuple[Array, Array]:
         if a["activation"] == "silu":
-            with np.errstate(over="ignore"):
-                s = 1 / (1 + np.exp(-gate))
+            s = 1 / (1 + np.exp(-gate))
             act = gate * s
             slope = s * (1 + gate - act)
         else:
@@ -232,6 +273,12 @@ def parts(step: Step) -> list[tuple[Op, ...]]:
             start = index + 1
         needed = max(needed, last.get(op.output.id, -1))
     return [*found, tuple(step.ops[start:])]
+
+
+def _columns(x: Array, part: slice, count: int) -> Array:
+    """Those of `part` of `count` heads."""
+    width = x.shape[1] // count
+    return x[:, part.start * width : part.stop * width]
 
 
 def _heads(x: Array, a: Attributes) -> Array:
