@@ -1,0 +1,66 @@
+"""Work shared among threads is the work, in order; and BLAS is given back as it was."""
+
+from __future__ import annotations
+
+import threading
+
+import numpy as np
+import pytest
+from kernels.random_models import random_model
+
+from bitwright.kernels import sharing
+from bitwright.kernels.gradients import Tape
+from bitwright.kernels.sharing import Sharing, single_blas
+
+
+@pytest.mark.parametrize("threads", [1, 2, 5])
+@pytest.mark.parametrize("count", [0, 1, 7, 64])
+def test_parts_cover_a_range_in_order(threads: int, count: int) -> None:
+    parts = Sharing(threads).map(lambda part: part, count, 3)
+    assert [i for part in parts for i in range(part.start, part.stop)] == list(range(count))
+    assert len(parts) == max(1, min(threads, count // 3))
+    assert len(parts) == 1 or min(part.stop - part.start for part in parts) >= 3
+
+
+def test_each_does_every_item_at_once_and_tells_of_errors() -> None:
+    together = threading.Barrier(3, timeout=10)  # nobody passes alone
+    seen: list[int] = []
+
+    def work(item: int) -> None:
+        together.wait()
+        seen.append(item)
+
+    Sharing(3).each(work, range(3))
+    assert sorted(seen) == [0, 1, 2]
+    with pytest.raises(ZeroDivisionError):
+        Sharing(2).each(lambda item: None if 1 / item else None, [1, 0])
+
+
+def test_blas_is_single_inside_and_as_before_after() -> None:
+    count = sharing._openblas("get")
+    if count is None:
+        pytest.skip("NumPy's BLAS here is no OpenBLAS")
+    before = count()
+    with pytest.raises(KeyError), single_blas():
+        assert count() == 1
+        raise KeyError
+    assert count() == before
+
+
+@pytest.mark.parametrize("threads", [2, 3])
+def test_a_shared_step_is_the_step(threads: int) -> None:
+    """Forward and backward, to rounding: rows and heads are whole in every share."""
+    step, weights = random_model(gemma=True, heads=6, kv_heads=3)
+    ids = np.arange(100) % 101
+    found = []
+    for number in (1, threads):
+        shown: list[np.ndarray] = []
+        tape = Tape(
+            step, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64,
+            sharing=Sharing(number),
+        )  # fmt: skip
+        tape.gradients(ids, lambda rows, logits: np.sin(logits), lambda op, x, y, out=shown: out.append(y))
+        found.append(shown)
+    assert len(found[0]) == len(step.ops)
+    for one, several in zip(*found, strict=True):
+        np.testing.assert_allclose(several, one, rtol=0, atol=1e-12 * np.abs(one).max())
