@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -18,16 +19,17 @@ if TYPE_CHECKING:
 BATCH = 128  # tokens at a time; all their logits are asked for, because the last layer sees no other tokens
 
 Progress = Callable[[float, float, str], object]
+Text = tuple[str, str | Sequence[int]]  # a name, and a text or the ids of one
 
 
 def calibrate(
     model: Model,
-    texts: Sequence[tuple[str, str]],
+    texts: Sequence[Text],
     context: int = 512,
     chunks: int | None = None,
     progress: Progress | None = None,
 ) -> Statistics:
-    """Importance of every weight that is multiplied by, over texts (name, text) cut into chunks of `context` tokens.
+    """Importance of every weight that is multiplied by, over texts cut into chunks of `context` tokens.
 
     Chunks are as llama.cpp's imatrix makes them: disjoint, each read afresh, beginning with the beginning-of-text token
     where the model wants one. `chunks` takes the first of each text. progress(done, chunks, "") follows each chunk.
@@ -47,8 +49,8 @@ def calibrate(
     return Statistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
 
 
-def cut(model: Model, texts: Sequence[tuple[str, str]], context: int, chunks: int | None) -> NDArray[np.int32]:
-    """The token ids (pieces, context) of texts (name, text); UsageError where no text is as long as a chunk."""
+def cut(model: Model, texts: Sequence[Text], context: int, chunks: int | None) -> NDArray[np.int32]:
+    """The token ids (pieces, context) of texts; UsageError where no text is as long as a chunk."""
     if not 1 <= context <= model.context:
         raise UsageError(f"chunks must have 1 to {model.context} tokens (the model's context), got {context}")
     pieces = np.concatenate([_pieces(model, text, context, chunks) for _, text in texts])
@@ -57,8 +59,31 @@ def cut(model: Model, texts: Sequence[tuple[str, str]], context: int, chunks: in
     return pieces
 
 
-def _pieces(model: Model, text: str, context: int, chunks: int | None) -> NDArray[np.int32]:
-    ids = np.array(model.tokenizer.encode(text), np.int32)
+def conversations(model: Model, text: str, source: object) -> list[int]:
+    """The ids of JSON lines {"messages": [{"role": ..., "content": ...}]}, each as the model's chat template writes it.
+
+    Raises UsageError naming `source` and the line that is something else, or a model without a template.
+    """
+    template = model.chat_template
+    if template is None:
+        raise UsageError(f"{model.path} has no chat template: it does not say how it wants a conversation written")
+    ids: list[int] = []
+    for number, line in enumerate(text.splitlines(), 1):
+        if not line.strip():
+            continue
+        try:
+            messages = json.loads(line)["messages"]
+            if not (messages and all(isinstance(m["role"], str) and "content" in m for m in messages)):
+                raise ValueError
+        except (ValueError, KeyError, TypeError, RecursionError):
+            expected = '{"messages": [{"role": ..., "content": ...}, ...]}'
+            raise UsageError(f"{source}, line {number}: expected {expected}, got {line.strip()[:60]}") from None
+        ids += template.encode(model.tokenizer, messages, add_generation_prompt=False)
+    return ids
+
+
+def _pieces(model: Model, text: str | Sequence[int], context: int, chunks: int | None) -> NDArray[np.int32]:
+    ids = np.array(model.tokenizer.encode(text) if isinstance(text, str) else text, np.int32)
     pieces = ids[: len(ids) // context * context].reshape(-1, context)[:chunks]
     if model.tokenizer.add_bos and model.tokenizer.bos is not None:
         pieces[:, 0] = model.tokenizer.bos

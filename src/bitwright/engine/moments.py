@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from bitwright import calibration, kernels
 from bitwright.calibration import Gathered, Moment, Provenance, Statistics, Weighting
 from bitwright.calibration.moments import pack
-from bitwright.engine.calibrate import Progress, cut
+from bitwright.engine.calibrate import Progress, Text, cut
 from bitwright.engine.partial import Partial, Pass
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io.checksum import sha256
@@ -117,7 +117,7 @@ class Collector:
 
 def gather(
     model: Model,
-    texts: Sequence[tuple[str, str]],
+    texts: Sequence[Text],
     output: str | Path,
     context: int = 512,
     chunks: int | None = None,
@@ -126,7 +126,7 @@ def gather(
     budget: int = BUDGET,
     progress: Progress | None = None,
 ) -> Statistics:
-    """Importance and second moments of every weight, over texts (name, text) cut as by `calibrate`, into `output`.
+    """Importance and second moments of every weight, over texts cut as by `calibrate`, into `output`.
 
     `fisher` False counts every token alike, which needs no gradients. `seed` is that of the labels. What is done is
     kept in a folder beside the output every two minutes, and taken up again where a run of the same was interrupted.
