@@ -14,8 +14,8 @@ from model.test_forward import MODELS as ARCHITECTURES
 from model.test_forward import some_ids, synthetic
 
 from bitwright.io import gguf
-from bitwright.kernels import Buffer, Op, Oracle, Step, gradients
-from bitwright.kernels.gradients import Tape, missing, parts
+from bitwright.kernels import Buffer, Op, Oracle, Step, gradients, tape
+from bitwright.kernels.tape import Tape, missing, parts
 from bitwright.model import Config, build, load_weights
 
 STENCIL = {1: 8, -1: -8, 2: -1, -2: 1}  # twelfths: a first derivative with an error of H⁴ times the fifth
@@ -50,15 +50,15 @@ OPS: dict[str, tuple[str, dict[str, Any], list[int], list[tuple[int, ...]]]] = {
 def test_an_op_against_finite_differences(name: str) -> None:
     kind, a, widths, shapes = OPS[name]
     rng = np.random.default_rng(0)
-    tape = Tape(Step(), lambda name, rows: np.empty(0), np.float64)
-    tape.positions, tape.outputs = np.arange(N), rng.integers(0, N, 40)  # some rows twice
+    run = Tape(Step(), lambda name, rows: np.empty(0), np.float64)
+    run.positions, run.outputs = np.arange(N), rng.integers(0, N, 40)  # some rows twice
     inputs, weights = [rng.standard_normal((N, w)) for w in widths], [rng.standard_normal(s) for s in shapes]
 
     def forward(moved: list[np.ndarray]) -> np.ndarray:
-        return getattr(tape, f"_{kind}")(a, *moved, *weights)
+        return getattr(run, f"_{kind}")(a, *moved, *weights)
 
     y = rng.standard_normal(forward(inputs).shape)
-    back = getattr(tape, f"_{kind}_back")(a, y, *inputs, *weights)
+    back = getattr(run, f"_{kind}_back")(a, y, *inputs, *weights)
     assert len(back) == len(inputs)
     for i, (x, gradient) in enumerate(zip(inputs, back, strict=True)):
         assert gradient.shape == x.shape
@@ -78,9 +78,9 @@ def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: 
     from what the tape shows of each op that uses one; relative to the sizes of its terms."""
     original = {name: w.astype(np.float64) for name, w in weights.items()}
     moved = dict(original)
-    tape = Tape(step, lambda name, rows: moved[name] if rows is None else moved[name][rows], np.float64, memory)
+    run = Tape(step, lambda name, rows: moved[name] if rows is None else moved[name][rows], np.float64, memory)
     rng, worst = np.random.default_rng(1), 0.0
-    y = rng.standard_normal(np.concatenate([logits for _, logits in tape.logits(ids)]).shape)
+    y = rng.standard_normal(np.concatenate([logits for _, logits in run.logits(ids)]).shape)
     for _ in range(3):
         along = {name: rng.standard_normal(w.shape) / np.sqrt(w.size) for name, w in original.items() if w.ndim == 2}
         terms: list[tuple[float, float]] = []
@@ -88,16 +88,16 @@ def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: 
         def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray, along=along, terms=terms) -> None:
             if op.kind in ("linear", "embed"):
                 d = along[op.weights[0]]
-                change = inputs[0] @ d.T if inputs else d[tape.tokens] * op.attributes["scale"]
+                change = inputs[0] @ d.T if inputs else d[run.tokens] * op.attributes["scale"]
                 terms.append((np.sum(gradient * change), np.sum(gradient**2) * np.sum(change**2)))
 
         def value(h: float, along=along) -> float:
             moved.update({name: original[name] + h * d for name, d in along.items()})
-            return sum(np.sum(y[rows] * logits) for rows, logits in tape.logits(ids))
+            return sum(np.sum(y[rows] * logits) for rows, logits in run.logits(ids))
 
         expected = derivative(value)
         moved.update(original)
-        tape.gradients(ids, lambda rows, logits: y[rows], visit)
+        run.gradients(ids, lambda rows, logits: y[rows], visit)
         found, size = np.sum(terms, axis=0)
         worst = max(worst, abs(found - expected) / np.sqrt(size))
     return worst
@@ -117,7 +117,7 @@ def test_an_architecture_against_finite_differences(tmp_path: Path, name: str) -
 def test_a_random_model_against_finite_differences(monkeypatch: pytest.MonkeyPatch, name: str, memory: int) -> None:
     """With nothing kept but what flows between parts, and with everything; attention and the head a few rows a time."""
     monkeypatch.setattr(gradients, "QUERIES", 7)
-    monkeypatch.setattr(gradients, "LOGITS", 5 * 101)
+    monkeypatch.setattr(tape, "LOGITS", 5 * 101)
     step, weights = random_model(**MODELS[name])
     assert differs(step, weights, list(range(20)), memory) < CLOSE
 
@@ -126,8 +126,8 @@ def test_a_random_model_against_finite_differences(monkeypatch: pytest.MonkeyPat
 def test_forward_is_the_oracle(name: str) -> None:
     step, weights = random_model(**MODELS[name])
     ids, n = np.arange(40) % 101, np.arange(40)
-    tape = Tape(step, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64)
-    got = np.concatenate([logits for _, logits in tape.logits(ids)])
+    run = Tape(step, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64)
+    got = np.concatenate([logits for _, logits in run.logits(ids)])
     np.testing.assert_allclose(got, Oracle(step, weights).run(ids, n, 0 * n, n), rtol=1e-9, atol=1e-9)
 
 

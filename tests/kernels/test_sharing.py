@@ -9,8 +9,8 @@ import pytest
 from kernels.random_models import random_model
 
 from bitwright.kernels import sharing
-from bitwright.kernels.gradients import Tape
 from bitwright.kernels.sharing import Sharing, single_blas
+from bitwright.kernels.tape import Tape
 
 
 @pytest.mark.parametrize("threads", [1, 2, 5])

@@ -116,7 +116,7 @@ def _second_moments(
 ) -> Statistics:
     """Weighed by gradients, or where the model has an op without one, plain, which is said."""
     from bitwright.engine.moments import gather
-    from bitwright.kernels.gradients import missing
+    from bitwright.kernels.tape import missing
 
     lacking = missing(model.step) if fisher else []
     if lacking:
