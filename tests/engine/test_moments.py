@@ -150,6 +150,40 @@ def test_an_embedding_of_its_own_has_the_gradient_covariance(tmp_path: Path) -> 
         assert squares.shape == ((1, synthetic_model.VOCABULARY) if tied else (1, synthetic_model.WIDTH))
 
 
+@pytest.fixture(scope="module")
+def all_of_it(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Statistics:
+    return gather(model, TEXTS, tmp_path_factory.mktemp("all") / "s.gguf", CONTEXT)
+
+
+@pytest.mark.parametrize(
+    ("name", "low"),
+    {"blk.0.attn_q": 0.8, "blk.0.attn_v": 0.4, "blk.1.attn_output": 0.8, "blk.4.ffn_down": 0.8, "output": 0.8,
+     "token_embd": 0.8}.items(),
+)  # fmt: skip
+def test_they_foretell_what_an_error_costs(model: Model, all_of_it: Statistics, name: str, low: float) -> None:
+    """KL per token of a small random error e in a weight's rows: half the sum of sensitivity * e H e', or for a row of
+    the embedding its share of the tokens * e H e'. Measured .95 to 1.06 of it; .57 for values, whose errors many tokens
+    have in common, which a sum over single tokens does not see."""
+    name, pieces = f"{name}.weight", gathering.cut(model, TEXTS, CONTEXT, None)
+    weights = {own: tensor.dequantize().astype(np.float64) for own, tensor in model.weights.items()}
+    tape = Tape(model.step, lambda own, rows: weights[own] if rows is None else weights[own][rows], np.float64)
+
+    def predictions() -> np.ndarray:
+        logits = np.stack([np.concatenate([part for _, part in tape.logits(piece)]) for piece in pieces])
+        logits -= logits.max(axis=-1, keepdims=True)
+        return logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True))
+
+    before = predictions()
+    error = np.random.default_rng(0).standard_normal(weights[name].shape) * weights[name].std() * 0.02
+    weights[name] = weights[name] + error
+    cost = (np.exp(before) * (before - predictions())).sum(axis=-1).mean()
+    matrix, shares = all_of_it.hessian(name), all_of_it.sensitivity(name)
+    assert matrix is not None and shares is not None
+    by_row = np.bincount(pieces.ravel(), minlength=len(error)) / pieces.size if "embd" in name else shares[0]
+    foretold = 0.5 * np.sum(by_row * np.einsum("ri,ij,rj->r", error, matrix[0], error, optimize=True))
+    assert low * cost < foretold < 1.2 * cost
+
+
 class Letters:
     """Stands for a tokenizer: each byte is its id."""
 
