@@ -88,7 +88,7 @@ def data(tensor: Tensor, format: Format) -> np.ndarray[Any, Any]:
         return (1.0 + 0.1 * random.standard_normal(tensor.shape)).astype(np.float32) * tensor.name.endswith("weight")
     rows, columns = tensor.shape
     values = random.standard_normal((min(rows, OWN_ROWS), columns), np.float32) / np.float32(math.sqrt(columns))
-    return np.resize(encode_rows(values, format, name=tensor.name), (rows, format.row_bytes(columns)))
+    return np.resize(encode_rows(values, format, name=tensor.name, method="rtn"), (rows, format.row_bytes(columns)))
 
 
 def main() -> None:

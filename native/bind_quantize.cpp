@@ -10,6 +10,7 @@
 #include <tuple>
 
 #include "bind.h"
+#include "codebooks.h"
 #include "pool.h"
 #include "quantize/encode.h"
 
@@ -32,7 +33,7 @@ FormatId source_format(const Values& values) {
 }
 
 std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& values, const std::optional<Importance>& importance,
-                                                   const Bytes& out, int threads, bool portable) {
+                                                   bool search, const Bytes& out, int threads, bool portable) {
   const EncoderSet& set = encoder_set(portable);
   const Encoder* encoder = set.find(static_cast<FormatId>(format));
   if (!encoder) throw std::invalid_argument("quantize: no encoder for format " + std::to_string(format));
@@ -42,14 +43,16 @@ std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& val
     throw std::invalid_argument("quantize: " + std::to_string(columns) + " columns are not a multiple of " + std::to_string(encoder->block_size));
   if (static_cast<int64_t>(out.shape(0)) != rows || static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
     throw std::invalid_argument("quantize: out does not have the shape of the result");
-  if (importance && (!encoder->importance || static_cast<int64_t>(importance->shape(0)) != columns))
+  if (importance && (!encoder->weighs(search) || static_cast<int64_t>(importance->shape(0)) != columns))
     throw std::invalid_argument("quantize: importance is not taken by this format or not one value per column");
+  if (!encoder->rtn && !codebooks.loaded) throw std::invalid_argument("quantize: the codebooks are not loaded");
   if (threads < 0) throw std::invalid_argument("quantize: threads must be at least 0 (0: every core)");
   EncodeFault fault;
   {
     nb::gil_scoped_release release;
     const auto pool = shared_pool(threads);
-    fault = quantize_rows(set, *encoder, source, values.data(), rows, columns, importance ? importance->data() : nullptr, out.data(), *pool);
+    fault = quantize_rows(set, *encoder, source, values.data(), rows, columns, importance ? importance->data() : nullptr, search,
+                          out.data(), *pool);
   }
   static const char* const kinds[] = {"", "not_finite", "overflow"};
   const int64_t width = std::max<int64_t>(columns, 1);
@@ -89,12 +92,12 @@ nb::list feedback_formats() {      // (format id, columns whose scales belong to
   return formats;
 }
 
-nb::list encoder_formats() {      // (format id, block size, block bytes, takes importance)
+nb::list encoder_formats() {      // (format id, block size, block bytes, whether method rtn takes importance, and search)
   nb::list formats;
   const EncoderSet& set = encoder_set(true);
   for (size_t i = 0; i < set.count; i++) {
     const Encoder& e = set.encoders[i];
-    formats.append(nb::make_tuple(static_cast<int>(e.format), e.block_size, e.block_bytes, e.importance));
+    formats.append(nb::make_tuple(static_cast<int>(e.format), e.block_size, e.block_bytes, e.weighs(false), e.weighs(true)));
   }
   return formats;
 }
@@ -102,8 +105,8 @@ nb::list encoder_formats() {      // (format id, block size, block bytes, takes 
 }  // namespace
 
 void bind_quantize(nb::module_& m) {
-  m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("out"), nb::arg("threads"),
-        nb::arg("portable"));
+  m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("search"), nb::arg("out"),
+        nb::arg("threads"), nb::arg("portable"));
   m.def("feedback", &feedback, nb::arg("format"), nb::arg("values"), nb::arg("hessian"), nb::arg("rounds"), nb::arg("out"),
         nb::arg("threads"), nb::arg("portable"));
   m.def("feedback_formats", &feedback_formats);

@@ -82,7 +82,7 @@ void CacheWriter::encode(const float* x, int64_t n, uint8_t* blocks) const {
   float values[kMaxHeadDim];
   std::copy_n(x, n, values);
   std::fill(values + n, values + whole, 0.f);
-  if (encoders_.first_not_finite(values, n) >= 0 || encoder_->encode(values, nullptr, whole / encoder_->block_size, blocks) >= 0)
+  if (encoders_.first_not_finite(values, n) >= 0 || encoder_->rtn(values, nullptr, whole / encoder_->block_size, blocks) >= 0)
     throw std::runtime_error("the " + name_ + " cache cannot hold a key or value the model computed: the weights are damaged, or need bf16");
 }
 

@@ -11,14 +11,20 @@ namespace bitwright {
 
 class Pool;
 
+// Encodes `blocks` blocks of x. `importance` is nullptr or one weight per value of x. Returns the first block whose scale (for float
+// formats: whose value) leaves the range of its stored type, or -1.
+using Encode = int64_t (*)(const float* x, const float* importance, int64_t blocks, uint8_t* out);
+
 struct Encoder {
   FormatId format;
-  int block_size;      // values in a block
+  int block_size;          // values in a block
   int block_bytes;
-  bool importance;     // whether `importance` may be given
-  // Encodes `blocks` blocks of x. `importance` is nullptr or one weight per value of x. Returns the first block whose scale (for
-  // float formats: whose value) leaves the range of its stored type, or -1.
-  int64_t (*encode)(const float* x, const float* importance, int64_t blocks, uint8_t* out);
+  Encode rtn;              // as llama.cpp chooses; nullptr: only the search is there
+  bool rtn_importance;     // whether it takes an importance
+  Encode search;           // the codes of least weighted squared error, with or without importance; nullptr: nothing to search
+
+  bool searches(bool asked) const { return search && (asked || !rtn); }
+  bool weighs(bool asked) const { return searches(asked) || rtn_importance; }
 };
 
 struct Layer {                     // what a weight (rows, n) is multiplied by
@@ -54,8 +60,9 @@ struct EncoderSet {
 
 const EncoderSet& encoder_set(bool portable);                  // portable: without any optional instruction; same bytes
 
-// values (rows, columns) of type f32, f16 or bf16 to out (rows, columns / block_size * block_bytes); importance (columns,) or nullptr.
+// values (rows, columns) of type f32, f16 or bf16 to out (rows, columns / block_size * block_bytes); importance (columns,) or nullptr,
+// finite and not negative. search: the method, where the encoder has both.
 EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values, int64_t rows,
-                          int64_t columns, const float* importance, uint8_t* out, Pool& pool);
+                          int64_t columns, const float* importance, bool search, uint8_t* out, Pool& pool);
 
 }  // namespace bitwright

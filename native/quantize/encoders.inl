@@ -11,27 +11,41 @@
 #include "dense.inl"
 #include "scales.inl"
 #include "feedback.inl"
+#include "weighted.inl"
+#include "best.inl"
+#include "best_blocks.inl"
+#include "best_fp4.inl"
+#include "best_super.inl"
+#include "grid.inl"
+#include "best_grid.inl"
 
 static const Encoder kEncoders[] = {
-    {FormatId::f32, 1, 4, false, encode_f32},
-    {FormatId::f16, 1, 2, false, encode_f16},
-    {FormatId::bf16, 1, 2, false, encode_bf16},
-    {FormatId::q4_0, 32, sizeof(block_q4_0), false, encode_q4_0},
-    {FormatId::q4_1, 32, sizeof(block_q4_1), false, encode_q4_1},
-    {FormatId::q5_0, 32, sizeof(block_q5_0), false, encode_q5_0},
-    {FormatId::q5_1, 32, sizeof(block_q5_1), false, encode_q5_1},
-    {FormatId::q8_0, 32, sizeof(block_q8_0), false, encode_q8_0},
-    {FormatId::q2_k, kSuper, sizeof(block_q2_k), true, encode_q2_k},
-    {FormatId::q3_k, kSuper, sizeof(block_q3_k), true, encode_q3_k},
-    {FormatId::q4_k, kSuper, sizeof(block_q4_k), true, encode_q4_k},
-    {FormatId::q5_k, kSuper, sizeof(block_q5_k), true, encode_q5_k},
-    {FormatId::q6_k, kSuper, sizeof(block_q6_k), true, encode_q6_k},
-    {FormatId::iq4_nl, 32, sizeof(block_iq4_nl), false, encode_iq4_nl},
-    {FormatId::iq4_xs, kSuper, sizeof(block_iq4_xs), true, encode_iq4_xs},
-    {FormatId::tq1_0, kSuper, sizeof(block_tq1_0), false, encode_tq1_0},
-    {FormatId::tq2_0, kSuper, sizeof(block_tq2_0), false, encode_tq2_0},
-    {FormatId::mxfp4, 32, sizeof(block_mxfp4), false, encode_mxfp4},
-    {FormatId::nvfp4, 64, sizeof(block_nvfp4), false, encode_nvfp4},
+    {FormatId::f32, 1, 4, encode_f32, false, nullptr},
+    {FormatId::f16, 1, 2, encode_f16, false, nullptr},
+    {FormatId::bf16, 1, 2, encode_bf16, false, nullptr},
+    {FormatId::q4_0, 32, sizeof(block_q4_0), rtn_q4_0, true, search_q4_0},
+    {FormatId::q4_1, 32, sizeof(block_q4_1), rtn_q4_1, true, search_q4_1},
+    {FormatId::q5_0, 32, sizeof(block_q5_0), rtn_q5_0, true, search_q5_0},
+    {FormatId::q5_1, 32, sizeof(block_q5_1), rtn_q5_1, true, search_q5_1},
+    {FormatId::q8_0, 32, sizeof(block_q8_0), encode_q8_0, false, search_q8_0},
+    {FormatId::q2_k, kSuper, sizeof(block_q2_k), encode_q2_k, true, search_q2_k},
+    {FormatId::q3_k, kSuper, sizeof(block_q3_k), encode_q3_k, true, search_q3_k},
+    {FormatId::q4_k, kSuper, sizeof(block_q4_k), encode_q4_k, true, search_q4_k},
+    {FormatId::q5_k, kSuper, sizeof(block_q5_k), encode_q5_k, true, search_q5_k},
+    {FormatId::q6_k, kSuper, sizeof(block_q6_k), encode_q6_k, true, search_q6_k},
+    {FormatId::iq4_nl, 32, sizeof(block_iq4_nl), rtn_iq4_nl, true, search_iq4_nl},
+    {FormatId::iq4_xs, kSuper, sizeof(block_iq4_xs), encode_iq4_xs, true, search_iq4_xs},
+    {FormatId::iq3_s, kSuper, sizeof(block_iq3_s), nullptr, false, search_iq3_s},
+    {FormatId::iq3_xxs, kSuper, sizeof(block_iq3_xxs), nullptr, false, search_iq3_xxs},
+    {FormatId::iq2_s, kSuper, sizeof(block_iq2_s), nullptr, false, search_iq2_s},
+    {FormatId::iq2_xs, kSuper, sizeof(block_iq2_xs), nullptr, false, search_iq2_xs},
+    {FormatId::iq2_xxs, kSuper, sizeof(block_iq2_xxs), nullptr, false, search_iq2_xxs},
+    {FormatId::iq1_s, kSuper, sizeof(block_iq1_s), nullptr, false, search_iq1_s},
+    {FormatId::iq1_m, kSuper, sizeof(block_iq1_m), nullptr, false, search_iq1_m},
+    {FormatId::tq1_0, kSuper, sizeof(block_tq1_0), encode_tq1_0, false, search_tq1_0},
+    {FormatId::tq2_0, kSuper, sizeof(block_tq2_0), encode_tq2_0, false, search_tq2_0},
+    {FormatId::mxfp4, 32, sizeof(block_mxfp4), encode_mxfp4, false, search_mxfp4},
+    {FormatId::nvfp4, 64, sizeof(block_nvfp4), encode_nvfp4, false, search_nvfp4},
 };
 
 // float16 to float32; an infinity or NaN becomes an infinity, which the check below then finds.

@@ -3,6 +3,7 @@
 constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};   // ggml: kvalues_iq4nl
 
 struct Iq4Grid {
+  static constexpr float low = -127.f, high = 113.f;
   BITWRIGHT_INLINE floats nearest(floats v) {
     floats value = splat(kIq4Values[0]);
     for (int i = 1; i < 16; i++) value += select(v >= middle(i), splat(kIq4Values[i] - kIq4Values[i - 1]), floats{});
@@ -44,20 +45,14 @@ BITWRIGHT_INLINE floats settle_iq4(const floats* x, const floats* w, floats foun
 }
 
 static int64_t encode_iq4_nl(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_iq4_nl*>(out);
-  return by_lanes<32>(x, blocks,
-                             [](floats* v, floats& d, floats&) {
-                               floats w[32];
-                               make_weights<32>(v, nullptr, 0.f, Weight::square, w);
-                               d = settle_iq4(v, w, search_iq4(v, w));
-                               const floats inverse = reciprocal(d);
-                               for (int i = 0; i < 32; i++) v[i] = Iq4Grid::code(inverse * v[i]);
-                             },
-                             [y](int64_t b, const uint8_t* codes, float d, float) {
-                               y[b].d = to_half(d);
-                               pack_block(y[b], codes);
-                               return !is_infinite(y[b].d);
-                             });
+  const auto encode = [](floats* v, floats& d, floats&) {
+    floats w[32];
+    make_weights<32>(v, nullptr, 0.f, Weight::square, w);
+    d = settle_iq4(v, w, search_iq4(v, w));
+    const floats inverse = reciprocal(d);
+    for (int i = 0; i < 32; i++) v[i] = Iq4Grid::code(inverse * v[i]);
+  };
+  return by_lanes<32>(x, blocks, encode, store_to<StoreIq4Nl>(out));
 }
 
 static int64_t encode_iq4_xs(const float* x, const float* importance, int64_t blocks, uint8_t* out) {

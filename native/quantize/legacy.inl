@@ -52,58 +52,26 @@ BITWRIGHT_INLINE void encode_from_min(floats* x, floats& d, floats& m) {
 }
 
 static int64_t encode_q4_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_q4_0*>(out);
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<8>(v, d); },
-                             [y](int64_t b, const uint8_t* codes, float d, float) {
-                               y[b].d = to_half(d);
-                               pack_block(y[b], codes);
-                               return !is_infinite(y[b].d);
-                             });
+  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<8>(v, d); }, store_to<StoreQ4_0>(out));
 }
 
 static int64_t encode_q5_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_q5_0*>(out);
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<16>(v, d); },
-                             [y](int64_t b, const uint8_t* codes, float d, float) {
-                               y[b].d = to_half(d);
-                               pack_block(y[b], codes);
-                               return !is_infinite(y[b].d);
-                             });
+  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<16>(v, d); }, store_to<StoreQ5_0>(out));
 }
 
 static int64_t encode_q4_1(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_q4_1*>(out);
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<15>(v, d, m); },
-                             [y](int64_t b, const uint8_t* codes, float d, float m) {
-                               y[b].d = to_half(d);
-                               y[b].m = to_half(m);
-                               pack_block(y[b], codes);
-                               return !is_infinite(y[b].d) && !is_infinite(y[b].m);
-                             });
+  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<15>(v, d, m); }, store_to<StoreQ4_1>(out));
 }
 
 static int64_t encode_q5_1(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_q5_1*>(out);
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<31>(v, d, m); },
-                             [y](int64_t b, const uint8_t* codes, float d, float m) {
-                               y[b].d = to_half(d);
-                               y[b].m = to_half(m);
-                               pack_block(y[b], codes);
-                               return !is_infinite(y[b].d) && !is_infinite(y[b].m);
-                             });
+  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<31>(v, d, m); }, store_to<StoreQ5_1>(out));
 }
 
 static int64_t encode_q8_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_q8_0*>(out);
-  return by_lanes<32>(x, blocks,
-                             [](floats* v, floats& d, floats&) {
-                               d = abs_of(signed_extreme<32>(v)) / 127.f;
-                               const floats inverse = reciprocal(d);
-                               for (int i = 0; i < 32; i++) v[i] = round_away(v[i] * inverse);
-                             },
-                             [y](int64_t b, const uint8_t* codes, float d, float) {
-                               y[b].d = to_half(d);
-                               pack_block(y[b], codes);
-                               return !is_infinite(y[b].d);
-                             });
+  const auto encode = [](floats* v, floats& d, floats&) {
+    d = abs_of(signed_extreme<32>(v)) / 127.f;
+    const floats inverse = reciprocal(d);
+    for (int i = 0; i < 32; i++) v[i] = round_away(v[i] * inverse);
+  };
+  return by_lanes<32>(x, blocks, encode, store_to<StoreQ8_0>(out));
 }

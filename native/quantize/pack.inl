@@ -104,3 +104,40 @@ BITWRIGHT_INLINE void pack_block(block_iq4_xs& y, const uint8_t* codes, const in
     pack_nibbles(codes + 32 * j, y.qs + 16 * j);
   }
 }
+
+// ---- blocks of one float16 scale (and min): where the b-th goes; false where a scale is out of float16's range ----
+
+template <class Block>
+struct StoreScale {
+  static constexpr int size = 32;
+  Block* y;
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float) const {
+    y[b].d = to_half(d);
+    pack_block(y[b], codes);
+    return !is_infinite(y[b].d);
+  }
+};
+
+template <class Block>
+struct StoreScaleMin {
+  static constexpr int size = 32;
+  Block* y;
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float m) const {
+    y[b].d = to_half(d);
+    y[b].m = to_half(m);
+    pack_block(y[b], codes);
+    return !is_infinite(y[b].d) && !is_infinite(y[b].m);
+  }
+};
+
+template <class Store>
+BITWRIGHT_INLINE Store store_to(uint8_t* out) {
+  return {reinterpret_cast<decltype(Store::y)>(out)};
+}
+
+using StoreQ4_0 = StoreScale<block_q4_0>;
+using StoreQ4_1 = StoreScaleMin<block_q4_1>;
+using StoreQ5_0 = StoreScale<block_q5_0>;
+using StoreQ5_1 = StoreScaleMin<block_q5_1>;
+using StoreQ8_0 = StoreScale<block_q8_0>;
+using StoreIq4Nl = StoreScale<block_iq4_nl>;

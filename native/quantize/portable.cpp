@@ -3,8 +3,10 @@
 #include <cmath>
 #include <cstring>
 #include <iterator>
+#include <utility>
 #include <vector>
 
+#include "codebooks.h"
 #include "encode.h"
 #include "pool.h"
 

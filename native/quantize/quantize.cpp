@@ -50,10 +50,28 @@ const float* as_float32(const EncoderSet& set, FormatId source, const void* valu
   return copy.data();
 }
 
+// Importance as a multiple of its mean, with a floor: columns that the calibration text left at rest still count a little among
+// themselves, where nothing else decides.
+std::vector<float> relative_importance(const float* importance, int64_t columns) {
+  constexpr double kFloor = 1.0 / 8192;
+  double sum = 0;
+  for (int64_t i = 0; i < columns; i++) sum += importance[i];
+  std::vector<float> relative(columns, 1.f);
+  for (int64_t i = 0; i < columns && sum > 0; i++) relative[i] = static_cast<float>(importance[i] * columns / sum + kFloor);
+  return relative;
+}
+
 }  // namespace
 
 EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values, int64_t rows,
-                          int64_t columns, const float* importance, uint8_t* out, Pool& pool) {
+                          int64_t columns, const float* importance, bool search, uint8_t* out, Pool& pool) {
+  const bool searches = encoder.searches(search);
+  const Encode encode = searches ? encoder.search : encoder.rtn;
+  std::vector<float> relative;
+  if (importance && searches) {
+    relative = relative_importance(importance, columns);
+    importance = relative.data();
+  }
   EncodeFault fault;
   std::mutex guard;
   const auto report = [&](EncodeFault::Kind kind, int64_t value) {
@@ -70,7 +88,7 @@ EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatI
       const float* x = as_float32(set, source, values, first, n, copy);
       if (const int64_t bad = set.first_not_finite(x, n); bad >= 0) {
         report(EncodeFault::not_finite, first + bad);
-      } else if (const int64_t over = encoder.encode(x, importance, n / block, out + first / block * encoder.block_bytes); over >= 0) {
+      } else if (const int64_t over = encode(x, importance, n / block, out + first / block * encoder.block_bytes); over >= 0) {
         report(EncodeFault::overflow, first + over * block);
       }
     }

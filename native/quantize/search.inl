@@ -106,6 +106,7 @@ BITWRIGHT_INLINE void settle_asymmetric(floats* x, const floats* w, float d, flo
 
 template <int Half>
 struct IntegerGrid {      // -Half .. Half - 1
+  static constexpr float low = -Half, high = Half - 1;
   BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), -Half, Half - 1); }
   BITWRIGHT_INLINE floats code(floats v) { return nearest(v) + static_cast<float>(Half); }
 };

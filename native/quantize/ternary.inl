@@ -1,6 +1,7 @@
 // TQ1_0 and TQ2_0: one float16 scale, the largest magnitude, per 256 values of -1, 0, 1.
 
-BITWRIGHT_INLINE bool ternary_codes(const float* x, half_t& scale, uint8_t* codes) {
+// The scale, unrounded; codes by it.
+BITWRIGHT_INLINE float ternary_codes(const float* x, uint8_t* codes) {
   floats largest{};
   for (int i = 0; i < kSuper; i += kLanes) {
     floats v;
@@ -9,7 +10,6 @@ BITWRIGHT_INLINE bool ternary_codes(const float* x, half_t& scale, uint8_t* code
   }
   float d = 0.f;
   for (int k = 0; k < kLanes; k++) d = std::max(d, largest[k]);
-  scale = to_half(d);
   const floats inverse = reciprocal(splat(d));
   for (int i = 0; i < kSuper; i += kLanes) {
     floats v;
@@ -17,7 +17,7 @@ BITWRIGHT_INLINE bool ternary_codes(const float* x, half_t& scale, uint8_t* code
     const ints code = __builtin_convertvector(round_away(v * inverse) + 1.f, ints);
     for (int k = 0; k < kLanes; k++) codes[i + k] = static_cast<uint8_t>(code[k]);
   }
-  return !is_infinite(scale);
+  return d;
 }
 
 // Five ternary digits as a fraction of 256, rounded up, so that multiplying by 3 shifts the leading digit out of the byte.
@@ -27,26 +27,42 @@ BITWRIGHT_INLINE uint8_t pack_trits(const uint8_t* codes, int stride, int count)
   return static_cast<uint8_t>((value * 256 + 242) / 243);
 }
 
-static int64_t encode_tq1_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_tq1_0*>(out);
-  for (int64_t b = 0; b < blocks; b++) {
-    uint8_t codes[kSuper];
-    const bool in_range = ternary_codes(x + b * kSuper, y[b].d, codes);
+struct StoreTq1 {
+  static constexpr int size = kSuper;
+  block_tq1_0* y;
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float) const {
+    y[b].d = to_half(d);
     for (int i = 0; i < 32; i++) y[b].qs[i] = pack_trits(codes + i, 32, 5);
     for (int i = 0; i < 16; i++) y[b].qs[32 + i] = pack_trits(codes + 160 + i, 16, 5);
     for (int i = 0; i < 4; i++) y[b].qh[i] = pack_trits(codes + 240 + i, 4, 4);
-    if (!in_range) return b;
+    return !is_infinite(y[b].d);
+  }
+};
+
+struct StoreTq2 {
+  static constexpr int size = kSuper;
+  block_tq2_0* y;
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float) const {
+    y[b].d = to_half(d);
+    pack_pairs(codes, y[b].qs);
+    return !is_infinite(y[b].d);
+  }
+};
+
+template <class Store>
+BITWRIGHT_INLINE int64_t encode_ternary(const float* x, int64_t blocks, Store store) {
+  for (int64_t b = 0; b < blocks; b++) {
+    uint8_t codes[kSuper];
+    const float d = ternary_codes(x + b * kSuper, codes);
+    if (!store(b, codes, d, 0.f)) return b;
   }
   return -1;
 }
 
+static int64_t encode_tq1_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
+  return encode_ternary(x, blocks, store_to<StoreTq1>(out));
+}
+
 static int64_t encode_tq2_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  auto* y = reinterpret_cast<block_tq2_0*>(out);
-  for (int64_t b = 0; b < blocks; b++) {
-    uint8_t codes[kSuper];
-    const bool in_range = ternary_codes(x + b * kSuper, y[b].d, codes);
-    pack_pairs(codes, y[b].qs);
-    if (!in_range) return b;
-  }
-  return -1;
+  return encode_ternary(x, blocks, store_to<StoreTq2>(out));
 }

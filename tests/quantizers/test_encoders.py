@@ -11,9 +11,9 @@ import pytest
 from numpy.typing import NDArray
 
 from bitwright import formats, kernels
-from bitwright.errors import BitwrightError, UnsupportedError, UsageError
+from bitwright.errors import BitwrightError, UnknownNameError, UnsupportedError, UsageError
 from bitwright.io import gguf
-from bitwright.kernels.encoders import encoders
+from bitwright.kernels.encoders import METHODS, encoders
 from bitwright.quantizers import quantize_tensor
 
 NATIVE = [formats.from_ggml(id) for id in encoders()]
@@ -70,7 +70,7 @@ def test_bytes_of_the_vectors(name: str, shared_data: Path) -> None:
     assert format.ggml is not None
     expected = shared_data / "quant-vectors" / f"{gguf_package.GGMLQuantizationType(format.ggml).name}.from_x.bin"
     values = np.fromfile(shared_data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
-    got = kernels.quantize(format, values)
+    got = kernels.quantize(format, values, method="rtn")
     bad = np.flatnonzero(got.ravel() != np.fromfile(expected, np.uint8))
     assert not bad.size, f"{bad.size} bytes differ, the first at {bad[0]}"
 
@@ -79,7 +79,7 @@ def test_bytes_of_the_vectors(name: str, shared_data: Path) -> None:
 def test_bytes_of_libgguf_on_real_tensors(name: str, real: dict[str, Floats]) -> None:
     format = formats.get(name)
     for tensor, values in real.items():
-        got, expected = kernels.quantize(format, values), theirs(values, format)
+        got, expected = kernels.quantize(format, values, method="rtn"), theirs(values, format)
         assert np.array_equal(got, expected), f"{tensor}: {(got != expected).sum()} bytes of {got.size} differ"
 
 
@@ -87,14 +87,15 @@ def test_bytes_of_libgguf_on_real_tensors(name: str, real: dict[str, Floats]) ->
 def test_error_no_worse_than_libgguf_on_real_tensors(name: str, real: dict[str, Floats]) -> None:
     format = formats.get(name)
     for tensor, values in real.items():
-        ours = search_error(name, values, kernels.quantize(format, values))
+        ours = search_error(name, values, kernels.quantize(format, values, method="rtn"))
         other = search_error(name, values, theirs(values, format))
         assert ours[0] <= other[0], f"{tensor}: plain error {ours[0]} against {other[0]}"
         assert ours[1] <= other[1], f"{tensor}: weighted error {ours[1]} against {other[1]}"
 
 
+@pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("name", NAMES)
-def test_same_bytes_on_every_tier_and_thread_count(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_same_bytes_on_every_tier_and_thread_count(name: str, method: str, monkeypatch: pytest.MonkeyPatch) -> None:
     format = formats.get(name)
     values = noise(37, 768) * np.logspace(-6, 2, 37, dtype=np.float32)[:, None]
     values[3] = 0
@@ -102,10 +103,13 @@ def test_same_bytes_on_every_tier_and_thread_count(name: str, monkeypatch: pytes
     values[5] = 1.5
     values[6] = abs(values[6])
     values[7] *= 1e-33
-    expected = kernels.quantize(format, values, threads=1)
-    assert np.array_equal(kernels.quantize(format, values, threads=3), expected)
-    monkeypatch.setenv("BITWRIGHT_TIER", "scalar")
-    assert np.array_equal(kernels.quantize(format, values, threads=2), expected)
+    importance = np.exp(2 * noise(1, 768, seed=3)[0])
+    for given in (None, importance) if encoders()[format.ggml or 0][method] else (None,):
+        expected = kernels.quantize(format, values, given, threads=1, method=method)
+        assert np.array_equal(kernels.quantize(format, values, given, threads=3, method=method), expected)
+        with monkeypatch.context() as scalar:
+            scalar.setenv("BITWRIGHT_TIER", "scalar")
+            assert np.array_equal(kernels.quantize(format, values, given, threads=2, method=method), expected)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -151,26 +155,41 @@ def test_values_out_of_range_are_named(name: str) -> None:
         kernels.quantize(formats.get(name), values)
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if encoders()[formats.get(n).ggml or 0]])
+@pytest.mark.parametrize("name", [n for n in NAMES if encoders()[formats.get(n).ggml or 0]["rtn"]])
 def test_importance_lowers_the_error_it_weighs(name: str, real: dict[str, Floats]) -> None:
     format, values = formats.get(name), real["widened blk.14.ffn_down.weight"]
     importance = np.exp(2 * noise(1, values.shape[1], seed=2)[0])
-    with_it, without = (format.dequantize(kernels.quantize(format, values, i)) for i in (importance, None))
+    with_it, without = (
+        format.dequantize(kernels.quantize(format, values, i, method="rtn")) for i in (importance, None)
+    )
     assert (importance * (with_it - values) ** 2).sum() < 0.98 * (importance * (without - values) ** 2).sum()
 
 
 def test_what_cannot_be_is_refused_by_name() -> None:
     values = noise(2, 512)
-    with pytest.raises(UnsupportedError, match="importance for q4_0"):
-        kernels.quantize(formats.get("q4_0"), values, np.ones(512, np.float32))
-    with pytest.raises(UnsupportedError, match="encoding to iq2_xs is not supported; supported:.*q4_k"):
-        quantize_tensor(values, "iq2_xs")
+    with pytest.raises(UnsupportedError, match="importance with method rtn for q8_0 is not.*q4_k"):
+        kernels.quantize(formats.get("q8_0"), values, np.ones(512, np.float32), method="rtn")
+    with pytest.raises(UnsupportedError, match="importance with method search for float16"):
+        kernels.quantize(formats.get("float16"), values, np.ones(512, np.float32))
+    with pytest.raises(UnsupportedError, match="encoding to q8_k is not supported; supported:.*q4_k"):
+        quantize_tensor(values, "q8_k")
+    with pytest.raises(UnknownNameError, match="there is no method best; there are search, rtn"):
+        kernels.quantize(formats.get("q4_k"), values, method="best")
     with pytest.raises(UsageError, match="blocks of 256 columns"):
         kernels.quantize(formats.get("q4_k"), values[:, :128])
     with pytest.raises(UsageError, match="expected"):
         kernels.quantize(formats.get("q4_k"), values.astype(np.float64))
-    with pytest.raises(UsageError):
-        kernels.quantize(formats.get("q4_k"), values, np.ones(256, np.float32))
+
+
+@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -1e-3])
+def test_an_importance_that_is_none_is_refused(bad: float, method: str) -> None:
+    values, importance = noise(2, 512), np.ones(512, np.float32)
+    with pytest.raises(UsageError, match=r"expected one importance for each of 512 columns, got shape \(256,\)"):
+        kernels.quantize(formats.get("q4_k"), values, importance[:256], method=method)
+    importance[300] = bad
+    with pytest.raises(UsageError, match=f"expected importances from 0, got {bad:.3g}.* at column 300"):
+        kernels.quantize(formats.get("q4_k"), values, importance, method=method)
 
 
 def test_formats_without_a_native_encoder_use_their_own(real: dict[str, Floats]) -> None:
@@ -178,3 +197,6 @@ def test_formats_without_a_native_encoder_use_their_own(real: dict[str, Floats])
     tensor = quantize_tensor(values, "float8_e4m3fn", name="w")
     assert tensor.shape == values.shape
     assert np.array_equal(tensor.data, formats.get("float8_e4m3fn").quantize(values))
+    wide = values.reshape(8, -1)
+    plain, searched = (quantize_tensor(wide, "int4_sym_g32", method=method).dequantize() for method in ("rtn", "search"))
+    assert ((searched - wide) ** 2).sum() < 0.95 * ((plain - wide) ** 2).sum()

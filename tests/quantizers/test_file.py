@@ -176,8 +176,10 @@ def test_refusals_leave_nothing_behind(source: Path, tmp_path: Path) -> None:
         quantize(source, "q8_0", None)
     with pytest.raises(UnsupportedError, match="no recipe q5_9; .*q4_k_m"):
         quantize(source, "q5_9", tmp_path / "out.gguf")
-    with pytest.raises(UnsupportedError, match=r"tensor blk\.\d\.\S+: encoding to iq\d"):
-        quantize(source, "iq2_xxs", tmp_path / "out.gguf")
+    with pytest.raises(UnsupportedError, match=r"tensor blk\.\d\.\S+: encoding to q8_k"):
+        quantize(source, "q8_0", tmp_path / "out.gguf", tensor_types=["ffn=q8_k"])
+    with pytest.raises(UsageError, match="there is no method best; there are search, rtn"):
+        quantize(source, "q8_0", tmp_path / "out.gguf", method="best")
     for dry_run in (False, True):
         with pytest.raises(UsageError, match=r"tensor blk\.0\.\S+: GGUF has no type for the format float8_e5m2"):
             quantize(source, "q8_0", tmp_path / "out.gguf", tensor_types=["ffn=float8_e5m2"], dry_run=dry_run)

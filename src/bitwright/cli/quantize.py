@@ -51,6 +51,12 @@ def quantize(
             show_default=False,
         ),
     ] = None,
+    method: Annotated[
+        str,
+        typer.Option(
+            "--method", help="How codes are chosen: search, for the least error in each block; rtn, as llama.cpp does."
+        ),
+    ] = "search",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")] = False,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -68,7 +74,8 @@ def quantize(
     source = models.resolve(model)
     with output.progress(f"quantizing to {to}") as report:
         result = quantizers.quantize(
-            source, to, out, tensor_type or (), dry_run=dry_run, threads=threads, progress=report, stats=stats
+            source, to, out, tensor_type or (), dry_run=dry_run, threads=threads, progress=report, stats=stats,
+            method=method,
         )
     print_json(result) if json else print_result(result, source, dry_run)
 

@@ -171,5 +171,5 @@ def yardstick(weight: QuantizedTensor, present: Iterable[str]) -> QuantizedTenso
     for format in map(formats.get, YARDSTICKS):
         if columns % format.block_size == 0:
             values = weight.format.dequantize(weight.data[:rows])
-            return QuantizedTensor(weight.name, (rows, columns), format, kernels.quantize(format, values))
+            return QuantizedTensor(weight.name, (rows, columns), format, kernels.quantize(format, values, method="rtn"))
     return None

@@ -19,6 +19,7 @@ from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
+from bitwright.kernels.encoders import check_method
 from bitwright.quantizers.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
 from bitwright.quantizers.roles import role
 from bitwright.quantizers.rtn import can_encode, encodable, encode_rows, weighs
@@ -53,19 +54,22 @@ def quantize(
     threads: int | None = None,
     progress: Progress | None = None,
     stats: str | Path | Statistics | None = None,
+    method: str = "search",
 ) -> QuantizeResult:
     """Writes the model `source` to `output` with every tensor in the format that `recipe` gives it.
 
     tensor_types: "REGEX=FORMAT", the first whose pattern is found in a tensor's name decides. dry_run: assign only.
     progress(done bytes, total bytes, tensor name) is called before each tensor. Metadata and the order of tensors stay.
     The file appears whole or not at all. stats: what `calibrate` gathered, or a file of it, llama.cpp's too: squared
-    errors then count by the importance of their column, in every format whose encoder weighs them.
+    errors then count by the importance of their column, in every format whose encoder weighs them. method: "search", the
+    codes of least error in each block, or "rtn", those of llama.cpp.
 
-    Raises UnknownNameError for an unknown recipe or format, UnsupportedError for one that cannot be encoded, UsageError
+    Raises UnknownNameError for an unknown recipe, format or method, UnsupportedError for one that cannot be encoded, UsageError
     for an output that cannot be, BitwrightError naming the tensor where a value is not finite or too large for its
     format, or where the statistics are not of this model.
     """
     started = time.monotonic()
+    check_method(method)
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
     overrides = [Override.parse(text) for text in tensor_types]
     model = gguf.open(hub.resolve(str(source)))
@@ -88,7 +92,7 @@ def quantize(
         if target is None:
             raise UsageError("quantize needs an output unless it is a dry run")
         metadata = _metadata(model, recipe) | _provenance(stats, statistics)
-        size = gguf.write(target, metadata, _stream(model, assignments, statistics, threads, progress))
+        size = gguf.write(target, metadata, _stream(model, assignments, statistics, threads, progress, method))
     weights = sum(math.prod(t.shape) for t in tensors)
     return QuantizeResult(
         output=None if dry_run else target,
@@ -138,6 +142,7 @@ def _stream(
     statistics: Statistics | None,
     threads: int | None,
     progress: Progress | None,
+    method: str,
 ) -> Iterable[Streamed]:
     """What `gguf.write` takes: each tensor's bytes are made when its turn comes."""
     total, done = sum(t.nbytes for t in model.tensors.values()), 0
@@ -147,15 +152,20 @@ def _stream(
         if progress is not None:
             progress(done, total, name)
         done += model.tensors[name].nbytes
-        importance = statistics.importance(name) if statistics and weighs(format) else None
-        return _encoded(model, name, format, importance, threads)
+        importance = statistics.importance(name) if statistics and weighs(format, method) else None
+        return _encoded(model, name, format, importance, threads, method)
 
     for a in assignments:
         yield a.tensor, model.tensors[a.tensor].shape, a.format, partial(data, a.tensor, a.format)
 
 
 def _encoded(
-    model: gguf.GGUF, name: str, format: Format, importance: NDArray[np.float32] | None, threads: int | None
+    model: gguf.GGUF,
+    name: str,
+    format: Format,
+    importance: NDArray[np.float32] | None,
+    threads: int | None,
+    method: str,
 ) -> NDArray[np.uint8]:
     """The tensor's bytes in `format` (rows, row bytes): the stored ones where it has that format already.
 
@@ -173,7 +183,8 @@ def _encoded(
         part = slice(start, min(start + step, start // rows * rows + rows))
         values = stored[part].view(plain) if plain else kernels.dequantize(tensor.format, stored[part], threads)
         own = None if importance is None else importance[start // rows]
-        out[part] = encode_rows(values, format, own, f"{name}, rows from {start}" if start else name, threads)
+        label = f"{name}, rows from {start}" if start else name
+        out[part] = encode_rows(values, format, own, label, threads, method)
     return out
 
 

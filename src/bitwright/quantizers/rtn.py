@@ -17,9 +17,9 @@ def can_encode(format: Format) -> bool:
     return format.ggml in encoders() or format.encodes
 
 
-def weighs(format: Format) -> bool:
-    """Whether encoding to the format takes an importance."""
-    return encoders().get(format.ggml, False) if format.ggml is not None else False
+def weighs(format: Format, method: str = "search") -> bool:
+    """Whether encoding to the format by that method takes an importance."""
+    return format.ggml in encoders() and encoders()[format.ggml][method]
 
 
 def encodable() -> list[str]:
@@ -33,11 +33,13 @@ def quantize_tensor(
     importance: NDArray[np.float32] | None = None,
     name: str = "",
     threads: int | None = None,
+    method: str = "search",
 ) -> QuantizedTensor:
     """Rounds values (..., columns) to `format`.
 
     importance: float32 (columns,), the mean squared input of each column. threads: None for every core; the bytes are
-    the same whatever it is. Raises UnsupportedError for a format that only decodes or takes no importance, UsageError
+    the same whatever it is. method: "search", the least squared error in each block, or "rtn", as llama.cpp chooses.
+    Raises UnsupportedError for a format that only decodes or takes no importance, UsageError
     where blocks do not divide the columns, BitwrightError naming tensor and place for a value that is not finite or
     too large.
     """
@@ -45,7 +47,7 @@ def quantize_tensor(
     array = np.asarray(values)
     if array.dtype not in SOURCES or array.dtype == np.uint16:
         array = array.astype(np.float32)
-    data = encode_rows(array.reshape(-1, array.shape[-1]), format, importance, name, threads)
+    data = encode_rows(array.reshape(-1, array.shape[-1]), format, importance, name, threads, method)
     return QuantizedTensor(name, array.shape, format, data)
 
 
@@ -55,15 +57,18 @@ def encode_rows(
     importance: NDArray[np.float32] | None = None,
     name: str = "",
     threads: int | None = None,
+    method: str = "search",
 ) -> NDArray[np.uint8]:
     """Packed bytes (rows, row bytes) of values (rows, columns): float32, float16, or bfloat16 bits as uint16."""
     if not can_encode(format):
         raise UnsupportedError("encoding to", format.name, encodable())
     try:
         if format.ggml in encoders():
-            return kernels.quantize(format, values, importance, threads)
+            return kernels.quantize(format, values, importance, threads, method=method)
         if values.dtype == np.uint16:
             values = (values.astype(np.uint32) << 16).view(np.float32)
+        if method == "search" and importance is None:
+            importance = np.ones(values.shape[-1], np.float32)  # with which formats search their scales
         return format.quantize(values, importance)
     except BitwrightError as error:
         if type(error) is not BitwrightError:  # a wrong call, not a wrong value

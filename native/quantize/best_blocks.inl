@@ -1,0 +1,82 @@
+// Method search for the formats of one float16 scale (and min) to a block: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL TQ1_0 TQ2_0.
+
+template <class Grid, class Store>
+BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, int64_t blocks, Stretch stretch, Store store) {
+  constexpr int N = Store::size;
+  const auto encode = [stretch](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {
+    floats other;
+    d = best_symmetric<N, Grid>(v, w, stretch, other);
+    const floats inverse = reciprocal(half_value(half_bits(d)));
+    for (int i = 0; i < N; i++) v[i] = Grid::code(inverse * v[i]);
+  };
+  return by_weighted_lanes<N>(x, importance, blocks, encode, store);
+}
+
+// The float16 scale next to the wanted one, and the float16 min that fits its codes, that lose least.
+template <int N, int Top>
+BITWRIGHT_INLINE void store_asymmetric(const floats* x, const floats* w, floats& scale, floats& low) {
+  const ints bits = half_bits(scale);
+  const floats wanted_low = low;
+  floats best = splat(INFINITY), sum_w{}, sum_x{}, code[N];
+  for (int i = 0; i < N; i++) {
+    sum_w += w[i];
+    sum_x += w[i] * x[i];
+  }
+  for (int delta : {0, -1, 1}) {
+    const ints trial = bits + ((bits > 0) & (bits < 0x7bff) & delta);
+    const floats s = half_value(trial), inverse = reciprocal(s);
+    floats sum_l{};
+    for (int i = 0; i < N; i++) {
+      code[i] = asymmetric_code(x[i], inverse, wanted_low, Top);
+      sum_l += w[i] * code[i];
+    }
+    const floats m = half_value(half_bits((sum_x - s * sum_l) * reciprocal(sum_w))), error = fit_error<N, false>(x, w, code, s, m);
+    const ints better = error < best;
+    best = select(better, error, best);
+    scale = select(better, s, scale);
+    low = select(better, m, low);
+  }
+}
+
+template <int Top, class Store>
+BITWRIGHT_INLINE int64_t search_from_min(const float* x, const float* importance, int64_t blocks, Store store) {
+  const auto encode = [](floats* v, const floats* w, floats& d, floats& m) BITWRIGHT_FORCE {
+    best_asymmetric<32, Top, true>(v, w, d, m);
+    store_asymmetric<32, Top>(v, w, d, m);
+    const floats inverse = reciprocal(d), low = m;
+    for (int i = 0; i < 32; i++) v[i] = asymmetric_code(v[i], inverse, low, Top);
+  };
+  return by_weighted_lanes<32>(x, importance, blocks, encode, store);
+}
+
+static int64_t search_q4_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_blocks<IntegerGrid<8>>(x, importance, blocks, {0.85f, 1.04f, 28, 4}, store_to<StoreQ4_0>(out));
+}
+
+static int64_t search_q5_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_blocks<IntegerGrid<16>>(x, importance, blocks, {0.92f, 1.03f, 44, 4}, store_to<StoreQ5_0>(out));
+}
+
+static int64_t search_q8_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_blocks<EvenGrid<127>>(x, importance, blocks, {0.99f, 1.0025f, 16, 4}, store_to<StoreQ8_0>(out));
+}
+
+static int64_t search_q4_1(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_from_min<15>(x, importance, blocks, store_to<StoreQ4_1>(out));
+}
+
+static int64_t search_q5_1(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_from_min<31>(x, importance, blocks, store_to<StoreQ5_1>(out));
+}
+
+static int64_t search_iq4_nl(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_blocks<Iq4Grid>(x, importance, blocks, {0.85f, 1.04f, 28, 4}, store_to<StoreIq4Nl>(out));
+}
+
+static int64_t search_tq1_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_blocks<EvenGrid<1>>(x, importance, blocks, {0.5f, 1.06f, 48, 4}, store_to<StoreTq1>(out));
+}
+
+static int64_t search_tq2_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_blocks<EvenGrid<1>>(x, importance, blocks, {0.5f, 1.06f, 48, 4}, store_to<StoreTq2>(out));
+}

@@ -1,0 +1,83 @@
+// Method search for MXFP4 and NVFP4: of the scales that their few bits can store near the usual one, the one that loses least.
+
+BITWRIGHT_INLINE floats e2m1_error(const floats* x, const floats* w, int n, floats d) {
+  const floats inverse = reciprocal(d);
+  floats error{};
+  for (int i = 0; i < n; i++) {
+    const floats a = abs_of(x[i]), v = a * inverse;
+    floats level{};
+    for (auto [middle, step] : {std::pair{0.5f, 1.f}, {1.5f, 1.f}, {2.5f, 1.f}, {3.5f, 1.f}, {5.f, 2.f}, {7.f, 2.f}, {10.f, 4.f}})
+      level += select(v > middle, splat(step), floats{});
+    const floats miss = d * level - a;
+    error += w[i] * (miss * miss);
+  }
+  return error;
+}
+
+// Of the scale codes usual + first .. usual + last of each lane, within 0..limit, the best; `value` is what a code stands for.
+template <int N, class Value>
+BITWRIGHT_INLINE void best_stored_scale(const floats* x, const floats* w, int* code, floats& d, int first, int last, int limit, Value&& value) {
+  floats best = splat(INFINITY);
+  int usual[kLanes];
+  std::copy(code, code + kLanes, usual);
+  for (int step = first; step <= last; step++) {
+    floats trial;
+    for (int k = 0; k < kLanes; k++) trial[k] = value(std::clamp(usual[k] + step, 0, limit));
+    const floats error = e2m1_error(x, w, N, trial);
+    const ints better = error < best;
+    best = select(better, error, best);
+    d = select(better, trial, d);
+    for (int k = 0; k < kLanes; k++)
+      if (better[k]) code[k] = std::clamp(usual[k] + step, 0, limit);
+  }
+}
+
+static int64_t search_mxfp4(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_mxfp4*>(out);
+  for (int64_t b = 0; b < blocks; b += kLanes) {
+    const int64_t count = std::min<int64_t>(kLanes, blocks - b);
+    floats lanes[32], weights[32], d{};
+    uint8_t codes[kLanes * 32];
+    int exponent[kLanes];
+    load_lanes<32>(x + b * 32, count, lanes);
+    load_weights<32>(importance ? importance + b * 32 : nullptr, count, weights);
+    const floats largest = abs_of(signed_extreme<32>(lanes));
+    for (int k = 0; k < kLanes; k++) exponent[k] = mxfp4_exponent(largest[k]);
+    best_stored_scale<32>(lanes, weights, exponent, d, -2, 1, 254, [](int e) { return std::ldexp(1.f, e - 128); });
+    for (int i = 0; i < 32; i++) lanes[i] = e2m1_code(lanes[i], d);
+    store_lanes<32>(lanes, codes);
+    for (int64_t k = 0; k < count; k++) {
+      y[b + k].e = static_cast<uint8_t>(exponent[k]);
+      pack_nibbles(codes + k * 32, y[b + k].qs);
+    }
+  }
+  return -1;
+}
+
+static int64_t search_nvfp4(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  auto* y = reinterpret_cast<block_nvfp4*>(out);
+  const int64_t groups = blocks * 4;
+  for (int64_t g = 0; g < groups; g += kLanes) {
+    const int64_t count = std::min<int64_t>(kLanes, groups - g);
+    floats lanes[16], weights[16], d{};
+    uint8_t codes[kLanes * 16];
+    int scale[kLanes];
+    load_lanes<16>(x + g * 16, count, lanes);
+    load_weights<16>(importance ? importance + g * 16 : nullptr, count, weights);
+    const floats largest = abs_of(signed_extreme<16>(lanes)) / 6.f;
+    for (int k = 0; k < kLanes; k++) {
+      if (largest[k] > kLargestUe4m3) return (g + k) / 4;
+      scale[k] = to_ue4m3(largest[k]);
+    }
+    best_stored_scale<16>(lanes, weights, scale, d, -8, 5, 0x7e, [](int code) { return from_ue4m3_halved(static_cast<uint8_t>(code)); });
+    for (int i = 0; i < 16; i++) lanes[i] = e2m1_code(lanes[i], d);
+    store_lanes<16>(lanes, codes);
+    for (int64_t k = 0; k < count; k++) {
+      block_nvfp4& block = y[(g + k) / 4];
+      const int quarter = (g + k) % 4;
+      block.d[quarter] = static_cast<uint8_t>(scale[k]);
+      for (int i = 0; i < 8; i++) block.qs[quarter * 8 + i] = codes[k * 16 + i] | codes[k * 16 + i + 8] << 4;
+    }
+  }
+  return -1;
+}
