@@ -198,5 +198,5 @@ def test_formats_without_a_native_encoder_use_their_own(real: dict[str, Floats])
     assert tensor.shape == values.shape
     assert np.array_equal(tensor.data, formats.get("float8_e4m3fn").quantize(values))
     wide = values.reshape(8, -1)
-    plain, searched = (quantize_tensor(wide, "int4_sym_g32", method=method).dequantize() for method in ("rtn", "search"))
+    plain, searched = (quantize_tensor(wide, "int4_sym_g32", method=m).dequantize() for m in ("rtn", "search"))
     assert ((searched - wide) ** 2).sum() < 0.95 * ((plain - wide) ** 2).sum()

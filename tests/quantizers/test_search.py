@@ -21,7 +21,7 @@ REAL = {
                 "blk.29.ffn_up.weight", "blk.29.attn_output.weight"],
     "gemma3": ["blk.3.attn_output.weight", "blk.10.attn_output.weight"],
 }  # fmt: skip
-# The share of libgguf's error that the search leaves, with an importance and without, in the mean of these tensors: at most.
+# At most this share of libgguf's error is left in the mean of these tensors, with an importance and without.
 MOST = {
     "q4_0": (0.90, 0.88), "q4_1": (0.80, 0.59), "q5_0": (0.90, 0.87), "q5_1": (0.84, 0.62),
     "q8_0": (0.68, 0.86), "q2_k": (0.83, 0.71), "q3_k": (0.91, 0.91), "q4_k": (0.91, 0.96),
@@ -58,6 +58,7 @@ def lost(values: Floats, data: NDArray[np.uint8], format: formats.Format, weight
 def test_error_against_libgguf_on_real_tensors(name: str, weighted: bool, real: dict[str, Floats]) -> None:
     format, ratios = formats.get(name), []
     for tensor, values in real.items():
+        values = values[: 8 if name.startswith("iq1") else None]  # where libgguf is slow
         importance = skewed(values.shape[1]) if weighted else None
         kind = gguf_package.GGMLQuantizationType(format.ggml)
         theirs = np.asarray(libgguf.quantize_rows(values, kind, importance)).view(np.uint8).reshape(len(values), -1)
@@ -116,7 +117,7 @@ def test_points_are_the_nearest_of_the_grid(name: str, real: dict[str, Floats]) 
     assert (got <= least * (1 + 1e-4) + 1e-12).all(), f"{(got / least).max()}"
 
 
-def nearest(name: str, x: NDArray[np.float64], w: NDArray[np.float64], scale: NDArray[np.float64]) -> NDArray[np.float64]:
+def nearest(name: str, x: NDArray, w: NDArray, scale: NDArray) -> NDArray[np.float64]:
     """The least error of each eight values (groups, 8), over every point and what signs and shifts the format has."""
     points = grids.grid({"iq1_m": "IQ1_S"}.get(name, name.upper())).astype(np.float64)
     if name.startswith("iq1"):
@@ -145,7 +146,7 @@ def shortest(x: NDArray, w: NDArray, scale: NDArray, points: NDArray) -> NDArray
 
 @pytest.mark.parametrize("name", ["q2_k", "q4_k", "q5_k"])
 def test_no_neighbouring_sub_scale_is_better(name: str, real: dict[str, Floats]) -> None:
-    """One more or less in the scale or min of a sub-block, its values rounded anew, seldom loses less, and never much."""
+    """One more or less in the scale or min of a sub-block, its values rounded anew, hardly ever loses less."""
     format, values = formats.get(name), real["widened blk.14.ffn_down.weight"][:4]
     blocks = values.reshape(-1, 256)
     _, (d, dmin, s, m) = format.unpack(kernels.quantize(format, values).reshape(-1, format.block_bytes))

@@ -1,7 +1,7 @@
 """The I-quants of 1 to 3 bits: eight (or four) weights at a time are one point of a fixed grid, with signs apart.
 
 Layouts: ggml-common.h; decoding order: dequantize_row_iq* of ggml-quants.c, matched bit for bit. Grids come from the
-`gguf` package. Decoding only: finding good grid points is a search of its own. Codes are the coordinates with their
+`gguf` package. Here decoding only: the compiled quantizer finds the grid points. Codes are the coordinates with their
 signs.
 """
 

@@ -61,12 +61,12 @@ def quantize(
     tensor_types: "REGEX=FORMAT", the first whose pattern is found in a tensor's name decides. dry_run: assign only.
     progress(done bytes, total bytes, tensor name) is called before each tensor. Metadata and the order of tensors stay.
     The file appears whole or not at all. stats: what `calibrate` gathered, or a file of it, llama.cpp's too: squared
-    errors then count by the importance of their column, in every format whose encoder weighs them. method: "search", the
-    codes of least error in each block, or "rtn", those of llama.cpp.
+    errors then count by the importance of their column, in every format whose encoder weighs them. method: "search",
+    the codes of least error in each block, or "rtn", those of llama.cpp.
 
-    Raises UnknownNameError for an unknown recipe, format or method, UnsupportedError for one that cannot be encoded, UsageError
-    for an output that cannot be, BitwrightError naming the tensor where a value is not finite or too large for its
-    format, or where the statistics are not of this model.
+    Raises UnknownNameError for an unknown recipe, format or method, UnsupportedError for one that cannot be encoded,
+    UsageError for an output that cannot be, BitwrightError naming the tensor where a value is not finite or too large
+    for its format, or where the statistics are not of this model.
     """
     started = time.monotonic()
     check_method(method)
