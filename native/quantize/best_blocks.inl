@@ -50,11 +50,11 @@ BITWRIGHT_INLINE int64_t search_from_min(const float* x, const float* importance
 }
 
 static int64_t search_q4_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return search_blocks<IntegerGrid<8>>(x, importance, blocks, {0.85f, 1.04f, 28, 4}, store_to<StoreQ4_0>(out));
+  return search_blocks<IntegerGrid<8>>(x, importance, blocks, {0.6f, 1.04f, 38, 4}, store_to<StoreQ4_0>(out));
 }
 
 static int64_t search_q5_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return search_blocks<IntegerGrid<16>>(x, importance, blocks, {0.92f, 1.03f, 44, 4}, store_to<StoreQ5_0>(out));
+  return search_blocks<IntegerGrid<16>>(x, importance, blocks, {0.6f, 1.025f, 60, 4}, store_to<StoreQ5_0>(out));
 }
 
 static int64_t search_q8_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
@@ -70,7 +70,7 @@ static int64_t search_q5_1(const float* x, const float* importance, int64_t bloc
 }
 
 static int64_t search_iq4_nl(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return search_blocks<Iq4Grid>(x, importance, blocks, {0.85f, 1.04f, 28, 4}, store_to<StoreIq4Nl>(out));
+  return search_blocks<Iq4Grid>(x, importance, blocks, {0.6f, 1.04f, 38, 4}, store_to<StoreIq4Nl>(out));
 }
 
 static int64_t search_tq1_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
