@@ -297,4 +297,6 @@ static const Feedback kFeedback[] = {
     {FormatId::iq4_nl, 32, feed_back_rows<SymmetricHalf<block_iq4_nl, Iq4Grid, -127, 113>>},
     {FormatId::q4_1, 32, feed_back_rows<AsymmetricHalf<block_q4_1, 15>>},
     {FormatId::q5_1, 32, feed_back_rows<AsymmetricHalf<block_q5_1, 31>>},
+    {FormatId::mxfp4, 32, feed_back_rows<PowerOfTwo>},
+    {FormatId::nvfp4, 64, feed_back_rows<Ue4m3>},
 };

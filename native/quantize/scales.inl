@@ -164,3 +164,77 @@ struct AsymmetricHalf {
     pack_block(y, codes);
   }
 };
+
+struct E2m1Grid {      // doubled: 0 1 2 3 4 6 8 12 and their negatives
+  BITWRIGHT_INLINE floats magnitude(floats a) {
+    floats value{};
+    for (float middle : {0.5f, 1.5f, 2.5f, 3.5f}) value += select(a > middle, splat(1.f), floats{});
+    for (float middle : {5.f, 7.f}) value += select(a > middle, splat(2.f), floats{});
+    return value + select(a > 10.f, splat(4.f), floats{});
+  }
+  BITWRIGHT_INLINE floats nearest(floats v) { return select(v < 0.f, -magnitude(abs_of(v)), magnitude(abs_of(v))); }
+  BITWRIGHT_INLINE floats code(floats v) {
+    const floats a = abs_of(v);
+    floats code{};
+    for (float value : {1.f, 2.f, 3.f, 4.f, 6.f, 8.f, 12.f}) code += select(a >= value, splat(1.f), floats{});
+    return code + select(v < 0.f, splat(8.f), floats{});
+  }
+};
+
+template <int N>
+BITWRIGHT_INLINE floats largest_magnitude(const floats* x) {
+  floats largest{};
+  for (int i = 0; i < N; i++) largest = max_of(largest, abs_of(x[i]));
+  return largest;
+}
+
+// MXFP4: a power of two for 32 values.
+struct PowerOfTwo {
+  using Block = block_mxfp4;
+  using Grid = E2m1Grid;
+  static constexpr int unit = 32, N = 32, groups = 1, candidates = 3;
+  static constexpr bool lows = false, integers = false;
+
+  BITWRIGHT_INLINE floats power(floats v) { return (floats)((ints)max_of(v, splat(1.1754944e-38f)) & 0x7f800000); }
+  BITWRIGHT_INLINE Codes clamped(Codes c) { return {power(c.scale * (4.f / 3.f)), floats{}}; }
+  BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = floats{}; }
+
+  BITWRIGHT_INLINE void propose(const floats* x, const floats*, floats, floats, Codes* tried) {
+    const floats least = power(largest_magnitude<N>(x) / 12.f);
+    tried[0] = {least, floats{}};
+    tried[1] = {2.f * least, floats{}};
+    tried[2] = {max_of(0.5f * least, splat(1.1754944e-38f)), floats{}};
+  }
+
+  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
+    int32_t bits;
+    std::memcpy(&bits, scale, sizeof bits);
+    y.e = static_cast<uint8_t>((bits >> 23) + 1);
+    pack_block(y, codes);
+  }
+};
+
+// NVFP4: an unsigned e4m3 for each 16 of 64 values; the grid is doubled, so the scale is half of it.
+struct Ue4m3 {
+  using Block = block_nvfp4;
+  using Grid = E2m1Grid;
+  static constexpr int unit = 64, N = 16, groups = 4, candidates = 9;
+  static constexpr bool lows = false, integers = false;
+
+  BITWRIGHT_INLINE Codes clamped(Codes c) {
+    const floats v = clamp(2.f * c.scale, 0.f, kLargestUe4m3);
+    const ints bits = (ints)v, normal = (bits + 0x7ffff + ((bits >> 20) & 1)) & ~0xfffff;
+    return {0.5f * select(v < 0.015625f, round_even(v * 512.f) / 512.f, (floats)normal), floats{}};
+  }
+  BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = floats{}; }
+
+  BITWRIGHT_INLINE void propose(const floats* x, const floats*, floats, floats, Codes* tried) {
+    const floats most = largest_magnitude<N>(x) / 12.f;
+    for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{most * (0.6f + 0.08f * static_cast<float>(i)), floats{}});
+  }
+
+  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
+    for (int g = 0; g < groups; g++) y.d[g] = to_ue4m3(2.f * scale[g]);
+    pack_block(y, codes);
+  }
+};
