@@ -42,5 +42,11 @@ def activations(incomplete: str) -> list[str]:
     return _beginning(ACTIVATIONS, incomplete)
 
 
+def method(incomplete: str) -> list[str]:
+    from bitwright.quantizers.encoding import METHODS
+
+    return _beginning(METHODS, incomplete)
+
+
 def _beginning(names: Iterable[str], incomplete: str) -> list[str]:
     return [name for name in names if name.startswith(incomplete)]

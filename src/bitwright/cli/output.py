@@ -121,7 +121,8 @@ def _lines(label: str) -> Report:
         if time.monotonic() - last >= LINE_SECONDS:
             last = time.monotonic()
             share = f"{100 * done / total:.0f}%" if total else ""
-            parts = [part for part in (share, f"{last - started:.0f} s", note) if part]
+            left = f"about {(last - started) * (total / done - 1):.0f} s left" if total and done else ""
+            parts = [part for part in (share, f"{last - started:.0f} s", left, note) if part]
             print(f"{label}: {', '.join(parts)}", file=sys.stderr)
 
     return report

@@ -52,11 +52,18 @@ def quantize(
         ),
     ] = None,
     method: Annotated[
-        str,
+        str | None,
         typer.Option(
-            "--method", help="How codes are chosen: search, for the least error in each block; rtn, as llama.cpp does."
+            metavar="METHOD",
+            help="How codes are chosen: rtn, as llama.cpp does; search, for the least error in each block; feedback, "
+            "for the least change of the layer's products. The last that --stats allows, if not given.",
+            show_default=False,
+            autocompletion=complete.method,
         ),
-    ] = "search",
+    ] = None,
+    effort: Annotated[
+        int, typer.Option(metavar="0-3", min=0, max=3, help="How long feedback goes on making the error less.")
+    ] = 2,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")] = False,
     threads: options.Threads = None,
     json: options.Json = False,
@@ -74,8 +81,16 @@ def quantize(
     source = models.resolve(model)
     with output.progress(f"quantizing to {to}") as report:
         result = quantizers.quantize(
-            source, to, out, tensor_type or (), dry_run=dry_run, threads=threads, progress=report, stats=stats,
+            source,
+            to,
+            out,
+            tensor_type or (),
+            dry_run=dry_run,
+            threads=threads,
+            progress=report,
+            stats=stats,
             method=method,
+            effort=effort,
         )
     print_json(result) if json else print_result(result, source, dry_run)
 
@@ -87,8 +102,8 @@ def print_json(result: QuantizeResult) -> None:
             "bytes": result.bytes,
             "bits_per_weight": result.bits_per_weight,
             "recipe": [
-                {"tensor": a.tensor, "format": a.format.name, "bytes": a.bytes, "reason": a.reason}
-                for a in result.assignments
+                {"tensor": a.tensor, "format": a.format.name, "bytes": a.bytes, "reason": a.reason, "method": method}
+                for a, method in zip(result.assignments, result.methods, strict=True)
             ],
             "seconds": result.seconds,
         }
@@ -100,11 +115,14 @@ def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
 
     count: Counter[str] = Counter()
     size: Counter[str] = Counter()
-    for a in result.assignments:
+    methods: dict[str, set[str]] = {}
+    for a, method in zip(result.assignments, result.methods, strict=True):
+        methods.setdefault(a.format.name, set()).update([method] if method else [])
         count[a.format.name] += 1
         size[a.format.name] += a.bytes
-    rows = [(name, count[name], output.human_bytes(size[name])) for name, _ in size.most_common()]
-    output.print_table(["format", ">tensors", ">bytes"], rows)
+    rows = [(name, count[name], output.human_bytes(size[name]), "/".join(sorted(methods[name]))) for name in count]
+    rows.sort(key=lambda row: -size[row[0]])
+    output.print_table(["format", ">tensors", ">bytes", "method"], rows)
     print()
     for line in [*result.warnings, *fallbacks(result.assignments)]:
         print(line)

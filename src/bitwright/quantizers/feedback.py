@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from bitwright import kernels
 from bitwright.errors import BitwrightError
 from bitwright.formats import Format
+from bitwright.quantizers.rtn import as_float32
 
 DAMPING = 0.01  # of the mean of the diagonal, added to all of it
 ROUNDS = (0, 1, 2, 6)  # of coordinate descent, by effort
@@ -33,19 +34,25 @@ def damped(hessian: NDArray[Any]) -> NDArray[np.float32]:
 
 
 def encode_with_feedback(
-    values: NDArray[Any], format: Format, hessian: NDArray[Any], effort: int = 2, name: str = "", threads: int | None = None
+    values: NDArray[Any],
+    format: Format,
+    hessian: NDArray[Any],
+    effort: int = 2,
+    name: str = "",
+    threads: int | None = None,
 ) -> NDArray[np.uint8]:
     """Packed bytes (rows, row bytes) of values (rows, columns), chosen to change the products with such inputs least.
 
-    hessian: second moments (columns, columns) of the inputs. effort: 0 to 3, more coordinate descent. Raises
-    BitwrightError naming the tensor for a value that is not finite or too large.
+    values: float32, float16, or bfloat16 bits as uint16. hessian: second moments (columns, columns) of the inputs.
+    effort: 0 to 3, more coordinate descent. Raises BitwrightError naming the tensor for a value that is not finite or
+    too large.
     """
     own = damped(hessian)
     step = max(1, SLICE // values.shape[1])
     out = np.empty((len(values), format.row_bytes(values.shape[1])), np.uint8)
     try:
         for start in range(0, len(values), step):
-            part = np.asarray(values[start : start + step], np.float32)
+            part = as_float32(values[start : start + step])
             out[start : start + step], _ = kernels.feedback(format, part, own, ROUNDS[effort], threads)
     except BitwrightError as error:
         if type(error) is not BitwrightError:  # a wrong call, not a wrong value

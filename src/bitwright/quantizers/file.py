@@ -13,20 +13,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright import kernels
 from bitwright.calibration import Statistics
 from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
-from bitwright.kernels.encoders import check_method
+from bitwright.quantizers.encoding import EFFORT, PLAIN, Encoding
 from bitwright.quantizers.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
 from bitwright.quantizers.roles import role
-from bitwright.quantizers.rtn import can_encode, encodable, encode_rows, weighs
+from bitwright.quantizers.rtn import can_encode, encodable
 from bitwright.quantizers.rules import Shape
 
-SLICE = 1 << 22  # values dequantized at a time: 16 MiB of float32
-PLAIN = {0: np.float32, 1: np.float16, 30: np.uint16}  # GGUF types the encoders read as they are stored
 QUANTIZATION_VERSION = 2  # of ggml's block layouts
 
 Progress = Callable[[float, float, str], object]
@@ -35,12 +32,14 @@ Progress = Callable[[float, float, str], object]
 @dataclass(frozen=True)
 class QuantizeResult:
     """output: None after a dry run. bytes: of the file; after a dry run, but for padding. bits_per_weight: all tensors'
-    bits over all their weights. warnings: what the user should know, a line each."""
+    bits over all their weights. methods: how each assignment's codes are chosen, "" where the tensor stays as it is.
+    warnings: what the user should know, a line each."""
 
     output: Path | None
     bytes: int
     bits_per_weight: float
     assignments: list[Assignment]
+    methods: list[str]
     seconds: float
     warnings: list[str]
 
@@ -54,22 +53,22 @@ def quantize(
     threads: int | None = None,
     progress: Progress | None = None,
     stats: str | Path | Statistics | None = None,
-    method: str = "search",
+    method: str | None = None,
+    effort: int = EFFORT,
 ) -> QuantizeResult:
     """Writes the model `source` to `output` with every tensor in the format that `recipe` gives it.
 
     tensor_types: "REGEX=FORMAT", the first whose pattern is found in a tensor's name decides. dry_run: assign only.
-    progress(done bytes, total bytes, tensor name) is called before each tensor. Metadata and the order of tensors stay.
-    The file appears whole or not at all. stats: what `calibrate` gathered, or a file of it, llama.cpp's too: squared
-    errors then count by the importance of their column, in every format whose encoder weighs them. method: "search",
-    the codes of least error in each block, or "rtn", those of llama.cpp.
+    progress(done, total, tensor name) is called before each tensor, in shares of the work. Metadata and the order of
+    tensors stay. The file appears whole or not at all. stats: what `calibrate` gathered, or a file of it, llama.cpp's
+    too: errors then count by what their column is multiplied by. method: "feedback" (needs stats with second moments),
+    "search" or "rtn", see `Encoding`; None: the first of them that can be. effort: 0 to 3, of feedback.
 
-    Raises UnknownNameError for an unknown recipe, format or method, UnsupportedError for one that cannot be encoded,
-    UsageError for an output that cannot be, BitwrightError naming the tensor where a value is not finite or too large
-    for its format, or where the statistics are not of this model.
+    Raises UnknownNameError for an unknown recipe, format or method, UnsupportedError for a format that cannot be
+    encoded, UsageError for an output that cannot be or statistics that do not serve the method, BitwrightError naming
+    the tensor where a value is not finite or too large for its format, or where the statistics are not of this model.
     """
     started = time.monotonic()
-    check_method(method)
     recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
     overrides = [Override.parse(text) for text in tensor_types]
     model = gguf.open(hub.resolve(str(source)))
@@ -79,6 +78,7 @@ def quantize(
     statistics = read_statistics(stats) if isinstance(stats, str | Path) else stats
     if statistics is not None:
         statistics.check(model.tensors, stats if isinstance(stats, str | Path) else "stats")
+    encoding = Encoding(method, effort, statistics, threads)
     assignments = recipe.assign(Shape.of(model.metadata), tensors, overrides, statistics is not None)
     changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
     for tensor, assignment in changed:
@@ -92,15 +92,20 @@ def quantize(
         if target is None:
             raise UsageError("quantize needs an output unless it is a dry run")
         metadata = _metadata(model, recipe) | _provenance(stats, statistics)
-        size = gguf.write(target, metadata, _stream(model, assignments, statistics, threads, progress, method))
+        size = gguf.write(target, metadata, _stream(model, assignments, encoding, progress))
     weights = sum(math.prod(t.shape) for t in tensors)
     return QuantizeResult(
         output=None if dry_run else target,
         bytes=size,
         bits_per_weight=8 * sum(a.bytes for a in assignments) / max(1, weights),
         assignments=assignments,
+        methods=[encoding.method_of(t, a.format) for t, a in zip(tensors, assignments, strict=True)],
         seconds=time.monotonic() - started,
-        warnings=[*_requantized(changed), *_starved(recipe, assignments, statistics)],
+        warnings=[
+            *_requantized(changed),
+            *_starved(recipe, assignments, statistics),
+            *_without_feedback(encoding, changed),
+        ],
     )
 
 
@@ -137,55 +142,21 @@ Streamed = tuple[str, tuple[int, ...], Format, Callable[[], NDArray[np.uint8]]]
 
 
 def _stream(
-    model: gguf.GGUF,
-    assignments: Iterable[Assignment],
-    statistics: Statistics | None,
-    threads: int | None,
-    progress: Progress | None,
-    method: str,
+    model: gguf.GGUF, assignments: Iterable[Assignment], encoding: Encoding, progress: Progress | None
 ) -> Iterable[Streamed]:
     """What `gguf.write` takes: each tensor's bytes are made when its turn comes."""
-    total, done = sum(t.nbytes for t in model.tensors.values()), 0
+    works = {a.tensor: encoding.work(model.tensors[a.tensor], a.format) for a in assignments}
+    total, done = sum(works.values()), 0.0
 
     def data(name: str, format: Format) -> NDArray[np.uint8]:
         nonlocal done
         if progress is not None:
             progress(done, total, name)
-        done += model.tensors[name].nbytes
-        importance = statistics.importance(name) if statistics and weighs(format, method) else None
-        return _encoded(model, name, format, importance, threads, method)
+        done += works[name]
+        return encoding.encode(model.tensor(name), format)
 
     for a in assignments:
         yield a.tensor, model.tensors[a.tensor].shape, a.format, partial(data, a.tensor, a.format)
-
-
-def _encoded(
-    model: gguf.GGUF,
-    name: str,
-    format: Format,
-    importance: NDArray[np.float32] | None,
-    threads: int | None,
-    method: str,
-) -> NDArray[np.uint8]:
-    """The tensor's bytes in `format` (rows, row bytes): the stored ones where it has that format already.
-
-    importance: (matrices, columns); the tensor's rows are those of so many matrices, one after another.
-    """
-    tensor = model.tensor(name)
-    stored = tensor.data.reshape(-1, tensor.data.shape[-1])
-    if tensor.format is format:
-        return stored
-    plain = PLAIN.get(tensor.format.ggml) if tensor.format.ggml is not None else None
-    out = np.empty((len(stored), format.row_bytes(tensor.shape[-1])), np.uint8)
-    rows = len(stored) // (1 if importance is None else len(importance))  # of a matrix
-    step = rows if plain else max(1, min(rows, SLICE // tensor.shape[-1]))
-    for start in (matrix + row for matrix in range(0, len(stored), rows) for row in range(0, rows, step)):
-        part = slice(start, min(start + step, start // rows * rows + rows))
-        values = stored[part].view(plain) if plain else kernels.dequantize(tensor.format, stored[part], threads)
-        own = None if importance is None else importance[start // rows]
-        label = f"{name}, rows from {start}" if start else name
-        out[part] = encode_rows(values, format, own, label, threads, method)
-    return out
 
 
 def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[str]:
@@ -202,3 +173,15 @@ def _starved(recipe: Recipe, assignments: Iterable[Assignment], statistics: Stat
     without = (a for a in assignments if a.tensor not in known)
     count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)
     return [f"{count} tensors have so few bits that without an importance much is lost"] if count else []
+
+
+def _without_feedback(encoding: Encoding, changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[str]:
+    """Where feedback was asked for by name and some tensors could not have it."""
+    without = [
+        t.name for t, a in changed if encoding.method == "feedback" and encoding.method_of(t, a.format) != "feedback"
+    ]
+    if not without:
+        return []
+    return [
+        f"{len(without)} tensors have no second moments or a format without feedback: searched: {without[0]}, ..."
+    ]

@@ -65,8 +65,7 @@ def encode_rows(
     try:
         if format.ggml in encoders():
             return kernels.quantize(format, values, importance, threads, method=method)
-        if values.dtype == np.uint16:
-            values = (values.astype(np.uint32) << 16).view(np.float32)
+        values = as_float32(values)
         if method == "search" and importance is None:
             importance = np.ones(values.shape[-1], np.float32)  # with which formats search their scales
         return format.quantize(values, importance)
@@ -74,3 +73,10 @@ def encode_rows(
         if type(error) is not BitwrightError:  # a wrong call, not a wrong value
             raise
         raise BitwrightError(f"tensor {name or '(unnamed)'}: {error}") from None
+
+
+def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
+    """Values that are float32, float16, or bfloat16 bits as uint16."""
+    if values.dtype == np.uint16:
+        return (values.astype(np.uint32) << 16).view(np.float32)
+    return np.asarray(values, np.float32)

@@ -1,0 +1,108 @@
+"""How the codes of a model's tensors are chosen: by which method, with which statistics, slice by slice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import kernels
+from bitwright.calibration import Statistics
+from bitwright.errors import UnknownNameError, UsageError
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, feeds_back
+from bitwright.quantizers.rtn import encode_rows, weighs
+
+METHODS = ("feedback", "search", "rtn")
+EFFORT = 2
+SLICE = 1 << 22  # values dequantized at a time: 16 MiB of float32
+PLAIN = {0: np.float32, 1: np.float16, 30: np.uint16}  # GGUF types the encoders read as they are stored
+
+
+class Stored(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    @property
+    def format(self) -> Format: ...
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """method: "rtn", the codes that llama.cpp chooses; "search", those of least error in each block; "feedback", those
+    that change the layer's products least, each column making up for the ones before it; None: for each tensor the
+    last of these that its statistics and format allow. effort: 0 to 3, how long feedback goes on making it less.
+    threads: None for every core; bytes do not depend on it.
+
+    Raises UnknownNameError for another method, UsageError for another effort or feedback without second moments.
+    """
+
+    method: str | None = None
+    effort: int = EFFORT
+    statistics: Statistics | None = None
+    threads: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.method is not None and self.method not in METHODS:
+            raise UnknownNameError("method", self.method, METHODS)
+        if not 0 <= self.effort < len(ROUNDS):
+            raise UsageError(f"expected an effort of 0 to {len(ROUNDS) - 1}, got {self.effort}")
+        if self.method == "feedback" and not (self.statistics and self.statistics.moments):
+            raise UsageError("feedback needs statistics with second moments: bitwright calibrate MODEL --hessian")
+
+    def method_of(self, tensor: Stored, format: Format) -> str:
+        """What a tensor's codes are chosen by; "" where it stays as it is."""
+        if tensor.format is format:
+            return ""
+        known = self.statistics is not None and self.statistics.moment(tensor.name) is not None
+        if self.method in (None, "feedback") and known and feeds_back(format, tensor.shape[-1]):
+            return "feedback"
+        return "rtn" if self.method == "rtn" else "search"
+
+    def work(self, tensor: Stored, format: Format) -> float:
+        """About how long a tensor takes, in units of one weight's search."""
+        columns, rounds = tensor.shape[-1], ROUNDS[self.effort]
+        each = 1.0
+        if self.method_of(tensor, format) == "feedback":
+            each = 2 + (columns * (0.5 + rounds) + 1000 * rounds) / 500
+        return math.prod(tensor.shape) * (each if tensor.format is not format else 0.01)
+
+    def encode(self, tensor: QuantizedTensor, format: Format) -> NDArray[np.uint8]:
+        """The tensor's bytes in `format` (rows, row bytes): the stored ones where it has that format already."""
+        stored = tensor.data.reshape(-1, tensor.data.shape[-1])
+        if tensor.format is format:
+            return stored
+        method, columns = self.method_of(tensor, format), tensor.shape[-1]
+        out = np.empty((len(stored), format.row_bytes(columns)), np.uint8)
+        known, hessians, importance = self.statistics, None, None
+        if method == "feedback" and known:
+            hessians = known.hessian(tensor.name)
+        elif known and weighs(format, method):
+            importance = known.importance(tensor.name)
+        own = hessians if hessians is not None else importance
+        rows = len(stored) // (1 if own is None else len(own))  # of a matrix
+        for start, values in self._slices(tensor, stored, rows, rows if hessians is not None else SLICE // columns):
+            label = f"{tensor.name}, rows from {start}" if start else tensor.name
+            if hessians is not None:
+                part = encode_with_feedback(values, format, hessians[start // rows], self.effort, label, self.threads)
+            else:
+                weights = None if importance is None else importance[start // rows]
+                part = encode_rows(values, format, weights, label, self.threads, method)
+            out[start : start + len(part)] = part
+        return out
+
+    def _slices(
+        self, tensor: QuantizedTensor, stored: NDArray[np.uint8], rows: int, most: int
+    ) -> Iterator[tuple[int, NDArray[Any]]]:
+        """Where they start, and up to `most` rows of values at a time, never of two matrices of `rows`."""
+        plain = PLAIN.get(tensor.format.ggml) if tensor.format.ggml is not None else None
+        step = rows if plain else max(1, min(rows, most))
+        for matrix in range(0, len(stored), rows):
+            for start in range(matrix, matrix + rows, step):
+                part = stored[start : min(start + step, matrix + rows)]
+                yield start, part.view(plain) if plain else kernels.dequantize(tensor.format, part, self.threads)
