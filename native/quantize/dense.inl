@@ -5,22 +5,31 @@ constexpr int64_t kRows = 32;                // rows of a weight worked on side 
 constexpr int kVectors = kRows / kLanes;
 constexpr int64_t kDepth = 256;              // columns summed before the next column's turn: what stays in the first cache
 
+typedef float floats_anywhere __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
+BITWRIGHT_INLINE floats load(const float* from) { return *reinterpret_cast<const floats_anywhere*>(from); }
+BITWRIGHT_INLINE void store(floats v, float* to) { *reinterpret_cast<floats_anywhere*>(to) = v; }
+
 // t[j] += sum of e[k] * a[j * stride + k] over k < depth, for `columns` (even) columns j of a tile.
 BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64_t stride, int64_t columns, int64_t depth) {
   for (int64_t k0 = 0; k0 < depth; k0 += kDepth)
     for (int64_t j = 0; j < columns; j += 2) {
-      floats sum[2][kVectors];
-      std::memcpy(sum, t + j * kRows, sizeof sum);
+      floats sum[2][kVectors];      // by vectors, not by memcpy: then they stay in registers
+      for (int v = 0; v < kVectors; v++) {
+        sum[0][v] = load(t + j * kRows + v * kLanes);
+        sum[1][v] = load(t + (j + 1) * kRows + v * kLanes);
+      }
       const float *first = a + j * stride, *second = first + stride;
       for (int64_t k = k0; k < std::min(k0 + kDepth, depth); k++) {
-        floats column[kVectors];
-        std::memcpy(column, e + k * kRows, sizeof column);
         for (int v = 0; v < kVectors; v++) {
-          sum[0][v] += column[v] * first[k];
-          sum[1][v] += column[v] * second[k];
+          const floats column = load(e + k * kRows + v * kLanes);
+          sum[0][v] += column * first[k];
+          sum[1][v] += column * second[k];
         }
       }
-      std::memcpy(t + j * kRows, sum, sizeof sum);
+      for (int v = 0; v < kVectors; v++) {
+        store(sum[0][v], t + j * kRows + v * kLanes);
+        store(sum[1][v], t + (j + 1) * kRows + v * kLanes);
+      }
     }
 }
 
@@ -44,24 +53,26 @@ static bool factor(float* a, int64_t n, Pool& pool) {
     pool.parallel_for(begin / kBlock, 1, [&](int64_t from, int64_t to, int) {      // left of it
       for (int64_t c = from * kBlock; c < to * kBlock; c += kLanes)
         for (int64_t j = end - 1; j >= begin; j--) {
-          floats sum = load_some<floats>(a + j * n + c, kLanes);
-          for (int64_t i = end - 1; i > j; i--) sum -= a[i * n + j] * load_some<floats>(&scaled[(i - begin) * n + c], kLanes);
-          store_some(sum, &scaled[(j - begin) * n + c], kLanes);
-          store_some(sum / a[j * n + j], a + j * n + c, kLanes);
+          floats sum = load(a + j * n + c);
+          for (int64_t i = end - 1; i > j; i--) sum -= a[i * n + j] * load(&scaled[(i - begin) * n + c]);
+          store(sum, &scaled[(j - begin) * n + c]);
+          store(sum / a[j * n + j], a + j * n + c);
         }
     });
     pool.parallel_for(begin / 4, 4, [&](int64_t from, int64_t to, int) {           // above it
       for (int64_t i = from * 4; i < to * 4; i += 4)
         for (int64_t c = 0; c < i + 4; c += 2 * kLanes) {
           floats sum[4][2];
-          for (int r = 0; r < 4; r++) std::memcpy(sum[r], a + (i + r) * n + c, sizeof sum[r]);
+          for (int r = 0; r < 4; r++)
+            for (int v = 0; v < 2; v++) sum[r][v] = load(a + (i + r) * n + c + v * kLanes);
           for (int64_t j = end - 1; j >= begin; j--) {
-            floats u[2];
-            std::memcpy(u, &scaled[(j - begin) * n + c], sizeof u);
+            const float* u = &scaled[(j - begin) * n + c];
+            const floats both[2] = {load(u), load(u + kLanes)};
             for (int r = 0; r < 4; r++)
-              for (int v = 0; v < 2; v++) sum[r][v] -= a[j * n + i + r] * u[v];
+              for (int v = 0; v < 2; v++) sum[r][v] -= a[j * n + i + r] * both[v];
           }
-          for (int r = 0; r < 4; r++) std::memcpy(a + (i + r) * n + c, sum[r], sizeof sum[r]);
+          for (int r = 0; r < 4; r++)
+            for (int v = 0; v < 2; v++) store(sum[r][v], a + (i + r) * n + c + v * kLanes);
         }
     });
   }

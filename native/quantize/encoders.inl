@@ -8,9 +8,6 @@
 #include "search.inl"
 #include "kquants.inl"
 #include "iq4.inl"
-#include "dense.inl"
-#include "scales.inl"
-#include "feedback.inl"
 #include "weighted.inl"
 #include "best.inl"
 #include "best_blocks.inl"
@@ -18,6 +15,9 @@
 #include "best_super.inl"
 #include "grid.inl"
 #include "best_grid.inl"
+#include "dense.inl"
+#include "scales.inl"
+#include "feedback.inl"
 
 static const Encoder kEncoders[] = {
     {FormatId::f32, 1, 4, encode_f32, false, nullptr},

@@ -32,8 +32,8 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
   }
 
  private:
-  floats get(const float* from, int64_t j, int v) const { return load_some<floats>(from + j * kRows + v * kLanes, kLanes); }
-  void put(float* to, int64_t j, int v, floats value) { store_some(value, to + j * kRows + v * kLanes, kLanes); }
+  floats get(const float* from, int64_t j, int v) const { return load(from + j * kRows + v * kLanes); }
+  void put(float* to, int64_t j, int v, floats value) { store(value, to + j * kRows + v * kLanes); }
   float diagonal(int64_t j) const { return layer_.hessian[j * n_ + j]; }
 
   BITWRIGHT_FORCE void count(floats change, int v) {
@@ -55,24 +55,18 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
   }
 
   BITWRIGHT_FORCE void fit(int64_t begin, int v) {
-    floats x[P::unit], w[P::unit], spread{}, d, dmin;
-    for (int j = 0; j < P::unit; j++) x[j] = get(target_, begin + j, v), spread += x[j] * x[j];
-    spread = spread * (2.f / P::unit);
-    for (int j = 0; j < P::unit; j++) w[j] = diagonal(begin + j) * sqrt_of(spread + x[j] * x[j]);
+    floats x[P::unit], w[P::unit], d, dmin;
+    for (int j = 0; j < P::unit; j++) x[j] = get(target_, begin + j, v), w[j] = splat(diagonal(begin + j));
     P::fit(x, w, d, dmin);
     put(d_, begin / P::unit, v, d);
     put(dmin_, begin / P::unit, v, dmin);
-    for (int g = 0; g < P::groups; g++) put(low_, begin / P::N + g, v, spread);      // for settle(), which writes it last
   }
 
   // Tries scales for a sub-block, each with the feedback inside it, and keeps what leaves the least.
   BITWRIGHT_FORCE void settle(int64_t begin, int64_t first, int v) {
-    const floats d = get(d_, begin / P::unit, v), dmin = get(dmin_, begin / P::unit, v), spread = get(low_, first / P::N, v);
+    const floats d = get(d_, begin / P::unit, v), dmin = get(dmin_, begin / P::unit, v);
     floats x[P::N], w[P::N];
-    for (int j = 0; j < P::N; j++) {
-      x[j] = get(target_, first + j, v);
-      w[j] = diagonal(first + j) * sqrt_of(spread + x[j] * x[j]);
-    }
+    for (int j = 0; j < P::N; j++) x[j] = get(target_, first + j, v), w[j] = splat(diagonal(first + j));
     Codes tried[P::candidates], best{};
     P::propose(x, w, d, dmin, tried);
     floats least = splat(INFINITY);
@@ -279,22 +273,17 @@ static void feed_back_rows(const Layer& layer, const float* w, int64_t rows, uin
   for (int64_t i = 0; i < tiles * trace; i++) objective[i % trace] += left[i];
 }
 
-struct Signed127Grid {
-  BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), -127.f, 127.f); }
-  BITWRIGHT_INLINE floats code(floats v) { return nearest(v); }
-};
-
 static const Feedback kFeedback[] = {
     {FormatId::q2_k, kSuper, feed_back_rows<AsymmetricK<block_q2_k, 16, 3, 15>>},
     {FormatId::q4_k, kSuper, feed_back_rows<AsymmetricK<block_q4_k, 32, 15, 63>>},
     {FormatId::q5_k, kSuper, feed_back_rows<AsymmetricK<block_q5_k, 32, 31, 63>>},
-    {FormatId::q3_k, kSuper, feed_back_rows<SymmetricK<block_q3_k, 16, IntegerGrid<4>, -4, 3, 32>>},
-    {FormatId::q6_k, kSuper, feed_back_rows<SymmetricK<block_q6_k, 16, IntegerGrid<32>, -32, 31, 128>>},
-    {FormatId::iq4_xs, kSuper, feed_back_rows<SymmetricK<block_iq4_xs, 32, Iq4Grid, -127, 113, 32>>},
-    {FormatId::q4_0, 32, feed_back_rows<SymmetricHalf<block_q4_0, IntegerGrid<8>, -8, 7>>},
-    {FormatId::q5_0, 32, feed_back_rows<SymmetricHalf<block_q5_0, IntegerGrid<16>, -16, 15>>},
-    {FormatId::q8_0, 32, feed_back_rows<SymmetricHalf<block_q8_0, Signed127Grid, -127, 127>>},
-    {FormatId::iq4_nl, 32, feed_back_rows<SymmetricHalf<block_iq4_nl, Iq4Grid, -127, 113>>},
+    {FormatId::q3_k, kSuper, feed_back_rows<SymmetricK<block_q3_k, 16, IntegerGrid<4>, 32>>},
+    {FormatId::q6_k, kSuper, feed_back_rows<SymmetricK<block_q6_k, 16, IntegerGrid<32>, 128>>},
+    {FormatId::iq4_xs, kSuper, feed_back_rows<SymmetricK<block_iq4_xs, 32, Iq4Grid, 32>>},
+    {FormatId::q4_0, 32, feed_back_rows<SymmetricHalf<block_q4_0, IntegerGrid<8>>>},
+    {FormatId::q5_0, 32, feed_back_rows<SymmetricHalf<block_q5_0, IntegerGrid<16>>>},
+    {FormatId::q8_0, 32, feed_back_rows<SymmetricHalf<block_q8_0, EvenGrid<127>>>},
+    {FormatId::iq4_nl, 32, feed_back_rows<SymmetricHalf<block_iq4_nl, Iq4Grid>>},
     {FormatId::q4_1, 32, feed_back_rows<AsymmetricHalf<block_q4_1, 15>>},
     {FormatId::q5_1, 32, feed_back_rows<AsymmetricHalf<block_q5_1, 31>>},
     {FormatId::mxfp4, 32, feed_back_rows<PowerOfTwo>},

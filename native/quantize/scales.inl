@@ -27,7 +27,6 @@ struct AsymmetricK {
   using Grid = UnsignedGrid<Top>;
   static constexpr int unit = kSuper, N = N_, groups = unit / N, candidates = 9;
   static constexpr bool lows = true, integers = true;
-  static constexpr Scan scan{-0.9f, 0.1f, 18};
 
   BITWRIGHT_INLINE floats clamped(floats code) { return clamp(round_even(code), 0.f, Limit); }
   BITWRIGHT_INLINE Codes clamped(Codes c) { return {clamped(c.scale), clamped(c.low)}; }
@@ -37,7 +36,7 @@ struct AsymmetricK {
     floats most{}, deepest{};
     for (int g = 0; g < groups; g++) {
       floats scale, low;
-      search_asymmetric<N, Top, false>(x + g * N, w + g * N, scan, scale, low);
+      best_asymmetric<N, Top, false>(x + g * N, w + g * N, scale, low);
       most = max_of(most, scale);
       deepest = max_of(deepest, -low);
     }
@@ -48,7 +47,7 @@ struct AsymmetricK {
   // Codes worth trying for a sub-block: around the best fit.
   BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats d, floats dmin, Codes* tried) {
     floats scale, low;
-    search_asymmetric<N, Top, false>(x, w, scan, scale, low);
+    best_asymmetric<N, Top, false>(x, w, scale, low);
     const floats s = round_even(scale * reciprocal(d)), l = round_even(-low * reciprocal(dmin));
     for (int i = 0; i < candidates; i++)
       tried[i] = clamped(Codes{s + static_cast<float>(i % 3 - 1), l + static_cast<float>(i / 3 - 1)});
@@ -63,8 +62,15 @@ struct AsymmetricK {
   }
 };
 
-// Q3_K Q6_K IQ4_XS: the sub-scales of either sign; `First` is where the largest value goes on the grid, `Other` the other end.
-template <class BlockType, int N_, class GridType, int First, int Other, int Limit>
+// How far search goes for a grid's scale.
+template <class Grid> constexpr Stretch kStretch{0.85f, 1.05f, 20, 3};
+template <> constexpr Stretch kStretch<IntegerGrid<4>>{0.75f, 1.06f, 22, 3};
+template <> constexpr Stretch kStretch<IntegerGrid<16>>{0.92f, 1.03f, 24, 3};
+template <> constexpr Stretch kStretch<IntegerGrid<32>>{0.96f, 1.012f, 20, 3};
+template <> constexpr Stretch kStretch<EvenGrid<127>>{0.99f, 1.0025f, 16, 4};
+
+// Q3_K Q6_K IQ4_XS: the sub-scales of either sign.
+template <class BlockType, int N_, class GridType, int Limit>
 struct SymmetricK {
   using Block = BlockType;
   using Grid = GridType;
@@ -74,15 +80,10 @@ struct SymmetricK {
   BITWRIGHT_INLINE floats clamped(floats code) { return clamp(round_even(code), -Limit, Limit - 1); }
   BITWRIGHT_INLINE Codes clamped(Codes c) { return {clamped(c.scale), floats{}}; }
 
-  BITWRIGHT_INLINE floats search(const floats* x, const floats* w, float end) {
-    constexpr int reach = 7;
-    return search_symmetric<N, Grid>(x, w, splat(end), end, std::fabs(end) * (0.2f / reach), reach);
-  }
-
   BITWRIGHT_INLINE void fit(const floats* x, const floats* w, floats& d, floats& dmin) {
-    floats extreme{};
+    floats extreme{}, other;
     for (int g = 0; g < groups; g++) {
-      const floats scale = search(x + g * N, w + g * N, First);
+      const floats scale = best_symmetric<N, Grid>(x + g * N, w + g * N, kStretch<Grid>, other);
       extreme = select(abs_of(scale) > abs_of(extreme), scale, extreme);
     }
     d = as_half(extreme / static_cast<float>(-Limit));
@@ -90,11 +91,10 @@ struct SymmetricK {
   }
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats d, floats, Codes* tried) {
-    const floats inverse = reciprocal(d);
-    for (int polarity = 0; polarity < 2; polarity++) {
-      const floats s = round_even(search(x, w, polarity ? Other : First) * inverse);
-      for (int i = 0; i < 3; i++) tried[3 * polarity + i] = clamped(Codes{s + static_cast<float>(i - 1), floats{}});
-    }
+    floats found[2];
+    found[0] = best_symmetric<N, Grid>(x, w, kStretch<Grid>, found[1]);
+    for (int i = 0; i < candidates; i++)
+      tried[i] = clamped(Codes{round_even(found[i / 3] * reciprocal(d)) + static_cast<float>(i % 3 - 1), floats{}});
   }
 
   BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float d, float) {
@@ -106,7 +106,7 @@ struct SymmetricK {
 };
 
 // Q4_0 Q5_0 Q8_0 IQ4_NL: one float16 scale of either sign.
-template <class BlockType, class GridType, int First, int Other>
+template <class BlockType, class GridType>
 struct SymmetricHalf {
   using Block = BlockType;
   using Grid = GridType;
@@ -117,12 +117,10 @@ struct SymmetricHalf {
   BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = floats{}; }
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats, floats, Codes* tried) {
-    for (int polarity = 0; polarity < 2; polarity++) {
-      constexpr int reach = 7;
-      const float end = polarity ? Other : First;
-      const floats s = search_symmetric<N, Grid>(x, w, splat(end), end, std::fabs(end) * (0.2f / reach), reach);
-      for (int i = 0; i < 5; i++) tried[5 * polarity + i] = clamped(Codes{s * (1.f + 0.03f * static_cast<float>(i - 2)), floats{}});
-    }
+    floats found[2];
+    found[0] = best_symmetric<N, Grid>(x, w, kStretch<Grid>, found[1]);
+    for (int i = 0; i < candidates; i++)
+      tried[i] = clamped(Codes{found[i / 5] * (1.f + 0.03f * static_cast<float>(i % 5 - 2)), floats{}});
   }
 
   BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
@@ -143,14 +141,8 @@ struct AsymmetricHalf {
   BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = splat(-1.f); }
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats, floats, Codes* tried) {
-    floats least = x[0], shifted[N], scale, low;
-    for (int i = 1; i < N; i++) least = min_of(x[i], least);
-    for (int i = 0; i < N; i++) shifted[i] = x[i] - least;      // so that the search, which wants low <= 0, is free on both sides
-    floats span{};
-    for (int i = 0; i < N; i++) span = max_of(span, shifted[i]);
-    for (int i = 0; i < N; i++) shifted[i] -= 0.5f * span;
-    search_asymmetric<N, Top, false>(shifted, w, Scan{-0.9f, 0.1f, 18}, scale, low);
-    low += least + 0.5f * span;
+    floats scale, low;
+    best_asymmetric<N, Top, true>(x, w, scale, low);
     const floats middle = low + scale * (0.5f * Top);           // shrinking or stretching keeps the middle where it is
     for (int i = 0; i < candidates; i++) {
       const floats s = scale * (1.f + 0.03f * static_cast<float>(i % 3 - 1));
@@ -218,7 +210,7 @@ struct PowerOfTwo {
 struct Ue4m3 {
   using Block = block_nvfp4;
   using Grid = E2m1Grid;
-  static constexpr int unit = 64, N = 16, groups = 4, candidates = 9;
+  static constexpr int unit = 64, N = 16, groups = 4, candidates = 16;
   static constexpr bool lows = false, integers = false;
 
   BITWRIGHT_INLINE Codes clamped(Codes c) {
@@ -230,7 +222,7 @@ struct Ue4m3 {
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats*, floats, floats, Codes* tried) {
     const floats most = largest_magnitude<N>(x) / 12.f;
-    for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{most * (0.6f + 0.08f * static_cast<float>(i)), floats{}});
+    for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{most * (0.64f + 0.07f * static_cast<float>(i)), floats{}});
   }
 
   BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {

@@ -41,12 +41,13 @@ def test_objective_is_told_truly_falls_and_lies_under_rounding(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_with_inputs_that_are_independent_nothing_is_worse_than_rounding(name):
+def test_with_inputs_that_are_independent_it_is_a_search(name):
+    """All but as good as method search, which looks for the superblock's scale longer."""
     weights, _ = layer()
     format, hessian = formats.get(name), np.eye(COLUMNS, dtype=np.float32)
     data, _ = kernels.feedback(format, weights, hessian)
-    rounded = kernels.quantize(format, weights, method="rtn")
-    assert left(weights, format.dequantize(data), hessian) <= left(weights, format.dequantize(rounded), hessian)
+    rounded = kernels.quantize(format, weights)
+    assert left(weights, format.dequantize(data), hessian) < 1.03 * left(weights, format.dequantize(rounded), hessian)
 
 
 @pytest.mark.parametrize("name", FORMATS)

@@ -1,0 +1,99 @@
+"""Files quantized with error feedback: what they lose, and when feedback is taken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitwright.calibration import Gathered, Statistics
+from bitwright.engine import load
+from bitwright.engine.moments import gather
+from bitwright.errors import UnknownNameError, UsageError
+from bitwright.evaluate import next_token, reference, windows
+from bitwright.quantizers import quantize
+from bitwright.quantizers.feedback import damped
+
+TEXT = (Path(__file__).parent.parent / "golden/calibration.txt").read_text()
+CONTEXT = 64
+
+
+@pytest.fixture(scope="module")
+def statistics(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Of the first half of the text, in a file."""
+    path = tmp_path_factory.mktemp("statistics") / "s.gguf"
+    gather(load(stories260k), [("first half", TEXT[: len(TEXT) // 2])], path, CONTEXT)
+    return path
+
+
+@pytest.fixture(scope="module")
+def lost(stories260k: Path, tmp_path_factory: pytest.TempPathFactory):
+    """lost(**how): the mean KL divergence, on the second half of the text, of the model in Q4_0 with a Q4_0 head."""
+    folder = tmp_path_factory.mktemp("files")
+    model = load(stories260k)
+    text = windows.cut(model.tokenizer, TEXT[len(TEXT) // 2 :], CONTEXT)
+    original = reference.store(model, text, folder / "reference")
+
+    def lost(**how: object) -> float:
+        quantize(stories260k, "q4_0", folder / "small.gguf", [".=q4_0"], **how)
+        scores = next_token.score(load(folder / "small.gguf"), original)
+        return float(scores.divergences.mean())
+
+    return lost
+
+
+def test_feedback_loses_less_than_search_and_effort_pays(lost, statistics):
+    searched = lost(method="search", stats=statistics)
+    fed_back = lost(method="feedback", effort=0, stats=statistics)
+    descended = lost(stats=statistics)
+    assert fed_back < 0.8 * searched and descended < fed_back
+
+
+def test_feedback_is_what_second_moments_allow(stories260k, statistics):
+    def methods(*tensor_types: str, **how: object) -> dict[str, str]:
+        result = quantize(stories260k, "q4_0", None, tensor_types, dry_run=True, **how)
+        return {a.tensor: method for a, method in zip(result.assignments, result.methods, strict=True)}
+
+    found = methods(stats=statistics)
+    assert found["blk.0.attn_q.weight"] == "feedback" and found["blk.0.attn_norm.weight"] == ""
+    assert set(methods().values()) == {"search", ""}
+    assert set(methods(stats=statistics, method="rtn").values()) == {"rtn", ""}
+    assert methods("attn_q=f16", stats=statistics, method="feedback")["blk.0.attn_q.weight"] == "search"
+
+
+def test_what_cannot_be_is_refused(stories260k, tmp_path):
+    out = tmp_path / "out.gguf"
+    with pytest.raises(UsageError, match="calibrate MODEL --hessian"):
+        quantize(stories260k, "q4_0", out, method="feedback")
+    importance_alone = Statistics({"blk.0.attn_q.weight": Gathered(np.ones((1, 64)), np.array([1]))})
+    with pytest.raises(UsageError, match="calibrate MODEL --hessian"):
+        quantize(stories260k, "q4_0", out, method="feedback", stats=importance_alone)
+    with pytest.raises(UnknownNameError, match="best"):
+        quantize(stories260k, "q4_0", out, method="best")
+    with pytest.raises(UsageError, match="effort"):
+        quantize(stories260k, "q4_0", out, effort=4)
+    assert not out.exists()
+
+
+def test_the_same_bytes_whatever_the_threads(stories260k, statistics, tmp_path):
+    for threads in (1, 3):
+        quantize(stories260k, "q4_0", tmp_path / f"{threads}.gguf", stats=statistics, threads=threads)
+    assert (tmp_path / "1.gguf").read_bytes() == (tmp_path / "3.gguf").read_bytes()
+
+
+def test_columns_that_no_input_used_cost_something():
+    hessian = np.zeros((4, 4), np.float32)
+    assert np.array_equal(damped(hessian), np.eye(4))
+    hessian[:2, :2] = 1
+    assert (damped(hessian).diagonal() > 0).all() and not hessian[2, 2]
+
+
+def test_the_command_tells_the_method(stories260k, statistics, capsys, tmp_path):
+    from bitwright.cli import exit_code
+
+    command = ["quantize", str(stories260k), "--to", "q4_0", "-o", str(tmp_path / "o.gguf"), "--stats", str(statistics)]
+    assert exit_code([*command, "--json", "--effort", "1"]) == 0
+    rows = {row["tensor"]: row["method"] for row in json.loads(capsys.readouterr().out)["recipe"]}
+    assert rows["blk.4.ffn_up.weight"] == "feedback"
