@@ -1,0 +1,142 @@
+"""What each ingredient of quantizing is worth: one model, one recipe after another, by method after method, at equal bytes.
+
+    python benchmarks/ablation.py --model widened.f16.gguf --stats fisher.gguf --plain plain.gguf \\
+        --recipes q4_k_m,q3_k_m --peer PATH/llama-quantize --docs widened
+
+--stats and --plain are what `bitwright calibrate --hessian` gathered, with and without --no-fisher. A recipe is one that
+`bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures are the
+mean KL divergence in nats from the model over WikiText-2 in chunks of 512 (-f, --chunks), and in brackets its paired
+difference from llama.cpp's file with the same importance, in percent of that, with a 95% interval over documents.
+The quantized inputs of each engine are not in it: all files are run by bitwright, which loses less than .001 by them.
+Results are kept in build/ablation as they come, so that a run that was stopped goes on where it was.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+from reporting import describe_machine, markdown
+
+import bitwright as bw
+from bitwright import calibration
+from bitwright.cli import output
+from bitwright.evaluate import bootstrap, next_token, reference, windows
+from bitwright.evaluate.next_token import clusters_of
+from bitwright.evaluate.reference import Store
+from bitwright.quantizers import quantize
+
+HERE = Path(__file__).parent
+TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
+WORK, DOCS = HERE.parent / "build/ablation", HERE.parent / "docs/quantizers.md"
+PURE = [r"blk\.=", "token_embd=q6_k", "output=q6_k"]
+ARMS = {
+    "llama.cpp": {},
+    "llama.cpp, importance": {},
+    "rtn": {"method": "rtn"},
+    "rtn, importance": {"method": "rtn", "stats": "plain"},
+    "search": {"method": "search"},
+    "search, importance": {"method": "search", "stats": "plain"},
+    "feedback": {"stats": "plain", "effort": 0},
+    "feedback, descent": {"stats": "plain", "effort": 2},
+    "feedback, Fisher": {"stats": "fisher", "effort": 0},
+    "feedback, Fisher, descent": {"stats": "fisher", "effort": 2},
+}
+BASE = "llama.cpp, importance"
+
+
+def make(arm: str, recipe: str, target: Path, args: argparse.Namespace) -> None:
+    base, pure, _ = recipe.partition(":")
+    if arm.startswith("llama.cpp"):
+        command: list[object] = [args.peer]
+        if "importance" in arm:
+            command += ["--imatrix", args.plain]
+        if pure:
+            command += ["--pure", "--token-embedding-type", "q6_k", "--output-tensor-type", "q6_k"]
+        command += [args.model, target, base, args.threads]
+        subprocess.run([str(word) for word in command], check=True, capture_output=True)
+        return
+    how = dict(ARMS[arm])
+    if how.get("stats"):
+        how["stats"] = args.stats if how["stats"] == "fisher" else args.plain
+    types = [PURE[0] + base, *PURE[1:]] if pure else []
+    quantize(args.model, base, target, types, threads=args.threads, **how)
+
+
+def measure(target: Path, store: Store) -> list[float]:
+    """Divergences of all scored tokens."""
+    divergences = next_token.score(bw.load(target), store).divergences
+    return [round(float(d), 6) for d in divergences.ravel()]
+
+
+def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -> dict[str, dict[str, dict[str, object]]]:
+    """recipe -> arm -> bytes, seconds, divergences."""
+    WORK.mkdir(parents=True, exist_ok=True)
+    kept = WORK / f"{args.model.stem}-{args.file.stem}-{args.chunks}.json"
+    found = json.loads(kept.read_text()) if kept.exists() else {}
+    arms = [arm for arm in args.arms.split(";") if args.peer or not arm.startswith("llama.cpp")]
+    wanted = [(recipe, arm) for recipe in args.recipes.split(",") for arm in arms]
+    for done, (recipe, arm) in enumerate(wanted):
+        report(done, len(wanted), f"{recipe}, {arm}")
+        if arm in found.setdefault(recipe, {}):
+            continue
+        target, started = WORK / "file.gguf", time.monotonic()
+        make(arm, recipe, target, args)
+        seconds = time.monotonic() - started
+        found[recipe][arm] = {"bytes": target.stat().st_size, "seconds": seconds, "kl": measure(target, store)}
+        kept.write_text(json.dumps(found))
+    return {recipe: {arm: found[recipe][arm] for arm in arms} for recipe in args.recipes.split(",")}
+
+
+def cell(own: dict[str, object], base: dict[str, object] | None, clusters: np.ndarray) -> str:
+    kl = np.array(own["kl"])
+    text = f"{kl.mean():.4f}"
+    if base is None or base is own:
+        return text
+    against = np.array(base["kl"])
+    change = bootstrap.interval(kl - against, clusters).map(lambda v: 100 * v / against.mean())
+    known = f", {change.low:+.0f} to {change.high:+.0f}" if change.known else ""
+    return f"{text} ({change.mean:+.0f}%{known})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="in float16")
+    parser.add_argument("--stats", type=Path, required=True, help="second moments weighed by gradients")
+    parser.add_argument("--plain", type=Path, required=True, help="plain second moments of the same text")
+    parser.add_argument("--recipes", default="q4_k:,q4_k_m,q3_k_m", help="separated by commas")
+    parser.add_argument("--arms", default=";".join(ARMS), help="separated by semicolons")
+    parser.add_argument("--peer", type=Path, help="llama-quantize")
+    parser.add_argument("-f", "--file", type=Path, default=TEXT)
+    parser.add_argument("--chunks", type=int, default=20)
+    parser.add_argument("-t", "--threads", type=int, default=2)
+    parser.add_argument("--docs", metavar="NAME", help="put the table into docs/quantizers.md, under this name")
+    args = parser.parse_args()
+    model = bw.load(args.model)
+    text = windows.cut(model.tokenizer, args.file.read_text(), 512, args.chunks)
+    store = reference.store(model, text)
+    clusters, of = clusters_of(text)
+    with output.progress("ablation") as report:
+        found = run(args, store, report)
+    arms = list(next(iter(found.values())))
+    headers = ["", *(f">{recipe.replace(':', ' blocks')}" for recipe in found)]
+    rows = [[arm, *(cell(of_recipe[arm], of_recipe.get(BASE), clusters.ravel()) for of_recipe in found.values())] for arm in arms]
+    rows.append(["bytes", *(f"{max(int(own['bytes']) for own in of_recipe.values()):,}" for of_recipe in found.values())])
+    rows.append(["seconds, last method", *(f"{float(of_recipe[arms[-1]]['seconds']):.0f}" for of_recipe in found.values())])
+    output.print_table(headers, rows)
+    if args.docs:
+        texts = ", ".join(calibration.read(args.stats).texts)
+        about = f"{args.model.stem} on {args.file.name}, {len(text)} chunks, intervals over {of}; calibrated on {texts}."
+        lines = [about, "", *markdown(headers, rows, describe_machine(args.threads))]
+        begin, end = f"<!-- {args.docs}: benchmarks/ablation.py --docs -->", f"<!-- end of {args.docs} -->"
+        before, rest = DOCS.read_text().split(begin)
+        DOCS.write_text("\n".join([before + begin, *lines, end]) + rest.split(end)[1])
+
+
+if __name__ == "__main__":
+    main()
