@@ -1,14 +1,14 @@
-"""What each ingredient of quantizing is worth: one model, one recipe after another, by method after method, at equal bytes.
+"""What each ingredient of quantizing is worth: a model, recipe by recipe, by one method after another, at equal bytes.
 
     python benchmarks/ablation.py --model widened.f16.gguf --stats fisher.gguf --plain plain.gguf \\
-        --recipes q4_k_m,q3_k_m --peer PATH/llama-quantize --docs widened
+        --recipes q4_k:,q4_k_m,q3_k_m --peer PATH/llama-quantize --docs widened
 
---stats and --plain are what `bitwright calibrate --hessian` gathered, with and without --no-fisher. A recipe is one that
-`bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures are the
-mean KL divergence in nats from the model over WikiText-2 in chunks of 512 (-f, --chunks), and in brackets its paired
-difference from llama.cpp's file with the same importance, in percent of that, with a 95% interval over documents.
-The quantized inputs of each engine are not in it: all files are run by bitwright, which loses less than .001 by them.
-Results are kept in build/ablation as they come, so that a run that was stopped goes on where it was.
+--stats and --plain are what `bitwright calibrate --hessian` gathered, with and without --no-fisher. A recipe is one
+that `bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures
+are the mean KL divergence in nats from the model over WikiText-2 in chunks of 512 (-f, --chunks), and in brackets its
+paired difference from llama.cpp's file with the same importance, in percent of that, with a 95% interval over
+documents. All files are run by bitwright, whose own rounding of inputs adds less than .001. Results are kept in
+build/ablation as they come, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from reporting import describe_machine, markdown
@@ -74,8 +75,11 @@ def measure(target: Path, store: Store) -> list[float]:
     return [round(float(d), 6) for d in divergences.ravel()]
 
 
-def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -> dict[str, dict[str, dict[str, object]]]:
-    """recipe -> arm -> bytes, seconds, divergences."""
+Found = dict[str, dict[str, dict[str, Any]]]  # recipe -> arm -> bytes, seconds, kl
+
+
+def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -> Found:
+    """Every arm of every recipe that is not kept already."""
     WORK.mkdir(parents=True, exist_ok=True)
     kept = WORK / f"{args.model.stem}-{args.file.stem}-{args.chunks}.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
@@ -93,7 +97,7 @@ def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -
     return {recipe: {arm: found[recipe][arm] for arm in arms} for recipe in args.recipes.split(",")}
 
 
-def cell(own: dict[str, object], base: dict[str, object] | None, clusters: np.ndarray) -> str:
+def cell(own: dict[str, Any], base: dict[str, Any] | None, clusters: np.ndarray) -> str:
     kl = np.array(own["kl"])
     text = f"{kl.mean():.4f}"
     if base is None or base is own:
@@ -102,6 +106,15 @@ def cell(own: dict[str, object], base: dict[str, object] | None, clusters: np.nd
     change = bootstrap.interval(kl - against, clusters).map(lambda v: 100 * v / against.mean())
     known = f", {change.low:+.0f} to {change.high:+.0f}" if change.known else ""
     return f"{text} ({change.mean:+.0f}%{known})"
+
+
+def table(found: Found, clusters: np.ndarray) -> tuple[list[str], list[list[str]]]:
+    of_recipes = list(found.values())
+    arms = list(of_recipes[0])
+    rows = [[arm, *(cell(own[arm], own.get(BASE), clusters) for own in of_recipes)] for arm in arms]
+    rows.append(["bytes", *(f"{max(arm['bytes'] for arm in own.values()):,}" for own in of_recipes)])
+    rows.append(["seconds, last method", *(f"{own[arms[-1]]['seconds']:.0f}" for own in of_recipes)])
+    return ["", *(f">{recipe.replace(':', ' blocks')}" for recipe in found)], rows
 
 
 def main() -> None:
@@ -123,16 +136,12 @@ def main() -> None:
     clusters, of = clusters_of(text)
     with output.progress("ablation") as report:
         found = run(args, store, report)
-    arms = list(next(iter(found.values())))
-    headers = ["", *(f">{recipe.replace(':', ' blocks')}" for recipe in found)]
-    rows = [[arm, *(cell(of_recipe[arm], of_recipe.get(BASE), clusters.ravel()) for of_recipe in found.values())] for arm in arms]
-    rows.append(["bytes", *(f"{max(int(own['bytes']) for own in of_recipe.values()):,}" for of_recipe in found.values())])
-    rows.append(["seconds, last method", *(f"{float(of_recipe[arms[-1]]['seconds']):.0f}" for of_recipe in found.values())])
+    headers, rows = table(found, clusters.ravel())
     output.print_table(headers, rows)
     if args.docs:
         texts = ", ".join(calibration.read(args.stats).texts)
-        about = f"{args.model.stem} on {args.file.name}, {len(text)} chunks, intervals over {of}; calibrated on {texts}."
-        lines = [about, "", *markdown(headers, rows, describe_machine(args.threads))]
+        about = f"{args.model.stem} on {args.file.name}, {len(text)} chunks, intervals over {of}"
+        lines = [f"{about}; calibrated on {texts}.", "", *markdown(headers, rows, describe_machine(args.threads))]
         begin, end = f"<!-- {args.docs}: benchmarks/ablation.py --docs -->", f"<!-- end of {args.docs} -->"
         before, rest = DOCS.read_text().split(begin)
         DOCS.write_text("\n".join([before + begin, *lines, end]) + rest.split(end)[1])
