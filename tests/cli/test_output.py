@@ -36,7 +36,7 @@ def test_without_a_terminal_progress_is_a_line_every_ten_seconds(capsys, monkeyp
         report(2, 4, "blk.0")
         report(3, 4)
     captured = capsys.readouterr()
-    assert captured.out == "" and captured.err == "working: 50%, 11 s, blk.0\n"
+    assert captured.out == "" and captured.err == "working: 50%, 11 s, about 11 s left, blk.0\n"
 
 
 @pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])

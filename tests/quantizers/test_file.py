@@ -16,6 +16,7 @@ from bitwright.calibration import Gathered, Statistics
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io import gguf
 from bitwright.quantizers import quantize
+from bitwright.quantizers.encoding import Encoding
 from bitwright.quantizers.rtn import quantize_tensor
 
 METADATA = {
@@ -125,7 +126,8 @@ def test_progress_counts_up_to_the_last_tensor(source: Path, tmp_path: Path) -> 
     tensors = gguf.open(source).tensors
     assert [name for _, _, name in seen] == list(tensors)
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
-    assert seen[-1][0] + tensors[seen[-1][2]].nbytes == seen[-1][1]
+    work = Encoding().work(tensors[seen[-1][2]], formats.get("q8_0"))
+    assert seen[-1][0] + work == pytest.approx(seen[-1][1])
 
 
 def test_memory_is_one_tensor_not_the_model(tmp_path: Path) -> None:
@@ -178,7 +180,7 @@ def test_refusals_leave_nothing_behind(source: Path, tmp_path: Path) -> None:
         quantize(source, "q5_9", tmp_path / "out.gguf")
     with pytest.raises(UnsupportedError, match=r"tensor blk\.\d\.\S+: encoding to q8_k"):
         quantize(source, "q8_0", tmp_path / "out.gguf", tensor_types=["ffn=q8_k"])
-    with pytest.raises(UsageError, match="there is no method best; there are search, rtn"):
+    with pytest.raises(UsageError, match="there is no method best; there are feedback, search, rtn"):
         quantize(source, "q8_0", tmp_path / "out.gguf", method="best")
     for dry_run in (False, True):
         with pytest.raises(UsageError, match=r"tensor blk\.0\.\S+: GGUF has no type for the format float8_e5m2"):
