@@ -1,4 +1,4 @@
-"""Quantizing a file beside llama-quantize, turn by turn, and the errors beside libgguf's.
+"""Quantizing a file (method rtn) beside llama-quantize, turn by turn, and the errors beside libgguf's.
 
     python benchmarks/bench_quantize.py model.f16.gguf --peer PATH/llama-quantize --recipes q4_k_m,q8_0
 
@@ -15,6 +15,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import gguf as gguf_package
@@ -45,7 +46,8 @@ def speed(source: Path, recipes: list[str], peer: Path | None, threads: int, rou
         for recipe in recipes:
             ours, theirs = [], []
             for _ in range(rounds):
-                ours.append(seconds(lambda recipe=recipe: quantize(source, recipe, target, threads=threads)))
+                rtn = partial(quantize, source, recipe, target, threads=threads, method="rtn")
+                ours.append(seconds(rtn))
                 if peer:
                     command = [peer, "--allow-requantize", source, target, recipe, str(threads)]
                     theirs.append(seconds(lambda c=command: subprocess.run(c, check=True, capture_output=True)))
@@ -77,7 +79,7 @@ def errors(source: Path, names: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
             values = info.format.dequantize(file.tensor(info.name).data[:1024])
             weight = weights(name, values)
             data = np.asarray(libgguf.quantize_rows(values, kind)).view(np.uint8).reshape(len(values), -1)
-            for i, packed in enumerate((kernels.quantize(format, values), data)):
+            for i, packed in enumerate((kernels.quantize(format, values, method="rtn"), data)):
                 miss = (format.dequantize(packed) - values).astype(np.float64) ** 2
                 sums[i] += miss.sum(), (weight * (np.sqrt(miss) if name == "q2_k" else miss)).sum()
             count += values.size

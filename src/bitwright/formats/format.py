@@ -67,6 +67,7 @@ class Format:
     summary: str                    # one line
     formula: str                    # how a weight comes out of the fields
     whole: bool = False             # `fit` must see the whole tensor at once
+    compiled: bool = False          # encoded by the compiled quantizer only, not by `fit`
 
     # -- sizes, all derived from `fields`
 

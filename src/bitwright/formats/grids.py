@@ -46,7 +46,7 @@ def signs(negative: Bytes) -> NDArray[np.int8]:
 class Grid(Format):
     """`scales` is (d, s): a float16 and small integers (blocks, groups)."""
 
-    block_size = 256
+    block_size, compiled = 256, True
     quarter: float = 0.25       # scale = d * (0.5 + s) * quarter
 
     def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
