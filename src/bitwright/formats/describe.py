@@ -22,7 +22,8 @@ def describe(format: Format) -> dict[str, Any]:
     return {"name": format.name, "aliases": list(format.aliases), "ggml": format.ggml,
             "block_size": format.block_size or None, "block_bytes": format.block_bytes if format.block_size else None,
             "bits_per_weight": format.bits_per_weight, "groups": format.groups,
-            "encode": format.encodes or format.compiled, "summary": format.summary, "formula": format.formula, "fields": fields}
+            "encode": format.encodes or format.compiled,
+            "summary": format.summary, "formula": format.formula, "fields": fields}
 
 
 def layout(field: Field) -> str:
