@@ -267,9 +267,146 @@ struct Chosen {
   }
 };
 
-template <class Block, class Grid, class Pack>
-BITWRIGHT_INLINE int64_t search_points(const Grid& grid, const float* x, const float* importance, int64_t blocks, uint8_t* out, Pack&& pack) {
-  auto* y = reinterpret_cast<Block*>(out);
+BITWRIGHT_INLINE void store32(uint32_t word, void* to) { std::memcpy(to, &word, sizeof word); }
+
+template <class Chosen>
+BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq2_xxs& y) {
+  y.d = d;
+  for (int j = 0; j < 8; j++) {
+    uint32_t indices = 0, rest = static_cast<uint32_t>(c.scale[j]) << 28;
+    for (int t = 0; t < 4; t++) {
+      indices |= static_cast<uint32_t>(c.index[4 * j + t]) << 8 * t;
+      rest |= static_cast<uint32_t>(c.signs[4 * j + t] & 127) << 7 * t;
+    }
+    store32(indices, y.qs + 4 * j);
+    store32(rest, y.qs + 4 * j + 2);
+  }
+}
+
+template <class Chosen>
+BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq2_xs& y) {
+  y.d = d;
+  for (int t = 0; t < 32; t++) y.qs[t] = static_cast<uint16_t>(c.index[t] | (c.signs[t] & 127) << 9);
+  for (int j = 0; j < 8; j++) y.scales[j] = static_cast<uint8_t>(c.scale[2 * j] | c.scale[2 * j + 1] << 4);
+}
+
+template <class Chosen>
+BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq2_s& y) {
+  y.d = d;
+  std::memset(y.qh, 0, sizeof y.qh);
+  for (int t = 0; t < 32; t++) {
+    y.qs[t] = static_cast<uint8_t>(c.index[t]);
+    y.qs[32 + t] = c.signs[t];
+    y.qh[t / 4] |= c.index[t] >> 8 << 2 * (t % 4);
+  }
+  for (int j = 0; j < 8; j++) y.scales[j] = static_cast<uint8_t>(c.scale[2 * j] | c.scale[2 * j + 1] << 4);
+}
+
+template <class Chosen>
+BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq3_xxs& y) {
+  y.d = d;
+  for (int t = 0; t < 64; t++) y.qs[t] = static_cast<uint8_t>(c.index[t]);
+  for (int j = 0; j < 8; j++) {
+    uint32_t word = static_cast<uint32_t>(c.scale[j]) << 28;
+    for (int t = 0; t < 4; t++) word |= static_cast<uint32_t>(c.signs[4 * j + t] & 127) << 7 * t;
+    store32(word, y.qs + 64 + 4 * j);
+  }
+}
+
+template <class Chosen>
+BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq3_s& y) {
+  y.d = d;
+  std::memset(y.qh, 0, sizeof y.qh);
+  for (int t = 0; t < 64; t++) {
+    y.qs[t] = static_cast<uint8_t>(c.index[t]);
+    y.qh[t / 8] |= c.index[t] >> 8 << t % 8;
+  }
+  std::memcpy(y.signs, c.signs, sizeof y.signs);
+  for (int j = 0; j < 4; j++) y.scales[j] = static_cast<uint8_t>(c.scale[2 * j] | c.scale[2 * j + 1] << 4);
+}
+
+template <class Chosen>
+BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq1_s& y) {
+  y.d = d;
+  for (int j = 0; j < 8; j++) {
+    y.qh[j] = static_cast<uint16_t>(c.scale[j] << 12 | c.down[4 * j] << 15);
+    for (int t = 0; t < 4; t++) {
+      y.qs[4 * j + t] = static_cast<uint8_t>(c.index[4 * j + t]);
+      y.qh[j] |= static_cast<uint16_t>(c.index[4 * j + t] >> 8 << 3 * t);
+    }
+  }
+}
+
+template <class Chosen>
+BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq1_m& y) {
+  for (int t = 0; t < 32; t += 2) {
+    y.qs[t] = static_cast<uint8_t>(c.index[t]);
+    y.qs[t + 1] = static_cast<uint8_t>(c.index[t + 1]);
+    y.qh[t / 2] = static_cast<uint8_t>(c.index[t] >> 8 | c.down[t] << 3 | (c.index[t + 1] >> 8 | c.down[t + 1] << 3) << 4);
+  }
+  for (int word = 0; word < 4; word++) {      // the scale's nibbles are the top ones of the four words
+    uint16_t bits = static_cast<uint16_t>((d >> 4 * word & 15) << 12);
+    for (int t = 0; t < 4; t++) bits |= static_cast<uint16_t>(c.scale[4 * word + t] << 3 * t);
+    std::memcpy(y.scales + 2 * word, &bits, sizeof bits);
+  }
+}
+
+// The formats: block, grid (of so many values chosen together), and values in a sub-block.
+struct Iq2Xxs {
+  using Block = block_iq2_xxs;
+  using Table = PointTable<8, 3, 256>;
+  template <int N> using Grid = SignedGrid<Table, N, Signs::even, 15, 8>;
+  static constexpr int N = 32;
+  static const Table& table() { static const Table own(codebooks.iq2_xxs); return own; }
+};
+struct Iq2Xs {
+  using Block = block_iq2_xs;
+  using Table = PointTable<8, 3, 512>;
+  template <int N> using Grid = SignedGrid<Table, N, Signs::even, 15, 8>;
+  static constexpr int N = 16;
+  static const Table& table() { static const Table own(codebooks.iq2_xs); return own; }
+};
+struct Iq2S {
+  using Block = block_iq2_s;
+  using Table = PointTable<8, 3, 1024>;
+  template <int N> using Grid = SignedGrid<Table, N, Signs::free, 15, 8>;
+  static constexpr int N = 16;
+  static const Table& table() { static const Table own(codebooks.iq2_s); return own; }
+};
+struct Iq3Xxs {
+  using Block = block_iq3_xxs;
+  using Table = PointTable<4, 8, 256>;
+  template <int N> using Grid = SignedGrid<Table, N, Signs::even, 15, 4>;
+  static constexpr int N = 32;
+  static const Table& table() { static const Table own(codebooks.iq3_xxs); return own; }
+};
+struct Iq3S {
+  using Block = block_iq3_s;
+  using Table = PointTable<4, 8, 512>;
+  template <int N> using Grid = SignedGrid<Table, N, Signs::free, 15, 1>;
+  static constexpr int N = 32;
+  static const Table& table() { static const Table own(codebooks.iq3_s); return own; }
+};
+struct Iq1S {
+  using Block = block_iq1_s;
+  using Table = PointTable<8, 3, 2048>;
+  template <int N> using Grid = ShiftedGrid<Table, N, false>;
+  static constexpr int N = 32;
+  static const Table& table() { static const Table own(codebooks.iq1); return own; }
+};
+struct Iq1M {
+  using Block = block_iq1_m;
+  using Table = PointTable<8, 3, 2048>;
+  template <int N> using Grid = ShiftedGrid<Table, N, true>;
+  static constexpr int N = 16;
+  static const Table& table() { static const Table own(codebooks.iq1); return own; }
+};
+
+template <class Format>
+BITWRIGHT_INLINE int64_t search_points(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  using Grid = typename Format::template Grid<Format::N>;
+  const Grid grid{Format::table()};
+  auto* y = reinterpret_cast<typename Format::Block*>(out);
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<Grid::N> s;
     ints index[s.groups][Grid::N / Grid::Dim];
@@ -278,119 +415,29 @@ BITWRIGHT_INLINE int64_t search_points(const Grid& grid, const float* x, const f
     if (!search_grid(grid, s, d, index)) return b;
     Chosen<Grid> chosen;
     chosen.take(s, index);
-    pack(chosen, d, y[b]);
+    pack_points(chosen, d, y[b]);
   }
   return -1;
 }
 
-BITWRIGHT_INLINE void store32(uint32_t word, void* to) { std::memcpy(to, &word, sizeof word); }
-
 static int64_t search_iq2_xxs(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  using Table = PointTable<8, 3, 256>;
-  using Grid = SignedGrid<Table, 32, Signs::even, 15, 8>;
-  static const Table table(codebooks.iq2_xxs);
-  return search_points<block_iq2_xxs>(Grid{table}, x, importance, blocks, out, [](const Chosen<Grid>& c, half_t d, block_iq2_xxs& y) {
-    y.d = d;
-    for (int j = 0; j < 8; j++) {
-      uint32_t indices = 0, rest = static_cast<uint32_t>(c.scale[j]) << 28;
-      for (int t = 0; t < 4; t++) {
-        indices |= static_cast<uint32_t>(c.index[4 * j + t]) << 8 * t;
-        rest |= static_cast<uint32_t>(c.signs[4 * j + t] & 127) << 7 * t;
-      }
-      store32(indices, y.qs + 4 * j);
-      store32(rest, y.qs + 4 * j + 2);
-    }
-  });
+  return search_points<Iq2Xxs>(x, importance, blocks, out);
 }
-
 static int64_t search_iq2_xs(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  using Table = PointTable<8, 3, 512>;
-  using Grid = SignedGrid<Table, 16, Signs::even, 15, 8>;
-  static const Table table(codebooks.iq2_xs);
-  return search_points<block_iq2_xs>(Grid{table}, x, importance, blocks, out, [](const Chosen<Grid>& c, half_t d, block_iq2_xs& y) {
-    y.d = d;
-    for (int t = 0; t < 32; t++) y.qs[t] = static_cast<uint16_t>(c.index[t] | (c.signs[t] & 127) << 9);
-    for (int j = 0; j < 8; j++) y.scales[j] = static_cast<uint8_t>(c.scale[2 * j] | c.scale[2 * j + 1] << 4);
-  });
+  return search_points<Iq2Xs>(x, importance, blocks, out);
 }
-
 static int64_t search_iq2_s(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  using Table = PointTable<8, 3, 1024>;
-  using Grid = SignedGrid<Table, 16, Signs::free, 15, 8>;
-  static const Table table(codebooks.iq2_s);
-  return search_points<block_iq2_s>(Grid{table}, x, importance, blocks, out, [](const Chosen<Grid>& c, half_t d, block_iq2_s& y) {
-    y.d = d;
-    std::memset(y.qh, 0, sizeof y.qh);
-    for (int t = 0; t < 32; t++) {
-      y.qs[t] = static_cast<uint8_t>(c.index[t]);
-      y.qs[32 + t] = c.signs[t];
-      y.qh[t / 4] |= c.index[t] >> 8 << 2 * (t % 4);
-    }
-    for (int j = 0; j < 8; j++) y.scales[j] = static_cast<uint8_t>(c.scale[2 * j] | c.scale[2 * j + 1] << 4);
-  });
+  return search_points<Iq2S>(x, importance, blocks, out);
 }
-
 static int64_t search_iq3_xxs(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  using Table = PointTable<4, 8, 256>;
-  using Grid = SignedGrid<Table, 32, Signs::even, 15, 4>;
-  static const Table table(codebooks.iq3_xxs);
-  return search_points<block_iq3_xxs>(Grid{table}, x, importance, blocks, out, [](const Chosen<Grid>& c, half_t d, block_iq3_xxs& y) {
-    y.d = d;
-    for (int t = 0; t < 64; t++) y.qs[t] = static_cast<uint8_t>(c.index[t]);
-    for (int j = 0; j < 8; j++) {
-      uint32_t word = static_cast<uint32_t>(c.scale[j]) << 28;
-      for (int t = 0; t < 4; t++) word |= static_cast<uint32_t>(c.signs[4 * j + t] & 127) << 7 * t;
-      store32(word, y.qs + 64 + 4 * j);
-    }
-  });
+  return search_points<Iq3Xxs>(x, importance, blocks, out);
 }
-
 static int64_t search_iq3_s(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  using Table = PointTable<4, 8, 512>;
-  using Grid = SignedGrid<Table, 32, Signs::free, 15, 1>;
-  static const Table table(codebooks.iq3_s);
-  return search_points<block_iq3_s>(Grid{table}, x, importance, blocks, out, [](const Chosen<Grid>& c, half_t d, block_iq3_s& y) {
-    y.d = d;
-    std::memset(y.qh, 0, sizeof y.qh);
-    for (int t = 0; t < 64; t++) {
-      y.qs[t] = static_cast<uint8_t>(c.index[t]);
-      y.qh[t / 8] |= c.index[t] >> 8 << t % 8;
-    }
-    std::memcpy(y.signs, c.signs, sizeof y.signs);
-    for (int j = 0; j < 4; j++) y.scales[j] = static_cast<uint8_t>(c.scale[2 * j] | c.scale[2 * j + 1] << 4);
-  });
+  return search_points<Iq3S>(x, importance, blocks, out);
 }
-
 static int64_t search_iq1_s(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  using Table = PointTable<8, 3, 2048>;
-  using Grid = ShiftedGrid<Table, 32, false>;
-  static const Table table(codebooks.iq1);
-  return search_points<block_iq1_s>(Grid{table}, x, importance, blocks, out, [](const Chosen<Grid>& c, half_t d, block_iq1_s& y) {
-    y.d = d;
-    for (int j = 0; j < 8; j++) {
-      y.qh[j] = static_cast<uint16_t>(c.scale[j] << 12 | c.down[4 * j] << 15);
-      for (int t = 0; t < 4; t++) {
-        y.qs[4 * j + t] = static_cast<uint8_t>(c.index[4 * j + t]);
-        y.qh[j] |= static_cast<uint16_t>(c.index[4 * j + t] >> 8 << 3 * t);
-      }
-    }
-  });
+  return search_points<Iq1S>(x, importance, blocks, out);
 }
-
 static int64_t search_iq1_m(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  using Table = PointTable<8, 3, 2048>;
-  using Grid = ShiftedGrid<Table, 16, true>;
-  static const Table table(codebooks.iq1);
-  return search_points<block_iq1_m>(Grid{table}, x, importance, blocks, out, [](const Chosen<Grid>& c, half_t d, block_iq1_m& y) {
-    for (int t = 0; t < 32; t += 2) {
-      y.qs[t] = static_cast<uint8_t>(c.index[t]);
-      y.qs[t + 1] = static_cast<uint8_t>(c.index[t + 1]);
-      y.qh[t / 2] = static_cast<uint8_t>(c.index[t] >> 8 | c.down[t] << 3 | (c.index[t + 1] >> 8 | c.down[t + 1] << 3) << 4);
-    }
-    for (int word = 0; word < 4; word++) {      // the scale's nibbles are the top ones of the four words
-      uint16_t bits = static_cast<uint16_t>((d >> 4 * word & 15) << 12);
-      for (int t = 0; t < 4; t++) bits |= static_cast<uint16_t>(c.scale[4 * word + t] << 3 * t);
-      std::memcpy(y.scales + 2 * word, &bits, sizeof bits);
-    }
-  });
+  return search_points<Iq1M>(x, importance, blocks, out);
 }

@@ -78,3 +78,20 @@ static bool factor(float* a, int64_t n, Pool& pool) {
   }
   return true;
 }
+
+// The inverse (S, S) of the leading block of a positive definite a, by Gauss and Jordan.
+template <int S>
+BITWRIGHT_INLINE void invert(const float* a, int64_t stride, float* inverse) {
+  double left[S][S], right[S][S];
+  for (int i = 0; i < S; i++)
+    for (int k = 0; k < S; k++) left[i][k] = a[i * stride + k], right[i][k] = i == k;
+  for (int p = 0; p < S; p++) {
+    const double scale = 1.0 / left[p][p];
+    for (int k = 0; k < S; k++) left[p][k] *= scale, right[p][k] *= scale;
+    for (int i = 0; i < S; i++) {
+      const double factor = left[i][p];
+      for (int k = 0; k < S && i != p; k++) left[i][k] -= factor * left[p][k], right[i][k] -= factor * right[p][k];
+    }
+  }
+  for (int i = 0; i < S * S; i++) inverse[i] = static_cast<float>(right[i / S][i % S]);
+}

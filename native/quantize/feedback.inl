@@ -71,28 +71,31 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
     P::propose(x, w, d, dmin, tried);
     floats least = splat(INFINITY);
     for (int i = 0; i < P::candidates; i++) {
-      const floats left = round_group<false>(first, v, x, d * tried[i].scale, -dmin * tried[i].low);
+      const floats left = round_group<false>(first, v, x, w, d * tried[i].scale, -dmin * tried[i].low);
       const ints better = left < least;
       least = select(better, left, least);
       best = select(better, tried[i], best);
     }
     put(scale_, first / P::N, v, best.scale);
     put(low_, first / P::N, v, best.low);
-    count(round_group<true>(first, v, x, d * best.scale, -dmin * best.low), v);
+    count(round_group<true>(first, v, x, w, d * best.scale, -dmin * best.low), v);
   }
 
   template <bool Keep>
-  BITWRIGHT_FORCE floats round_group(int64_t first, int v, const floats* x, floats scale, floats low) {
-    const floats inverse = reciprocal(scale);
+  BITWRIGHT_FORCE floats round_group(int64_t first, int v, const floats* x, const floats* w, floats scale, floats low) {
     floats target[P::N], left{};
     for (int j = 0; j < P::N; j++) target[j] = x[j];
-    for (int j = 0; j < P::N; j++) {
-      const floats value = P::Grid::nearest((target[j] - low) * inverse), decoded = scale * value + low, miss = target[j] - decoded;
-      const floats error = get(weight_, first + j, v) - decoded;
-      const float* column = layer_.factor + first * n_ + first + j;
-      left += column[j * n_] * miss * miss;
-      for (int i = j + 1; i < P::N; i++) target[i] += error * column[i * n_];
-      if (Keep) put(value_, first + j, v, value), put(error_, first + j, v, error);
+    for (int from = 0; from < P::N; from += P::step) {
+      floats value[P::step];
+      P::round(target + from, w + from, scale, low, value);
+      for (int j = from; j < from + P::step; j++) {
+        const floats decoded = scale * value[j - from] + low, miss = target[j] - decoded;
+        const floats error = get(weight_, first + j, v) - decoded;
+        const float* column = layer_.factor + first * n_ + first + j;
+        left += column[j * n_] * miss * miss;
+        for (int i = j + 1; i < P::N; i++) target[i] += error * column[i * n_];
+        if (Keep) put(value_, first + j, v, value[j - from]), put(error_, first + j, v, error);
+      }
     }
     return left;
   }
@@ -104,34 +107,53 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
     const float* h = layer_.hessian + begin * n_;
     std::memset(pull_, 0, P::unit * kRows * sizeof(float));
     accumulate(pull_, error_, h, n_, P::unit, n_);
-    for (int j = 0; j < P::unit; j++) recode(begin, j);
+    for (int j = 0; j < P::unit; j += P::step) recode(begin, j);
     for (int g = 0; g < P::groups; g++) rescale(begin, g);
     if (P::integers) rescale_unit(begin);
   }
 
-  // Each code to the nearest of what is best with all others as they are.
+  // Codes from column `begin + j` on to the nearest of what is best with all others as they are.
   BITWRIGHT_FORCE void recode(int64_t begin, int j) {
+    constexpr int S = P::step;
     const int64_t column = begin + j;
-    const float h = diagonal(column);
-    floats change[kVectors];
+    const float* h = layer_.hessian + column * n_ + column;
+    float inverse[S * S];
+    invert<S>(h, n_, inverse);
+    floats change[S][kVectors];
     ints changed{};
     for (int v = 0; v < kVectors; v++) {
       const floats scale = get(d_, begin / P::unit, v) * get(scale_, column / P::N, v);
       const floats low = -get(dmin_, begin / P::unit, v) * get(low_, column / P::N, v);
-      const floats error = get(error_, column, v), pull = get(pull_, j, v), weight = get(weight_, column, v);
-      const floats value = P::Grid::nearest((weight - error + pull / h - low) * reciprocal(scale));
-      const floats delta = scale * value + low - (weight - error), gain = delta * (delta * h - 2.f * pull);
+      floats decoded[S], wanted[S], pull[S], weight[S], value[S], delta[S], gain{};
+      for (int i = 0; i < S; i++) {
+        pull[i] = get(pull_, j + i, v);
+        weight[i] = splat(h[i * n_ + i]);
+        wanted[i] = decoded[i] = get(weight_, column + i, v) - get(error_, column + i, v);
+      }
+      for (int i = 0; i < S; i++)
+        for (int k = 0; k < S; k++) wanted[i] += inverse[i * S + k] * pull[k];
+      P::round(wanted, weight, scale, low, value);
+      for (int i = 0; i < S; i++) delta[i] = scale * value[i] + low - decoded[i];
+      for (int i = 0; i < S; i++) {
+        floats sum{};
+        for (int k = 0; k < S; k++) sum += h[i * n_ + k] * delta[k];
+        gain += delta[i] * (sum - 2.f * pull[i]);
+      }
       const ints better = gain < 0.f;
-      change[v] = select(better, delta, floats{});
+      for (int i = 0; i < S; i++) {
+        change[i][v] = select(better, delta[i], floats{});
+        put(value_, column + i, v, select(better, value[i], get(value_, column + i, v)));
+        put(error_, column + i, v, get(error_, column + i, v) - change[i][v]);
+      }
       changed |= better;
-      put(value_, column, v, select(better, value, get(value_, column, v)));
-      put(error_, column, v, error - change[v]);
       count(select(better, gain, floats{}), v);
     }
     if (!any(changed)) return;
-    const float* row = layer_.hessian + column * n_ + begin;
-    for (int c = 0; c < P::unit; c++)
-      for (int v = 0; v < kVectors; v++) put(pull_, c, v, get(pull_, c, v) - change[v] * row[c]);
+    for (int i = 0; i < S; i++) {
+      const float* row = layer_.hessian + (column + i) * n_ + begin;
+      for (int c = 0; c < P::unit; c++)
+        for (int v = 0; v < kVectors; v++) put(pull_, c, v, get(pull_, c, v) - change[i][v] * row[c]);
+    }
   }
 
   // A sub-block's scale (and low) to the stored ones nearest to the best for its codes.
@@ -231,23 +253,18 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
   }
 
   void pack(typename P::Block* out) {
-    std::vector<uint8_t> codes(P::unit * kRows);
-    for (int64_t begin = 0; begin < n_; begin += P::unit) {
-      for (int j = 0; j < P::unit; j++)
-        for (int v = 0; v < kVectors; v++) {
-          const ints code = __builtin_convertvector(P::Grid::code(get(value_, begin + j, v)), ints);
-          for (int k = 0; k < kLanes; k++) codes[(v * kLanes + k) * P::unit + j] = static_cast<uint8_t>(code[k]);
-        }
-      for (int64_t r = 0; r < rows_; r++) {
-        float scale[P::groups], low[P::groups];
+    const int64_t units = n_ / P::unit;
+    for (int64_t unit = 0; unit < units; unit++)
+      for (int v = 0; v * kLanes < rows_; v++) {
+        floats value[P::unit], scale[P::groups], low[P::groups];
+        for (int j = 0; j < P::unit; j++) value[j] = get(value_, unit * P::unit + j, v);
         for (int g = 0; g < P::groups; g++) {
-          scale[g] = scale_[(begin / P::N + g) * kRows + r];
-          low[g] = low_[(begin / P::N + g) * kRows + r];
+          scale[g] = get(scale_, unit * P::groups + g, v);
+          low[g] = get(low_, unit * P::groups + g, v);
         }
-        const int64_t unit = begin / P::unit;
-        P::pack(out[r * (n_ / P::unit) + unit], &codes[r * P::unit], scale, low, d_[unit * kRows + r], dmin_[unit * kRows + r]);
+        P::pack(out + v * kLanes * units + unit, units, std::min<int64_t>(kLanes, rows_ - v * kLanes), value, scale, low,
+                get(d_, unit, v), get(dmin_, unit, v));
       }
-    }
   }
 
   const Layer layer_;
@@ -288,4 +305,11 @@ static const Feedback kFeedback[] = {
     {FormatId::q5_1, 32, feed_back_rows<AsymmetricHalf<block_q5_1, 31>>},
     {FormatId::mxfp4, 32, feed_back_rows<PowerOfTwo>},
     {FormatId::nvfp4, 64, feed_back_rows<Ue4m3>},
+    {FormatId::iq1_s, kSuper, feed_back_rows<PointsK<Iq1S, 32>>},
+    {FormatId::iq1_m, kSuper, feed_back_rows<PointsK<Iq1M, 8>>},
+    {FormatId::iq2_xxs, kSuper, feed_back_rows<PointsK<Iq2Xxs, 8>>},
+    {FormatId::iq2_xs, kSuper, feed_back_rows<PointsK<Iq2Xs, 8>>},
+    {FormatId::iq2_s, kSuper, feed_back_rows<PointsK<Iq2S, 8>>},
+    {FormatId::iq3_xxs, kSuper, feed_back_rows<PointsK<Iq3Xxs, 8>>},
+    {FormatId::iq3_s, kSuper, feed_back_rows<PointsK<Iq3S, 8>>},
 };

@@ -6,6 +6,30 @@
 // K-quants: codes are integers of a unit's float16 d and dmin. Elsewhere d = 1 and dmin = -1, and the "codes" are the stored
 // floats themselves.
 
+// What the formats have in common whose values are rounded one by one: P is the format.
+template <class P, class Grid>
+struct OneByOne {
+  static constexpr int step = 1;
+  BITWRIGHT_INLINE void round(const floats* x, const floats*, floats scale, floats low, floats* value) {
+    value[0] = Grid::nearest((x[0] - low) * reciprocal(scale));
+  }
+
+  // Of kLanes rows: value (unit), scale and low (sub-blocks) to the blocks, `stride` apart.
+  template <class Block>
+  BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const floats* value, const floats* scale, const floats* low,
+                             floats d, floats dmin) {
+    uint8_t codes[kLanes * P::unit];
+    floats code[P::unit];
+    for (int j = 0; j < P::unit; j++) code[j] = Grid::code(value[j]);
+    store_lanes<P::unit>(code, codes);
+    for (int64_t k = 0; k < rows; k++) {
+      float own_scale[P::groups], own_low[P::groups];
+      for (int g = 0; g < P::groups; g++) own_scale[g] = scale[g][k], own_low[g] = low[g][k];
+      P::pack_one(y[k * stride], codes + k * P::unit, own_scale, own_low, d[k], dmin[k]);
+    }
+  }
+};
+
 struct Codes {      // of one sub-block
   floats scale, low;
 };
@@ -22,7 +46,7 @@ BITWRIGHT_INLINE floats as_half(floats v) { return half_value(half_bits(v) & 0xf
 
 // Q2_K Q4_K Q5_K
 template <class BlockType, int N_, int Top, int Limit>
-struct AsymmetricK {
+struct AsymmetricK : OneByOne<AsymmetricK<BlockType, N_, Top, Limit>, UnsignedGrid<Top>> {
   using Block = BlockType;
   using Grid = UnsignedGrid<Top>;
   static constexpr int unit = kSuper, N = N_, groups = unit / N, candidates = 9;
@@ -53,7 +77,7 @@ struct AsymmetricK {
       tried[i] = clamped(Codes{s + static_cast<float>(i % 3 - 1), l + static_cast<float>(i / 3 - 1)});
   }
 
-  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float* low, float d, float dmin) {
+  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float* low, float d, float dmin) {
     int s[groups], l[groups];
     for (int g = 0; g < groups; g++) s[g] = static_cast<int>(scale[g]), l[g] = static_cast<int>(low[g]);
     y.d = to_half(d);
@@ -71,7 +95,7 @@ template <> constexpr Stretch kStretch<EvenGrid<127>>{0.99f, 1.0025f, 16, 4};
 
 // Q3_K Q6_K IQ4_XS: the sub-scales of either sign.
 template <class BlockType, int N_, class GridType, int Limit>
-struct SymmetricK {
+struct SymmetricK : OneByOne<SymmetricK<BlockType, N_, GridType, Limit>, GridType> {
   using Block = BlockType;
   using Grid = GridType;
   static constexpr int unit = kSuper, N = N_, groups = unit / N, candidates = 6;
@@ -97,7 +121,7 @@ struct SymmetricK {
       tried[i] = clamped(Codes{round_even(found[i / 3] * reciprocal(d)) + static_cast<float>(i % 3 - 1), floats{}});
   }
 
-  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float d, float) {
+  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float*, float d, float) {
     int s[groups];
     for (int g = 0; g < groups; g++) s[g] = static_cast<int>(scale[g]);
     y.d = to_half(d);
@@ -107,7 +131,7 @@ struct SymmetricK {
 
 // Q4_0 Q5_0 Q8_0 IQ4_NL: one float16 scale of either sign.
 template <class BlockType, class GridType>
-struct SymmetricHalf {
+struct SymmetricHalf : OneByOne<SymmetricHalf<BlockType, GridType>, GridType> {
   using Block = BlockType;
   using Grid = GridType;
   static constexpr int unit = 32, N = 32, groups = 1, candidates = 10;
@@ -123,7 +147,7 @@ struct SymmetricHalf {
       tried[i] = clamped(Codes{found[i / 5] * (1.f + 0.03f * static_cast<float>(i % 5 - 2)), floats{}});
   }
 
-  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
+  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
     y.d = to_half(scale[0]);
     pack_block(y, codes);
   }
@@ -131,7 +155,7 @@ struct SymmetricHalf {
 
 // Q4_1 Q5_1: a float16 scale and a float16 low of either sign.
 template <class BlockType, int Top>
-struct AsymmetricHalf {
+struct AsymmetricHalf : OneByOne<AsymmetricHalf<BlockType, Top>, UnsignedGrid<Top>> {
   using Block = BlockType;
   using Grid = UnsignedGrid<Top>;
   static constexpr int unit = 32, N = 32, groups = 1, candidates = 9;
@@ -150,7 +174,7 @@ struct AsymmetricHalf {
     }
   }
 
-  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float* low, float, float) {
+  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float* low, float, float) {
     y.d = to_half(scale[0]);
     y.m = to_half(low[0]);
     pack_block(y, codes);
@@ -181,7 +205,7 @@ BITWRIGHT_INLINE floats largest_magnitude(const floats* x) {
 }
 
 // MXFP4: a power of two for 32 values.
-struct PowerOfTwo {
+struct PowerOfTwo : OneByOne<PowerOfTwo, E2m1Grid> {
   using Block = block_mxfp4;
   using Grid = E2m1Grid;
   static constexpr int unit = 32, N = 32, groups = 1, candidates = 3;
@@ -198,7 +222,7 @@ struct PowerOfTwo {
     tried[2] = {max_of(0.5f * least, splat(1.1754944e-38f)), floats{}};
   }
 
-  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
+  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
     int32_t bits;
     std::memcpy(&bits, scale, sizeof bits);
     y.e = static_cast<uint8_t>((bits >> 23) + 1);
@@ -207,7 +231,7 @@ struct PowerOfTwo {
 };
 
 // NVFP4: an unsigned e4m3 for each 16 of 64 values; the grid is doubled, so the scale is half of it.
-struct Ue4m3 {
+struct Ue4m3 : OneByOne<Ue4m3, E2m1Grid> {
   using Block = block_nvfp4;
   using Grid = E2m1Grid;
   static constexpr int unit = 64, N = 16, groups = 4, candidates = 16;
@@ -225,8 +249,70 @@ struct Ue4m3 {
     for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{most * (0.64f + 0.07f * static_cast<float>(i)), floats{}});
   }
 
-  BITWRIGHT_INLINE void pack(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
+  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
     for (int g = 0; g < groups; g++) y.d[g] = to_ue4m3(2.f * scale[g]);
     pack_block(y, codes);
+  }
+};
+
+// IQ1 to IQ3: groups of eight values (of a whole sub-block for IQ1_S) are points of a grid; sub-scales are odd multiples.
+template <class Format, int Step>
+struct PointsK {
+  using Block = typename Format::Block;
+  using Few = typename Format::template Grid<Step>;           // what is rounded at a time
+  using Whole = typename Format::template Grid<Format::N>;
+  static constexpr int unit = kSuper, N = Format::N, groups = unit / N, candidates = 3, step = Step;
+  static constexpr bool lows = false, integers = true;
+  static constexpr float inverse_divisor = 1.f / Few::Divisor;
+
+  BITWRIGHT_INLINE floats odd(floats code) { return 2.f * clamp(round_even((code - 1.f) * 0.5f), 0.f, Few::Limit) + 1.f; }
+  BITWRIGHT_INLINE Codes clamped(Codes c) { return {odd(c.scale), floats{}}; }
+
+  BITWRIGHT_INLINE void fit(const floats* x, const floats* w, floats& d, floats& dmin) {
+    floats scale[groups], curvature[groups];
+    for (int g = 0; g < groups; g++) best_grid_scale(Whole{Format::table()}, x + g * N, w + g * N, scale[g], curvature[g]);
+    for (int k = 0; k < kLanes; k++) {
+      float wanted[groups], curvatures[groups];
+      for (int g = 0; g < groups; g++) wanted[g] = scale[g][k], curvatures[g] = curvature[g][k];
+      d[k] = best_unit(wanted, curvatures, groups, Few::Limit);
+    }
+    d = as_half(d * static_cast<float>(Few::Divisor)) * inverse_divisor;
+    dmin = floats{};
+  }
+
+  BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats d, floats, Codes* tried) {
+    floats scale, curvature;
+    best_grid_scale(Whole{Format::table()}, x, w, scale, curvature);
+    const floats nearest = odd(scale * reciprocal(d));
+    for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{nearest + static_cast<float>(2 * i - 2), floats{}});
+  }
+
+  // Grid values of x (Step) at a scale.
+  BITWRIGHT_INLINE void round(const floats* x, const floats* w, floats scale, floats, floats* value) {
+    Points<Step, Few::Dim> points = {};
+    Few{Format::table()}.choose(x, w, scale, points);
+    std::copy(points.code, points.code + Step, value);
+  }
+
+  // Of kLanes rows: value (unit) to the blocks, `stride` apart.
+  BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const floats* value, const floats* scale, const floats*, floats d, floats) {
+    ints index[unit / Few::Dim];
+    for (int j = 0; j < unit; j += Step) {      // what was chosen is its own nearest point
+      floats ones[Step];
+      for (floats& w : ones) w = splat(1.f);
+      Points<Step, Few::Dim> points = {};
+      Few{Format::table()}.choose(value + j, ones, splat(1.f), points);
+      std::copy(points.index, points.index + Step / Few::Dim, index + j / Few::Dim);
+    }
+    for (int64_t k = 0; k < rows; k++) {
+      Chosen<Whole> chosen = {};
+      for (int t = 0; t < unit / Few::Dim; t++) chosen.index[t] = static_cast<uint16_t>(index[t][k]);
+      for (int g = 0; g < groups; g++) chosen.scale[g] = static_cast<uint8_t>((scale[g][k] - 1.f) * 0.5f);
+      for (int i = 0; i < unit; i++) {
+        chosen.signs[i / 8] |= (value[i][k] < 0.f) << i % 8;
+        chosen.down[i / 8] = value[i][k] < std::rint(value[i][k]);
+      }
+      pack_points(chosen, to_half(d[k] * Few::Divisor), y[k * stride]);
+    }
   }
 };

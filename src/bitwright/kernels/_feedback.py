@@ -47,7 +47,7 @@ def feedback(
     out = np.empty((len(values), format.row_bytes(columns)), np.uint8)
     portable = os.environ.get("BITWRIGHT_TIER") == "scalar"
     arrays: list[Any] = [np.ascontiguousarray(a, np.float32) for a in (values, hessian)]
-    objective = _native.core().feedback(format.ggml, *arrays, rounds, out, threads or 0, portable)
+    objective = _native.core().feedback(_native.format_id(format), *arrays, rounds, out, threads or 0, portable)
     if not objective:
         raise BitwrightError("the Hessian is not positive definite: its damping is too small")
     if not np.isfinite(objective).all():
