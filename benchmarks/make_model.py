@@ -5,6 +5,7 @@
 28 layers, 1536 wide, 8960 in the feed-forward, 12 heads and 2 for keys and values of 128, a vocabulary of 151,936 that
 has no texts (llama.cpp's "no_vocab"), embedding and output tied: 1.54 G parameters. A tensor has 256 rows of its own,
 over and over: what the values are changes no timing, and encoding them all would take minutes. In memory is one tensor.
+--stats writes second moments of random inputs beside it, for timing `quantize --method feedback` on a model in f16.
 """
 
 from __future__ import annotations
@@ -12,13 +13,15 @@ from __future__ import annotations
 import argparse
 import math
 import zlib
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from bitwright import formats
+from bitwright import calibration, formats
+from bitwright.calibration import Gathered, Moment, Statistics
+from bitwright.calibration.moments import pack
 from bitwright.cli import output
 from bitwright.formats import Format
 from bitwright.io import gguf
@@ -91,12 +94,37 @@ def data(tensor: Tensor, format: Format) -> np.ndarray[Any, Any]:
     return np.resize(encode_rows(values, format, name=tensor.name, method="rtn"), (rows, format.row_bytes(columns)))
 
 
+@cache
+def moments(columns: int) -> np.ndarray[Any, Any]:
+    """Packed second moments (1, columns (columns + 1) / 2) of fewer inputs than columns, and some noise."""
+    inputs = np.random.default_rng(columns).standard_normal((512, columns)).astype(np.float32)
+    matrix = inputs.T @ inputs / np.float32(len(inputs))
+    matrix[np.diag_indices(columns)] += np.float32(0.1)
+    return pack(matrix)[None]
+
+
+def statistics(layers: int) -> Statistics:
+    """Of every matrix; those of one width are alike, and read when their turn comes."""
+    weights = [(t.name, t.shape[-1]) for t in tensors(layers) if len(t.shape) == 2]
+    groups = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
+    names = [tuple(f"blk.{i}.{name}.weight" for name in group) for i in range(layers) for group in groups]
+    width = dict(weights)
+    found = [
+        Moment(of, "plain", 1, width[of[0]], partial(moments, width[of[0]])) for of in [("token_embd.weight",), *names]
+    ]
+    gathered = {name: Gathered(np.ones((1, columns)), np.ones(1, np.int64)) for name, columns in weights}
+    return Statistics(gathered, ("random",), 1, 512, tuple(found))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="q4_k_m, q4_0, q8_0, f16 or any other that bitwright quantize knows")
     parser.add_argument("output", type=Path)
     parser.add_argument("--layers", type=int, default=LAYERS, help="fewer than its 28, for a quick look")
+    parser.add_argument("--stats", type=Path, metavar="FILE", help="also write second moments")
     arguments = parser.parse_args()
+    if arguments.stats:
+        calibration.write(arguments.stats, statistics(arguments.layers))
     recipe, plain = Recipe.named(arguments.recipe), tensors(arguments.layers)
     assigned = recipe.assign(Shape("qwen2", arguments.layers, HEADS, KV_HEADS), plain)
     stored = [(t.name, t.shape, a.format, partial(data, t, a.format)) for t, a in zip(plain, assigned, strict=True)]
