@@ -35,7 +35,8 @@ from bitwright.quantizers import quantize
 HERE = Path(__file__).parent
 TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
 WORK, DOCS = HERE.parent / "build/ablation", HERE.parent / "docs/quantizers.md"
-PURE = [r"blk\.=", "token_embd=q6_k", "output=q6_k"]
+CARRIER = "q4_k_m"  # the recipe that pure files start from; every matrix is overruled
+PURE = ["token_embd=q6_k", "output.weight=q6_k"]
 ARMS = {
     "llama.cpp": {},
     "llama.cpp, importance": {},
@@ -53,19 +54,19 @@ BASE = "llama.cpp, importance"
 
 def make(arm: str, recipe: str, target: Path, args: argparse.Namespace) -> None:
     base, pure, _ = recipe.partition(":")
+    types = [rf"blk\.={base}", *PURE] if pure else []
+    base = CARRIER if pure else base
     if arm.startswith("llama.cpp"):
         command: list[object] = [args.peer]
         if "importance" in arm:
             command += ["--imatrix", args.plain]
-        if pure:
-            command += ["--pure", "--token-embedding-type", "q6_k", "--output-tensor-type", "q6_k"]
+        command += [word for kind in types for word in ("--tensor-type", kind)]
         command += [args.model, target, base, args.threads]
         subprocess.run([str(word) for word in command], check=True, capture_output=True)
         return
     how = dict(ARMS[arm])
     if how.get("stats"):
         how["stats"] = args.stats if how["stats"] == "fisher" else args.plain
-    types = [PURE[0] + base, *PURE[1:]] if pure else []
     quantize(args.model, base, target, types, threads=args.threads, **how)
 
 
