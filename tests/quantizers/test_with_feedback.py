@@ -90,6 +90,12 @@ def test_columns_that_no_input_used_cost_something():
     assert (damped(hessian).diagonal() > 0).all() and not hessian[2, 2]
 
 
+def test_the_fewer_tokens_the_less_their_moments_say():
+    hessian = np.ones((4, 4), np.float32)
+    shares = [damped(hessian, tokens)[0, 1] / damped(hessian, tokens)[0, 0] for tokens in (1, 10, 1000)]
+    assert shares == sorted(shares) and shares[0] == pytest.approx(0.5) and shares[2] == pytest.approx(1 / 1.01)
+
+
 def test_the_command_tells_the_method(stories260k, statistics, capsys, tmp_path):
     from bitwright.cli import exit_code
 

@@ -72,6 +72,12 @@ class Statistics:
         """Mean squares (matrices, columns) of a weight's inputs, or None where none were gathered."""
         return self.gathered[name].importance if name in self.gathered else None
 
+    def tokens(self, name: str) -> NDArray[np.int64]:
+        """How many were read for each of a weight's matrices."""
+        moment = self.moment(name)
+        all_of_them = np.full(moment.matrices if moment else 1, self.provenance.tokens)
+        return self.gathered[name].counts if name in self.gathered else all_of_them
+
     def moment(self, name: str) -> Moment | None:
         """The second moments of a weight's inputs, not yet read; weights that read one input have one in common."""
         return next((m for m in self.moments if name in m.weights), None)

@@ -79,19 +79,18 @@ class Encoding:
             return stored
         method, columns = self.method_of(tensor, format), tensor.shape[-1]
         out = np.empty((len(stored), format.row_bytes(columns)), np.uint8)
-        known, hessians, importance = self.statistics, None, None
-        if method == "feedback" and known:
-            hessians = known.hessian(tensor.name)
-        elif known and weighs(format, method):
-            importance = known.importance(tensor.name)
-        own = hessians if hessians is not None else importance
-        rows = len(stored) // (1 if own is None else len(own))  # of a matrix
+        known = self.statistics
+        hessians = known.hessian(tensor.name) if known and method == "feedback" else None
+        importance = known.importance(tensor.name) if known and hessians is None and weighs(format, method) else None
+        of_matrices = hessians if hessians is not None else importance
+        rows = len(stored) // (1 if of_matrices is None else len(of_matrices))
         for start, values in self._slices(tensor, stored, rows, rows if hessians is not None else SLICE // columns):
-            label = f"{tensor.name}, rows from {start}" if start else tensor.name
-            if hessians is not None:
-                part = encode_with_feedback(values, format, hessians[start // rows], self.effort, label, self.threads)
+            matrix, label = start // rows, f"{tensor.name}, rows from {start}" if start else tensor.name
+            if known and hessians is not None:
+                tokens = float(known.tokens(tensor.name)[matrix])
+                part = encode_with_feedback(values, format, hessians[matrix], self.effort, tokens, label, self.threads)
             else:
-                weights = None if importance is None else importance[start // rows]
+                weights = None if importance is None else importance[matrix]
                 part = encode_rows(values, format, weights, label, self.threads, method)
             out[start : start + len(part)] = part
         return out

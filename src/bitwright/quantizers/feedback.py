@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import numpy as np
@@ -12,7 +13,7 @@ from bitwright.errors import BitwrightError
 from bitwright.formats import Format
 from bitwright.quantizers.rtn import as_float32
 
-DAMPING = 0.01  # of the mean of the diagonal, added to all of it
+DAMPING = 0.01  # of the mean of the diagonal, added to all of it, at least
 ROUNDS = (0, 1, 2, 6)  # of coordinate descent, by effort
 SLICE = 1 << 24  # values in float32 at a time
 
@@ -23,13 +24,14 @@ def feeds_back(format: Format, columns: int) -> bool:
     return unit is not None and columns % unit == 0
 
 
-def damped(hessian: NDArray[Any]) -> NDArray[np.float32]:
+def damped(hessian: NDArray[Any], tokens: float = math.inf) -> NDArray[np.float32]:
     """The Hessian (columns, columns) with something on its whole diagonal: columns that no input used, and directions
-    that none took, cost something too, so errors are not hidden where other text would find them. All alike where there
-    was no input at all."""
+    that none took, cost something too, so errors are not hidden where other text would find them. The fewer `tokens` it
+    was gathered over for its columns, the more, until all columns are alike, as they are where there was no input (a
+    rare expert)."""
     own = np.array(hessian, np.float32)
-    mean = float(own.diagonal().mean(dtype=np.float64))
-    own[np.diag_indices(len(own))] += np.float32(DAMPING * mean if mean > 0 else 1)
+    mean, share = float(own.diagonal().mean(dtype=np.float64)), max(DAMPING, len(own) / (4 * max(tokens, 1)))
+    own[np.diag_indices(len(own))] += np.float32(share * mean if mean > 0 else 1)
     return own
 
 
@@ -38,16 +40,17 @@ def encode_with_feedback(
     format: Format,
     hessian: NDArray[Any],
     effort: int = 2,
+    tokens: float = math.inf,
     name: str = "",
     threads: int | None = None,
 ) -> NDArray[np.uint8]:
     """Packed bytes (rows, row bytes) of values (rows, columns), chosen to change the products with such inputs least.
 
     values: float32, float16, or bfloat16 bits as uint16. hessian: second moments (columns, columns) of the inputs.
-    effort: 0 to 3, more coordinate descent. Raises BitwrightError naming the tensor for a value that is not finite or
-    too large.
+    effort: 0 to 3, more coordinate descent. tokens: that the Hessian is a mean over. Raises BitwrightError naming the
+    tensor for a value that is not finite or too large.
     """
-    own = damped(hessian)
+    own = damped(hessian, tokens)
     step = max(1, SLICE // values.shape[1])
     out = np.empty((len(values), format.row_bytes(values.shape[1])), np.uint8)
     try:

@@ -182,6 +182,4 @@ def _without_feedback(encoding: Encoding, changed: Iterable[tuple[gguf.TensorInf
     ]
     if not without:
         return []
-    return [
-        f"{len(without)} tensors have no second moments or a format without feedback: searched: {without[0]}, ..."
-    ]
+    return [f"{len(without)} tensors have no second moments or a format without feedback: searched: {without[0]}, ..."]
