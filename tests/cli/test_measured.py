@@ -108,12 +108,17 @@ def test_an_html_report_of_one(bitwright, small, stories260k, text, tmp_path) ->
     page = check_page(source)
     assert page.headings[0] == "What q4_0.gguf lost" and "Token by token" in page.headings
     assert source.count("<svg") >= 1 and "KL divergence from the reference: 0.1" in source
+    assert "nothing is lost by storing them" in source  # 512 tokens are all kept
 
 
 def test_compare(bitwright, small, stories260k, text, tmp_path) -> None:
     command = ["compare", small / "q4_0.gguf", small / "q8_0.gguf", "--reference", stories260k, "-f", text, "-c", "128"]
     found = bitwright(*command, "--json", "-o", tmp_path / "r.json").json
-    assert json.loads((tmp_path / "r.json").read_text()) == found
+    written = json.loads((tmp_path / "r.json").read_text())
+    for model in written["models"]:
+        tokens = model.pop("heat")["tokens"]
+        assert " " in "".join(token["text"] for token in tokens) and len(tokens[0]["candidate"]) == 5
+    assert written == found
     assert [m["model"]["name"] for m in found["models"]] == ["q8_0.gguf", "q4_0.gguf"]
     (pair,) = found["pairs"]
     assert pair["verdict"] == "better" and pair["difference"]["high"] < 0
@@ -123,6 +128,7 @@ def test_compare(bitwright, small, stories260k, text, tmp_path) -> None:
     assert "q8_0.gguf is better than q4_0.gguf by 0." in outcome.out
     page = check_page((tmp_path / "r.html").read_text())
     assert "Quality against bytes" in page.headings and "Pair by pair" in page.headings
+    assert {"Token by token: q8_0.gguf", "Token by token: q4_0.gguf"} < set(page.headings)
 
 
 def test_models_of_other_tokenizers_are_compared_by_bytes(bitwright, small, stories260k, smollm2, shared_data) -> None:

@@ -13,7 +13,7 @@ from bitwright.evaluate.svg import Axis, Series
 
 
 def test_axes_have_round_ticks() -> None:
-    assert Axis(0, 1.03, 0, 100).ticks() == pytest.approx([0, 0.5, 1.0])
+    assert Axis(0, 1.03, 0, 100).ticks() == pytest.approx([0, 0.25, 0.5, 0.75, 1.0])
     assert Axis(3, 47, 0, 100).ticks() == [10, 20, 30, 40]
     assert Axis(1e-6, 1, 0, 100, log=True).ticks() == pytest.approx([10.0**e for e in range(-6, 1)])
     assert Axis(0.1, 1, 0, 100, log=True).ticks() == pytest.approx([0.1, 0.2, 0.5, 1])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -51,18 +51,22 @@ def compare(
         report.check_name(out)
     started = time.monotonic()
     setting = measured.prepare(reference, file, suite, context, chunks, calibration, threads, kv, candidates[0])
-    result = contest(candidates, setting, context, chunks)
+    heats: dict[str, Any] = {}
+    result = contest(candidates, setting, context, chunks, heats if out is not None else None)
     found = report.of_comparison(result, setting.about(time.monotonic() - started))
     if out is not None:
-        report.write(out, found)
+        report.write(out, report.with_heat(found, heats))
     if json:
         return output.print_json(found)
     show(result, found["words"])
 
 
-def contest(candidates: list[str], setting: Setting, context: int, chunks: int | None) -> Comparison:
-    """All candidates scored, then timed in two turns: what a shared machine can do drifts."""
-    from bitwright.evaluate import comparison, suite, windows
+def contest(
+    candidates: list[str], setting: Setting, context: int, chunks: int | None, heats: dict[str, Any] | None = None
+) -> Comparison:
+    """All candidates scored, then timed in two turns: what a shared machine can do drifts. `heats` takes the heat of
+    each by its name, for a report."""
+    from bitwright.evaluate import comparison, report, suite, windows
 
     found: list[tuple[str, Contender]] = []
     assert setting.model is not None
@@ -75,6 +79,8 @@ def contest(candidates: list[str], setting: Setting, context: int, chunks: int |
         shares &= model.config.vocabulary == setting.reference.vocabulary
         same &= shares and suite.parameters(model) == suite.parameters(setting.model)
         evaluation = measured.evaluate(model, setting, identity) if shares else None
+        if evaluation is not None and heats is not None:
+            heats[identity.name] = report.heat(evaluation, model, setting.reference)
         with output.progress(f"scoring {identity.name}"):
             found.append((name, comparison.contender(model, identity, evaluation, own)))
     return comparison.compare(timed(found, setting, context), comparison.DIVERGENCE if same else comparison.BITS)

@@ -20,20 +20,23 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } p.note, figcaption, .legend { color: var(--soft);
   font-size: .88rem }
 .verdict { border-left: 4px solid var(--mark); padding: .2rem 1rem } .warning { color: var(--mark); font-weight: 600 }
-table { border-collapse: collapse; font-size: .9rem } td, th { padding: .2rem .8rem .2rem 0; text-align: left;
+table { border-collapse: collapse; font-size: .9rem; display: block; overflow-x: auto }
+td, th { padding: .2rem .8rem .2rem 0; text-align: left;
   border-bottom: 1px solid var(--line); vertical-align: top } td.n, th.n { text-align: right;
   font-variant-numeric: tabular-nums }
 figure { margin: 1rem 0 } svg { width: 100%; height: auto } svg text { fill: var(--soft); font: 11px system-ui }
 .grid { stroke: var(--line) } .line { fill: none; stroke-width: 2 } .band { opacity: .15; stroke: none }
 .whisker { stroke: var(--ink); stroke-width: 1.4 } .floor { stroke: var(--soft); stroke-dasharray: 5 4 }
+.joined { fill: none; stroke: var(--soft) }
 .bar { fill: #3b6ea5 } pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .8rem }
 .c0 { --c: #3b6ea5 } .c1 { --c: #c2410c } .c2 { --c: #2f855a } .c3 { --c: #8b5cf6 } .c4 { --c: #b7791f }
 .c5 { --c: #0e7490 } .line { stroke: var(--c) } circle, .band { fill: var(--c) }
 .key { border-bottom: 3px solid var(--c); margin-right: 1em }
-.heat { line-height: 1.9; font-family: ui-monospace, monospace; font-size: .85rem; white-space: pre-wrap }
-.heat span { position: relative; cursor: help } .heat span > i { display: none; position: absolute; left: 0; top: 1.6em;
-  z-index: 1; background: var(--paper); border: 1px solid var(--soft); padding: .4rem .7rem; font-style: normal;
-  white-space: pre; line-height: 1.35; color: var(--ink) } .heat span:hover > i { display: block }
+.heat { line-height: 1.9; font-family: ui-monospace, monospace; font-size: .85rem; white-space: pre-wrap;
+  overflow-wrap: anywhere }
+.heat span { cursor: help } .heat span > i { display: none; position: fixed; right: 1rem; bottom: 1rem; z-index: 1;
+  background: var(--paper); border: 1px solid var(--soft); padding: .4rem .7rem; font-style: normal; white-space: pre;
+  line-height: 1.35; color: var(--ink) } .heat span:hover > i { display: block }
 .sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; font-size: .88rem }
 """
 
@@ -84,6 +87,7 @@ def comparison(r: dict[str, Any]) -> list[str]:
         section("Divergence of single tokens", quantiles(measured) if measured else ""),
         section("Survival", survival(measured)),
         *(section(f"Where it comes from: {m['model']['name']}", attribution(m)) for m in measured),
+        *(section(f"Token by token: {m['model']['name']}", heat(m)) for m in measured),
     ]
 
 
@@ -127,9 +131,17 @@ def measures(r: dict[str, Any]) -> str:
     ]
     k = r["kl_divergence"]
     note = (f"{r['tokens_scored']} tokens scored in {r['chunks']} chunks of {r['context']}; intervals: 95%, drawn over "
-            f"{k['clusters']} {k['of']}. Keeping the reference in little room adds {k['storage_error']:.1e} to the "
-            "divergence's standard error.")  # fmt: skip
+            f"{k['clusters']} {k['of']}. {stored(r)}")  # fmt: skip
     return table(["measure", ">mean", ">95% interval"], rows) + f'<p class="note">{escape(note)}</p>'
+
+
+def stored(r: dict[str, Any]) -> str:
+    """What keeping the reference's predictions in little room does to the divergence, beside the noise floor."""
+    error, floor = r["kl_divergence"]["storage_error"], (r["noise_floor"] or {}).get("kl_divergence")
+    if not error:
+        return "The reference's predictions are kept whole: nothing is lost by storing them."
+    beside = f", {error / floor:.2g} of the noise floor of {floor:.1e}" if floor else ""
+    return f"Storing the reference's predictions in little room adds a standard error of {error:.1e} nats{beside}."
 
 
 def quantiles(models: Sequence[dict[str, Any]]) -> str:
@@ -137,7 +149,7 @@ def quantiles(models: Sequence[dict[str, Any]]) -> str:
               for m in models]  # fmt: skip
     least = next((m["noise_floor"]["kl_divergence"] for m in models if m["noise_floor"]), None)
     plot = svg.plot(series, "share of tokens", "KL divergence, nats", log_y=True, floor=least or None,
-                    x_text=lambda x: f"{100 * x:.0f}%", y_text=lambda y: f"{y:.0e}")  # fmt: skip
+                    x_text=lambda x: f"{100 * x:.0f}%", y_text=lambda y: f"{y:g}")  # fmt: skip
     return figure(plot, "Quantiles: so many of the scored tokens diverge by less than this.")
 
 
@@ -154,7 +166,7 @@ def survival(models: Sequence[dict[str, Any]]) -> str:
 def partings(r: dict[str, Any]) -> str:
     parts = []
     for e in (r.get("free_running") or {}).get("examples", []):
-        sides = "".join(f"<div><b>{side}</b><br>{escape(e[side])}</div>" for side in ("reference", "candidate"))
+        sides = "".join(f"<div><b>{side}</b><br>{escape(e[side])}…</div>" for side in ("reference", "candidate"))
         parts.append(f"<p>after token {e['step']}: …{escape(e['before'])}</p><div class='sides'>{sides}</div>")
     return "".join(parts)
 
@@ -238,8 +250,9 @@ def front(r: dict[str, Any], cost: str) -> str:
         q = m[key]
         low, high = (nan if q[end] is None else q[end] for end in ("low", "high"))
         series.append(Series(m["model"]["name"], [(place(m), q["mean"])], [low], [high]))
+    best = sorted(s.points[0] for s in series if s.name in r["front"][cost])
     plot = svg.plot(series, "file, MB" if cost == "bytes" else "tokens decoded per second", r["measure"],
-                    log_y=key == "kl_divergence", lines=False)  # fmt: skip
+                    log_y=key == "kl_divergence", lines=False, joined=best)  # fmt: skip
     return figure(plot, f"Less is better. On the front: {', '.join(r['front'][cost])}.")
 
 
@@ -261,7 +274,8 @@ def pairs(r: dict[str, Any]) -> str:
 
 def provenance(r: dict[str, Any]) -> str:
     """How it was made, and all of it once more as data."""
-    rows = list(r["about"].items()) + [(m["model"]["name"], m["model"]["sha256"]) for m in r.get("models", [r])]
+    about = {**r["about"], "seconds": f"{r['about']['seconds']:.1f}"}
+    rows = list(about.items()) + [(m["model"]["name"], m["model"]["sha256"]) for m in r.get("models", [r])]
     data = json.dumps(plain(r), ensure_ascii=False, allow_nan=False)
     return section("How this was made", table(["", ""], rows)) + (
         f"<details><summary>Everything as JSON</summary><pre>{escape(data)}</pre></details>"

@@ -76,6 +76,12 @@ def of_comparison(c: Comparison, about: dict[str, Any]) -> dict[str, Any]:
     return {"measure": c.measure, "models": models, "pairs": pairs, "front": fronts, "words": words, "about": about}
 
 
+def with_heat(report: dict[str, Any], heats: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """A report on several with the heat of each, by its name, where there is one."""
+    models = [m | ({"heat": heats[name]} if (name := m["model"]["name"]) in heats else {}) for m in report["models"]]
+    return {**report, "models": models}
+
+
 def heat(e: Evaluation, model: Model, reference: Reference) -> dict[str, Any]:
     """Token by token over the chunk that went worst: text, divergence, and both sides' likeliest tokens."""
     windows = e.scores.windows
@@ -85,13 +91,16 @@ def heat(e: Evaluation, model: Model, reference: Reference) -> dict[str, Any]:
     session, text = model.session(), model.tokenizer
 
     def likeliest(ids: NDArray[np.integer[Any]], log_p: NDArray[np.float64]) -> list[list[Any]]:
-        return [[text.decode([int(id)]), float(np.exp(p))] for id, p in zip(ids, log_p, strict=True)]
+        return [[text_of(id), float(np.exp(p))] for id, p in zip(ids, log_p, strict=True)]
+
+    def text_of(id: np.integer[Any]) -> str:
+        return text.token_bytes(int(id)).decode("utf-8", "replace")  # `decode` takes the space off a lone token
 
     for logits, targets in scored(session, windows.ids[index], windows.first):
         for row, target in zip(logits, targets, strict=True):
             at, log_q = len(tokens), log_probabilities(row)
             own = np.argsort(-log_q, kind="stable")[:SHOWN]
-            found = {"text": text.decode([int(target)]), "kl": float(e.scores.divergences[index, at])}
+            found = {"text": text_of(target), "kl": float(e.scores.divergences[index, at])}
             found["candidate"] = likeliest(own, log_q[own])
             if known is not None:
                 found["reference"] = likeliest(known.ids[at, :SHOWN], known[at : at + 1].log_p[0, :SHOWN])

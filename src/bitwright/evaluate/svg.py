@@ -52,7 +52,7 @@ class Axis:
         else:
             raw = (self.high - self.low) / 5 or 1
             unit = 10 ** math.floor(math.log10(raw))
-            step = next(unit * f for f in (1, 2, 5, 10) if unit * f >= raw)
+            step = next(unit * f for f in (1, 2, 2.5, 5, 10) if unit * f >= raw)
             found = [step * n for n in range(math.floor(self.low / step), math.ceil(self.high / step) + 1)]
         slack = 1e-9 * abs(self.high - self.low)
         return [x for x in found if self.low - slack <= x <= self.high + slack]
@@ -68,8 +68,9 @@ def plot(
     x_text: Callable[[float], str] = lambda v: f"{v:g}",
     y_text: Callable[[float], str] = lambda v: f"{v:g}",
     floor: float | None = None,
+    joined: Sequence[Point] = (),
 ) -> str:
-    """Lines, or points with labels, over two axes; `floor` draws a dashed line across."""
+    """Lines, or points with labels, over two axes; `floor` draws a dashed line across, `joined` a thin one by these."""
     xs = [p[0] for s in series for p in s.points]
     ys = [p[1] for s in series for p in s.points] + [v for s in series for v in (*s.low, *s.high)]
     ys += [floor] if floor is not None else []
@@ -79,6 +80,8 @@ def plot(
     if floor is not None:
         parts.append(f'<path class="floor" d="M{LEFT},{up(floor):.1f}H{WIDTH - RIGHT}"/>')
         parts.append(_text(WIDTH - RIGHT, up(floor) - 4, "noise floor", "end"))
+    if joined:
+        parts.append(f'<path class="joined" d="M{"L".join(f"{across(px):.1f},{up(py):.1f}" for px, py in joined)}"/>')
     for number, s in enumerate(series):
         parts += (_line if lines else _points)(s, across, up, f"c{number % COLORS}")
     return _svg(parts, HEIGHT) + (_legend([s.name for s in series]) if lines and len(series) > 1 else "")

@@ -75,16 +75,21 @@ def _judged(scores: Sequence[float], sizes: Sequence[int], gold: int) -> Judged:
 
 
 def _score(session: Session, context: str, own: str) -> tuple[float, bool]:
-    """Log-likelihood in nats of `own` after `context`, and whether each of its tokens is the likeliest.
-
-    What the session has read of the same context is not read again.
-    """
+    """`likelihood` of two texts. UsageError where they do not fit the context."""
     tokenizer = session.model.tokenizer
     before, tokens = tokenizer.encode(context), continued(tokenizer, own)
     if len(before) + len(tokens) > session.context:
         raise UsageError(
             f"an item has {len(before) + len(tokens)} tokens and the context {session.context}: raise -c, or show fewer"
         )
+    return likelihood(session, before, tokens)
+
+
+def likelihood(session: Session, before: list[int], tokens: list[int]) -> tuple[float, bool]:
+    """Log-likelihood in nats of `tokens` after `before` (one at least), and whether each of them is the likeliest.
+
+    What the session has read of the same context is not read again.
+    """
     ids, read = before + tokens[:-1], session.ids[0]
     common = next((i for i, (a, b) in enumerate(zip(read, ids, strict=False)) if a != b), min(len(read), len(ids)))
     keep = min(common, len(before) - 1)
