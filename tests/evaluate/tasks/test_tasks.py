@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +26,13 @@ def model(smollm2: Path) -> Model:
 def write(path: Path, *rows: object) -> Path:
     path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
     return path
+
+
+def test_without_lm_eval_one_line_says_what_to_install() -> None:
+    run = "import runpy, sys; sys.modules['lm_eval'] = None; runpy.run_module(sys.argv[1], run_name='__main__')"
+    command = [sys.executable, "-c", run, "bitwright.evaluate.tasks.lm_eval"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pip install bitwright[lm-eval]" in done.stderr
 
 
 def test_every_shared_set_is_read(shared_data: Path) -> None:

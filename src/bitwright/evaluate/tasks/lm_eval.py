@@ -29,7 +29,10 @@ try:
     from lm_eval.models.utils import normalize_gen_kwargs
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 except ModuleNotFoundError as error:
-    raise BitwrightError(f"lm-evaluation-harness is not here ({error}): pip install bitwright[lm-eval]") from None
+    missing = f"lm-evaluation-harness is not here ({error}): pip install bitwright[lm-eval]"
+    if __name__ == "__main__":
+        sys.exit(f"bitwright: error: {missing}")
+    raise BitwrightError(missing) from None
 
 NEUTRAL = {"top_p": 1, "top_k": 0, "min_p": 0}  # what sampling may be asked for, since it changes nothing
 log = logging.getLogger(__name__)
