@@ -37,6 +37,7 @@ figure { margin: 1rem 0 } svg { width: 100%; height: auto } svg text { fill: var
 .heat span { cursor: help } .heat span > i { display: none; position: fixed; right: 1rem; bottom: 1rem; z-index: 1;
   background: var(--paper); border: 1px solid var(--soft); padding: .4rem .7rem; font-style: normal; white-space: pre;
   line-height: 1.35; color: var(--ink) } .heat span:hover > i { display: block }
+@media (prefers-color-scheme: dark) { .line, .bar, .key, circle { filter: brightness(1.4) } }
 .sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; font-size: .88rem }
 """
 
@@ -215,7 +216,7 @@ def heat(r: dict[str, Any]) -> str:
         shown = escape("\n".join(lines))
         style = f"background:rgba(194,65,12,{strength:.2f})"
         parts.append(f'<span style="{style}">{escape(token["text"])}<i>{shown}</i></span>')
-    note = f"Chunk {found['chunk']}, where the mean divergence is largest. The darker, the farther; point at a token."
+    note = f"Chunk {found['chunk']}, where the mean divergence is largest. The stronger its colour, the farther; point at a token."
     return f'<p class="note">{note}</p><div class="heat">{"".join(parts)}</div>'
 
 
