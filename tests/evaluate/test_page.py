@@ -8,9 +8,10 @@ from bitwright.evaluate import page
 
 
 def test_what_storing_costs_stands_beside_the_noise_floor() -> None:
-    report = {"kl_divergence": {"storage_error": 2e-5}, "noise_floor": {"kl_divergence": 1e-4}}
-    assert page.stored(report).endswith("standard error of 2.0e-05 nats, 0.2 of the noise floor of 1.0e-04.")
-    assert page.stored({**report, "noise_floor": None}).endswith("2.0e-05 nats.")
+    report = {"kl_divergence": {"mean": 0.01, "storage_error": 2e-5}, "noise_floor": {"kl_divergence": 1e-4}}
+    assert page.stored(report).endswith("2.0e-05 nats: 0.20% of it, 0.2 times the noise floor of 1.0e-04.")
+    assert page.stored({**report, "noise_floor": None}).endswith("2.0e-05 nats: 0.20% of it.")
+    assert "880 times the noise floor" in page.stored({**report, "noise_floor": {"kl_divergence": 2e-5 / 880}})
     assert "nothing is lost" in page.stored({**report, "kl_divergence": {"storage_error": 0.0}})
 
 

@@ -138,11 +138,16 @@ def measures(r: dict[str, Any]) -> str:
 
 def stored(r: dict[str, Any]) -> str:
     """What keeping the reference's predictions in little room does to the divergence, beside the noise floor."""
-    error, floor = r["kl_divergence"]["storage_error"], (r["noise_floor"] or {}).get("kl_divergence")
+    k, floor = r["kl_divergence"], (r["noise_floor"] or {}).get("kl_divergence")
+    error = k["storage_error"]
     if not error:
         return "The reference's predictions are kept whole: nothing is lost by storing them."
-    beside = f", {error / floor:.2g} of the noise floor of {floor:.1e}" if floor else ""
-    return f"Storing the reference's predictions in little room adds a standard error of {error:.1e} nats{beside}."
+    beside = ""
+    if floor:
+        times = f"{error / floor:,.0f}" if error >= 10 * floor else f"{error / floor:.2g}"
+        beside = f", {times} times the noise floor of {floor:.1e}"
+    return ("Storing the reference's predictions in little room adds a standard error to the divergence of "
+            f"{error:.1e} nats: {error / k['mean']:.2%} of it{beside}.")  # fmt: skip
 
 
 def quantiles(models: Sequence[dict[str, Any]]) -> str:
@@ -216,7 +221,8 @@ def heat(r: dict[str, Any]) -> str:
         shown = escape("\n".join(lines))
         style = f"background:rgba(194,65,12,{strength:.2f})"
         parts.append(f'<span style="{style}">{escape(token["text"])}<i>{shown}</i></span>')
-    note = f"Chunk {found['chunk']}, where the mean divergence is largest. The stronger its colour, the farther; point at a token."
+    note = (f"Chunk {found['chunk']}, where the mean divergence is largest. The stronger its colour, the farther; point "
+            "at a token.")  # fmt: skip
     return f'<p class="note">{note}</p><div class="heat">{"".join(parts)}</div>'
 
 
