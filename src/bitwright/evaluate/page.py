@@ -221,8 +221,8 @@ def heat(r: dict[str, Any]) -> str:
         shown = escape("\n".join(lines))
         style = f"background:rgba(194,65,12,{strength:.2f})"
         parts.append(f'<span style="{style}">{escape(token["text"])}<i>{shown}</i></span>')
-    note = (f"Chunk {found['chunk']}, where the mean divergence is largest. The stronger its colour, the farther; point "
-            "at a token.")  # fmt: skip
+    note = (f"Chunk {found['chunk']}, where the mean divergence is largest. The stronger its colour, the farther; "
+            "point at a token.")  # fmt: skip
     return f'<p class="note">{note}</p><div class="heat">{"".join(parts)}</div>'
 
 
