@@ -7,8 +7,8 @@
 that `bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures
 are the mean KL divergence in nats from the model over WikiText-2 in chunks of 512 (-f, --chunks), and in brackets its
 paired difference from llama.cpp's file with the same importance, in percent of that, with a 95% interval over
-documents. All files are run by bitwright, whose own rounding of inputs adds less than .001. Results are kept in
-build/ablation as they come, so that a run that was stopped goes on where it was.
+documents. All files are run by bitwright, whose own rounding of inputs adds less than .001. Results are kept (--work)
+as they come, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
@@ -81,8 +81,7 @@ Found = dict[str, dict[str, dict[str, Any]]]  # recipe -> arm -> bytes, seconds,
 
 def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -> Found:
     """Every arm of every recipe that is not kept already."""
-    WORK.mkdir(parents=True, exist_ok=True)
-    kept = WORK / f"{args.model.stem}-{args.file.stem}-{args.chunks}.json"
+    kept = args.work / f"{args.model.stem}-{args.file.stem}-{args.chunks}.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
     arms = [arm for arm in args.arms.split(";") if args.peer or not arm.startswith("llama.cpp")]
     wanted = [(recipe, arm) for recipe in args.recipes.split(",") for arm in arms]
@@ -90,7 +89,7 @@ def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -
         report(done, len(wanted), f"{recipe}, {arm}")
         if arm in found.setdefault(recipe, {}):
             continue
-        target, started = WORK / "file.gguf", time.monotonic()
+        target, started = args.work / f"{args.model.stem}.small.gguf", time.monotonic()
         make(arm, recipe, target, args)
         seconds = time.monotonic() - started
         found[recipe][arm] = {"bytes": target.stat().st_size, "seconds": seconds, "kl": measure(target, store)}
@@ -129,12 +128,14 @@ def main() -> None:
     parser.add_argument("-f", "--file", type=Path, default=TEXT)
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=WORK, help="where results are kept")
     parser.add_argument("--docs", metavar="NAME", help="put the table into docs/quantizers.md, under this name")
     args = parser.parse_args()
     model = bw.load(args.model)
     text = windows.cut(model.tokenizer, args.file.read_text(), 512, args.chunks)
-    store = reference.store(model, text)
+    store = reference.store(model, text, args.work / f"{args.model.stem}-{args.file.stem}")
     clusters, of = clusters_of(text)
+    args.work.mkdir(parents=True, exist_ok=True)
     with output.progress("ablation") as report:
         found = run(args, store, report)
     headers, rows = table(found, clusters.ravel())

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 import bitwright as bw
+from bitwright.engine.moments import gather
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -87,6 +88,21 @@ def test_kl_agreement_sets_every_statistic_beside_the_peers(stories260k, shared_
     figures = [row[-4:-1] if row[-1].endswith("%") else row[-3:] for row in rows]
     assert len(rows) == 43 and all(len(set(row)) == 1 for row in figures)
     assert any("Mean KLD" in " ".join(row) and float(row[3]) > 0.01 for row in rows)
+
+
+def test_the_ablation_has_a_row_for_each_method_and_goes_on_where_it_was(stories260k, shared_data, tmp_path) -> None:
+    stats = tmp_path / "stats.gguf"
+    text = (shared_data / "text/tinystories/tiny.utf8").read_text()
+    gather(bw.load(stories260k), [("tiny", text[-8000:])], stats, 64)
+    flags = ["--model", stories260k, "--stats", stats, "--plain", stats, "--recipes", "q4_0,q8_0", "--chunks", 2,
+             "-f", shared_data / "text/tinystories/tiny.utf8", "--work", tmp_path, "-t", 1]  # fmt: skip
+    arms = ["rtn", "search, importance", "feedback, Fisher, descent"]
+    first = run("ablation.py", *flags, "--arms", ";".join(arms[:2]))
+    assert [line.split("  ")[0] for line in first.splitlines()[1:3]] == arms[:2]
+    again = run("ablation.py", *flags, "--arms", ";".join(arms))
+    rows = {line.split("  ")[0]: line.split() for line in again.splitlines()}
+    assert rows[arms[0]] == first.splitlines()[1].split()  # not measured again
+    assert float(rows[arms[2]][-2]) < float(rows[arms[0]][-2])
 
 
 def test_a_soak_ends_with_a_verdict(small) -> None:
