@@ -172,7 +172,7 @@ def files_of(args: argparse.Namespace) -> list[Path]:
     source = hub.resolve(args.model or "smollm2-135m")
     made = [WORK / f"{source.name.split('.')[0]}.{recipe}.gguf" for recipe in args.formats.split(",")]
     for recipe, file in zip(args.formats.split(","), made, strict=True):
-        quantize(source, recipe, file, threads=args.threads)
+        quantize(source, recipe, file, threads=args.threads, method="rtn")
     return [*made, *args.files]
 
 

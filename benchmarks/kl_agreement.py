@@ -69,7 +69,7 @@ def off(digits: str, *others: float) -> str:
 def compare(recipe: str, args: argparse.Namespace, folder: Path, base: dict[str, Path]) -> list[tuple[str, ...]]:
     """A row for each statistic."""
     quantized, decoded = folder / "quantized.gguf", folder / "candidate.f32.gguf"
-    quantize(args.model, recipe, quantized, threads=args.threads)
+    quantize(args.model, recipe, quantized, threads=args.threads, method="rtn")
     quantize(quantized, "f32", decoded, threads=args.threads)
     flags = ("--kl-divergence", "-c", args.context, *FLOAT, "--kl-divergence-base")
     theirs, on_ours = (printed(run_peer(args.peer, decoded, args.threads, *flags, base[of])) for of in base)

@@ -134,7 +134,7 @@ def main() -> None:
         base = Reference(arguments.model, Path(folder) / "store", arguments)
         for recipe in arguments.recipes.split(","):
             file = Path(folder) / "candidate.gguf"
-            quantize(arguments.model, recipe, file)
+            quantize(arguments.model, recipe, file, method="rtn")
             rows.append(base.measure(recipe, file))
             file.unlink()
     table = [cells(row, rows) for row in rows]

@@ -155,7 +155,7 @@ def main() -> None:
     files = list(args.files)
     for recipe in args.recipes.split(",") if args.model else []:
         files.append(args.work / f"{args.model.name.split('.')[0]}.{recipe}.gguf")
-        quantize(args.model, recipe, files[-1], threads=args.threads)
+        quantize(args.model, recipe, files[-1], threads=args.threads, method="rtn")
     rows = []
     with output.progress("comparing") as progress:
         for done, file in enumerate(files):
