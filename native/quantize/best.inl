@@ -19,6 +19,13 @@ struct Stretch {
   int steps, fine;
 };
 
+// How far search goes for a grid's scale, where nothing else is said.
+template <class Grid> constexpr Stretch kStretch{0.85f, 1.05f, 20, 3};
+template <> constexpr Stretch kStretch<IntegerGrid<4>>{0.75f, 1.06f, 22, 3};
+template <> constexpr Stretch kStretch<IntegerGrid<16>>{0.92f, 1.03f, 24, 3};
+template <> constexpr Stretch kStretch<IntegerGrid<32>>{0.96f, 1.012f, 20, 3};
+template <> constexpr Stretch kStretch<EvenGrid<127>>{0.99f, 1.0025f, 16, 4};
+
 template <int N, class Grid>
 BITWRIGHT_INLINE void refit_symmetric(const floats* x, const floats* w, floats inverse, floats& scale, floats& gain, floats& sum_ll) {
   floats sum_lx{};

@@ -6,7 +6,7 @@ BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, 
   const auto encode = [stretch](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {
     floats other;
     d = best_symmetric<N, Grid>(v, w, stretch, other);
-    const floats inverse = reciprocal(half_value(half_bits(d)));
+    const floats inverse = reciprocal(as_half(d));
     for (int i = 0; i < N; i++) v[i] = Grid::code(inverse * v[i]);
   };
   return by_weighted_lanes<N>(x, importance, blocks, encode, store);
@@ -30,7 +30,7 @@ BITWRIGHT_INLINE void store_asymmetric(const floats* x, const floats* w, floats&
       code[i] = asymmetric_code(x[i], inverse, wanted_low, Top);
       sum_l += w[i] * code[i];
     }
-    const floats m = half_value(half_bits((sum_x - s * sum_l) * reciprocal(sum_w))), error = fit_error<N, false>(x, w, code, s, m);
+    const floats m = as_half((sum_x - s * sum_l) * reciprocal(sum_w)), error = fit_error<N, false>(x, w, code, s, m);
     const ints better = error < best;
     best = select(better, error, best);
     scale = select(better, s, scale);
@@ -58,7 +58,7 @@ static int64_t search_q5_0(const float* x, const float* importance, int64_t bloc
 }
 
 static int64_t search_q8_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return search_blocks<EvenGrid<127>>(x, importance, blocks, {0.99f, 1.0025f, 16, 4}, store_to<StoreQ8_0>(out));
+  return search_blocks<EvenGrid<127>>(x, importance, blocks, kStretch<EvenGrid<127>>, store_to<StoreQ8_0>(out));
 }
 
 static int64_t search_q4_1(const float* x, const float* importance, int64_t blocks, uint8_t* out) {

@@ -4,11 +4,7 @@ BITWRIGHT_INLINE floats e2m1_error(const floats* x, const floats* w, int n, floa
   const floats inverse = reciprocal(d);
   floats error{};
   for (int i = 0; i < n; i++) {
-    const floats a = abs_of(x[i]), v = a * inverse;
-    floats level{};
-    for (auto [middle, step] : {std::pair{0.5f, 1.f}, {1.5f, 1.f}, {2.5f, 1.f}, {3.5f, 1.f}, {5.f, 2.f}, {7.f, 2.f}, {10.f, 4.f}})
-      level += select(v > middle, splat(step), floats{});
-    const floats miss = d * level - a;
+    const floats a = abs_of(x[i]), miss = d * E2m1Grid::magnitude(a * inverse) - a;
     error += w[i] * (miss * miss);
   }
   return error;
@@ -48,7 +44,7 @@ static int64_t search_mxfp4(const float* x, const float* importance, int64_t blo
     store_lanes<32>(lanes, codes);
     for (int64_t k = 0; k < count; k++) {
       y[b + k].e = static_cast<uint8_t>(exponent[k]);
-      pack_nibbles(codes + k * 32, y[b + k].qs);
+      pack_block(y[b + k], codes + k * 32);
     }
   }
   return -1;
@@ -72,12 +68,8 @@ static int64_t search_nvfp4(const float* x, const float* importance, int64_t blo
     best_stored_scale<16>(lanes, weights, scale, d, -8, 5, 0x7e, [](int code) { return from_ue4m3_halved(static_cast<uint8_t>(code)); });
     for (int i = 0; i < 16; i++) lanes[i] = e2m1_code(lanes[i], d);
     store_lanes<16>(lanes, codes);
-    for (int64_t k = 0; k < count; k++) {
-      block_nvfp4& block = y[(g + k) / 4];
-      const int quarter = (g + k) % 4;
-      block.d[quarter] = static_cast<uint8_t>(scale[k]);
-      for (int i = 0; i < 8; i++) block.qs[quarter * 8 + i] = codes[k * 16 + i] | codes[k * 16 + i + 8] << 4;
-    }
+    for (int64_t k = 0; k < count; k++) y[(g + k) / 4].d[(g + k) % 4] = static_cast<uint8_t>(scale[k]);
+    for (int64_t k = 0; k < count; k += 4) pack_block(y[(g + k) / 4], codes + k * 16);
   }
   return -1;
 }

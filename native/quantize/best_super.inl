@@ -209,9 +209,9 @@ BITWRIGHT_INLINE float refit_super(const Super<N>& s, float d) {
 
 // On return s holds codes and integers. False when the superblock's scale is out of float16's range.
 template <int N, int Limit, class Grid>
-BITWRIGHT_INLINE bool search_super(Super<N>& s, Stretch stretch, half_t& d) {
+BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d) {
   floats scale[s.groups], other[s.groups], error[s.groups];
-  for (int g = 0; g < s.groups; g++) scale[g] = best_symmetric<N, Grid>(s.x[g], s.w[g], stretch, other[g]);
+  for (int g = 0; g < s.groups; g++) scale[g] = best_symmetric<N, Grid>(s.x[g], s.w[g], kStretch<Grid>, other[g]);
   const float extreme = extreme_of(scale);
   d = to_half(extreme / -Limit);
   if (is_infinite(d)) return false;
@@ -244,23 +244,23 @@ BITWRIGHT_INLINE bool search_super(Super<N>& s, Stretch stretch, half_t& d) {
 }
 
 template <class Block, int N, int Limit, class Grid>
-BITWRIGHT_INLINE int64_t search_symmetric_k(const float* x, const float* importance, int64_t blocks, uint8_t* out, Stretch stretch) {
+BITWRIGHT_INLINE int64_t search_symmetric_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
   auto* y = reinterpret_cast<Block*>(out);
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<N> s;
     load_super(s, x, importance);
-    if (!search_super<N, Limit, Grid>(s, stretch, y[b].d)) return b;
+    if (!search_super<N, Limit, Grid>(s, y[b].d)) return b;
     write_symmetric(s, y[b]);
   }
   return -1;
 }
 
 static int64_t search_q3_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return search_symmetric_k<block_q3_k, 16, 32, IntegerGrid<4>>(x, importance, blocks, out, {0.75f, 1.06f, 22, 3});
+  return search_symmetric_k<block_q3_k, 16, 32, IntegerGrid<4>>(x, importance, blocks, out);
 }
 static int64_t search_q6_k(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return search_symmetric_k<block_q6_k, 16, 128, IntegerGrid<32>>(x, importance, blocks, out, {0.96f, 1.012f, 20, 3});
+  return search_symmetric_k<block_q6_k, 16, 128, IntegerGrid<32>>(x, importance, blocks, out);
 }
 static int64_t search_iq4_xs(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  return search_symmetric_k<block_iq4_xs, 32, 32, Iq4Grid>(x, importance, blocks, out, {0.85f, 1.05f, 20, 3});
+  return search_symmetric_k<block_iq4_xs, 32, 32, Iq4Grid>(x, importance, blocks, out);
 }

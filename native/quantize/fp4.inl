@@ -1,5 +1,21 @@
 // MXFP4 (a power of two per 32 values) and NVFP4 (an unsigned e4m3 per 16): round to nearest, no search, as ggml has them.
 
+struct E2m1Grid {      // doubled: 0 1 2 3 4 6 8 12 and their negatives
+  BITWRIGHT_INLINE floats magnitude(floats a) {
+    floats value{};
+    for (float middle : {0.5f, 1.5f, 2.5f, 3.5f}) value += select(a > middle, splat(1.f), floats{});
+    for (float middle : {5.f, 7.f}) value += select(a > middle, splat(2.f), floats{});
+    return value + select(a > 10.f, splat(4.f), floats{});
+  }
+  BITWRIGHT_INLINE floats nearest(floats v) { return select(v < 0.f, -magnitude(abs_of(v)), magnitude(abs_of(v))); }
+  BITWRIGHT_INLINE floats code(floats v) {
+    const floats a = abs_of(v);
+    floats code{};
+    for (float value : {1.f, 2.f, 3.f, 4.f, 6.f, 8.f, 12.f}) code += select(a >= value, splat(1.f), floats{});
+    return code + select(v < 0.f, splat(8.f), floats{});
+  }
+};
+
 // e2m1 code of x in units of d (a value is half of d times 0 1 2 3 4 6 8 12): the nearest, ties to the smaller magnitude.
 BITWRIGHT_INLINE floats e2m1_code(floats x, floats d) {
   const floats a = abs_of(x);
@@ -71,8 +87,7 @@ static int64_t encode_nvfp4(const float* x, const float*, int64_t blocks, uint8_
     }
     for (int i = 0; i < 16; i++) lanes[i] = e2m1_code(lanes[i], d);
     store_lanes<16>(lanes, codes);
-    for (int64_t k = 0; k < count; k++)
-      for (int i = 0; i < 8; i++) y[(g + k) / 4].qs[(g + k) % 4 * 8 + i] = codes[k * 16 + i] | codes[k * 16 + i + 8] << 4;
+    for (int64_t k = 0; k < count; k += 4) pack_block(y[(g + k) / 4], codes + k * 16);
   }
   return -1;
 }

@@ -26,7 +26,7 @@ BITWRIGHT_INLINE floats search_iq4(const floats* x, const floats* w) {
 BITWRIGHT_INLINE floats settle_iq4(const floats* x, const floats* w, floats found) {
   floats scale{}, best = splat(INFINITY), best_plain = best;
   for (int round = 0; round < 2; round++) {
-    const floats d = half_value(half_bits(found)), inverse = reciprocal(d);
+    const floats d = as_half(found), inverse = reciprocal(d);
     floats error{}, plain{}, sum_lx{}, sum_ll{};
     for (int i = 0; i < 32; i++) {
       const floats l = Iq4Grid::nearest(inverse * x[i]), miss = d * l - x[i], square = miss * miss;

@@ -93,6 +93,8 @@ BITWRIGHT_INLINE floats half_value(ints bits) {
   return (floats)((ints)magnitude | ((bits & 0x8000) << 16));
 }
 
+BITWRIGHT_INLINE floats as_half(floats a) { return half_value(half_bits(a)); }      // as float16 stores it
+
 BITWRIGHT_INLINE half_t to_half(float v) { return static_cast<half_t>(half_bits(splat(v))[0]); }
 BITWRIGHT_INLINE float from_half(half_t h) { return half_value(ints{} + static_cast<int32_t>(h))[0]; }
 BITWRIGHT_INLINE bool is_infinite(half_t h) { return (h & 0x7c00) == 0x7c00; }

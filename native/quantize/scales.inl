@@ -42,8 +42,6 @@ struct UnsignedGrid {      // 0 .. Top
   BITWRIGHT_INLINE floats code(floats v) { return nearest(v); }
 };
 
-BITWRIGHT_INLINE floats as_half(floats v) { return half_value(half_bits(v) & 0xffff); }
-
 // Q2_K Q4_K Q5_K
 template <class BlockType, int N_, int Top, int Limit>
 struct AsymmetricK : OneByOne<AsymmetricK<BlockType, N_, Top, Limit>, UnsignedGrid<Top>> {
@@ -85,13 +83,6 @@ struct AsymmetricK : OneByOne<AsymmetricK<BlockType, N_, Top, Limit>, UnsignedGr
     pack_block(y, codes, s, l);
   }
 };
-
-// How far search goes for a grid's scale.
-template <class Grid> constexpr Stretch kStretch{0.85f, 1.05f, 20, 3};
-template <> constexpr Stretch kStretch<IntegerGrid<4>>{0.75f, 1.06f, 22, 3};
-template <> constexpr Stretch kStretch<IntegerGrid<16>>{0.92f, 1.03f, 24, 3};
-template <> constexpr Stretch kStretch<IntegerGrid<32>>{0.96f, 1.012f, 20, 3};
-template <> constexpr Stretch kStretch<EvenGrid<127>>{0.99f, 1.0025f, 16, 4};
 
 // Q3_K Q6_K IQ4_XS: the sub-scales of either sign.
 template <class BlockType, int N_, class GridType, int Limit>
@@ -181,29 +172,6 @@ struct AsymmetricHalf : OneByOne<AsymmetricHalf<BlockType, Top>, UnsignedGrid<To
   }
 };
 
-struct E2m1Grid {      // doubled: 0 1 2 3 4 6 8 12 and their negatives
-  BITWRIGHT_INLINE floats magnitude(floats a) {
-    floats value{};
-    for (float middle : {0.5f, 1.5f, 2.5f, 3.5f}) value += select(a > middle, splat(1.f), floats{});
-    for (float middle : {5.f, 7.f}) value += select(a > middle, splat(2.f), floats{});
-    return value + select(a > 10.f, splat(4.f), floats{});
-  }
-  BITWRIGHT_INLINE floats nearest(floats v) { return select(v < 0.f, -magnitude(abs_of(v)), magnitude(abs_of(v))); }
-  BITWRIGHT_INLINE floats code(floats v) {
-    const floats a = abs_of(v);
-    floats code{};
-    for (float value : {1.f, 2.f, 3.f, 4.f, 6.f, 8.f, 12.f}) code += select(a >= value, splat(1.f), floats{});
-    return code + select(v < 0.f, splat(8.f), floats{});
-  }
-};
-
-template <int N>
-BITWRIGHT_INLINE floats largest_magnitude(const floats* x) {
-  floats largest{};
-  for (int i = 0; i < N; i++) largest = max_of(largest, abs_of(x[i]));
-  return largest;
-}
-
 // MXFP4: a power of two for 32 values.
 struct PowerOfTwo : OneByOne<PowerOfTwo, E2m1Grid> {
   using Block = block_mxfp4;
@@ -216,7 +184,7 @@ struct PowerOfTwo : OneByOne<PowerOfTwo, E2m1Grid> {
   BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = floats{}; }
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats*, floats, floats, Codes* tried) {
-    const floats least = power(largest_magnitude<N>(x) / 12.f);
+    const floats least = power(abs_of(signed_extreme<N>(x)) / 12.f);
     tried[0] = {least, floats{}};
     tried[1] = {2.f * least, floats{}};
     tried[2] = {max_of(0.5f * least, splat(1.1754944e-38f)), floats{}};
@@ -245,7 +213,7 @@ struct Ue4m3 : OneByOne<Ue4m3, E2m1Grid> {
   BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = floats{}; }
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats*, floats, floats, Codes* tried) {
-    const floats most = largest_magnitude<N>(x) / 12.f;
+    const floats most = abs_of(signed_extreme<N>(x)) / 12.f;
     for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{most * (0.64f + 0.07f * static_cast<float>(i)), floats{}});
   }
 

@@ -43,7 +43,7 @@ BITWRIGHT_INLINE int64_t weighted_symmetric(const float* x, const float* importa
   const auto encode = [&spread](floats* v, floats* w, floats& d, floats&) BITWRIGHT_FORCE {
     stress<32>(v, spread, w);
     d = search_symmetric<32, IntegerGrid<Half>>(v, w, splat(-Half), -Half, 0.1f, 9);
-    const floats inverse = reciprocal(half_value(half_bits(d)));
+    const floats inverse = reciprocal(as_half(d));
     for (int i = 0; i < 32; i++) v[i] = IntegerGrid<Half>::code(inverse * v[i]);
   };
   return by_weighted_lanes<32>(x, importance, blocks, encode, store);
@@ -55,7 +55,7 @@ BITWRIGHT_INLINE int64_t weighted_from_min(const float* x, const float* importan
   const auto encode = [&spread](floats* v, floats* w, floats& d, floats& m) BITWRIGHT_FORCE {
     stress<32>(v, spread, w);
     search_asymmetric<32, Top, false>(v, w, {-0.9f, 0.05f, 36}, d, m);
-    const floats inverse = reciprocal(half_value(half_bits(d))), low = half_value(half_bits(m));
+    const floats inverse = reciprocal(as_half(d)), low = as_half(m);
     for (int i = 0; i < 32; i++) v[i] = asymmetric_code(v[i], inverse, low, Top);
   };
   return by_weighted_lanes<32>(x, importance, blocks, encode, store);
