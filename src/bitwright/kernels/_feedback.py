@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
@@ -12,6 +11,7 @@ from numpy.typing import NDArray
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.formats import Format, from_ggml
 from bitwright.kernels import _native
+from bitwright.kernels.encoders import portable
 
 
 @cache
@@ -45,9 +45,8 @@ def feedback(
         row, column = np.argwhere(~np.isfinite(values))[0]
         raise BitwrightError(f"expected finite values, got {values[row, column]} at [{row}, {column}]")
     out = np.empty((len(values), format.row_bytes(columns)), np.uint8)
-    portable = os.environ.get("BITWRIGHT_TIER") == "scalar"
     arrays: list[Any] = [np.ascontiguousarray(a, np.float32) for a in (values, hessian)]
-    objective = _native.core().feedback(_native.format_id(format), *arrays, rounds, out, threads or 0, portable)
+    objective = _native.core().feedback(_native.format_id(format), *arrays, rounds, out, threads or 0, portable())
     if not objective:
         raise BitwrightError("the Hessian is not positive definite: its damping is too small")
     if not np.isfinite(objective).all():

@@ -13,10 +13,13 @@ from bitwright.errors import BitwrightError, UnknownNameError, UnsupportedError,
 from bitwright.formats import Format, from_ggml
 from bitwright.kernels import _native
 
+METHODS = ("search", "rtn")
 SOURCES = (np.float32, np.float16, np.uint16)  # uint16 holds bfloat16 bits
 
 
-METHODS = ("search", "rtn")
+def portable() -> bool:
+    """Whether native encoders are to do without optional instructions: BITWRIGHT_TIER is scalar."""
+    return os.environ.get("BITWRIGHT_TIER") == "scalar"
 
 
 @cache
@@ -58,10 +61,9 @@ def quantize(
     shape = (values.shape[0], format.row_bytes(values.shape[1]))
     out = np.empty(shape, np.uint8) if out is None else out
     values = np.ascontiguousarray(values)
-    portable = os.environ.get("BITWRIGHT_TIER") == "scalar"
     id = _native.format_id(format)
     kind, row, column = _native.core().quantize(
-        id, values, importance, method == "search", out, threads or 0, portable
+        id, values, importance, method == "search", out, threads or 0, portable()
     )
     if kind == "not_finite":
         raise BitwrightError(f"expected finite values, got {_value(values, row, column)} at [{row}, {column}]")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,22 +14,15 @@ from bitwright import kernels
 from bitwright.calibration import Statistics
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
+from bitwright.kernels import encoders
 from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, feeds_back
+from bitwright.quantizers.recipe import Tensor
 from bitwright.quantizers.rtn import encode_rows, weighs
 
-METHODS = ("feedback", "search", "rtn")
+METHODS = ("feedback", *encoders.METHODS)
 EFFORT = 2
 SLICE = 1 << 22  # values dequantized at a time: 16 MiB of float32
 PLAIN = {0: np.float32, 1: np.float16, 30: np.uint16}  # GGUF types the encoders read as they are stored
-
-
-class Stored(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def format(self) -> Format: ...
 
 
 @dataclass(frozen=True)
@@ -55,7 +48,7 @@ class Encoding:
         if self.method == "feedback" and not (self.statistics and self.statistics.moments):
             raise UsageError("feedback needs statistics with second moments: bitwright calibrate MODEL --hessian")
 
-    def method_of(self, tensor: Stored, format: Format) -> str:
+    def method_of(self, tensor: Tensor, format: Format) -> str:
         """What a tensor's codes are chosen by; "" where it stays as it is."""
         if tensor.format is format:
             return ""
@@ -64,7 +57,7 @@ class Encoding:
             return "feedback"
         return "rtn" if self.method == "rtn" else "search"
 
-    def work(self, tensor: Stored, format: Format) -> float:
+    def work(self, tensor: Tensor, format: Format) -> float:
         """About how long a tensor takes, in units of one weight's search."""
         columns, rounds = tensor.shape[-1], ROUNDS[self.effort]
         each = 1.0

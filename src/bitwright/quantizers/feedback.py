@@ -9,9 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import kernels
-from bitwright.errors import BitwrightError
 from bitwright.formats import Format
-from bitwright.quantizers.rtn import as_float32
+from bitwright.quantizers.rtn import as_float32, naming
 
 DAMPING = 0.01  # of the mean of the diagonal, added to all of it, at least
 ROUNDS = (0, 1, 2, 6)  # of coordinate descent, by effort
@@ -53,12 +52,8 @@ def encode_with_feedback(
     own = damped(hessian, tokens)
     step = max(1, SLICE // values.shape[1])
     out = np.empty((len(values), format.row_bytes(values.shape[1])), np.uint8)
-    try:
+    with naming(name):
         for start in range(0, len(values), step):
             part = as_float32(values[start : start + step])
             out[start : start + step], _ = kernels.feedback(format, part, own, ROUNDS[effort], threads)
-    except BitwrightError as error:
-        if type(error) is not BitwrightError:  # a wrong call, not a wrong value
-            raise
-        raise BitwrightError(f"tensor {name or '(unnamed)'}: {error}") from None
     return out

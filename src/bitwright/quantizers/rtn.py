@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -62,17 +64,24 @@ def encode_rows(
     """Packed bytes (rows, row bytes) of values (rows, columns): float32, float16, or bfloat16 bits as uint16."""
     if not can_encode(format):
         raise UnsupportedError("encoding to", format.name, encodable())
-    try:
+    with naming(name):
         if format.ggml in encoders():
             return kernels.quantize(format, values, importance, threads, method=method)
         values = as_float32(values)
         if method == "search" and importance is None:
             importance = np.ones(values.shape[-1], np.float32)  # with which formats search their scales
         return format.quantize(values, importance)
+
+
+@contextlib.contextmanager
+def naming(tensor: str) -> Iterator[None]:
+    """Says of which tensor a value is that cannot be encoded; what a wrong call raises passes as it is."""
+    try:
+        yield
     except BitwrightError as error:
-        if type(error) is not BitwrightError:  # a wrong call, not a wrong value
+        if type(error) is not BitwrightError:
             raise
-        raise BitwrightError(f"tensor {name or '(unnamed)'}: {error}") from None
+        raise BitwrightError(f"tensor {tensor or '(unnamed)'}: {error}") from None
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
