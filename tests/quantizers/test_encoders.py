@@ -9,10 +9,10 @@ import libgguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from real_tensors import real_tensors
 
 from bitwright import formats, kernels
 from bitwright.errors import BitwrightError, UnknownNameError, UnsupportedError, UsageError
-from bitwright.io import gguf
 from bitwright.kernels.encoders import METHODS, encoders
 from bitwright.quantizers import quantize_tensor
 
@@ -21,11 +21,6 @@ NAMES = [f.name for f in NATIVE]
 SEARCHED = ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"]
 EXACT = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", "nvfp4", "tq1_0", "tq2_0", "float16", "bfloat16"]
 SUB_BLOCK = {"q4_k": 32, "q5_k": 32, "iq4_nl": 32, "iq4_xs": 32}      # 16 for the others
-REAL = {
-    "widened": ["token_embd.weight", "blk.0.attn_q.weight", "blk.0.attn_v.weight", "blk.14.ffn_down.weight",
-                "blk.29.ffn_up.weight", "blk.29.attn_output.weight"],
-    "gemma3": ["blk.3.attn_output.weight", "blk.10.attn_output.weight"],
-}  # fmt: skip
 
 Floats = NDArray[np.float32]
 
@@ -38,14 +33,7 @@ def theirs(values: Floats, format: formats.Format) -> NDArray[np.uint8]:
 
 @pytest.fixture(scope="session")
 def real(request: pytest.FixtureRequest) -> dict[str, Floats]:
-    """Up to 512 rows of real tensors whose rows are whole superblocks."""
-    found = {}
-    for model, names in REAL.items():
-        file = gguf.open(request.getfixturevalue(model))
-        for name in names:
-            tensor = file.tensor(name)
-            found[f"{model} {name}"] = tensor.format.dequantize(tensor.data[:512])
-    return found
+    return real_tensors(request, 512, spread=False)
 
 
 def noise(rows: int, columns: int, seed: int = 0) -> Floats:

@@ -7,20 +7,15 @@ import libgguf
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from real_tensors import real_tensors
 
 from bitwright import formats, kernels
 from bitwright.formats import grids
-from bitwright.io import gguf
 from bitwright.kernels.encoders import encoders
 
 Floats = NDArray[np.float32]
 LEVELS = {"q4_0": 8, "q5_0": 16}  # codes below zero
 SEARCHED = [formats.from_ggml(id).name for id, takes in encoders().items() if takes["search"]]
-REAL = {
-    "widened": ["token_embd.weight", "blk.0.attn_q.weight", "blk.0.attn_v.weight", "blk.14.ffn_down.weight",
-                "blk.29.ffn_up.weight", "blk.29.attn_output.weight"],
-    "gemma3": ["blk.3.attn_output.weight", "blk.10.attn_output.weight"],
-}  # fmt: skip
 # At most this share of libgguf's error is left in the mean of these tensors, with an importance and without.
 MOST = {
     "q4_0": (0.90, 0.88), "q4_1": (0.80, 0.59), "q5_0": (0.90, 0.87), "q5_1": (0.84, 0.62),
@@ -34,14 +29,7 @@ MOST = {
 
 @pytest.fixture(scope="session")
 def real(request: pytest.FixtureRequest) -> dict[str, Floats]:
-    """A few rows of real tensors whose rows are whole superblocks."""
-    found = {}
-    for model, names in REAL.items():
-        file = gguf.open(request.getfixturevalue(model))
-        for name in names:
-            tensor = file.tensor(name)
-            found[f"{model} {name}"] = tensor.format.dequantize(tensor.data[:: max(1, len(tensor.data) // 24)][:24])
-    return found
+    return real_tensors(request, 24, spread=True)
 
 
 def skewed(columns: int, seed: int = 0) -> Floats:
