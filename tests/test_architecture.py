@@ -15,6 +15,7 @@ ROOT = Path(bitwright.__file__).parent
 # From the top down; packages on one line may import each other.
 LAYERS = [
     {"cli"},
+    {"hardware"},
     {"evaluate"},
     {"engine", "quantizers"},
     {"calibration"},

@@ -1,0 +1,221 @@
+"""Devices and what they compute in: the data that comes with bitwright, and the user's own.
+
+A number's standing goes with it wherever it is shown: "read" in a public source, "computed" from what was read, or
+"general knowledge". `data/devices.json` keeps which fields were read, and where.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Literal
+
+from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
+from bitwright.hardware import schema
+
+FORMATS = (
+    *("fp64", "fp32", "tf32", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "mxfp8", "fp6", "mxfp4", "nvfp4"),
+    *("int8", "int4", "int1"),
+)
+GIB = 1 << 30  # memory chips come in powers of two: what a label calls 24 GB are 24 GiB
+TERA = 1e12
+COMPUTED = {"calc", "doc ratio", "whitepaper ratio", "microbenchmark rate"}
+
+Standing = Literal["read", "computed", "general knowledge", "measured"]
+
+
+@dataclass(frozen=True)
+class Rate:
+    """How a device multiplies one format. `peak`, dense operations a second (a product and a sum are two) or None where
+    nobody published it, is that of what is really multiplied: the format itself if `native`, else `via`.
+
+    `narrow_peak`: with sums in fp16. `vector_peak`: on the vector lanes, where `unit` is another. `alternatives`: what
+    other software converts to.
+    """
+
+    native: bool
+    unit: str
+    instruction: str
+    peak: float | None
+    via: str | None = None
+    alternatives: tuple[str, ...] = ()
+    basis: str | None = None
+    note: str | None = None
+    accumulate: str | None = None
+    narrow_peak: float | None = None
+    vector_peak: float | None = None
+
+
+@dataclass(frozen=True)
+class Price:
+    """Asked on the street, in US dollars."""
+
+    usd_low: float
+    usd_high: float
+    condition: Literal["new", "used"]
+    date: str
+    source: str
+
+
+@dataclass(frozen=True)
+class Device:
+    """A chip with its memory. None means not known (`memory_bytes`: that it is not the chip's, as with most CPUs).
+
+    `bandwidth` is in bytes a second, `vector` and `compute` in operations a second. `verified` are the fields that were
+    read in a source ("bandwidth", "compute.fp16"; "compute.fp16.way": how, not how fast), `remarks` what that said.
+    """
+
+    id: str
+    name: str
+    vendor: str
+    arch: str | None
+    isa: str | None
+    kind: Literal["gpu", "soc", "cpu"]
+    year: int | None
+    memory_bytes: int | None
+    unified_memory: bool
+    bandwidth: float | None
+    vector: Mapping[str, float | None]
+    compute: Mapping[str, Rate]
+    power_watts: float | None = None
+    prices: tuple[Price, ...] = ()
+    verified: frozenset[str] = frozenset()
+    sources: tuple[str, ...] = ()
+    notes: str | None = None
+    remarks: Mapping[str, str] = field(default_factory=dict)
+
+    def standing(self, path: str) -> Standing:
+        """Where the number at `path` ("bandwidth", "compute.fp16", "compute.fp16.way") comes from."""
+        if self.id == THIS_MACHINE and path in self.verified:
+            return "measured"
+        if path in self.verified or path.removesuffix(".way") in self.verified:
+            return "read"
+        kind, _, name = path.partition(".")
+        if kind == "compute" and (rate := self.compute.get(name)) is not None:
+            return "computed" if not rate.native or rate.basis in COMPUTED else "general knowledge"
+        return "general knowledge"
+
+
+THIS_MACHINE = "this-machine"
+
+
+def devices() -> dict[str, Device]:
+    """All devices by id: those that come with bitwright, in generations, then the user's own, which replace them.
+
+    Raises FileFormatError for a file in the user's folder that is no device, or one whose id another has.
+    """
+    own: dict[str, Device] = {}
+    for path in sorted(user_folder().glob("*.json")):
+        device = load(path)
+        if device.id in own:
+            raise FileFormatError(path, None, "an id that no other of your files has", device.id)
+        own[device.id] = device
+    return {**built_in(), **own}
+
+
+def get(name: str | os.PathLike[str]) -> Device:
+    """The device of an id, or in a file whose name ends in .json.
+
+    Raises UnknownNameError beside near ids, FileFormatError for a file that describes no device, BitwrightError for one
+    that cannot be read.
+    """
+    text = os.fspath(name)
+    if text.lower().endswith(".json"):
+        return load(Path(text))
+    known = devices()
+    if text.lower() not in known:
+        raise UnknownNameError("device", text, known)
+    return known[text.lower()]
+
+
+def load(path: Path) -> Device:
+    """The one device that a JSON file describes, as `data/device.schema.json` says."""
+    try:
+        value = schema.read(path)
+    except OSError as error:
+        raise BitwrightError(f"{path}: {error.strerror or error}; a device's file is JSON") from error
+    return parse(value, str(path))
+
+
+def user_folder() -> Path:
+    """Where a user keeps devices: BITWRIGHT_CONFIG or the user's configuration folder, in it `devices`."""
+    from platformdirs import user_config_path
+
+    base = os.environ.get("BITWRIGHT_CONFIG")
+    return (Path(base) if base else user_config_path("bitwright")) / "devices"
+
+
+@cache
+def built_in() -> Mapping[str, Device]:
+    file = schema.data("devices.json")
+    found = [parse(value, "devices.json", file["sources"]) for value in file["devices"]]
+    by_id = {device.id: device for device in found}
+    if len(by_id) < len(found):
+        raise FileFormatError("devices.json", None, "each id once", f"{len(found)} devices of {len(by_id)} ids")
+    return by_id
+
+
+def parse(value: Any, file: str, sources: Mapping[str, str] | None = None) -> Device:
+    """A Device of parsed JSON; `sources` are texts that it may name by a key. Raises FileFormatError."""
+    name = value.get("id") if isinstance(value, dict) else None
+    place = name if isinstance(name, str) else "the device"
+    schema.check(value, schema.schema("device"), file, place)
+    memory, bandwidth = value["memory_gib"], value["bandwidth_gb_s"]
+    return Device(
+        **{key: value[key] for key in ("id", "name", "vendor", "kind")},
+        **{key: value.get(key) for key in ("arch", "isa", "year", "power_watts", "notes")},
+        memory_bytes=None if memory is None else round(memory * GIB),
+        unified_memory=value.get("unified_memory", False),
+        bandwidth=None if bandwidth is None else bandwidth * 1e9,
+        vector={key: _tera(peak) for key, peak in value.get("vector", {}).items()},
+        compute=_rates(value["compute"], file, place),
+        prices=tuple(_price(price, file, place) for price in value.get("prices", ())),
+        verified=frozenset(value.get("verified", {})),
+        remarks={key: text for key, text in value.get("verified", {}).items() if text},
+        sources=tuple((sources or {}).get(text, text) for text in value["sources"]),
+    )
+
+
+def _rates(rows: Mapping[str, Any], file: str, place: str) -> dict[str, Rate]:
+    """The rates; a converted format without a peak of its own has that of what it is converted to."""
+
+    def peak(format: str, seen: tuple[str, ...] = ()) -> float | None:
+        row = rows.get(format, {})
+        if format in seen:
+            raise FileFormatError(
+                file, None, f"{place}.compute.{seen[0]}.via to end at a native format", " -> ".join([*seen, format])
+            )
+        return row["peak"] if "peak" in row or "via" not in row else peak(row["via"], (*seen, format))
+
+    found = {}
+    for format, row in rows.items():
+        if ("via" in row) == ("basis" in row) or ("basis" in row and "peak" not in row):
+            expected = f"{place}.compute.{format} to have a peak and its basis, or via if it is converted"
+            raise FileFormatError(file, None, expected, ", ".join(row))
+        if "via" in row and "peak" not in row and row["via"] not in rows:
+            raise FileFormatError(file, None, f"{place}.compute.{format}.via to name one of its formats", row["via"])
+        found[format] = Rate(
+            native="via" not in row,
+            peak=_tera(peak(format)),
+            narrow_peak=_tera(row.get("narrow_peak")),
+            vector_peak=_tera(row.get("vector_peak")),
+            alternatives=tuple(row.get("alternatives", ())),
+            **{key: row[key] for key in ("unit", "instruction")},
+            **{key: row.get(key) for key in ("via", "basis", "note", "accumulate")},
+        )
+    return found
+
+
+def _price(value: Mapping[str, Any], file: str, place: str) -> Price:
+    price = Price(**value)
+    if price.usd_low > price.usd_high:
+        got = f"{price.usd_low} and {price.usd_high}"
+        raise FileFormatError(file, None, f"{place}.prices with usd_low no higher than usd_high", got)
+    return price
+
+
+def _tera(peak: float | None) -> float | None:
+    return None if peak is None else peak * TERA
