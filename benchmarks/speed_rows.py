@@ -1,0 +1,162 @@
+"""The published speeds that the speed model is fitted on: which rows can be used, and what each asked of its device."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bitwright import formats
+from bitwright.hardware import speed
+from bitwright.hardware.devices import Device, built_in
+
+FILE = Path(__file__).parent / "data/measured.json"
+GIB = 2**30
+SIBLINGS = {  # a chip whose cores another has in another number
+    "M1": "apple-m1-8c", "M1 Pro": "apple-m1-pro-16c", "M1 Ultra": "apple-m1-max-32c", "M2": "apple-m2-10c",
+    "M2 Pro": "apple-m2-max-38c", "M2 Max": "apple-m2-max-38c", "M2 Ultra": "apple-m2-ultra-76c",
+    "M3 Pro": "apple-m3-max-40c", "M3 Max": "apple-m3-max-40c", "M3 Ultra": "apple-m3-ultra-80c",
+    "M4 Pro": "apple-m4-pro-20c", "M4 Max": "apple-m4-max-40c",
+}  # fmt: skip
+MAIN = {"Q4_K_M": "q4_k", "Q4_K_S": "q4_k", "UD-Q4_K_XL": "q4_k", "Q2_K_S": "q2_k", "Q3_K_S": "q3_k", "Q5_K_S": "q5_k"}
+NATIVE_FP4 = ("native mxf4", "benches/dgx-spark")  # rows of builds after December 2025, which multiply MXFP4 as it is
+
+
+class Case(NamedTuple):
+    """One measured time: seconds for a token decoded or a prompt read, and what the speed model sees of it."""
+
+    device: Device
+    backend: speed.Backend
+    row: Mapping[str, Any]
+    seconds: float
+    tokens: int
+    terms: Mapping[str, float]
+
+
+def cases(what: str) -> tuple[list[Case], Counter[str]]:
+    """The rows that can be used for "decode" or "prefill", and why others cannot."""
+    file = json.loads(FILE.read_text(encoding="utf-8"))
+    found: list[Case] = []
+    left_out: Counter[str] = Counter()
+    for row in file["rows"]:
+        row["source"] = file["sources"][row["source"]]
+        device = device_of(row)
+        model = file["models"].get(file["shapes"].get(row["model"], row["model"]))
+        if reason := unfit(row, device, model):
+            left_out[reason] += 1
+            continue
+        assert device is not None
+        found += of_row(what, row, device, model)
+    return found, left_out
+
+
+def unfit(row: Mapping[str, Any], device: Device | None, model: Any) -> str | None:
+    """Why a row cannot be used; None if it can."""
+    note = row.get("note", "")
+    if row["quality"] != "community":
+        return f"quality {row['quality']}"
+    reasons = {
+        "several devices": row.get("n_gpu", 1) > 1,
+        "a device without published bandwidth here": device is None,
+        "a model whose shape is not known here": model is None,
+        "MLX": "MLX" in row["backend"],
+        "the CPU of a chip that is described by its GPU": device is not None
+        and "CPU" in row["backend"] and speed.backend_of(device) != "cpu",
+        "Vulkan over Metal": "MoltenVK" in note,
+        "a duplicate, or a neighbouring device": "duplicate" in note or "nearest" in note,
+        "a format or size that is not stated": size(row, model) is None,
+    }  # fmt: skip
+    return next((reason for reason, holds in reasons.items() if holds), None)
+
+
+def device_of(row: Mapping[str, Any]) -> Device | None:
+    """The device by its id, or an Apple chip computed from one with other cores of the same kind."""
+    if "device_id" in row:
+        return built_in()[row["device_id"]]
+    chip = re.match(r"Apple (M\d(?: \w+)?) \((\d+)-core GPU\)$", row["device"])
+    if not chip or "bandwidth_gb_s" not in row:
+        return None
+    sibling = built_in()[SIBLINGS[chip[1]]]
+    share = int(chip[2]) / int(re.search(r"(\d+)c$", sibling.id)[1])  # type: ignore[index]
+    rates = {
+        name: dataclasses.replace(rate, peak=rate.peak and rate.peak * share) for name, rate in sibling.compute.items()
+    }
+    return dataclasses.replace(
+        sibling, id=row["device"], bandwidth=row["bandwidth_gb_s"] * 1e9, compute=rates,
+        vector={name: peak and peak * share for name, peak in sibling.vector.items()},
+    )  # fmt: skip
+
+
+def backend_of(row: Mapping[str, Any], device: Device) -> speed.Backend:
+    if row["engine"].startswith("ik_llama"):
+        return "ik"
+    name = row["backend"]
+    known = {"CUDA": "cuda", "Metal": "metal", "Vulkan": "vulkan", "ROCm": "rocm", "HIP": "rocm", "CPU": "cpu"}
+    return next((value for key, value in known.items() if name.startswith(key)), speed.backend_of(device))  # type: ignore[return-value]
+
+
+def bits(quant: str) -> float | None:
+    """Bits per weight of the format that most weights of a file have."""
+    try:
+        return formats.get(MAIN.get(quant, quant).lower()).bits_per_weight
+    except Exception:
+        return None
+
+
+def size(row: Mapping[str, Any], model: Any) -> float | None:
+    """Bytes of the file; where they are not stated, of formats that a whole file has."""
+    gib = row.get("size_gib")
+    if row["model"] == "gpt-oss-120b":
+        gib = 59.02  # as llama.cpp prints it; some rows give the size of the 20B file
+    if gib:
+        return gib * GIB if bits(row["quant"]) else None
+    whole = bits(row["quant"]) if row["quant"] in {"Q8_0", "Q4_0", "F16", "BF16"} else None
+    return whole and model and model["parameters"] * whole / 8
+
+
+def load_of(row: Mapping[str, Any], model: Mapping[str, Any]) -> speed.Load:
+    """What the file asks. Of experts, which have the file's mean bits per weight (or MXFP4's), those used count."""
+    per_weight = bits(row["quant"])
+    assert per_weight is not None
+    stored = size(row, model)
+    assert stored is not None
+    fp4 = "MXFP4" in row["quant"]
+    embedding = 0 if model["tied"] else model["vocabulary"] * model["width"]
+    read = stored - embedding * (8.5 if fp4 else per_weight) / 8
+    if "experts" in model:
+        experts = 3 * model["width"] * model["expert_width"] * model["experts"] * model["layers"]
+        per_expert_weight = 4.25 / 8 if fp4 else stored / model["parameters"]
+        read -= experts * per_expert_weight * (1 - model["experts_used"] / model["experts"])
+    return speed.Load(
+        read=read, stored=stored, active=model["active"] - embedding, layers=model["layers"],
+        width=model["attention"],         kind=speed.kind_of(row["quant"]), experts="experts" in model,
+    )  # fmt: skip
+
+
+def of_row(what: str, row: Mapping[str, Any], device: Device, model: Mapping[str, Any]) -> Iterator[Case]:
+    backend, load, setting = backend_of(row, device), load_of(row, model), setting_of(row)
+    prefix, depths = ("tg", ("tg1024", "tg4096")) if what == "decode" else ("pp", ("pp4096",))
+    tests = [(row.get(f"{prefix}_test"), row.get(f"{prefix}_tps")), *((name, row.get(name)) for name in depths)]
+    for name, rate in tests:
+        if not rate:
+            continue
+        number = re.search(r"^(?:pp|tg)(\d+)", name or "")
+        tokens = int(number[1]) if number else 128
+        if what == "decode":
+            cached = model["kv_bytes"] * tokens / 2  # on average
+            yield Case(device, backend, row, 1 / rate, 1, speed.decode_terms(device, load, backend, cached, setting))
+        else:
+            terms = speed.prefill_terms(device, load, backend, tokens, setting)
+            yield Case(device, backend, row, tokens / rate, tokens, terms)
+
+
+def setting_of(row: Mapping[str, Any]) -> speed.Setting:
+    cores = row["threads_tg"] / row["threads_pp"] if "threads_tg" in row else 1.0
+    when = str(row.get("build", ""))
+    early = "May 2024" in when or "Jan 2024" in when
+    old_fp4 = "MXFP4" in row["quant"] and not any(mark in row["backend"] + row["source"] for mark in NATIVE_FP4)
+    return speed.Setting(flash_attention=row.get("flash_attn", False), cores=cores, early=early, native_fp4=not old_fp4)

@@ -1,0 +1,236 @@
+"""How fast: the speed a device should reach, from its numbers and a model fitted on published measurements.
+
+A time is a sum of physical terms, each a quantity over a rate of the device, times a fitted number (`data/speed.json`):
+
+    decode, a token   = layers + bytes read / bandwidth + parameters / vector rate (unpacking)
+                        + cached bytes / bandwidth
+    prefill, a prompt = layers + operations / peak of the format that is really multiplied + all weights / bandwidth
+                        + operations / vector rate (scales, once per block) + attention
+
+The reciprocal of the number of `bytes / bandwidth` is the share of the bandwidth that is reached, and so on.
+benchmarks/fit_speed.py fits the numbers and judges them on devices left out of the fit: docs/hardware.md.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any, Literal
+
+from bitwright.errors import UsageError
+from bitwright.hardware.devices import Device
+
+Backend = Literal["cuda", "metal", "rocm", "vulkan", "cpu", "ik"]
+Kind = Literal["float", "block", "k", "grid", "fp4"]
+BACKENDS: tuple[Backend, ...] = ("cuda", "metal", "rocm", "vulkan", "cpu", "ik")
+BATCH = 512  # tokens of a prompt that llama.cpp reads at once (--ubatch-size)
+WIDE = 1.9e12  # bytes/s: from here on memory is stacked, and decode kernels fill only about half of its channels
+
+
+@dataclass(frozen=True)
+class Load:
+    """What a model in its format asks of a device.
+
+    read: bytes of weights read to decode one token (of experts the chosen ones; no embedding). stored: bytes of all
+    weights, which a prompt reads. active: parameters multiplied per token. width: of queries, all heads of a layer that
+    looks back. experts: whether it is a mixture of them. kind: how most weights unpack (`kind_of`).
+    """
+
+    read: float
+    stored: float
+    active: float
+    layers: int
+    width: float
+    kind: Kind
+    experts: bool = False
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Tokens a second, and between which two the speed lies in 90% of cases."""
+
+    tokens_per_second: float
+    low: float
+    high: float
+
+    def as_json(self) -> dict[str, float]:
+        return {key: float(f"{value:.4g}") for key, value in vars(self).items()}
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How it is run. flash_attention: no scores are kept. cores: the share of a CPU's cores that decode. early: a build
+    of llama.cpp before June 2024, which made weights FP16 for a prompt. native_fp4: one from December 2025 on."""
+
+    flash_attention: bool = True
+    cores: float = 1.0
+    early: bool = False
+    native_fp4: bool = True
+
+
+def kind_of(format: str) -> Kind:
+    """How the weights of a format or recipe (any case) unpack: as they are, by blocks of 32 with one scale, by
+    superblocks, through a grid of points, or as 4-bit floats."""
+    name = format.upper()
+    if name in {"F16", "BF16", "F32"}:
+        return "float"
+    if name.startswith(("MXFP4", "NVFP4")):
+        return "fp4"
+    if name.startswith(("IQ1", "IQ2", "IQ3")):
+        return "grid"
+    return "k" if "_K" in name or name == "IQ4_XS" else "block"
+
+
+def backend_of(device: Device) -> Backend:
+    """The backend of llama.cpp that people use on the device."""
+    if device.kind == "cpu" or device.vendor == "raspberrypi" or device.arch == "oryon":
+        return "cpu"
+    if device.vendor == "amd":
+        return "rocm" if (device.arch or "").startswith("cdna") else "vulkan"
+    return {"nvidia": "cuda", "apple": "metal"}.get(device.vendor, "vulkan")  # type: ignore[return-value]
+
+
+def multiplied_as(device: Device, kind: Kind, backend: Backend, setting: Setting = Setting()) -> str:
+    """The format in which llama.cpp really multiplies a prompt, and what happens to weights of other formats.
+
+    Source: llama.cpp @0c1e57098, ggml-cuda/mmq.cu `ggml_cuda_should_use_mmq`, ggml-metal/kernels/mul_mm.metal.
+    """
+    if backend in {"cpu", "ik"}:
+        return "fp32" if kind == "float" else "int8"
+    if backend in {"metal", "vulkan"}:
+        return "fp16"
+    if kind == "fp4" and device.arch == "sm120" and setting.native_fp4:
+        return "mxfp4"
+    tensor = device.vendor == "nvidia" and "fp16" in device.compute and device.compute["fp16"].native
+    if kind == "float" or (tensor and (setting.early or device.arch == "volta")):
+        return "fp16"
+    return "int8"
+
+
+def peak(device: Device, format: str, backend: Backend) -> float | None:
+    """Operations a second: what limits `backend` when it multiplies in `format`. CUDA and Vulkan sum in FP16; CPUs are
+    taken by their vector lanes, because engines use matrix tiles for few formats."""
+    if backend in {"cpu", "ik"}:
+        return _lanes(device, backend) if format == "int8" else device.vector.get("bf16") or device.vector.get("fp32")
+    rate = device.compute.get(format)
+    if rate is None:
+        return None
+    return rate.narrow_peak or rate.peak if backend in {"cuda", "vulkan"} else rate.peak
+
+
+def decode_terms(
+    device: Device, load: Load, backend: Backend, cached: float = 0.0, setting: Setting = Setting()
+) -> dict[str, float]:
+    """Seconds per token by term, before the fitted numbers. cached: bytes of the key-value cache that are read."""
+    bandwidth, lanes = _needed(device.bandwidth, device, "bandwidth"), _lanes(device, backend) * setting.cores
+    terms = {
+        f"layers {backend}": load.layers * 1e-6,
+        f"bytes {backend}": load.read / bandwidth,
+        f"unpack {backend} {_unpacking(load.kind, backend)}": load.active / lanes,
+        "cache": cached / bandwidth,
+    }
+    if bandwidth > WIDE and backend == "cuda":
+        terms["bytes wide"] = load.read / bandwidth
+    if load.experts:
+        terms["experts"] = load.layers * 1e-6
+    if setting.early and backend in {"cuda", "metal"}:
+        terms[f"early {backend}"] = load.active / lanes
+    return terms
+
+
+def prefill_terms(
+    device: Device, load: Load, backend: Backend, tokens: int = 512, setting: Setting = Setting()
+) -> dict[str, float]:
+    """Seconds per prompt of `tokens` by term, before the fitted numbers."""
+    format = multiplied_as(device, load.kind, backend, setting)
+    limit = _needed(peak(device, format, backend), device, f"peak of {format}")
+    bandwidth = _needed(device.bandwidth, device, "bandwidth")
+    multiply, batches = 2 * load.active * tokens / limit, math.ceil(tokens / BATCH)
+    key = f"{backend} {format}"
+    if backend in {"cpu", "ik"}:
+        key = f"{backend} {load.kind if load.kind in {'float', 'k', 'grid'} else 'block'}"
+    elif backend == "metal" and device.compute[format].unit == "matrix":
+        key += " matrix"
+    scores = tokens**2 * load.width * load.layers
+    terms = {f"multiply {key}": multiply, "weights": load.stored / bandwidth * batches}
+    if backend not in {"cpu", "ik"}:
+        terms[f"layers {backend}"] = load.layers * 1e-6 * batches
+    if format == "int8" and backend in {"cuda", "rocm"}:
+        kind = "k" if load.kind in {"k", "grid"} else "block"
+        terms[f"scales {backend} {kind}"] = 2 * load.active * tokens / _lanes(device, backend)
+    if backend == "cuda" and not setting.flash_attention:  # written and read twice: a float per pair and head of 128
+        terms["scores cuda"] = scores / 128 * 4 * 4 / bandwidth
+    else:
+        terms[f"attention {backend}"] = 2 * scores / limit
+    if setting.early and load.kind != "float" and backend in {"cuda", "metal"}:  # weights become float16 in memory
+        terms[f"early {backend}"] = 4 * load.active * batches / bandwidth
+    if load.experts:
+        terms[f"experts {'cpu' if backend == 'ik' else backend}"] = multiply
+    return terms
+
+
+def decode(
+    device: Device, load: Load, cached: float = 0.0, *, backend: Backend | None = None, setting: Setting = Setting()
+) -> Estimate:
+    """Decoding one token after another. cached: bytes of the key-value cache read per token. Raises UsageError if the
+    device's bandwidth or rates are not known."""
+    backend = backend or backend_of(device)
+    return _estimate("decode", decode_terms(device, load, backend, cached, setting), device, backend, 1)
+
+
+def prefill(
+    device: Device, load: Load, tokens: int = 512, *, backend: Backend | None = None, setting: Setting = Setting()
+) -> Estimate:
+    """Reading a prompt of `tokens` in batches of BATCH. Raises UsageError as `decode` does."""
+    backend = backend or backend_of(device)
+    return _estimate("prefill", prefill_terms(device, load, backend, tokens, setting), device, backend, tokens)
+
+
+def seconds(terms: Mapping[str, float], numbers: Mapping[str, float]) -> float:
+    """The sum of terms, each times its number."""
+    return sum(value * numbers[name] for name, value in terms.items())
+
+
+def family(device: Device, backend: Backend) -> str:
+    """Devices that share a correction: one architecture under one backend."""
+    return f"{backend} {device.arch}"
+
+
+@cache
+def fitted() -> dict[str, Any]:
+    """`data/speed.json`: for decode and prefill the numbers of terms, the corrections of families (natural logarithms),
+    and per backend the factor within which 90% of devices left out of the fit lay."""
+    text = (resources.files("bitwright.hardware") / "data/speed.json").read_text(encoding="utf-8")
+    return json.loads(text)
+
+
+def _estimate(what: str, terms: Mapping[str, float], device: Device, backend: Backend, tokens: int) -> Estimate:
+    model = fitted()[what]
+    time = seconds(terms, model["numbers"]) * math.exp(model["families"].get(family(device, backend), 0.0))
+    speed, factor = tokens / time, model["factors"][backend]
+    return Estimate(speed, speed / factor, speed * factor)
+
+
+def _lanes(device: Device, backend: Backend) -> float:
+    """Operations a second of the vector lanes: of int8 dot products on a CPU, else of float32."""
+    rate = None
+    if backend in {"cpu", "ik"}:
+        int8 = device.compute.get("int8")
+        rate = device.vector.get("int8") or (int8.peak if int8 and int8.unit == "vector" else None)
+    return _needed(rate or device.vector.get("fp32"), device, "vector rate")
+
+
+def _unpacking(kind: Kind, backend: Backend) -> str:
+    if backend in {"cpu", "ik"}:
+        return "block" if kind == "fp4" else kind
+    return "k" if kind == "grid" else "block" if kind in {"float", "fp4"} else kind
+
+
+def _needed(value: float | None, device: Device, what: str) -> float:
+    if not value:
+        raise UsageError(f"{device.id}: its {what} is not known, so its speed cannot be predicted")
+    return value

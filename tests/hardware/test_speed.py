@@ -1,0 +1,147 @@
+"""The speed model: what it promises of devices it has not seen, and that it has indeed not seen them."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitwright.errors import UsageError
+from bitwright.hardware import devices, speed
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import fit_speed  # noqa: E402
+import speed_rows  # noqa: E402
+
+BUILT_IN = devices.built_in()
+KINDS = fit_speed.KINDS
+LLAMA_8B = speed.Load(read=4.6e9, stored=4.9e9, active=7.5e9, layers=32, width=4096, kind="k")
+
+
+@pytest.fixture(scope="module")
+def judged():
+    return {what: fit_speed.judge(what, speed_rows.cases(what)[0]) for what in ("decode", "prefill")}
+
+
+def test_what_is_written_is_what_the_fit_gives(judged) -> None:
+    left_out = speed_rows.cases("decode")[1]
+    assert json.loads(fit_speed.DATA.read_text()) == fit_speed.data(judged)
+    assert fit_speed.document(judged, left_out) in fit_speed.DOCS.read_text()
+
+
+@pytest.mark.parametrize(("what", "floor"), [("decode", 0.15), ("prefill", 0.30)])
+def test_errors_and_intervals_on_devices_left_out(judged, what: str, floor: float) -> None:
+    summary = judged[what].summary
+    assert summary["rows"] > 200 and summary["devices"] > 45
+    assert summary["median error"] <= floor
+    assert summary["median error, the whole architecture left out"] <= floor
+    assert 0.85 <= summary["in the interval, of rows"] <= 0.95
+    assert 0.85 <= summary["in the interval, of devices"] <= 0.95
+
+
+@pytest.mark.parametrize("what", ["decode", "prefill"])
+def test_a_device_left_out_is_not_seen(what: str) -> None:
+    """Were its rows a thousand times slower, its prediction and its interval would be the same."""
+    rows = [case for case in speed_rows.cases(what)[0] if case.backend in {"cuda", "vulkan"}]
+    mine = [index for index, case in enumerate(rows) if case.device.id == "rtx-4090-24gb"]
+    slow = [case._replace(seconds=case.seconds * 1000) if index in mine else case for index, case in enumerate(rows)]
+
+    def predicted(rows: list[speed_rows.Case]) -> np.ndarray:
+        errors = fit_speed.held_out(what, rows, lambda case: case.device.id)
+        return np.array([math.log(rows[index].seconds) + errors[index] for index in mine])
+
+    assert len(mine) > 5
+    np.testing.assert_allclose(predicted(slow), predicted(rows), rtol=1e-12)
+
+    def factor(rows: list[speed_rows.Case]) -> float:
+        others = [case for index, case in enumerate(rows) if index not in mine]
+        return fit_speed.factors(others, fit_speed.held_out(what, others, lambda case: case.device.arch))["cuda"]
+
+    assert factor(slow) == factor(rows)
+
+
+def test_the_fit_finds_the_numbers_that_made_its_rows() -> None:
+    rows = [case for case in speed_rows.cases("decode")[0] if case.backend == "metal"]
+    truth = {"bytes metal": 1.3, "layers metal": 80.0, "unpack metal block": 3.0, "unpack metal k": 5.0}
+    truth |= {"cache": 1.5, "experts": 40.0, "early metal": 2.0}
+    made = [case._replace(seconds=speed.seconds(case.terms, truth)) for case in rows]
+    found = fit_speed.fit("decode", made)
+    wrong = [found.seconds("decode", case) / case.seconds - 1 for case in made]
+    assert np.median(np.abs(wrong)) < 0.01
+    assert found.numbers["bytes metal"] == pytest.approx(1.3, rel=0.03)
+
+
+def test_rows_are_used_or_their_reason_is_known() -> None:
+    file = json.loads(speed_rows.FILE.read_text())
+    found, left_out = speed_rows.cases("decode")
+    used = {id(case.row) for case in found}
+    rows_without_decode = len(file["rows"]) - sum(left_out.values()) - len(used)
+    assert 0 <= rows_without_decode <= 3  # rows with a prompt's speed alone
+    assert all(case.row["quality"] == "community" for case in found)
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_every_device_has_an_answer(name: str) -> None:
+    device = BUILT_IN[name]
+    for kind, experts in itertools.product(KINDS, (False, True)):
+        load = dataclasses.replace(LLAMA_8B, kind=kind, experts=experts)
+        for estimate in (speed.decode(device, load, 1e8), speed.prefill(device, load)):
+            assert 0 < estimate.low < estimate.tokens_per_second < estimate.high < 1e6
+        assert speed.decode(device, load).tokens_per_second < device.bandwidth / load.read  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("name", ["apple-m1-max-32c", "h100-sxm-80gb", "rtx-3090-24gb", "ryzen-9-7950x"])
+def test_more_work_is_slower_and_more_bandwidth_faster(name: str) -> None:
+    device = BUILT_IN[name]
+    base = speed.decode(device, LLAMA_8B).tokens_per_second
+    assert speed.decode(device, LLAMA_8B, cached=1e9).tokens_per_second < base
+    assert speed.decode(device, dataclasses.replace(LLAMA_8B, read=9e9)).tokens_per_second < base
+    wider = dataclasses.replace(device, bandwidth=device.bandwidth * 1.2)  # type: ignore[operator]
+    assert speed.decode(wider, LLAMA_8B).tokens_per_second > base
+    short, long = (speed.prefill(device, LLAMA_8B, tokens).tokens_per_second for tokens in (512, 8192))
+    assert long < short
+
+
+@pytest.mark.parametrize(
+    ("name", "kind", "format"),
+    [
+        ("h100-sxm-80gb", "k", "int8"),
+        ("h100-sxm-80gb", "float", "fp16"),
+        ("h100-sxm-80gb", "fp4", "int8"),
+        ("b200-180gb", "fp4", "int8"),
+        ("rtx-5090-32gb", "fp4", "mxfp4"),
+        ("tesla-v100-16gb", "block", "fp16"),
+        ("tesla-p40-24gb", "block", "int8"),
+        ("apple-m1-max-32c", "block", "fp16"),
+        ("ryzen-9-7950x", "block", "int8"),
+    ],
+)
+def test_what_a_prompt_is_multiplied_as(name: str, kind: speed.Kind, format: str) -> None:
+    device = BUILT_IN[name]
+    assert speed.multiplied_as(device, kind, speed.backend_of(device)) == format
+
+
+def test_sums_in_fp16_are_twice_as_fast_where_a_card_halves_those_in_fp32() -> None:
+    assert speed.peak(BUILT_IN["rtx-4090-24gb"], "fp16", "cuda") == pytest.approx(330.3e12)
+    assert speed.peak(BUILT_IN["a100-80gb"], "fp16", "cuda") == pytest.approx(311.87e12)
+
+
+def test_an_unknown_bandwidth_is_said_to_be() -> None:
+    device = dataclasses.replace(BUILT_IN["rtx-3090-24gb"], id="mine", bandwidth=None)
+    with pytest.raises(UsageError, match="mine: its bandwidth is not known"):
+        speed.decode(device, LLAMA_8B)
+
+
+@pytest.mark.parametrize(
+    ("format", "kind"),
+    [("q4_k_m", "k"), ("Q4_0", "block"), ("IQ4_NL", "block"), ("IQ4_XS", "k"), ("iq2_xxs", "grid"), ("BF16", "float")],
+)
+def test_kinds(format: str, kind: str) -> None:
+    assert speed.kind_of(format) == kind
+    assert speed.kind_of("MXFP4_MOE") == "fp4"
