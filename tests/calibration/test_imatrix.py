@@ -47,6 +47,32 @@ def test_all_threads_and_batches_gather_the_same(ours: Statistics, stories260k: 
         np.testing.assert_allclose(again.gathered[name].sums, ours.gathered[name].sums, rtol=1e-4)
 
 
+def test_an_interrupted_run_goes_on(ours: Statistics, stories260k: Path, tmp_path: Path, monkeypatch) -> None:
+    """Another run of the same reads only what is left, another text is refused, and nothing stays behind."""
+    monkeypatch.setattr("bitwright.engine.calibrate.SAVE_SECONDS", 0)
+    output, seen = tmp_path / "s.gguf", []
+
+    def stop(done: float, *rest: object) -> None:
+        seen.append(done)
+        if seen == [1, 2]:
+            raise KeyboardInterrupt
+
+    def go(text: str) -> Statistics:
+        return calibrate(load(stories260k), [("text", text)], 128, 3, stop, output)
+
+    with pytest.raises(KeyboardInterrupt):
+        go(TEXT)
+    assert not output.exists()
+    with pytest.raises(UsageError, match="the beginning of a calibration with another"):
+        go(TEXT[1:])
+    found = go(TEXT)
+    assert seen == [1, 2, 3] and list(tmp_path.iterdir()) == [output]
+    for name, own in ours.gathered.items():
+        np.testing.assert_allclose(found.gathered[name].sums, own.sums, rtol=1e-12)
+        assert found.gathered[name].counts == own.counts
+        np.testing.assert_allclose(calibration.read(output).importance(name), ours.importance(name), rtol=1e-6)
+
+
 @pytest.mark.parametrize("suffix", ["gguf", "dat"])
 def test_what_is_written_is_read_again(tmp_path: Path, suffix: str) -> None:
     """Two experts, one of which no token reached: it counts as ones, as in llama.cpp."""

@@ -55,8 +55,8 @@ def calibrate(
     """Gather the importance of every column of every weight.
 
     The file is an imatrix: llama.cpp reads it, and bitwright reads llama.cpp's. Use text like what the model will read,
-    and never the text that you judge it by. With --hessian, what is done is kept beside the output in a folder
-    FILE.partial until all is; the same command takes it up again.
+    and never the text that you judge it by. What is done is kept beside the output in a folder FILE.partial; the same
+    command takes it up again.
 
     Without -f a mix of some 300 kB is used that the machine has already: Python's language reference and library (PSF
     licence), NumPy's sources (BSD), and on Debian Perl's manuals (Artistic or GPL) and the texts of licences.
@@ -67,7 +67,6 @@ def calibrate(
         raise UsageError("--chat needs conversations: -f FILE")
     if out is None:
         raise UsageError("calibrate needs a place for what it gathers: -o FILE")
-    from bitwright import calibration
     from bitwright.engine.calibrate import calibrate
 
     loaded = models.load(model, context, threads)
@@ -77,8 +76,7 @@ def calibrate(
         if hessian:
             statistics = _second_moments(loaded, texts, out, context, chunks, fisher, seed, report)
         else:
-            statistics = calibrate(loaded, texts, context, chunks, report)
-            calibration.write(out, statistics)
+            statistics = calibrate(loaded, texts, context, chunks, report, out)
     seconds, tokens = time.monotonic() - started, statistics.chunks * context
     weighting = sorted({m.weighting for m in statistics.moments})
     if json:

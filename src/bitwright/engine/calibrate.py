@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
+import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright import calibration
 from bitwright.calibration import Gathered, Statistics
+from bitwright.engine.partial import SAVE_SECONDS, Partial
 from bitwright.errors import UsageError
+from bitwright.io.checksum import sha256
 from bitwright.kernels import Program
 
 if TYPE_CHECKING:
@@ -28,25 +34,61 @@ def calibrate(
     context: int = 512,
     chunks: int | None = None,
     progress: Progress | None = None,
+    output: str | Path | None = None,
 ) -> Statistics:
     """Importance of every weight that is multiplied by, over texts cut into chunks of `context` tokens.
 
     Chunks are as llama.cpp's imatrix makes them: disjoint, each read afresh, beginning with the beginning-of-text token
     where the model wants one. `chunks` takes the first of each text. progress(done, chunks, "") follows each chunk.
-    The head is observed too. Raises UsageError where no text is as long as a chunk.
+    The head is observed too. With `output` the statistics are written there, what is done is kept in a folder beside it
+    every two minutes, and an interrupted run of the same is taken up again. Raises UsageError where no text is as long
+    as a chunk, or the folder holds the beginning of something else.
     """
     pieces = cut(model, texts, context, chunks)
     batch = min(context, BATCH)
     program = Program(model.step, model.weights, context, 1, batch, model.threads, model.forced_tier, observe=True)
+    squares = _Squares(program)
+    kept = Partial(Path(output), f"{sha256(model.file.paths)} {digest(pieces)} importance") if output else None
+    done, saved = kept.of(0).restore([squares]) if kept else 0, time.monotonic()
     model.file.release()
-    for done, piece in enumerate(pieces, 1):
+    for number in range(done, len(pieces)):
         for start in range(0, context, batch):
             positions = np.arange(start, min(start + batch, context))
-            program.run(piece[positions], positions, np.zeros_like(positions), positions - start)
+            program.run(pieces[number, positions], positions, np.zeros_like(positions), positions - start)
+        if kept and time.monotonic() - saved > SAVE_SECONDS:
+            kept.of(0).save([squares], number + 1)
+            saved = time.monotonic()
         if progress:
-            progress(done, len(pieces), "")
-    gathered = {name: Gathered(sums[None], np.array([rows])) for name, (sums, rows) in program.squares().items()}
-    return Statistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
+            progress(number + 1, len(pieces), "")
+    gathered = {name: Gathered(sums[None], np.array([rows])) for name, (sums, rows) in squares.found().items()}
+    statistics = Statistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
+    if output and kept:
+        calibration.write(output, statistics)
+        kept.remove()
+    return statistics
+
+
+class _Squares:
+    """A program's sums of squares, on top of those of the run that it takes up again."""
+
+    def __init__(self, program: Program) -> None:
+        self.program = program
+        self.before = {name: (np.zeros_like(sums), 0) for name, (sums, _) in program.squares().items()}
+
+    def found(self) -> dict[str, tuple[NDArray[np.float64], int]]:
+        own = self.program.squares()
+        return {name: (sums + own[name][0], rows + own[name][1]) for name, (sums, rows) in self.before.items()}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {name: np.append(sums, rows) for name, (sums, rows) in self.found().items()}
+
+    def restore(self, state: Callable[[str], NDArray[Any]]) -> None:
+        self.before = {name: (state(name)[:-1], int(state(name)[-1])) for name in self.before}
+
+
+def digest(pieces: NDArray[np.int32]) -> str:
+    """SHA-256 of the token ids of all pieces."""
+    return hashlib.sha256(np.ascontiguousarray(pieces, "<i4").tobytes()).hexdigest()
 
 
 def cut(model: Model, texts: Sequence[Text], context: int, chunks: int | None) -> NDArray[np.int32]:

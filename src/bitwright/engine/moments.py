@@ -10,7 +10,6 @@ moment weighs an error.
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -22,9 +21,9 @@ from numpy.typing import NDArray
 
 from bitwright import calibration, kernels
 from bitwright.calibration import Gathered, Moment, Provenance, Statistics
-from bitwright.engine.calibrate import Progress, Text, cut
+from bitwright.engine.calibrate import Progress, Text, cut, digest
 from bitwright.engine.collector import Collector, Group
-from bitwright.engine.partial import Partial, Pass
+from bitwright.engine.partial import SAVE_SECONDS, Partial, Pass
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io.checksum import sha256
 from bitwright.kernels.sharing import Sharing, single_blas
@@ -34,7 +33,6 @@ if TYPE_CHECKING:
     from bitwright.engine.model import Model
 
 BUDGET = 2 << 30  # bytes of second moments at a time; what does not fit is gathered in another pass
-SAVE_SECONDS = 120.0
 
 Array = NDArray[Any]
 
@@ -65,7 +63,7 @@ def gather(
     tape = Tape(model.step, partial(_weight, model), sharing=Sharing(model.threads))
     groups = _groups(model, tape, fisher)
     passes = _passes(groups, budget)
-    ids = hashlib.sha256(np.ascontiguousarray(pieces, "<i4").tobytes()).hexdigest()
+    ids = digest(pieces)
     key = f"{sha256(model.file.paths)} {ids} {context} {fisher} {seed} {[len(own) for own in passes]}"
     kept = Partial(Path(output), key)
     for index, own in enumerate(passes):

@@ -15,6 +15,8 @@ from numpy.typing import NDArray
 from bitwright.errors import UsageError
 from bitwright.io.atomic import replacing
 
+SAVE_SECONDS = 120.0  # between one saving and the next
+
 
 class Sums(Protocol):
     def state(self) -> dict[str, NDArray[Any]]: ...
@@ -32,7 +34,7 @@ class Partial:
         return Pass(self.folder / f"{index}.npz", self.key)
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder)
+        shutil.rmtree(self.folder, ignore_errors=True)
 
 
 class Pass:
