@@ -14,6 +14,7 @@ from bitwright.cli import app as application
 from bitwright.errors import FileFormatError
 
 VERBS = ["inspect", "quantize", "run", "eval", "compare", "label", "audit", "tasks", "bench", "tokenize", "formats"]
+VERBS += ["hardware"]
 
 
 def assert_one_line(err: str) -> None:

@@ -7,7 +7,20 @@ from typing import Annotated
 import typer
 
 import bitwright
-from bitwright.cli import bench, calibrate, compare, evaluate, formats, inspect, label, quantize, run, tasks, tokenize
+from bitwright.cli import (
+    bench,
+    calibrate,
+    compare,
+    evaluate,
+    formats,
+    hardware,
+    inspect,
+    label,
+    quantize,
+    run,
+    tasks,
+    tokenize,
+)
 
 app = typer.Typer(
     name="bitwright",
@@ -45,5 +58,6 @@ app.command("label")(label.label)
 app.command("audit")(label.audit)
 app.command("tasks")(tasks.tasks)
 app.command("bench")(bench.bench)
+app.command("hardware")(hardware.hardware)
 app.command("tokenize")(tokenize.tokenize)
 app.command("formats")(formats.formats)

@@ -66,6 +66,7 @@ class Device:
 
     `bandwidth` is in bytes a second, `vector` and `compute` in operations a second. `verified` are the fields that were
     read in a source ("bandwidth", "compute.fp16"; "compute.fp16.way": how, not how fast), `remarks` what that said.
+    `driver_names`: what a driver calls it, where that is another name.
     """
 
     id: str
@@ -85,6 +86,7 @@ class Device:
     verified: frozenset[str] = frozenset()
     sources: tuple[str, ...] = ()
     notes: str | None = None
+    driver_names: tuple[str, ...] = ()
     remarks: Mapping[str, str] = field(default_factory=dict)
 
     def standing(self, path: str) -> Standing:
@@ -173,6 +175,7 @@ def parse(value: Any, file: str, sources: Mapping[str, str] | None = None) -> De
         vector={key: _tera(peak) for key, peak in value.get("vector", {}).items()},
         compute=_rates(value["compute"], file, place),
         prices=tuple(_price(price, file, place) for price in value.get("prices", ())),
+        driver_names=tuple(value.get("driver_names", ())),
         verified=frozenset(value.get("verified", {})),
         remarks={key: text for key, text in value.get("verified", {}).items() if text},
         sources=tuple((sources or {}).get(text, text) for text in value["sources"]),

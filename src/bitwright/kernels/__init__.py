@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bitwright.kernels._coverage import Coverage, bytes_read, coverage
     from bitwright.kernels._feedback import feedback, feedback_formats
-    from bitwright.kernels._matmul import dequantize, matmul, tier, tiers
+    from bitwright.kernels._matmul import dequantize, matmul, packed, tier, tiers
     from bitwright.kernels.encoders import quantize
     from bitwright.kernels.meter import Decoding, Meter
     from bitwright.kernels.ops import Buffer, Op, Step
@@ -19,6 +19,7 @@ _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
     "KV": "program", "ACTIVATIONS": "program",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
+    "packed": "_matmul",
     "feedback": "_feedback", "feedback_formats": "_feedback",
     "quantize": "encoders", "Coverage": "_coverage", "coverage": "_coverage", "bytes_read": "_coverage",
     "Meter": "meter", "Decoding": "meter",
@@ -26,7 +27,7 @@ _HOME = {
 
 __all__ = [
     "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read",
-    "coverage", "dequantize", "feedback", "feedback_formats", "matmul", "quantize", "tier", "tiers",
+    "coverage", "dequantize", "feedback", "feedback_formats", "matmul", "packed", "quantize", "tier", "tiers",
 ]  # fmt: skip
 
 

@@ -1,0 +1,185 @@
+"""What the operating system says of this machine: cores, their features, memory, and the limits on both.
+
+Linux is read from /proc and /sys (under `root`, so that a test can bring its own), macOS through sysctl and vm_stat.
+What cannot be found out is None.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+FEATURES = {  # as the kernel or sysctl names them; those that decide how numbers are multiplied
+    *("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
+    *("amx_int8", "amx_bf16"),
+    *("asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2", "sme"),
+}
+APPLE_FEATURES = {"DotProd": "asimddp", "FP16": "asimdhp", "I8MM": "i8mm", "BF16": "bf16", "SME": "sme"}
+UNLIMITED = 1 << 60  # cgroup 1 writes a number near 2**63 where there is no limit
+
+
+@dataclass(frozen=True)
+class Node:
+    """A NUMA node: its logical CPUs as the kernel lists them, and its memory."""
+
+    cpus: str
+    memory_bytes: int
+
+
+@dataclass(frozen=True)
+class System:
+    """`cores_usable`: those that this process may run on, whole ones of its cgroup's quota; threads beyond them wait.
+    `memory_limit`: of the cgroup; None: none."""
+
+    name: str
+    cpu: str
+    cores_physical: int | None
+    cores_logical: int
+    cores_usable: int
+    cpu_quota: float | None
+    features: tuple[str, ...]
+    last_cache_bytes: int | None
+    memory_total: int
+    memory_available: int | None
+    memory_limit: int | None
+    nodes: tuple[Node, ...] = ()
+
+    @property
+    def memory_bytes(self) -> int:
+        """What a process here may have at most."""
+        return min(self.memory_total, self.memory_limit or self.memory_total)
+
+
+def system(root: Path = Path("/")) -> System:
+    return _apple() if platform.system() == "Darwin" and root == Path("/") else _linux(root)
+
+
+def _linux(root: Path) -> System:
+    cpus = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*"))
+    logical = len(cpus) or os.cpu_count() or 1
+    cores = {(_text(c / "topology/physical_package_id"), _text(c / "topology/core_id")) for c in cpus} - {(None, None)}
+    info = _text(root / "proc/cpuinfo") or ""
+    quota, limit = cgroup_limits(root)
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
+    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", _text(root / "proc/meminfo") or "", re.MULTILINE))
+    available = int(memory["MemAvailable"]) << 10 if "MemAvailable" in memory else None
+    return System(
+        name=f"{platform.system()} {platform.machine()}",
+        cpu=_cpu_name(info) or platform.processor() or platform.machine(),
+        cores_physical=len(cores) or None,
+        cores_logical=logical,
+        cores_usable=max(1, min(allowed, int(quota) if quota else allowed)),
+        cpu_quota=quota,
+        features=tuple(f for f in _words(info, "flags", "Features") if f in FEATURES),
+        last_cache_bytes=_last_cache(cpus),
+        memory_total=int(memory.get("MemTotal", 0)) << 10,
+        memory_available=available,
+        memory_limit=limit,
+        nodes=tuple(_nodes(root)),
+    )
+
+
+def _cpu_name(info: str) -> str | None:
+    found = re.search(r"^(?:model name|Model|Hardware)\s*:\s*(.+)$", info, re.MULTILINE)
+    return " ".join(found[1].split()) if found else None
+
+
+def _words(info: str, *keys: str) -> list[str]:
+    found = re.search(rf"^(?:{'|'.join(keys)})\s*:\s*(.+)$", info, re.MULTILINE)
+    return list(dict.fromkeys(found[1].split())) if found else []
+
+
+def _last_cache(cpus: list[Path]) -> int | None:
+    """Bytes of all caches of the last level together."""
+    found: dict[tuple[int, str], int] = {}
+    for place in (place for cpu in cpus for place in cpu.glob("cache/index*")):
+        level, size, shared = (_text(place / name) for name in ("level", "size", "shared_cpu_list"))
+        if level and size and size[-1] in "KM":
+            found[int(level), shared or str(place)] = int(size[:-1]) << (10 if size[-1] == "K" else 20)
+    last = max((level for level, _ in found), default=0)
+    return sum(size for (level, _), size in found.items() if level == last) or None
+
+
+def _nodes(root: Path) -> Iterator[Node]:
+    for node in sorted((root / "sys/devices/system/node").glob("node[0-9]*")):
+        total = re.search(r"MemTotal:\s+(\d+) kB", _text(node / "meminfo") or "")
+        yield Node(_text(node / "cpulist") or "", int(total[1]) << 10 if total else 0)
+
+
+def cgroup_limits(root: Path = Path("/")) -> tuple[float | None, int | None]:
+    """Cores and bytes of memory that this process's control groups (either version) allow; None: no limit.
+
+    A group is bound by those above it, and a container sees its own as the root: every level counts, the least wins.
+    """
+    quotas, memories = [], []
+    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
+        number, controllers, path = line.split(":", 2)
+        for name in ("",) if number == "0" else controllers.split(","):
+            base = root / "sys/fs/cgroup" / name
+            own = base / path.lstrip("/")
+            for group in [own, *own.parents[: len(own.parents) - len(base.parents)]]:
+                quotas.append(_quota(group))
+                memories.append(_number(group / ("memory.limit_in_bytes" if name else "memory.max")))
+    limit = min((m for m in memories if m is not None and m < UNLIMITED), default=None)
+    return min((q for q in quotas if q is not None), default=None), limit
+
+
+def _quota(group: Path) -> float | None:
+    if words := (_text(group / "cpu.max") or "").split():  # version 2: "200000 100000" or "max 100000"
+        return int(words[0]) / int(words[1]) if words[0] != "max" else None
+    quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
+    return quota / period if quota and period and quota > 0 else None
+
+
+def _number(path: Path) -> int | None:
+    text = _text(path) or ""
+    return int(text) if re.fullmatch(r"-?\d+", text) else None
+
+
+def _text(path: Path) -> str | None:
+    """The file's text without the space around it, None where it cannot be read."""
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return None
+
+
+def run(*command: str, seconds: float = 10) -> str:
+    """What a system's own command prints; nothing where there is no such command or it fails."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=True)
+    except (OSError, subprocess.SubprocessError):
+        return ""
+    return done.stdout
+
+
+def _apple() -> System:
+    values = dict(re.findall(r"^([\w.]+): (.*)$", run("sysctl", "hw", "machdep.cpu"), re.MULTILINE))
+    number = {key: int(value) for key, value in values.items() if value.isdigit()}
+    own = [name for key, name in APPLE_FEATURES.items() if number.get(f"hw.optional.arm.FEAT_{key}")]
+    cores = number.get("hw.logicalcpu", os.cpu_count() or 1)
+    return System(
+        name=f"macOS {platform.machine()}",
+        cpu=values.get("machdep.cpu.brand_string", platform.machine()),
+        cores_physical=number.get("hw.physicalcpu"),
+        cores_logical=cores,
+        cores_usable=cores,
+        cpu_quota=None,
+        features=("asimd", *own) if platform.machine() == "arm64" else (),
+        last_cache_bytes=number.get("hw.perflevel0.l2cachesize"),
+        memory_total=number.get("hw.memsize", 0),
+        memory_available=_apple_available(run("vm_stat")),
+        memory_limit=None,
+    )
+
+
+def _apple_available(text: str) -> int | None:
+    """Free, inactive and speculative pages of what vm_stat prints."""
+    page = re.search(r"page size of (\d+) bytes", text)
+    pages = re.findall(r"^Pages (?:free|inactive|speculative):\s+(\d+)\.", text, re.MULTILINE)
+    return int(page[1]) * sum(map(int, pages)) if page and pages else None
