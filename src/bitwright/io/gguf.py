@@ -18,9 +18,9 @@ from bitwright.formats import QuantizedTensor
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
 from bitwright.io.gguf_values import Typed
-from bitwright.io.gguf_write import write
+from bitwright.io.gguf_write import layout, write
 
-__all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "open", "part_paths", "write"]
+__all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
 
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
 FIRST_PART = re.compile(r"-00001-of-\d{5}\.gguf$")

@@ -7,7 +7,7 @@ import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,6 +25,38 @@ MAX_NAME_BYTES = 63  # what llama.cpp holds
 Tensor = tuple[str, tuple[int, ...], Format, Callable[[], Any]]
 
 
+class Layout(NamedTuple):
+    """Where everything in a file goes: its header, the bytes of each tensor's data, and of the whole."""
+
+    header: list[bytes]
+    alignment: int
+    sizes: list[int]
+    total: int
+
+
+def layout(
+    metadata: Mapping[str, Any], tensors: Iterable[tuple[str, tuple[int, ...], Format]], more: int = 0
+) -> Layout:
+    """How a file of this metadata and these tensors lies; more: bytes that the header has beyond those.
+
+    Raises UsageError for names, shapes or values that GGUF cannot hold.
+    """
+    tensors = list(tensors)
+    repeated = [name for name, times in Counter(name for name, *_ in tensors).items() if times > 1]
+    if repeated:
+        raise UsageError(f"tensor {repeated[0]} occurs more than once")
+    alignment = _alignment(metadata)
+    sizes = [_nbytes(*tensor) for tensor in tensors]
+    header = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(metadata))]
+    header += [_value(key, value) for key, value in metadata.items()]
+    offset = 0
+    for (name, shape, format), nbytes in zip(tensors, sizes, strict=True):
+        header.append(_info(name, shape, format, offset))
+        offset += nbytes + -nbytes % alignment
+    before = sum(map(len, header)) + more
+    return Layout(header, alignment, sizes, before + (-before % alignment + offset if tensors else 0))
+
+
 def write(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[Tensor]) -> int:
     """Write a GGUF file whole or not at all; returns its size in bytes.
 
@@ -35,17 +67,7 @@ def write(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[Tenso
     """
     typed = metadata.typed() if isinstance(metadata, Metadata) else metadata
     tensors = list(tensors)
-    repeated = [name for name, times in Counter(name for name, *_ in tensors).items() if times > 1]
-    if repeated:
-        raise UsageError(f"tensor {repeated[0]} occurs more than once")
-    alignment = _alignment(typed)
-    sizes = [_nbytes(name, shape, format) for name, shape, format, _ in tensors]
-    header = [MAGIC, struct.pack("<IQQ", VERSION, len(tensors), len(typed))]
-    header += [_value(key, value) for key, value in typed.items()]
-    offset = 0
-    for (name, shape, format, _), nbytes in zip(tensors, sizes, strict=True):
-        header.append(_info(name, shape, format, offset))
-        offset += nbytes + -nbytes % alignment
+    header, alignment, sizes, _ = layout(typed, (tensor[:3] for tensor in tensors))
     with replacing(path) as file:
         file.writelines(header)
         for (name, _, _, data), nbytes in zip(tensors, sizes, strict=True):

@@ -5,10 +5,11 @@ from __future__ import annotations
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -91,7 +92,7 @@ def quantize(
     if not dry_run:
         if target is None:
             raise UsageError("quantize needs an output unless it is a dry run")
-        metadata = _metadata(model, recipe) | _provenance(stats, statistics)
+        metadata = metadata_of(recipe, model.metadata.typed()) | _provenance(stats, statistics)
         size = gguf.write(target, metadata, _stream(model, assignments, encoding, progress))
     weights = sum(math.prod(t.shape) for t in tensors)
     return QuantizeResult(
@@ -119,8 +120,10 @@ def _target(output: Path, sources: Sequence[Path]) -> Path:
     return output
 
 
-def _metadata(model: gguf.GGUF, recipe: Recipe) -> dict[str, gguf.Typed]:
-    return model.metadata.typed() | {
+def metadata_of(recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:
+    """The metadata of a file that the recipe makes, from its source's."""
+    return {
+        **source,
         "general.file_type": gguf.Typed(recipe.file_type.number, "uint32"),
         "general.quantization_version": gguf.Typed(QUANTIZATION_VERSION, "uint32"),
     }

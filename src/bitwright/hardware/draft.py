@@ -1,0 +1,152 @@
+"""The GGUF file that a config.json would become: its metadata and its tensors, by the names llama.cpp gives them.
+
+Names and shapes: llama.cpp's src/llama-arch.cpp and src/models/*.cpp; keys: its conversion/*.py. Shapes here are in
+NumPy's order. https://github.com/ggml-org/llama.cpp
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+from bitwright import formats
+from bitwright.formats import Format
+from bitwright.hardware.facts import Facts
+
+FLOAT32 = formats.get("f32")
+
+
+class Tensor(NamedTuple):
+    """One tensor of a model, as `quantizers.recipe` wants it; shape in NumPy order."""
+
+    name: str
+    shape: tuple[int, ...]
+    format: Format
+
+
+@dataclass
+class Draft:
+    """Grows tensor by tensor. base: the format of matrices; vectors are float32. Tensors added go to layer `at`."""
+
+    architecture: str
+    facts: Facts
+    base: Format
+    metadata: dict[str, Any] = field(default_factory=dict)
+    tensors: list[Tensor] = field(default_factory=list)
+    at: int | None = None
+
+    def key(self, **values: Any) -> None:
+        """Metadata of the architecture; `__` in a name stands for a dot."""
+        self.metadata |= {f"{self.architecture}.{name.replace('__', '.')}": value for name, value in values.items()}
+
+    def matrix(self, name: str, *shape: int) -> None:
+        """A `.weight` in the base format; (rows, columns), or (experts, rows, columns)."""
+        self._add(f"{name}.weight", shape, self.base)
+
+    def vector(self, name: str, *shape: int) -> None:
+        """A float32 tensor, whose name is complete."""
+        self._add(name, shape, FLOAT32)
+
+    def norm(self, name: str, length: int) -> None:
+        self.vector(f"{name}.weight", length)
+
+    def _add(self, name: str, shape: tuple[int, ...], format: Format) -> None:
+        prefix = "" if self.at is None else f"blk.{self.at}."
+        self.tensors.append(Tensor(prefix + name, shape, format))
+
+    def blocks(self) -> Iterator[int]:
+        """Each layer's number; what is added meanwhile goes to that layer."""
+        for index in range(self.layers):
+            self.at = index
+            yield index
+        self.at = None
+
+    # What nearly all decoders share. Sizes are read from the config under Hugging Face's usual names.
+
+    @property
+    def layers(self) -> int:
+        return self.facts.integer("num_hidden_layers", low=1)
+
+    @property
+    def width(self) -> int:
+        return self.facts.integer("hidden_size", low=1)
+
+    @property
+    def heads(self) -> int:
+        return self.facts.integer("num_attention_heads", low=1)
+
+    @property
+    def kv_heads(self) -> int:
+        return self.facts.integer("num_key_value_heads", self.heads)
+
+    @property
+    def head_dim(self) -> int:
+        return self.facts.integer("head_dim", self.width // self.heads)
+
+    def frame(self, tied: bool) -> None:
+        """Embedding, last norm and output; the keys every architecture has. tied: what an absent key means."""
+        facts, vocabulary = self.facts, self.facts.integer("vocab_size", low=1)
+        self.metadata["general.architecture"] = self.architecture
+        self.key(block_count=self.layers, embedding_length=self.width, vocab_size=vocabulary)
+        self.key(context_length=facts.integer("max_position_embeddings", low=1))
+        self.key(attention__head_count=self.heads, attention__head_count_kv=self.kv_heads)
+        self.key(attention__key_length=self.head_dim, attention__value_length=self.head_dim)
+        self.key(rope__dimension_count=self.head_dim, feed_forward_length=facts.integer("intermediate_size", 0))
+        self.key(attention__layer_norm_rms_epsilon=float(facts.values.get("rms_norm_eps", 1e-5)))
+        self.matrix("token_embd", vocabulary, self.width)
+        self.norm("output_norm", self.width)
+        if not facts.flag("tie_word_embeddings", tied):
+            self.matrix("output", vocabulary, self.width)
+        self.rope_factors()
+
+    def rope_factors(self) -> None:
+        """Llama 3's frequencies, or LongRoPE's two sets."""
+        scaling = self.facts.inner("rope_scaling" if self.facts.has("rope_scaling") else "rope_parameters")
+        kind = scaling.text("rope_type", scaling.text("type"))
+        if kind == "llama3":
+            self.vector("rope_freqs.weight", self.head_dim // 2)
+        elif kind == "longrope":
+            rotated = int(self.head_dim * self.facts.values.get("partial_rotary_factor", 1.0))
+            self.key(rope__scaling__type="longrope", rope__dimension_count=rotated)
+            self.vector("rope_factors_long.weight", rotated // 2)
+            self.vector("rope_factors_short.weight", rotated // 2)
+
+    def attention(
+        self, bias: bool = False, qk_norm: bool = False, fused: bool = False, gated: bool = False, sinks: bool = False
+    ) -> None:
+        """Grouped-query attention. bias: of q, k and v. gated: twice the rows of q, the half of them a gate."""
+        width, q, kv = self.width, self.heads * self.head_dim, self.kv_heads * self.head_dim
+        if fused:
+            self.matrix("attn_qkv", q + 2 * kv, width)
+        for name, rows in () if fused else (("attn_q", q * (1 + gated)), ("attn_k", kv), ("attn_v", kv)):
+            self.matrix(name, rows, width)
+            if bias:
+                self.vector(f"{name}.bias", rows)
+        self.matrix("attn_output", width, q)
+        if qk_norm:
+            self.norm("attn_q_norm", self.head_dim)
+            self.norm("attn_k_norm", self.head_dim)
+        if sinks:
+            self.vector("attn_sinks.weight", self.heads)
+
+    def feed_forward(self, length: int, suffix: str = "", fused: bool = False) -> None:
+        """A gated feed-forward; suffix: `_shexp` for the expert that all tokens share."""
+        if not fused:
+            self.matrix(f"ffn_gate{suffix}", length, self.width)
+        self.matrix(f"ffn_up{suffix}", length * (1 + fused), self.width)
+        self.matrix(f"ffn_down{suffix}", self.width, length)
+
+    def experts(self, count: int, length: int, bias: bool = False) -> None:
+        """A router and `count` gated feed-forwards, stacked; the router is float32."""
+        self.vector("ffn_gate_inp.weight", count, self.width)
+        for name, rows, columns in (
+            ("gate", length, self.width),
+            ("up", length, self.width),
+            ("down", self.width, length),
+        ):
+            self.matrix(f"ffn_{name}_exps", count, rows, columns)
+            if bias:
+                self.vector(f"ffn_{name}_exps.bias", count, rows)
+        if bias:
+            self.vector("ffn_gate_inp.bias", count)

@@ -1,0 +1,86 @@
+"""Bytes of what a sequence is remembered by: keys and values, rings of windows, latent vectors, recurrent states.
+
+How an engine lays them out is its own: bitwright's is native/attention.h and native/cache.cpp, llama.cpp's
+src/llama-kv-cache*.cpp and src/llama-memory-recurrent.cpp.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bitwright import formats
+from bitwright.errors import UnknownNameError
+from bitwright.formats import Format
+from bitwright.hardware.layers import Layer
+from bitwright.hardware.outline import Outline
+
+FORMATS = ("f16", "bf16", "q8_0", "q4_0")  # of keys and values
+BATCH = 512  # tokens that run in one go, in both engines
+GROUP, BLOCK, SCALED = 16, 64, 32  # native/attention.h: kKeyGroup, kKeyBlock, kScaleDims
+PAD = 256  # positions, in llama.cpp
+
+
+def padded(n: int, to: int) -> int:
+    return -(-n // to) * to
+
+
+def _bitwright(layer: Layer, kv: Format, context: int, batch: int) -> int:
+    positions = padded(context, GROUP)
+    if layer.window is not None and layer.window < context:
+        positions = min(positions, padded(layer.window - 1 + batch, BLOCK))
+    keys, values = layer.key_dim, padded(layer.value_dim, GROUP)
+    if kv.block_size == 1:
+        return layer.kv_heads * positions * 2 * (keys + values)
+    blocks = sum(padded(dims, SCALED) // SCALED for dims in (layer.key_dim, layer.value_dim))
+    codes = blocks * SCALED // 2 if kv.name == "q4_0" else keys + values
+    return layer.kv_heads * positions * (codes + 2 * blocks)
+
+
+def _llama_cpp(layer: Layer, kv: Format, context: int, batch: int) -> int:
+    positions = padded(context, PAD)
+    if layer.window is not None:
+        positions = padded(min(positions, layer.window + batch), PAD)
+    widths = (layer.kv_heads * layer.key_dim, layer.kv_heads * layer.value_dim)
+    return positions * sum(kv.row_bytes(padded(width, kv.block_size)) for width in widths)
+
+
+ENGINES: dict[str, Callable[[Layer, Format, int, int], int]] = {"bitwright": _bitwright, "llama.cpp": _llama_cpp}
+
+
+def layer_bytes(layer: Layer, context: int, kv: str = "f16", batch: int = BATCH, engine: str = "llama.cpp") -> int:
+    """What one layer keeps for one sequence of up to `context` tokens, read `batch` at a time."""
+    if kv not in FORMATS:
+        raise UnknownNameError("key-value cache", kv, FORMATS)
+    if engine not in ENGINES:
+        raise UnknownNameError("engine", engine, ENGINES)
+    own = ENGINES[engine](layer, formats.get(kv), context, batch) if layer.kv_heads else 0
+    return own + layer.state_bytes
+
+
+def kv_bytes(
+    outline: Outline, context: int, kv: str = "f16", sequences: int = 1, batch: int = BATCH, engine: str = "llama.cpp"
+) -> int:
+    """What `sequences` texts of up to `context` tokens each take; `kv` is the format of keys and values (FORMATS).
+
+    A layer with a window keeps the window and one batch. Raises UnknownNameError for a format or engine that is none.
+    """
+    return sequences * sum(layer_bytes(layer, context, kv, batch, engine) for layer in outline.layers)
+
+
+def kv_bytes_per_token(outline: Outline, kv: str = "f16") -> int:
+    """What one more token adds while no window is full: the figure that is usually published."""
+    return sum(
+        formats.get(kv).row_bytes(padded(width, formats.get(kv).block_size))
+        for layer in outline.layers
+        for width in (layer.kv_heads * layer.key_dim, layer.kv_heads * layer.value_dim)
+    )
+
+
+def kv_read(outline: Outline, depth: int, kv: str = "f16") -> int:
+    """Bytes that decoding one token after `depth` others reads of keys, values and states."""
+    bits = formats.get(kv).bits_per_weight
+    total = 0.0
+    for layer in outline.layers:
+        seen = depth + 1 if layer.window is None else min(depth + 1, layer.window)
+        total += layer.kv_heads * (layer.key_dim + layer.value_dim) * seen * bits / 8 + layer.state_bytes
+    return round(total)

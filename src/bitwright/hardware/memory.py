@@ -1,0 +1,145 @@
+"""What running a model takes: weights, keys and values, buffers, and what the engine itself needs.
+
+Checked against real allocations by benchmarks/memory.py and tests/hardware.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bitwright.errors import UnknownNameError
+from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
+from bitwright.hardware.outline import Outline
+from bitwright.hardware.weights import assign
+from bitwright.quantizers.recipe import Assignment, Recipe
+
+MIB = 1 << 20
+SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows
+# What a process takes before it holds anything of a model. bitwright's: measured, Python with NumPy, the model opened
+# (benchmarks/memory.py). llama.cpp's on a CPU: measured. On a GPU a driver's context comes on top: DRIVER.
+OVERHEAD = {"bitwright": 36 * MIB, "llama.cpp": 40 * MIB}
+DRIVER = 400 * MIB  # of a CUDA or HIP process on its device; general knowledge, 300 to 500 MiB
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. compute: of buffers for one batch. overhead: what the engine takes whatever the model."""
+
+    weights: int
+    kv: int
+    compute: int
+    overhead: int
+
+    @property
+    def total(self) -> int:
+        return self.weights + self.kv + self.compute + self.overhead
+
+
+def memory(
+    outline: Outline,
+    recipe: str | Recipe | Sequence[Assignment] | None = None,
+    context: int | None = None,
+    kv: str = "f16",
+    sequences: int = 1,
+    batch: int = BATCH,
+    engine: str = "llama.cpp",
+) -> Memory:
+    """What a model takes in the formats of a recipe (None: as it is), with room for `sequences` texts of up to
+    `context` tokens (default: what it was trained on), read `batch` at a time.
+
+    Raises UnknownNameError for a recipe, format of keys and values or engine that is none.
+    """
+    context = context or outline.context
+    assignments = assign(outline, recipe) if recipe is None or isinstance(recipe, str | Recipe) else recipe
+    if engine not in OVERHEAD:
+        raise UnknownNameError("engine", engine, OVERHEAD)
+    return Memory(
+        weights=resident_weights(outline, assignments, engine),
+        kv=kv_bytes(outline, context, kv, sequences, batch, engine),
+        compute=compute_bytes(outline, context, batch, engine),
+        overhead=OVERHEAD[engine],
+    )
+
+
+def longest_context(
+    outline: Outline,
+    recipe: str | Recipe | Sequence[Assignment] | None,
+    budget: int,
+    kv: str = "f16",
+    sequences: int = 1,
+    batch: int = BATCH,
+    engine: str = "llama.cpp",
+) -> int:
+    """The most tokens, up to what the model was trained on, whose memory is within `budget` bytes; 0: not even one."""
+    assignments = assign(outline, recipe) if recipe is None or isinstance(recipe, str | Recipe) else recipe
+    low, high = 0, outline.context
+    while low < high:
+        middle = (low + high + 1) // 2
+        if memory(outline, assignments, middle, kv, sequences, batch, engine).total <= budget:
+            low = middle
+        else:
+            high = middle - 1
+    return low
+
+
+def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str) -> int:
+    """Bytes of weights in memory. bitwright packs what it multiplies by and reads rows of the embedding from the file;
+    llama.cpp holds all as they are stored, but for layers that predict further tokens, which it does not load."""
+    shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
+    total = 0
+    for a in assignments:
+        read = outline.share_read(a.tensor) > 0
+        if engine == "llama.cpp":
+            total += a.bytes if read or not a.tensor.startswith("blk.") else 0
+        elif read and len(shapes[a.tensor]) > 1:
+            total += _packed(a, shapes[a.tensor])
+    return total
+
+
+def _packed(a: Assignment, shape: Sequence[int]) -> int:
+    """The layout that this machine's kernels read. One of stacked experts is a matrix of its own."""
+    from bitwright import kernels
+
+    rows, columns = shape[-2], shape[-1]
+    return kernels.bytes_read(a.format, rows, columns) * (shape[0] if len(shape) > 2 else 1)
+
+
+def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: str = "llama.cpp") -> int:
+    """Bytes of the buffers that one batch goes through."""
+    return _COMPUTE[engine](outline, context, min(batch, context))
+
+
+def _bitwright(outline: Outline, context: int, batch: int) -> int:
+    """What native/program.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k, v
+    and what attention makes of them; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34
+    bytes of scales and sums, and the floats), tables of angles, and what attention works in."""
+    width, ff = outline.width, outline.feed_forward
+    head = max((layer.key_dim for layer in outline.layers), default=0)
+    kv = max((layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in outline.layers), default=0)
+    tables = len({layer.window for layer in outline.layers if layer.kv_heads})
+    q = outline.heads * head
+    floats = 3 * width + q * (1 + (q != width)) + kv + 2 * ff + tables * head
+    inputs = sum(padded(columns, 32) for columns in {width, q, ff})
+    partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
+    tile = TILE_ROWS * (3 * head + BLOCK + 5) + 2 * BLOCK * head  # what a thread's share of attention is worked out in
+    return round(batch * (4 * floats + (4 + 2 * 34 / 32) * inputs) + 4 * (partials + threads() * tile))
+
+
+def threads() -> int:
+    """Cores this process may use: as many threads as the engine starts."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _llama_cpp(outline: Outline, context: int, batch: int) -> int:
+    """What it reserves: logits of the whole batch and a few rows of the width beside them, or a layer's feed-forward of
+    as many experts as a token uses where that is more; and a mask for every cache, 16 bits and half as much again."""
+    output = outline.vocabulary + 4 * outline.width
+    inside = 2 * outline.feed_forward * max(1, outline.experts_used) + 4 * outline.width
+    windows = {layer.window for layer in outline.layers if layer.kv_heads}
+    positions = sum(padded(context if w is None else min(context, w + batch), PAD) for w in windows)
+    return batch * (4 * max(output, inside) + 3 * positions)
+
+
+_COMPUTE = {"bitwright": _bitwright, "llama.cpp": _llama_cpp}

@@ -1,0 +1,58 @@
+"""The built-in list of published models' shapes, data/models.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from importlib import resources
+from typing import Any
+
+from bitwright.errors import FileFormatError, UnknownNameError
+
+DATA = "models.json"
+
+
+@dataclass(frozen=True)
+class BuiltIn:
+    """config: as the model's config.json has it. published_billions: of parameters, vision parts included.
+    read_in_source: the keys of config that were read in `source`; the others are general knowledge. native: the format
+    its makers ship it in, where that is not 16 bits a weight."""
+
+    id: str
+    name: str
+    hub: str | None
+    config: dict[str, Any]
+    published_billions: float
+    read_in_source: tuple[str, ...]
+    source: str
+    native: str | None = None
+    note: str | None = None
+
+    @property
+    def standing(self) -> str:
+        known = [key for key in self.config if key not in self.read_in_source and key != "model_type"]
+        if not known:
+            return "read in a source"
+        return "general knowledge" if not self.read_in_source else f"read in a source, but for {', '.join(known)}"
+
+
+@cache
+def shapes() -> dict[str, BuiltIn]:
+    """All of them, by id."""
+    text = resources.files("bitwright.hardware").joinpath("data", DATA).read_text(encoding="utf-8")
+    found: dict[str, BuiltIn] = {}
+    for row in json.loads(text)["models"]:
+        unread = set(row["read_in_source"]) - row["config"].keys()
+        if row["id"] in found or unread:
+            problem = f"{sorted(unread)} outside" if unread else "it twice"
+            raise FileFormatError(DATA, None, f"{row['id']} once, read_in_source among config's keys", problem)
+        found[row["id"]] = BuiltIn(**row | {"read_in_source": tuple(row["read_in_source"])})
+    return found
+
+
+def get(id: str) -> BuiltIn:
+    """The shape of this id; UnknownNameError with close ids where there is none."""
+    if id not in shapes():
+        raise UnknownNameError("shape", id, shapes())
+    return shapes()[id]

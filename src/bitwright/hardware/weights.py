@@ -1,0 +1,97 @@
+"""Bytes of weights, exact by tensor: of a model as it is, or in the formats a recipe gives it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from bitwright.hardware.outline import EXPERTS, Outline
+from bitwright.io import gguf
+from bitwright.quantizers.file import metadata_of
+from bitwright.quantizers.recipe import Assignment, Override, Recipe
+
+
+def assign(
+    outline: Outline,
+    recipe: str | Recipe | None,
+    overrides: Iterable[Override] = (),
+    importance: bool = False,
+) -> list[Assignment]:
+    """A format for every tensor of the outline, fallbacks included; recipe None: as they are.
+
+    Raises UnknownNameError for a recipe that there is none of, UsageError for an override that matches nothing.
+    """
+    if recipe is not None:
+        named = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
+        return named.assign(outline.shape, outline.tensors, overrides, importance)
+    as_is = ((t, math.prod(t.shape[:-1]) * t.format.row_bytes(t.shape[-1])) for t in outline.tensors)
+    return [Assignment(t.name, t.format, nbytes) for t, nbytes in as_is]
+
+
+def weight_bytes(assignments: Iterable[Assignment]) -> int:
+    return sum(a.bytes for a in assignments)
+
+
+def file_bytes(outline: Outline, assignments: Sequence[Assignment], recipe: str | Recipe | None = None) -> int:
+    """The size of the GGUF file that holds these weights, with the header and padding of `gguf.write`.
+
+    Exact for the outline of a file; for others the tokenizer is estimated (`outline.vocabulary_bytes`).
+    """
+    metadata = outline.metadata.typed() if isinstance(outline.metadata, gguf.Metadata) else outline.metadata
+    if recipe is not None:
+        metadata = metadata_of(recipe if isinstance(recipe, Recipe) else Recipe.named(recipe), metadata)
+    placed = ((a.tensor, t.shape, a.format) for a, t in zip(assignments, outline.tensors, strict=True))
+    return gguf.layout(metadata, placed, outline.vocabulary_bytes).total
+
+
+def bytes_per_token(outline: Outline, assignments: Iterable[Assignment], tokens: int = 1) -> int:
+    """Bytes of weights that decoding one token of each of `tokens` sequences reads, as they are stored.
+
+    Of experts those that are used: by several tokens, the expected number of different ones were each to choose by
+    chance. The embedding is not read, but where it is the output too.
+    """
+    return round(sum(_share(outline, a.tensor, tokens) * a.bytes for a in assignments))
+
+
+def operations_per_token(outline: Outline) -> int:
+    """Operations of the matrix products with weights that one token takes: a product and a sum are two."""
+    matrices = (t for t in outline.tensors if len(t.shape) > 1 and t.name.endswith(".weight"))
+    return round(sum(2 * outline.share_read(t.name) * math.prod(t.shape) for t in matrices))
+
+
+def attention_operations(outline: Outline, depth: int) -> int:
+    """Operations of the products with keys and values that one token takes after `depth` others."""
+    total = 0
+    for layer in outline.layers:
+        seen = depth + 1 if layer.window is None else min(depth + 1, layer.window)
+        if layer.kind == "latent":  # the vector is scored against whole and summed but for its rotary part
+            total += 2 * outline.heads * (layer.key_dim + _latent_rank(outline)) * seen
+        elif layer.kv_heads:
+            total += 2 * outline.heads * (layer.key_dim + layer.value_dim) * seen
+    return total
+
+
+def _latent_rank(outline: Outline) -> int:
+    return int(outline.metadata.get(f"{outline.architecture}.attention.kv_lora_rank", 0))
+
+
+def _share(outline: Outline, name: str, tokens: int) -> float:
+    share = outline.share_read(name)
+    if tokens > 1 and EXPERTS in name and outline.experts:
+        return 1 - (1 - share) ** tokens
+    return share
+
+
+def bits_per_weight(outline: Outline, assignments: Iterable[Assignment]) -> float:
+    """All stored bits over all weights."""
+    return 8 * weight_bytes(assignments) / max(1, outline.parameters)
+
+
+def multiplied_as(outline: Outline, assignments: Iterable[Assignment]) -> dict[str, float]:
+    """The share of the operations of a token that each format's weights take part in: {format: share}."""
+    read = {t.name: 2 * outline.share_read(t.name) * math.prod(t.shape) for t in outline.tensors if len(t.shape) > 1}
+    total, found = sum(read.values()), dict[str, float]()
+    for a in assignments:
+        if read.get(a.tensor):
+            found[a.format.name] = found.get(a.format.name, 0.0) + read[a.tensor] / total
+    return found

@@ -1,0 +1,100 @@
+"""Memory: keys and values beside published figures and the engines' own allocations."""
+
+from __future__ import annotations
+
+import gc
+from pathlib import Path
+
+import pytest
+
+from bitwright import load
+from bitwright.errors import UnknownNameError
+from bitwright.hardware import kv, shapes
+from bitwright.hardware.layers import Layer
+from bitwright.hardware.memory import longest_context, memory
+from bitwright.hardware.outline import outline
+
+KIB = 1024
+
+
+@pytest.mark.parametrize(
+    ("shape", "per_token"),
+    [  # as published: bytes a token in f16
+        ("llama-2-7b", 512 * KIB),
+        ("llama-3.1-8b", 128 * KIB),
+        ("llama-3.3-70b", 320 * KIB),
+        ("qwen3-32b", 256 * KIB),
+        ("mistral-7b", 128 * KIB),
+    ],
+)
+def test_grouped_heads(shape: str, per_token: int) -> None:
+    found = outline(shape)
+    assert kv.kv_bytes_per_token(found) == per_token
+    assert kv.kv_bytes(found, 4096) == 4096 * per_token
+
+
+def test_gemma3_keeps_windows() -> None:
+    """27B at 32768 tokens: 10 of 62 layers see everything, the others 1024 tokens and a batch of 512."""
+    found = outline("gemma-3-27b")
+    full = [layer for layer in found.layers if layer.window is None]
+    assert (len(full), len(found.layers)) == (10, 62)
+    per_layer = 2 * 16 * 128 * 2
+    assert kv.kv_bytes(found, 32768) == per_layer * (10 * 32768 + 52 * (1024 + 512))
+
+
+@pytest.mark.parametrize("format", kv.FORMATS)
+@pytest.mark.parametrize("context", [100, 1000, 8192])
+@pytest.mark.parametrize("model", ["smollm2", "gemma3"])
+def test_what_the_engine_allocates(model: str, context: int, format: str, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(model)
+    session = load(path, context=context, kv=format).session()
+    allocated = session.program.memory
+    expected = memory(outline(path), None, context, format, engine="bitwright")
+    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
+    assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)
+    del session
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    ("model", "context", "format", "mebibytes"),
+    [  # llama.cpp's own "KV buffer size", ggml 0.26: llama-perplexity -c CONTEXT -ctk FORMAT -ctv FORMAT -fa on
+        ("smollm2", 512, "f16", 11.25),
+        ("smollm2", 4096, "q8_0", 47.81),
+        ("gemma3", 512, "q8_0", 0.80 + 3.98),
+        ("gemma3", 4096, "f16", 12 + 15),
+    ],
+)
+def test_what_llama_cpp_allocates(
+    model: str, context: int, format: str, mebibytes: float, request: pytest.FixtureRequest
+) -> None:
+    found = outline(request.getfixturevalue(model))
+    assert kv.kv_bytes(found, context, format) / KIB / KIB == pytest.approx(mebibytes, abs=0.006)
+
+
+@pytest.mark.parametrize(
+    ("model", "context", "mebibytes"),
+    [("smollm2", 512, 102.14), ("smollm2", 4096, 106.77), ("gemma3", 512, 519.28), ("gemma3", 4096, 524.53)],
+)
+def test_what_llama_cpp_reserves(model: str, context: int, mebibytes: float, request: pytest.FixtureRequest) -> None:
+    """Its "CPU compute buffer size", as above."""
+    found = memory(outline(request.getfixturevalue(model)), None, context)
+    assert found.compute / KIB / KIB == pytest.approx(mebibytes, rel=0.01)
+
+
+def test_the_longest_context_just_fits() -> None:
+    found = outline("llama-3.1-8b")
+    budget = 12 << 30
+    longest = longest_context(found, "q4_k_m", budget)
+    assert memory(found, "q4_k_m", longest).total <= budget < memory(found, "q4_k_m", longest + 1).total
+    assert longest_context(found, "q4_k_m", 1 << 30) == 0
+    assert longest_context(found, "q4_k_m", 1 << 40) == found.context
+
+
+def test_names_that_are_none() -> None:
+    with pytest.raises(UnknownNameError, match="key-value cache"):
+        kv.layer_bytes(Layer("attention", 1, 64, 64), 10, "q9")
+    with pytest.raises(UnknownNameError, match="engine"):
+        memory(outline("llama-3.1-8b"), "q4_0", 10, engine="vllm")
+    with pytest.raises(UnknownNameError, match=r"shape llama-3\.1-9b; perhaps llama-3\.1-8b"):
+        shapes.get("llama-3.1-9b")

@@ -1,0 +1,78 @@
+"""Bytes of weights: the file that `quantize` writes, and files that others published."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bitwright import quantizers
+from bitwright.hardware.outline import outline
+from bitwright.hardware.weights import assign, bytes_per_token, file_bytes, operations_per_token, weight_bytes
+from bitwright.io import gguf
+from bitwright.quantizers.file import QuantizeResult
+from bitwright.quantizers.recipe import recipes
+
+MODELS = ("smollm2", "gemma3", "widened")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_a_file_as_it_is(model: str, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(model)
+    found = outline(path)
+    assert file_bytes(found, assign(found, None)) == path.stat().st_size
+
+
+@pytest.mark.parametrize("recipe", recipes())
+@pytest.mark.parametrize("model", MODELS)
+def test_every_recipe_lies_as_the_writer_lays_it(model: str, recipe: str, request: pytest.FixtureRequest) -> None:
+    """Beside `quantize`'s own assignments; those of `test_the_file_that_quantize_writes` are on disk."""
+    path: Path = request.getfixturevalue(model)
+    found = outline(path)
+    assignments = assign(found, recipe)
+    dry: QuantizeResult = quantizers.quantize(path, recipe, None, dry_run=True)
+    assert assignments == dry.assignments
+    assert abs(file_bytes(found, assignments, recipe) - dry.bytes) < 32 * len(assignments) + 200  # padding, two keys
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe"), [("smollm2", "q4_0"), ("smollm2", "q2_k"), ("gemma3", "q8_0"), ("widened", "q6_k")]
+)
+def test_the_file_that_quantize_writes(model: str, recipe: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
+    path: Path = request.getfixturevalue(model)
+    written = quantizers.quantize(path, recipe, tmp_path / "out.gguf", method="rtn")
+    found = outline(path)
+    expected = file_bytes(found, assign(found, recipe), recipe)
+    assert written.bytes == expected == (tmp_path / "out.gguf").stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("shape", "recipe", "published"),
+    [  # sizes of files on the hub, to the byte, and all of these a tokenizer of 7,835,936 or 6,060,896 bytes bigger
+        ("llama-3.1-8b", "bf16", 16068890912),
+        ("llama-3.1-8b", "q2_k", 3179131168),
+        ("llama-3.1-8b", "q4_k_m", 4920733984),
+        ("gemma-2-27b", "q3_k_s", 12169061216),
+        ("gemma-2-27b", "iq3_m", 12454830944),
+        ("gemma-2-27b", "q5_k_m", 19408118624),
+    ],
+)
+def test_published_files_to_the_byte_but_for_the_tokenizer(shape: str, recipe: str, published: int) -> None:
+    found = outline(shape)
+    assignments = assign(found, recipe)
+    tokenizer = {"llama-3.1-8b": 7835936, "gemma-2-27b": 6060896}[shape]
+    assert published - weight_bytes(assignments) == tokenizer
+    assert file_bytes(found, assignments, recipe) == pytest.approx(published, rel=1e-4)
+
+
+def test_a_token_reads_the_matrices_and_not_the_embedding(widened: Path) -> None:
+    file, found = gguf.open(widened), outline(widened)
+    embedding = file.tensors["token_embd.weight"]
+    assert bytes_per_token(found, assign(found, None)) == weight_bytes(assign(found, None)) - embedding.nbytes
+    matrices = sum(t.shape[0] * t.shape[1] for t in found.tensors if len(t.shape) == 2) - 49152 * 768
+    assert operations_per_token(found) == 2 * matrices
+
+
+def test_a_tied_embedding_is_read_as_the_output(smollm2: Path) -> None:
+    found = outline(smollm2)
+    assert found.tied and bytes_per_token(found, assign(found, None)) == weight_bytes(assign(found, None))
