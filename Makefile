@@ -36,9 +36,10 @@ lint: $(VENV)/.lint  ## format of imports, lint, types
 format: $(VENV)/.lint  ## let ruff mend what it can
 	@$(VENV)/bin/ruff check --fix $(checked)
 
-docs: $(VENV)/.built  ## regenerate docs/cli.md and docs/formats.md from the code
+docs: $(VENV)/.built  ## regenerate what of docs/ is made from the code
 	@$(VENV)/bin/python -m bitwright.cli.reference > docs/cli.md
 	@$(VENV)/bin/python -m bitwright.formats.document > docs/formats.md
+	@$(VENV)/bin/python -m bitwright.hardware.document docs/hardware.md
 
 bench: $(VENV)/.built  ## time this machine (PEER=path/to/llama-bench compares)
 	@$(VENV)/bin/python benchmarks/compare.py $(if $(PEER),--peer $(PEER))

@@ -36,3 +36,35 @@ def test_it_is_really_measured_and_then_remembered(tmp_path) -> None:
     assert first.json["limits"]["read_gb_s"] > 0.5
     again = finish(start("hardware", "--json", env=environment))
     assert again.json["formats"] == first.json["formats"]
+
+
+KEYS = {"device", "format", "stored", "loaded", "multiplied_as", "accumulated_in", "path", "instruction", "unit",
+        "engine_uses", "decode_note", "prefill_note", "verified"}  # fmt: skip
+
+
+def test_explain_one_device(bitwright) -> None:
+    found = bitwright("explain", "fp8_e4m3", "--device", "h100-sxm-80gb", "--json").json
+    assert KEYS <= set(found) and found["path"] == "native" and found["verified"]["peak"] == "read"
+    text = bitwright("explain", "q4_k", "--device", "H100-SXM-80GB").out
+    for line in ("stored as", "loaded as", "converted to", "multiplied as", "instruction", "accumulated in", "scaled"):
+        assert line in text
+    assert "turned to int8 on both sides" in text and "(computed)" in text and "dp4a on the vector lanes" in text
+    assert "[does not use it]" in bitwright("explain", "fp8_e4m3", "--device", "h100-sxm-80gb").out
+
+
+def test_explain_many_devices(bitwright) -> None:
+    found = bitwright("explain", "bf16", "--device", "apple-m1-max-32c", "--device", "apple-m3-10c", "--json").json
+    assert [d["path"] for d in found["devices"]] == ["converted", "native"]
+    text = bitwright("explain", "mxfp4").out
+    assert all(id in text for id in ("tesla-p40-24gb", "snapdragon-x-elite")) and text.count("\n") == 64 + 3
+
+
+def test_explain_this_machine_and_a_users_file(bitwright, monkeypatch, tmp_path) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
+    monkeypatch.setattr(machine, "measure", lambda *_: MEASURED)
+    assert bitwright("explain", "q4_k", "--this-machine", "--json").json["device"] == "this-machine"
+    (tmp_path / "mine.json").write_text("{}")
+    broken = bitwright("explain", "q4_k", "--device", tmp_path / "mine.json")
+    assert broken.code == 1 and "to have id" in broken.err and broken.err.count("\n") == 1
+    unknown = bitwright("explain", "q4_k", "--device", "rtx-3090")
+    assert unknown.code == 2 and "perhaps rtx-3090-24gb" in unknown.err

@@ -12,6 +12,7 @@ from bitwright.cli import (
     calibrate,
     compare,
     evaluate,
+    explain,
     formats,
     hardware,
     inspect,
@@ -58,6 +59,7 @@ app.command("label")(label.label)
 app.command("audit")(label.audit)
 app.command("tasks")(tasks.tasks)
 app.command("bench")(bench.bench)
+app.command("explain")(explain.explain)
 app.command("hardware")(hardware.hardware)
 app.command("tokenize")(tokenize.tokenize)
 app.command("formats")(formats.formats)

@@ -1,0 +1,269 @@
+"""What happens to one weight from memory to accumulator: what the chip offers, what engines make of it, what follows.
+
+A product of a weight with B tokens reads `bits / 8` bytes and takes 2 B operations. Memory and multiplier take the same
+time at the break-even batch
+
+    B = bits / 8 * peak / (2 * bandwidth)
+
+with the peak of what is really multiplied: below it bytes decide (decode), above it the multiplier's rate (prefill).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from bitwright import kernels
+from bitwright.hardware import schema
+from bitwright.hardware.devices import THIS_MACHINE, Device, Rate, Standing
+from bitwright.hardware.machine import Machine
+from bitwright.hardware.measure import COLUMNS, Kernel
+from bitwright.hardware.stored import Stored, stored
+
+Path = Literal["native", "converted", "int8", "unknown"]
+BYTES = ("int8", "int16")  # of which the second is bytes too, whose products are summed by pairs in 16 bits
+INTEGERS = ("int16", "int8", "int4", "int1", "int32")
+BLOCK_SCALED = ("mxfp8", "mxfp4", "nvfp4")
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an engine does with the format here in a phase ("decode", "prefill" or "any"). `uses_chip`: whether it uses
+    the chip's native multiply, None where the chip has none. `standing` of the statement, `where` it was read."""
+
+    engine: str
+    phase: str
+    multiplied_as: str | None
+    unit: str | None
+    what: str
+    uses_chip: bool | None
+    standing: Standing
+    where: str
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`peak`, in operations a second, and `instruction` are the chip's for `multiplied_as`; None: not known. A standing
+    says where the way and the peak come from; `remarks` are what sources say of either."""
+
+    device: Device
+    stored: Stored
+    path: Path
+    multiplied_as: str | None
+    unit: str | None
+    instruction: str | None
+    peak: float | None
+    way_standing: Standing
+    peak_standing: Standing
+    alternatives: tuple[str, ...]
+    remarks: tuple[str, ...]
+    accumulated_in: str | None
+    uses: tuple[Use, ...]
+    measured: Kernel | None = None
+
+    @property
+    def loaded(self) -> str:
+        """What crosses the memory bus. bitwright repacks some weights for its kernels when it loads a model."""
+        s, stays = self.stored, f"packed, as stored: {self.stored.bits:g} bits of each weight cross the memory bus"
+        if self.measured is None or s.format is None:
+            return stays
+        bits = 8 * kernels.bytes_read(s.format, COLUMNS, COLUMNS) / COLUMNS**2
+        return stays if bits == s.bits else f"repacked when loaded: {bits:.4g} bits of each weight cross the memory bus"
+
+    @property
+    def converted_to(self) -> str:
+        if self.path == "native":
+            return "nothing: it is multiplied as it is"
+        return "not known" if self.multiplied_as is None else f"{self.multiplied_as}, in registers"
+
+    @property
+    def scaled(self) -> str:
+        """Where a block's scale comes in."""
+        if not self.stored.scaled:
+            return "no scale to apply"
+        if self.path == "native" and self.stored.element in BLOCK_SCALED:
+            return "inside the matrix instruction, per block"
+        if self.multiplied_as in INTEGERS:
+            return "once per block, in fp32, after the integer sum"
+        return "when the weight is made a float, before the product"
+
+    @property
+    def break_even(self) -> float | None:
+        """Tokens at a time where the multiplier takes as long as the memory; measured rates where there are any."""
+        size = self.stored.bits / 8
+        if self.measured is not None:
+            return size * self.measured.prefill / (2 * self.measured.decode)
+        if self.peak is None or self.device.bandwidth is None:
+            return None
+        return size * self.peak / (2 * self.device.bandwidth)
+
+    def peak_of(self, use: Use) -> float | None:
+        """The chip's peak for what the engine multiplies, on the unit that it uses."""
+        rate = self.device.compute.get(use.multiplied_as or "")
+        if rate is None:
+            return None
+        return rate.peak if rate.unit == use.unit else self.device.vector.get(use.multiplied_as or "")
+
+    @property
+    def decode_note(self) -> str:
+        bits, bandwidth = self.stored.bits, self.device.bandwidth
+        if bandwidth is None:
+            return "the memory's bandwidth is not known"
+        most = f"at {bandwidth / 1e9:.4g} GB/s at most {_si(8 * bandwidth / bits, 'weights/s')}"
+        if self.measured is not None:
+            rate = self.measured.decode
+            limit = "memory" if rate > 0.8 * bandwidth else "unpacking"
+            measured = _si(8 * rate / bits, "weights/s")
+            return f"{most}; measured {measured} ({rate / bandwidth:.0%}): {limit} is the limit"
+        return f"{most}, whatever multiplies them: bytes decide, and these are {_ratio(bits / 16)} fp16's"
+
+    @property
+    def prefill_note(self) -> str:
+        if self.peak is None:
+            return f"the peak of {self.multiplied_as or 'this multiply'} is not known"
+        half = self.device.compute.get("fp16")
+        ratio = f", {_ratio(self.peak / half.peak)} fp16's" if half and half.peak else ""
+        note = f"at most {operations(self.peak, self.multiplied_as)} as {self.multiplied_as}{ratio}"
+        for use in self.uses:
+            same = {use.multiplied_as, self.multiplied_as} in ({self.multiplied_as}, set(BYTES))
+            if use.phase != "decode" and use.multiplied_as is not None and not same:
+                peak = self.peak_of(use)
+                most = f", at most {operations(peak, use.multiplied_as)}" if peak else ""
+                note += f"; {use.engine} goes by {use.multiplied_as}{most}"
+        if self.measured is None:
+            return note
+        return f"{note}; measured {operations(self.measured.prefill, self.multiplied_as)} with 512 tokens"
+
+
+def operations(peak: float, format: str | None) -> str:
+    """989.4 TFLOP/s, or TOP/s where integers are multiplied."""
+    return _si(peak, "OP/s" if format in INTEGERS else "FLOP/s", "")
+
+
+def _si(value: float, unit: str, space: str = " ") -> str:
+    return f"{value / 1e12:.4g} T{space}{unit}" if value >= 1e12 else f"{value / 1e9:.4g} G{space}{unit}"
+
+
+def _ratio(ratio: float) -> str:
+    return "as many as" if 0.98 < ratio < 1.02 else f"{ratio:.2g} times"
+
+
+def explain(name: str, device: Device, machine: Machine | None = None) -> Explanation:
+    """What the device does with the format; `machine` is this machine, if the device is.
+
+    Raises UnknownNameError for a format that there is not.
+    """
+    s = stored(name)
+    like = _like(s, device)
+    rate = device.compute.get(like)
+    native = rate is not None and rate.native and like == s.element
+    uses = tuple(_uses(s, device, native))
+    if rate is None:
+        unknown: Standing = "general knowledge"
+        return Explanation(device, s, "unknown", None, None, None, None, unknown, unknown, (), (), None, uses)
+    field = f"compute.{like}"
+    read = [f"read: {device.remarks[key]}" for key in (f"{field}.way", field) if key in device.remarks]
+    remarks = [*read, rate.note, _narrow(rate)]
+    as_what = like if rate.native else rate.via
+    return Explanation(
+        device=device,
+        stored=s,
+        path="native" if native else "int8" if as_what in BYTES else "converted",
+        multiplied_as=as_what,
+        unit=rate.unit,
+        instruction=rate.instruction if s.element is not None else f"unpacked, then as {like}: {rate.instruction}",
+        peak=rate.peak,
+        way_standing=device.standing(f"{field}.way"),
+        peak_standing="computed" if s.element is None else device.standing(field),
+        alternatives=rate.alternatives,
+        remarks=tuple(dict.fromkeys(text for text in remarks if text)),
+        accumulated_in=rate.accumulate or ("int32" if as_what in INTEGERS else "fp32"),
+        uses=uses,
+        measured=machine.measured.kernels.get(s.format.name) if machine and s.format else None,
+    )
+
+
+def _like(s: Stored, device: Device) -> str:
+    """The element whose rate tells what the chip does. Codes that no chip multiplies (5 bits, grids, ternary) go the
+    way of 4-bit integers, of int8 where those are native; powers of two the way of bf16."""
+    if s.element is not None:
+        return s.element
+    if s.name == "float8_e8m0fnu":
+        return "bf16"
+    rate = device.compute.get("int4")
+    return "int8" if rate is not None and rate.native else "int4"
+
+
+def _narrow(rate: Rate) -> str | None:
+    found = [
+        rate.narrow_peak and f"{_si(rate.narrow_peak, 'FLOP/s', '')} with sums in fp16",
+        rate.vector_peak and f"{_si(rate.vector_peak, 'OP/s', '')} on the vector lanes",
+    ]
+    return "; ".join(text for text in found if text) or None
+
+
+def _uses(s: Stored, device: Device, native: bool) -> list[Use]:
+    """What each engine that runs on the device does: the first rule that fits, for each phase."""
+    data = schema.data("engines.json")
+    found: list[Use] = []
+    for entry in data["engines"] if device.id != THIS_MACHINE else [{"engine": "bitwright"}]:
+        name = entry["engine"]
+        if not _fits(entry, device):
+            continue
+        if name == "bitwright":
+            found += _own(s, device, native)
+            continue
+        rules = [r for r in data["rules"] if r["engine"] == name and s.tokens & set(r["formats"]) and _fits(r, device)]
+        if not rules and not name.startswith("llama.cpp"):
+            continue  # it reads other files
+        decode, prefill = (next((r for r in rules if r["phase"] in (p, "any")), None) for p in ("decode", "prefill"))
+        chosen = {"any": decode} if decode is prefill else {"decode": decode, "prefill": prefill}
+        for phase, rule in chosen.items():
+            found.append(_use(rule, phase, s, native, data["sources"]) if rule else _none(name, phase, s, native))
+    return found
+
+
+def _fits(entry: dict[str, Any], device: Device) -> bool:
+    found = (("isa", device.isa), ("arch", device.arch))
+    return all(key not in entry or re.fullmatch(entry[key], value or "") for key, value in found)
+
+
+def _use(r: dict[str, Any], phase: str, s: Stored, native: bool, sources: dict[str, str]) -> Use:
+    as_what = s.element if r["multiplied_as"] == "itself" else r["multiplied_as"]
+    uses = as_what == s.element if native else None
+    where = r["where"].format(**sources)
+    return Use(r["engine"], phase, as_what, r["unit"], r["what"], uses, r["standing"], where)
+
+
+def _none(engine: str, phase: str, s: Stored, native: bool) -> Use:
+    """An engine without a rule for the format: there is no such type in its files, or nothing was read."""
+    if "coded" not in s.tokens and s.element not in ("fp32", "fp16", "bf16"):
+        fp8 = "fp8" in s.name or "float8_e" in s.name
+        more = "; no e4m3 multiply in its source" if fp8 and engine == "llama.cpp CUDA" else ""
+        where, no = "llama.cpp b11434 ggml/include/ggml.h, enum ggml_type", False if native else None
+        return Use(engine, phase, None, None, f"never: GGUF has no such type{more}", no, "read", where)
+    return Use(engine, phase, None, None, "not known: no source was read", None, "general knowledge", "")
+
+
+def _own(s: Stored, device: Device, native: bool) -> list[Use]:
+    """bitwright's own kernels, from their coverage table: paths do not depend on the tier."""
+    if s.format is None:
+        what, no = "never: there is no such file format", False if native else None
+        return [Use("bitwright", "any", None, None, what, no, "read", "bitwright formats")]
+    tier = kernels.tier() if device.id == THIS_MACHINE else "scalar"
+    row = next(c for c in kernels.coverage([s.format]) if c.tier == tier)
+    whats = {
+        "integer dot": ("int8", "inputs go to 8 bits, a scale per 32 columns; integer dot products, scaled in float32"),
+        "bf16 dot": ("bf16", "bfloat16 inputs times bfloat16 weights"),
+        "float": ("fp32", "made float32 in registers; multiply-add"),
+        "converted": ("fp32", "made float32 a few rows at a time; multiply-add"),
+        "reference": ("fp32", "made float32 once, when the model is loaded, and kept so"),
+    }
+    found = []
+    for phase, path in {"any": row.decode}.items() if row.decode == row.prefill else row._asdict().items():
+        if phase in ("any", "decode", "prefill"):
+            as_what, what = whats[path]
+            uses = as_what == s.element if native else None
+            found.append(Use("bitwright", phase, as_what, "vector", what, uses, "read", "kernels.coverage()"))
+    return found

@@ -1,0 +1,69 @@
+"""A number format as hardware sees it: bits on the bus, and the element that a multiplier would have to take.
+
+`data/formats.json` says which element's codes a format stores. Names are those of `bitwright formats` and the chips'
+own words (fp8_e4m3, tf32, int1), for some of which there is no file format.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from bitwright import formats
+from bitwright.errors import UnknownNameError, UnsupportedError
+from bitwright.formats import Format
+from bitwright.formats.affine import Affine
+from bitwright.hardware import schema
+from bitwright.hardware.devices import FORMATS
+
+
+@dataclass(frozen=True)
+class Stored:
+    """`element` is the format a chip would multiply natively, None where no chip has codes like these (5-bit integers,
+    points of a grid). `format` is the file format, for a bare element the one that stores it, or None."""
+
+    name: str
+    element: str | None
+    bits: float
+    format: Format | None
+
+    @property
+    def scaled(self) -> bool:
+        """Whether blocks of weights have a scale of their own."""
+        if self.format is None or self.format.name != self.name:
+            return self.name == "mxfp8"
+        return self.format.block_size != 1 and not self.name.startswith("float")
+
+    @property
+    def tokens(self) -> frozenset[str]:
+        """What the rules of engines may call it: its name, its element, its family; "coded" for what GGUF quantizes."""
+        found = {self.name, self.element or self.name}
+        if self.element in ("int4", "int8") and self.name == self.element:
+            found.add(f"{self.element}_family")
+        if isinstance(self.format, Affine):
+            found.add(f"int{self.format.bits}_family")
+        elif self.format is not None and self.format.ggml is not None and self.element not in ("fp32", "fp16", "bf16"):
+            found.add("coded")
+        return frozenset(found)
+
+    def described(self) -> str:
+        f = self.format
+        if f is None or f.name != self.name:
+            return f"{self.bits:g} bits a weight"
+        block = f": {f.block_size} weights in {f.block_bytes} bytes" if f.block_size > 1 else ""
+        return f"{self.bits:g} bits a weight{block} ({f.summary})"
+
+
+def stored(name: str) -> Stored:
+    """The format of that name, in any case. Raises UnknownNameError beside near names."""
+    data, key = schema.data("formats.json"), name.lower()
+    if key in data["bits"]:
+        like = data["like"].get(key)
+        return Stored(key, key, data["bits"][key], formats.get(like) if like else None)
+    try:
+        format = formats.get(data["known_as"].get(key, key))
+    except UnsupportedError as error:
+        raise UnknownNameError("format", name, dict.fromkeys([*FORMATS, *error.supported])) from None
+    element = data["elements"].get(format.name)
+    if isinstance(format, Affine):
+        element = f"int{format.bits}" if format.bits in (4, 8) else None
+    return Stored(format.name, element, format.bits_per_weight, format)
