@@ -84,7 +84,7 @@ class Draft:
     def head_dim(self) -> int:
         return self.facts.integer("head_dim", self.width // self.heads)
 
-    def frame(self, tied: bool) -> None:
+    def frame(self, tied: bool = False, last_norm: str = "output_norm") -> None:
         """Embedding, last norm and output; the keys every architecture has. tied: what an absent key means."""
         facts, vocabulary = self.facts, self.facts.integer("vocab_size", low=1)
         self.metadata["general.architecture"] = self.architecture
@@ -93,9 +93,9 @@ class Draft:
         self.key(attention__head_count=self.heads, attention__head_count_kv=self.kv_heads)
         self.key(attention__key_length=self.head_dim, attention__value_length=self.head_dim)
         self.key(rope__dimension_count=self.head_dim, feed_forward_length=facts.integer("intermediate_size", 0))
-        self.key(attention__layer_norm_rms_epsilon=float(facts.values.get("rms_norm_eps", 1e-5)))
+        self.key(attention__layer_norm_rms_epsilon=1e-5)
         self.matrix("token_embd", vocabulary, self.width)
-        self.norm("output_norm", self.width)
+        self.norm(last_norm, self.width)
         if not facts.flag("tie_word_embeddings", tied):
             self.matrix("output", vocabulary, self.width)
         self.rope_factors()
@@ -113,10 +113,17 @@ class Draft:
             self.vector("rope_factors_short.weight", rotated // 2)
 
     def attention(
-        self, bias: bool = False, qk_norm: bool = False, fused: bool = False, gated: bool = False, sinks: bool = False
+        self,
+        bias: bool = False,
+        qk_norm: bool = False,
+        fused: bool = False,
+        gated: bool = False,
+        head_dim: int | None = None,
+        kv_heads: int | None = None,
     ) -> None:
         """Grouped-query attention. bias: of q, k and v. gated: twice the rows of q, the half of them a gate."""
-        width, q, kv = self.width, self.heads * self.head_dim, self.kv_heads * self.head_dim
+        head_dim, kv_heads = head_dim or self.head_dim, self.kv_heads if kv_heads is None else kv_heads
+        width, q, kv = self.width, self.heads * head_dim, kv_heads * head_dim
         if fused:
             self.matrix("attn_qkv", q + 2 * kv, width)
         for name, rows in () if fused else (("attn_q", q * (1 + gated)), ("attn_k", kv), ("attn_v", kv)):
@@ -125,10 +132,8 @@ class Draft:
                 self.vector(f"{name}.bias", rows)
         self.matrix("attn_output", width, q)
         if qk_norm:
-            self.norm("attn_q_norm", self.head_dim)
-            self.norm("attn_k_norm", self.head_dim)
-        if sinks:
-            self.vector("attn_sinks.weight", self.heads)
+            self.norm("attn_q_norm", head_dim)
+            self.norm("attn_k_norm", head_dim)
 
     def feed_forward(self, length: int, suffix: str = "", fused: bool = False) -> None:
         """A gated feed-forward; suffix: `_shexp` for the expert that all tokens share."""
@@ -137,16 +142,12 @@ class Draft:
         self.matrix(f"ffn_up{suffix}", length * (1 + fused), self.width)
         self.matrix(f"ffn_down{suffix}", self.width, length)
 
-    def experts(self, count: int, length: int, bias: bool = False) -> None:
-        """A router and `count` gated feed-forwards, stacked; the router is float32."""
+    def experts(self, count: int, length: int, base: Format | None = None) -> None:
+        """A router, which is float32, and `count` gated feed-forwards, stacked."""
         self.vector("ffn_gate_inp.weight", count, self.width)
         for name, rows, columns in (
             ("gate", length, self.width),
             ("up", length, self.width),
             ("down", self.width, length),
         ):
-            self.matrix(f"ffn_{name}_exps", count, rows, columns)
-            if bias:
-                self.vector(f"ffn_{name}_exps.bias", count, rows)
-        if bias:
-            self.vector("ffn_gate_inp.bias", count)
+            self._add(f"ffn_{name}_exps.weight", (count, rows, columns), base or self.base)

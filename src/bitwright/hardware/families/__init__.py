@@ -12,7 +12,7 @@ from bitwright.errors import UnsupportedError
 from bitwright.formats import Format
 from bitwright.hardware.draft import Draft
 from bitwright.hardware.facts import Facts
-from bitwright.hardware.families import dense
+from bitwright.hardware.families import dense, gemma, hybrid, mixture
 
 # model_type -> (GGUF's name of the architecture, what adds keys and tensors)
 FAMILIES: dict[str, tuple[str, Callable[[Draft], None]]] = {
@@ -28,6 +28,29 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None]]] = {
     "phi3": ("phi3", dense.phi3),
     "granite": ("granite", dense.granite),
     "glm4": ("glm4", dense.glm4),
+    "ministral3": ("mistral3", dense.llama),
+    "mistral3": ("mistral3", dense.llama),
+    "qwen3_moe": ("qwen3moe", mixture.qwen3_moe),
+    "gpt_oss": ("gpt-oss", mixture.gpt_oss),
+    "glm4_moe": ("glm4moe", mixture.glm4_moe),
+    "deepseek_v2": ("deepseek2", mixture.deepseek2),
+    "deepseek_v3": ("deepseek2", mixture.deepseek2),
+    "kimi_k2": ("deepseek2", mixture.deepseek2),
+    "glm4_moe_lite": ("deepseek2", mixture.deepseek2),
+    "minimax_m2": ("minimax-m2", mixture.minimax_m2),
+    "qwen3_5": ("qwen35", hybrid.qwen35),
+    "qwen3_5_text": ("qwen35", hybrid.qwen35),
+    "qwen3_5_moe": ("qwen35moe", hybrid.qwen35_moe),
+    "qwen3_5_moe_text": ("qwen35moe", hybrid.qwen35_moe),
+    "qwen3_next": ("qwen3next", hybrid.qwen3_next),
+    "lfm2": ("lfm2", hybrid.lfm2),
+    "lfm2_moe": ("lfm2moe", hybrid.lfm2),
+    "granitemoehybrid": ("granitehybrid", hybrid.granite_hybrid),
+    "kimi_linear": ("kimi-linear", hybrid.kimi_linear),
+    "gemma3n": ("gemma3n", gemma.gemma3n),
+    "gemma3n_text": ("gemma3n", gemma.gemma3n),
+    "gemma4": ("gemma4", gemma.gemma4),
+    "gemma4_text": ("gemma4", gemma.gemma4),
 }
 
 

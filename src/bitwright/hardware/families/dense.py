@@ -60,6 +60,7 @@ def phi3(d: Draft) -> None:
 
 def granite(d: Draft) -> None:
     decoder(d, tied=True)
+    d.key(logit_scale=float(d.facts.values.get("logits_scaling", 1)))
 
 
 def glm4(d: Draft) -> None:

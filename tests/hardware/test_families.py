@@ -1,0 +1,167 @@
+"""Outlines of every family: beside llama.cpp's own loading of them, and beside published counts."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import gguf as reference
+import pytest
+import tiny
+
+from bitwright import formats
+from bitwright.errors import FileFormatError, UnsupportedError
+from bitwright.hardware import kv, shapes
+from bitwright.hardware.families import FAMILIES, draft
+from bitwright.hardware.outline import from_draft, outline
+from bitwright.hardware.weights import assign, attention_operations, bytes_per_token, operations_per_token, weight_bytes
+
+LLAMA_CPP = json.loads(Path(__file__).with_name("llama_cpp_kv.json").read_text())
+SAME = {"gemma3": "gemma3_text", "mistral3": "ministral3", "deepseek_v2": "deepseek_v3", "kimi_k2": "deepseek_v3",
+        "qwen3_5_text": "qwen3_5", "qwen3_5_moe_text": "qwen3_5_moe", "gemma3n": "gemma3n_text"}  # fmt: skip
+
+
+def test_every_family_has_a_tiny_one() -> None:
+    assert FAMILIES.keys() == tiny.CONFIGS.keys() | SAME.keys()
+    assert all(FAMILIES[family] == FAMILIES[other] for family, other in SAME.items())
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_caches_as_large_as_llama_cpp_makes_them(family: str, tmp_path: Path) -> None:
+    """benchmarks/families.py had it load this very file, which also proves names and shapes of all tensors."""
+    tiny.tiny(family, tmp_path / "tiny.gguf")
+    expected = LLAMA_CPP[family]
+    got = kv.kv_bytes(outline(tmp_path / "tiny.gguf"), expected["context"]) / (1 << 20)
+    assert got == pytest.approx(expected["mebibytes"], abs=0.0051)
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_names_are_those_of_the_gguf_package(family: str) -> None:
+    made = draft(tiny.config(family), family, formats.get("f16"))
+    architectures = {name: number for number, name in reference.MODEL_ARCH_NAMES.items()}
+    known = {reference.TENSOR_NAMES[t] for t in reference.MODEL_TENSORS[architectures[made.architecture]]}
+    for tensor in made.tensors:
+        stem = tensor.name.removesuffix(".weight").removesuffix(".bias").removesuffix(".scale")
+        number = stem.split(".")[1] if stem.startswith("blk.") else ""
+        assert stem.replace(f"blk.{number}.", "blk.{bid}.") in known, tensor.name
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_the_draft_and_its_file_have_one_outline(family: str, tmp_path: Path) -> None:
+    made = tiny.tiny(family, tmp_path / "tiny.gguf")
+    drafted, read = from_draft(made, family, "", ""), outline(tmp_path / "tiny.gguf")
+    for name in ("architecture", "layers", "width", "vocabulary", "heads", "feed_forward", "experts", "experts_used"):
+        assert getattr(drafted, name) == getattr(read, name), name
+    assert drafted.tensors == read.tensors and drafted.parameters == read.parameters
+
+
+@pytest.mark.parametrize("family", tiny.CONFIGS)
+def test_every_recipe_fits_every_family(family: str) -> None:
+    """Nothing is lost on the way: each tensor has a format whose blocks divide its rows."""
+    unquantized = tiny.config(family, quantization_config=None)
+    found = from_draft(draft(unquantized, family, formats.get("bf16")), family, "", "")
+    for recipe in ("q4_k_m", "iq2_xxs", "mxfp4_moe", "q8_0"):
+        assignments = assign(found, recipe)
+        assert [a.tensor for a in assignments] == [t.name for t in found.tensors]
+        assert weight_bytes(assignments) < weight_bytes(assign(found, None))
+
+
+@pytest.mark.parametrize(
+    ("shape", "parameters"),
+    [  # as llama-bench prints them, or as the published safetensors sum up
+        ("smollm2-135m", 134515008), ("llama-3.2-1b", 1235814400), ("llama-3.1-8b", 8030261248),
+        ("llama-3.3-70b", 70553706496), ("qwen3-8b", 8190735360), ("qwen3-30b-a3b", 30532122624),
+        ("gemma-2-27b", 27227128320), ("gpt-oss-20b", 20914757184), ("gpt-oss-120b", 116829156672),
+        ("deepseek-v3", 671026419200),
+    ],
+)  # fmt: skip
+def test_published_counts_of_parameters(shape: str, parameters: int) -> None:
+    assert outline(shape).parameters == parameters
+
+
+@pytest.mark.parametrize("shape", shapes.shapes())
+def test_every_built_in_shape_has_about_the_parameters_that_it_is_published_with(shape: str) -> None:
+    known, found = shapes.get(shape), outline(shape)
+    if shape.startswith("gemma-3-") and shape != "gemma-3-1b":  # published with the vision tower, 0.42 billion
+        assert found.parameters + 0.42e9 == pytest.approx(known.published_billions * 1e9, rel=0.01)
+    else:
+        assert found.parameters == pytest.approx(known.published_billions * 1e9, rel=0.013)
+
+
+@pytest.mark.parametrize(
+    ("shape", "published"),
+    [("gpt-oss-20b", 3.61e9), ("gpt-oss-120b", 5.13e9), ("deepseek-v3", 37e9), ("qwen3-30b-a3b", 3.04e9)],
+)
+def test_active_parameters(shape: str, published: float) -> None:
+    found = outline(shape)
+    assert found.active_parameters == pytest.approx(published, rel=0.011)
+    assert operations_per_token(found) == pytest.approx(2 * found.active_parameters, rel=0.002)
+
+
+@pytest.mark.parametrize(
+    ("shape", "bytes_per_token"),
+    [("gpt-oss-20b", 49152), ("deepseek-v3", 70272), ("qwen3.5-27b", 65536), ("qwen3-30b-a3b", 98304)],
+)
+def test_published_keys_and_values_of_a_token(shape: str, bytes_per_token: int) -> None:
+    """DeepSeek: 576 values a layer. Qwen3.5: 16 of 64 layers. gpt-oss: every second layer keeps 128 tokens at most."""
+    assert kv.kv_bytes_per_token(outline(shape)) == bytes_per_token
+
+
+def test_gpt_oss_keeps_half_of_it_in_windows() -> None:
+    found = outline("gpt-oss-20b")
+    assert [layer.window for layer in found.layers[:4]] == [128, None, 128, None]
+    per_layer = 2 * 8 * 64 * 2
+    assert kv.kv_bytes(found, 131072) == 12 * per_layer * (131072 + 768)  # the window and a batch, padded to 256
+
+
+def test_qwen35_keeps_a_state_of_fixed_size() -> None:
+    found = outline("qwen3.5-27b")
+    recurrent = [layer for layer in found.layers if layer.kind == "recurrent"]
+    assert len(recurrent) == 48
+    state = 4 * (128 * 128 * 48 + 3 * (2 * 16 * 128 + 48 * 128))  # the matrix of every head, three columns to convolve
+    assert {layer.state_bytes for layer in recurrent} == {state}
+    assert kv.kv_bytes(found, 32768, "q8_0") == 48 * state + 32768 * 65536 * 34 // 64
+
+
+def test_experts_are_read_by_those_that_are_used() -> None:
+    found = outline("gpt-oss-20b")
+    assignments = assign(found, None)
+    one, many = bytes_per_token(found, assignments), bytes_per_token(found, assignments, tokens=64)
+    experts = sum(a.bytes for a in assignments if "_exps" in a.tensor)
+    rest = bytes_per_token(found, [a for a in assignments if "_exps" not in a.tensor])
+    assert one == rest + experts * 4 // 32
+    assert rest + experts * 0.999 < many < rest + experts
+
+
+def test_gpt_oss_as_it_is_published() -> None:
+    """llama-bench's size of ggml-org's file, whose experts are in MXFP4 and all else in Q8_0."""
+    assert weight_bytes(assign(outline("gpt-oss-20b"), "mxfp4_moe")) / (1 << 30) == pytest.approx(11.27, abs=0.006)
+
+
+def test_attention_operations_grow_up_to_the_window() -> None:
+    found = outline("gemma-3-1b")
+    full, local = 4, 22
+    assert attention_operations(found, 10000) == 2 * 4 * 512 * (full * 10001 + local * 512)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"hidden_size": None}, "hidden_size to be a whole number"),
+        ({"hidden_size": "64"}, "hidden_size to be a whole number"),
+        ({"num_hidden_layers": -1}, "num_hidden_layers to be a whole number"),
+        ({"num_hidden_layers": 1 << 40}, "num_hidden_layers to be a whole number"),
+        ({"tie_word_embeddings": "yes"}, "tie_word_embeddings to be true or false"),
+        ({"rope_scaling": [1]}, "rope_scaling to be a mapping"),
+        ({"layer_types": ["full_attention"]}, "layer_types to be a list of 4 strings"),
+    ],
+)
+def test_configs_that_are_wrong(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(FileFormatError, match=message):
+        draft(tiny.config("gemma3_text", **changes), "config.json", formats.get("bf16"))
+
+
+def test_families_that_are_not_known() -> None:
+    with pytest.raises(UnsupportedError, match="config.json: model_type bert is not supported; supported: llama"):
+        draft({"model_type": "bert"}, "config.json", formats.get("bf16"))
