@@ -216,7 +216,7 @@ def every_term(what: str) -> set[str]:
     names: set[str] = set()
     terms = speed.decode_terms if what == "decode" else speed.prefill_terms
     for device, kind, experts in itertools.product(built_in().values(), KINDS, (False, True)):
-        load = speed.Load(1, 1, 1, 1, 1, kind, experts)
+        load = speed.Load(1, 1, 1, 0, 1, 1, kind, experts)
         backend = speed.backend_of(device)
         others: dict[str, tuple[speed.Backend, ...]] = {"cpu": ("ik",), "cuda": ("vulkan",), "vulkan": ("rocm",)}
         for chosen in (backend, *others.get(backend, ())):

@@ -125,14 +125,15 @@ def load_of(row: Mapping[str, Any], model: Mapping[str, Any]) -> speed.Load:
     stored = size(row, model)
     assert stored is not None
     fp4 = "MXFP4" in row["quant"]
-    embedding = 0 if model["tied"] else model["vocabulary"] * model["width"]
+    head = model["vocabulary"] * model["width"]
+    embedding = 0 if model["tied"] else head
     read = stored - embedding * (8.5 if fp4 else per_weight) / 8
     if "experts" in model:
         experts = 3 * model["width"] * model["expert_width"] * model["experts"] * model["layers"]
         per_expert_weight = 4.25 / 8 if fp4 else stored / model["parameters"]
         read -= experts * per_expert_weight * (1 - model["experts_used"] / model["experts"])
     return speed.Load(
-        read=read, stored=stored, active=model["active"] - embedding, layers=model["layers"],
+        read=read, stored=stored, active=model["active"] - embedding, head=head, layers=model["layers"],
         width=model["attention"],         kind=speed.kind_of(row["quant"]), experts="experts" in model,
     )  # fmt: skip
 

@@ -14,7 +14,7 @@ from bitwright.cli import app as application
 from bitwright.errors import FileFormatError
 
 VERBS = ["inspect", "quantize", "run", "eval", "compare", "label", "audit", "tasks", "bench", "tokenize", "formats"]
-VERBS += ["hardware", "explain"]
+VERBS += ["plan", "hardware", "explain"]
 
 
 def assert_one_line(err: str) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bitwright.errors import UsageError
-from bitwright.hardware import devices, speed
+from bitwright.hardware import devices, explain, speed
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import fit_speed  # noqa: E402
@@ -21,7 +21,7 @@ import speed_rows  # noqa: E402
 
 BUILT_IN = devices.built_in()
 KINDS = fit_speed.KINDS
-LLAMA_8B = speed.Load(read=4.6e9, stored=4.9e9, active=7.5e9, layers=32, width=4096, kind="k")
+LLAMA_8B = speed.Load(read=4.6e9, stored=4.9e9, active=7.5e9, head=0.5e9, layers=32, width=4096, kind="k")
 
 
 @pytest.fixture(scope="module")
@@ -140,8 +140,31 @@ def test_an_unknown_bandwidth_is_said_to_be() -> None:
 
 @pytest.mark.parametrize(
     ("format", "kind"),
-    [("q4_k_m", "k"), ("Q4_0", "block"), ("IQ4_NL", "block"), ("IQ4_XS", "k"), ("iq2_xxs", "grid"), ("BF16", "float")],
+    [
+        ("q4_k_m", "k"),
+        ("Q4_0", "block"),
+        ("IQ4_NL", "block"),
+        ("IQ4_XS", "k"),
+        ("iq2_xxs", "grid"),
+        ("BF16", "float"),
+        ("float16", "float"),
+    ],
 )
 def test_kinds(format: str, kind: str) -> None:
     assert speed.kind_of(format) == kind
     assert speed.kind_of("MXFP4_MOE") == "fp4"
+
+
+@pytest.mark.parametrize("name", BUILT_IN)
+def test_what_is_multiplied_is_what_explain_says(name: str) -> None:
+    engines = {"cuda": "CUDA", "metal": "Metal", "rocm": "HIP", "vulkan": "Vulkan", "cpu": "CPU"}
+    device = BUILT_IN[name]
+    backend = speed.backend_of(device)
+    for format in ("f16", "q4_0", "q4_k", "iq2_xs", "mxfp4"):
+        uses = explain.explain(format, device).uses
+        said = {
+            use.multiplied_as
+            for use in uses
+            if use.engine == f"llama.cpp {engines[backend]}" and use.phase != "decode" and use.multiplied_as
+        }
+        assert said <= {speed.multiplied_as(device, speed.kind_of(format), backend)}

@@ -17,6 +17,7 @@ from bitwright.cli import (
     hardware,
     inspect,
     label,
+    plan,
     quantize,
     run,
     tasks,
@@ -59,6 +60,7 @@ app.command("label")(label.label)
 app.command("audit")(label.audit)
 app.command("tasks")(tasks.tasks)
 app.command("bench")(bench.bench)
+app.command("plan")(plan.plan)
 app.command("explain")(explain.explain)
 app.command("hardware")(hardware.hardware)
 app.command("tokenize")(tokenize.tokenize)

@@ -77,6 +77,25 @@ Chunks = Annotated[
 ]
 
 
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+
+
+def parse_size(option: str, text: str) -> int:
+    """Bytes of "24GB", "16 GiB" or "1e9"; raises UsageError."""
+    import re
+
+    from bitwright.errors import UsageError
+
+    found = re.fullmatch(r"([0-9.e]+)\s*([KMGT]B|[KMG]IB|)", text.strip().upper().replace("E", "e"))
+    try:
+        size = float(found[1]) * UNITS[found[2]] if found else 0.0
+    except ValueError:
+        size = 0.0
+    if size < 1:
+        raise UsageError(f"{option} expects a size such as 24GB or 16GiB, got {text!r}")
+    return int(size)
+
+
 def read_text(file: Path) -> str:
     """The text of `file` (`-`: standard input); raises UsageError where there is none or it is not UTF-8."""
     import sys

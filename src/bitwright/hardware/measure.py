@@ -18,7 +18,7 @@ from bitwright.formats import Format, QuantizedTensor
 
 COLUMNS = 4096
 PANEL = 32  # rows that are encoded; the rest are copies, which take as long to multiply
-PREFILL_TOKENS, PREFILL_ROWS = 512, 128  # rows: of each thread, so that a round takes about ten milliseconds
+PREFILL_TOKENS, PREFILL_ROWS = 512, 512  # rows: of each thread, so many that turning the tokens to int8 hardly counts
 LEAST_BYTES, MOST_BYTES = 64 << 20, 1 << 30  # of the weight that decoding is timed with: beyond the caches
 CONVERTED_BYTES = 2 << 20  # of one that is converted first, which takes longer than reading it from anywhere
 DECODE_SECONDS, PREFILL_SECONDS = 0.1, 0.15

@@ -36,13 +36,15 @@ class Load:
     """What a model in its format asks of a device.
 
     read: bytes of weights read to decode one token (of experts the chosen ones; no embedding). stored: bytes of all
-    weights, which a prompt reads. active: parameters multiplied per token. width: of queries, all heads of a layer that
-    looks back. experts: whether it is a mixture of them. kind: how most weights unpack (`kind_of`).
+    weights, which a prompt reads. active: parameters multiplied per token; head: those of them that make the logits,
+    which a prompt needs of its last token alone. width: of queries, all heads of a layer that looks back. experts:
+    whether it is a mixture of them. kind: how most weights unpack (`kind_of`).
     """
 
     read: float
     stored: float
     active: float
+    head: float
     layers: int
     width: float
     kind: Kind
@@ -76,7 +78,7 @@ def kind_of(format: str) -> Kind:
     """How the weights of a format or recipe (any case) unpack: as they are, by blocks of 32 with one scale, by
     superblocks, through a grid of points, or as 4-bit floats."""
     name = format.upper()
-    if name in {"F16", "BF16", "F32"}:
+    if name in {"F16", "BF16", "F32", "FLOAT16", "BFLOAT16", "FLOAT32"}:
         return "float"
     if name.startswith(("MXFP4", "NVFP4")):
         return "fp4"
@@ -95,12 +97,14 @@ def backend_of(device: Device) -> Backend:
 
 
 def multiplied_as(device: Device, kind: Kind, backend: Backend, setting: Setting = Setting()) -> str:
-    """The format in which llama.cpp really multiplies a prompt, and what happens to weights of other formats.
+    """The format in which llama.cpp really multiplies a prompt.
 
-    Source: llama.cpp @0c1e57098, ggml-cuda/mmq.cu `ggml_cuda_should_use_mmq`, ggml-metal/kernels/mul_mm.metal.
+    In short what `data/engines.json` says in full, with sources (tests/hardware/test_speed.py compares them).
     """
     if backend in {"cpu", "ik"}:
         return "fp32" if kind == "float" else "int8"
+    if backend == "vulkan" and device.arch == "xe-hpg" and kind != "float":
+        return "int8"
     if backend in {"metal", "vulkan"}:
         return "fp16"
     if kind == "fp4" and device.arch == "sm120" and setting.native_fp4:
@@ -116,6 +120,8 @@ def peak(device: Device, format: str, backend: Backend) -> float | None:
     taken by their vector lanes, because engines use matrix tiles for few formats."""
     if backend in {"cpu", "ik"}:
         return _lanes(device, backend) if format == "int8" else device.vector.get("bf16") or device.vector.get("fp32")
+    if backend == "vulkan" and format == "int8":
+        return device.vector.get("int8")
     rate = device.compute.get(format)
     if rate is None:
         return None
@@ -149,7 +155,8 @@ def prefill_terms(
     format = multiplied_as(device, load.kind, backend, setting)
     limit = _needed(peak(device, format, backend), device, f"peak of {format}")
     bandwidth = _needed(device.bandwidth, device, "bandwidth")
-    multiply, batches = 2 * load.active * tokens / limit, math.ceil(tokens / BATCH)
+    active, batches = load.active - load.head, math.ceil(tokens / BATCH)
+    multiply = 2 * active * tokens / limit
     key = f"{backend} {format}"
     if backend in {"cpu", "ik"}:
         key = f"{backend} {load.kind if load.kind in {'float', 'k', 'grid'} else 'block'}"
@@ -161,13 +168,13 @@ def prefill_terms(
         terms[f"layers {backend}"] = load.layers * 1e-6 * batches
     if format == "int8" and backend in {"cuda", "rocm"}:
         kind = "k" if load.kind in {"k", "grid"} else "block"
-        terms[f"scales {backend} {kind}"] = 2 * load.active * tokens / _lanes(device, backend)
+        terms[f"scales {backend} {kind}"] = 2 * active * tokens / _lanes(device, backend)
     if backend == "cuda" and not setting.flash_attention:  # written and read twice: a float per pair and head of 128
         terms["scores cuda"] = scores / 128 * 4 * 4 / bandwidth
     else:
         terms[f"attention {backend}"] = 2 * scores / limit
     if setting.early and load.kind != "float" and backend in {"cuda", "metal"}:  # weights become float16 in memory
-        terms[f"early {backend}"] = 4 * load.active * batches / bandwidth
+        terms[f"early {backend}"] = 4 * active * batches / bandwidth
     if load.experts:
         terms[f"experts {'cpu' if backend == 'ik' else backend}"] = multiply
     return terms

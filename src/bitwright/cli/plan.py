@@ -1,0 +1,149 @@
+"""`bitwright plan`: what fits where, how fast, what it costs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from bitwright.cli import complete, options, output, plans
+
+if TYPE_CHECKING:
+    from bitwright.hardware.devices import Device
+    from bitwright.hardware.machine import Machine
+    from bitwright.hardware.outline import Outline
+
+
+def plan(
+    model: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[MODEL]",
+            help="A GGUF, a folder of safetensors or org/name on the hub: only headers are read.",
+            show_default=False,
+            autocompletion=complete.model,
+        ),
+    ] = None,
+    shape: Annotated[
+        str | None,
+        typer.Option("--shape", metavar="ID", help="A published model of the built-in list.", show_default=False),
+    ] = None,
+    device: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--device", metavar="ID", help="A device, or a JSON file of one. May be repeated.", show_default=False
+        ),
+    ] = None,
+    this_machine: Annotated[
+        bool, typer.Option("--this-machine", help="This machine too; alone if no --device.")
+    ] = False,
+    context: Annotated[
+        int | None,
+        typer.Option(
+            *options.CONTEXT,
+            metavar="N",
+            min=8,
+            help="Tokens looked back on: 8192, or the model's.",
+            show_default=False,
+        ),
+    ] = None,
+    kv: options.KV = "f16",
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Sequences decoded at once.")] = 1,
+    recipe: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--recipe",
+            metavar="NAME",
+            help="A format to plan for. May be repeated.",
+            show_default=False,
+            autocompletion=complete.recipe,
+        ),
+    ] = None,
+    memory: Annotated[
+        str | None,
+        typer.Option("--memory", metavar="SIZE", help="Count on so much memory, such as 64GB.", show_default=False),
+    ] = None,
+    devices: Annotated[bool, typer.Option("--devices", help="List all devices.")] = False,
+    models: Annotated[
+        bool, typer.Option("--models", help="List what models the device runs, the largest first.")
+    ] = False,
+    budget: Annotated[
+        float | None,
+        typer.Option(
+            "--budget",
+            metavar="USD",
+            min=1,
+            help="What to buy for this model, by speed per dollar.",
+            show_default=False,
+        ),
+    ] = None,
+    watts: Annotated[
+        float | None, typer.Option("--watts", metavar="W", min=0, help="Drawn while decoding.", show_default=False)
+    ] = None,
+    kwh_price: Annotated[
+        float | None, typer.Option("--kwh-price", metavar="USD", min=0, help="Of a kilowatt-hour.", show_default=False)
+    ] = None,
+    price: Annotated[
+        float | None,
+        typer.Option("--price", metavar="USD", min=0, help="Of the device, spread over --years.", show_default=False),
+    ] = None,
+    years: Annotated[float, typer.Option("--years", metavar="N", min=0.1, help="Of decoding around the clock.")] = 3.0,
+    json: options.Json = False,
+) -> None:
+    """Show what fits where, how fast, and what it costs.
+
+    For each format: bytes of weights, cache and buffers, what is left, the longest context, and speeds with the
+    interval that holds 90% of devices. Without --device, for this machine. --budget ranks what is sold within a sum;
+    --watts with --kwh-price, and --price, tell dollars per million tokens.
+
+    Example: bitwright plan --shape qwen3.5-27b --device rtx-3090-24gb --device apple-m1-max-32c -c 8192
+    """
+    from bitwright.errors import UsageError
+    from bitwright.hardware.plan import Ask, Cost
+
+    if sum(map(bool, (devices, models, budget))) > 1:
+        raise UsageError("--devices, --models and --budget answer different questions; give one of them")
+    if devices:
+        return plans.devices(json)
+    room = None if memory is None else options.parse_size("--memory", memory)
+    if models:
+        chosen, machine = places(device, this_machine)
+        return plans.models(chosen, machine, context or 8192, kv, room, json)
+    outline, quality = described(model, shape)
+    ask = Ask(context or min(8192, outline.context or 8192), kv, batch)
+    if budget is not None:
+        return plans.budget(outline, budget, ask, recipe or ["q4_k_m"], json)
+    if (watts is None) != (kwh_price is None):
+        raise UsageError("--watts and --kwh-price belong together: a power and what a kilowatt-hour costs")
+    cost = Cost(watts or 0.0, kwh_price or 0.0, price or 0.0, years) if price is not None or watts is not None else None
+    chosen, machine = places(device, this_machine)
+    plans.formats(outline, quality, chosen, machine, ask, recipe, room, cost, json)
+
+
+def places(names: list[str] | None, this_machine: bool) -> tuple[list[Device], Machine | None]:
+    """The devices by their names and this machine, which is measured once, if it is asked for or nothing is."""
+    from bitwright.hardware import devices
+    from bitwright.hardware.machine import this_machine as measured
+
+    found = [devices.get(name) for name in names or ()]
+    if found and not this_machine:
+        return found, None
+    with output.progress("measuring this machine") as report:
+        machine = measured(report=report)
+    return [*found, machine.device()], machine
+
+
+def described(model: str | None, shape: str | None) -> tuple[Outline, str]:
+    """The model's outline, and in words what its label says was lost."""
+    from bitwright.errors import UsageError
+    from bitwright.hardware.outline import outline
+    from bitwright.hardware.plan import quality
+
+    if (model is None) == (shape is None):
+        raise UsageError("expected either MODEL or --shape ID; `bitwright plan --models` lists the shapes")
+    if shape is not None:
+        from bitwright.hardware import shapes
+
+        return outline(shapes.get(shape).id), "not measured"
+    assert model is not None
+    return outline(model), quality(model)

@@ -1,0 +1,271 @@
+"""How plans are printed: tables that fit a screen, or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from bitwright.cli import output
+from bitwright.cli.output import human_bytes, human_count
+
+FITS = {"yes": "yes", "no": "no", "memory not known": "?"}  # "shorter": with the longest context that is shown
+
+if TYPE_CHECKING:
+    from bitwright.hardware.devices import Device, Price
+    from bitwright.hardware.machine import Machine
+    from bitwright.hardware.outline import Outline
+    from bitwright.hardware.plan import Ask, Cost, Row
+    from bitwright.hardware.speed import Estimate
+
+
+def formats(
+    outline: Outline,
+    quality: str,
+    devices: Sequence[Device],
+    machine: Machine | None,
+    ask: Ask,
+    recipes: Sequence[str] | None,
+    room: int | None,
+    cost: Cost | None,
+    json: bool,
+) -> None:
+    """A table for each device, a row for each format."""
+    from bitwright.hardware import plan
+
+    rows = plan.rows(outline, devices, plan.candidates(outline, recipes), ask, machine, quality, room)
+    if json:
+        return output.print_json({"model": model_json(outline), "rows": [row_json(row, cost) for row in rows]})
+    print(heading(outline, ask))
+    for device in devices:
+        print(f"\n{output.bold(device_line(device, room))}")
+        table([row for row in rows if row.device is device], cost)
+    print(f"\nquality: {quality}")
+    output.remark(footnote(devices, machine))
+
+
+def table(rows: Sequence[Row], cost: Cost | None) -> None:
+    headers = ["format", ">weights", ">cache", ">buffers", ">total", ">left", "fits", ">longest"]
+    headers += ["decode t/s", "prefill t/s", "as"] + [">$/M tokens"] * (cost is not None)
+    cells = []
+    for row in rows:
+        m, told = row.memory, row.forecast
+        line = [row.recipe, *map(human_bytes, (m.weights, m.kv, m.compute + m.overhead, m.total))]
+        line += [
+            "?" if row.left is None else human_bytes(row.left),
+            FITS.get(row.verdict, "shorter"),
+            str(row.longest or "-"),
+        ]
+        line += [speed(row, "decode"), speed(row, "prefill"), told.multiplied_as if told else "-"]
+        line += [dollars(row, cost)] * (cost is not None)
+        cells.append(line)
+    output.print_table(headers, cells)
+
+
+def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
+    """The speed and its interval, to three figures."""
+    if row.forecast is None:
+        return "-"
+    estimate: Estimate = getattr(row.forecast, what)
+    middle, low, high = (
+        f"{x:.0f}" if x >= 99.5 else f"{x:.3g}" for x in (estimate.tokens_per_second, estimate.low, estimate.high)
+    )
+    return f"{middle} ({low}-{high})"
+
+
+def dollars(row: Row, cost: Cost | None) -> str:
+    return (
+        "-"
+        if cost is None or row.forecast is None
+        else f"{cost.per_million(row.forecast.decode.tokens_per_second):.3f}"
+    )
+
+
+def heading(outline: Outline, ask: Ask) -> str:
+    active = f", {human_count(outline.active_parameters)} active" if outline.experts else ""
+    at_once = f", {ask.sequences} sequences at once" if ask.sequences > 1 else ""
+    return (f"{outline.name}: {human_count(outline.parameters)} parameters{active}, shape {outline.standing}; "
+            f"context {ask.context} with a cache of {ask.kv}{at_once}")  # fmt: skip
+
+
+def device_line(device: Device, room: int | None) -> str:
+    from bitwright.hardware.plan import capacity
+
+    usable = room if room is not None else capacity(device)
+    memory = "memory not known (--memory)" if usable is None else f"{human_bytes(usable)} usable"
+    if device.memory_bytes is not None and room is None:
+        memory = f"{device.memory_bytes / 2**30:.0f} GiB ({memory})"
+    bandwidth = (
+        "?" if device.bandwidth is None else f"{device.bandwidth / 1e9:.0f} GB/s ({device.standing('bandwidth')})"
+    )
+    return "; ".join([f"{device.id}: {device.name}", memory, bandwidth, *map(price_text, device.prices)])
+
+
+def price_text(price: Price) -> str:
+    span = f"${price.usd_low:.0f}" + (f"-{price.usd_high:.0f}" if price.usd_high > price.usd_low else "")
+    return f"{span} {price.condition}, {price.date}"
+
+
+def footnote(devices: Sequence[Device], machine: Machine | None) -> str:
+    from bitwright.hardware.speed import fitted
+
+    notes = ["decode with the cache half full; prefill of 512 tokens, multiplied as shown; in brackets what holds 90%"]
+    if machine is None or len(devices) > 1:
+        judged = {what: fitted()[what]["judged"] for what in ("decode", "prefill")}
+        errors = " and ".join(f"{100 * judged[what]['median error']:.0f}% ({what})" for what in judged)
+        notes.append(f"speeds are llama.cpp's, predicted: the median error on devices left out of the fit is {errors}")
+    if machine is not None:
+        notes.append(f"this machine's are bitwright's, from rates measured {machine.measured.date}")
+    return "; ".join(notes)
+
+
+def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str], json: bool) -> None:
+    """What to buy: devices sold within the budget on which the model fits, by tokens a second for a dollar."""
+    from bitwright.errors import BitwrightError
+    from bitwright.hardware import plan
+    from bitwright.hardware.devices import devices
+
+    sold = [device for device in devices().values() if device.prices]
+    offers = plan.by_budget(plan.rows(outline, sold, plan.candidates(outline, recipes), ask), usd)
+    if json:
+        found = [
+            row_json(row, None) | {"price": price_json(p), "tokens_per_second_per_1000_usd": per}
+            for row, p, per in offers
+        ]
+        return output.print_json({"model": model_json(outline), "budget_usd": usd, "rows": found})
+    if not offers:
+        raise BitwrightError(f"{outline.name} in {', '.join(recipes)} fits no device that is sold for {usd:g} dollars; "
+                             f"prices are known of {len(sold)} devices")  # fmt: skip
+    print(heading(outline, ask) + f"; within ${usd:g}\n")
+    headers = ["device", "format", ">total", ">left", "decode t/s", ">t/s per $1000", "price", "date", "source"]
+    output.print_table(headers, [
+        [row.device.id, row.recipe, human_bytes(row.memory.total), human_bytes(row.left or 0),
+         speed(row, "decode"), f"{per:.0f}", price_text(p).partition(",")[0], p.date, p.source]
+        for row, p, per in offers
+    ])  # fmt: skip
+    output.remark(f"prices are known of {len(sold)} devices; they change, look them up")
+
+
+def models(
+    devices: Sequence[Device], machine: Machine | None, context: int, kv: str, room: int | None, json: bool
+) -> None:
+    """For each device the models that it runs, the largest first."""
+    from bitwright.hardware import catalogue
+
+    found = {d.id: catalogue.models(d, context, kv, machine if d is devices[-1] else None, room) for d in devices}
+    if json:
+        rows = [row_json(row, None) | {"model": model_json(o)} for pairs in found.values() for o, row in pairs]
+        return output.print_json({"rows": rows})
+    for device in devices:
+        print(f"{output.bold(device_line(device, room))}")
+        headers = [
+            "model",
+            ">parameters",
+            "format",
+            ">context",
+            ">total",
+            ">left",
+            ">longest",
+            "decode t/s",
+            "prefill t/s",
+        ]
+        output.print_table(headers, [
+            [o.name, human_count(o.parameters), row.recipe, row.ask.context, human_bytes(row.memory.total),
+             human_bytes(row.left or 0), row.longest, speed(row, "decode"),
+             speed(row, "prefill")]
+            for o, row in found[device.id]
+        ])  # fmt: skip
+        print()
+    useful = (
+        f"in the best of {', '.join(catalogue.USEFUL)} that fits and decodes {catalogue.READING:g} tokens/s or more"
+    )
+    output.remark(f"{useful}; {footnote(devices, machine)}")
+
+
+def devices(json: bool) -> None:
+    """The table of devices."""
+    from bitwright.hardware.devices import devices as known
+
+    if json:
+        return output.print_json({"devices": [device_json(device) for device in known().values()]})
+    headers = ["device", "name", ">year", ">memory", ">GB/s", "", ">fp16", "", ">int8", "", "price"]
+    rows = []
+    for d in known().values():
+        memory = "-" if d.memory_bytes is None else f"{d.memory_bytes / 2**30:.0f} GiB"
+        bandwidth = "?" if d.bandwidth is None else f"{d.bandwidth / 1e9:.0f}"
+        peaks = [cell for format in ("fp16", "int8") for cell in (peak(d, format), mark(d, f"compute.{format}"))]
+        prices = "; ".join(map(price_text, d.prices)) or "-"
+        rows.append([d.id, d.name, d.year or "?", memory, bandwidth, mark(d, "bandwidth"), *peaks, prices])
+    output.print_table(headers, rows)
+    print("\nr read in a source, c computed, g general knowledge; fp16 and int8 in 10^12 operations a second, "
+          "~ of the format it is converted to")  # fmt: skip
+
+
+def mark(device: Device, field: str) -> str:
+    return device.standing(field)[0]
+
+
+def peak(device: Device, format: str) -> str:
+    rate = device.compute.get(format)
+    if rate is None or rate.peak is None:
+        return "?"
+    return f"{'' if rate.native else '~'}{rate.peak / 1e12:.3g}"
+
+
+def model_json(outline: Outline) -> dict[str, Any]:
+    return {
+        "name": outline.name,
+        "architecture": outline.architecture,
+        "parameters": outline.parameters,
+        "active_parameters": outline.active_parameters,
+        "context": outline.context,
+        "source": outline.source,
+        "standing": outline.standing,
+    }
+
+
+def row_json(row: Row, cost: Cost | None) -> dict[str, Any]:
+    m, told = row.memory, row.forecast
+    cheapest = min(row.device.prices, key=lambda p: p.usd_low, default=None)
+    found = {
+        "device": row.device.id,
+        "recipe": row.recipe,
+        "bits_per_weight": row.bits_per_weight,
+        "context": row.ask.context,
+        "weights_bytes": m.weights,
+        "kv_bytes": m.kv,
+        "compute_bytes": m.compute,
+        "overhead_bytes": m.overhead,
+        "total_bytes": m.total,
+        "capacity_bytes": row.capacity,
+        "left_bytes": row.left,
+        "fits": row.fits,
+        "verdict": row.verdict,
+        "longest_context": row.longest,
+        "decode": told and told.decode.as_json(),
+        "prefill": told and told.prefill.as_json(),
+        "multiplied_as": told and told.multiplied_as,
+        "quality": row.quality,
+        "price": cheapest and price_json(cheapest),
+    }
+    if cost is not None:
+        found["usd_per_million_tokens"] = told and cost.per_million(told.decode.tokens_per_second)
+    return found
+
+
+def price_json(price: Price) -> dict[str, Any]:
+    return {"usd": (price.usd_low + price.usd_high) / 2, **vars(price)}
+
+
+def device_json(device: Device) -> dict[str, Any]:
+    """What the table shows, with the standing of each number."""
+    formats = {
+        name: {"native": rate.native, "via": rate.via, "unit": rate.unit, "instruction": rate.instruction,
+               "peak_per_second": rate.peak, "standing": device.standing(f"compute.{name}")}
+        for name, rate in device.compute.items()
+    }  # fmt: skip
+    return {
+        "id": device.id, "name": device.name, "vendor": device.vendor, "kind": device.kind, "year": device.year,
+        "memory_bytes": device.memory_bytes, "bandwidth_bytes_per_second": device.bandwidth,
+        "bandwidth_standing": device.standing("bandwidth"), "compute": formats,
+        "prices": [price_json(p) for p in device.prices], "sources": list(device.sources),
+    }  # fmt: skip

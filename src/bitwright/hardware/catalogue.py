@@ -1,0 +1,40 @@
+"""The other way round: which of the published models a device runs, in which format, the largest useful first."""
+
+from __future__ import annotations
+
+from bitwright.hardware import plan, shapes
+from bitwright.hardware.devices import Device
+from bitwright.hardware.machine import Machine
+from bitwright.hardware.outline import Outline, from_shape
+from bitwright.hardware.plan import Ask, Row
+from bitwright.hardware.weights import assign, bits_per_weight
+
+USEFUL = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs")  # best first; below four bits a smaller model loses less
+READING = 5.0  # tokens a second: about as fast as one reads
+
+
+def models(
+    device: Device, context: int, kv: str = "f16", machine: Machine | None = None, room: int | None = None
+) -> list[tuple[Outline, Row]]:
+    """Every built-in shape that fits with this context (or what it was trained on, if less) at reading speed, in the
+    best format that does; by parameters, the most first."""
+    found = []
+    for name in shapes.shapes():
+        outline = from_shape(name)
+        ask = Ask(min(context, outline.context or context), kv)
+        if row := best(outline, device, ask, machine, room):
+            found.append((outline, row))
+    return sorted(found, key=lambda pair: -pair[0].parameters)
+
+
+def best(outline: Outline, device: Device, ask: Ask, machine: Machine | None, room: int | None) -> Row | None:
+    """The first useful format that fits and decodes as fast as one reads; a model that its makers ship in fewer than 16
+    bits is taken as it is."""
+    stored = assign(outline, None)
+    shipped = bits_per_weight(outline, stored) < plan.SIXTEEN_BITS
+    for recipe in [plan.STORED] if shipped else USEFUL:
+        assignments = stored if shipped else assign(outline, recipe)
+        row = plan.row(outline, device, recipe, assignments, ask, machine, room=room)
+        if row.fits and row.forecast is not None and row.forecast.decode.tokens_per_second >= READING:
+            return row
+    return None

@@ -1,0 +1,136 @@
+"""The speed of a model in its formats on a device: from the fitted model, or from what was measured on this machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bitwright.hardware import speed
+from bitwright.hardware.devices import Device
+from bitwright.hardware.kv import kv_read
+from bitwright.hardware.machine import Machine
+from bitwright.hardware.outline import Outline
+from bitwright.hardware.speed import Estimate, Load
+from bitwright.hardware.weights import (
+    attention_operations,
+    bytes_per_token,
+    multiplied_as,
+    operations_per_token,
+    weight_bytes,
+)
+from bitwright.quantizers.recipe import Assignment
+
+PROMPT = 512  # tokens of the prompt whose speed is told, as llama-bench's pp512
+ENGINE_CLOSE = (
+    1.15  # factor within which bitwright's speed lies of what its kernels' rates give: benchmarks/predict_here.py
+)
+LAYER = 14e-6  # seconds a layer takes beside its products, a token: norms, rotations, barriers; measured there
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """decode: tokens a second of all sequences together. multiplied_as: the format of a prompt's products."""
+
+    decode: Estimate
+    prefill: Estimate
+    multiplied_as: str
+
+
+def load_of(outline: Outline, assignments: Sequence[Assignment], sequences: int = 1) -> Load:
+    """What decoding one token of each of `sequences` texts asks of a device."""
+    shares = multiplied_as(outline, assignments)
+    kinds: dict[speed.Kind, float] = {}
+    for format, share in shares.items():
+        kind = speed.kind_of(format)
+        kinds[kind] = kinds.get(kind, 0.0) + share
+    return Load(
+        read=bytes_per_token(outline, assignments, sequences),
+        stored=weight_bytes(assignments),
+        active=operations_per_token(outline) / 2,
+        head=head(outline),
+        layers=len(outline.layers),
+        width=query_width(outline),
+        kind=max(kinds, key=lambda kind: kinds[kind]),
+        experts=outline.experts > 0,
+    )
+
+
+def head(outline: Outline) -> float:
+    """Parameters of the output, the embedding where that serves as it."""
+    return outline.vocabulary * outline.width
+
+
+def query_width(outline: Outline) -> float:
+    """Of all heads, the mean over layers; one that does not look back has none."""
+    per_token = attention_operations(outline, 0)  # keys and values of one token: 2 * (key + value) a head
+    return per_token / 4 / max(1, len(outline.layers))
+
+
+def forecast(
+    device: Device,
+    outline: Outline,
+    assignments: Sequence[Assignment],
+    depth: int = 0,
+    kv: str = "f16",
+    sequences: int = 1,
+    machine: Machine | None = None,
+) -> Forecast:
+    """The speed on `device`, by llama.cpp; with `machine`, on this one, by bitwright.
+
+    depth: tokens each sequence looks back on while decoding. Several sequences share one reading of the weights; each
+    further one adds its cache and the multiplications of one more row, at a prompt's rate. Raises UsageError where
+    the device's numbers are not known.
+    """
+    load, cached = load_of(outline, assignments, sequences), kv_read(outline, depth, kv)
+    if machine is not None:
+        return _measured(machine, outline, assignments, cached, sequences)
+    backend = speed.backend_of(device)
+    step = speed.decode(device, load, cached * sequences, backend=backend)
+    prefill = speed.prefill(device, load, PROMPT, backend=backend)
+    factor = step.high / step.tokens_per_second
+    seconds = 1 / step.tokens_per_second + (sequences - 1) / prefill.tokens_per_second
+    return Forecast(_around(sequences / seconds, factor), prefill, speed.multiplied_as(device, load.kind, backend))
+
+
+def _measured(
+    machine: Machine, outline: Outline, assignments: Sequence[Assignment], cached: float, sequences: int
+) -> Forecast:
+    """From the rates of the engine's own kernels for each format, and of memory and float arithmetic."""
+    rates, m = machine.measured.kernels, machine.measured
+    read = bytes_by_format(outline, assignments, sequences)
+    layers = LAYER * len(outline.layers)
+    decode = sum(size / rates[name].decode for name, size in read.items()) + layers + sequences * cached / m.read
+    shares = multiplied_as(outline, assignments)
+    inner = operations_by_format(outline, assignments)
+    token = sum(operations / rates[name].prefill for name, operations in inner.items())
+    looked_back = attention_operations(outline, PROMPT // 2) / m.float
+    prompt = PROMPT * (token + looked_back) + layers * math.ceil(PROMPT / speed.BATCH)
+    return Forecast(
+        _around(sequences / (decode + (sequences - 1) * token), ENGINE_CLOSE),
+        _around(PROMPT / prompt, ENGINE_CLOSE),
+        "int8" if next(iter(shares), "") not in {"f16", "bf16", "f32"} else "fp32",
+    )
+
+
+def bytes_by_format(outline: Outline, assignments: Sequence[Assignment], sequences: int = 1) -> Mapping[str, int]:
+    """Bytes of weights that decoding reads, by format."""
+    names = sorted({a.format.name for a in assignments})
+    parts = {n: bytes_per_token(outline, [a for a in assignments if a.format.name == n], sequences) for n in names}
+    return {name: size for name, size in parts.items() if size}
+
+
+def operations_by_format(outline: Outline, assignments: Sequence[Assignment]) -> dict[str, float]:
+    """Operations that a token of a prompt takes, by the weights' format: without those of the output, which only the
+    last token needs."""
+    output = "token_embd.weight" if outline.tied else "output.weight"
+    found: dict[str, float] = {}
+    for tensor, assignment in zip(outline.tensors, assignments, strict=True):
+        if len(tensor.shape) > 1 and tensor.name != output:
+            operations = 2 * outline.share_read(tensor.name) * math.prod(tensor.shape)
+            found[assignment.format.name] = found.get(assignment.format.name, 0.0) + operations
+    return {name: operations for name, operations in found.items() if operations}
+
+
+def _around(speed: float, factor: float) -> Estimate:
+    return Estimate(speed, speed / factor, speed * factor)

@@ -1,0 +1,190 @@
+"""What fits where, how fast, and what it costs: a model's formats on devices, one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+from bitwright.errors import UsageError
+from bitwright.hardware.devices import Device, Price
+from bitwright.hardware.forecast import Forecast, forecast
+from bitwright.hardware.memory import DRIVER, Memory, longest_context, memory
+from bitwright.hardware.outline import Outline
+from bitwright.hardware.weights import assign, bits_per_weight
+from bitwright.quantizers.recipe import Assignment
+
+if TYPE_CHECKING:
+    from bitwright.hardware.machine import Machine
+
+RECIPES = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "iq2_m")  # what is shown of a model of 16 bits
+STORED, SIXTEEN_BITS = "as stored", 15.0  # a weight, at least; embeddings of others count too
+LEAST_CONTEXT = 2048  # tokens, under which "fits with less context" would not help anybody
+# What macOS lets a GPU have of its memory, up to 36 GB and above; general knowledge (recommendedMaxWorkingSetSize).
+APPLE_SHARES = (36 * 10**9, 2 / 3, 3 / 4)
+HOUR, YEAR = 3600, 365 * 24 * 3600
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What is wanted of a model: tokens of context, the format of keys and values, sequences at once."""
+
+    context: int
+    kv: str = "f16"
+    sequences: int = 1
+
+
+@dataclass(frozen=True)
+class Row:
+    """One format of a model on one device. capacity: bytes that a model can have there, None where not known.
+    longest: the longest context that fits. forecast: at the context asked for or the longest; None if none fits."""
+
+    device: Device
+    recipe: str
+    ask: Ask
+    memory: Memory
+    capacity: int | None
+    longest: int
+    forecast: Forecast | None
+    bits_per_weight: float
+    quality: str = "not measured"
+
+    @property
+    def fits(self) -> bool:
+        return self.capacity is not None and self.memory.total <= self.capacity
+
+    @property
+    def left(self) -> int | None:
+        return None if self.capacity is None else self.capacity - self.memory.total
+
+    @property
+    def verdict(self) -> str:
+        """In words: yes, yes with less context, no."""
+        if self.capacity is None:
+            return "memory not known"
+        if self.fits:
+            return "yes"
+        return f"with {self.longest} tokens" if self.longest >= LEAST_CONTEXT else "no"
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What decoding costs. watts: drawn while it runs; kwh: dollars an hour of a kilowatt; price: of the purchase, in
+    dollars, spread over `years` of decoding around the clock."""
+
+    watts: float = 0.0
+    kwh: float = 0.0
+    price: float = 0.0
+    years: float = 3.0
+
+    def per_million(self, tokens_per_second: float) -> float:
+        """Dollars for a million tokens."""
+        power = self.watts / 1000 * self.kwh / HOUR
+        return (power + self.price / (self.years * YEAR)) * 1e6 / tokens_per_second
+
+
+def capacity(device: Device) -> int | None:
+    """Bytes that weights, cache and buffers can have: of a GPU's memory all but its driver's, of a Mac's what the
+    system gives its GPU, of other memory all; None where the device's memory is not known."""
+    if device.memory_bytes is None:
+        return None
+    if device.vendor == "apple" and device.unified_memory:
+        limit, below, above = APPLE_SHARES
+        return int(device.memory_bytes * (below if device.memory_bytes <= limit * 1.08 else above))
+    return device.memory_bytes - (DRIVER if device.kind == "gpu" else 0)
+
+
+def candidates(outline: Outline, recipes: Sequence[str] | None) -> dict[str, list[Assignment]]:
+    """The formats that are planned for: those named; else the model as it is and, if that has 16 bits or more a weight,
+    the usual recipes. Raises UnknownNameError for a recipe that there is none of."""
+    if recipes:
+        return {name.lower(): assign(outline, name) for name in recipes}
+    stored = assign(outline, None)
+    bits = bits_per_weight(outline, stored)
+    found = {"f16" if SIXTEEN_BITS < bits < 17 else STORED: stored}
+    return found if bits < SIXTEEN_BITS else found | {name: assign(outline, name) for name in RECIPES}
+
+
+def quality(model: str) -> str:
+    """What the damage label of a GGUF file says, in words; "not measured" where it has none, or is no such file."""
+    from bitwright.evaluate import label
+    from bitwright.io import gguf, hub
+
+    path = hub.resolve(model)
+    if path.suffix != ".gguf":
+        return "not measured"
+    found = label.read(gguf.open(path))
+    if found is None:
+        return "not measured"
+    return f"KL {found['kl_divergence.mean']:.4g} nats, same top {100 * found['same_top1']:.1f}% (label)"
+
+
+def rows(
+    outline: Outline,
+    devices: Iterable[Device],
+    formats: dict[str, list[Assignment]],
+    ask: Ask,
+    machine: Machine | None = None,
+    quality: str = "not measured",
+    room: int | None = None,
+) -> list[Row]:
+    """A row for each device and format. machine: of "this machine", which runs bitwright; other devices llama.cpp.
+    quality: of the model as it is stored. room: bytes to count on instead of the device's own.
+
+    Raises UsageError for a context longer than the model was trained on.
+    """
+    if ask.context > outline.context > 0:
+        raise UsageError(f"--ctx {ask.context}: {outline.name} was trained on {outline.context} tokens")
+    found = []
+    for device in devices:
+        here = machine if machine is not None and device.id == machine.device().id else None
+        found += [
+            row(outline, device, name, formats[name], ask, here, quality if name == STORED else None, room)
+            for name in formats
+        ]
+    return found
+
+
+def row(
+    outline: Outline,
+    device: Device,
+    name: str,
+    assignments: Sequence[Assignment],
+    ask: Ask,
+    machine: Machine | None = None,
+    quality: str | None = None,
+    room: int | None = None,
+) -> Row:
+    engine = "llama.cpp" if machine is None else "bitwright"
+    options = {"kv": ask.kv, "sequences": ask.sequences, "engine": engine}
+    needed = memory(outline, assignments, ask.context, **options)  # type: ignore[arg-type]
+    total = room if room is not None else capacity(device)
+    longest = 0 if total is None else longest_context(outline, assignments, total, **options)  # type: ignore[arg-type]
+    found = Row(
+        device,
+        name,
+        ask,
+        needed,
+        total,
+        longest,
+        None,
+        bits_per_weight(outline, assignments),
+        quality or "not measured",
+    )
+    if found.verdict == "no":
+        return found
+    depth = min(ask.context, longest or ask.context) // 2
+    told = forecast(device, outline, assignments, depth, ask.kv, ask.sequences, machine)
+    return replace(found, forecast=told)
+
+
+def by_budget(found: Iterable[Row], dollars: float) -> list[tuple[Row, Price, float]]:
+    """Of rows that fit, those whose device is sold within the budget, each with its price and tokens a second for a
+    thousand dollars, the most first. A price from low to high counts as the middle, and is within if low is."""
+    offers = []
+    for row in found:
+        for price in row.device.prices:
+            if row.fits and row.forecast is not None and price.usd_low <= dollars:
+                middle = (price.usd_low + min(price.usd_high, dollars)) / 2
+                offers.append((row, price, row.forecast.decode.tokens_per_second / middle * 1000))
+    return sorted(offers, key=lambda offer: -offer[2])

@@ -1,0 +1,118 @@
+"""`bitwright plan`: the keys that scripts rely on, one screen, and one-line errors."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bitwright.hardware import devices
+
+KEYS = {"device", "recipe", "context", "weights_bytes", "kv_bytes", "compute_bytes", "total_bytes", "fits"}
+KEYS |= {"decode", "prefill", "price", "longest_context", "quality", "left_bytes"}
+
+
+def test_rows_have_the_documented_keys(bitwright) -> None:
+    outcome = bitwright("plan", "--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "-c", 4096, "--json")
+    assert outcome.code == 0
+    rows = outcome.json["rows"]
+    assert [row["recipe"] for row in rows][:3] == ["f16", "q8_0", "q6_k"]
+    for row in rows:
+        assert row.keys() >= KEYS and row["context"] == 4096 and row["quality"] == "not measured"
+        parts = ("weights_bytes", "kv_bytes", "compute_bytes", "overhead_bytes")
+        assert row["total_bytes"] == sum(row[part] for part in parts)
+        assert row["decode"].keys() == row["prefill"].keys() == {"tokens_per_second", "low", "high"}
+        assert row["price"].keys() >= {"usd", "date", "source"} and row["price"]["usd"] == 700
+
+
+def test_the_table_fits_a_screen(bitwright) -> None:
+    outcome = bitwright(
+        "plan", "--shape", "llama-3.1-8b", "--device", "rtx-3060-12gb", "--recipe", "q8_0", "--recipe", "bf16"
+    )
+    lines = outcome.out.splitlines()
+    assert max(map(len, lines)) <= 120 and len(lines) < 25
+    assert "10.0 GB" in outcome.out and "yes" in outcome.out and " no " in outcome.out
+    assert "quality: not measured" in lines
+    assert "8% (decode)" in outcome.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        ([], "either MODEL or --shape"),
+        (["x.gguf", "--shape", "llama-3.1-8b"], "either MODEL or --shape"),
+        (["--shape", "llama-3.1-9b"], "perhaps llama-3.1-8b"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3090"], "rtx-3090-24gb"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--recipe", "q4_k_x"], "q4_k_m"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "-c", "999999"], "trained on 131072"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--kv", "q3"], "q8_0"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--memory", "many"], "such as 24GB"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--watts", "300"], "belong together"),
+        (["--devices", "--models"], "different questions"),
+    ],
+)
+def test_usage_errors_are_one_line(bitwright, arguments, complaint) -> None:
+    outcome = bitwright("plan", *arguments)
+    assert outcome.code == 2 and not outcome.out
+    assert complaint in outcome.err and outcome.err.count("\n") == 1
+
+
+def test_devices_with_the_standing_of_each_number(bitwright) -> None:
+    table = bitwright("plan", "--devices")
+    assert table.code == 0 and all(name in table.out for name in devices.built_in())
+    rows = {row["id"]: row for row in bitwright("plan", "--devices", "--json").json["devices"]}
+    assert len(rows) >= 64
+    assert rows["rtx-3090-24gb"]["bandwidth_bytes_per_second"] == 936e9
+    assert {row["bandwidth_standing"] for row in rows.values()} <= {"read", "computed", "general knowledge"}
+
+
+def test_budget(bitwright) -> None:
+    outcome = bitwright("plan", "--shape", "llama-3.1-8b", "--budget", 900, "--json")
+    rows = outcome.json["rows"]
+    gains = [row["tokens_per_second_per_1000_usd"] for row in rows]
+    assert gains == sorted(gains, reverse=True) and len(rows) >= 5
+    assert all(row["price"]["usd_low"] <= 900 and row["price"]["date"] and row["price"]["source"] for row in rows)
+    table = bitwright("plan", "--shape", "llama-3.1-8b", "--budget", 900)
+    assert "$500-900 used" in table.out
+    nothing = bitwright("plan", "--shape", "llama-3.1-8b", "--budget", 20)
+    assert nothing.code == 1 and "fits no device that is sold for 20 dollars" in nothing.err
+
+
+def test_price_of_a_million_tokens(bitwright) -> None:
+    arguments = ["plan", "--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--recipe", "q4_k_m"]
+    costs = ["--watts", 350, "--kwh-price", 0.3, "--price", 900]
+    row = bitwright(*arguments, *costs, "--json").json["rows"][0]
+    power, purchase = 0.35 * 0.3 / 3600, 900 / (3 * 365 * 24 * 3600)
+    expected = (power + purchase) / row["decode"]["tokens_per_second"] * 1e6
+    assert row["usd_per_million_tokens"] == pytest.approx(expected, rel=1e-3)
+    assert f"{expected:.3f}" in bitwright(*arguments, *costs).out
+
+
+def test_a_file_on_this_machine(bitwright, stories260k, machine, monkeypatch) -> None:
+    monkeypatch.setattr("bitwright.hardware.machine.this_machine", lambda **_: machine)
+    outcome = bitwright("plan", stories260k, "--kv", "q8_0", "--json")
+    row = outcome.json["rows"][0]
+    assert (row["device"], row["recipe"], row["fits"]) == ("this-machine", "as stored", True)
+    assert row["weights_bytes"] < stories260k.stat().st_size
+    text = bitwright("plan", stories260k)
+    assert text.code == 0 and "rates measured 2026-11-24" in text.err
+
+
+def test_the_label_tells_what_was_lost(bitwright, labelled, machine, monkeypatch) -> None:
+    monkeypatch.setattr("bitwright.hardware.machine.this_machine", lambda **_: machine)
+    row = bitwright("plan", labelled, "--json").json["rows"][0]
+    assert row["quality"] == "KL 0.0123 nats, same top 95.0% (label)"
+    assert json.dumps(row)
+
+
+@pytest.fixture
+def labelled(stories260k, tmp_path):
+    """The model with a label that says what it lost."""
+    from bitwright.evaluate import label
+    from bitwright.io import gguf
+
+    numbers = {name: 1 if kind == "uint32" else 0.5 for name, kind in label.NUMBERS.items()}
+    values = numbers | {name: "0" for name in label.HASHES} | {"kl_divergence.mean": 0.0123, "same_top1": 0.95}
+    path = tmp_path / "labelled.gguf"
+    label.write(gguf.open(stories260k), label.Label(values), path)
+    return path
