@@ -61,7 +61,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gemma3n_text": {"hidden_size_per_layer_input": 256, "vocab_size_per_layer_input": 128, **WINDOWED},
     "gemma4_text": {"hidden_size_per_layer_input": 16, "vocab_size_per_layer_input": 128, "global_head_dim": 64,
                     "num_kv_shared_layers": 2, "use_double_wide_mlp": True, "num_hidden_layers": 6,
-                    "sliding_window": 32, "layer_types": [*WINDOWED["layer_types"], "sliding_attention", "full_attention"]},
+                    "sliding_window": 32,
+                    "layer_types": [*WINDOWED["layer_types"], "sliding_attention", "full_attention"]},
     "gemma4": {"global_head_dim": 64, "num_global_key_value_heads": 1, "attention_k_eq_v": True, "top_k_experts": 2,
                "enable_moe_block": True, "num_experts": 4, "moe_intermediate_size": 32, **WINDOWED},
 }  # fmt: skip

@@ -5,15 +5,17 @@ From a GGUF file, from config.json beside safetensors, or from the built-in list
 
 from __future__ import annotations
 
+import contextlib
 import math
+import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from bitwright import formats
-from bitwright.errors import FileFormatError
-from bitwright.hardware import shapes
+from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.hardware import checkpoint, shapes
 from bitwright.hardware.draft import Draft, Tensor
 from bitwright.hardware.families import draft
 from bitwright.hardware.layers import Keys, Layer, layers
@@ -82,14 +84,23 @@ class Outline:
 
 
 def outline(ref: str | Path) -> Outline:
-    """The outline of a model: a GGUF file or a reference to one (`hub.resolve`), or the id of a built-in shape.
+    """The outline of a model, no weights read: a GGUF file, a folder of config.json and safetensors, either of them on
+    the hub (`hub.resolve`), or the id of a built-in shape.
 
     Raises UsageError where `ref` names nothing, FileFormatError or UnsupportedError where what it names is no model
     whose outline can be told, BitwrightError where it cannot be read.
     """
-    if str(ref) in shapes.shapes():
-        return from_shape(str(ref))
-    return from_gguf(gguf.open(hub.resolve(str(ref))))
+    ref = str(ref)
+    path = Path(os.path.expanduser(ref))
+    if ref in hub.aliases.ALIASES:  # its file if that is here, which is not downloaded for its outline
+        with contextlib.suppress(BitwrightError):
+            return from_gguf(gguf.open(hub.resolve(ref, offline=True)))
+    if ref in shapes.shapes() and not path.exists():
+        return from_shape(ref)
+    if found := checkpoint.local(path) or checkpoint.remote(ref):
+        made, standing = found
+        return from_draft(made, path.name if path.name != checkpoint.CONFIG else path.parent.name, ref, standing)
+    return from_gguf(gguf.open(hub.resolve(ref, headers_only=True)))
 
 
 def from_gguf(file: gguf.GGUF) -> Outline:

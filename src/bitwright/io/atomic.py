@@ -14,7 +14,7 @@ from bitwright.errors import BitwrightError, UsageError
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """A new file open for writing that takes the place of `path` when the block ends, and vanishes if it raises.
+    """A new file, open for both, that takes the place of `path` when the block ends and vanishes if it raises.
 
     The bytes go to a hidden `.part` file beside the target, reach the disk (fsync), and only then get the name (rename,
     then fsync of the directory). A symbolic link keeps pointing where it did: what it points to is replaced. A killed
@@ -26,7 +26,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         raise UsageError(f"cannot write {path}: it exists and is not a regular file")
     part = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.part")
     try:
-        with part.open("xb") as file:
+        with part.open("x+b") as file:
             yield file
             file.flush()
             os.fsync(file.fileno())

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bitwright.errors import BitwrightError, UsageError
-from bitwright.io import aliases, hub_files
+from bitwright.io import aliases, hub_files, hub_headers
 from bitwright.io.gguf import FIRST_PART, PART
 from bitwright.io.hub_files import Progress
 
@@ -41,11 +41,14 @@ class Reference(NamedTuple):
     revision: str
 
 
-def resolve(ref: str | Path, offline: bool | None = None, progress: Progress | None = None) -> Path:
+def resolve(
+    ref: str | Path, offline: bool | None = None, progress: Progress | None = None, headers_only: bool = False
+) -> Path:
     """The local file that `ref` names (of a split set, the first part), downloaded where need be and allowed.
 
     `offline` is HF_HUB_OFFLINE where it is None; then only what is cached is found and nothing touches the network.
-    `progress(done, total)` counts downloaded bytes.
+    `progress(done, total)` counts downloaded bytes. headers_only: of files on the hub that are not here, only what
+    stands before the tensors (`hub_headers.gguf`).
     Raises UsageError where `ref` names nothing, BitwrightError where it cannot be had.
     """
     path = os.path.expanduser(ref)  # os.path: whatever the user typed, the answer is yes or no
@@ -67,6 +70,8 @@ def resolve(ref: str | Path, offline: bool | None = None, progress: Progress | N
         parts = [f"{chosen[: match.start()]}-{n:05}-of-{match[2]}.gguf" for n in range(1, int(match[2]) + 1)]
     if missing := [part for part in parts if part not in files]:
         raise BitwrightError(f"{place} lacks {missing[0]} of its split files")
+    if headers_only:
+        return [hub_headers.gguf(reference.repo, part, reference.revision, offline) for part in parts][0]
     return [hub_files.fetch(reference.repo, part, reference.revision, offline, progress) for part in parts][0]
 
 

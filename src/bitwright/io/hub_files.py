@@ -38,7 +38,7 @@ def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT
     from huggingface_hub import HfApi
 
     try:
-        with _hub_errors(repo, revision):
+        with hub_errors(repo, revision):
             info = HfApi().model_info(repo, revision=revision, timeout=timeout)
         return [sibling.rfilename for sibling in info.siblings or []], False
     except UnreachableError as error:
@@ -55,7 +55,7 @@ def fetch(repo: str, file: str, revision: str, offline: bool, progress: Progress
 
     bar = _progress_bar(progress)
     try:
-        with _hub_errors(repo, revision):
+        with hub_errors(repo, revision):
             return Path(hf_hub_download(repo, file, revision=revision, local_files_only=offline, tqdm_class=bar))
     except LocalEntryNotFoundError as error:
         reason = "this is offline" if offline else "the hub cannot be reached"
@@ -86,7 +86,7 @@ def _snapshot_files(repo: str, revision: str) -> list[str]:
 
 
 @contextmanager
-def _hub_errors(repo: str, revision: str) -> Iterator[None]:
+def hub_errors(repo: str, revision: str) -> Iterator[None]:
     """Turns what huggingface_hub raises into one line; a missing cache entry goes through as it is."""
     from huggingface_hub import errors
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,7 +21,7 @@ class Hub(ThreadingHTTPServer):
 
     def __init__(self, repos: dict[str, dict[str, bytes]]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.repos, self.asked = repos, []
+        self.repos, self.asked, self.sent = repos, [], 0  # sent: bytes of parts of files
 
     @property
     def address(self) -> str:
@@ -59,6 +60,13 @@ class Handler(BaseHTTPRequestHandler):
         content = self.server.repos[repo].get(name)
         if content is None:
             self.answer(404, b"", {"X-Error-Code": "EntryNotFound"})
+            return
+        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
+        if asked:
+            part = content[int(asked[1]) : int(asked[2]) + 1]
+            place = f"bytes {asked[1]}-{int(asked[1]) + len(part) - 1}/{len(content)}"
+            self.server.sent += len(part)
+            self.answer(206, part, {"Content-Range": place, "X-Repo-Commit": COMMIT})
             return
         etag = f'"{hashlib.sha256(content).hexdigest()}"'
         self.answer(200, content, {"ETag": etag, "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))})

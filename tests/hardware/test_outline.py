@@ -1,0 +1,205 @@
+"""Where outlines come from: files, folders, a hub on 127.0.0.1 that counts what it was asked for, built-in shapes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import tiny
+from fake_hub import Hub, serving
+
+from bitwright import formats
+from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.hardware import shapes
+from bitwright.hardware.checkpoint import stored
+from bitwright.hardware.families import draft
+from bitwright.hardware.outline import outline
+from bitwright.hardware.weights import assign, file_bytes, weight_bytes
+
+FAMILY = "qwen3"
+
+
+def safetensors(dtype: str = "BF16", more: int = 0) -> bytes:
+    """A header with the parameters of the tiny model, `more` of them outside it, and no data."""
+    made = draft(tiny.config(FAMILY), "", formats.get("bf16"))
+    entries = {t.name: {"dtype": dtype, "shape": list(t.shape), "data_offsets": [0, 0]} for t in made.tensors}
+    entries |= {"vision.weight": {"dtype": dtype, "shape": [more], "data_offsets": [0, 0]}} if more else {}
+    header = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
+    return struct.pack("<Q", len(header)) + header
+
+
+def folder(path: Path, **files: bytes) -> Path:
+    path.mkdir()
+    (path / "config.json").write_text(json.dumps(tiny.config(FAMILY)))
+    for name, content in files.items():
+        (path / f"{name}.safetensors").write_bytes(content)
+    return path
+
+
+def test_a_folder_of_safetensors(tmp_path: Path) -> None:
+    found = outline(folder(tmp_path / "Qwen", model=safetensors()))
+    assert (found.name, found.architecture, len(found.layers)) == ("Qwen", "qwen3", 4)
+    assert {t.format.name for t in found.tensors} == {"bfloat16", "float32"}
+    assert f"hold {found.parameters:,} parameters" in found.standing
+    assert outline(tmp_path / "Qwen" / "config.json").tensors == found.tensors
+
+
+@pytest.mark.parametrize(("dtype", "format"), [("F16", "float16"), ("F32", "float32"), ("F8_E4M3", "bfloat16")])
+def test_the_precision_of_most_weights(tmp_path: Path, dtype: str, format: str) -> None:
+    found = outline(folder(tmp_path / "m", model=safetensors(dtype)))
+    assert found.tensors[0].format.name == format
+    assert ("stored as F8_E4M3" in found.standing) == (dtype == "F8_E4M3")
+
+
+def test_a_vision_tower_is_told_of(tmp_path: Path) -> None:
+    assert "5,000,000 of them beside" in outline(folder(tmp_path / "m", model=safetensors(more=5_000_000))).standing
+
+
+def test_config_alone(tmp_path: Path) -> None:
+    assert outline(folder(tmp_path / "m")).standing == "from config.json alone"
+
+
+def test_a_language_model_inside(tmp_path: Path) -> None:
+    inner = tiny.config(FAMILY)
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3_vl", "text_config": inner}))
+    assert outline(tmp_path / "config.json").architecture == "qwen3"
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x02", struct.pack("<Q", 1 << 60) + b"{}", struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 2) + b"{x",
+     struct.pack("<Q", 12) + b'{"a": {"b":1', struct.pack("<Q", 9) + b'{"a": {}}',
+     struct.pack("<Q", 32) + b'{"a":{"dtype":"F16","shape":[{}'],
+)  # fmt: skip
+def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"model\.safetensors, byte [08]: expected a"):
+        stored(path)
+
+
+@pytest.mark.parametrize("text", ["", "[1]", "{", '{"model_type": 3}'])
+def test_configs_that_are_none(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(FileFormatError, match="config.json: expected"):
+        outline(tmp_path)
+
+
+def test_built_in_shapes_say_how_far_they_can_be_trusted() -> None:
+    assert outline("qwen3-8b").standing == "read in a source"
+    assert outline("llama-2-13b").standing == "general knowledge"
+    assert outline("gpt-oss-20b").standing.startswith("read in a source, but for tie_word_embeddings")
+    assert all(shape.source for shape in shapes.shapes().values())
+
+
+def test_names_that_name_nothing() -> None:
+    with pytest.raises(UsageError, match="no model is called that"):
+        outline("qwen3-9b")
+    with pytest.raises(BitwrightError, match="there is no shape qwen3-9b; perhaps qwen3-8b"):
+        shapes.get("qwen3-9b")
+
+
+# -- the hub
+
+SCRIPT = """
+import json, sys
+from bitwright.errors import BitwrightError
+from bitwright.hardware.outline import outline
+from bitwright.hardware.weights import assign, file_bytes
+for ref in json.loads(sys.argv[1]):
+    try:
+        o = outline(ref)
+        print(json.dumps([o.name, o.architecture, o.parameters, file_bytes(o, assign(o, None)), o.standing]))
+    except BitwrightError as error:
+        print(json.dumps(str(error)))
+"""
+
+
+@pytest.fixture(scope="module")
+def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """12 MB, of which 5 are a vocabulary: the header does not come with the first piece."""
+    path = tmp_path_factory.mktemp("big") / "big-Q4_K_M.gguf"
+    made = draft(tiny.config(FAMILY, vocab_size=24000), "", formats.get("f32"))
+    made.metadata["tokenizer.ggml.tokens"] = ["x" * 200] * 24000
+    return tiny.write(made, path)
+
+
+@pytest.fixture(scope="module")
+def server(big: Path) -> Iterator[Hub]:
+    config = json.dumps(tiny.config(FAMILY)).encode()
+    halves = {"model-00001-of-00002.safetensors": safetensors(), "model-00002-of-00002.safetensors": safetensors()}
+    repos = {
+        "org/gguf": {"big-Q4_K_M.gguf": big.read_bytes(), "config.json": config},
+        "org/weights": {"config.json": config, "model.safetensors": safetensors(), "README.md": b"#"},
+        "org/sharded": {"config.json": config, **halves, "consolidated.safetensors": b"never read"},
+        "org/neither": {"README.md": b"#"},
+        "org/damaged": {"bad.gguf": b"GGUF" + bytes(1000)},
+    }
+    with serving(repos) as hub:
+        yield hub
+
+
+def ask(server: Hub, home: Path, *refs: str, **environment: str) -> list[list[object] | str]:
+    clean = {key: value for key, value in os.environ.items() if not key.startswith(("HF_", "TRANSFORMERS"))}
+    clean |= {"HF_HOME": str(home), "BITWRIGHT_CACHE": str(home / "own"), "HF_ENDPOINT": server.address}
+    command = [sys.executable, "-c", SCRIPT, json.dumps(refs)]
+    done = subprocess.run(command, env=clean | environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_of_a_gguf_file_on_the_hub_only_the_header_is_read(server: Hub, big: Path, tmp_path: Path) -> None:
+    server.asked.clear()
+    server.sent = 0
+    here = outline(big)
+    expected = [here.name, "qwen3", here.parameters, big.stat().st_size, "read in the file"]
+    assert ask(server, tmp_path, "org/gguf") == [expected]
+    assert 5_000_000 < server.sent < big.stat().st_size * 1.4
+    assert not any("HEAD" in request for request in server.asked)
+    server.sent = 0
+    assert ask(server, tmp_path, "org/gguf:Q4_K_M") == [expected]
+    assert server.sent <= 4 << 20  # what it already has is not asked for again, but for its commit
+    kept = next((tmp_path / "own/headers").rglob("*.gguf"))
+    assert kept.stat().st_size == big.stat().st_size
+
+
+def test_of_safetensors_on_the_hub_only_headers_are_read(server: Hub, tmp_path: Path) -> None:
+    made = draft(tiny.config(FAMILY), "", formats.get("bf16"))
+    parameters = sum(math.prod(t.shape) for t in made.tensors)
+    (whole, halves) = ask(server, tmp_path, "org/weights", "org/sharded")
+    assert whole[:3] == ["weights", "qwen3", parameters] and f"{parameters:,}" in str(whole[4])
+    assert f"{2 * parameters:,}" in str(halves[4])  # of model-*, not of consolidated
+    offline = ask(server, tmp_path, "org/weights", HF_HUB_OFFLINE="1")
+    assert offline == [[*whole[:4], "from config.json alone"]]
+
+
+def test_what_the_hub_does_not_have(server: Hub, tmp_path: Path) -> None:
+    absent, neither, damaged, offline = (
+        *ask(server, tmp_path, "org/absent", "org/neither", "org/damaged"),
+        *ask(server, tmp_path, "org/gguf", HF_HUB_OFFLINE="1"),
+    )
+    assert "there is no model org/absent" in absent
+    assert neither == "org/neither holds neither a .gguf file nor a config.json"
+    assert "expected" in damaged and "version" in damaged
+    assert offline == "org/gguf at main is not in the cache, and this is offline"
+
+
+def test_a_shape_and_its_file_agree(smollm2: Path) -> None:
+    """But for the header, whose names and tokenizer the shape does not know."""
+    shape, file = outline("smollm2-135m"), outline(smollm2)
+    if shape.source == file.source:  # the alias's file is here
+        from bitwright.hardware.outline import from_shape
+
+        shape = from_shape("smollm2-135m")
+    assert shape.parameters == file.parameters and shape.layers == file.layers
+    for recipe in ("q4_0", "q4_k_m", "q8_0"):
+        assert weight_bytes(assign(shape, recipe)) == weight_bytes(assign(file, recipe))
+        ours, theirs = (file_bytes(o, assign(o, recipe), recipe) for o in (shape, file))
+        assert ours == pytest.approx(theirs, rel=0.0005)
