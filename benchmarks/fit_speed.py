@@ -134,20 +134,20 @@ def held_out(what: str, rows: Sequence[Case], group: Callable[[Case], object]) -
 
 def factors(rows: Sequence[Case], errors: np.ndarray) -> dict[str, float]:
     """Per backend the factor within which COVERAGE of speeds lie: the conformal quantile of errors of fits that did not
-    see the row's architecture, each scaled by its backend's mean error, where a backend of few devices leans on all."""
+    see the row's architecture, scaled by its backend's mean error, where one of few devices leans on the others'."""
     devices = np.array([case.device.id for case in rows])
     backends = np.array([case.backend for case in rows])
     size = np.abs(errors)
 
-    def typical(chosen: np.ndarray) -> tuple[float, int]:
-        own = [float(size[chosen & (devices == name)].mean()) for name in dict.fromkeys(devices[chosen])]
-        return sum(own), len(own)
-
-    everywhere, count = typical(np.ones(len(rows), bool))
-    scales = {}
-    for backend in speed.BACKENDS:
-        total, own = typical(backends == backend)
-        scales[backend] = (total + POOL * everywhere / count) / (own + POOL)
+    own = {}
+    for backend in dict.fromkeys(backends):
+        mine = backends == backend
+        own[backend] = [float(size[mine & (devices == name)].mean()) for name in dict.fromkeys(devices[mine])]
+    usual = float(np.mean([np.mean(values) for values in own.values()]))
+    scales = {
+        backend: (sum(own.get(backend, [])) + POOL * usual) / (len(own.get(backend, [])) + POOL)
+        for backend in speed.BACKENDS
+    }
     scores = size / np.array([scales[name] for name in backends])
     order, weight = np.argsort(scores), device_weights(rows)
     share = np.cumsum(weight[order]) / (weight.sum() + weight.mean())

@@ -4,15 +4,23 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from bitwright import formats
-from bitwright.hardware import speed
+from bitwright.hardware import forecast, speed
 from bitwright.hardware.devices import Device, built_in
+from bitwright.hardware.kv import kv_read
+from bitwright.hardware.outline import EXPERTS, Outline, from_shape
+from bitwright.hardware.shapes import shapes
+from bitwright.hardware.weights import assign, operations_per_token, weight_bytes
+from bitwright.quantizers.file_types import ALIASES
+from bitwright.quantizers.recipe import recipes
 
 FILE = Path(__file__).parent / "data/measured.json"
 GIB = 2**30
@@ -37,6 +45,7 @@ class Case(NamedTuple):
     terms: Mapping[str, float]
 
 
+@cache
 def cases(what: str) -> tuple[list[Case], Counter[str]]:
     """The rows that can be used for "decode" or "prefill", and why others cannot."""
     file = json.loads(FILE.read_text(encoding="utf-8"))
@@ -45,16 +54,17 @@ def cases(what: str) -> tuple[list[Case], Counter[str]]:
     for row in file["rows"]:
         row["source"] = file["sources"][row["source"]]
         device = device_of(row)
-        model = file["models"].get(file["shapes"].get(row["model"], row["model"]))
+        name = file["shapes"].get(row["model"], row["model"])
+        model = from_shape(name) if name in shapes() else None
         if reason := unfit(row, device, model):
             left_out[reason] += 1
             continue
-        assert device is not None
+        assert device is not None and model is not None
         found += of_row(what, row, device, model)
     return found, left_out
 
 
-def unfit(row: Mapping[str, Any], device: Device | None, model: Any) -> str | None:
+def unfit(row: Mapping[str, Any], device: Device | None, model: Outline | None) -> str | None:
     """Why a row cannot be used; None if it can."""
     note = row.get("note", "")
     if row["quality"] != "community":
@@ -107,38 +117,39 @@ def bits(quant: str) -> float | None:
         return None
 
 
-def size(row: Mapping[str, Any], model: Any) -> float | None:
-    """Bytes of the file; where they are not stated, of formats that a whole file has."""
-    gib = row.get("size_gib")
+def size(row: Mapping[str, Any], model: Outline | None) -> float | None:
+    """Bytes of the file; where they are not stated, those that its recipe comes to."""
+    if bits(row["quant"]) is None or model is None:
+        return None
     if row["model"] == "gpt-oss-120b":
-        gib = 59.02  # as llama.cpp prints it; some rows give the size of the 20B file
-    if gib:
-        return gib * GIB if bits(row["quant"]) else None
-    whole = bits(row["quant"]) if row["quant"] in {"Q8_0", "Q4_0", "F16", "BF16"} else None
-    return whole and model and model["parameters"] * whole / 8
+        return 59.02 * GIB  # as llama.cpp prints it; some rows give the size of the 20B file
+    if "size_gib" in row:
+        return row["size_gib"] * GIB
+    name = row["quant"].lower()
+    return weight_bytes(assign(model, name)) if name in {*recipes(), *ALIASES} else None
 
 
-def load_of(row: Mapping[str, Any], model: Mapping[str, Any]) -> speed.Load:
-    """What the file asks. Of experts, which have the file's mean bits per weight (or MXFP4's), those used count."""
-    per_weight = bits(row["quant"])
-    assert per_weight is not None
-    stored = size(row, model)
-    assert stored is not None
+def load_of(row: Mapping[str, Any], model: Outline) -> speed.Load:
+    """What the file asks. Its embedding has the format of most weights; experts have the file's mean bits per weight
+    (or MXFP4's), and of them those that are used count."""
+    stored, per_weight = size(row, model), bits(row["quant"])
+    assert stored is not None and per_weight is not None
     fp4 = "MXFP4" in row["quant"]
-    head = model["vocabulary"] * model["width"]
-    embedding = 0 if model["tied"] else head
-    read = stored - embedding * (8.5 if fp4 else per_weight) / 8
-    if "experts" in model:
-        experts = 3 * model["width"] * model["expert_width"] * model["experts"] * model["layers"]
-        per_expert_weight = 4.25 / 8 if fp4 else stored / model["parameters"]
-        read -= experts * per_expert_weight * (1 - model["experts_used"] / model["experts"])
+    read = stored
+    for tensor in model.tensors:
+        share = model.share_read(tensor.name)
+        if share < 1:
+            expert = 4.25 if fp4 else 8 * stored / model.parameters
+            held = expert if EXPERTS in tensor.name else 8.5 if fp4 else per_weight
+            read -= (1 - share) * math.prod(tensor.shape) * held / 8
     return speed.Load(
-        read=read, stored=stored, active=model["active"] - embedding, head=head, layers=model["layers"],
-        width=model["attention"],         kind=speed.kind_of(row["quant"]), experts="experts" in model,
+        read=read, stored=stored, active=operations_per_token(model) / 2, head=forecast.head(model),
+        layers=len(model.layers), width=forecast.query_width(model), kind=speed.kind_of(row["quant"]),
+        experts=model.experts > 0,
     )  # fmt: skip
 
 
-def of_row(what: str, row: Mapping[str, Any], device: Device, model: Mapping[str, Any]) -> Iterator[Case]:
+def of_row(what: str, row: Mapping[str, Any], device: Device, model: Outline) -> Iterator[Case]:
     backend, load, setting = backend_of(row, device), load_of(row, model), setting_of(row)
     prefix, depths = ("tg", ("tg1024", "tg4096")) if what == "decode" else ("pp", ("pp4096",))
     tests = [(row.get(f"{prefix}_test"), row.get(f"{prefix}_tps")), *((name, row.get(name)) for name in depths)]
@@ -148,7 +159,7 @@ def of_row(what: str, row: Mapping[str, Any], device: Device, model: Mapping[str
         number = re.search(r"^(?:pp|tg)(\d+)", name or "")
         tokens = int(number[1]) if number else 128
         if what == "decode":
-            cached = model["kv_bytes"] * tokens / 2  # on average
+            cached = kv_read(model, tokens // 2)  # on average
             yield Case(device, backend, row, 1 / rate, 1, speed.decode_terms(device, load, backend, cached, setting))
         else:
             terms = speed.prefill_terms(device, load, backend, tokens, setting)
