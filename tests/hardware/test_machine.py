@@ -232,8 +232,8 @@ def test_a_measurement_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyP
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "new"))
     calls = []
     monkeypatch.setattr(machine, "measure", lambda *_: calls.append(1) or MEASURED)
-    assert machine.this_machine() == machine.this_machine()
-    assert machine.this_machine().measured == MEASURED and len(calls) == 1
+    assert machine.this_machine().measured == machine.this_machine().measured == MEASURED
+    assert len(calls) == 1
     machine.this_machine(again=True)
     assert len(calls) == 2
     monkeypatch.setenv("BITWRIGHT_TIER", "scalar")  # another tier is another machine

@@ -26,6 +26,12 @@ def format(incomplete: str) -> list[str]:
     return _beginning((f.name for f in formats.all()), incomplete)
 
 
+def device(incomplete: str) -> list[str]:
+    from bitwright.hardware import devices
+
+    return _beginning(devices.devices(), incomplete)
+
+
 def kv(incomplete: str) -> list[str]:
     from bitwright.kernels import KV
 

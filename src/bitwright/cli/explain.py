@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from bitwright.hardware.explain import Explanation, Use
 
 
+UNITS = {"vector": "vector lanes", "tensor": "tensor cores", "matrix": "matrix unit"}
+
+
 def explain(
     format: Annotated[
         str,
@@ -21,7 +24,13 @@ def explain(
     ],
     device: Annotated[
         list[str] | None,
-        typer.Option("--device", metavar="ID", help="A device's id or FILE.json; repeatable.", show_default=False),
+        typer.Option(
+            "--device",
+            metavar="ID",
+            help="A device's id or FILE.json; repeatable.",
+            show_default=False,
+            autocompletion=complete.device,
+        ),
     ] = None,
     this_machine: Annotated[
         bool, typer.Option("--this-machine", help="This machine, measured, as bitwright uses it.")
@@ -89,7 +98,7 @@ def show(e: Explanation) -> None:
         ("stored as", e.stored.described()),
         ("loaded as", e.loaded),
         ("converted to", e.converted_to),
-        ("multiplied as", f"{e.multiplied_as or 'not known'}, {e.unit or 'unit not known'} ({e.way_standing})"),
+        ("multiplied as", f"{e.multiplied_as}, on the {UNITS[e.unit]} ({e.way_standing})" if e.unit else "not known"),
         ("instruction", e.instruction or "not known"),
         ("peak", f"{peak(e)} ({e.peak_standing})" if e.peak else peak(e)),
         ("accumulated in", e.accumulated_in or "not known"),

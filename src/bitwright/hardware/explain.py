@@ -116,14 +116,15 @@ class Explanation:
             limit = "memory" if rate > 0.8 * bandwidth else "unpacking"
             measured = _si(8 * rate / bits, "weights/s")
             return f"{most}; measured {measured} ({rate / bandwidth:.0%}): {limit} is the limit"
-        return f"{most}, whatever multiplies them: bytes decide, and these are {_ratio(bits / 16)} fp16's"
+        than = f"{16 / bits:.2g} times fewer than" if bits < 16 else f"{bits / 16:.2g} times" if bits > 16 else "just"
+        return f"{most}, whatever multiplies them: only bytes count, {than} fp16's"
 
     @property
     def prefill_note(self) -> str:
         if self.peak is None:
             return f"the peak of {self.multiplied_as or 'this multiply'} is not known"
         half = self.device.compute.get("fp16")
-        ratio = f", {_ratio(self.peak / half.peak)} fp16's" if half and half.peak else ""
+        ratio = f", {_speed(self.peak / half.peak)} fp16 weights" if half and half.peak else ""
         note = f"at most {operations(self.peak, self.multiplied_as)} as {self.multiplied_as}{ratio}"
         for use in self.uses:
             same = {use.multiplied_as, self.multiplied_as} in ({self.multiplied_as}, set(BYTES))
@@ -145,8 +146,8 @@ def _si(value: float, unit: str, space: str = " ") -> str:
     return f"{value / 1e12:.4g} T{space}{unit}" if value >= 1e12 else f"{value / 1e9:.4g} G{space}{unit}"
 
 
-def _ratio(ratio: float) -> str:
-    return "as many as" if 0.98 < ratio < 1.02 else f"{ratio:.2g} times"
+def _speed(ratio: float) -> str:
+    return "as fast as" if 0.98 < ratio < 1.02 else f"{ratio:.2g} times as fast as"
 
 
 def explain(name: str, device: Device, machine: Machine | None = None) -> Explanation:

@@ -1,6 +1,7 @@
 """What this machine reaches: its limits, and for each format the rates of the engine's own kernels.
 
-All figures are the fastest of several rounds: other work on a machine only ever slows one down.
+All figures are the fastest of several rounds, since other work on a machine only ever slows one down, and rounds go on
+for a while when the fastest of them do not agree.
 """
 
 from __future__ import annotations
@@ -18,11 +19,13 @@ from bitwright.formats import Format, QuantizedTensor
 
 COLUMNS = 4096
 PANEL = 32  # rows that are encoded; the rest are copies, which take as long to multiply
-PREFILL_TOKENS, PREFILL_ROWS = 512, 512  # rows: of each thread, so many that turning the tokens to int8 hardly counts
+PREFILL_TOKENS, PREFILL_COLUMNS = 512, 2048
+PREFILL_ROWS, MOST_ROWS = 1024, 8192  # of each thread, of all: inputs are turned to int8 once for as many as in a model
 LEAST_BYTES, MOST_BYTES = 64 << 20, 1 << 30  # of the weight that decoding is timed with: beyond the caches
 CONVERTED_BYTES = 2 << 20  # of one that is converted first, which takes longer than reading it from anywhere
 DECODE_SECONDS, PREFILL_SECONDS = 0.1, 0.15
-LEAST_ROUNDS = 3
+LEAST_ROUNDS, PATIENCE = 3, 5  # rounds; how many times longer to go on while the fastest ones differ
+AGREE = 1.05
 NO_WEIGHTS = {"q8_k", "float8_e8m0fnu"}  # formats of activations and of scales
 
 
@@ -55,16 +58,21 @@ def measure(threads: int, last_cache_bytes: int | None, report: Callable[..., No
     tier = kernels.tier()
     paths = {c.format: c.decode for c in kernels.coverage() if c.tier == tier and c.format not in NO_WEIGHTS}
     names = [name for name, path in paths.items() if path != "reference"]
-    meter = kernels.Meter(threads)
-    limits = meter.read_gb_s(), kernels.Meter(1).read_gb_s(), meter.int8_gop_s(), meter.bf16_gflop_s()
-    del meter  # and its memory
+    before = _limits(threads)
     least = min(MOST_BYTES, max(LEAST_BYTES, 2 * (last_cache_bytes or 0)))
     rates = {}
     for done, name in enumerate(names, 1):
         rates[name] = kernel(formats.get(name), threads, CONVERTED_BYTES if paths[name] == "converted" else least)
         report(done, len(names), name)
-    read, one_core, int8, floats = (1e9 * x for x in limits)
+    read, one_core, int8, floats = map(max, before, _limits(threads))  # memory that others use, too, is no steady thing
     return Measured(date.today().isoformat(), tier, threads, read, one_core, int8, floats, rates)
+
+
+def _limits(threads: int) -> tuple[float, ...]:
+    """Bytes a second that all threads and one read, operations a second of int8 dot products and of floats."""
+    meter = kernels.Meter(threads)
+    found = meter.read_gb_s(), kernels.Meter(1).read_gb_s(), meter.int8_gop_s(), meter.bf16_gflop_s()
+    return tuple(1e9 * x for x in found)
 
 
 def kernel(format: Format, threads: int, least_bytes: int) -> Kernel:
@@ -72,24 +80,29 @@ def kernel(format: Format, threads: int, least_bytes: int) -> Kernel:
     values = np.random.default_rng(0).standard_normal((PANEL, COLUMNS), np.float32) / 32
     panel = format.quantize(values) if format.encodes else kernels.quantize(format, values)
     x = np.random.default_rng(1).standard_normal((PREFILL_TOKENS, COLUMNS), np.float32)
+    y = np.ascontiguousarray(x[:, :PREFILL_COLUMNS])
     rows = -(-least_bytes // kernels.bytes_read(format, PANEL, COLUMNS)) * PANEL
     large = kernels.packed(_weight(format, panel, rows), threads=threads)
     decode = _fastest(lambda: large.multiply(x[:1], False), DECODE_SECONDS)
-    small = kernels.packed(_weight(format, panel, PREFILL_ROWS * threads), threads=threads)
-    prefill = _fastest(lambda: small.multiply(x, True), PREFILL_SECONDS)
-    operations = 2 * PREFILL_ROWS * threads * COLUMNS * PREFILL_TOKENS
+    few = min(MOST_ROWS, PREFILL_ROWS * threads)
+    small = kernels.packed(_weight(format, panel[:, : format.row_bytes(PREFILL_COLUMNS)], few), threads=threads)
+    prefill = _fastest(lambda: small.multiply(y, True), PREFILL_SECONDS)
+    operations = 2 * few * PREFILL_COLUMNS * PREFILL_TOKENS
     return Kernel(rows * format.row_bytes(COLUMNS) / decode, operations / prefill)
 
 
 def _weight(format: Format, panel: np.ndarray[Any, np.dtype[np.uint8]], rows: int) -> QuantizedTensor:
-    return QuantizedTensor("measured", (rows, COLUMNS), format, np.tile(panel, (rows // PANEL, 1)))
+    shape = rows, format.columns(panel.shape[1])
+    return QuantizedTensor("measured", shape, format, np.tile(panel, (rows // PANEL, 1)))
 
 
 def _fastest(work: Callable[[], object], seconds: float) -> float:
-    """Seconds of the fastest round; at least a few, and for about so long in all."""
+    """Seconds of the fastest round; for about so long in all, longer until the fastest ones agree."""
     rounds: list[float] = []
-    while len(rounds) < LEAST_ROUNDS or sum(rounds) < seconds:
+    while True:
         started = time.perf_counter()
         work()
-        rounds.append(time.perf_counter() - started)
-    return min(rounds)
+        rounds = sorted([*rounds, time.perf_counter() - started])
+        enough = len(rounds) >= LEAST_ROUNDS and sum(rounds) >= seconds
+        if enough and (rounds[LEAST_ROUNDS - 1] < AGREE * rounds[0] or sum(rounds) > PATIENCE * seconds):
+            return rounds[0]
