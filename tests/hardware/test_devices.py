@@ -8,6 +8,8 @@ import re
 from pathlib import Path
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
 from bitwright.hardware import devices, schema
@@ -222,3 +224,32 @@ def test_the_documented_example_is_a_device() -> None:
     document = (Path(__file__).parents[2] / "docs/hardware.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
     assert devices.parse(json.loads(example), "docs").standing("compute.fp16") == "read"
+
+
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8) | st.sampled_from(["fp16", "new"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=6), inner, max_size=3),
+    max_leaves=5,
+)
+PLACES = [*MINE, "compute.fp16", "compute.int4.via", "compute.int8.peak", "prices.0", "prices.0.usd_low", "verified.x"]
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.sampled_from(PLACES), VALUES)
+def test_any_value_anywhere_gives_a_device_or_one_line(path: str, value: object) -> None:
+    """Whatever stands at any place, the loader takes it or says what it expected; nothing else escapes."""
+    try:
+        device = devices.parse(broken(path, value), "mine.json")
+    except FileFormatError as error:
+        assert str(error).startswith("mine.json: expected ") and str(error).isprintable()
+    else:
+        assert all(r.peak is None or 0 < r.peak <= 1e18 for r in device.compute.values())
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.binary(max_size=40))
+def test_any_bytes_are_json_or_one_line(data: bytes) -> None:
+    try:
+        schema.parse(data, "mine.json")
+    except FileFormatError as error:
+        assert str(error).startswith("mine.json")

@@ -194,3 +194,21 @@ def test_operations_have_the_unit_of_what_is_multiplied() -> None:
 def test_the_document_is_not_stale() -> None:
     text = (Path(__file__).parents[2] / "docs/hardware.md").read_text(encoding="utf-8")
     assert document.written(text) == text, "run `make docs`"
+
+
+@pytest.mark.parametrize(
+    ("format", "device", "engine"),
+    [("tq2_0", "rtx-3090-24gb", "llama.cpp CUDA"), ("tq1_0", "rx-7900xtx-24gb", "llama.cpp HIP"),
+     ("nvfp4", "apple-m4-max-40c", "llama.cpp Metal"), ("q8_k", "ryzen-9-7950x", "llama.cpp CPU")],
+)  # fmt: skip
+def test_a_backend_may_have_no_kernel(format: str, device: str, engine: str) -> None:
+    (use,) = [u for u in explain(format, BUILT_IN[device]).uses if u.engine == engine]
+    assert use.multiplied_as is None and "no kernel" in use.what
+
+
+def test_vulkan_has_integer_products_for_some_formats_only() -> None:
+    arc = BUILT_IN["arc-a770-16gb"]
+    assert uses(explain("q4_k", arc), "llama.cpp Vulkan", "prefill") == ("int8", "vector", False)
+    assert uses(explain("iq2_xs", arc), "llama.cpp Vulkan", "prefill") == ("fp16", "vector", None)
+    battlemage = explain("iq2_xs", BUILT_IN["arc-b580-12gb"])
+    assert uses(battlemage, "llama.cpp Vulkan", "prefill") == ("fp16", "matrix", None)

@@ -59,6 +59,53 @@ def test_linux_files_are_read(tmp_path: Path) -> None:
     assert found.nodes == (detect.Node("0-3", 8 << 30), detect.Node("4-7", 8 << 30))
 
 
+def test_memory_of_nodes_that_are_not_allowed_does_not_count(tmp_path: Path) -> None:
+    files = {"proc/meminfo": "MemTotal:  33554432 kB\n", "proc/self/status": "Name:\tx\nMems_allowed_list:\t0,2-3\n"}
+    for n in range(12):
+        files[f"sys/devices/system/node/node{n}/meminfo"] = f"Node {n} MemTotal:  1048576 kB\n"
+    found = detect.system(tree(tmp_path, files))
+    assert [n.allowed for n in found.nodes] == [True, False, True, True] + 8 * [False]
+    assert found.memory_bytes == 3 << 30
+    (tmp_path / "proc/self/status").write_text("Mems_allowed_list:\t0-11\n")
+    assert detect.system(tmp_path).memory_bytes == 32 << 30
+
+
+SYSCTL = """hw.physicalcpu: 10
+hw.logicalcpu: 10
+hw.memsize: 68719476736
+hw.perflevel0.l2cachesize: 12582912
+hw.optional.arm.FEAT_DotProd: 1
+hw.optional.arm.FEAT_FP16: 1
+hw.optional.arm.FEAT_BF16: 0
+machdep.cpu.brand_string: Apple M1 Max
+"""
+VM_STAT = """Mach Virtual Memory Statistics: (page size of 16384 bytes)
+Pages free:                               100000.
+Pages active:                             900000.
+Pages inactive:                            50000.
+Pages speculative:                          5000.
+"""
+
+
+def test_macos_is_asked_by_its_own_commands(monkeypatch: pytest.MonkeyPatch) -> None:
+    cards = json.dumps({"SPDisplaysDataType": [{"sppci_model": "Apple M1 Max", "sppci_cores": "32"}]})
+    answers = {"sysctl": SYSCTL, "vm_stat": VM_STAT, "system_profiler": cards}
+    monkeypatch.setattr(detect, "run", lambda command, *_: answers[command])
+    monkeypatch.setattr("platform.system", lambda: "Darwin")
+    monkeypatch.setattr("platform.machine", lambda: "arm64")
+    found = detect.system()
+    assert (found.cpu, found.cores_physical, found.memory_total) == ("Apple M1 Max", 10, 64 << 30)
+    assert found.features == ("asimd", "asimddp", "asimdhp") and found.last_cache_bytes == 12 << 20
+    assert found.memory_available == 155000 * 16384 and found.memory_bytes == 64 << 30
+    assert [gpus.known_as(gpu, devices.built_in()) for gpu in gpus.find()] == ["apple-m1-max-32c"]
+    answers.update(dict.fromkeys(answers, ""))  # commands that are missing or fail
+    assert detect.system().memory_available is None and gpus.find() == ()
+
+
+def test_a_command_that_is_not_there_prints_nothing() -> None:
+    assert detect.run("no-such-command-anywhere") == "" and detect.run("false") == ""
+
+
 def test_arm_features_have_the_kernels_names(tmp_path: Path) -> None:
     text = "processor\t: 0\nFeatures\t: fp asimd aes asimdhp asimddp i8mm bf16 sve\nModel\t: Raspberry Pi 5\n"
     found = detect.system(tree(tmp_path, {"proc/cpuinfo": text}))

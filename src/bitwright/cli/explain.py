@@ -9,7 +9,8 @@ import typer
 from bitwright.cli import complete, options, output
 
 if TYPE_CHECKING:
-    from bitwright.hardware.explain import Explanation, Use
+    from bitwright.hardware.engines import Use
+    from bitwright.hardware.explain import Explanation
 
 
 UNITS = {"vector": "vector lanes", "tensor": "tensor cores", "matrix": "matrix unit"}

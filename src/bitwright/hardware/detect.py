@@ -25,10 +25,11 @@ UNLIMITED = 1 << 60  # cgroup 1 writes a number near 2**63 where there is no lim
 
 @dataclass(frozen=True)
 class Node:
-    """A NUMA node: its logical CPUs as the kernel lists them, and its memory."""
+    """A NUMA node: its logical CPUs as the kernel lists them, its memory, and whether this process may use that."""
 
     cpus: str
     memory_bytes: int
+    allowed: bool = True
 
 
 @dataclass(frozen=True)
@@ -51,8 +52,12 @@ class System:
 
     @property
     def memory_bytes(self) -> int:
-        """What a process here may have at most."""
-        return min(self.memory_total, self.memory_limit or self.memory_total)
+        """What this process may have at most: of the nodes it is allowed, and of its control group."""
+        if not all(node.allowed for node in self.nodes):
+            total = sum(node.memory_bytes for node in self.nodes if node.allowed)
+        else:
+            total = self.memory_total
+        return min(total, self.memory_limit or total)
 
 
 def system(root: Path = Path("/")) -> System:
@@ -106,9 +111,17 @@ def _last_cache(cpus: list[Path]) -> int | None:
 
 
 def _nodes(root: Path) -> Iterator[Node]:
-    for node in sorted((root / "sys/devices/system/node").glob("node[0-9]*")):
+    allowed = _list("".join(_words(_text(root / "proc/self/status") or "", "Mems_allowed_list")))
+    for node in sorted((root / "sys/devices/system/node").glob("node[0-9]*"), key=lambda node: int(node.name[4:])):
         total = re.search(r"MemTotal:\s+(\d+) kB", _text(node / "meminfo") or "")
-        yield Node(_text(node / "cpulist") or "", int(total[1]) << 10 if total else 0)
+        usable = not allowed or int(node.name[4:]) in allowed
+        yield Node(_text(node / "cpulist") or "", int(total[1]) << 10 if total else 0, usable)
+
+
+def _list(text: str) -> set[int]:
+    """0-2,5 -> {0, 1, 2, 5}, as the kernel writes sets of CPUs and nodes."""
+    parts = (part.partition("-") for part in text.split(",") if part)
+    return {n for low, _, high in parts for n in range(int(low), int(high or low) + 1)}
 
 
 def cgroup_limits(root: Path = Path("/")) -> tuple[float | None, int | None]:

@@ -163,7 +163,7 @@ def built_in() -> Mapping[str, Device]:
 def parse(value: Any, file: str, sources: Mapping[str, str] | None = None) -> Device:
     """A Device of parsed JSON; `sources` are texts that it may name by a key. Raises FileFormatError."""
     name = value.get("id") if isinstance(value, dict) else None
-    place = name if isinstance(name, str) else "the device"
+    place = name if isinstance(name, str) and name.isprintable() and name else "the device"
     schema.check(value, schema.schema("device"), file, place)
     memory, bandwidth = value["memory_gib"], value["bandwidth_gb_s"]
     return Device(

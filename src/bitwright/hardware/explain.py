@@ -10,13 +10,13 @@ with the peak of what is really multiplied: below it bytes decide (decode), abov
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from bitwright import kernels
-from bitwright.hardware import schema
-from bitwright.hardware.devices import THIS_MACHINE, Device, Rate, Standing
+from bitwright.hardware import engines
+from bitwright.hardware.devices import Device, Rate, Standing
+from bitwright.hardware.engines import Use
 from bitwright.hardware.machine import Machine
 from bitwright.hardware.measure import COLUMNS, Kernel
 from bitwright.hardware.stored import Stored, stored
@@ -25,21 +25,6 @@ Path = Literal["native", "converted", "int8", "unknown"]
 BYTES = ("int8", "int16")  # of which the second is bytes too, whose products are summed by pairs in 16 bits
 INTEGERS = ("int16", "int8", "int4", "int1", "int32")
 BLOCK_SCALED = ("mxfp8", "mxfp4", "nvfp4")
-
-
-@dataclass(frozen=True)
-class Use:
-    """What an engine does with the format here in a phase ("decode", "prefill" or "any"). `uses_chip`: whether it uses
-    the chip's native multiply, None where the chip has none. `standing` of the statement, `where` it was read."""
-
-    engine: str
-    phase: str
-    multiplied_as: str | None
-    unit: str | None
-    what: str
-    uses_chip: bool | None
-    standing: Standing
-    where: str
 
 
 @dataclass(frozen=True)
@@ -159,7 +144,7 @@ def explain(name: str, device: Device, machine: Machine | None = None) -> Explan
     like = _like(s, device)
     rate = device.compute.get(like)
     native = rate is not None and rate.native and like == s.element
-    uses = tuple(_uses(s, device, native))
+    uses = tuple(engines.uses(s, device, native))
     if rate is None:
         unknown: Standing = "general knowledge"
         return Explanation(device, s, "unknown", None, None, None, None, unknown, unknown, (), (), None, uses)
@@ -202,69 +187,3 @@ def _narrow(rate: Rate) -> str | None:
         rate.vector_peak and f"{_si(rate.vector_peak, 'OP/s', '')} on the vector lanes",
     ]
     return "; ".join(text for text in found if text) or None
-
-
-def _uses(s: Stored, device: Device, native: bool) -> list[Use]:
-    """What each engine that runs on the device does: the first rule that fits, for each phase."""
-    data = schema.data("engines.json")
-    found: list[Use] = []
-    for entry in data["engines"] if device.id != THIS_MACHINE else [{"engine": "bitwright"}]:
-        name = entry["engine"]
-        if not _fits(entry, device):
-            continue
-        if name == "bitwright":
-            found += _own(s, device, native)
-            continue
-        rules = [r for r in data["rules"] if r["engine"] == name and s.tokens & set(r["formats"]) and _fits(r, device)]
-        if not rules and not name.startswith("llama.cpp"):
-            continue  # it reads other files
-        decode, prefill = (next((r for r in rules if r["phase"] in (p, "any")), None) for p in ("decode", "prefill"))
-        chosen = {"any": decode} if decode is prefill else {"decode": decode, "prefill": prefill}
-        for phase, rule in chosen.items():
-            found.append(_use(rule, phase, s, native, data["sources"]) if rule else _none(name, phase, s, native))
-    return found
-
-
-def _fits(entry: dict[str, Any], device: Device) -> bool:
-    found = (("isa", device.isa), ("arch", device.arch))
-    return all(key not in entry or re.fullmatch(entry[key], value or "") for key, value in found)
-
-
-def _use(r: dict[str, Any], phase: str, s: Stored, native: bool, sources: dict[str, str]) -> Use:
-    as_what = s.element if r["multiplied_as"] == "itself" else r["multiplied_as"]
-    uses = as_what == s.element if native else None
-    where = r["where"].format(**sources)
-    return Use(r["engine"], phase, as_what, r["unit"], r["what"], uses, r["standing"], where)
-
-
-def _none(engine: str, phase: str, s: Stored, native: bool) -> Use:
-    """An engine without a rule for the format: there is no such type in its files, or nothing was read."""
-    if "coded" not in s.tokens and s.element not in ("fp32", "fp16", "bf16"):
-        fp8 = "fp8" in s.name or "float8_e" in s.name
-        more = "; no e4m3 multiply in its source" if fp8 and engine == "llama.cpp CUDA" else ""
-        where, no = "llama.cpp b11434 ggml/include/ggml.h, enum ggml_type", False if native else None
-        return Use(engine, phase, None, None, f"never: GGUF has no such type{more}", no, "read", where)
-    return Use(engine, phase, None, None, "not known: no source was read", None, "general knowledge", "")
-
-
-def _own(s: Stored, device: Device, native: bool) -> list[Use]:
-    """bitwright's own kernels, from their coverage table: paths do not depend on the tier."""
-    if s.format is None:
-        what, no = "never: there is no such file format", False if native else None
-        return [Use("bitwright", "any", None, None, what, no, "read", "bitwright formats")]
-    tier = kernels.tier() if device.id == THIS_MACHINE else "scalar"
-    row = next(c for c in kernels.coverage([s.format]) if c.tier == tier)
-    whats = {
-        "integer dot": ("int8", "inputs go to 8 bits, a scale per 32 columns; integer dot products, scaled in float32"),
-        "bf16 dot": ("bf16", "bfloat16 inputs times bfloat16 weights"),
-        "float": ("fp32", "made float32 in registers; multiply-add"),
-        "converted": ("fp32", "made float32 a few rows at a time; multiply-add"),
-        "reference": ("fp32", "made float32 once, when the model is loaded, and kept so"),
-    }
-    found = []
-    for phase, path in {"any": row.decode}.items() if row.decode == row.prefill else row._asdict().items():
-        if phase in ("any", "decode", "prefill"):
-            as_what, what = whats[path]
-            uses = as_what == s.element if native else None
-            found.append(Use("bitwright", phase, as_what, "vector", what, uses, "read", "kernels.coverage()"))
-    return found

@@ -96,14 +96,15 @@ def check(value: Any, schema: Mapping[str, Any], file: str, place: str) -> None:
 def _check_object(value: dict[str, Any], schema: Mapping[str, Any], file: str, place: str) -> None:
     for key in schema.get("required", ()):
         if key not in value:
-            raise FileFormatError(file, None, f"{place} to have {key}", f"only {', '.join(value) or 'nothing'}")
+            got = ", ".join(map(_short, value)) or "nothing"
+            raise FileFormatError(file, None, f"{place} to have {key}", f"only {got}")
     known, others = schema.get("properties", {}), schema.get("additionalProperties", {})
     for key, item in value.items():
         if "propertyNames" in schema:
             check(key, schema["propertyNames"], file, f"the name of {place}.{_short(key)}")
         if key not in known and others is False:
             raise FileFormatError(file, None, f"{place} to have no other keys than {', '.join(known)}", _short(key))
-        check(item, known.get(key, others), file, f"{place}.{key}")
+        check(item, known.get(key, others), file, f"{place}.{key if key.isidentifier() else _short(key)}")
 
 
 def _is(value: Any, type: str) -> bool:

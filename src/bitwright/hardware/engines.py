@@ -1,0 +1,100 @@
+"""What engines do with a format on a device: llama.cpp's backends, vLLM and MLX by rules read in their sources
+(`data/engines.json`), bitwright by its kernels' own coverage table."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from bitwright import kernels
+from bitwright.hardware import schema
+from bitwright.hardware.devices import THIS_MACHINE, Device, Standing
+from bitwright.hardware.stored import Stored
+
+PHASES = ("decode", "prefill")
+GGUF_TYPES = "llama.cpp b11434 ggml/include/ggml.h, enum ggml_type"
+OWN = {  # kernels.Coverage: what is multiplied, and how
+    "integer dot": ("int8", "inputs go to 8 bits, a scale per 32 columns; integer dot products, scaled in float32"),
+    "bf16 dot": ("bf16", "bfloat16 inputs times bfloat16 weights"),
+    "float": ("fp32", "made float32 in registers; multiply-add"),
+    "converted": ("fp32", "made float32 a few rows at a time; multiply-add"),
+    "reference": ("fp32", "made float32 once, when the model is loaded, and kept so"),
+}
+
+
+@dataclass(frozen=True)
+class Use:
+    """What an engine does with the format here in a phase ("decode", "prefill" or "any"). `multiplied_as` is None where
+    it has no way to. `uses_chip`: whether it uses the chip's native multiply, None where the chip has none or that is
+    not known. `standing` of the statement, `where` it was read."""
+
+    engine: str
+    phase: str
+    multiplied_as: str | None
+    unit: str | None
+    what: str
+    uses_chip: bool | None
+    standing: Standing
+    where: str
+
+
+def uses(s: Stored, device: Device, native: bool) -> Iterator[Use]:
+    """What each engine that runs on the device does with the format; `native`: whether the chip multiplies it."""
+    data = schema.data("engines.json")
+    for entry in data["engines"]:
+        engine = entry["engine"]
+        if device.id == THIS_MACHINE:
+            runs = engine == "bitwright"
+        else:
+            runs = _fits(entry, device)
+        if runs:
+            yield from _own(s, device, native) if engine == "bitwright" else _by_rules(engine, s, device, native)
+
+
+def _by_rules(engine: str, s: Stored, device: Device, native: bool) -> Iterator[Use]:
+    """The first rule that fits, for each phase, or for both at once."""
+    data = schema.data("engines.json")
+    rules = [r for r in data["rules"] if r["engine"] == engine and s.tokens & set(r["formats"]) and _fits(r, device)]
+    if not rules and not engine.startswith("llama.cpp"):
+        return  # it reads other files
+    decode, prefill = (next((r for r in rules if r["phase"] in (phase, "any")), None) for phase in PHASES)
+    for phase, rule in {"any": decode}.items() if decode is prefill else zip(PHASES, (decode, prefill), strict=True):
+        yield _use(rule, phase, s, native, data["sources"]) if rule else _without_rule(engine, phase, s, native)
+
+
+def _fits(entry: dict[str, Any], device: Device) -> bool:
+    found = (("isa", device.isa), ("arch", device.arch))
+    return all(key not in entry or re.fullmatch(entry[key], value or "") for key, value in found)
+
+
+def _use(rule: dict[str, Any], phase: str, s: Stored, native: bool, sources: dict[str, str]) -> Use:
+    as_what = s.element if rule["multiplied_as"] == "itself" else rule["multiplied_as"]
+    where = rule["where"].format(**sources)
+    takes = as_what == s.element if native else None
+    return Use(rule["engine"], phase, as_what, rule["unit"], rule["what"], takes, rule["standing"], where)
+
+
+def _without_rule(engine: str, phase: str, s: Stored, native: bool) -> Use:
+    """There is no such type in llama.cpp's files, or nothing was read of it."""
+    if "coded" in s.tokens or s.element in ("fp32", "fp16", "bf16"):
+        return Use(engine, phase, None, None, "not known: no source was read", None, "general knowledge", "")
+    fp8 = s.element in ("fp8_e4m3", "fp8_e5m2") and engine == "llama.cpp CUDA"
+    what = "never: GGUF has no such type" + ("; no e4m3 multiply in its source" if fp8 else "")
+    return Use(engine, phase, None, None, what, False if native else None, "read", GGUF_TYPES)
+
+
+def _own(s: Stored, device: Device, native: bool) -> Iterator[Use]:
+    """bitwright's kernels; which path a format takes does not depend on the tier."""
+    if s.format is None:
+        what, no = "never: there is no such file format", False if native else None
+        yield Use("bitwright", "any", None, None, what, no, "read", "bitwright formats")
+        return
+    tier = kernels.tier() if device.id == THIS_MACHINE else "scalar"
+    (row,) = (c for c in kernels.coverage([s.format]) if c.tier == tier)
+    same = row.decode == row.prefill
+    for phase, path in {"any": row.decode}.items() if same else zip(PHASES, (row.decode, row.prefill), strict=True):
+        as_what, what = OWN[path]
+        takes = as_what == s.element if native else None
+        yield Use("bitwright", phase, as_what, "vector", what, takes, "read", "kernels.coverage()")
