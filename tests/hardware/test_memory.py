@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import gc
+import sys
 from pathlib import Path
 
 import pytest
 
-from bitwright import load
+from bitwright import load, load_tokenizer
 from bitwright.errors import UnknownNameError
 from bitwright.hardware import kv, shapes
 from bitwright.hardware.layers import Layer
-from bitwright.hardware.memory import longest_context, memory
+from bitwright.hardware.memory import longest_context, looked_up, memory
 from bitwright.hardware.outline import outline
+from bitwright.hardware.weights import assign
+
+sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
+import memory as measured  # noqa: E402
 
 KIB = 1024
 
@@ -49,8 +54,10 @@ def test_what_the_engine_allocates(model: str, context: int, format: str, reques
     path: Path = request.getfixturevalue(model)
     session = load(path, context=context, kv=format).session()
     allocated = session.program.memory
-    expected = memory(outline(path), None, context, format, engine="bitwright")
-    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
+    found = outline(path)
+    expected = memory(found, None, context, format, engine="bitwright")
+    table = next(a.bytes for a in assign(found, None) if a.tensor == "token_embd.weight")
+    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"] + looked_up(table, context))
     assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)
     del session
     gc.collect()
@@ -80,6 +87,19 @@ def test_what_llama_cpp_reserves(model: str, context: int, mebibytes: float, req
     """Its "CPU compute buffer size", as above."""
     found = memory(outline(request.getfixturevalue(model)), None, context)
     assert found.compute / KIB / KIB == pytest.approx(mebibytes, rel=0.01)
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
+@pytest.mark.parametrize(("context", "format"), [(256, "f16"), (700, "q4_0")])
+@pytest.mark.parametrize("model", ["smollm2", "gemma3"])
+def test_resident_memory(
+    model: str, context: int, format: str, request: pytest.FixtureRequest, shared_data: Path
+) -> None:
+    """A few of the cases of benchmarks/memory.py, by its own measure."""
+    path: Path = request.getfixturevalue(model)
+    text = (shared_data / "text/wikitext-2/valid.txt").read_text(encoding="utf-8")
+    case = measured.measure(path, load_tokenizer(path).encode(text[:8000]), context, format)
+    assert case.good, case.line()
 
 
 def test_the_longest_context_just_fits() -> None:

@@ -5,21 +5,23 @@ Checked against real allocations by benchmarks/memory.py and tests/hardware.
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitwright.errors import UnknownNameError
 from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
-from bitwright.hardware.outline import Outline
+from bitwright.hardware.outline import LOOKED_UP, Outline
 from bitwright.hardware.weights import assign
 from bitwright.quantizers.recipe import Assignment, Recipe
 
 MIB = 1 << 20
+HEAPS, FAULT_AROUND, TOGETHER = (10, 0.55), 1 << 16, 0.65  # see looked_up
 SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows
-# What a process takes before it holds anything of a model. bitwright's: measured, Python with NumPy, the model opened
-# (benchmarks/memory.py). llama.cpp's on a CPU: measured. On a GPU a driver's context comes on top: DRIVER.
-OVERHEAD = {"bitwright": 36 * MIB, "llama.cpp": 40 * MIB}
+# What a process takes beside what it holds of a model, measured: of bitwright Python with NumPy and the model opened
+# (benchmarks/memory.py), of llama.cpp its llama-bench with a model of a megabyte. A device's driver takes more: DRIVER.
+OVERHEAD = {"bitwright": 36 * MIB, "llama.cpp": 32 * MIB}
 DRIVER = 400 * MIB  # of a CUDA or HIP process on its device; general knowledge, 300 to 500 MiB
 
 
@@ -56,7 +58,7 @@ def memory(
     if engine not in OVERHEAD:
         raise UnknownNameError("engine", engine, OVERHEAD)
     return Memory(
-        weights=resident_weights(outline, assignments, engine),
+        weights=resident_weights(outline, assignments, engine, context),
         kv=kv_bytes(outline, context, kv, sequences, batch, engine),
         compute=compute_bytes(outline, context, batch, engine),
         overhead=OVERHEAD[engine],
@@ -84,18 +86,30 @@ def longest_context(
     return low
 
 
-def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str) -> int:
-    """Bytes of weights in memory. bitwright packs what it multiplies by and reads rows of the embedding from the file;
-    llama.cpp holds all as they are stored, but for layers that predict further tokens, which it does not load."""
+def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str, context: int) -> int:
+    """Bytes of weights in memory. bitwright packs what it multiplies by, and of the embedding has the parts of its file
+    that a text of the context's length looks up; llama.cpp holds all as they are stored, but for layers that predict
+    further tokens, which it does not load."""
     shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
     total = 0
     for a in assignments:
         read = outline.share_read(a.tensor) > 0
         if engine == "llama.cpp":
             total += a.bytes if read or not a.tensor.startswith("blk.") else 0
-        elif read and len(shapes[a.tensor]) > 1:
-            total += _packed(a, shapes[a.tensor])
+            continue
+        total += _packed(a, shapes[a.tensor]) if read and len(shapes[a.tensor]) > 1 else 0
+        total += looked_up(a.bytes, context) if a.tensor in LOOKED_UP else 0
     return total
+
+
+def looked_up(table: int, tokens: int) -> int:
+    """Bytes of a table of embeddings, itself of `table` bytes, that a text of so many tokens maps into memory.
+
+    A text has about 10 n^0.55 different tokens (Heaps' law, fitted to WikiText-2 with two tokenizers), and each brings
+    the 64 KiB around it (Linux's fault_around_bytes); two thirds of that, since frequent tokens lie side by side.
+    """
+    different = min(float(tokens), HEAPS[0] * tokens ** HEAPS[1])
+    return round(TOGETHER * table * (1 - math.exp(-different * FAULT_AROUND / table)))
 
 
 def _packed(a: Assignment, shape: Sequence[int]) -> int:

@@ -1,0 +1,113 @@
+"""Sizes that others published for quantized files, beside those that bitwright computes from the built-in shapes.
+
+data/published_sizes.json: a row a file. unit: GB of 10^9 or GiB of 2^30 bytes; llama-bench's sizes are of the tensors
+alone. A rounded size stands for every size that would be rounded to it. importance: the publisher quantized with an
+importance matrix, by which some recipes choose other formats; null: the row stands for two publishers, one of whom did.
+
+    python benchmarks/sizes.py [--write]     the table, into docs/hardware.md too
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+from collections import defaultdict
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from bitwright.hardware.outline import outline
+from bitwright.hardware.weights import assign, file_bytes, weight_bytes
+from bitwright.quantizers.file_types import FILE_TYPES
+from bitwright.quantizers.recipe import Override
+
+ROOT = Path(__file__).resolve().parent
+DOCS = ROOT.parent / "docs/hardware.md"
+BEGIN, END = "<!-- sizes: benchmarks/sizes.py --write -->", "<!-- end of sizes -->"
+UNITS = {"B": 1.0, "MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30}
+FLOAT_ENDS = "(f16 embed+output)"  # files whose embedding and output stay in float16
+ROUNDED_UP = "rounded up 0.1"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Bytes; low and high: what the published figure may stand for. miss: how far outside that ours is, as a share."""
+
+    row: dict[str, Any]
+    ours: int
+    low: float
+    high: float
+
+    @property
+    def miss(self) -> float:
+        return max(0.0, self.low / self.ours - 1, self.ours / self.high - 1)
+
+
+def rows() -> list[dict[str, Any]]:
+    return json.loads((ROOT / "data/published_sizes.json").read_text())
+
+
+def interval(row: dict[str, Any]) -> tuple[float, float]:
+    """What sizes are rounded to the published one."""
+    unit, size = UNITS[row["unit"]], row["size"]
+    if "rounding" not in row:
+        return size * unit, size * unit
+    if ROUNDED_UP in row["publisher"]:
+        return (size - 0.1) * unit, size * unit
+    step = 0.01 if "decimals" in row["rounding"] else 10.0 ** (math.floor(math.log10(size)) - 2)
+    return (size - step / 2) * unit, (size + step / 2) * unit
+
+
+def compare(row: dict[str, Any]) -> Comparison:
+    recipe = row["quant"].lower().removesuffix(FLOAT_ENDS).strip()
+    ends = "f16" if FLOAT_ENDS in row["quant"] else ""
+    if recipe not in FILE_TYPES:  # such as Q2_K_L, of which bartowski keeps embedding and output in Q8_0
+        recipe, ends = recipe.removesuffix("_l"), "q8_0"
+    overrides = [Override.parse(f"^{name}.weight={ends}") for name in ("token_embd", "output") if ends]
+    found, tries = outline(row["shape"]), []
+    known = row.get("importance", False)
+    for importance in (False, True) if known is None else (known,):
+        assignments = assign(found, recipe, overrides, importance)
+        of_tensors = "llama-bench" in row["source"]
+        size = weight_bytes(assignments) if of_tensors else file_bytes(found, assignments, recipe)
+        tries.append(Comparison(row, size, *interval(row)))
+    return min(tries, key=lambda comparison: comparison.miss)
+
+
+def table(all_rows: list[dict[str, Any]]) -> list[str]:
+    """A line for each shape and publisher, and one for each size that is missed."""
+    groups, missed = defaultdict(list), []
+    for row in all_rows:
+        found = compare(row)
+        groups[row["model"], row["publisher"].split(" (")[0]].append(found)
+        if found.miss > 1e-4:
+            missed.append(found)
+    lines = [
+        "| model | publisher | files | inside the rounding | farthest outside |",
+        "| --- | --- | ---: | ---: | ---: |",
+    ]
+    for (model, publisher), group in groups.items():
+        inside, worst = sum(c.miss <= 1e-4 for c in group), max(c.miss for c in group)
+        lines.append(f"| {model} | {publisher} | {len(group)} | {inside} | {worst:.2%} |")
+    lines += ["", f"{sum(map(len, groups.values()))} sizes. Outside by more than a ten-thousandth:", ""]
+    for c in missed:
+        unit = UNITS[c.row["unit"]]
+        lines.append(f"- {c.row['model']} {c.row['quant']}, {c.row['publisher']}: {c.row['size']} {c.row['unit']}, "
+                     f"here {c.ours / unit:.3f} ({c.miss:.2%} outside)")  # fmt: skip
+    return lines
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--write", action="store_true")
+    options = parser.parse_args()
+    lines = table(rows())
+    print("\n".join(lines))
+    if options.write:
+        before, rest = DOCS.read_text().split(BEGIN)
+        DOCS.write_text("\n".join([before + BEGIN, "", *lines, "", END]) + rest.split(END)[1])
+
+
+if __name__ == "__main__":
+    main()

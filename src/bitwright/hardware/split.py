@@ -1,0 +1,119 @@
+"""A model shared out among devices and this machine's memory, by whole layers, as llama.cpp's --n-gpu-layers does.
+
+The first layers stay in the machine's memory as far as the devices have no room, then each device takes the next ones,
+and the last device the output. The embedding is looked up, not multiplied by, and stays in the machine's memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bitwright.hardware.kv import BATCH, layer_bytes
+from bitwright.hardware.memory import DRIVER, OVERHEAD, Memory, compute_bytes
+from bitwright.hardware.outline import LOOKED_UP, Outline
+from bitwright.hardware.weights import assign
+from bitwright.quantizers.recipe import Assignment, Recipe
+from bitwright.quantizers.roles import layer as layer_of
+
+ENGINE = "llama.cpp"
+
+
+@dataclass(frozen=True)
+class Share:
+    """What one holder has: its layers, whether the output too, the bytes, and of its weights those that a token reads.
+    budget: the bytes it may take; None for the machine's memory."""
+
+    layers: range
+    output: bool
+    memory: Memory
+    read: int
+    budget: int | None
+
+
+@dataclass(frozen=True)
+class Split:
+    """host: the machine's memory. devices: in the order given; one with no room holds no layers and takes no memory."""
+
+    host: Share
+    devices: tuple[Share, ...]
+
+    @property
+    def offloaded(self) -> int:
+        """Layers on devices."""
+        return sum(len(share.layers) for share in self.devices)
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that is multiplied by is on devices."""
+        return not self.host.layers and not self.host.output
+
+
+def split(
+    outline: Outline,
+    recipe: str | Recipe | Sequence[Assignment] | None,
+    budgets: Sequence[int],
+    context: int | None = None,
+    kv: str = "f16",
+    sequences: int = 1,
+    batch: int = BATCH,
+) -> Split:
+    """The most layers that devices of so many free bytes can hold, beside buffers and a driver's context on each.
+
+    A later device is filled before an earlier one, since the output lies behind the last layer.
+    """
+    context = context or outline.context
+    assignments = assign(outline, recipe) if recipe is None or isinstance(recipe, str | Recipe) else recipe
+    caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
+    parts = _Parts(outline, assignments, caches)
+    compute = compute_bytes(outline, context, batch, ENGINE)
+    end, output, shares = len(outline.layers), False, list[Share]()
+    for budget in reversed(budgets):
+        room, start = budget - compute - DRIVER, end
+        takes_output = not output and end == len(outline.layers) and parts.output <= room
+        room -= parts.output if takes_output else 0
+        output = output or takes_output
+        while output and start and parts.layer(start - 1) <= room:
+            start -= 1
+            room -= parts.layer(start)
+        held = range(start, end)
+        buffers = (compute, DRIVER) if held or takes_output else (0, 0)
+        shares.append(parts.share(held, takes_output, *buffers, budget))
+        end = start
+    host = parts.share(range(end), not output, compute if end or not output else 0, OVERHEAD[ENGINE], None)
+    return Split(host, tuple(reversed(shares)))
+
+
+class _Parts:
+    """Bytes of the weights of each layer, of its keys and values, of the output, of the embedding, and of its copy that
+    serves as the output where there is no other."""
+
+    def __init__(self, outline: Outline, assignments: Sequence[Assignment], kv: Sequence[int]) -> None:
+        self.kv = kv
+        self.weights, self.read = [0] * len(outline.layers), [0.0] * len(outline.layers)
+        self.others = self.embedding = self.copy = 0
+        for a in assignments:
+            index, share = layer_of(a.tensor), outline.share_read(a.tensor)
+            if index >= 0:
+                self.weights[index] += a.bytes if share else 0  # layers that predict further tokens are not loaded
+                self.read[index] += share * a.bytes
+            elif a.tensor in LOOKED_UP:
+                self.embedding += a.bytes
+                self.copy += a.bytes if share else 0
+            else:
+                self.others += a.bytes
+
+    @property
+    def output(self) -> int:
+        return self.others + self.copy
+
+    def layer(self, index: int) -> int:
+        return self.weights[index] + self.kv[index]
+
+    def share(self, layers: range, output: bool, compute: int, overhead: int, budget: int | None) -> Share:
+        """budget None: the machine's memory, which has the embedding and needs no copy."""
+        weights, read = sum(self.weights[i] for i in layers), sum(self.read[i] for i in layers)
+        weights += self.embedding if budget is None else self.copy if output else 0
+        weights += self.others if output else 0
+        held = Memory(weights, sum(self.kv[i] for i in layers), compute, overhead)
+        return Share(layers, output, held, round(read) + (self.output if output else 0), budget)
