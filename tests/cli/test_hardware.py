@@ -1,11 +1,9 @@
-"""`bitwright hardware` end to end, in a process of its own."""
+"""`bitwright hardware` and `bitwright explain` end to end."""
 
 from __future__ import annotations
 
-from cli.support import finish, start
-
 from bitwright import kernels
-from bitwright.hardware import machine
+from bitwright.hardware import machine, measure
 from bitwright.hardware.measure import Kernel, Measured
 
 MEASURED = Measured("2026-11-24", "avx2", 2, 20e9, 12e9, 500e9, 180e9, {"q4_k": Kernel(10e9, 110e9)})
@@ -24,18 +22,20 @@ def test_this_machine_as_json(bitwright, monkeypatch, tmp_path) -> None:
     assert "reads 20.0 GB/s (one core 12.0), int8 500 Gop/s" in text and "q4_k" in text and "50%" in text
 
 
-def test_it_is_really_measured_and_then_remembered(tmp_path) -> None:
-    """The whole measurement once, in a process of its own: every format the engine multiplies has rates."""
-    environment = {"BITWRIGHT_CACHE": str(tmp_path)}
-    first = finish(start("hardware", "--json", env=environment))
-    assert first.code == 0, first.err
-    formats = {row["format"] for row in first.json["formats"]}
+def test_it_is_really_measured_and_then_remembered(bitwright, monkeypatch, tmp_path) -> None:
+    """All of the measurement, with small weights and little time: every format that the engine multiplies has rates."""
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
+    for name in ("DECODE_SECONDS", "PREFILL_SECONDS"):
+        monkeypatch.setattr(measure, name, 0)
+    for name, value in {"MOST_BYTES": 1 << 20, "PREFILL_ROWS": 64, "PREFILL_TOKENS": 32}.items():
+        monkeypatch.setattr(measure, name, value)
+    first = bitwright("hardware", "--json").json
+    formats = {row["format"] for row in first["formats"]}
     covered = {c.format for c in kernels.coverage() if c.decode != "reference"}
     assert covered - formats == {"q8_k", "float8_e8m0fnu"}
-    assert all(row["decode_gb_s"] > 0 and row["prefill_gop_s"] > 0 for row in first.json["formats"])
-    assert first.json["limits"]["read_gb_s"] > 0.5
-    again = finish(start("hardware", "--json", env=environment))
-    assert again.json["formats"] == first.json["formats"]
+    assert all(row["decode_gb_s"] > 0 and row["prefill_gop_s"] > 0 for row in first["formats"])
+    assert first["limits"]["read_gb_s"] > 0.5
+    assert bitwright("hardware", "--json").json["formats"] == first["formats"]
 
 
 KEYS = {"device", "format", "stored", "loaded", "multiplied_as", "accumulated_in", "path", "instruction", "unit",
