@@ -31,7 +31,7 @@ def test_the_table_fits_a_screen(bitwright) -> None:
     )
     lines = outcome.out.splitlines()
     assert max(map(len, lines)) <= 120 and len(lines) < 25
-    assert "10.0 GB" in outcome.out and "yes" in outcome.out and " no " in outcome.out
+    assert "8.5 GB" in outcome.out and "  yes  " in outcome.out and "23 layers" in outcome.out
     assert "quality: not measured" in lines
     assert "8% (decode)" in outcome.err
 

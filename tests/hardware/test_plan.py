@@ -154,3 +154,12 @@ def test_experts_are_read_as_far_as_they_are_used() -> None:
         for shape in map(from_shape, ("qwen3-30b-a3b", "qwen2.5-coder-3b", "qwen3-32b"))
     )
     assert large * 3 < mixture < small
+
+
+def test_layers_that_a_card_has_room_for_where_the_model_does_not_fit() -> None:
+    big, small = rows("rtx-3060-12gb", "gtx-1080ti-11gb", recipes=("bf16",))
+    assert big.verdict == small.verdict == "no"
+    assert small.on_device < big.on_device < len(LLAMA.layers)
+    per_layer = (big.memory.weights + big.memory.kv) / len(LLAMA.layers)
+    assert 0.7 < big.on_device * per_layer / big.capacity < 1
+    assert rows("rtx-3090-24gb")[0].on_device is None and rows("apple-m1-8c", recipes=("bf16",))[0].on_device is None

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bitwright.cli import output
 from bitwright.cli.output import human_bytes, human_count
 
-FITS = {"yes": "yes", "no": "no", "memory not known": "?"}  # "shorter": with the longest context that is shown
+FITS = {"yes": "yes", "no": "no", "memory not known": "?"}
 
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Device, Price
@@ -52,13 +52,20 @@ def table(rows: Sequence[Row], cost: Cost | None) -> None:
         line = [row.recipe, *map(human_bytes, (m.weights, m.kv, m.compute + m.overhead, m.total))]
         line += [
             "?" if row.left is None else human_bytes(row.left),
-            FITS.get(row.verdict, "shorter"),
+            fits(row),
             str(row.longest or "-"),
         ]
         line += [speed(row, "decode"), speed(row, "prefill"), told.multiplied_as if told else "-"]
         line += [dollars(row, cost)] * (cost is not None)
         cells.append(line)
     output.print_table(headers, cells)
+
+
+def fits(row: Row) -> str:
+    """yes; shorter: with the longest context that is shown; a GPU that has no room for all: how many layers it has."""
+    if row.on_device:
+        return f"{row.on_device} layers"
+    return FITS.get(row.verdict, "shorter")
 
 
 def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
@@ -241,6 +248,7 @@ def row_json(row: Row, cost: Cost | None) -> dict[str, Any]:
         "fits": row.fits,
         "verdict": row.verdict,
         "longest_context": row.longest,
+        "layers_on_device": row.on_device,
         "decode": told and told.decode.as_json(),
         "prefill": told and told.prefill.as_json(),
         "multiplied_as": told and told.multiplied_as,

@@ -25,7 +25,7 @@ PROMPT = 512  # tokens of the prompt whose speed is told, as llama-bench's pp512
 ENGINE_CLOSE = (
     1.15  # factor within which bitwright's speed lies of what its kernels' rates give: benchmarks/predict_here.py
 )
-LAYER = 14e-6  # seconds a layer takes beside its products, a token: norms, rotations, barriers; measured there
+LAYER = 55e-6  # seconds a layer takes beside its products, a token: norms, rotations, barriers; measured there
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from bitwright.hardware.devices import Device, Price
 from bitwright.hardware.forecast import Forecast, forecast
 from bitwright.hardware.memory import DRIVER, Memory, longest_context, memory
 from bitwright.hardware.outline import Outline
+from bitwright.hardware.split import split
 from bitwright.hardware.weights import assign, bits_per_weight
 from bitwright.quantizers.recipe import Assignment
 
@@ -37,7 +38,8 @@ class Ask:
 @dataclass(frozen=True)
 class Row:
     """One format of a model on one device. capacity: bytes that a model can have there, None where not known.
-    longest: the longest context that fits. forecast: at the context asked for or the longest; None if none fits."""
+    longest: the longest context that fits. forecast: at the context asked for or the longest; None if none fits.
+    on_device: where it does not fit, the layers that do, the others staying in the machine's memory."""
 
     device: Device
     recipe: str
@@ -48,6 +50,7 @@ class Row:
     forecast: Forecast | None
     bits_per_weight: float
     quality: str = "not measured"
+    on_device: int | None = None
 
     @property
     def fits(self) -> bool:
@@ -172,10 +175,21 @@ def row(
         quality or "not measured",
     )
     if found.verdict == "no":
-        return found
+        return (
+            found
+            if total is None or device.kind != "gpu"
+            else replace(found, on_device=offloaded(found, outline, assignments))
+        )
     depth = min(ask.context, longest or ask.context) // 2
     told = forecast(device, outline, assignments, depth, ask.kv, ask.sequences, machine)
     return replace(found, forecast=told)
+
+
+def offloaded(row: Row, outline: Outline, assignments: Sequence[Assignment]) -> int:
+    """Layers that a GPU has room for, with their cache, where the model as a whole does not fit."""
+    assert row.capacity is not None
+    room = row.capacity + DRIVER  # which `split` takes off itself
+    return split(outline, assignments, [room], row.ask.context, row.ask.kv, row.ask.sequences).offloaded
 
 
 def by_budget(found: Iterable[Row], dollars: float) -> list[tuple[Row, Price, float]]:

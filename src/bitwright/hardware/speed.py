@@ -28,6 +28,7 @@ Backend = Literal["cuda", "metal", "rocm", "vulkan", "cpu", "ik"]
 Kind = Literal["float", "block", "k", "grid", "fp4"]
 BACKENDS: tuple[Backend, ...] = ("cuda", "metal", "rocm", "vulkan", "cpu", "ik")
 BATCH = 512  # tokens of a prompt that llama.cpp reads at once (--ubatch-size)
+VECTOR_ONLY = {"xe-hpg"}  # llama.cpp's Vulkan leaves their matrix units alone
 WIDE = 1.9e12  # bytes/s: from here on memory is stacked, and decode kernels fill only about half of its channels
 
 
@@ -103,7 +104,7 @@ def multiplied_as(device: Device, kind: Kind, backend: Backend, setting: Setting
     """
     if backend in {"cpu", "ik"}:
         return "fp32" if kind == "float" else "int8"
-    if backend == "vulkan" and device.arch == "xe-hpg" and kind != "float":
+    if backend == "vulkan" and device.arch in VECTOR_ONLY and kind not in {"float", "grid"}:
         return "int8"
     if backend in {"metal", "vulkan"}:
         return "fp16"
@@ -120,8 +121,8 @@ def peak(device: Device, format: str, backend: Backend) -> float | None:
     taken by their vector lanes, because engines use matrix tiles for few formats."""
     if backend in {"cpu", "ik"}:
         return _lanes(device, backend) if format == "int8" else device.vector.get("bf16") or device.vector.get("fp32")
-    if backend == "vulkan" and format == "int8":
-        return device.vector.get("int8")
+    if backend == "vulkan" and device.arch in VECTOR_ONLY:
+        return device.vector.get(format)
     rate = device.compute.get(format)
     if rate is None:
         return None
