@@ -86,7 +86,7 @@ def test_what_llama_cpp_allocates(
 def test_what_llama_cpp_reserves(model: str, context: int, mebibytes: float, request: pytest.FixtureRequest) -> None:
     """Its "CPU compute buffer size", as above."""
     found = memory(outline(request.getfixturevalue(model)), None, context)
-    assert found.compute / KIB / KIB == pytest.approx(mebibytes, rel=0.01)
+    assert found.compute / KIB / KIB == pytest.approx(mebibytes, rel=0.012)
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")

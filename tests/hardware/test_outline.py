@@ -11,16 +11,20 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import pytest
 import tiny
 from fake_hub import Hub, serving
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.hardware import shapes
 from bitwright.hardware.checkpoint import stored
 from bitwright.hardware.families import draft
-from bitwright.hardware.outline import outline
+from bitwright.hardware.memory import memory
+from bitwright.hardware.outline import from_draft, from_shape, outline
 from bitwright.hardware.weights import assign, file_bytes, weight_bytes
 
 FAMILY = "qwen3"
@@ -92,6 +96,41 @@ def test_configs_that_are_none(tmp_path: Path, text: str) -> None:
         outline(tmp_path)
 
 
+KEYS = ["block_count", "attention.head_count", "attention.head_count_kv", "attention.key_length", "embedding_length",
+        "attention.sliding_window", "attention.sliding_window_pattern", "expert_count", "expert_used_count",
+        "nextn_predict_layers", "ssm.conv_kernel", "feed_forward_length"]  # fmt: skip
+VALUES = st.one_of(
+    st.booleans(), st.integers(0, 9), st.integers(-(1 << 31), (1 << 64) - 1), st.floats(allow_nan=True), st.text(),
+    st.lists(st.integers(0, 1 << 20), max_size=6).map(lambda n: np.array(n, np.uint32)),
+    st.lists(st.text(max_size=3), min_size=1, max_size=3), st.just(np.zeros(4)),
+)  # fmt: skip
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.sampled_from(["qwen3", "gemma3_text", "qwen3_next", "kimi_linear"]),
+    st.dictionaries(st.sampled_from(KEYS), VALUES),
+)
+def test_metadata_that_cannot_be_is_refused_in_a_line(family: str, changes: dict[str, object]) -> None:
+    made = draft(tiny.config(family), "", formats.get("f16"))
+    made.metadata |= {f"{made.architecture}.{key}": value for key, value in changes.items()}
+    try:
+        found = from_draft(made, "", "", "")
+        needed = memory(found, "q4_0", 1000)
+    except FileFormatError as error:
+        assert "\n" not in str(error)
+    else:
+        assert 0 <= needed.kv and 0 < needed.weights and 0 <= found.active_parameters <= found.parameters
+
+
+@pytest.mark.parametrize("name", ["x", "blk.x.attn_k.weight", "blk.9.attn_k.weight", "blk.", ".", "blk.0.weight"])
+def test_names_that_are_no_models(name: str) -> None:
+    made = draft(tiny.config(FAMILY), "", formats.get("f16"))
+    made.tensors.append(made.tensors[0]._replace(name=name))
+    found = from_draft(made, "", "", "")
+    assert memory(found, None, 100).total > 0 and memory(found, None, 100, engine="bitwright").total > 0
+
+
 def test_built_in_shapes_say_how_far_they_can_be_trusted() -> None:
     assert outline("qwen3-8b").standing == "read in a source"
     assert outline("llama-2-13b").standing == "general knowledge"
@@ -111,7 +150,8 @@ def test_names_that_name_nothing() -> None:
 SCRIPT = """
 import json, sys
 from bitwright.errors import BitwrightError
-from bitwright.hardware.outline import outline
+from bitwright.hardware.memory import memory
+from bitwright.hardware.outline import from_draft, from_shape, outline
 from bitwright.hardware.weights import assign, file_bytes
 for ref in json.loads(sys.argv[1]):
     try:
@@ -195,8 +235,6 @@ def test_a_shape_and_its_file_agree(smollm2: Path) -> None:
     """But for the header, whose names and tokenizer the shape does not know."""
     shape, file = outline("smollm2-135m"), outline(smollm2)
     if shape.source == file.source:  # the alias's file is here
-        from bitwright.hardware.outline import from_shape
-
         shape = from_shape("smollm2-135m")
     assert shape.parameters == file.parameters and shape.layers == file.layers
     for recipe in ("q4_0", "q4_k_m", "q8_0"):

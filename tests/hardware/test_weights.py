@@ -12,8 +12,15 @@ from bitwright.hardware.weights import assign, bytes_per_token, file_bytes, oper
 from bitwright.io import gguf
 from bitwright.quantizers.file import QuantizeResult
 from bitwright.quantizers.recipe import recipes
+from bitwright.quantizers.rules import Shape
 
 MODELS = ("smollm2", "gemma3", "widened")
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_rules_are_asked_of_the_same_shape(model: str, request: pytest.FixtureRequest) -> None:
+    path: Path = request.getfixturevalue(model)
+    assert outline(path).shape == Shape.of(gguf.open(path).metadata)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -67,6 +67,19 @@ CONFIGS: dict[str, dict[str, Any]] = {
                "enable_moe_block": True, "num_experts": 4, "moe_intermediate_size": 32, **WINDOWED},
 }  # fmt: skip
 
+# The same wide enough for buffers to be told apart, with a vocabulary that takes none.
+WIDE = {
+    "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 1536, "vocab_size": 256, "head_dim": 64,
+    "moe_intermediate_size": 512, "linear_num_key_heads": 4, "linear_key_head_dim": 64, "linear_num_value_heads": 8,
+    "linear_value_head_dim": 64, "kv_lora_rank": 128, "qk_rope_head_dim": 32, "qk_nope_head_dim": 64, "v_head_dim": 64,
+    "mamba_n_heads": 16, "mamba_d_state": 64, "shared_intermediate_size": 1536, "vocab_size_per_layer_input": 256,
+}  # fmt: skip
+
+
+def wide(family: str) -> dict[str, Any]:
+    """Changes to `config` that make it wide."""
+    return {key: value for key, value in WIDE.items() if key in BASE | CONFIGS[family]}
+
 
 def config(family: str, **changes: Any) -> dict[str, Any]:
     return {"model_type": family, **BASE, **CONFIGS[family], **changes}

@@ -9,7 +9,11 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
+from bitwright.errors import FileFormatError
 from bitwright.hardware.draft import Tensor
+from bitwright.hardware.facts import MAX_SIZE
 from bitwright.quantizers.roles import layer as layer_of
 
 # Every n-th layer sees everything, where the file does not say which do; for `first` ones that is the first of each n.
@@ -41,8 +45,10 @@ class Layer:
 
 
 def layers(metadata: Mapping[str, Any], tensors: Iterable[Tensor]) -> tuple[Layer, ...]:
-    """The layers of a GGUF file; the metadata's keys are GGUF's."""
-    keys = Keys(metadata)
+    """The layers of a GGUF file; the metadata's keys are GGUF's. FileFormatError for values that cannot be."""
+    keys, tensors = Keys(metadata), list(tensors)
+    if keys.layers > len(tensors):
+        raise keys.error("block_count", f"at most {len(tensors)}, as many as there are tensors", keys.layers)
     rows: dict[int, dict[str, int]] = {}
     for tensor in tensors:
         inside = rows.setdefault(layer_of(tensor.name), {})
@@ -51,7 +57,10 @@ def layers(metadata: Mapping[str, Any], tensors: Iterable[Tensor]) -> tuple[Laye
 
 
 class Keys:
-    """The keys of one architecture, of which any may be missing; where one is a list it has an entry a layer."""
+    """The keys of one architecture, of which any may be missing; where one is a list it has an entry a layer.
+
+    Values that are no numbers, or impossible ones, raise FileFormatError when they are asked for.
+    """
 
     def __init__(self, metadata: Mapping[str, Any]) -> None:
         self.metadata, self.architecture = metadata, str(metadata.get("general.architecture", ""))
@@ -64,9 +73,15 @@ class Keys:
         value = self.get(key)
         if value is None:
             return default
-        if hasattr(value, "__len__"):
-            return int(value[layer]) if layer < len(value) else default
+        if isinstance(value, list | np.ndarray):
+            value = value[layer] if layer < len(value) else default
+        if not isinstance(value, int | np.integer) or not 0 <= value <= MAX_SIZE:
+            raise self.error(key, f"a whole number from 0 to {MAX_SIZE}", value)
         return int(value)
+
+    def error(self, key: str, expected: str, got: object) -> FileFormatError:
+        place = getattr(self.metadata, "path", "the metadata")
+        return FileFormatError(place, None, f"{self.architecture}.{key} to be {expected}", f"{got!r}"[:80])
 
     def largest(self, key: str) -> int:
         """Over the layers."""
@@ -77,13 +92,13 @@ class Keys:
         window, pattern = self.number("attention.sliding_window"), self.get("attention.sliding_window_pattern")
         if not window:
             return None
-        if hasattr(pattern, "__len__"):
+        if isinstance(pattern, list | np.ndarray):
             return window if layer < len(pattern) and pattern[layer] else None
         if self.architecture in ALL_WINDOWED:
             return window
-        every = PATTERNS.get(self.architecture) if pattern is None else int(pattern)
-        if every is None:
+        if pattern is None and self.architecture not in PATTERNS:
             return None
+        every = self.number("attention.sliding_window_pattern", PATTERNS.get(self.architecture, 0))
         full = every and layer % every == (0 if self.architecture in FIRST else every - 1)
         return None if full else window
 

@@ -15,6 +15,7 @@ from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
 from bitwright.hardware.outline import LOOKED_UP, Outline
 from bitwright.hardware.weights import assign
 from bitwright.quantizers.recipe import Assignment, Recipe
+from bitwright.quantizers.roles import layer as layer_of
 
 MIB = 1 << 20
 HEAPS, FAULT_AROUND, TOGETHER = (10, 0.55), 1 << 16, 0.65  # see looked_up
@@ -147,13 +148,28 @@ def threads() -> int:
 
 
 def _llama_cpp(outline: Outline, context: int, batch: int) -> int:
-    """What it reserves: logits of the whole batch and a few rows of the width beside them, or a layer's feed-forward of
-    as many experts as a token uses where that is more; and a mask for every cache, 16 bits and half as much again."""
-    output = outline.vocabulary + 4 * outline.width
-    inside = 2 * outline.feed_forward * max(1, outline.experts_used) + 4 * outline.width
+    """What it reserves, float32: the logits of a whole batch and six rows of the width, or five beside a layer's widest
+    part where that is more; and a mask of 16 bits for the layers with a window and for those without."""
+    output, inside = outline.vocabulary + 6 * outline.width, 5 * outline.width + widest(outline)
     windows = {layer.window for layer in outline.layers if layer.kv_heads}
     positions = sum(padded(context if w is None else min(context, w + batch), PAD) for w in windows)
-    return batch * (4 * max(output, inside) + 3 * positions)
+    return batch * (4 * max(output, inside) + 2 * positions)
+
+
+def widest(outline: Outline) -> int:
+    """Values a token has at once in the widest part of a layer: a feed-forward's gate, up and their product, of as many
+    experts as a token uses; or a state-space layer's projection, twice, and what is convolved of it."""
+    most, used = 0, max(1, outline.experts_used)
+    convolved = {layer_of(t.name): t.shape[0] for t in outline.tensors if t.name.endswith("ssm_conv1d.weight")}
+    for tensor in outline.tensors:
+        part = tensor.name.removesuffix(".weight").rpartition(".")[2]
+        if part == "ffn_down":
+            most = max(most, 3 * tensor.shape[-1])
+        elif part == "ffn_down_exps":
+            most = max(most, 3 * used * tensor.shape[-1])
+        elif part == "ssm_in":
+            most = max(most, 2 * tensor.shape[0] + convolved.get(layer_of(tensor.name), 0))
+    return most
 
 
 _COMPUTE = {"bitwright": _bitwright, "llama.cpp": _llama_cpp}

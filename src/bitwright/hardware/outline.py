@@ -20,6 +20,7 @@ from bitwright.hardware.draft import Draft, Tensor
 from bitwright.hardware.families import draft
 from bitwright.hardware.layers import Keys, Layer, layers
 from bitwright.io import gguf, hub
+from bitwright.quantizers.roles import layer as layer_of
 from bitwright.quantizers.rules import Shape
 
 __all__ = ["Layer", "Outline", "Tensor", "outline"]
@@ -55,7 +56,10 @@ class Outline:
     @property
     def shape(self) -> Shape:
         """What the recipes' rules ask of a model."""
-        return Shape.of(self.metadata)
+        keys = Keys(self.metadata)
+        heads = keys.number("attention.head_count")
+        kv_heads = keys.number("attention.head_count_kv", heads)
+        return Shape(self.architecture, keys.layers, heads, kv_heads, keys.number("expert_count"))
 
     @property
     def parameters(self) -> int:
@@ -76,10 +80,8 @@ class Outline:
         of unless it is the output too, of the layers that predict further tokens nothing."""
         if name in LOOKED_UP:
             return float(name == "token_embd.weight" and self.tied)
-        if name.startswith("blk."):
-            index = int(name.split(".", 2)[1])
-            if index >= len(self.layers) - Keys(self.metadata).number("nextn_predict_layers"):
-                return 0.0
+        if layer_of(name) >= len(self.layers) - Keys(self.metadata).number("nextn_predict_layers"):
+            return 0.0
         return self.experts_used / self.experts if EXPERTS in name and self.experts else 1.0
 
 
@@ -144,7 +146,11 @@ def _outline(
     standing: str,
     vocabulary_bytes: int = 0,
 ) -> Outline:
+    """Raises FileFormatError for metadata that cannot be."""
     keys, tensors = Keys(metadata), tuple(tensors)
+    experts, used = keys.number("expert_count"), keys.number("expert_used_count")
+    if used > experts or (experts and not used):
+        raise keys.error("expert_used_count", f"1 to {experts}, of {experts} experts", used)
     rows = {tensor.name: tensor.shape[0] for tensor in tensors}
     return Outline(
         name=name,
@@ -155,8 +161,8 @@ def _outline(
         vocabulary=rows.get("token_embd.weight", keys.number("vocab_size")),
         heads=keys.largest("attention.head_count"),
         feed_forward=max(keys.largest("feed_forward_length"), keys.largest("expert_feed_forward_length")),
-        experts=keys.number("expert_count"),
-        experts_used=keys.number("expert_used_count"),
+        experts=experts,
+        experts_used=used,
         context=keys.number("context_length"),
         source=source,
         standing=standing,
