@@ -36,6 +36,23 @@ def test_the_table_fits_a_screen(bitwright) -> None:
     assert "8% (decode)" in outcome.err
 
 
+def test_a_folder_as_its_makers_publish_it(bitwright, tmp_path) -> None:
+    """No weights are there, and none are needed: config.json says what they would be."""
+    sizes = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
+    sizes |= {"intermediate_size": 128, "vocab_size": 1000, "max_position_embeddings": 4096}
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **sizes}))
+    outcome = bitwright("plan", tmp_path, "--device", "rtx-3060-12gb", "-c", 2048, "--recipe", "q8_0", "--json")
+    assert outcome.code == 0, outcome.err
+    (row,) = outcome.json["rows"]
+    assert row["fits"] and row["kv_bytes"] == 2 * 2 * 2 * 16 * 2 * 2048 and row["quality"] == "not measured"
+
+
+def test_a_shape_is_the_shape_even_where_a_file_of_that_name_is_at_hand(bitwright) -> None:
+    arguments = ("--shape", "smollm2-135m", "--device", "rtx-3060-12gb", "-c", 512, "--json")
+    rows = bitwright("plan", *arguments).json["rows"]
+    assert rows[0]["recipe"] == "f16"  # the alias's file is Q4_1
+
+
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [

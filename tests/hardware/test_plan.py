@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 
 import pytest
+import tiny
 
 from bitwright.errors import UnknownNameError, UsageError
+from bitwright.evaluate import label
 from bitwright.hardware import catalogue, devices, plan
 from bitwright.hardware.forecast import bytes_by_format, forecast, load_of, operations_by_format
 from bitwright.hardware.memory import memory
-from bitwright.hardware.outline import from_shape
+from bitwright.hardware.outline import from_shape, outline
 from bitwright.hardware.plan import Ask, Cost
 from bitwright.hardware.weights import assign, bytes_per_token, operations_per_token
 
@@ -163,3 +166,13 @@ def test_layers_that_a_card_has_room_for_where_the_model_does_not_fit() -> None:
     per_layer = (big.memory.weights + big.memory.kv) / len(LLAMA.layers)
     assert 0.7 < big.on_device * per_layer / big.capacity < 1
     assert rows("rtx-3090-24gb")[0].on_device is None and rows("apple-m1-8c", recipes=("bf16",))[0].on_device is None
+
+
+def test_the_label_in_the_file_is_its_quality(tmp_path: Path) -> None:
+    made = tiny.tiny("llama", tmp_path / "plain.gguf")
+    assert plan.quality(outline(tmp_path / "plain.gguf")) == "not measured"
+    numbers = {name: 0.0 for name in label.NUMBERS} | {"kl_divergence.mean": 0.0123, "same_top1": 0.956}
+    said = numbers | dict.fromkeys(label.HASHES, "")
+    made.metadata |= {label.PREFIX + name: value for name, value in said.items()}
+    found = outline(tiny.write(made, tmp_path / "labelled.gguf"))
+    assert plan.quality(found) == "KL 0.0123 nats, same top 95.6% (label)"

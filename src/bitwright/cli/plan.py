@@ -136,14 +136,13 @@ def places(names: list[str] | None, this_machine: bool) -> tuple[list[Device], M
 def described(model: str | None, shape: str | None) -> tuple[Outline, str]:
     """The model's outline, and in words what its label says was lost."""
     from bitwright.errors import UsageError
-    from bitwright.hardware.outline import outline
+    from bitwright.hardware.outline import from_shape, outline
     from bitwright.hardware.plan import quality
 
     if (model is None) == (shape is None):
         raise UsageError("expected either MODEL or --shape ID; `bitwright plan --models` lists the shapes")
     if shape is not None:
-        from bitwright.hardware import shapes
-
-        return outline(shapes.get(shape).id), "not measured"
+        return from_shape(shape), "not measured"
     assert model is not None
-    return outline(model), quality(model)
+    found = outline(model)
+    return found, quality(found)

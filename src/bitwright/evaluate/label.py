@@ -16,7 +16,7 @@ import numpy as np
 
 from bitwright.errors import BitwrightError
 from bitwright.io import gguf
-from bitwright.io.gguf import GGUF, Typed
+from bitwright.io.gguf import GGUF, Metadata, Typed
 
 PREFIX = "bitwright.damage."
 NUMBERS = {
@@ -87,12 +87,17 @@ def sha256_of_tensors(file: GGUF) -> str:
 
 def read(file: GGUF) -> Label | None:
     """The label of an open file, None where it has none; BitwrightError where it is incomplete."""
-    found = {key.removeprefix(PREFIX): file.metadata[key] for key in file.metadata if key.startswith(PREFIX)}
+    return of(file.metadata)
+
+
+def of(metadata: Metadata) -> Label | None:
+    """The label in a file's metadata, as `read`."""
+    found = {key.removeprefix(PREFIX): metadata[key] for key in metadata if key.startswith(PREFIX)}
     if not found:
         return None
     missing = [name for name in (*NUMBERS, *HASHES) if name not in found]
     if missing:
-        raise BitwrightError(f"{file.path}: its damage label lacks {', '.join(missing)}")
+        raise BitwrightError(f"{metadata.path}: its damage label lacks {', '.join(missing)}")
     return Label(found)
 
 

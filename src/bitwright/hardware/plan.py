@@ -13,6 +13,7 @@ from bitwright.hardware.memory import DRIVER, Memory, longest_context, memory
 from bitwright.hardware.outline import Outline
 from bitwright.hardware.split import split
 from bitwright.hardware.weights import assign, bits_per_weight
+from bitwright.io import gguf
 from bitwright.quantizers.recipe import Assignment
 
 if TYPE_CHECKING:
@@ -108,15 +109,11 @@ def candidates(outline: Outline, recipes: Sequence[str] | None) -> dict[str, lis
     return found if bits < SIXTEEN_BITS else found | {name: assign(outline, name) for name in RECIPES}
 
 
-def quality(model: str) -> str:
+def quality(outline: Outline) -> str:
     """What the damage label of a GGUF file says, in words; "not measured" where it has none, or is no such file."""
     from bitwright.evaluate import label
-    from bitwright.io import gguf, hub
 
-    path = hub.resolve(model)
-    if path.suffix != ".gguf":
-        return "not measured"
-    found = label.read(gguf.open(path))
+    found = label.of(outline.metadata) if isinstance(outline.metadata, gguf.Metadata) else None
     if found is None:
         return "not measured"
     return f"KL {found['kl_divergence.mean']:.4g} nats, same top {100 * found['same_top1']:.1f}% (label)"
