@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,10 @@ from bitwright.hardware.families import FAMILIES, draft
 from bitwright.hardware.memory import compute_bytes
 from bitwright.hardware.outline import from_draft, outline
 from bitwright.hardware.weights import assign, attention_operations, bytes_per_token, operations_per_token, weight_bytes
+from bitwright.quantizers.roles import is_quantized
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "quantizers"))
+import snapshots  # noqa: E402
 
 LLAMA_CPP = json.loads(Path(__file__).with_name("llama_cpp.json").read_text())
 SAME = {"gemma3": "gemma3_text", "mistral3": "ministral3", "deepseek_v2": "deepseek_v3", "kimi_k2": "deepseek_v3",
@@ -175,3 +180,42 @@ def test_configs_that_are_wrong(changes: dict[str, Any], message: str) -> None:
 def test_families_that_are_not_known() -> None:
     with pytest.raises(UnsupportedError, match="config.json: model_type bert is not supported; supported: llama"):
         draft({"model_type": "bert"}, "config.json", formats.get("bf16"))
+
+
+MIXED = {"num_attention_heads": 96, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 131072}
+DELTA = {"linear_num_key_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "head_dim": 256,
+         "num_key_value_heads": 2, "num_experts": 512, "max_position_embeddings": 262144}  # fmt: skip
+SNAPSHOTS: dict[str, dict[str, Any]] = {  # models of which llama.cpp keeps what it gives each tensor
+    "deepseek-v3.1": shapes.get("deepseek-v3").config,
+    "meta-llama-3.1-70b-instruct": shapes.get("llama-3.3-70b").config,
+    "qwen3-0.6b": {**shapes.get("qwen3-0.6b").config, "tie_word_embeddings": False},  # that file holds an output
+    "glm-4.6v": {"model_type": "glm4_moe", "num_hidden_layers": 46, "hidden_size": 4096, "intermediate_size": 10944,
+                 "vocab_size": 151552, "n_routed_experts": 128, "num_experts_per_tok": 8, "n_shared_experts": 1,
+                 "moe_intermediate_size": 1408, "first_k_dense_replace": 1, "attention_bias": True, **MIXED},
+    "qwen3-coder-next": {"model_type": "qwen3_next", "num_hidden_layers": 48, "hidden_size": 2048, "vocab_size": 151936,
+                         "intermediate_size": 5120, "num_attention_heads": 16, "num_experts_per_tok": 10,
+                         "moe_intermediate_size": 512, "shared_expert_intermediate_size": 512,
+                         "linear_num_value_heads": 32, **DELTA},
+    "qwen3.5-397b-a17b": {"model_type": "qwen3_5_moe_text", "num_hidden_layers": 60, "hidden_size": 4096,
+                          "vocab_size": 248320, "num_attention_heads": 32, "num_experts_per_tok": 10,
+                          "moe_intermediate_size": 1024, "shared_expert_intermediate_size": 1024,
+                          "linear_num_value_heads": 64, **DELTA},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SNAPSHOTS)
+def test_formats_are_those_that_llama_cpp_gives_the_real_model(name: str, shared_data: Path) -> None:
+    """All its file types, tensor by tensor; the outline is drafted from nothing but the config."""
+    found = from_draft(draft(SNAPSHOTS[name], name, formats.get("bf16")), name, "", "")
+    shapes_of = {t.name: t.shape for t in found.tensors}
+    sections = snapshots.sections(shared_data / f"quant-type-snapshots/{name}.schema")
+    assert len(sections) == 33
+    for recipe, (base, differing) in sections.items():
+        got = {
+            a.tensor: a.format.name
+            for a in assign(found, recipe)
+            if is_quantized(a.tensor, shapes_of[a.tensor], found.architecture)
+        }
+        assert {t: f for t, f in got.items() if f != formats.get(base).name} == {
+            t: formats.get(f).name for t, f in differing.items()
+        }, recipe
