@@ -106,7 +106,14 @@ def test_every_built_in_shape_has_about_the_parameters_that_it_is_published_with
 
 @pytest.mark.parametrize(
     ("shape", "published"),
-    [("gpt-oss-20b", 3.61e9), ("gpt-oss-120b", 5.13e9), ("deepseek-v3", 37e9), ("qwen3-30b-a3b", 3.04e9)],
+    [
+        ("gpt-oss-20b", 3.61e9),
+        ("gpt-oss-120b", 5.13e9),
+        ("deepseek-v3", 37e9),
+        ("qwen3-30b-a3b", 3.04e9),
+        ("gemma-4-26b-a4b", 3.8e9),
+        ("lfm2-8b-a1b", 1.55e9),
+    ],
 )
 def test_active_parameters(shape: str, published: float) -> None:
     found = outline(shape)
@@ -128,6 +135,24 @@ def test_gpt_oss_keeps_half_of_it_in_windows() -> None:
     assert [layer.window for layer in found.layers[:4]] == [128, None, 128, None]
     per_layer = 2 * 8 * 64 * 2
     assert kv.kv_bytes(found, 131072) == 12 * per_layer * (131072 + 768)  # the window and a batch, padded to 256
+
+
+@pytest.mark.parametrize(
+    ("context", "published"),
+    [(32768, 3523215360), (65536, 6207569920), (131072, 11576279040), (262144, 22313697280)],
+)
+def test_gemma4_keeps_few_heads_of_twice_the_width(context: int, published: int) -> None:
+    """31B: 50 layers of 16 heads and 1024 tokens, 10 of 4 heads, 512 wide. Published without room for a batch."""
+    assert kv.kv_bytes(outline("gemma-4-31b"), context, batch=0) == published
+
+
+def test_gemma4_as_newer_versions_write_it() -> None:
+    """What the layers that see everything have, under per_layer_config."""
+    newer = tiny.config("gemma4")
+    layer = {"head_dim": newer.pop("global_head_dim"), "num_key_value_heads": newer.pop("num_global_key_value_heads")}
+    newer["per_layer_config"] = {"3": layer}
+    one, other = (draft(c, "", formats.get("f16")) for c in (newer, tiny.config("gemma4")))
+    assert one.tensors == other.tensors and one.metadata == other.metadata
 
 
 def test_qwen35_keeps_a_state_of_fixed_size() -> None:

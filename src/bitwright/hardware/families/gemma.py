@@ -5,12 +5,11 @@ from __future__ import annotations
 from bitwright.hardware.draft import Draft
 
 
-def windows(d: Draft) -> list[bool]:
-    """Of each layer, whether it sees a window only; also as keys."""
+def windows(d: Draft, every: int) -> list[bool]:
+    """Of each layer, whether it sees a window only; also as keys. Without a list one layer of `every` sees all."""
     kinds = d.facts.names("layer_types", d.layers)
-    if kinds is None:
-        raise d.facts.error(f"layer_types to be a list of {d.layers} strings", None)
-    local = [kind == "sliding_attention" for kind in kinds]
+    local = [index % every < every - 1 if kinds is None else kinds[index] == "sliding_attention"
+             for index in range(d.layers)]  # fmt: skip
     d.key(attention__sliding_window=d.facts.integer("sliding_window", low=1), attention__sliding_window_pattern=local)
     return local
 
@@ -40,12 +39,14 @@ def per_layer_gate(d: Draft, length: int) -> None:
 
 def gemma4(d: Draft) -> None:
     """Layers that see everything have wider heads, fewer of keys, and in the larger models no values of their own: they
-    are the keys. Feed-forwards after the first layer that shares keys may be twice as long."""
+    are the keys. Feed-forwards after the first layer that shares keys may be twice as long. Newer config.json list what
+    such layers have under `per_layer_config`."""
     facts = d.facts
     d.frame(tied=True)
-    local, shared, length = windows(d), shared_layers(d), facts.integer("hidden_size_per_layer_input", 0)
-    full_dim = facts.integer("global_head_dim", d.head_dim)
-    full_heads = facts.integer("num_global_key_value_heads", d.kv_heads)
+    local, shared, length = windows(d, 6), shared_layers(d), facts.integer("hidden_size_per_layer_input", 0)
+    newer = facts.inner("per_layer_config").inner(str(local.index(False)) if False in local else "")
+    full_dim = newer.integer("head_dim", facts.integer("global_head_dim", d.head_dim))
+    full_heads = newer.integer("num_key_value_heads", facts.integer("num_global_key_value_heads", d.kv_heads))
     keys_are_values = facts.flag("attention_k_eq_v", False)
     d.key(attention__key_length=full_dim, attention__value_length=full_dim)
     d.key(attention__key_length_swa=d.head_dim, attention__value_length_swa=d.head_dim)
@@ -100,7 +101,7 @@ def gemma3n(d: Draft) -> None:
     """Four streams that are predicted and corrected (AltUp), a low-rank way around (Laurel), per-layer embeddings."""
     facts = d.facts
     d.frame(tied=True)
-    windows(d)
+    windows(d, 5)
     shared_layers(d)
     streams, rank = facts.integer("altup_num_inputs", 4), facts.integer("laurel_rank", 64)
     length = facts.integer("hidden_size_per_layer_input", low=1)
