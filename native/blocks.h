@@ -14,7 +14,7 @@ constexpr int kSuper = 256;    // weights in a superblock (K- and I-quants)
 enum class FormatId : int32_t {
   f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8, q2_k = 10, q3_k = 11, q4_k = 12, q5_k = 13, q6_k = 14,
   q8_k = 15, iq2_xxs = 16, iq2_xs = 17, iq3_xxs = 18, iq1_s = 19, iq4_nl = 20, iq3_s = 21, iq2_s = 22, iq4_xs = 23,
-  iq1_m = 29, bf16 = 30, tq1_0 = 34, tq2_0 = 35, mxfp4 = 39, nvfp4 = 40,
+  iq1_m = 29, bf16 = 30, tq1_0 = 34, tq2_0 = 35, mxfp4 = 39, nvfp4 = 40, q1_0 = 41, q2_0 = 42,
   float8_e4m3fn = 1000, float8_e5m2, float8_e8m0fnu, float6_e2m3fn, float6_e3m2fn, float4_e2m1fn,
 };
 
@@ -42,6 +42,8 @@ struct block_tq1_0 { uint8_t qs[48]; uint8_t qh[4]; half_t d; };
 struct block_tq2_0 { uint8_t qs[64]; half_t d; };
 struct block_mxfp4 { uint8_t e; uint8_t qs[16]; };
 struct block_nvfp4 { uint8_t d[4]; uint8_t qs[32]; };
+struct block_q1_0 { half_t d; uint8_t qs[16]; };     // 128 weights
+struct block_q2_0 { half_t d; uint8_t qs[16]; };     // 64 weights
 
 #define BITWRIGHT_SIZE(type, bytes) static_assert(sizeof(type) == bytes)
 BITWRIGHT_SIZE(block_q4_0, 18);   BITWRIGHT_SIZE(block_q4_1, 20);  BITWRIGHT_SIZE(block_q5_0, 22);   BITWRIGHT_SIZE(block_q5_1, 24);
@@ -50,6 +52,7 @@ BITWRIGHT_SIZE(block_q5_k, 176);  BITWRIGHT_SIZE(block_q6_k, 210); BITWRIGHT_SIZ
 BITWRIGHT_SIZE(block_iq2_xs, 74); BITWRIGHT_SIZE(block_iq2_s, 82); BITWRIGHT_SIZE(block_iq3_xxs, 98); BITWRIGHT_SIZE(block_iq3_s, 110);
 BITWRIGHT_SIZE(block_iq1_s, 50);  BITWRIGHT_SIZE(block_iq1_m, 56); BITWRIGHT_SIZE(block_iq4_nl, 18); BITWRIGHT_SIZE(block_iq4_xs, 136);
 BITWRIGHT_SIZE(block_tq1_0, 54);  BITWRIGHT_SIZE(block_tq2_0, 66); BITWRIGHT_SIZE(block_mxfp4, 17);  BITWRIGHT_SIZE(block_nvfp4, 36);
+BITWRIGHT_SIZE(block_q1_0, 18);   BITWRIGHT_SIZE(block_q2_0, 18);
 #undef BITWRIGHT_SIZE
 
 }  // namespace bitwright

@@ -70,6 +70,7 @@ constexpr Entry kEntries[] = {
     block_entry<IQ4_NL>(true), block_entry<IQ4_XS>(true), block_entry<MXFP4>(), block_entry<NVFP4>(),
     block_entry<IQ2_XXS>(true), block_entry<IQ2_XS>(true), block_entry<IQ2_S>(true), block_entry<IQ3_XXS>(true),
     block_entry<IQ3_S>(true), block_entry<IQ1_S>(true), block_entry<IQ1_M>(true), block_entry<TQ1_0>(), block_entry<TQ2_0>(),
+    block_entry<Q1_0>(), block_entry<Q2_0>(),
 };
 
 const Entry* find(FormatId id) {

@@ -177,6 +177,26 @@ struct Q6_K : Numbers<6, 32, 63, Kind::super, 16, 256> {
   static int sub(const Block& b, int i) { return b.scales[i]; }
 };
 
+// -- one or two bits
+
+struct Q1_0 : Numbers<2, 1, 3, Kind::half, 32, 128> {
+  using Block = block_q1_0;
+  static constexpr FormatId id = FormatId::q1_0;
+  static void codes(const Block& b, int g, int8_t* out) {
+    for (int j = 0; j < 32; ++j) out[j] = (b.qs[4 * g + j / 8] >> j % 8 & 1) ? 1 : -1;
+  }
+  static half_t d(const Block& b) { return b.d; }
+};
+
+struct Q2_0 : Numbers<2, 1, 3, Kind::half, 32, 64> {
+  using Block = block_q2_0;
+  static constexpr FormatId id = FormatId::q2_0;
+  static void codes(const Block& b, int g, int8_t* out) {
+    for (int j = 0; j < 32; ++j) out[j] = int8_t((b.qs[8 * g + j / 4] >> 2 * (j % 4) & 3) - 1);
+  }
+  static half_t d(const Block& b) { return b.d; }
+};
+
 // -- ternary
 
 struct TQ2_0 : Numbers<2, 1, 3, Kind::super, 32, 256> {
@@ -401,7 +421,7 @@ template <class Fn> bool with_block_format(FormatId id, Fn&& f) {
   auto one = [&]<class F>() { return id == F::id && (f.template operator()<F>(), true); };
   auto any = [&]<class... Fs>() { return (one.template operator()<Fs>() || ...); };
   return any.template operator()<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, MXFP4, NVFP4,
-                                 IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0>();
+                                 IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, Q1_0, Q2_0>();
 }
 
 }  // namespace

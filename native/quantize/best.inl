@@ -25,6 +25,8 @@ template <> constexpr Stretch kStretch<IntegerGrid<4>>{0.75f, 1.06f, 22, 3};
 template <> constexpr Stretch kStretch<IntegerGrid<16>>{0.92f, 1.03f, 24, 3};
 template <> constexpr Stretch kStretch<IntegerGrid<32>>{0.96f, 1.012f, 20, 3};
 template <> constexpr Stretch kStretch<EvenGrid<127>>{0.99f, 1.0025f, 16, 4};
+template <> constexpr Stretch kStretch<TwoBitGrid>{0.7f, 1.06f, 22, 3};
+template <> constexpr Stretch kStretch<SignGrid>{1.f, 1.f, 1, 0};      // the codes do not depend on it
 
 template <int N, class Grid>
 BITWRIGHT_INLINE void refit_symmetric(const floats* x, const floats* w, floats inverse, floats& scale, floats& gain, floats& sum_ll) {

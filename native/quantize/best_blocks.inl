@@ -1,4 +1,5 @@
-// Method search for the formats of one float16 scale (and min) to a block: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL TQ1_0 TQ2_0.
+// Method search for the formats of one float16 scale (and min) to a block: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL TQ1_0 TQ2_0
+// Q1_0 Q2_0.
 
 template <class Grid, class Store>
 BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, int64_t blocks, Stretch stretch, Store store) {
@@ -79,4 +80,21 @@ static int64_t search_tq1_0(const float* x, const float* importance, int64_t blo
 
 static int64_t search_tq2_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
   return search_blocks<EvenGrid<1>>(x, importance, blocks, {0.5f, 1.06f, 48, 4}, store_to<StoreTq2>(out));
+}
+
+static int64_t search_q1_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  const auto encode = [](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {      // the exact best
+    floats sum_w{}, sum_x{};
+    for (int i = 0; i < 128; i++) {
+      sum_w += w[i];
+      sum_x += w[i] * abs_of(v[i]);
+      v[i] = SignGrid::code(v[i]);
+    }
+    d = sum_x * reciprocal(sum_w);
+  };
+  return by_weighted_lanes<128>(x, importance, blocks, encode, store_to<StoreQ1_0>(out));
+}
+
+static int64_t search_q2_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
+  return search_blocks<TwoBitGrid>(x, importance, blocks, {0.6f, 1.04f, 38, 4}, store_to<StoreQ2_0>(out));
 }

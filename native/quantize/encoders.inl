@@ -5,6 +5,7 @@
 #include "legacy.inl"
 #include "fp4.inl"
 #include "ternary.inl"
+#include "tiny.inl"
 #include "search.inl"
 #include "kquants.inl"
 #include "iq4.inl"
@@ -44,6 +45,8 @@ static const Encoder kEncoders[] = {
     {FormatId::iq1_m, kSuper, sizeof(block_iq1_m), nullptr, false, search_iq1_m},
     {FormatId::tq1_0, kSuper, sizeof(block_tq1_0), encode_tq1_0, false, search_tq1_0},
     {FormatId::tq2_0, kSuper, sizeof(block_tq2_0), encode_tq2_0, false, search_tq2_0},
+    {FormatId::q1_0, 128, sizeof(block_q1_0), encode_q1_0, false, search_q1_0},
+    {FormatId::q2_0, 64, sizeof(block_q2_0), encode_q2_0, false, search_q2_0},
     {FormatId::mxfp4, 32, sizeof(block_mxfp4), encode_mxfp4, false, search_mxfp4},
     {FormatId::nvfp4, 64, sizeof(block_nvfp4), encode_nvfp4, false, search_nvfp4},
 };

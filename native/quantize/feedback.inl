@@ -303,6 +303,8 @@ static const Feedback kFeedback[] = {
     {FormatId::iq4_nl, 32, feed_back_rows<SymmetricHalf<block_iq4_nl, Iq4Grid>>},
     {FormatId::q4_1, 32, feed_back_rows<AsymmetricHalf<block_q4_1, 15>>},
     {FormatId::q5_1, 32, feed_back_rows<AsymmetricHalf<block_q5_1, 31>>},
+    {FormatId::q1_0, 128, feed_back_rows<SymmetricHalf<block_q1_0, SignGrid, 128>>},
+    {FormatId::q2_0, 64, feed_back_rows<SymmetricHalf<block_q2_0, TwoBitGrid, 64>>},
     {FormatId::mxfp4, 32, feed_back_rows<PowerOfTwo>},
     {FormatId::nvfp4, 64, feed_back_rows<Ue4m3>},
     {FormatId::iq1_s, kSuper, feed_back_rows<PointsK<Iq1S, 32>>},

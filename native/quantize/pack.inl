@@ -31,6 +31,16 @@ BITWRIGHT_INLINE void pack_block(block_q8_0& y, const uint8_t* codes) { std::mem
 BITWRIGHT_INLINE void pack_block(block_iq4_nl& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 BITWRIGHT_INLINE void pack_block(block_mxfp4& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 
+template <int Bits>      // `codes` one after the other, from the lowest bits of a byte on
+BITWRIGHT_INLINE void pack_run(const uint8_t* codes, uint8_t* qs) {
+  for (int i = 0; i < 16; i++) {
+    qs[i] = 0;
+    for (int j = 0; j < 8 / Bits; j++) qs[i] |= static_cast<uint8_t>(codes[8 / Bits * i + j] << Bits * j);
+  }
+}
+BITWRIGHT_INLINE void pack_block(block_q1_0& y, const uint8_t* codes) { pack_run<1>(codes, y.qs); }
+BITWRIGHT_INLINE void pack_block(block_q2_0& y, const uint8_t* codes) { pack_run<2>(codes, y.qs); }
+
 template <class Block>      // block_q5_0, block_q5_1
 BITWRIGHT_INLINE void pack_block(Block& y, const uint8_t* codes) {
   pack_nibbles(codes, y.qs);
@@ -107,9 +117,9 @@ BITWRIGHT_INLINE void pack_block(block_iq4_xs& y, const uint8_t* codes, const in
 
 // ---- blocks of one float16 scale (and min): where the b-th goes; false where a scale is out of float16's range ----
 
-template <class Block>
+template <class Block, int Size = 32>
 struct StoreScale {
-  static constexpr int size = 32;
+  static constexpr int size = Size;
   Block* y;
   BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float) const {
     y[b].d = to_half(d);
@@ -141,3 +151,5 @@ using StoreQ5_0 = StoreScale<block_q5_0>;
 using StoreQ5_1 = StoreScaleMin<block_q5_1>;
 using StoreQ8_0 = StoreScale<block_q8_0>;
 using StoreIq4Nl = StoreScale<block_iq4_nl>;
+using StoreQ1_0 = StoreScale<block_q1_0, 128>;
+using StoreQ2_0 = StoreScale<block_q2_0, 64>;

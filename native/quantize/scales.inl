@@ -120,12 +120,12 @@ struct SymmetricK : OneByOne<SymmetricK<BlockType, N_, GridType, Limit>, GridTyp
   }
 };
 
-// Q4_0 Q5_0 Q8_0 IQ4_NL: one float16 scale of either sign.
-template <class BlockType, class GridType>
-struct SymmetricHalf : OneByOne<SymmetricHalf<BlockType, GridType>, GridType> {
+// Q4_0 Q5_0 Q8_0 IQ4_NL Q1_0 Q2_0: one float16 scale of either sign.
+template <class BlockType, class GridType, int Size = 32>
+struct SymmetricHalf : OneByOne<SymmetricHalf<BlockType, GridType, Size>, GridType> {
   using Block = BlockType;
   using Grid = GridType;
-  static constexpr int unit = 32, N = 32, groups = 1, candidates = 10;
+  static constexpr int unit = Size, N = Size, groups = 1, candidates = 10;
   static constexpr bool lows = false, integers = false;
 
   BITWRIGHT_INLINE Codes clamped(Codes c) { return {as_half(c.scale), floats{}}; }

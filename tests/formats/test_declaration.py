@@ -25,7 +25,7 @@ def test_names_aliases_and_ids() -> None:
         assert all(formats.get(n) is format for n in (format.name, format.name.upper(), *format.aliases))
         assert format.ggml is None or formats.from_ggml(format.ggml) is format
     assert formats.get("F32").ggml == 0 and formats.get("fp16").ggml == 1 and formats.get("bf16").ggml == 30
-    assert len({f.name for f in formats.all()}) == len(formats.all()) == 33
+    assert len({f.name for f in formats.all()}) == len(formats.all()) == 35
 
 
 def test_unknown_names_and_ids_list_the_known() -> None:

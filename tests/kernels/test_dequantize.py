@@ -27,9 +27,10 @@ def test_random_blocks_equal_ggml(name: str) -> None:
     got = kernels.dequantize(format, data)
     assert got.shape == (60, 1024)
     assert_same_bits(got, formats.get(name).dequantize(data), f"{name} against formats")
-    type = GGMLQuantizationType(format.ggml)
-    if name != "q8_k":      # neither package reads Q8_K
-        assert_same_bits(got, quants.dequantize(data, type), f"{name} against gguf")
+    if name not in ("q8_k", "q2_0"):    # which neither package reads
+        type = GGMLQuantizationType(format.ggml)
+        if name != "q1_0":
+            assert_same_bits(got, quants.dequantize(data, type), f"{name} against gguf")
         assert_same_bits(got, np.asarray(libgguf.dequantize_rows(data, type, 1024)), f"{name} against libgguf")
 
 

@@ -8,7 +8,7 @@
 """
 
 from bitwright.errors import UnknownNameError
-from bitwright.formats import affine, codebook, floats, format, grids, kquants, legacy, mx, ternary  # noqa: F401
+from bitwright.formats import affine, codebook, floats, format, grids, kquants, legacy, mx, ternary, tiny  # noqa: F401
 from bitwright.formats.describe import describe
 from bitwright.formats.format import Field, Format, from_ggml
 from bitwright.formats.format import all_formats as all

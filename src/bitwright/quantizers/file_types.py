@@ -103,6 +103,8 @@ FILE_TYPES: dict[str, FileType] = {
     "mxfp4_moe": FileType(38, "mxfp4"),
     "tq1_0": FileType(36, "tq1_0", {"token_embd": always("q4_k")}),
     "tq2_0": FileType(37, "tq2_0", {"token_embd": always("q4_k")}),
+    "q1_0": FileType(40, "q1_0"),
+    "q2_0": FileType(41, "q2_0", {"token_embd": always("q4_k")}),
     "iq3_xs": FileType(22, "iq3_s", {
         "attn_v": shared_keys("q4_k"), "attn_k": always("iq3_xxs"), "attn_q": always("iq3_xxs"),
         "attn_output": attention_output(), "ffn_gate": inner("iq3_xxs"), "ffn_up": inner("iq3_xxs"),

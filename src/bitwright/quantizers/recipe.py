@@ -17,7 +17,8 @@ from bitwright.quantizers.rules import Place, Shape
 
 # What takes the place of a format whose blocks do not fit a row.
 FALLBACKS = dict.fromkeys(("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs"), "iq4_nl")
-FALLBACKS |= dict.fromkeys(("q2_k", "q3_k", "tq1_0", "tq2_0"), "q4_0")
+FALLBACKS |= dict.fromkeys(("q2_k", "q3_k", "tq1_0", "tq2_0", "q2_0"), "q4_0")
+FALLBACKS["q1_0"] = "q4_0"  # llama.cpp has none and gives up
 FALLBACKS |= {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}
 CHEAP_OUTPUT = {"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq3_xxs"}  # their output is Q5_K, not Q6_K
 FUSED = {"attn_qkv": "attn_v", "attn_kv_b": "attn_v"}  # they hold attn_v, the tenderest part
