@@ -26,6 +26,11 @@ def uses(e: Explanation, engine: str, phase: str) -> tuple[str | None, str | Non
     return found.multiplied_as, found.unit, found.uses_chip
 
 
+def test_names_that_people_use() -> None:
+    assert stored("Q4_K_M") == stored("q4_k") and stored("iq3_m") == stored("iq3_s")
+    assert stored("fp8") == stored("fp8_e4m3")
+
+
 @pytest.mark.parametrize("format", ["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8"])
 def test_h100_multiplies_natively(format: str) -> None:
     e = explain(format, H100)

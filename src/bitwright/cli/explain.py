@@ -49,7 +49,11 @@ def explain(
     """
     from bitwright.hardware import devices
     from bitwright.hardware.explain import explain as explained
+    from bitwright.quantizers.file_types import FILE_TYPES
 
+    recipe = FILE_TYPES.get(format.lower())
+    if recipe and recipe.base != format.lower():
+        output.remark(f"{format} is a recipe: most of its weights are {recipe.base}, which is shown")
     chosen = [devices.get(name) for name in device or ([] if this_machine else devices.devices())]
     found = [explained(format, d) for d in chosen]
     if this_machine:

@@ -14,6 +14,7 @@ from bitwright.formats import Format
 from bitwright.formats.affine import Affine
 from bitwright.hardware import schema
 from bitwright.hardware.devices import FORMATS
+from bitwright.quantizers.file_types import FILE_TYPES
 
 
 @dataclass(frozen=True)
@@ -54,8 +55,12 @@ class Stored:
 
 
 def stored(name: str) -> Stored:
-    """The format of that name, in any case. Raises UnknownNameError beside near names."""
+    """The format of that name, in any case; of a recipe (q4_k_m) the one that most of its weights have.
+
+    Raises UnknownNameError beside near names.
+    """
     data, key = schema.data("formats.json"), name.lower()
+    key = FILE_TYPES[key].base if key in FILE_TYPES else key
     if key in data["bits"]:
         like = data["like"].get(key)
         return Stored(key, key, data["bits"][key], formats.get(like) if like else None)
