@@ -28,7 +28,7 @@ from bitwright.hardware.measure import LEAST_BYTES, Kernel, Measured, kernel
 from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign
 
-TOKENS = 64
+TOKENS = 32
 DOCS = Path(__file__).parents[1] / "docs/hardware.md"
 BEGIN, END = "<!-- here: benchmarks/predict_here.py --docs -->", "<!-- end of here -->"
 
@@ -37,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--formats", default="q4_0,q8_0,q4_k_m,q6_k,iq4_xs,q5_k_m")
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=8)
     parser.add_argument("--docs", action="store_true")
     args = parser.parse_args()
     headers = ["format", ">decode, predicted", ">measured", ">error", ">prefill, predicted", ">measured", ">error"]
