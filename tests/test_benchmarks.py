@@ -132,3 +132,12 @@ def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
     assert model.config.layers == 2 and model.config.vocabulary == 151_936
     logits = model.session().prefill([5, 151_935])
     assert logits.shape == (151_936,) and 0 < logits.std() < 1000
+
+
+def test_speed_is_predicted_beside_what_is_measured(stories260k) -> None:
+    lines = run("predict_here.py", "--model", stories260k, "--formats", "q8_0", "--rounds", 1).splitlines()
+    name, *cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
+    assert name == "q8_0" and len(cells) == 6
+    assert all(float(cells[index]) > 0 for index in (0, 1, 3, 4))
+    for told, was, error in (cells[:3], cells[3:]):
+        assert float(error.rstrip("%")) == pytest.approx(100 * (float(told) / float(was) - 1), abs=2)

@@ -13,7 +13,9 @@ import numpy as np
 import pytest
 
 from bitwright.errors import UsageError
-from bitwright.hardware import devices, explain, speed
+from bitwright.hardware import devices, explain, forecast, speed
+from bitwright.hardware.outline import from_shape
+from bitwright.hardware.weights import assign
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import fit_speed  # noqa: E402
@@ -168,3 +170,15 @@ def test_what_is_multiplied_is_what_explain_says(name: str) -> None:
             if use.engine == f"llama.cpp {engines[backend]}" and use.phase != "decode" and use.multiplied_as
         }
         assert said <= {speed.multiplied_as(device, speed.kind_of(format), backend)}
+
+
+@pytest.mark.parametrize(
+    ("name", "milliseconds"), [("apple-m2-ultra-76c", 10.61), ("apple-m3-max-40c", 15.08), ("apple-m4-pro-20c", 19.71)]
+)
+def test_devices_that_no_row_of_the_collection_is_of(name: str, milliseconds: float) -> None:
+    """Llama 2 7B in Q4_0, tg128, https://github.com/ggml-org/llama.cpp/discussions/4167: within 10%."""
+    assert all(case.device.id != name for case in speed_rows.cases("decode")[0])
+    shape = from_shape("llama-2-7b")
+    told = forecast.forecast(BUILT_IN[name], shape, assign(shape, "q4_0"), depth=64).decode
+    assert told.tokens_per_second == pytest.approx(1000 / milliseconds, rel=0.10)
+    assert told.low < 1000 / milliseconds < told.high
