@@ -62,7 +62,7 @@ def one(path: Path, rounds: int) -> list[str]:
     model, shape = bw.load(path), outline(path)
     assignments, session = assign(shape, None), model.session()
     names = sorted({a.format.name for a in assignments})
-    ids = list(range(100, 100 + PROMPT))
+    ids = [index % model.config.vocabulary for index in range(PROMPT)]
     best, decode, prefill = None, float("inf"), float("inf")
     for _ in range(rounds):
         best = faster(best, measured(model.threads, names))
