@@ -133,3 +133,15 @@ def labelled(stories260k, tmp_path):
     path = tmp_path / "labelled.gguf"
     label.write(gguf.open(stories260k), label.Label(values), path)
     return path
+
+
+def test_a_device_of_ones_own_without_rates_is_planned_for_without_speeds(bitwright, tmp_path) -> None:
+    own = {"id": "mine", "name": "Mine", "vendor": "acme", "kind": "gpu", "memory_gib": 24, "bandwidth_gb_s": 900}
+    half = {"peak": 120, "basis": "datasheet", "unit": "tensor", "instruction": "mma f16"}
+    path = tmp_path / "mine.json"
+    path.write_text(json.dumps(own | {"compute": {"fp16": half}, "sources": ["a datasheet"]}))
+    arguments = ["plan", "--shape", "llama-3.1-8b", "--device", path, "--recipe", "q8_0"]
+    row = bitwright(*arguments, "--json").json["rows"][0]
+    assert row["fits"] and row["decode"] is None and row["prefill"] is None
+    outcome = bitwright(*arguments)
+    assert outcome.code == 0 and outcome.err.count("mine: its float32 rate is not known") == 1

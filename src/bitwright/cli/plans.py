@@ -1,12 +1,13 @@
-"""How plans are printed: tables that fit a screen, or JSON."""
+"""How plans are printed: tables that fit a screen; their JSON is plan_json."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from bitwright.cli import output
 from bitwright.cli.output import human_bytes, human_count
+from bitwright.cli.plan_json import device_json, model_json, price_json, row_json
 
 FITS = {"yes": "yes", "no": "no", "memory not known": "?"}
 
@@ -40,6 +41,8 @@ def formats(
         print(f"\n{output.bold(device_line(device, room))}")
         table([row for row in rows if row.device is device], cost)
     print(f"\nquality: {quality}")
+    for reason in dict.fromkeys(row.unknown for row in rows if row.unknown):
+        output.remark(reason)
     output.remark(footnote(devices, machine))
 
 
@@ -216,64 +219,3 @@ def peak(device: Device, format: str) -> str:
     if rate is None or rate.peak is None:
         return "?"
     return f"{'' if rate.native else '~'}{rate.peak / 1e12:.3g}"
-
-
-def model_json(outline: Outline) -> dict[str, Any]:
-    return {
-        "name": outline.name,
-        "architecture": outline.architecture,
-        "parameters": outline.parameters,
-        "active_parameters": outline.active_parameters,
-        "context": outline.context,
-        "source": outline.source,
-        "standing": outline.standing,
-    }
-
-
-def row_json(row: Row, cost: Cost | None) -> dict[str, Any]:
-    m, told = row.memory, row.forecast
-    cheapest = min(row.device.prices, key=lambda p: p.usd_low, default=None)
-    found = {
-        "device": row.device.id,
-        "recipe": row.recipe,
-        "bits_per_weight": row.bits_per_weight,
-        "context": row.ask.context,
-        "weights_bytes": m.weights,
-        "kv_bytes": m.kv,
-        "compute_bytes": m.compute,
-        "overhead_bytes": m.overhead,
-        "total_bytes": m.total,
-        "capacity_bytes": row.capacity,
-        "left_bytes": row.left,
-        "fits": row.fits,
-        "verdict": row.verdict,
-        "longest_context": row.longest,
-        "layers_on_device": row.on_device,
-        "decode": told and told.decode.as_json(),
-        "prefill": told and told.prefill.as_json(),
-        "multiplied_as": told and told.multiplied_as,
-        "quality": row.quality,
-        "price": cheapest and price_json(cheapest),
-    }
-    if cost is not None:
-        found["usd_per_million_tokens"] = told and cost.per_million(told.decode.tokens_per_second)
-    return found
-
-
-def price_json(price: Price) -> dict[str, Any]:
-    return {"usd": (price.usd_low + price.usd_high) / 2, **vars(price)}
-
-
-def device_json(device: Device) -> dict[str, Any]:
-    """What the table shows, with the standing of each number."""
-    formats = {
-        name: {"native": rate.native, "via": rate.via, "unit": rate.unit, "instruction": rate.instruction,
-               "peak_per_second": rate.peak, "standing": device.standing(f"compute.{name}")}
-        for name, rate in device.compute.items()
-    }  # fmt: skip
-    return {
-        "id": device.id, "name": device.name, "vendor": device.vendor, "kind": device.kind, "year": device.year,
-        "memory_bytes": device.memory_bytes, "bandwidth_bytes_per_second": device.bandwidth,
-        "bandwidth_standing": device.standing("bandwidth"), "compute": formats,
-        "prices": [price_json(p) for p in device.prices], "sources": list(device.sources),
-    }  # fmt: skip

@@ -79,7 +79,7 @@ def forecast(
     """The speed on `device`, by llama.cpp; with `machine`, on this one, by bitwright.
 
     depth: tokens each sequence looks back on while decoding. Several sequences share one reading of the weights; each
-    further one adds its cache and the multiplications of one more row, at a prompt's rate. Raises UsageError where
+    further one adds its cache and the multiplications of one more row, at a prompt's rate. Raises UnknownSpeed where
     the device's numbers are not known.
     """
     load, cached = load_of(outline, assignments, sequences), kv_read(outline, depth, kv)

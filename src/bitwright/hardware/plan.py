@@ -11,6 +11,7 @@ from bitwright.hardware.devices import Device, Price
 from bitwright.hardware.forecast import Forecast, forecast
 from bitwright.hardware.memory import DRIVER, Memory, longest_context, memory
 from bitwright.hardware.outline import Outline
+from bitwright.hardware.speed import UnknownSpeed
 from bitwright.hardware.split import split
 from bitwright.hardware.weights import assign, bits_per_weight
 from bitwright.io import gguf
@@ -40,7 +41,8 @@ class Ask:
 class Row:
     """One format of a model on one device. capacity: bytes that a model can have there, None where not known.
     longest: the longest context that fits. forecast: at the context asked for or the longest; None if none fits.
-    on_device: where it does not fit, the layers that do, the others staying in the machine's memory."""
+    on_device: where it does not fit, the layers that do, the others staying in the machine's memory. unknown: why there
+    is no forecast though it fits."""
 
     device: Device
     recipe: str
@@ -52,6 +54,7 @@ class Row:
     bits_per_weight: float
     quality: str = "not measured"
     on_device: int | None = None
+    unknown: str | None = None
 
     @property
     def fits(self) -> bool:
@@ -160,26 +163,16 @@ def row(
     needed = memory(outline, assignments, ask.context, **options)  # type: ignore[arg-type]
     total = room if room is not None else capacity(device)
     longest = 0 if total is None else longest_context(outline, assignments, total, **options)  # type: ignore[arg-type]
-    found = Row(
-        device,
-        name,
-        ask,
-        needed,
-        total,
-        longest,
-        None,
-        bits_per_weight(outline, assignments),
-        quality or "not measured",
-    )
+    bits = bits_per_weight(outline, assignments)
+    found = Row(device, name, ask, needed, total, longest, None, bits, quality or "not measured")
     if found.verdict == "no":
-        return (
-            found
-            if total is None or device.kind != "gpu"
-            else replace(found, on_device=offloaded(found, outline, assignments))
-        )
+        held = offloaded(found, outline, assignments) if device.kind == "gpu" else None
+        return replace(found, on_device=held)
     depth = min(ask.context, longest or ask.context) // 2
-    told = forecast(device, outline, assignments, depth, ask.kv, ask.sequences, machine)
-    return replace(found, forecast=told)
+    try:
+        return replace(found, forecast=forecast(device, outline, assignments, depth, ask.kv, ask.sequences, machine))
+    except UnknownSpeed as error:
+        return replace(found, unknown=str(error))
 
 
 def offloaded(row: Row, outline: Outline, assignments: Sequence[Assignment]) -> int:

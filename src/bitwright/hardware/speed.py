@@ -32,6 +32,10 @@ VECTOR_ONLY = {"xe-hpg"}  # llama.cpp's Vulkan leaves their matrix units alone
 WIDE = 1.9e12  # bytes/s: from here on memory is stacked, and decode kernels fill only about half of its channels
 
 
+class UnknownSpeed(UsageError):
+    """A number of the device is not known without which no speed can be told."""
+
+
 @dataclass(frozen=True)
 class Load:
     """What a model in its format asks of a device.
@@ -184,7 +188,7 @@ def prefill_terms(
 def decode(
     device: Device, load: Load, cached: float = 0.0, *, backend: Backend | None = None, setting: Setting = Setting()
 ) -> Estimate:
-    """Decoding one token after another. cached: bytes of the key-value cache read per token. Raises UsageError if the
+    """Decoding one token after another. cached: bytes of the key-value cache read per token. Raises UnknownSpeed if the
     device's bandwidth or rates are not known."""
     backend = backend or backend_of(device)
     return _estimate("decode", decode_terms(device, load, backend, cached, setting), device, backend, 1)
@@ -193,7 +197,7 @@ def decode(
 def prefill(
     device: Device, load: Load, tokens: int = 512, *, backend: Backend | None = None, setting: Setting = Setting()
 ) -> Estimate:
-    """Reading a prompt of `tokens` in batches of BATCH. Raises UsageError as `decode` does."""
+    """Reading a prompt of `tokens` in batches of BATCH. Raises UnknownSpeed as `decode` does."""
     backend = backend or backend_of(device)
     return _estimate("prefill", prefill_terms(device, load, backend, tokens, setting), device, backend, tokens)
 
@@ -229,7 +233,8 @@ def _lanes(device: Device, backend: Backend) -> float:
     if backend in {"cpu", "ik"}:
         int8 = device.compute.get("int8")
         rate = device.vector.get("int8") or (int8.peak if int8 and int8.unit == "vector" else None)
-    return _needed(rate or device.vector.get("fp32"), device, "vector rate")
+    fp32 = device.compute.get("fp32")
+    return _needed(rate or device.vector.get("fp32") or (fp32.peak if fp32 else None), device, "float32 rate")
 
 
 def _unpacking(kind: Kind, backend: Backend) -> str:
@@ -240,5 +245,5 @@ def _unpacking(kind: Kind, backend: Backend) -> str:
 
 def _needed(value: float | None, device: Device, what: str) -> float:
     if not value:
-        raise UsageError(f"{device.id}: its {what} is not known, so its speed cannot be predicted")
+        raise UnknownSpeed(f"{device.id}: its {what} is not known, so its speed cannot be predicted")
     return value
