@@ -172,7 +172,19 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def server(big: Path) -> Iterator[Hub]:
+def halves_of_gguf(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
+    """A split set of two, the first with the metadata."""
+    folder, made = tmp_path_factory.mktemp("split"), draft(tiny.config(FAMILY), "", formats.get("f32"))
+    tensors, about, files = made.tensors, made.metadata, []
+    for number in range(2):
+        made.tensors, made.metadata = tensors[number::2], about if number == 0 else {}
+        made.metadata = made.metadata | {"split.no": number, "split.count": 2, "split.tensors.count": len(tensors)}
+        files.append(tiny.write(made, folder / f"{number}.gguf").read_bytes())
+    return files
+
+
+@pytest.fixture(scope="module")
+def server(big: Path, halves_of_gguf: list[bytes]) -> Iterator[Hub]:
     config = json.dumps(tiny.config(FAMILY)).encode()
     halves = {"model-00001-of-00002.safetensors": safetensors(), "model-00002-of-00002.safetensors": safetensors()}
     repos = {
@@ -180,6 +192,7 @@ def server(big: Path) -> Iterator[Hub]:
         "org/weights": {"config.json": config, "model.safetensors": safetensors(), "README.md": b"#"},
         "org/sharded": {"config.json": config, **halves, "consolidated.safetensors": b"never read"},
         "org/neither": {"README.md": b"#"},
+        "org/split": {"m-Q4_0-00001-of-00002.gguf": halves_of_gguf[0], "m-Q4_0-00002-of-00002.gguf": halves_of_gguf[1]},
         "org/damaged": {"bad.gguf": b"GGUF" + bytes(1000)},
     }
     with serving(repos) as hub:
@@ -208,6 +221,14 @@ def test_of_a_gguf_file_on_the_hub_only_the_header_is_read(server: Hub, big: Pat
     assert server.sent <= 4 << 20  # what it already has is not asked for again, but for its commit
     kept = next((tmp_path / "own/headers").rglob("*.gguf"))
     assert kept.stat().st_size == big.stat().st_size
+
+
+def test_of_a_split_set_on_the_hub_every_header_is_read(server: Hub, tmp_path: Path) -> None:
+    made = draft(tiny.config(FAMILY), "", formats.get("f32"))
+    (found,) = ask(server, tmp_path, "org/split")
+    assert found[1:3] == ["qwen3", sum(math.prod(t.shape) for t in made.tensors)]
+    kept = sorted(path.name for path in (tmp_path / "own/headers").rglob("*.gguf"))
+    assert kept == ["m-Q4_0-00001-of-00002.gguf", "m-Q4_0-00002-of-00002.gguf"]
 
 
 def test_of_safetensors_on_the_hub_only_headers_are_read(server: Hub, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 import snapshots
 
 from bitwright import formats
-from bitwright.errors import UnsupportedError, UsageError
+from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
 from bitwright.quantizers import Override, Recipe, Shape, recipes
 
@@ -96,3 +96,9 @@ def test_eight_experts() -> None:
     given = {name: [a.format.name for a in Recipe.named(name).assign(model, tensors)] for name in ("q4_k_m", "iq2_xs")}
     assert given["q4_k_m"] == ["q4_k", "q8_0", "q8_0", "q5_k", "q4_k", "q6_k"]
     assert given["iq2_xs"] == ["iq2_xs", "q4_k", "q4_k", "q5_k", "iq2_xs", "q5_k"]
+
+
+@pytest.mark.parametrize("value", ["many", None, float("nan"), float("inf"), ["x"], [[1]]])
+def test_metadata_that_is_no_number(value: object) -> None:
+    with pytest.raises(FileFormatError, match="llama.attention.head_count to be a number"):
+        Shape.of({"general.architecture": "llama", "llama.attention.head_count": value})

@@ -32,8 +32,8 @@ Progress = Callable[[float, float, str], object]
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """output: None after a dry run. bytes: of the file; after a dry run, but for padding. bits_per_weight: all tensors'
-    bits over all their weights. methods: how each assignment's codes are chosen, "" where the tensor stays as it is.
+    """output: None after a dry run. bytes: of the file, which a dry run knows too. bits_per_weight: all tensors' bits
+    over all their weights. methods: how each assignment's codes are chosen, "" where the tensor stays as it is.
     warnings: what the user should know, a line each."""
 
     output: Path | None
@@ -88,11 +88,12 @@ def quantize(
         if not can_encode(assignment.format):
             raise UnsupportedError(f"tensor {tensor.name}: encoding to", assignment.format.name, encodable())
     target = None if output is None else _target(Path(output), model.paths)
-    size = model.file_bytes + sum(a.bytes - t.nbytes for t, a in zip(tensors, assignments, strict=True))
-    if not dry_run:
-        if target is None:
-            raise UsageError("quantize needs an output unless it is a dry run")
-        metadata = metadata_of(recipe, model.metadata.typed()) | _provenance(stats, statistics)
+    metadata = metadata_of(recipe, model.metadata.typed()) | _provenance(stats, statistics)
+    if dry_run:
+        size = gguf.layout(metadata, ((a.tensor, model.tensors[a.tensor].shape, a.format) for a in assignments)).total
+    elif target is None:
+        raise UsageError("quantize needs an output unless it is a dry run")
+    else:
         size = gguf.write(target, metadata, _stream(model, assignments, encoding, progress))
     weights = sum(math.prod(t.shape) for t in tensors)
     return QuantizeResult(
