@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bitwright import formats
+from bitwright.errors import UnknownNameError
 from bitwright.hardware import forecast, speed
 from bitwright.hardware.devices import Device, built_in
 from bitwright.hardware.kv import kv_read
@@ -113,7 +114,7 @@ def bits(quant: str) -> float | None:
     """Bits per weight of the format that most weights of a file have."""
     try:
         return formats.get(MAIN.get(quant, quant).lower()).bits_per_weight
-    except Exception:
+    except UnknownNameError:
         return None
 
 

@@ -135,6 +135,16 @@ def test_this_machine_is_told_from_its_kernels(machine) -> None:
     assert once.decode.low < once.decode.tokens_per_second < once.decode.high
     row = plan.rows(LLAMA, [machine.device()], {"q4_k_m": assignments}, Ask(4096), machine)[0]
     assert row.memory == memory(LLAMA, "q4_k_m", 4096, engine="bitwright")
+    assert row.forecast.multiplied_as == "int8"
+    stored = plan.rows(LLAMA, [machine.device()], {"f16": assign(LLAMA, "f16")}, Ask(4096), machine)[0]
+    assert stored.forecast.multiplied_as == "fp32"
+
+
+def test_a_format_without_a_kernel_here_has_no_speed_and_says_so(machine) -> None:
+    kernels = {name: rate for name, rate in machine.measured.kernels.items() if name != "q6_k"}
+    without = dataclasses.replace(machine, measured=dataclasses.replace(machine.measured, kernels=kernels))
+    row = plan.rows(LLAMA, [machine.device()], {"q4_k_m": assign(LLAMA, "q4_k_m")}, Ask(4096), without)[0]
+    assert row.fits and row.forecast is None and "no kernel for q6_k" in row.unknown
 
 
 def test_models_of_a_device_are_useful_and_the_largest_first() -> None:

@@ -11,7 +11,7 @@ from bitwright.hardware.devices import Device
 from bitwright.hardware.kv import kv_read
 from bitwright.hardware.machine import Machine
 from bitwright.hardware.outline import Outline
-from bitwright.hardware.speed import Estimate, Load
+from bitwright.hardware.speed import Estimate, Load, UnknownSpeed
 from bitwright.hardware.weights import (
     attention_operations,
     bytes_per_token,
@@ -22,10 +22,9 @@ from bitwright.hardware.weights import (
 from bitwright.quantizers.recipe import Assignment
 
 PROMPT = 512  # tokens of the prompt whose speed is told, as llama-bench's pp512
-ENGINE_CLOSE = (
-    1.15  # factor within which bitwright's speed lies of what its kernels' rates give: benchmarks/predict_here.py
-)
-LAYER = 55e-6  # seconds a layer takes beside its products, a token: norms, rotations, barriers; measured there
+# benchmarks/predict_here.py: the factor within which bitwright's speed lies of what its kernels' rates give, and the
+# seconds that a layer takes beside its products: norms, rotations, waiting for each other.
+ENGINE_CLOSE, LAYER = 1.15, 55e-6
 
 
 @dataclass(frozen=True)
@@ -84,7 +83,7 @@ def forecast(
     """
     load, cached = load_of(outline, assignments, sequences), kv_read(outline, depth, kv)
     if machine is not None:
-        return _measured(machine, outline, assignments, cached, sequences)
+        return _measured(machine, outline, assignments, load.kind, cached, sequences)
     backend = speed.backend_of(device)
     step = speed.decode(device, load, cached * sequences, backend=backend)
     prefill = speed.prefill(device, load, PROMPT, backend=backend)
@@ -94,14 +93,20 @@ def forecast(
 
 
 def _measured(
-    machine: Machine, outline: Outline, assignments: Sequence[Assignment], cached: float, sequences: int
+    machine: Machine,
+    outline: Outline,
+    assignments: Sequence[Assignment],
+    kind: speed.Kind,
+    cached: float,
+    sequences: int,
 ) -> Forecast:
     """From the rates of the engine's own kernels for each format, and of memory and float arithmetic."""
     rates, m = machine.measured.kernels, machine.measured
     read = bytes_by_format(outline, assignments, sequences)
+    if missing := [name for name in read if name not in rates]:
+        raise UnknownSpeed(f"this machine: bitwright has no kernel for {', '.join(missing)}, so no speed can be told")
     layers = LAYER * len(outline.layers)
     decode = sum(size / rates[name].decode for name, size in read.items()) + layers + sequences * cached / m.read
-    shares = multiplied_as(outline, assignments)
     inner = operations_by_format(outline, assignments)
     token = sum(operations / rates[name].prefill for name, operations in inner.items())
     looked_back = attention_operations(outline, PROMPT // 2) / m.float
@@ -109,7 +114,7 @@ def _measured(
     return Forecast(
         _around(sequences / (decode + (sequences - 1) * token), ENGINE_CLOSE),
         _around(PROMPT / prompt, ENGINE_CLOSE),
-        "int8" if next(iter(shares), "") not in {"f16", "bf16", "f32"} else "fp32",
+        "fp32" if kind == "float" else "int8",
     )
 
 
