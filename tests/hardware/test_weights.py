@@ -30,8 +30,14 @@ def test_a_file_as_it_is(model: str, request: pytest.FixtureRequest) -> None:
     assert file_bytes(found, assign(found, None)) == path.stat().st_size
 
 
-@pytest.mark.parametrize("recipe", recipes())
-@pytest.mark.parametrize("model", MODELS)
+# The third model's vocabulary is laid out anew for each file: one recipe for each way its formats may fall.
+SOME = ("bf16", "q4_0", "q8_0", "q2_k", "q4_k_m", "q6_k", "iq2_xxs", "iq4_nl", "mxfp4_moe", "tq1_0")
+
+
+@pytest.mark.parametrize(
+    ("model", "recipe"),
+    [*((model, recipe) for model in ("smollm2", "widened") for recipe in recipes()), *(("gemma3", r) for r in SOME)],
+)
 def test_every_recipe_lies_as_the_writer_lays_it(model: str, recipe: str, request: pytest.FixtureRequest) -> None:
     """`quantize`'s dry run is laid out by what writes files; `test_the_file_that_quantize_writes` writes some."""
     path: Path = request.getfixturevalue(model)
