@@ -141,6 +141,7 @@ def read(file: gguf.GGUF) -> tuple[tuple[Moment, ...], Provenance]:
 
 
 def _values(file: gguf.GGUF, name: str) -> NDArray[np.float32]:
+    file.release()  # what was read before, of moments as large as the model
     return file.tensor(name).data.view(np.float32)
 
 

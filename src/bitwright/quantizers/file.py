@@ -157,6 +157,7 @@ def _stream(
         if progress is not None:
             progress(done, total, name)
         done += works[name]
+        model.release()  # what the tensor before was read from
         return encoding.encode(model.tensor(name), format)
 
     for a in assignments:
