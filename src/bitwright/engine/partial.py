@@ -34,7 +34,8 @@ class Partial:
         return Pass(self.folder / f"{index}.npz", self.key)
 
     def remove(self) -> None:
-        shutil.rmtree(self.folder, ignore_errors=True)
+        if self.folder.exists():  # a short run has saved nothing
+            shutil.rmtree(self.folder)
 
 
 class Pass:

@@ -57,9 +57,6 @@ class IQ4_NL(NonLinear4):
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         return (self.sub_scales(values, importance),)
 
-    def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        return scales[0].astype(np.float32), None
-
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, q = self.split(data)
         return q, (d,)

@@ -104,8 +104,9 @@ class Format:
         raise NotImplementedError
 
     def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        """The float32 (blocks, groups) scale and min (None: no min) that turn codes into weights."""
-        raise NotImplementedError
+        """The float32 (blocks, groups) scale and min (None: no min) that turn codes into weights; unless a format says
+        otherwise, the first of its scales alone."""
+        return scales[0].astype(np.float32), None
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         """Scales for values (blocks, block_size); importance, of the same shape, weighs each value's squared error."""

@@ -39,9 +39,6 @@ class Symmetric(Format):
         codes = np.trunc(values * inverse(scales[0]) + np.float32(self.zero + 0.5))
         return (codes.clip(0, 2 * self.zero - 1) - self.zero).astype(np.int8)
 
-    def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        return scales[0].astype(np.float32), None
-
 
 class Asymmetric(Format):
     """Codes 0 .. top from the block's smallest value to its largest, or, with importance, on the best grid found."""

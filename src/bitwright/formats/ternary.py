@@ -24,9 +24,6 @@ class Ternary(Format):
     def round(self, values: Floats, scales: Scales) -> Codes:
         return half_away(values * inverse(scales[0])).astype(np.int8)
 
-    def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        return scales[0].astype(np.float32), None
-
 
 @register
 class TQ1_0(Ternary):

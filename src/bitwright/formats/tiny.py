@@ -9,6 +9,7 @@ import numpy as np
 
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import half_away, inverse
+from bitwright.formats.ternary import Ternary
 
 SCALE = Field("d", "f16", 1, "scale")
 
@@ -29,9 +30,6 @@ class Q1_0(Format):
     def round(self, values: Floats, scales: Scales) -> Codes:
         return np.where(values >= 0, 1, -1).astype(np.int8)
 
-    def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        return scales[0].astype(np.float32), None
-
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, q = self.split(data)
         return (q * 2).view(np.int8) - np.int8(1), (d,)
@@ -41,22 +39,16 @@ class Q1_0(Format):
 
 
 @register
-class Q2_0(Format):
-    """The scale is the largest magnitude, as ggml has it, which leaves the code for twice the scale unused."""
+class Q2_0(Ternary):
+    """As ggml has it, the code for twice the scale is not used."""
 
     name, ggml, block_size = "q2_0", 42, 64
     fields = (SCALE, Field("qs", "u8", 16, "codes", bits=2))
     summary = "codes from -1 to 2, one scale for 64 weights"
     formula = "w = d * (q - 1)"
 
-    def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
-        return (np.abs(values).max(axis=1, keepdims=True),)
-
     def round(self, values: Floats, scales: Scales) -> Codes:
         return half_away(values * inverse(scales[0])).clip(-1, 2).astype(np.int8)
-
-    def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        return scales[0].astype(np.float32), None
 
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, q = self.split(data)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from bitwright.errors import UnknownNameError
 from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
 from bitwright.hardware.outline import LOOKED_UP, Outline
-from bitwright.hardware.weights import assign
+from bitwright.hardware.weights import assigned
 from bitwright.quantizers.recipe import Assignment, Recipe
 from bitwright.quantizers.roles import layer as layer_of
 
@@ -55,7 +55,7 @@ def memory(
     Raises UnknownNameError for a recipe, format of keys and values or engine that is none.
     """
     context = context or outline.context
-    assignments = assign(outline, recipe) if recipe is None or isinstance(recipe, str | Recipe) else recipe
+    assignments = assigned(outline, recipe)
     if engine not in OVERHEAD:
         raise UnknownNameError("engine", engine, OVERHEAD)
     return Memory(
@@ -76,7 +76,7 @@ def longest_context(
     engine: str = "llama.cpp",
 ) -> int:
     """The most tokens, up to what the model was trained on, whose memory is within `budget` bytes; 0: not even one."""
-    assignments = assign(outline, recipe) if recipe is None or isinstance(recipe, str | Recipe) else recipe
+    assignments = assigned(outline, recipe)
     low, high = 0, outline.context
     while low < high:
         middle = (low + high + 1) // 2

@@ -10,6 +10,7 @@ import math
 import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -78,11 +79,19 @@ class Outline:
     def share_read(self, name: str) -> float:
         """The share of a tensor that decoding one token reads: of experts those used, of the embedding nothing to speak
         of unless it is the output too, of the layers that predict further tokens nothing."""
-        if name in LOOKED_UP:
-            return float(name == "token_embd.weight" and self.tied)
-        if layer_of(name) >= len(self.layers) - Keys(self.metadata).number("nextn_predict_layers"):
-            return 0.0
-        return self.experts_used / self.experts if EXPERTS in name and self.experts else 1.0
+        return self._shares[name]
+
+    @cached_property
+    def _shares(self) -> dict[str, float]:
+        run = len(self.layers) - Keys(self.metadata).number("nextn_predict_layers")
+        experts = self.experts_used / self.experts if self.experts else 1.0
+        found = {}
+        for name in (tensor.name for tensor in self.tensors):
+            if name in LOOKED_UP:
+                found[name] = float(name == "token_embd.weight" and self.tied)
+            else:
+                found[name] = 0.0 if layer_of(name) >= run else experts if EXPERTS in name else 1.0
+        return found
 
 
 def outline(ref: str | Path) -> Outline:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from bitwright.hardware.kv import BATCH, layer_bytes
 from bitwright.hardware.memory import DRIVER, OVERHEAD, Memory, compute_bytes
 from bitwright.hardware.outline import LOOKED_UP, Outline
-from bitwright.hardware.weights import assign
+from bitwright.hardware.weights import assigned
 from bitwright.quantizers.recipe import Assignment, Recipe
 from bitwright.quantizers.roles import layer as layer_of
 
@@ -63,7 +63,7 @@ def split(
     A later device is filled before an earlier one, since the output lies behind the last layer.
     """
     context = context or outline.context
-    assignments = assign(outline, recipe) if recipe is None or isinstance(recipe, str | Recipe) else recipe
+    assignments = assigned(outline, recipe)
     caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
     parts = _Parts(outline, assignments, caches)
     compute = compute_bytes(outline, context, batch, ENGINE)

@@ -28,6 +28,11 @@ def assign(
     return [Assignment(t.name, t.format, nbytes) for t, nbytes in as_is]
 
 
+def assigned(outline: Outline, formats: str | Recipe | Sequence[Assignment] | None) -> Sequence[Assignment]:
+    """The formats as they are given, or as `assign` gives them."""
+    return assign(outline, formats) if formats is None or isinstance(formats, str | Recipe) else formats
+
+
 def weight_bytes(assignments: Iterable[Assignment]) -> int:
     return sum(a.bytes for a in assignments)
 
