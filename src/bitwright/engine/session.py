@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from bitwright.engine.model import Model
 
 BATCH = 512  # tokens run in one go: enough for the prefill kernels, few enough that Ctrl-C is heard soon
+RELEASE = 32  # tokens after which mapped pages of the embedding go; each time costs about 0.1 ms
 
 Float32 = NDArray[np.float32]
 Ids = Sequence[int] | NDArray[np.int32]
@@ -27,7 +28,7 @@ class Session:
     """
 
     def __init__(self, model: Model, sequences: int = 1) -> None:
-        self.model, self.context = model, model.context
+        self.model, self.context, self._looked_up = model, model.context, 0
         self.ids: list[list[int]] = [[] for _ in range(sequences)]  # what the cache holds, by sequence
         batch = min(BATCH, model.context)
         self.program = Program(
@@ -70,7 +71,7 @@ class Session:
             local = wanted[(wanted >= start) & (wanted < start + len(part))] - start
             position = len(self.ids[sequence])
             places = np.arange(position, position + len(part), dtype=np.int32)
-            results.append(self.program.run(part, places, np.full(len(part), sequence, np.int32), local))
+            results.append(self._run(part, places, np.full(len(part), sequence, np.int32), local))
             self.ids[sequence] += part.tolist()
         filled = [r for r in results if len(r)]
         if len(filled) == 1:
@@ -92,9 +93,19 @@ class Session:
         ends = np.cumsum(lengths)
         places = starts + np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
         slots = np.repeat(list(ids), lengths)
-        result = self.program.run(tokens, places.astype(np.int32), slots.astype(np.int32), (ends - 1).astype(np.int32))
+        result = self._run(tokens, places.astype(np.int32), slots.astype(np.int32), (ends - 1).astype(np.int32))
         for sequence, own in ids.items():
             self.ids[sequence] += np.asarray(own, np.int32).tolist()
+        return result
+
+    def _run(self, tokens: NDArray[np.int32], *where: NDArray[np.int32]) -> Float32:
+        """Program.run; now and then what it looked up of the embedding is given back to the file, for around one row a
+        system maps as much as 2 MiB."""
+        result = self.program.run(tokens, *where)
+        self._looked_up += len(tokens)
+        if self._looked_up >= RELEASE:
+            self.model.file.release()
+            self._looked_up = 0
         return result
 
     def adopt(self, other: Session, sequence: int = 0, keep: int = 0) -> None:

@@ -5,24 +5,22 @@ Checked against real allocations by benchmarks/memory.py and tests/hardware.
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitwright.errors import UnknownNameError
 from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
-from bitwright.hardware.outline import LOOKED_UP, Outline
+from bitwright.hardware.outline import Outline
 from bitwright.hardware.weights import assigned
 from bitwright.quantizers.recipe import Assignment, Recipe
 from bitwright.quantizers.roles import layer as layer_of
 
 MIB = 1 << 20
-HEAPS, FAULT_AROUND, TOGETHER = (10, 0.55), 1 << 16, 0.65  # see looked_up
 SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows
 # What a process takes beside what it holds of a model, measured: of bitwright Python with NumPy and the model opened
 # (benchmarks/memory.py), of llama.cpp its llama-bench with a model of a megabyte. A device's driver takes more: DRIVER.
-OVERHEAD = {"bitwright": 36 * MIB, "llama.cpp": 32 * MIB}
+OVERHEAD = {"bitwright": 38 * MIB, "llama.cpp": 32 * MIB}
 DRIVER = 400 * MIB  # of a CUDA or HIP process on its device; general knowledge, 300 to 500 MiB
 
 
@@ -59,7 +57,7 @@ def memory(
     if engine not in OVERHEAD:
         raise UnknownNameError("engine", engine, OVERHEAD)
     return Memory(
-        weights=resident_weights(outline, assignments, engine, context),
+        weights=resident_weights(outline, assignments, engine),
         kv=kv_bytes(outline, context, kv, sequences, batch, engine),
         compute=compute_bytes(outline, context, batch, engine),
         overhead=OVERHEAD[engine],
@@ -87,10 +85,10 @@ def longest_context(
     return low
 
 
-def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str, context: int) -> int:
-    """Bytes of weights in memory. bitwright packs what it multiplies by, and of the embedding has the parts of its file
-    that a text of the context's length looks up; llama.cpp holds all as they are stored, but for layers that predict
-    further tokens, which it does not load."""
+def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str) -> int:
+    """Bytes of weights in memory. bitwright packs what it multiplies by, and looks the embedding's rows up in the file,
+    whose pages it gives back; llama.cpp holds all as they are stored, but for layers that predict further tokens, which
+    it does not load."""
     shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
     total = 0
     for a in assignments:
@@ -99,18 +97,7 @@ def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine
             total += a.bytes if read or not a.tensor.startswith("blk.") else 0
             continue
         total += _packed(a, shapes[a.tensor]) if read and len(shapes[a.tensor]) > 1 else 0
-        total += looked_up(a.bytes, context) if a.tensor in LOOKED_UP else 0
     return total
-
-
-def looked_up(table: int, tokens: int) -> int:
-    """Bytes of a table of embeddings, itself of `table` bytes, that a text of so many tokens maps into memory.
-
-    A text has about 10 n^0.55 different tokens (Heaps' law, fitted to WikiText-2 with two tokenizers), and each brings
-    the 64 KiB around it (Linux's fault_around_bytes); two thirds of that, since frequent tokens lie side by side.
-    """
-    different = min(float(tokens), HEAPS[0] * tokens ** HEAPS[1])
-    return round(TOGETHER * table * (1 - math.exp(-different * FAULT_AROUND / table)))
 
 
 def _packed(a: Assignment, shape: Sequence[int]) -> int:
