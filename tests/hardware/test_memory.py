@@ -14,7 +14,6 @@ from bitwright.hardware import kv, shapes
 from bitwright.hardware.layers import Layer
 from bitwright.hardware.memory import longest_context, memory
 from bitwright.hardware.outline import outline
-from bitwright.hardware.weights import assign
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import memory as measured  # noqa: E402
