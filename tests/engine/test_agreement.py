@@ -43,7 +43,7 @@ def file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
         yield source
         return
     target = tmp_path / f"{recipe[0]}.gguf"
-    quantize(source, recipe[0], target, threads=2)
+    quantize(source, recipe[0], target, threads=2, method="rtn")
     yield target
     target.unlink()
 
