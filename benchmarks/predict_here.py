@@ -1,34 +1,31 @@
-"""How well the speed on this machine is told before a model runs: predicted from the rates of the kernels, as
-`bitwright hardware` measures them, against what `bitwright bench` times.
+"""How well the speed on this machine is told before a model runs: what `bitwright plan --this-machine` says once
+`bitwright hardware` has measured, against the fastest round of `bitwright bench`.
 
-    python benchmarks/predict_here.py --model widened.f16.gguf --formats q4_0,q8_0,q4_k_m,q6_k,iq4_xs,q5_k_m --docs
+    python benchmarks/predict_here.py --model widened.f16.gguf --formats q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16 --docs
 
-Kernels and model take turns, and of both the fastest round counts: what a shared machine can do drifts within minutes,
-and other work only ever slows one down. --docs writes the table to docs/hardware.md.
+Each round measures the machine anew and then times every file; of predicted, measured and error the medians over the
+rounds are shown, since what a shared machine can do drifts within minutes. --docs writes the table to docs/hardware.md.
 """
 
 from __future__ import annotations
 
 import argparse
-import dataclasses
+import statistics
 import tempfile
-import time
+from collections.abc import Iterable
 from pathlib import Path
 
 from reporting import describe_machine, markdown
 
 import bitwright as bw
-from bitwright import formats, kernels
 from bitwright.cli import output
-from bitwright.evaluate.speed import seconds_to_prefill
-from bitwright.hardware.detect import system
+from bitwright.evaluate import speed
 from bitwright.hardware.forecast import PROMPT, forecast
-from bitwright.hardware.machine import Machine
-from bitwright.hardware.measure import LEAST_BYTES, Kernel, Measured, kernel
+from bitwright.hardware.machine import Machine, this_machine
 from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign
 
-TOKENS = 32
+TOKENS = 64
 DOCS = Path(__file__).parents[1] / "docs/hardware.md"
 BEGIN, END = "<!-- here: benchmarks/predict_here.py --docs -->", "<!-- end of here -->"
 
@@ -36,20 +33,26 @@ BEGIN, END = "<!-- here: benchmarks/predict_here.py --docs -->", "<!-- end of he
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", required=True, type=Path)
-    parser.add_argument("--formats", default="q4_0,q8_0,q4_k_m,q6_k,iq4_xs,q5_k_m")
-    parser.add_argument("--rounds", type=int, default=8)
+    parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--remembered", action="store_true", help="count on what was measured of the machine before")
     parser.add_argument("--docs", action="store_true")
     args = parser.parse_args()
-    headers = ["format", ">decode, predicted", ">measured", ">error", ">prefill, predicted", ">measured", ">error"]
-    rows = []
+    names = args.formats.split(",")
+    found: dict[str, list[list[float]]] = {name: [] for name in names}
     with tempfile.TemporaryDirectory() as folder:
-        for name in args.formats.split(","):
-            path = Path(folder) / f"{name}.gguf"
+        files = {name: Path(folder) / f"{name}.gguf" for name in names}
+        for name, path in files.items():
             bw.quantize(args.model, name, path, method="rtn")
-            rows.append([name, *one(path, args.rounds)])
-            output.remark("  ".join(rows[-1]))
-            path.unlink()
-    table = markdown(headers, rows, describe_machine(system().cores_usable) | {"model": args.model.stem})
+        for _ in range(args.rounds):
+            machine = this_machine(again=not args.remembered)
+            for name, path in files.items():
+                found[name].append(one(machine, path))
+                output.remark(f"{name}: {', '.join(f'{x:.1f}' for x in found[name][-1])}")
+    headers = ["format", ">decode, predicted", ">measured", ">error", ">prefill, predicted", ">measured", ">error"]
+    rows = [[name, *cells(zip(*of_rounds, strict=True))] for name, of_rounds in found.items()]
+    about = {"model": args.model.stem, "rounds": args.rounds}
+    table = markdown(headers, rows, describe_machine(machine.measured.threads) | about)
     print("\n".join(table))
     if args.docs:
         docs = DOCS.read_text(encoding="utf-8")
@@ -57,47 +60,20 @@ def main() -> None:
         DOCS.write_text(docs[: docs.index(BEGIN)] + block + docs[docs.index(END) + len(END) :], encoding="utf-8")
 
 
-def one(path: Path, rounds: int) -> list[str]:
-    """Predicted and measured decode and prefill of a file in tokens a second, with the errors."""
-    model, shape = bw.load(path), outline(path)
-    assignments, session = assign(shape, None), model.session()
-    names = sorted({a.format.name for a in assignments})
-    ids = [index % model.config.vocabulary for index in range(PROMPT)]
-    best, decode, prefill = None, float("inf"), float("inf")
-    for _ in range(rounds):
-        best = faster(best, measured(model.threads, names))
-        prefill = min(prefill, seconds_to_prefill(session, ids))
-        session.reset()
-        for token in ids[:TOKENS]:
-            started = time.perf_counter()
-            session.step(token)
-            decode = min(decode, time.perf_counter() - started)
-    assert best is not None
-    machine = Machine(system(), (), (model.tier,), best)
-    told = forecast(machine.device(), shape, assignments, 0, machine=machine)
-    cells = []
-    for guess, truth in ((told.decode, 1 / decode), (told.prefill, PROMPT / prefill)):
-        speed = guess.tokens_per_second
-        cells += [f"{speed:.1f}", f"{truth:.1f}", f"{speed / truth - 1:+.0%}"]
-    return cells
+def one(machine: Machine, path: Path) -> list[float]:
+    """Of a file, decode and prefill in turn: tokens a second predicted and measured, and by how many percent the first
+    is off."""
+    shape = outline(path)
+    told = forecast(machine.device(), shape, assign(shape, None), 0, machine=machine)
+    was = speed.measure(bw.load(path), PROMPT, TOKENS, rounds=5)
+    pairs = (told.decode, was.fastest_decode), (told.prefill, was.fastest_prefill)
+    guesses = [(guess.tokens_per_second, truth) for guess, truth in pairs]
+    return [x for guess, truth in guesses for x in (guess, truth, 100 * (guess / truth - 1))]
 
 
-def measured(threads: int, names: list[str]) -> Measured:
-    """What forecasts need, of these formats alone."""
-    meter = kernels.Meter(threads)
-    read, int8, floats = 1e9 * meter.read_gb_s(), 1e9 * meter.int8_gop_s(), 1e9 * meter.bf16_gflop_s()
-    rates = {name: kernel(formats.get(name), threads, LEAST_BYTES) for name in names}
-    return Measured("today", kernels.tier(), threads, read, read, int8, floats, rates)
-
-
-def faster(a: Measured | None, b: Measured) -> Measured:
-    if a is None:
-        return b
-    rates = {
-        name: Kernel(max(a.kernels[name].decode, k.decode), max(a.kernels[name].prefill, k.prefill))
-        for name, k in b.kernels.items()
-    }
-    return dataclasses.replace(b, read=max(a.read, b.read), float=max(a.float, b.float), kernels=rates)
+def cells(columns: Iterable[tuple[float, ...]]) -> list[str]:
+    medians = [statistics.median(column) for column in columns]
+    return [f"{x:+.0f}%" if place % 3 == 2 else f"{x:.1f}" for place, x in enumerate(medians)]
 
 
 if __name__ == "__main__":

@@ -11,7 +11,10 @@ from pathlib import Path
 import pytest
 
 import bitwright as bw
+from bitwright import kernels
 from bitwright.engine.moments import gather
+from bitwright.hardware import machine
+from bitwright.hardware.measure import Kernel, Measured
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -134,9 +137,14 @@ def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
     assert logits.shape == (151_936,) and 0 < logits.std() < 1000
 
 
-def test_speed_is_predicted_beside_what_is_measured(stories260k) -> None:
-    lines = run("predict_here.py", "--model", stories260k, "--formats", "q8_0", "--rounds", 1).splitlines()
-    name, *cells = [cell.strip() for cell in lines[-1].strip("|").split("|")]
+def test_speed_is_predicted_beside_what_is_measured(stories260k, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
+    rates = {name: Kernel(10e9, 100e9) for name in ("q8_0", "float16", "float32")}
+    measured = Measured("2026-11-26", kernels.tier(), 2, 20e9, 12e9, 500e9, 180e9, rates)
+    monkeypatch.setattr(machine, "measure", lambda *_: measured)
+    machine.this_machine()
+    flags = "--model", stories260k, "--formats", "q8_0", "--rounds", 1, "--remembered"
+    name, *cells = [cell.strip() for cell in run("predict_here.py", *flags).splitlines()[-1].strip("|").split("|")]
     assert name == "q8_0" and len(cells) == 6
     assert all(float(cells[index]) > 0 for index in (0, 1, 3, 4))
     for told, was, error in (cells[:3], cells[3:]):

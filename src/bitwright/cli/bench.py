@@ -31,9 +31,10 @@ def bench(
 ) -> None:
     """Time prefill and decode.
 
-    Medians, each beside the share of what this machine was measured to do, in the same minute and by the instructions
-    the kernels use. --explain shows each operation's bytes, operations and share of the limits, and for each format of
-    the model how fast its weights are unpacked and read.
+    Medians, each beside the fastest round, which is what `plan --this-machine` foretells, and the share of what this
+    machine was measured to do, in the same minute and by the instructions the kernels use. --explain shows each
+    operation's bytes, operations and share of the limits, and for each format of the model how fast its weights are
+    unpacked and read.
 
     Example: bitwright bench smollm2-135m -p 256 -n 64 --explain
     """
@@ -66,11 +67,17 @@ def as_json(s: Speed) -> dict[str, object]:
             "int8_gop_s": s.limits.int8_gop_s,
             "bf16_gflop_s": s.limits.bf16_gflop_s,
         },
-        "prefill": {"tokens": s.prompt, "tokens_per_second": s.prefill, "share_of_limit": s.prefill_share},
+        "prefill": {
+            "tokens": s.prompt,
+            "tokens_per_second": s.prefill,
+            "fastest": s.fastest_prefill,
+            "share_of_limit": s.prefill_share,
+        },
         "decode": {
             "depth": s.depth,
             "tokens": s.tokens,
             "tokens_per_second": s.decode,
+            "fastest": s.fastest_decode,
             "share_of_limit": s.decode_share,
         },
     }
@@ -79,10 +86,10 @@ def as_json(s: Speed) -> dict[str, object]:
 def print_result(s: Speed) -> None:
     shares = f"{100 * s.prefill_share:.0f}% of its arithmetic", f"{100 * s.decode_share:.0f}% of its reads"
     rows = [
-        ("prefill", f"{s.prompt} tokens", f"{s.prefill:.1f}", shares[0]),
-        ("decode", f"{s.tokens} tokens after {s.depth}", f"{s.decode:.1f}", shares[1]),
+        ("prefill", f"{s.prompt} tokens", f"{s.prefill:.1f}", f"{s.fastest_prefill:.1f}", shares[0]),
+        ("decode", f"{s.tokens} tokens after {s.depth}", f"{s.decode:.1f}", f"{s.fastest_decode:.1f}", shares[1]),
     ]
-    output.print_table(["", "work", ">tokens/s", "share of this machine's limit"], rows)
+    output.print_table(["", "work", ">tokens/s", ">fastest round", "share of this machine's limit"], rows)
     x = s.limits
     print(f"\ntier {s.tier}, {s.threads} threads; measured limits: reads {x.read_gb_s:.1f} GB/s (one core "
           f"{s.read_one_core_gb_s:.1f}), int8 {x.int8_gop_s:.0f} Gop/s, bf16 {x.bf16_gflop_s:.0f} Gflop/s")  # fmt: skip

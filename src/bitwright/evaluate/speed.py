@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians over the rounds: tokens per second, and limits and shares of them measured in the same round.
+    """Medians over the rounds: tokens per second, and limits and shares of them measured in the same round; beside them
+    the fastest round's tokens per second, which other work on the machine disturbed least.
 
     `prefill_share`: of the time, what the arithmetic takes at the limits. `decode_share`: of the memory's rate, what
     reading the weights (as the file stores them) and the cache takes. `read_one_core_gb_s` is one core's limit alone.
@@ -33,6 +34,8 @@ class Speed:
     depth: int
     prefill: float
     decode: float
+    fastest_prefill: float
+    fastest_decode: float
     limits: Limits
     read_one_core_gb_s: float
     prefill_share: float
@@ -70,6 +73,8 @@ def measure(
         depth=depth,
         prefill=prompt / median(prefills),
         decode=1 / median(decodes),
+        fastest_prefill=prompt / min(prefills),
+        fastest_decode=1 / min(decodes),
         limits=Limits(*(median(values) for values in zip(*limits, strict=True))),
         read_one_core_gb_s=one_core,
         prefill_share=median(prompt_work.arithmetic_share(s, x) for s, x in zip(prefills, limits, strict=True)),

@@ -1,11 +1,12 @@
 """What this machine reaches: its limits, and for each format the rates of the engine's own kernels.
 
-All figures are the fastest of several rounds, since other work on a machine only ever slows one down, and rounds go on
-for a while when the fastest of them do not agree.
+A rate is the median of some rounds in its best spell of several, as `bitwright bench` has the mean of its fastest
+round: other work on a machine only ever slows one down, but the luckiest milliseconds are not what a model meets.
 """
 
 from __future__ import annotations
 
+import statistics
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,10 +25,9 @@ PREFILL_ROWS, MOST_ROWS = 1024, 8192  # of each thread, of all: inputs are turne
 LEAST_BYTES, MOST_BYTES = 64 << 20, 1 << 30  # of the weight that decoding is timed with: beyond the caches
 FLOAT_BYTES = 256 << 20  # of floats, which take no packing: caches keep a part of less
 CONVERTED_BYTES = 2 << 20  # of one that is converted first, which takes longer than reading it from anywhere
-PASSES = 2  # over all formats: what slows a machine down comes in spells of a second
+PASSES = 3  # over all formats: what slows a machine down comes in spells of a second
 DECODE_SECONDS, PREFILL_SECONDS = 0.05, 0.08  # in a pass
-LEAST_ROUNDS, PATIENCE = 3, 5  # rounds; how many times longer to go on while the fastest ones differ
-AGREE = 1.05
+LEAST_ROUNDS = 3
 NO_WEIGHTS = {"q8_k", "float8_e8m0fnu"}  # formats of activations and of scales
 
 
@@ -92,10 +92,10 @@ def kernel(format: Format, threads: int, least_bytes: int) -> Kernel:
     y = np.ascontiguousarray(x[:, :PREFILL_COLUMNS])
     rows = -(-least_bytes // kernels.bytes_read(format, PANEL, COLUMNS)) * PANEL
     large = kernels.packed(_weight(format, panel, rows), threads=threads)
-    decode = _fastest(lambda: large.multiply(x[:1], False), DECODE_SECONDS)
+    decode = _typical(lambda: large.multiply(x[:1], False), DECODE_SECONDS)
     few = min(MOST_ROWS, PREFILL_ROWS * threads)
     small = kernels.packed(_weight(format, panel[:, : format.row_bytes(PREFILL_COLUMNS)], few), threads=threads)
-    prefill = _fastest(lambda: small.multiply(y, True), PREFILL_SECONDS)
+    prefill = _typical(lambda: small.multiply(y, True), PREFILL_SECONDS)
     operations = 2 * few * PREFILL_COLUMNS * PREFILL_TOKENS
     return Kernel(rows * format.row_bytes(COLUMNS) / decode, operations / prefill)
 
@@ -105,13 +105,12 @@ def _weight(format: Format, panel: np.ndarray[Any, np.dtype[np.uint8]], rows: in
     return QuantizedTensor("measured", shape, format, np.tile(panel, (rows // PANEL, 1)))
 
 
-def _fastest(work: Callable[[], object], seconds: float) -> float:
-    """Seconds of the fastest round; for about so long in all, longer until the fastest ones agree."""
+def _typical(work: Callable[[], object], seconds: float) -> float:
+    """Seconds of the median round, of rounds for about so long in all."""
+    work()  # what it reads and writes is in place
     rounds: list[float] = []
-    while True:
+    while len(rounds) < LEAST_ROUNDS or sum(rounds) < seconds:
         started = time.perf_counter()
         work()
-        rounds = sorted([*rounds, time.perf_counter() - started])
-        enough = len(rounds) >= LEAST_ROUNDS and sum(rounds) >= seconds
-        if enough and (rounds[LEAST_ROUNDS - 1] < AGREE * rounds[0] or sum(rounds) > PATIENCE * seconds):
-            return rounds[0]
+        rounds.append(time.perf_counter() - started)
+    return statistics.median(rounds)
