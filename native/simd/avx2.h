@@ -45,7 +45,11 @@ struct Ops {
     asm("" : "+x"(sum));   // the sums stay where they are: GCC would take all products first, and spill them
     return {sum};
   }
-  static Ints flush(Ints sum, Partial p) { return {_mm256_add_epi32(sum.v, _mm256_madd_epi16(p.v, _mm256_set1_epi16(1)))}; }
+  static Ints flush(Ints sum, Partial p) {
+    __m256i wide = _mm256_add_epi32(sum.v, _mm256_madd_epi16(p.v, _mm256_set1_epi16(1)));
+    asm("" : "+x"(wide));
+    return {wide};
+  }
   static Ints splat(int32_t a) { return {_mm256_set1_epi32(a)}; }
   static Floats to_float(Ints a) { return {_mm256_cvtepi32_ps(a.v)}; }
 
