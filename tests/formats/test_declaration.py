@@ -17,7 +17,7 @@ from bitwright import formats
 from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor, bits, document
 
-DESCRIBED = [*formats.all(), *(formats.get(n) for n in document.FAMILY)]
+DESCRIBED = [*formats.all(), *(formats.get(n) for n in (*document.INTEGERS, *document.FLOATS))]
 
 
 def test_names_aliases_and_ids() -> None:

@@ -32,10 +32,10 @@ def formats(
         return
     table = [registry.describe(f) for f in registry.all()]
     if json:
-        output.print_json({"formats": table, "families": [registry.affine.NAMES]})
+        output.print_json({"formats": table, "families": registry.FAMILIES})
         return
     print_all(table)
-    print(f"\nand the integer families {registry.affine.NAMES}, such as int4_asym_g32")
+    print(f"\nand the families {' and '.join(registry.FAMILIES)}, such as int4_asym_g32")
 
 
 def print_all(table: list[dict[str, Any]]) -> None:

@@ -8,19 +8,21 @@
 """
 
 from bitwright.errors import UnknownNameError
-from bitwright.formats import affine, codebook, floats, format, grids, kquants, legacy, mx, ternary, tiny  # noqa: F401
+from bitwright.formats import affine, codebook, format, grids, kquants, legacy, mx, scaled, ternary, tiny  # noqa: F401
 from bitwright.formats.describe import describe
 from bitwright.formats.format import Field, Format, from_ggml
 from bitwright.formats.format import all_formats as all
 from bitwright.formats.tensor import QuantizedTensor
 
-__all__ = ["Field", "Format", "QuantizedTensor", "all", "describe", "from_ggml", "get"]
+FAMILIES = affine.NAMES, scaled.NAMES  # of formats that are made on demand
+
+__all__ = ["FAMILIES", "Field", "Format", "QuantizedTensor", "all", "describe", "from_ggml", "get"]
 
 
 def get(name: str) -> Format:
     """The format called `name`, in any case ("Q4_K", "q4_k", "f16", "int4_sym_g32"). Raises UnknownNameError listing
     the names."""
-    known = format.find(name) or affine.parse(name.lower())
+    known = format.find(name) or affine.parse(name.lower()) or scaled.parse(name.lower())
     if known is None:
-        raise UnknownNameError("format", name, [*(f.name for f in all()), affine.NAMES])
+        raise UnknownNameError("format", name, [*(f.name for f in all()), *FAMILIES])
     return known

@@ -7,7 +7,8 @@ from typing import Any
 
 from bitwright import formats
 
-FAMILY = ("int4_sym_g32", "int4_asym_g128", "int8_sym_row", "int3_asym_tensor")    # shown for the affine family
+INTEGERS = ("int4_sym_g32", "int4_asym_g128", "int8_sym_row", "int3_asym_tensor")    # shown of each family
+FLOATS = ("float8_e4m3fn_g128", "float8_e4m3fn_row", "float8_e5m2_tensor")
 
 HEAD = """\
 # Number formats
@@ -30,13 +31,20 @@ group of columns (`g32`, any multiple of 8), for each `row`, or for the whole `t
 any row can be read by itself). Rows have multiples of 8 columns. Some of the family:
 """
 
+SCALED = """\
+## Scaled 8-bit floats
+
+`<float8_e4m3fn|float8_e5m2>_<share>`: FP8 as other runtimes store it, under a float32 scale for each group, row or
+tensor. Some of the family:
+"""
+
 
 def document() -> str:
     """The whole text of docs/formats.md."""
     descriptions = [formats.describe(format) for format in formats.all()]
-    family = [formats.describe(formats.get(name)) for name in FAMILY]
-    lines = [HEAD, *table(descriptions), "", AFFINE, *table(family)]
-    for description in (*descriptions, *family):
+    integers, floats = ([formats.describe(formats.get(name)) for name in family] for family in (INTEGERS, FLOATS))
+    lines = [HEAD, *table(descriptions), "", AFFINE, *table(integers), "", SCALED, *table(floats)]
+    for description in (*descriptions, *integers, *floats):
         lines += ["", *section(description)]
     return "\n".join(lines) + "\n"
 

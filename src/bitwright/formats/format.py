@@ -265,6 +265,6 @@ def from_ggml(id: int) -> Format:
 
 
 def all_formats() -> tuple[Format, ...]:
-    """Every registered format, by GGUF id, then those without one; not the affine family, whose members are made on
-    demand."""
+    """Every registered format, by GGUF id, then those without one; families, whose members are made on demand, are not
+    among them."""
     return tuple(sorted(_all, key=lambda format: (format.ggml is None, format.ggml)))

@@ -12,6 +12,8 @@ from bitwright import formats
 from bitwright.errors import UnknownNameError, UnsupportedError
 from bitwright.formats import Format
 from bitwright.formats.affine import Affine
+from bitwright.formats.scaled import ScaledFloat
+from bitwright.formats.shared import Shared
 from bitwright.hardware import schema
 from bitwright.hardware.devices import FORMATS
 from bitwright.quantizers.file_types import FILE_TYPES
@@ -32,7 +34,7 @@ class Stored:
         """Whether blocks of weights have a scale of their own."""
         if self.format is None or self.format.name != self.name:
             return self.name == "mxfp8"
-        return self.format.block_size != 1 and not self.name.startswith("float")
+        return isinstance(self.format, Shared) or (self.format.block_size != 1 and not self.name.startswith("float"))
 
     @property
     def tokens(self) -> frozenset[str]:
@@ -68,7 +70,7 @@ def stored(name: str) -> Stored:
         format = formats.get(data["known_as"].get(key, key))
     except UnsupportedError as error:
         raise UnknownNameError("format", name, dict.fromkeys([*FORMATS, *error.supported])) from None
-    element = data["elements"].get(format.name)
+    element = data["elements"].get(format.element.name if isinstance(format, ScaledFloat) else format.name)
     if isinstance(format, Affine):
         element = f"int{format.bits}" if format.bits in (4, 8) else None
     return Stored(format.name, element, format.bits_per_weight, format)
