@@ -37,16 +37,79 @@ BITWRIGHT_INLINE float extreme_of(const Block& values) {
   return extreme;
 }
 
+// The superblock scale of sub-scales that are to be integers 0..Limit, each as heavy as its sub-block's weights: a scan around
+// largest / Limit, then integer by integer for as long as the fit gets better (ggml's make_qp_quants). The values become integers.
+template <int Limit, int Groups>
+BITWRIGHT_INLINE float weighted_unit(floats (&values)[Groups], const floats (&weights)[Groups]) {
+  constexpr int n = Groups * kLanes;
+  const float largest = largest_of(values);
+  if (largest < 1e-15f) {
+    std::memset(values, 0, sizeof values);
+    return 0.f;
+  }
+  float x[n], w[n], code[n];
+  std::memcpy(x, values, sizeof x);
+  std::memcpy(w, weights, sizeof w);
+  const auto rounded = [](float v) { return std::min((v + 12582912.f) - 12582912.f, float(Limit)); };
+  float least = INFINITY, inverse = 0.f;
+  for (int i : {0, -4, -3, -2, -1, 1, 2, 3, 4}) {
+    const float tried = (Limit + 0.1f * static_cast<float>(i)) / largest, unit = 1.f / tried;
+    float error = 0.f;
+    for (int j = 0; j < n; j++) {
+      const float miss = x[j] - unit * rounded(tried * x[j]);
+      error += w[j] * miss * miss;
+    }
+    if (error < least) least = error, inverse = tried;
+  }
+  float sum_lx = 0.f, sum_ll = 0.f;
+  for (int j = 0; j < n; j++) {
+    code[j] = rounded(inverse * x[j]);
+    sum_lx += w[j] * x[j] * code[j];
+    sum_ll += w[j] * code[j] * code[j];
+  }
+  for (int pass = 0, changed = 1; pass < 5 && changed; pass++) {
+    changed = 0;
+    for (int j = 0; j < n; j++) {
+      const float rest_lx = sum_lx - w[j] * x[j] * code[j], rest_ll = sum_ll - w[j] * code[j] * code[j];
+      if (!(rest_lx > 0.f && rest_ll > 0.f)) continue;
+      const float l = rounded(x[j] * rest_ll / rest_lx), lx = rest_lx + w[j] * x[j] * l, ll = rest_ll + w[j] * l * l;
+      if (l == code[j] || lx * lx * sum_ll <= sum_lx * sum_lx * ll) continue;
+      code[j] = l, sum_lx = lx, sum_ll = ll, changed = 1;
+    }
+  }
+  std::memcpy(values, code, sizeof code);
+  return sum_ll > 0.f ? sum_lx / sum_ll : 0.f;
+}
+
 // Fits an asymmetric superblock whole; false when a superblock scale is out of float16's range.
 template <int N, int Top, int Limit, bool Absolute>
 BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& dmin) {
-  for (int g = 0; g < s.groups; g++) search_asymmetric<N, Top, Absolute>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
+  for (int g = 0; g < s.groups; g++) search_asymmetric<N, Top, Absolute, false>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
   floats depth[s.groups];
   for (int g = 0; g < s.groups; g++) depth[g] = -s.low[g];
   d = to_half(largest_of(s.scale) / Limit);
   dmin = to_half(largest_of(depth) / Limit);
   for (int g = 0; g < s.groups; g++)
     settle_asymmetric<N, Top, Limit, Absolute>(s.x[g], s.w[g], from_half(d), from_half(dmin), s.scale[g], s.low[g]);
+  return !is_infinite(d) && !is_infinite(dmin);
+}
+
+// The same where the weights come from an importance.
+template <int N, int Top, int Limit>
+BITWRIGHT_INLINE bool fit_weighted(Super<N>& s, half_t& d, half_t& dmin) {
+  floats heavy[s.groups];
+  for (int g = 0; g < s.groups; g++) {
+    search_asymmetric<N, Top, false, true>(s.x[g], s.w[g], {-0.9f, 0.05f, 36}, s.scale[g], s.low[g]);
+    s.low[g] = -s.low[g];
+    heavy[g] = floats{};
+    for (int i = 0; i < N; i++) heavy[g] += s.w[g][i];
+  }
+  d = to_half(weighted_unit<Limit>(s.scale, heavy));
+  dmin = to_half(weighted_unit<Limit>(s.low, heavy));
+  for (int g = 0; g < s.groups; g++) {
+    const floats inverse = reciprocal(from_half(d) * s.scale[g]), low = -from_half(dmin) * s.low[g];
+    for (int i = 0; i < N; i++) s.x[g][i] = asymmetric_code(s.x[g][i], inverse, low, Top);
+  }
   return !is_infinite(d) && !is_infinite(dmin);
 }
 
@@ -74,9 +137,8 @@ static int64_t encode_q2_k(const float* x, const float* importance, int64_t bloc
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<16> s;
     s.load(x, importance, importance ? mean_square(x) : 0.f, Weight::magnitude);
-    const Scan scan = importance ? Scan{-0.9f, 0.05f, 36} : Scan{-0.5f, 0.1f, 15};
-    const bool in_range = importance ? fit_asymmetric<16, 3, 15, false>(s, scan, y[b].d, y[b].dmin)
-                                     : fit_asymmetric<16, 3, 15, true>(s, scan, y[b].d, y[b].dmin);
+    const bool in_range = importance ? fit_weighted<16, 3, 15>(s, y[b].d, y[b].dmin)
+                                     : fit_asymmetric<16, 3, 15, true>(s, {-0.5f, 0.1f, 15}, y[b].d, y[b].dmin);
     if (!in_range) return b;
     write(s, y[b]);
   }
@@ -89,7 +151,9 @@ BITWRIGHT_INLINE int64_t encode_k45(const float* x, const float* importance, int
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<32> s;
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::mean_plus_magnitude);
-    if (!fit_asymmetric<32, Top, 63, false>(s, importance ? Scan{-0.9f, 0.05f, 36} : scan, y[b].d, y[b].dmin)) return b;
+    const bool in_range = importance ? fit_weighted<32, Top, 63>(s, y[b].d, y[b].dmin)
+                                     : fit_asymmetric<32, Top, 63, false>(s, scan, y[b].d, y[b].dmin);
+    if (!in_range) return b;
     write(s, y[b]);
   }
   return -1;
@@ -108,8 +172,21 @@ static int64_t encode_q3_k(const float* x, const float* importance, int64_t bloc
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<16> s;
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
-    for (int g = 0; g < s.groups; g++) s.scale[g] = search_by_coordinates<16>(s.x[g], s.w[g]);
-    y[b].d = to_half(extreme_of(s.scale) / -32);
+    float unit;
+    if (importance) {
+      floats scales[16], heavy[16];      // every lane the same: one block of sixteen sub-scales
+      for (int g = 0; g < s.groups; g++) {
+        s.scale[g] = search_symmetric<16, IntegerGrid<4>>(s.x[g], s.w[g], splat(-4.f), -4.f, 0.1f, 9);
+        floats sum{};
+        for (int i = 0; i < 16; i++) sum += s.w[g][i];
+        for (int k = 0; k < kLanes; k++) scales[g * kLanes + k] = splat(s.scale[g][k]), heavy[g * kLanes + k] = splat(sum[k]);
+      }
+      unit = search_symmetric<16, IntegerGrid<32>>(scales, heavy, splat(-32.f), -32.f, 0.1f, 9)[0];
+    } else {
+      for (int g = 0; g < s.groups; g++) s.scale[g] = search_by_coordinates<16>(s.x[g], s.w[g]);
+      unit = extreme_of(s.scale) / -32;
+    }
+    y[b].d = to_half(unit);
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++)
       settle_symmetric<16, 32, IntegerGrid<4>>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);

@@ -24,7 +24,8 @@ struct Scan {       // inverse scales tried: (top + first + step * i) / range, i
   int steps;
 };
 
-template <int N, int Top, bool Absolute>
+// Moving: codes are tried from the best low so far, as ggml does, not from the least value.
+template <int N, int Top, bool Absolute, bool Moving>
 BITWRIGHT_INLINE void search_asymmetric(const floats* x, const floats* w, Scan scan, floats& scale, floats& low) {
   floats least = x[0], most = x[0], sum_w{}, sum_x{}, code[N];
   for (int i = 0; i < N; i++) {
@@ -36,15 +37,17 @@ BITWRIGHT_INLINE void search_asymmetric(const floats* x, const floats* w, Scan s
   const floats start = min_of(least, floats{}), inverse_range = reciprocal(most - start);
   floats height[N];
   for (int i = 0; i < N; i++) height[i] = x[i] - start;      // never negative, so only the upper end needs a clamp
-  const auto encode = [&](floats inverse) BITWRIGHT_FORCE {
-    for (int i = 0; i < N; i++) code[i] = min_of(round_even(inverse * height[i]), splat(Top));
+  const auto encode = [&](float steps) BITWRIGHT_FORCE {
+    const floats inverse = steps * (Moving ? reciprocal(most - low) : inverse_range);
+    for (int i = 0; i < N; i++)
+      code[i] = Moving ? asymmetric_code(x[i], inverse, low, Top) : min_of(round_even(inverse * height[i]), splat(Top));
   };
   low = start;
   scale = (most - start) / static_cast<float>(Top);
-  encode(static_cast<float>(Top) * inverse_range);
+  encode(Top);
   floats best = fit_error<N, Absolute>(x, w, code, scale, low);
   for (int step = 0; step <= scan.steps; step++) {
-    encode((scan.first + scan.step * static_cast<float>(step) + static_cast<float>(Top)) * inverse_range);
+    encode(scan.first + scan.step * static_cast<float>(step) + static_cast<float>(Top));
     floats sum_l{}, sum_ll{}, sum_lx{};
     for (int i = 0; i < N; i++) {
       const floats wl = w[i] * code[i];

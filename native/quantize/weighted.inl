@@ -54,7 +54,7 @@ BITWRIGHT_INLINE int64_t weighted_from_min(const float* x, const float* importan
   const floats spread = row_spread(x, blocks);
   const auto encode = [&spread](floats* v, floats* w, floats& d, floats& m) BITWRIGHT_FORCE {
     stress<32>(v, spread, w);
-    search_asymmetric<32, Top, false>(v, w, {-0.9f, 0.05f, 36}, d, m);
+    search_asymmetric<32, Top, false, true>(v, w, {-0.9f, 0.05f, 36}, d, m);
     const floats inverse = reciprocal(as_half(d)), low = as_half(m);
     for (int i = 0; i < 32; i++) v[i] = asymmetric_code(v[i], inverse, low, Top);
   };
