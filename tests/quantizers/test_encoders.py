@@ -96,7 +96,7 @@ def test_with_an_importance_no_worse_than_libgguf(name: str, real: dict[str, Flo
         data = libgguf.quantize_rows(values, gguf_package.GGMLQuantizationType(format.ggml), importance)
         other = np.asarray(data).view(np.uint8).reshape(got.shape)
         ours, peer = (np.square(format.dequantize(q) - values) @ importance for q in (got, other))
-        assert ours.sum() < 1.003 * peer.sum(), f"{tensor}: {ours.sum() / peer.sum()}"
+        assert ours.sum() <= 1.005 * peer.sum(), f"{tensor}: {ours.sum()} against {peer.sum()}"
         if name in ("q2_k", "q4_k", "q5_k"):
             assert np.mean(got == other) > 0.95, f"{tensor}: {np.mean(got == other)}"
 
