@@ -7,7 +7,7 @@
 that `bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures
 are the mean KL divergence in nats from the model over WikiText-2 in chunks of 512 (-f, --chunks), and in brackets its
 paired difference from llama.cpp's file with the same importance, in percent of that, with a 95% interval over
-documents. All files are run by bitwright, whose own rounding of inputs adds less than .001. Results are kept (--work)
+documents; under "all" their geometric mean. All files are run by bitwright, whose own rounding of inputs adds less than .001. Results are kept (--work)
 as they come, so that a run that was stopped goes on where it was.
 """
 
@@ -17,7 +17,7 @@ import argparse
 import json
 import subprocess
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,8 @@ def measure(target: Path, store: Store) -> list[float]:
     return [round(float(d), 6) for d in divergences.ravel()]
 
 
-Found = dict[str, dict[str, dict[str, Any]]]  # recipe -> arm -> bytes, seconds, kl
+Measured = dict[str, Any] | None  # bytes, seconds, kl; None where the peer refused
+Found = dict[str, dict[str, Measured]]  # recipe -> arm -> what was measured
 
 
 def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -> Found:
@@ -90,14 +91,20 @@ def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -
         if arm in found.setdefault(recipe, {}):
             continue
         target, started = args.work / f"{args.model.stem}.small.gguf", time.monotonic()
-        make(arm, recipe, target, args)
-        seconds = time.monotonic() - started
-        found[recipe][arm] = {"bytes": target.stat().st_size, "seconds": seconds, "kl": measure(target, store)}
+        try:
+            make(arm, recipe, target, args)
+        except subprocess.CalledProcessError:  # llama.cpp writes no IQ2 without importance
+            found[recipe][arm] = None
+        else:
+            seconds = time.monotonic() - started
+            found[recipe][arm] = {"bytes": target.stat().st_size, "seconds": seconds, "kl": measure(target, store)}
         kept.write_text(json.dumps(found))
     return {recipe: {arm: found[recipe][arm] for arm in arms} for recipe in args.recipes.split(",")}
 
 
-def cell(own: dict[str, Any], base: dict[str, Any] | None, clusters: np.ndarray) -> str:
+def cell(own: Measured, base: Measured, clusters: np.ndarray) -> str:
+    if own is None:
+        return "refused"
     kl = np.array(own["kl"])
     text = f"{kl.mean():.4f}"
     if base is None or base is own:
@@ -108,13 +115,24 @@ def cell(own: dict[str, Any], base: dict[str, Any] | None, clusters: np.ndarray)
     return f"{text} ({change.mean:+.0f}%{known})"
 
 
+def overall(pairs: Iterable[tuple[Measured, Measured]]) -> str:
+    """By how many percent the first of each pair diverges more, as a geometric mean."""
+    logs = [np.log(np.mean(own["kl"]) / np.mean(base["kl"])) for own, base in pairs if own and base and own is not base]
+    return f"{100 * np.expm1(np.mean(logs)):+.0f}%" if logs else ""
+
+
 def table(found: Found, clusters: np.ndarray) -> tuple[list[str], list[list[str]]]:
     of_recipes = list(found.values())
     arms = list(of_recipes[0])
-    rows = [[arm, *(cell(own[arm], own.get(BASE), clusters) for own in of_recipes)] for arm in arms]
-    rows.append(["bytes", *(f"{max(arm['bytes'] for arm in own.values()):,}" for own in of_recipes)])
-    rows.append(["seconds, last method", *(f"{own[arms[-1]]['seconds']:.0f}" for own in of_recipes)])
-    return ["", *(f">{recipe.replace(':', ' blocks')}" for recipe in found)], rows
+    rows = []
+    for arm in arms:
+        pairs = [(own[arm], own.get(BASE)) for own in of_recipes]
+        rows.append([arm, overall(pairs), *(cell(*pair, clusters) for pair in pairs)])
+    rows.append(["bytes", "", *(f"{max(m['bytes'] for m in own.values() if m):,}" for own in of_recipes)])
+    for arm in arms:
+        taken = [own[arm] for own in of_recipes]
+        rows.append([f"seconds: {arm}", "", *(f"{m['seconds']:.0f}" if m else "" for m in taken)])
+    return ["", ">all", *(f">{recipe.replace(':', ' blocks')}" for recipe in found)], rows
 
 
 def main() -> None:
