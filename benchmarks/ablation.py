@@ -7,8 +7,8 @@
 that `bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures
 are the mean KL divergence in nats from the model over WikiText-2 in chunks of 512 (-f, --chunks), and in brackets its
 paired difference from llama.cpp's file with the same importance, in percent of that, with a 95% interval over
-documents; under "all" their geometric mean. All files are run by bitwright, whose own rounding of inputs adds less than .001. Results are kept (--work)
-as they come, so that a run that was stopped goes on where it was.
+documents; under "all" their geometric mean. All files are run by bitwright, whose own rounding of inputs adds less than
+.001. Results are kept (--work) as they come, so that a run that was stopped goes on where it was.
 """
 
 from __future__ import annotations
