@@ -47,7 +47,7 @@ struct Ops {
   }
   static Ints flush(Ints sum, Partial p) {
     __m256i wide = _mm256_add_epi32(sum.v, _mm256_madd_epi16(p.v, _mm256_set1_epi16(1)));
-    asm("" : "+x"(wide));
+    asm("" : "+x"(wide));   // as in step
     return {wide};
   }
   static Ints splat(int32_t a) { return {_mm256_set1_epi32(a)}; }

@@ -70,6 +70,3 @@ class Shared(Format):
             scales = tuple(np.where(error < least, t, s) for t, s in zip(trial, scales, strict=True))
             least = np.minimum(error, least)
         return tuple(np.broadcast_to(s, (len(values), 1)) for s in scales)
-
-    def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        return scales[0].astype(np.float32), None

@@ -60,7 +60,7 @@ class Measured:
 
 
 def measure(threads: int, last_cache_bytes: int | None, report: Callable[..., None] = lambda *_: None) -> Measured:
-    """Measure it all, in about half a minute."""
+    """Measure it all, in less than a minute."""
     tier = kernels.tier()
     paths = {c.format: c.decode for c in kernels.coverage() if c.tier == tier and c.format not in NO_WEIGHTS}
     names = [name for name, path in paths.items() if path != "reference"]
