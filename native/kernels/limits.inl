@@ -18,7 +18,7 @@ template <bool kPrefetch> uint64_t read_all(const uint8_t* data, size_t bytes) {
   for (size_t i = 0; i < bytes / kPlaces; i += kStep) {
     for (size_t place = 0; place < kPlaces; ++place) {
       const uint8_t* at = data + place * (bytes / kPlaces) + i;
-      if (kPrefetch) for (size_t line = 0; line < kStep; line += 64) Ops::prefetch(at + line + 4096);
+      if (kPrefetch) for (size_t line = 0; line < kStep; line += 64) __builtin_prefetch(at + line + 4096);
       for (size_t j = 0; j < kStep / kVector; ++j) seen[j % 4] |= *reinterpret_cast<const Wide*>(at + j * kVector);
     }
   }

@@ -39,7 +39,7 @@ template <class L, int kRows, int kTokens> void float_tile(const uint8_t* w, int
 #pragma GCC unroll 4
     for (int r = 0; r < kRows; ++r) {
       const uint8_t* at = w + r * row_bytes + c * L::bytes;
-      if (kTokens == 1 && c * L::bytes % 64 == 0) Ops::prefetch(narrow ? next + kRows * c * L::bytes + 64 * r : at + kRows * row_bytes);
+      if (kTokens == 1 && c * L::bytes % 64 == 0) __builtin_prefetch(narrow ? next + kRows * c * L::bytes + 64 * r : at + kRows * row_bytes);
       const Floats v = L::vector(at);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t) sums[r][t] = Ops::fma(v, xs[t], sums[r][t]);

@@ -83,8 +83,8 @@ template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in
     for (int64_t g = piece * kPieceGroups; g < last; ++g) {
       if (g % L::block_groups == 0) reader.block();
       reader.group(scale, min);
-      for (int i = 0; i < L::code_bytes; i += 64) Ops::prefetch(codes + g * L::code_bytes + i + kAhead);
-      Ops::prefetch(reader.at + L::strip_bytes(in.groups));
+      for (int i = 0; i < L::code_bytes; i += 64) __builtin_prefetch(codes + g * L::code_bytes + i + kAhead);
+      __builtin_prefetch(reader.at + L::strip_bytes(in.groups));
       unpack_codes<F>(codes + g * L::code_bytes, table, w);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t) {
@@ -208,8 +208,14 @@ template <class O, int kTokens, int kCount> BITWRIGHT_INLINE void matrix_dot(con
   }
 }
 
+// What memory is asked for while a tile is computed: for every group `bytes` more, from `at` on.
+struct Ahead {
+  const uint8_t* at = nullptr;
+  int64_t bytes = 0;
+};
+
 // kPanelRows rows by kTokens tokens over the columns of a piece, added to y (the first piece starts it).
-template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t token, int64_t group, int64_t count, int64_t rows, float* y, int64_t stride) {
+template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t token, int64_t group, int64_t count, int64_t rows, float* y, int64_t stride, Ahead ahead) {
   Floats sums[kStrips][kTokens];
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
@@ -221,8 +227,10 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
   for (int t = 0; t < kTokens; ++t) {
     info[t] = in.infos + (token + t) * in.groups + group;
     x[t] = in.codes + ((token + t) * in.groups + group) * 32;
+    for (int r = 0; r < kPanelRows; r += 16) __builtin_prefetch(y + t * stride + r);   // a store without its line holds up what follows
   }
   for (int64_t g = 0; g < count; ++g) {
+    for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64) __builtin_prefetch(ahead.at, 0, 2);
 #pragma GCC unroll 2
     for (int s = 0; s < S::subs; ++s) {
       constexpr int kCount = S::count;
@@ -273,20 +281,34 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
   }
 }
 
+// All panels use a block of tokens before the next: so many that what they have of a piece stays in the second cache.
+constexpr int64_t kTokenBlock = 64 / Ops::kTokens * Ops::kTokens;
+
 template <class F> void prefill_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
+  using L = Layout<F>;
   using S = ShapeOf<F>;
   const Input in(input, tokens, w.columns);
+  const int64_t strip_bytes = L::strip_bytes(in.groups);
   Piece& piece = *reinterpret_cast<Piece*>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64);
-  for (int64_t panel = begin; panel < end; ++panel) {
-    const int64_t row = panel * kPanelRows, rows = w.rows - row;
-    const uint8_t* strips = w.packed + panel * kStrips * Layout<F>::strip_bytes(in.groups);
+  for (int64_t token = 0; token < tokens; token += kTokenBlock) {
+    const int64_t last = smaller(token + kTokenBlock, tokens);
     for (int64_t group = 0; group < in.groups; group += kPieceGroups) {
       const int64_t count = smaller<int64_t>(kPieceGroups, in.groups - group);
-      for (int r = 0; r < kStrips; ++r) unpack_piece<F>(strips + r * Layout<F>::strip_bytes(in.groups), in.groups, group, count, r, piece);
-      int64_t t = 0;
-      for (; t + Ops::kTokens <= tokens; t += Ops::kTokens) tile<S, Ops::kTokens>(piece, in, t, group, count, rows, y + t * stride + row, stride);
-      for (; t + 2 <= tokens; t += 2) tile<S, 2>(piece, in, t, group, count, rows, y + t * stride + row, stride);
-      for (; t < tokens; ++t) tile<S, 1>(piece, in, t, group, count, rows, y + t * stride + row, stride);
+      for (int64_t panel = begin; panel < end; ++panel) {
+        const int64_t row = panel * kPanelRows, rows = w.rows - row;
+        const uint8_t* strips = w.packed + panel * kStrips * strip_bytes;
+        for (int r = 0; r < kStrips; ++r) unpack_piece<F>(strips + r * strip_bytes, in.groups, group, count, r, piece);
+        int64_t t = token, next = panel + 1 < end ? kStrips : 2 * kStrips;   // each of the first tiles fetches a strip of the next panel
+        auto tiles = [&]<int kTokens>() {
+          for (; t + kTokens <= last; t += kTokens, ++next) {
+            const Ahead ahead{strips + next * strip_bytes + L::codes_at(in.groups) + group * L::code_bytes, next < 2 * kStrips ? L::code_bytes : 0};
+            tile<S, kTokens>(piece, in, t, group, count, rows, y + t * stride + row, stride, ahead);
+          }
+        };
+        tiles.template operator()<Ops::kTokens>();
+        tiles.template operator()<2>();
+        tiles.template operator()<1>();
+      }
     }
   }
 }

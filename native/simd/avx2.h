@@ -75,7 +75,6 @@ struct Ops {
   static Floats load_high(const uint8_t* p) { return {_mm256_cvtepi32_ps(_mm256_srli_epi32(_mm256_cvtepu8_epi32(eight(p)), 4))}; }
   static Floats load_exponent(const uint8_t* p) { return {_mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu8_epi32(eight(p)), 23))}; }
   static Floats load_ue4m3(const uint8_t* p) { return {_mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(eight(p)), 7))}; }
-  static void prefetch(const void* p) { _mm_prefetch(static_cast<const char*>(p), _MM_HINT_T0); }
 };
 
 }  // namespace

@@ -73,7 +73,6 @@ struct Ops {
   static Floats load_ue4m3(const uint8_t* p) {
     return {_mm512_maskz_cvtph_ps(kAll, _mm256_slli_epi16(_mm256_cvtepu8_epi16(sixteen(p)), 7))};
   }
-  static void prefetch(const void* p) { __builtin_prefetch(p); }
 };
 
 }  // namespace

@@ -84,7 +84,6 @@ struct Ops {
   static Floats load_high(const uint8_t* p) { return {vcvtq_f32_u32(vshrq_n_u32(wide(p), 4))}; }
   static Floats load_exponent(const uint8_t* p) { return {vreinterpretq_f32_u32(vshlq_n_u32(wide(p), 23))}; }
   static Floats load_ue4m3(const uint8_t* p) { return {vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(vshlq_n_u32(wide(p), 7))))}; }
-  static void prefetch(const void* p) { __builtin_prefetch(p); }
 };
 
 }  // namespace

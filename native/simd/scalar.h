@@ -69,7 +69,6 @@ struct Ops {
   static Floats load_ue4m3(const uint8_t* p) {         // times 2^-8
     return map<Floats>([&](int i) { return half_to_float(half_t(p[i] << 7)); });
   }
-  static void prefetch(const void* p) { __builtin_prefetch(p); }
 };
 
 }  // namespace
