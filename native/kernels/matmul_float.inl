@@ -1,89 +1,180 @@
-// Weights that are floats: read as the file has them, converted in registers, multiplied in float32. Lane = column here, so a
-// row is a stream of its own; kFloatRows rows by kFloatTokens tokens share their loads. Formats narrower than 16 bits are
-// converted a few rows at a time into scratch first.
+// Weights that are floats, multiplied in float32. Packed, a panel is its columns one after the other, in each the kPanelRows rows
+// as the file has them. Formats narrower than 16 bits without blocks have no packed form: they are made float32 as they are used.
+// Every 64 columns are summed in order, four such sums (a piece) too, and pieces are added to y: decode and prefill give the same floats,
+// and what rounding loses does not grow with the columns.
 
-constexpr int kFloatRows = 4, kFloatTokens = 3;
-constexpr int64_t kTokenBlockBytes = 1 << 18;      // of float32 inputs at a time: a share of the second cache
+constexpr int kFloatTokens = 3 * Ops::kTokens / 2;
+constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup, kFloatBlock = 20 * kFloatTokens;   // the latter as kTokenBlock
+constexpr int kFloatAhead = 1024;                                       // as kAhead
 
-struct LoadFloat {
+struct FloatPiece {
+  alignas(64) float values[kFloatPiece][kStrips][kLanes];
+};
+static_assert(sizeof(FloatPiece) <= sizeof(Piece));
+
+struct F32 {
   static constexpr int bytes = 4;
-  static Floats vector(const uint8_t* p) { return Ops::load(reinterpret_cast<const float*>(p)); }
-  static float one(const uint8_t* p) { return float_from_bits(load32(p)); }
+  static Floats load(const uint8_t* p) { return Ops::load(reinterpret_cast<const float*>(p)); }
 };
-struct LoadHalf {
+struct F16 {
   static constexpr int bytes = 2;
-  static Floats vector(const uint8_t* p) { return Ops::load_half(p); }
-  static float one(const uint8_t* p) { return half_to_float(half_t(p[0] | p[1] << 8)); }
+  static Floats load(const uint8_t* p) { return Ops::load_half(p); }
 };
-struct LoadBf16 {
+struct BF16 {
   static constexpr int bytes = 2;
-  static Floats vector(const uint8_t* p) { return Ops::load_bf16(p); }
-  static float one(const uint8_t* p) { return bf16_to_float(bf16_t(p[0] | p[1] << 8)); }
+  static Floats load(const uint8_t* p) { return Ops::load_bf16(p); }
 };
+struct Narrow {};
 
-template <class L, int kRows, int kTokens> void float_tile(const uint8_t* w, int64_t row_bytes, const float* x, int64_t columns, float* y, int64_t stride) {
-  Floats sums[kRows][kTokens];
-#pragma GCC unroll 4
-  for (int r = 0; r < kRows; ++r) {
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) sums[r][t] = Ops::splat(0.0f);
-  }
-  // Decode waits for memory: the next rows are fetched ahead, short ones in the order they lie in (15% faster with 768 columns).
-  const bool narrow = row_bytes <= 2048;
-  const uint8_t* next = w + kRows * row_bytes + 2048;
-  int64_t c = 0;
-  for (; c + kLanes <= columns; c += kLanes) {
-    Floats xs[kTokens];
-#pragma GCC unroll 4
-    for (int t = 0; t < kTokens; ++t) xs[t] = Ops::load(x + t * columns + c);
-#pragma GCC unroll 4
-    for (int r = 0; r < kRows; ++r) {
-      const uint8_t* at = w + r * row_bytes + c * L::bytes;
-      if (kTokens == 1 && c * L::bytes % 64 == 0) __builtin_prefetch(narrow ? next + kRows * c * L::bytes + 64 * r : at + kRows * row_bytes);
-      const Floats v = L::vector(at);
-#pragma GCC unroll 4
-      for (int t = 0; t < kTokens; ++t) sums[r][t] = Ops::fma(v, xs[t], sums[r][t]);
+// Calls f.template operator()<F>() with one of the above; false when the format has blocks.
+template <class Fn> bool with_float_format(FormatId id, Fn&& f) {
+  if (id == FormatId::f32) f.template operator()<F32>();
+  else if (id == FormatId::f16) f.template operator()<F16>();
+  else if (id == FormatId::bf16) f.template operator()<BF16>();
+  else if (with_block_format(id, []<class F>() {})) return false;
+  else f.template operator()<Narrow>();
+  return true;
+}
+
+template <class F> constexpr bool is_narrow = false;
+template <> constexpr bool is_narrow<Narrow> = true;
+
+template <class F> int64_t panel_bytes(int64_t columns) {
+  if constexpr (is_narrow<F>) return 0;
+  else return columns * kPanelRows * F::bytes;
+}
+
+template <class F> void pack_floats(const Weight& w, uint8_t* packed, int64_t begin, int64_t end) {
+  for (int64_t row = begin * kPanelRows; row < end * kPanelRows; ++row) {
+    uint8_t* out = packed + row / kPanelRows * panel_bytes<F>(w.columns) + row % kPanelRows * F::bytes;
+    const uint8_t* file = w.file + row * w.columns * F::bytes;
+    for (int64_t c = 0; c < w.columns; ++c, out += kPanelRows * F::bytes) {
+      if (row < w.rows) __builtin_memcpy(out, file + c * F::bytes, F::bytes);
+      else __builtin_memset(out, 0, F::bytes);
     }
   }
-  for (int r = 0; r < kRows; ++r) {
+}
+
+// Columns [first, first + count) of a panel, in float32.
+template <class F> void load_piece(const Weight& w, int64_t panel, int64_t first, int64_t count, FloatPiece& piece) {
+  if constexpr (is_narrow<F>) {
+    const int64_t rows = smaller<int64_t>(kPanelRows, w.rows - panel * kPanelRows), bytes = row_bytes(w.format, w.columns);
+    const uint8_t* at = w.file + panel * kPanelRows * bytes + row_bytes(w.format, first);
+    float row[kFloatPiece];
+    for (int64_t r = 0; r < rows; ++r) {   // rows that do not exist keep what is there: nobody reads their sums
+      dequantize(w.format, at + r * bytes, count, row);
+      float* const out = &piece.values[0][0][0] + r;
+      for (int64_t c = 0; c < count; ++c) out[c * kPanelRows] = row[c];
+    }
+  } else {
+    const uint8_t* at = w.packed + panel * panel_bytes<F>(w.columns) + first * kPanelRows * F::bytes;
+    for (int64_t c = 0; c < count; ++c) {
+      for (int r = 0; r < kStrips; ++r, at += kLanes * F::bytes) Ops::store(piece.values[c][r], F::load(at));
+    }
+  }
+}
+
+// Sums of kPanelRows rows by kTokens tokens.
+template <int kTokens> struct FloatSums {
+  Floats of[kStrips][kTokens];
+
+  BITWRIGHT_INLINE FloatSums() { each([](Floats& sum, int, int) { sum = Ops::splat(0.0f); }); }
+  template <class Fn> BITWRIGHT_INLINE void each(Fn f) {
+#pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
-      float sum = Ops::sum(sums[r][t]);
-      for (int64_t i = c; i < columns; ++i) sum += L::one(w + r * row_bytes + i * L::bytes) * x[t * columns + i];
-      y[t * stride + r] = sum;
+#pragma GCC unroll 4
+      for (int r = 0; r < kStrips; ++r) f(of[r][t], r, t);
+    }
+  }
+  BITWRIGHT_INLINE void add(const FloatSums& more) { each([&](Floats& sum, int r, int t) { sum = Ops::add(sum, more.of[r][t]); }); }
+  // Starts y, or adds to it.
+  void store(bool start, int64_t rows, float* y, int64_t stride) {
+    each([&](Floats& sum, int r, int t) {
+      float* const at = y + t * stride + r * kLanes;
+      const int64_t left = rows - r * kLanes;
+      if (left > 0) store_rows(at, start ? sum : Ops::add(load_rows(at, left), sum), left);
+    });
+  }
+};
+
+template <int kTokens> void float_tile(const FloatPiece& piece, const float* x, int64_t columns, int64_t first, int64_t count, int64_t rows, float* y, int64_t stride, Ahead ahead) {
+  FloatSums<kTokens> total;
+  for (int t = 0; t < kTokens; ++t) __builtin_prefetch(y + t * stride);
+  for (int64_t group = 0; group < count; group += kFloatGroup) {
+    for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64) __builtin_prefetch(ahead.at, 0, 2);
+    FloatSums<kTokens> sums;
+    for (int64_t c = group, end = smaller(group + kFloatGroup, count); c < end; ++c) {
+      const float* const at = x + first + c;
+      sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA { sum = Ops::fma(Ops::load(piece.values[c][r]), Ops::splat(at[t * columns]), sum); });
+    }
+    total.add(sums);
+  }
+  total.store(first == 0, rows, y, stride);
+}
+
+template <class F> void prefill_floats(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
+  const Input in(input, tokens, w.columns);
+  FloatPiece& piece = *reinterpret_cast<FloatPiece*>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64);
+  const int64_t block = is_narrow<F> ? tokens : kFloatBlock;   // what is costly to convert is converted once
+  for (int64_t token = 0; token < tokens; token += block) {
+    const int64_t last = smaller(token + block, tokens);
+    for (int64_t first = 0; first < w.columns; first += kFloatPiece) {
+      const int64_t count = smaller(kFloatPiece, w.columns - first);
+      for (int64_t panel = begin; panel < end; ++panel) {
+        const int64_t row = panel * kPanelRows, rows = w.rows - row;
+        load_piece<F>(w, panel, first, count, piece);
+        Ahead ahead;   // the first tiles fetch half of the next panel each
+        if constexpr (!is_narrow<F>) {
+          if (panel + 1 < end) ahead = {w.packed + (panel + 1) * panel_bytes<F>(w.columns) + first * kPanelRows * F::bytes, kFloatGroup / 2 * kPanelRows * F::bytes};
+        }
+        int64_t t = token;
+        auto tiles = [&]<int kTokens>() {
+          for (; t + kTokens <= last; t += kTokens) {
+            float_tile<kTokens>(piece, in.values + t * w.columns, w.columns, first, count, rows, y + t * stride + row, stride, ahead);
+            if (t > token) ahead.bytes = 0;
+            ahead.at += count / kFloatGroup * ahead.bytes;
+          }
+        };
+        tiles.template operator()<kFloatTokens>();
+        tiles.template operator()<2>();
+        tiles.template operator()<1>();
+      }
     }
   }
 }
 
-template <class L, int kRows> void float_rows(const uint8_t* w, int64_t row_bytes, const float* x, int64_t tokens, int64_t columns, float* y, int64_t stride) {
-  int64_t t = 0;
-  for (; t + kFloatTokens <= tokens; t += kFloatTokens) float_tile<L, kRows, kFloatTokens>(w, row_bytes, x + t * columns, columns, y + t * stride, stride);
-  for (; t < tokens; ++t) float_tile<L, kRows, 1>(w, row_bytes, x + t * columns, columns, y + t * stride, stride);
+template <class F, int kTokens> void decode_panel(const uint8_t* panel, const float* x, int64_t columns, int64_t rows, float* y, int64_t stride) {
+  constexpr int kBytes = kPanelRows * F::bytes;   // of a column
+  for (int64_t first = 0; first < columns; first += kFloatPiece) {
+    FloatSums<kTokens> total;
+    for (int64_t group = first, last = smaller(first + kFloatPiece, columns); group < last; group += kFloatGroup) {
+      FloatSums<kTokens> sums;
+      for (int64_t c = group, end = smaller(group + kFloatGroup, last); c < end; ++c) {
+        const uint8_t* const at = panel + c * kBytes;
+        for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i + kFloatAhead);
+        sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA { sum = Ops::fma(F::load(at + r * kLanes * F::bytes), Ops::splat(x[t * columns + c]), sum); });
+      }
+      total.add(sums);
+    }
+    total.store(first == 0, rows, y, stride);
+  }
 }
 
-// Rows [first, last) of a matrix whose row r begins at w + (r - first) * row_bytes.
-template <class L> void float_matrix(const uint8_t* w, int64_t row_bytes, int64_t first, int64_t last, const Input& in, int64_t token, int64_t tokens, float* y, int64_t stride) {
-  const float* x = in.values + token * in.columns;
-  y += token * stride;
-  int64_t r = first;
-  for (; r + kFloatRows <= last; r += kFloatRows) float_rows<L, kFloatRows>(w + (r - first) * row_bytes, row_bytes, x, tokens, in.columns, y + r, stride);
-  for (; r < last; ++r) float_rows<L, 1>(w + (r - first) * row_bytes, row_bytes, x, tokens, in.columns, y + r, stride);
-}
-
-template <class L> void matmul_float(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t*) {
-  const Input in(input, tokens, w.columns);
-  const int64_t row_bytes = w.columns * L::bytes, first = begin * kPanelRows, last = smaller(end * kPanelRows, w.rows);
-  int64_t block = kTokenBlockBytes / (4 * w.columns + 1) / kFloatTokens * kFloatTokens;
-  if (block < kFloatTokens) block = kFloatTokens;
-  for (int64_t t = 0; t < tokens; t += block) float_matrix<L>(w.file + first * row_bytes, row_bytes, first, last, in, t, smaller(block, tokens - t), y, stride);
-}
-
-inline void matmul_converted(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
-  const Input in(input, tokens, w.columns);
-  const int64_t bytes = row_bytes(w.format, w.columns), last = smaller(end * kPanelRows, w.rows);
-  float* rows = reinterpret_cast<float*>(scratch);
-  for (int64_t r = begin * kPanelRows; r < last; r += kFloatRows) {
-    const int64_t count = smaller<int64_t>(kFloatRows, last - r);
-    for (int64_t i = 0; i < count; ++i) dequantize(w.format, w.file + (r + i) * bytes, w.columns, rows + i * w.columns);
-    float_matrix<LoadFloat>(scratch, 4 * w.columns, r, r + count, in, 0, tokens, y, stride);
+template <class F> void decode_floats(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
+  if constexpr (is_narrow<F>) {
+    prefill_floats<F>(w, input, tokens, y, stride, begin, end, scratch);
+  } else {
+    const Input in(input, tokens, w.columns);
+    for (int64_t panel = begin; panel < end; ++panel) {
+      const int64_t row = panel * kPanelRows;
+      const uint8_t* packed = w.packed + panel * panel_bytes<F>(w.columns);
+      int64_t t = 0;
+      auto some = [&]<int kTokens>() {
+        for (; t + kTokens <= tokens; t += kTokens) decode_panel<F, kTokens>(packed, in.values + t * w.columns, w.columns, w.rows - row, y + t * stride + row, stride);
+      };
+      some.template operator()<4>();
+      some.template operator()<2>();
+      some.template operator()<1>();
+    }
   }
 }

@@ -188,8 +188,7 @@ bool check_limits(const Tier& tier) {
   const FormatInfo* infos = format_infos(&count);
   for (int i = 0; i < count; ++i) {
     const Weight w = {infos[i].id, 64, 256, nullptr, nullptr};
-    const bool packed = tier.matmul.packed_bytes(w), scratch = tier.matmul.scratch_bytes(w);
-    const Path expected = packed ? Path::integer_dot : scratch ? Path::converted : Path::floats;
+    const Path expected = infos[i].integer ? Path::integer_dot : tier.matmul.packed_bytes(w) ? Path::floats : Path::converted;
     for (const bool prefill : {false, true}) {
       if (tier.path(w.format, prefill) != expected) return std::printf("FAILED %s: format %d does not go the way that its path says\n", tier.name, int(w.format)), false;
     }

@@ -15,7 +15,7 @@ from bitwright.kernels.program import _ggml_rounding
 
 ELEMENTS = [f.name for f in formats.all() if f.name.startswith("float") or f.name == "bfloat16"]
 PATHS = {"decode": False, "prefill": True}
-ROUNDINGS = {"q4_0": 1, "q8_0": 1, "mxfp4": 1, "q4_1": 2, "q5_1": 2, "q4_k": 3, "iq2_xxs": 3}   # tier.h
+ROUNDINGS = {"q4_0": 1, "q8_0": 1, "mxfp4": 1, "q4_1": 2, "q5_1": 2, "q4_k": 3, "iq2_xxs": 3}  # tier.h
 
 
 def quantized_input(x: NDArray[np.float32]) -> NDArray[np.float64]:
@@ -115,10 +115,12 @@ def test_affine_formats_are_multiplied_as_float32() -> None:
     check(format.name, (5, 96), format.quantize(values), values[:3])
 
 
-@pytest.mark.parametrize("name", GGML_BLOCKS)
+@pytest.mark.parametrize("name", [*GGML_BLOCKS, *ELEMENTS])
 def test_decode_and_prefill_agree_to_the_bit(name: str) -> None:
     shape = (40, 2048)
-    weight = QuantizedTensor("w", shape, formats.get(name), random_blocks(formats.get(name), shape, seed=4))
+    format = formats.get(name)
+    data = element_bytes(format, shape) if name in ELEMENTS else random_blocks(format, shape, seed=4)
+    weight = QuantizedTensor("w", shape, format, data)
     x = np.random.default_rng(1).normal(0, 1, (6, shape[1])).astype(np.float32)
     for tier in kernels.tiers():
         decode, prefill = (kernels.matmul(weight, x, path, tier=tier) for path in ("decode", "prefill"))
@@ -146,7 +148,7 @@ def test_extreme_inputs(tier: str) -> None:
     for path in PATHS:
         y = kernels.matmul(weight, x, path, tier=tier)
         assert (y[0] == 0).all()
-        assert (y[1] == 0).all()        # below 1e-30 a group of inputs counts as zero
+        assert (y[1] == 0).all()  # below 1e-30 a group of inputs counts as zero
         assert np.isnan(y[2]).all() and np.isnan(y[3]).all()
 
 

@@ -81,10 +81,16 @@ def test_rope(heads: int, head_dim: int, rotary: int, interleaved: bool, tier: s
 
 
 def float_error(step: Step, weights: Weights, *arguments: Any) -> tuple[NDArray[np.float64], float]:
-    """Logits in float64, and how far NumPy's own float32 lands from them: the step's condition in that precision."""
+    """Logits in float64, and how far NumPy's own float32 lands from them: the step's condition in that precision. With
+    weights as they are, and off by a rounding: a key or value that is nearly half-way between two float16 is stored as
+    the one or the other by the order of a sum, and then that is the largest error by far."""
     exact = Oracle(step, weights, kv="f16").run(*arguments)
-    rounded = Oracle(step, weights, np.float32, kv="f16").run(*arguments)
-    return exact, max(float(np.abs(exact - rounded).max()), 1e-6)
+    rng, unit = np.random.default_rng(1), 1e-6
+    for off in (0, 2 * U, 2 * U, 2 * U):
+        moved = {name: w * (1 + off * rng.choice([-1, 1], w.shape)).astype(np.float32) for name, w in weights.items()}
+        rounded = Oracle(step, moved, np.float32, kv="f16").run(*arguments)
+        unit = max(unit, float(np.abs(exact - rounded).max()))
+    return exact, unit
 
 
 def batch(n: int, vocabulary: int = 101, seed: int = 5) -> tuple[Any, Any, Any, Any]:
@@ -99,13 +105,13 @@ def test_whole_models_however_batched(name: str, tier: str) -> None:
     exact, unit = float_error(step, weights, tokens, positions, slots, outputs)
     program = Program(step, stored(weights), context=100, sequences=3, batch=90, threads=2, tier=tier)
     whole = program.run(tokens, positions, slots, outputs)
-    within(whole, exact, 8 * unit)
+    within(whole, exact, 4 * unit)
     assert program.lengths == [83, 0, 0]
 
     by_token = np.concatenate([program.run([t], [p], [1], [0]) for p, t in enumerate(tokens)])
-    within(by_token, exact, 8 * unit)
+    within(by_token, exact, 4 * unit)
     split = Program(step, stored(weights), context=100, batch=20, threads=2, tier=tier)
-    within(split.run(tokens, positions, slots, outputs), exact, 8 * unit)
+    within(split.run(tokens, positions, slots, outputs), exact, 4 * unit)
 
     # Two sequences in turns, one of them replaying the first from its middle on: outputs in an order of their own.
     other = np.random.default_rng(6).integers(0, 101, 40)
@@ -113,10 +119,10 @@ def test_whole_models_however_batched(name: str, tier: str) -> None:
     mixed = np.ravel(np.column_stack([tokens[40:60], other[20:40]]))
     where = np.ravel(np.column_stack([np.arange(40, 60), np.arange(20, 40)]))
     got = program.run(mixed, where, np.tile([0, 2], 20), np.arange(39, -1, -1))[::-1]
-    within(got[::2], exact[40:60], 8 * unit)
+    within(got[::2], exact[40:60], 4 * unit)
     n = np.arange(40)
     oracle = Oracle(step, weights, kv="f16").run(other, n, np.zeros(40, int), n)
-    within(got[1::2], oracle[20:], 8 * unit)
+    within(got[1::2], oracle[20:], 4 * unit)
     assert program.lengths == [60, 83, 40]
 
 
