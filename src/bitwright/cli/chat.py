@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bitwright.errors import UsageError
+from bitwright.errors import BitwrightError, UsageError
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Sampler
+    from bitwright.engine import Model, Sampler, Session
 
 
 @dataclass
@@ -31,6 +33,21 @@ class Answer:
         return (len(self.ids) - 1) / self.decode_seconds if len(self.ids) > 1 else None
 
 
+def prepare(model: Model) -> Session:
+    """A session of the model. The tokenizer is built beside it: one core does, while all pack weights."""
+
+    def build() -> None:
+        with contextlib.suppress(BitwrightError):  # whoever asks for it gets the error
+            model.tokenizer  # noqa: B018
+
+    beside = threading.Thread(target=build)
+    beside.start()
+    try:
+        return model.session()
+    finally:
+        beside.join()
+
+
 class Conversation:
     """Messages so far and the session that has read them."""
 
@@ -38,7 +55,7 @@ class Conversation:
         self.model, self.sampler = model, sampler
         self.raw = raw or model.chat_template is None
         self.messages: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
-        self.session = model.session()
+        self.session = prepare(model)
 
     def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
         """Yield the answer to `text` in pieces, filling `answer`; raises UsageError where the context is too small."""
