@@ -271,8 +271,8 @@ def test_a_card_is_the_device_of_its_name_and_memory(name: str) -> None:
 def test_measuring_one_format_gives_what_the_kernel_can_do() -> None:
     """Rates of a small weight: positive, and integer products at most twice what the machine's peak was measured as."""
     rate = measure.kernel(formats.get("q4_0"), 1, 1 << 20)
-    peak = kernels.Meter(1).int8_gop_s() * 1e9
-    assert 1e7 < rate.decode < 1e12 and 1e8 < rate.prefill < 2 * peak
+    peaks = (kernels.Meter(1).int8_gop_s() * 1e9 for _ in range(20))  # until one is not disturbed by other work
+    assert 1e7 < rate.decode < 1e12 and rate.prefill > 1e8 and any(rate.prefill < 2 * peak for peak in peaks)
 
 
 def test_a_measurement_is_remembered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
