@@ -61,7 +61,7 @@ LINE = re.compile(r"^ *(\S.*?)\s*:\s+(-?[\d.]+)%?(?:\s+±\s+([\d.]+))?", re.MULT
 
 def test_every_statistic_agrees_with_llama_perplexity(models, text, tmp_path) -> None:
     """Same names in the same order; values within what float16 keys and values and float32 sums can move them: means
-    (which have errors) less than percentiles, which rest on single positions."""
+    less than shares of 768 positions, which have errors too, and these less than percentiles, which rest on one."""
     base = load(models["base"])
     path = tmp_path / "base.kld"
     kld_file.write(path, base, cut(base.tokenizer, text, 128, 12))
@@ -70,7 +70,7 @@ def test_every_statistic_agrees_with_llama_perplexity(models, text, tmp_path) ->
     assert [s.name for s in found] == [name for name, *_ in printed]
     assert [s.error is not None for s in found] == [bool(error) for *_, error in printed]
     for statistic, (name, value, error) in zip(found, printed, strict=True):
-        rel, abs = 2e-3 if error else 1e-2, 2e-2 if statistic.unit else 2e-4
+        rel, abs = 1e-2 if not error else 5e-3 if statistic.unit else 2e-3, 2e-2 if statistic.unit else 2e-4
         assert statistic.value == pytest.approx(float(value), rel=rel, abs=abs), name
         if error:
             assert statistic.error == pytest.approx(float(error), rel=2e-2, abs=1e-3 if statistic.unit else 2e-5), name
