@@ -88,15 +88,16 @@ def test_error_no_worse_than_libgguf_on_real_tensors(name: str, real: dict[str, 
 
 @pytest.mark.parametrize("name", [*SEARCHED, "q4_0", "q4_1", "q5_0", "q5_1"])
 def test_with_an_importance_no_worse_than_libgguf(name: str, real: dict[str, Floats]) -> None:
-    """Sums in another order decide a few bytes of K-quants; other formats' scales are chosen a little better."""
-    format = formats.get(name)
+    """Sums in another order decide a few bytes of K-quants; other formats' scales are chosen a little better, Q4_1's a
+    little worse (by 0.301% in one tensor)."""
+    format, most = formats.get(name), 1.0031 if name == "q4_1" else 1.003
     for tensor, values in real.items():
         importance = np.random.default_rng(0).exponential(size=values.shape[1]).astype(np.float32) ** 2
         got = kernels.quantize(format, values, importance, method="rtn")
         data = libgguf.quantize_rows(values, gguf_package.GGMLQuantizationType(format.ggml), importance)
         other = np.asarray(data).view(np.uint8).reshape(got.shape)
         ours, peer = (np.square(format.dequantize(q) - values) @ importance for q in (got, other))
-        assert ours.sum() <= 1.005 * peer.sum(), f"{tensor}: {ours.sum()} against {peer.sum()}"
+        assert ours.sum() <= most * peer.sum(), f"{tensor}: {ours.sum()} against {peer.sum()}"
         if name in ("q2_k", "q4_k", "q5_k"):
             assert np.mean(got == other) > 0.95, f"{tensor}: {np.mean(got == other)}"
 
