@@ -24,7 +24,9 @@ struct BF16 {
   static constexpr int bytes = 2;
   static Floats load(const uint8_t* p) { return Ops::load_bf16(p); }
 };
-struct Narrow {};
+struct Narrow {
+  static constexpr int bytes = 0;   // of a packed value
+};
 
 // Calls f.template operator()<F>() with one of the above; false when the format has blocks.
 template <class Fn> bool with_float_format(FormatId id, Fn&& f) {
@@ -36,13 +38,8 @@ template <class Fn> bool with_float_format(FormatId id, Fn&& f) {
   return true;
 }
 
-template <class F> constexpr bool is_narrow = false;
-template <> constexpr bool is_narrow<Narrow> = true;
-
-template <class F> int64_t panel_bytes(int64_t columns) {
-  if constexpr (is_narrow<F>) return 0;
-  else return columns * kPanelRows * F::bytes;
-}
+template <class F> constexpr bool is_narrow = F::bytes == 0;
+template <class F> int64_t panel_bytes(int64_t columns) { return columns * kPanelRows * F::bytes; }
 
 template <class F> void pack_floats(const Weight& w, uint8_t* packed, int64_t begin, int64_t end) {
   for (int64_t row = begin * kPanelRows; row < end * kPanelRows; ++row) {
