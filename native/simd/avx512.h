@@ -51,14 +51,6 @@ struct Ops {
   static Floats add(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
   static Floats mul(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
   static Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-  static float sum(Floats a) {
-    float lanes[kLanes];
-    store(lanes, a);
-    for (int half = kLanes / 2; half; half /= 2) {
-      for (int i = 0; i < half; ++i) lanes[i] += lanes[i + half];
-    }
-    return lanes[0];
-  }
   static __m128i sixteen(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
   static __m256i thirty_two(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
   static __m512i wide(const uint8_t* p) { return _mm512_maskz_cvtepu8_epi32(kAll, sixteen(p)); }

@@ -63,7 +63,6 @@ struct Ops {
   static Floats add(Floats a, Floats b) { return {vaddq_f32(a.v, b.v)}; }
   static Floats mul(Floats a, Floats b) { return {vmulq_f32(a.v, b.v)}; }
   static Floats fma(Floats a, Floats b, Floats c) { return {vfmaq_f32(c.v, a.v, b.v)}; }
-  static float sum(Floats a) { return vaddvq_f32(a.v); }
   static uint16x4_t halves(const uint8_t* p) {
     uint16x4_t h;
     __builtin_memcpy(&h, p, 8);

@@ -53,11 +53,6 @@ struct Ops {
   static Floats add(Floats a, Floats b) { return map<Floats>([&](int i) { return a.v[i] + b.v[i]; }); }
   static Floats mul(Floats a, Floats b) { return map<Floats>([&](int i) { return a.v[i] * b.v[i]; }); }
   static Floats fma(Floats a, Floats b, Floats c) { return map<Floats>([&](int i) { return a.v[i] * b.v[i] + c.v[i]; }); }
-  static float sum(Floats a) {
-    float s = 0;
-    for (float v : a.v) s += v;
-    return s;
-  }
   static Floats load_half(const uint8_t* p) { return map<Floats>([&](int i) { return half_to_float(half_t(p[2 * i] | p[2 * i + 1] << 8)); }); }
   static Floats load_bf16(const uint8_t* p) { return map<Floats>([&](int i) { return bf16_to_float(bf16_t(p[2 * i] | p[2 * i + 1] << 8)); }); }
   static Floats load_signed(const uint8_t* p) { return map<Floats>([&](int i) { return float(int8_t(p[i])); }); }
