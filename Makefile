@@ -15,6 +15,7 @@ endif
 
 native := $(shell find native -type f) CMakeLists.txt
 checked := src tests benchmarks examples
+cpp := $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 
 .PHONY: all build demo test lint format docs bench clean help
 .DEFAULT_GOAL := all
@@ -29,12 +30,16 @@ demo: $(VENV)/.built  ## quantize a real model, measure what was lost, talk to i
 test: $(VENV)/.test  ## every test, JOBS=2 at a time (TESTS="tests/cli -k json" runs some)
 	@$(VENV)/bin/python -m pytest -n $(JOBS) $(TESTS)
 
-lint: $(VENV)/.lint  ## format of imports, lint, types
+lint: $(VENV)/.lint  ## check formatting, lint and types
 	@$(VENV)/bin/ruff check $(checked)
+	@$(VENV)/bin/ruff format --check $(checked)
+	@$(VENV)/bin/clang-format --dry-run --Werror $(cpp)
 	@$(VENV)/bin/mypy
 
-format: $(VENV)/.lint  ## let ruff mend what it can
+format: $(VENV)/.lint  ## format Python and C++, and apply ruff's automatic fixes
 	@$(VENV)/bin/ruff check --fix $(checked)
+	@$(VENV)/bin/ruff format $(checked)
+	@$(VENV)/bin/clang-format -i $(cpp)
 
 docs: $(VENV)/.built  ## regenerate what of docs/ is made from the code
 	@$(VENV)/bin/python -m bitwright.cli.reference > docs/cli.md

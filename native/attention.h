@@ -19,21 +19,24 @@
 namespace bitwright {
 
 constexpr int64_t kKeyGroup = 16;
-constexpr int64_t kKeyBlock = 64;     // positions scored between two updates of the running softmax
-constexpr int64_t kScaleDims = 32;    // that share a scale
+constexpr int64_t kKeyBlock = 64;   // positions scored between two updates of the running softmax
+constexpr int64_t kScaleDims = 32;  // that share a scale
 constexpr int64_t kMaxHeadDim = 1024;
-constexpr int64_t kTileRows = 96;     // query rows (tokens × heads that share a key) that share one conversion of a key block
+constexpr int64_t kTileRows =
+    96;  // query rows (tokens × heads that share a key) that share one conversion of a key block
 
 static constexpr int64_t divided_up(int64_t n, int64_t by) { return (n + by - 1) / by; }
 static constexpr int64_t padded(int64_t n, int64_t to = kKeyGroup) { return divided_up(n, to) * to; }
 
 static constexpr bool has_scales(FormatId f) { return f == FormatId::q8_0 || f == FormatId::q4_0; }
-static constexpr int64_t cache_scales(FormatId f, int64_t head_dim) { return has_scales(f) ? divided_up(head_dim, kScaleDims) : 0; }
+static constexpr int64_t cache_scales(FormatId f, int64_t head_dim) {
+  return has_scales(f) ? divided_up(head_dim, kScaleDims) : 0;
+}
 static constexpr int64_t cache_row_bytes(FormatId f) { return has_scales(f) ? 16 : 32; }
-static constexpr int64_t key_rows(FormatId f, int64_t head_dim) {     // of 16 positions
+static constexpr int64_t key_rows(FormatId f, int64_t head_dim) {  // of 16 positions
   return f == FormatId::q4_0 ? divided_up(head_dim, kScaleDims) * 16 : head_dim;
 }
-static constexpr int64_t value_rows(FormatId f, int64_t head_dim) {   // of one position
+static constexpr int64_t value_rows(FormatId f, int64_t head_dim) {  // of one position
   return divided_up(head_dim, f == FormatId::q4_0 ? kScaleDims : 16);
 }
 
@@ -46,28 +49,26 @@ struct Cache {
 };
 
 // Consecutive tokens of one sequence: rows [token, token + count) of the batch, at positions position, position + 1, ...
-struct AttentionTile {
-  int64_t token, count, slot, position;
-};
+struct AttentionTile { int64_t token, count, slot, position; };
 
 // The positions that a tile sees are gone through in ranges; each leaves a running softmax of its own, and these are merged in
 // order. So the result is the same whether an item is a tile and a kv_head (`split` 1) or also one of `split` ranges: then each
 // leaves its softmax in `partials`, and the last to be done, by the count in `finished`, merges them.
 struct AttentionArgs {
-  const float* q;         // (tokens, heads * head_dim)
-  float* y;               // like q
+  const float* q;  // (tokens, heads * head_dim)
+  float* y;        // like q
   Cache cache;
   const AttentionTile* tiles;
   int64_t heads;
-  float scale;            // of q·k
-  float softcap;          // 0: none
-  int64_t split;          // 1, or the most ranges of any tile: beyond its last a tile's items are empty
-  float* partials;        // a softmax for every item
-  int32_t* finished;      // (tiles, kv_heads) zeros, and zeros again afterwards
+  float scale;        // of q·k
+  float softcap;      // 0: none
+  int64_t split;      // 1, or the most ranges of any tile: beyond its last a tile's items are empty
+  float* partials;    // a softmax for every item
+  int32_t* finished;  // (tiles, kv_heads) zeros, and zeros again afterwards
 };
 
 // Positions in a range, and the ranges from a tile's oldest position to its last.
-constexpr int64_t kMostRanges = 32;   // of a full cache
+constexpr int64_t kMostRanges = 32;  // of a full cache
 static constexpr int64_t range_positions(const Cache& c) {
   const int64_t share = padded(divided_up(c.positions, kMostRanges), kKeyBlock);
   return share < 4 * kKeyBlock ? 4 * kKeyBlock : share;
@@ -84,7 +85,8 @@ static constexpr int64_t softmax_floats(int64_t rows, int64_t head_dim) { return
 
 // Floats of scratch that a tile of so many rows needs.
 static constexpr int64_t attention_scratch(int64_t rows, int64_t head_dim) {
-  return 2 * softmax_floats(rows, head_dim) + rows * (head_dim + kKeyBlock + 1) + kKeyBlock * (head_dim + padded(head_dim));
+  return 2 * softmax_floats(rows, head_dim) + rows * (head_dim + kKeyBlock + 1) +
+         kKeyBlock * (head_dim + padded(head_dim));
 }
 
 }  // namespace bitwright

@@ -14,9 +14,7 @@ void translate(const std::exception_ptr& error, void*) {
   };
   try {
     std::rethrow_exception(error);
-  } catch (const std::invalid_argument& e) {
-    raise("UsageError", e);
-  } catch (const std::runtime_error& e) {
+  } catch (const std::invalid_argument& e) { raise("UsageError", e); } catch (const std::runtime_error& e) {
     raise("BitwrightError", e);
   }
 }

@@ -35,7 +35,8 @@ nb::list coverage() {
   for (int f = 0; f < format_count; ++f) {
     for (int t = 0; t < tier_count; ++t) {
       const FormatId id = formats[f].id;
-      all.append(nb::make_tuple(int(id), found[t]->name, name_of(found[t]->path(id, false)), name_of(found[t]->path(id, true))));
+      all.append(nb::make_tuple(int(id), found[t]->name, name_of(found[t]->path(id, false)),
+                                name_of(found[t]->path(id, true))));
     }
   }
   return all;
@@ -50,28 +51,37 @@ Weight weight_of(int format, int64_t rows, int64_t columns) {
 
 int64_t bytes_read(int format, int64_t rows, int64_t columns, const std::string& tier_name) {
   const Weight w = weight_of(format, rows, columns);
-  const int64_t stored = rows * row_bytes(w.format, columns), packed = int64_t(tier_or_best(tier_name).matmul.packed_bytes(w));
+  const int64_t stored = rows * row_bytes(w.format, columns),
+                packed = int64_t(tier_or_best(tier_name).matmul.packed_bytes(w));
   return packed ? packed : stored;
 }
 
-double decode(Meter& meter, int format, int64_t rows, int64_t columns, const ByteArray& data, bool from_memory, double seconds) {
+double decode(Meter& meter, int format, int64_t rows, int64_t columns, const ByteArray& data, bool from_memory,
+              double seconds) {
   Weight w = weight_of(format, rows, columns);
   check_ready(w.format);
   const int64_t expected = rows * row_bytes(w.format, columns);
-  if (int64_t(data.size()) != expected) throw std::invalid_argument("expected " + std::to_string(expected) + " bytes of weights, got " + std::to_string(data.size()));
+  if (int64_t(data.size()) != expected)
+    throw std::invalid_argument("expected " + std::to_string(expected) + " bytes of weights, got " +
+                                std::to_string(data.size()));
   w.file = data.data();
   nb::gil_scoped_release released;
   return meter.decode(w, from_memory, seconds);
 }
 
-void construct(Meter* at, const std::string& tier_name, int threads) { new (at) Meter(tier_or_best(tier_name), shared_pool(threads)); }
+void construct(Meter* at, const std::string& tier_name, int threads) {
+  new (at) Meter(tier_or_best(tier_name), shared_pool(threads));
+}
 
 }  // namespace
 
 void bind_limits(nb::module_& m) {
   using Released = nb::call_guard<nb::gil_scoped_release>;
-  m.def("coverage", coverage, "(format id, tier, path of decode, path of prefill) of every format the core knows and tier this machine can run.");
-  m.def("bytes_read", bytes_read, "Bytes of a weight in the layout the tier reads.", "format"_a, "rows"_a, "columns"_a, "tier"_a);
+  m.def("coverage", coverage,
+        "(format id, tier, path of decode, path of prefill) of every format the core knows and tier this machine can "
+        "run.");
+  m.def("bytes_read", bytes_read, "Bytes of a weight in the layout the tier reads.", "format"_a, "rows"_a, "columns"_a,
+        "tier"_a);
   nb::class_<Meter>(m, "Meter")
       .def("__init__", construct, "tier"_a, "threads"_a)
       .def("read", &Meter::read, "seconds"_a, Released())

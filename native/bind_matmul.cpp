@@ -38,7 +38,8 @@ void check_bytes(FormatId format, int64_t rows, int64_t columns, const ByteArray
   check_ready(format);
   const int64_t expected = rows * row_bytes(format, columns);
   if (int64_t(data.size()) != expected) {
-    throw std::invalid_argument("expected " + std::to_string(expected) + " bytes of weights, got " + std::to_string(data.size()));
+    throw std::invalid_argument("expected " + std::to_string(expected) + " bytes of weights, got " +
+                                std::to_string(data.size()));
   }
 }
 
@@ -67,7 +68,8 @@ class Matrix {
     nb::gil_scoped_release release;
     packed_ = Memory(kernels().packed_bytes(weight_));
     if (packed_.size()) {
-      pool_->parallel_for(panels(), 4, [&](int64_t begin, int64_t end, int) { kernels().pack(weight_, packed_.data(), begin, end); });
+      pool_->parallel_for(
+          panels(), 4, [&](int64_t begin, int64_t end, int) { kernels().pack(weight_, packed_.data(), begin, end); });
       weight_.packed = packed_.data();
     }
   }
@@ -75,7 +77,8 @@ class Matrix {
   FloatResult multiply(const FloatMatrix& x, bool prefill, int rounding) const {
     const int64_t tokens = int64_t(x.shape(0)), columns = int64_t(x.shape(1));
     if (columns != weight_.columns) {
-      throw std::invalid_argument("expected inputs of " + std::to_string(weight_.columns) + " columns, got " + std::to_string(columns));
+      throw std::invalid_argument("expected inputs of " + std::to_string(weight_.columns) + " columns, got " +
+                                  std::to_string(columns));
     }
     FloatResult out = new_floats({size_t(tokens), size_t(weight_.rows)});
     const float* values = x.data();
@@ -94,13 +97,15 @@ class Matrix {
     return out;
   }
 
-  size_t bytes() const { return packed_.size() ? packed_.size() : size_t(weight_.rows * row_bytes(weight_.format, weight_.columns)); }
+  size_t bytes() const {
+    return packed_.size() ? packed_.size() : size_t(weight_.rows * row_bytes(weight_.format, weight_.columns));
+  }
 
  private:
   const MatmulKernels& kernels() const { return tier_.matmul; }
   int64_t panels() const { return kernels().panels(weight_); }
 
-  ByteArray data_;     // keeps the file's bytes alive
+  ByteArray data_;  // keeps the file's bytes alive
   const Tier& tier_;
   std::shared_ptr<Pool> pool_;
   Weight weight_{};
@@ -141,10 +146,11 @@ void bind_matmul(nb::module_& m) {
   m.def("tiers", tier_names, "Names of the tiers this machine can run, slowest first.");
   m.def("tier", [] { return tier().name; }, "The tier in use.");
   m.def("set_codebooks", set_codebooks, nb::arg("tables"));
-  m.def("dequantize", dequantize_array, nb::arg("format"), nb::arg("rows"), nb::arg("columns"), nb::arg("data"), nb::arg("threads"));
+  m.def("dequantize", dequantize_array, nb::arg("format"), nb::arg("rows"), nb::arg("columns"), nb::arg("data"),
+        nb::arg("threads"));
   nb::class_<Matrix>(m, "Matrix")
-      .def(nb::init<int, int64_t, int64_t, ByteArray, std::optional<std::string>, int>(), nb::arg("format"), nb::arg("rows"),
-           nb::arg("columns"), nb::arg("data"), nb::arg("tier").none(), nb::arg("threads"))
+      .def(nb::init<int, int64_t, int64_t, ByteArray, std::optional<std::string>, int>(), nb::arg("format"),
+           nb::arg("rows"), nb::arg("columns"), nb::arg("data"), nb::arg("tier").none(), nb::arg("threads"))
       .def("multiply", &Matrix::multiply, nb::arg("x"), nb::arg("prefill"), nb::arg("rounding") = 0)
       .def_prop_ro("bytes", &Matrix::bytes);
 }

@@ -28,20 +28,24 @@ using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 FormatId source_format(const Values& values) {
   if (values.dtype() == nb::dtype<float>()) return FormatId::f32;
   if (values.dtype() == nb::dtype<uint16_t>()) return FormatId::bf16;
-  if (values.dtype().code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float) && values.dtype().bits == 16) return FormatId::f16;
+  if (values.dtype().code == static_cast<uint8_t>(nb::dlpack::dtype_code::Float) && values.dtype().bits == 16)
+    return FormatId::f16;
   throw std::invalid_argument("quantize: values must be float32, float16, or bfloat16 as uint16");
 }
 
-std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& values, const std::optional<Importance>& importance,
-                                                   bool search, const Bytes& out, int threads, bool portable) {
+std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& values,
+                                                   const std::optional<Importance>& importance, bool search,
+                                                   const Bytes& out, int threads, bool portable) {
   const EncoderSet& set = encoder_set(portable);
   const Encoder* encoder = set.find(static_cast<FormatId>(format));
   if (!encoder) throw std::invalid_argument("quantize: no encoder for format " + std::to_string(format));
   const FormatId source = source_format(values);
   const int64_t rows = values.shape(0), columns = values.shape(1);
   if (columns % encoder->block_size != 0)
-    throw std::invalid_argument("quantize: " + std::to_string(columns) + " columns are not a multiple of " + std::to_string(encoder->block_size));
-  if (static_cast<int64_t>(out.shape(0)) != rows || static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
+    throw std::invalid_argument("quantize: " + std::to_string(columns) + " columns are not a multiple of " +
+                                std::to_string(encoder->block_size));
+  if (static_cast<int64_t>(out.shape(0)) != rows ||
+      static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
     throw std::invalid_argument("quantize: out does not have the shape of the result");
   if (importance && (!encoder->weighs(search) || static_cast<int64_t>(importance->shape(0)) != columns))
     throw std::invalid_argument("quantize: importance is not taken by this format or not one value per column");
@@ -51,26 +55,28 @@ std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& val
   {
     nb::gil_scoped_release release;
     const auto pool = shared_pool(threads);
-    fault = quantize_rows(set, *encoder, source, values.data(), rows, columns, importance ? importance->data() : nullptr, search,
-                          out.data(), *pool);
+    fault = quantize_rows(set, *encoder, source, values.data(), rows, columns,
+                          importance ? importance->data() : nullptr, search, out.data(), *pool);
   }
   static const char* const kinds[] = {"", "not_finite", "overflow"};
   const int64_t width = std::max<int64_t>(columns, 1);
   return {kinds[fault.kind], fault.value / width, fault.value % width};
 }
 
-std::vector<double> feedback(int format, const Matrix& values, const Matrix& hessian, int rounds, const Bytes& out, int threads,
-                             bool portable) {
+std::vector<double> feedback(int format, const Matrix& values, const Matrix& hessian, int rounds, const Bytes& out,
+                             int threads, bool portable) {
   const EncoderSet& set = encoder_set(portable);
   const Feedback* coder = set.find_feedback(static_cast<FormatId>(format));
   const Encoder* encoder = set.find(static_cast<FormatId>(format));
   if (!coder || !encoder) throw std::invalid_argument("feedback: no encoder for format " + std::to_string(format));
   const int64_t rows = values.shape(0), columns = values.shape(1);
   if (columns == 0 || columns % coder->unit != 0)
-    throw std::invalid_argument("feedback: " + std::to_string(columns) + " columns are not a multiple of " + std::to_string(coder->unit));
+    throw std::invalid_argument("feedback: " + std::to_string(columns) + " columns are not a multiple of " +
+                                std::to_string(coder->unit));
   if (static_cast<int64_t>(hessian.shape(0)) != columns || static_cast<int64_t>(hessian.shape(1)) != columns)
     throw std::invalid_argument("feedback: the Hessian must be (columns, columns)");
-  if (static_cast<int64_t>(out.shape(0)) != rows || static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
+  if (static_cast<int64_t>(out.shape(0)) != rows ||
+      static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
     throw std::invalid_argument("feedback: out does not have the shape of the result");
   if (threads < 0 || rounds < 0) throw std::invalid_argument("feedback: threads and rounds must be at least 0");
   std::vector<double> objective(rounds + 1);
@@ -79,12 +85,13 @@ std::vector<double> feedback(int format, const Matrix& values, const Matrix& hes
     const auto pool = shared_pool(threads);
     std::vector<float> factored(hessian.data(), hessian.data() + columns * columns);
     if (!set.factor(factored.data(), columns, *pool)) return {};
-    coder->encode({columns, hessian.data(), factored.data(), rounds}, values.data(), rows, out.data(), objective.data(), *pool);
+    coder->encode({columns, hessian.data(), factored.data(), rounds}, values.data(), rows, out.data(), objective.data(),
+                  *pool);
   }
   return objective;
 }
 
-nb::list feedback_formats() {      // (format id, columns whose scales belong together)
+nb::list feedback_formats() {  // (format id, columns whose scales belong together)
   nb::list formats;
   const EncoderSet& set = encoder_set(true);
   for (size_t i = 0; i < set.feedback_count; i++)
@@ -92,12 +99,13 @@ nb::list feedback_formats() {      // (format id, columns whose scales belong to
   return formats;
 }
 
-nb::list encoder_formats() {      // (format id, block size, block bytes, whether method rtn takes importance, and search)
+nb::list encoder_formats() {  // (format id, block size, block bytes, whether method rtn takes importance, and search)
   nb::list formats;
   const EncoderSet& set = encoder_set(true);
   for (size_t i = 0; i < set.count; i++) {
     const Encoder& e = set.encoders[i];
-    formats.append(nb::make_tuple(static_cast<int>(e.format), e.block_size, e.block_bytes, e.weighs(false), e.weighs(true)));
+    formats.append(
+        nb::make_tuple(static_cast<int>(e.format), e.block_size, e.block_bytes, e.weighs(false), e.weighs(true)));
   }
   return formats;
 }
@@ -105,10 +113,10 @@ nb::list encoder_formats() {      // (format id, block size, block bytes, whethe
 }  // namespace
 
 void bind_quantize(nb::module_& m) {
-  m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("search"), nb::arg("out"),
-        nb::arg("threads"), nb::arg("portable"));
-  m.def("feedback", &feedback, nb::arg("format"), nb::arg("values"), nb::arg("hessian"), nb::arg("rounds"), nb::arg("out"),
-        nb::arg("threads"), nb::arg("portable"));
+  m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("search"),
+        nb::arg("out"), nb::arg("threads"), nb::arg("portable"));
+  m.def("feedback", &feedback, nb::arg("format"), nb::arg("values"), nb::arg("hessian"), nb::arg("rounds"),
+        nb::arg("out"), nb::arg("threads"), nb::arg("portable"));
   m.def("feedback_formats", &feedback_formats);
   m.def("encoder_formats", &encoder_formats);
 }

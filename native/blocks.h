@@ -5,11 +5,12 @@
 
 namespace bitwright {
 
-using half_t = uint16_t;   // IEEE binary16, by bits
+using half_t = uint16_t;  // IEEE binary16, by bits
 using bf16_t = uint16_t;
 
-constexpr int kSuper = 256;    // weights in a superblock (K- and I-quants)
+constexpr int kSuper = 256;  // weights in a superblock (K- and I-quants)
 
+// clang-format off: tables, a line each
 // Ids of GGUF's tensor types; formats GGUF has no id for start at 1000.
 enum class FormatId : int32_t {
   f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8, q2_k = 10, q3_k = 11, q4_k = 12, q5_k = 13, q6_k = 14,
@@ -54,5 +55,7 @@ BITWRIGHT_SIZE(block_iq1_s, 50);  BITWRIGHT_SIZE(block_iq1_m, 56); BITWRIGHT_SIZ
 BITWRIGHT_SIZE(block_tq1_0, 54);  BITWRIGHT_SIZE(block_tq2_0, 66); BITWRIGHT_SIZE(block_mxfp4, 17);  BITWRIGHT_SIZE(block_nvfp4, 36);
 BITWRIGHT_SIZE(block_q1_0, 18);   BITWRIGHT_SIZE(block_q2_0, 18);
 #undef BITWRIGHT_SIZE
+
+// clang-format on
 
 }  // namespace bitwright

@@ -10,7 +10,7 @@ namespace bitwright {
 
 class CacheWriter {
  public:
-  explicit CacheWriter(FormatId format);   // f16, bf16, q8_0 or q4_0; throws std::invalid_argument for any other
+  explicit CacheWriter(FormatId format);  // f16, bf16, q8_0 or q4_0; throws std::invalid_argument for any other
   // An empty cache of one layer; its ring is as long as `window` (0: everything), batch and context make necessary.
   Cache layer(int64_t kv_heads, int64_t head_dim, int64_t window, int64_t context, int64_t batch) const;
   // Keys and values (kv_heads, head_dim) of one position, rounded as formats/ defines it; threads may write neighbouring positions

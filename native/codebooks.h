@@ -14,6 +14,6 @@ struct Codebooks {
   int8_t iq2_levels[4], iq3_xxs_levels[8], iq3_s_levels[8];
 };
 
-extern Codebooks codebooks;   // dequantize.cpp; written once, before any format that needs it is touched
+extern Codebooks codebooks;  // dequantize.cpp; written once, before any format that needs it is touched
 
 }  // namespace bitwright

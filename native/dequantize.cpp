@@ -15,7 +15,11 @@ Codebooks codebooks;
 namespace {
 
 using Row = void (*)(const uint8_t*, int64_t, float*);
-struct Entry { FormatInfo info; Row row; bool needs_codebooks; };
+struct Entry {
+  FormatInfo info;
+  Row row;
+  bool needs_codebooks;
+};
 
 template <class F> void block_row(const uint8_t* data, int64_t columns, float* out) {
   int8_t codes[32];
@@ -26,7 +30,8 @@ template <class F> void block_row(const uint8_t* data, int64_t columns, float* o
     constexpr int subs = 32 / F::sub_columns;
     for (int s = 0; s < subs; ++s) {
       const float scale = scale_of<F>(block, g * subs + s), min = min_of<F>(block, g * subs + s);
-      for (int j = s * F::sub_columns; j < (s + 1) * F::sub_columns; ++j) out[32 * group + j] = scale * float(codes[j]) + min;
+      for (int j = s * F::sub_columns; j < (s + 1) * F::sub_columns; ++j)
+        out[32 * group + j] = scale * float(codes[j]) + min;
     }
   }
 }
@@ -53,7 +58,9 @@ void float_row(const uint8_t* data, int64_t columns, float* out) { std::memcpy(o
 template <class F> constexpr Entry block_entry(bool needs_codebooks = false) {
   return {{F::id, F::columns, int64_t(sizeof(typename F::Block)), true}, block_row<F>, needs_codebooks};
 }
-constexpr Entry element(FormatId id, int64_t columns, int64_t bytes, Row row) { return {{id, columns, bytes, false}, row, false}; }
+constexpr Entry element(FormatId id, int64_t columns, int64_t bytes, Row row) {
+  return {{id, columns, bytes, false}, row, false};
+}
 
 constexpr Entry kEntries[] = {
     element(FormatId::f32, 1, 4, float_row),
@@ -65,16 +72,37 @@ constexpr Entry kEntries[] = {
     element(FormatId::float6_e2m3fn, 4, 3, dense_row<6, e2m3fn_to_float>),
     element(FormatId::float6_e3m2fn, 4, 3, dense_row<6, e3m2fn_to_float>),
     element(FormatId::float4_e2m1fn, 2, 1, dense_row<4, e2m1fn_to_float>),
-    block_entry<Q4_0>(), block_entry<Q4_1>(), block_entry<Q5_0>(), block_entry<Q5_1>(), block_entry<Q8_0>(),
-    block_entry<Q2_K>(), block_entry<Q3_K>(), block_entry<Q4_K>(), block_entry<Q5_K>(), block_entry<Q6_K>(), block_entry<Q8_K>(),
-    block_entry<IQ4_NL>(true), block_entry<IQ4_XS>(true), block_entry<MXFP4>(), block_entry<NVFP4>(),
-    block_entry<IQ2_XXS>(true), block_entry<IQ2_XS>(true), block_entry<IQ2_S>(true), block_entry<IQ3_XXS>(true),
-    block_entry<IQ3_S>(true), block_entry<IQ1_S>(true), block_entry<IQ1_M>(true), block_entry<TQ1_0>(), block_entry<TQ2_0>(),
-    block_entry<Q1_0>(), block_entry<Q2_0>(),
+    block_entry<Q4_0>(),
+    block_entry<Q4_1>(),
+    block_entry<Q5_0>(),
+    block_entry<Q5_1>(),
+    block_entry<Q8_0>(),
+    block_entry<Q2_K>(),
+    block_entry<Q3_K>(),
+    block_entry<Q4_K>(),
+    block_entry<Q5_K>(),
+    block_entry<Q6_K>(),
+    block_entry<Q8_K>(),
+    block_entry<IQ4_NL>(true),
+    block_entry<IQ4_XS>(true),
+    block_entry<MXFP4>(),
+    block_entry<NVFP4>(),
+    block_entry<IQ2_XXS>(true),
+    block_entry<IQ2_XS>(true),
+    block_entry<IQ2_S>(true),
+    block_entry<IQ3_XXS>(true),
+    block_entry<IQ3_S>(true),
+    block_entry<IQ1_S>(true),
+    block_entry<IQ1_M>(true),
+    block_entry<TQ1_0>(),
+    block_entry<TQ2_0>(),
+    block_entry<Q1_0>(),
+    block_entry<Q2_0>(),
 };
 
 const Entry* find(FormatId id) {
-  for (const Entry& e : kEntries) if (e.info.id == id) return &e;
+  for (const Entry& e : kEntries)
+    if (e.info.id == id) return &e;
   return nullptr;
 }
 
@@ -103,14 +131,16 @@ const FormatInfo* format_infos(int* count) {
 int64_t row_bytes(FormatId id, int64_t columns) {
   const FormatInfo& info = known(id).info;
   if (columns % info.block_columns) {
-    throw std::invalid_argument("blocks of " + std::to_string(info.block_columns) + " columns do not divide " + std::to_string(columns));
+    throw std::invalid_argument("blocks of " + std::to_string(info.block_columns) + " columns do not divide " +
+                                std::to_string(columns));
   }
   return columns / info.block_columns * info.block_bytes;
 }
 
 void check_ready(FormatId id) {
   if (known(id).needs_codebooks && !codebooks.loaded) {
-    throw std::invalid_argument("format " + std::to_string(int(id)) + " needs its codebooks: call kernels.codebooks first");
+    throw std::invalid_argument("format " + std::to_string(int(id)) +
+                                " needs its codebooks: call kernels.codebooks first");
   }
 }
 

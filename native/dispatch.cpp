@@ -27,7 +27,7 @@ struct X86 {
     if (!__get_cpuid(1, &a, &b, &c, &d)) return;
     const bool fma = c >> 12 & 1, f16c = c >> 29 & 1, osxsave = c >> 27 & 1;
     if (!osxsave) return;
-    unsigned low, high;      // what the operating system saves on a context switch
+    unsigned low, high;  // what the operating system saves on a context switch
     __asm__("xgetbv" : "=a"(low), "=d"(high) : "c"(0));
     if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return;
     avx2 = (low & 6) == 6 && fma && f16c && (b >> 5 & 1);
@@ -36,7 +36,7 @@ struct X86 {
   }
 };
 #elif defined(__aarch64__)
-struct Arm {   // bits of the Linux hwcap words (asm/hwcap.h)
+struct Arm {  // bits of the Linux hwcap words (asm/hwcap.h)
   bool dotprod = getauxval(AT_HWCAP) >> 20 & 1, half = getauxval(AT_HWCAP) >> 10 & 1;
   bool i8mm = getauxval(AT_HWCAP2) >> 13 & 1;
 };

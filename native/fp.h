@@ -45,13 +45,13 @@ namespace {
 [[maybe_unused]] inline float e8m0fnu_to_float(uint8_t e) {
   return float_from_bits(e == 255 ? 0x7fc00000u : e == 0 ? 0x00400000u : uint32_t(e) << 23);
 }
-[[maybe_unused]] inline float e2m3fn_to_float(uint8_t e) {   // bias 1, 3 bits of mantissa
+[[maybe_unused]] inline float e2m3fn_to_float(uint8_t e) {  // bias 1, 3 bits of mantissa
   return half_to_float(half_t((e & 0x20) << 10 | (e & 0x1f) << 7)) * 0x1p14f;
 }
-[[maybe_unused]] inline float e3m2fn_to_float(uint8_t e) {   // bias 3, 2 bits of mantissa
+[[maybe_unused]] inline float e3m2fn_to_float(uint8_t e) {  // bias 3, 2 bits of mantissa
   return half_to_float(half_t((e & 0x20) << 10 | (e & 0x1f) << 8)) * 0x1p12f;
 }
-[[maybe_unused]] inline float e2m1fn_to_float(uint8_t e) {   // bias 1, 1 bit of mantissa
+[[maybe_unused]] inline float e2m1fn_to_float(uint8_t e) {  // bias 1, 1 bit of mantissa
   return half_to_float(half_t((e & 8) << 12 | (e & 7) << 9)) * 0x1p14f;
 }
 

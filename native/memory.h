@@ -8,14 +8,16 @@ namespace bitwright {
 class Memory {
  public:
   Memory() = default;
-  explicit Memory(size_t bytes);   // throws std::bad_alloc
+  explicit Memory(size_t bytes);  // throws std::bad_alloc
   ~Memory();
   Memory(Memory&& other) noexcept;
   Memory& operator=(Memory&& other) noexcept;
   size_t size() const { return bytes_; }
   uint8_t* data() const { return data_; }
   template <typename T>
-  T* as() const { return reinterpret_cast<T*>(data_); }
+  T* as() const {
+    return reinterpret_cast<T*>(data_);
+  }
 
  private:
   uint8_t* data_ = nullptr;

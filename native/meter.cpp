@@ -14,10 +14,10 @@
 namespace bitwright {
 namespace {
 
-constexpr size_t kBytes = size_t{256} << 20;      // read in turn: several times a last-level cache
-constexpr size_t kPart = size_t{256} << 10;       // an item of reading: about ten microseconds
-constexpr double kItemSeconds = 1e-5;             // of arithmetic
-constexpr size_t kStretch = 64;                   // items of each thread; those under way at its ends are a 64th of it
+constexpr size_t kBytes = size_t{256} << 20;  // read in turn: several times a last-level cache
+constexpr size_t kPart = size_t{256} << 10;   // an item of reading: about ten microseconds
+constexpr double kItemSeconds = 1e-5;         // of arithmetic
+constexpr size_t kStretch = 64;               // items of each thread; those under way at its ends are a 64th of it
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
@@ -33,7 +33,7 @@ double fastest(const std::vector<double>& times, size_t stretch) {
 }  // namespace
 
 Meter::Meter(const Tier& tier, std::shared_ptr<Pool> pool) : tier_(tier), pool_(std::move(pool)), data_(kBytes) {
-  std::memset(data_.data(), 1, kBytes);           // pages that nobody wrote are all the same one, and lie in cache
+  std::memset(data_.data(), 1, kBytes);  // pages that nobody wrote are all the same one, and lie in cache
 }
 
 double Meter::rate(double seconds, bool share, const std::function<void(int64_t, int)>& f) const {
@@ -60,7 +60,8 @@ double Meter::read(double seconds) {
   std::atomic<uint64_t> seen{0};
   const auto reading = [&](int prefetch) {
     return rate(seconds / 2, true, [&](int64_t item, int) {
-      seen.fetch_or(tier_.limits.read[prefetch](data_.data() + size_t(item) * kPart % kBytes, kPart), std::memory_order_relaxed);
+      seen.fetch_or(tier_.limits.read[prefetch](data_.data() + size_t(item) * kPart % kBytes, kPart),
+                    std::memory_order_relaxed);
     });
   };
   return double(kPart) * std::max(reading(0), reading(1));
@@ -77,12 +78,16 @@ double Meter::float_dots(double seconds) { return arithmetic(seconds, tier_.limi
 
 double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
   const MatmulKernels& k = tier_.matmul;
-  const size_t packed = k.packed_bytes(weight), bytes = packed ? packed : size_t(weight.rows * row_bytes(weight.format, weight.columns));
+  const size_t packed = k.packed_bytes(weight),
+               bytes = packed ? packed : size_t(weight.rows * row_bytes(weight.format, weight.columns));
   const size_t stride = aligned(bytes), threads = size_t(pool_->threads());
   const size_t copies = from_memory ? kBytes / stride : threads;
-  if (copies * stride > kBytes || !copies) throw std::invalid_argument("a weight of " + std::to_string(bytes) + " bytes is too large to be timed");
-  if (packed) k.pack(weight, data_.data(), 0, k.panels(weight));
-  else std::memcpy(data_.data(), weight.file, bytes);
+  if (copies * stride > kBytes || !copies)
+    throw std::invalid_argument("a weight of " + std::to_string(bytes) + " bytes is too large to be timed");
+  if (packed)
+    k.pack(weight, data_.data(), 0, k.panels(weight));
+  else
+    std::memcpy(data_.data(), weight.file, bytes);
   for (size_t i = 1; i < copies; ++i) std::memcpy(data_.data() + i * stride, data_.data(), bytes);
 
   std::vector<float> x(size_t(weight.columns)), y(threads * size_t(weight.rows));
@@ -93,7 +98,8 @@ double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
   const double products = rate(seconds, from_memory, [&](int64_t item, int thread) {
     Weight w = weight;
     (packed ? w.packed : w.file) = data_.data() + (from_memory ? size_t(item) % copies : size_t(thread)) * stride;
-    k.decode(w, input.data(), 1, y.data() + size_t(thread) * size_t(weight.rows), weight.rows, 0, k.panels(weight), space.data() + scratch * size_t(thread));
+    k.decode(w, input.data(), 1, y.data() + size_t(thread) * size_t(weight.rows), weight.rows, 0, k.panels(weight),
+             space.data() + scratch * size_t(thread));
   });
   return products * double(weight.rows * weight.columns);
 }

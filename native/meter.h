@@ -16,8 +16,8 @@ class Meter {
   Meter(const Tier& tier, std::shared_ptr<Pool> pool);
 
   // All threads together, measured for `seconds`.
-  double read(double seconds);                 // bytes per second from memory
-  double integer_dots(double seconds);         // operations per second: a product and a sum are two
+  double read(double seconds);          // bytes per second from memory
+  double integer_dots(double seconds);  // operations per second: a product and a sum are two
   double float_dots(double seconds);
   // Weights per second in products with one token, when every thread has a copy of `weight` in its own cache, or when all read
   // copies one after another from memory. `weight` should fill a part of the second cache.

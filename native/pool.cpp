@@ -39,17 +39,17 @@ uint32_t wait_while(const std::atomic<uint32_t>& value, uint32_t old) {
 
 constexpr uint32_t kAbandoned = 1u << 31;
 
-thread_local const void* inside = nullptr;   // the pool whose run() this thread is in
+thread_local const void* inside = nullptr;  // the pool whose run() this thread is in
 
 }  // namespace
 
 struct Pool::State {
   // Each counter has a cache line of its own: one thread spins on it while others write elsewhere.
-  alignas(64) std::atomic<uint32_t> generation{0};   // a new value: there is work, or it is time to stop
-  alignas(64) std::atomic<uint32_t> finished{0};     // workers done with this generation
+  alignas(64) std::atomic<uint32_t> generation{0};  // a new value: there is work, or it is time to stop
+  alignas(64) std::atomic<uint32_t> finished{0};    // workers done with this generation
   std::atomic<bool> failed{false}, stop{false};
   const std::function<void(int)>* work = nullptr;
-  std::exception_ptr error;                          // written by the one thread that set `failed`
+  std::exception_ptr error;  // written by the one thread that set `failed`
   std::mutex one_run;
   std::vector<std::thread> workers;
   int threads = 1;
@@ -84,7 +84,8 @@ Pool::Pool(int threads) {
 }
 
 Pool::~Pool() {
-  if (state_->process != getpid()) {   // the threads stayed with the parent: nothing to join, and nothing may be destroyed
+  if (state_->process !=
+      getpid()) {  // the threads stayed with the parent: nothing to join, and nothing may be destroyed
     static_cast<void>(state_.release());
     return;
   }
@@ -99,7 +100,8 @@ int Pool::threads() const { return state_->threads; }
 void Pool::run(const std::function<void(int)>& f) {
   State& s = *state_;
   if (inside == &s) throw std::logic_error("Pool::run was called from inside itself");
-  if (s.process != getpid()) throw std::runtime_error("this pool's threads stayed in the parent process: load the model again after fork()");
+  if (s.process != getpid())
+    throw std::runtime_error("this pool's threads stayed in the parent process: load the model again after fork()");
   std::lock_guard lock(s.one_run);
   s.work = &f;
   s.failed = false;

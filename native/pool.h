@@ -9,7 +9,7 @@ namespace bitwright {
 
 class Pool {
  public:
-  explicit Pool(int threads);   // throws std::invalid_argument below 1
+  explicit Pool(int threads);  // throws std::invalid_argument below 1
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -32,7 +32,7 @@ class Pool {
 // others that is the difference between losing one thread's time now and then and losing everybody's.
 class Share {
  public:
-  void reset();   // before run()
+  void reset();  // before run()
   // f(begin, end) for chunks of `grain` until none is left; returns when all of [0, count) is done, true, or when somebody
   // has called abandon(), false. Every thread must name the same count, below 2^31.
   template <typename F>
@@ -44,16 +44,17 @@ class Share {
     }
     return wait(static_cast<uint32_t>(count));
   }
-  void abandon();   // lets the waiting go, when the work cannot be done
+  void abandon();  // lets the waiting go, when the work cannot be done
 
  private:
   void finish(uint32_t items, uint32_t count);
   bool wait(uint32_t count);
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<uint32_t> done_{0};   // items, and a high bit once abandoned
+  alignas(64) std::atomic<uint32_t> done_{0};  // items, and a high bit once abandoned
 };
 
-int available_cores();                             // those this process may run on
-std::shared_ptr<Pool> shared_pool(int threads);    // 0: available_cores(). One pool per count, as long as anyone holds it.
+int available_cores();  // those this process may run on
+std::shared_ptr<Pool> shared_pool(
+    int threads);  // 0: available_cores(). One pool per count, as long as anyone holds it.
 
 }  // namespace bitwright

@@ -24,18 +24,21 @@ enum class Rounding : uint8_t { own, q8_0, q8_1, q8_k };
 // read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats, float32 beside them
 // for the rest. The layout of a loaded input is the tier's own.
 struct MatmulKernels {
-  size_t (*packed_bytes)(const Weight&);                                              // 0: no packed form, `file` is used
+  size_t (*packed_bytes)(const Weight&);  // 0: no packed form, `file` is used
   void (*pack)(const Weight&, uint8_t* packed, int64_t panel_begin, int64_t panel_end);
   int64_t (*panels)(const Weight&);
   size_t (*input_bytes)(int64_t tokens, int64_t columns);
-  void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, uint8_t* input, int64_t token_begin, int64_t token_end);
-  size_t (*scratch_bytes)(const Weight&);                                             // per thread
+  void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, uint8_t* input,
+                     int64_t token_begin, int64_t token_end);
+  size_t (*scratch_bytes)(const Weight&);  // per thread
   // few tokens (decode, bandwidth-bound) and many (prefill, compute-bound); y is (tokens, stride)
-  void (*decode)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin, int64_t panel_end, uint8_t* scratch);
-  void (*prefill)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin, int64_t panel_end, uint8_t* scratch);
+  void (*decode)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin,
+                 int64_t panel_end, uint8_t* scratch);
+  void (*prefill)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin,
+                  int64_t panel_end, uint8_t* scratch);
 };
 
-struct AttentionArgs;   // attention.h
+struct AttentionArgs;  // attention.h
 
 // Everything that is not a matrix product (kernels/vector.inl): each call handles one row (token), attention a range of items.
 struct VectorKernels {
@@ -69,8 +72,8 @@ struct Tier {
   LimitKernels limits;
 };
 
-const Tier* const* tiers(int* count);          // the ones this machine can run, slowest first (dispatch.cpp)
-const Tier& tier();                            // the fastest, or the one BITWRIGHT_TIER names; throws std::invalid_argument
-const Tier& tier_named(const char* name);      // nullptr: the fastest; throws std::invalid_argument when it cannot run here
+const Tier* const* tiers(int* count);      // the ones this machine can run, slowest first (dispatch.cpp)
+const Tier& tier();                        // the fastest, or the one BITWRIGHT_TIER names; throws std::invalid_argument
+const Tier& tier_named(const char* name);  // nullptr: the fastest; throws std::invalid_argument when it cannot run here
 
 }  // namespace bitwright

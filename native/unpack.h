@@ -29,8 +29,11 @@ struct Numbers {
   static constexpr float factor = 1.0f;
 };
 
-template <class F> concept HasMin = requires(const typename F::Block& b) { F::m(b); } || requires(const typename F::Block& b) { F::dmin(b); };
-template <class F> concept HasTable = requires { F::level(0); };
+template <class F>
+concept HasMin =
+    requires(const typename F::Block& b) { F::m(b); } || requires(const typename F::Block& b) { F::dmin(b); };
+template <class F>
+concept HasTable = requires { F::level(0); };
 
 inline void nibbles(const uint8_t* qs, int bias, int8_t* out) {
   for (int j = 0; j < 16; ++j) {
@@ -104,7 +107,7 @@ struct Q8_K : Numbers<8, 0, 255, Kind::real, 32, 256> {
 
 // -- K-quants: a superblock of 256 with a float16 scale over small integer ones
 
-inline void two_bits(const uint8_t* qs, int g, int8_t* out) {   // 32 bytes hold four groups, one in each pair of bits
+inline void two_bits(const uint8_t* qs, int g, int8_t* out) {  // 32 bytes hold four groups, one in each pair of bits
   for (int j = 0; j < 32; ++j) out[j] = int8_t(qs[32 * (g / 4) + j] >> 2 * (g % 4) & 3);
 }
 
@@ -126,7 +129,7 @@ struct Q3_K : Numbers<3, 4, 7, Kind::super, 16, 256> {
     for (int j = 0; j < 32; ++j) out[j] = int8_t(out[j] - (b.hmask[j] >> g & 1 ? 0 : 4));
   }
   static half_t d(const Block& b) { return b.d; }
-  static int sub(const Block& b, int i) {   // low 4 bits in bytes 0 to 7, high 2 bits in bytes 8 to 11
+  static int sub(const Block& b, int i) {  // low 4 bits in bytes 0 to 7, high 2 bits in bytes 8 to 11
     const int low = b.scales[i % 8] >> 4 * (i / 8) & 15, high = b.scales[8 + i % 4] >> 2 * (i / 4) & 3;
     return (low | high << 4) - 32;
   }
@@ -136,7 +139,7 @@ struct Q3_K : Numbers<3, 4, 7, Kind::super, 16, 256> {
 inline int sub6(const uint8_t* s, int i) { return i < 4 ? s[i] & 63 : (s[i + 4] & 15) | (s[i - 4] >> 6) << 4; }
 inline int submin6(const uint8_t* s, int i) { return i < 4 ? s[i + 4] & 63 : s[i + 4] >> 4 | (s[i] >> 6) << 4; }
 
-inline void nibble_plane(const uint8_t* qs, int g, int8_t* out) {   // 32 bytes hold two groups, one in each nibble
+inline void nibble_plane(const uint8_t* qs, int g, int8_t* out) {  // 32 bytes hold two groups, one in each nibble
   for (int j = 0; j < 32; ++j) out[j] = int8_t(qs[32 * (g / 2) + j] >> 4 * (g % 2) & 15);
 }
 
@@ -166,7 +169,7 @@ struct Q5_K : Numbers<5, 0, 31, Kind::super, 32, 256> {
 struct Q6_K : Numbers<6, 32, 63, Kind::super, 16, 256> {
   using Block = block_q6_k;
   static constexpr FormatId id = FormatId::q6_k;
-  static void codes(const Block& b, int g, int8_t* out) {   // each half of 128: 64 bytes of nibbles, 32 bytes of pairs
+  static void codes(const Block& b, int g, int8_t* out) {  // each half of 128: 64 bytes of nibbles, 32 bytes of pairs
     const int half = g / 4, q = g % 4;
     const uint8_t* low = b.ql + 64 * half + 32 * (q % 2);
     for (int j = 0; j < 32; ++j) {
@@ -222,8 +225,9 @@ struct TQ1_0 : Numbers<2, 1, 3, Kind::super, 32, 256> {
   static void codes(const Block& b, int g, int8_t* out) {
     for (int j = 0; j < 32; ++j) {
       const int c = 32 * g + j;
-      out[j] = int8_t(c < 160 ? digit(b.qs[c % 32], c / 32)
-                      : c < 240 ? digit(b.qs[32 + (c - 160) % 16], (c - 160) / 16) : digit(b.qh[(c - 240) % 4], (c - 240) / 4));
+      out[j] = int8_t(c < 160   ? digit(b.qs[c % 32], c / 32)
+                      : c < 240 ? digit(b.qs[32 + (c - 160) % 16], (c - 160) / 16)
+                                : digit(b.qh[(c - 240) % 4], (c - 240) / 4));
     }
   }
   static half_t d(const Block& b) { return b.d; }
@@ -253,10 +257,13 @@ struct IQ4_XS : Numbers<4, 0, 255, Kind::super, 32, 256> {
   static int level(int i) { return codebooks.iq4_nl[i]; }
   static void codes(const Block& b, int g, int8_t* out) { look_up(b.qs + 16 * g, 16, codebooks.iq4_nl, out); }
   static half_t d(const Block& b) { return b.d; }
-  static int sub(const Block& b, int i) { return ((b.scales_l[i / 2] >> 4 * (i % 2) & 15) | (b.scales_h >> 2 * i & 3) << 4) - 32; }
+  static int sub(const Block& b, int i) {
+    return ((b.scales_l[i / 2] >> 4 * (i % 2) & 15) | (b.scales_h >> 2 * i & 3) << 4) - 32;
+  }
 };
 
-constexpr int8_t e2m1_doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};   // OCP MX E2M1, times two
+constexpr int8_t e2m1_doubled[16] = {0, 1,  2,  3,  4,  6,  8,  12,
+                                     0, -1, -2, -3, -4, -6, -8, -12};  // OCP MX E2M1, times two
 
 struct MXFP4 : Numbers<4, 12, 24, Kind::e8m0, 32, 32> {
   using Block = block_mxfp4;
@@ -284,7 +291,7 @@ inline void signed_grid(const uint8_t* grid, unsigned signs, int count, int8_t* 
 }
 inline unsigned even_signs(unsigned seven) { return seven | unsigned(__builtin_parity(seven)) << 7; }
 
-struct IQ2 : Numbers<3, 43, 86, Kind::super, 16, 256> {   // the scale is d * (0.5 + s) / 4 = d / 8 * (2 s + 1), exactly
+struct IQ2 : Numbers<3, 43, 86, Kind::super, 16, 256> {  // the scale is d * (0.5 + s) / 4 = d / 8 * (2 s + 1), exactly
   static constexpr float factor = 0.125f;
   static int level(int i) { return (i & 4 ? -1 : 1) * codebooks.iq2_levels[i & 3]; }
 };
@@ -295,7 +302,8 @@ struct IQ2_XXS : IQ2 {
   static void codes(const Block& b, int g, int8_t* out) {
     const uint8_t* index = reinterpret_cast<const uint8_t*>(b.qs + 4 * g);
     const uint32_t signs = load32(b.qs + 4 * g + 2);
-    for (int l = 0; l < 4; ++l) signed_grid(codebooks.iq2_xxs[index[l]], even_signs(signs >> 7 * l & 127), 8, out + 8 * l);
+    for (int l = 0; l < 4; ++l)
+      signed_grid(codebooks.iq2_xxs[index[l]], even_signs(signs >> 7 * l & 127), 8, out + 8 * l);
   }
   static half_t d(const Block& b) { return b.d; }
   static int sub(const Block& b, int i) { return 2 * int(load32(b.qs + 4 * (i / 2) + 2) >> 28) + 1; }
@@ -327,7 +335,7 @@ struct IQ2_S : IQ2 {
   static int sub(const Block& b, int i) { return 2 * (b.scales[i / 2] >> 4 * (i % 2) & 15) + 1; }
 };
 
-struct IQ3_XXS : Numbers<4, 62, 124, Kind::super, 32, 256> {   // scale d * (0.5 + s) / 2 = d / 4 * (2 s + 1)
+struct IQ3_XXS : Numbers<4, 62, 124, Kind::super, 32, 256> {  // scale d * (0.5 + s) / 2 = d / 4 * (2 s + 1)
   using Block = block_iq3_xxs;
   static constexpr FormatId id = FormatId::iq3_xxs;
   static constexpr float factor = 0.25f;
@@ -335,7 +343,8 @@ struct IQ3_XXS : Numbers<4, 62, 124, Kind::super, 32, 256> {   // scale d * (0.5
   static void codes(const Block& b, int g, int8_t* out) {
     const uint32_t signs = load32(b.qs + 64 + 4 * g);
     for (int l = 0; l < 8; ++l) {
-      signed_grid(codebooks.iq3_xxs[b.qs[8 * g + l]], even_signs(signs >> 7 * (l / 2) & 127) >> 4 * (l % 2), 4, out + 4 * l);
+      signed_grid(codebooks.iq3_xxs[b.qs[8 * g + l]], even_signs(signs >> 7 * (l / 2) & 127) >> 4 * (l % 2), 4,
+                  out + 4 * l);
     }
   }
   static half_t d(const Block& b) { return b.d; }
@@ -359,7 +368,7 @@ struct IQ3_S : Numbers<4, 15, 30, Kind::super, 32, 256> {
 // A grid of -1, 0, 1 and, per 8 (or 32) weights, a shift of all by +-1/8: in eighths the codes are 8 g +- 1.
 struct IQ1 : Numbers<3, 9, 18, Kind::super, 16, 256> {
   static constexpr float factor = 0.125f;
-  static int level(int i) { return 8 * (i % 3 - 1) + (i & 7) / 3 * 2 - 1; }   // three of -1/8, three of +1/8
+  static int level(int i) { return 8 * (i % 3 - 1) + (i & 7) / 3 * 2 - 1; }  // three of -1/8, three of +1/8
   static void shifted(const int8_t* grid, bool minus, int8_t* out) {
     for (int j = 0; j < 8; ++j) out[j] = int8_t(8 * grid[j] + (minus ? -1 : 1));
   }
@@ -387,7 +396,7 @@ struct IQ1_M : IQ1 {
       shifted(codebooks.iq1[b.qs[4 * g + l] | (high & 7) << 8], high & 8, out + 8 * l);
     }
   }
-  static half_t d(const Block& b) {   // its four nibbles are the top ones of the four scale words
+  static half_t d(const Block& b) {  // its four nibbles are the top ones of the four scale words
     return half_t(word(b, 0) >> 12 | (word(b, 1) >> 12) << 4 | (word(b, 2) >> 12) << 8 | (word(b, 3) >> 12) << 12);
   }
   static int sub(const Block& b, int i) { return 2 * (word(b, i / 4) >> 3 * (i % 4) & 7) + 1; }
@@ -396,32 +405,43 @@ struct IQ1_M : IQ1 {
 // -- derived from the above
 
 template <class F> float scale_of(const typename F::Block& b, int i) {
-  if constexpr (F::kind == Kind::half) return half_to_float(F::d(b));
-  else if constexpr (F::kind == Kind::super) return half_to_float(F::d(b)) * F::factor * float(F::sub(b, i));
-  else if constexpr (F::kind == Kind::e8m0) return e8m0_half_to_float(F::e(b));
-  else if constexpr (F::kind == Kind::ue4m3) return ue4m3_half_to_float(F::e(b, i));
-  else return F::d(b);
+  if constexpr (F::kind == Kind::half)
+    return half_to_float(F::d(b));
+  else if constexpr (F::kind == Kind::super)
+    return half_to_float(F::d(b)) * F::factor * float(F::sub(b, i));
+  else if constexpr (F::kind == Kind::e8m0)
+    return e8m0_half_to_float(F::e(b));
+  else if constexpr (F::kind == Kind::ue4m3)
+    return ue4m3_half_to_float(F::e(b, i));
+  else
+    return F::d(b);
 }
 
 // Without a min, adding -0.0 leaves every number as it is, the sign of zero included.
 template <class F> float min_of(const typename F::Block& b, int i) {
-  if constexpr (!HasMin<F>) return -0.0f;
-  else if constexpr (F::kind == Kind::half) return half_to_float(F::m(b));
-  else return -(half_to_float(F::dmin(b)) * float(F::submin(b, i)));
+  if constexpr (!HasMin<F>)
+    return -0.0f;
+  else if constexpr (F::kind == Kind::half)
+    return half_to_float(F::m(b));
+  else
+    return -(half_to_float(F::dmin(b)) * float(F::submin(b, i)));
 }
 
 template <class F> const typename F::Block& block_of(const uint8_t* row, int64_t group) {
   return reinterpret_cast<const typename F::Block*>(row)[group / (F::columns / 32)];
 }
 
-template <class F> constexpr int64_t row_bytes_of(int64_t columns) { return columns / F::columns * int64_t(sizeof(typename F::Block)); }
+template <class F> constexpr int64_t row_bytes_of(int64_t columns) {
+  return columns / F::columns * int64_t(sizeof(typename F::Block));
+}
 
 // Calls f.template operator()<F>() with the struct of the format; false when it is no block format.
 template <class Fn> bool with_block_format(FormatId id, Fn&& f) {
   auto one = [&]<class F>() { return id == F::id && (f.template operator()<F>(), true); };
   auto any = [&]<class... Fs>() { return (one.template operator()<Fs>() || ...); };
-  return any.template operator()<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, MXFP4, NVFP4,
-                                 IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, Q1_0, Q2_0>();
+  return any
+      .template operator()<Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q2_K, Q3_K, Q4_K, Q5_K, Q6_K, Q8_K, IQ4_NL, IQ4_XS, MXFP4,
+                           NVFP4, IQ2_XXS, IQ2_XS, IQ2_S, IQ3_XXS, IQ3_S, IQ1_S, IQ1_M, TQ1_0, TQ2_0, Q1_0, Q2_0>();
 }
 
 }  // namespace

@@ -9,7 +9,7 @@ constexpr int kRows = 12;
 #elif defined(__AVX2__) || defined(__ARM_NEON)
 constexpr int kRows = 6;
 #else
-constexpr int kRows = 2;   // as many rows × 16 columns of sums as the registers hold
+constexpr int kRows = 2;  // as many rows × 16 columns of sums as the registers hold
 #endif
 constexpr int kVectors = kKeyGroup / kLanes;
 constexpr float kNever = -__builtin_inff();
@@ -20,33 +20,45 @@ constexpr float kNever = -__builtin_inff();
 struct Float32 {
   using Other = Float32;
   static constexpr int64_t kBytes = 64, kAhead = 0;
-  static vf get(const uint8_t* rows, int64_t r, int v) { return load(reinterpret_cast<const float*>(rows + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) {
+    return load(reinterpret_cast<const float*>(rows + r * kBytes) + v * kLanes);
+  }
 };
 struct Float16 {
   using Other = Float16;
   static constexpr int64_t kBytes = 32, kAhead = 4096;
-  static vf get(const uint8_t* rows, int64_t r, int v) { return load(reinterpret_cast<const half_t*>(rows + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) {
+    return load(reinterpret_cast<const half_t*>(rows + r * kBytes) + v * kLanes);
+  }
 };
 struct BFloat16 {
   using Other = BFloat16;
   static constexpr int64_t kBytes = 32, kAhead = 4096;
-  static vf get(const uint8_t* rows, int64_t r, int v) { return load_bf16(reinterpret_cast<const bf16_t*>(rows + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) {
+    return load_bf16(reinterpret_cast<const bf16_t*>(rows + r * kBytes) + v * kLanes);
+  }
 };
 struct Codes8 {
   using Other = Codes8;
   static constexpr int64_t kBytes = 16, kAhead = 4096;
-  static vf get(const uint8_t* rows, int64_t r, int v) { return load_codes(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) {
+    return load_codes(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
+  }
 };
 struct HighCodes4 {
   static constexpr int64_t kBytes = 16, kAhead = 4096;
-  static vf get(const uint8_t* rows, int64_t r, int v) { return load_high(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) {
+    return load_high(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
+  }
 };
 struct Codes4 {
   using Other = HighCodes4;
   static constexpr int64_t kBytes = 16, kAhead = 4096;
-  static vf get(const uint8_t* rows, int64_t r, int v) { return load_low(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes); }
+  static vf get(const uint8_t* rows, int64_t r, int v) {
+    return load_low(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
+  }
 };
-template <typename E> constexpr bool kPaired = !__is_same(E, typename E::Other);   // two runs in a row
+template <typename E> constexpr bool kPaired = !__is_same(E, typename E::Other);  // two runs in a row
 
 // The row of a dim, among those of a group of keys or (in units of 16 dims) of a value.
 template <typename E> static inline int64_t key_row(int64_t dim) { return kPaired<E> ? dim / 32 * 16 + dim % 16 : dim; }
@@ -55,18 +67,25 @@ template <typename E> static inline int64_t value_row(int64_t dim) { return dim 
 // Calls f with what gets the run of dims [dim, dim + 16).
 template <typename E, typename F>
 static inline void getting(int64_t dim, F f) {
-  if (kPaired<E> && dim & 16) f(typename E::Other());
-  else f(E());
+  if (kPaired<E> && dim & 16)
+    f(typename E::Other());
+  else
+    f(E());
 }
 
 // The runs of a matrix (depth, 16 * groups): row first + k * down + g * across holds run k of group g.
-struct Runs { const uint8_t* at; int64_t first, down, across; };
+struct Runs {
+  const uint8_t* at;
+  int64_t first, down, across;
+};
 
 // a[r] · b for R rows and G groups: a is (R, depth). emit(r, column, sums) takes what comes out, a vector at a time.
 template <int R, int G, typename E, typename Emit>
 static inline void product(const float* a, int64_t a_stride, Runs b, int64_t depth, Emit emit) {
   vf sums[R][G][kVectors];
-  for (auto& row : sums) for (auto& group : row) for (vf& sum : group) sum = vf{};   // `= {}` would clear memory, not registers
+  for (auto& row : sums)
+    for (auto& group : row)
+      for (vf& sum : group) sum = vf{};  // `= {}` would clear memory, not registers
   for (int64_t k = 0, run = b.first; k < depth; ++k, run += b.down) {
     vf columns[G][kVectors];
     for (int g = 0; g < G; ++g) {
@@ -86,22 +105,28 @@ static inline void product(const float* a, int64_t a_stride, Runs b, int64_t dep
 
 // The same for rows <= kRows and any number of groups; as many at a time as keep the registers busy.
 template <typename E, int R = kRows, typename Emit>
-static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs b, int64_t groups, int64_t depth, Emit emit) {
+static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs b, int64_t groups, int64_t depth,
+                            Emit emit) {
   if constexpr (R > 0) {
     if (rows != R) return products<E, R - 1>(rows, a, a_stride, b, groups, depth, emit);
-    constexpr int kTogether = 4 * (R + 1) <= kRows + 1 ? 4 : 2 * (R + 1) <= kRows + 1 ? 2 : 1;   // sums and columns in registers
+    constexpr int kTogether = 4 * (R + 1) <= kRows + 1   ? 4
+                              : 2 * (R + 1) <= kRows + 1 ? 2
+                                                         : 1;  // sums and columns in registers
     for (int64_t g = 0; g < groups;) {
       const Runs rest{b.at, b.first + g * b.across, b.down, b.across};
       const auto placed = [&](int r, int64_t column, vf sum) { emit(r, g * kKeyGroup + column, sum); };
-      if (groups - g >= kTogether) product<R, kTogether, E>(a, a_stride, rest, depth, placed), g += kTogether;
-      else product<R, 1, E>(a, a_stride, rest, depth, placed), ++g;
+      if (groups - g >= kTogether)
+        product<R, kTogether, E>(a, a_stride, rest, depth, placed), g += kTogether;
+      else
+        product<R, 1, E>(a, a_stride, rest, depth, placed), ++g;
     }
   }
 }
 
 // The running softmax of one row: scores become e^(score - maximum) where first <= column < last, and 0 elsewhere.
 // `keep` is what earlier sums must be multiplied by.
-static inline void soften(float* scores, int64_t first, int64_t last, float softcap, float& maximum, float& total, float& keep) {
+static inline void soften(float* scores, int64_t first, int64_t last, float softcap, float& maximum, float& total,
+                          float& keep) {
   if (first >= last) {
     for (int64_t j = 0; j < kKeyBlock; ++j) scores[j] = 0;
     keep = 1;
@@ -132,7 +157,8 @@ struct Softmax {
   int64_t rows, stride;
   float *sums, *maxima, *totals;
 
-  Softmax(float* at, int64_t rows, int64_t stride) : rows(rows), stride(stride), sums(at), maxima(at + rows * stride), totals(maxima + rows) {}
+  Softmax(float* at, int64_t rows, int64_t stride)
+      : rows(rows), stride(stride), sums(at), maxima(at + rows * stride), totals(maxima + rows) {}
 
   void clear() const {
     for (int64_t i = 0; i < rows * stride; ++i) sums[i] = 0;
@@ -141,41 +167,53 @@ struct Softmax {
 
   void merge(const Softmax& other) const {
     for (int64_t r = 0; r < rows; ++r) {
-      if (other.totals[r] == 0) continue;   // it saw nothing
+      if (other.totals[r] == 0) continue;  // it saw nothing
       const float now = other.maxima[r] > maxima[r] ? other.maxima[r] : maxima[r];
       const vf mine = exp(splat(maxima[r] - now)), others = exp(splat(other.maxima[r] - now));
-      for (int64_t i = r * stride; i < (r + 1) * stride; i += kLanes) store(sums + i, fma(load(sums + i), mine, load(other.sums + i) * others));
+      for (int64_t i = r * stride; i < (r + 1) * stride; i += kLanes)
+        store(sums + i, fma(load(sums + i), mine, load(other.sums + i) * others));
       totals[r] = totals[r] * mine[0] + other.totals[r] * others[0];
       maxima[r] = now;
     }
   }
 };
 
-struct Block {   // kKeyBlock positions from `start` on: where they lie
+struct Block {  // kKeyBlock positions from `start` on: where they lie
   int64_t start, group_rows, position_rows;
   const uint8_t *keys, *values;
-  const half_t *key_scales, *value_scales;   // nullptr: none
+  const half_t *key_scales, *value_scales;  // nullptr: none
 };
 
-struct Item {   // one tile of one key-value head
+struct Item {  // one tile of one key-value head
   const AttentionArgs& a;
   const Cache& c;
-  const int64_t index;                       // of tile and head
+  const int64_t index;  // of tile and head
   const AttentionTile tile;
   const int64_t kv_head, repeat, rows, stride;
-  const int64_t oldest, end;                 // the positions its rows see
-  const int64_t dims;                        // that one product goes over: those that share scales, and come from one half of rows
-  const int64_t group_rows, position_rows;   // of keys, of values, in the cache
-  float* queries;      // scratch: (rows, head_dim)
-  float* scores;       // (rows, kKeyBlock)
-  float* keep;         // (rows,)
+  const int64_t oldest, end;  // the positions its rows see
+  const int64_t dims;         // that one product goes over: those that share scales, and come from one half of rows
+  const int64_t group_rows, position_rows;  // of keys, of values, in the cache
+  float* queries;                           // scratch: (rows, head_dim)
+  float* scores;                            // (rows, kKeyBlock)
+  float* keep;                              // (rows,)
   float *keys, *values, *softmaxes;
 
   Item(const AttentionArgs& args, int64_t index, float* scratch)
-      : a(args), c(args.cache), index(index), tile(args.tiles[index / c.kv_heads]), kv_head(index % c.kv_heads), repeat(args.heads / c.kv_heads),
-        rows(tile.count * repeat), stride(padded(c.head_dim)), oldest(oldest_position(c, tile)), end(tile.position + tile.count),
-        dims(c.format == FormatId::q4_0 ? 16 : has_scales(c.format) ? kScaleDims : stride),
-        group_rows(key_rows(c.format, c.head_dim)), position_rows(value_rows(c.format, c.head_dim)) {
+      : a(args),
+        c(args.cache),
+        index(index),
+        tile(args.tiles[index / c.kv_heads]),
+        kv_head(index % c.kv_heads),
+        repeat(args.heads / c.kv_heads),
+        rows(tile.count * repeat),
+        stride(padded(c.head_dim)),
+        oldest(oldest_position(c, tile)),
+        end(tile.position + tile.count),
+        dims(c.format == FormatId::q4_0 ? 16
+             : has_scales(c.format)     ? kScaleDims
+                                        : stride),
+        group_rows(key_rows(c.format, c.head_dim)),
+        position_rows(value_rows(c.format, c.head_dim)) {
     queries = scratch;
     scores = queries + rows * c.head_dim;
     keep = scores + rows * kKeyBlock;
@@ -186,15 +224,20 @@ struct Item {   // one tile of one key-value head
       for (int64_t d = 0; d < c.head_dim; ++d) queries[r * c.head_dim + d] = a.q[offset(r) + d] * a.scale;
   }
 
-  int64_t offset(int64_t row) const {   // of a row's head in q and y
+  int64_t offset(int64_t row) const {  // of a row's head in q and y
     return ((tile.token + row / repeat) * a.heads + kv_head * repeat + row % repeat) * c.head_dim;
   }
   Block block_at(int64_t start) const {
-    const int64_t head = tile.slot * c.kv_heads + kv_head, place = start % c.positions, bytes = cache_row_bytes(c.format);
+    const int64_t head = tile.slot * c.kv_heads + kv_head, place = start % c.positions,
+                  bytes = cache_row_bytes(c.format);
     const int64_t scales = head * cache_scales(c.format, c.head_dim) * c.positions + place;
-    return {start, group_rows, position_rows, c.keys + (head * c.positions + place) / kKeyGroup * group_rows * bytes,
+    return {start,
+            group_rows,
+            position_rows,
+            c.keys + (head * c.positions + place) / kKeyGroup * group_rows * bytes,
             c.values + (head * c.positions + place) * position_rows * bytes,
-            has_scales(c.format) ? c.key_scales + scales : nullptr, has_scales(c.format) ? c.value_scales + scales : nullptr};
+            has_scales(c.format) ? c.key_scales + scales : nullptr,
+            has_scales(c.format) ? c.value_scales + scales : nullptr};
   }
 
   // The first n positions of a block as float32 in the scratch.
@@ -207,11 +250,17 @@ struct Item {   // one tile of one key-value head
         };
         const int64_t dims = c.head_dim - d < 16 ? c.head_dim - d : 16;
         for (int64_t j = 0; j < divided_up(n, kKeyGroup); ++j)
-          for (int64_t i = 0; i < dims; ++i) copy(b.keys, j * b.group_rows + key_row<E>(d) + i, keys + (j * c.head_dim + d + i) * kKeyGroup);
+          for (int64_t i = 0; i < dims; ++i)
+            copy(b.keys, j * b.group_rows + key_row<E>(d) + i, keys + (j * c.head_dim + d + i) * kKeyGroup);
         for (int64_t j = 0; j < n; ++j) copy(b.values, j * b.position_rows + value_row<E>(d), values + j * stride + d);
       });
-    return {b.start, c.head_dim, stride / 16, reinterpret_cast<const uint8_t*>(keys), reinterpret_cast<const uint8_t*>(values),
-            b.key_scales, b.value_scales};
+    return {b.start,
+            c.head_dim,
+            stride / 16,
+            reinterpret_cast<const uint8_t*>(keys),
+            reinterpret_cast<const uint8_t*>(values),
+            b.key_scales,
+            b.value_scales};
   }
 
   // scores (n, columns) of rows [row, row + n)
@@ -227,7 +276,8 @@ struct Item {   // one tile of one key-value head
         store(to, d ? load(to) + sum : sum);
       };
       getting<E>(d, [&]<typename H>(H) {
-        products<H>(n, queries + row * c.head_dim + d, c.head_dim, {b.keys, key_row<E>(d), 1, b.group_rows}, columns / kKeyGroup, depth, put);
+        products<H>(n, queries + row * c.head_dim + d, c.head_dim, {b.keys, key_row<E>(d), 1, b.group_rows},
+                    columns / kKeyGroup, depth, put);
       });
     }
   }
@@ -241,7 +291,8 @@ struct Item {   // one tile of one key-value head
       if (b.value_scales && d % kScaleDims == 0) {
         const half_t* scales = b.value_scales + d / kScaleDims * c.positions;
         for (int64_t r = 0; r < n; ++r)
-          for (int64_t j = 0; j < depth; j += kLanes) store(scaled + r * kKeyBlock + j, load(scores + (row + r) * kKeyBlock + j) * load(scales + j));
+          for (int64_t j = 0; j < depth; j += kLanes)
+            store(scaled + r * kKeyBlock + j, load(scores + (row + r) * kKeyBlock + j) * load(scales + j));
         weights = scaled;
       }
       float* sums = to.sums + row * stride + d;
@@ -258,10 +309,10 @@ struct Item {   // one tile of one key-value head
 
   template <typename E>
   void attend(const Block& b, const Softmax& to) {
-    const int64_t most = divided_up(rows, divided_up(rows, kRows));   // 7 rows go as 4 and 3, not 6 and 1
+    const int64_t most = divided_up(rows, divided_up(rows, kRows));  // 7 rows go as 4 and 3, not 6 and 1
     for (int64_t row = 0; row < rows; row += most) {
       const int64_t n = rows - row < most ? rows - row : most;
-      const int64_t reach = tile.position + (row + n - 1) / repeat + 1 - b.start;   // columns the last row may see
+      const int64_t reach = tile.position + (row + n - 1) / repeat + 1 - b.start;  // columns the last row may see
       if (reach <= 0) continue;
       const int64_t depth = reach < kKeyBlock ? reach : kKeyBlock;
       score<E>(b, row, n, padded(depth));
@@ -275,12 +326,13 @@ struct Item {   // one tile of one key-value head
   }
 
   template <typename E>
-  void attend_range(int64_t range, const Softmax& to) {   // counted from the one with the oldest position
+  void attend_range(int64_t range, const Softmax& to) {  // counted from the one with the oldest position
     to.clear();
-    const int64_t length = range_positions(c), begin = (oldest / length + range) * length, last = begin + length < end ? begin + length : end;
+    const int64_t length = range_positions(c), begin = (oldest / length + range) * length,
+                  last = begin + length < end ? begin + length : end;
     for (int64_t start = begin > oldest ? begin : oldest / kKeyBlock * kKeyBlock; start < last; start += kKeyBlock) {
       const Block b = block_at(start);
-      if (rows <= 2 * kRows) {   // what two conversions cost, one and its storing and loading do too
+      if (rows <= 2 * kRows) {  // what two conversions cost, one and its storing and loading do too
         attend<E>(b, to);
         continue;
       }
@@ -313,7 +365,7 @@ struct Item {   // one tile of one key-value head
     finish(all);
   }
 
-  void run(int64_t range) {   // one of the ranges; whoever is last merges them all
+  void run(int64_t range) {  // one of the ranges; whoever is last merges them all
     const int64_t rows_before = tile.token * a.heads + kv_head * rows;
     const auto partial = [&](int64_t i) {
       return Softmax(a.partials + softmax_floats(rows_before * a.split + i * rows, c.head_dim), rows, stride);

@@ -7,16 +7,16 @@
 constexpr int kPieceGroups = 32, kFine = 2;
 
 struct ColumnGroup {
-  float scale;             // x = scale * code
-  int32_t sums[3];         // of the codes: of all 32, of the first 16, of the last 16
-  float totals[3];         // scale * sums
-  int32_t group;           // its number
+  float scale;      // x = scale * code
+  int32_t sums[3];  // of the codes: of all 32, of the first 16, of the last 16
+  float totals[3];  // scale * sums
+  int32_t group;    // its number
 };
 
 struct Input {
-  const int8_t *codes, *fine_codes;       // (tokens, groups, 32), (tokens, pieces, kFine, 32)
-  const ColumnGroup *infos, *fine;        // (tokens, groups), (tokens, pieces, kFine)
-  const float* values;                    // (tokens, columns)
+  const int8_t *codes, *fine_codes;  // (tokens, groups, 32), (tokens, pieces, kFine, 32)
+  const ColumnGroup *infos, *fine;   // (tokens, groups), (tokens, pieces, kFine)
+  const float* values;               // (tokens, columns)
   int64_t groups, pieces, columns;
 
   Input(const uint8_t* input, int64_t tokens, int64_t columns_)
@@ -51,7 +51,7 @@ inline void load_group(const float* x, float largest, int8_t* codes, ColumnGroup
   int32_t sums[2] = {};
   for (int s = 0; s < 2; ++s) {
     for (int j = 16 * s; j < 16 * s + 16; ++j) {
-      const float magic = 12582912.0f;                   // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
+      const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
       const int32_t code = __builtin_bit_cast(int32_t, x[j] * inverse + magic) - __builtin_bit_cast(int32_t, magic);
       codes[j] = int8_t(code);
       sums[s] += code;
@@ -60,10 +60,13 @@ inline void load_group(const float* x, float largest, int8_t* codes, ColumnGroup
   info = {scale, {sums[0] + sums[1], sums[0], sums[1]}, {}, int32_t(group)};
   for (int s = 0; s < 3; ++s) info.totals[s] = scale * float(info.sums[s]);
 }
-inline void load_group(const float* x, int8_t* codes, ColumnGroup& info, int64_t group) { load_group(x, largest_of(x, 32), codes, info, group); }
+inline void load_group(const float* x, int8_t* codes, ColumnGroup& info, int64_t group) {
+  load_group(x, largest_of(x, 32), codes, info, group);
+}
 
 // The remainders of the kFine groups of the largest scales among `count`; zeros where there are fewer.
-inline void load_fine(const float* x, const int8_t* codes, const ColumnGroup* infos, int64_t count, int8_t* fine_codes, ColumnGroup* fine) {
+inline void load_fine(const float* x, const int8_t* codes, const ColumnGroup* infos, int64_t count, int8_t* fine_codes,
+                      ColumnGroup* fine) {
   for (int f = 0; f < kFine; ++f) {
     int64_t largest = -1;
     for (int64_t g = 0; g < count; ++g) {
@@ -73,14 +76,16 @@ inline void load_fine(const float* x, const int8_t* codes, const ColumnGroup* in
     }
     float rest[32] = {};
     const int64_t g = largest < 0 ? 0 : largest;
-    if (largest >= 0) for (int j = 0; j < 32; ++j) rest[j] = x[32 * g + j] - infos[g].scale * float(codes[32 * g + j]);
+    if (largest >= 0)
+      for (int j = 0; j < 32; ++j) rest[j] = x[32 * g + j] - infos[g].scale * float(codes[32 * g + j]);
     load_group(rest, fine_codes + 32 * f, fine[f], infos[g].group);
   }
 }
 
 // Rounded as llama.cpp does (ggml/src/ggml-cpu/quants.c): scales kept as float16, or one scale for 256 columns. The values become
 // what the codes stand for: no remainders are left, and weights that are made float32 see the same input.
-inline void load_as_ggml(float* values, int8_t* codes, ColumnGroup* infos, int64_t begin, int64_t end, Rounding rounding) {
+inline void load_as_ggml(float* values, int8_t* codes, ColumnGroup* infos, int64_t begin, int64_t end,
+                         Rounding rounding) {
   const int64_t shared = rounding == Rounding::q8_k ? 8 : 1;
   float largest = 0.0f;
   for (int64_t g = begin; g < end; ++g) {
@@ -88,14 +93,17 @@ inline void load_as_ggml(float* values, int8_t* codes, ColumnGroup* infos, int64
     ColumnGroup& info = infos[g];
     if (g % shared == 0) largest = largest_of(x, 32 * shared);
     load_group(x, largest, codes + 32 * g, info, g);
-    if (rounding == Rounding::q8_1) for (float& total : info.totals) total = nearest_half(total);
+    if (rounding == Rounding::q8_1)
+      for (float& total : info.totals) total = nearest_half(total);
     if (shared == 1) info.scale = nearest_half(info.scale);
-    if (rounding == Rounding::q8_0) for (int s = 0; s < 3; ++s) info.totals[s] = info.scale * float(info.sums[s]);
+    if (rounding == Rounding::q8_0)
+      for (int s = 0; s < 3; ++s) info.totals[s] = info.scale * float(info.sums[s]);
     for (int j = 0; j < 32; ++j) x[j] = info.scale * float(codes[32 * g + j]);
   }
 }
 
-inline void load_input(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, uint8_t* input, int64_t begin, int64_t end) {
+inline void load_input(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding,
+                       uint8_t* input, int64_t begin, int64_t end) {
   const Input in(input, tokens, columns);
   for (int64_t t = begin; t < end; ++t) {
     auto* codes = const_cast<int8_t*>(in.codes) + t * in.groups * 32;
@@ -105,10 +113,13 @@ inline void load_input(const float* x, int64_t stride, int64_t tokens, int64_t c
     auto* values = const_cast<float*>(in.values) + t * columns;
     __builtin_memcpy(values, x + t * stride, size_t(columns) * 4);
     for (int64_t first = 0; first < in.groups; first += kPieceGroups, fine_codes += kFine * 32, fine += kFine) {
-      const int64_t count = smaller<int64_t>(kPieceGroups, in.groups - first), whole = smaller(count, columns / 32 - first);
-      if (rounding != Rounding::own) load_as_ggml(values, codes, infos, first, first + whole, rounding);
-      else for (int64_t g = first; g < first + whole; ++g) load_group(values + 32 * g, codes + 32 * g, infos[g], g);
-      if (whole < count) {   // the last group's columns end early; only floats use it
+      const int64_t count = smaller<int64_t>(kPieceGroups, in.groups - first),
+                    whole = smaller(count, columns / 32 - first);
+      if (rounding != Rounding::own)
+        load_as_ggml(values, codes, infos, first, first + whole, rounding);
+      else
+        for (int64_t g = first; g < first + whole; ++g) load_group(values + 32 * g, codes + 32 * g, infos[g], g);
+      if (whole < count) {  // the last group's columns end early; only floats use it
         float last[32] = {};
         __builtin_memcpy(last, values + columns / 32 * 32, size_t(columns % 32) * 4);
         load_group(last, codes + columns / 32 * 32, infos[columns / 32], columns / 32);

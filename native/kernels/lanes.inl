@@ -14,14 +14,16 @@ typedef float vf_unaligned __attribute__((vector_size(4 * kLanes), aligned(4), m
 
 static inline vf load(const float* x) { return *reinterpret_cast<const vf_unaligned*>(x); }
 static inline void store(float* x, vf v) { *reinterpret_cast<vf_unaligned*>(x) = v; }
-static inline vf splat(float x) { return x - vf{}; }   // not 0 + x, which would have to turn -0 into 0
+static inline vf splat(float x) { return x - vf{}; }  // not 0 + x, which would have to turn -0 into 0
 static inline vf max(vf a, vf b) { return a > b ? a : b; }
 static inline vf min(vf a, vf b) { return a < b ? a : b; }
 
 #if defined(__AVX512F__)
-constexpr __mmask16 kAll = 0xffff;   // the unmasked conversions read an undefined vector, which GCC 12 warns of
+constexpr __mmask16 kAll = 0xffff;  // the unmasked conversions read an undefined vector, which GCC 12 warns of
 static inline vf fma(vf a, vf b, vf c) { return _mm512_fmadd_ps(a, b, c); }
-static inline vf load(const half_t* x) { return _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))); }
+static inline vf load(const half_t* x) {
+  return _mm512_maskz_cvtph_ps(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)));
+}
 #elif defined(__AVX2__)
 static inline vf fma(vf a, vf b, vf c) { return _mm256_fmadd_ps(a, b, c); }
 static inline vf load(const half_t* x) { return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))); }
@@ -48,11 +50,20 @@ static inline vf load(const half_t* x) {
 
 // kLanes small integers as large ones. GCC 12 takes __builtin_convertvector from half a register apart, element by element.
 #if defined(__AVX512F__)
-static inline vi widen(const int8_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepi8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
-static inline vi widen(const uint16_t* x) { return reinterpret_cast<vi>(_mm512_maskz_cvtepu16_epi32(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x)))); }
+static inline vi widen(const int8_t* x) {
+  return reinterpret_cast<vi>(_mm512_maskz_cvtepi8_epi32(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
+}
+static inline vi widen(const uint16_t* x) {
+  return reinterpret_cast<vi>(
+      _mm512_maskz_cvtepu16_epi32(kAll, _mm256_loadu_si256(reinterpret_cast<const __m256i*>(x))));
+}
 #elif defined(__AVX2__)
-static inline vi widen(const int8_t* x) { return reinterpret_cast<vi>(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x)))); }
-static inline vi widen(const uint16_t* x) { return reinterpret_cast<vi>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)))); }
+static inline vi widen(const int8_t* x) {
+  return reinterpret_cast<vi>(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(x))));
+}
+static inline vi widen(const uint16_t* x) {
+  return reinterpret_cast<vi>(_mm256_cvtepu16_epi32(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x))));
+}
 #else
 template <typename T>
 static inline vi widen(const T* x) {
@@ -72,7 +83,8 @@ static inline vf load_high(const int8_t* x) { return __builtin_convertvector(wid
 template <int w>
 static inline vf exchange(vf v) {
 #if defined(__AVX512F__)
-  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w, 8 ^ w, 9 ^ w, 10 ^ w, 11 ^ w, 12 ^ w, 13 ^ w, 14 ^ w, 15 ^ w});
+  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w, 8 ^ w, 9 ^ w, 10 ^ w, 11 ^ w,
+                                 12 ^ w, 13 ^ w, 14 ^ w, 15 ^ w});
 #elif defined(__AVX2__)
   return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w});
 #else
@@ -82,23 +94,27 @@ static inline vf exchange(vf v) {
 
 template <int w = kLanes / 2>
 static inline float sum(vf v) {
-  if constexpr (w > 0) return sum<w / 2>(v + exchange<w>(v));
-  else return v[0];
+  if constexpr (w > 0)
+    return sum<w / 2>(v + exchange<w>(v));
+  else
+    return v[0];
 }
 
 template <int w = kLanes / 2>
 static inline float largest(vf v) {
-  if constexpr (w > 0) return largest<w / 2>(max(v, exchange<w>(v)));
-  else return v[0];
+  if constexpr (w > 0)
+    return largest<w / 2>(max(v, exchange<w>(v)));
+  else
+    return v[0];
 }
 
 // e^x within 2 ulp: x = n ln 2 + r with |r| <= ln(2) / 2, the Taylor series of e^r to r^7 (its remainder is 5e-9), times 2^n.
 // Below -87.3, where e^x leaves the normal floats, it gives 0; above 88.3 it stays there.
 static inline vf exp(vf x) {
   const vf clamped = min(max(x, splat(-87.3f)), splat(88.3f));
-  const vf shift = splat(0x1.8p23f);                                  // adding it rounds to an integer kept in the low bits
+  const vf shift = splat(0x1.8p23f);  // adding it rounds to an integer kept in the low bits
   const vf biased = fma(clamped, splat(1.44269504f), shift), n = biased - shift;
-  const vf r = fma(n, splat(-0x1.7f7d1cp-20f), fma(n, splat(-0x1.62e4p-1f), clamped));   // ln 2 in two parts
+  const vf r = fma(n, splat(-0x1.7f7d1cp-20f), fma(n, splat(-0x1.62e4p-1f), clamped));  // ln 2 in two parts
   constexpr float kTaylor[] = {1.f / 720, 1.f / 120, 1.f / 24, 1.f / 6, 1.f / 2, 1.f, 1.f};
   vf p = splat(1.f / 5040);
   for (float c : kTaylor) p = fma(p, r, splat(c));
@@ -107,4 +123,4 @@ static inline vf exp(vf x) {
   return x < -87.3f ? vf{} : y;
 }
 
-static inline vf tanh(vf x) { return 1.f - 2.f / (exp(x * 2.f) + 1.f); }   // within 2e-7 absolutely
+static inline vf tanh(vf x) { return 1.f - 2.f / (exp(x * 2.f) + 1.f); }  // within 2e-7 absolutely

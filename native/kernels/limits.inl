@@ -6,7 +6,8 @@ using Bytes = Ops::Bytes;
 using Ints = Ops::Ints;
 using Floats = Ops::Floats;
 constexpr int kVector = Ops::kVector, kLanes = Ops::kLanes;
-constexpr int kRows = 2, kTokens = 6, kSteps = 8;   // vectors of rows and tokens of a tile; products added to each sum in a round
+constexpr int kRows = 2, kTokens = 6,
+              kSteps = 8;  // vectors of rows and tokens of a tile; products added to each sum in a round
 
 typedef uint64_t Wide __attribute__((vector_size(kVector), aligned(16), may_alias));
 
@@ -18,7 +19,8 @@ template <bool kPrefetch> uint64_t read_all(const uint8_t* data, size_t bytes) {
   for (size_t i = 0; i < bytes / kPlaces; i += kStep) {
     for (size_t place = 0; place < kPlaces; ++place) {
       const uint8_t* at = data + place * (bytes / kPlaces) + i;
-      if (kPrefetch) for (size_t line = 0; line < kStep; line += 64) __builtin_prefetch(at + line + 4096);
+      if (kPrefetch)
+        for (size_t line = 0; line < kStep; line += 64) __builtin_prefetch(at + line + 4096);
       for (size_t j = 0; j < kStep / kVector; ++j) seen[j % 4] |= *reinterpret_cast<const Wide*>(at + j * kVector);
     }
   }
@@ -33,9 +35,8 @@ struct Operands {
   alignas(64) int8_t tokens[kTokens][4 * kSteps];
 };
 
-#define BITWRIGHT_TILE                                        \
-  _Pragma("GCC unroll 8") for (int t = 0; t < kTokens; ++t)   \
-  _Pragma("GCC unroll 8") for (int r = 0; r < kRows; ++r)
+#define BITWRIGHT_TILE \
+  _Pragma("GCC unroll 8") for (int t = 0; t < kTokens; ++t) _Pragma("GCC unroll 8") for (int r = 0; r < kRows; ++r)
 
 // Runs `round` over sums that start at zero, such that the compiler can neither know the operands nor keep them in registers
 // from round to round, but has to compute the sums.
@@ -54,8 +55,10 @@ template <class Sum, class Round> void repeat(int64_t rounds, Sum zero, Round ro
 template <class O> void integer_round(const Operands& in, Ints (&sums)[kRows][kTokens]) {
   typename O::Partial partial[kRows][kTokens];
   BITWRIGHT_TILE {
-    if constexpr (O::kDirect) partial[r][t] = sums[r][t];
-    else partial[r][t] = typename O::Partial{};
+    if constexpr (O::kDirect)
+      partial[r][t] = sums[r][t];
+    else
+      partial[r][t] = typename O::Partial{};
   }
   _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
     Bytes w[kRows];
@@ -77,17 +80,20 @@ template <class O> void matrix_round(const Operands& in, Ints (&sums)[kRows][kTo
 
 // Both return the operations done; a product and a sum are two.
 inline int64_t integer_dots(int64_t rounds) {
-  if constexpr (Ops::kMatrix) repeat(rounds, Ops::splat(int32_t(0)), matrix_round<Ops>);
-  else repeat(rounds, Ops::splat(int32_t(0)), integer_round<Ops>);
+  if constexpr (Ops::kMatrix)
+    repeat(rounds, Ops::splat(int32_t(0)), matrix_round<Ops>);
+  else
+    repeat(rounds, Ops::splat(int32_t(0)), integer_round<Ops>);
   return rounds * kRows * kTokens * kSteps * kVector * 2;
 }
 
 inline int64_t float_dots(int64_t rounds) {
-  repeat(rounds, Ops::splat(0.0f), [](const Operands& in, Floats (&sums)[kRows][kTokens]) {
+  repeat(rounds, Ops::splat(0.0f), [](const Operands& in, Floats(&sums)[kRows][kTokens]) {
     _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
       Floats w[kRows];
       for (int r = 0; r < kRows; ++r) w[r] = Ops::load(reinterpret_cast<const float*>(in.rows[k][r]));
-      BITWRIGHT_TILE sums[r][t] = Ops::fma(w[r], Ops::splat(reinterpret_cast<const float*>(in.tokens[t])[k]), sums[r][t]);
+      BITWRIGHT_TILE sums[r][t] =
+          Ops::fma(w[r], Ops::splat(reinterpret_cast<const float*>(in.tokens[t])[k]), sums[r][t]);
     }
   });
   return rounds * kRows * kTokens * kSteps * kLanes * 2;

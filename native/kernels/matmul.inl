@@ -16,19 +16,28 @@ inline size_t packed_bytes(const Weight& w) {
 
 inline void pack(const Weight& w, uint8_t* packed, int64_t begin, int64_t end) {
   with_block_format(w.format, [&]<class F>() { pack_panels<F>(w, packed, begin, end); }) ||
-      with_float_format(w.format, [&]<class F>() { if constexpr (!is_narrow<F>) pack_floats<F>(w, packed, begin, end); });
+      with_float_format(w.format, [&]<class F>() {
+        if constexpr (!is_narrow<F>) pack_floats<F>(w, packed, begin, end);
+      });
 }
 
 inline size_t scratch_bytes(const Weight&) { return sizeof(Piece) + 64; }
 
-inline void decode(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
-  with_block_format(w.format, [&]<class F>() { decode_integer<F>(w, input, tokens, y, stride, begin, end, scratch); }) ||
-      with_float_format(w.format, [&]<class F>() { decode_floats<F>(w, input, tokens, y, stride, begin, end, scratch); });
+inline void decode(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin,
+                   int64_t end, uint8_t* scratch) {
+  with_block_format(w.format,
+                    [&]<class F>() { decode_integer<F>(w, input, tokens, y, stride, begin, end, scratch); }) ||
+      with_float_format(w.format,
+                        [&]<class F>() { decode_floats<F>(w, input, tokens, y, stride, begin, end, scratch); });
 }
 
-inline void prefill(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
-  with_block_format(w.format, [&]<class F>() { prefill_integer<F>(w, input, tokens, y, stride, begin, end, scratch); }) ||
-      with_float_format(w.format, [&]<class F>() { prefill_floats<F>(w, input, tokens, y, stride, begin, end, scratch); });
+inline void prefill(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin,
+                    int64_t end, uint8_t* scratch) {
+  with_block_format(w.format,
+                    [&]<class F>() { prefill_integer<F>(w, input, tokens, y, stride, begin, end, scratch); }) ||
+      with_float_format(w.format,
+                        [&]<class F>() { prefill_floats<F>(w, input, tokens, y, stride, begin, end, scratch); });
 }
 
-constexpr MatmulKernels matmul_kernels = {packed_bytes, pack, panels, Input::bytes, load_input, scratch_bytes, decode, prefill};
+constexpr MatmulKernels matmul_kernels = {packed_bytes, pack,          panels, Input::bytes,
+                                          load_input,   scratch_bytes, decode, prefill};

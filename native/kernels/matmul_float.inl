@@ -4,12 +4,11 @@
 // and what rounding loses does not grow with the columns.
 
 constexpr int kFloatTokens = 3 * Ops::kTokens / 2;
-constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup, kFloatBlock = 20 * kFloatTokens;   // the latter as kTokenBlock
-constexpr int kFloatAhead = 1024;                                       // as kAhead
+constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup,
+                  kFloatBlock = 20 * kFloatTokens;  // the latter as kTokenBlock
+constexpr int kFloatAhead = 1024;                   // as kAhead
 
-struct FloatPiece {
-  alignas(64) float values[kFloatPiece][kStrips][kLanes];
-};
+struct FloatPiece { alignas(64) float values[kFloatPiece][kStrips][kLanes]; };
 static_assert(sizeof(FloatPiece) <= sizeof(Piece));
 
 struct F32 {
@@ -25,16 +24,21 @@ struct BF16 {
   static Floats load(const uint8_t* p) { return Ops::load_bf16(p); }
 };
 struct Narrow {
-  static constexpr int bytes = 0;   // of a packed value
+  static constexpr int bytes = 0;  // of a packed value
 };
 
 // Calls f.template operator()<F>() with one of the above; false when the format has blocks.
 template <class Fn> bool with_float_format(FormatId id, Fn&& f) {
-  if (id == FormatId::f32) f.template operator()<F32>();
-  else if (id == FormatId::f16) f.template operator()<F16>();
-  else if (id == FormatId::bf16) f.template operator()<BF16>();
-  else if (with_block_format(id, []<class F>() {})) return false;
-  else f.template operator()<Narrow>();
+  if (id == FormatId::f32)
+    f.template operator()<F32>();
+  else if (id == FormatId::f16)
+    f.template operator()<F16>();
+  else if (id == FormatId::bf16)
+    f.template operator()<BF16>();
+  else if (with_block_format(id, []<class F>() {}))
+    return false;
+  else
+    f.template operator()<Narrow>();
   return true;
 }
 
@@ -46,8 +50,10 @@ template <class F> void pack_floats(const Weight& w, uint8_t* packed, int64_t be
     uint8_t* out = packed + row / kPanelRows * panel_bytes<F>(w.columns) + row % kPanelRows * F::bytes;
     const uint8_t* file = w.file + row * w.columns * F::bytes;
     for (int64_t c = 0; c < w.columns; ++c, out += kPanelRows * F::bytes) {
-      if (row < w.rows) __builtin_memcpy(out, file + c * F::bytes, F::bytes);
-      else __builtin_memset(out, 0, F::bytes);
+      if (row < w.rows)
+        __builtin_memcpy(out, file + c * F::bytes, F::bytes);
+      else
+        __builtin_memset(out, 0, F::bytes);
     }
   }
 }
@@ -55,10 +61,11 @@ template <class F> void pack_floats(const Weight& w, uint8_t* packed, int64_t be
 // Columns [first, first + count) of a panel, in float32.
 template <class F> void load_piece(const Weight& w, int64_t panel, int64_t first, int64_t count, FloatPiece& piece) {
   if constexpr (is_narrow<F>) {
-    const int64_t rows = smaller<int64_t>(kPanelRows, w.rows - panel * kPanelRows), bytes = row_bytes(w.format, w.columns);
+    const int64_t rows = smaller<int64_t>(kPanelRows, w.rows - panel * kPanelRows),
+                  bytes = row_bytes(w.format, w.columns);
     const uint8_t* at = w.file + panel * kPanelRows * bytes + row_bytes(w.format, first);
     float row[kFloatPiece];
-    for (int64_t r = 0; r < rows; ++r) {   // rows that do not exist keep what is there: nobody reads their sums
+    for (int64_t r = 0; r < rows; ++r) {  // rows that do not exist keep what is there: nobody reads their sums
       dequantize(w.format, at + r * bytes, count, row);
       float* const out = &piece.values[0][0][0] + r;
       for (int64_t c = 0; c < count; ++c) out[c * kPanelRows] = row[c];
@@ -75,7 +82,9 @@ template <class F> void load_piece(const Weight& w, int64_t panel, int64_t first
 template <int kTokens> struct FloatSums {
   Floats of[kStrips][kTokens];
 
-  BITWRIGHT_INLINE FloatSums() { each([](Floats& sum, int, int) { sum = Ops::splat(0.0f); }); }
+  BITWRIGHT_INLINE FloatSums() {
+    each([](Floats& sum, int, int) { sum = Ops::splat(0.0f); });
+  }
   template <class Fn> BITWRIGHT_INLINE void each(Fn f) {
 #pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
@@ -83,7 +92,9 @@ template <int kTokens> struct FloatSums {
       for (int r = 0; r < kStrips; ++r) f(of[r][t], r, t);
     }
   }
-  BITWRIGHT_INLINE void add(const FloatSums& more) { each([&](Floats& sum, int r, int t) { sum = Ops::add(sum, more.of[r][t]); }); }
+  BITWRIGHT_INLINE void add(const FloatSums& more) {
+    each([&](Floats& sum, int r, int t) { sum = Ops::add(sum, more.of[r][t]); });
+  }
   // Starts y, or adds to it.
   void store(bool start, int64_t rows, float* y, int64_t stride) {
     each([&](Floats& sum, int r, int t) {
@@ -94,25 +105,30 @@ template <int kTokens> struct FloatSums {
   }
 };
 
-template <int kTokens> void float_tile(const FloatPiece& piece, const float* x, int64_t columns, int64_t first, int64_t count, int64_t rows, float* y, int64_t stride, Ahead ahead) {
+template <int kTokens> void float_tile(const FloatPiece& piece, const float* x, int64_t columns, int64_t first,
+                                       int64_t count, int64_t rows, float* y, int64_t stride, Ahead ahead) {
   FloatSums<kTokens> total;
   for (int t = 0; t < kTokens; ++t) __builtin_prefetch(y + t * stride);
   for (int64_t group = 0; group < count; group += kFloatGroup) {
-    for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64) __builtin_prefetch(ahead.at, 0, 2);
+    for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64)
+      __builtin_prefetch(ahead.at, 0, 2);
     FloatSums<kTokens> sums;
     for (int64_t c = group, end = smaller(group + kFloatGroup, count); c < end; ++c) {
       const float* const at = x + first + c;
-      sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA { sum = Ops::fma(Ops::load(piece.values[c][r]), Ops::splat(at[t * columns]), sum); });
+      sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA {
+        sum = Ops::fma(Ops::load(piece.values[c][r]), Ops::splat(at[t * columns]), sum);
+      });
     }
     total.add(sums);
   }
   total.store(first == 0, rows, y, stride);
 }
 
-template <class F> void prefill_floats(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
+template <class F> void prefill_floats(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride,
+                                       int64_t begin, int64_t end, uint8_t* scratch) {
   const Input in(input, tokens, w.columns);
   FloatPiece& piece = *reinterpret_cast<FloatPiece*>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64);
-  const int64_t block = is_narrow<F> ? tokens : kFloatBlock;   // what is costly to convert is converted once
+  const int64_t block = is_narrow<F> ? tokens : kFloatBlock;  // what is costly to convert is converted once
   for (int64_t token = 0; token < tokens; token += block) {
     const int64_t last = smaller(token + block, tokens);
     for (int64_t first = 0; first < w.columns; first += kFloatPiece) {
@@ -120,14 +136,17 @@ template <class F> void prefill_floats(const Weight& w, const uint8_t* input, in
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t row = panel * kPanelRows, rows = w.rows - row;
         load_piece<F>(w, panel, first, count, piece);
-        Ahead ahead;   // the first tiles fetch half of the next panel each
+        Ahead ahead;  // the first tiles fetch half of the next panel each
         if constexpr (!is_narrow<F>) {
-          if (panel + 1 < end) ahead = {w.packed + (panel + 1) * panel_bytes<F>(w.columns) + first * kPanelRows * F::bytes, kFloatGroup / 2 * kPanelRows * F::bytes};
+          if (panel + 1 < end)
+            ahead = {w.packed + (panel + 1) * panel_bytes<F>(w.columns) + first * kPanelRows * F::bytes,
+                     kFloatGroup / 2 * kPanelRows * F::bytes};
         }
         int64_t t = token;
         auto tiles = [&]<int kTokens>() {
           for (; t + kTokens <= last; t += kTokens) {
-            float_tile<kTokens>(piece, in.values + t * w.columns, w.columns, first, count, rows, y + t * stride + row, stride, ahead);
+            float_tile<kTokens>(piece, in.values + t * w.columns, w.columns, first, count, rows, y + t * stride + row,
+                                stride, ahead);
             if (t > token) ahead.bytes = 0;
             ahead.at += count / kFloatGroup * ahead.bytes;
           }
@@ -140,8 +159,9 @@ template <class F> void prefill_floats(const Weight& w, const uint8_t* input, in
   }
 }
 
-template <class F, int kTokens> void decode_panel(const uint8_t* panel, const float* x, int64_t columns, int64_t rows, float* y, int64_t stride) {
-  constexpr int kBytes = kPanelRows * F::bytes;   // of a column
+template <class F, int kTokens> void decode_panel(const uint8_t* panel, const float* x, int64_t columns, int64_t rows,
+                                                  float* y, int64_t stride) {
+  constexpr int kBytes = kPanelRows * F::bytes;  // of a column
   for (int64_t first = 0; first < columns; first += kFloatPiece) {
     FloatSums<kTokens> total;
     for (int64_t group = first, last = smaller(first + kFloatPiece, columns); group < last; group += kFloatGroup) {
@@ -149,7 +169,9 @@ template <class F, int kTokens> void decode_panel(const uint8_t* panel, const fl
       for (int64_t c = group, end = smaller(group + kFloatGroup, last); c < end; ++c) {
         const uint8_t* const at = panel + c * kBytes;
         for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i + kFloatAhead);
-        sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA { sum = Ops::fma(F::load(at + r * kLanes * F::bytes), Ops::splat(x[t * columns + c]), sum); });
+        sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA {
+          sum = Ops::fma(F::load(at + r * kLanes * F::bytes), Ops::splat(x[t * columns + c]), sum);
+        });
       }
       total.add(sums);
     }
@@ -157,7 +179,8 @@ template <class F, int kTokens> void decode_panel(const uint8_t* panel, const fl
   }
 }
 
-template <class F> void decode_floats(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
+template <class F> void decode_floats(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride,
+                                      int64_t begin, int64_t end, uint8_t* scratch) {
   if constexpr (is_narrow<F>) {
     prefill_floats<F>(w, input, tokens, y, stride, begin, end, scratch);
   } else {
@@ -167,7 +190,9 @@ template <class F> void decode_floats(const Weight& w, const uint8_t* input, int
       const uint8_t* packed = w.packed + panel * panel_bytes<F>(w.columns);
       int64_t t = 0;
       auto some = [&]<int kTokens>() {
-        for (; t + kTokens <= tokens; t += kTokens) decode_panel<F, kTokens>(packed, in.values + t * w.columns, w.columns, w.rows - row, y + t * stride + row, stride);
+        for (; t + kTokens <= tokens; t += kTokens)
+          decode_panel<F, kTokens>(packed, in.values + t * w.columns, w.columns, w.rows - row, y + t * stride + row,
+                                   stride);
       };
       some.template operator()<4>();
       some.template operator()<2>();

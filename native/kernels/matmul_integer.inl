@@ -7,11 +7,13 @@
 
 // What of a format still matters once its codes are bytes; formats that agree here share one tile.
 template <int kHighest, bool kFull, int kSubColumns, int kOffset, bool kHasMin> struct Shape {
-  static constexpr int highest = kHighest, offset = kOffset, subs = 32 / kSubColumns, count = 8 / subs;   // count: vectors of a sub-group
+  static constexpr int highest = kHighest, offset = kOffset, subs = 32 / kSubColumns,
+                       count = 8 / subs;  // count: vectors of a sub-group
   static constexpr bool full = kFull, has_min = kHasMin;
-  static constexpr int which(int s) { return subs == 1 ? 0 : 1 + s; }                                    // of a group's sums
+  static constexpr int which(int s) { return subs == 1 ? 0 : 1 + s; }  // of a group's sums
 };
-template <class F> using ShapeOf = Shape<F::highest, F::full && Ops::kFullOffset == 0, F::sub_columns, Layout<F>::offset, Layout<F>::has_min>;
+template <class F> using ShapeOf =
+    Shape<F::highest, F::full && Ops::kFullOffset == 0, F::sub_columns, Layout<F>::offset, Layout<F>::has_min>;
 
 // The dot product of a sub-group's vectors of codes with as many columns of x, less what the codes' offset adds.
 template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
@@ -33,14 +35,16 @@ template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, in
 }
 
 // y and the share of sub-group s: its dot product, scaled, and its min times the sum of x.
-template <class S> BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, Floats min, const ColumnGroup& info, int s) {
+template <class S> BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, Floats min,
+                                                      const ColumnGroup& info, int s) {
   y = Ops::fma(Ops::to_float(sum), Ops::mul(scale, Ops::splat(info.scale)), y);
   if constexpr (S::has_min) y = Ops::fma(min, Ops::splat(info.totals[S::which(s)]), y);
   return y;
 }
 
 // The same for a whole group, its codes in registers.
-template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min, const int8_t* x, const ColumnGroup& info) {
+template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min,
+                                                     const int8_t* x, const ColumnGroup& info) {
 #pragma GCC unroll 2
   for (int s = 0; s < S::subs; ++s) {
     const Ints sum = dot<S>(w + s * S::count, x + 4 * s * S::count, info.sums[S::which(s)]);
@@ -69,7 +73,8 @@ BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
 
 constexpr int kAhead = 4096;
 
-template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y, int64_t stride) {
+template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y,
+                                                  int64_t stride) {
   using L = Layout<F>;
   using S = ShapeOf<F>;
   const uint8_t* codes = strip + L::codes_at(in.groups);
@@ -105,7 +110,8 @@ template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in
   for (int t = 0; t < kTokens; ++t) store_rows(y + t * stride, sums[t], rows);
 }
 
-template <class F> void decode_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t*) {
+template <class F> void decode_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride,
+                                       int64_t begin, int64_t end, uint8_t*) {
   const Input in(input, tokens, w.columns);
   for (int64_t strip = begin * kStrips; strip < end * kStrips; ++strip) {
     const int64_t row = strip * kLanes, rows = w.rows - row;
@@ -126,7 +132,8 @@ struct Piece {
 };
 
 // `count` groups of a strip from `first` on, into place r of the piece.
-template <class F> void unpack_piece(const uint8_t* strip, int64_t groups, int64_t first, int64_t count, int r, Piece& piece) {
+template <class F> void unpack_piece(const uint8_t* strip, int64_t groups, int64_t first, int64_t count, int r,
+                                     Piece& piece) {
   using L = Layout<F>;
   const Bytes table = code_table<F>();
   const uint8_t* codes = strip + L::codes_at(groups) + first * L::code_bytes;
@@ -146,7 +153,9 @@ template <class F> void unpack_piece(const uint8_t* strip, int64_t groups, int64
 }
 
 // Sums of one sub-group: kStrips x kTokens dot products of kCount vectors from vector `first` on.
-template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const uint8_t (*codes)[kStrips][kVector], const int8_t* const* x, Ints (&sum)[kStrips][kTokens]) {
+template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const uint8_t (*codes)[kStrips][kVector],
+                                                                           const int8_t* const* x,
+                                                                           Ints (&sum)[kStrips][kTokens]) {
   constexpr int run = Ops::kDirect ? kCount : smaller(Ops::run(S::highest, S::full), kCount);
 #pragma GCC unroll 8
   for (int k = 0; k < kCount; k += run) {
@@ -155,8 +164,10 @@ template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const
     for (int r = 0; r < kStrips; ++r) {
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
-        if constexpr (Ops::kDirect) p[r][t] = sum[r][t];
-        else p[r][t] = typename Ops::Partial{};
+        if constexpr (Ops::kDirect)
+          p[r][t] = sum[r][t];
+        else
+          p[r][t] = typename Ops::Partial{};
       }
     }
 #pragma GCC unroll 8
@@ -179,7 +190,9 @@ template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const
 }
 
 // The same by two rows and two tokens at a time (Ops::kMatrix).
-template <class O, int kTokens, int kCount> BITWRIGHT_INLINE void matrix_dot(const uint8_t (*codes)[kStrips][kVector], const int8_t* const* x, Ints (&sum)[kStrips][kTokens]) {
+template <class O, int kTokens, int kCount> BITWRIGHT_INLINE void matrix_dot(const uint8_t (*codes)[kStrips][kVector],
+                                                                             const int8_t* const* x,
+                                                                             Ints (&sum)[kStrips][kTokens]) {
   Ints first[kStrips][kTokens / 2], last[kStrips][kTokens / 2];
   for (int r = 0; r < kStrips; ++r) {
     for (int t = 0; t < kTokens / 2; ++t) first[r][t] = last[r][t] = Ops::splat(0);
@@ -215,22 +228,26 @@ struct Ahead {
 };
 
 // kPanelRows rows by kTokens tokens over the columns of a piece, added to y (the first piece starts it).
-template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t token, int64_t group, int64_t count, int64_t rows, float* y, int64_t stride, Ahead ahead) {
+template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t token, int64_t group, int64_t count,
+                                          int64_t rows, float* y, int64_t stride, Ahead ahead) {
   Floats sums[kStrips][kTokens];
 #pragma GCC unroll 8
   for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 4
-    for (int r = 0; r < kStrips; ++r) sums[r][t] = group ? load_rows(y + t * stride + r * kLanes, rows - r * kLanes) : Ops::splat(0.0f);
+    for (int r = 0; r < kStrips; ++r)
+      sums[r][t] = group ? load_rows(y + t * stride + r * kLanes, rows - r * kLanes) : Ops::splat(0.0f);
   }
   const ColumnGroup* info[kTokens];
   const int8_t* x[kTokens];
   for (int t = 0; t < kTokens; ++t) {
     info[t] = in.infos + (token + t) * in.groups + group;
     x[t] = in.codes + ((token + t) * in.groups + group) * 32;
-    for (int r = 0; r < kPanelRows; r += 16) __builtin_prefetch(y + t * stride + r);   // a store without its line holds up what follows
+    for (int r = 0; r < kPanelRows; r += 16)
+      __builtin_prefetch(y + t * stride + r);  // a store without its line holds up what follows
   }
   for (int64_t g = 0; g < count; ++g) {
-    for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64) __builtin_prefetch(ahead.at, 0, 2);
+    for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64)
+      __builtin_prefetch(ahead.at, 0, 2);
 #pragma GCC unroll 2
     for (int s = 0; s < S::subs; ++s) {
       constexpr int kCount = S::count;
@@ -240,13 +257,16 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
 #pragma GCC unroll 4
         for (int r = 0; r < kStrips; ++r) dots[r][t] = Ops::splat(-S::offset * info[t]->sums[S::which(s)]);
       }
-      if constexpr (Ops::kMatrix && kTokens % 2 == 0) matrix_dot<Ops, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
-      else tile_dot<S, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
+      if constexpr (Ops::kMatrix && kTokens % 2 == 0)
+        matrix_dot<Ops, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
+      else
+        tile_dot<S, kTokens, kCount>(piece.codes[g] + s * kCount, x, dots);
 #pragma GCC unroll 8
       for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 4
         for (int r = 0; r < kStrips; ++r) {
-          sums[r][t] = accumulate<S>(sums[r][t], dots[r][t], Ops::load(piece.scales[g][s][r]), Ops::load(piece.mins[g][s][r]), *info[t], s);
+          sums[r][t] = accumulate<S>(sums[r][t], dots[r][t], Ops::load(piece.scales[g][s][r]),
+                                     Ops::load(piece.mins[g][s][r]), *info[t], s);
         }
       }
 #pragma GCC unroll 8
@@ -267,7 +287,8 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
 #pragma GCC unroll 8
         for (int k = 0; k < 8; ++k) w[k] = Ops::load(piece.codes[g][k][r]);
 #pragma GCC unroll 2
-        for (int s = 0; s < S::subs; ++s) scale[s] = Ops::load(piece.scales[g][s][r]), min[s] = Ops::load(piece.mins[g][s][r]);
+        for (int s = 0; s < S::subs; ++s)
+          scale[s] = Ops::load(piece.scales[g][s][r]), min[s] = Ops::load(piece.mins[g][s][r]);
         sums[r][t] = add_group<S>(sums[r][t], w, scale, min, in.fine_codes + at * 32, fine);
       }
     }
@@ -284,7 +305,8 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
 // All panels use a block of tokens before the next: so many that what they have of a piece stays in the second cache.
 constexpr int64_t kTokenBlock = 64 / Ops::kTokens * Ops::kTokens;
 
-template <class F> void prefill_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin, int64_t end, uint8_t* scratch) {
+template <class F> void prefill_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride,
+                                        int64_t begin, int64_t end, uint8_t* scratch) {
   using L = Layout<F>;
   using S = ShapeOf<F>;
   const Input in(input, tokens, w.columns);
@@ -298,10 +320,13 @@ template <class F> void prefill_integer(const Weight& w, const uint8_t* input, i
         const int64_t row = panel * kPanelRows, rows = w.rows - row;
         const uint8_t* strips = w.packed + panel * kStrips * strip_bytes;
         for (int r = 0; r < kStrips; ++r) unpack_piece<F>(strips + r * strip_bytes, in.groups, group, count, r, piece);
-        int64_t t = token, next = panel + 1 < end ? kStrips : 2 * kStrips;   // each of the first tiles fetches a strip of the next panel
+        int64_t t = token, next = panel + 1 < end
+                                      ? kStrips
+                                      : 2 * kStrips;  // each of the first tiles fetches a strip of the next panel
         auto tiles = [&]<int kTokens>() {
           for (; t + kTokens <= last; t += kTokens, ++next) {
-            const Ahead ahead{strips + next * strip_bytes + L::codes_at(in.groups) + group * L::code_bytes, next < 2 * kStrips ? L::code_bytes : 0};
+            const Ahead ahead{strips + next * strip_bytes + L::codes_at(in.groups) + group * L::code_bytes,
+                              next < 2 * kStrips ? L::code_bytes : 0};
             tile<S, kTokens>(piece, in, t, group, count, rows, y + t * stride + row, stride, ahead);
           }
         };

@@ -24,20 +24,24 @@ template <class F> struct Layout {
   static constexpr int block_groups = F::kind == Kind::super ? 8 : 1;
   static constexpr int offset = F::full ? Ops::kFullOffset : F::offset;
   static constexpr bool has_min = HasMin<F>;
-  static constexpr bool paired = has_min && subs == 2;           // Q2_K: scale and min are 4 bits each, and share a byte
-  static constexpr int halves = (1 + has_min) * 2 * kLanes;      // bytes of the float16 scale and min
+  static constexpr bool paired = has_min && subs == 2;       // Q2_K: scale and min are 4 bits each, and share a byte
+  static constexpr int halves = (1 + has_min) * 2 * kLanes;  // bytes of the float16 scale and min
   static constexpr int subs_bytes = subs * (paired ? 1 : 1 + has_min) * kLanes;
-  static constexpr int scale_bytes =                             // of a block
-      F::kind == Kind::half ? halves : F::kind == Kind::super ? halves + 8 * subs_bytes
-      : F::kind == Kind::real ? 4 * kLanes : subs * kLanes;
-  static constexpr int code_bytes = F::bits * kVector;           // of a group
+  static constexpr int scale_bytes =  // of a block
+      F::kind == Kind::half    ? halves
+      : F::kind == Kind::super ? halves + 8 * subs_bytes
+      : F::kind == Kind::real  ? 4 * kLanes
+                               : subs * kLanes;
+  static constexpr int code_bytes = F::bits * kVector;  // of a group
   static int64_t codes_at(int64_t groups) { return aligned(groups / block_groups * scale_bytes); }
   static int64_t strip_bytes(int64_t groups) { return codes_at(groups) + groups * code_bytes; }
 };
 
 // -- packing: plain code, once at load
 
-template <class T> void put(uint8_t* strip_item, int row, T value) { __builtin_memcpy(strip_item + row * sizeof(T), &value, sizeof(T)); }
+template <class T> void put(uint8_t* strip_item, int row, T value) {
+  __builtin_memcpy(strip_item + row * sizeof(T), &value, sizeof(T));
+}
 
 // The scales of block number `index` of a strip, for one row; `at` is where the block's begin.
 template <class F> void pack_scales(const typename F::Block& b, int g, uint8_t* at, int row) {
@@ -47,16 +51,18 @@ template <class F> void pack_scales(const typename F::Block& b, int g, uint8_t* 
     if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::m(b));
   } else if constexpr (F::kind == Kind::super) {
     put<half_t>(at, row, F::d(b));
-    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::dmin(b) ^ 0x8000);   // mins are subtracted
+    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::dmin(b) ^ 0x8000);  // mins are subtracted
     for (int i = 0; i < 8 * L::subs; ++i) {
       uint8_t* sub = at + L::halves + i / L::subs * L::subs_bytes + i % L::subs * kLanes;
-      if constexpr (L::paired) put<uint8_t>(sub, row, uint8_t(F::sub(b, i) | F::submin(b, i) << 4));
-      else put<int8_t>(sub, row, int8_t(F::sub(b, i)));
+      if constexpr (L::paired)
+        put<uint8_t>(sub, row, uint8_t(F::sub(b, i) | F::submin(b, i) << 4));
+      else
+        put<int8_t>(sub, row, int8_t(F::sub(b, i)));
       if constexpr (L::has_min && !L::paired) put<int8_t>(sub + L::subs * kLanes, row, int8_t(F::submin(b, i)));
     }
   } else if constexpr (F::kind == Kind::e8m0) {
     const uint8_t e = F::e(b);
-    put<uint8_t>(at, row, uint8_t(e ? e - 1 : 0));       // halved, see e8m0_half_to_float; 2^-127 and below become 0
+    put<uint8_t>(at, row, uint8_t(e ? e - 1 : 0));  // halved, see e8m0_half_to_float; 2^-127 and below become 0
   } else if constexpr (F::kind == Kind::ue4m3) {
     for (int s = 0; s < 2; ++s) {
       const uint8_t e = F::e(b, 2 * g + s);
@@ -72,17 +78,21 @@ template <class F> struct CodeMap {
   uint8_t of[256] = {};
   CodeMap() {
     for (int c = -128; c < 128; ++c) of[c & 255] = uint8_t(c + Layout<F>::offset);
-    if constexpr (HasTable<F>) for (int i = (1 << F::bits) - 1; i >= 0; --i) of[F::level(i) & 255] = uint8_t(i);
+    if constexpr (HasTable<F>)
+      for (int i = (1 << F::bits) - 1; i >= 0; --i) of[F::level(i) & 255] = uint8_t(i);
   }
 };
 
 template <class F> void pack_codes(const int8_t* codes, const CodeMap<F>& map, uint8_t* out, int row) {
   uint8_t packed[32];
   for (int c = 0; c < 32; ++c) packed[c] = map.of[uint8_t(codes[c])];
-  uint32_t k[8];                                        // four codes each; planes are built for the four at once
+  uint32_t k[8];  // four codes each; planes are built for the four at once
   __builtin_memcpy(k, packed, 32);
   uint8_t* at = out + 4 * row;
-  auto next = [&](uint32_t four) { __builtin_memcpy(at, &four, 4); at += kVector; };
+  auto next = [&](uint32_t four) {
+    __builtin_memcpy(at, &four, 4);
+    at += kVector;
+  };
   constexpr int low = F::bits >= 4 ? 4 : 2;
   auto low_of = [&](int i) { return k[i] & 0x01010101u * ((1 << low) - 1); };
   auto high_of = [&](int i, int mask) { return k[i] >> low & 0x01010101u * unsigned(mask); };
@@ -95,7 +105,8 @@ template <class F> void pack_codes(const int8_t* codes, const CodeMap<F>& map, u
     for (int i = 0; i < 2; ++i) next(low_of(i) | low_of(i + 2) << 2 | low_of(i + 4) << 4 | low_of(i + 6) << 6);
   }
   if constexpr (F::bits - low == 2) {
-    for (int i = 0; i < 2; ++i) next(high_of(i, 3) | high_of(i + 2, 3) << 2 | high_of(i + 4, 3) << 4 | high_of(i + 6, 3) << 6);
+    for (int i = 0; i < 2; ++i)
+      next(high_of(i, 3) | high_of(i + 2, 3) << 2 | high_of(i + 4, 3) << 4 | high_of(i + 6, 3) << 6);
   } else if constexpr (F::bits - low == 1) {
     uint32_t plane = 0;
     for (int i = 0; i < 8; ++i) plane |= high_of(i, 1) << i;
@@ -119,7 +130,8 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
         const auto& block = block_of<F>(file, g);
         F::codes(block, int(g % block_groups), codes);
         pack_codes<F>(codes, map, out + L::codes_at(groups) + g * L::code_bytes, row);
-        if (g % L::block_groups == 0) pack_scales<F>(block, int(g % block_groups), out + g / L::block_groups * L::scale_bytes, row);
+        if (g % L::block_groups == 0)
+          pack_scales<F>(block, int(g % block_groups), out + g / L::block_groups * L::scale_bytes, row);
       }
     }
   }
@@ -134,7 +146,8 @@ template <class F> struct ScaleReader {
   Floats d = Ops::splat(0.0f), m = d;
 
   explicit ScaleReader(const uint8_t* strip) : at(strip) {}
-  ScaleReader(const uint8_t* strip, int64_t g) : at(strip + g / L::block_groups * L::scale_bytes) {   // ready for group(g)
+  ScaleReader(const uint8_t* strip, int64_t g)
+      : at(strip + g / L::block_groups * L::scale_bytes) {  // ready for group(g)
     block();
     if constexpr (L::block_groups > 1) at += g % L::block_groups * L::subs_bytes;
   }
@@ -157,12 +170,13 @@ template <class F> struct ScaleReader {
       for (int s = 0; s < L::subs; ++s) {
         const uint8_t* sub = at + s * kLanes;
         scale[s] = Ops::mul(d, L::paired ? Ops::load_low(sub) : Ops::load_signed(sub));
-        if constexpr (L::has_min) min[s] = Ops::mul(m, L::paired ? Ops::load_high(sub) : Ops::load_signed(sub + L::subs * kLanes));
+        if constexpr (L::has_min)
+          min[s] = Ops::mul(m, L::paired ? Ops::load_high(sub) : Ops::load_signed(sub + L::subs * kLanes));
       }
       at += L::subs_bytes;
     } else {
       for (int s = 0; s < L::subs; ++s) {
-        scale[s] = F::kind == Kind::real ? Ops::load(reinterpret_cast<const float*>(at))
+        scale[s] = F::kind == Kind::real   ? Ops::load(reinterpret_cast<const float*>(at))
                    : F::kind == Kind::e8m0 ? Ops::load_exponent(at)
                                            : Ops::mul(Ops::load_ue4m3(at + s * kLanes), Ops::splat(128.0f));
       }
@@ -173,14 +187,17 @@ template <class F> struct ScaleReader {
 
 template <class F> Bytes code_table() {
   uint8_t levels[16] = {};
-  if constexpr (HasTable<F>) for (int i = 0; i < 1 << F::bits; ++i) levels[i] = uint8_t(F::level(i) + Layout<F>::offset);
+  if constexpr (HasTable<F>)
+    for (int i = 0; i < 1 << F::bits; ++i) levels[i] = uint8_t(F::level(i) + Layout<F>::offset);
   return Ops::table(levels);
 }
 
 // The eight vectors of unsigned codes (int8 with F::full and no offset) of the group at p.
 template <class F> inline __attribute__((always_inline)) void unpack_codes(const uint8_t* p, Bytes table, Bytes* w) {
   constexpr int low = F::bits >= 4 ? 4 : 2, high = F::bits - low;
-  auto bits = [&]<int kLeft>(Bytes v, int mask) { return Ops::and_(Ops::template shift<kLeft>(v), Ops::splat(uint8_t(mask))); };
+  auto bits = [&]<int kLeft>(Bytes v, int mask) {
+    return Ops::and_(Ops::template shift<kLeft>(v), Ops::splat(uint8_t(mask)));
+  };
   auto each = [&]<int... i>(auto f, Indices<i...>) { (f.template operator()<i>(), ...); };
   if constexpr (F::bits == 8) {
     for (int k = 0; k < 8; ++k) w[k] = Ops::load(p + k * kVector);
@@ -201,11 +218,14 @@ template <class F> inline __attribute__((always_inline)) void unpack_codes(const
   if constexpr (high == 2) {
     for (int i = 0; i < 2; ++i) {
       const Bytes v = Ops::load(p + i * kVector);
-      each([&]<int j>() { w[i + 2 * j] = Ops::or_(w[i + 2 * j], bits.template operator()<low - 2 * j>(v, 3 << low)); }, Indices<0, 1, 2, 3>{});
+      each([&]<int j>() { w[i + 2 * j] = Ops::or_(w[i + 2 * j], bits.template operator()<low - 2 * j>(v, 3 << low)); },
+           Indices<0, 1, 2, 3>{});
     }
   } else if constexpr (high == 1) {
     const Bytes v = Ops::load(p);
-    each([&]<int k>() { w[k] = Ops::or_(w[k], bits.template operator()<low - k>(v, 1 << low)); }, Indices<0, 1, 2, 3, 4, 5, 6, 7>{});
+    each([&]<int k>() { w[k] = Ops::or_(w[k], bits.template operator()<low - k>(v, 1 << low)); },
+         Indices<0, 1, 2, 3, 4, 5, 6, 7>{});
   }
-  if constexpr (HasTable<F>) for (int k = 0; k < 8; ++k) w[k] = Ops::look_up(table, w[k]);
+  if constexpr (HasTable<F>)
+    for (int k = 0; k < 8; ++k) w[k] = Ops::look_up(table, w[k]);
 }

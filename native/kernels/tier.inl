@@ -10,7 +10,7 @@ namespace {
 namespace products {
 #include "matmul.inl"
 #include "paths.inl"
-}
+}  // namespace products
 namespace vectors {
 #include "vector.inl"
 }
@@ -25,7 +25,7 @@ namespace ceilings {
 #define BITWRIGHT_NAME(name) BITWRIGHT_TEXT(name)
 
 extern const Tier BITWRIGHT_VARIABLE(BITWRIGHT_TIER);
-const Tier BITWRIGHT_VARIABLE(BITWRIGHT_TIER) = {BITWRIGHT_NAME(BITWRIGHT_TIER), products::matmul_kernels, vectors::vector_kernels, products::path,
-                                                 ceilings::limit_kernels};
+const Tier BITWRIGHT_VARIABLE(BITWRIGHT_TIER) = {BITWRIGHT_NAME(BITWRIGHT_TIER), products::matmul_kernels,
+                                                 vectors::vector_kernels, products::path, ceilings::limit_kernels};
 
 }  // namespace bitwright

@@ -22,7 +22,8 @@ static void rms_norm(const float* x, const float* weight, float eps, int64_t n, 
   int64_t i = 0;
   while (i + kLanes <= n) {
     vf squares{};
-    for (const int64_t end = i + 256; i < end && i + kLanes <= n; i += kLanes) squares = fma(load(x + i), load(x + i), squares);
+    for (const int64_t end = i + 256; i < end && i + kLanes <= n; i += kLanes)
+      squares = fma(load(x + i), load(x + i), squares);
     total += sum(squares);
   }
   for (; i < n; ++i) total += static_cast<double>(x[i]) * x[i];
@@ -31,7 +32,8 @@ static void rms_norm(const float* x, const float* weight, float eps, int64_t n, 
 }
 
 // cos_sin holds rotary_dim / 2 cosines, then as many sines. Interleaved pairs are (2i, 2i + 1), others (i, i + rotary_dim / 2).
-static void rope(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim, bool interleaved) {
+static void rope(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim,
+                 bool interleaved) {
   const int64_t half = rotary_dim / 2;
   const float *cosine = cos_sin, *sine = cos_sin + half;
   for (; heads > 0; --heads, x += head_dim) {

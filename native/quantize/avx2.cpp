@@ -17,6 +17,6 @@
 namespace bitwright::encode_avx2 {
 constexpr int kLanes = 8;
 #include "encoders.inl"
-}
+}  // namespace bitwright::encode_avx2
 #pragma GCC pop_options
 #endif

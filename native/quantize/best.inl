@@ -7,7 +7,7 @@
 // ---- symmetric: x ~ scale * grid value ----
 
 template <int Most>
-struct EvenGrid {      // -Most .. Most, stored as they are, or from 0 in ternary formats
+struct EvenGrid {  // -Most .. Most, stored as they are, or from 0 in ternary formats
   static constexpr float low = -Most, high = Most;
   BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), -Most, Most); }
   BITWRIGHT_INLINE floats code(floats v) { return nearest(v) + (Most == 1 ? 1.f : 0.f); }
@@ -26,10 +26,11 @@ template <> constexpr Stretch kStretch<IntegerGrid<16>>{0.92f, 1.03f, 24, 3};
 template <> constexpr Stretch kStretch<IntegerGrid<32>>{0.96f, 1.012f, 20, 3};
 template <> constexpr Stretch kStretch<EvenGrid<127>>{0.99f, 1.0025f, 16, 4};
 template <> constexpr Stretch kStretch<TwoBitGrid>{0.7f, 1.06f, 22, 3};
-template <> constexpr Stretch kStretch<SignGrid>{1.f, 1.f, 1, 0};      // the codes do not depend on it
+template <> constexpr Stretch kStretch<SignGrid>{1.f, 1.f, 1, 0};  // the codes do not depend on it
 
 template <int N, class Grid>
-BITWRIGHT_INLINE void refit_symmetric(const floats* x, const floats* w, floats inverse, floats& scale, floats& gain, floats& sum_ll) {
+BITWRIGHT_INLINE void refit_symmetric(const floats* x, const floats* w, floats inverse, floats& scale, floats& gain,
+                                      floats& sum_ll) {
   floats sum_lx{};
   sum_ll = floats{};
   for (int i = 0; i < N; i++) {
@@ -38,7 +39,7 @@ BITWRIGHT_INLINE void refit_symmetric(const floats* x, const floats* w, floats i
     sum_ll += wl * l;
   }
   scale = sum_lx * reciprocal(sum_ll);
-  gain = scale * sum_lx;      // what these codes take off the squared error
+  gain = scale * sum_lx;  // what these codes take off the squared error
 }
 
 // The best scale; in `other` the best one with the outermost value at the grid's other end.
@@ -56,9 +57,11 @@ BITWRIGHT_INLINE floats best_symmetric(const floats* x, const floats* w, Stretch
     for (int step = 0; step < stretch.steps + around + refits; step++) {
       const int near = step - stretch.steps;
       if (near == 0 || near >= around) start = reciprocal(found[side]);
-      if (near >= 0) {      // from a step below the best to a step above, but for the best itself
+      if (near >= 0) {  // from a step below the best to a step above, but for the best itself
         const int offset = near - stretch.fine + (near >= stretch.fine);
-        at = near >= around ? 1.f : 1.f + (stretch.ratio - 1.f) * static_cast<float>(offset) / static_cast<float>(stretch.fine + 1);
+        at = near >= around
+                 ? 1.f
+                 : 1.f + (stretch.ratio - 1.f) * static_cast<float>(offset) / static_cast<float>(stretch.fine + 1);
       }
       floats scale, gain, sum_ll;
       refit_symmetric<N, Grid>(x, w, at * start, scale, gain, sum_ll);
@@ -75,8 +78,8 @@ BITWRIGHT_INLINE floats best_symmetric(const floats* x, const floats* w, Stretch
 
 // ---- asymmetric: x ~ scale * code + low, code in 0..Top; low is never positive unless Free ----
 
-constexpr float kCuts[] = {-0.04f, 0.f, 0.04f, 0.09f, 0.15f, 0.22f, 0.32f};      // of the range, at either end
-constexpr float kNear[] = {0.f, -0.03f, 0.03f, -0.015f, 0.015f, 0.f, 0.f};       // changes of the best scale so far
+constexpr float kCuts[] = {-0.04f, 0.f, 0.04f, 0.09f, 0.15f, 0.22f, 0.32f};  // of the range, at either end
+constexpr float kNear[] = {0.f, -0.03f, 0.03f, -0.015f, 0.015f, 0.f, 0.f};   // changes of the best scale so far
 
 template <int N, int Top, bool Free>
 BITWRIGHT_INLINE void best_asymmetric(const floats* x, const floats* w, floats& scale, floats& low) {
@@ -89,14 +92,14 @@ BITWRIGHT_INLINE void best_asymmetric(const floats* x, const floats* w, floats& 
     sum_xx += w[i] * x[i] * x[i];
   }
   const floats start = Free ? least : min_of(least, floats{}), range = most - start;
-  const floats negligible = 1e-10f * sum_xx;      // of two fits that are exact the first is kept, whose min is an end
+  const floats negligible = 1e-10f * sum_xx;  // of two fits that are exact the first is kept, whose min is an end
   low = start;
   scale = range / static_cast<float>(Top);
   floats best = splat(INFINITY);
   constexpr int whole = 3, cuts = std::size(kCuts), trials = whole + cuts * cuts + std::size(kNear);
   for (int trial = 0; trial < trials; trial++) {
     floats from = start, inverse;
-    if (trial < whole) {      // values that were rounded before may leave the topmost codes unused
+    if (trial < whole) {  // values that were rounded before may leave the topmost codes unused
       inverse = static_cast<float>(Top - trial) * reciprocal(range);
     } else if (const int cut = trial - whole; cut < cuts * cuts) {
       from = start + kCuts[cut / cuts] * range;

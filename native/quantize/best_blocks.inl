@@ -2,7 +2,8 @@
 // Q1_0 Q2_0.
 
 template <class Grid, class Store>
-BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, int64_t blocks, Stretch stretch, Store store) {
+BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, int64_t blocks, Stretch stretch,
+                                       Store store) {
   constexpr int N = Store::size;
   const auto encode = [stretch](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {
     floats other;
@@ -83,7 +84,7 @@ static int64_t search_tq2_0(const float* x, const float* importance, int64_t blo
 }
 
 static int64_t search_q1_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  const auto encode = [](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {      // the exact best
+  const auto encode = [](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {  // the exact best
     floats sum_w{}, sum_x{};
     for (int i = 0; i < 128; i++) {
       sum_w += w[i];

@@ -12,7 +12,8 @@ BITWRIGHT_INLINE floats e2m1_error(const floats* x, const floats* w, int n, floa
 
 // Of the scale codes usual + first .. usual + last of each lane, within 0..limit, the best; `value` is what a code stands for.
 template <int N, class Value>
-BITWRIGHT_INLINE void best_stored_scale(const floats* x, const floats* w, int* code, floats& d, int first, int last, int limit, Value&& value) {
+BITWRIGHT_INLINE void best_stored_scale(const floats* x, const floats* w, int* code, floats& d, int first, int last,
+                                        int limit, Value&& value) {
   floats best = splat(INFINITY);
   int usual[kLanes];
   std::copy(code, code + kLanes, usual);
@@ -65,7 +66,8 @@ static int64_t search_nvfp4(const float* x, const float* importance, int64_t blo
       if (largest[k] > kLargestUe4m3) return (g + k) / 4;
       scale[k] = to_ue4m3(largest[k]);
     }
-    best_stored_scale<16>(lanes, weights, scale, d, -8, 5, 0x7e, [](int code) { return from_ue4m3_halved(static_cast<uint8_t>(code)); });
+    best_stored_scale<16>(lanes, weights, scale, d, -8, 5, 0x7e,
+                          [](int code) { return from_ue4m3_halved(static_cast<uint8_t>(code)); });
     for (int i = 0; i < 16; i++) lanes[i] = e2m1_code(lanes[i], d);
     store_lanes<16>(lanes, codes);
     for (int64_t k = 0; k < count; k++) y[(g + k) / 4].d[(g + k) % 4] = static_cast<uint8_t>(scale[k]);

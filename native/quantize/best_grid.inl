@@ -7,14 +7,14 @@ struct Points {
   ints index[N / Dim];
 };
 
-enum class Signs { free, even };      // even: of each eight values an even number is negative, as 7 bits can say
+enum class Signs { free, even };  // even: of each eight values an even number is negative, as 7 bits can say
 
 // Magnitudes from a grid, with signs.
 template <class Table_, int N_, Signs signs, int Limit_, int Divisor_>
 struct SignedGrid {
   using Table = Table_;
   static constexpr int N = N_, Dim = Table::Dim, Limit = Limit_, Divisor = Divisor_, pair = 8 / Dim;
-  static constexpr float first = 1.2f, last = 0.45f;      // the outermost value over the grid's, in the scan of scales
+  static constexpr float first = 1.2f, last = 0.45f;  // the outermost value over the grid's, in the scan of scales
   const Table& table;
 
   BITWRIGHT_FORCE float largest() const { return table.level[Table::Levels - 1]; }
@@ -23,7 +23,7 @@ struct SignedGrid {
   BITWRIGHT_FORCE floats choose(const floats* x, const floats* w, floats scale, Points<N, Dim>& out) const {
     floats lost{};
     for (int eight = 0; eight < N; eight += 8) {
-      ints at[pair], at_odd[pair], negative{}, odd[pair];      // odd: whether a sign of the group is turned
+      ints at[pair], at_odd[pair], negative{}, odd[pair];  // odd: whether a sign of the group is turned
       floats even_cost[pair], odd_cost[pair];
       for (int i = 0; i < 8; i++) negative ^= x[eight + i] < 0.f;
       for (int t = 0; t < pair; t++) {
@@ -31,7 +31,8 @@ struct SignedGrid {
         floats cost[Dim][Table::Levels], flipped[Dim][Table::Levels];
         for (int i = 0; i < Dim; i++)
           for (int l = 0; l < Table::Levels; l++) {
-            const floats value = scale * table.level[l], miss = abs_of(x[base + i]) - value, far = abs_of(x[base + i]) + value;
+            const floats value = scale * table.level[l], miss = abs_of(x[base + i]) - value,
+                         far = abs_of(x[base + i]) + value;
             cost[i][l] = w[base + i] * (miss * miss);
             flipped[i][l] = w[base + i] * (far * far);
           }
@@ -54,7 +55,7 @@ struct SignedGrid {
           odd_cost[t] = nearest_point(table, a.odd, b.even, a.even, b.odd, at_odd[t]);
         }
       }
-      if constexpr (signs == Signs::even && pair == 2) {      // the sign is turned in the half where that costs less
+      if constexpr (signs == Signs::even && pair == 2) {  // the sign is turned in the half where that costs less
         const floats turned[2] = {odd_cost[0] + even_cost[1], even_cost[0] + odd_cost[1]};
         const ints second = turned[1] < turned[0];
         odd[0] = negative & ~second;
@@ -64,7 +65,8 @@ struct SignedGrid {
       }
       for (int t = 0; t < pair; t++) {
         read_points(x + eight + t * Dim, at[t], out.code + eight + t * Dim, out.index[(eight + t * Dim) / Dim]);
-        if constexpr (signs == Signs::even) turn_cheapest(x + eight + t * Dim, w + eight + t * Dim, odd[t], out.code + eight + t * Dim);
+        if constexpr (signs == Signs::even)
+          turn_cheapest(x + eight + t * Dim, w + eight + t * Dim, odd[t], out.code + eight + t * Dim);
       }
     }
     return lost;
@@ -132,7 +134,8 @@ struct ShiftedGrid {
 };
 
 template <int N, int Dim>
-BITWRIGHT_INLINE void refit_points(const floats* x, const floats* w, const Points<N, Dim>& points, floats& sum_lx, floats& sum_ll) {
+BITWRIGHT_INLINE void refit_points(const floats* x, const floats* w, const Points<N, Dim>& points, floats& sum_lx,
+                                   floats& sum_ll) {
   sum_lx = sum_ll = floats{};
   for (int i = 0; i < N; i++) {
     const floats wl = w[i] * points.code[i];
@@ -145,14 +148,16 @@ constexpr int kScales = 12, kScaleRefits = 2, kPlacements = 3;
 
 // The scale of kLanes sub-blocks that fits best, and how much a change of it costs.
 template <class Grid>
-BITWRIGHT_INLINE void best_grid_scale(const Grid& grid, const floats* x, const floats* w, floats& scale, floats& curvature) {
+BITWRIGHT_INLINE void best_grid_scale(const Grid& grid, const floats* x, const floats* w, floats& scale,
+                                      floats& curvature) {
   const floats unit = abs_of(signed_extreme<Grid::N>(x)) / grid.largest();
   floats best = floats{};
   scale = unit;
   curvature = floats{};
   Points<Grid::N, Grid::Dim> points = {};
   for (int trial = 0; trial < kScales + kScaleRefits; trial++) {
-    const float at = Grid::first + (Grid::last - Grid::first) * static_cast<float>(trial) / static_cast<float>(kScales - 1);
+    const float at =
+        Grid::first + (Grid::last - Grid::first) * static_cast<float>(trial) / static_cast<float>(kScales - 1);
     grid.choose(x, w, trial < kScales ? at * unit : scale, points);
     floats sum_lx, sum_ll;
     refit_points(x, w, points, sum_lx, sum_ll);
@@ -188,7 +193,8 @@ BITWRIGHT_INLINE float best_unit(const float* wanted, const float* curvature, in
 
 // A superblock's points and sub-scales: on return s.x holds signed codes, s.scale the integers, `index` the points' indices.
 template <class Grid, int Count = kSuper / Grid::N / kLanes>
-BITWRIGHT_INLINE bool search_grid(const Grid& grid, Super<Grid::N>& s, half_t& d, ints (&index)[Count][Grid::N / Grid::Dim]) {
+BITWRIGHT_INLINE bool search_grid(const Grid& grid, Super<Grid::N>& s, half_t& d,
+                                  ints (&index)[Count][Grid::N / Grid::Dim]) {
   constexpr int N = Grid::N, Dim = Grid::Dim;
   floats scale[Count], curvature[Count];
   for (int g = 0; g < Count; g++) best_grid_scale(grid, s.x[g], s.w[g], scale[g], curvature[g]);
@@ -219,7 +225,8 @@ BITWRIGHT_INLINE bool search_grid(const Grid& grid, Super<Grid::N>& s, half_t& d
         lost[g] = select(better, error, lost[g]);
         placed[g] = select(better, candidate, placed[g]);
         for (int i = 0; i < N; i++) points[g].code[i] = select(better, tried.code[i], points[g].code[i]);
-        for (int t = 0; t < N / Dim; t++) points[g].index[t] = (better & tried.index[t]) | (~better & points[g].index[t]);
+        for (int t = 0; t < N / Dim; t++)
+          points[g].index[t] = (better & tried.index[t]) | (~better & points[g].index[t]);
       }
       floats sum_lx, sum_ll;
       refit_points(s.x[g], s.w[g], points[g], sum_lx, sum_ll);
@@ -342,9 +349,10 @@ BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t d, block_iq1_m& y) {
   for (int t = 0; t < 32; t += 2) {
     y.qs[t] = static_cast<uint8_t>(c.index[t]);
     y.qs[t + 1] = static_cast<uint8_t>(c.index[t + 1]);
-    y.qh[t / 2] = static_cast<uint8_t>(c.index[t] >> 8 | c.down[t] << 3 | (c.index[t + 1] >> 8 | c.down[t + 1] << 3) << 4);
+    y.qh[t / 2] =
+        static_cast<uint8_t>(c.index[t] >> 8 | c.down[t] << 3 | (c.index[t + 1] >> 8 | c.down[t + 1] << 3) << 4);
   }
-  for (int word = 0; word < 4; word++) {      // the scale's nibbles are the top ones of the four words
+  for (int word = 0; word < 4; word++) {  // the scale's nibbles are the top ones of the four words
     uint16_t bits = static_cast<uint16_t>((d >> 4 * word & 15) << 12);
     for (int t = 0; t < 4; t++) bits |= static_cast<uint16_t>(c.scale[4 * word + t] << 3 * t);
     std::memcpy(y.scales + 2 * word, &bits, sizeof bits);
@@ -357,49 +365,70 @@ struct Iq2Xxs {
   using Table = PointTable<8, 3, 256>;
   template <int N> using Grid = SignedGrid<Table, N, Signs::even, 15, 8>;
   static constexpr int N = 32;
-  static const Table& table() { static const Table own(codebooks.iq2_xxs); return own; }
+  static const Table& table() {
+    static const Table own(codebooks.iq2_xxs);
+    return own;
+  }
 };
 struct Iq2Xs {
   using Block = block_iq2_xs;
   using Table = PointTable<8, 3, 512>;
   template <int N> using Grid = SignedGrid<Table, N, Signs::even, 15, 8>;
   static constexpr int N = 16;
-  static const Table& table() { static const Table own(codebooks.iq2_xs); return own; }
+  static const Table& table() {
+    static const Table own(codebooks.iq2_xs);
+    return own;
+  }
 };
 struct Iq2S {
   using Block = block_iq2_s;
   using Table = PointTable<8, 3, 1024>;
   template <int N> using Grid = SignedGrid<Table, N, Signs::free, 15, 8>;
   static constexpr int N = 16;
-  static const Table& table() { static const Table own(codebooks.iq2_s); return own; }
+  static const Table& table() {
+    static const Table own(codebooks.iq2_s);
+    return own;
+  }
 };
 struct Iq3Xxs {
   using Block = block_iq3_xxs;
   using Table = PointTable<4, 8, 256>;
   template <int N> using Grid = SignedGrid<Table, N, Signs::even, 15, 4>;
   static constexpr int N = 32;
-  static const Table& table() { static const Table own(codebooks.iq3_xxs); return own; }
+  static const Table& table() {
+    static const Table own(codebooks.iq3_xxs);
+    return own;
+  }
 };
 struct Iq3S {
   using Block = block_iq3_s;
   using Table = PointTable<4, 8, 512>;
   template <int N> using Grid = SignedGrid<Table, N, Signs::free, 15, 1>;
   static constexpr int N = 32;
-  static const Table& table() { static const Table own(codebooks.iq3_s); return own; }
+  static const Table& table() {
+    static const Table own(codebooks.iq3_s);
+    return own;
+  }
 };
 struct Iq1S {
   using Block = block_iq1_s;
   using Table = PointTable<8, 3, 2048>;
   template <int N> using Grid = ShiftedGrid<Table, N, false>;
   static constexpr int N = 32;
-  static const Table& table() { static const Table own(codebooks.iq1); return own; }
+  static const Table& table() {
+    static const Table own(codebooks.iq1);
+    return own;
+  }
 };
 struct Iq1M {
   using Block = block_iq1_m;
   using Table = PointTable<8, 3, 2048>;
   template <int N> using Grid = ShiftedGrid<Table, N, true>;
   static constexpr int N = 16;
-  static const Table& table() { static const Table own(codebooks.iq1); return own; }
+  static const Table& table() {
+    static const Table own(codebooks.iq1);
+    return own;
+  }
 };
 
 template <class Format>

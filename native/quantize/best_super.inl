@@ -23,7 +23,8 @@ BITWRIGHT_INLINE void load_super(Super<N>& s, const float* values, const float* 
 
 // The integers 0..Limit near the wanted scale and min that lose least, and what they lose.
 template <int N, int Top, int Limit>
-BITWRIGHT_INLINE floats place_asymmetric(const floats* x, const floats* w, float d, float dmin, floats& scale, floats& low) {
+BITWRIGHT_INLINE floats place_asymmetric(const floats* x, const floats* w, float d, float dmin, floats& scale,
+                                         floats& low) {
   const floats inverse_dmin = reciprocal(splat(dmin));
   const floats rounded = clamp(round_even(scale * reciprocal(splat(d))), 0.f, Limit);
   const floats rounded_low = clamp(round_even(-low * inverse_dmin), 0.f, Limit);
@@ -36,7 +37,8 @@ BITWRIGHT_INLINE floats place_asymmetric(const floats* x, const floats* w, float
   }
   const floats inverse_w = reciprocal(sum_w);
   for (int delta : {0, -1, 1}) {
-    const floats candidate = clamp(rounded + static_cast<float>(delta), 0.f, Limit), s = d * candidate, inverse = reciprocal(s);
+    const floats candidate = clamp(rounded + static_cast<float>(delta), 0.f, Limit), s = d * candidate,
+                 inverse = reciprocal(s);
     floats candidate_low = rounded_low;
     for (int pass = 0; pass < 3; pass++) {
       const floats m = -dmin * candidate_low;
@@ -61,7 +63,7 @@ BITWRIGHT_INLINE floats place_asymmetric(const floats* x, const floats* w, float
 // d and dmin of least squared error for the codes that the present ones and the sub-blocks' integers lead to.
 template <int N, int Top>
 BITWRIGHT_INLINE void refit_super(const Super<N>& s, float& d, float& dmin) {
-  double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;      // a: what multiplies d, b: dmin
+  double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;  // a: what multiplies d, b: dmin
   for (int g = 0; g < s.groups; g++) {
     const floats inverse = reciprocal(d * s.scale[g]), m = -dmin * s.low[g];
     floats sum_w{}, sum_x{}, sum_l{}, sum_ll{}, sum_lx{};
@@ -91,7 +93,7 @@ BITWRIGHT_INLINE void refit_super(const Super<N>& s, float& d, float& dmin) {
   }
 }
 
-constexpr int kTrials = 8, kRefits = 4;      // superblock scales tried, by the integer that the largest sub-scale gets
+constexpr int kTrials = 8, kRefits = 4;  // superblock scales tried, by the integer that the largest sub-scale gets
 
 // On return s holds codes and integers. False when a superblock scale is out of float16's range.
 template <int N, int Top, int Limit>
@@ -118,7 +120,7 @@ BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d, half_t& dmin) {
       if (!(fitted > 0.f) || !(fitted_min >= 0.f)) break;
       try_d = to_half(fitted);
       try_dmin = to_half(fitted_min);
-      for (int g = 0; g < s.groups; g++) {      // from here on, near the integers found
+      for (int g = 0; g < s.groups; g++) {  // from here on, near the integers found
         scale[g] = fitted * s.scale[g];
         low[g] = -fitted_min * s.low[g];
       }
@@ -128,7 +130,8 @@ BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d, half_t& dmin) {
     for (int g = 0; g < s.groups; g++) {
       placed[g] = scale[g];
       placed_low[g] = low[g];
-      error[g] = place_asymmetric<N, Top, Limit>(s.x[g], s.w[g], from_half(try_d), from_half(try_dmin), placed[g], placed_low[g]);
+      error[g] = place_asymmetric<N, Top, Limit>(s.x[g], s.w[g], from_half(try_d), from_half(try_dmin), placed[g],
+                                                 placed_low[g]);
     }
     const float total = total_of(error);
     if (total < best) {
@@ -217,8 +220,9 @@ BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d) {
   if (is_infinite(d)) return false;
   float best = INFINITY;
   for (int trial = 0; trial < 2 * kTrials + kRefits; trial++) {
-    const float fitted = trial < kTrials ? extreme / (trial - Limit)
-                       : trial < 2 * kTrials ? extreme / (Limit - 1 - (trial - kTrials)) : refit_super<N, Grid>(s, from_half(d));
+    const float fitted = trial < kTrials       ? extreme / (trial - Limit)
+                         : trial < 2 * kTrials ? extreme / (Limit - 1 - (trial - kTrials))
+                                               : refit_super<N, Grid>(s, from_half(d));
     const half_t try_d = to_half(fitted);
     if (is_infinite(try_d)) continue;
     floats placed[s.groups];

@@ -1,19 +1,20 @@
 // Dense algebra whose every sum runs in one fixed order, with nothing fused: the same bits whatever the thread count or the
 // instruction set. Matrices are row-major float32.
 
-constexpr int64_t kRows = 32;                // rows of a weight worked on side by side: a tile is [column][row]
+constexpr int64_t kRows = 32;  // rows of a weight worked on side by side: a tile is [column][row]
 constexpr int kVectors = kRows / kLanes;
-constexpr int64_t kDepth = 256;              // columns summed before the next column's turn: what stays in the first cache
+constexpr int64_t kDepth = 256;  // columns summed before the next column's turn: what stays in the first cache
 
 typedef float floats_anywhere __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
 BITWRIGHT_INLINE floats load(const float* from) { return *reinterpret_cast<const floats_anywhere*>(from); }
 BITWRIGHT_INLINE void store(floats v, float* to) { *reinterpret_cast<floats_anywhere*>(to) = v; }
 
 // t[j] += sum of e[k] * a[j * stride + k] over k < depth, for `columns` (even) columns j of a tile.
-BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64_t stride, int64_t columns, int64_t depth) {
+BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64_t stride, int64_t columns,
+                                 int64_t depth) {
   for (int64_t k0 = 0; k0 < depth; k0 += kDepth)
     for (int64_t j = 0; j < columns; j += 2) {
-      floats sum[2][kVectors];      // by vectors, not by memcpy: then they stay in registers
+      floats sum[2][kVectors];  // by vectors, not by memcpy: then they stay in registers
       for (int v = 0; v < kVectors; v++) {
         sum[0][v] = load(t + j * kRows + v * kLanes);
         sum[1][v] = load(t + (j + 1) * kRows + v * kLanes);
@@ -38,10 +39,10 @@ BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64
 // a is not positive definite. n is a multiple of 16.
 static bool factor(float* a, int64_t n, Pool& pool) {
   constexpr int64_t kBlock = 64;
-  std::vector<float> scaled(kBlock * n);                       // D F of a block's rows
+  std::vector<float> scaled(kBlock * n);  // D F of a block's rows
   for (int64_t end = n, begin; end > 0; end = begin) {
     begin = (end - 1) / kBlock * kBlock;
-    for (int64_t j = end - 1; j >= begin; j--) {               // the block on the diagonal
+    for (int64_t j = end - 1; j >= begin; j--) {  // the block on the diagonal
       float* row = a + j * n;
       if (!(row[j] > 0.f) || !std::isfinite(row[j])) return false;
       for (int64_t i = begin; i < j; i++) {
@@ -50,7 +51,7 @@ static bool factor(float* a, int64_t n, Pool& pool) {
       }
       for (int64_t i = begin; i < j; i++) row[i] /= row[j];
     }
-    pool.parallel_for(begin / kBlock, 1, [&](int64_t from, int64_t to, int) {      // left of it
+    pool.parallel_for(begin / kBlock, 1, [&](int64_t from, int64_t to, int) {  // left of it
       for (int64_t c = from * kBlock; c < to * kBlock; c += kLanes)
         for (int64_t j = end - 1; j >= begin; j--) {
           floats sum = load(a + j * n + c);
@@ -59,7 +60,7 @@ static bool factor(float* a, int64_t n, Pool& pool) {
           store(sum / a[j * n + j], a + j * n + c);
         }
     });
-    pool.parallel_for(begin / 4, 4, [&](int64_t from, int64_t to, int) {           // above it
+    pool.parallel_for(begin / 4, 4, [&](int64_t from, int64_t to, int) {  // above it
       for (int64_t i = from * 4; i < to * 4; i += 4)
         for (int64_t c = 0; c < i + 4; c += 2 * kLanes) {
           floats sum[4][2];

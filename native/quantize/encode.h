@@ -17,25 +17,26 @@ using Encode = int64_t (*)(const float* x, const float* importance, int64_t bloc
 
 struct Encoder {
   FormatId format;
-  int block_size;          // values in a block
+  int block_size;  // values in a block
   int block_bytes;
-  Encode rtn;              // as llama.cpp chooses; nullptr: only the search is there
-  bool rtn_importance;     // whether it takes an importance
-  Encode search;           // the codes of least weighted squared error, with or without importance; nullptr: nothing to search
+  Encode rtn;           // as llama.cpp chooses; nullptr: only the search is there
+  bool rtn_importance;  // whether it takes an importance
+  Encode search;  // the codes of least weighted squared error, with or without importance; nullptr: nothing to search
 
   bool searches(bool asked) const { return search && (asked || !rtn); }
   bool weighs(bool asked) const { return searches(asked) || rtn_importance; }
 };
 
-struct Layer {                     // what a weight (rows, n) is multiplied by
-  int64_t n;                       // columns
-  const float *hessian, *factor;   // (n, n): its second moments H, and of H = F' D F the F below the diagonal with D on it
-  int rounds;                      // of coordinate descent
+struct Layer {  // what a weight (rows, n) is multiplied by
+  int64_t n;    // columns
+  const float *hessian,
+      *factor;  // (n, n): its second moments H, and of H = F' D F the F below the diagonal with D on it
+  int rounds;   // of coordinate descent
 };
 
 struct Feedback {
   FormatId format;
-  int unit;                        // columns whose scales belong together: what n must be a multiple of
+  int unit;  // columns whose scales belong together: what n must be a multiple of
   // Encodes w (rows, n) with error feedback; objective[0] is what that leaves of tr(E H E'), objective[i] what the i-th round does.
   void (*encode)(const Layer& layer, const float* w, int64_t rows, uint8_t* out, double* objective, Pool& pool);
 };
@@ -43,7 +44,7 @@ struct Feedback {
 // What stopped a quantization: nothing, or the first offending place, the same whatever the thread count.
 struct EncodeFault {
   enum Kind { none, not_finite, overflow } kind = none;
-  int64_t value = 0;   // index into the values, row-major; for an overflow, of the block's first value
+  int64_t value = 0;  // index into the values, row-major; for an overflow, of the block's first value
 };
 
 struct EncoderSet {
@@ -51,18 +52,19 @@ struct EncoderSet {
   size_t count;
   const Feedback* feedback;
   size_t feedback_count;
-  bool (*factor)(float* a, int64_t n, Pool& pool);             // the lower triangle of H to F and D; false: not positive definite
+  bool (*factor)(float* a, int64_t n, Pool& pool);  // the lower triangle of H to F and D; false: not positive definite
   void (*widen_f16)(const uint16_t* in, int64_t n, float* out);
-  int64_t (*first_not_finite)(const float* x, int64_t n);      // index of the first infinity or NaN, or -1
-  const Encoder* find(FormatId format) const;                  // nullptr: no encoder
+  int64_t (*first_not_finite)(const float* x, int64_t n);  // index of the first infinity or NaN, or -1
+  const Encoder* find(FormatId format) const;              // nullptr: no encoder
   const Feedback* find_feedback(FormatId format) const;
 };
 
-const EncoderSet& encoder_set(bool portable);                  // portable: without any optional instruction; same bytes
+const EncoderSet& encoder_set(bool portable);  // portable: without any optional instruction; same bytes
 
 // values (rows, columns) of type f32, f16 or bf16 to out (rows, columns / block_size * block_bytes); importance (columns,) or nullptr,
 // finite and not negative. search: the method, where the encoder has both.
-EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values, int64_t rows,
-                          int64_t columns, const float* importance, bool search, uint8_t* out, Pool& pool);
+EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values,
+                          int64_t rows, int64_t columns, const float* importance, bool search, uint8_t* out,
+                          Pool& pool);
 
 }  // namespace bitwright

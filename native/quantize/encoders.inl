@@ -70,4 +70,5 @@ static int64_t first_not_finite(const float* x, int64_t n) {
 }
 
 extern const EncoderSet encoder_set;
-const EncoderSet encoder_set = {kEncoders, std::size(kEncoders), kFeedback, std::size(kFeedback), factor, widen_f16, first_not_finite};
+const EncoderSet encoder_set = {kEncoders, std::size(kEncoders), kFeedback, std::size(kFeedback), factor,
+                                widen_f16, first_not_finite};

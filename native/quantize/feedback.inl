@@ -6,7 +6,7 @@
 // their columns' turn comes, among the best fits to the targets then and their neighbours, by that sum itself.
 
 template <class P>
-class Tile {      // kRows rows, side by side: every array is [column or sub-block or unit][row]
+class Tile {  // kRows rows, side by side: every array is [column or sub-block or unit][row]
  public:
   explicit Tile(const Layer& layer)
       : layer_(layer), n_(layer.n), memory_((4 * n_ + 2 * n_ / P::N + 2 * n_ / P::unit + 3 * P::unit) * kRows) {
@@ -49,7 +49,8 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
     for (int v = 0; v < kVectors; v++) fit(begin, v);
     for (int g = 0; g < P::groups; g++) {
       const int64_t first = begin + g * P::N;
-      accumulate(target_ + first * kRows, error_ + begin * kRows, layer_.factor + first * n_ + begin, n_, P::N, first - begin);
+      accumulate(target_ + first * kRows, error_ + begin * kRows, layer_.factor + first * n_ + begin, n_, P::N,
+                 first - begin);
       for (int v = 0; v < kVectors; v++) settle(begin, first, v);
     }
   }
@@ -185,13 +186,18 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
       const floats wanted = now.scale + step * reciprocal(d);
       Codes best = now;
       floats least{};
-      for (int i = 0; i < (P::integers ? 4 : 2); i++) {      // the nearest and its neighbours; and only the low changed
-        const floats scale = i == (P::integers ? 3 : 1) ? now.scale : P::clamped(Codes{wanted + static_cast<float>(P::integers ? i - 1 : 0), now.low}).scale;
+      for (int i = 0; i < (P::integers ? 4 : 2); i++) {  // the nearest and its neighbours; and only the low changed
+        const floats scale =
+            i == (P::integers ? 3 : 1)
+                ? now.scale
+                : P::clamped(Codes{wanted + static_cast<float>(P::integers ? i - 1 : 0), now.low}).scale;
         const floats ds = d * (scale - now.scale);
         Codes tried{scale, now.low};
-        if (P::lows) tried.low = P::clamped(Codes{scale, now.low - (pull_one - ds * cross) * reciprocal(dmin * all)}).low;
+        if (P::lows)
+          tried.low = P::clamped(Codes{scale, now.low - (pull_one - ds * cross) * reciprocal(dmin * all)}).low;
         const floats dl = -dmin * (tried.low - now.low);
-        const floats gain = ds * ds * squares + 2.f * ds * dl * cross + dl * dl * all - 2.f * (ds * pull_value + dl * pull_one);
+        const floats gain =
+            ds * ds * squares + 2.f * ds * dl * cross + dl * dl * all - 2.f * (ds * pull_value + dl * pull_one);
         const ints better = gain < least;
         least = select(better, gain, least);
         best = select(better, tried, best);
@@ -213,11 +219,12 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
   BITWRIGHT_FORCE void rescale_unit(int64_t begin) {
     const int64_t unit = begin / P::unit;
     const float* h = layer_.hessian + begin * n_ + begin;
-    float* codes[2] = {first_, second_};      // how decoded weights move with d, and with dmin
+    float* codes[2] = {first_, second_};  // how decoded weights move with d, and with dmin
     floats product[2][2][kVectors] = {}, pulled[2][kVectors] = {};
     for (int j = 0; j < P::unit; j++)
       for (int v = 0; v < kVectors; v++) {
-        const floats scale = get(scale_, (begin + j) / P::N, v), low = get(low_, (begin + j) / P::N, v), pull = get(pull_, j, v);
+        const floats scale = get(scale_, (begin + j) / P::N, v), low = get(low_, (begin + j) / P::N, v),
+                     pull = get(pull_, j, v);
         const floats moves[2] = {scale * get(value_, begin + j, v), -low};
         for (int p = 0; p < 2; p++) put(codes[p], j, v, moves[p]), pulled[p][v] += moves[p] * pull;
       }
@@ -229,7 +236,8 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
           for (int p = 0; p <= q; p++) product[p][q][v] += get(codes[p], j, v) * get(target_, j, v);
     }
     for (int v = 0; v < kVectors; v++) {
-      const floats d = get(d_, unit, v), dmin = get(dmin_, unit, v), dd = product[0][0][v], dm = product[0][1][v], mm = product[1][1][v];
+      const floats d = get(d_, unit, v), dmin = get(dmin_, unit, v), dd = product[0][0][v], dm = product[0][1][v],
+                   mm = product[1][1][v];
       const floats determinant = dd * mm - dm * dm;
       floats step = pulled[0][v] / dd, step_min{};
       if (P::lows) {
@@ -239,8 +247,8 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
       }
       step = as_half(d + step) - d;
       step_min = as_half(dmin + step_min) - dmin;
-      const floats gain = step * step * dd + 2.f * step * step_min * dm + step_min * step_min * mm
-                          - 2.f * (step * pulled[0][v] + step_min * pulled[1][v]);
+      const floats gain = step * step * dd + 2.f * step * step_min * dm + step_min * step_min * mm -
+                          2.f * (step * pulled[0][v] + step_min * pulled[1][v]);
       const ints better = gain < 0.f;
       step = select(better, step, floats{});
       step_min = select(better, step_min, floats{});
@@ -262,8 +270,8 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
           scale[g] = get(scale_, unit * P::groups + g, v);
           low[g] = get(low_, unit * P::groups + g, v);
         }
-        P::pack(out + v * kLanes * units + unit, units, std::min<int64_t>(kLanes, rows_ - v * kLanes), value, scale, low,
-                get(d_, unit, v), get(dmin_, unit, v));
+        P::pack(out + v * kLanes * units + unit, units, std::min<int64_t>(kLanes, rows_ - v * kLanes), value, scale,
+                low, get(d_, unit, v), get(dmin_, unit, v));
       }
   }
 
@@ -276,7 +284,8 @@ class Tile {      // kRows rows, side by side: every array is [column or sub-blo
 };
 
 template <class P>
-static void feed_back_rows(const Layer& layer, const float* w, int64_t rows, uint8_t* out, double* objective, Pool& pool) {
+static void feed_back_rows(const Layer& layer, const float* w, int64_t rows, uint8_t* out, double* objective,
+                           Pool& pool) {
   const int64_t tiles = (rows + kRows - 1) / kRows, trace = layer.rounds + 1;
   std::vector<double> left(tiles * trace);
   pool.parallel_for(tiles, 1, [&](int64_t from, int64_t to, int) {

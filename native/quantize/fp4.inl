@@ -1,6 +1,6 @@
 // MXFP4 (a power of two per 32 values) and NVFP4 (an unsigned e4m3 per 16): round to nearest, no search, as ggml has them.
 
-struct E2m1Grid {      // doubled: 0 1 2 3 4 6 8 12 and their negatives
+struct E2m1Grid {  // doubled: 0 1 2 3 4 6 8 12 and their negatives
   BITWRIGHT_INLINE floats magnitude(floats a) {
     floats value{};
     for (float middle : {0.5f, 1.5f, 2.5f, 3.5f}) value += select(a > middle, splat(1.f), floats{});
@@ -60,7 +60,7 @@ BITWRIGHT_INLINE uint8_t to_ue4m3(float v) {
   if (v < 0.015625f) return static_cast<uint8_t>(std::min(7, static_cast<int>(v * 512.f + 0.5f)));
   int32_t bits;
   std::memcpy(&bits, &v, sizeof bits);
-  const int32_t code = ((bits >> 19) + 1) / 2 - (120 << 3);      // exponent bias 127 to 7
+  const int32_t code = ((bits >> 19) + 1) / 2 - (120 << 3);  // exponent bias 127 to 7
   return static_cast<uint8_t>(std::min(code, 0x7e));
 }
 

@@ -8,18 +8,19 @@ struct PointTable {
   static constexpr int Dim = Dim_, Levels = Levels_, Points = Points_, Half = Dim / 2, Patterns = power(Levels, Half);
   static constexpr int Unroll = 4, Places = Points + Patterns * (Unroll - 1);
   float level[Levels];
-  uint16_t start[Patterns + 1];              // points are sorted by the pattern of their first half: where each begins; the
-  uint8_t second[Places];                    // last of each is repeated to a multiple of Unroll. Pattern of the second half
-  uint16_t index[Places];                    // the format's index
+  uint16_t start[Patterns + 1];  // points are sorted by the pattern of their first half: where each begins; the
+  uint8_t second[Places];        // last of each is repeated to a multiple of Unroll. Pattern of the second half
+  uint16_t index[Places];        // the format's index
   float coordinate[Places][Dim];
 
-  template <class T>      // coordinates of the format's points, in the order of its indices
+  template <class T>  // coordinates of the format's points, in the order of its indices
   explicit PointTable(const T (&grid)[Points][Dim]) {
     int levels = 0;
     for (int value = -128; value < 128; value++)
       for (int p = 0, found = 0; p < Points && !found; p++)
         for (int i = 0; i < Dim && !found; i++)
-          if ((found = static_cast<int8_t>(grid[p][i]) == value) && levels < Levels) level[levels++] = static_cast<float>(value);
+          if ((found = static_cast<int8_t>(grid[p][i]) == value) && levels < Levels)
+            level[levels++] = static_cast<float>(value);
     int at = 0;
     for (int first = 0; first < Patterns; first++) {
       start[first] = static_cast<uint16_t>(at);
@@ -77,14 +78,15 @@ struct HalfCosts {
 // of the two sums. `at` is its place in the table. Per first half only the least second half matters, so the pass over the points
 // keeps no more than that; which point it was is looked up afterwards.
 template <class Table>
-BITWRIGHT_INLINE floats nearest_point(const Table& table, const floats* first, const floats* second, const floats* other_first,
-                                      const floats* other_second, ints& at) {
+BITWRIGHT_INLINE floats nearest_point(const Table& table, const floats* first, const floats* second,
+                                      const floats* other_first, const floats* other_second, ints& at) {
   floats best = splat(INFINITY);
   ints pattern{};
   for (int p = 0; p < Table::Patterns; p++) {
     if (table.start[p] == table.start[p + 1]) continue;
     floats least = splat(INFINITY), other = least;
-    for (const uint8_t *at = table.second + table.start[p], *end = table.second + table.start[p + 1]; at < end; at += Table::Unroll)
+    for (const uint8_t *at = table.second + table.start[p], *end = table.second + table.start[p + 1]; at < end;
+         at += Table::Unroll)
       for (int k = 0; k < Table::Unroll; k++) {
         least = min_of(second[at[k]], least);
         if (other_first) other = min_of(other_second[at[k]], other);

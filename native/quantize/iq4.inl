@@ -1,6 +1,7 @@
 // IQ4_NL and IQ4_XS: four-bit codes into a fixed table of sixteen values, denser near zero.
 
-constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};   // ggml: kvalues_iq4nl
+constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                   1,    13,   25,  38,  53,  69,  89,  113};  // ggml: kvalues_iq4nl
 
 struct Iq4Grid {
   static constexpr float low = -127.f, high = 113.f;

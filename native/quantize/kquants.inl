@@ -1,7 +1,7 @@
 // Q2_K to Q6_K: 256 values in sub-blocks of 16 or 32, whose scales (and mins) are small integers of one float16 scale (and min).
 
 template <int N, int Count = kSuper / N / kLanes>
-struct Super {          // one superblock's sub-blocks as lanes
+struct Super {  // one superblock's sub-blocks as lanes
   static constexpr int groups = Count;
   floats x[Count][N], w[Count][N], scale[Count], low[Count];
 
@@ -84,7 +84,8 @@ BITWRIGHT_INLINE float weighted_unit(floats (&values)[Groups], const floats (&we
 // Fits an asymmetric superblock whole; false when a superblock scale is out of float16's range.
 template <int N, int Top, int Limit, bool Absolute>
 BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& dmin) {
-  for (int g = 0; g < s.groups; g++) search_asymmetric<N, Top, Absolute, false>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
+  for (int g = 0; g < s.groups; g++)
+    search_asymmetric<N, Top, Absolute, false>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
   floats depth[s.groups];
   for (int g = 0; g < s.groups; g++) depth[g] = -s.low[g];
   d = to_half(largest_of(s.scale) / Limit);
@@ -113,7 +114,7 @@ BITWRIGHT_INLINE bool fit_weighted(Super<N>& s, half_t& d, half_t& dmin) {
   return !is_infinite(d) && !is_infinite(dmin);
 }
 
-template <class Super, class Block>      // an asymmetric superblock
+template <class Super, class Block>  // an asymmetric superblock
 BITWRIGHT_INLINE void write(const Super& s, Block& y) {
   uint8_t codes[kSuper];
   int scale[16], low[16];
@@ -123,7 +124,7 @@ BITWRIGHT_INLINE void write(const Super& s, Block& y) {
   pack_block(y, codes, scale, low);
 }
 
-template <class Super, class Block>      // a symmetric one
+template <class Super, class Block>  // a symmetric one
 BITWRIGHT_INLINE void write_symmetric(const Super& s, Block& y) {
   uint8_t codes[kSuper];
   int scale[16];
@@ -174,12 +175,13 @@ static int64_t encode_q3_k(const float* x, const float* importance, int64_t bloc
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
     float unit;
     if (importance) {
-      floats scales[16], heavy[16];      // every lane the same: one block of sixteen sub-scales
+      floats scales[16], heavy[16];  // every lane the same: one block of sixteen sub-scales
       for (int g = 0; g < s.groups; g++) {
         s.scale[g] = search_symmetric<16, IntegerGrid<4>>(s.x[g], s.w[g], splat(-4.f), -4.f, 0.1f, 9);
         floats sum{};
         for (int i = 0; i < 16; i++) sum += s.w[g][i];
-        for (int k = 0; k < kLanes; k++) scales[g * kLanes + k] = splat(s.scale[g][k]), heavy[g * kLanes + k] = splat(sum[k]);
+        for (int k = 0; k < kLanes; k++)
+          scales[g * kLanes + k] = splat(s.scale[g][k]), heavy[g * kLanes + k] = splat(sum[k]);
       }
       unit = search_symmetric<16, IntegerGrid<32>>(scales, heavy, splat(-32.f), -32.f, 0.1f, 9)[0];
     } else {

@@ -9,7 +9,7 @@ typedef uint16_t halves __attribute__((vector_size(2 * kLanes)));
 #define BITWRIGHT_FORCE __attribute__((always_inline))
 #define BITWRIGHT_INLINE static inline BITWRIGHT_FORCE
 
-BITWRIGHT_INLINE floats splat(float v) { return v - floats{}; }      // not +: that would lose the sign of -0
+BITWRIGHT_INLINE floats splat(float v) { return v - floats{}; }  // not +: that would lose the sign of -0
 BITWRIGHT_INLINE floats select(ints mask, floats a, floats b) { return (floats)((mask & (ints)a) | (~mask & (ints)b)); }
 BITWRIGHT_INLINE floats min_of(floats a, floats b) { return a < b ? a : b; }
 BITWRIGHT_INLINE floats max_of(floats a, floats b) { return a > b ? a : b; }
@@ -32,14 +32,18 @@ BITWRIGHT_INLINE floats round_away(floats a) {
 template <class Vector, class Element>
 BITWRIGHT_INLINE Vector load_some(const Element* from, int64_t count) {
   Vector v{};
-  if (count >= kLanes) std::memcpy(&v, from, sizeof v);
-  else std::memcpy(&v, from, count * sizeof(Element));
+  if (count >= kLanes)
+    std::memcpy(&v, from, sizeof v);
+  else
+    std::memcpy(&v, from, count * sizeof(Element));
   return v;
 }
 template <class Vector, class Element>
 BITWRIGHT_INLINE void store_some(const Vector& v, Element* to, int64_t count) {
-  if (count >= kLanes) std::memcpy(to, &v, sizeof v);
-  else std::memcpy(to, &v, count * sizeof(Element));
+  if (count >= kLanes)
+    std::memcpy(to, &v, sizeof v);
+  else
+    std::memcpy(to, &v, count * sizeof(Element));
 }
 
 BITWRIGHT_INLINE bool any(ints mask) {
@@ -82,18 +86,19 @@ BITWRIGHT_INLINE void store_lanes(const floats* in, uint8_t* codes) {
 BITWRIGHT_INLINE ints half_bits(floats a) {
   const ints bits = (ints)a, sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
   const ints normal = (magnitude + 0xfff + ((magnitude >> 13) & 1) - (112 << 23)) >> 13;
-  const ints subnormal = (ints)((floats)magnitude + 0.5f) - 0x3f000000;      // adding 0.5 leaves units of 2^-24 in the last bits
+  const ints subnormal =
+      (ints)((floats)magnitude + 0.5f) - 0x3f000000;  // adding 0.5 leaves units of 2^-24 in the last bits
   const ints small = magnitude < (113 << 23), large = magnitude >= 0x477ff000;
   return sign | (large & 0x7c00) | (~large & ((small & subnormal) | (~small & normal)));
 }
 
 // float16 bits to float32, for finite values.
 BITWRIGHT_INLINE floats half_value(ints bits) {
-  const floats magnitude = (floats)((bits & 0x7fff) << 13) * 5.192296858534828e33f;   // 2^112
+  const floats magnitude = (floats)((bits & 0x7fff) << 13) * 5.192296858534828e33f;  // 2^112
   return (floats)((ints)magnitude | ((bits & 0x8000) << 16));
 }
 
-BITWRIGHT_INLINE floats as_half(floats a) { return half_value(half_bits(a)); }      // as float16 stores it
+BITWRIGHT_INLINE floats as_half(floats a) { return half_value(half_bits(a)); }  // as float16 stores it
 
 BITWRIGHT_INLINE half_t to_half(float v) { return static_cast<half_t>(half_bits(splat(v))[0]); }
 BITWRIGHT_INLINE float from_half(half_t h) { return half_value(ints{} + static_cast<int32_t>(h))[0]; }

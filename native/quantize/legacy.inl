@@ -52,19 +52,23 @@ BITWRIGHT_INLINE void encode_from_min(floats* x, floats& d, floats& m) {
 }
 
 static int64_t encode_q4_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<8>(v, d); }, store_to<StoreQ4_0>(out));
+  return by_lanes<32>(
+      x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<8>(v, d); }, store_to<StoreQ4_0>(out));
 }
 
 static int64_t encode_q5_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<16>(v, d); }, store_to<StoreQ5_0>(out));
+  return by_lanes<32>(
+      x, blocks, [](floats* v, floats& d, floats&) { encode_symmetric<16>(v, d); }, store_to<StoreQ5_0>(out));
 }
 
 static int64_t encode_q4_1(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<15>(v, d, m); }, store_to<StoreQ4_1>(out));
+  return by_lanes<32>(
+      x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<15>(v, d, m); }, store_to<StoreQ4_1>(out));
 }
 
 static int64_t encode_q5_1(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  return by_lanes<32>(x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<31>(v, d, m); }, store_to<StoreQ5_1>(out));
+  return by_lanes<32>(
+      x, blocks, [](floats* v, floats& d, floats& m) { encode_from_min<31>(v, d, m); }, store_to<StoreQ5_1>(out));
 }
 
 static int64_t encode_q8_0(const float* x, const float*, int64_t blocks, uint8_t* out) {

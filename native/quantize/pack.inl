@@ -1,15 +1,16 @@
 // Placing codes into a block's bytes.
 
-BITWRIGHT_INLINE void pack_nibbles(const uint8_t* codes, uint8_t* qs) {      // 32 codes, the later half in the high nibbles
+BITWRIGHT_INLINE void pack_nibbles(const uint8_t* codes, uint8_t* qs) {  // 32 codes, the later half in the high nibbles
   for (int i = 0; i < 16; i++) qs[i] = (codes[i] & 15) | (codes[i + 16] & 15) << 4;
 }
 
-BITWRIGHT_INLINE void pack_nibbles_64(const uint8_t* codes, uint8_t* qs) {   // 256 codes in runs of 64, 32 low and 32 high nibbles
+BITWRIGHT_INLINE void pack_nibbles_64(const uint8_t* codes,
+                                      uint8_t* qs) {  // 256 codes in runs of 64, 32 low and 32 high nibbles
   for (int run = 0; run < 4; run++)
     for (int i = 0; i < 32; i++) qs[32 * run + i] = (codes[64 * run + i] & 15) | (codes[64 * run + i + 32] & 15) << 4;
 }
 
-BITWRIGHT_INLINE void pack_pairs(const uint8_t* codes, uint8_t* qs) {        // the low two bits of 256 codes, 128 to a run
+BITWRIGHT_INLINE void pack_pairs(const uint8_t* codes, uint8_t* qs) {  // the low two bits of 256 codes, 128 to a run
   for (int run = 0; run < 2; run++)
     for (int i = 0; i < 32; i++) {
       const uint8_t* c = codes + 128 * run + i;
@@ -17,7 +18,7 @@ BITWRIGHT_INLINE void pack_pairs(const uint8_t* codes, uint8_t* qs) {        // 
     }
 }
 
-BITWRIGHT_INLINE void pack_fifth_bits(const uint8_t* codes, uint8_t* qh) {   // bit 4 of 32 codes
+BITWRIGHT_INLINE void pack_fifth_bits(const uint8_t* codes, uint8_t* qh) {  // bit 4 of 32 codes
   uint32_t bits = 0;
   for (int i = 0; i < 32; i++) bits |= static_cast<uint32_t>(codes[i] >> 4 & 1) << i;
   for (int i = 0; i < 4; i++) qh[i] = static_cast<uint8_t>(bits >> (8 * i));
@@ -31,7 +32,7 @@ BITWRIGHT_INLINE void pack_block(block_q8_0& y, const uint8_t* codes) { std::mem
 BITWRIGHT_INLINE void pack_block(block_iq4_nl& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 BITWRIGHT_INLINE void pack_block(block_mxfp4& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 
-template <int Bits>      // `codes` one after the other, from the lowest bits of a byte on
+template <int Bits>  // `codes` one after the other, from the lowest bits of a byte on
 BITWRIGHT_INLINE void pack_run(const uint8_t* codes, uint8_t* qs) {
   for (int i = 0; i < 16; i++) {
     qs[i] = 0;
@@ -41,7 +42,7 @@ BITWRIGHT_INLINE void pack_run(const uint8_t* codes, uint8_t* qs) {
 BITWRIGHT_INLINE void pack_block(block_q1_0& y, const uint8_t* codes) { pack_run<1>(codes, y.qs); }
 BITWRIGHT_INLINE void pack_block(block_q2_0& y, const uint8_t* codes) { pack_run<2>(codes, y.qs); }
 
-template <class Block>      // block_q5_0, block_q5_1
+template <class Block>  // block_q5_0, block_q5_1
 BITWRIGHT_INLINE void pack_block(Block& y, const uint8_t* codes) {
   pack_nibbles(codes, y.qs);
   pack_fifth_bits(codes, y.qh);
@@ -58,7 +59,7 @@ BITWRIGHT_INLINE void pack_block(block_q2_k& y, const uint8_t* codes, const int*
 }
 
 BITWRIGHT_INLINE void pack_scales_45(const int* scale, const int* low, uint8_t* scales) {
-  for (int j = 0; j < 4; j++) {      // six bits each: the low six of the first four, then the rest in nibbles and top bits
+  for (int j = 0; j < 4; j++) {  // six bits each: the low six of the first four, then the rest in nibbles and top bits
     scales[j] = scale[j] | scale[j + 4] >> 4 << 6;
     scales[j + 4] = low[j] | low[j + 4] >> 4 << 6;
     scales[j + 8] = (scale[j + 4] & 15) | (low[j + 4] & 15) << 4;

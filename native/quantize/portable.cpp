@@ -10,9 +10,9 @@
 #include "encode.h"
 #include "pool.h"
 
-#pragma GCC diagnostic ignored "-Wpsabi"      // vectors are passed only to functions that are inlined
+#pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only to functions that are inlined
 
 namespace bitwright::encode_portable {
 constexpr int kLanes = 4;
 #include "encoders.inl"
-}
+}  // namespace bitwright::encode_portable

@@ -9,8 +9,12 @@
 
 namespace bitwright {
 
-namespace encode_portable { extern const EncoderSet encoder_set; }
-namespace encode_avx2 { extern const EncoderSet encoder_set; }
+namespace encode_portable {
+extern const EncoderSet encoder_set;
+}
+namespace encode_avx2 {
+extern const EncoderSet encoder_set;
+}
 
 const Encoder* EncoderSet::find(FormatId format) const {
   const Encoder* end = encoders + count;
@@ -34,10 +38,11 @@ const EncoderSet& encoder_set(bool portable) {
 
 namespace {
 
-constexpr int64_t kChunkValues = 1 << 14;      // float32 copy of a chunk: 64 KiB
+constexpr int64_t kChunkValues = 1 << 14;  // float32 copy of a chunk: 64 KiB
 
 // The values [begin, begin + n) as float32: in place, or widened into `copy`.
-const float* as_float32(const EncoderSet& set, FormatId source, const void* values, int64_t begin, int64_t n, std::vector<float>& copy) {
+const float* as_float32(const EncoderSet& set, FormatId source, const void* values, int64_t begin, int64_t n,
+                        std::vector<float>& copy) {
   if (source == FormatId::f32) return static_cast<const float*>(values) + begin;
   const uint16_t* bits = static_cast<const uint16_t*>(values) + begin;
   copy.resize(n);
@@ -57,14 +62,16 @@ std::vector<float> relative_importance(const float* importance, int64_t columns)
   double sum = 0;
   for (int64_t i = 0; i < columns; i++) sum += importance[i];
   std::vector<float> relative(columns, 1.f);
-  for (int64_t i = 0; i < columns && sum > 0; i++) relative[i] = static_cast<float>(importance[i] * columns / sum + kFloor);
+  for (int64_t i = 0; i < columns && sum > 0; i++)
+    relative[i] = static_cast<float>(importance[i] * columns / sum + kFloor);
   return relative;
 }
 
 }  // namespace
 
-EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values, int64_t rows,
-                          int64_t columns, const float* importance, bool search, uint8_t* out, Pool& pool) {
+EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values,
+                          int64_t rows, int64_t columns, const float* importance, bool search, uint8_t* out,
+                          Pool& pool) {
   const bool searches = encoder.searches(search);
   const Encode encode = searches ? encoder.search : encoder.rtn;
   std::vector<float> relative;
@@ -80,7 +87,8 @@ EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatI
   };
   // Importance belongs to columns, so then a piece is one row; without it a piece is a run of blocks that may cross rows.
   const int64_t block = encoder.block_size;
-  const int64_t piece = importance ? columns : std::max<int64_t>(1, kChunkValues / block) * block, total = rows * columns;
+  const int64_t piece = importance ? columns : std::max<int64_t>(1, kChunkValues / block) * block,
+                total = rows * columns;
   pool.parallel_for((total + piece - 1) / piece, 1, [&](int64_t begin, int64_t end, int) {
     std::vector<float> copy;
     for (int64_t first = begin * piece; first < std::min(end * piece, total); first += piece) {
@@ -88,7 +96,8 @@ EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatI
       const float* x = as_float32(set, source, values, first, n, copy);
       if (const int64_t bad = set.first_not_finite(x, n); bad >= 0) {
         report(EncodeFault::not_finite, first + bad);
-      } else if (const int64_t over = encode(x, importance, n / block, out + first / block * encoder.block_bytes); over >= 0) {
+      } else if (const int64_t over = encode(x, importance, n / block, out + first / block * encoder.block_bytes);
+                 over >= 0) {
         report(EncodeFault::overflow, first + over * block);
       }
     }

@@ -16,8 +16,8 @@ struct OneByOne {
 
   // Of kLanes rows: value (unit), scale and low (sub-blocks) to the blocks, `stride` apart.
   template <class Block>
-  BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const floats* value, const floats* scale, const floats* low,
-                             floats d, floats dmin) {
+  BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const floats* value, const floats* scale,
+                             const floats* low, floats d, floats dmin) {
     uint8_t codes[kLanes * P::unit];
     floats code[P::unit];
     for (int j = 0; j < P::unit; j++) code[j] = Grid::code(value[j]);
@@ -30,14 +30,16 @@ struct OneByOne {
   }
 };
 
-struct Codes {      // of one sub-block
+struct Codes {  // of one sub-block
   floats scale, low;
 };
 
-BITWRIGHT_INLINE Codes select(ints mask, Codes a, Codes b) { return {select(mask, a.scale, b.scale), select(mask, a.low, b.low)}; }
+BITWRIGHT_INLINE Codes select(ints mask, Codes a, Codes b) {
+  return {select(mask, a.scale, b.scale), select(mask, a.low, b.low)};
+}
 
 template <int Top>
-struct UnsignedGrid {      // 0 .. Top
+struct UnsignedGrid {  // 0 .. Top
   BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), 0.f, Top); }
   BITWRIGHT_INLINE floats code(floats v) { return nearest(v); }
 };
@@ -75,7 +77,8 @@ struct AsymmetricK : OneByOne<AsymmetricK<BlockType, N_, Top, Limit>, UnsignedGr
       tried[i] = clamped(Codes{s + static_cast<float>(i % 3 - 1), l + static_cast<float>(i / 3 - 1)});
   }
 
-  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float* low, float d, float dmin) {
+  BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float* low, float d,
+                                 float dmin) {
     int s[groups], l[groups];
     for (int g = 0; g < groups; g++) s[g] = static_cast<int>(scale[g]), l[g] = static_cast<int>(low[g]);
     y.d = to_half(d);
@@ -153,12 +156,14 @@ struct AsymmetricHalf : OneByOne<AsymmetricHalf<BlockType, Top>, UnsignedGrid<To
   static constexpr bool lows = true, integers = false;
 
   BITWRIGHT_INLINE Codes clamped(Codes c) { return {as_half(c.scale), as_half(c.low)}; }
-  BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) { d = splat(1.f), dmin = splat(-1.f); }
+  BITWRIGHT_INLINE void fit(const floats*, const floats*, floats& d, floats& dmin) {
+    d = splat(1.f), dmin = splat(-1.f);
+  }
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats* w, floats, floats, Codes* tried) {
     floats scale, low;
     best_asymmetric<N, Top, true>(x, w, scale, low);
-    const floats middle = low + scale * (0.5f * Top);           // shrinking or stretching keeps the middle where it is
+    const floats middle = low + scale * (0.5f * Top);  // shrinking or stretching keeps the middle where it is
     for (int i = 0; i < candidates; i++) {
       const floats s = scale * (1.f + 0.03f * static_cast<float>(i % 3 - 1));
       tried[i] = clamped(Codes{s, middle - s * (0.5f * Top - 0.25f * static_cast<float>(i / 3 - 1))});
@@ -214,7 +219,8 @@ struct Ue4m3 : OneByOne<Ue4m3, E2m1Grid> {
 
   BITWRIGHT_INLINE void propose(const floats* x, const floats*, floats, floats, Codes* tried) {
     const floats most = abs_of(signed_extreme<N>(x)) / 12.f;
-    for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{most * (0.64f + 0.07f * static_cast<float>(i)), floats{}});
+    for (int i = 0; i < candidates; i++)
+      tried[i] = clamped(Codes{most * (0.64f + 0.07f * static_cast<float>(i)), floats{}});
   }
 
   BITWRIGHT_INLINE void pack_one(Block& y, const uint8_t* codes, const float* scale, const float*, float, float) {
@@ -227,18 +233,21 @@ struct Ue4m3 : OneByOne<Ue4m3, E2m1Grid> {
 template <class Format, int Step>
 struct PointsK {
   using Block = typename Format::Block;
-  using Few = typename Format::template Grid<Step>;           // what is rounded at a time
+  using Few = typename Format::template Grid<Step>;  // what is rounded at a time
   using Whole = typename Format::template Grid<Format::N>;
   static constexpr int unit = kSuper, N = Format::N, groups = unit / N, candidates = 3, step = Step;
   static constexpr bool lows = false, integers = true;
   static constexpr float inverse_divisor = 1.f / Few::Divisor;
 
-  BITWRIGHT_INLINE floats odd(floats code) { return 2.f * clamp(round_even((code - 1.f) * 0.5f), 0.f, Few::Limit) + 1.f; }
+  BITWRIGHT_INLINE floats odd(floats code) {
+    return 2.f * clamp(round_even((code - 1.f) * 0.5f), 0.f, Few::Limit) + 1.f;
+  }
   BITWRIGHT_INLINE Codes clamped(Codes c) { return {odd(c.scale), floats{}}; }
 
   BITWRIGHT_INLINE void fit(const floats* x, const floats* w, floats& d, floats& dmin) {
     floats scale[groups], curvature[groups];
-    for (int g = 0; g < groups; g++) best_grid_scale(Whole{Format::table()}, x + g * N, w + g * N, scale[g], curvature[g]);
+    for (int g = 0; g < groups; g++)
+      best_grid_scale(Whole{Format::table()}, x + g * N, w + g * N, scale[g], curvature[g]);
     for (int k = 0; k < kLanes; k++) {
       float wanted[groups], curvatures[groups];
       for (int g = 0; g < groups; g++) wanted[g] = scale[g][k], curvatures[g] = curvature[g][k];
@@ -263,9 +272,10 @@ struct PointsK {
   }
 
   // Of kLanes rows: value (unit) to the blocks, `stride` apart.
-  BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const floats* value, const floats* scale, const floats*, floats d, floats) {
+  BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const floats* value, const floats* scale,
+                             const floats*, floats d, floats) {
     ints index[unit / Few::Dim];
-    for (int j = 0; j < unit; j += Step) {      // what was chosen is its own nearest point
+    for (int j = 0; j < unit; j += Step) {  // what was chosen is its own nearest point
       floats ones[Step];
       for (floats& w : ones) w = splat(1.f);
       Points<Step, Few::Dim> points = {};

@@ -19,7 +19,7 @@ BITWRIGHT_INLINE floats asymmetric_code(floats x, floats inverse, floats low, fl
   return clamp(round_even(inverse * (x - low)), 0.f, top);
 }
 
-struct Scan {       // inverse scales tried: (top + first + step * i) / range, i = 0..steps
+struct Scan {  // inverse scales tried: (top + first + step * i) / range, i = 0..steps
   float first, step;
   int steps;
 };
@@ -36,7 +36,7 @@ BITWRIGHT_INLINE void search_asymmetric(const floats* x, const floats* w, Scan s
   }
   const floats start = min_of(least, floats{}), inverse_range = reciprocal(most - start);
   floats height[N];
-  for (int i = 0; i < N; i++) height[i] = x[i] - start;      // never negative, so only the upper end needs a clamp
+  for (int i = 0; i < N; i++) height[i] = x[i] - start;  // never negative, so only the upper end needs a clamp
   const auto encode = [&](float steps) BITWRIGHT_FORCE {
     const floats inverse = steps * (Moving ? reciprocal(most - low) : inverse_range);
     for (int i = 0; i < N; i++)
@@ -82,7 +82,8 @@ BITWRIGHT_INLINE void settle_asymmetric(floats* x, const floats* w, float d, flo
   }
   const floats inverse_w = reciprocal(sum_w);
   for (int delta : {0, -1, 1}) {
-    const floats candidate = clamp(rounded + static_cast<float>(delta), 0.f, Limit), s = d * candidate, inverse = reciprocal(s);
+    const floats candidate = clamp(rounded + static_cast<float>(delta), 0.f, Limit), s = d * candidate,
+                 inverse = reciprocal(s);
     floats candidate_low = rounded_low;
     for (int pass = 0; pass < 2; pass++) {
       const floats m = -dmin * candidate_low;
@@ -108,7 +109,7 @@ BITWRIGHT_INLINE void settle_asymmetric(floats* x, const floats* w, float d, flo
 // ---- symmetric: x ~ scale * grid value ----
 
 template <int Half>
-struct IntegerGrid {      // -Half .. Half - 1
+struct IntegerGrid {  // -Half .. Half - 1
   static constexpr float low = -Half, high = Half - 1;
   BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), -Half, Half - 1); }
   BITWRIGHT_INLINE floats code(floats v) { return nearest(v) + static_cast<float>(Half); }
@@ -117,11 +118,13 @@ struct IntegerGrid {      // -Half .. Half - 1
 // Best of the scales 1 / inverse and then (centre + step * i) / extreme, i = -reach..reach: each is refitted to the codes it leads
 // to, and judged by the squared error it takes away.
 template <int N, class Grid>
-BITWRIGHT_INLINE floats search_symmetric(const floats* x, const floats* w, floats first_inverse, float centre, float step, int reach) {
+BITWRIGHT_INLINE floats search_symmetric(const floats* x, const floats* w, floats first_inverse, float centre,
+                                         float step, int reach) {
   const floats inverse_extreme = reciprocal(signed_extreme<N>(x));
   floats scale{}, best = splat(0.f);
   for (int i = -reach - 1; i <= reach; i++) {
-    const floats inverse = i < -reach ? first_inverse * inverse_extreme : (centre + step * static_cast<float>(i)) * inverse_extreme;
+    const floats inverse =
+        i < -reach ? first_inverse * inverse_extreme : (centre + step * static_cast<float>(i)) * inverse_extreme;
     floats sum_lx{}, sum_ll{};
     for (int j = 0; j < N; j++) {
       const floats l = Grid::nearest(inverse * x[j]), wl = w[j] * l;

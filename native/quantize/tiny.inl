@@ -1,12 +1,12 @@
 // Q1_0 and Q2_0: one float16 scale for 128 signs, or for 64 codes of two bits.
 
-struct SignGrid {      // -1 and 1
+struct SignGrid {  // -1 and 1
   static constexpr float low = -1.f, high = 1.f;
   BITWRIGHT_INLINE floats nearest(floats v) { return select(v < 0.f, splat(-1.f), splat(1.f)); }
   BITWRIGHT_INLINE floats code(floats v) { return select(v < 0.f, floats{}, splat(1.f)); }
 };
 
-struct TwoBitGrid {    // -1 .. 2
+struct TwoBitGrid {  // -1 .. 2
   static constexpr float low = -1.f, high = 2.f;
   BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), -1.f, 2.f); }
   BITWRIGHT_INLINE floats code(floats v) { return nearest(v) + 1.f; }

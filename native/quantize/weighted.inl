@@ -3,14 +3,16 @@
 // Importance, or ones.
 template <int N>
 BITWRIGHT_INLINE void load_weights(const float* importance, int64_t count, floats* w) {
-  if (importance) load_lanes<N>(importance, count, w);
+  if (importance)
+    load_lanes<N>(importance, count, w);
   else
     for (int i = 0; i < N; i++) w[i] = splat(1.f);
 }
 
 // As by_lanes, with the weights beside the values; the scales passed on are those that float16 stores.
 template <int N, class Encode, class Store>
-BITWRIGHT_INLINE int64_t by_weighted_lanes(const float* x, const float* importance, int64_t blocks, Encode&& encode, Store&& store) {
+BITWRIGHT_INLINE int64_t by_weighted_lanes(const float* x, const float* importance, int64_t blocks, Encode&& encode,
+                                           Store&& store) {
   for (int64_t b = 0; b < blocks; b += kLanes) {
     const int64_t count = std::min<int64_t>(kLanes, blocks - b);
     floats lanes[N], weights[N], d{}, m{};

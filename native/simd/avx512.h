@@ -2,7 +2,7 @@
 // signed one, so weights are the unsigned: codes that span int8 are stored plus 128. See scalar.h for what the names mean.
 #pragma once
 #ifdef BITWRIGHT_EMULATE_AVX512
-#include "../tests/emulate_avx512.h"   // the kernel test runs this file's arithmetic on machines without AVX-512
+#include "../tests/emulate_avx512.h"  // the kernel test runs this file's arithmetic on machines without AVX-512
 #else
 #include <immintrin.h>
 #endif
@@ -15,7 +15,7 @@ namespace {
 struct Ops {
   static constexpr int kLanes = 16, kVector = 64, kRowVectors = 2, kTokens = 6, kFullOffset = 128;
   static constexpr bool kDirect = true, kMatrix = false;
-  static constexpr __mmask16 kAll = 0xffff;   // unmasked conversions read an undefined vector, which GCC 12 warns of
+  static constexpr __mmask16 kAll = 0xffff;  // unmasked conversions read an undefined vector, which GCC 12 warns of
   struct Bytes { __m512i v; };
   struct Ints { __m512i v; };
   struct Floats { __m512 v; };
@@ -31,8 +31,10 @@ struct Ops {
   static Bytes and_(Bytes a, Bytes b) { return {_mm512_and_si512(a.v, b.v)}; }
   static Bytes or_(Bytes a, Bytes b) { return {_mm512_or_si512(a.v, b.v)}; }
   template <int kLeft> static Bytes shift(Bytes a) {
-    if constexpr (kLeft >= 0) return {_mm512_slli_epi16(a.v, kLeft)};
-    else return {_mm512_srli_epi16(a.v, -kLeft)};
+    if constexpr (kLeft >= 0)
+      return {_mm512_slli_epi16(a.v, kLeft)};
+    else
+      return {_mm512_srli_epi16(a.v, -kLeft)};
   }
 
   static constexpr int run(int, bool) { return 8; }
@@ -61,7 +63,9 @@ struct Ops {
   static Floats load_signed(const uint8_t* p) { return to_float({_mm512_maskz_cvtepi8_epi32(kAll, sixteen(p))}); }
   static Floats load_low(const uint8_t* p) { return to_float({_mm512_and_si512(wide(p), _mm512_set1_epi32(15))}); }
   static Floats load_high(const uint8_t* p) { return to_float({_mm512_maskz_srli_epi32(kAll, wide(p), 4)}); }
-  static Floats load_exponent(const uint8_t* p) { return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, wide(p), 23))}; }
+  static Floats load_exponent(const uint8_t* p) {
+    return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, wide(p), 23))};
+  }
   static Floats load_ue4m3(const uint8_t* p) {
     return {_mm512_maskz_cvtph_ps(kAll, _mm256_slli_epi16(_mm256_cvtepu8_epi16(sixteen(p)), 7))};
   }

@@ -28,9 +28,12 @@ struct Ops {
   static Bytes and_(Bytes a, Bytes b) { return {vandq_u8(a.v, b.v)}; }
   static Bytes or_(Bytes a, Bytes b) { return {vorrq_u8(a.v, b.v)}; }
   template <int kLeft> static Bytes shift(Bytes a) {
-    if constexpr (kLeft > 0) return {vshlq_n_u8(a.v, kLeft)};
-    else if constexpr (kLeft < 0) return {vshrq_n_u8(a.v, -kLeft)};
-    else return a;
+    if constexpr (kLeft > 0)
+      return {vshlq_n_u8(a.v, kLeft)};
+    else if constexpr (kLeft < 0)
+      return {vshrq_n_u8(a.v, -kLeft)};
+    else
+      return a;
   }
 
   static constexpr int run(int, bool) { return 8; }
@@ -45,10 +48,16 @@ struct Ops {
 
 #ifdef __ARM_FEATURE_MATMUL_INT8
   // Rows 0 and 1 (and 2 and 3), eight columns each, of two neighbouring vectors.
-  static Bytes first_rows(Bytes a, Bytes b) { return {vreinterpretq_u8_u32(vzip1q_u32(vreinterpretq_u32_u8(a.v), vreinterpretq_u32_u8(b.v)))}; }
-  static Bytes last_rows(Bytes a, Bytes b) { return {vreinterpretq_u8_u32(vzip2q_u32(vreinterpretq_u32_u8(a.v), vreinterpretq_u32_u8(b.v)))}; }
+  static Bytes first_rows(Bytes a, Bytes b) {
+    return {vreinterpretq_u8_u32(vzip1q_u32(vreinterpretq_u32_u8(a.v), vreinterpretq_u32_u8(b.v)))};
+  }
+  static Bytes last_rows(Bytes a, Bytes b) {
+    return {vreinterpretq_u8_u32(vzip2q_u32(vreinterpretq_u32_u8(a.v), vreinterpretq_u32_u8(b.v)))};
+  }
   // Eight columns of two tokens.
-  static Bytes tokens(const int8_t* x, const int8_t* y) { return {vreinterpretq_u8_s8(vcombine_s8(vld1_s8(x), vld1_s8(y)))}; }
+  static Bytes tokens(const int8_t* x, const int8_t* y) {
+    return {vreinterpretq_u8_s8(vcombine_s8(vld1_s8(x), vld1_s8(y)))};
+  }
   // Lanes: row 0 token 0, row 0 token 1, row 1 token 0, row 1 token 1.
   static Ints matrix(Ints sum, Bytes rows, Bytes tokens) {
     return {vmmlaq_s32(sum.v, vreinterpretq_s8_u8(rows.v), vreinterpretq_s8_u8(tokens.v))};
@@ -82,7 +91,9 @@ struct Ops {
   static Floats load_low(const uint8_t* p) { return {vcvtq_f32_u32(vandq_u32(wide(p), vdupq_n_u32(15)))}; }
   static Floats load_high(const uint8_t* p) { return {vcvtq_f32_u32(vshrq_n_u32(wide(p), 4))}; }
   static Floats load_exponent(const uint8_t* p) { return {vreinterpretq_f32_u32(vshlq_n_u32(wide(p), 23))}; }
-  static Floats load_ue4m3(const uint8_t* p) { return {vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(vshlq_n_u32(wide(p), 7))))}; }
+  static Floats load_ue4m3(const uint8_t* p) {
+    return {vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32(vshlq_n_u32(wide(p), 7))))};
+  }
 };
 
 }  // namespace

@@ -17,7 +17,7 @@ namespace bitwright {
 #ifdef BITWRIGHT_EMULATE_AVX512
 extern const Tier tier_avx512_vnni;
 #endif
-}
+}  // namespace bitwright
 
 using namespace bitwright;
 
@@ -34,7 +34,7 @@ int sign() { return pick(0, 1) << 15; }
 struct Shape {
   int64_t heads, kv_heads, head_dim, window, positions;
   float softcap;
-  std::vector<AttentionTile> tiles;   // token, count, slot, position
+  std::vector<AttentionTile> tiles;  // token, count, slot, position
 };
 
 const Shape kShapes[] = {
@@ -45,7 +45,7 @@ const Shape kShapes[] = {
     {2, 1, 33, 50, 128, 0, {{0, 3, 0, 500}, {3, 1, 1, 20}}},
     {4, 4, 20, 300, 384, 0, {{0, 1, 1, 10007}}},
     {1, 1, 256, 1, 64, 5, {{0, 4, 0, 62}}},
-    {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}},   // more rows than one conversion is worth
+    {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}},  // more rows than one conversion is worth
 };
 
 struct Memory {
@@ -53,25 +53,29 @@ struct Memory {
   std::vector<uint8_t> keys, values;
   std::vector<half_t> key_scales, value_scales;
 
-  Memory(FormatId f, const Shape& s) : cache{f, s.kv_heads, s.head_dim, s.window, s.positions, nullptr, nullptr, nullptr, nullptr} {
-    const int64_t places = 2 * s.kv_heads * s.positions;   // two slots
+  Memory(FormatId f, const Shape& s)
+      : cache{f, s.kv_heads, s.head_dim, s.window, s.positions, nullptr, nullptr, nullptr, nullptr} {
+    const int64_t places = 2 * s.kv_heads * s.positions;  // two slots
     keys.resize(size_t(places / kKeyGroup * key_rows(f, s.head_dim) * cache_row_bytes(f)));
     values.resize(size_t(places * value_rows(f, s.head_dim) * cache_row_bytes(f)));
     for (auto* bytes : {&keys, &values}) {
       for (size_t i = 0; i < bytes->size(); i += 2) {
-        const int element = f == FormatId::f16 ? pick(0x3000, 0x3bff) | sign() : f == FormatId::bf16 ? pick(0x3e00, 0x3f7f) | sign() : pick(0, 0xffff);
+        const int element = f == FormatId::f16    ? pick(0x3000, 0x3bff) | sign()
+                            : f == FormatId::bf16 ? pick(0x3e00, 0x3f7f) | sign()
+                                                  : pick(0, 0xffff);
         (*bytes)[i] = uint8_t(element), (*bytes)[i + 1] = uint8_t(element >> 8);
       }
     }
     for (auto* scales : {&key_scales, &value_scales}) {
       scales->resize(size_t(places * cache_scales(f, s.head_dim)));
-      for (half_t& scale : *scales) scale = half_t((f == FormatId::q8_0 ? pick(0x1c00, 0x2000) : pick(0x2c00, 0x3000)) | sign());
+      for (half_t& scale : *scales)
+        scale = half_t((f == FormatId::q8_0 ? pick(0x1c00, 0x2000) : pick(0x2c00, 0x3000)) | sign());
     }
     cache.keys = keys.data(), cache.values = values.data();
     cache.key_scales = key_scales.data(), cache.value_scales = value_scales.data();
   }
 
-  double element(const uint8_t* row, int64_t lane, int64_t dim) const {   // without its scale
+  double element(const uint8_t* row, int64_t lane, int64_t dim) const {  // without its scale
     const auto bits = [&] { return half_t(row[2 * lane] | row[2 * lane + 1] << 8); };
     switch (cache.format) {
       case FormatId::f16: return half_to_float(bits());
@@ -87,16 +91,21 @@ struct Memory {
   double key(int64_t head, int64_t position, int64_t d) const {
     const int64_t place = position % cache.positions, row = cache.format == FormatId::q4_0 ? d / 32 * 16 + d % 16 : d;
     const int64_t at = (head * cache.positions + place) / 16 * key_rows(cache.format, cache.head_dim) + row;
-    return element(&keys[size_t(at * cache_row_bytes(cache.format))], place % 16, d) * scale(key_scales, head, place, d);
+    return element(&keys[size_t(at * cache_row_bytes(cache.format))], place % 16, d) *
+           scale(key_scales, head, place, d);
   }
   double value(int64_t head, int64_t position, int64_t d) const {
     const int64_t place = position % cache.positions, row = d / (cache.format == FormatId::q4_0 ? 32 : 16);
     const int64_t at = (head * cache.positions + place) * value_rows(cache.format, cache.head_dim) + row;
-    return element(&values[size_t(at * cache_row_bytes(cache.format))], d % 16, d) * scale(value_scales, head, place, d);
+    return element(&values[size_t(at * cache_row_bytes(cache.format))], d % 16, d) *
+           scale(value_scales, head, place, d);
   }
 };
 
-struct Expected { std::vector<double> y; double bound; };
+struct Expected {
+  std::vector<double> y;
+  double bound;
+};
 
 // In double; the bound as in tests/kernels/test_attention.py.
 Expected attend(const Memory& m, const Shape& s, const std::vector<float>& q, float scale) {
@@ -104,7 +113,8 @@ Expected attend(const Memory& m, const Shape& s, const std::vector<float>& q, fl
   double most_products = 0, most_value = 0, most_seen = 0;
   for (const AttentionTile& t : s.tiles) {
     for (int64_t i = 0; i < t.count * s.heads; ++i) {
-      const int64_t own = t.position + i / s.heads, head = t.slot * s.kv_heads + i % s.heads / (s.heads / s.kv_heads), at = (t.token * s.heads + i) * s.head_dim;
+      const int64_t own = t.position + i / s.heads, head = t.slot * s.kv_heads + i % s.heads / (s.heads / s.kv_heads),
+                    at = (t.token * s.heads + i) * s.head_dim;
       const int64_t oldest = s.window ? std::max<int64_t>(own - s.window + 1, 0) : 0;
       std::vector<double> scores;
       for (int64_t p = oldest; p <= own; ++p) {
@@ -137,16 +147,19 @@ Expected attend(const Memory& m, const Shape& s, const std::vector<float>& q, fl
 // How the work may be divided: one item for a tile and head, or one for each of its ranges, last or first.
 enum class Order { whole, ranges, ranges_backwards };
 
-std::vector<float> run(const Tier& tier, const Memory& m, const Shape& s, const std::vector<float>& q, float scale, Order order) {
+std::vector<float> run(const Tier& tier, const Memory& m, const Shape& s, const std::vector<float>& q, float scale,
+                       Order order) {
   std::vector<float> y(q.size() + 1, -7.0f);
   int64_t rows = 0, split = 1;
   for (const AttentionTile& t : s.tiles) {
     rows = std::max(rows, t.count * s.heads);
     if (order != Order::whole) split = std::max(split, ranges(m.cache, t));
   }
-  std::vector<float> scratch(size_t(attention_scratch(rows, s.head_dim)), NAN), partials(size_t(softmax_floats(split * 4 * s.heads, s.head_dim)), NAN);
+  std::vector<float> scratch(size_t(attention_scratch(rows, s.head_dim)), NAN),
+      partials(size_t(softmax_floats(split * 4 * s.heads, s.head_dim)), NAN);
   std::vector<int32_t> finished(s.tiles.size() * size_t(s.kv_heads));
-  const AttentionArgs args{q.data(), y.data(), m.cache, s.tiles.data(), s.heads, scale, s.softcap, split, partials.data(), finished.data()};
+  const AttentionArgs args{q.data(), y.data(),  m.cache, s.tiles.data(),  s.heads,
+                           scale,    s.softcap, split,   partials.data(), finished.data()};
   const int64_t items = int64_t(finished.size()) * split;
   for (int64_t i = 0; i < items; ++i) {
     const int64_t item = order == Order::ranges_backwards ? items - 1 - i : i;
@@ -171,7 +184,8 @@ bool test(const Tier& tier) {
       const std::vector<float> y = run(tier, m, s, q, scale, Order::whole);
       for (const Order order : {Order::ranges, Order::ranges_backwards}) {
         if (!y.empty() && run(tier, m, s, q, scale, order) == y) continue;
-        std::printf("FAILED %s %s: heads %lld of %lld dims, ranges apart differ from all in one\n", tier.name, kNames[f], (long long)s.heads, (long long)s.head_dim);
+        std::printf("FAILED %s %s: heads %lld of %lld dims, ranges apart differ from all in one\n", tier.name,
+                    kNames[f], (long long)s.heads, (long long)s.head_dim);
         return false;
       }
       for (size_t i = 0; i < q.size(); ++i, ++cells) {
@@ -180,8 +194,9 @@ bool test(const Tier& tier) {
           worst = std::max(worst, error > 0 ? error / expected.bound : 0);
           continue;
         }
-        std::printf("FAILED %s %s: heads %lld of %lld dims, cell %zu: expected %.9g, got %.9g, bound %.3g\n", tier.name, kNames[f], (long long)s.heads,
-                    (long long)s.head_dim, i, expected.y[i], double(y[i]), expected.bound);
+        std::printf("FAILED %s %s: heads %lld of %lld dims, cell %zu: expected %.9g, got %.9g, bound %.3g\n", tier.name,
+                    kNames[f], (long long)s.heads, (long long)s.head_dim, i, expected.y[i], double(y[i]),
+                    expected.bound);
         return false;
       }
     }

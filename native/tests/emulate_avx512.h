@@ -23,10 +23,18 @@ template <class T, class V> inline T lane(const V& v, int i) {
   return value;
 }
 
-inline __m512 emulated_cvtepi32_ps(__mmask16 m, __m512i a) { return by_lane<__m512>(m, a, [](auto& v, int i) { return float(lane<int32_t>(v, i)); }); }
-inline __m512i emulated_cvtepi8_epi32(__mmask16 m, __m128i a) { return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<int8_t>(v, i)); }); }
-inline __m512i emulated_cvtepu8_epi32(__mmask16 m, __m128i a) { return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<uint8_t>(v, i)); }); }
-inline __m512i emulated_cvtepu16_epi32(__mmask16 m, __m256i a) { return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<uint16_t>(v, i)); }); }
+inline __m512 emulated_cvtepi32_ps(__mmask16 m, __m512i a) {
+  return by_lane<__m512>(m, a, [](auto& v, int i) { return float(lane<int32_t>(v, i)); });
+}
+inline __m512i emulated_cvtepi8_epi32(__mmask16 m, __m128i a) {
+  return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<int8_t>(v, i)); });
+}
+inline __m512i emulated_cvtepu8_epi32(__mmask16 m, __m128i a) {
+  return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<uint8_t>(v, i)); });
+}
+inline __m512i emulated_cvtepu16_epi32(__mmask16 m, __m256i a) {
+  return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<uint16_t>(v, i)); });
+}
 inline __m512 emulated_cvtph_ps(__mmask16 m, __m256i a) {
   return by_lane<__m512>(m, a, [](auto& v, int i) { return bitwright::half_to_float(lane<uint16_t>(v, i)); });
 }

@@ -31,13 +31,14 @@ void phases_order(Pool& pool, int rounds) {
   std::vector<Share> shares(static_cast<size_t>(rounds));
   pool.run([&](int) {
     for (int round = 0; round < rounds; ++round) {
-      const bool whole = shares[static_cast<size_t>(round)].take(kCells, 1 + round % 3, [&](int64_t begin, int64_t end) {
-        for (; begin < end; ++begin) {
-          int& left = cells[static_cast<size_t>((begin + round) % kCells)];
-          check(left == round, "a phase began before the last was over");
-          ++left;
-        }
-      });
+      const bool whole =
+          shares[static_cast<size_t>(round)].take(kCells, 1 + round % 3, [&](int64_t begin, int64_t end) {
+            for (; begin < end; ++begin) {
+              int& left = cells[static_cast<size_t>((begin + round) % kCells)];
+              check(left == round, "a phase began before the last was over");
+              ++left;
+            }
+          });
       check(whole, "a phase was given up");
     }
   });
@@ -73,9 +74,7 @@ void exceptions_arrive(Pool& pool) {
         // One item will never be done: the others must not wait for it for ever.
         check(!share.take(2, 1, [](int64_t, int64_t) {}), "work that was given up counts as done");
       });
-    } catch (const std::runtime_error& e) {
-      got = e.what();
-    }
+    } catch (const std::runtime_error& e) { got = e.what(); }
     check(got == "thread " + std::to_string(failing), "an exception was lost");
     phases_order(pool, 10);
   }
@@ -84,14 +83,12 @@ void exceptions_arrive(Pool& pool) {
     pool.run([&](int thread) {
       if (thread == 0) pool.run([](int) {});
     });
-  } catch (const std::logic_error&) {
-    refused = true;
-  }
+  } catch (const std::logic_error&) { refused = true; }
   check(refused, "run() inside run() was not refused");
 }
 
 void callers_take_turns(Pool& pool) {
-  int total = 0;   // not atomic: only one run at a time may touch it
+  int total = 0;  // not atomic: only one run at a time may touch it
   std::vector<std::thread> callers;
   for (int c = 0; c < 3; ++c)
     callers.emplace_back([&] {
@@ -106,7 +103,7 @@ void callers_take_turns(Pool& pool) {
 
 void sleepers_wake(Pool& pool) {
   for (int i = 0; i < 5; ++i) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));   // long enough to be asleep, not spinning
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));  // long enough to be asleep, not spinning
     phases_order(pool, 3);
   }
 }
@@ -119,9 +116,7 @@ void fork_is_refused() {
     int code = 1;
     try {
       pool->run([](int) {});
-    } catch (const std::runtime_error&) {
-      code = 0;
-    }
+    } catch (const std::runtime_error&) { code = 0; }
     pool.reset();
     Pool own(2);
     phases_order(own, 3);
@@ -135,7 +130,7 @@ void fork_is_refused() {
 }  // namespace
 
 int main(int argc, char**) {
-  if (argc == 1) fork_is_refused();   // not under a sanitizer: see test_pool.py
+  if (argc == 1) fork_is_refused();  // not under a sanitizer: see test_pool.py
   for (int threads : {1, 2, 3, 8}) {
     Pool pool(threads);
     check(pool.threads() == threads, "threads()");
@@ -148,9 +143,7 @@ int main(int argc, char**) {
   bool refused = false;
   try {
     Pool none(0);
-  } catch (const std::invalid_argument&) {
-    refused = true;
-  }
+  } catch (const std::invalid_argument&) { refused = true; }
   check(refused, "a pool of no threads");
   check(bitwright::shared_pool(2) != bitwright::shared_pool(3), "pools of two sizes are one");
   auto a = bitwright::shared_pool(2), b = bitwright::shared_pool(2);

@@ -211,6 +211,7 @@ def test_bench_keys(bitwright, small) -> None:
     shown = bitwright("bench", small, "-p", "16", "-n", "4", "-r", "1").out
     assert "tokens/s" in shown and "GB/s" in shown
 
+
 def test_bench_explains(bitwright, small) -> None:
     short = ["-p", "16", "-n", "4", "-r", "1", "-t", "1", "--explain"]
     found = bitwright("bench", small, *short, "--json").json["explain"]

@@ -224,9 +224,7 @@ def test_an_interrupted_run_goes_on(
         gather(model, TEXTS, output, CONTEXT, CHUNKS, budget=budget, progress=stop)
     assert not output.exists() and (tmp_path / "s.gguf.partial").is_dir()
     seen: list[float] = []
-    found = gather(
-        model, TEXTS, output, CONTEXT, CHUNKS, budget=budget, progress=lambda done, *rest: seen.append(done)
-    )
+    found = gather(model, TEXTS, output, CONTEXT, CHUNKS, budget=budget, progress=lambda done, *rest: seen.append(done))
     assert seen == list(range(when + 1, 2 * CHUNKS + 1))
     assert same(fisher, found) and not (tmp_path / "s.gguf.partial").exists()
 

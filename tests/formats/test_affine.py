@@ -22,8 +22,19 @@ def test_error_stays_within_a_step(bits: int, kind: str, share: str) -> None:
     format = formats.get(f"INT{bits}_{kind}_{share}")
     packed = format.quantize(x)
     assert packed.shape == (8, format.row_bytes(256)) and format.columns(packed.shape[1]) == 256
-    low, high = (f(x.reshape(-1, 32) if share == "g32" else x.reshape(-1, 128) if share == "g128" else
-                   x if share == "row" else x.reshape(1, -1), axis=1) for f in (np.min, np.max))
+    low, high = (
+        f(
+            x.reshape(-1, 32)
+            if share == "g32"
+            else x.reshape(-1, 128)
+            if share == "g128"
+            else x
+            if share == "row"
+            else x.reshape(1, -1),
+            axis=1,
+        )
+        for f in (np.min, np.max)
+    )
     low, high = np.minimum(low, 0), np.maximum(high, 0)
     # symmetric: half a step. asymmetric: the zero-point is rounded too. A float16 scale is off by 2^-11 of the range.
     step = np.maximum(-low, high) / (2 ** (bits - 1) - 1) / 2 if kind == "sym" else (high - low) / (2**bits - 1)

@@ -99,7 +99,11 @@ def test_a_tensor_knows_its_size_and_weights() -> None:
 
 def test_a_tensors_bytes_must_fit_its_shape() -> None:
     q4_k = formats.get("q4_k")
-    for shape, data in (((6, 512), np.zeros((6, 287), np.uint8)), ((6, 512), np.zeros((6, 288), np.int8)),
-                        ((6, 512), np.zeros((12, 288), np.uint8)[::2]), ((), np.zeros(4, np.uint8))):
+    for shape, data in (
+        ((6, 512), np.zeros((6, 287), np.uint8)),
+        ((6, 512), np.zeros((6, 288), np.int8)),
+        ((6, 512), np.zeros((12, 288), np.uint8)[::2]),
+        ((), np.zeros(4, np.uint8)),
+    ):
         with pytest.raises(UsageError, match="tensor w: expected"):
             QuantizedTensor("w", shape, q4_k, data)

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 AFFINE_NAMES = ("int2_sym_g32", "int5_asym_g128", "int8_sym_row", "int3_asym_row", "int4_asym_tensor")
 AFFINE = [formats.get(name) for name in AFFINE_NAMES]
 ALL = [*ENCODERS, *AFFINE]
-SIGNED = [f for f in ALL if f.name != "float8_e8m0fnu"]         # that one knows neither zero nor minus
+SIGNED = [f for f in ALL if f.name != "float8_e8m0fnu"]  # that one knows neither zero nor minus
 WIDE = {"float32", "bfloat16", "float8_e8m0fnu", "mxfp4", "int8_sym_row", "int3_asym_row", "int4_asym_tensor"}
 SATURATING = {"float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"}
 
@@ -32,7 +32,7 @@ def round_trip(format: Format, x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("format", ALL, ids=names(ALL))
 def test_packing_is_the_inverse_of_unpacking(format: Format) -> None:
     data = blocks(format, 20) if format.block_size else format.quantize(weights((20, 64)))
-    if format.name == "tq1_0":          # 243 triples of digits in 256 bytes: only bytes that pack() makes come back
+    if format.name == "tq1_0":  # 243 triples of digits in 256 bytes: only bytes that pack() makes come back
         data = format.pack(*format.unpack(data))
     if format.name == "iq4_xs" or format.block_size:
         assert np.array_equal(format.pack(*format.unpack(data)), data)
@@ -56,7 +56,7 @@ def test_small_weights_shrink_to_something_as_small(format: Format, scale: float
 @pytest.mark.parametrize("format", SIGNED, ids=names(SIGNED))
 def test_one_outlier_one_sign_and_constants(format: Format) -> None:
     x = weights((6, 512))
-    c = np.float32(0.5)         # float4's smallest, and no tie in any format
+    c = np.float32(0.5)  # float4's smallest, and no tie in any format
     x[0, 100], x[1], x[2], x[3], x[4] = 5, c, -c, np.abs(x[3]), -np.abs(x[4])
     assert np.abs(round_trip(format, x) - x).max() <= 5
     assert np.allclose(round_trip(format, x[1:3]), x[1:3], rtol=0.08), "a constant row is nearly kept"
@@ -88,9 +88,32 @@ def test_float64_weights_beyond_float32_are_refused() -> None:
         formats.get("q8_0").quantize(np.array([[0.0, 1e300] + [0.0] * 30]))
 
 
-IDEMPOTENT = [f for f in [*SIGNED] if f.name in {
-    "float32", "float16", "bfloat16", "float8_e4m3fn", "float8_e5m2", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn",
-    "q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "tq1_0", "tq2_0", "mxfp4", "nvfp4", "int2_sym_g32", "int8_sym_row"}]
+IDEMPOTENT = [
+    f
+    for f in [*SIGNED]
+    if f.name
+    in {
+        "float32",
+        "float16",
+        "bfloat16",
+        "float8_e4m3fn",
+        "float8_e5m2",
+        "float6_e2m3fn",
+        "float6_e3m2fn",
+        "float4_e2m1fn",
+        "q4_0",
+        "q4_1",
+        "q5_0",
+        "q5_1",
+        "q8_0",
+        "tq1_0",
+        "tq2_0",
+        "mxfp4",
+        "nvfp4",
+        "int2_sym_g32",
+        "int8_sym_row",
+    }
+]
 
 
 @pytest.mark.parametrize("format", IDEMPOTENT, ids=names(IDEMPOTENT))
@@ -102,9 +125,28 @@ def test_quantizing_again_changes_nothing(format: Format, seed: int, exponent: i
     assert np.array_equal(format.dequantize(format.quantize(once)), once)
 
 
-SEARCHING = [f for f in ALL if f.name in {
-    "q4_0", "q4_1", "q5_0", "q5_1", "q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs",
-    "int2_sym_g32", "int5_asym_g128", "int3_asym_row", "int4_asym_tensor"}]
+SEARCHING = [
+    f
+    for f in ALL
+    if f.name
+    in {
+        "q4_0",
+        "q4_1",
+        "q5_0",
+        "q5_1",
+        "q2_k",
+        "q3_k",
+        "q4_k",
+        "q5_k",
+        "q6_k",
+        "iq4_nl",
+        "iq4_xs",
+        "int2_sym_g32",
+        "int5_asym_g128",
+        "int3_asym_row",
+        "int4_asym_tensor",
+    }
+]
 
 
 @pytest.mark.parametrize("format", SEARCHING, ids=names(SEARCHING))

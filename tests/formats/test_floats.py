@@ -10,8 +10,16 @@ from formats.vectors import assert_same_bits
 from bitwright import formats
 from bitwright.errors import BitwrightError
 
-BITS = {"float8_e4m3fn": 8, "float8_e5m2": 8, "float8_e8m0fnu": 8, "float6_e2m3fn": 6, "float6_e3m2fn": 6,
-        "float4_e2m1fn": 4, "bfloat16": 16, "float16": 16}
+BITS = {
+    "float8_e4m3fn": 8,
+    "float8_e5m2": 8,
+    "float8_e8m0fnu": 8,
+    "float6_e2m3fn": 6,
+    "float6_e3m2fn": 6,
+    "float4_e2m1fn": 4,
+    "bfloat16": 16,
+    "float16": 16,
+}
 
 
 def peer(name: str) -> np.dtype:
@@ -39,7 +47,7 @@ def test_rounding_is_that_of_ml_dtypes(name: str) -> None:
     around = (np.nextafter(exact, np.float32(9e9)), np.nextafter(exact, np.float32(-9e9)))
     x = np.concatenate([exact, *around, special, random])
     got, want = formats.get(name).round(x[:, None], ()).ravel(), x.astype(peer(name)).view(codes(name).dtype)
-    if BITS[name] == 16:            # which NaN is not specified
+    if BITS[name] == 16:  # which NaN is not specified
         got, want = got[~np.isnan(x)], want[~np.isnan(x)]
     assert np.array_equal(got, want)
 
@@ -58,8 +66,16 @@ def test_six_bit_codes_lie_in_one_little_endian_stream() -> None:
     assert formats.get("float4_e2m1fn").pack(np.uint8([[1, 2]]), ()).tolist() == [[0x21]]
 
 
-@pytest.mark.parametrize("name, weight", [("float16", 65520.0), ("float8_e4m3fn", 465.0), ("float8_e5m2", -61440.0),
-                                          ("float8_e8m0fnu", -1.0), ("bfloat16", 3.4e38)])
+@pytest.mark.parametrize(
+    "name, weight",
+    [
+        ("float16", 65520.0),
+        ("float8_e4m3fn", 465.0),
+        ("float8_e5m2", -61440.0),
+        ("float8_e8m0fnu", -1.0),
+        ("bfloat16", 3.4e38),
+    ],
+)
 def test_weights_out_of_range_are_refused(name: str, weight: float) -> None:
     x = np.ones((3, 8), np.float32)
     x[2, 5] = weight

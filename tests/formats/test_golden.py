@@ -16,9 +16,33 @@ from bitwright import formats
 from bitwright.formats import Format
 from bitwright.io.gguf import open as open_gguf
 
-VECTORS = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "TQ1_0",
-           "TQ2_0", "MXFP4", "NVFP4", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S", "IQ1_S", "IQ1_M", "IQ4_NL",
-           "IQ4_XS"]
+VECTORS = [
+    "F16",
+    "BF16",
+    "Q4_0",
+    "Q4_1",
+    "Q5_0",
+    "Q5_1",
+    "Q8_0",
+    "Q2_K",
+    "Q3_K",
+    "Q4_K",
+    "Q5_K",
+    "Q6_K",
+    "TQ1_0",
+    "TQ2_0",
+    "MXFP4",
+    "NVFP4",
+    "IQ2_XXS",
+    "IQ2_XS",
+    "IQ2_S",
+    "IQ3_XXS",
+    "IQ3_S",
+    "IQ1_S",
+    "IQ1_M",
+    "IQ4_NL",
+    "IQ4_XS",
+]
 QUANTIZED = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "TQ1_0", "TQ2_0", "MXFP4"]
 KNOWN = [f for f in GGML if f.ggml in set(gguf.GGMLQuantizationType)]
 IN_GGUF = [f for f in KNOWN if f.name not in ("float32", "q8_k")]
@@ -70,7 +94,7 @@ def test_sizes_are_ggmls(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", IN_GGUF, ids=names(IN_GGUF))
-@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")     # the gguf package multiplies NaN scales aloud
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # the gguf package multiplies NaN scales aloud
 def test_random_blocks_decode_as_in_gguf_and_libgguf(format: Format) -> None:
     data = blocks(format, 60 if format.block_size > 1 else 5000)
     got = format.dequantize(data)
@@ -96,7 +120,7 @@ def test_half_precision_agrees_on_all_codes() -> None:
 
 @pytest.mark.parametrize("model", ["smollm2", "gemma3"])
 def test_tensors_of_real_models_decode_as_in_gguf(model: str, request: pytest.FixtureRequest) -> None:
-    file = open_gguf(request.getfixturevalue(model))    # the gguf package's reader takes ten seconds for Gemma's
+    file = open_gguf(request.getfixturevalue(model))  # the gguf package's reader takes ten seconds for Gemma's
     chosen = {info.format: name for name, info in file.tensors.items()}
     assert len(chosen) > 1
     for format, name in chosen.items():
@@ -119,14 +143,22 @@ def real_weights(smollm2: Path, gemma3: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("format", IN_LIBGGUF, ids=names(IN_LIBGGUF))
 def test_libggufs_quantization_of_real_weights_decodes_as_there(format: Format, real_weights: dict) -> None:
     for x in real_weights.values():
-        x = x if format.encodes else x[:2]          # libgguf searches grids for long
+        x = x if format.encodes else x[:2]  # libgguf searches grids for long
         packed = np.asarray(libgguf.quantize_rows(x, ggml_type(format), np.ones(x.shape[1], np.float32))).view(np.uint8)
         want = libgguf.dequantize_rows(packed, ggml_type(format), n_per_row=x.shape[1])
         assert_same_bits(format.dequantize(packed.reshape(len(x), -1)), want)
 
 
-SEARCHED = {"q2_k": 1.005, "q3_k": 1.025, "q4_k": 1.005, "q5_k": 1.005, "q6_k": 1.005, "iq4_nl": 1.005, "iq4_xs": 1.005,
-            "nvfp4": 1.005}     # q3_k: a scan of scales here, a walk over single codes there
+SEARCHED = {
+    "q2_k": 1.005,
+    "q3_k": 1.025,
+    "q4_k": 1.005,
+    "q5_k": 1.005,
+    "q6_k": 1.005,
+    "iq4_nl": 1.005,
+    "iq4_xs": 1.005,
+    "nvfp4": 1.005,
+}  # q3_k: a scan of scales here, a walk over single codes there
 
 
 @pytest.mark.parametrize("name", SEARCHED)
@@ -152,7 +184,7 @@ def test_encoders_of_simple_formats_give_libggufs_bytes(name: str, real_weights:
 def test_tolerances_of_llama_cpps_own_test(vectors: Path) -> None:
     table = json.loads((vectors / "llama_cpp_tolerances.json").read_text())["max_total_error"]
     x = (0.1 + 2 * np.cos(np.arange(4096))).astype(np.float32)
-    table["Q2_0"] = table["TQ2_0"]      # in its newer versions
+    table["Q2_0"] = table["TQ2_0"]  # in its newer versions
     for format in GGML:
         if format.encodes:
             error = np.sqrt(np.square(format.dequantize(format.quantize(x)) - x, dtype=np.float64).sum()) / len(x)

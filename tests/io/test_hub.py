@@ -240,7 +240,7 @@ def stand_in_for_pip(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, script: st
 def test_what_pip_has_so_far_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "to").mkdir()
     wait = f"until [ -e {tmp_path}/seen ]; do sleep 0.01; done"
-    stand_in_for_pip(monkeypatch, tmp_path, f'mkdir $TMPDIR/unpack; printf 12345 > $TMPDIR/unpack/part; {wait}')
+    stand_in_for_pip(monkeypatch, tmp_path, f"mkdir $TMPDIR/unpack; printf 12345 > $TMPDIR/unpack/part; {wait}")
     monkeypatch.setattr(aliases, "WATCH", 0.01)
 
     def progress(done: int, total: int | None) -> None:

@@ -25,6 +25,6 @@ def random_blocks(format: Format, shape: tuple[int, int], seed: int) -> NDArray[
         start += field.nbytes
     if format.name == "mxfp4":
         blocks[:, 0] = rng.integers(112, 126, len(blocks))
-    if format.name == "iq1_m":      # its float16 scale's top bits are those of the last byte
+    if format.name == "iq1_m":  # its float16 scale's top bits are those of the last byte
         blocks[:, 55] = blocks[:, 55] & 0x8F | 0x20
     return blocks.reshape(rows, -1)

@@ -21,7 +21,7 @@ NAMES = [f.name for f in NATIVE]
 SEARCHED = ["q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "iq4_nl", "iq4_xs"]
 EXACT = ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "mxfp4", "nvfp4", "tq1_0", "tq2_0", "q1_0", "float16", "bfloat16"]
 NEWER = {"q1_0": "Q1_0", "q2_0": "Q2_0"}  # than the vectors
-SUB_BLOCK = {"q4_k": 32, "q5_k": 32, "iq4_nl": 32, "iq4_xs": 32}      # 16 for the others
+SUB_BLOCK = {"q4_k": 32, "q5_k": 32, "iq4_nl": 32, "iq4_xs": 32}  # 16 for the others
 
 Floats = NDArray[np.float32]
 
@@ -139,7 +139,7 @@ def test_blocks_are_independent_and_any_number_will_do(name: str) -> None:
 def test_float16_and_bfloat16_values_are_read_as_they_are(name: str) -> None:
     format = formats.get(name)
     half = noise(3, 512).astype(np.float16)
-    half[0, :4] = [5e-8, -6e-5, 65504 if name == "float16" else 7, -0.0]      # subnormals, the largest
+    half[0, :4] = [5e-8, -6e-5, 65504 if name == "float16" else 7, -0.0]  # subnormals, the largest
     assert np.array_equal(kernels.quantize(format, half), kernels.quantize(format, half.astype(np.float32)))
     bits = (noise(3, 512).view(np.uint32) >> 16).astype(np.uint16)
     wide = (bits.astype(np.uint32) << 16).view(np.float32)

@@ -74,7 +74,7 @@ def test_written_file(source: Path, tmp_path: Path) -> None:
         info, tensor = after.tensors[a.tensor], after.tensor(a.tensor)
         assert info.format is a.format and info.shape == before.tensors[a.tensor].shape and info.nbytes == a.bytes
         rows = before.tensor(a.tensor).dequantize().reshape(-1, info.shape[-1])
-        if a.format.name == "q5_0":      # an exact format, by the NumPy declaration
+        if a.format.name == "q5_0":  # an exact format, by the NumPy declaration
             assert np.array_equal(tensor.data.reshape(len(rows), -1), a.format.quantize(rows))
         assert abs(tensor.dequantize().reshape(rows.shape) - rows).max() < 0.06, a
     total = sum(a.bytes for a in result.assignments)
@@ -196,7 +196,7 @@ def test_a_bad_value_is_named_and_the_old_file_stays(stored: str, tmp_path: Path
     path = write(tmp_path / "source.gguf", tensors, stored)
     info = gguf.open(path).tensors["blk.1.attn_v.weight"]
     size = info.format.block_bytes
-    with path.open("r+b") as file:      # a NaN at [300, 17], past what the NumPy encoder refuses to write
+    with path.open("r+b") as file:  # a NaN at [300, 17], past what the NumPy encoder refuses to write
         file.seek(info.offset + (300 * 256 + 17) * size)
         file.write({2: b"\xff\xff", 4: b"\xff\xff\xff\xff"}[size])
     (tmp_path / "out.gguf").write_bytes(b"old")

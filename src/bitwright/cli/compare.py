@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 def compare(
     candidates: Annotated[
         list[str],
-        typer.Argument(metavar="MODEL...", help="The models to compare.", show_default=False,
-                       autocompletion=complete.model),
+        typer.Argument(
+            metavar="MODEL...", help="The models to compare.", show_default=False, autocompletion=complete.model
+        ),
     ],
     reference: options.Reference = None,
     file: options.TextFile = None,

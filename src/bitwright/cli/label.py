@@ -21,8 +21,13 @@ def label(
     file: options.TextFile = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Where the labelled file goes; MODEL itself if not given.",
-                     show_default=False),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Where the labelled file goes; MODEL itself if not given.",
+            show_default=False,
+        ),
     ] = None,
     suite: options.Suite = "quick",
     context: evaluate.ChunkTokens = 512,

@@ -72,9 +72,7 @@ Calibration = Annotated[
         show_default=False,
     ),
 ]
-Chunks = Annotated[
-    int | None, typer.Option(metavar="N", min=1, help="Score the first N chunks.", show_default=False)
-]
+Chunks = Annotated[int | None, typer.Option(metavar="N", min=1, help="Score the first N chunks.", show_default=False)]
 
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}

@@ -25,9 +25,7 @@ def run(
     temperature: Annotated[
         float, typer.Option("--temp", metavar="T", min=0, help="0 always takes the likeliest token.")
     ] = 0.8,
-    top_k: Annotated[
-        int, typer.Option(metavar="K", min=0, help="Choose among the K likeliest tokens; 0 is all.")
-    ] = 40,
+    top_k: Annotated[int, typer.Option(metavar="K", min=0, help="Choose among the K likeliest tokens; 0 is all.")] = 40,
     top_p: Annotated[
         float,
         typer.Option(metavar="P", min=0, max=1, help="Choose among the likeliest that have P of the probability."),

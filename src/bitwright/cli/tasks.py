@@ -30,8 +30,9 @@ def tasks(
     reference: options.Reference = None,
     limit: Annotated[
         int | None,
-        typer.Option(*("-L", "--limit"), metavar="N", min=1, help="Items of each task; all if not given.",
-                     show_default=False),
+        typer.Option(
+            *("-L", "--limit"), metavar="N", min=1, help="Items of each task; all if not given.", show_default=False
+        ),
     ] = None,
     shots: Annotated[
         int,

@@ -32,7 +32,14 @@ class Session:
         self.ids: list[list[int]] = [[] for _ in range(sequences)]  # what the cache holds, by sequence
         batch = min(BATCH, model.context)
         self.program = Program(
-            model.step, model.weights, model.context, sequences, batch, model.threads, model.forced_tier, model.kv,
+            model.step,
+            model.weights,
+            model.context,
+            sequences,
+            batch,
+            model.threads,
+            model.forced_tier,
+            model.kv,
             model.activations,
         )
         model.file.release()  # the program has packed what it multiplies with

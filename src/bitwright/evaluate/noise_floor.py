@@ -77,6 +77,7 @@ class NoiseFloor:
         times = self.above(divergence.mean)
         return f"{times:.1f} times the noise floor" if times < 10 else f"{times:,.0f} times the noise floor"
 
+
 def noise_floor(model: Model, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
     """Run a reference over a few chunks in every way there is here, and see how far apart its predictions come out."""
     ids, session, found = windows.some(CHUNKS).ids[:, :TOKENS], model.session(), []

@@ -247,6 +247,7 @@ def statistics(r: dict[str, Any]) -> str:
 
 def front(r: dict[str, Any], cost: str) -> str:
     """Quality against a cost: those on the front are joined by a line."""
+
     def place(m: dict[str, Any]) -> float:
         return m["model"]["file_bytes"] / 1e6 if cost == "bytes" else m["tokens_per_second"]
 

@@ -117,8 +117,10 @@ def _sources(e: Evaluation) -> list[str]:
         return []
     sources = ", ".join(f"{a.name} {a.divergence.mean:.5f}" for a in e.attribution if a.kind == "source")
     most = tensors[0]
-    return [f"Alone, the sources of error come to: {sources} nats.",
-            f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) do most: {most.divergence.mean:.5f} nats alone."]
+    return [
+        f"Alone, the sources of error come to: {sources} nats.",
+        f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) do most: {most.divergence.mean:.5f} nats alone.",
+    ]
 
 
 def _percent(share: float) -> str:

@@ -34,8 +34,11 @@ class Affine(Shared):
         self.name = f"int{bits}_{'sym' if symmetric else 'asym'}_{self.share}"
         middle = 1 << (bits - 1)
         zero = () if symmetric else (Field("zero", "u8", 1, "zero-point: the code that decodes to 0"),)
-        self.fields = (Field("scale", "f16" if group else "f32", 1, "scale"), *zero,
-                       Field("codes", "u8", group * bits // 8, "codes, packed densely", bits))
+        self.fields = (
+            Field("scale", "f16" if group else "f32", 1, "scale"),
+            *zero,
+            Field("codes", "u8", group * bits // 8, "codes, packed densely", bits),
+        )
         self.formula = f"w = scale * (code - {middle if symmetric else 'zero'})"
         self.summary = f"{bits}-bit integers, {'scale' if symmetric else 'scale and zero-point'} for {self.shared}"
 

@@ -68,10 +68,12 @@ class IQ4_NL(NonLinear4):
 @register
 class IQ4_XS(NonLinear4):
     name, ggml, block_size, groups = "iq4_xs", 23, 256, 8
-    fields = (Field("d", "f16", 1, "scale of the scales"),
-              Field("scales_h", "u8", 2, "the high 2 bits of the scales of each 32 weights", bits=2),
-              Field("scales_l", "u8", 4, "their low 4 bits", bits=4),
-              Field("qs", "u8", 128, "codes", bits=4, run=16))
+    fields = (
+        Field("d", "f16", 1, "scale of the scales"),
+        Field("scales_h", "u8", 2, "the high 2 bits of the scales of each 32 weights", bits=2),
+        Field("scales_l", "u8", 4, "their low 4 bits", bits=4),
+        Field("qs", "u8", 128, "codes", bits=4, run=16),
+    )
     summary = "4-bit codes of 16 uneven values, 6-bit scales for every 32 weights"
     formula = "w = (d * (s - 32)) * table[q], s = scales_l + 16 scales_h"
 

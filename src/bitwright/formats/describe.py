@@ -15,15 +15,33 @@ def describe(format: Format) -> dict[str, Any]:
     not packed codes."""
     fields, offset = [], 0
     for field in format.fields:
-        fields.append({"name": field.name, "type": field.dtype, "count": field.count or None, "offset": offset,
-                       "bytes": field.nbytes or None, "bits": field.bits or None,
-                       "run": field.run if field.bits else None, "layout": layout(field), "doc": field.doc})
+        fields.append(
+            {
+                "name": field.name,
+                "type": field.dtype,
+                "count": field.count or None,
+                "offset": offset,
+                "bytes": field.nbytes or None,
+                "bits": field.bits or None,
+                "run": field.run if field.bits else None,
+                "layout": layout(field),
+                "doc": field.doc,
+            }
+        )
         offset += field.nbytes
-    return {"name": format.name, "aliases": list(format.aliases), "ggml": format.ggml,
-            "block_size": format.block_size or None, "block_bytes": format.block_bytes if format.block_size else None,
-            "bits_per_weight": format.bits_per_weight, "groups": format.groups,
-            "encode": format.encodes or format.compiled,
-            "summary": format.summary, "formula": format.formula, "fields": fields}
+    return {
+        "name": format.name,
+        "aliases": list(format.aliases),
+        "ggml": format.ggml,
+        "block_size": format.block_size or None,
+        "block_bytes": format.block_bytes if format.block_size else None,
+        "bits_per_weight": format.bits_per_weight,
+        "groups": format.groups,
+        "encode": format.encodes or format.compiled,
+        "summary": format.summary,
+        "formula": format.formula,
+        "fields": fields,
+    }
 
 
 def layout(field: Field) -> str:

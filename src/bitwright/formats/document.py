@@ -7,7 +7,7 @@ from typing import Any
 
 from bitwright import formats
 
-INTEGERS = ("int4_sym_g32", "int4_asym_g128", "int8_sym_row", "int3_asym_tensor")    # shown of each family
+INTEGERS = ("int4_sym_g32", "int4_asym_g128", "int8_sym_row", "int3_asym_tensor")  # shown of each family
 FLOATS = ("float8_e4m3fn_g128", "float8_e4m3fn_row", "float8_e5m2_tensor")
 
 HEAD = """\
@@ -54,8 +54,15 @@ def table(descriptions: list[dict[str, Any]]) -> Iterator[str]:
     yield "| format | GGUF id | block | bytes | bits per weight | encodes | |"
     yield "| --- | ---: | ---: | ---: | ---: | --- | --- |"
     for d in descriptions:
-        cells = (f"[{d['name']}](#{d['name']})", "" if d["ggml"] is None else d["ggml"], d["block_size"] or "row",
-                 d["block_bytes"] or "", f"{d['bits_per_weight']:g}", "yes" if d["encode"] else "no", d["summary"])
+        cells = (
+            f"[{d['name']}](#{d['name']})",
+            "" if d["ggml"] is None else d["ggml"],
+            d["block_size"] or "row",
+            d["block_bytes"] or "",
+            f"{d['bits_per_weight']:g}",
+            "yes" if d["encode"] else "no",
+            d["summary"],
+        )
         yield f"| {' | '.join(str(cell) for cell in cells)} |"
 
 

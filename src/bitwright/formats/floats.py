@@ -68,7 +68,7 @@ class BFloat16(ElementFormat):
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         bits = values.view(np.uint32)
-        even = bits + (np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1)))     # half a step, less one bit when even
+        even = bits + (np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1)))  # half a step, less one bit when even
         nan = bits >> 16 & np.uint32(0x8000) | np.uint32(0x7FC0)
         return np.where(np.isnan(values), nan, even >> 16).astype(np.uint16)
 
@@ -92,8 +92,10 @@ class MiniFloat(ElementFormat):
         else:
             count = self.block_size * self.bits // 8
             self.fields = (Field("bits", "u8", count, f"{layout}, packed densely", self.bits),)
-        self.formula = (f"w = (-1)^sign * 2^(e - {bias}) * (1 + m / {1 << mantissa}); "
-                        f"e = 0: (-1)^sign * 2^{1 - bias} * m / {1 << mantissa}")
+        self.formula = (
+            f"w = (-1)^sign * 2^(e - {bias}) * (1 + m / {1 << mantissa}); "
+            f"e = 0: (-1)^sign * 2^{1 - bias} * m / {1 << mantissa}"
+        )
 
     @cached_property
     def magnitudes(self) -> NDArray[np.float64]:
@@ -110,7 +112,7 @@ class MiniFloat(ElementFormat):
     def table(self) -> Floats:
         """The number of every code."""
         magnitudes = self.magnitudes.astype(np.float32)
-        magnitudes[self.finite:] = np.nan
+        magnitudes[self.finite :] = np.nan
         if self.special == "ieee":
             magnitudes[self.finite] = np.inf
         return np.concatenate([magnitudes, -magnitudes])
@@ -119,7 +121,7 @@ class MiniFloat(ElementFormat):
     def thresholds(self) -> Floats:
         """The largest float32 that rounds to code k; just below the midpoint where the tie goes to the even k + 1."""
         last = self.finite if self.special else self.finite - 1
-        midpoints = ((self.magnitudes[:last] + self.magnitudes[1:last + 1]) / 2).astype(np.float32)
+        midpoints = ((self.magnitudes[:last] + self.magnitudes[1 : last + 1]) / 2).astype(np.float32)
         midpoints[1::2] = np.nextafter(midpoints[1::2], np.float32(0))
         return midpoints
 

@@ -24,11 +24,11 @@ from bitwright.formats import bits as bitpack
 
 Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
-Codes = NDArray[Any]            # small integers, (blocks, block_size)
-Scales = tuple[NDArray[Any], ...]   # what a block stores beside its codes; each (blocks, ...), the format says which
+Codes = NDArray[Any]  # small integers, (blocks, block_size)
+Scales = tuple[NDArray[Any], ...]  # what a block stores beside its codes; each (blocks, ...), the format says which
 
 DTYPES = {"u8": "<u1", "i8": "<i1", "u16": "<u2", "i16": "<i2", "u32": "<u4", "f16": "<f2", "f32": "<f4"}
-CHUNK = 1 << 18                 # weights converted at a time: temporaries stay in the cache and small
+CHUNK = 1 << 18  # weights converted at a time: temporaries stay in the cache and small
 
 
 @dataclass(frozen=True)
@@ -60,14 +60,14 @@ class Format:
 
     name: str
     aliases: tuple[str, ...] = ()
-    ggml: int | None = None         # id of the GGUF tensor type
+    ggml: int | None = None  # id of the GGUF tensor type
     block_size: int
     groups: int = 1
     fields: tuple[Field, ...]
-    summary: str                    # one line
-    formula: str                    # how a weight comes out of the fields
-    whole: bool = False             # `fit` must see the whole tensor at once
-    compiled: bool = False          # encoded by the compiled quantizer only, not by `fit`
+    summary: str  # one line
+    formula: str  # how a weight comes out of the fields
+    whole: bool = False  # `fit` must see the whole tensor at once
+    compiled: bool = False  # encoded by the compiled quantizer only, not by `fit`
 
     # -- sizes, all derived from `fields`
 
@@ -139,7 +139,7 @@ class Format:
         scale, minimum = self.steps(scales)
         numbers = codes if self.table is None else self.table[codes]
         weights = numbers.astype(np.float32).reshape(len(codes), self.groups, -1)
-        with np.errstate(over="ignore", invalid="ignore"):      # scales from a file may be anything
+        with np.errstate(over="ignore", invalid="ignore"):  # scales from a file may be anything
             weights *= scale[..., None]
             if minimum is not None:
                 weights += minimum[..., None]

@@ -47,7 +47,7 @@ class Grid(Format):
     """`scales` is (d, s): a float16 and small integers (blocks, groups)."""
 
     block_size, compiled = 256, True
-    quarter: float = 0.25       # scale = d * (0.5 + s) * quarter
+    quarter: float = 0.25  # scale = d * (0.5 + s) * quarter
 
     def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
         d, s = scales
@@ -68,8 +68,16 @@ class SharedSigns(Grid):
 @register
 class IQ2_XXS(SharedSigns):
     name, ggml = "iq2_xxs", 16
-    fields = (SCALE, Field("qs", "u32", 16, "for each 32 weights two words: four 8-bit indices of 8 grid coordinates; "
-                           "then four 7-bit indices of signs and, in the top 4 bits, the scale s"))
+    fields = (
+        SCALE,
+        Field(
+            "qs",
+            "u32",
+            16,
+            "for each 32 weights two words: four 8-bit indices of 8 grid coordinates; "
+            "then four 7-bit indices of signs and, in the top 4 bits, the scale s",
+        ),
+    )
     summary = "8 weights are one of 256 grid points, scale for 32"
     formula = "w = (d * (0.5 + s) / 4) * (sign * grid[index])"
 
@@ -83,8 +91,11 @@ class IQ2_XXS(SharedSigns):
 @register
 class IQ2_XS(Grid):
     name, ggml, groups = "iq2_xs", 17, 16
-    fields = (SCALE, Field("qs", "u16", 32, "for each 8 weights 9 bits index of coordinates, 7 bits index of signs"),
-              NIBBLES)
+    fields = (
+        SCALE,
+        Field("qs", "u16", 32, "for each 8 weights 9 bits index of coordinates, 7 bits index of signs"),
+        NIBBLES,
+    )
     summary = "8 weights are one of 512 grid points, scale for 16"
     formula = "w = (d * (0.5 + s) / 4) * (sign * grid[index])"
 
@@ -96,8 +107,13 @@ class IQ2_XS(Grid):
 @register
 class IQ2_S(Grid):
     name, ggml, groups = "iq2_s", 22, 16
-    fields = (SCALE, Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"), SIGNS,
-              Field("qh", "u8", 8, "the high 2 bits of the indices", bits=2), NIBBLES)
+    fields = (
+        SCALE,
+        Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"),
+        SIGNS,
+        Field("qh", "u8", 8, "the high 2 bits of the indices", bits=2),
+        NIBBLES,
+    )
     summary = "8 weights are one of 1024 grid points with free signs, scale for 16"
     formula = "w = (d * (0.5 + s) / 4) * (sign * grid[index]), index = qs + 256 qh"
 
@@ -110,8 +126,11 @@ class IQ2_S(Grid):
 @register
 class IQ3_XXS(SharedSigns):
     name, ggml, quarter = "iq3_xxs", 18, 0.5
-    fields = (SCALE, Field("qs", "u8", 64, "for each 4 weights the index of grid coordinates"),
-              Field("signs", "u32", 8, "for each 32 weights four 7-bit indices of signs, then the 4-bit scale s"))
+    fields = (
+        SCALE,
+        Field("qs", "u8", 64, "for each 4 weights the index of grid coordinates"),
+        Field("signs", "u32", 8, "for each 32 weights four 7-bit indices of signs, then the 4-bit scale s"),
+    )
     summary = "4 weights are one of 256 grid points, scale for 32"
     formula = "w = (d * (0.5 + s) / 2) * (sign * grid[index])"
 
@@ -124,9 +143,13 @@ class IQ3_XXS(SharedSigns):
 @register
 class IQ3_S(Grid):
     name, ggml, groups = "iq3_s", 21, 8
-    fields = (SCALE, Field("qs", "u8", 64, "for each 4 weights the low 8 bits of the index of grid coordinates"),
-              Field("qh", "u8", 8, "the ninth bit of the indices", bits=1), SIGNS,
-              Field("scales", "u8", 4, "scale s of each 32 weights", bits=4))
+    fields = (
+        SCALE,
+        Field("qs", "u8", 64, "for each 4 weights the low 8 bits of the index of grid coordinates"),
+        Field("qh", "u8", 8, "the ninth bit of the indices", bits=1),
+        SIGNS,
+        Field("scales", "u8", 4, "scale s of each 32 weights", bits=4),
+    )
     summary = "4 weights are one of 512 grid points with free signs, scale for 32"
     formula = "w = (d * (1 + 2 s)) * (sign * grid[index]), index = qs + 256 qh"
 
@@ -156,8 +179,11 @@ class ShiftedGrid(Grid):
 @register
 class IQ1_S(ShiftedGrid):
     name, ggml, groups = "iq1_s", 19, 8
-    fields = (SCALE, Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"),
-              Field("qh", "u16", 8, "for each 32 weights four 3-bit tops of indices, 3 bits scale s, 1 bit shift down"))
+    fields = (
+        SCALE,
+        Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"),
+        Field("qh", "u16", 8, "for each 32 weights four 3-bit tops of indices, 3 bits scale s, 1 bit shift down"),
+    )
     summary = "8 weights are one of 2048 ternary grid points, scale for 32"
     formula = "w = (d * (2 s + 1)) * (grid[index] +- 1/8)"
 
@@ -171,10 +197,17 @@ class IQ1_S(ShiftedGrid):
 @register
 class IQ1_M(ShiftedGrid):
     name, ggml, groups = "iq1_m", 29, 16
-    fields = (Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"),
-              Field("qh", "u8", 16, "for each 8 weights 3 bits top of the index, 1 bit shift down", bits=4),
-              Field("scales", "u16", 4, "four 3-bit scales s, one of each 16 weights; the top 4 bits of the words, "
-                    "lowest first, are the float16 scale d"))
+    fields = (
+        Field("qs", "u8", 32, "for each 8 weights the low 8 bits of the index of grid coordinates"),
+        Field("qh", "u8", 16, "for each 8 weights 3 bits top of the index, 1 bit shift down", bits=4),
+        Field(
+            "scales",
+            "u16",
+            4,
+            "four 3-bit scales s, one of each 16 weights; the top 4 bits of the words, "
+            "lowest first, are the float16 scale d",
+        ),
+    )
     summary = "8 weights are one of 2048 ternary grid points, scale for 16"
     formula = "w = (d * (2 s + 1)) * (grid[index] +- 1/8)"
 

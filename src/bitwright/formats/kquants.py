@@ -14,8 +14,13 @@ from bitwright.formats.rounding import extreme, inverse
 
 SCALE = Field("d", "f16", 1, "scale of the scales")
 MIN = Field("dmin", "f16", 1, "scale of the mins")
-PACKED_SCALES = Field("scales", "u8", 12, "6-bit scales s and mins m of 8 sub-blocks: byte j < 4: s[j] and above it "
-                      "the top 2 bits of s[j+4]; byte j+4 the same of m; byte j+8 the low 4 bits of both")
+PACKED_SCALES = Field(
+    "scales",
+    "u8",
+    12,
+    "6-bit scales s and mins m of 8 sub-blocks: byte j < 4: s[j] and above it "
+    "the top 2 bits of s[j+4]; byte j+4 the same of m; byte j+8 the low 4 bits of both",
+)
 
 
 class KQuant(Format):
@@ -28,10 +33,10 @@ class KQuant(Format):
 class AsymmetricK(KQuant):
     """w = (d * s) * q - (dmin * m). `scales` is (d, dmin, s, m)."""
 
-    top: int                # largest code
-    levels: int             # largest sub-block scale and min
-    shifts: Floats          # how many codes the search stretches the grid by
-    absolute = False        # the search minimizes |error| rather than its square
+    top: int  # largest code
+    levels: int  # largest sub-block scale and min
+    shifts: Floats  # how many codes the search stretches the grid by
+    absolute = False  # the search minimizes |error| rather than its square
 
     def weights(self, x: Floats) -> Floats:
         """How much each value's error counts, for want of a measured importance."""
@@ -97,8 +102,12 @@ class SymmetricK(KQuant):
 class Q2_K(AsymmetricK):
     name, ggml, groups, top, levels, absolute = "q2_k", 10, 16, 3, 15, True
     shifts = np.arange(-5, 11).astype(np.float32) / np.float32(10)
-    fields = (Field("scales", "u8", 16, "scale (low 4 bits) and min (high 4 bits) of each 16 weights"),
-              Field("qs", "u8", 64, "codes", bits=2, run=32), SCALE, MIN)
+    fields = (
+        Field("scales", "u8", 16, "scale (low 4 bits) and min (high 4 bits) of each 16 weights"),
+        Field("qs", "u8", 64, "codes", bits=2, run=32),
+        SCALE,
+        MIN,
+    )
     summary = "2-bit codes, 4-bit scales and mins for every 16 weights"
     formula = "w = (d * s) * q - (dmin * m)"
 
@@ -117,10 +126,13 @@ class Q2_K(AsymmetricK):
 @register
 class Q3_K(SymmetricK):
     name, ggml, half, lowest = "q3_k", 11, 4, 32
-    fields = (Field("hmask", "u8", 32, "the third bit of the codes", bits=1, run=32),
-              Field("qs", "u8", 64, "the low 2 bits of the codes", bits=2, run=32),
-              Field("scales", "u8", 8, "the low 4 bits of the scales of each 16 weights", bits=4, run=8),
-              Field("scales_high", "u8", 4, "their high 2 bits (in ggml the end of scales)", bits=2, run=4), SCALE)
+    fields = (
+        Field("hmask", "u8", 32, "the third bit of the codes", bits=1, run=32),
+        Field("qs", "u8", 64, "the low 2 bits of the codes", bits=2, run=32),
+        Field("scales", "u8", 8, "the low 4 bits of the scales of each 16 weights", bits=4, run=8),
+        Field("scales_high", "u8", 4, "their high 2 bits (in ggml the end of scales)", bits=2, run=4),
+        SCALE,
+    )
     summary = "3-bit codes, 6-bit scales for every 16 weights"
     formula = "w = (d * (s - 32)) * (q - 4), q = qs + 4 hmask"
 
@@ -154,8 +166,13 @@ class Q4_K(AsymmetricK):
 class Q5_K(AsymmetricK):
     name, ggml, groups, top, levels = "q5_k", 13, 8, 31, 63
     shifts = np.arange(-10, 11).astype(np.float32) / np.float32(10)
-    fields = (SCALE, MIN, PACKED_SCALES, Field("qh", "u8", 32, "the fifth bit of the codes", bits=1, run=32),
-              Field("qs", "u8", 128, "the low 4 bits of the codes", bits=4, run=32))
+    fields = (
+        SCALE,
+        MIN,
+        PACKED_SCALES,
+        Field("qh", "u8", 32, "the fifth bit of the codes", bits=1, run=32),
+        Field("qs", "u8", 128, "the low 4 bits of the codes", bits=4, run=32),
+    )
     summary = "5-bit codes, 6-bit scales and mins for every 32 weights"
     formula = "w = (d * s) * q - (dmin * m), q = qs + 16 qh"
 
@@ -171,9 +188,12 @@ class Q5_K(AsymmetricK):
 @register
 class Q6_K(SymmetricK):
     name, ggml, half, lowest = "q6_k", 14, 32, 128
-    fields = (Field("ql", "u8", 128, "the low 4 bits of the codes", bits=4, run=64),
-              Field("qh", "u8", 64, "the high 2 bits of the codes", bits=2, run=32),
-              Field("scales", "i8", 16, "scale of each 16 weights"), SCALE)
+    fields = (
+        Field("ql", "u8", 128, "the low 4 bits of the codes", bits=4, run=64),
+        Field("qh", "u8", 64, "the high 2 bits of the codes", bits=2, run=32),
+        Field("scales", "i8", 16, "scale of each 16 weights"),
+        SCALE,
+    )
     summary = "6-bit codes, 8-bit scales for every 16 weights; hard to tell from the original"
     formula = "w = (d * s) * (q - 32), q = ql + 16 qh"
 
@@ -189,8 +209,11 @@ class Q6_K(SymmetricK):
 @register
 class Q8_K(KQuant):
     name, ggml = "q8_k", 15
-    fields = (Field("d", "f32", 1, "scale"), Field("qs", "i8", 256, "codes"),
-              Field("bsums", "i16", 16, "sum of the codes of each 16 weights; follows from qs, unused in decoding"))
+    fields = (
+        Field("d", "f32", 1, "scale"),
+        Field("qs", "i8", 256, "codes"),
+        Field("bsums", "i16", 16, "sum of the codes of each 16 weights; follows from qs, unused in decoding"),
+    )
     summary = "8-bit codes with ready sums: llama.cpp's activations, not a format for files"
     formula = "w = d * q"
 

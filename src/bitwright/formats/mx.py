@@ -49,7 +49,7 @@ class MXFP4(ScaledE2M1):
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         largest = np.abs(values).max(axis=1, keepdims=True)
-        exponent = np.floor(np.log2(largest)) - 2 + 127        # 2: the exponent of 4, E2M1's largest power of two
+        exponent = np.floor(np.log2(largest)) - 2 + 127  # 2: the exponent of 4, E2M1's largest power of two
         return (np.where(largest > 0, exponent, 0).clip(0, 254).astype(np.uint8),)
 
     def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
@@ -59,8 +59,10 @@ class MXFP4(ScaledE2M1):
 @register
 class NVFP4(ScaledE2M1):
     name, ggml, block_size, groups = "nvfp4", 40, 64, 4
-    fields = (Field("d", "u8", 4, "scale of each 16 weights, E4M3 without its sign bit; 127: 0"),
-              Field("qs", "u8", 32, "E2M1 codes", bits=4, run=8))
+    fields = (
+        Field("d", "u8", 4, "scale of each 16 weights, E4M3 without its sign bit; 127: 0"),
+        Field("qs", "u8", 32, "E2M1 codes", bits=4, run=8),
+    )
     summary = "4-bit floats under an 8-bit float for every 16 weights"
     formula = "w = (E4M3(d) / 2) * table[q], table = 2 * E2M1"
 

@@ -15,7 +15,7 @@ import numpy as np
 from bitwright.formats.format import Floats
 from bitwright.formats.rounding import inverse
 
-WIDE = np.linspace(-0.9, 0.9, 37, dtype=np.float32)     # how far llama.cpp stretches the grid when importance is known
+WIDE = np.linspace(-0.9, 0.9, 37, dtype=np.float32)  # how far llama.cpp stretches the grid when importance is known
 
 
 def symmetric(x: Floats, weights: Floats, grid: Callable[[Floats], Floats], inverse_scales: Iterable[Floats]) -> Floats:

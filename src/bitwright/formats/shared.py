@@ -13,7 +13,7 @@ from bitwright.formats.format import Floats, Format, Scales
 
 SHARE = r"(?:g([1-9]\d{0,5})|row|tensor)"
 SHARES = "<g<multiple of 8>|row|tensor>"
-CLIPS = np.array([1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5], np.float32)      # tried when importance is known
+CLIPS = np.array([1, 0.95, 0.9, 0.85, 0.8, 0.75, 0.7, 0.6, 0.5], np.float32)  # tried when importance is known
 
 
 class Shared(Format):
@@ -48,8 +48,10 @@ class Shared(Format):
             return super().columns(row_bytes)
         octets, rest = divmod(row_bytes - self.block_bytes, self.bits)
         if rest or octets < 0:
-            raise UsageError(f"{self.name}: a row is {self.block_bytes} bytes and {self.bits} more for each 8 columns, "
-                             f"got {row_bytes}")
+            raise UsageError(
+                f"{self.name}: a row is {self.block_bytes} bytes and {self.bits} more for each 8 columns, "
+                f"got {row_bytes}"
+            )
         return 8 * octets
 
     # -- codes and scales

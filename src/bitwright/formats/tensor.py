@@ -27,8 +27,10 @@ class QuantizedTensor:
             raise UsageError(f"tensor {self.name}: expected at least one dimension, got shape ()")
         expected = (*self.shape[:-1], self.format.row_bytes(self.shape[-1]))
         if self.data.dtype != np.uint8 or self.data.size != math.prod(expected) or not self.data.flags.c_contiguous:
-            raise UsageError(f"tensor {self.name}: expected contiguous uint8 data of shape {expected} for {self.shape} "
-                             f"in {self.format.name}, got {self.data.dtype} {self.data.shape}")
+            raise UsageError(
+                f"tensor {self.name}: expected contiguous uint8 data of shape {expected} for {self.shape} "
+                f"in {self.format.name}, got {self.data.dtype} {self.data.shape}"
+            )
         object.__setattr__(self, "data", self.data.reshape(expected))
 
     @property

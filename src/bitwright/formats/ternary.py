@@ -28,12 +28,20 @@ class Ternary(Format):
 @register
 class TQ1_0(Ternary):
     name, ggml = "tq1_0", 34
-    fields = (Field("qs", "u8", 48, "5 codes to a byte, the base-3 digits of a fraction: b = ceil(256 * 0.q0q1q2q3q4); "
-                    "byte j < 32 holds codes j + 32 k, byte 32 + j codes 160 + j + 16 k"),
-              Field("qh", "u8", 4, "4 codes to a byte: byte j holds codes 240 + j + 4 k"), SCALE)
+    fields = (
+        Field(
+            "qs",
+            "u8",
+            48,
+            "5 codes to a byte, the base-3 digits of a fraction: b = ceil(256 * 0.q0q1q2q3q4); "
+            "byte j < 32 holds codes j + 32 k, byte 32 + j codes 160 + j + 16 k",
+        ),
+        Field("qh", "u8", 4, "4 codes to a byte: byte j holds codes 240 + j + 4 k"),
+        SCALE,
+    )
     summary = "base-3 digits, five to a byte"
     formula = "w = d * (q - 1), q_k = ((b * 3^k mod 256) * 3) >> 8"
-    runs = ((0, 32, 5), (32, 48, 5), (48, 52, 4))       # first byte, end, digits of each byte
+    runs = ((0, 32, 5), (32, 48, 5), (48, 52, 4))  # first byte, end, digits of each byte
 
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         qs, qh, d = self.split(data)

@@ -35,5 +35,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value   # a submodule of the same name (matmul, coverage) must not stay in the way
+    globals()[name] = value  # a submodule of the same name (matmul, coverage) must not stay in the way
     return value

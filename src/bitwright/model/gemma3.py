@@ -29,9 +29,7 @@ def step(c: Config, weights: Weights) -> Step:
         k = s.rms_norm(k, w("attn_k_norm.weight", c.head_dim), c.eps, heads=c.kv_heads)
         q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=False, magnitude=rope.magnitude)
         k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=False, magnitude=rope.magnitude)
-        h = s.attention(
-            q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale, window, c.attention_softcap
-        )
+        h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale, window, c.attention_softcap)
         if layer == c.layers - 1:
             x, h = s.select(x), s.select(h)
         h = s.linear(h, w("attn_output.weight", c.width, q_width))

@@ -155,7 +155,7 @@ def test_a_walker_into_a_wall_stays_where_it_is() -> None:
 
 @pytest.mark.parametrize(
     ("said", "value"),
-    [("12", 12), ("-3.", -3), ("7 apples", 7), ("", None), ("x", None), ("--3", None), ("9" * 30, None)]
+    [("12", 12), ("-3.", -3), ("7 apples", 7), ("", None), ("x", None), ("--3", None), ("9" * 30, None)],
 )
 def test_numbers(said: str, value: int | None) -> None:
     assert number(said) == value

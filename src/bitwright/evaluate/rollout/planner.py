@@ -74,9 +74,7 @@ def plan(
     return judged(theirs, measures.padded([path.losses for path in own], steps), measures.clusters_of(own), tolerance)
 
 
-def judged(
-    theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance: float = TOLERANCE
-) -> Planning:
+def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance: float = TOLERANCE) -> Planning:
     """Negative log-likelihoods under the judge (proposals, steps) of the planner's proposals and of the judge's."""
     alike = np.abs(theirs[:, 0] - own[:, 0]) <= tolerance  # either way: luck at first does not last
     behind = np.cumsum(np.nan_to_num(theirs), 1) - np.cumsum(np.nan_to_num(own), 1)

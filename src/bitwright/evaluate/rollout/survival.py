@@ -203,9 +203,7 @@ def _lifted(share: Float64, floor: NDArray[np.float64]) -> Float64:
     return np.minimum(np.divide(share, whole, out=np.ones_like(share), where=whole > 0), 1)
 
 
-def horizon_ratio(
-    runs: Runs, reference: Runs, horizon: int, draws: int = resample.DRAWS, seed: int = 0
-) -> Estimate:
+def horizon_ratio(runs: Runs, reference: Runs, horizon: int, draws: int = resample.DRAWS, seed: int = 0) -> Estimate:
     """How much longer `runs` last than `reference`'s of the same clusters: half-life over half-life (1: as long)."""
     (a, b), (c, d) = runs.tables(horizon), reference.tables(horizon)
     if len(a) != len(c):

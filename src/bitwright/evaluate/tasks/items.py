@@ -112,5 +112,3 @@ def joined(context: str, continuation: str) -> tuple[str, str]:
     """Context and continuation with one space between, on the continuation, as tokenizers want it."""
     space = " " if context and continuation[:1] not in (" ", "\n", ",", ".", ":", ";", "?", "!") else ""
     return context.rstrip(" "), space + continuation
-
-
