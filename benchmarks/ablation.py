@@ -27,10 +27,11 @@ from reporting import describe_machine, markdown
 import bitwright as bw
 from bitwright import calibration
 from bitwright.cli import output
-from bitwright.evaluate import bootstrap, next_token, reference, windows
-from bitwright.evaluate.next_token import clusters_of
-from bitwright.evaluate.reference import Store
+from bitwright.measure import next_token, reference, windows
+from bitwright.measure.next_token import clusters_of
+from bitwright.measure.reference import Store
 from bitwright.quantizers import quantize
+from bitwright.statistics import bootstrap
 
 HERE = Path(__file__).parent
 TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"

@@ -33,9 +33,9 @@ import numpy as np
 from reporting import describe_machine, save
 
 import bitwright as bw
+from bitwright.bench import speed, work
+from bitwright.bench.work import Limits
 from bitwright.cli import output
-from bitwright.evaluate import speed, work
-from bitwright.evaluate.work import Limits
 from bitwright.io import hub
 from bitwright.quantizers import quantize
 

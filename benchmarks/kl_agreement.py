@@ -23,8 +23,8 @@ from reporting import describe_machine, save
 
 import bitwright as bw
 from bitwright.cli import output
-from bitwright.evaluate import kld_file, next_token
-from bitwright.evaluate.kld_file import KldFile
+from bitwright.measure import kld_file, next_token
+from bitwright.measure.kld_file import KldFile
 from bitwright.quantizers import quantize
 
 HERE = Path(__file__).parent

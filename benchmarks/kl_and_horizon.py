@@ -27,13 +27,14 @@ import bitwright as bw
 from bitwright.cli import output
 from bitwright.cli.compounding import steps
 from bitwright.engine import Model
-from bitwright.evaluate import bootstrap, next_token, reference, windows
-from bitwright.evaluate.next_token import Scores
-from bitwright.evaluate.rollout import measures, paths, survival
-from bitwright.evaluate.rollout.compounding import otherwise, prompts_of
-from bitwright.evaluate.rollout.measures import FirstDivergence
-from bitwright.evaluate.rollout.survival import Runs
+from bitwright.measure import next_token, reference, windows
+from bitwright.measure.next_token import Scores
+from bitwright.measure.rollout import horizon, paths
+from bitwright.measure.rollout.compounding import otherwise, prompts_of
+from bitwright.measure.rollout.horizon import FirstDivergence
 from bitwright.quantizers import quantize
+from bitwright.statistics import bootstrap, survival
+from bitwright.statistics.survival import Runs
 
 HERE = Path(__file__).parent
 TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
@@ -80,8 +81,8 @@ class Reference:
             scores = next_token.score(model, self.store, report)
         with output.progress(f"{recipe}: reading") as report:
             readings = paths.read_all(paths.fitted(model, self.model.context), self.paths, report)
-        first = measures.first_divergence(readings, self.floor, self.steps)
-        return Row(recipe, bits(model), scores, first, measures.runs_of(readings))
+        first = horizon.first_divergence(readings, self.floor, self.steps)
+        return Row(recipe, bits(model), scores, first, horizon.runs_of(readings))
 
 
 def bits(model: Model) -> float:

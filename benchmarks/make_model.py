@@ -26,9 +26,9 @@ from bitwright.cli import output
 from bitwright.formats import Format
 from bitwright.io import gguf
 from bitwright.io.gguf import Typed
-from bitwright.quantizers.recipe import Recipe
-from bitwright.quantizers.rtn import encode_rows
-from bitwright.quantizers.rules import Shape
+from bitwright.quantizers.tensor import encode_rows
+from bitwright.recipes.recipe import Recipe
+from bitwright.recipes.rules import Shape
 
 LAYERS, WIDTH, FEED_FORWARD, VOCABULARY, CONTEXT = 28, 1536, 8960, 151_936, 32_768
 HEADS, KV_HEADS, HEAD_DIM = 12, 2, 128

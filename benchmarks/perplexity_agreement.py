@@ -30,7 +30,7 @@ from reporting import describe_machine, save
 
 import bitwright as bw
 from bitwright.cli import output
-from bitwright.evaluate.softmax import negative_log_likelihoods
+from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.quantizers import quantize
 
 HERE = Path(__file__).parent

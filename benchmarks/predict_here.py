@@ -18,8 +18,8 @@ from pathlib import Path
 from reporting import describe_machine, markdown
 
 import bitwright as bw
+from bitwright.bench import speed
 from bitwright.cli import output
-from bitwright.evaluate import speed
 from bitwright.hardware.forecast import PROMPT, forecast
 from bitwright.hardware.machine import Machine, this_machine
 from bitwright.hardware.outline import outline

@@ -19,8 +19,8 @@ from typing import Any
 
 from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign, file_bytes, weight_bytes
-from bitwright.quantizers.file_types import FILE_TYPES
-from bitwright.quantizers.recipe import Override
+from bitwright.recipes.file_types import FILE_TYPES
+from bitwright.recipes.recipe import Override
 
 ROOT = Path(__file__).resolve().parent
 DOCS = ROOT.parent / "docs/hardware.md"

@@ -20,8 +20,8 @@ from bitwright.hardware.kv import kv_read
 from bitwright.hardware.outline import EXPERTS, Outline, from_shape
 from bitwright.hardware.shapes import shapes
 from bitwright.hardware.weights import assign, operations_per_token, weight_bytes
-from bitwright.quantizers.file_types import ALIASES
-from bitwright.quantizers.recipe import recipes
+from bitwright.recipes.file_types import ALIASES
+from bitwright.recipes.recipe import recipes
 
 FILE = Path(__file__).parent / "data/measured.json"
 GIB = 2**30

@@ -146,7 +146,7 @@ def machine():
     from bitwright import formats, kernels
     from bitwright.hardware import detect
     from bitwright.hardware.machine import Machine
-    from bitwright.hardware.measure import Kernel, Measured
+    from bitwright.hardware.rates import Kernel, Measured
 
     rates = {format.name: Kernel(10e9, 100e9) for format in formats.all()}
     measured = Measured("2026-11-24", kernels.tier(), 2, 20e9, 12e9, 500e9, 180e9, rates)

@@ -14,14 +14,16 @@ import bitwright
 ROOT = Path(bitwright.__file__).parent
 # From the top down; packages on one line may import each other.
 LAYERS = [
-    {"cli"},
-    {"hardware"},
-    {"evaluate"},
+    {"cli", "reports"},
+    {"views"},
+    {"hardware", "measure"},
+    {"bench"},
     {"engine", "quantizers"},
+    {"recipes"},
     {"calibration"},
     {"model", "io"},
     {"kernels"},
-    {"formats"},
+    {"formats", "statistics"},
     {"errors"},
 ]
 OPEN = {"__init__", "__main__"}  # the public names reach everywhere, lazily; `python -m bitwright` is the command line

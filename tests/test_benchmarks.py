@@ -14,7 +14,7 @@ import bitwright as bw
 from bitwright import kernels
 from bitwright.engine.moments import gather
 from bitwright.hardware import machine
-from bitwright.hardware.measure import Kernel, Measured
+from bitwright.hardware.rates import Kernel, Measured
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
@@ -65,7 +65,7 @@ KL_PEER = """#!{python}
 import sys
 from pathlib import Path
 import bitwright as bw
-from bitwright.evaluate import kld_file, next_token, windows
+from bitwright.measure import kld_file, next_token, windows
 value = lambda name: sys.argv[sys.argv.index(name) + 1]
 model, store = bw.load(value("-m"), context=int(value("-c"))), Path(value("--kl-divergence-base"))
 if "--kl-divergence" in sys.argv:

@@ -15,12 +15,12 @@ import importlib
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bitwright import errors, evaluate, formats, kernels, quantizers
+    from bitwright import errors, formats, kernels, measure, quantizers
     from bitwright.engine import Model, Sampler, Session, load
     from bitwright.engine.generate import generate
     from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError, UsageError
-    from bitwright.evaluate.perplexity import perplexity
     from bitwright.io.gguf import open
+    from bitwright.measure.perplexity import perplexity
     from bitwright.model import load_tokenizer
     from bitwright.quantizers import quantize
 
@@ -37,7 +37,7 @@ __all__ = [
     "UsageError",
     "__version__",
     "errors",
-    "evaluate",
+    "measure",
     "formats",
     "generate",
     "kernels",
@@ -52,12 +52,12 @@ __all__ = [
 _homes = {
     "bitwright.engine": ("Model", "Sampler", "Session", "generate", "load"),
     "bitwright.errors": ("BitwrightError", "FileFormatError", "UnknownNameError", "UnsupportedError", "UsageError"),
-    "bitwright.evaluate": ("perplexity",),
+    "bitwright.measure": ("perplexity",),
     "bitwright.io.gguf": ("open",),
     "bitwright.model": ("load_tokenizer",),
     "bitwright.quantizers": ("quantize",),
 }
-_modules = ("errors", "evaluate", "formats", "kernels", "quantizers")
+_modules = ("errors", "measure", "formats", "kernels", "quantizers")
 
 
 def __getattr__(name: str) -> object:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bitwright import kernels
-from bitwright.hardware import machine, measure
-from bitwright.hardware.measure import Kernel, Measured
+from bitwright.hardware import machine, rates
+from bitwright.hardware.rates import Kernel, Measured
 
 MEASURED = Measured("2026-11-24", "avx2", 2, 20e9, 12e9, 500e9, 180e9, {"q4_k": Kernel(10e9, 110e9)})
 
@@ -26,9 +26,9 @@ def test_it_is_really_measured_and_then_remembered(bitwright, monkeypatch, tmp_p
     """All of the measurement, with small weights and little time: every format that the engine multiplies has rates."""
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     for name in ("DECODE_SECONDS", "PREFILL_SECONDS"):
-        monkeypatch.setattr(measure, name, 0)
+        monkeypatch.setattr(rates, name, 0)
     for name, value in {"MOST_BYTES": 1 << 20, "PREFILL_ROWS": 64, "PREFILL_TOKENS": 32}.items():
-        monkeypatch.setattr(measure, name, value)
+        monkeypatch.setattr(rates, name, value)
     first = bitwright("hardware", "--json").json
     formats = {row["format"] for row in first["formats"]}
     covered = {c.format for c in kernels.coverage() if c.decode != "reference"}

@@ -9,8 +9,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from bitwright.evaluate import reference, suite
-from bitwright.evaluate.rollout import compounding
+from bitwright.measure import reference, suite
+from bitwright.measure.rollout import compounding
 
 
 @pytest.fixture

@@ -125,8 +125,7 @@ def test_the_label_tells_what_was_lost(bitwright, labelled, machine, monkeypatch
 @pytest.fixture
 def labelled(stories260k, tmp_path):
     """The model with a label that says what it lost."""
-    from bitwright.evaluate import label
-    from bitwright.io import gguf
+    from bitwright.io import gguf, label
 
     numbers = {name: 1 if kind == "uint32" else 0.5 for name, kind in label.NUMBERS.items()}
     values = numbers | {name: "0" for name in label.HASHES} | {"kl_divergence.mean": 0.0123, "same_top1": 0.95}

@@ -43,7 +43,7 @@ def test_beside_a_reference(
     bitwright: Callable[..., Outcome], smollm2: Path, small: Path, capitals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TRIED", "SINGLES"):  # enough to see that chains are run
-        monkeypatch.setattr(f"bitwright.evaluate.chains.measure.{name}", 1)
+        monkeypatch.setattr(f"bitwright.measure.chains.success.{name}", 1)
     flags = ("tasks", small, "--reference", smollm2, "-c", 320, "-L", 2, "--seed", 4)
     found = bitwright(*flags, "--tasks", f"{capitals},chains:grid", "--json").json
     task = found["tasks"][0]
@@ -70,8 +70,8 @@ def test_wrong_names(bitwright: Callable[..., Outcome], smollm2: Path, names: st
 def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
     """Of a model that gets each step with 0.5 beside one that never fails."""
     from bitwright.cli.tasks import show
-    from bitwright.evaluate.chains.measure import Score
-    from bitwright.evaluate.chains.run import Forced
+    from bitwright.measure.chains.run import Forced
+    from bitwright.measure.chains.success import Score
 
     random = np.random.default_rng(0)
 

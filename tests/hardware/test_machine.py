@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from bitwright import formats, kernels
-from bitwright.hardware import detect, devices, gpus, machine, measure
-from bitwright.hardware.measure import Kernel, Measured
+from bitwright.hardware import detect, devices, gpus, machine, rates
+from bitwright.hardware.rates import Kernel, Measured
 
 CPUINFO = """processor\t: 0
 model name\t: Example  CPU @ 3 GHz
@@ -270,7 +270,7 @@ def test_a_card_is_the_device_of_its_name_and_memory(name: str) -> None:
 
 def test_measuring_one_format_gives_what_the_kernel_can_do() -> None:
     """Rates of a small weight: positive, and integer products at most twice what the machine's peak was measured as."""
-    rate = measure.kernel(formats.get("q4_0"), 1, 1 << 20)
+    rate = rates.kernel(formats.get("q4_0"), 1, 1 << 20)
     peaks = (kernels.Meter(1).int8_gop_s() * 1e9 for _ in range(20))  # until one is not disturbed by other work
     assert 1e7 < rate.decode < 1e12 and rate.prefill > 1e8 and any(rate.prefill < 2 * peak for peak in peaks)
 

@@ -18,7 +18,7 @@ from bitwright.hardware.families import FAMILIES, draft
 from bitwright.hardware.memory import compute_bytes
 from bitwright.hardware.outline import from_draft, outline
 from bitwright.hardware.weights import assign, attention_operations, bytes_per_token, operations_per_token, weight_bytes
-from bitwright.quantizers.roles import is_quantized
+from bitwright.recipes.roles import is_quantized
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "quantizers"))
 import snapshots  # noqa: E402

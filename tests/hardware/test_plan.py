@@ -9,13 +9,13 @@ import pytest
 import tiny
 
 from bitwright.errors import UnknownNameError, UsageError
-from bitwright.evaluate import label
 from bitwright.hardware import catalogue, devices, plan
 from bitwright.hardware.forecast import bytes_by_format, forecast, load_of, operations_by_format
 from bitwright.hardware.memory import memory
 from bitwright.hardware.outline import from_shape, outline
 from bitwright.hardware.plan import Ask, Cost
 from bitwright.hardware.weights import assign, bytes_per_token, operations_per_token
+from bitwright.io import label
 
 LLAMA = from_shape("llama-3.1-8b")
 CARD, USUAL = devices.get("rtx-3060-12gb"), Ask(8192)

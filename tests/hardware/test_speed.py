@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 
 from bitwright.errors import UsageError
-from bitwright.hardware import devices, explain, forecast, speed
+from bitwright.hardware import devices, forecast, speed
+from bitwright.hardware import execution as explain
 from bitwright.hardware.outline import from_shape
 from bitwright.hardware.weights import assign
 

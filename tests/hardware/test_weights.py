@@ -11,8 +11,8 @@ from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign, bytes_per_token, file_bytes, operations_per_token, weight_bytes
 from bitwright.io import gguf
 from bitwright.quantizers.file import QuantizeResult
-from bitwright.quantizers.recipe import recipes
-from bitwright.quantizers.rules import Shape
+from bitwright.recipes.recipe import recipes
+from bitwright.recipes.rules import Shape
 
 MODELS = ("smollm2", "gemma3", "widened")
 

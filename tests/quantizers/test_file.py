@@ -17,7 +17,7 @@ from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io import gguf
 from bitwright.quantizers import quantize
 from bitwright.quantizers.encoding import Encoding
-from bitwright.quantizers.rtn import quantize_tensor
+from bitwright.quantizers.tensor import quantize_tensor
 
 METADATA = {
     "general.architecture": "llama",

@@ -15,7 +15,7 @@ from bitwright.calibration.moments import Provenance, pack
 from bitwright.engine import load
 from bitwright.kernels.encoders import encoders
 from bitwright.quantizers import quantize
-from bitwright.quantizers.rtn import weighs
+from bitwright.quantizers.tensor import weighs
 
 xllamacpp = pytest.importorskip("xllamacpp", reason="llama.cpp's Python binding is not installed")
 

@@ -12,7 +12,7 @@ from bitwright.calibration import Gathered, Statistics
 from bitwright.engine import load
 from bitwright.engine.moments import gather
 from bitwright.errors import UnknownNameError, UsageError
-from bitwright.evaluate import next_token, reference, windows
+from bitwright.measure import next_token, reference, windows
 from bitwright.quantizers import quantize
 from bitwright.quantizers.feedback import damped
 

@@ -9,7 +9,7 @@ import typer
 from bitwright.cli import explanations, models, options, output
 
 if TYPE_CHECKING:
-    from bitwright.evaluate.speed import Speed
+    from bitwright.bench.speed import Speed
 
 
 def bench(
@@ -38,14 +38,14 @@ def bench(
 
     Example: bitwright bench smollm2-135m -p 256 -n 64 --explain
     """
-    from bitwright.evaluate import speed
+    from bitwright.bench import speed
 
     loaded = models.load(model, max(prompt, depth + tokens), threads, kv)
     with output.progress("timing") as report:
         result = speed.measure(loaded, prompt=prompt, tokens=tokens, depth=depth, rounds=rounds, progress=report)
     explanation = None
     if explain:
-        from bitwright.evaluate.explain import explain as explained
+        from bitwright.bench.profile import explain as explained
 
         with output.progress("watching") as report:
             explanation = explained(loaded, prompt, tokens, depth, rounds, report)

@@ -13,7 +13,7 @@ from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
     from bitwright.cli.measured import Setting
-    from bitwright.evaluate.comparison import Comparison, Contender
+    from bitwright.measure.comparison import Comparison, Contender
 
 
 def compare(
@@ -46,7 +46,7 @@ def compare(
         raise UsageError("compare needs a reference and a text: --reference REF -f FILE")
     if reference.endswith(measured.KLD):
         raise UsageError("compare needs a reference that is a model, not a .kld file")
-    from bitwright.evaluate import report
+    from bitwright.reports import report
 
     if out is not None:
         report.check_name(out)
@@ -67,7 +67,8 @@ def contest(
 ) -> Comparison:
     """All candidates scored, then timed in two turns: what a shared machine can do drifts. `heats` takes the heat of
     each by its name, for a report."""
-    from bitwright.evaluate import comparison, report, suite, windows
+    from bitwright.measure import comparison, suite, windows
+    from bitwright.reports import report
 
     found: list[tuple[str, Contender]] = []
     assert setting.model is not None
@@ -89,7 +90,7 @@ def contest(
 
 def timed(found: list[tuple[str, Contender]], setting: Setting, context: int) -> list[Contender]:
     """With decoding speeds: each model is opened once more in each of two turns, so that only one is in memory."""
-    from bitwright.evaluate import comparison
+    from bitwright.measure import comparison
 
     seconds: dict[str, list[float]] = {name: [] for name, _ in found}
     with output.progress("timing") as report:

@@ -14,8 +14,8 @@ def model(incomplete: str) -> list[str]:
 
 def recipe(incomplete: str) -> list[str]:
     """Recipes whose format there is an encoder for."""
-    from bitwright.quantizers.recipe import Recipe, recipes
-    from bitwright.quantizers.rtn import can_encode
+    from bitwright.quantizers.tensor import can_encode
+    from bitwright.recipes.recipe import Recipe, recipes
 
     return [name for name in _beginning(recipes(), incomplete) if can_encode(Recipe.named(name).base)]
 

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 from bitwright.cli import output
 
 if TYPE_CHECKING:
-    from bitwright.evaluate.rollout.compounding import Compounding
-    from bitwright.evaluate.rollout.measures import FirstDivergence
-    from bitwright.evaluate.rollout.resample import Estimate
+    from bitwright.measure.rollout.compounding import Compounding
+    from bitwright.measure.rollout.horizon import FirstDivergence
+    from bitwright.statistics.resampling import Estimate
 
 
 def show(c: Compounding) -> None:

@@ -12,7 +12,7 @@ from bitwright.cli import complete, measured, models, options, output
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
-    from bitwright.evaluate.perplexity import Perplexity
+    from bitwright.measure.perplexity import Perplexity
 
 ChunkTokens = Annotated[
     int,
@@ -68,7 +68,8 @@ def evaluate(
         raise UsageError("--kl-divergence-base writes a file of MODEL's own: it goes without --reference")
     if out is not None and reference is None:
         raise UsageError("a report compares a model with its original: -o needs --reference REF")
-    from bitwright.evaluate import kld_file, perplexity, report, windows
+    from bitwright.measure import kld_file, perplexity, windows
+    from bitwright.reports import report
 
     if out is not None:
         report.check_name(out)

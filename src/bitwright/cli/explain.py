@@ -10,7 +10,7 @@ from bitwright.cli import complete, options, output
 
 if TYPE_CHECKING:
     from bitwright.hardware.engines import Use
-    from bitwright.hardware.explain import Explanation
+    from bitwright.hardware.execution import Explanation
 
 
 UNITS = {"vector": "vector lanes", "tensor": "tensor cores", "matrix": "matrix unit"}
@@ -48,8 +48,8 @@ def explain(
     Example: bitwright explain q4_k --device h100-sxm-80gb --device apple-m1-max-32c
     """
     from bitwright.hardware import devices
-    from bitwright.hardware.explain import explain as explained
-    from bitwright.quantizers.file_types import FILE_TYPES
+    from bitwright.hardware.execution import explain as explained
+    from bitwright.recipes.file_types import FILE_TYPES
 
     recipe = FILE_TYPES.get(format.lower())
     if recipe and recipe.base != format.lower():
@@ -135,7 +135,7 @@ def way(e: Explanation) -> str:
 
 
 def peak(e: Explanation) -> str:
-    from bitwright.hardware.explain import operations
+    from bitwright.hardware.execution import operations
 
     return operations(e.peak, e.multiplied_as) if e.peak else "not known"
 

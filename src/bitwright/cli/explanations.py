@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from bitwright.cli import output
 
 if TYPE_CHECKING:
-    from bitwright.evaluate.explain import Explanation, FormatCost, Line, Pass
-    from bitwright.evaluate.work import Limits
+    from bitwright.bench.profile import Explanation, FormatCost, Line, Pass
+    from bitwright.bench.work import Limits
 
 SMALL = 0.01  # of the time: lines below are shown as one
 

@@ -9,8 +9,8 @@ import typer
 from bitwright.cli import layout, models, options, output
 
 if TYPE_CHECKING:
-    from bitwright.evaluate.statistics import Statistics
     from bitwright.io.gguf import GGUF, TensorInfo
+    from bitwright.measure.values import Statistics
 
 BAR = 40  # characters of the longest bar of a histogram
 LONG = 100  # characters of a metadata value that are shown without --all
@@ -114,7 +114,7 @@ def print_file(file: GGUF, all: bool) -> None:
 
 
 def inspect_tensor(file: GGUF, name: str, json: bool) -> None:
-    from bitwright.evaluate.statistics import statistics
+    from bitwright.measure.values import statistics
 
     s = statistics(file.tensor(name).dequantize())
     info = file.tensors[name]

@@ -42,7 +42,7 @@ def label(
 
     Example: bitwright label small.gguf --reference large.gguf -f wiki.txt
     """
-    from bitwright.evaluate import label as labels
+    from bitwright.io import label as labels
 
     loaded, found = measure(model, reference, file, suite, context, threads)
     new = labels.from_report(found, loaded.file)
@@ -70,7 +70,7 @@ def audit(
 
     Example: bitwright audit small.gguf --reference large.gguf -f wiki.txt
     """
-    from bitwright.evaluate import label as labels
+    from bitwright.io import label as labels
 
     loaded, found = measure(model, reference, file, suite, context, threads)
     claimed = labels.read(loaded.file)
@@ -101,7 +101,7 @@ def measure(
         raise UsageError("a label is measured against an original on a text: --reference REF -f FILE")
     if reference.endswith(measured.KLD):
         raise UsageError("a label needs a reference that is a model, not a .kld file")
-    from bitwright.evaluate import report
+    from bitwright.reports import report
 
     started = time.monotonic()
     measured.check_tokens(name, reference)

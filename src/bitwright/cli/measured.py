@@ -15,12 +15,12 @@ from bitwright.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.evaluate.bootstrap import Interval
-    from bitwright.evaluate.noise_floor import NoiseFloor
-    from bitwright.evaluate.overlap import Overlap
-    from bitwright.evaluate.reference import Reference
-    from bitwright.evaluate.rollout.compounding import Baseline
-    from bitwright.evaluate.suite import Evaluation, Identity
+    from bitwright.measure.noise_floor import NoiseFloor
+    from bitwright.measure.overlap import Overlap
+    from bitwright.measure.reference import Reference
+    from bitwright.measure.rollout.compounding import Baseline
+    from bitwright.measure.suite import Evaluation, Identity
+    from bitwright.statistics.bootstrap import Interval
 
 KLD = ".kld"
 
@@ -43,7 +43,7 @@ class Setting:
     def about(self, seconds: float) -> dict[str, Any]:
         """What a report says of how it was made."""
         from bitwright import __version__, kernels
-        from bitwright.evaluate.overlap import sha256_of
+        from bitwright.measure.overlap import sha256_of
 
         return {
             "command": " ".join(["bitwright", *map(shlex.quote, sys.argv[1:])]),
@@ -86,11 +86,11 @@ def prepare(
     A .kld file decides itself which chunks are scored; `candidate` then lends its tokenizer. UsageError where the text
     is too short.
     """
-    from bitwright.evaluate import noise_floor, overlap, windows
-    from bitwright.evaluate import reference as references
-    from bitwright.evaluate.kld_file import KldFile
-    from bitwright.evaluate.rollout import compounding
-    from bitwright.evaluate.suite import CHUNKS
+    from bitwright.measure import noise_floor, overlap, windows
+    from bitwright.measure import reference as references
+    from bitwright.measure.kld_file import KldFile
+    from bitwright.measure.rollout import compounding
+    from bitwright.measure.suite import CHUNKS
 
     if suite not in CHUNKS:
         raise UnknownNameError("suite", suite, CHUNKS)
@@ -118,8 +118,8 @@ def prepare(
 
 
 def identify(model: Model) -> Identity:
-    from bitwright.evaluate import suite
     from bitwright.io.checksum import sha256
+    from bitwright.measure import suite
 
     with output.progress(f"reading {model.path.name}") as report:
         return suite.identity(model, sha256(model.file.paths, report))
@@ -127,8 +127,8 @@ def identify(model: Model) -> Identity:
 
 def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
     """One candidate in that setting."""
-    from bitwright.evaluate import attribution, suite
-    from bitwright.evaluate.rollout import compounding
+    from bitwright.measure import attribution, suite
+    from bitwright.measure.rollout import compounding
 
     with output.progress(f"scoring {model.path.name}") as report:
         found = suite.evaluate(model, identity, setting.reference, setting.floor, setting.overlaps, report)

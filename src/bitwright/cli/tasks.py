@@ -14,9 +14,9 @@ from bitwright.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.evaluate.chains.measure import Comparison, Score
-    from bitwright.evaluate.tasks.items import Task
-    from bitwright.evaluate.tasks.measure import Paired, TaskScore
+    from bitwright.measure.chains.success import Comparison, Score
+    from bitwright.measure.tasks.items import Task
+    from bitwright.measure.tasks.scores import Paired, TaskScore
 
 CHAINS = "chains"
 
@@ -75,8 +75,8 @@ def tasks(
 
 def parse(names: str, limit: int | None, shots: int) -> tuple[list[Task], list[str]]:
     """The tasks of files and the families of chains that a list names; UsageError where it names neither."""
-    from bitwright.evaluate.chains.families import FAMILIES
-    from bitwright.evaluate.tasks import items
+    from bitwright.measure.chains.families import FAMILIES
+    from bitwright.measure.tasks import items
 
     files, families = [], []
     for name in filter(None, (part.strip() for part in names.split(","))):
@@ -95,23 +95,23 @@ def parse(names: str, limit: int | None, shots: int) -> tuple[list[Task], list[s
 
 
 def scored(model: Model, task: Task, tokens: int | None, unguarded: bool) -> TaskScore:
-    from bitwright.evaluate.tasks import measure
+    from bitwright.measure.tasks import scores
 
     with output.progress(f"{task.name}, {model.path.name}") as report:
-        return measure.score(model, task, tokens, unguarded, report)
+        return scores.score(model, task, tokens, unguarded, report)
 
 
 def chained(pair: list[Model], families: list[str], limit: int | None, seed: int) -> list[list[Score]]:
     """Scores of each model, family by family."""
-    from bitwright.evaluate.chains import measure
+    from bitwright.measure.chains import success
 
     with output.progress("finding levels") as report:
-        levels = measure.levels(pair[-1], families, seed=seed, progress=report)
-    setting = measure.Setting(levels, count=limit or measure.CHAINS, seed=seed)
+        levels = success.levels(pair[-1], families, seed=seed, progress=report)
+    setting = success.Setting(levels, count=limit or success.CHAINS, seed=seed)
     found = []
     for model in pair:
         with output.progress(f"chains, {model.path.name}") as report:
-            found.append(measure.score(model, setting, free=True, progress=report))
+            found.append(success.score(model, setting, free=True, progress=report))
     return found
 
 
@@ -129,14 +129,14 @@ def show(scores: list[list[TaskScore]], chains: list[list[Score]]) -> None:
                   ">ratio", "95% interval", ">after an error", "95% interval"]  # fmt: skip
         output.print_table(titles, rows)
         if len(chains) > 1:
-            from bitwright.evaluate.chains.measure import overall
+            from bitwright.measure.chains.success import overall
 
             value, interval = compounding.plain(overall(own, reference))
             print(f"over all chains the horizon is {value} of the reference's ({interval})")
 
 
 def task_row(own: TaskScore, reference: TaskScore | None = None) -> tuple[object, ...]:
-    from bitwright.evaluate.tasks.measure import pair
+    from bitwright.measure.tasks.scores import pair
 
     row = (own.task, len(own.right), own.metric, *measured.spread(own.accuracy, 1, 100))
     if reference is None:
@@ -146,7 +146,7 @@ def task_row(own: TaskScore, reference: TaskScore | None = None) -> tuple[object
 
 
 def chain_row(own: Score, reference: Score, compared: bool) -> tuple[object, ...]:
-    from bitwright.evaluate.chains.measure import compare
+    from bitwright.measure.chains.success import compare
 
     c = compare(own, reference)
     after = compounding.plain(c.after_error) if c.after_error and not math.isnan(c.after_error.value) else ("", "")
@@ -163,8 +163,8 @@ def halves(steps: float) -> str:
 
 
 def as_json(scores: list[list[TaskScore]], chains: list[list[Score]]) -> dict[str, Any]:
-    from bitwright.evaluate.chains.measure import compare, overall
-    from bitwright.evaluate.tasks.measure import pair
+    from bitwright.measure.chains.success import compare, overall
+    from bitwright.measure.tasks.scores import pair
 
     found: dict[str, Any] = {"tasks": [task_json(own[0], pair(*own) if len(own) > 1 else None) for own in scores]}
     if chains:
@@ -175,7 +175,7 @@ def as_json(scores: list[list[TaskScore]], chains: list[list[Score]]) -> dict[st
 
 
 def task_json(own: TaskScore, pair: Paired | None) -> dict[str, Any]:
-    from bitwright.evaluate.summary import of_interval
+    from bitwright.views.evaluation import of_interval
 
     row = {"task": own.task, "form": own.form, "metric": own.metric, "items": len(own.right),
            own.metric: of_interval(own.accuracy), "right": own.right.tolist(),
@@ -187,7 +187,7 @@ def task_json(own: TaskScore, pair: Paired | None) -> dict[str, Any]:
 
 
 def chain_json(c: Comparison, compared: bool) -> dict[str, Any]:
-    from bitwright.evaluate.rollout.summary import of_survival
+    from bitwright.views.compounding import of_survival
 
     row = {"family": c.family, "level": c.level, "steps": c.steps, "success": of_survival(c.candidate),
            "step_accuracy": vars(c.accuracy), "excess": vars(c.excess),

@@ -1,6 +1,6 @@
 """IQ4_NL and IQ4_XS: 4-bit codes that index 16 unevenly spaced values, dense near zero where weights are.
 
-Layouts: ggml-common.h. The values come from the `gguf` package. The encoders choose scales by `search.symmetric`.
+Layouts: ggml-common.h. The values come from the `gguf` package. The encoders choose scales by `scale_search.symmetric`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.formats import search
+from bitwright.formats import scale_search
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, inverse
 
@@ -36,11 +36,11 @@ class NonLinear4(Format):
         """The best scale (blocks, groups) of each 32 values, of those that put the extreme near the outermost code, and
         the one that puts it on the other side."""
         x = values.reshape(len(values), self.groups, 32)
-        weights = x * x if importance is None else search.importance_weights(values, importance).reshape(x.shape)
+        weights = x * x if importance is None else scale_search.importance_weights(values, importance).reshape(x.shape)
         table = self.table.astype(np.float32)
         stretch = inverse(extreme(x)[..., 0])
         trials = (place * stretch for place in (-table[0], *(table[0] + step for step in range(-7, 8))))
-        return search.symmetric(x, weights, lambda y: table[self.nearest(y)], trials)
+        return scale_search.symmetric(x, weights, lambda y: table[self.nearest(y)], trials)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         x = values.reshape(len(values), self.groups, 32) * inverse(self.steps(scales)[0])[..., None]

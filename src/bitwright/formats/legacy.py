@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitwright.formats import search
+from bitwright.formats import scale_search
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, half_away, inverse
 
@@ -31,9 +31,9 @@ class Symmetric(Format):
         if importance is None:
             return (largest / np.float32(-self.zero),)
         trials = (np.float32(-(self.zero + 0.1 * step)) * inverse(largest)[:, 0] for step in range(-9, 10))
-        weights = search.importance_weights(values, importance)
+        weights = scale_search.importance_weights(values, importance)
         grid = lambda x: np.rint(x).clip(-self.zero, self.zero - 1)  # noqa: E731
-        return (search.symmetric(values, weights, grid, trials)[:, None],)
+        return (scale_search.symmetric(values, weights, grid, trials)[:, None],)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         codes = np.trunc(values * inverse(scales[0]) + np.float32(self.zero + 0.5))
@@ -48,8 +48,8 @@ class Asymmetric(Format):
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         if importance is not None:
-            weights = search.importance_weights(values, importance)
-            scale, minimum = search.asymmetric(values, weights, self.top, search.WIDE, ceiling=np.inf)
+            weights = scale_search.importance_weights(values, importance)
+            scale, minimum = scale_search.asymmetric(values, weights, self.top, scale_search.WIDE, ceiling=np.inf)
             return scale[:, None], minimum[:, None]
         low = values.min(axis=1, keepdims=True)
         return (values.max(axis=1, keepdims=True) - low) / np.float32(self.top), low

@@ -19,7 +19,7 @@ from bitwright.hardware.weights import (
     operations_per_token,
     weight_bytes,
 )
-from bitwright.quantizers.recipe import Assignment
+from bitwright.recipes.recipe import Assignment
 
 PROMPT = 512  # tokens of the prompt whose speed is told, as llama-bench's pp512
 # benchmarks/predict_here.py: the factor within which bitwright's speed lies of what its kernels' rates give, and the

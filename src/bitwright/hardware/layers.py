@@ -14,7 +14,7 @@ import numpy as np
 from bitwright.errors import FileFormatError
 from bitwright.hardware.draft import Tensor
 from bitwright.hardware.facts import MAX_SIZE
-from bitwright.quantizers.roles import layer as layer_of
+from bitwright.recipes.roles import layer as layer_of
 
 # Every n-th layer sees everything, where the file does not say which do; for `first` ones that is the first of each n.
 PATTERNS = {

@@ -15,7 +15,7 @@ from bitwright.hardware import devices, gpus, schema
 from bitwright.hardware.detect import System, system
 from bitwright.hardware.devices import THIS_MACHINE, Device, Rate
 from bitwright.hardware.gpus import Gpu
-from bitwright.hardware.measure import Kernel, Measured, measure
+from bitwright.hardware.rates import Kernel, Measured, measure
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 

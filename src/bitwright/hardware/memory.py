@@ -13,8 +13,8 @@ from bitwright.errors import UnknownNameError
 from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
 from bitwright.hardware.outline import Outline
 from bitwright.hardware.weights import assigned
-from bitwright.quantizers.recipe import Assignment, Recipe
-from bitwright.quantizers.roles import layer as layer_of
+from bitwright.recipes.recipe import Assignment, Recipe
+from bitwright.recipes.roles import layer as layer_of
 
 MIB = 1 << 20
 SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows

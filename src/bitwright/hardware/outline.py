@@ -21,8 +21,8 @@ from bitwright.hardware.draft import Draft, Tensor
 from bitwright.hardware.families import draft
 from bitwright.hardware.layers import Keys, Layer, layers
 from bitwright.io import gguf, hub
-from bitwright.quantizers.roles import layer as layer_of
-from bitwright.quantizers.rules import Shape
+from bitwright.recipes.roles import layer as layer_of
+from bitwright.recipes.rules import Shape
 
 __all__ = ["Layer", "Outline", "Tensor", "outline"]
 

@@ -15,7 +15,7 @@ from bitwright.hardware.speed import UnknownSpeed
 from bitwright.hardware.split import split
 from bitwright.hardware.weights import assign, bits_per_weight
 from bitwright.io import gguf
-from bitwright.quantizers.recipe import Assignment
+from bitwright.recipes.recipe import Assignment
 
 if TYPE_CHECKING:
     from bitwright.hardware.machine import Machine
@@ -114,7 +114,7 @@ def candidates(outline: Outline, recipes: Sequence[str] | None) -> dict[str, lis
 
 def quality(outline: Outline) -> str:
     """What the damage label of a GGUF file says, in words; "not measured" where it has none, or is no such file."""
-    from bitwright.evaluate import label
+    from bitwright.io import label
 
     found = label.of(outline.metadata) if isinstance(outline.metadata, gguf.Metadata) else None
     if found is None:

@@ -13,8 +13,8 @@ from bitwright.hardware.kv import BATCH, layer_bytes
 from bitwright.hardware.memory import DRIVER, OVERHEAD, Memory, compute_bytes
 from bitwright.hardware.outline import LOOKED_UP, Outline
 from bitwright.hardware.weights import assigned
-from bitwright.quantizers.recipe import Assignment, Recipe
-from bitwright.quantizers.roles import layer as layer_of
+from bitwright.recipes.recipe import Assignment, Recipe
+from bitwright.recipes.roles import layer as layer_of
 
 ENGINE = "llama.cpp"
 

@@ -16,7 +16,7 @@ from bitwright.formats.scaled import ScaledFloat
 from bitwright.formats.shared import Shared
 from bitwright.hardware import schema
 from bitwright.hardware.devices import FORMATS
-from bitwright.quantizers.file_types import FILE_TYPES
+from bitwright.recipes.file_types import FILE_TYPES
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from bitwright.hardware.outline import EXPERTS, Outline
 from bitwright.io import gguf
 from bitwright.quantizers.file import metadata_of
-from bitwright.quantizers.recipe import Assignment, Override, Recipe
+from bitwright.recipes.recipe import Assignment, Override, Recipe
 
 
 def assign(

@@ -13,7 +13,7 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels import _native
 from bitwright.kernels.ops import Step
-from bitwright.kernels.plan import ONLY_IN_PLACE, Instruction, Phase, Plan
+from bitwright.kernels.schedule import ONLY_IN_PLACE, Instruction, Phase, Plan
 
 Float32 = NDArray[np.float32]
 

@@ -1,8 +1,6 @@
-"""How codes are chosen: rounding of one tensor, recipes for a model's tensors, a whole file streamed through them."""
+"""How codes are chosen: one tensor, or a whole file streamed through."""
 
 from bitwright.quantizers.file import QuantizeResult, quantize
-from bitwright.quantizers.recipe import Assignment, Override, Recipe, recipes
-from bitwright.quantizers.rtn import quantize_tensor
-from bitwright.quantizers.rules import Shape
+from bitwright.quantizers.tensor import quantize_tensor
 
-__all__ = ["Assignment", "Override", "QuantizeResult", "Recipe", "Shape", "quantize", "quantize_tensor", "recipes"]
+__all__ = ["QuantizeResult", "quantize", "quantize_tensor"]

@@ -16,8 +16,8 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels import encoders
 from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, feeds_back
-from bitwright.quantizers.recipe import Tensor
-from bitwright.quantizers.rtn import encode_rows, weighs
+from bitwright.quantizers.tensor import encode_rows, weighs
+from bitwright.recipes.recipe import Tensor
 
 METHODS = ("feedback", *encoders.METHODS)
 EFFORT = 2

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from bitwright import kernels
 from bitwright.formats import Format
-from bitwright.quantizers.rtn import as_float32, naming
+from bitwright.quantizers.tensor import as_float32, naming
 
 DAMPING = 0.01  # of the mean of the diagonal, added to all of it, at least
 ROUNDS = (0, 1, 2, 6)  # of coordinate descent, by effort

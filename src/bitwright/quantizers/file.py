@@ -20,10 +20,10 @@ from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
 from bitwright.quantizers.encoding import EFFORT, PLAIN, Encoding
-from bitwright.quantizers.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
-from bitwright.quantizers.roles import role
-from bitwright.quantizers.rtn import can_encode, encodable
-from bitwright.quantizers.rules import Shape
+from bitwright.quantizers.tensor import can_encode, encodable
+from bitwright.recipes.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
+from bitwright.recipes.roles import role
+from bitwright.recipes.rules import Shape
 
 QUANTIZATION_VERSION = 2  # of ggml's block layouts
 

@@ -1,0 +1,175 @@
+"""Where a step's time goes, per kind of operation and weight format, beside its bytes, operations and the limits."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bitwright import formats, kernels
+from bitwright.bench import work
+from bitwright.bench.work import Limits, Work
+from bitwright.formats import QuantizedTensor
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model, Session
+    from bitwright.kernels.schedule import Phase
+
+YARDSTICKS = ("q4_k", "q4_0")  # what other formats are set beside: the first whose blocks fit
+YARDSTICK_ROWS = 128
+NAMES = {"load": "int8 inputs", "store": "to cache", "glu_silu": "glu", "glu_gelu_tanh": "glu"}
+
+
+@dataclass
+class Line:
+    """Phases that do the same with weights of the same formats: seconds and work of one step."""
+
+    what: str
+    formats: tuple[str, ...]
+    seconds: float = 0.0
+    work: Work = field(default_factory=Work)
+
+
+@dataclass(frozen=True)
+class Pass:
+    """One step of `tokens` tokens after `depth` others; `seconds` is more than its lines' by what happens outside them.
+    The limits are those measured just before."""
+
+    tokens: int
+    depth: int
+    seconds: float
+    limits: Limits
+    lines: list[Line]
+
+
+@dataclass(frozen=True)
+class FormatCost:
+    """What decoding a weight of a format takes with all threads; `share` is of the weights a token is multiplied with,
+    0 for a yardstick that the model does not have. Bits are per weight."""
+
+    format: str
+    share: float
+    stored_bits: float
+    decoding: kernels.Decoding
+
+    @property
+    def read_bits(self) -> float:
+        return 8 * self.decoding.bytes_per_weight
+
+    def bound(self, limits: Limits) -> str:
+        """What is slower: unpacking weights that lie in cache, or reading their bytes at the memory's limit."""
+        return "memory" if self.decoding.cached_gb_s > limits.read_gb_s else "unpacking"
+
+
+@dataclass(frozen=True)
+class Explanation:
+    decode: Pass
+    prefill: Pass
+    formats: list[FormatCost]
+    coverage: list[kernels.Coverage]
+
+
+def explain(
+    model: Model, prompt: int, tokens: int, depth: int, rounds: int, progress: Callable[..., None] = lambda *_: None
+) -> Explanation:
+    """Watch `rounds` decodes of `tokens` tokens after `depth` others and as many prefills of `prompt` tokens; of each,
+    the round of the median time counts. Then time the model's formats alone."""
+    meter, session = kernels.Meter(model.threads, model.tier), model.session()
+    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, depth + tokens)).tolist()
+    prompt = min(prompt, session.program.batch)
+    decodes, prefills = [], []
+    for done in range(rounds):
+        decodes.append(watch(session, meter, ids[:depth], [[t] for t in ids[depth : depth + tokens]]))
+        prefills.append(watch(session, meter, [], [ids[:prompt]]))
+        progress(done + 1, rounds + 1)
+    costs = format_costs(model, meter)
+    used = kernels.coverage(formats.get(c.format) for c in costs if c.share)
+    return Explanation(middle(decodes), middle(prefills), costs, used)
+
+
+def middle(passes: list[Pass]) -> Pass:
+    return sorted(passes, key=lambda p: p.seconds)[len(passes) // 2]
+
+
+def watch(session: Session, meter: kernels.Meter, before: list[int], steps: list[list[int]]) -> Pass:
+    """Run the steps after a warm-up and sort the time of their phases; all have equally many tokens."""
+    session.reset()
+    for ids in (before, steps[0]):
+        if ids:
+            session.prefill(ids)
+    session.reset(len(before))
+    limits = Limits.measure(meter)
+    session.program.watch()
+    started = time.perf_counter()
+    for ids in steps:
+        session.prefill(ids)
+    seconds = (time.perf_counter() - started) / len(steps)
+    tokens, depth = len(steps[0]), len(before)
+    lines: dict[tuple[str, tuple[str, ...]], Line] = {}
+    for phase, total in session.program.seconds():
+        key = what(phase), formats_of(phase, session.model)
+        line = lines.setdefault(key, Line(*key))
+        line.seconds += total / len(steps)
+        line.work += work_of(phase, session.model, tokens, depth + len(steps) // 2)
+    return Pass(tokens, depth, seconds, limits, list(lines.values()))
+
+
+def what(phase: Phase) -> str:
+    """attn q k v, ffn gate up, output; or what is done row by row."""
+    if phase.kind != "linears":
+        return ", ".join(dict.fromkeys(NAMES.get(i.code, i.code) for i in phase.instructions))
+    names = [re.sub(r"^blk\.\d+\.|\.weight$", "", i.weight or "") for i in phase.instructions]
+    names = ["output" if name == "token_embd" else name for name in names]
+    first = names[0].split("_")[0]
+    return " ".join([names[0].replace("_", " "), *(name.removeprefix(f"{first}_") for name in names[1:])])
+
+
+def formats_of(phase: Phase, model: Model) -> tuple[str, ...]:
+    found = (model.weights[i.weight].format.name for i in phase.instructions if i.code == "linear" and i.weight)
+    return tuple(sorted(set(found)))
+
+
+def work_of(phase: Phase, model: Model, tokens: int, depth: int) -> Work:
+    total = Work()
+    for i in phase.instructions:
+        if i.code == "linear" and i.weight:
+            total += work.linear(model.weights[i.weight], 1 if phase.selected else tokens, model.tier)
+        elif i.code == "attention":
+            total += work.attention(i.attributes, tokens, depth, model.kv)
+    return total
+
+
+def format_costs(model: Model, meter: kernels.Meter) -> list[FormatCost]:
+    """The formats that products read, fewest bits first, each by the largest weight that has it; and a yardstick."""
+    weights = [model.weights[op.weights[0]] for op in model.step.ops if op.kind == "linear"]
+    counts: dict[str, int] = {}
+    largest: dict[str, QuantizedTensor] = {}
+    for w in weights:
+        name, size = w.format.name, w.shape[0] * w.shape[1]
+        counts[name] = counts.get(name, 0) + size
+        if name not in largest or size > largest[name].shape[0] * largest[name].shape[1]:
+            largest[name] = w
+    total = sum(counts.values())
+    if (extra := yardstick(max(weights, key=lambda w: w.shape[0] * w.shape[1]), counts)) is not None:
+        largest[extra.format.name] = extra
+    costs = []
+    for name, w in largest.items():
+        bits = 8 * w.format.row_bytes(w.shape[1]) / w.shape[1]
+        costs.append(FormatCost(name, counts.get(name, 0) / total, bits, meter.decoding(w)))
+    return sorted(costs, key=lambda c: c.stored_bits)
+
+
+def yardstick(weight: QuantizedTensor, present: Iterable[str]) -> QuantizedTensor | None:
+    """Some rows of a weight in a yardstick's format, unless there is one already."""
+    if set(YARDSTICKS) & set(present):
+        return None
+    rows, columns = min(weight.shape[0], YARDSTICK_ROWS), weight.shape[1]
+    for format in map(formats.get, YARDSTICKS):
+        if columns % format.block_size == 0:
+            values = weight.format.dequantize(weight.data[:rows])
+            return QuantizedTensor(weight.name, (rows, columns), format, kernels.quantize(format, values, method="rtn"))
+    return None

@@ -1,0 +1,99 @@
+"""Prefill and decode speed of a model, as shares of what this machine was measured to do."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bitwright import kernels
+from bitwright.bench import work
+from bitwright.bench.work import Limits
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model, Session
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Medians over the rounds: tokens per second, and limits and shares of them measured in the same round; beside them
+    the fastest round's tokens per second, which other work on the machine disturbed least.
+
+    `prefill_share`: of the time, what the arithmetic takes at the limits. `decode_share`: of the memory's rate, what
+    reading the weights (as the file stores them) and the cache takes. `read_one_core_gb_s` is one core's limit alone.
+    """
+
+    tier: str
+    threads: int
+    prompt: int
+    tokens: int
+    depth: int
+    prefill: float
+    decode: float
+    fastest_prefill: float
+    fastest_decode: float
+    limits: Limits
+    read_one_core_gb_s: float
+    prefill_share: float
+    decode_share: float
+
+
+def measure(
+    model: Model,
+    prompt: int = 512,
+    tokens: int = 128,
+    depth: int = 0,
+    rounds: int = 3,
+    progress: Callable[..., None] | None = None,
+) -> Speed:
+    """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens that follow `depth` others, each after
+    the limits it is set beside: what a shared machine can do drifts within minutes."""
+    one_core = kernels.Meter(1, model.tier).read_gb_s()
+    meter = kernels.Meter(model.threads, model.tier)
+    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, depth + tokens)).tolist()
+    session = model.session()
+    prompt_work, token_bytes = work.step(model, prompt, 0), work.bytes_of_token(model, depth + tokens // 2)
+    limits, prefills, decodes = [], [], []
+    for done in range(rounds):
+        limits.append(Limits.measure(meter))
+        prefills.append(seconds_to_prefill(session, ids[:prompt]))
+        decodes.append(seconds_to_decode(session, ids[:depth], ids[depth : depth + tokens]) / tokens)
+        if progress is not None:
+            progress(done + 1, rounds)
+    median = statistics.median
+    return Speed(
+        tier=model.tier,
+        threads=model.threads,
+        prompt=prompt,
+        tokens=tokens,
+        depth=depth,
+        prefill=prompt / median(prefills),
+        decode=1 / median(decodes),
+        fastest_prefill=prompt / min(prefills),
+        fastest_decode=1 / min(decodes),
+        limits=Limits(*(median(values) for values in zip(*limits, strict=True))),
+        read_one_core_gb_s=one_core,
+        prefill_share=median(prompt_work.arithmetic_share(s, x) for s, x in zip(prefills, limits, strict=True)),
+        decode_share=median(token_bytes / 1e9 / x.read_gb_s / s for s, x in zip(decodes, limits, strict=True)),
+    )
+
+
+def seconds_to_prefill(session: Session, ids: list[int]) -> float:
+    session.reset()
+    started = time.perf_counter()
+    session.prefill(ids)
+    return time.perf_counter() - started
+
+
+def seconds_to_decode(session: Session, before: list[int], ids: list[int]) -> float:
+    session.reset()
+    if before:
+        session.prefill(before)
+    started = time.perf_counter()
+    for token in ids:
+        session.step(token)
+    return time.perf_counter() - started

@@ -1,5 +1,0 @@
-"""Measuring what a model is worth."""
-
-from bitwright.evaluate.perplexity import Perplexity, perplexity
-
-__all__ = ["Perplexity", "perplexity"]

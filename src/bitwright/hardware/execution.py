@@ -1,0 +1,189 @@
+"""What happens to one weight from memory to accumulator: what the chip offers, what engines make of it, what follows.
+
+A product of a weight with B tokens reads `bits / 8` bytes and takes 2 B operations. Memory and multiplier take the same
+time at the break-even batch
+
+    B = bits / 8 * peak / (2 * bandwidth)
+
+with the peak of what is really multiplied: below it bytes decide (decode), above it the multiplier's rate (prefill).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from bitwright import kernels
+from bitwright.hardware import engines
+from bitwright.hardware.devices import Device, Rate, Standing
+from bitwright.hardware.engines import Use
+from bitwright.hardware.machine import Machine
+from bitwright.hardware.rates import COLUMNS, Kernel
+from bitwright.hardware.stored import Stored, stored
+
+Path = Literal["native", "converted", "int8", "unknown"]
+BYTES = ("int8", "int16")  # of which the second is bytes too, whose products are summed by pairs in 16 bits
+INTEGERS = ("int16", "int8", "int4", "int1", "int32")
+BLOCK_SCALED = ("mxfp8", "mxfp4", "nvfp4")
+
+
+@dataclass(frozen=True)
+class Explanation:
+    """`peak`, in operations a second, and `instruction` are the chip's for `multiplied_as`; None: not known. A standing
+    says where the way and the peak come from; `remarks` are what sources say of either."""
+
+    device: Device
+    stored: Stored
+    path: Path
+    multiplied_as: str | None
+    unit: str | None
+    instruction: str | None
+    peak: float | None
+    way_standing: Standing
+    peak_standing: Standing
+    alternatives: tuple[str, ...]
+    remarks: tuple[str, ...]
+    accumulated_in: str | None
+    uses: tuple[Use, ...]
+    measured: Kernel | None = None
+
+    @property
+    def loaded(self) -> str:
+        """What crosses the memory bus. bitwright repacks some weights for its kernels when it loads a model."""
+        s, stays = self.stored, f"packed, as stored: {self.stored.bits:g} bits of each weight cross the memory bus"
+        if self.measured is None or s.format is None:
+            return stays
+        bits = 8 * kernels.bytes_read(s.format, COLUMNS, COLUMNS) / COLUMNS**2
+        return stays if bits == s.bits else f"repacked when loaded: {bits:.4g} bits of each weight cross the memory bus"
+
+    @property
+    def converted_to(self) -> str:
+        if self.path == "native":
+            return "nothing: it is multiplied as it is"
+        return "not known" if self.multiplied_as is None else f"{self.multiplied_as}, in registers"
+
+    @property
+    def scaled(self) -> str:
+        """Where a block's scale comes in."""
+        if not self.stored.scaled:
+            return "no scale to apply"
+        if self.path == "native" and self.stored.element in BLOCK_SCALED:
+            return "inside the matrix instruction, per block"
+        if self.multiplied_as in INTEGERS:
+            return "once per block, in fp32, after the integer sum"
+        return "when the weight is made a float, before the product"
+
+    @property
+    def break_even(self) -> float | None:
+        """Tokens at a time where the multiplier takes as long as the memory; measured rates where there are any."""
+        size = self.stored.bits / 8
+        if self.measured is not None:
+            return size * self.measured.prefill / (2 * self.measured.decode)
+        if self.peak is None or self.device.bandwidth is None:
+            return None
+        return size * self.peak / (2 * self.device.bandwidth)
+
+    def peak_of(self, use: Use) -> float | None:
+        """The chip's peak for what the engine multiplies, on the unit that it uses."""
+        rate = self.device.compute.get(use.multiplied_as or "")
+        if rate is None:
+            return None
+        return rate.peak if rate.unit == use.unit else self.device.vector.get(use.multiplied_as or "")
+
+    @property
+    def decode_note(self) -> str:
+        bits, bandwidth = self.stored.bits, self.device.bandwidth
+        if bandwidth is None:
+            return "the memory's bandwidth is not known"
+        most = f"at {bandwidth / 1e9:.4g} GB/s at most {_si(8 * bandwidth / bits, 'weights/s')}"
+        if self.measured is not None:
+            rate = self.measured.decode
+            limit = "memory" if rate > 0.8 * bandwidth else "unpacking"
+            measured = _si(8 * rate / bits, "weights/s")
+            return f"{most}; measured {measured} ({rate / bandwidth:.0%}): {limit} is the limit"
+        than = f"{16 / bits:.2g} times fewer than" if bits < 16 else f"{bits / 16:.2g} times" if bits > 16 else "just"
+        return f"{most}, whatever multiplies them: only bytes count, {than} fp16's"
+
+    @property
+    def prefill_note(self) -> str:
+        if self.peak is None:
+            return f"the peak of {self.multiplied_as or 'this multiply'} is not known"
+        half = self.device.compute.get("fp16")
+        ratio = f", {_speed(self.peak / half.peak)} fp16 weights" if half and half.peak else ""
+        note = f"at most {operations(self.peak, self.multiplied_as)} as {self.multiplied_as}{ratio}"
+        for use in self.uses:
+            same = {use.multiplied_as, self.multiplied_as} in ({self.multiplied_as}, set(BYTES))
+            if use.phase != "decode" and use.multiplied_as is not None and not same:
+                peak = self.peak_of(use)
+                most = f", at most {operations(peak, use.multiplied_as)}" if peak else ""
+                note += f"; {use.engine} goes by {use.multiplied_as}{most}"
+        if self.measured is None:
+            return note
+        return f"{note}; measured {operations(self.measured.prefill, self.multiplied_as)} with 512 tokens"
+
+
+def operations(peak: float, format: str | None) -> str:
+    """989.4 TFLOP/s, or TOP/s where integers are multiplied."""
+    return _si(peak, "OP/s" if format in INTEGERS else "FLOP/s", "")
+
+
+def _si(value: float, unit: str, space: str = " ") -> str:
+    return f"{value / 1e12:.4g} T{space}{unit}" if value >= 1e12 else f"{value / 1e9:.4g} G{space}{unit}"
+
+
+def _speed(ratio: float) -> str:
+    return "as fast as" if 0.98 < ratio < 1.02 else f"{ratio:.2g} times as fast as"
+
+
+def explain(name: str, device: Device, machine: Machine | None = None) -> Explanation:
+    """What the device does with the format; `machine` is this machine, if the device is.
+
+    Raises UnknownNameError for a format that there is not.
+    """
+    s = stored(name)
+    like = _like(s, device)
+    rate = device.compute.get(like)
+    native = rate is not None and rate.native and like == s.element
+    uses = tuple(engines.uses(s, device, native))
+    if rate is None:
+        unknown: Standing = "general knowledge"
+        return Explanation(device, s, "unknown", None, None, None, None, unknown, unknown, (), (), None, uses)
+    field = f"compute.{like}"
+    read = [f"read: {device.remarks[key]}" for key in (f"{field}.way", field) if key in device.remarks]
+    remarks = [*read, rate.note, _narrow(rate)]
+    as_what = like if rate.native else rate.via
+    return Explanation(
+        device=device,
+        stored=s,
+        path="native" if native else "int8" if as_what in BYTES else "converted",
+        multiplied_as=as_what,
+        unit=rate.unit,
+        instruction=rate.instruction if s.element is not None else f"unpacked, then as {like}: {rate.instruction}",
+        peak=rate.peak,
+        way_standing=device.standing(f"{field}.way"),
+        peak_standing="computed" if s.element is None else device.standing(field),
+        alternatives=rate.alternatives,
+        remarks=tuple(dict.fromkeys(text for text in remarks if text)),
+        accumulated_in=rate.accumulate or ("int32" if as_what in INTEGERS else "fp32"),
+        uses=uses,
+        measured=machine.measured.kernels.get(s.format.name) if machine and s.format else None,
+    )
+
+
+def _like(s: Stored, device: Device) -> str:
+    """The element whose rate tells what the chip does. Codes that no chip multiplies (5 bits, grids, ternary) go the
+    way of 4-bit integers, of int8 where those are native; powers of two the way of bf16."""
+    if s.element is not None:
+        return s.element
+    if s.name == "float8_e8m0fnu":
+        return "bf16"
+    rate = device.compute.get("int4")
+    return "int8" if rate is not None and rate.native else "int4"
+
+
+def _narrow(rate: Rate) -> str | None:
+    found = [
+        rate.narrow_peak and f"{_si(rate.narrow_peak, 'FLOP/s', '')} with sums in fp16",
+        rate.vector_peak and f"{_si(rate.vector_peak, 'OP/s', '')} on the vector lanes",
+    ]
+    return "; ".join(text for text in found if text) or None

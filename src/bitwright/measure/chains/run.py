@@ -1,0 +1,175 @@
+"""Running a model through chains: reading them done right in one pass, and letting it go on from its own answers.
+
+A step is right where the model says a right answer and then ends the line. As long as it is right it reads what it
+would have written, so the first wrong step is the same either way; only running free shows what happens after it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.measure.chains.chain import Chain
+from bitwright.measure.rollout import paths
+from bitwright.measure.rollout.paths import TOGETHER
+from bitwright.measure.softmax import negative_log_likelihoods
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model, Session
+    from bitwright.measure.perplexity import Progress
+    from bitwright.model.tokenizer import Tokenizer
+
+SLACK = 4  # tokens a wrong answer may be longer than the right one before it is cut off
+
+
+@dataclass(frozen=True)
+class Forced:
+    """A chain read with right answers: whether each step (steps,) would have been right after them, and the negative
+    log-likelihood of its answer in nats."""
+
+    right: NDArray[np.bool_]
+    losses: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def first_wrong(self) -> int | None:
+        """The first wrong step, counted from 1."""
+        return None if self.right.all() else int(self.right.argmin()) + 1
+
+
+@dataclass(frozen=True)
+class Free:
+    """A chain run free: what was `said` at each step, and whether that is right after what was said before; None where
+    nothing could be."""
+
+    said: list[str]
+    right: list[bool | None]
+
+    @property
+    def first_wrong(self) -> int | None:
+        return self.right.index(False) + 1 if False in self.right else None
+
+
+def fitted(model: Model, prefix: str, chains: Sequence[Chain]) -> Model:
+    """The model with a context that these chains fit, whatever it says. UsageError where it was trained on less."""
+    encode = model.tokenizer.encode
+    lengths = [len(encode(f"{prefix}\n\n{chain.text()}")) + chain.steps * (SLACK + 2) for chain in chains]
+    return paths.fitted(model, max(lengths))
+
+
+def continued(tokenizer: Tokenizer, text: str) -> list[int]:
+    """The ids of text that goes on from other text; it begins with a space or a line's end."""
+    ids = tokenizer.encode(text.removeprefix(" ") if tokenizer.space_prefix else text, add_special_tokens=False)
+    lone = tokenizer.space_prefix and text.startswith("\n") and tokenizer.token_bytes(ids[0]) == b" "
+    return ids[1:] if lone else ids
+
+
+def read(
+    model: Model, prefix: str, chains: Sequence[Chain], steps: int | None = None, progress: Progress | None = None
+) -> list[Forced]:
+    """Every chain done right, or its first `steps`, in one pass each; the prefix is read once."""
+    session, found = fitted(model, prefix, chains).session(), []
+    start = model.tokenizer.encode(prefix)
+    session.extend(start, [])
+    for chain in chains:
+        session.reset(keep=len(start))
+        found.append(_read(session, chain, steps))
+        if progress:
+            progress(len(found), len(chains), "")
+    return found
+
+
+def _read(session: Session, chain: Chain, steps: int | None) -> Forced:
+    tokenizer = session.model.tokenizer
+    ids, spans, rights = continued(tokenizer, "\n\n" + chain.opening), [], []
+    for step, answer in chain.worked(steps):
+        ids += continued(tokenizer, f"\n{step.given}")
+        own = continued(tokenizer, f" {answer}")
+        spans.append((len(ids), len(ids) + len(own)))
+        rights.append([continued(tokenizer, f" {other}") for other in step.answers])
+        ids += own
+    wanted = [at for begin, end in spans for at in range(begin - 1, end)]
+    logits = session.extend(ids, wanted)
+    right, losses, row = [], [], 0
+    for (begin, end), answers in zip(spans, rights, strict=True):
+        rows, row = logits[row : row + end - begin + 1], row + end - begin + 1
+        chosen = rows.argmax(1).tolist()
+        right.append(_says(chosen, ids[begin:end], answers, tokenizer))
+        losses.append(negative_log_likelihoods(rows[:-1], np.array(ids[begin:end], np.int32)).sum())
+    return Forced(np.array(right), np.array(losses))
+
+
+def _says(chosen: list[int], read: list[int], answers: list[list[int]], tokenizer: Tokenizer) -> bool:
+    """Whether a model that chose these tokens, one after each it read and one at the end, says one of the answers. Of
+    an answer that is not the one it read, only the first token can be told."""
+    if chosen[0] != read[0]:
+        return any(chosen[0] == answer[0] for answer in answers)
+    return chosen[:-1] == read and ends_line(chosen[-1], tokenizer)
+
+
+def ends_line(token: int, tokenizer: Tokenizer) -> bool:
+    return token in tokenizer.end_of_generation or tokenizer.token_bytes(token).lstrip(b" ").startswith(b"\n")
+
+
+class _Running:
+    """A chain that is being run."""
+
+    def __init__(self, chain: Chain, tokenizer: Tokenizer) -> None:
+        self.chain, self.tokenizer = chain, tokenizer
+        self.said: list[str] = []
+        self.right: list[bool | None] = []
+        self.ask("\n\n" + chain.opening)
+
+    def ask(self, before: str = "") -> None:
+        """Put the next step; `feed` is what the model is to read."""
+        self.step = self.chain.rule(len(self.said), self.said)
+        self.feed = continued(self.tokenizer, f"{before}\n{self.step.given}")
+        lengths = [len(continued(self.tokenizer, f" {answer}")) for answer in self.step.answers]
+        self.room, self.answer = max(lengths, default=1) + SLACK, list[int]()
+
+    def hear(self, token: int) -> bool:
+        """Take one token; whether the chain goes on."""
+        ended = ends_line(token, self.tokenizer)
+        if not ended:
+            self.answer.append(token)
+            self.feed = [token]
+            if len(self.answer) < self.room:
+                return True
+        line = self.tokenizer.decode(self.answer).strip()
+        self.right.append(line in self.step.answers if self.step.answers else None)
+        self.said.append(line)
+        if len(self.said) == self.chain.steps:
+            return False
+        unread = [] if ended else self.feed
+        self.ask()
+        self.feed = unread + self.feed
+        return True
+
+
+def run(model: Model, prefix: str, chains: Sequence[Chain], progress: Progress | None = None) -> list[Free]:
+    """Every chain with the model's own answers, TOGETHER at once."""
+    tokenizer = model.tokenizer
+    session = fitted(model, prefix, chains).session(min(TOGETHER, len(chains)))
+    start = tokenizer.encode(prefix)
+    waiting = list(enumerate(chains))[::-1]
+    running: dict[int, tuple[int, _Running]] = {}
+    done: dict[int, Free] = {}
+    for slot in range(len(session.ids)):
+        session.extend(start, [], slot)
+    while len(done) < len(chains):
+        for slot in range(len(session.ids)):
+            if slot not in running and waiting:
+                number, chain = waiting.pop()
+                session.reset(len(start), slot)
+                running[slot] = number, _Running(chain, tokenizer)
+        rows = session.advance({slot: own.feed for slot, (_, own) in running.items()})
+        for (slot, (number, own)), row in zip(list(running.items()), rows, strict=True):
+            if not own.hear(int(row.argmax())):
+                done[number] = Free(own.said, own.right)
+                del running[slot]
+        if progress:
+            progress(len(done), len(chains), "")
+    return [done[number] for number in range(len(chains))]

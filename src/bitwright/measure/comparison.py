@@ -1,0 +1,174 @@
+"""Several models beside each other: which is better, which cannot be told apart, and which are worth their bytes.
+
+Models that are one model quantized differently (as many parameters as the reference, its tokenizer) are ranked by their
+KL divergence from it. Others are models of their own, whose distance from the reference says little: they are ranked by
+bits per byte of the text, which does not depend on how a tokenizer cuts it.
+"""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.bench.speed import seconds_to_decode
+from bitwright.measure.perplexity import score
+from bitwright.measure.suite import Evaluation, Identity
+from bitwright.statistics.bootstrap import FEWEST, Interval, interval_of_sums, verdict
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+    from bitwright.measure.windows import Windows
+
+DIVERGENCE, BITS = "KL divergence", "bits per byte"
+DECODED, ROUNDS = 24, 3  # tokens, times
+
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """One model of a comparison. `evaluation` is None where it does not share the reference's tokenizer; `nats` and
+    `sizes`: of each document of the text (documents,), its losses and its bytes; `speed`: tokens decoded per second."""
+
+    identity: Identity
+    evaluation: Evaluation | None
+    nats: Float64
+    sizes: Float64
+    speed: float
+
+    @property
+    def bits_per_byte(self) -> Interval:
+        seen = self.sizes > 0
+        return interval_of_sums(self.nats[seen] / math.log(2), self.sizes[seen])
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Whether the first of two models is better: the interval of its measure less the other's."""
+
+    first: str
+    second: str
+    difference: Interval
+    verdict: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Contenders, best first by `measure`; all pairs; the names on the fronts of quality against bytes and speed."""
+
+    measure: str
+    contenders: tuple[Contender, ...]
+    pairs: tuple[Pair, ...]
+    front_of_bytes: tuple[str, ...]
+    front_of_speed: tuple[str, ...]
+
+    def quality(self, c: Contender) -> Interval:
+        """Less is better."""
+        return quality(self.measure, c)
+
+    def pair(self, first: str, second: str) -> Pair:
+        return next(p for p in self.pairs if (p.first, p.second) == (first, second))
+
+
+def contender(model: Model, identity: Identity, evaluation: Evaluation | None, windows: Windows) -> Contender:
+    """A model that was evaluated, or else is scored here on `windows` of its own tokenizer; its speed is unknown."""
+    if evaluation is not None:
+        losses = evaluation.scores.losses
+    else:
+        session = model.session()
+        losses = np.array([score(session, ids, windows.first) for ids in windows.ids])
+    documents, count = windows.documents.ravel(), int(windows.documents.max()) + 1
+    nats, sizes = (np.bincount(documents, x.ravel(), count).astype(np.float64) for x in (losses, windows.sizes))
+    return Contender(identity, evaluation, nats, sizes, math.nan)
+
+
+def seconds_per_token(model: Model) -> list[float]:
+    """ROUNDS times: of decoding one token, in seconds."""
+    session, ids = model.session(), list(range(1, DECODED + 1))
+    session.prefill(ids)
+    return [seconds_to_decode(session, ids[:1], ids) / DECODED for _ in range(ROUNDS)]
+
+
+def rate(seconds: Sequence[float]) -> float:
+    """Tokens per second, from the median."""
+    return 1 / statistics.median(seconds)
+
+
+def quality(measure: str, c: Contender) -> Interval:
+    if measure == BITS:
+        return c.bits_per_byte
+    assert c.evaluation is not None
+    return c.evaluation.divergence
+
+
+def compare(contenders: Sequence[Contender], measure: str) -> Comparison:
+    """Rank contenders and find the fronts. Ties and intervals are paired: what is hard is hard for both."""
+    ranked = sorted(contenders, key=lambda c: quality(measure, c).mean)
+    pairs = []
+    for a, b in combinations(ranked, 2):
+        difference = between(measure, a, b)
+        pairs.append(Pair(a.identity.name, b.identity.name, difference, verdict(difference)))
+    fronts = (front(ranked, cost) for cost in (lambda c: c.identity.file_bytes, lambda c: -c.speed))
+    return Comparison(measure, tuple(ranked), tuple(pairs), *fronts)
+
+
+def between(measure: str, a: Contender, b: Contender) -> Interval:
+    """The measure of a less that of b, drawn by document."""
+    if measure == DIVERGENCE:
+        assert a.evaluation is not None and b.evaluation is not None
+        return a.evaluation.scores.mean(a.evaluation.scores.divergences - b.evaluation.scores.divergences)
+    count = min(len(a.sizes), len(b.sizes))
+    shared = (a.sizes[:count] > 0) & (b.sizes[:count] > 0)
+    of_a, of_b = (c.nats[:count][shared] / c.sizes[:count][shared] / math.log(2) for c in (a, b))
+    weights = a.sizes[:count][shared] + b.sizes[:count][shared]
+    return interval_of_sums((of_a - of_b) * weights, weights)
+
+
+def front(ranked: Sequence[Contender], cost: Callable[[Contender], float]) -> tuple[str, ...]:
+    """The names of those that no better one undercuts, of contenders ranked by quality, best first."""
+    kept: list[Contender] = []
+    for c in ranked:
+        if all(cost(c) < cost(better) for better in kept):
+            kept.append(c)
+    return tuple(c.identity.name for c in kept)
+
+
+def words(c: Comparison) -> list[str]:
+    """What the comparison says, in sentences that its intervals carry."""
+    names = [contender.identity.name for contender in c.contenders]
+    found = [_between_neighbours(c.pair(a, b), c.measure) for a, b in zip(names, names[1:], strict=False)]
+    if len(names) > 1:
+        found.append(f"Worth their bytes (no other is smaller and better by {c.measure}): {_list(c.front_of_bytes)}.")
+        found += [_why_not(c, name) for name in names if name not in c.front_of_bytes]
+        found.append(f"Worth their time (no other decodes faster and is better): {_list(c.front_of_speed)}.")
+    if any(p.difference.clusters < FEWEST for p in c.pairs):
+        found.append(f"The text has fewer than {FEWEST} documents: too few for an interval.")
+    return found
+
+
+def _between_neighbours(p: Pair, measure: str) -> str:
+    d, unit = p.difference, " nats" if measure == DIVERGENCE else ""
+    span = f"{-d.mean:.5f}{unit} ({-d.high:.5f} to {-d.low:.5f})" if d.known else f"{-d.mean:.5f}{unit}, no interval"
+    if p.verdict == "better":
+        return f"{p.first} is better than {p.second} by {span}."
+    return f"{p.first} and {p.second} cannot be told apart: they differ by {span}."
+
+
+def _why_not(c: Comparison, name: str) -> str:
+    """Beaten by the best smaller one."""
+    sizes = {x.identity.name: x.identity.file_bytes for x in c.contenders}
+    by = next(x.identity.name for x in c.contenders if x.identity.name in c.front_of_bytes and sizes[x.identity.name]
+              <= sizes[name])  # fmt: skip
+    sure = c.pair(by, name).verdict == "better"
+    return f"{name} is larger than {by} and {'worse' if sure else 'cannot be told from it'}."
+
+
+def _list(names: Sequence[str]) -> str:
+    return ", ".join(names)

@@ -1,0 +1,97 @@
+"""Next-token distributions in little room: exact where they matter, sampled where they do not.
+
+Of every distribution the likeliest tokens are kept with their exact log-probabilities, and of the rest its whole mass
+and a systematic sample drawn in proportion to probability. With a sample drawn so, the rest's share of KL(P || Q) is
+estimated without bias by mass * mean(log p - log q) over it, and its variance is seen in the sample. A mass alone (one
+lump for the rest) would always understate: merging outcomes never raises a divergence.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import UsageError
+from bitwright.measure.softmax import normalizer
+
+TAIL = 0.02  # of the probability may be left to the sample, on average
+FEWEST, MOST = 256, 4096  # tokens kept of a distribution
+SAMPLED = 4  # one token is sampled from the rest for this many kept
+
+
+@dataclass(frozen=True)
+class Condensed:
+    """Distributions of n positions: `kept` tokens of each, likeliest first, then those sampled from the rest.
+
+    `ids` and `logits` (n, kept + sampled), `normalizers` (n, 2) as `softmax.normalizer` gives them, `rest` (n,) the
+    mass of what is not kept.
+    """
+
+    ids: NDArray[np.int32]
+    logits: NDArray[np.float32]
+    normalizers: NDArray[np.float64]
+    rest: NDArray[np.float64]
+    kept: int
+
+    @property
+    def log_p(self) -> NDArray[np.float64]:
+        """Log-probabilities (n, kept + sampled)."""
+        peaks, log_sums = self.normalizers.T[..., None]
+        return (self.logits.astype(np.float64) - peaks) - log_sums
+
+    def __getitem__(self, positions: slice) -> Condensed:
+        at = positions
+        return Condensed(self.ids[at], self.logits[at], self.normalizers[at], self.rest[at], self.kept)
+
+    def divergence(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """KL(these || softmax(logits)) of each position (n,) in nats, logits (n, vocabulary), and what the sample's
+        chance adds to its variance (n,), as of an independent sample.
+        """
+        log_p = self.log_p
+        ratio = log_p.copy()
+        for own, ids, row in zip(ratio, self.ids, logits, strict=True):
+            peak, log_sum = normalizer(row)
+            own -= (row[ids].astype(np.float64) - peak) - log_sum
+        kept, sampled = ratio[:, : self.kept], ratio[:, self.kept :]
+        exact = (np.exp(log_p[:, : self.kept]) * kept).sum(1)
+        if not sampled.shape[1]:
+            return exact, np.zeros(len(exact))
+        return exact + self.rest * sampled.mean(1), self.rest**2 * sampled.var(1, ddof=1) / sampled.shape[1]
+
+
+def kept_for(logits: NDArray[np.float32]) -> int:
+    """How many tokens to keep of distributions like these, logits (n, vocabulary): the power of two that leaves TAIL of
+    the probability to the sample on average, within bounds; all where that is nearly the vocabulary."""
+    sums = np.zeros(logits.shape[1])
+    for row in logits:
+        peak, log_sum = normalizer(row)
+        sums += np.cumsum(-np.sort(-np.exp((row.astype(np.float64) - peak) - log_sum)))
+    enough = int(np.searchsorted(sums / len(logits), 1 - TAIL)) + 1
+    kept = int(np.clip(1 << (enough - 1).bit_length(), FEWEST, MOST))
+    return logits.shape[1] if 2 * kept >= logits.shape[1] else kept
+
+
+def condense(logits: NDArray[np.float32], kept: int, random: np.random.Generator) -> Condensed:
+    """The distributions of logits (n, vocabulary), with `kept` tokens exact and kept // SAMPLED drawn from the rest."""
+    vocabulary = logits.shape[1]
+    if not 1 <= kept <= vocabulary:
+        raise UsageError(f"expected 1 to {vocabulary} tokens to keep of a distribution, got {kept}")
+    sampled = 0 if kept == vocabulary else max(2, kept // SAMPLED)
+    ids = np.empty((len(logits), kept + sampled), np.int32)
+    stored, normalizers, rest = np.empty(ids.shape, np.float32), np.empty((len(logits), 2)), np.zeros(len(logits))
+    for index, row in enumerate(logits):
+        normalizers[index] = peak, log_sum = normalizer(row)
+        head = np.argpartition(-row, kept - 1)[:kept] if sampled else np.arange(kept)
+        head = head[np.lexsort((head, -row[head]))]
+        ids[index, :kept] = head
+        if sampled:
+            mass = np.exp((row.astype(np.float64) - peak) - log_sum)
+            mass[head] = 0
+            sums = np.cumsum(mass)
+            points = (np.arange(sampled) + random.random()) / sampled * sums[-1]
+            ids[index, kept:] = np.minimum(np.searchsorted(sums, points, side="right"), vocabulary - 1)
+            rest[index] = sums[-1]
+        stored[index] = row[ids[index]]
+    return Condensed(ids, stored, normalizers, rest, kept)

@@ -1,0 +1,141 @@
+"""How far a reference stands from itself: the least that a divergence can mean.
+
+The same weights give slightly other numbers on another instruction set, and may with another number of threads or
+another split into batches; keeping log-probabilities in 16 bits moves them too. A candidate that is no farther from the
+reference than the reference is from itself has lost nothing that can be shown. Weights that are multiplied with int8
+activations have a higher floor: a sum that differs in its last bit is now and then rounded to another code.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import kernels
+from bitwright.engine import Model
+from bitwright.io.atomic import replacing
+from bitwright.measure.perplexity import Progress, scored
+from bitwright.measure.softmax import log_probabilities
+from bitwright.statistics.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from bitwright.engine import Session
+    from bitwright.measure.reference import Store
+    from bitwright.measure.windows import Windows
+
+CHUNKS, TOKENS = 2, 128  # of the windows, spread over them, and of each its first tokens
+BATCH = 24  # tokens a run in "batches of 24": few enough for other kernels than whole chunks take
+SLOW, SLOW_TOKENS = "scalar", 48  # a tier that takes fifty times as long: run where there is no other, on so little
+ROUNDED = "log-probabilities in 16 bits"
+
+
+@dataclass(frozen=True)
+class Variation:
+    """One way to compute the same thing: the mean divergence KL(reference || itself so computed) in nats over `tokens`
+    tokens, and the share of them with the same likeliest token."""
+
+    name: str
+    kl_divergence: float
+    same_top1: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class NoiseFloor:
+    """The variations of a reference; the floor is the largest."""
+
+    variations: tuple[Variation, ...]
+
+    @property
+    def kl_divergence(self) -> float:
+        return max(v.kl_divergence for v in self.variations)
+
+    @property
+    def same_top1(self) -> float:
+        return min(v.same_top1 for v in self.variations)
+
+    def above(self, value: float) -> float:
+        """How many floors a divergence stands above zero; infinite where the floor is zero."""
+        return value / self.kl_divergence if self.kl_divergence > 0 else np.inf if value > 0 else 0.0
+
+    def distinguishable(self, divergence: Interval) -> bool:
+        """Whether a divergence lies above the floor with its whole interval (without one, its mean twice as high)."""
+        return (divergence.low if divergence.known else divergence.mean / 2) > self.kl_divergence
+
+    def describe(self, divergence: Interval) -> str:
+        """In words: "410 times the noise floor" or "not distinguishable from the reference"."""
+        if not self.distinguishable(divergence):
+            return "not distinguishable from the reference's own noise"
+        times = self.above(divergence.mean)
+        return f"{times:.1f} times the noise floor" if times < 10 else f"{times:,.0f} times the noise floor"
+
+
+def noise_floor(model: Model, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
+    """Run a reference over a few chunks in every way there is here, and see how far apart its predictions come out."""
+    ids, session, found = windows.some(CHUNKS).ids[:, :TOKENS], model.session(), []
+    variants = list(_variants(model))
+    for done, (name, varied) in enumerate(variants):
+        found.append(_variation(name, session, varied(), ids[:, :SLOW_TOKENS] if SLOW in name else ids))
+        if progress:
+            progress(done + 1, len(variants) + 1, name)
+    found.append(_variation(ROUNDED, session, None, ids))
+    return NoiseFloor(tuple(found))
+
+
+def _variants(model: Model) -> Iterator[tuple[str, Callable[[], Session]]]:
+    """The same model as it could run otherwise on this machine."""
+
+    def changed(**settings: Any) -> Session:
+        same = {"threads": model.threads, "tier": model.forced_tier, "kv": model.kv, "activations": model.activations}
+        return Model(model.file, model.context, **{**same, **settings}).session()
+
+    def split() -> Session:
+        session = changed()
+        session.program.batch = BATCH
+        return session
+
+    tiers = [tier for tier in kernels.tiers() if tier != model.tier]
+    for tier in [tier for tier in tiers if tier != SLOW] or tiers:
+        yield f"tier {tier}", partial(changed, tier=tier)
+    threads = 1 if model.threads > 1 else max(2, os.cpu_count() or 2)
+    yield f"{threads} {'thread' if threads == 1 else 'threads'}", partial(changed, threads=threads)
+    yield f"batches of {BATCH}", split
+
+
+def _variation(name: str, session: Session, other: Session | None, ids: NDArray[np.int32]) -> Variation:
+    """Both over chunks `ids` (chunks, context); without another session, one against its own rounding to 16 bits."""
+    total, same, tokens, first = 0.0, 0, 0, ids.shape[1] // 2
+    for chunk in ids:
+        once = scored(session, chunk, first)
+        pairs = zip(once, scored(other, chunk, first), strict=True) if other else ((part, part) for part in once)
+        for (logits, _), (again, _) in pairs:
+            for row, varied in zip(logits, again, strict=True):
+                log_p = log_probabilities(row)
+                log_q = log_probabilities(varied if other else log_p.astype(np.float16).astype(np.float32))
+                total += float(np.exp(log_p) @ (log_p - log_q))
+                same += int(log_p.argmax() == log_q.argmax())
+                tokens += 1
+    return Variation(name, max(total, 0.0) / tokens, same / tokens, tokens)
+
+
+def kept(model: Model, store: Store, progress: Progress | None = None) -> NoiseFloor:
+    """The floor of a store's reference on this machine, from the store's folder, where it is put the first time."""
+    machine = {"tier": model.tier, "threads": model.threads, "tiers": kernels.tiers(), "context": store.windows.context}
+    path = store.folder / f"floor-{hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:16]}.json"
+    if path.exists():
+        try:
+            return NoiseFloor(tuple(Variation(**v) for v in json.loads(path.read_text())["variations"]))
+        except (ValueError, TypeError, KeyError):
+            path.unlink()  # damaged: measured again
+    floor = noise_floor(model, store.windows, progress)
+    with replacing(path) as file:
+        file.write(json.dumps({**machine, "variations": [asdict(v) for v in floor.variations]}, indent=2).encode())
+    return floor

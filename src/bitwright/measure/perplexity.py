@@ -1,0 +1,96 @@
+"""Perplexity as llama.cpp defines it (tools/perplexity/perplexity.cpp), so that figures can be set side by side.
+
+Disjoint chunks of the text, the second half of each scored, where every token has at least context / 2 before it (see
+`windows`). It is not a sliding window.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import UsageError
+from bitwright.measure.softmax import negative_log_likelihoods
+from bitwright.measure.windows import cut
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model, Session
+
+LOGITS_BYTES = 64 << 20  # of logits at a time, however large the vocabulary
+
+Progress = Callable[[float, float, str], object]
+
+
+@dataclass(frozen=True)
+class Perplexity:
+    """exp of the mean negative log-likelihood, with the standard error of independent tokens, as llama.cpp prints it.
+
+    `losses` (chunks, scored tokens of a chunk) are the negative log-likelihoods in nats.
+    """
+
+    context: int
+    losses: NDArray[np.float64] = field(repr=False)
+
+    @property
+    def chunks(self) -> int:
+        return len(self.losses)
+
+    @property
+    def tokens_scored(self) -> int:
+        return self.losses.size
+
+    @property
+    def mean(self) -> float:
+        return float(np.exp(self.losses.mean()))
+
+    @property
+    def standard_error(self) -> float:
+        """mean * sqrt(variance of the losses / (tokens - 1)); NaN for a single token."""
+        if self.tokens_scored < 2:
+            return math.nan
+        return self.mean * math.sqrt(self.losses.var() / (self.tokens_scored - 1))
+
+
+def perplexity(
+    model: Model, text: str, context: int = 512, chunks: int | None = None, progress: Progress | None = None
+) -> Perplexity:
+    """Perplexity of a model on a text, over all its chunks of `context` tokens or the first `chunks`.
+
+    `progress(done, total, note)` is called after each chunk. Raises UsageError where the text is shorter than a chunk,
+    BitwrightError where the model computes what is not a number.
+    """
+    if not 4 <= context <= model.context:
+        raise UsageError(f"chunks must have 4 to {model.context} tokens (the model's context), got {context}")
+    windows = cut(model.tokenizer, text, context, chunks)
+    session, losses = model.session(), np.empty(windows.targets.shape)
+    for index, piece in enumerate(windows.ids):
+        losses[index] = score(session, piece, windows.first)
+        if progress:
+            progress(index + 1, len(windows), f"perplexity {np.exp(losses[: index + 1].mean()):.4f}")
+    return Perplexity(context, losses)
+
+
+def score(session: Session, ids: NDArray[np.int32], first: int) -> NDArray[np.float64]:
+    """Negative log-likelihoods of tokens first + 1 to the last, each given all before it; the session starts afresh."""
+    return np.concatenate([negative_log_likelihoods(*part) for part in scored(session, ids, first)])
+
+
+def scored(
+    session: Session, ids: NDArray[np.int32], first: int
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
+    """Logits (n, vocabulary) that predict tokens first + 1 to the last, and those tokens (n,), slice by slice; the
+    session starts afresh.
+
+    Logits are computed where they are scored only, and as many at a time as LOGITS_BYTES holds.
+    """
+    session.reset()
+    rows, start = max(1, LOGITS_BYTES // (4 * session.model.config.vocabulary)), 0
+    for end in [*range(first + rows, len(ids) - 1, rows), len(ids) - 1]:
+        logits = session.extend(ids[start:end], range(max(first - start, 0), end - start))
+        yield logits, ids[end - len(logits) + 1 : end + 1]
+        start = end

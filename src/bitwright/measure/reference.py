@@ -1,0 +1,191 @@
+"""What candidates are measured against: a reference model's predictions of a text, computed once and kept.
+
+A store is a folder: `about.json` says of which model, and one file per chunk holds its distributions (`condensed`),
+named after the chunk's tokens. A chunk is written whole or not at all, so a killed run goes on where it stopped, and
+one over more text computes only what is new. The files are NumPy's .npz, whose checksums (CRC-32) are verified when
+read; a damaged one is computed again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+from platformdirs import user_cache_path
+
+from bitwright.errors import UsageError
+from bitwright.io.atomic import replacing
+from bitwright.io.checksum import sha256
+from bitwright.measure.condensed import Condensed, condense, kept_for
+from bitwright.measure.perplexity import Progress, scored
+from bitwright.measure.softmax import negative_log_likelihoods
+from bitwright.measure.windows import Windows
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model, Session
+
+ARRAYS = ("ids", "logits", "normalizers", "rest")  # of Condensed
+VERSION = 1  # of the store; one of another version is not read
+PROBED = 64  # positions of the first chunk that decide how much is kept of a distribution
+
+
+class ChunkPredictions(Protocol):
+    """Predictions of one chunk's scored tokens (n,): their negative log-likelihoods, and the likeliest tokens."""
+
+    @property
+    def losses(self) -> NDArray[np.float64]: ...
+
+    @property
+    def top(self) -> NDArray[np.int32]: ...
+
+    def divergence(self, start: int, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """KL(reference || softmax(logits)) at positions from `start` on, and the variance that storing adds to it."""
+        ...
+
+
+class Reference(Protocol):
+    """Predictions of the chunks of `windows`, over a vocabulary."""
+
+    windows: Windows
+    vocabulary: int
+    about: dict[str, Any]
+
+    def chunk(self, index: int) -> ChunkPredictions: ...
+
+
+@dataclass(frozen=True)
+class StoredChunk:
+    """Of one chunk: losses (n,) float64, the likeliest tokens (n,), the distributions."""
+
+    losses: NDArray[np.float64]
+    distributions: Condensed
+
+    @property
+    def top(self) -> NDArray[np.int32]:
+        return self.distributions.ids[:, 0]
+
+    def divergence(self, start: int, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        return self.distributions[start : start + len(logits)].divergence(logits)
+
+
+class Store:
+    """A reference's chunks on disk. `computed` and `damaged` count the chunks that this run had to compute, and those
+    of them that a file was there for."""
+
+    def __init__(self, folder: Path, about: dict[str, Any], windows: Windows, vocabulary: int) -> None:
+        self.folder, self.about, self.windows, self.vocabulary = folder, about, windows, vocabulary
+        self.computed = self.damaged = 0
+
+    def chunk(self, index: int) -> StoredChunk:
+        found = self.read(index)
+        if found is None:
+            raise UsageError(f"the store {self.folder} does not hold chunk {index}: something removed it")
+        return found
+
+    def read(self, index: int) -> StoredChunk | None:
+        """A chunk, or None where there is none or its file is damaged."""
+        path = self._path(index)
+        try:
+            with np.load(path) as file:
+                parts = {name: file[name] for name in ARRAYS}
+                return StoredChunk(file["losses"], Condensed(**parts, kept=int(file["kept"])))
+        except FileNotFoundError:
+            return None
+        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError):
+            self.damaged += 1
+            return None
+
+    def compute(self, index: int, session: Session) -> None:
+        """Run the reference over a chunk and keep what it predicts; logits are held a slice at a time."""
+        ids, parts, losses = self.windows.ids[index], [], []
+        random = np.random.default_rng(list(self._digest(index)))
+        for logits, targets in scored(session, ids, self.windows.first):
+            if "kept" not in self.about:
+                self.about["kept"] = kept_for(logits[:: max(1, len(logits) // PROBED)])
+                self._write_about()
+            losses.append(negative_log_likelihoods(logits, targets))
+            parts.append(condense(logits, self.about["kept"], random))
+        arrays: dict[str, Any] = {name: np.concatenate([getattr(part, name) for part in parts]) for name in ARRAYS}
+        with replacing(self._path(index)) as file:
+            np.savez(file, losses=np.concatenate(losses), kept=self.about["kept"], **arrays)
+        self.computed += 1
+
+    def _digest(self, index: int) -> bytes:
+        return hashlib.sha256(np.ascontiguousarray(self.windows.ids[index], "<i4").tobytes()).digest()
+
+    def _path(self, index: int) -> Path:
+        return self.folder / f"{self._digest(index)[:16].hex()}.npz"
+
+    def _write_about(self) -> None:
+        with replacing(self.folder / "about.json") as file:
+            file.write(json.dumps(self.about, indent=2).encode())
+
+
+def store(
+    model: Model,
+    windows: Windows,
+    folder: Path | None = None,
+    digest: str | None = None,
+    progress: Progress | None = None,
+) -> Store:
+    """The predictions of `model` over `windows`, from `folder` where it holds them, else computed and put there.
+
+    `folder` is one in the user's cache, for this model and these settings, if not given; `digest` is the model's
+    SHA-256 where it is known. Raises UsageError where the folder is another reference's, or the windows are longer than
+    the model's context.
+    """
+    if windows.context > model.context:
+        raise UsageError(f"chunks of {windows.context} tokens do not fit the reference's context of {model.context}")
+    about = describe(model, digest)
+    if folder is None:
+        key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
+        folder = user_cache_path("bitwright") / "references" / f"{model.path.stem[:48]}-{key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    result = Store(folder, _agreed(folder, about), windows, model.config.vocabulary)
+    missing = [index for index in range(len(windows)) if result.read(index) is None]
+    session = model.session() if missing else None
+    for done, index in enumerate(missing):
+        assert session is not None
+        result.compute(index, session)
+        if progress:
+            progress(done + 1, len(missing), f"reference, chunk {done + 1} of {len(missing)}")
+    return result
+
+
+def describe(model: Model, digest: str | None = None) -> dict[str, Any]:
+    """What a reference's predictions depend on, but for rounding (which `noise_floor` measures)."""
+    from bitwright import __version__
+
+    digest = digest or sha256(model.file.paths)
+    return {
+        "store": VERSION,
+        "bitwright": __version__,
+        "model": model.path.name,
+        "sha256": digest,
+        "kv": model.kv,
+        "activations": model.activations,
+    }
+
+
+def _agreed(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
+    """What the folder says it holds, which must be `about`; what is missing is to be written with the first chunk."""
+    path = folder / "about.json"
+    if not path.exists():
+        if any(folder.iterdir()):
+            raise UsageError(f"{folder} is neither empty nor a store of reference predictions (it has no about.json)")
+        return dict(about)
+    try:
+        found = json.loads(path.read_text())
+        wrong = [key for key in about if key != "model" and found.get(key) != about[key]]
+    except (ValueError, AttributeError) as error:
+        raise UsageError(f"{path} is damaged ({error}): remove the folder to compute the reference anew") from None
+    if wrong:
+        key = wrong[0]
+        raise UsageError(f"{folder} holds another reference: its {key} is {found.get(key)}, expected {about[key]}")
+    return found

@@ -1,0 +1,109 @@
+"""A planner proposes how a text goes on; a judge, who has its own proposal, looks again k steps later.
+
+Both proposals are samples, drawn with the same luck, and both are judged by the judge's own log-likelihood. Of the
+planner's that looked as likely as the judge's at the first step, some turn out worse after k, some better. Were the
+planner as good as the judge, the two would be exchangeable and `excess`, the one share less the other, zero: whatever
+is above it is bad judgement that the first step did not show. Any two models: a planner with another tokenizer is read
+as the text it wrote.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.measure.rollout import horizon, paths
+from bitwright.measure.rollout.paths import Chooser, Float64, Path, Prompt
+from bitwright.measure.stages import Stages
+from bitwright.statistics import resampling
+from bitwright.statistics.resampling import Estimate
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+    from bitwright.measure.perplexity import Progress
+
+TOLERANCE = 0.1  # nats: as likely
+
+
+@dataclass(frozen=True)
+class Foresight:
+    """After `step` tokens: shares of proposals that are worse or better than the judge's by more than the
+    tolerance, `excess` of the worse over the better, and `regret`, the mean loss of log-likelihood in nats."""
+
+    step: int
+    worse: Estimate
+    better: Estimate
+    excess: Estimate
+    regret: Estimate
+
+
+@dataclass(frozen=True)
+class Planning:
+    """`alike` of `proposals` looked as likely as the judge's at the first step; `rows` are about these."""
+
+    proposals: int
+    alike: int
+    rows: list[Foresight]
+
+
+def plan(
+    judge: Model,
+    planner: Model,
+    own: Sequence[Path],
+    proposals: Sequence[Path] | None = None,
+    tolerance: float = TOLERANCE,
+    progress: Progress | None = None,
+) -> Planning:
+    """`own`: samples that the judge wrote; `proposals`: what the planner wrote from the same prompts with the same
+    luck, written here if not given. A planner that is another model altogether seldom looks as likely within a small
+    `tolerance` (nats)."""
+    stages = Stages(progress, 2)
+    steps = max(map(len, own))
+    same = planner.config.vocabulary == judge.config.vocabulary
+    if proposals is None:
+        prompts = [path.prompt if same else translated(path.prompt, judge, planner) for path in own]
+        proposals = paths.write(planner, prompts, steps, own[0].chooser, progress=stages.next("proposing"))
+    if not same:
+        proposals = [retold(p, planner, judge, mine.prompt, steps) for p, mine in zip(proposals, own, strict=True)]
+    readings = paths.read_all(judge, [p for p in proposals if len(p)], stages.next("judging"))
+    losses = {reading.path.number: reading.losses for reading in readings}
+    theirs = horizon.padded([losses.get(path.number, np.zeros(0)) for path in proposals], steps)
+    return judged(theirs, horizon.padded([path.losses for path in own], steps), horizon.clusters_of(own), tolerance)
+
+
+def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance: float = TOLERANCE) -> Planning:
+    """Negative log-likelihoods under the judge (proposals, steps) of the planner's proposals and of the judge's."""
+    alike = np.abs(theirs[:, 0] - own[:, 0]) <= tolerance  # either way: luck at first does not last
+    behind = np.cumsum(np.nan_to_num(theirs), 1) - np.cumsum(np.nan_to_num(own), 1)
+    rows = []
+    steps = theirs.shape[1]
+    for step in dict.fromkeys([*(1 << k for k in range(steps.bit_length()) if 1 << k <= steps), steps]):
+        regret = behind[:, step - 1]
+        worse, better = alike & (regret > tolerance), alike & (regret < -tolerance)
+        parts = worse, better, worse.astype(float) - better, np.where(alike, regret, 0)
+        rows.append(Foresight(step, *(resampling.ratio(part, alike, clusters) for part in parts)))
+    return Planning(len(alike), int(alike.sum()), rows)
+
+
+def translated(prompt: Prompt, judge: Model, planner: Model) -> Prompt:
+    """A prompt in the planner's tokens."""
+    text = judge.tokenizer.decode([int(id) for id in prompt.ids], skip_special=True)
+    return Prompt(np.array(planner.tokenizer.encode(text), np.int32), prompt.document)
+
+
+def retold(path: Path, planner: Model, judge: Model, prompt: Prompt, steps: int) -> Path:
+    """What the planner wrote, in at most `steps` of the judge's tokens after its prompt; an end of text stays one."""
+    from bitwright.engine import text_of
+
+    written = path.tokens[:-1] if path.ended else path.tokens
+    text = "".join(text_of(written.tolist(), planner.tokenizer))
+    ids = judge.tokenizer.encode(text, add_special_tokens=False) if text else []
+    if path.ended and judge.tokenizer.eos is not None:
+        ids.append(judge.tokenizer.eos)
+    tokens = np.array(ids[:steps], np.int32)
+    zeros = np.zeros(len(tokens))
+    return Path(path.number, prompt, Chooser(), tokens, path.ended, zeros, zeros)

@@ -1,0 +1,144 @@
+"""One candidate beside one reference: everything that is measured, as one object that prints, plots and serializes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from bitwright.measure import next_token
+from bitwright.measure.next_token import Flips, Scores, Statistic
+from bitwright.measure.noise_floor import NoiseFloor
+from bitwright.measure.overlap import Overlap
+from bitwright.measure.perplexity import Perplexity, Progress
+from bitwright.statistics.bootstrap import Interval
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+    from bitwright.measure.attribution import Share
+    from bitwright.measure.reference import Reference
+    from bitwright.measure.rollout.compounding import Compounding
+
+OVERLAP = 0.01  # of the evaluation text in a calibration text is worth a warning
+CHUNKS = {"quick": 12, "full": 100}  # of the text, by suite
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A model file as it was measured."""
+
+    name: str
+    sha256: str
+    file_bytes: int
+    bits_per_weight: float
+
+
+def identity(model: Model, sha256: str) -> Identity:
+    bits = 8 * sum(t.nbytes for t in model.file.tensors.values()) / parameters(model)
+    return Identity(model.path.name, sha256, model.file.file_bytes, bits)
+
+
+def parameters(model: Model) -> int:
+    """Weights of all tensors."""
+    return sum(math.prod(t.shape) for t in model.file.tensors.values())
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What a candidate lost: next-token measures with intervals, the noise floor they stand on, and warnings.
+
+    `divergence` in nats; `flips` shares of scored tokens; `bits_per_byte` of the text, which can be compared between
+    tokenizers; `floor` is None where the reference is a file of llama.cpp's, which cannot be run again,
+    and so is `compounding`: what its errors come to over many steps. `attribution`: what each source of error does
+    alone, where that was asked for.
+    """
+
+    candidate: Identity
+    reference: dict[str, Any]
+    scores: Scores
+    divergence: Interval
+    same_top1: Interval
+    log_perplexity_ratio: Interval
+    bits_per_byte: Interval
+    flips: Flips
+    floor: NoiseFloor | None
+    overlaps: tuple[Overlap, ...]
+    warnings: tuple[str, ...]
+    compounding: Compounding | None = None
+    attribution: tuple[Share, ...] = ()
+
+    @property
+    def perplexity(self) -> Perplexity:
+        return Perplexity(self.scores.windows.context, self.scores.losses)
+
+    @property
+    def base_perplexity(self) -> Perplexity:
+        return Perplexity(self.scores.windows.context, self.scores.base_losses)
+
+    @property
+    def statistics(self) -> list[Statistic]:
+        """Under llama-perplexity's names."""
+        return next_token.llama_cpp(self.scores)
+
+
+def evaluate(
+    model: Model,
+    candidate: Identity,
+    reference: Reference,
+    floor: NoiseFloor | None,
+    overlaps: Sequence[Overlap] = (),
+    progress: Progress | None = None,
+) -> Evaluation:
+    """Score a candidate against a reference. Raises UsageError where they do not share a tokenizer."""
+    scores = next_token.score(model, reference, progress)
+    ratio = scores.mean(scores.losses - scores.base_losses)
+    return Evaluation(
+        candidate=candidate,
+        reference=reference.about,
+        scores=scores,
+        divergence=scores.mean(scores.divergences),
+        same_top1=scores.mean(scores.same_top),
+        log_perplexity_ratio=ratio,
+        bits_per_byte=bits_per_byte(scores),
+        flips=next_token.flips(scores),
+        floor=floor,
+        overlaps=tuple(overlaps),
+        warnings=tuple(warnings(scores, ratio, overlaps)),
+    )
+
+
+def bits_per_byte(scores: Scores) -> Interval:
+    """The candidate's bits for a byte of the scored text."""
+    return per_byte(scores.losses, scores)
+
+
+def per_byte(losses: np.ndarray, scores: Scores) -> Interval:
+    """Nats of losses (chunks, scored) as bits per byte of text, with the interval over documents."""
+    from bitwright.statistics.bootstrap import interval_of_sums
+
+    clusters, of = next_token.clusters_of(scores.windows)
+    _, members = np.unique(clusters.ravel(), return_inverse=True)
+    nats, sizes = np.bincount(members, losses.ravel()), np.bincount(members, scores.windows.sizes.ravel())
+    return interval_of_sums(nats / math.log(2), sizes.astype(np.float64), of)
+
+
+def warnings(scores: Scores, ratio: Interval, overlaps: Sequence[Overlap]) -> list[str]:
+    """What a reader must know before believing the figures."""
+    found = []
+    for o in overlaps:
+        if o.share >= OVERLAP:
+            found.append(f"{100 * o.share:.1f}% of the text's runs of 13 words stand in the calibration text: the "
+                         "figures flatter models calibrated on it")  # fmt: skip
+    if ratio.mean < 0:
+        sure = ratio.known and ratio.high < 0
+        cause = "more than chance explains: was it calibrated on this text?" if sure else "which chance can explain"
+        below = 100 * (1 - math.exp(ratio.mean))
+        found.append(f"its perplexity is {below:.2f}% below the reference's, {cause}")
+    if scores.mean(scores.divergences).of == "chunks":
+        count = len(np.unique(scores.windows.documents))
+        found.append(f"the scored text has {count} {'document' if count == 1 else 'documents'}, too few to draw from: "
+                     "intervals are over chunks and may be too narrow")  # fmt: skip
+    return found

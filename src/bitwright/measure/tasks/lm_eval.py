@@ -1,0 +1,179 @@
+"""bitwright as a model of lm-evaluation-harness: `pip install bitwright[lm-eval]`, then
+
+    python -m bitwright.measure.tasks.lm_eval --model bitwright --model_args path=FILE --tasks arc_easy
+
+which is lm_eval's own command line with one model more; it finds models by import, not by entry points. In Python,
+importing this module registers it: `lm_eval.simple_evaluate("bitwright", "path=FILE", tasks=["arc_easy"])`.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bitwright.engine import load
+from bitwright.engine.generate import text_of
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.measure.rollout import paths
+from bitwright.measure.rollout.paths import Chooser, Prompt
+from bitwright.measure.tasks.choice import likelihood
+
+try:
+    from lm_eval.api.model import TemplateLM
+    from lm_eval.api.registry import register_model
+    from lm_eval.models.utils import normalize_gen_kwargs
+    from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
+except ModuleNotFoundError as error:
+    missing = f"lm-evaluation-harness is not here ({error}): pip install bitwright[lm-eval]"
+    if __name__ == "__main__":
+        sys.exit(f"bitwright: error: {missing}")
+    raise BitwrightError(missing) from None
+
+NEUTRAL = {"top_p": 1, "top_k": 0, "min_p": 0}  # what sampling may be asked for, since it changes nothing
+log = logging.getLogger(__name__)
+
+
+@register_model("bitwright")
+class BitwrightLM(TemplateLM):  # type: ignore[misc]
+    """A GGUF file; `path` is whatever `bitwright run` takes, the other arguments are those of `bitwright.load`.
+
+    lm_eval passes more, which decides nothing here: `device` ("cuda:0" where the user says nothing), since all runs on
+    the processor, and `batch_size`: texts are written `paths.TOGETHER` at once, and what two questions have in common
+    is read once.
+    """
+
+    def __init__(
+        self,
+        path: str,
+        context: int | None = None,
+        threads: int | None = None,
+        kv: str = "f16",
+        activations: str = "int8",
+        device: str | None = None,
+        batch_size: int | str = 1,
+        max_batch_size: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.model = load(str(path), context, threads, kv=kv, activations=activations)
+        self.text = self.model.tokenizer
+
+    @property
+    def eot_token_id(self) -> int:
+        """What stands before a text that has no context."""
+        found = next((id for id in (self.text.bos, self.text.eos, self.text.eot) if id is not None), None)
+        if found is None:
+            raise BitwrightError(f"{self.model.path.name} names no token that begins or ends a text")
+        return found
+
+    def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
+        """Control tokens in the text are taken as such: a chat template writes them."""
+        ids, bos = self.text.encode(string, add_special_tokens=False, parse_special=True), self.text.bos
+        wanted = self.text.add_bos and bos is not None and add_special_tokens is not False
+        return [bos, *ids] if wanted and ids[:1] != [bos] else ids  # type: ignore[list-item]
+
+    def _loglikelihood_tokens(self, requests: Sequence[Any], **kwargs: Any) -> list[tuple[float, bool]]:
+        """Those that begin alike are read one after the other; of what is too long, the beginning is left out."""
+        session, found = self.model.session(), {}
+        for number in sorted(range(len(requests)), key=lambda n: requests[n][1:]):
+            key, before, tokens = requests[number]
+            if not tokens:
+                raise UsageError(f"{key[1]!r} adds no token to its context: nothing to score")
+            found[number] = likelihood(session, self._fitting(before, len(tokens) - 1), tokens)
+            if key is not None:
+                self.cache_hook.add_partial("loglikelihood", key, found[number])
+        return [found[number] for number in range(len(requests))]
+
+    def _fitting(self, ids: list[int], more: int) -> list[int]:
+        """The end of a context that leaves room for `more` tokens. UsageError where there is none."""
+        room = self.model.context - more
+        if room < 1:
+            raise UsageError(f"{more} tokens do not fit the context of {self.model.context}: raise context=")
+        if len(ids) > room:
+            log.warning("a context of %d tokens is cut to its last %d", len(ids), room)
+        return ids[-room:]
+
+    def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
+        found = []
+        for (text,) in [request.args for request in requests]:
+            ids = self.tok_encode(text, add_special_tokens=False)
+            windows = get_rolling_token_windows(ids, self.prefix_token_id, self.model.context, context_len=1)
+            parts = self._loglikelihood_tokens([(None, *make_disjoint_window(window)) for window in windows])
+            found.append(sum(score for score, _ in parts))
+            self.cache_hook.add_partial("loglikelihood_rolling", (text,), found[-1])
+        return found
+
+    def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
+        """Requests that end alike are written together."""
+        groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
+        for number, request in enumerate(requests):
+            groups[_ways(request.args[1])].append(number)
+        found: dict[int, str] = {}
+        for (stops, limit, temperature), numbers in groups.items():
+            texts = self._write([requests[n].args[0] for n in numbers], stops, limit, temperature)
+            for number, text in zip(numbers, texts, strict=True):
+                found[number] = text
+                self.cache_hook.add_partial("generate_until", requests[number].args, text)
+        return [found[number] for number in range(len(requests))]
+
+    def _write(self, contexts: Sequence[str], stops: Sequence[str], limit: int, temperature: float) -> list[str]:
+        prompts = [Prompt(np.array(self._fitting(self.tok_encode(context), limit), np.int32), number)
+                   for number, context in enumerate(contexts)]  # fmt: skip
+        tail = max((len(stop.encode()) for stop in stops), default=0) + 1  # tokens that can hold a stop string
+
+        def ended(ids: Sequence[int]) -> bool:
+            return any(stop in "".join(text_of(ids[-tail:], self.text)) for stop in stops)
+
+        model = paths.fitted(self.model, max(len(prompt.ids) for prompt in prompts) + limit)
+        written = paths.write(model, prompts, limit, Chooser(temperature), until=ended)
+        return ["".join(text_of(path.tokens.tolist(), self.text, stops)) for path in written]
+
+    @property
+    def tokenizer_name(self) -> str:
+        return self.model.path.name
+
+    def chat_template(self, chat_template: bool | str = False) -> str | None:
+        """UsageError where the model has none, or is asked for one by name."""
+        if not chat_template:
+            return None
+        if self.model.chat_template is None or isinstance(chat_template, str):
+            name = f" {chat_template}" if isinstance(chat_template, str) else ""
+            raise UsageError(f"{self.model.path.name} has no chat template{name}")
+        return self.model.chat_template.source
+
+    def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
+        """Without the prompt for a reply, the text ends with the last message, to be gone on with."""
+        if self.model.chat_template is None:
+            raise UsageError(f"{self.model.path.name} has no chat template")
+        text, last = self.model.chat_template.render(chat_history, add_generation_prompt), chat_history[-1]["content"]
+        return text if add_generation_prompt else text[: text.rindex(last.strip()) + len(last.strip())]
+
+
+def _ways(asked: dict[str, Any]) -> tuple[tuple[str, ...], int, float]:
+    """Stop strings, most tokens and temperature from lm_eval's keywords. UsageError for a way to sample that there is
+    not here."""
+    ways = dict(normalize_gen_kwargs(asked, 256))
+    temperature = float(ways.get("temperature") or 0)
+    other = {name: value for name, value in ways.items() if name in NEUTRAL and value != NEUTRAL[name]}
+    if temperature and other:
+        raise UsageError(f"sampling here knows a temperature and nothing else, got {other}")
+    return tuple(stop for stop in ways["until"] if stop), ways["max_gen_toks"], temperature
+
+
+def main() -> None:
+    """lm_eval's command line; our own errors are one line, as on bitwright's."""
+    from lm_eval.__main__ import cli_evaluate
+
+    try:
+        cli_evaluate()
+    except BitwrightError as error:
+        print("bitwright: error:", " ".join(str(error).split()), file=sys.stderr)
+        sys.exit(error.exit_code)
+
+
+if __name__ == "__main__":
+    main()

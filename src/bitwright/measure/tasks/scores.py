@@ -1,0 +1,91 @@
+"""A model on tasks, beside a reference: accuracy with its interval, what flipped, and McNemar's test of that."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.measure.tasks import choice, written
+from bitwright.measure.tasks.items import Task
+from bitwright.statistics.bootstrap import Interval, interval
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+    from bitwright.measure.perplexity import Progress
+
+METRICS = {"choice": "acc_norm", "schema": "acc", "last": "acc", "answer": "exact_match", "humaneval": "pass@1",
+           "mbpp": "pass@1"}  # fmt: skip  # as lm-eval names them
+
+
+@dataclass(frozen=True)
+class TaskScore:
+    """Of every item (items,) whether it was right; `others` by other metrics (name -> (items,)); `details` of each."""
+
+    task: str
+    form: str
+    right: NDArray[np.bool_] = field(repr=False)
+    others: dict[str, NDArray[np.bool_]] = field(repr=False)
+    details: list[choice.Judged] | list[written.Written] = field(repr=False)
+
+    @property
+    def metric(self) -> str:
+        return METRICS[self.form]
+
+    @property
+    def accuracy(self) -> Interval:
+        return interval(self.right, np.arange(len(self.right)), "items")
+
+
+def score(
+    model: Model,
+    task: Task,
+    tokens: int | None = None,
+    unguarded: bool = False,
+    progress: Progress | None = None,
+) -> TaskScore:
+    """A model on a task; `tokens` and `unguarded` are about answers that are written (`written.write`)."""
+    if task.form in ("choice", "schema", "last"):
+        judged = choice.judge(model, task, progress)
+        others = {"acc": np.array([j.right_unnormed for j in judged])} if task.form == "choice" else {}
+        return TaskScore(task.name, task.form, np.array([j.right for j in judged]), others, judged)
+    texts = written.write(model, task, tokens, unguarded, progress)
+    return TaskScore(task.name, task.form, np.array([t.right for t in texts]), {}, texts)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """A candidate beside a reference on the same items: `lost` were right and are wrong, `won` the other way round;
+    `difference` of accuracies; `p`: McNemar's exact test of no difference."""
+
+    candidate: TaskScore
+    reference: TaskScore
+    difference: Interval
+    lost: int
+    won: int
+    p: float
+
+    @property
+    def verdict(self) -> str:
+        """At a level of 5%."""
+        if self.p >= 0.05:
+            return "cannot tell"
+        return "worse" if self.lost > self.won else "better"
+
+
+def pair(candidate: TaskScore, reference: TaskScore) -> Paired:
+    lost = int((reference.right & ~candidate.right).sum())
+    won = int((candidate.right & ~reference.right).sum())
+    change = candidate.right.astype(float) - reference.right
+    difference = interval(change, np.arange(len(change)), "items")
+    return Paired(candidate, reference, difference, lost, won, mcnemar(lost, won))
+
+
+def mcnemar(lost: int, won: int) -> float:
+    """The exact two-sided p value: were both models alike, each item that flipped would do so either way with 1/2
+    (McNemar, Psychometrika 12 (1947); the binomial, not its approximation)."""
+    n, least = lost + won, min(lost, won)
+    return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n)

@@ -1,0 +1,122 @@
+"""Tasks whose answers are written: a number or text that must be exact, a function that must pass its tests."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bitwright.measure.rollout import paths
+from bitwright.measure.rollout.paths import Prompt
+from bitwright.measure.tasks import sandbox
+from bitwright.measure.tasks.items import Item, Task
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+    from bitwright.measure.perplexity import Progress
+
+TOKENS = {"answer": 256, "humaneval": 320, "mbpp": 256}  # that an answer may have
+STOPS = {
+    "answer": ("\nQuestion:", "\n\n"),
+    "humaneval": ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint", "\n@", "\n```"),
+    "mbpp": ("\nclass ", "\nassert", '\n"""', "\nprint", "\nif ", "\n```"),
+}  # as in bigcode-evaluation-harness and lm-eval
+NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
+
+
+@dataclass(frozen=True)
+class Written:
+    """One item: whether the answer is right, what was written, why it is wrong where that is known, and whether it
+    ended by itself before the limit."""
+
+    right: bool
+    text: str
+    why: str
+    ended: bool
+
+
+def prompt(item: Item, form: str) -> str:
+    """What the model goes on from."""
+    if form == "humaneval":
+        return item["prompt"]
+    if form == "mbpp":
+        return f'"""\n{item["text"]}\n{item["test_list"][0]}\n"""\n'
+    return f"Question: {item['context']}\nAnswer:"
+
+
+def solved(item: Item, form: str) -> str:
+    """An item with its answer, as an example."""
+    if form == "humaneval":
+        return item["prompt"] + item["canonical_solution"]
+    if form == "mbpp":
+        return prompt(item, form) + item["code"].replace("\r", "")
+    thought = item.get("chain_of_thought", "").strip()
+    answer = f"{thought}\n#### {item['answer']}" if thought else item["answer"]
+    return f"{prompt(item, form)} {answer}"
+
+
+def write(
+    model: Model, task: Task, tokens: int | None = None, unguarded: bool = False, progress: Progress | None = None
+) -> list[Written]:
+    """Let a model write answers to a task of form answer, humaneval or mbpp, the likeliest each, and check them.
+
+    Raises BitwrightError where code cannot be run safely here and may not be run `unguarded`, UsageError where a prompt
+    does not fit the context.
+    """
+    if task.form in ("humaneval", "mbpp") and not unguarded:
+        sandbox.check()
+    limit, stops = tokens or TOKENS[task.form], STOPS[task.form]
+    prefix = "".join(solved(item, task.form) + "\n\n" for item in task.shots)
+    prompts = [Prompt(np.array(model.tokenizer.encode(prefix + prompt(item, task.form)), np.int32), number)
+               for number, item in enumerate(task.items)]  # fmt: skip
+    model = paths.fitted(model, max(len(prompt.ids) for prompt in prompts) + limit)
+
+    def text_of(ids: Sequence[int]) -> str:
+        return model.tokenizer.decode(list(ids), skip_special=True)
+
+    def ended(ids: Sequence[int]) -> bool:
+        return any(stop in text_of(ids[-24:]).lstrip("\n ") for stop in stops)
+
+    written = paths.write(model, prompts, limit, until=ended, progress=progress)
+    found = []
+    for item, path in zip(task.items, written, strict=True):
+        text = cut(text_of(path.tokens.tolist()), stops)
+        right, why = check(item, task.form, text, unguarded)
+        found.append(Written(right, text, why, len(path) < limit))
+    return found
+
+
+def cut(text: str, stops: Sequence[str]) -> str:
+    """A text up to the first of the stops, which may not begin it."""
+    start = len(text) - len(text.lstrip("\n "))
+    ends = [at for stop in stops if (at := text.find(stop, start)) >= 0]
+    return text[: min(ends)] if ends else text
+
+
+def check(item: Item, form: str, text: str, unguarded: bool = False) -> tuple[bool, str]:
+    """Whether an answer is right, and if not why."""
+    if form == "answer":
+        own, right = exact(text, item["answer"]), exact(item["answer"], item["answer"])
+        return own == right, "" if own == right else f"{own or 'nothing'} instead of {right}"
+    if form == "humaneval":
+        program = f"{item['prompt']}{text}\n{item['test']}\ncheck({item['entry_point']})\n"
+    else:
+        program = "\n".join([text, item.get("test_setup_code", ""), *item["test_list"]])
+    outcome = sandbox.run(program, unguarded=unguarded)
+    return outcome.passed, outcome.error
+
+
+def exact(text: str, answer: str) -> str:
+    """What a text answers: what follows ####, else its last number where the right answer is one, else its first line;
+    numbers without signs of currency and thousands."""
+    said = text.rsplit("####", 1)[-1] if "####" in text else text
+    if NUMBER.fullmatch(answer.strip()):
+        numbers = NUMBER.findall(said)
+        chosen = (numbers[0] if "####" in text else numbers[-1]) if numbers else ""
+        value = chosen.replace(",", "").replace("$", "")
+        return f"{float(value):g}" if value else ""
+    lines = said.strip().splitlines()
+    return lines[0].strip().rstrip(".") if lines else ""

@@ -1,0 +1,93 @@
+"""Operations and bytes are counted, not estimated: against counting by hand, and step against its phases."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import bitwright as bw
+from bitwright import formats, kernels
+from bitwright.bench import profile as explain
+from bitwright.bench import work
+from bitwright.bench.work import Limits, Work
+from bitwright.formats import QuantizedTensor
+
+PROMPT, TOKENS, DEPTH = 9, 4, 3
+
+
+@pytest.fixture(scope="module")
+def model(stories260k, tmp_path_factory) -> bw.Model:
+    target = tmp_path_factory.mktemp("models") / "stories.q8_0.gguf"
+    bw.quantize(stories260k, "q8_0", target)
+    return bw.load(target, context=64, threads=1)
+
+
+@pytest.fixture(scope="module")
+def explained(model) -> explain.Explanation:
+    return explain.explain(model, PROMPT, TOKENS, DEPTH, rounds=1)
+
+
+def test_a_product_with_a_block_format_is_int8_and_with_floats_is_not() -> None:
+    for name, path in {"q4_0": "int8", "float16": "floats"}.items():
+        format = formats.get(name)
+        weight = QuantizedTensor("w", (48, 96), format, np.zeros((48, format.row_bytes(96)), np.uint8))
+        found = work.linear(weight, 5, kernels.tier())
+        assert found == Work(**{path: 2 * 48 * 96 * 5, "bytes": kernels.bytes_read(format, 48, 96)})
+
+
+@pytest.mark.parametrize("window", [None, 1, 4, 100])
+@pytest.mark.parametrize("depth", [0, 3, 17])
+@pytest.mark.parametrize("tokens", [1, 6])
+def test_attention_is_what_counting_pairs_gives(tokens: int, depth: int, window: int | None) -> None:
+    pairs = [
+        (own, p) for own in range(depth, depth + tokens) for p in range(own + 1) if window is None or own - p < window
+    ]
+    heads, kv_heads, head_dim = 6, 2, 16
+    a = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim, "window": window}
+    values = len({p for _, p in pairs}) * kv_heads * head_dim * 2  # keys and values
+    # for each pair and head, a dot product of head_dim, and head_dim values times a weight
+    for kv, size in {"f16": 2, "bf16": 2, "q8_0": 34 / 32, "q4_0": 18 / 32}.items():
+        assert work.attention(a, tokens, depth, kv) == Work(0, len(pairs) * heads * head_dim * 4, values * size)
+
+
+def test_a_share_is_one_at_the_limit() -> None:
+    limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=20)
+    w = Work(int8=3e9, floats=1e9, bytes=5e8)
+    assert w.reading_share(0.05, limits) == pytest.approx(1)
+    assert w.arithmetic_share(0.03 + 0.05, limits) == pytest.approx(1)
+
+
+def test_bytes_of_a_token_are_the_files_and_the_caches(model) -> None:
+    c = model.config
+    cache = sum(2 * 2 * c.kv_heads * c.head_dim * 8 for _ in range(c.layers))
+    assert work.bytes_of_token(model, 7) == model.bytes_per_token + cache
+
+
+def test_lines_add_up_to_the_step(model, explained) -> None:
+    e = explained
+    assert (e.decode.tokens, e.decode.depth, e.prefill.tokens) == (1, DEPTH, PROMPT)
+    wanted = {"decode": work.step(model, 1, DEPTH + TOKENS // 2), "prefill": work.step(model, PROMPT, 0)}
+    for name, total in wanted.items():
+        found = getattr(e, name)
+        assert sum((line.work for line in found.lines), Work()) == total, name
+        assert 0 < sum(line.seconds for line in found.lines) <= found.seconds
+        named = {line.what: line.formats for line in found.lines}
+        assert named["ffn gate up"] == named["output"] == ("q8_0",) and named["attention"] == ()
+        assert "attn q k v" in named and "attn output" in named
+
+
+def test_costs_name_the_models_formats_and_a_yardstick(model, explained) -> None:
+    """Fewest bits first; ffn_down's rows of 172 hold no whole blocks of 32 and stay float16."""
+    assert [(c.format, c.stored_bits) for c in explained.formats] == [("q4_0", 4.5), ("q8_0", 8.5), ("float16", 16)]
+    matrices = [model.weights[op.weights[0]] for op in model.step.ops if op.kind == "linear"]
+    down = sum(w.shape[0] * w.shape[1] for w in matrices if "ffn_down" in w.name)
+    share = down / sum(w.shape[0] * w.shape[1] for w in matrices)
+    assert [c.share for c in explained.formats] == [0, pytest.approx(1 - share), pytest.approx(share)]
+    assert {c.format for c in explained.coverage} == {"q8_0", "float16"}
+
+
+def test_what_is_bound_by_what() -> None:
+    limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=20)
+    slow, fast = kernels.Decoding(1e10, 8e9, 0.5), kernels.Decoding(4e10, 8e9, 0.5)  # 5 and 20 GB/s from cache
+    assert explain.FormatCost("q2_k", 1, 2.6, slow).bound(limits) == "unpacking"
+    assert explain.FormatCost("q2_k", 1, 2.6, fast).bound(limits) == "memory"

@@ -1,0 +1,77 @@
+"""Damage labels: written, read, and caught lying."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bitwright.errors import BitwrightError
+from bitwright.io import gguf, label
+
+REPORT = {
+    "kl_divergence": {"mean": 0.1, "low": 0.08, "high": 0.12},
+    "same_top1": 0.9,
+    "noise_floor": {"kl_divergence": 1e-6},
+    "first_divergence": {"half_life": {"value": 12.5}},
+    "context": 128,
+    "chunks": 16,
+    "chunks_sha256": "c" * 64,
+    "reference": {"sha256": "r" * 64},
+    "about": {"text_sha256": "t" * 64, "bitwright": "0.1.0", "suite": "quick"},
+}
+
+
+def measured(mean: float, low: float | None, high: float | None, **other: object) -> dict:
+    return {**REPORT, "kl_divergence": {"mean": mean, "low": low, "high": high}, **other}
+
+
+@pytest.fixture
+def file(stories260k):
+    return gguf.open(stories260k)
+
+
+def test_it_goes_into_the_metadata_and_nothing_else_changes(file, tmp_path) -> None:
+    assert label.read(file) is None
+    label.write(file, label.from_report(REPORT, file), tmp_path / "once.gguf")
+    once = gguf.open(tmp_path / "once.gguf")
+    found = label.read(once)
+    assert found["kl_divergence.mean"] == 0.1 and found["half_life"] == 12.5 and found["suite"] == "quick"
+    for name in file.tensors:
+        np.testing.assert_array_equal(once.tensor(name).data, file.tensor(name).data)
+    assert {key for key in once.metadata if not key.startswith(label.PREFIX)} == set(file.metadata)
+    new = {**REPORT, "same_top1": 0.5, "first_divergence": None}
+    label.write(once, label.from_report(new, once), tmp_path / "twice.gguf")
+    again = label.read(gguf.open(tmp_path / "twice.gguf"))
+    assert again["same_top1"] == 0.5 and math.isnan(again["half_life"])
+    assert again["tensors_sha256"] == found["tensors_sha256"] == label.sha256_of_tensors(file)
+
+
+def test_an_audit_believes_what_meets_and_says_what_does_not(file) -> None:
+    claimed = label.from_report(REPORT, file)
+    assert label.audit(claimed, measured(0.115, 0.1, 0.13), file).holds
+    (complaint,) = label.audit(claimed, measured(0.15, 0.13, 0.17), file).complaints
+    assert "0.15000 (0.13000 to 0.17000), the label says 0.10000 (0.08000 to 0.12000)" in complaint
+    assert not label.audit(claimed, measured(0.05, 0.04, 0.07), file).holds
+    (complaint,) = label.audit(claimed, measured(0.1, None, None), file).complaints
+    assert "too few documents" in complaint
+    other = label.audit(claimed, measured(0.1, 0.08, 0.12, reference={"sha256": "x" * 64}), file)
+    assert other.complaints == ("the reference is another file than the label's",)
+
+
+def test_a_label_does_not_hold_for_other_weights(file, tmp_path) -> None:
+    from bitwright.quantizers import quantize
+
+    quantize(file.path, "q8_0", tmp_path / "q8_0.gguf")
+    other = gguf.open(tmp_path / "q8_0.gguf")
+    found = label.audit(label.from_report(REPORT, file), REPORT, other)
+    assert found.complaints == ("the weights are not those that were labelled",)
+
+
+def test_an_incomplete_label_is_said(file, tmp_path) -> None:
+    values = dict(label.from_report(REPORT, file).values)
+    del values["noise_floor"]
+    label.write(file, label.Label(values), tmp_path / "l.gguf")
+    with pytest.raises(BitwrightError, match="lacks noise_floor"):
+        label.read(gguf.open(tmp_path / "l.gguf"))

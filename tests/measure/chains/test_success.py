@@ -1,0 +1,69 @@
+"""Statistics of chains, on chains whose truth is known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bitwright.measure.chains.run import Forced, Free
+from bitwright.measure.chains.success import Score, after_error, compare, excess, overall
+
+STEPS = 12
+
+
+def score(random: np.random.Generator, wrong: np.ndarray, count: int = 60, singles: int = 240) -> Score:
+    """Chains whose step k is wrong with chance `wrong[k]`, independently."""
+
+    def forced(steps: int) -> Forced:
+        return Forced(random.random(steps) >= wrong[:steps], random.exponential(1 + 10 * wrong[:steps]))
+
+    return Score("made up", 1, STEPS, [forced(1) for _ in range(singles)], [forced(STEPS) for _ in range(count)])
+
+
+def test_independent_steps_do_not_compound() -> None:
+    """Of 300 intervals for the excess of independent steps, 93% to 97% hold zero."""
+    random = np.random.default_rng(0)
+    held = sum(e.low <= 0 <= e.high for e in (excess(score(random, np.full(STEPS, 0.06))) for _ in range(300)))
+    assert 0.93 <= held / 300 <= 0.97
+
+
+def test_errors_that_compound_are_seen() -> None:
+    """Chances that grow from 2% to 13%: below p(1)^n; that fall: above."""
+    random, growing = np.random.default_rng(1), np.linspace(0.02, 0.13, STEPS)
+    found = excess(score(random, growing, 400, 1600))
+    expected = np.log1p(-growing).mean() - math.log(0.98)
+    assert found.low < expected < found.high < 0
+    assert excess(score(random, growing[::-1], 400, 1600)).low > 0
+
+
+def test_errors_that_follow_errors() -> None:
+    """After a first error of chance 0.1, each step is wrong with 0.3; a fifth of those cannot be judged."""
+    random, chains = np.random.default_rng(2), []
+    for _ in range(800):
+        right: list[bool | None] = []
+        while len(right) < STEPS:
+            failed = False in right
+            right.append(bool(random.random() >= (0.3 if failed else 0.1)))
+            if failed and random.random() < 0.2:
+                right[-1] = None
+        chains.append(Free([], right))
+    found = after_error(chains)
+    assert found.low < 3 < found.high and found.high - found.low < 1
+    assert math.isnan(after_error([Free([], [True, True])] * 3).value)
+
+
+def test_a_candidate_beside_its_reference() -> None:
+    random = np.random.default_rng(5)
+    reference, candidate = score(random, np.full(STEPS, 0.05), 500), score(random, np.full(STEPS, 0.10), 500)
+    found = compare(candidate, reference)
+    expected = math.log1p(-0.05) / math.log1p(-0.10)
+    assert found.horizon_ratio.low < expected < found.horizon_ratio.high < 1
+    assert found.accuracy.low < 0.90 < found.accuracy.high < found.reference_accuracy.low < 0.95
+    assert found.loss_change.low < 0.5 < found.loss_change.high and found.loss_change.low > 0
+    np.testing.assert_allclose(found.candidate.share, 0.9 ** np.arange(STEPS + 1), atol=0.09)
+    both = overall([candidate, candidate], [reference, reference])
+    assert both.value == pytest.approx(found.horizon_ratio.value)
+    assert both.high - both.low < found.horizon_ratio.high - found.horizon_ratio.low
+    assert compare(reference, reference).horizon_ratio.value == 1

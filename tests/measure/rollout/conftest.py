@@ -1,0 +1,30 @@
+"""A reference, two of its quantizations, and prompts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import bitwright as bw
+from bitwright.engine import Model
+from bitwright.measure.rollout.paths import Prompt
+
+
+@pytest.fixture(scope="session")
+def models(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+    folder = tmp_path_factory.mktemp("models")
+    files = {"f32": stories260k}
+    for name in ("q8_0", "q4_0"):
+        files[name] = folder / f"{name}.gguf"
+        bw.quantize(stories260k, name, files[name])
+    return {name: bw.load(file, context=96) for name, file in files.items()}
+
+
+@pytest.fixture(scope="session")
+def prompts(models: dict[str, Model], shared_data: Path) -> list[Prompt]:
+    """The beginnings of twenty stories, of 8 to 12 tokens; two and two count as one document."""
+    stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")[:20]
+    encode = models["f32"].tokenizer.encode
+    return [Prompt(np.array(encode(s.strip())[: 8 + i % 5], np.int32), i // 2) for i, s in enumerate(stories)]

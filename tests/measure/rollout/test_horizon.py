@@ -1,0 +1,110 @@
+"""What is made of paths, on paths and divergences made up for it."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from bitwright.measure.rollout.horizon import (
+    endings,
+    first_divergence,
+    growth,
+    local_shares,
+    loop_start,
+    sequence_divergence,
+)
+from bitwright.measure.rollout.paths import GREEDY, Path, Prompt, Reading
+from bitwright.statistics import resampling
+
+
+def path(tokens: list[int], document: int, ended: bool = False, lead: float = 1.0) -> Path:
+    n = len(tokens)
+    prompt = Prompt(np.array([1], np.int32), document)
+    return Path(document, prompt, GREEDY, np.array(tokens, np.int32), ended, np.full(n, lead), np.zeros(n))
+
+
+def reading(of: Path, leads: list[float]) -> Reading:
+    return Reading(of, np.array(leads), np.full(len(of), 99, np.int32), np.zeros(len(of)))
+
+
+def test_first_divergence_and_near_ties() -> None:
+    """Four paths of four tokens, one that ended after two: parted at 2, never, at 3 where the lead was tiny, never."""
+    paths = [path([1, 2, 3, 4], 0), path([1, 2, 3, 4], 1), path([5, 6, 7, 8], 2, lead=0.01), path([9, 2], 3, True)]
+    leads = [[1, -1, 1, -1], [1, 1, 1, 1], [0.02, 0.02, -0.01, 0.02], [1, 1]]
+    readings = [reading(p, x) for p, x in zip(paths, leads, strict=True)]
+    floor = [reading(p, (p.leads - 0.02).tolist()) for p in paths]
+    found = first_divergence(readings, floor, 4)
+    assert (found.survival.events, found.near_ties, found.without_near_ties.events) == (2, 1, 1)
+    assert found.tie == pytest.approx(0.02)
+    np.testing.assert_allclose(found.survival.share, [1, 1, 3 / 4, 3 / 4 * 1 / 2, 3 / 8])
+    np.testing.assert_allclose(found.without_near_ties.share, [1, 1, 3 / 4, 3 / 4, 3 / 4])
+    assert found.differing.value == pytest.approx(3 / 14)
+    above = found.survival.above_floor
+    assert above is not None and above.floor.value == pytest.approx(1 / 11)  # the path with a lead of 0.01
+
+
+def test_equal_logits_choose_the_lower_token() -> None:
+    of = path([99, 50, 100], 0)
+    assert reading(of, [0.0, 0.0, 0.0]).chosen.tolist() == [99, 50, 99]
+
+
+def test_growth_recovers_an_amplification() -> None:
+    """Divergences twice as high on the candidate's own path from step 5 on, alike before."""
+    random, n, steps = np.random.default_rng(0), 400, 8
+    scale = random.lognormal(0, 0.5, n)[:, None]  # a document's own
+    along = scale * random.exponential(0.1, (n, steps))
+    own = scale * random.exponential(0.1, (n, steps)) * np.where(np.arange(steps) < 4, 1, 2)
+    along[::7, 6:] = np.nan  # paths that ended
+    rows = growth(along, own, along / 10, np.arange(n) // 2)
+    assert [(r.first, r.last) for r in rows] == [(1, 1), (2, 2), (3, 4), (5, 8), (1, 8)]
+    for row, expected in zip(rows, (1, 1, 1, 2, 1.5), strict=True):
+        assert row.amplification.low < expected < row.amplification.high
+        assert row.floor.value == pytest.approx(row.reference_path.value / 10)
+        assert row.reference_path.value == pytest.approx(np.nanmean(along[:, row.first - 1 : row.last]))
+
+
+def test_the_local_share() -> None:
+    random, n = np.random.default_rng(3), 200
+    local = random.exponential(0.1, (n, 4))
+    rows = local_shares(local * np.array([1, 2, 4, 4]), local, np.arange(n))
+    assert [row.local_share.value for row in rows[:3]] == [pytest.approx(x) for x in (1, 0.5, 0.25)]
+    assert (rows[-1].first, rows[-1].last) == (1, 4)
+
+
+def test_sequence_divergence_adds_up() -> None:
+    random, n = np.random.default_rng(1), 300
+    found = sequence_divergence(random.exponential(0.05, (n, 40)), np.arange(n))
+    np.testing.assert_allclose(found.total, 0.05 * np.arange(1, 41), rtol=0.12)
+    assert found.tellable.value == pytest.approx(math.ceil(math.log(2) / 0.05), abs=1)
+    assert found.tellable.low <= found.tellable.value <= found.tellable.high
+    assert found.advantage[-1] == pytest.approx(math.sqrt(1 - math.exp(-found.total[-1])))
+    quiet = sequence_divergence(np.full((5, 4), 1e-3), np.arange(5))
+    assert quiet.tellable.value == math.inf
+    ends = sequence_divergence(np.array([[0.1, 0.1, np.nan], [0.3, np.nan, np.nan]]), np.arange(2))
+    np.testing.assert_allclose(ends.total, [0.2, 0.25, 0.25])
+
+
+def test_loops() -> None:
+    assert loop_start(np.array([1, 2, 3] + [7] * 24)) == 3
+    assert loop_start(np.array([9, 8] + [1, 2, 3, 4, 5] * 5)) == 2
+    assert loop_start(np.array([7] * 23)) is None  # too short to be called one
+    assert loop_start(np.array([7] * 30 + [1])) is None  # it got out
+    assert loop_start(np.arange(200)) is None
+    assert loop_start(np.array([*range(40)] * 2)) is None
+
+
+def test_endings() -> None:
+    reference = [path([1, 2, 3, 0], i, ended=True) for i in range(10)] + [path([5] * 40, 10)]
+    own = [path([1, 2, 0], i, ended=True) for i in range(7)] + [path([4] * 40, i) for i in range(7, 11)]
+    found = endings(own, reference)
+    assert found.length_ratio.value == pytest.approx((7 * 3 + 4 * 40) / 80)
+    assert (found.missing_ends.value, found.ended) == (pytest.approx(0.3), 10)
+    assert (found.loops.value, found.reference_loops.value) == (pytest.approx(4 / 11), pytest.approx(1 / 11))
+
+
+def test_ratios_of_documents_that_differ_in_length() -> None:
+    """Sums over sums, not means of means."""
+    assert resampling.ratio([1.0, 0, 0, 3], [1, 1, 1, 3], np.array([0, 0, 0, 1])).value == pytest.approx(4 / 6)
+    assert resampling.mean([1.0, math.nan, 3.0], np.array([0, 0, 1])).value == 2

@@ -1,0 +1,183 @@
+"""Tasks: files of every form, scores against sums written out, answers that are right and wrong."""
+
+from __future__ import annotations
+
+import json
+import math
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitwright.engine import Model, load
+from bitwright.errors import FileFormatError, UsageError
+from bitwright.measure.tasks import choice, items, sandbox, written
+from bitwright.measure.tasks.items import Task
+from bitwright.measure.tasks.scores import TaskScore, mcnemar, pair, score
+
+
+@pytest.fixture(scope="module")
+def model(smollm2: Path) -> Model:
+    return load(smollm2, context=512)
+
+
+def write(path: Path, *rows: object) -> Path:
+    path.write_text("\n".join(row if isinstance(row, str) else json.dumps(row) for row in rows))
+    return path
+
+
+def test_without_lm_eval_one_line_says_what_to_install() -> None:
+    run = "import runpy, sys; sys.modules['lm_eval'] = None; runpy.run_module(sys.argv[1], run_name='__main__')"
+    command = [sys.executable, "-c", run, "bitwright.measure.tasks.lm_eval"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pip install bitwright[lm-eval]" in done.stderr
+
+
+def test_every_shared_set_is_read(shared_data: Path) -> None:
+    forms = {}
+    for path in sorted((shared_data / "eval").glob("*.jsonl")):
+        task = items.load(path, limit=5)
+        forms[path.stem] = task.form
+        assert 4 <= len(task.items) <= 5 and not task.shots
+    expected = {"arc_easy": "choice", "winogrande": "schema", "lambada_openai": "last", "gsm8k": "answer",
+                "human_eval": "humaneval", "mbpp": "mbpp"}  # fmt: skip
+    assert expected.items() <= forms.items()
+    assert items.load(shared_data / "eval/bbh/navigate.json").form == "answer"
+
+
+def test_the_first_items_are_examples(tmp_path: Path) -> None:
+    path = write(tmp_path / "own.jsonl", *({"context": f"{i} + 1 =", "continuation": str(i + 1)} for i in range(9)))
+    task = items.load(path, limit=3, shots=2)
+    assert [item["continuation"] for item in task.shots] == ["1", "2"]
+    assert [item["continuation"] for item in task.items] == ["3", "4", "5"]
+    with pytest.raises(UsageError, match="9 items: too few to show 9"):
+        items.load(path, shots=9)
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        (["{"], "JSON object a line"),
+        ([{"query": "q", "gold": 0}], r"forms in line 1 .*choice: query, choices, gold.*\['gold', 'query'\]"),
+        ([{"query": "q", "choices": ["a"], "gold": 1}], "gold below 1 in line 1, got 1"),
+        ([{"query": "q", "choices": "ab", "gold": 0}], "choices to be texts in line 1"),
+        ([{"context": "c", "answer": "a"}, {"context": "c"}], "context, answer in line 2, as in line 1"),
+        ([{"context": "c", "answer": 7}], "answer to be a text in line 1, got 7"),
+    ],
+)
+def test_what_is_no_task(tmp_path: Path, rows: list[object], message: str) -> None:
+    with pytest.raises(FileFormatError, match=message):
+        items.load(write(tmp_path / "own.jsonl", *rows))
+
+
+def test_no_file(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="No such file"):
+        items.load(tmp_path / "none.jsonl")
+    with pytest.raises(UsageError, match="holds no items"):
+        items.load(write(tmp_path / "empty.jsonl"))
+
+
+def test_likelihoods_are_those_written_out(model: Model) -> None:
+    query = "Question: What do cats like to drink?\nAnswer:"
+    item = {"query": query, "choices": ["milk", "the old stone wall"], "gold": 0}
+    found = choice.judge(model, Task("own", "choice", [item, item], []))
+    assert found[0].right_unnormed and found[0] == found[1]
+    tokenizer = model.tokenizer
+    for text, got in zip(item["choices"], found[0].scores, strict=True):
+        before, own = tokenizer.encode(item["query"]), tokenizer.encode(f" {text}", add_special_tokens=False)
+        logits = model.session().logits(before + own[:-1])[len(before) - 1 :].astype(float)
+        expected = sum(row[id] - np.log(np.exp(row).sum()) for row, id in zip(logits, own, strict=True))
+        assert got == pytest.approx(expected, abs=1e-3)
+
+
+def test_questions_get_the_line_that_answers_follow() -> None:
+    assert items.asked("Question: Why?\n") == items.asked("Question: Why?\nAnswer:") == "Question: Why?\nAnswer:"
+    assert items.asked("The capital of France is") == "The capital of France is"
+    assert items.joined("The man", ", who") == ("The man", ", who") and items.joined("So ", "be it") == ("So", " be it")
+
+
+def test_length_counts_for_acc_norm_only() -> None:
+    judged = choice._judged([-4.0, -6.0], [4, 12], gold=1)
+    assert judged.right and not judged.right_unnormed
+
+
+def test_other_forms(model: Model) -> None:
+    schema = {"context_options": ["The trophy is too big, so the trophy", "The trophy is too big, so the banana"],
+              "continuation": "does not fit the shelf.", "gold": 0}  # fmt: skip
+    last = [{"context": "One, two, three, four, five, six,", "continuation": "seven"},
+            {"context": "One, two, three, four, five, six,", "continuation": "banana"}]  # fmt: skip
+    assert choice.judge(model, Task("s", "schema", [schema], []))[0].right
+    assert [j.right for j in choice.judge(model, Task("l", "last", last, []))] == [True, False]
+
+
+def test_answers(model: Model) -> None:
+    """A small model can say again what it was told, and cannot say what it was not."""
+    told = [{"context": f"Say the number {n} again.", "answer": str(n)} for n in (31, 84, 52, 67)]
+    wrong = {"context": "Say the number 45 again.", "answer": "99"}
+    found = written.write(model, Task("echo", "answer", [*told[2:], wrong], told[:2]), tokens=12)
+    assert [(w.right, w.why) for w in found] == [(True, ""), (True, ""), (False, "45 instead of 99")]
+    assert all(w.ended for w in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "answer", "right"),
+    [
+        ("He has 3 and 4, so 1,007 in all.", "1007", True),
+        ("so $12.50.\n#### 12.5 and 3 more", "12.5", True),
+        ("7\n#### 8", "7", False),
+        ("no idea", "7", False),
+        ("-4", "-4", True),
+        (" valid.\nBecause", "valid", True),
+        ("(A)", "(B)", False),
+    ],
+)
+def test_exact(text: str, answer: str, right: bool) -> None:
+    assert (written.exact(text, answer) == written.exact(answer, answer)) == right
+
+
+def test_texts_are_cut_where_something_new_begins() -> None:
+    assert written.cut("    return 1\n\ndef other():", written.STOPS["humaneval"]) == "    return 1\n"
+    assert written.cut("\ndef f():\n    return 1\nassert f()", written.STOPS["mbpp"]) == "\ndef f():\n    return 1"
+
+
+def test_solutions_pass_and_others_do_not(shared_data: Path) -> None:
+    human = items.load(shared_data / "eval/human_eval.jsonl", limit=3).items
+    mbpp = items.load(shared_data / "eval/mbpp.jsonl", limit=3).items
+    unguarded = True  # these are the sets' own solutions
+    for item in human:
+        assert written.check(item, "humaneval", item["canonical_solution"], unguarded) == (True, "")
+        assert not written.check(item, "humaneval", "    return None\n", unguarded)[0]
+    for item in mbpp:
+        assert written.check(item, "mbpp", item["code"], unguarded) == (True, "")
+        assert written.check(item, "mbpp", "pass", unguarded)[1].startswith("NameError")
+
+
+def test_code_is_refused_before_any_is_written(
+    monkeypatch: pytest.MonkeyPatch, model: Model, shared_data: Path
+) -> None:
+    def refuse() -> None:
+        raise UsageError("not here")
+
+    monkeypatch.setattr(sandbox, "check", refuse)
+    with pytest.raises(UsageError, match="not here"):
+        score(model, items.load(shared_data / "eval/mbpp.jsonl", limit=1))
+
+
+def test_mcnemar() -> None:
+    assert mcnemar(0, 0) == mcnemar(5, 5) == 1
+    assert mcnemar(8, 0) == pytest.approx(2 / 256)
+    assert mcnemar(12, 3) == mcnemar(3, 12) == pytest.approx(2 * sum(math.comb(15, k) for k in range(4)) / 2**15)
+
+
+def test_pairs() -> None:
+    right = np.array([True] * 30 + [False] * 20)
+    worse = right.copy()
+    worse[:12] = False
+    worse[40:42] = True
+    reference, candidate = (TaskScore("t", "choice", r, {}, []) for r in (right, worse))
+    found = pair(candidate, reference)
+    assert (found.lost, found.won, found.verdict) == (12, 2, "worse")
+    assert found.difference.mean == pytest.approx(-0.2) and found.difference.high < 0
+    assert pair(reference, reference).verdict == "cannot tell" and pair(reference, candidate).verdict == "better"

