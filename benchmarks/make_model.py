@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from bitwright import calibration, formats
-from bitwright.calibration import Gathered, Moment, Statistics
+from bitwright.calibration import ActivationStatistics, SecondMoment, SquareSums
 from bitwright.calibration.moments import pack
 from bitwright.cli import output
 from bitwright.formats import Format
@@ -103,17 +103,18 @@ def moments(columns: int) -> np.ndarray[Any, Any]:
     return pack(matrix)[None]
 
 
-def statistics(layers: int) -> Statistics:
+def statistics(layers: int) -> ActivationStatistics:
     """Of every matrix; those of one width are alike, and read when their turn comes."""
     weights = [(t.name, t.shape[-1]) for t in tensors(layers) if len(t.shape) == 2]
     groups = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
     names = [tuple(f"blk.{i}.{name}.weight" for name in group) for i in range(layers) for group in groups]
     width = dict(weights)
     found = [
-        Moment(of, "plain", 1, width[of[0]], partial(moments, width[of[0]])) for of in [("token_embd.weight",), *names]
+        SecondMoment(of, "plain", 1, width[of[0]], partial(moments, width[of[0]]))
+        for of in [("token_embd.weight",), *names]
     ]
-    gathered = {name: Gathered(np.ones((1, columns)), np.ones(1, np.int64)) for name, columns in weights}
-    return Statistics(gathered, ("random",), 1, 512, tuple(found))
+    gathered = {name: SquareSums(np.ones((1, columns)), np.ones(1, np.int64)) for name, columns in weights}
+    return ActivationStatistics(gathered, ("random",), 1, 512, tuple(found))
 
 
 def main() -> None:

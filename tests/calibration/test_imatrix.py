@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitwright import calibration, formats
-from bitwright.calibration import Gathered, Statistics
+from bitwright.calibration import ActivationStatistics, SquareSums
 from bitwright.engine import load
 from bitwright.engine.calibrate import calibrate
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
@@ -23,31 +23,31 @@ TEXT = (GOLDEN / "calibration.txt").read_text()
 
 
 @pytest.fixture(scope="module")
-def ours(stories260k: Path) -> Statistics:
+def ours(stories260k: Path) -> ActivationStatistics:
     return calibrate(load(stories260k), [("text", TEXT)], context=128, chunks=3)
 
 
 @pytest.mark.parametrize("kind", BY_LLAMA_CPP)
-def test_llama_cpp_gathers_the_same(ours: Statistics, kind: str) -> None:
+def test_llama_cpp_gathers_the_same(ours: ActivationStatistics, kind: str) -> None:
     """Within 0.1%; measured: 0.015% at worst. Its .dat leaves out the head."""
     theirs = calibration.read(BY_LLAMA_CPP[kind])
     assert theirs.chunks == ours.chunks == 3
-    assert ours.gathered.keys() - theirs.gathered.keys() == ({"output.weight"} if kind == "dat" else set())
-    for name, own in theirs.gathered.items():
+    assert ours.squares.keys() - theirs.squares.keys() == ({"output.weight"} if kind == "dat" else set())
+    for name, own in theirs.squares.items():
         np.testing.assert_allclose(ours.importance(name), own.importance, rtol=1e-3, err_msg=name)
     if kind == "gguf":
-        assert {int(own.counts[0]) for own in ours.gathered.values()} == {384}
+        assert {int(own.counts[0]) for own in ours.squares.values()} == {384}
         assert theirs.chunk_tokens == 128
 
 
-def test_all_threads_and_batches_gather_the_same(ours: Statistics, stories260k: Path, monkeypatch) -> None:
+def test_all_threads_and_batches_gather_the_same(ours: ActivationStatistics, stories260k: Path, monkeypatch) -> None:
     monkeypatch.setattr("bitwright.engine.calibrate.BATCH", 48)
     again = calibrate(load(stories260k, threads=1), [("a", TEXT)], context=128, chunks=3)
-    for name in ours.gathered:
-        np.testing.assert_allclose(again.gathered[name].sums, ours.gathered[name].sums, rtol=1e-4)
+    for name in ours.squares:
+        np.testing.assert_allclose(again.squares[name].sums, ours.squares[name].sums, rtol=1e-4)
 
 
-def test_an_interrupted_run_goes_on(ours: Statistics, stories260k: Path, tmp_path: Path, monkeypatch) -> None:
+def test_an_interrupted_run_goes_on(ours: ActivationStatistics, stories260k: Path, tmp_path: Path, monkeypatch) -> None:
     """Another run of the same reads only what is left, another text is refused, and nothing stays behind."""
     monkeypatch.setattr("bitwright.engine.calibrate.SAVE_SECONDS", 0)
     output, seen = tmp_path / "s.gguf", []
@@ -57,7 +57,7 @@ def test_an_interrupted_run_goes_on(ours: Statistics, stories260k: Path, tmp_pat
         if seen == [1, 2]:
             raise KeyboardInterrupt
 
-    def go(text: str) -> Statistics:
+    def go(text: str) -> ActivationStatistics:
         return calibrate(load(stories260k), [("text", text)], 128, 3, stop, output)
 
     with pytest.raises(KeyboardInterrupt):
@@ -67,9 +67,9 @@ def test_an_interrupted_run_goes_on(ours: Statistics, stories260k: Path, tmp_pat
         go(TEXT[1:])
     found = go(TEXT)
     assert seen == [1, 2, 3] and list(tmp_path.iterdir()) == [output]
-    for name, own in ours.gathered.items():
-        np.testing.assert_allclose(found.gathered[name].sums, own.sums, rtol=1e-12)
-        assert found.gathered[name].counts == own.counts
+    for name, own in ours.squares.items():
+        np.testing.assert_allclose(found.squares[name].sums, own.sums, rtol=1e-12)
+        assert found.squares[name].counts == own.counts
         np.testing.assert_allclose(calibration.read(output).importance(name), ours.importance(name), rtol=1e-6)
 
 
@@ -77,13 +77,13 @@ def test_an_interrupted_run_goes_on(ours: Statistics, stories260k: Path, tmp_pat
 def test_what_is_written_is_read_again(tmp_path: Path, suffix: str) -> None:
     """Two experts, one of which no token reached: it counts as ones, as in llama.cpp."""
     random = np.random.default_rng(0)
-    experts = Gathered(np.stack([random.random(64) * 1024, np.zeros(64)]), np.array([1024, 0]))
-    plain = Gathered(random.random((1, 32)) * 512, np.array([512]))
-    written = Statistics({"blk.0.ffn_up_exps.weight": experts, "output.weight": plain}, ("a.txt",), 2, 512)
+    experts = SquareSums(np.stack([random.random(64) * 1024, np.zeros(64)]), np.array([1024, 0]))
+    plain = SquareSums(random.random((1, 32)) * 512, np.array([512]))
+    written = ActivationStatistics({"blk.0.ffn_up_exps.weight": experts, "output.weight": plain}, ("a.txt",), 2, 512)
     calibration.write(tmp_path / f"s.{suffix}", written)
     found = calibration.read(tmp_path / f"s.{suffix}")
     assert (found.texts, found.chunks, found.chunk_tokens) == (("a.txt",), 2, 512)
-    for name, own in written.gathered.items():
+    for name, own in written.squares.items():
         got = found.importance(name)
         assert got is not None
         np.testing.assert_allclose(got.ravel(), own.importance.ravel(), rtol=1e-6)
@@ -107,10 +107,13 @@ def dat(*parts: bytes | int) -> bytes:
 
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
     "a model": (lambda p: gguf_file(p, type="model"), "general.type to be imatrix, got 'model'"),
-    "no counts": (lambda p: gguf_file(p, counts=None), "counts beside the sums of w, got none"),
+    "no counts": (lambda p: gguf_file(p, counts=None), "counts with the sums of w, got none"),
     "counts of others": (lambda p: gguf_file(p, counts=np.ones((3, 1))), "a count for each of the 1 rows of w"),
     "a count that is no number": (lambda p: gguf_file(p, counts=np.full((1, 1), np.inf)), "a count for each"),
-    "negative": (lambda p: gguf_file(p, sums=np.full((1, 32), -1.0)), "sums of squares of w that are numbers from 0"),
+    "negative": (
+        lambda p: gguf_file(p, sums=np.full((1, 32), -1.0)),
+        "sums of squares of w that are finite and at least 0",
+    ),
     "not a number": (lambda p: gguf_file(p, sums=np.full((1, 32), np.nan)), "sums of squares of w"),
     "empty": (lambda p: p.write_bytes(b""), "byte 0: expected entries, got the end"),
     "cut off": (lambda p: p.write_bytes(dat(1, 1, b"w", 3, 8, b"1234")), "the values of w, got the end"),
@@ -128,12 +131,12 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
         calibration.read(tmp_path / "s")
 
 
-def test_statistics_of_another_model_are_refused(ours: Statistics, smollm2: Path) -> None:
+def test_statistics_of_another_model_are_refused(ours: ActivationStatistics, smollm2: Path) -> None:
     tensors = gguf.open(smollm2).tensors
     with pytest.raises(BitwrightError, match=r"s\.gguf: blk\.0\.attn_k\.weight needs statistics of shape \(1, 576\)"):
         ours.check(tensors, "s.gguf")
     with pytest.raises(BitwrightError, match="expected statistics of this model's tensors, got w"):
-        Statistics({"w": ours.gathered["output.weight"]}).check(tensors, "s.gguf")
+        ActivationStatistics({"w": ours.squares["output.weight"]}).check(tensors, "s.gguf")
 
 
 def test_a_text_shorter_than_a_chunk_is_refused(stories260k: Path) -> None:

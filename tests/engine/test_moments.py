@@ -10,7 +10,7 @@ import pytest
 import synthetic_model
 
 from bitwright import calibration, formats
-from bitwright.calibration import Gathered, Moment, Statistics
+from bitwright.calibration import ActivationStatistics, SecondMoment, SquareSums
 from bitwright.calibration.moments import pack
 from bitwright.engine import Model, load
 from bitwright.engine import moments as gathering
@@ -32,20 +32,20 @@ def model(stories260k: Path) -> Model:
 
 
 @pytest.fixture(scope="module")
-def fisher(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Statistics:
+def fisher(model: Model, tmp_path_factory: pytest.TempPathFactory) -> ActivationStatistics:
     return gather(model, TEXTS, tmp_path_factory.mktemp("fisher") / "s.gguf", CONTEXT, CHUNKS)
 
 
 @pytest.fixture(scope="module")
-def plain(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Statistics:
+def plain(model: Model, tmp_path_factory: pytest.TempPathFactory) -> ActivationStatistics:
     return gather(model, TEXTS, tmp_path_factory.mktemp("plain") / "s.gguf", CONTEXT, CHUNKS, fisher=False)
 
 
-def same(a: Statistics, b: Statistics) -> bool:
+def same(a: ActivationStatistics, b: ActivationStatistics) -> bool:
     """To the last bit."""
-    assert a.gathered.keys() == b.gathered.keys() and [m.weights for m in a.moments] == [m.weights for m in b.moments]
+    assert a.squares.keys() == b.squares.keys() and [m.weights for m in a.moments] == [m.weights for m in b.moments]
     return (
-        all(np.array_equal(a.gathered[name].sums, b.gathered[name].sums) for name in a.gathered)
+        all(np.array_equal(a.squares[name].sums, b.squares[name].sums) for name in a.squares)
         and all(np.array_equal(x.packed(), y.packed()) for x, y in zip(a.moments, b.moments, strict=True))
         and all(np.array_equal(a.sensitivities[name], b.sensitivities[name]) for name in a.sensitivities)
     )
@@ -59,7 +59,11 @@ class Rounded(Tape):
 
 
 def test_importance_is_what_calibrate_gathers(
-    model: Model, plain: Statistics, fisher: Statistics, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    model: Model,
+    plain: ActivationStatistics,
+    fisher: ActivationStatistics,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """But for what the engine's cache rounds, .27% at worst, .01% in the middle; rounding likewise, .002%: where a
     last bit decides how a value that all tokens look at is rounded, that moves by 2**-10 and its square by .2%."""
@@ -67,17 +71,17 @@ def test_importance_is_what_calibrate_gathers(
     monkeypatch.setattr(gathering, "Tape", Rounded)
     rounded = gather(model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, fisher=False)
     for found, worst, usual in ((plain, 5e-3, 2e-4), (fisher, 5e-3, 2e-4), (rounded, 2e-3, 4e-5)):
-        assert found.gathered.keys() == expected.gathered.keys()
-        assert all(own.counts == [CONTEXT * CHUNKS] for own in found.gathered.values())
-        ratios = [found.gathered[name].importance / own.importance for name, own in expected.gathered.items()]
+        assert found.squares.keys() == expected.squares.keys()
+        assert all(own.counts == [CONTEXT * CHUNKS] for own in found.squares.values())
+        ratios = [found.squares[name].importance / own.importance for name, own in expected.squares.items()]
         errors = np.abs(np.concatenate(ratios, axis=1) - 1)
         assert errors.max() < worst and np.median(errors) < usual
     assert (found.texts, found.chunks, found.chunk_tokens) == (("calibration.txt",), CHUNKS, CONTEXT)
 
 
-def test_the_diagonal_of_plain_moments_is_the_importance(plain: Statistics) -> None:
+def test_the_diagonal_of_plain_moments_is_the_importance(plain: ActivationStatistics) -> None:
     assert {m.weighting for m in plain.moments} == {"plain"} and not plain.sensitivities
-    for name in plain.gathered:
+    for name in plain.squares:
         matrix, importance = plain.hessian(name), plain.importance(name)
         assert matrix is not None and importance is not None
         np.testing.assert_allclose(np.diagonal(matrix, axis1=1, axis2=2), importance, rtol=1e-5, err_msg=name)
@@ -85,14 +89,14 @@ def test_the_diagonal_of_plain_moments_is_the_importance(plain: Statistics) -> N
     assert plain.hessian("token_embd.weight") is None  # it needs gradients
 
 
-def test_weights_that_read_one_input_share_a_moment(fisher: Statistics) -> None:
+def test_weights_that_read_one_input_share_a_moment(fisher: ActivationStatistics) -> None:
     shared = {m.weights for m in fisher.moments if m.weights[0].startswith("blk.1.")}
     names = [("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",)]
     assert shared == {tuple(f"blk.1.{name}.weight" for name in own) for own in names}
     assert fisher.hessian("blk.9.attn_q.weight") is None and fisher.sensitivity("blk.9.attn_q.weight") is None
 
 
-def test_fisher_moments_are_a_direct_sum_over_tokens(model: Model, fisher: Statistics) -> None:
+def test_fisher_moments_are_a_direct_sum_over_tokens(model: Model, fisher: ActivationStatistics) -> None:
     """Token by token in float64, from what the tape shows; the labels are drawn as `gather` draws them."""
     squares: dict[str, Any] = {}
     tape = Tape(model.step, lambda name, rows: model.weights[name].dequantize()[slice(None) if rows is None else rows])
@@ -151,7 +155,7 @@ def test_an_embedding_of_its_own_has_the_gradient_covariance(tmp_path: Path) -> 
 
 
 @pytest.fixture(scope="module")
-def all_of_it(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Statistics:
+def all_of_it(model: Model, tmp_path_factory: pytest.TempPathFactory) -> ActivationStatistics:
     return gather(model, TEXTS, tmp_path_factory.mktemp("all") / "s.gguf", CONTEXT)
 
 
@@ -160,7 +164,9 @@ def all_of_it(model: Model, tmp_path_factory: pytest.TempPathFactory) -> Statist
     {"blk.0.attn_q": 0.8, "blk.0.attn_v": 0.4, "blk.1.attn_output": 0.8, "blk.4.ffn_down": 0.8, "output": 0.8,
      "token_embd": 0.8}.items(),
 )  # fmt: skip
-def test_they_foretell_what_an_error_costs(model: Model, all_of_it: Statistics, name: str, low: float) -> None:
+def test_they_foretell_what_an_error_costs(
+    model: Model, all_of_it: ActivationStatistics, name: str, low: float
+) -> None:
     """KL per token of a small random error e in a weight's rows: half the sum of sensitivity * e H e', or for a row of
     the embedding its share of the tokens * e H e'. Measured .95 to 1.06 of it; .57 for values, whose errors many tokens
     have in common, which a sum over single tokens does not see."""
@@ -193,12 +199,14 @@ class Letters:
         return list(text.encode())
 
 
-def test_the_same_seed_gives_the_same_and_another_another(model: Model, fisher: Statistics, tmp_path: Path) -> None:
+def test_the_same_seed_gives_the_same_and_another_another(
+    model: Model, fisher: ActivationStatistics, tmp_path: Path
+) -> None:
     assert same(fisher, gather(model, TEXTS, tmp_path / "a.gguf", CONTEXT, CHUNKS))
     assert not same(fisher, gather(model, TEXTS, tmp_path / "b.gguf", CONTEXT, CHUNKS, seed=1))
 
 
-def test_several_passes_give_the_same(model: Model, fisher: Statistics, tmp_path: Path) -> None:
+def test_several_passes_give_the_same(model: Model, fisher: ActivationStatistics, tmp_path: Path) -> None:
     notes: list[str] = []
     found = gather(
         model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, budget=400_000, progress=lambda *a: notes.append(a[2])
@@ -209,7 +217,7 @@ def test_several_passes_give_the_same(model: Model, fisher: Statistics, tmp_path
 
 @pytest.mark.parametrize("when", range(1, 2 * CHUNKS))
 def test_an_interrupted_run_goes_on(
-    model: Model, fisher: Statistics, tmp_path: Path, when: int, monkeypatch: pytest.MonkeyPatch
+    model: Model, fisher: ActivationStatistics, tmp_path: Path, when: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two passes, stopped after every chunk in turn: the same bits, and no chunk is read twice."""
     monkeypatch.setattr(gathering, "SAVE_SECONDS", 0)
@@ -256,7 +264,7 @@ def test_an_op_without_a_gradient_is_refused_unless_all_tokens_count_alike(
     assert gather(model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, fisher=False).moments
 
 
-def test_what_is_read_can_be_written_again(fisher: Statistics, tmp_path: Path) -> None:
+def test_what_is_read_can_be_written_again(fisher: ActivationStatistics, tmp_path: Path) -> None:
     calibration.write(tmp_path / "again.gguf", fisher)
     again = calibration.read(tmp_path / "again.gguf")
     assert same(fisher, again) and again.provenance == fisher.provenance
@@ -269,13 +277,13 @@ def test_experts_have_a_matrix_each(tmp_path: Path) -> None:
     matrices = np.random.default_rng(0).standard_normal((3, 16, 8)).astype(np.float32)
     matrices = np.einsum("eij,eik->ejk", matrices, matrices)
     packed = np.stack([pack(matrix) for matrix in matrices])
-    moment = Moment(("blk.0.ffn_up_exps.weight",), "plain", 3, 8, lambda: packed)
-    written = Statistics({"w": Gathered(np.ones((1, 8)), np.array([1]))}, moments=(moment,))
+    moment = SecondMoment(("blk.0.ffn_up_exps.weight",), "plain", 3, 8, lambda: packed)
+    written = ActivationStatistics({"w": SquareSums(np.ones((1, 8)), np.array([1]))}, moments=(moment,))
     calibration.write(tmp_path / "s.gguf", written)
     np.testing.assert_array_equal(calibration.read(tmp_path / "s.gguf").hessian("blk.0.ffn_up_exps.weight"), matrices)
 
 
-def spoiled(path: Path, **changes: Any) -> Statistics:
+def spoiled(path: Path, **changes: Any) -> ActivationStatistics:
     """A file of one moment of two columns, as `changes` spoil it."""
     metadata = {
         "general.type": "imatrix",
@@ -322,7 +330,7 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
         spoiled(tmp_path / "s.gguf", **changes)
 
 
-def test_moments_of_another_model_are_refused(fisher: Statistics, smollm2: Path) -> None:
-    only = Statistics({}, moments=fisher.moments)
+def test_moments_of_another_model_are_refused(fisher: ActivationStatistics, smollm2: Path) -> None:
+    only = ActivationStatistics({}, moments=fisher.moments)
     with pytest.raises(BitwrightError, match=r"s: blk\.0\.attn_k\.weight needs second moments of shape \(1, 576\)"):
         only.check(gguf.open(smollm2).tensors, "s")

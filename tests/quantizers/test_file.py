@@ -12,7 +12,7 @@ import pytest
 from numpy.typing import NDArray
 
 from bitwright import calibration, formats
-from bitwright.calibration import Gathered, Statistics
+from bitwright.calibration import ActivationStatistics, SquareSums
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io import gguf
 from bitwright.quantizers import quantize
@@ -211,9 +211,9 @@ def test_importance_is_heeded_and_written_down(tmp_path: Path) -> None:
     source = write(tmp_path / "f16.gguf", small_model())
     random = np.random.default_rng(7)
     gathered = {
-        f"blk.{i}.attn_v.weight": Gathered(random.lognormal(0, 2, (1, 256)) * 100, np.array([100])) for i in range(2)
+        f"blk.{i}.attn_v.weight": SquareSums(random.lognormal(0, 2, (1, 256)) * 100, np.array([100])) for i in range(2)
     }
-    calibration.write(tmp_path / "stats.gguf", Statistics(gathered, ("a.txt", "b.txt"), 3, 512))
+    calibration.write(tmp_path / "stats.gguf", ActivationStatistics(gathered, ("a.txt", "b.txt"), 3, 512))
     files = {}
     for name, stats in (("without", None), ("with", tmp_path / "stats.gguf")):
         quantize(source, "q4_k_s", tmp_path / f"{name}.gguf", stats=stats)
@@ -235,8 +235,8 @@ def test_each_expert_has_its_own_importance(tmp_path: Path) -> None:
     name = "blk.0.ffn_down_exps.weight"
     source = write(tmp_path / "f16.gguf", small_model() | {name: values(2, 24, 256)}, **{"llama.expert_count": 2})
     random = np.random.default_rng(8)
-    own = Gathered(random.lognormal(0, 2, (2, 256)) * 100, np.array([100, 100]))
-    quantize(source, "q4_k_s", tmp_path / "out.gguf", stats=Statistics({name: own}))
+    own = SquareSums(random.lognormal(0, 2, (2, 256)) * 100, np.array([100, 100]))
+    quantize(source, "q4_k_s", tmp_path / "out.gguf", stats=ActivationStatistics({name: own}))
     tensor = gguf.open(tmp_path / "out.gguf").tensor(name)
     stored = gguf.open(source).tensor(name).data.view(np.float16)
     for expert in range(2):

@@ -10,7 +10,7 @@ import pytest
 from llama_cpp import LlamaCpp
 
 from bitwright import formats, kernels
-from bitwright.calibration import Moment, Statistics
+from bitwright.calibration import ActivationStatistics, SecondMoment
 from bitwright.calibration.moments import Provenance, pack
 from bitwright.engine import load
 from bitwright.kernels.encoders import encoders
@@ -54,12 +54,12 @@ def test_quantized_file_answers(
     assert said.strip() and expected in said
 
 
-def second_moments(names: Sequence[str], columns: int) -> Statistics:
+def second_moments(names: Sequence[str], columns: int) -> ActivationStatistics:
     """Of inputs that depend on one another."""
     mixed = np.random.default_rng(0).standard_normal((2 * columns, columns)) + 1
     packed = pack((mixed.T @ mixed / len(mixed)).astype(np.float32))[None]
-    moments = (Moment(tuple(names), "plain", 1, columns, lambda: packed),)
-    return Statistics({}, moments=moments, provenance=Provenance(2 * columns))
+    moments = (SecondMoment(tuple(names), "plain", 1, columns, lambda: packed),)
+    return ActivationStatistics({}, moments=moments, provenance=Provenance(2 * columns))
 
 
 @pytest.mark.parametrize("method", ["search", "feedback"])

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright.calibration import Gathered, Statistics
+from bitwright.calibration import ActivationStatistics, SquareSums
 from bitwright.engine import load
 from bitwright.engine.moments import gather
 from bitwright.errors import UnknownNameError, UsageError
@@ -67,7 +67,7 @@ def test_what_cannot_be_is_refused(stories260k, tmp_path):
     out = tmp_path / "out.gguf"
     with pytest.raises(UsageError, match="calibrate MODEL --hessian"):
         quantize(stories260k, "q4_0", out, method="feedback")
-    importance_alone = Statistics({"blk.0.attn_q.weight": Gathered(np.ones((1, 64)), np.array([1]))})
+    importance_alone = ActivationStatistics({"blk.0.attn_q.weight": SquareSums(np.ones((1, 64)), np.array([1]))})
     with pytest.raises(UsageError, match="calibrate MODEL --hessian"):
         quantize(stories260k, "q4_0", out, method="feedback", stats=importance_alone)
     with pytest.raises(UnknownNameError, match="best"):

@@ -1,7 +1,7 @@
-"""What a model's inputs are like on a text, and the files that keep it."""
+"""Activation statistics, their files, and the text they are gathered on."""
 
+from bitwright.calibration.activations import ActivationStatistics, SquareSums
 from bitwright.calibration.imatrix import read, write
-from bitwright.calibration.moments import Moment, Provenance, Weighting
-from bitwright.calibration.statistics import Gathered, Statistics
+from bitwright.calibration.moments import Provenance, SecondMoment, Weighting
 
-__all__ = ["Gathered", "Moment", "Provenance", "Statistics", "Weighting", "read", "write"]
+__all__ = ["SquareSums", "SecondMoment", "Provenance", "ActivationStatistics", "Weighting", "read", "write"]

@@ -11,19 +11,20 @@ from numpy.typing import NDArray
 
 from bitwright import formats
 from bitwright.calibration import moments
-from bitwright.calibration.statistics import Gathered, Statistics
+from bitwright.calibration.activations import ActivationStatistics, SquareSums
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.io import gguf
 from bitwright.io.atomic import replacing
 
 SUMS, COUNTS = ".in_sum2", ".counts"
-GRADIENTS = ".out_grad2"  # ours: llama.cpp looks for the other two alone
+GRADIENTS = ".out_grad2"  # bitwright's addition: llama.cpp reads only the other two
+VALID = "that are finite and at least 0"
 KIND, TEXTS, CHUNKS, CHUNK_TOKENS = "general.type", "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
 
 
-def read(path: str | Path) -> Statistics:
-    """Statistics from either kind of file. Raises FileFormatError saying where the file is not one, or which values
-    are negative or not finite."""
+def read(path: str | Path) -> ActivationStatistics:
+    """Statistics from either kind of file. Raises FileFormatError where the file is damaged, or holds values that are
+    negative or not finite."""
     path = Path(path)
     try:
         with path.open("rb") as file:
@@ -33,17 +34,17 @@ def read(path: str | Path) -> Statistics:
     statistics = _read_gguf(path) if is_gguf else _Dat(path).statistics()
     for name, values in statistics.sensitivities.items():
         if not (np.isfinite(values).all() and (values >= 0).all()):
-            raise FileFormatError(path, None, f"mean squared gradients of {name} that are numbers from 0", "others")
-    for name, own in statistics.gathered.items():
+            raise FileFormatError(path, None, f"mean squared gradients of {name} {VALID}", "other values")
+    for name, own in statistics.squares.items():
         if not (np.isfinite(own.sums).all() and (own.sums >= 0).all() and (own.counts >= 0).all()):
-            raise FileFormatError(path, None, f"sums of squares of {name} that are numbers from 0", "others")
+            raise FileFormatError(path, None, f"sums of squares of {name} {VALID}", "other values")
     return statistics
 
 
-def write(path: str | Path, statistics: Statistics) -> None:
-    """A GGUF imatrix, or where the name ends in .dat the older form; whole or not at all."""
+def write(path: str | Path, statistics: ActivationStatistics) -> None:
+    """Writes a GGUF imatrix, or the older form where the name ends in .dat. The file appears whole or not at all."""
     path = Path(path)
-    if not statistics.gathered:
+    if not statistics.squares:
         raise UsageError(f"{path}: there are no statistics to write")
     if path.suffix == ".dat":
         if statistics.moments:
@@ -56,7 +57,7 @@ def write(path: str | Path, statistics: Statistics) -> None:
         CHUNK_TOKENS: gguf.Typed(statistics.chunk_tokens, "uint32"),
     } | moments.metadata(statistics.moments, statistics.provenance)
     tensors = []
-    for name, own in sorted(statistics.gathered.items()):
+    for name, own in sorted(statistics.squares.items()):
         tensors.append(_float32(name + SUMS, own.sums))
         tensors.append(_float32(name + COUNTS, own.counts[:, None]))
     tensors += [_float32(name + GRADIENTS, own) for name, own in sorted(statistics.sensitivities.items())]
@@ -67,50 +68,50 @@ def _float32(name: str, values: NDArray[Any]) -> Any:
     return name, values.shape, formats.get("f32"), lambda: np.ascontiguousarray(values, np.float32)
 
 
-def _read_gguf(path: Path) -> Statistics:
+def _read_gguf(path: Path) -> ActivationStatistics:
     file = gguf.open(path)
     if file.metadata.get(KIND) != "imatrix":
         raise FileFormatError(path, None, f"{KIND} to be imatrix", repr(file.metadata.get(KIND)))
-    gathered = {}
+    squares = {}
     for name in file.tensors:
         if name.endswith(SUMS):
             weight = name.removesuffix(SUMS)
             if weight + COUNTS not in file.tensors:
-                raise FileFormatError(path, None, f"counts beside the sums of {weight}", "none")
+                raise FileFormatError(path, None, f"counts with the sums of {weight}", "none")
             sums, counts = (file.tensor(weight + kind).dequantize() for kind in (SUMS, COUNTS))
             sums, counts = sums.reshape(-1, sums.shape[-1]), counts.reshape(-1)
             if len(counts) != len(sums) or not np.isfinite(counts).all():
                 raise FileFormatError(path, None, f"a count for each of the {len(sums)} rows of {weight}", str(counts))
-            gathered[weight] = Gathered(sums.astype(np.float64), counts.astype(np.int64))
-    if not gathered:
+            squares[weight] = SquareSums(sums.astype(np.float64), counts.astype(np.int64))
+    if not squares:
         raise FileFormatError(path, None, f"tensors named like blk.0.attn_q.weight{SUMS}", "none")
     number = {key: file.metadata.get(key, 0) for key in (CHUNKS, CHUNK_TOKENS)}
     texts = tuple(file.metadata.get(TEXTS, ()))
     found, provenance = moments.read(file)
-    squares = {n.removesuffix(GRADIENTS): file.tensor(n).dequantize() for n in file.tensors if n.endswith(GRADIENTS)}
+    gradients = {n.removesuffix(GRADIENTS): file.tensor(n).dequantize() for n in file.tensors if n.endswith(GRADIENTS)}
     tokens = number[CHUNK_TOKENS] or 512
-    return Statistics(gathered, texts, number[CHUNKS], tokens, found, squares, provenance)
+    return ActivationStatistics(squares, texts, number[CHUNKS], tokens, found, gradients, provenance)
 
 
 class _Dat:
-    """int32 entries; for each int32 length, name, int32 calls, int32 values, float32 mean squares times calls; then
-    int32 chunks, int32 length, name of the text, where the file goes on."""
+    """An int32 count of entries, each of them: int32 length, name, int32 calls, int32 count, float32 mean squares times
+    calls. Newer files then hold int32 chunks, int32 length, name of the text."""
 
     def __init__(self, path: Path) -> None:
         self.path, self.data, self.at = path, path.read_bytes(), 0
 
-    def statistics(self) -> Statistics:
+    def statistics(self) -> ActivationStatistics:
         count = self.number("entries", 1, 1 << 20)
-        gathered = {}
+        squares = {}
         for _ in range(count):
             name = self.text("a tensor's name")
             calls, values = self.number(f"calls of {name}", 0, 1 << 30), self.number(f"values of {name}", 1, 1 << 28)
             sums = np.frombuffer(self.take(4 * values, f"the values of {name}"), "<f4").astype(np.float64)
-            gathered[name] = Gathered(sums[None], np.array([max(calls, 1)]))
+            squares[name] = SquareSums(sums[None], np.array([max(calls, 1)]))
         left = self.at < len(self.data)
         chunks = self.number("chunks", 0, 1 << 30) if left else 0
         texts = (self.text("the text's name"),) if self.at < len(self.data) else ()
-        return Statistics(gathered, texts, chunks)
+        return ActivationStatistics(squares, texts, chunks)
 
     def take(self, size: int, what: str) -> bytes:
         if self.at + size > len(self.data):
@@ -129,11 +130,11 @@ class _Dat:
         return data.decode("utf-8", "replace")
 
 
-def _write_dat(path: Path, statistics: Statistics) -> None:
-    """Experts' rows go one after another, as llama.cpp writes them; counts become chunks."""
+def _write_dat(path: Path, statistics: ActivationStatistics) -> None:
+    """As llama.cpp writes it: experts' rows follow each other, and counts are in chunks."""
     with replacing(path) as file:
-        file.write(struct.pack("<i", len(statistics.gathered)))
-        for name, own in sorted(statistics.gathered.items()):
+        file.write(struct.pack("<i", len(statistics.squares)))
+        for name, own in sorted(statistics.squares.items()):
             calls = -(-int(own.counts.max()) // statistics.chunk_tokens)
             values, encoded = own.importance.ravel() * np.float32(calls), name.encode()
             file.write(struct.pack(f"<i{len(encoded)}sii", len(encoded), encoded, calls, values.size))

@@ -1,7 +1,7 @@
-"""Second moments of what weights are multiplied by, E[x x'], in an imatrix file: tensors llama.cpp does not look for.
+"""Second moments of the activations that weights are multiplied by, E[x x'], kept in imatrix files.
 
-A symmetric matrix is stored as its lower triangle, row after row, in float32. Weights that read the same input share
-one. Metadata says which weights use which and how tokens were weighed.
+llama.cpp ignores these tensors. A symmetric matrix is stored as its lower triangle, row after row, in float32. Weights
+with the same input share one matrix; metadata says which weights use which matrix and how tokens were weighted.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ WEIGHTS, OF, WEIGHTING, COLUMNS, TOKENS, SEED, IDS = (
 
 
 @dataclass(frozen=True)
-class Moment:
-    """The mean of f x x' over the tokens' inputs x of `weights`, where mean f = 1. `columns`: of x.
+class SecondMoment:
+    """The mean of f x x' over tokens, where x (columns,) is the input of `weights` and f weights tokens with mean 1.
 
-    weighting: "plain", f = 1; "fisher", f ~ the squared norm of the gradient at the outputs of these weights;
-    "gradient": of an embedding, whose x is the gradient at its rows, f = 1. `packed()` reads the lower triangles
-    (matrices, columns (columns + 1) / 2) and `source` says from where.
+    weighting: "plain", f = 1; "fisher", f proportional to the squared norm of the gradient at the outputs of `weights`;
+    "gradient", for an embedding: x is the gradient at its rows and f = 1. `packed()` reads the lower triangles
+    (matrices, columns (columns + 1) / 2) from the file `source`.
     """
 
     weights: tuple[str, ...]
@@ -42,19 +42,21 @@ class Moment:
     source: object = ""
 
     def matrix(self) -> NDArray[np.float32]:
-        """(matrices, columns, columns). Raises FileFormatError, naming the weights, where it cannot be a second moment:
-        values that are not finite, a negative diagonal."""
+        """The moments (matrices, columns, columns). Raises FileFormatError, naming the weights, for values that are not
+        finite or a negative diagonal."""
         packed, names = self.packed(), ", ".join(self.weights)
         if not np.isfinite(packed).all():
-            raise FileFormatError(self.source, None, f"second moments of {names} that are finite", "others")
+            raise FileFormatError(self.source, None, f"second moments of {names} that are finite", "other values")
         if (packed[:, diagonal(self.columns)] < 0).any():
-            raise FileFormatError(self.source, None, f"second moments of {names} with a diagonal from 0", "below it")
+            raise FileFormatError(
+                self.source, None, f"second moments of {names} with a diagonal from 0", "negative values"
+            )
         return np.stack([unpack(values, self.columns) for values in packed])
 
 
 @dataclass(frozen=True)
 class Provenance:
-    """tokens: how many were read; seed: of the sampled labels; ids_sha256: of the token ids."""
+    """tokens: how many were read. seed: of the sampled labels. ids_sha256: SHA-256 of the token ids."""
 
     tokens: int = 0
     seed: int = 0
@@ -62,12 +64,12 @@ class Provenance:
 
 
 def size(columns: int) -> int:
-    """Values in a lower triangle."""
+    """The number of values in a lower triangle."""
     return columns * (columns + 1) // 2
 
 
 def diagonal(columns: int) -> NDArray[np.int64]:
-    """Where a lower triangle holds its diagonal."""
+    """The indices (columns,) of the diagonal in a lower triangle."""
     i = np.arange(columns)
     return i * (i + 3) // 2
 
@@ -88,8 +90,8 @@ def unpack(packed: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
     return matrix
 
 
-def metadata(moments: tuple[Moment, ...], provenance: Provenance) -> dict[str, gguf.Typed]:
-    """What a file says about its moments; nothing where there are none."""
+def metadata(moments: tuple[SecondMoment, ...], provenance: Provenance) -> dict[str, gguf.Typed]:
+    """The metadata that describes the moments; empty where there are none."""
     if not moments:
         return {}
     return {
@@ -103,14 +105,14 @@ def metadata(moments: tuple[Moment, ...], provenance: Provenance) -> dict[str, g
     }
 
 
-def tensors(moments: tuple[Moment, ...]) -> Iterator[tuple[str, tuple[int, ...], Any, Callable[[], Any]]]:
-    """What `gguf.write` takes, each read when its turn comes."""
+def tensors(moments: tuple[SecondMoment, ...]) -> Iterator[tuple[str, tuple[int, ...], Any, Callable[[], Any]]]:
+    """The tensors to pass to `gguf.write`, which reads each of them in turn."""
     for index, m in enumerate(moments):
         yield f"{MOMENT}{index}", (m.matrices, size(m.columns)), formats.get("f32"), m.packed
 
 
-def read(file: gguf.GGUF) -> tuple[tuple[Moment, ...], Provenance]:
-    """The moments an imatrix file holds, none of them read yet; FileFormatError where they are not what it says."""
+def read(file: gguf.GGUF) -> tuple[tuple[SecondMoment, ...], Provenance]:
+    """The moments in an imatrix file, not read yet. Raises FileFormatError where they do not match its metadata."""
     if WEIGHTS not in file.metadata:
         return (), Provenance()
     weights, of = _list(file, WEIGHTS, str), _list(file, OF, int)
@@ -132,7 +134,7 @@ def read(file: gguf.GGUF) -> tuple[tuple[Moment, ...], Provenance]:
             expected = f"{name} to be float32, the lower triangles (matrices, {size(width)}) of {width} columns"
             raise FileFormatError(file.path, None, expected, f"{info.format.name} {info.shape}")
         users = tuple(weight for weight, i in zip(weights, of, strict=True) if i == index)
-        found.append(Moment(users, kind, info.shape[0], width, partial(_values, file, name), file.path))
+        found.append(SecondMoment(users, kind, info.shape[0], width, partial(_values, file, name), file.path))
     numbers = [file.metadata.get(key, 0) for key in (TOKENS, SEED)]
     for key, number in zip((TOKENS, SEED), numbers, strict=True):
         if not isinstance(number, int) or number < 0:
@@ -141,7 +143,7 @@ def read(file: gguf.GGUF) -> tuple[tuple[Moment, ...], Provenance]:
 
 
 def _values(file: gguf.GGUF, name: str) -> NDArray[np.float32]:
-    file.release()  # what was read before, of moments as large as the model
+    file.release()  # pages of the moments read before: together they are as large as a model
     return file.tensor(name).data.view(np.float32)
 
 

@@ -12,7 +12,7 @@ from bitwright.cli import models, options, output
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
-    from bitwright.calibration import Statistics
+    from bitwright.calibration import ActivationStatistics
     from bitwright.engine import Model
     from bitwright.engine.calibrate import Text
 
@@ -80,11 +80,11 @@ def calibrate(
     seconds, tokens = time.monotonic() - started, statistics.chunks * context
     weighting = sorted({m.weighting for m in statistics.moments})
     if json:
-        found = {"output": str(out), "weights": len(statistics.gathered), "chunks": statistics.chunks}
+        found = {"output": str(out), "weights": len(statistics.squares), "chunks": statistics.chunks}
         found |= {"tokens": tokens, "seconds": seconds}
         return output.print_json(found | {"moments": len(statistics.moments), "weighting": weighting})
     more = f", {len(statistics.moments)} second moments ({', '.join(weighting)})" if weighting else ""
-    print(f"wrote {out}: {len(statistics.gathered)} weights{more} over {tokens} tokens in {seconds:.1f} s")
+    print(f"wrote {out}: {len(statistics.squares)} weights{more} over {tokens} tokens in {seconds:.1f} s")
     output.remark(f"next: bitwright quantize {model} --to q4_k_m --stats {out} -o small.gguf")
 
 
@@ -111,7 +111,7 @@ def _second_moments(
     fisher: bool,
     seed: int,
     report: output.Report,
-) -> Statistics:
+) -> ActivationStatistics:
     """Weighed by gradients, or where the model has an op without one, plain, which is said."""
     from bitwright.engine.moments import gather
     from bitwright.kernels.tape import missing

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import calibration
-from bitwright.calibration import Gathered, Statistics
+from bitwright.calibration import ActivationStatistics, SquareSums
 from bitwright.engine.partial import SAVE_SECONDS, Partial
 from bitwright.errors import UsageError
 from bitwright.io.checksum import sha256
@@ -35,7 +35,7 @@ def calibrate(
     chunks: int | None = None,
     progress: Progress | None = None,
     output: str | Path | None = None,
-) -> Statistics:
+) -> ActivationStatistics:
     """Importance of every weight that is multiplied by, over texts cut into chunks of `context` tokens.
 
     Chunks are as llama.cpp's imatrix makes them: disjoint, each read afresh, beginning with the beginning-of-text token
@@ -60,8 +60,8 @@ def calibrate(
             saved = time.monotonic()
         if progress:
             progress(number + 1, len(pieces), "")
-    gathered = {name: Gathered(sums[None], np.array([rows])) for name, (sums, rows) in squares.found().items()}
-    statistics = Statistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
+    gathered = {name: SquareSums(sums[None], np.array([rows])) for name, (sums, rows) in squares.found().items()}
+    statistics = ActivationStatistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
     if output and kept:
         calibration.write(output, statistics)
         kept.remove()

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import calibration, kernels
-from bitwright.calibration import Gathered, Moment, Provenance, Statistics
+from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
 from bitwright.engine.calibrate import Progress, Text, cut, digest
 from bitwright.engine.collector import Collector, Group
 from bitwright.engine.partial import SAVE_SECONDS, Partial, Pass
@@ -47,7 +47,7 @@ def gather(
     seed: int = 0,
     budget: int = BUDGET,
     progress: Progress | None = None,
-) -> Statistics:
+) -> ActivationStatistics:
     """Importance and second moments of every weight, over texts cut as by `calibrate`, into `output`.
 
     `fisher` False counts every token alike, which needs no gradients. `seed` is that of the labels. What is done is
@@ -73,7 +73,7 @@ def gather(
             _pass(tape, pieces, own, kept.of(index), fisher, seed, report)
     names = tuple(name for name, _ in texts)
     provenance = Provenance(pieces.size, seed, ids)
-    found = _statistics(passes, kept, Statistics({}, names, len(pieces), context, provenance=provenance))
+    found = _statistics(passes, kept, ActivationStatistics({}, names, len(pieces), context, provenance=provenance))
     calibration.write(output, found)
     kept.remove()
     return calibration.read(output)
@@ -163,9 +163,9 @@ def _check(groups: Sequence[Group], collector: Collector) -> None:
             raise BitwrightError(f"{names}: expected finite inputs and gradients on these texts, got others")
 
 
-def _statistics(passes: Sequence[Sequence[Group]], kept: Partial, base: Statistics) -> Statistics:
+def _statistics(passes: Sequence[Sequence[Group]], kept: Partial, base: ActivationStatistics) -> ActivationStatistics:
     """Means of what the passes added up; second moments stay in their files until they are asked for."""
-    gathered: dict[str, Gathered] = {}
+    gathered: dict[str, SquareSums] = {}
     sensitivities: dict[str, Array] = {}
     moments = []
     for index, own in enumerate(passes):
@@ -174,13 +174,13 @@ def _statistics(passes: Sequence[Sequence[Group]], kept: Partial, base: Statisti
             state = partial(done.read, place)
             total, tokens = state("numbers")
             packed = partial(_mean, state, total)
-            moments.append(Moment(tuple(group.weights), group.weighting, 1, group.columns, packed, kept.folder))
+            moments.append(SecondMoment(tuple(group.weights), group.weighting, 1, group.columns, packed, kept.folder))
             for i, name in enumerate(group.weights):
                 if group.weighting != "gradient":
-                    gathered[name] = Gathered(state("squares")[None], np.array([tokens], np.int64))
+                    gathered[name] = SquareSums(state("squares")[None], np.array([tokens], np.int64))
                 if group.weighting != "plain":
                     sensitivities[name] = (state(f"gradients.{i}")[None] / tokens).astype(np.float32)
-    return Statistics(
+    return ActivationStatistics(
         gathered, base.texts, base.chunks, base.chunk_tokens, tuple(moments), sensitivities, base.provenance
     )
 

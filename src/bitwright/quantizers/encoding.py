@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import kernels
-from bitwright.calibration import Statistics
+from bitwright.calibration import ActivationStatistics
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels import encoders
@@ -37,7 +37,7 @@ class Encoding:
 
     method: str | None = None
     effort: int = EFFORT
-    statistics: Statistics | None = None
+    statistics: ActivationStatistics | None = None
     threads: int | None = None
 
     def __post_init__(self) -> None:

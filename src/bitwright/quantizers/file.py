@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.calibration import Statistics
+from bitwright.calibration import ActivationStatistics
 from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
@@ -53,7 +53,7 @@ def quantize(
     dry_run: bool = False,
     threads: int | None = None,
     progress: Progress | None = None,
-    stats: str | Path | Statistics | None = None,
+    stats: str | Path | ActivationStatistics | None = None,
     method: str | None = None,
     effort: int = EFFORT,
 ) -> QuantizeResult:
@@ -130,14 +130,14 @@ def metadata_of(recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _provenance(stats: object, statistics: Statistics | None) -> dict[str, gguf.Typed]:
+def _provenance(stats: object, statistics: ActivationStatistics | None) -> dict[str, gguf.Typed]:
     """Where the importance came from, under llama.cpp's keys."""
     if statistics is None:
         return {}
     return {
         "quantize.imatrix.file": gguf.Typed(Path(stats).name if isinstance(stats, str | Path) else "", "string"),
         "quantize.imatrix.dataset": gguf.Typed(", ".join(statistics.texts), "string"),
-        "quantize.imatrix.entries_count": gguf.Typed(len(statistics.gathered), "uint32"),
+        "quantize.imatrix.entries_count": gguf.Typed(len(statistics.squares), "uint32"),
         "quantize.imatrix.chunks_count": gguf.Typed(statistics.chunks, "uint32"),
     }
 
@@ -171,10 +171,10 @@ def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[
     return [f"the source is quantized already ({', '.join(names)}): its errors stay and add up; prefer a float source"]
 
 
-def _starved(recipe: Recipe, assignments: Iterable[Assignment], statistics: Statistics | None) -> list[str]:
+def _starved(recipe: Recipe, assignments: Iterable[Assignment], statistics: ActivationStatistics | None) -> list[str]:
     """What llama.cpp refuses to write without an importance: the smallest formats, and a file that is all Q2_K."""
     needing = NEEDS_IMPORTANCE | ({"q2_k"} if recipe.name == "q2_k_s" else set())
-    known = statistics.gathered if statistics else {}
+    known = statistics.squares if statistics else {}
     without = (a for a in assignments if a.tensor not in known)
     count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)
     return [f"{count} tensors have so few bits that without an importance much is lost"] if count else []

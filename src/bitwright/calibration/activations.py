@@ -1,0 +1,95 @@
+"""What a model's activations are like on a calibration set: importance, second moments and gradients for each weight.
+
+Importance is the mean squared activation of each input column (llama.cpp's imatrix), the diagonal of the layer's
+Hessian: an error costs more in a column whose inputs are large.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.calibration.moments import Provenance, SecondMoment
+from bitwright.errors import BitwrightError
+
+
+class HasShape(Protocol):
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+@dataclass(frozen=True)
+class SquareSums:
+    """The squared inputs of one weight, summed: `sums` (matrices, columns) over `counts` (matrices,) tokens. A weight has
+    one matrix, or one for each expert."""
+
+    sums: NDArray[np.float64]
+    counts: NDArray[np.int64]
+
+    @property
+    def importance(self) -> NDArray[np.float32]:
+        """Mean squares (matrices, columns). As in llama.cpp, an expert that no token reached has ones."""
+        reached = self.counts[:, None] > 0
+        return np.where(reached, self.sums / np.maximum(self.counts, 1)[:, None], 1).astype(np.float32)
+
+
+@dataclass(frozen=True)
+class ActivationStatistics:
+    """Statistics for each weight by name, gathered over `chunks` chunks of `chunk_tokens` tokens from the named texts.
+
+    `moments` are read from their file when used. `sensitivities` holds, for each weight, the mean squared gradients at
+    its outputs (matrices, outputs). The gradients are those of log p, summed over a chunk, where p is the probability
+    of a label drawn from the model's own prediction.
+    """
+
+    squares: dict[str, SquareSums]
+    texts: tuple[str, ...] = ()
+    chunks: int = 0
+    chunk_tokens: int = 512
+    moments: tuple[SecondMoment, ...] = ()
+    sensitivities: dict[str, NDArray[np.float32]] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+
+    def check(self, tensors: Mapping[str, HasShape], source: object) -> None:
+        """Raises BitwrightError, naming `source` and the tensor, where the statistics do not fit the model's tensors."""
+        widths = {name: own.sums.shape for name, own in self.squares.items()}
+        moments = {name: (m.matrices, m.columns) for m in self.moments for name in m.weights}
+        if not (widths.keys() | moments.keys()) & tensors.keys():
+            names = f"{min(self.squares)}, ..." if self.squares else "nothing"
+            raise BitwrightError(f"{source}: expected statistics of this model's tensors, got {names}")
+        for kind, found in (("statistics", widths), ("second moments", moments)):
+            for name in sorted(found.keys() & tensors.keys()):
+                shape, got = tensors[name].shape, found[name]
+                expected = (shape[0] if len(shape) == 3 else 1, shape[-1])
+                if got != expected:
+                    raise BitwrightError(f"{source}: {name} needs {kind} of shape {expected}, got {got}")
+
+    def importance(self, name: str) -> NDArray[np.float32] | None:
+        """The mean squares (matrices, columns) of a weight's inputs; None where none were gathered."""
+        return self.squares[name].importance if name in self.squares else None
+
+    def tokens(self, name: str) -> NDArray[np.int64]:
+        """How many tokens (matrices,) the statistics of a weight rest on."""
+        moment = self.moment(name)
+        read = np.full(moment.matrices if moment else 1, self.provenance.tokens)
+        return self.squares[name].counts if name in self.squares else read
+
+    def moment(self, name: str) -> SecondMoment | None:
+        """The second moments of a weight's inputs, not read yet. Weights with the same input share them."""
+        return next((m for m in self.moments if name in m.weights), None)
+
+    def hessian(self, name: str) -> NDArray[np.float32] | None:
+        """The second moments (matrices, columns, columns) of a weight's inputs, read now and weighted as `SecondMoment`
+        says; None where none were gathered. Raises FileFormatError for a damaged file."""
+        moment = self.moment(name)
+        return None if moment is None else moment.matrix()
+
+    def sensitivity(self, name: str) -> NDArray[np.float32] | None:
+        """The mean squared gradients (matrices, outputs) at a weight's outputs; None where none were gathered."""
+        return self.sensitivities.get(name)
