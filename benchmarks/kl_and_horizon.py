@@ -29,8 +29,8 @@ from bitwright.cli.compounding import steps
 from bitwright.engine import Model
 from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import Scores
-from bitwright.measure.rollout import horizon, paths
-from bitwright.measure.rollout.compounding import otherwise, prompts_of
+from bitwright.measure.rollout import horizon, reading, writing
+from bitwright.measure.rollout.baseline import otherwise, prompts_of
 from bitwright.measure.rollout.horizon import FirstDivergence
 from bitwright.quantizers import quantize
 from bitwright.statistics import bootstrap, survival
@@ -70,17 +70,17 @@ class Reference:
         with output.progress("reading the text") as report:
             self.store = reference.store(model, cut, folder, progress=report)
         prompts = prompts_of(model.tokenizer, text, arguments.prompts, arguments.prompt_tokens)
-        self.steps, self.model = arguments.steps, paths.fitted(model, arguments.prompt_tokens + arguments.steps)
+        self.steps, self.model = arguments.steps, writing.fitted(model, arguments.prompt_tokens + arguments.steps)
         with output.progress("writing") as report:
-            self.paths = paths.write(self.model, prompts, self.steps, progress=report)
-        self.floor = paths.read_all(otherwise(self.model), self.paths, rounded=True)
+            self.rollouts = writing.write(self.model, prompts, self.steps, progress=report)
+        self.floor = reading.read_all(otherwise(self.model), self.rollouts, rounded=True)
 
     def measure(self, recipe: str, file: Path) -> Row:
         model = bw.load(file, context=512)
         with output.progress(f"{recipe}: scoring") as report:
             scores = next_token.score(model, self.store, report)
         with output.progress(f"{recipe}: reading") as report:
-            readings = paths.read_all(paths.fitted(model, self.model.context), self.paths, report)
+            readings = reading.read_all(writing.fitted(model, self.model.context), self.rollouts, report)
         first = horizon.first_divergence(readings, self.floor, self.steps)
         return Row(recipe, bits(model), scores, first, horizon.runs_of(readings))
 
@@ -140,8 +140,9 @@ def main() -> None:
             file.unlink()
     table = [cells(row, rows) for row in rows]
     output.print_table(HEADERS, table)
+    count = len(base.rollouts)
     words = [f"{arguments.model.name} and its quantizations: {arguments.chunks} chunks of 512 tokens for the KL, "
-             f"{len(base.paths)} prompts of {arguments.prompt_tokens} tokens, {base.steps} tokens written from each.",
+             f"{count} prompts of {arguments.prompt_tokens} tokens, {base.steps} tokens written from each.",
              "", "Ranked differently:", *differently_ranked(rows, base.steps)]  # fmt: skip
     print("\n".join(words))
     if arguments.save:

@@ -9,7 +9,7 @@ import pytest
 from cli.support import Outcome
 
 import bitwright as bw
-from bitwright.measure.rollout.compounding import SUITES
+from bitwright.measure.rollout.baseline import SUITES
 
 
 @pytest.fixture(scope="module")

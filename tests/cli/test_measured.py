@@ -10,7 +10,7 @@ from xml.etree import ElementTree
 import pytest
 
 from bitwright.measure import reference, suite
-from bitwright.measure.rollout import compounding
+from bitwright.measure.rollout import baseline
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_label_is_written_and_audited(bitwright, small, stories260k, text, tmp
 
 def test_the_full_suite_says_where_it_comes_from(bitwright, small, stories260k, text, tmp_path, monkeypatch) -> None:
     monkeypatch.setitem(suite.CHUNKS, "full", 12)
-    monkeypatch.setitem(compounding.SUITES, "full", (12, 32))
+    monkeypatch.setitem(baseline.SUITES, "full", (12, 32))
     command = ["eval", small / "q4_0.gguf", "--reference", stories260k, "-f", text, "-c", "64", "--suite", "full"]
     outcome = bitwright(*command, "-o", tmp_path / "r.html")
     assert outcome.code == 0, outcome.err

@@ -38,7 +38,7 @@ def show(c: Compounding) -> None:
     print()
     output.print_table(["over many steps", ">", "95% interval", ""], rows)
     v = c.free.verification if c.free else None
-    checked = f"; {v.paths - len(v.exceptions)} of {v.paths} part where running free does" if v else ""
+    checked = f"; {v.rollouts - len(v.exceptions)} of {v.rollouts} part where running free does" if v else ""
     output.remark(f"{c.prompts} prompts in {c.clusters} clusters, {c.steps} tokens each{checked}")
 
 

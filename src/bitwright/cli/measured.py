@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bitwright.measure.noise_floor import NoiseFloor
     from bitwright.measure.overlap import Overlap
     from bitwright.measure.reference import Reference
-    from bitwright.measure.rollout.compounding import Baseline
+    from bitwright.measure.rollout.baseline import Baseline
     from bitwright.measure.suite import Evaluation, Identity
     from bitwright.statistics.bootstrap import Interval
 
@@ -89,7 +89,7 @@ def prepare(
     from bitwright.measure import noise_floor, overlap, windows
     from bitwright.measure import reference as references
     from bitwright.measure.kld_file import KldFile
-    from bitwright.measure.rollout import compounding
+    from bitwright.measure.rollout import baseline
     from bitwright.measure.suite import CHUNKS
 
     if suite not in CHUNKS:
@@ -109,11 +109,9 @@ def prepare(
         output.remark(f"{store.damaged} damaged chunks in {store.folder} were computed again")
     with output.progress("measuring the noise floor") as report:
         floor = noise_floor.kept(model, store, report)
-    prompts, steps = compounding.SUITES[suite]
+    prompts, steps = baseline.SUITES[suite]
     with output.progress("letting the reference write") as report:
-        base = compounding.baseline(
-            model, compounding.prompts_of(model.tokenizer, text, prompts), steps, progress=report
-        )
+        base = baseline.baseline(model, baseline.prompts_of(model.tokenizer, text, prompts), steps, progress=report)
     return Setting(text, suite, store, model, floor, base, overlaps, threads, kv)
 
 
@@ -128,7 +126,7 @@ def identify(model: Model) -> Identity:
 def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
     """One candidate in that setting."""
     from bitwright.measure import attribution, suite
-    from bitwright.measure.rollout import compounding
+    from bitwright.measure.rollout.compounding import measure_compounding
 
     with output.progress(f"scoring {model.path.name}") as report:
         found = suite.evaluate(model, identity, setting.reference, setting.floor, setting.overlaps, report)
@@ -136,7 +134,7 @@ def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
         return found
     whole = setting.suite == "full"
     with output.progress(f"following {model.path.name}") as report:
-        steps = compounding.measure(setting.baseline, model, free=whole, local=whole, progress=report)
+        steps = measure_compounding(setting.baseline, model, free=whole, local=whole, progress=report)
     found = replace(found, compounding=steps)
     if not whole or setting.model is None or not attribution.alike(setting.model.file, model.file):
         return found

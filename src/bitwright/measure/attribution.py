@@ -40,7 +40,7 @@ FLOATS = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
-class Share:
+class Contribution:
     """One source alone: its mean divergence in nats. `kind`: "source" or "tensors"; `bytes`: of the candidate's
     tensors, 0 where that says nothing."""
 
@@ -70,7 +70,7 @@ def windows_of(model: Model, text: str) -> Windows:
     return cut(model.tokenizer, text, CONTEXT, CHUNKS, spread_out=True)
 
 
-def attribute(reference: Model, candidate: Model, text: str, progress: Progress | None = None) -> list[Share]:
+def attribute(reference: Model, candidate: Model, text: str, progress: Progress | None = None) -> list[Contribution]:
     """The divergence that each source makes alone, sources first, then kinds of tensors, the worst first.
 
     UsageError where the candidate's tensors are not the reference's quantized.
@@ -80,20 +80,20 @@ def attribute(reference: Model, candidate: Model, text: str, progress: Progress 
     cache = candidate.kv if candidate.kv not in ("f16", "bf16") else CACHE
     sources = list(_sources(reference, candidate, cache))
     total, done = len(sources) + len(kinds), 0
-    found: list[Share] = []
+    found: list[Contribution] = []
     with tempfile.TemporaryDirectory() as folder:
         base = _predictions(_like(reference, Decoded(reference.file)), windows, Path(folder, "reference"))
         own = _predictions(_like(candidate, Decoded(candidate.file)), windows, Path(folder, "weights"))
         bases = {"reference": base, "weights": own}
         for name, of, model in sources:
-            found.append(Share(name, "source", _divergence(model(), bases[of])))
+            found.append(Contribution(name, "source", _divergence(model(), bases[of])))
             done += 1
             if progress:
                 progress(done, total, name)
         tensors = []
         for kind, nbytes in kinds.items():
             mixed = _like(reference, Decoded(reference.file, candidate.file, kind))
-            tensors.append(Share(kind, "tensors", _divergence(mixed, base), nbytes))
+            tensors.append(Contribution(kind, "tensors", _divergence(mixed, base), nbytes))
             done += 1
             if progress:
                 progress(done, total, kind)

@@ -18,7 +18,7 @@ from bitwright.statistics.bootstrap import Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.attribution import Share
+    from bitwright.measure.attribution import Contribution
     from bitwright.measure.reference import Reference
     from bitwright.measure.rollout.compounding import Compounding
 
@@ -68,7 +68,7 @@ class Evaluation:
     overlaps: tuple[Overlap, ...]
     warnings: tuple[str, ...]
     compounding: Compounding | None = None
-    attribution: tuple[Share, ...] = ()
+    attribution: tuple[Contribution, ...] = ()
 
     @property
     def perplexity(self) -> Perplexity:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bitwright.measure.rollout.compounding import Compounding, FreeRunning
+from bitwright.measure.rollout.compounding import Compounding
+from bitwright.measure.rollout.free_running import FreeRunning
 from bitwright.measure.rollout.horizon import FirstDivergence
 from bitwright.statistics.resampling import DRAWS, LEVEL, Estimate
 from bitwright.statistics.survival import Survival
@@ -69,7 +70,7 @@ def of_free(f: FreeRunning) -> dict[str, Any]:
         "amplification": of_estimate(f.growth[-1].amplification),
         "endings": _row(f.endings),
         "sampled_endings": _row(f.sampled_endings),
-        "verified": {"paths": f.verification.paths, "exceptions": [list(e) for e in f.verification.exceptions]},
+        "verified": {"paths": f.verification.rollouts, "exceptions": [list(e) for e in f.verification.exceptions]},
         "examples": [vars(e) for e in f.examples],
         "planning": {"proposals": f.planning.proposals, "alike": f.planning.alike,
                      "by_step": [_row(r) for r in f.planning.rows]},

@@ -9,7 +9,7 @@ import pytest
 
 import bitwright as bw
 from bitwright.engine import Model
-from bitwright.measure.rollout.paths import Prompt
+from bitwright.measure.rollout.writing import Prompt
 
 
 @pytest.fixture(scope="session")

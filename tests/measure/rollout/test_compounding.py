@@ -11,9 +11,12 @@ import pytest
 from bitwright.engine import Model, load
 from bitwright.errors import UsageError
 from bitwright.measure.rollout import history
-from bitwright.measure.rollout.compounding import Baseline, baseline, measure, parting, prompts_of
-from bitwright.measure.rollout.history import divergences_on_the_references_history
-from bitwright.measure.rollout.paths import Prompt, divergences, fitted
+from bitwright.measure.rollout.baseline import Baseline, baseline, prompts_of
+from bitwright.measure.rollout.compounding import measure_compounding
+from bitwright.measure.rollout.free_running import parting
+from bitwright.measure.rollout.history import divergences_on_reference_history
+from bitwright.measure.rollout.reading import divergences
+from bitwright.measure.rollout.writing import Prompt, fitted
 
 STEPS = 40
 
@@ -24,7 +27,7 @@ def base(models: dict[str, Model], prompts: list[Prompt]) -> Baseline:
 
 
 def test_a_reference_is_as_good_as_itself(base: Baseline) -> None:
-    found = measure(base, base.model)
+    found = measure_compounding(base, base.model)
     assert found.first_divergence.survival.events == found.sampled_first_divergence.survival.events == 0
     assert found.sequence.tellable.value == np.inf and abs(found.sequence.total[-1]) < 1e-4
     assert found.free is not None and found.free.verification.exceptions == [] and found.free.examples == []
@@ -35,11 +38,11 @@ def test_a_reference_is_as_good_as_itself(base: Baseline) -> None:
 
 
 def test_damage_is_seen_and_the_pass_agrees_with_running_free(base: Baseline, models: dict[str, Model]) -> None:
-    small, large = (measure(base, models[name]) for name in ("q8_0", "q4_0"))
+    small, large = (measure_compounding(base, models[name]) for name in ("q8_0", "q4_0"))
     assert small.free is not None and large.free is not None and large.local is not None
     for found in (small, large):
         assert found.free is not None and found.free.verification.exceptions == []
-        assert found.free.verification.paths == found.prompts == 20
+        assert found.free.verification.rollouts == found.prompts == 20
     assert small.first_divergence.survival.restricted_mean.value > large.first_divergence.survival.restricted_mean.value
     assert large.sequence.total[-1] > 10 * small.sequence.total[-1] > 0
     above = large.first_divergence.survival.above_floor
@@ -55,19 +58,19 @@ def test_the_references_history_written_out(base: Baseline, models: dict[str, Mo
     """Against the definition: for every step afresh, the reference reads all but the last token, the candidate takes
     that over and reads the last."""
     candidate = fitted(models["q4_0"], base.model.context)
-    paths = [base.sampled.paths[i] for i in (0, 7)]
-    found = divergences_on_the_references_history(base.model, candidate, paths)
-    for path, row in zip(paths, found, strict=True):
+    rollouts = [base.sampled.rollouts[i] for i in (0, 7)]
+    found = divergences_on_reference_history(base.model, candidate, rollouts)
+    for rollout, row in zip(rollouts, found, strict=True):
         assert row.shape == (STEPS,)
         for step in range(0, STEPS, 7):
-            ids = path.ids[: len(path.prompt.ids) + step]
+            ids = rollout.ids[: len(rollout.prompt.ids) + step]
             ours, theirs = base.model.session(), candidate.session()
             ours.extend(ids[:-1], [])
             theirs.adopt(ours)
             p, q = (np.exp(x.step(int(ids[-1])).astype(float)) for x in (ours, theirs))
             p, q = p / p.sum(), q / q.sum()
             assert row[step] == pytest.approx((p * np.log(p / q)).sum(), rel=1e-3, abs=1e-6)
-    assert not np.allclose(found[0], divergences(base.model.session(), candidate.session(), paths[0])[0], rtol=0.05)
+    assert not np.allclose(found[0], divergences(base.model.session(), candidate.session(), rollouts[0])[0], rtol=0.05)
 
 
 def test_what_is_alike(models: dict[str, Model]) -> None:
@@ -76,11 +79,11 @@ def test_what_is_alike(models: dict[str, Model]) -> None:
 
 
 def test_parting() -> None:
-    from test_horizon import path
+    from test_horizon import rollout
 
-    assert parting(path([1, 2, 3], 0), path([1, 2, 3], 0)) is None
-    assert parting(path([1, 2, 3], 0), path([1, 5, 3], 0)) == 2
-    assert parting(path([1, 2], 0, ended=True), path([1, 2, 3], 0)) == 3
+    assert parting(rollout([1, 2, 3], 0), rollout([1, 2, 3], 0)) is None
+    assert parting(rollout([1, 2, 3], 0), rollout([1, 5, 3], 0)) == 2
+    assert parting(rollout([1, 2], 0, ended=True), rollout([1, 2, 3], 0)) == 3
 
 
 def test_prompts_are_spread_over_documents(models: dict[str, Model], shared_data: Path) -> None:
@@ -95,7 +98,7 @@ def test_wrong_calls(base: Baseline, models: dict[str, Model], smollm2: Path) ->
     with pytest.raises(UsageError, match="at least one prompt"):
         baseline(models["f32"], [])
     with pytest.raises(UsageError, match="share a tokenizer"):
-        measure(base, load(smollm2, context=96))
+        measure_compounding(base, load(smollm2, context=96))
     with pytest.raises(UsageError, match="same documents"):
         floor = replace(base.greedy, floor=base.greedy.floor[:5])
-        measure(replace(base, greedy=floor), models["q4_0"], free=False, local=False)
+        measure_compounding(replace(base, greedy=floor), models["q4_0"], free=False, local=False)

@@ -1,4 +1,4 @@
-"""What is made of paths, on paths and divergences made up for it."""
+"""Measures of rollouts, on made-up rollouts and divergences."""
 
 from __future__ import annotations
 
@@ -7,34 +7,39 @@ import math
 import numpy as np
 import pytest
 
+from bitwright.measure.rollout.endings import endings, loop_start
 from bitwright.measure.rollout.horizon import (
-    endings,
     first_divergence,
     growth,
     local_shares,
-    loop_start,
     sequence_divergence,
 )
-from bitwright.measure.rollout.paths import GREEDY, Path, Prompt, Reading
+from bitwright.measure.rollout.reading import Reading
+from bitwright.measure.rollout.writing import GREEDY, Prompt, Rollout
 from bitwright.statistics import resampling
 
 
-def path(tokens: list[int], document: int, ended: bool = False, lead: float = 1.0) -> Path:
+def rollout(tokens: list[int], document: int, ended: bool = False, lead: float = 1.0) -> Rollout:
     n = len(tokens)
     prompt = Prompt(np.array([1], np.int32), document)
-    return Path(document, prompt, GREEDY, np.array(tokens, np.int32), ended, np.full(n, lead), np.zeros(n))
+    return Rollout(document, prompt, GREEDY, np.array(tokens, np.int32), ended, np.full(n, lead), np.zeros(n))
 
 
-def reading(of: Path, leads: list[float]) -> Reading:
+def reading(of: Rollout, leads: list[float]) -> Reading:
     return Reading(of, np.array(leads), np.full(len(of), 99, np.int32), np.zeros(len(of)))
 
 
 def test_first_divergence_and_near_ties() -> None:
-    """Four paths of four tokens, one that ended after two: parted at 2, never, at 3 where the lead was tiny, never."""
-    paths = [path([1, 2, 3, 4], 0), path([1, 2, 3, 4], 1), path([5, 6, 7, 8], 2, lead=0.01), path([9, 2], 3, True)]
+    """Four rollouts of four tokens, one ended after two: diverged at 2, never, at 3 with a tiny lead, never."""
+    rollouts = [
+        rollout([1, 2, 3, 4], 0),
+        rollout([1, 2, 3, 4], 1),
+        rollout([5, 6, 7, 8], 2, lead=0.01),
+        rollout([9, 2], 3, True),
+    ]
     leads = [[1, -1, 1, -1], [1, 1, 1, 1], [0.02, 0.02, -0.01, 0.02], [1, 1]]
-    readings = [reading(p, x) for p, x in zip(paths, leads, strict=True)]
-    floor = [reading(p, (p.leads - 0.02).tolist()) for p in paths]
+    readings = [reading(p, x) for p, x in zip(rollouts, leads, strict=True)]
+    floor = [reading(p, (p.leads - 0.02).tolist()) for p in rollouts]
     found = first_divergence(readings, floor, 4)
     assert (found.survival.events, found.near_ties, found.without_near_ties.events) == (2, 1, 1)
     assert found.tie == pytest.approx(0.02)
@@ -42,21 +47,21 @@ def test_first_divergence_and_near_ties() -> None:
     np.testing.assert_allclose(found.without_near_ties.share, [1, 1, 3 / 4, 3 / 4, 3 / 4])
     assert found.differing.value == pytest.approx(3 / 14)
     above = found.survival.above_floor
-    assert above is not None and above.floor.value == pytest.approx(1 / 11)  # the path with a lead of 0.01
+    assert above is not None and above.floor.value == pytest.approx(1 / 11)  # the rollout with a lead of 0.01
 
 
 def test_equal_logits_choose_the_lower_token() -> None:
-    of = path([99, 50, 100], 0)
+    of = rollout([99, 50, 100], 0)
     assert reading(of, [0.0, 0.0, 0.0]).chosen.tolist() == [99, 50, 99]
 
 
 def test_growth_recovers_an_amplification() -> None:
-    """Divergences twice as high on the candidate's own path from step 5 on, alike before."""
+    """Divergences twice as high on the candidate's own rollout from step 5 on, alike before."""
     random, n, steps = np.random.default_rng(0), 400, 8
     scale = random.lognormal(0, 0.5, n)[:, None]  # a document's own
     along = scale * random.exponential(0.1, (n, steps))
     own = scale * random.exponential(0.1, (n, steps)) * np.where(np.arange(steps) < 4, 1, 2)
-    along[::7, 6:] = np.nan  # paths that ended
+    along[::7, 6:] = np.nan  # rollouts that ended
     rows = growth(along, own, along / 10, np.arange(n) // 2)
     assert [(r.first, r.last) for r in rows] == [(1, 1), (2, 2), (3, 4), (5, 8), (1, 8)]
     for row, expected in zip(rows, (1, 1, 1, 2, 1.5), strict=True):
@@ -96,8 +101,8 @@ def test_loops() -> None:
 
 
 def test_endings() -> None:
-    reference = [path([1, 2, 3, 0], i, ended=True) for i in range(10)] + [path([5] * 40, 10)]
-    own = [path([1, 2, 0], i, ended=True) for i in range(7)] + [path([4] * 40, i) for i in range(7, 11)]
+    reference = [rollout([1, 2, 3, 0], i, ended=True) for i in range(10)] + [rollout([5] * 40, 10)]
+    own = [rollout([1, 2, 0], i, ended=True) for i in range(7)] + [rollout([4] * 40, i) for i in range(7, 11)]
     found = endings(own, reference)
     assert found.length_ratio.value == pytest.approx((7 * 3 + 4 * 40) / 80)
     assert (found.missing_ends.value, found.ended) == (pytest.approx(0.3), 10)

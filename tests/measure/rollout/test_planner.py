@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from bitwright.engine import Model, load
-from bitwright.measure.rollout.paths import Chooser, Prompt, write
-from bitwright.measure.rollout.planner import judged, plan
+from bitwright.measure.rollout.planner import judged, measure_planning
+from bitwright.measure.rollout.writing import Chooser, Prompt, write
 
 
 def test_a_planner_as_good_as_the_judge_has_no_excess() -> None:
@@ -49,9 +49,9 @@ def test_texts_that_end_cost_no_more() -> None:
 def test_any_two_models(models: dict[str, Model], prompts: list[Prompt], smollm2: Path) -> None:
     """A worse copy of the judge, and a model with another tokenizer, which knows no children's stories."""
     own = write(models["f32"], prompts, 24, Chooser(1.0, 2))
-    assert plan(models["f32"], models["f32"], own).rows[-1].worse.value == 0
-    worse = plan(models["f32"], models["q4_0"], own)
+    assert measure_planning(models["f32"], models["f32"], own).rows[-1].worse.value == 0
+    worse = measure_planning(models["f32"], models["q4_0"], own)
     assert worse.rows[-1].regret.value > 0
-    stranger = plan(models["f32"], load(smollm2, context=96), own, tolerance=3.0)
+    stranger = measure_planning(models["f32"], load(smollm2, context=96), own, tolerance=3.0)
     assert 0 < stranger.alike < stranger.proposals == 20
     assert stranger.rows[-1].regret.value > worse.rows[-1].regret.value

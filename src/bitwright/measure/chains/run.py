@@ -14,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.measure.chains.chain import Chain
-from bitwright.measure.rollout import paths
-from bitwright.measure.rollout.paths import TOGETHER
+from bitwright.measure.rollout import writing
+from bitwright.measure.rollout.writing import TOGETHER
 from bitwright.measure.softmax import negative_log_likelihoods
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def fitted(model: Model, prefix: str, chains: Sequence[Chain]) -> Model:
     """The model with a context that these chains fit, whatever it says. UsageError where it was trained on less."""
     encode = model.tokenizer.encode
     lengths = [len(encode(f"{prefix}\n\n{chain.text()}")) + chain.steps * (SLACK + 2) for chain in chains]
-    return paths.fitted(model, max(lengths))
+    return writing.fitted(model, max(lengths))
 
 
 def continued(tokenizer: Tokenizer, text: str) -> list[int]:

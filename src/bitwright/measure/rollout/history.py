@@ -1,8 +1,8 @@
-"""How much of a divergence is made on the spot, and how much is remembered.
+"""How much of a divergence a single step makes, and how much has accumulated in the key-value cache.
 
-A token is predicted from keys and values of all tokens before it, and those are the candidate's own: each a little
-wrong. Where the candidate reads the reference's keys and values instead, all but its own token's, what is left is the
-error of a single step; the rest has accumulated in its memory of the text.
+A token is predicted from the keys and values of all tokens before it, and each of the candidate's is slightly wrong.
+If the candidate reads the reference's keys and values for all tokens but the current one, the divergence that is left
+is the error of that single step. The rest had accumulated in the cache.
 """
 
 from __future__ import annotations
@@ -13,45 +13,46 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitwright.measure.perplexity import Progress
-from bitwright.measure.rollout.paths import TOGETHER, Float64, Path, divergence
+from bitwright.measure.rollout.reading import divergence
+from bitwright.measure.rollout.writing import TOGETHER, Float64, Rollout
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
 
 
 def alike(reference: Model, candidate: Model) -> bool:
-    """Whether the keys and values of one can stand for the other's: the same layers, heads, windows and cache."""
+    """Whether one model can use the other's keys and values: same architecture, layers, heads, windows and cache."""
     a, b = reference.config, candidate.config
     shape = ("architecture", "layers", "kv_heads", "head_dim", "windows")
     same = all(getattr(a, name) == getattr(b, name) for name in shape)
     return same and (reference.kv, reference.context) == (candidate.kv, candidate.context)
 
 
-def divergences_on_the_references_history(
-    reference: Model, candidate: Model, paths: Sequence[Path], progress: Progress | None = None
+def divergences_on_reference_history(
+    reference: Model, candidate: Model, rollouts: Sequence[Rollout], progress: Progress | None = None
 ) -> list[Float64]:
-    """KL(reference || candidate) in nats at each step (steps,) of every path, where the candidate sees the reference's
-    keys and values of all earlier tokens. UsageError where the caches are not `alike`."""
-    together = min(TOGETHER, len(paths))
+    """KL(reference || candidate) in nats at each step (steps,) of every rollout, with the reference's keys and values
+    of all earlier tokens in the candidate's cache. UsageError where the caches are not `alike`."""
+    together = min(TOGETHER, len(rollouts))
     ours, theirs = reference.session(together), candidate.session(together)
     found: list[Float64] = []
-    for start in range(0, len(paths), together):
-        found += _step_by_step(ours, theirs, paths[start : start + together])
+    for start in range(0, len(rollouts), together):
+        found += _step_by_step(ours, theirs, rollouts[start : start + together])
         if progress:
-            progress(len(found), len(paths), "the reference's history")
+            progress(len(found), len(rollouts), "the reference's history")
     return found
 
 
-def _step_by_step(ours: Session, theirs: Session, paths: Sequence[Path]) -> list[Float64]:
-    """One path in each sequence; both models read each token, then the candidate takes over the reference's memory."""
-    found = [np.empty(len(path)) for path in paths]
-    for slot, path in enumerate(paths):
+def _step_by_step(ours: Session, theirs: Session, rollouts: Sequence[Rollout]) -> list[Float64]:
+    """One rollout per sequence: both models read each token, then the candidate adopts the reference's cache."""
+    found = [np.empty(len(rollout)) for rollout in rollouts]
+    for slot, rollout in enumerate(rollouts):
         for session in (ours, theirs):
             session.reset(sequence=slot)
-        ours.extend(path.prompt.ids[:-1], [], slot)
+        ours.extend(rollout.prompt.ids[:-1], [], slot)
         theirs.adopt(ours, slot)
-    read = [np.concatenate([path.prompt.ids[-1:], path.tokens[:-1]]) for path in paths]
-    for step in range(max(map(len, paths))):
+    read = [np.concatenate([rollout.prompt.ids[-1:], rollout.tokens[:-1]]) for rollout in rollouts]
+    for step in range(max(map(len, rollouts))):
         feed = {slot: tokens[step : step + 1] for slot, tokens in enumerate(read) if step < len(tokens)}
         for slot, p, q in zip(feed, ours.advance(feed), theirs.advance(feed), strict=True):
             found[slot][step] = divergence(p, q)

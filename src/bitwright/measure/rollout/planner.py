@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.measure.rollout import horizon, paths
-from bitwright.measure.rollout.paths import Chooser, Float64, Path, Prompt
+from bitwright.measure.rollout import horizon, reading, writing
+from bitwright.measure.rollout.writing import Chooser, Float64, Prompt, Rollout
 from bitwright.measure.stages import Stages
 from bitwright.statistics import resampling
 from bitwright.statistics.resampling import Estimate
@@ -50,11 +50,11 @@ class Planning:
     rows: list[Foresight]
 
 
-def plan(
+def measure_planning(
     judge: Model,
     planner: Model,
-    own: Sequence[Path],
-    proposals: Sequence[Path] | None = None,
+    own: Sequence[Rollout],
+    proposals: Sequence[Rollout] | None = None,
     tolerance: float = TOLERANCE,
     progress: Progress | None = None,
 ) -> Planning:
@@ -65,14 +65,15 @@ def plan(
     steps = max(map(len, own))
     same = planner.config.vocabulary == judge.config.vocabulary
     if proposals is None:
-        prompts = [path.prompt if same else translated(path.prompt, judge, planner) for path in own]
-        proposals = paths.write(planner, prompts, steps, own[0].chooser, progress=stages.next("proposing"))
+        prompts = [rollout.prompt if same else translated(rollout.prompt, judge, planner) for rollout in own]
+        proposals = writing.write(planner, prompts, steps, own[0].chooser, progress=stages.next("proposing"))
     if not same:
         proposals = [retold(p, planner, judge, mine.prompt, steps) for p, mine in zip(proposals, own, strict=True)]
-    readings = paths.read_all(judge, [p for p in proposals if len(p)], stages.next("judging"))
-    losses = {reading.path.number: reading.losses for reading in readings}
-    theirs = horizon.padded([losses.get(path.number, np.zeros(0)) for path in proposals], steps)
-    return judged(theirs, horizon.padded([path.losses for path in own], steps), horizon.clusters_of(own), tolerance)
+    readings = reading.read_all(judge, [p for p in proposals if len(p)], stages.next("judging"))
+    losses = {reading.rollout.number: reading.losses for reading in readings}
+    theirs = horizon.padded([losses.get(rollout.number, np.zeros(0)) for rollout in proposals], steps)
+    losses_of_own = horizon.padded([rollout.losses for rollout in own], steps)
+    return judged(theirs, losses_of_own, horizon.clusters_of(own), tolerance)
 
 
 def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance: float = TOLERANCE) -> Planning:
@@ -95,15 +96,15 @@ def translated(prompt: Prompt, judge: Model, planner: Model) -> Prompt:
     return Prompt(np.array(planner.tokenizer.encode(text), np.int32), prompt.document)
 
 
-def retold(path: Path, planner: Model, judge: Model, prompt: Prompt, steps: int) -> Path:
+def retold(rollout: Rollout, planner: Model, judge: Model, prompt: Prompt, steps: int) -> Rollout:
     """What the planner wrote, in at most `steps` of the judge's tokens after its prompt; an end of text stays one."""
     from bitwright.engine import text_of
 
-    written = path.tokens[:-1] if path.ended else path.tokens
+    written = rollout.tokens[:-1] if rollout.ended else rollout.tokens
     text = "".join(text_of(written.tolist(), planner.tokenizer))
     ids = judge.tokenizer.encode(text, add_special_tokens=False) if text else []
-    if path.ended and judge.tokenizer.eos is not None:
+    if rollout.ended and judge.tokenizer.eos is not None:
         ids.append(judge.tokenizer.eos)
     tokens = np.array(ids[:steps], np.int32)
     zeros = np.zeros(len(tokens))
-    return Path(path.number, prompt, Chooser(), tokens, path.ended, zeros, zeros)
+    return Rollout(rollout.number, prompt, Chooser(), tokens, rollout.ended, zeros, zeros)

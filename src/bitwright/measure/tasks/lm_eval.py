@@ -19,8 +19,8 @@ import numpy as np
 from bitwright.engine import load
 from bitwright.engine.generate import text_of
 from bitwright.errors import BitwrightError, UsageError
-from bitwright.measure.rollout import paths
-from bitwright.measure.rollout.paths import Chooser, Prompt
+from bitwright.measure.rollout import writing
+from bitwright.measure.rollout.writing import Chooser, Prompt
 from bitwright.measure.tasks.choice import likelihood
 
 try:
@@ -43,7 +43,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
     """A GGUF file; `path` is whatever `bitwright run` takes, the other arguments are those of `bitwright.load`.
 
     lm_eval passes more, which decides nothing here: `device` ("cuda:0" where the user says nothing), since all runs on
-    the processor, and `batch_size`: texts are written `paths.TOGETHER` at once, and what two questions have in common
+    the processor, and `batch_size`: texts are written `writing.TOGETHER` at once, and what two questions have in common
     is read once.
     """
 
@@ -128,9 +128,9 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         def ended(ids: Sequence[int]) -> bool:
             return any(stop in "".join(text_of(ids[-tail:], self.text)) for stop in stops)
 
-        model = paths.fitted(self.model, max(len(prompt.ids) for prompt in prompts) + limit)
-        written = paths.write(model, prompts, limit, Chooser(temperature), until=ended)
-        return ["".join(text_of(path.tokens.tolist(), self.text, stops)) for path in written]
+        model = writing.fitted(self.model, max(len(prompt.ids) for prompt in prompts) + limit)
+        written = writing.write(model, prompts, limit, Chooser(temperature), until=ended)
+        return ["".join(text_of(rollout.tokens.tolist(), self.text, stops)) for rollout in written]
 
     @property
     def tokenizer_name(self) -> str:

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitwright.measure.rollout import paths
-from bitwright.measure.rollout.paths import Prompt
+from bitwright.measure.rollout import writing
+from bitwright.measure.rollout.writing import Prompt
 from bitwright.measure.tasks import sandbox
 from bitwright.measure.tasks.items import Item, Task
 
@@ -72,7 +72,7 @@ def write(
     prefix = "".join(solved(item, task.form) + "\n\n" for item in task.shots)
     prompts = [Prompt(np.array(model.tokenizer.encode(prefix + prompt(item, task.form)), np.int32), number)
                for number, item in enumerate(task.items)]  # fmt: skip
-    model = paths.fitted(model, max(len(prompt.ids) for prompt in prompts) + limit)
+    model = writing.fitted(model, max(len(prompt.ids) for prompt in prompts) + limit)
 
     def text_of(ids: Sequence[int]) -> str:
         return model.tokenizer.decode(list(ids), skip_special=True)
@@ -80,12 +80,12 @@ def write(
     def ended(ids: Sequence[int]) -> bool:
         return any(stop in text_of(ids[-24:]).lstrip("\n ") for stop in stops)
 
-    written = paths.write(model, prompts, limit, until=ended, progress=progress)
+    written = writing.write(model, prompts, limit, until=ended, progress=progress)
     found = []
-    for item, path in zip(task.items, written, strict=True):
-        text = cut(text_of(path.tokens.tolist()), stops)
+    for item, rollout in zip(task.items, written, strict=True):
+        text = cut(text_of(rollout.tokens.tolist()), stops)
         right, why = check(item, task.form, text, unguarded)
-        found.append(Written(right, text, why, len(path) < limit))
+        found.append(Written(right, text, why, len(rollout) < limit))
     return found
 
 

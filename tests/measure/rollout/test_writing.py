@@ -1,4 +1,4 @@
-"""Paths: what one pass says of a candidate is what the candidate does when it runs free."""
+"""Rollouts: what one pass says of a candidate is what the candidate does when it runs free."""
 
 from __future__ import annotations
 
@@ -9,8 +9,9 @@ import pytest
 
 from bitwright.engine import Model
 from bitwright.errors import UsageError
-from bitwright.measure.rollout import paths as paths_module
-from bitwright.measure.rollout.paths import GREEDY, Chooser, Prompt, divergences, predicting, read, write
+from bitwright.measure.rollout import writing
+from bitwright.measure.rollout.reading import divergences, predicting, read
+from bitwright.measure.rollout.writing import GREEDY, Chooser, Prompt, write
 
 STEPS = 48
 
@@ -24,25 +25,25 @@ def test_the_first_divergence_is_that_of_running_free(
     free = write(models[candidate], prompts, STEPS, chooser)
     session = models[candidate].session()
     parted = 0
-    for path, own in zip(reference, free, strict=True):
-        reading = read(session, path)
+    for rollout, own in zip(reference, free, strict=True):
+        reading = read(session, rollout)
         first = reading.first_divergence
-        shared = len(path) if first is None else first - 1
-        np.testing.assert_array_equal(own.tokens[:shared], path.tokens[:shared])
+        shared = len(rollout) if first is None else first - 1
+        np.testing.assert_array_equal(own.tokens[:shared], rollout.tokens[:shared])
         if first is None:
-            assert len(own) == len(path)
+            assert len(own) == len(rollout)
         else:
-            assert own.tokens[first - 1] == reading.chosen[first - 1] != path.tokens[first - 1]
+            assert own.tokens[first - 1] == reading.chosen[first - 1] != rollout.tokens[first - 1]
             parted += 1
     assert parted >= at_least
 
 
 def test_a_model_reads_its_own_path_as_it_wrote_it(models: dict[str, Model], prompts: list[Prompt]) -> None:
-    for path in write(models["q4_0"], prompts[:4], STEPS, Chooser(0.7, 3), keep=True):
-        reading = read(models["q4_0"].session(), path)
+    for rollout in write(models["q4_0"], prompts[:4], STEPS, Chooser(0.7, 3), keep=True):
+        reading = read(models["q4_0"].session(), rollout)
         assert reading.first_divergence is None
-        np.testing.assert_allclose(reading.losses, path.losses, atol=1e-3)
-        np.testing.assert_allclose(reading.leads, path.leads, atol=1e-3)
+        np.testing.assert_allclose(reading.losses, rollout.losses, atol=1e-3)
+        np.testing.assert_allclose(reading.leads, rollout.leads, atol=1e-3)
         assert reading.divergences is not None
         np.testing.assert_allclose(reading.divergences, 0, atol=1e-5)
 
@@ -54,28 +55,30 @@ def test_what_is_written_does_not_depend_on_company(
     tokenizer = models["f32"].tokenizer
     monkeypatch.setattr(tokenizer, "end_of_generation", {tokenizer.encode("He ran.")[-1]})
     together = write(models["f32"], prompts, 20, Chooser(1.0, 1))
-    monkeypatch.setattr(paths_module, "TOGETHER", 3)
+    monkeypatch.setattr(writing, "TOGETHER", 3)
     for a, b in zip(together, write(models["f32"], prompts, 20, Chooser(1.0, 1)), strict=True):
         np.testing.assert_array_equal(a.tokens, b.tokens)
-    lengths = [len(path) for path in together]
+    lengths = [len(rollout) for rollout in together]
     assert min(lengths) < max(lengths) == 20
-    assert all(path.ended == (path.tokens[-1] in tokenizer.end_of_generation) for path in together)
+    assert all(rollout.ended == (rollout.tokens[-1] in tokenizer.end_of_generation) for rollout in together)
 
 
 def test_kept_predictions_give_the_divergence(
     models: dict[str, Model], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within four standard errors of what is sampled; and the exact way against sums written out."""
-    monkeypatch.setattr(paths_module, "KEPT", 64)
+    monkeypatch.setattr(writing, "KEPT", 64)
     reference, candidate = models["f32"].session(), models["q4_0"].session()
-    path = write(models["f32"], prompts[:1], STEPS, keep=True)[0]
-    exact, losses = divergences(reference, candidate, path)
-    np.testing.assert_allclose(losses, path.losses, rtol=1e-5, atol=1e-6)
-    kept = read(candidate, path).divergences
-    assert kept is not None and path.predictions is not None and path.predictions.kept == 64
-    ours, theirs = (np.concatenate([x for _, x in predicting(s, path)]).astype(float) for s in (reference, candidate))
+    rollout = write(models["f32"], prompts[:1], STEPS, keep=True)[0]
+    exact, losses = divergences(reference, candidate, rollout)
+    np.testing.assert_allclose(losses, rollout.losses, rtol=1e-5, atol=1e-6)
+    kept = read(candidate, rollout).divergences
+    assert kept is not None and rollout.predictions is not None and rollout.predictions.kept == 64
+    ours, theirs = (
+        np.concatenate([x for _, x in predicting(s, rollout)]).astype(float) for s in (reference, candidate)
+    )
     p, q = (np.exp(x) / np.exp(x).sum(1, keepdims=True) for x in (ours, theirs))
-    variances = path.predictions.divergence(theirs.astype(np.float32))[1]
+    variances = rollout.predictions.divergence(theirs.astype(np.float32))[1]
     np.testing.assert_array_less(np.abs(kept - exact), 4 * np.sqrt(variances) + 1e-6)
     np.testing.assert_allclose(exact, (p * np.log(p / q)).sum(1), rtol=1e-5, atol=1e-8)
 

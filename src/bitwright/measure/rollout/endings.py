@@ -1,0 +1,54 @@
+"""How texts end: how long they are, whether they loop, and whether they end where the reference's do."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.measure.rollout.horizon import clusters_of
+from bitwright.measure.rollout.writing import Rollout
+from bitwright.statistics import resampling
+from bitwright.statistics.resampling import Estimate
+
+LONGEST_CYCLE, REPEATS, LOOP = 64, 3, 24  # a loop: at least 3 repeats of a cycle of at most 64 tokens, over 24 tokens
+
+
+@dataclass(frozen=True)
+class Endings:
+    """How texts end, the candidate's beside the reference's: `length_ratio` of mean lengths; shares of texts that ran
+    into a loop; shares that did not end themselves within the steps, among prompts where the reference did."""
+
+    length_ratio: Estimate
+    loops: Estimate
+    reference_loops: Estimate
+    missing_ends: Estimate
+    ended: int
+
+
+def endings(own: Sequence[Rollout], reference: Sequence[Rollout]) -> Endings:
+    """Paths of both from the same prompts."""
+    clusters = clusters_of(reference)
+    ended = np.array([rollout.ended for rollout in reference])
+    missing = ended & ~np.array([rollout.ended for rollout in own])
+    loops, reference_loops = ([loop_start(p.tokens) is not None for p in rollouts] for rollouts in (own, reference))
+    return Endings(
+        resampling.ratio([len(p) for p in own], [len(p) for p in reference], clusters),
+        resampling.mean(loops, clusters),
+        resampling.mean(reference_loops, clusters),
+        resampling.ratio(missing, ended, clusters),
+        int(ended.sum()),
+    )
+
+
+def loop_start(tokens: NDArray[np.int32]) -> int | None:
+    """Where the loop begins that a text (steps,) is in at its end, or None."""
+    n = len(tokens)
+    for period in range(1, min(LONGEST_CYCLE, n // REPEATS) + 1):
+        differs = np.flatnonzero(tokens[period:] != tokens[:-period])
+        start = int(differs[-1]) + 1 if len(differs) else 0
+        if n - start >= max(REPEATS * period, LOOP):
+            return start
+    return None

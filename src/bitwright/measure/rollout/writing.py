@@ -1,0 +1,197 @@
+"""Rollouts: texts that a model writes from prompts.
+
+A token is the argmax of logits / temperature + noise. The noise is Gumbel, drawn from the seed, the rollout's number
+and the step, which makes the token a sample of the softmax (the Gumbel-max trick); at temperature 0 there is no noise.
+So a choice depends on logits alone, and another model that reads the rollout (`reading`) can tell what it would have
+chosen at each step with the same noise, at any temperature.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import UsageError
+from bitwright.measure.condensed import Condensed, condense, kept_for
+from bitwright.measure.perplexity import Progress
+from bitwright.measure.softmax import log_probabilities
+
+if TYPE_CHECKING:
+    from bitwright.engine import Model
+
+TOGETHER = 16  # rollouts written at once: decoding many costs little more than decoding one
+KEPT = 1024  # most tokens kept of one prediction: 10 kB a step
+
+Float32 = NDArray[np.float32]
+Float64 = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """Token ids to continue, and the number of their document: errors of prompts from one document are correlated."""
+
+    ids: NDArray[np.int32]
+    document: int
+
+
+@dataclass(frozen=True)
+class Chooser:
+    """How the next token is chosen: the likeliest at temperature 0, else a draw fixed by `seed`, rollout and step."""
+
+    temperature: float = 0.0
+    seed: int = 0
+
+    def __call__(self, logits: Float32, rollout: int, step: int) -> int:
+        """The token chosen from logits (vocabulary,)."""
+        return int(self.noisy(logits, rollout, step).argmax())
+
+    def noisy(self, logits: Float32, rollout: int, step: int) -> Float32:
+        """Logits over temperature plus noise (vocabulary,): the token chosen is their argmax."""
+        if not self.temperature:
+            return logits
+        waits = np.random.default_rng([self.seed, rollout, step]).standard_exponential(len(logits), np.float32)
+        return logits / np.float32(self.temperature) - np.log(np.maximum(waits, np.finfo(np.float32).tiny))
+
+    def lead(self, logits: Float32, token: int, rollout: int, step: int) -> tuple[float, int]:
+        """How far `token` is ahead of the best other token (below 0: it is not chosen), and that other token."""
+        noisy = self.noisy(logits, rollout, step).copy()
+        own, noisy[token] = float(noisy[token]), -np.inf
+        other = int(noisy.argmax())
+        return own - float(noisy[other]), other
+
+
+GREEDY = Chooser()
+
+
+@dataclass(frozen=True)
+class Rollout:
+    """What a model wrote: `tokens` (steps,), including the end token where the text `ended`.
+
+    `leads` (steps,): how far each token was ahead of the second best. `losses` (steps,): negative log-likelihoods in
+    nats. `predictions`: the distribution at each step, if kept. `number` seeds the noise.
+    """
+
+    number: int
+    prompt: Prompt
+    chooser: Chooser
+    tokens: NDArray[np.int32]
+    ended: bool
+    leads: Float64 = field(repr=False)
+    losses: Float64 = field(repr=False)
+    predictions: Condensed | None = field(default=None, repr=False)
+
+    def __len__(self) -> int:
+        return len(self.tokens)
+
+    @property
+    def ids(self) -> NDArray[np.int32]:
+        """Prompt and tokens."""
+        return np.concatenate([self.prompt.ids, self.tokens])
+
+
+def fitted(model: Model, context: int) -> Model:
+    """The same model with a context of `context` tokens, so that many sequences fit in memory.
+
+    UsageError where it was trained on a shorter one.
+    """
+    if context > model.config.context:
+        raise UsageError(f"{context} tokens are needed, and {model.path.name} was trained on {model.config.context}")
+    same = copy.copy(model)
+    same.context = context
+    return same
+
+
+class _Growing:
+    """A rollout that is being written."""
+
+    def __init__(self, number: int, prompt: Prompt) -> None:
+        self.number, self.prompt = number, prompt
+        self.tokens: list[int] = []
+        self.leads: list[float] = []
+        self.losses: list[float] = []
+        self.predictions: list[Condensed] = []
+
+    def add(self, logits: Float32, chooser: Chooser, kept: int) -> int:
+        """Choose the next token from logits (vocabulary,)."""
+        step = len(self.tokens)
+        token = chooser(logits, self.number, step)
+        self.leads.append(chooser.lead(logits, token, self.number, step)[0])
+        self.losses.append(-float(log_probabilities(logits)[token]))
+        self.tokens.append(token)
+        if kept:
+            random = np.random.default_rng([chooser.seed, self.number, step])
+            self.predictions.append(condense(logits[None], kept, random))
+        return token
+
+    def rollout(self, chooser: Chooser, ended: bool) -> Rollout:
+        tokens, leads, losses = np.array(self.tokens, np.int32), np.array(self.leads), np.array(self.losses)
+        kept = _joined(self.predictions) if self.predictions else None
+        return Rollout(self.number, self.prompt, chooser, tokens, ended, leads, losses, kept)
+
+
+def _joined(parts: Sequence[Condensed]) -> Condensed:
+    def of(name: str) -> NDArray[Any]:
+        return np.concatenate([getattr(part, name) for part in parts])
+
+    return Condensed(of("ids"), of("logits"), of("normalizers"), of("rest"), parts[0].kept)
+
+
+def write(
+    model: Model,
+    prompts: Sequence[Prompt],
+    steps: int,
+    chooser: Chooser = GREEDY,
+    keep: bool = False,
+    until: Callable[[Sequence[int]], bool] | None = None,
+    progress: Progress | None = None,
+) -> list[Rollout]:
+    """Continue every prompt for up to `steps` tokens or until the model ends the text; TOGETHER at once.
+
+    `keep` keeps the distribution at each step (condensed). `until`, given the tokens so far, says whether to stop. A
+    prefix that all prompts share is read once per sequence. UsageError where a prompt and the steps do not fit the
+    context.
+    """
+    longest = max(len(prompt.ids) for prompt in prompts)
+    if longest + steps - 1 > model.context:
+        raise UsageError(f"{longest} tokens and {steps} more do not fit the model's context of {model.context}")
+    session = model.session(min(TOGETHER, len(prompts)))
+    waiting = [_Growing(number, prompt) for number, prompt in enumerate(prompts)][::-1]
+    growing: dict[int, _Growing] = {}
+    done: dict[int, Rollout] = {}
+    feed: dict[int, Sequence[int] | NDArray[np.int32]] = {}
+    kept, shared = 0, _shared([prompt.ids for prompt in prompts])
+    while len(done) < len(prompts):
+        for slot in range(len(session.ids)):
+            if slot not in growing and waiting:
+                growing[slot] = waiting.pop()
+                have = min(shared, session.positions[slot])
+                session.reset(have, slot)
+                feed[slot] = growing[slot].prompt.ids[have:]
+        logits = session.advance(feed)
+        kept = kept or (min(kept_for(logits), KEPT) if keep else 0)
+        written = {slot: growing[slot].add(row, chooser, kept) for slot, row in zip(feed, logits, strict=True)}
+        feed = {}
+        for slot, token in written.items():
+            ended = token in model.tokenizer.end_of_generation
+            enough = until is not None and until(growing[slot].tokens)
+            if ended or enough or len(growing[slot].tokens) == steps:
+                rollout = growing.pop(slot).rollout(chooser, ended)
+                done[rollout.number] = rollout
+            else:
+                feed[slot] = [token]
+        if progress:
+            progress(len(done) + sum(len(g.tokens) for g in growing.values()) / steps, len(prompts), "writing")
+    return [done[number] for number in range(len(prompts))]
+
+
+def _shared(prompts: Sequence[NDArray[np.int32]]) -> int:
+    """How many tokens all prompts begin with; at least one token of each prompt is left to read."""
+    most = min(map(len, prompts)) - 1
+    alike = np.array([ids[:most] for ids in prompts])
+    differs = np.flatnonzero((alike != alike[0]).any(0))
+    return int(differs[0]) if len(differs) else most
