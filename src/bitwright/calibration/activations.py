@@ -26,8 +26,8 @@ class HasShape(Protocol):
 
 @dataclass(frozen=True)
 class SquareSums:
-    """The squared inputs of one weight, summed: `sums` (matrices, columns) over `counts` (matrices,) tokens. A weight has
-    one matrix, or one for each expert."""
+    """The squared inputs of one weight, summed: `sums` (matrices, columns) over `counts` (matrices,) tokens. A weight
+    has one matrix, or one for each expert."""
 
     sums: NDArray[np.float64]
     counts: NDArray[np.int64]
@@ -57,7 +57,7 @@ class ActivationStatistics:
     provenance: Provenance = field(default_factory=Provenance)
 
     def check(self, tensors: Mapping[str, HasShape], source: object) -> None:
-        """Raises BitwrightError, naming `source` and the tensor, where the statistics do not fit the model's tensors."""
+        """Raises BitwrightError, naming `source` and the tensor, where the statistics do not fit the tensors."""
         widths = {name: own.sums.shape for name, own in self.squares.items()}
         moments = {name: (m.matrices, m.columns) for m in self.moments for name in m.weights}
         if not (widths.keys() | moments.keys()) & tensors.keys():
