@@ -1,4 +1,4 @@
-// The constant tables of ggml's codebook formats. They are not typed in: Python hands over those of the `gguf` package once.
+// The constant tables of ggml's codebook formats. Python sets them once, from bitwright/formats/grid_points.py.
 #pragma once
 #include <cstdint>
 

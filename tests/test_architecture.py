@@ -73,11 +73,11 @@ def test_only_kernels_import_the_compiled_module(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", [f for f in FILES if f.is_relative_to(ROOT / "formats")], ids=names)
-def test_formats_need_numpy_and_gguf_constants_only(path: Path) -> None:
+def test_formats_need_numpy_only(path: Path) -> None:
     import sys
 
     foreign = {m.split(".")[0] for m in imports(path)} - set(sys.stdlib_module_names)
-    assert foreign <= {"numpy", "gguf", "bitwright"}
+    assert foreign <= {"numpy", "bitwright"}
 
 
 def test_long_files_are_noticed() -> None:

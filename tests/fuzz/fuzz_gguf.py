@@ -42,7 +42,5 @@ def test_one_input(data: bytes) -> None:
 
 
 if __name__ == "__main__":
-    import gguf as _constants  # noqa: F401  (what the reader may import belongs to the base)
-
     atheris.Setup([sys.argv[0], "-timeout=10", "-rss_limit_mb=0", *sys.argv[1:]], test_one_input)
     atheris.Fuzz()

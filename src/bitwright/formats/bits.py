@@ -12,6 +12,8 @@ bit `b % 8` of byte `b // 8`. Eight codes always fill `bits` bytes.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -48,6 +50,6 @@ def _pack_dense(codes: Bytes, bits: int) -> Bytes:
     return np.packbits(stream.reshape(len(codes), codes.shape[1] * bits), axis=-1, bitorder="little")
 
 
-def words(data: Bytes, dtype: str) -> NDArray:
+def words(data: Bytes, dtype: str) -> NDArray[Any]:
     """Bytes (blocks, bytes) read as little-endian items of `dtype`, (blocks, bytes / itemsize)."""
     return np.ascontiguousarray(data).view(dtype)

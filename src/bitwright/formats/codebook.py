@@ -1,6 +1,6 @@
 """IQ4_NL and IQ4_XS: 4-bit codes that index 16 unevenly spaced values, dense near zero where weights are.
 
-Layouts: ggml-common.h. The values come from the `gguf` package. The encoders choose scales by `scale_search.symmetric`.
+Layouts and values: ggml-common.h. The encoders choose scales by `scale_search.symmetric`.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from bitwright.formats import scale_search
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, inverse
 
+# kvalues_iq4nl of https://github.com/ggml-org/llama.cpp/blob/0c1e57098/ggml/src/ggml-common.h
+VALUES = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+
 
 class NonLinear4(Format):
     """Codes are indices into `table`."""
 
     @cached_property
     def table(self) -> NDArray[np.int8]:
-        from gguf.quants import IQ4_NL as constants
-
-        return np.array(constants.kvalues, np.int8)
+        return np.array(VALUES, np.int8)
 
     @cached_property
     def midpoints(self) -> Floats:
@@ -33,8 +34,8 @@ class NonLinear4(Format):
         return np.searchsorted(self.midpoints, x).astype(np.uint8)
 
     def sub_scales(self, values: Floats, importance: Floats | None) -> Floats:
-        """The best scale (blocks, groups) of each 32 values, of those that put the extreme near the outermost code, and
-        the one that puts it on the other side."""
+        """The best scale (blocks, groups) for each 32 values. The trials put the extreme near the outermost code, but
+        one puts it at the other end."""
         x = values.reshape(len(values), self.groups, 32)
         weights = x * x if importance is None else scale_search.importance_weights(values, importance).reshape(x.shape)
         table = self.table.astype(np.float32)

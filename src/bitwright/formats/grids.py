@@ -1,19 +1,20 @@
-"""The I-quants of 1 to 3 bits: eight (or four) weights at a time are one point of a fixed grid, with signs apart.
+"""The I-quants of 1 to 3 bits: eight (or four) weights at a time are a point of a fixed grid, and their signs.
 
-Layouts: ggml-common.h; decoding order: dequantize_row_iq* of ggml-quants.c, matched bit for bit. Grids come from the
-`gguf` package. Here decoding only: the compiled quantizer finds the grid points. Codes are the coordinates with their
-signs.
+Layouts: ggml-common.h; order of operations: dequantize_row_iq* of ggml-quants.c, matched bit for bit. This module only
+decodes: the compiled quantizer finds the points. Codes are coordinates with their signs.
 """
 
 from __future__ import annotations
 
 from functools import cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.formats import bits
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.grid_points import GRIDS
 
 SCALE = Field("d", "f16", 1, "scale of the scales")
 NIBBLES = Field("scales", "u8", 8, "scale s of each 16 weights", bits=4)
@@ -22,20 +23,20 @@ SIGNS = Field("signs", "u8", 32, "one bit a weight, 1: negative", bits=1)
 
 @cache
 def grid(name: str) -> NDArray[np.int8]:
-    """Points (points, 8 or 4) of the grid of a ggml type."""
-    from gguf import quants
-
-    traits = getattr(quants, name)
-    traits.init_grid()
-    return traits.grid.reshape(traits.grid_shape).astype(np.int8)
+    """The points (points, 8 or 4) of one of `GRIDS`."""
+    levels, coordinates, points = GRIDS[name]
+    bits_each = 16 // coordinates
+    words = np.frombuffer(bytes.fromhex(points), ">u2")[:, None]
+    index = words >> (bits_each * np.arange(coordinates)) & ((1 << bits_each) - 1)
+    return np.array(levels, np.int8)[index]
 
 
 @cache
 def even_signs() -> NDArray[np.int8]:
-    """Eight signs (128, 8) for each 7-bit index; the eighth makes the number of minus signs even."""
-    from gguf.quants import IQ2_XXS as constants
-
-    return signs(bits.unpack(np.frombuffer(constants.ksigns, np.uint8)[:, None], 1))
+    """The eight signs (128, 8) of each 7-bit index; the eighth makes the number of minus signs even."""
+    negative = bits.unpack(np.arange(128, dtype=np.uint8)[:, None], 1)
+    negative[:, 7] = negative.sum(axis=1) % 2
+    return signs(negative)
 
 
 def signs(negative: Bytes) -> NDArray[np.int8]:
@@ -55,12 +56,12 @@ class Grid(Format):
 
 
 class SharedSigns(Grid):
-    """32-bit words, one for 32 weights: four 7-bit indices of signs and a 4-bit scale."""
+    """Formats with a 32-bit word for 32 weights: four 7-bit indices of signs and a 4-bit scale."""
 
     groups = 8
 
     def signed(self, points: NDArray[np.int8], words: NDArray[np.uint32]) -> tuple[Codes, Codes]:
-        """Codes of the points with their signs, and the scales."""
+        """Codes (blocks, 256) of the points with their signs, and the scales (blocks, 8) of words (blocks, 8)."""
         index = words[:, :, None] >> np.array([0, 7, 14, 21], np.uint32) & np.uint32(127)
         return points.reshape(len(words), 256) * even_signs()[index].reshape(len(words), 256), words >> 28
 
@@ -84,7 +85,7 @@ class IQ2_XXS(SharedSigns):
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, words = self.split(data)
         index = np.ascontiguousarray(words[:, ::2]).view(np.uint8)
-        codes, s = self.signed(grid("IQ2_XXS")[index], words[:, 1::2])
+        codes, s = self.signed(grid("iq2_xxs")[index], words[:, 1::2])
         return codes, (d, s)
 
 
@@ -101,7 +102,7 @@ class IQ2_XS(Grid):
 
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, q, s = self.split(data)
-        return (grid("IQ2_XS")[q & 511] * even_signs()[q >> 9]).reshape(len(data), 256), (d, s)
+        return (grid("iq2_xs")[q & 511] * even_signs()[q >> 9]).reshape(len(data), 256), (d, s)
 
 
 @register
@@ -120,7 +121,7 @@ class IQ2_S(Grid):
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, low, negative, high, s = self.split(data)
         index = low | high.astype(np.uint16) << 8
-        return grid("IQ2_S")[index].reshape(len(data), 256) * signs(negative), (d, s)
+        return grid("iq2_s")[index].reshape(len(data), 256) * signs(negative), (d, s)
 
 
 @register
@@ -136,7 +137,7 @@ class IQ3_XXS(SharedSigns):
 
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, index, words = self.split(data)
-        codes, s = self.signed(grid("IQ3_XXS")[index], words)
+        codes, s = self.signed(grid("iq3_xxs")[index], words)
         return codes, (d, s)
 
 
@@ -160,19 +161,19 @@ class IQ3_S(Grid):
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
         d, low, high, negative, s = self.split(data)
         index = low | high.astype(np.uint16) << 8
-        return grid("IQ3_S")[index].reshape(len(data), 256) * signs(negative), (d, s)
+        return grid("iq3_s")[index].reshape(len(data), 256) * signs(negative), (d, s)
 
 
 class ShiftedGrid(Grid):
-    """Coordinates -1, 0, 1 moved by an eighth up or down; codes are eighths, so scales are divided by 8 (exactly)."""
+    """Coordinates -1, 0 or 1, plus or minus 1/8. Codes count eighths, so scales are divided by 8 (which is exact)."""
 
     def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
         d, s = scales
         return d.astype(np.float32) * (2 * s + 1).astype(np.float32) / np.float32(8), None
 
-    def shifted(self, index: NDArray, down: NDArray) -> Codes:
-        """Codes of grid indices (blocks, 32); down (blocks, 32) is 1 where the shift is downward."""
-        points = grid("IQ1_S")[index] * np.int8(8) + signs(down.astype(np.uint8))[..., None]
+    def shifted(self, index: NDArray[Any], down: NDArray[Any]) -> Codes:
+        """Codes (blocks, 256) of grid indices (blocks, 32); down (blocks, 32) is 1 where 1/8 is subtracted."""
+        points = grid("iq1")[index] * np.int8(8) + signs(down.astype(np.uint8))[..., None]
         return points.reshape(len(index), 256)
 
 

@@ -25,6 +25,7 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 DEFAULT_ALIGNMENT = 32
 MAX_DIMENSIONS = 4
+UNDECODED = {9: "Q8_1", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64"}  # ggml types of no Format
 LENGTH = struct.Struct("<Q")
 _SMALLEST_VALUE = 8 + 4 + 1  # an empty key, a type, one byte
 _SMALLEST_INFO = 8 + 4 + 8 + 4 + 8  # an empty name, one dimension, a type, an offset
@@ -224,10 +225,7 @@ def _format(cursor: Cursor, name: str) -> Format:
     try:
         return from_ggml(number)
     except UnsupportedError as error:
-        from gguf import GGMLQuantizationType  # knows the names of more types than bitwright can decode
-
-        known = {kind.value: kind.name for kind in GGMLQuantizationType}
-        if number in known:
+        if number in UNDECODED:
             kind = f"{cursor.path}, byte {start}: the format of tensor {name},"
-            raise UnsupportedError(kind, known[number], error.supported) from None
+            raise UnsupportedError(kind, UNDECODED[number], error.supported) from None
         cursor.fail(start, f"a ggml type for tensor {name}", f"type {number}")
