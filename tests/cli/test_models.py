@@ -250,7 +250,7 @@ def test_calibrate_for_second_moments(bitwright, stories260k, tmp_path, monkeypa
     found = bitwright(*arguments, "--json").json
     assert (found["weights"], found["moments"], found["weighting"]) == (36, 22, ["fisher", "gradient"])
     assert bitwright(*arguments, "--no-fisher", "--json").json["weighting"] == ["plain"]
-    monkeypatch.delattr("bitwright.kernels.gradients.Differentiable._rope_back")
+    monkeypatch.delattr("bitwright.kernels.ops.Rope.gradient")
     lacking = bitwright(*arguments)
     assert lacking.code == 0 and "no gradient of rope is known: all tokens count alike" in lacking.err
     assert "21 second moments (plain)" in lacking.out

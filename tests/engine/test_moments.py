@@ -18,7 +18,7 @@ from bitwright.engine.calibrate import calibrate
 from bitwright.engine.moments import gather
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
-from bitwright.kernels.gradients import Differentiable
+from bitwright.kernels.ops import Attention, Call, Rope
 from bitwright.kernels.tape import Tape
 
 GOLDEN = Path(__file__).parent.parent / "golden"
@@ -51,11 +51,12 @@ def same(a: ActivationStatistics, b: ActivationStatistics) -> bool:
     )
 
 
-class Rounded(Tape):
+def rounded_attention(op: Attention, call: Call, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
     """With keys and values as the engine's cache holds them, in float16."""
+    return over_text(op, call, q, *(x.astype(np.float16).astype(np.float32) for x in (k, v)))
 
-    def _attention(self, a: Any, q: np.ndarray, k: np.ndarray, v: np.ndarray) -> np.ndarray:
-        return super()._attention(a, q, *(x.astype(np.float16).astype(np.float32) for x in (k, v)))
+
+over_text = Attention.over_text
 
 
 def test_importance_is_what_calibrate_gathers(
@@ -68,7 +69,7 @@ def test_importance_is_what_calibrate_gathers(
     """But for what the engine's cache rounds, .27% at worst, .01% in the middle; rounding likewise, .002%: where a
     last bit decides how a value that all tokens look at is rounded, that moves by 2**-10 and its square by .2%."""
     expected = calibrate(model, TEXTS, CONTEXT, CHUNKS)
-    monkeypatch.setattr(gathering, "Tape", Rounded)
+    monkeypatch.setattr(Attention, "over_text", rounded_attention)
     rounded = gather(model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, fisher=False)
     for found, worst, usual in ((plain, 5e-3, 2e-4), (fisher, 5e-3, 2e-4), (rounded, 2e-3, 4e-5)):
         assert found.squares.keys() == expected.squares.keys()
@@ -258,7 +259,7 @@ def test_the_beginning_of_something_else_is_not_gone_on_with(model: Model, tmp_p
 def test_an_op_without_a_gradient_is_refused_unless_all_tokens_count_alike(
     model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.delattr(Differentiable, "_rope_back")
+    monkeypatch.delattr(Rope, "gradient")
     with pytest.raises(UnsupportedError, match="the gradient of rope is not supported"):
         gather(model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS)
     assert gather(model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, fisher=False).moments

@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import synthetic_model
-from kernels.random_models import MODELS, random_model
+from kernels.random_models import MODELS, SEEDS, random_model, random_ops
 from model.test_forward import MODELS as ARCHITECTURES
 from model.test_forward import some_ids, synthetic
 
 from bitwright.io import gguf
-from bitwright.kernels import Buffer, Op, Oracle, Step, gradients, tape
+from bitwright.kernels import Buffer, Op, Oracle, Step, ops, tape
+from bitwright.kernels.ops import attention
 from bitwright.kernels.tape import Tape, missing, parts
 from bitwright.model import Config, build, load_weights
 
@@ -22,44 +23,49 @@ STENCIL = {1: 8, -1: -8, 2: -1, -2: 1}  # twelfths: a first derivative with an e
 H = 1e-4  # of the finite differences; rounding's part is 1e-16 / H of the function
 CLOSE = 1e-9
 
-ATTENTION: dict[str, Any] = {"layer": 0, "heads": 6, "kv_heads": 2, "head_dim": 4, "scale": 0.4}
-ROPE: dict[str, Any] = {"heads": 3, "head_dim": 8, "inverse_frequencies": np.array([1, 0.3, 0.05], np.float32)}
 N = 150  # tokens: more than the queries of a block
+X, Y, Z = (Buffer(n) for n in range(3))
+FREQUENCIES = np.array([1, 0.3, 0.05], np.float32)
 
-# Op: its attributes, the widths of its inputs, the shapes of its weights.
-OPS: dict[str, tuple[str, dict[str, Any], list[int], list[tuple[int, ...]]]] = {
-    "rms_norm": ("rms_norm", {"eps": 1e-5, "heads": 1}, [24], [(24,)]),
-    "rms_norm of heads": ("rms_norm", {"eps": 1e-5, "heads": 4}, [24], [(6,)]),
-    "linear": ("linear", {}, [24], [(10, 24)]),
-    "linear with a bias": ("linear", {}, [24], [(10, 24), (10,)]),
-    "rope": ("rope", {**ROPE, "interleaved": False, "magnitude": 1.0}, [24], []),
-    "rope of neighbours": ("rope", {**ROPE, "interleaved": True, "magnitude": 1.3}, [24], []),
-    "attention": ("attention", {**ATTENTION, "window": None, "softcap": None}, [24, 8, 8], []),
-    "attention in a window": ("attention", {**ATTENTION, "window": 9, "softcap": None}, [24, 8, 8], []),
-    "attention with a cap": ("attention", {**ATTENTION, "window": 140, "softcap": 0.7}, [24, 8, 8], []),
-    "silu": ("glu", {"activation": "silu"}, [24, 24], []),
-    "gelu": ("glu", {"activation": "gelu_tanh"}, [24, 24], []),
-    "add": ("add", {}, [24, 24], []),
-    "scale": ("scale", {"factor": 0.3}, [24], []),
-    "softcap": ("softcap", {"cap": 1.5}, [24], []),
-    "select": ("select", {}, [24], []),
+# Op, the widths of its inputs, the shapes of its weights.
+CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
+    "embed": (ops.Embed("w", 0.3), [], [(N, 24)]),
+    "rms_norm": (ops.RmsNorm(X, "w", 1e-5), [24], [(24,)]),
+    "rms_norm of heads": (ops.RmsNorm(X, "w", 1e-5, heads=4), [24], [(6,)]),
+    "linear": (ops.Linear(X, "w"), [24], [(10, 24)]),
+    "linear with a bias": (ops.Linear(X, "w", "b"), [24], [(10, 24), (10,)]),
+    "rope": (ops.Rope(X, 3, 8, FREQUENCIES, interleaved=False), [24], []),
+    "rope of neighbours": (ops.Rope(X, 3, 8, FREQUENCIES, interleaved=True, magnitude=1.3), [24], []),
+    "attention": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4), [24, 8, 8], []),
+    "attention in a window": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=9), [24, 8, 8], []),
+    "attention with a cap": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=140, softcap=0.7), [24, 8, 8], []),
+    "silu": (ops.Glu(X, Y, "silu"), [24, 24], []),
+    "gelu": (ops.Glu(X, Y, "gelu_tanh"), [24, 24], []),
+    "add": (ops.Add(X, Y), [24, 24], []),
+    "scale": (ops.Scale(X, 0.3), [24], []),
+    "softcap": (ops.Softcap(X, 1.5), [24], []),
+    "select": (ops.Select(X), [24], []),
 }
 
 
-@pytest.mark.parametrize("name", OPS)
+def test_every_op_has_a_case() -> None:
+    assert {op.kind for op, _, _ in CASES.values()} == set(ops.OPS)
+
+
+@pytest.mark.parametrize("name", CASES)
 def test_an_op_against_finite_differences(name: str) -> None:
-    kind, a, widths, shapes = OPS[name]
-    rng = np.random.default_rng(0)
-    run = Tape(Step(), lambda name, rows: np.empty(0), np.float64)
-    run.positions, run.outputs = np.arange(N), rng.integers(0, N, 40)  # some rows twice
+    op, widths, shapes = CASES[name]
+    rng, n = np.random.default_rng(0), np.arange(N)
+    call = ops.Call(np.float64, n, n, 0 * n, rng.integers(0, N, 40))  # some rows are wanted twice
     inputs, weights = [rng.standard_normal((N, w)) for w in widths], [rng.standard_normal(s) for s in shapes]
 
     def forward(moved: list[np.ndarray]) -> np.ndarray:
-        return getattr(run, f"_{kind}")(a, *moved, *weights)
+        return op.over_text(call, *moved, *weights)
 
     y = rng.standard_normal(forward(inputs).shape)
-    back = getattr(run, f"_{kind}_back")(a, y, *inputs, *weights)
-    assert len(back) == len(inputs)
+    back = op.gradient(call, y, *inputs, *weights)
+    assert len(back) == len(inputs) == len(op.inputs)
+    np.testing.assert_allclose(forward(inputs), op.meaning(call, *inputs, *weights), rtol=1e-9, atol=1e-9)
     for i, (x, gradient) in enumerate(zip(inputs, back, strict=True)):
         assert gradient.shape == x.shape
         for _ in range(4):
@@ -88,7 +94,7 @@ def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: 
         def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray, along=along, terms=terms) -> None:
             if op.kind in ("linear", "embed"):
                 d = along[op.weights[0]]
-                change = inputs[0] @ d.T if inputs else d[run.tokens] * op.attributes["scale"]
+                change = inputs[0] @ d.T if inputs else d[run.call.tokens] * op.attributes["scale"]
                 terms.append((np.sum(gradient * change), np.sum(gradient**2) * np.sum(change**2)))
 
         def value(h: float, along=along) -> float:
@@ -116,7 +122,7 @@ def test_an_architecture_against_finite_differences(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("memory", [0, 1 << 30])
 def test_a_random_model_against_finite_differences(monkeypatch: pytest.MonkeyPatch, name: str, memory: int) -> None:
     """With nothing kept but what flows between parts, and with everything; attention and the head a few rows a time."""
-    monkeypatch.setattr(gradients, "QUERIES", 7)
+    monkeypatch.setattr(attention, "QUERIES", 7)
     monkeypatch.setattr(tape, "LOGITS", 5 * 101)
     step, weights = random_model(**MODELS[name])
     assert differs(step, weights, list(range(20)), memory) < CLOSE
@@ -134,16 +140,24 @@ def test_forward_is_the_oracle(name: str) -> None:
 def test_parts_are_where_one_buffer_flows() -> None:
     step, _ = random_model(gemma=True)
     found = parts(step)
-    assert [op for ops in found for op in ops] == step.ops
-    kinds = [[op.kind for op in ops] for ops in found]
+    assert [op for part in found for op in part] == step.ops
+    kinds = [[op.kind for op in part] for part in found]
     assert len(found) == 4 + 2 * 2 and kinds[0] == ["embed"]
     assert [own[-1] for own in kinds[1:5]] == ["add"] * 4
-    for before, ops in zip(found, found[1:], strict=False):
-        own = {op.output.id for op in ops}
-        assert {b.id for op in ops for b in op.inputs} <= own | {before[-1].output.id}
+    for before, part in zip(found, found[1:], strict=False):
+        own = {op.output.id for op in part}
+        assert {b.id for op in part for b in op.inputs} <= own | {before[-1].output.id}
 
 
-def test_an_op_without_a_gradient_is_found() -> None:
+@pytest.mark.parametrize("seed", SEEDS)
+def test_random_ops_against_finite_differences(seed: int) -> None:
+    step, weights = random_ops(seed)
+    assert missing(step) == []
+    assert differs(step, weights, list(range(20)), memory=0) < CLOSE
+
+
+def test_an_op_without_a_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     step, _ = random_model()
-    step.ops.append(Op("sort", (step.ops[-1].output,), Buffer(len(step.ops), True)))
-    assert missing(step) == ["sort"]
+    assert missing(step) == []
+    monkeypatch.delattr(ops.Glu, "gradient")
+    assert missing(step) == ["glu"]

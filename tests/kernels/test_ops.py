@@ -11,7 +11,7 @@ from random_models import random_model
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.kernels import Step
-from bitwright.kernels.ops import widths
+from bitwright.kernels.ops import OPS, widths
 
 
 def shapes(**named: tuple[int, ...]) -> dict[str, Any]:
@@ -79,3 +79,12 @@ def test_what_cannot_be_meant_is_refused() -> None:
     s.logits(rows)
     with pytest.raises(UsageError, match="its result already"):
         s.logits(rows)
+
+
+@pytest.mark.parametrize("kind", OPS)
+def test_every_op_is_declared_whole(kind: str) -> None:
+    op = OPS[kind]
+    assert op.__doc__ and getattr(Step, kind).__doc__ == op.__doc__
+    assert callable(op.meaning) and callable(op.gradient) and op.entries
+    for entry in op.entries:
+        assert set(entry.fields.values()) <= {"heads", "head_dim", "index", "window", "value", "softcap"}

@@ -8,41 +8,43 @@ become one phase, gate and up another, and residual add, norm and the conversion
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bitwright.kernels.ops import HasShape, Op, Step, widths
+import numpy as np
+from numpy.typing import NDArray
 
-# May write over an operand of theirs that nothing reads later; the first three know no other way.
-IN_PLACE = ("rope", "scale", "softcap", "rms_norm", "bias", "glu_silu", "glu_gelu_tanh", "add")
-ONLY_IN_PLACE = IN_PLACE[:3]
+from bitwright.kernels.ops.declaration import OPS, Buffer
+from bitwright.kernels.ops.linear import LOAD, OBSERVE
+from bitwright.kernels.ops.native import Entry, PhaseKind, Value
+from bitwright.kernels.ops.rope import ANGLES
+from bitwright.kernels.ops.step import HasShape, Step, widths
 
-
-@dataclass(slots=True, eq=False)
-class Value:
-    """What one instruction writes: a "buffer" of floats, an "input" (floats converted for products), or "other" (a
-    table of angles, a layer's cache), which is only waited for. `place` is the native buffer or input it lives in."""
-
-    kind: str
-    width: int
-    phase: int
-    last_read: int = -1  # the phase
-    place: int = -1
+ONLY_IN_PLACE = {entry.code for op in OPS.values() for entry in op.entries if entry.in_place == "required"}
 
 
 @dataclass(slots=True, eq=False)
 class Instruction:
-    code: str
+    """One native instruction: its entry, the values it reads and writes, its weight, and the op's attributes."""
+
+    entry: Entry
     reads: tuple[Value, ...]
     writes: Value
     weight: str | None
     attributes: dict[str, Any]
 
+    @property
+    def code(self) -> str:
+        """Its name in the executor."""
+        return self.entry.code
+
 
 @dataclass(slots=True)
 class Phase:
-    kind: str  # "rows", "linears", "attention" or "observe"
+    """Instructions that threads run without waiting for one another."""
+
+    kind: PhaseKind
     selected: bool
     instructions: list[Instruction] = field(default_factory=list)
 
@@ -57,64 +59,49 @@ class Plan:
         rounding: Callable[[str], int] = lambda weight: 0,
         observe: bool = False,
     ) -> None:
-        """`rounding` says how the inputs of a weight become int8: a number of tier.h's Rounding. With `observe`, every
-        input of a product is also added up: `observed` says which weights share it, in the order of the native sums.
-        Raises BitwrightError where the shapes of weights and ops disagree."""
+        """`rounding` says how the inputs of a weight become int8: a number of tier.h's Rounding. With `observe`, the
+        program also sums the squares of each product's input: `observed` lists the weights that share an input, in the
+        order of the native sums. Raises BitwrightError where the shapes of weights and ops disagree."""
         self.phases: list[Phase] = []
         self.angles: dict[tuple[bytes, float, bool], Value] = {}
-        self._widths = widths(step, weights)
         self._rounding, self._observe = rounding, observe
         self.observed: dict[int, list[str]] = {}  # id of a buffer -> the weights that multiply it
         self._inputs: dict[tuple[int, int], Value] = {}  # id of a buffer, rounding -> its conversion
-        self._values: list[Value] = []
-        for op in step.ops:
-            self._values.append(self._lower(op, [self._values[b.id] for b in op.inputs]))
+        values: list[Value] = []
+        for op, width in zip(step.ops, widths(step, weights), strict=True):
+            self._selected = op.output.selected
+            values.append(op.lower(self, [values[b.id] for b in op.inputs], width))
         assert step.result is not None
-        result = self._values[step.result.id]
+        result = values[step.result.id]
         result.last_read = len(self.phases)
         self.buffers, self.inputs = self._place(result)
         self.result = result.place
 
-    def _lower(self, op: Op, reads: list[Value]) -> Value:
-        """Emits the instructions of one op and returns the value of its output."""
-        a, width, selected = dict(op.attributes), self._widths[op.output.id], op.output.selected
-        weight = op.weights[0] if op.weights else None
-        if op.kind == "linear":
-            rounding = self._rounding(op.weights[0])
-            key = op.inputs[0].id, rounding
-            if self._observe:
-                if key[0] not in self.observed:
-                    self._emit("observe", reads, 0, selected, kind="other", index=len(self.observed))
-                self.observed.setdefault(key[0], []).append(op.weights[0])
-            if key not in self._inputs:
-                self._inputs[key] = self._emit("load", reads, reads[0].width, selected, kind="input", index=rounding)
-            y = self._emit("linear", [self._inputs[key]], width, selected, weight)
-            return self._emit("bias", [y], width, selected, op.weights[1]) if len(op.weights) > 1 else y
-        if op.kind == "attention":
-            cache = self._emit("store", reads[1:], 0, selected, kind="other", **a)
-            return self._emit("attention", [reads[0], cache], width, selected, **a)
-        if op.kind == "rope":
-            table = a.pop("inverse_frequencies").tobytes(), a.pop("magnitude"), a.pop("interleaved")
-            if table not in self.angles:
-                self.angles[table] = self._emit("angles", [], 0, False, kind="other", index=len(self.angles))
-            index = list(self.angles).index(table)
-            return self._emit("rope", [*reads, self.angles[table]], width, selected, index=index, **a)
-        code = f"glu_{a.pop('activation')}" if op.kind == "glu" else op.kind
-        return self._emit(code, reads, width, selected, weight, **a)
+    def converted(self, x: Buffer, value: Value, weight: str) -> Value:
+        """`value` of buffer `x` as products with `weight` read it, observed where the plan observes."""
+        if self._observe:
+            if x.id not in self.observed:
+                self.emit(OBSERVE, [value], index=len(self.observed))
+            self.observed.setdefault(x.id, []).append(weight)
+        key = x.id, self._rounding(weight)
+        if key not in self._inputs:
+            self._inputs[key] = self.emit(LOAD, [value], value.width, index=key[1])
+        return self._inputs[key]
 
-    def _emit(
-        self,
-        code: str,
-        reads: list[Value],
-        width: int,
-        selected: bool,
-        weight: str | None = None,
-        kind: str = "buffer",
-        **attributes: Any,
+    def angle_table(
+        self, inverse_frequencies: NDArray[np.float32], magnitude: float, interleaved: bool
+    ) -> tuple[Value, int]:
+        """The table for these frequencies, and its number."""
+        key = inverse_frequencies.tobytes(), magnitude, interleaved
+        if key not in self.angles:
+            self.angles[key] = self.emit(ANGLES, [], index=len(self.angles))
+        return self.angles[key], list(self.angles).index(key)
+
+    def emit(
+        self, entry: Entry, reads: Sequence[Value], width: int = 0, weight: str | None = None, **attributes: Any
     ) -> Value:
-        """Puts one instruction into the earliest phase it can run in, and returns what it writes."""
-        want = {"linear": "linears", "attention": "attention", "observe": "observe"}.get(code, "rows")
-        at = 0
+        """Puts one instruction of the op at work into the earliest phase it can run in; returns what it writes."""
+        want, selected, at = entry.phase, self._selected, 0
         for value in reads:  # rows of one chain may follow each other in a phase; all else waits for the phase's end
             source = self.phases[value.phase]
             at = max(at, value.phase + (want != "rows" or source.kind != "rows" or source.selected != selected))
@@ -126,8 +113,8 @@ class Plan:
             self.phases.append(Phase(want, selected))
         for value in reads:
             value.last_read = max(value.last_read, at)
-        written = Value(kind, width, at)
-        self.phases[at].instructions.append(Instruction(code, tuple(reads), written, weight, attributes))
+        written = Value(entry.writes, width, at)
+        self.phases[at].instructions.append(Instruction(entry, tuple(reads), written, weight, attributes))
         return written
 
     def _place(self, result: Value) -> tuple[list[int], list[int]]:
@@ -159,7 +146,7 @@ class Plan:
         chains = []
         for i in order:
             chain: list[Value] | None = None
-            if i.code in IN_PLACE:
+            if i.entry.in_place != "never":
                 for value in i.reads:
                     if value.kind == "buffer" and value.width == i.writes.width and last_reader[id(value)] is i:
                         chain = chain_of[id(value)]

@@ -1,42 +1,40 @@
-"""A step over one whole text in NumPy, and back: the gradient at the output of every op.
+"""A step over one whole text in NumPy, forward and backward: the gradient at the output of every op.
 
-The ops are cut wherever a single buffer is all that later ops read (the residual stream, twice a layer). Forward, that
-buffer is kept for every part, and what lies between while it fits `memory`; backward, the other parts are run again.
-So memory holds one part of a model, and weights are asked for as they are needed.
+The ops are cut wherever later ops read a single buffer (the residual stream, twice a layer). The forward pass keeps
+that buffer for every part, and what lies between while it fits `memory`; the backward pass runs the other parts again.
+So memory holds one part of a model, and each weight is read when a part needs it.
 """
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from bitwright.kernels.gradients import Array, Differentiable
-from bitwright.kernels.ops import Buffer, Op, Step
+from bitwright.kernels.ops import Array, Attention, Buffer, Call, Op, Step
 from bitwright.kernels.sharing import Sharing
 
 Values = dict[int, Array]  # by the id of a buffer
 Weight = Callable[[str, Array | None], Array]  # a weight by name, or some of its rows
 Visit = Callable[[Op, list[Array], Array | None], None]  # an op, its inputs, the gradient of its output
+Work = Callable[[Op, Call, list[Array]], tuple[Array, ...]]
 
-LOGITS = 1 << 24  # values at a time, however large the vocabulary
-ROWS = 32  # a thread's share is no less
-ROW_BY_ROW = {"rms_norm", "linear", "glu", "add", "scale", "softcap"}
+LOGITS = 1 << 24  # values at a time, for any size of vocabulary
+ROWS = 32  # the fewest that a thread gets
 
 
 def missing(step: Step) -> list[str]:
     """The kinds of ops in a step that have no vector-Jacobian product."""
-    kinds = {op.kind for op in step.ops} - {"embed"}
-    return sorted(kind for kind in kinds if not hasattr(Differentiable, f"_{kind}_back"))
+    return sorted({op.kind for op in step.ops if not hasattr(op, "gradient")})
 
 
-class Tape(Differentiable):
-    """Runs `step` forward over the tokens of a text, its positions counted from 0, and backward.
+class Tape:
+    """Runs `step` forward over the tokens of a text, with positions from 0, and backward.
 
-    `weight(name, rows)` gives a weight as floats, whole where `rows` is None. `memory`: bytes of values to keep.
-    `sharing`: the threads.
+    `weight(name, rows)` gives a weight as floats, whole where `rows` is None. `memory` limits the bytes of values that
+    are kept. `sharing` holds the threads.
     """
 
     def __init__(
@@ -64,7 +62,7 @@ class Tape(Differentiable):
                 visit(op, [flow[b.id] for b in op.inputs], None)
                 if op.output.id == last:
                     return
-                flow[op.output.id] = self._value(op, ops, flow)
+                flow[op.output.id] = self._value(op, ops, flow, self.call)
             flow = {ops[-1].output.id: flow[ops[-1].output.id]}
 
     def logits(self, tokens: ArrayLike) -> Iterator[tuple[slice, Array]]:
@@ -80,7 +78,7 @@ class Tape(Differentiable):
 
         of_logits(rows, logits), called for all rows in some order, is the gradient of what is differentiated with
         respect to the logits (rows, vocabulary).
-        Ops that are nothing but row by row, at the end, are visited with some rows at a time.
+        The ops of a last part that work row by row are visited for some rows at a time.
         """
         self._forward(tokens)
         arrived = []
@@ -91,23 +89,23 @@ class Tape(Differentiable):
                 return of_logits(slice(rows.start + part.start, rows.start + part.stop), logits[part])
 
             gradient = np.concatenate(self.sharing.map(of, len(logits), ROWS))
-            arrived.append(self._back(self.parts[-1], values, gradient, visit))
+            arrived.append(self._back(self.parts[-1], values, gradient, visit, _some(self.call, rows)))
         for index in range(len(self.parts) - 2, until - 1, -1):
             gradient = np.concatenate(arrived)
-            values = self._kept.pop(index, {}) or self._play(self.parts[index], self._flows[index])
-            arrived = [self._back(self.parts[index], values, gradient, visit)]
+            values = self._kept.pop(index, {}) or self._play(self.parts[index], self._flows[index], self.call)
+            arrived = [self._back(self.parts[index], values, gradient, visit, self.call)]
 
     def _start(self, tokens: ArrayLike) -> None:
-        self.tokens = np.asarray(tokens)
-        self.positions = np.arange(len(self.tokens))
-        self.outputs = np.arange(len(self.tokens), dtype=np.intp)
+        ids = np.asarray(tokens)
+        n = np.arange(len(ids))
+        self.call = Call(self.dtype, ids, n, np.zeros_like(n), n.astype(np.intp))
 
     def _forward(self, tokens: ArrayLike) -> None:
-        """Every part but the last: `_flows` are their inputs, the last one's too, `_kept` what fitted by part."""
+        """Every part but the last: `_flows` are the inputs of all parts, `_kept` the values that fitted, by part."""
         self._start(tokens)
         self._flows, self._kept, room = [{}], {}, self.memory
         for index, ops in enumerate(self.parts[:-1]):
-            values = self._play(ops, self._flows[-1])
+            values = self._play(ops, self._flows[-1], self.call)
             size = sum(values[op.output.id].nbytes for op in ops)
             if size <= room:
                 self._kept[index] = values
@@ -115,52 +113,53 @@ class Tape(Differentiable):
             self._flows.append({ops[-1].output.id: values[ops[-1].output.id]})
 
     def _last(self) -> Iterator[tuple[slice, Values]]:
-        """The values of the last part, whole or, where each row is on its own, some rows at a time."""
-        ops, flow, n = self.parts[-1], self._flows[-1], len(self.tokens)
+        """The values of the last part: whole or, where all its ops work row by row, some rows at a time."""
+        ops, flow, n = self.parts[-1], self._flows[-1], len(self.call.tokens)
         width = max((len(weight) for op in ops for weight in self._weights(op, ops)), default=1)
-        step = max(1, LOGITS // width) if {op.kind for op in ops} <= ROW_BY_ROW else n
+        step = max(1, LOGITS // width) if all(op.by_row for op in ops) else n
         for start in range(0, n, step):
             rows = slice(start, min(n, start + step))
-            yield rows, self._play(ops, {id: values[rows] for id, values in flow.items()})
+            flowing = {id: values[rows] for id, values in flow.items()}
+            yield rows, self._play(ops, flowing, _some(self.call, rows))
 
-    def _play(self, ops: tuple[Op, ...], flow: Values) -> Values:
+    def _play(self, ops: tuple[Op, ...], flow: Values, call: Call) -> Values:
         values = dict(flow)
         for op in ops:
-            values[op.output.id] = self._value(op, ops, values)
+            values[op.output.id] = self._value(op, ops, values, call)
         return values
 
-    def _value(self, op: Op, ops: tuple[Op, ...], values: Values) -> Array:
-        inputs = [values[b.id] for b in op.inputs]
-        return self._shared(op, f"_{op.kind}", inputs, self._weights(op, ops))[0].astype(self.dtype, copy=False)
+    def _value(self, op: Op, ops: tuple[Op, ...], values: Values, call: Call) -> Array:
+        weights = self._weights(op, ops)
 
-    def _shared(self, op: Op, name: str, arrays: list[Array], weights: list[Array]) -> list[Array]:
-        """The results of the method `name` on these: every thread does some rows, or some heads of attention."""
-        by_head, least, count = op.kind == "attention", ROWS, len(arrays[0]) if arrays else 0
-        if by_head:
-            least, count = 1, op.attributes["kv_heads"]
-        elif op.kind not in ROW_BY_ROW | {"rope"}:
+        def work(op: Op, call: Call, inputs: list[Array]) -> tuple[Array, ...]:
+            return (op.over_text(call, *inputs, *weights),)
+
+        return self._shared(op, call, work, [values[b.id] for b in op.inputs])[0].astype(self.dtype, copy=False)
+
+    def _shared(self, op: Op, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
+        """The results of `work` on these: each thread takes some rows, or some heads of attention."""
+        least, count = ROWS, len(arrays[0]) if arrays else 0
+        if isinstance(op, Attention):
+            least, count = 1, op.kv_heads
+        elif not op.by_row:
             least = count or 1  # in one piece
 
-        def work(part: slice) -> tuple[Array, ...]:
-            own, a, mine = copy.copy(self), op.attributes, arrays
-            if by_head:
-                heads = part.stop - part.start
-                a = {**a, "kv_heads": heads, "heads": a["heads"] // count * heads}
-                mine = [_columns(x, part, count) for x in arrays]
-            elif count and least != count:
-                own.positions = self.positions[part]
-                mine = [x[part] for x in arrays]
+        def share(part: slice) -> tuple[Array, ...]:
             with np.errstate(over="ignore"):  # the exponential of a sigmoid far below zero, which is then zero
-                result = getattr(own, name)(a, *mine, *weights)
-            return result if isinstance(result, tuple) else (result,)
+                if isinstance(op, Attention):
+                    return work(op.of_heads(part.stop - part.start), call, [_columns(x, part, count) for x in arrays])
+                if op.by_row:
+                    return work(op, _some(call, part), [x[part] for x in arrays])
+                return work(op, call, arrays)
 
-        done = self.sharing.map(work, count, least)
+        done = self.sharing.map(share, count, least)
         if len(done) == 1:
             return list(done[0])
-        return [np.concatenate(pieces, axis=1 if by_head else 0) for pieces in zip(*done, strict=True)]
+        axis = 1 if isinstance(op, Attention) else 0
+        return [np.concatenate(pieces, axis=axis) for pieces in zip(*done, strict=True)]
 
-    def _back(self, ops: tuple[Op, ...], values: Values, gradient: Array, visit: Visit) -> Array:
-        """From the gradient of what the part gives to that of what it takes; the first takes tokens: an empty one."""
+    def _back(self, ops: tuple[Op, ...], values: Values, gradient: Array, visit: Visit, call: Call) -> Array:
+        """From the gradient of a part's result to that of its input; the first part reads tokens: an empty one."""
         gradients = {ops[-1].output.id: gradient}
         for op in reversed(ops):
             own = gradients.pop(op.output.id).astype(self.dtype, copy=False)
@@ -168,7 +167,12 @@ class Tape(Differentiable):
             visit(op, inputs, own)
             if not inputs:
                 continue
-            back = self._shared(op, f"_{op.kind}_back", [own, *inputs], self._weights(op, ops))
+            weights = self._weights(op, ops)
+
+            def work(op: Op, call: Call, arrays: list[Array], weights: list[Array] = weights) -> tuple[Array, ...]:
+                return op.gradient(call, *arrays, *weights)
+
+            back = self._shared(op, call, work, [own, *inputs])
             for buffer, part in zip(op.inputs, back, strict=True):
                 known = gradients.get(buffer.id)
                 gradients[buffer.id] = part if known is None else known + part
@@ -177,8 +181,8 @@ class Tape(Differentiable):
     def _weights(self, op: Op, ops: tuple[Op, ...]) -> list[Array]:
         if self._held[0] is not ops:
             self._held = (ops, {})
-        if op.kind == "embed":
-            return [self.weight(op.weights[0], self.tokens).astype(self.dtype, copy=False)]
+        if op.looks_up:
+            return [self.weight(name, self.call.tokens).astype(self.dtype, copy=False) for name in op.weights]
         for name in op.weights:
             if name not in self._held[1]:
                 self._held[1][name] = self.weight(name, None).astype(self.dtype, copy=False)
@@ -202,7 +206,12 @@ def parts(step: Step) -> list[tuple[Op, ...]]:
     return [*found, tuple(step.ops[start:])]
 
 
+def _some(call: Call, rows: slice) -> Call:
+    """The call for some rows of a text, as ops that work row by row see it."""
+    return replace(call, positions=call.positions[rows])
+
+
 def _columns(x: Array, part: slice, count: int) -> Array:
-    """Those of `part` of `count` heads."""
+    """The columns of `part` of `count` heads."""
     width = x.shape[1] // count
     return x[:, part.start * width : part.stop * width]

@@ -1,0 +1,138 @@
+"""Causal attention over a layer's keys and values, with grouped heads, windows and soft-capped scores."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from bitwright.errors import UsageError
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Layer, Op, Shape
+from bitwright.kernels.ops.native import Entry, Lowering, Value
+
+STORE = Entry("store", {"layer": "index"}, writes="other")  # appends keys and values to the layer's cache
+ATTEND = Entry(
+    "attention", {"layer": "index", "heads": "heads", "scale": "value", "softcap": "softcap"}, phase="attention"
+)
+QUERIES = 128  # rows of scores at a time: keys after the last of them are left out
+
+
+@dataclass(eq=False)
+class Attention(Op):
+    """Appends k and v (tokens, kv_heads * head_dim) to the layer's cache (float16), then attends causally.
+
+    A token sees the positions p of its own sequence with p <= its own, and with `window`, own - p < window.
+    Scores are q·k * scale, then with `softcap`, cap * tanh(score / cap).
+    """
+
+    q: Buffer
+    k: Buffer
+    v: Buffer
+    layer: Layer
+    heads: Count
+    kv_heads: Count
+    head_dim: Count
+    scale: float
+    window: Count | None = None
+    softcap: float | None = None
+
+    kind = "attention"
+    entries = (STORE, ATTEND)
+    all_tokens = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.heads % self.kv_heads:
+            raise UsageError(f"attention: {self.heads} heads cannot share {self.kv_heads} key-value heads evenly")
+        self.softcap = self.softcap or None
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        yield "the widths of q, k, v", [q, kv, kv], inputs
+
+    def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
+        cache = to.emit(STORE, reads[1:], **self.attributes)
+        return to.emit(ATTEND, [reads[0], cache], width, **self.attributes)
+
+    def meaning(self, call: Call, q: Array, k: Array, v: Array) -> Array:
+        q, k, v = (x.reshape(len(x), -1, self.head_dim) for x in (q, k, v))
+        k, v = call.stored(k), call.stored(v)
+        y = np.empty_like(q)
+        for i, (position, sequence) in enumerate(zip(call.positions, call.sequences, strict=True)):
+            keys, values = call.cache.setdefault((self.layer, int(sequence)), ([], []))
+            keys[position:], values[position:] = [k[i]], [v[i]]
+            start = max(0, position + 1 - self.window) if self.window else 0
+            shared = self.heads // self.kv_heads
+            seen_keys = np.repeat(np.stack(keys[start:]), shared, axis=1)  # (seen, heads, head_dim)
+            seen_values = np.repeat(np.stack(values[start:]), shared, axis=1)
+            scores = np.einsum("hd,phd->hp", q[i], seen_keys) * self.scale
+            if self.softcap:
+                scores = self.softcap * np.tanh(scores / self.softcap)
+            weights = np.exp(scores - scores.max(axis=1, keepdims=True))
+            y[i] = np.einsum("hp,phd->hd", weights / weights.sum(axis=1, keepdims=True), seen_values)
+        return y.reshape(len(y), self.heads * self.head_dim)
+
+    def over_text(self, call: Call, *arrays: Array) -> Array:
+        q, k, v = (self._by_head(x) for x in arrays)
+        y = np.empty_like(q)
+        for rows, keys in self._blocks(q.shape[2]):
+            p, _ = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys)
+            y[:, :, rows] = (p @ v[:, 0, keys]).reshape(y[:, :, rows].shape)
+        return _by_token(y)
+
+    def gradient(self, call: Call, y: Array, q: Array, k: Array, v: Array) -> tuple[Array, Array, Array]:
+        y, q, k, v = (self._by_head(x) for x in (y, q, k, v))
+        to_q, to_k, to_v = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
+        for rows, keys in self._blocks(q.shape[2]):
+            p, t = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys)
+            own, asked = (x[:, :, rows].reshape(len(k), -1, self.head_dim) for x in (y, q))
+            to_v[:, 0, keys] += p.swapaxes(1, 2) @ own
+            s = own @ v[:, 0, keys].swapaxes(1, 2)
+            s -= np.einsum("hij,hij->hi", p, s)[:, :, None]
+            s *= p
+            if t is not None:
+                s *= 1 - t * t
+            s *= self.scale
+            to_q[:, :, rows] = (s @ k[:, 0, keys]).reshape(to_q[:, :, rows].shape)
+            to_k[:, 0, keys] += s.swapaxes(1, 2) @ asked
+        return _by_token(to_q), _by_token(to_k), _by_token(to_v)
+
+    def of_heads(self, kv_heads: int) -> Attention:
+        """The same op for so many of its key-value heads and the query heads that share them."""
+        return replace(self, heads=self.heads // self.kv_heads * kv_heads, kv_heads=kv_heads)
+
+    def _by_head(self, x: Array) -> Array:
+        """(tokens, width) as (kv heads, query heads for each, tokens, head_dim); keys and values have one for each."""
+        return x.reshape(len(x), self.kv_heads, -1, self.head_dim).transpose(1, 2, 0, 3)
+
+    def _blocks(self, n: int) -> Iterator[tuple[slice, slice]]:
+        """Some queries at a time, and the keys that at least one of them sees."""
+        for start in range(0, n, QUERIES):
+            end = min(n, start + QUERIES)
+            yield slice(start, end), slice(max(0, start + 1 - self.window) if self.window else 0, end)
+
+    def _weights(self, q: Array, k: Array, rows: slice, keys: slice) -> tuple[Array, Array | None]:
+        """The weights of values (kv heads, heads for each * queries, keys), and the tanh of a softcap.
+
+        `q` is (kv heads, heads for each, queries, head_dim), `k` (kv heads, keys, head_dim).
+        """
+        s = q.reshape(len(k), -1, self.head_dim) @ k.swapaxes(1, 2)
+        s *= self.scale
+        t = np.tanh(s / self.softcap) if self.softcap else None
+        if t is not None:
+            s = t * self.softcap
+        behind = np.arange(rows.start, rows.stop)[:, None] - np.arange(keys.start, keys.stop)
+        hidden = (behind < 0) | (behind >= self.window) if self.window else behind < 0
+        grid = s.reshape(*q.shape[:3], -1)
+        grid += np.where(hidden, -np.inf, 0).astype(s.dtype)
+        s -= s.max(axis=-1, keepdims=True)
+        np.exp(s, out=s)
+        s /= s.sum(axis=-1, keepdims=True)
+        return s, t
+
+
+def _by_token(x: Array) -> Array:
+    """Back from (kv heads, query heads for each, tokens, head_dim) to (tokens, width)."""
+    return np.ascontiguousarray(x.transpose(2, 0, 1, 3)).reshape(x.shape[2], -1)

@@ -1,0 +1,149 @@
+"""How an op is declared: once, as a subclass of `Op`. Everything else that knows ops derives from these classes.
+
+An op is a dataclass. Its fields, in the order in which the method of `Step` takes them, are its inputs (`Buffer`), its
+weights (`Weight`) and its attributes (all others). An instance is one use of the op in a step. The class also declares
+the op's shapes, its meaning in NumPy, its gradient, and the native instructions that it becomes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, fields
+from functools import cache
+from types import UnionType
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from bitwright.errors import UsageError
+from bitwright.kernels.ops.native import Entry, Lowering, Value
+
+Array: TypeAlias = NDArray[Any]
+Shape: TypeAlias = tuple[int, ...]
+Weight = Annotated[str, "the GGUF name of a weight"]
+Count = Annotated[int, "at least 1"]
+Layer = Annotated[int, "the number of a layer, whose cache belongs to this op alone"]
+Cache: TypeAlias = dict[tuple[int, int], tuple[list[Array], list[Array]]]  # (layer, sequence): keys, values
+
+OPS: dict[str, type[Op]] = {}  # every declared op by its kind
+
+
+@dataclass(frozen=True, slots=True)
+class Buffer:
+    """What an op writes: its number, and whether it holds only the rows chosen by `select`."""
+
+    id: int
+    selected: bool = False
+
+
+@dataclass(frozen=True)
+class Call:
+    """One run of a step: `dtype` is computed in; tokens, positions and sequences are (n,), outputs (m,).
+
+    `cache` holds earlier keys and values, and `stored` rounds new ones (tokens, heads, head_dim) as a cache would.
+    """
+
+    dtype: DTypeLike
+    tokens: Array
+    positions: Array
+    sequences: Array
+    outputs: NDArray[np.intp]
+    cache: Cache = field(default_factory=dict)
+    stored: Callable[[Array], Array] = lambda x: x
+
+
+@dataclass(eq=False)
+class Op:
+    """One use of an operation: reads `inputs` and `weights`, writes `output`.
+
+    Raises UsageError for attributes out of range, and for inputs that disagree about `select`.
+    """
+
+    kind: ClassVar[str]  # the op's name
+    entries: ClassVar[tuple[Entry, ...]]  # the native instructions that it becomes
+    by_row: ClassVar[bool] = False  # whether a row of the output needs only that row of the inputs
+    all_tokens: ClassVar[bool] = False  # whether it needs every token, and so cannot follow `select`
+    selects: ClassVar[bool] = False  # whether its output holds only the rows whose logits are wanted
+    looks_up: ClassVar[bool] = False  # whether its weight is given as the rows of the call's tokens
+
+    # meaning(call, *inputs, *weights) is the output; inputs are (tokens, width). gradient(call, gradient of the output,
+    # *inputs, *weights) are the gradients of the inputs; weights get none, since calibration needs those at outputs.
+    meaning: ClassVar[Callable[..., Array]]
+    gradient: ClassVar[Callable[..., tuple[Array, ...]]]
+
+    output: Buffer = field(init=False)  # set by the step
+
+    def __init_subclass__(cls) -> None:
+        OPS[cls.kind] = cls
+
+    def __post_init__(self) -> None:
+        for name, types in types_of(self.kind).items():
+            value = getattr(self, name)
+            if value is None:
+                continue
+            if Count in types and value < 1:
+                raise UsageError(f"{name} must be at least 1, got {value}")
+            if get_origin(types[0]) is Literal and value not in (choices := get_args(types[0])):
+                raise UsageError(f"{self.kind}: {name} {value!r} is not one of {', '.join(choices)}")
+            if types[0] in (float, bool):
+                setattr(self, name, types[0](value))
+        if len({b.selected for b in self.inputs}) > 1:
+            raise UsageError(f"{self.kind}: one input has all tokens and another only the selected ones; select both")
+        if self.all_tokens and any(b.selected for b in self.inputs):
+            raise UsageError(f"{self.kind}: it needs every token, so it cannot follow `select`")
+
+    @property
+    def inputs(self) -> tuple[Buffer, ...]:
+        """The buffers that it reads."""
+        return self._of_type(Buffer)
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """The names of the weights that it reads."""
+        return self._of_type(Weight)
+
+    @property
+    def layers(self) -> tuple[int, ...]:
+        """The layers whose caches belong to this op."""
+        return self._of_type(Layer)
+
+    @property
+    def attributes(self) -> Mapping[str, Any]:
+        """What is neither input nor weight, by name."""
+        own = types_of(self.kind)
+        return {name: getattr(self, name) for name, types in own.items() if not {Buffer, Weight} & {*types}}
+
+    def _of_type(self, wanted: Any) -> tuple[Any, ...]:
+        values = (getattr(self, name) for name, types in types_of(self.kind).items() if wanted in types)
+        return tuple(value for value in values if value is not None)
+
+    def __str__(self) -> str:
+        return f"{self.kind}({', '.join([f'b{b.id}' for b in self.inputs] + list(self.weights))})"
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        """The width of the output, from the widths of the inputs and the shapes of the weights."""
+        return inputs[0]
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        """(what, expected, got) of everything that must agree between inputs, weights and attributes."""
+        return ()
+
+    def over_text(self, call: Call, *arrays: Array) -> Array:
+        """The meaning where the call holds one whole text: positions from 0, one sequence, nothing cached."""
+        return self.meaning(call, *arrays)
+
+    def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
+        """Emits the op's native instructions and returns the value of its output, `width` wide."""
+        (entry,) = self.entries
+        attributes = {name: getattr(self, name) for name in entry.fields}
+        return to.emit(entry, reads, width, next(iter(self.weights), None), **attributes)
+
+
+@cache
+def types_of(kind: str) -> dict[str, tuple[Any, ...]]:
+    """The fields of an op by name, in order, with the types that each may have."""
+    op = OPS[kind]
+    hints = get_type_hints(op, include_extras=True)
+    own = {f.name: hints[f.name] for f in fields(op) if f.init}
+    return {name: get_args(t) if get_origin(t) in (Union, UnionType) else (t,) for name, t in own.items()}

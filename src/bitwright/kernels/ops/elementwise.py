@@ -1,0 +1,129 @@
+"""Ops that work value by value, and the choice of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Op, Shape
+from bitwright.kernels.ops.native import Entry, Lowering, Value
+
+Activation = Literal["silu", "gelu_tanh"]
+GLU = {name: Entry(f"glu_{name}", in_place="allowed") for name in get_args(Activation)}
+
+
+@dataclass(eq=False)
+class Glu(Op):
+    """activation(gate) * up."""
+
+    gate: Buffer
+    up: Buffer
+    activation: Activation = "silu"
+
+    kind = "glu"
+    entries = tuple(GLU.values())
+    by_row = True
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield "the second width", inputs[0], inputs[1]
+
+    def meaning(self, call: Call, gate: Array, up: Array) -> Array:
+        if self.activation == "silu":
+            y: Array = gate / (1 + np.exp(-gate)) * up
+        else:
+            y = 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up
+        return y
+
+    def gradient(self, call: Call, y: Array, gate: Array, up: Array) -> tuple[Array, Array]:
+        if self.activation == "silu":
+            s = 1 / (1 + np.exp(-gate))
+            act = gate * s
+            slope = s * (1 + gate - act)
+        else:
+            c, square = float(np.sqrt(2 / np.pi)), gate * gate
+            t = np.tanh(c * gate * (1 + 0.044715 * square))
+            act = 0.5 * gate * (1 + t)
+            slope = 0.5 * (1 + t) + 0.5 * gate * (1 - t * t) * c * (1 + 3 * 0.044715 * square)
+        return y * up * slope, y * act
+
+    def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
+        return to.emit(GLU[self.activation], reads, width)
+
+
+@dataclass(eq=False)
+class Add(Op):
+    """x + y."""
+
+    x: Buffer
+    y: Buffer
+
+    kind = "add"
+    entries = (Entry("add", in_place="allowed"),)
+    by_row = True
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield "the second width", inputs[0], inputs[1]
+
+    def meaning(self, call: Call, x: Array, y: Array) -> Array:
+        return x + y
+
+    def gradient(self, call: Call, gradient: Array, x: Array, y: Array) -> tuple[Array, Array]:
+        return gradient, gradient
+
+
+@dataclass(eq=False)
+class Scale(Op):
+    """x * factor."""
+
+    x: Buffer
+    factor: float
+
+    kind = "scale"
+    entries = (Entry("scale", {"factor": "value"}, in_place="required"),)
+    by_row = True
+
+    def meaning(self, call: Call, x: Array) -> Array:
+        return x * self.factor
+
+    def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
+        return (y * self.factor,)
+
+
+@dataclass(eq=False)
+class Softcap(Op):
+    """cap * tanh(x / cap)."""
+
+    x: Buffer
+    cap: float
+
+    kind = "softcap"
+    entries = (Entry("softcap", {"cap": "value"}, in_place="required"),)
+    by_row = True
+
+    def meaning(self, call: Call, x: Array) -> Array:
+        return self.cap * np.tanh(x / self.cap)
+
+    def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
+        return (y * (1 - np.tanh(x / self.cap) ** 2),)
+
+
+@dataclass(eq=False)
+class Select(Op):
+    """The rows of x whose logits are wanted, in the order asked for; what follows computes only those."""
+
+    x: Buffer
+
+    kind = "select"
+    entries = (Entry("select"),)
+    selects = True
+
+    def meaning(self, call: Call, x: Array) -> Array:
+        return x[call.outputs]
+
+    def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
+        back = np.zeros_like(x)
+        np.add.at(back, call.outputs, y)
+        return (back,)

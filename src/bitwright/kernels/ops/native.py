@@ -1,0 +1,64 @@
+"""What an op becomes for the native executor: instructions, each of a kind that its op declares."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    from bitwright.kernels.ops.declaration import Buffer
+
+PhaseKind = Literal["rows", "linears", "attention", "observe"]
+Place = Literal["buffer", "input", "other"]
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One kind of native instruction.
+
+    `code` is its name in the executor. `fields` maps attributes to the fields of a native instruction that hold them.
+    `phase` is the kind of phase it runs in. `in_place` says whether it may, or must, write over an operand that nothing
+    reads later. `weight` is how it takes its weight: packed as a matrix, or as float32 values. `writes` is what it
+    makes, see `Value`.
+    """
+
+    code: str
+    fields: Mapping[str, str] = field(default_factory=dict)
+    phase: PhaseKind = "rows"
+    in_place: Literal["never", "allowed", "required"] = "never"
+    weight: Literal["matrix", "vector"] | None = None
+    writes: Place = "buffer"
+
+
+@dataclass(slots=True, eq=False)
+class Value:
+    """What one instruction writes: a "buffer" of floats, an "input" (floats converted for matrix products), or "other"
+    (a table of angles, a layer's cache), which later instructions only wait for. `phase` writes it, `last_read` is the
+    last phase that reads it, and `place` is the native buffer or input that holds it."""
+
+    kind: Place
+    width: int
+    phase: int
+    last_read: int = -1
+    place: int = -1
+
+
+class Lowering(Protocol):
+    """What an op writes its instructions to."""
+
+    def emit(
+        self, entry: Entry, reads: Sequence[Value], width: int = 0, weight: str | None = None, **attributes: Any
+    ) -> Value:
+        """Adds one instruction and returns what it writes."""
+
+    def converted(self, x: Buffer, value: Value, weight: str) -> Value:
+        """`value` of buffer `x` as products with `weight` read it; converted once for all weights that share it."""
+
+    def angle_table(
+        self, inverse_frequencies: NDArray[np.float32], magnitude: float, interleaved: bool
+    ) -> tuple[Value, int]:
+        """The cosines and sines of the call's positions, made once for all ops that share them, and their number."""

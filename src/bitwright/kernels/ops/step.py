@@ -1,0 +1,96 @@
+"""A step: what a model computes from a batch of tokens, as a flat list of ops.
+
+`kernels.Program` compiles the list for the native executor; `kernels.Oracle` runs the same list in NumPy. Every buffer
+is a float32 matrix (tokens, width); after `select` it has only the rows whose logits are wanted. Weights go by their
+GGUF names.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Concatenate, ParamSpec, Protocol
+
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.kernels.ops.attention import Attention
+from bitwright.kernels.ops.declaration import Buffer, Op
+from bitwright.kernels.ops.elementwise import Add, Glu, Scale, Select, Softcap
+from bitwright.kernels.ops.linear import Embed, Linear
+from bitwright.kernels.ops.norm import RmsNorm
+from bitwright.kernels.ops.rope import Rope
+
+P = ParamSpec("P")
+
+
+class HasShape(Protocol):
+    """A weight, as far as shape inference is concerned."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+def _method(op: Callable[P, Op]) -> Callable[Concatenate[Step, P], Buffer]:
+    """The method of `Step` for an op: it takes the op's fields."""
+
+    def method(self: Step, /, *args: P.args, **kwargs: P.kwargs) -> Buffer:
+        return self.append(op(*args, **kwargs))
+
+    method.__doc__ = op.__doc__
+    return method
+
+
+class Step:
+    """Records one step of a model. The method of each op appends it and returns the buffer that it writes."""
+
+    embed = _method(Embed)
+    rms_norm = _method(RmsNorm)
+    linear = _method(Linear)
+    rope = _method(Rope)
+    attention = _method(Attention)
+    glu = _method(Glu)
+    add = _method(Add)
+    scale = _method(Scale)
+    softcap = _method(Softcap)
+    select = _method(Select)
+
+    def __init__(self) -> None:
+        self.ops: list[Op] = []
+        self.result: Buffer | None = None
+        self.layers: set[int] = set()
+
+    def append(self, op: Op) -> Buffer:
+        """Appends an op; UsageError where its inputs are selected already, or its layer belongs to another op."""
+        selected = any(b.selected for b in op.inputs)
+        if op.selects and selected:
+            raise UsageError(f"{op.kind}: these rows were selected already")
+        for layer in op.layers:
+            if layer in self.layers:
+                raise UsageError(f"{op.kind}: layer {layer} has a cache already")
+            self.layers.add(layer)
+        op.output = Buffer(len(self.ops), op.selects or selected)
+        self.ops.append(op)
+        return op.output
+
+    def logits(self, x: Buffer) -> None:
+        """Marks x (outputs, vocabulary) as the step's result."""
+        if self.result is not None:
+            raise UsageError("logits: the step has its result already")
+        if not x.selected:
+            raise UsageError("logits: apply `select` before the head, so that it computes only the rows asked for")
+        self.result = x
+
+
+def widths(step: Step, weights: Mapping[str, HasShape]) -> list[int]:
+    """The width of every buffer by its id, checking each op's shapes; BitwrightError names the op that disagrees."""
+    result: list[int] = []
+    for op in step.ops:
+        for name in op.weights:
+            if name not in weights:
+                raise BitwrightError(f"{op}: the model has no tensor {name!r}")
+        inputs, shapes = [result[b.id] for b in op.inputs], [weights[name].shape for name in op.weights]
+        for what, expected, got in op.checks(inputs, shapes):
+            if expected != got:
+                raise BitwrightError(f"{op}: {what} should be {expected}, got {got}")
+        result.append(op.width(inputs, shapes))
+    if step.result is None:
+        raise UsageError("the step has no result: call logits")
+    return result
