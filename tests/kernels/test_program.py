@@ -9,13 +9,11 @@ import numpy as np
 import pytest
 from checks import U, values, within
 from numpy.typing import NDArray
-from random_models import MODELS, SEEDS, Weights, random_model, random_ops, stored
+from random_models import MODELS, Weights, random_model, stored
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.kernels import Oracle, Program, Step, tiers
-from bitwright.kernels.ops import OPS
-from bitwright.kernels.schedule import Plan
 
 RAGGED = [1, 2, 3, 7, 8, 15, 16, 17, 31, 64, 100, 257, 576]
 
@@ -126,21 +124,6 @@ def test_whole_models_however_batched(name: str, tier: str) -> None:
     oracle = Oracle(step, weights, kv="f16").run(other, n, np.zeros(40, int), n)
     within(got[1::2], oracle[20:], 4 * unit)
     assert program.lengths == [60, 83, 40]
-
-
-@pytest.mark.parametrize("seed", SEEDS)
-def test_random_ops(seed: int, tier: str) -> None:
-    step, weights = random_ops(seed)
-    arguments = batch(30)
-    exact, unit = float_error(step, weights, *arguments)
-    within(Program(step, stored(weights), context=30, batch=30, threads=2, tier=tier).run(*arguments), exact, 4 * unit)
-
-
-def test_random_ops_are_all_ops_and_instructions() -> None:
-    found = [random_ops(seed) for seed in SEEDS]
-    assert {op.kind for step, _ in found for op in step.ops} == set(OPS)
-    phases = [phase for step, weights in found for phase in Plan(step, weights, observe=True).phases]
-    assert {i.entry for phase in phases for i in phase.instructions} == {e for op in OPS.values() for e in op.entries}
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma"])

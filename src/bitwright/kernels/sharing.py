@@ -1,5 +1,6 @@
-"""Threads for NumPy: its loops and its BLAS let go of the interpreter's lock, so shares of an array can be worked on at
-once. BLAS's own threads do worse here: they know nothing of what lies between products, and wait for one another awake.
+"""Threads for NumPy, whose loops and BLAS release the interpreter's lock, so that threads can share an array.
+
+BLAS's own threads do worse here: they parallelize only the products, and spin while they wait for one another.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ Result = TypeVar("Result")
 
 
 class Sharing:
-    """Splits work among `threads` threads; with one, all happens where it is called from."""
+    """Splits work among `threads` threads; with one, the calling thread does it all."""
 
     def __init__(self, threads: int = 1) -> None:
         self.threads = threads
         self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
 
     def map(self, work: Callable[[slice], Result], count: int, least: int = 1) -> list[Result]:
-        """work(part) of each part of range(count), in order; a part is `least` long or longer."""
+        """work(part) of each part of range(count), in order; every part has at least `least` items."""
         shares = max(1, min(self.threads, count // least))
         ends = [count * i // shares for i in range(shares + 1)]
         parts = [slice(*pair) for pair in itertools.pairwise(ends)]
@@ -32,14 +33,14 @@ class Sharing:
         return list(self._pool.map(work, parts))
 
     def each(self, work: Callable[[int], None], items: Iterable[int]) -> None:
-        """work(item) of each, by whichever thread is free."""
+        """Calls work(item) for each item, on whichever thread is free."""
         for _ in map(work, items) if self._pool is None else self._pool.map(work, items):
             pass
 
 
 @contextlib.contextmanager
 def single_blas() -> Iterator[None]:
-    """NumPy's products on the thread that calls them, where its BLAS is an OpenBLAS; another BLAS is left as it is."""
+    """Runs NumPy's products on the calling thread where its BLAS is OpenBLAS; leaves any other BLAS as it is."""
     setter, getter = _openblas("set"), _openblas("get")
     if setter is None or getter is None:
         yield
@@ -53,7 +54,7 @@ def single_blas() -> Iterator[None]:
 
 
 def _openblas(verb: str) -> Any:
-    """openblas_{set,get}_num_threads, as wheels or distributions name it, from what NumPy is linked to."""
+    """openblas_{set,get}_num_threads of NumPy's library, under the names that wheels and distributions use."""
     library = ctypes.CDLL(importlib.import_module("numpy._core._multiarray_umath").__file__)
     for before, after in itertools.product(("scipy_", ""), ("64_", "")):
         with contextlib.suppress(AttributeError):

@@ -1,0 +1,92 @@
+"""Steps of random ops, drawn from all that are declared: a new op is tested as soon as it exists."""
+
+from __future__ import annotations
+
+from typing import Any, Literal, get_args, get_origin
+
+import numpy as np
+from kernels.random_models import Weights
+
+from bitwright.kernels import Buffer, Op, Step
+from bitwright.kernels.ops import OPS
+from bitwright.kernels.ops.declaration import Count, Layer, Weight, types_of
+
+SEEDS = range(8)
+
+
+class RandomOps:
+    """A step that grows by ops with fields drawn by their types. Buffers are `width` or `kv_width` wide."""
+
+    def __init__(self, seed: int, vocabulary: int = 101) -> None:
+        self.rng = np.random.default_rng(seed)
+        self.kv_heads, self.head_dim = int(self.rng.integers(1, 4)), 2 * int(self.rng.integers(2, 9))
+        self.heads = self.kv_heads * int(self.rng.integers(1, 4))
+        self.width, self.kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
+        self.step, self.weights, self.unread = Step(), Weights(), dict[Buffer, int]()
+        self.known = {self.step.embed(self.weight(vocabulary, self.width)): self.width}
+
+    def weight(self, *shape: int) -> str:
+        name, scale = f"w{len(self.weights)}", shape[-1] ** -0.5 if len(shape) > 1 else 1.0
+        self.weights[name] = (self.rng.standard_normal(shape) * scale).astype(np.float32)
+        return name
+
+    def buffer(self, width: int) -> Buffer:
+        """One of the known buffers of this width, or a product of another."""
+        fitting = [b for b, own in self.known.items() if own == width]
+        if fitting:
+            found = fitting[self.rng.integers(len(fitting))]
+        else:
+            x = next(iter(self.known))
+            self.unread.pop(x, None)
+            found = self.step.linear(x, self.weight(width, self.known[x]))
+            self.known[found] = width
+        self.unread.pop(found, None)
+        return found
+
+    def grow(self, op: type[Op]) -> None:
+        """Appends an op, its norm where it could grow without bound."""
+        arguments = {name: self.draw(op, name, types) for name, types in types_of(op.kind).items()}
+        x = self.step.append(op(**arguments))
+        if op.kind in ("glu", "scale"):
+            x = self.step.rms_norm(x, self.weight(self.width), 1e-5)
+        self.known[x] = self.unread[x] = self.width
+
+    def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
+        if type(None) in types and self.rng.random() < 0.5:
+            return None
+        sizes = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim}
+        shapes = {"rms_norm": (self.head_dim,), "linear": (self.width, self.width)}
+        if get_origin(types[0]) is Literal:
+            return self.rng.choice(get_args(types[0]))
+        kinds = {
+            Buffer: lambda: self.buffer(self.kv_width if name in ("k", "v") else self.width),
+            Weight: lambda: self.weight(self.width) if name == "bias" else self.weight(*shapes[op.kind]),
+            Count: lambda: sizes.get(name, 3),
+            Layer: lambda: len(self.step.layers),
+            float: lambda: self.rng.uniform(0.3, 1.5),
+            bool: lambda: self.rng.random() < 0.5,
+        }
+        return kinds.get(types[0], lambda: 10.0 ** -np.arange(self.head_dim // 2 - 1))()
+
+    def join(self) -> Buffer:
+        """The sum of all buffers that nothing reads yet."""
+        first, *others = self.unread or [self.buffer(self.width)]
+        for x in others:
+            first = self.step.add(first, x)
+        self.unread = {}
+        return first
+
+
+def random_ops(seed: int, length: int = 12) -> tuple[Step, Weights]:
+    """A step of ops drawn from all that are declared; the logits are (outputs, width)."""
+    made = RandomOps(seed)
+    ops = [op for op in OPS.values() if op.kind not in ("embed", "select")]
+    for _ in range(length):
+        made.grow(ops[made.rng.integers(len(ops))])
+    x = made.step.select(made.join())
+    made.known, made.unread = {x: made.width}, {x: made.width}
+    ops = [op for op in ops if not op.all_tokens]
+    for _ in range(length // 3):
+        made.grow(ops[made.rng.integers(len(ops))])
+    made.step.logits(made.join())
+    return made.step, made.weights

@@ -1,0 +1,38 @@
+"""Steps of random ops: the native executor against the oracle, and the tape against finite differences."""
+
+from __future__ import annotations
+
+import pytest
+from checks import within
+from kernels.random_models import stored
+from kernels.random_ops import SEEDS, random_ops
+from kernels.test_gradients import CLOSE, differs
+from kernels.test_program import batch, float_error
+
+from bitwright.kernels import Program, tiers
+from bitwright.kernels.ops import OPS
+from bitwright.kernels.schedule import Plan
+from bitwright.kernels.tape import missing
+
+
+@pytest.mark.parametrize("tier", tiers())
+@pytest.mark.parametrize("seed", SEEDS)
+def test_the_executor_agrees_with_the_oracle(seed: int, tier: str) -> None:
+    step, weights = random_ops(seed)
+    arguments = batch(30)
+    exact, unit = float_error(step, weights, *arguments)
+    within(Program(step, stored(weights), context=30, batch=30, threads=2, tier=tier).run(*arguments), exact, 4 * unit)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
+def test_gradients_agree_with_finite_differences(seed: int) -> None:
+    step, weights = random_ops(seed)
+    assert missing(step) == []
+    assert differs(step, weights, list(range(20)), memory=0) < CLOSE
+
+
+def test_all_ops_and_native_entries_are_drawn() -> None:
+    found = [random_ops(seed) for seed in SEEDS]
+    assert {op.kind for step, _ in found for op in step.ops} == set(OPS)
+    phases = [phase for step, weights in found for phase in Plan(step, weights, observe=True).phases]
+    assert {i.entry for phase in phases for i in phase.instructions} == {e for op in OPS.values() for e in op.entries}
