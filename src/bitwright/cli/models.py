@@ -17,7 +17,9 @@ def resolve(reference: str) -> Path:
     from bitwright.io import hub
 
     with output.progress(f"getting {reference}") as report:
-        return Path(hub.resolve(reference, progress=lambda done, all: report(done, all, output.human_bytes(done))))
+        return Path(
+            hub.resolve(reference, progress=lambda done, total, _: report(done, total, output.human_bytes(int(done))))
+        )
 
 
 def tokenizer(reference: str) -> Tokenizer:

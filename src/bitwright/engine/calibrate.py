@@ -18,13 +18,12 @@ from bitwright.engine.partial import SAVE_SECONDS, Partial
 from bitwright.errors import UsageError
 from bitwright.io.checksum import sha256
 from bitwright.kernels import Program
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine.model import Model
 
 BATCH = 128  # tokens at a time; all their logits are asked for, because the last layer sees no other tokens
-
-Progress = Callable[[float, float, str], object]
 Text = tuple[str, str | Sequence[int]]  # a name, and a text or the ids of one
 
 

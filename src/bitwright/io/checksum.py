@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from pathlib import Path
 
 from bitwright.errors import BitwrightError
+from bitwright.progress import Progress
 
 PIECE = 1 << 22
 
 
-def sha256(paths: Iterable[Path], progress: Callable[[float, float, str], object] | None = None) -> str:
+def sha256(paths: Iterable[Path], progress: Progress | None = None) -> str:
     """Of the files' bytes one after the other, in hexadecimal; BitwrightError where one cannot be read."""
     digest, paths = hashlib.sha256(), list(paths)
     try:

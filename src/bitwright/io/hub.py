@@ -15,7 +15,7 @@ from typing import NamedTuple
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.io import aliases, hub_files, hub_headers
 from bitwright.io.gguf import FIRST_PART, PART
-from bitwright.io.hub_files import Progress
+from bitwright.progress import Progress
 
 DEFAULT_QUANT = "Q4_K_M"
 ACCEPTED = "a path, org/name[:QUANT][@revision] on the Hugging Face hub, or " + ", ".join(aliases.ALIASES)
@@ -47,7 +47,7 @@ def resolve(
     """The local file that `ref` names (of a split set, the first part), downloaded where need be and allowed.
 
     `offline` is HF_HUB_OFFLINE where it is None; then only what is cached is found and nothing touches the network.
-    `progress(done, total)` counts downloaded bytes. headers_only: of files on the hub that are not here, only what
+    `progress(done, total, "")` counts downloaded bytes. headers_only: of files on the hub that are not here, only what
     stands before the tensors (`hub_headers.gguf`).
     Raises UsageError where `ref` names nothing, BitwrightError where it cannot be had.
     """

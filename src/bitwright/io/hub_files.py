@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import logging
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from bitwright.errors import BitwrightError, UsageError
+from bitwright.progress import Progress
 
-Progress = Callable[[int, int | None], None]  # (bytes done, bytes in all)
 TIMEOUT = 10.0  # seconds the hub may take to answer
 
 
@@ -127,6 +127,6 @@ def _progress_bar(progress: Progress | None) -> Any:
         def update(self, n: float | None = 1) -> None:
             self.n += n or 0
             if progress:
-                progress(int(self.n), self.total and int(self.total))
+                progress(int(self.n), self.total and int(self.total), "")
 
     return Bar

@@ -28,9 +28,9 @@ from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.io.gguf import GGUF
 from bitwright.measure import next_token
-from bitwright.measure.perplexity import Progress
 from bitwright.measure.reference import Store, store
 from bitwright.measure.windows import Windows, cut
+from bitwright.progress import Progress
 from bitwright.recipes.roles import role
 from bitwright.statistics.bootstrap import Interval
 

@@ -20,9 +20,10 @@ from numpy.typing import NDArray
 
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io.atomic import replacing
-from bitwright.measure.perplexity import Progress, scored
+from bitwright.measure.perplexity import scored
 from bitwright.measure.softmax import normalizer
 from bitwright.measure.windows import Windows, cut_ids
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model

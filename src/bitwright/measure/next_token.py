@@ -11,9 +11,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
-from bitwright.measure.perplexity import Progress, scored
+from bitwright.measure.perplexity import scored
 from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.measure.windows import Windows
+from bitwright.progress import Progress
 from bitwright.statistics.bootstrap import FEWEST, Interval, interval
 
 if TYPE_CHECKING:

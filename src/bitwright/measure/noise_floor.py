@@ -22,8 +22,9 @@ from numpy.typing import NDArray
 from bitwright import kernels
 from bitwright.engine import Model
 from bitwright.io.atomic import replacing
-from bitwright.measure.perplexity import Progress, scored
+from bitwright.measure.perplexity import scored
 from bitwright.measure.softmax import log_probabilities
+from bitwright.progress import Progress
 from bitwright.statistics.bootstrap import Interval
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ Disjoint chunks of the text, the second half of each scored, where every token h
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -17,13 +17,12 @@ from numpy.typing import NDArray
 from bitwright.errors import UsageError
 from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.measure.windows import cut
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
 
 LOGITS_BYTES = 64 << 20  # of logits at a time, however large the vocabulary
-
-Progress = Callable[[float, float, str], object]
 
 
 @dataclass(frozen=True)

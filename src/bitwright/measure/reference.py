@@ -23,9 +23,10 @@ from bitwright.errors import UsageError
 from bitwright.io.atomic import replacing
 from bitwright.io.checksum import sha256
 from bitwright.measure.condensed import Condensed, condense, kept_for
-from bitwright.measure.perplexity import Progress, scored
+from bitwright.measure.perplexity import scored
 from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.measure.windows import Windows
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session

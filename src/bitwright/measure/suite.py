@@ -13,7 +13,8 @@ from bitwright.measure import next_token
 from bitwright.measure.next_token import Flips, Scores, Statistic
 from bitwright.measure.noise_floor import NoiseFloor
 from bitwright.measure.overlap import Overlap
-from bitwright.measure.perplexity import Perplexity, Progress
+from bitwright.measure.perplexity import Perplexity
+from bitwright.progress import Progress
 from bitwright.statistics.bootstrap import Interval
 
 if TYPE_CHECKING:

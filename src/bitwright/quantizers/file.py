@@ -19,6 +19,7 @@ from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
+from bitwright.progress import Progress
 from bitwright.quantizers.encoding import EFFORT, PLAIN, Encoding
 from bitwright.quantizers.tensor import can_encode, encodable
 from bitwright.recipes.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
@@ -26,8 +27,6 @@ from bitwright.recipes.roles import role
 from bitwright.recipes.rules import Shape
 
 QUANTIZATION_VERSION = 2  # of ggml's block layouts
-
-Progress = Callable[[float, float, str], object]
 
 
 @dataclass(frozen=True)

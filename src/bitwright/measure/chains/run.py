@@ -20,8 +20,8 @@ from bitwright.measure.softmax import negative_log_likelihoods
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
-    from bitwright.measure.perplexity import Progress
     from bitwright.model.tokenizer import Tokenizer
+    from bitwright.progress import Progress
 
 SLACK = 4  # tokens a wrong answer may be longer than the right one before it is cut off
 

@@ -18,14 +18,14 @@ import numpy as np
 from bitwright.measure.chains.chain import Family
 from bitwright.measure.chains.families import FAMILIES
 from bitwright.measure.chains.run import Forced, Free, read, run
-from bitwright.measure.stages import Stages
+from bitwright.progress import Stages
 from bitwright.statistics import resampling, survival
 from bitwright.statistics.resampling import Estimate, Float64
 from bitwright.statistics.survival import Runs, Survival
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.perplexity import Progress
+    from bitwright.progress import Progress
 
 STEPS, CHAINS, SINGLES = 16, 24, 1  # single steps for every chain, for p(1)
 TRIED, TRIED_STEPS = 4, 8  # chains that tell whether a level is too easy

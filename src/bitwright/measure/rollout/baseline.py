@@ -16,12 +16,12 @@ from bitwright.measure import windows
 from bitwright.measure.rollout import reading, writing
 from bitwright.measure.rollout.reading import Reading
 from bitwright.measure.rollout.writing import GREEDY, Chooser, Prompt, Rollout
-from bitwright.measure.stages import Stages
+from bitwright.progress import Stages
 from bitwright.statistics.bootstrap import FEWEST
 
 if TYPE_CHECKING:
-    from bitwright.measure.perplexity import Progress
     from bitwright.model.tokenizer import Tokenizer
+    from bitwright.progress import Progress
 
 PROMPTS, PROMPT_TOKENS, STEPS = 32, 64, 128
 SUITES = {"quick": (16, 64), "full": (48, 128)}  # prompts, steps; in the full suite candidates write too

@@ -21,10 +21,10 @@ from bitwright.measure.rollout.horizon import (
     padded,
 )
 from bitwright.measure.rollout.writing import Float64
-from bitwright.measure.stages import Stages
+from bitwright.progress import Stages
 
 if TYPE_CHECKING:
-    from bitwright.measure.perplexity import Progress
+    from bitwright.progress import Progress
 
 
 @dataclass(frozen=True)

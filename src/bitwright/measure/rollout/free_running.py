@@ -13,8 +13,8 @@ from bitwright.measure.rollout.horizon import Growth, clusters_of, divergences_o
 from bitwright.measure.rollout.planner import Planning
 from bitwright.measure.rollout.reading import Reading, divergences
 from bitwright.measure.rollout.writing import GREEDY, Chooser, Float64, Rollout
-from bitwright.measure.stages import Stages
 from bitwright.model.tokenizer import Tokenizer
+from bitwright.progress import Stages
 
 EXAMPLES, AROUND = 3, 24  # divergences that are shown, and the tokens shown on either side of them
 

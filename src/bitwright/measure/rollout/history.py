@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitwright.measure.perplexity import Progress
 from bitwright.measure.rollout.reading import divergence
 from bitwright.measure.rollout.writing import TOGETHER, Float64, Rollout
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session

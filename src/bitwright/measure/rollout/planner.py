@@ -18,13 +18,13 @@ from numpy.typing import NDArray
 
 from bitwright.measure.rollout import horizon, reading, writing
 from bitwright.measure.rollout.writing import Chooser, Float64, Prompt, Rollout
-from bitwright.measure.stages import Stages
+from bitwright.progress import Stages
 from bitwright.statistics import resampling
 from bitwright.statistics.resampling import Estimate
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.perplexity import Progress
+    from bitwright.progress import Progress
 
 TOLERANCE = 0.1  # nats: as likely
 

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.measure.perplexity import Progress, scored
+from bitwright.measure.perplexity import scored
 from bitwright.measure.rollout.writing import Float32, Float64, Rollout
 from bitwright.measure.softmax import log_probabilities, negative_log_likelihoods, normalizer
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session

@@ -18,8 +18,8 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
 from bitwright.measure.condensed import Condensed, condense, kept_for
-from bitwright.measure.perplexity import Progress
 from bitwright.measure.softmax import log_probabilities
+from bitwright.progress import Progress
 
 if TYPE_CHECKING:
     from bitwright.engine import Model

@@ -15,7 +15,7 @@ from bitwright.measure.tasks.items import Item, Task, asked, joined
 
 if TYPE_CHECKING:
     from bitwright.engine import Model, Session
-    from bitwright.measure.perplexity import Progress
+    from bitwright.progress import Progress
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from bitwright.statistics.bootstrap import Interval, interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.perplexity import Progress
+    from bitwright.progress import Progress
 
 METRICS = {"choice": "acc_norm", "schema": "acc", "last": "acc", "answer": "exact_match", "humaneval": "pass@1",
            "mbpp": "pass@1"}  # fmt: skip  # as lm-eval names them

@@ -16,7 +16,7 @@ from bitwright.measure.tasks.items import Item, Task
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.perplexity import Progress
+    from bitwright.progress import Progress
 
 TOKENS = {"answer": 256, "humaneval": 320, "mbpp": 256}  # that an answer may have
 STOPS = {
