@@ -72,6 +72,8 @@ class Op:
     meaning: ClassVar[Callable[..., Array]]
     gradient: ClassVar[Callable[..., tuple[Array, ...]]]
 
+    inputs: tuple[Buffer, ...] = field(init=False)
+    weights: tuple[str, ...] = field(init=False)  # names
     output: Buffer = field(init=False)  # set by the step
 
     def __init_subclass__(cls) -> None:
@@ -88,20 +90,11 @@ class Op:
                 raise UsageError(f"{self.kind}: {name} {value!r} is not one of {', '.join(choices)}")
             if types[0] in (float, bool):
                 setattr(self, name, types[0](value))
+        self.inputs, self.weights = self._of_type(Buffer), self._of_type(Weight)
         if len({b.selected for b in self.inputs}) > 1:
             raise UsageError(f"{self.kind}: one input has all tokens and another only the selected ones; select both")
         if self.all_tokens and any(b.selected for b in self.inputs):
             raise UsageError(f"{self.kind}: it needs every token, so it cannot follow `select`")
-
-    @property
-    def inputs(self) -> tuple[Buffer, ...]:
-        """The buffers that it reads."""
-        return self._of_type(Buffer)
-
-    @property
-    def weights(self) -> tuple[str, ...]:
-        """The names of the weights that it reads."""
-        return self._of_type(Weight)
 
     @property
     def layers(self) -> tuple[int, ...]:
