@@ -27,8 +27,7 @@ from bitwright.formats import Format
 from bitwright.io import gguf
 from bitwright.io.gguf import Typed
 from bitwright.quantizers.tensor import encode_rows
-from bitwright.recipes.recipe import Recipe
-from bitwright.recipes.rules import Shape
+from bitwright.recipes import FILE_TYPES, Recipe, Shape
 
 LAYERS, WIDTH, FEED_FORWARD, VOCABULARY, CONTEXT = 28, 1536, 8960, 151_936, 32_768
 HEADS, KV_HEADS, HEAD_DIM = 12, 2, 128
@@ -127,9 +126,10 @@ def main() -> None:
     if arguments.stats:
         calibration.write(arguments.stats, statistics(arguments.layers))
     recipe, plain = Recipe.named(arguments.recipe), tensors(arguments.layers)
+    number = FILE_TYPES[recipe.file_type or ""].number
     assigned = recipe.assign(Shape("qwen2", arguments.layers, HEADS, KV_HEADS), plain)
     stored = [(t.name, t.shape, a.format, partial(data, t, a.format)) for t, a in zip(plain, assigned, strict=True)]
-    size = gguf.write(arguments.output, metadata(recipe.file_type.number, arguments.layers), stored)
+    size = gguf.write(arguments.output, metadata(number, arguments.layers), stored)
     print(f"wrote {arguments.output}: {output.human_bytes(size)}")
 
 

@@ -19,8 +19,7 @@ from typing import Any
 
 from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign, file_bytes, weight_bytes
-from bitwright.recipes.file_types import FILE_TYPES
-from bitwright.recipes.recipe import Override
+from bitwright.recipes import FILE_TYPES, Pattern, Recipe
 
 ROOT = Path(__file__).resolve().parent
 DOCS = ROOT.parent / "docs/hardware.md"
@@ -64,11 +63,11 @@ def compare(row: dict[str, Any]) -> Comparison:
     ends = "f16" if FLOAT_ENDS in row["quant"] else ""
     if recipe not in FILE_TYPES:  # such as Q2_K_L, of which bartowski keeps embedding and output in Q8_0
         recipe, ends = recipe.removesuffix("_l"), "q8_0"
-    overrides = [Override.parse(f"^{name}.weight={ends}") for name in ("token_embd", "output") if ends]
+    kept = [Pattern.parse(f"^{name}.weight={ends}") for name in ("token_embd", "output") if ends]
     found, tries = outline(row["shape"]), []
     known = row.get("importance", False)
     for importance in (False, True) if known is None else (known,):
-        assignments = assign(found, recipe, overrides, importance)
+        assignments = assign(found, Recipe.named(recipe).preceded(kept), importance)
         of_tensors = "llama-bench" in row["source"]
         size = weight_bytes(assignments) if of_tensors else file_bytes(found, assignments, recipe)
         tries.append(Comparison(row, size, *interval(row)))

@@ -20,8 +20,7 @@ from bitwright.hardware.kv import kv_read
 from bitwright.hardware.outline import EXPERTS, Outline, from_shape
 from bitwright.hardware.shapes import shapes
 from bitwright.hardware.weights import assign, operations_per_token, weight_bytes
-from bitwright.recipes.file_types import ALIASES
-from bitwright.recipes.recipe import recipes
+from bitwright.recipes.file_types import ALIASES, FILE_TYPES
 
 FILE = Path(__file__).parent / "data/measured.json"
 GIB = 2**30
@@ -127,7 +126,7 @@ def size(row: Mapping[str, Any], model: Outline | None) -> float | None:
     if "size_gib" in row:
         return row["size_gib"] * GIB
     name = row["quant"].lower()
-    return weight_bytes(assign(model, name)) if name in {*recipes(), *ALIASES} else None
+    return weight_bytes(assign(model, name)) if name in {*FILE_TYPES, *ALIASES} else None
 
 
 def load_of(row: Mapping[str, Any], model: Outline) -> speed.Load:

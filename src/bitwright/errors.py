@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import difflib
+import os.path
 from collections.abc import Iterable
 
-SHORT_LIST = 50  # names that a message lists in full
+SHORT_LIST = 50  # of so many names a message lists all
 
 
 class BitwrightError(Exception):
@@ -38,15 +39,19 @@ class UnsupportedError(BitwrightError):
 
 
 class UnknownNameError(UnsupportedError, UsageError):
-    """A name that the user chose and that names nothing, beside the nearest that do; of a long list only those."""
+    """A name from the user that stands for nothing. The message suggests the nearest names, or else lists them."""
 
     def __init__(self, kind: str, name: str, known: Iterable[object]) -> None:
         super().__init__(kind, name, known)
-        near = difflib.get_close_matches(name.lower(), self.supported, n=3)
-        guess = f"; perhaps {' or '.join(near)}" if near else ""
+        near = _nearest(name.lower(), self.supported)
         few = len(self.supported) <= SHORT_LIST
-        names = f"; there are {', '.join(self.supported)}" if few else "" if near else f"; there are {self._sample()}"
-        self.args = (f"there is no {kind} {name}{guess}{names}",)
+        names = self.supported if few else [*self.supported[:3], f"and {len(self.supported) - 3} more"]
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"
+        self.args = (f"unknown {kind} {name!r}; {hint}",)
 
-    def _sample(self) -> str:
-        return f"{len(self.supported)}, such as {', '.join(self.supported[:3])}"
+
+def _nearest(name: str, known: list[str]) -> list[str]:
+    """Up to three similar names: first those that begin alike, then those of about the same length."""
+    similar = difflib.get_close_matches(name, known, n=12)
+    key = {other: (-len(os.path.commonprefix([name, other])), abs(len(name) - len(other))) for other in similar}
+    return sorted(dict.fromkeys(n for n in known if n in key), key=key.__getitem__)[:3]

@@ -65,7 +65,7 @@ def test_statistics_of_a_tensor(bitwright, stories260k) -> None:
 
 def test_a_mistyped_tensor_is_answered_with_its_like(bitwright, stories260k) -> None:
     outcome = bitwright("inspect", stories260k, "--tensor", "blk.0.attn_q.wait")
-    assert outcome.code == 2 and "perhaps blk.0.attn_q.weight" in outcome.err
+    assert outcome.code == 2 and "did you mean blk.0.attn_q.weight" in outcome.err
 
 
 def test_the_table_of_formats(bitwright) -> None:

@@ -64,9 +64,24 @@ def test_tensor_types_overrule_the_recipe(bitwright, stories260k) -> None:
     assert formats["blk.2.attn_v.weight"] == "q5_1" and formats["blk.1.attn_q.weight"] == "q4_0"
 
 
+def test_recipe_files(bitwright, stories260k, tmp_path) -> None:
+    (tmp_path / "r.toml").write_text(
+        "file_type = 'q4_0'\ntensors = [['ffn_down', 'q8_0'], ['ffn', 'q5_0'], ['x', 'q8_0']]"
+    )
+    (tmp_path / "types.txt").write_text("attn_v=Q5_1 attn_k=q4_1")
+    files = ["--to", tmp_path / "r.toml", "--tensor-type-file", tmp_path / "types.txt"]
+    found = bitwright("quantize", stories260k, *files, "--tensor-type", r"\.0\.attn_v=q8_0", "--dry-run", "--json").json
+    formats = {r["tensor"]: r["format"] for r in found["recipe"]}
+    assert [formats[f"blk.{i}.attn_v.weight"] for i in (0, 1)] == ["q8_0", "q5_1"]
+    assert [formats[f"blk.2.{name}.weight"] for name in ("attn_k", "ffn_up", "attn_q")] == ["q4_1", "q5_0", "q4_0"]
+    text = bitwright("quantize", stories260k, "--to", tmp_path / "r.toml", "--dry-run").out
+    assert "1 pattern of the recipe matches no tensor that is quantized: x" in text
+
+
 @pytest.mark.parametrize(
     "options",
-    [["--to", "q9_9"], ["--to", "q4_0", "--tensor-type", "ffn"], ["--to", "q4_0", "--tensor-type", "(=q8_0"],
+    [["--to", "q9_9"], ["--to", "missing.toml"], ["--to", "q4_0", "--tensor-type-file", "missing.txt"],
+     ["--to", "q4_0", "--tensor-type", "ffn"], ["--to", "q4_0", "--tensor-type", "(=q8_0"],
      ["--to", "q4_0", "--tensor-type", "ffn=q9_9"]],
 )  # fmt: skip
 def test_a_wrong_recipe_is_one_line(bitwright, stories260k, tmp_path, options) -> None:

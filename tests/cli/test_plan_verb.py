@@ -58,7 +58,7 @@ def test_a_shape_is_the_shape_even_where_a_file_of_that_name_is_at_hand(bitwrigh
     [
         ([], "either MODEL or --shape"),
         (["x.gguf", "--shape", "llama-3.1-8b"], "either MODEL or --shape"),
-        (["--shape", "llama-3.1-9b"], "perhaps llama-3.1-8b"),
+        (["--shape", "llama-3.1-9b"], "did you mean llama-3.1-8b"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090"], "rtx-3090-24gb"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--recipe", "q4_k_x"], "q4_k_m"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "-c", "999999"], "trained on 131072"),

@@ -57,7 +57,7 @@ def test_beside_a_reference(
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        ("chains:dancing", "there is no kind of chain dancing"),
+        ("chains:dancing", "unknown kind of chain 'dancing'"),
         (",", "--tasks names nothing"),
         ("nowhere.jsonl", "nowhere.jsonl: No such file or directory"),
     ],

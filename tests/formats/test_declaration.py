@@ -29,8 +29,9 @@ def test_names_aliases_and_ids() -> None:
 
 
 def test_unknown_names_and_ids_list_the_known() -> None:
-    with pytest.raises(UnsupportedError, match="no format q4_q; perhaps q4_.*; there are .*q4_k.*int<2-8>"):
+    with pytest.raises(UnsupportedError, match=r"unknown format 'q4_q'; did you mean q4_0, q4_1, q4_k\?") as raised:
         formats.get("q4_q")
+    assert {"q4_k", "bfloat16", formats.FAMILIES[0]} <= {*raised.value.supported}
     with pytest.raises(UnsupportedError, match=r"GGUF tensor type 4 is not supported; supported: .*12 \(q4_k\)"):
         formats.from_ggml(4)
 

@@ -107,7 +107,7 @@ def test_own_devices_join_and_replace(own_folder: Path) -> None:
 
 
 def test_an_unknown_id_names_near_ones() -> None:
-    with pytest.raises(UnknownNameError, match="there is no device rtx-3090; perhaps rtx-3090-24gb"):
+    with pytest.raises(UnknownNameError, match="unknown device 'rtx-3090'; did you mean rtx-3090-24gb"):
         devices.get("rtx-3090")
 
 

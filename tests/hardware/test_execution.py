@@ -140,7 +140,7 @@ def test_without_bandwidth_or_peak_nothing_is_invented() -> None:
 
 
 def test_a_format_there_is_not() -> None:
-    with pytest.raises(UnknownNameError, match="there is no format fp5"):
+    with pytest.raises(UnknownNameError, match="unknown format 'fp5'"):
         explain("fp5", H100)
 
 

@@ -114,5 +114,5 @@ def test_names_that_are_none() -> None:
         kv.layer_bytes(Layer("attention", 1, 64, 64), 10, "q9")
     with pytest.raises(UnknownNameError, match="engine"):
         memory(outline("llama-3.1-8b"), "q4_0", 10, engine="vllm")
-    with pytest.raises(UnknownNameError, match=r"shape llama-3\.1-9b; perhaps llama-3\.1-8b"):
+    with pytest.raises(UnknownNameError, match=r"unknown shape 'llama-3\.1-9b'; did you mean llama-3\.1-8b"):
         shapes.get("llama-3.1-9b")

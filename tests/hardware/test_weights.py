@@ -11,7 +11,7 @@ from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign, bytes_per_token, file_bytes, operations_per_token, weight_bytes
 from bitwright.io import gguf
 from bitwright.quantizers.file import QuantizeResult
-from bitwright.recipes.recipe import recipes
+from bitwright.recipes import FILE_TYPES
 from bitwright.recipes.rules import Shape
 
 MODELS = ("smollm2", "gemma3", "widened")
@@ -36,7 +36,10 @@ SOME = ("bf16", "q4_0", "q8_0", "q2_k", "q4_k_m", "q6_k", "iq2_xxs", "iq4_nl", "
 
 @pytest.mark.parametrize(
     ("model", "recipe"),
-    [*((model, recipe) for model in ("smollm2", "widened") for recipe in recipes()), *(("gemma3", r) for r in SOME)],
+    [
+        *((model, recipe) for model in ("smollm2", "widened") for recipe in FILE_TYPES),
+        *(("gemma3", r) for r in SOME),
+    ],
 )
 def test_every_recipe_lies_as_the_writer_lays_it(model: str, recipe: str, request: pytest.FixtureRequest) -> None:
     """`quantize`'s dry run is laid out by what writes files; `test_the_file_that_quantize_writes` writes some."""

@@ -192,5 +192,5 @@ def test_what_a_cache_cannot_hold_is_an_error(bad: float, kv: str) -> None:
 
 
 def test_an_unknown_cache_is_a_usage_error() -> None:
-    with pytest.raises(UsageError, match="there is no key-value cache q9_0; perhaps q8_0 or q4_0"):
+    with pytest.raises(UsageError, match="unknown key-value cache 'q9_0'; did you mean q8_0, q4_0\\?"):
         Alone(1, 1, 8, 8).program(kv="q9_0")

@@ -182,7 +182,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
         kernels.quantize(formats.get("float16"), values, np.ones(512, np.float32))
     with pytest.raises(UnsupportedError, match="encoding to q8_k is not supported; supported:.*q4_k"):
         quantize_tensor(values, "q8_k")
-    with pytest.raises(UnknownNameError, match="there is no method best; there are search, rtn"):
+    with pytest.raises(UnknownNameError, match="unknown method 'best'; known: search, rtn"):
         kernels.quantize(formats.get("q4_k"), values, method="best")
     with pytest.raises(UsageError, match="blocks of 256 columns"):
         kernels.quantize(formats.get("q4_k"), values[:, :128])

@@ -8,20 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.calibration.moments import Provenance, SecondMoment
 from bitwright.errors import BitwrightError
-
-
-class HasShape(Protocol):
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
+from bitwright.formats.tensor import HasShape
 
 
 @dataclass(frozen=True)

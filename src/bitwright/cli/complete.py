@@ -13,11 +13,12 @@ def model(incomplete: str) -> list[str]:
 
 
 def recipe(incomplete: str) -> list[str]:
-    """Recipes whose format there is an encoder for."""
+    """llama.cpp's file types that can be written."""
+    from bitwright import formats
     from bitwright.quantizers.tensor import can_encode
-    from bitwright.recipes.recipe import Recipe, recipes
+    from bitwright.recipes import FILE_TYPES
 
-    return [name for name in _beginning(recipes(), incomplete) if can_encode(Recipe.named(name).base)]
+    return [name for name in _beginning(FILE_TYPES, incomplete) if can_encode(formats.get(FILE_TYPES[name].base))]
 
 
 def format(incomplete: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""`bitwright quantize`: one named recipe, streamed from file to file."""
+"""`bitwright quantize`: a recipe applied to a model, streamed from file to file."""
 
 from __future__ import annotations
 
@@ -23,21 +23,30 @@ def quantize(
         typer.Option(
             "--to",
             metavar="RECIPE",
-            help="A recipe (q4_k_m, q4_0, q8_0, ...).",
+            help="A file type of llama.cpp (q4_k_m, q4_0, q8_0, ...), or a recipe file: FILE.toml.",
             show_default=False,
             autocompletion=complete.recipe,
         ),
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Where the GGUF file goes.", show_default=False),
+        typer.Option("-o", "--output", metavar="FILE", help="The GGUF file to write.", show_default=False),
     ] = None,
     tensor_type: Annotated[
         list[str] | None,
         typer.Option(
             "--tensor-type",
             metavar="REGEX=FORMAT",
-            help="Overrule the recipe for tensors; may be repeated.",
+            help="The format of tensors whose name matches; may be repeated: the first match decides.",
+            show_default=False,
+        ),
+    ] = None,
+    tensor_type_file: Annotated[
+        Path | None,
+        typer.Option(
+            "--tensor-type-file",
+            metavar="FILE",
+            help="More of them from a file, as llama-quantize reads it; --tensor-type comes first.",
             show_default=False,
         ),
     ] = None,
@@ -47,7 +56,7 @@ def quantize(
             "--stats",
             "--imatrix",
             metavar="FILE",
-            help="What `calibrate` gathered, or an imatrix of llama.cpp: errors count by importance.",
+            help="Activation statistics that weigh errors: a file of `calibrate`, or an imatrix of llama.cpp.",
             show_default=False,
         ),
     ] = None,
@@ -56,33 +65,36 @@ def quantize(
         typer.Option(
             metavar="METHOD",
             help="How codes are chosen: rtn, as llama.cpp does; search, for the least error in each block; feedback, "
-            "for the least change of the layer's products. The last that --stats allows, if not given.",
+            "for the least change in the layer's outputs. Default: the last of these that --stats allows.",
             show_default=False,
             autocompletion=complete.method,
         ),
     ] = None,
     effort: Annotated[
-        int, typer.Option(metavar="0-3", min=0, max=3, help="How long feedback goes on making the error less.")
+        int, typer.Option(metavar="0-3", min=0, max=3, help="How long feedback keeps reducing the error.")
     ] = 2,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Say what would be done and write nothing.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Report what would be done, and write nothing.")] = False,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Write a smaller GGUF file.
+    """Write a smaller GGUF file, for bitwright, llama.cpp and programs built on it.
 
-    bitwright, llama.cpp and their kin can run it. The recipe names are llama.cpp's file types.
+    A recipe file holds patterns in order; the first that matches a tensor's name decides its format.
 
     Example: bitwright quantize model.f16.gguf --to q4_k_m -o model.q4_k_m.gguf
     """
     if out is None and not dry_run:
-        raise UsageError("quantize needs a place for its file: -o FILE (or --dry-run)")
-    from bitwright import quantizers
+        raise UsageError("quantize needs an output file: -o FILE (or --dry-run)")
+    from bitwright import quantizers, recipes
 
+    recipe = recipes.find(to)
+    if tensor_type_file is not None:
+        recipe = recipe.preceded(recipes.read_tensor_types(tensor_type_file))
     source = models.resolve(model)
     with output.progress(f"quantizing to {to}") as report:
         result = quantizers.quantize(
             source,
-            to,
+            recipe,
             out,
             tensor_type or (),
             dry_run=dry_run,
@@ -139,7 +151,7 @@ def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
 
 
 def fallbacks(assignments: Sequence[object]) -> list[str]:
-    """One line for each reason why tensors did not get the format that the recipe wants."""
+    """One line for each reason why tensors did not get the format that the recipe chose."""
     reasons = Counter(getattr(a, "fallback", "") for a in assignments)
     reasons.pop("", None)
     return [f"{number} {'tensor' if number == 1 else 'tensors'}: {reason}" for reason, number in reasons.most_common()]

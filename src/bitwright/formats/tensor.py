@@ -4,12 +4,27 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
 from bitwright.formats.format import Format
+
+
+class HasShape(Protocol):
+    """A tensor's name and shape, in NumPy order."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class HasFormat(HasShape, Protocol):
+    @property
+    def format(self) -> Format: ...
 
 
 @dataclass(frozen=True, eq=False)

@@ -8,22 +8,17 @@ from collections.abc import Iterable, Sequence
 from bitwright.hardware.outline import EXPERTS, Outline
 from bitwright.io import gguf
 from bitwright.quantizers.file import metadata_of
-from bitwright.recipes.recipe import Assignment, Override, Recipe
+from bitwright.recipes import Assignment, Recipe, find
 
 
-def assign(
-    outline: Outline,
-    recipe: str | Recipe | None,
-    overrides: Iterable[Override] = (),
-    importance: bool = False,
-) -> list[Assignment]:
-    """A format for every tensor of the outline, fallbacks included; recipe None: as they are.
+def assign(outline: Outline, recipe: str | Recipe | None, importance: bool = False) -> list[Assignment]:
+    """A format for every tensor of the outline, fallbacks included; recipe None: the formats they have.
 
-    Raises UnknownNameError for a recipe that there is none of, UsageError for an override that matches nothing.
+    Raises UnknownNameError for an unknown recipe, and what reading a recipe file raises.
     """
     if recipe is not None:
-        named = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
-        return named.assign(outline.shape, outline.tensors, overrides, importance)
+        recipe = recipe if isinstance(recipe, Recipe) else find(recipe)
+        return recipe.assign(outline.shape, outline.tensors, importance)
     as_is = ((t, math.prod(t.shape[:-1]) * t.format.row_bytes(t.shape[-1])) for t in outline.tensors)
     return [Assignment(t.name, t.format, nbytes) for t, nbytes in as_is]
 
@@ -44,7 +39,7 @@ def file_bytes(outline: Outline, assignments: Sequence[Assignment], recipe: str 
     """
     metadata = outline.metadata.typed() if isinstance(outline.metadata, gguf.Metadata) else outline.metadata
     if recipe is not None:
-        metadata = metadata_of(recipe if isinstance(recipe, Recipe) else Recipe.named(recipe), metadata)
+        metadata = metadata_of(recipe if isinstance(recipe, Recipe) else find(recipe), metadata)
     placed = ((a.tensor, t.shape, a.format) for a, t in zip(assignments, outline.tensors, strict=True))
     return gguf.layout(metadata, placed, outline.vocabulary_bytes).total
 

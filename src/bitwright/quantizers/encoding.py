@@ -14,10 +14,10 @@ from bitwright import kernels
 from bitwright.calibration import ActivationStatistics
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
+from bitwright.formats.tensor import HasFormat
 from bitwright.kernels import encoders
 from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, feeds_back
 from bitwright.quantizers.tensor import encode_rows, weighs
-from bitwright.recipes.recipe import Tensor
 
 METHODS = ("feedback", *encoders.METHODS)
 EFFORT = 2
@@ -48,7 +48,7 @@ class Encoding:
         if self.method == "feedback" and not (self.statistics and self.statistics.moments):
             raise UsageError("feedback needs statistics with second moments: bitwright calibrate MODEL --hessian")
 
-    def method_of(self, tensor: Tensor, format: Format) -> str:
+    def method_of(self, tensor: HasFormat, format: Format) -> str:
         """What a tensor's codes are chosen by; "" where it stays as it is."""
         if tensor.format is format:
             return ""
@@ -57,7 +57,7 @@ class Encoding:
             return "feedback"
         return "rtn" if self.method == "rtn" else "search"
 
-    def work(self, tensor: Tensor, format: Format) -> float:
+    def work(self, tensor: HasFormat, format: Format) -> float:
         """About how long a tensor takes, in units of one weight's search."""
         columns, rounds = tensor.shape[-1], ROUNDS[self.effort]
         each = 1.0

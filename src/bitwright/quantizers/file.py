@@ -22,10 +22,11 @@ from bitwright.io import gguf, hub
 from bitwright.progress import Progress
 from bitwright.quantizers.encoding import EFFORT, PLAIN, Encoding
 from bitwright.quantizers.tensor import can_encode, encodable
-from bitwright.recipes.recipe import NEEDS_IMPORTANCE, Assignment, Override, Recipe
+from bitwright.recipes import FILE_TYPES, Assignment, Pattern, Recipe, Shape, find
+from bitwright.recipes.recipe import NEEDS_IMPORTANCE
 from bitwright.recipes.roles import role
-from bitwright.recipes.rules import Shape
 
+FILE_TYPE = "general.file_type"
 QUANTIZATION_VERSION = 2  # of ggml's block layouts
 
 
@@ -46,7 +47,7 @@ class QuantizeResult:
 
 def quantize(
     source: str | Path,
-    recipe: str | Recipe,
+    recipe: str | Path | Recipe,
     output: str | Path | None,
     tensor_types: Sequence[str] = (),
     dry_run: bool = False,
@@ -69,8 +70,7 @@ def quantize(
     the tensor where a value is not finite or too large for its format, or where the statistics are not of this model.
     """
     started = time.monotonic()
-    recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
-    overrides = [Override.parse(text) for text in tensor_types]
+    recipe = (recipe if isinstance(recipe, Recipe) else find(recipe)).preceded(_overrides(tensor_types))
     model = gguf.open(hub.resolve(str(source)))
     tensors = list(model.tensors.values())
     if not tensors:
@@ -79,7 +79,11 @@ def quantize(
     if statistics is not None:
         statistics.check(model.tensors, stats if isinstance(stats, str | Path) else "stats")
     encoding = Encoding(method, effort, statistics, threads)
-    assignments = recipe.assign(Shape.of(model.metadata), tensors, overrides, statistics is not None)
+    shape = Shape.of(model.metadata)
+    unmatched = recipe.unmatched(shape, tensors)
+    if unmatched and unmatched[0] in recipe.patterns[: len(tensor_types)]:
+        raise UsageError(f"--tensor-type {unmatched[0].regex!r} matches no tensor that is quantized")
+    assignments = recipe.assign(shape, tensors, statistics is not None)
     changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
     for tensor, assignment in changed:
         if assignment.format.ggml is None:
@@ -103,11 +107,19 @@ def quantize(
         methods=[encoding.method_of(t, a.format) for t, a in zip(tensors, assignments, strict=True)],
         seconds=time.monotonic() - started,
         warnings=[
+            *_unmatched(unmatched),
             *_requantized(changed),
             *_starved(recipe, assignments, statistics),
             *_without_feedback(encoding, changed),
         ],
     )
+
+
+def _overrides(texts: Iterable[str]) -> list[Pattern]:
+    try:
+        return [Pattern.parse(text) for text in texts]
+    except UsageError as error:
+        raise UsageError(f"--tensor-type: {error}") from None
 
 
 def _target(output: Path, sources: Sequence[Path]) -> Path:
@@ -122,11 +134,13 @@ def _target(output: Path, sources: Sequence[Path]) -> Path:
 
 def metadata_of(recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:
     """The metadata of a file that the recipe makes, from its source's."""
-    return {
-        **source,
-        "general.file_type": gguf.Typed(recipe.file_type.number, "uint32"),
-        "general.quantization_version": gguf.Typed(QUANTIZATION_VERSION, "uint32"),
-    }
+    metadata = dict(source)
+    if recipe.file_type is None:  # llama.cpp then infers it from the tensors
+        metadata.pop(FILE_TYPE, None)
+    else:
+        metadata[FILE_TYPE] = gguf.Typed(FILE_TYPES[recipe.file_type].number, "uint32")
+    metadata["general.quantization_version"] = gguf.Typed(QUANTIZATION_VERSION, "uint32")
+    return metadata
 
 
 def _provenance(stats: object, statistics: ActivationStatistics | None) -> dict[str, gguf.Typed]:
@@ -163,6 +177,13 @@ def _stream(
         yield a.tensor, model.tensors[a.tensor].shape, a.format, partial(data, a.tensor, a.format)
 
 
+def _unmatched(patterns: Sequence[Pattern]) -> list[str]:
+    if not patterns:
+        return []
+    several = f"{len(patterns)} patterns of the recipe match" if patterns[1:] else "1 pattern of the recipe matches"
+    return [f"{several} no tensor that is quantized: {patterns[0].regex}{', ...' if patterns[1:] else ''}"]
+
+
 def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[str]:
     names = sorted({tensor.format.name for tensor, _ in changed if tensor.format.ggml not in PLAIN})
     if not names:
@@ -172,7 +193,7 @@ def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[
 
 def _starved(recipe: Recipe, assignments: Iterable[Assignment], statistics: ActivationStatistics | None) -> list[str]:
     """What llama.cpp refuses to write without an importance: the smallest formats, and a file that is all Q2_K."""
-    needing = NEEDS_IMPORTANCE | ({"q2_k"} if recipe.name == "q2_k_s" else set())
+    needing = NEEDS_IMPORTANCE | ({"q2_k"} if recipe.file_type == "q2_k_s" else set())
     known = statistics.squares if statistics else {}
     without = (a for a in assignments if a.tensor not in known)
     count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)

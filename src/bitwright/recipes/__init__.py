@@ -1,6 +1,21 @@
-"""Which format each tensor gets: recipes, and llama.cpp's file types as rules."""
+"""Which format each tensor gets: ordered patterns, and llama.cpp's file types as rules."""
 
-from bitwright.recipes.recipe import Assignment, Override, Recipe, recipes
+from bitwright.recipes.file_types import FILE_TYPES
+from bitwright.recipes.files import dumps, find, load, read_tensor_types, save, write_tensor_types
+from bitwright.recipes.pattern import Pattern
+from bitwright.recipes.recipe import Assignment, Recipe
 from bitwright.recipes.rules import Shape
 
-__all__ = ["Assignment", "Override", "Recipe", "Shape", "recipes"]
+__all__ = [
+    "FILE_TYPES",
+    "Assignment",
+    "Pattern",
+    "Recipe",
+    "Shape",
+    "dumps",
+    "find",
+    "load",
+    "read_tensor_types",
+    "save",
+    "write_tensor_types",
+]

@@ -1,46 +1,34 @@
-"""Recipes: which format each tensor gets, by llama.cpp's file types, overrides by name and fallbacks by shape."""
+"""Recipes: which format each tensor gets, by patterns, by the rules of a file type, and by what its shape allows."""
 
 from __future__ import annotations
 
-import re
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from typing import Protocol
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from bitwright import formats
-from bitwright.errors import UnknownNameError, UsageError
+from bitwright.errors import UnknownNameError
 from bitwright.formats import Format
-from bitwright.recipes.file_types import ALIASES, FILE_TYPES, FileType
-from bitwright.recipes.roles import is_quantized, layer, role
-from bitwright.recipes.rules import Place, Shape
+from bitwright.formats.tensor import HasFormat
+from bitwright.recipes.chooser import Chooser
+from bitwright.recipes.file_types import ALIASES, FILE_TYPES
+from bitwright.recipes.pattern import Pattern
+from bitwright.recipes.roles import is_quantized, layer
+from bitwright.recipes.rules import Shape
 
-# What takes the place of a format whose blocks do not fit a row.
+# The format to use where a format's blocks do not divide the row.
 FALLBACKS = dict.fromkeys(("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs"), "iq4_nl")
 FALLBACKS |= dict.fromkeys(("q2_k", "q3_k", "tq1_0", "tq2_0", "q2_0"), "q4_0")
-FALLBACKS["q1_0"] = "q4_0"  # llama.cpp has none and gives up
+FALLBACKS["q1_0"] = "q4_0"  # llama.cpp has no fallback here and gives up
 FALLBACKS |= {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}
-CHEAP_OUTPUT = {"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq3_xxs"}  # their output is Q5_K, not Q6_K
-FUSED = {"attn_qkv": "attn_v", "attn_kv_b": "attn_v"}  # they hold attn_v, the tenderest part
-GLM5_TENDER = ("attn_q_a", "attn_q_b", "nextn.eh_proj")  # never below Q8_0 in glm5-next
 NEEDS_IMPORTANCE = {"iq3_xxs", "iq2_xxs", "iq2_xs", "iq2_s", "iq1_m", "iq1_s"}
-
-
-class Tensor(Protocol):
-    """What a recipe needs of a tensor; `shape` in NumPy order."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
-    @property
-    def format(self) -> Format: ...
+KEPT = "kept as it is"
 
 
 @dataclass(frozen=True)
 class Assignment:
-    """reason: why the format is not the recipe's base ("" where it is). fallback: the part of it that says that the
-    shape did not allow the format that was wanted ("" where it did)."""
+    """reason: why the format is not the file type's base format ("" where it is). fallback: the part of the reason that
+    says why the shape did not allow the format that was chosen ("" where it did)."""
 
     tensor: str
     format: Format
@@ -50,86 +38,71 @@ class Assignment:
 
 
 @dataclass(frozen=True)
-class Override:
-    """Tensors whose name the pattern finds get the format, whatever the recipe says."""
-
-    pattern: str
-    format: Format
-
-    @classmethod
-    def parse(cls, text: str) -> Override:
-        """From "REGEX=FORMAT". Raises UsageError for a bad pattern, UnknownNameError for an unknown format."""
-        pattern, separator, name = text.rpartition("=")
-        if not separator or not pattern:
-            raise UsageError(f"--tensor-type expects REGEX=FORMAT, got {text!r}")
-        try:
-            re.compile(pattern)
-        except re.error as error:
-            raise UsageError(f"--tensor-type {text!r}: {pattern!r} is not a regular expression: {error}") from None
-        return cls(pattern, formats.get(name))
-
-
-@dataclass(frozen=True)
 class Recipe:
-    name: str
-    file_type: FileType
+    """The first of `patterns` that matches a tensor's name decides its format.
+
+    For the others the rules of `file_type` decide, one of llama.cpp's (a key of FILE_TYPES); without a file type they
+    keep the format they have. A search result is a recipe whose patterns name every tensor (`Recipe.exact`).
+    """
+
+    patterns: tuple[Pattern, ...] = ()
+    file_type: str | None = None
 
     @classmethod
     def named(cls, name: str) -> Recipe:
-        """The recipe of llama.cpp's file type `name`, in any case. Raises UnknownNameError listing the names."""
-        key = name.lower()
-        key = ALIASES.get(key, key)
+        """The recipe of llama.cpp's file type `name`, in any case. Raises UnknownNameError for an unknown name."""
+        key = ALIASES.get(name.lower(), name.lower())
         if key not in FILE_TYPES:
             raise UnknownNameError("recipe", name, [*FILE_TYPES, *ALIASES])
-        return cls(key, FILE_TYPES[key])
+        return cls(file_type=key)
+
+    @classmethod
+    def exact(cls, chosen: Mapping[str, Format], file_type: str | None = None) -> Recipe:
+        """The recipe that gives each named tensor its format."""
+        return cls(tuple(Pattern.exact(name, format) for name, format in chosen.items()), file_type)
+
+    def preceded(self, patterns: Iterable[Pattern]) -> Recipe:
+        """This recipe with more patterns in front, which therefore win."""
+        return replace(self, patterns=(*patterns, *self.patterns))
 
     @property
-    def base(self) -> Format:
-        return formats.get(self.file_type.base)
+    def base(self) -> Format | None:
+        """The format of tensors that no pattern and no rule singles out."""
+        return None if self.file_type is None else formats.get(FILE_TYPES[self.file_type].base)
 
-    def assign(
-        self, model: Shape, tensors: Sequence[Tensor], overrides: Iterable[Override] = (), importance: bool = False
-    ) -> list[Assignment]:
-        """A format for every tensor, in the order given. The rules count tensors by layer and name, as llama.cpp does.
+    def assign(self, model: Shape, tensors: Sequence[HasFormat], importance: bool = False) -> list[Assignment]:
+        """A format for every tensor, in the order given. importance: whether importance data are at hand.
 
-        Raises UsageError for an override that no quantizable tensor matches.
+        As in llama.cpp, rules count tensors by layer and name, and leave out those that a pattern matches.
         """
-        overrides = list(overrides)
-        quantizable = [t for t in tensors if is_quantized(t.name, t.shape, model.architecture)]
-        unused = [o for o in overrides if not any(re.search(o.pattern, t.name) for t in quantizable)]
-        if unused:
-            raise UsageError(f"--tensor-type {unused[0].pattern!r} matches no tensor that is quantized")
-        choose = _Chooser(self, model, [t.name for t in tensors], importance)
-        chosen = {t.name: _fit(t, *_pick(t, choose, overrides)) for t in sorted(quantizable, key=_by_layer)}
-        return [chosen.get(t.name) or _assignment(t, t.format, "kept as it is") for t in tensors]
+        quantizable = sorted(_quantizable(model, tensors), key=lambda t: (layer(t.name), t.name))
+        rules = self.file_type and Chooser(self.file_type, model, [t.name for t in tensors], importance)
+        chosen = {}
+        for tensor in quantizable:
+            pattern = next((p for p in self.patterns if p.matches(tensor.name)), None)
+            if pattern is not None:
+                chosen[tensor.name] = _fit(tensor, pattern.format, f"pattern {pattern.regex}")
+            elif rules:
+                chosen[tensor.name] = _fit(tensor, *rules(tensor))
+        return [chosen.get(t.name) or _assignment(t, t.format, KEPT) for t in tensors]
+
+    def unmatched(self, model: Shape, tensors: Sequence[HasFormat]) -> list[Pattern]:
+        """The patterns that match no tensor that is quantized."""
+        names = [t.name for t in _quantizable(model, tensors)]
+        return [p for p in self.patterns if not any(map(p.matches, names))]
 
 
-def recipes() -> list[str]:
-    """The names that `Recipe.named` knows, aliases left out."""
-    return list(FILE_TYPES)
+def _quantizable(model: Shape, tensors: Iterable[HasFormat]) -> list[HasFormat]:
+    return [t for t in tensors if is_quantized(t.name, t.shape, model.architecture)]
 
 
-def _by_layer(tensor: Tensor) -> tuple[int, str]:
-    return layer(tensor.name), tensor.name
+def _assignment(tensor: HasFormat, format: Format, reason: str, fallback: str = "") -> Assignment:
+    size = math.prod(tensor.shape[:-1]) * format.row_bytes(tensor.shape[-1])
+    return Assignment(tensor.name, format, size, reason, fallback)
 
 
-def _assignment(tensor: Tensor, format: Format, reason: str, fallback: str = "") -> Assignment:
-    rows = 1
-    for length in tensor.shape[:-1]:
-        rows *= length
-    return Assignment(tensor.name, format, rows * format.row_bytes(tensor.shape[-1]), reason, fallback)
-
-
-def _pick(tensor: Tensor, choose: _Chooser, overrides: Sequence[Override]) -> tuple[Format, str]:
-    """An overridden tensor is not counted by the rules, as in llama.cpp."""
-    for override in overrides:
-        if re.search(override.pattern, tensor.name):
-            return override.format, f"--tensor-type {override.pattern}"
-    return choose(tensor)
-
-
-def _fit(tensor: Tensor, wanted: Format, reason: str) -> Assignment:
-    """The wanted format, or what stands in for it where its blocks do not divide the columns."""
+def _fit(tensor: HasFormat, wanted: Format, reason: str) -> Assignment:
+    """The wanted format, or its fallback where its blocks do not divide the columns."""
     columns = tensor.shape[-1]
     if not wanted.block_size or columns % wanted.block_size == 0:
         return _assignment(tensor, wanted, reason)
@@ -138,62 +111,3 @@ def _fit(tensor: Tensor, wanted: Format, reason: str) -> Assignment:
         format = formats.get("f16")
     fallback = f"{columns} columns are not a multiple of {wanted.block_size} ({wanted.name}): {format.name} instead"
     return _assignment(tensor, format, f"{reason}; {fallback}" if reason else fallback, fallback)
-
-
-class _Chooser:
-    """The recipe's rules over one model, called once for each quantizable tensor in order."""
-
-    def __init__(self, recipe: Recipe, model: Shape, names: Sequence[str], importance: bool) -> None:
-        self.recipe, self.file_type, self.model, self.importance = recipe, recipe.file_type, model, importance
-        self.tied = "output.weight" not in names
-        self.values = sum(FUSED.get(role(name), role(name)) == "attn_v" for name in names)
-        self.seen: Counter[str] = Counter()
-
-    def __call__(self, tensor: Tensor) -> tuple[Format, str]:
-        kind = role(tensor.name)
-        name = self.format_name(tensor, kind)
-        return formats.get(name), "" if name == self.file_type.base else f"{kind} in {self.recipe.name}"
-
-    def format_name(self, tensor: Tensor, kind: str) -> str:
-        base = self.file_type.base
-        if base in ("f32", "f16", "bf16"):
-            return base
-        if self.model.architecture == "glm5-next" and any(p in tensor.name for p in GLM5_TENDER):
-            return "q8_0"
-        if kind == "output" or (self.tied and kind == "token_embd"):
-            return self.output(tensor)
-        if self.recipe.name == "mxfp4_moe":
-            return "mxfp4" if self.is_expert(tensor, kind) else "q8_0"
-        kind = FUSED.get(kind, kind)
-        rule = self.file_type.rules.get(kind)
-        name = (rule and rule(self.place(tensor, kind))) or base
-        self.seen[kind] += 1
-        return name if self.file_type.low_bit else self.protect_attention(kind, name)
-
-    def place(self, tensor: Tensor, kind: str) -> Place:
-        """Feed-forward tensors are placed among the layers: by number where there are experts, of which a layer has
-        several tensors."""
-        if kind == "attn_v":
-            return Place(self.seen[kind], self.values, self.model, self.importance)
-        by_layer = self.model.experts > 1 and not self.file_type.low_bit and kind.startswith("ffn")
-        index = layer(tensor.name) if by_layer else self.seen[kind]
-        return Place(index, self.model.layers, self.model, self.importance)
-
-    def output(self, tensor: Tensor) -> str:
-        """The output projection, or the embedding that serves as one."""
-        base = self.recipe.base
-        if self.recipe.name == "mxfp4_moe" or self.model.architecture == "falcon" or tensor.shape[-1] % base.block_size:
-            return "q8_0"
-        if self.recipe.name in CHEAP_OUTPUT:
-            return "q5_k"
-        return "q8_0" if base.name == "q8_0" else "q6_k"
-
-    def is_expert(self, tensor: Tensor, kind: str) -> bool:
-        stacked = len(tensor.shape) > 2 and tensor.shape[-3] > 1
-        return stacked and (self.model.architecture != "bailingmoe3" or kind in ("ffn_up", "ffn_gate", "ffn_down"))
-
-    def protect_attention(self, kind: str, name: str) -> str:
-        """Keys and values are small in models of 8 experts, and values in those of the 70B class."""
-        if self.model.experts == 8 and kind in ("attn_k", "attn_v"):
-            return "q8_0"
-        return "q5_k" if kind == "attn_v" and self.model.is_70b and name in ("q3_k", "q4_k") else name
