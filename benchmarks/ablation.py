@@ -31,7 +31,7 @@ from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import clusters_of
 from bitwright.measure.reference import Store
 from bitwright.quantizers import quantize
-from bitwright.statistics import bootstrap
+from bitwright.statistics import studentized
 
 HERE = Path(__file__).parent
 TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
@@ -111,9 +111,9 @@ def cell(own: Measured, base: Measured, clusters: np.ndarray) -> str:
     if base is None or base is own:
         return text
     against = np.array(base["kl"])
-    change = bootstrap.interval(kl - against, clusters).map(lambda v: 100 * v / against.mean())
-    known = f", {change.low:+.0f} to {change.high:+.0f}" if change.known else ""
-    return f"{text} ({change.mean:+.0f}%{known})"
+    change = studentized.mean(kl - against, clusters).map(lambda v: 100 * v / against.mean())
+    known = f", {change.ends[0]:+.0f} to {change.ends[1]:+.0f}" if change.ends else ""
+    return f"{text} ({change.estimate:+.0f}%{known})"
 
 
 def overall(pairs: Iterable[tuple[Measured, Measured]]) -> str:

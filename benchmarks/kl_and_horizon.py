@@ -25,7 +25,7 @@ from reporting import describe_machine, save
 
 import bitwright as bw
 from bitwright.cli import output
-from bitwright.cli.compounding import steps
+from bitwright.cli.compounding import spread, steps
 from bitwright.engine import Model
 from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import Scores
@@ -33,7 +33,7 @@ from bitwright.measure.rollout import horizon, reading, writing
 from bitwright.measure.rollout.baseline import otherwise, prompts_of
 from bitwright.measure.rollout.horizon import FirstDivergence
 from bitwright.quantizers import quantize
-from bitwright.statistics import bootstrap, survival
+from bitwright.statistics import studentized, survival
 from bitwright.statistics.survival import Runs
 
 HERE = Path(__file__).parent
@@ -58,7 +58,7 @@ class Row:
     @property
     def horizon(self) -> float:
         """What horizons are ranked by: medians are whole numbers and often equal."""
-        return self.first.survival.restricted_mean.value
+        return self.first.survival.restricted_mean.estimate
 
 
 class Reference:
@@ -96,9 +96,9 @@ def cells(row: Row, rows: list[Row]) -> list[str]:
     by_kl = 1 + sum(other.divergence < row.divergence for other in rows)
     by_horizon = 1 + sum(other.horizon > row.horizon for other in rows)
     mark = "" if by_kl == by_horizon else " ←"
-    return [row.recipe, f"{row.bits:.2f}", f"{kl.mean:.5f}", f"{kl.low:.5f} to {kl.high:.5f}",
-            *steps(s.median, s.horizon), f"{s.half_life.value:.0f}",
-            f"{100 * row.first.differing.value:.1f}%", str(by_kl), f"{by_horizon}{mark}"]  # fmt: skip
+    return [row.recipe, f"{row.bits:.2f}", *spread(kl, lambda x: f"{x:.5f}"),
+            *steps(s.median, s.horizon), f"{s.half_life.estimate:.0f}",
+            f"{100 * row.first.differing.estimate:.1f}%", str(by_kl), f"{by_horizon}{mark}"]  # fmt: skip
 
 
 def differently_ranked(rows: list[Row], horizon: int) -> list[str]:
@@ -108,13 +108,13 @@ def differently_ranked(rows: list[Row], horizon: int) -> list[str]:
         if a.horizon >= b.horizon:
             continue
         clusters, of = next_token.clusters_of(a.scores.windows)
-        difference = bootstrap.interval(a.scores.divergences - b.scores.divergences, clusters, of)
+        difference = studentized.mean(a.scores.divergences - b.scores.divergences, clusters, of)
         ratio = survival.horizon_ratio(a.runs, b.runs, horizon)
-        sure = [name for name, known in (("KL", difference.high < 0), ("horizon", ratio.high < 1)) if known]
+        sure = [name for name, known in (("KL", difference.below(0)), ("horizon", ratio.below(1))) if known]
         lines.append(
-            f"- {a.recipe} has the lower KL ({difference.mean:+.5f}, {difference.low:+.5f} to {difference.high:+.5f}), "
-            f"{b.recipe} the longer horizon (ratio of half-lives {1 / ratio.value:.2f}, {1 / ratio.high:.2f} to "
-            f"{1 / ratio.low:.2f}); sure: {' and '.join(sure) or 'neither'}"
+            f"- {a.recipe} has the lower KL ({', '.join(spread(difference, lambda x: f'{x:+.5f}'))}), {b.recipe} the "
+            f"longer horizon (ratio of half-lives {', '.join(spread(ratio, lambda x: f'{1 / x:.2f}'))}); sure: "
+            f"{' and '.join(sure) or 'neither'}"
         )
     return lines or ["- none"]
 

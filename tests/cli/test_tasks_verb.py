@@ -75,13 +75,16 @@ def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
 
     random = np.random.default_rng(0)
 
-    def score(right: float) -> Score:
+    def score(right: float, count: int = 40) -> Score:
         def chains(steps: int) -> list[Forced]:
-            return [Forced(random.random(steps) < right, np.zeros(steps)) for _ in range(40)]
+            return [Forced(random.random(steps) < right, np.zeros(steps)) for _ in range(count)]
 
         return Score("grid", 2, 4, chains(1), chains(4))
 
     show([], [[score(0.5)], [score(1.0)]])
     header, row, words = capsys.readouterr().out.splitlines()
     assert header.split()[0] == "chain" and row.split()[:2] == ["grid", "2"] and "never" in row
-    assert words.startswith("over all chains the horizon is 0.00 of the reference's")
+    assert words.startswith("over all chains the horizon is 0.00 of the reference's (0.00 to ")
+    show([], [[score(0.5, 9)], [score(1.0, 9)]])
+    _, row, words = capsys.readouterr().out.splitlines()
+    assert "too few chains" in row and words.endswith("of the reference's (too few chains)")

@@ -26,7 +26,7 @@ def shares(stories260k, text, tmp_path_factory):
 
 
 def test_each_source_stands_alone(shares) -> None:
-    found = {share.name: share.divergence.mean for share in shares[1]}
+    found = {share.name: share.divergence.estimate for share in shares[1]}
     assert list(found)[:6] == ["weights", "activations in int8", "activations as llama.cpp", "cache in q8_0",
                                "weights and activations", "all together"]  # fmt: skip
     assert found["weights"] > 20 * found["activations in int8"] > 0
@@ -35,9 +35,9 @@ def test_each_source_stands_alone(shares) -> None:
     assert found["weights and activations"] == pytest.approx(found["weights"], rel=0.1)
     kinds = [share for share in shares[1] if share.kind == "tensors"]
     assert {"attn_q", "attn_v", "ffn_up", "token_embd"} <= {share.name for share in kinds}
-    means = [share.divergence.mean for share in kinds]
+    means = [share.divergence.estimate for share in kinds]
     assert means == sorted(means, reverse=True) and 0 < means[-1] < means[0] < found["weights"]
-    assert all(share.bytes > 0 and share.divergence.known for share in kinds)
+    assert all(share.bytes > 0 and share.divergence.ends for share in kinds)
 
 
 def test_weights_alone_are_what_the_decoded_file_does(shares, stories260k, text, tmp_path) -> None:
@@ -46,7 +46,7 @@ def test_weights_alone_are_what_the_decoded_file_does(shares, stories260k, text,
     base = load(stories260k)
     store = reference.store(base, attribution.windows_of(base, text), tmp_path / "store")
     scores = next_token.score(load(tmp_path / "decoded.gguf"), store)
-    assert found[0].divergence.mean == pytest.approx(scores.divergences.mean(), rel=1e-6)
+    assert found[0].divergence.estimate == pytest.approx(scores.divergences.mean(), rel=1e-6)
 
 
 def test_one_kind_of_tensor_is_swapped(shares, stories260k) -> None:

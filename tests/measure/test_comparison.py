@@ -60,17 +60,17 @@ def test_other_models_are_compared_by_the_bytes_of_the_text() -> None:
     """Two tokenizers cut one text differently; documents are what they have in common."""
     a = Contender(Identity("a", "", 2, 16), None, np.array([40.0, 0, 60.0]), np.array([50.0, 0, 70.0]), 10)
     b = Contender(Identity("b", "", 1, 16), None, np.array([55.0, 3, 80.0, 9]), np.array([52.0, 4, 69.0, 8]), 10)
-    assert a.bits_per_byte.mean == pytest.approx(100 / 120 / math.log(2))
+    assert a.bits_per_byte.estimate == pytest.approx(100 / 120 / math.log(2))
     difference = comparison.between(BITS, a, b)
     of = [(40 / 50 - 55 / 52) / math.log(2), (60 / 70 - 80 / 69) / math.log(2)]
-    assert difference.mean == pytest.approx((of[0] * 102 + of[1] * 139) / 241) and not difference.known
+    assert difference.estimate == pytest.approx((of[0] * 102 + of[1] * 139) / 241) and difference.ends is None
     found = compare([a, b], BITS)
     assert "no interval" in words(found)[0] and "too few for an interval" in words(found)[-1]
 
 
 def test_bits_per_byte() -> None:
     e = evaluation("a", 1, np.zeros((DOCUMENTS, TOKENS)))
-    assert e.bits_per_byte.mean == pytest.approx(2 / 3 / math.log(2))  # 2 nats a token of 3 bytes
+    assert e.bits_per_byte.estimate == pytest.approx(2 / 3 / math.log(2))  # 2 nats a token of 3 bytes
 
 
 def test_a_perplexity_below_the_references_is_a_warning() -> None:

@@ -30,8 +30,8 @@ def test_flips_by_hand() -> None:
     base_top, top = np.array([[1, 1, 0, 0, 3]]), np.array([[1, 0, 1, 3, 3]])
     zeros = np.ones((1, 5))
     found = flips(Scores(windows_of(targets), zeros, zeros, zeros, top, base_top))
-    assert (found.changed.mean, found.right_to_wrong.mean, found.wrong_to_right.mean) == (0.6, 0.2, 0.2)
-    assert found.tokens == 5 and found.changed.of == "chunks" and not found.changed.known
+    assert (found.changed.estimate, found.right_to_wrong.estimate, found.wrong_to_right.estimate) == (0.6, 0.2, 0.2)
+    assert found.tokens == 5 and found.changed.of == "chunks" and found.changed.ends is None
 
 
 def test_documents_or_chunks_are_drawn() -> None:
@@ -94,7 +94,7 @@ def test_both_kinds_of_reference_agree(models, text, tmp_path) -> None:
     assert stored.storage_error == 0  # 512 tokens are all kept
     itself = next_token.score(base, reference.store(base, windows, tmp_path / "store"))
     np.testing.assert_allclose(itself.divergences, 0, atol=1e-12)
-    assert itself.same_top.all() and not flips(itself).changed.mean
+    assert itself.same_top.all() and not flips(itself).changed.estimate
 
 
 def test_the_file_is_coded_as_llama_cpp_codes_it() -> None:

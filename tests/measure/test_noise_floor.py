@@ -11,7 +11,7 @@ from bitwright import kernels
 from bitwright.engine import load
 from bitwright.measure.noise_floor import ROUNDED, NoiseFloor, Variation, noise_floor
 from bitwright.measure.windows import cut
-from bitwright.statistics.bootstrap import Interval
+from bitwright.statistics.interval import Interval
 
 
 def test_the_same_weights_run_in_every_way_there_is(stories260k: Path, shared_data: Path) -> None:
@@ -31,10 +31,11 @@ def test_the_same_weights_run_in_every_way_there_is(stories260k: Path, shared_da
 def test_how_many_floors_in_words() -> None:
     floor = NoiseFloor((Variation("a", 1e-4, 0.99, 100), Variation("b", 2e-4, 0.999, 100)))
     assert floor.kl_divergence == 2e-4 and floor.same_top1 == 0.99 and floor.above(1e-2) == 50
-    assert floor.describe(Interval(1e-2, 9e-3, 1.2e-2, 30)) == "50 times the noise floor"
-    assert "not distinguishable" in floor.describe(Interval(3e-4, 1e-4, 5e-4, 30))
-    assert "not distinguishable" in floor.describe(Interval(3e-4, math.nan, math.nan, 3))
+    assert floor.describe(Interval(1e-2, (9e-3, 1.2e-2), 30, "")) == "50 times the noise floor"
+    assert "not distinguishable" in floor.describe(Interval(3e-4, (1e-4, 5e-4), 30, ""))
+    assert "not distinguishable" in floor.describe(Interval(3e-4, None, 3, ""))
     silent = NoiseFloor((Variation("a", 0.0, 1.0, 100),))
     assert silent.above(1e-9) == math.inf and silent.above(0) == 0
-    assert not silent.distinguishable(Interval(0, 0, 0, 30)) and silent.distinguishable(Interval(1e-9, 1e-9, 1e-9, 30))
+    assert not silent.distinguishable(Interval(0, (0, 0), 30, ""))
+    assert silent.distinguishable(Interval(1e-9, (1e-9, 1e-9), 30, ""))
     assert floor.above(4e-4) == pytest.approx(2)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from xml.etree import ElementTree
 
 from bitwright.reports import page
+from bitwright.statistics.survival import Runs, survive
+from bitwright.views.compounding import of_survival
 
 
 def test_what_storing_costs_stands_beside_the_noise_floor() -> None:
@@ -24,3 +26,12 @@ def test_the_front_is_joined_and_others_are_not() -> None:
     place = {p.find("title").text: f"{p.get('cx')},{p.get('cy')}" for p in root.iter("circle")}
     (line,) = [node.get("d") for node in root.iter("path") if node.get("class") == "joined"]
     assert line == f"M{place['a']}L{place['c']}"
+
+
+def test_too_few_clusters_are_null_in_the_data_and_no_band_in_the_plot() -> None:
+    few, enough = (of_survival(survive(Runs([3, 5] * n, [1, 0] * n), 8)) for n in (4, 5))
+    assert few["low"] is few["high"] is few["rate"]["low"] is None and few["rate"]["clusters"] == 8
+    assert all(row[1:] == [None, None] for row in few["band"]) and enough["low"] == 3.0
+    for found, bands in ((few, 0), (enough, 1)):
+        drawn = page.survival([{"model": {"name": "a"}, "first_divergence": found}])
+        assert drawn.count('class="band') == bands and drawn.count('class="line') == 1

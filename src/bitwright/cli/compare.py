@@ -106,7 +106,7 @@ def show(c: Comparison, words: list[str]) -> None:
     rows = []
     for x in c.contenders:
         i, e = x.identity, x.evaluation
-        same = f"{100 * e.same_top1.mean:.2f}%" if e else ""
+        same = f"{100 * e.same_top1.estimate:.2f}%" if e else ""
         quality = measured.spread(c.quality(x), 5)
         rows.append((i.name, output.human_bytes(i.file_bytes), f"{i.bits_per_weight:.2f}", *quality, same,
                      f"{x.speed:.1f}"))  # fmt: skip

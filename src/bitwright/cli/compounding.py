@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bitwright.cli import output
@@ -10,7 +11,7 @@ from bitwright.cli import output
 if TYPE_CHECKING:
     from bitwright.measure.rollout.compounding import Compounding
     from bitwright.measure.rollout.horizon import FirstDivergence
-    from bitwright.statistics.resampling import Estimate
+    from bitwright.statistics.interval import Interval
 
 
 def show(c: Compounding) -> None:
@@ -26,7 +27,7 @@ def show(c: Compounding) -> None:
         rows += [
             ("amplification", *plain(c.free.growth[-1].amplification), "times the divergence on its own texts"),
             ("length", *shares(ends.length_ratio), "% of the reference's"),
-            ("loops", *shares(ends.loops), f"% of texts; the reference's {100 * ends.reference_loops.value:.1f}%"),
+            ("loops", *shares(ends.loops), f"% of texts; the reference's {100 * ends.reference_loops.estimate:.1f}%"),
         ]
         last = c.free.planning.rows[-1]
         rows.append(("plans that go wrong", *shares(last.excess), f"% more of those that looked alike are worse than "
@@ -49,21 +50,21 @@ def first(name: str, d: FirstDivergence) -> tuple[str, str, str, str]:
     return (name, *steps(s.median, s.horizon), f"tokens (median); {s.events} of {s.runs} parted{ties}{floor}")
 
 
-def steps(e: Estimate, horizon: int) -> tuple[str, str]:
-    """A number of steps, which may lie beyond those that were looked at."""
-    value, low, high = (f">{horizon}" if math.isinf(x) else "?" if math.isnan(x) else f"{x:.0f}" for x in ends(e))
-    return value, f"{low} to {high}"
+def steps(i: Interval, horizon: int) -> tuple[str, str]:
+    """A number of steps, which may lie beyond the horizon."""
+    return spread(i, lambda x: f">{horizon}" if math.isinf(x) else f"{x:.0f}")
 
 
-def shares(e: Estimate) -> tuple[str, str]:
-    value, low, high = (f"{100 * x:.1f}" for x in ends(e))
-    return value, f"{low} to {high}"
+def shares(i: Interval) -> tuple[str, str]:
+    return spread(i, lambda x: f"{100 * x:.1f}")
 
 
-def plain(e: Estimate) -> tuple[str, str]:
-    value, low, high = (f"{x:.2f}" for x in ends(e))
-    return value, f"{low} to {high}"
+def plain(i: Interval) -> tuple[str, str]:
+    return spread(i, lambda x: f"{x:.2f}")
 
 
-def ends(e: Estimate) -> tuple[float, float, float]:
-    return e.value, e.low, e.high
+def spread(i: Interval, text: Callable[[float], str]) -> tuple[str, str]:
+    """The estimate and its interval, in words where there is none."""
+    if math.isnan(i.estimate):
+        return "?", ""
+    return text(i.estimate), f"{text(i.ends[0])} to {text(i.ends[1])}" if i.ends else f"too few {i.of}"

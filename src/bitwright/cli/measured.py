@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bitwright.measure.reference import Reference
     from bitwright.measure.rollout.baseline import Baseline
     from bitwright.measure.suite import Evaluation, Identity
-    from bitwright.statistics.bootstrap import Interval
+    from bitwright.statistics.interval import Interval
 
 KLD = ".kld"
 
@@ -174,9 +174,8 @@ def floors(e: Evaluation) -> str:
 
 
 def spread(i: Interval, digits: int, factor: float = 1) -> tuple[str, str]:
-    """The mean and the interval, in words where there is none."""
-    mean = f"{factor * i.mean:.{digits}f}"
-    return mean, f"{factor * i.low:.{digits}f} to {factor * i.high:.{digits}f}" if i.known else f"too few {i.of}"
+    """A mean and its interval, times `factor`, with so many digits."""
+    return compounding.spread(i, lambda x: f"{factor * x:.{digits}f}")
 
 
 def show_statistics(e: Evaluation) -> None:

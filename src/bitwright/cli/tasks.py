@@ -142,20 +142,19 @@ def task_row(own: TaskScore, reference: TaskScore | None = None) -> tuple[object
     if reference is None:
         return (*row, "", "", "", "", "")
     p = pair(own, reference)
-    return (*row, f"{100 * reference.accuracy.mean:.1f}", p.lost, p.won, f"{p.p:.3f}", p.verdict)
+    return (*row, f"{100 * reference.accuracy.estimate:.1f}", p.lost, p.won, f"{p.p:.3f}", p.verdict)
 
 
 def chain_row(own: Score, reference: Score, compared: bool) -> tuple[object, ...]:
     from bitwright.measure.chains.success import compare
 
     c = compare(own, reference)
-    after = compounding.plain(c.after_error) if c.after_error and not math.isnan(c.after_error.value) else ("", "")
-    life, interval = halves(c.candidate.half_life.value), (c.candidate.half_life.low, c.candidate.half_life.high)
-    row = (c.family, c.level, f"{100 * c.accuracy.value:.1f}%", f"{100 * c.candidate.share[1]:.0f}%", life,
-           " to ".join(map(halves, interval)))  # fmt: skip
+    after = compounding.plain(c.after_error) if c.after_error and not math.isnan(c.after_error.estimate) else ("", "")
+    life = compounding.spread(c.candidate.half_life, halves)
+    row = (c.family, c.level, f"{100 * c.accuracy.estimate:.1f}%", f"{100 * c.candidate.share[1]:.0f}%", *life)
     if not compared:
         return (*row, "", "", "", *after)
-    return (*row, halves(c.reference.half_life.value), *compounding.plain(c.horizon_ratio), *after)
+    return (*row, halves(c.reference.half_life.estimate), *compounding.plain(c.horizon_ratio), *after)
 
 
 def halves(steps: float) -> str:
@@ -165,12 +164,13 @@ def halves(steps: float) -> str:
 def as_json(scores: list[list[TaskScore]], chains: list[list[Score]]) -> dict[str, Any]:
     from bitwright.measure.chains.success import compare, overall
     from bitwright.measure.tasks.scores import pair
+    from bitwright.views.compounding import of_estimate
 
     found: dict[str, Any] = {"tasks": [task_json(own[0], pair(*own) if len(own) > 1 else None) for own in scores]}
     if chains:
         pairs = zip(chains[0], chains[-1], strict=True)
         found["chains"] = [chain_json(compare(*both), len(chains) > 1) for both in pairs]
-        found["horizon_ratio"] = vars(overall(chains[0], chains[-1])) if len(chains) > 1 else None
+        found["horizon_ratio"] = of_estimate(overall(chains[0], chains[-1])) if len(chains) > 1 else None
     return found
 
 
@@ -187,13 +187,14 @@ def task_json(own: TaskScore, pair: Paired | None) -> dict[str, Any]:
 
 
 def chain_json(c: Comparison, compared: bool) -> dict[str, Any]:
-    from bitwright.views.compounding import of_survival
+    from bitwright.views.compounding import of_estimate, of_survival
 
     row = {"family": c.family, "level": c.level, "steps": c.steps, "success": of_survival(c.candidate),
-           "step_accuracy": vars(c.accuracy), "excess": vars(c.excess),
-           "after_error": vars(c.after_error) if c.after_error else None, "disagreements": c.disagreements}  # fmt: skip
+           "step_accuracy": of_estimate(c.accuracy), "excess": of_estimate(c.excess),
+           "after_error": of_estimate(c.after_error) if c.after_error else None,
+           "disagreements": c.disagreements}  # fmt: skip
     if compared:
-        row["reference"] = {"success": of_survival(c.reference), "step_accuracy": vars(c.reference_accuracy),
-                            "excess": vars(c.reference_excess)}  # fmt: skip
-        row |= {"horizon_ratio": vars(c.horizon_ratio), "loss_change": vars(c.loss_change)}
+        row["reference"] = {"success": of_survival(c.reference), "step_accuracy": of_estimate(c.reference_accuracy),
+                            "excess": of_estimate(c.reference_excess)}  # fmt: skip
+        row |= {"horizon_ratio": of_estimate(c.horizon_ratio), "loss_change": of_estimate(c.loss_change)}
     return row

@@ -32,7 +32,7 @@ from bitwright.measure.reference import Store, store
 from bitwright.measure.windows import Windows, cut
 from bitwright.progress import Progress
 from bitwright.recipes.roles import role
-from bitwright.statistics.bootstrap import Interval
+from bitwright.statistics.interval import Interval
 
 CONTEXT, CHUNKS = 128, 12  # short chunks, many documents: the model runs a dozen times
 CACHE = "q8_0"  # looked at where the model runs with a float cache
@@ -97,7 +97,7 @@ def attribute(reference: Model, candidate: Model, text: str, progress: Progress 
             done += 1
             if progress:
                 progress(done, total, kind)
-    return found + sorted(tensors, key=lambda share: -share.divergence.mean)
+    return found + sorted(tensors, key=lambda share: -share.divergence.estimate)
 
 
 def _sources(reference: Model, candidate: Model, cache: str) -> Iterator[tuple[str, str, Callable[[], Model]]]:

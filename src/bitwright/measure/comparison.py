@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from bitwright.bench.speed import seconds_to_decode
 from bitwright.measure.perplexity import score
 from bitwright.measure.suite import Evaluation, Identity
-from bitwright.statistics.bootstrap import FEWEST, Interval, interval_of_sums, verdict
+from bitwright.statistics import studentized
+from bitwright.statistics.interval import FEWEST, Interval, verdict
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
@@ -46,7 +47,7 @@ class Contender:
     @property
     def bits_per_byte(self) -> Interval:
         seen = self.sizes > 0
-        return interval_of_sums(self.nats[seen] / math.log(2), self.sizes[seen])
+        return studentized.ratio(self.nats[seen] / math.log(2), self.sizes[seen])
 
 
 @dataclass(frozen=True)
@@ -110,7 +111,7 @@ def quality(measure: str, c: Contender) -> Interval:
 
 def compare(contenders: Sequence[Contender], measure: str) -> Comparison:
     """Rank contenders and find the fronts. Ties and intervals are paired: what is hard is hard for both."""
-    ranked = sorted(contenders, key=lambda c: quality(measure, c).mean)
+    ranked = sorted(contenders, key=lambda c: quality(measure, c).estimate)
     pairs = []
     for a, b in combinations(ranked, 2):
         difference = between(measure, a, b)
@@ -128,7 +129,7 @@ def between(measure: str, a: Contender, b: Contender) -> Interval:
     shared = (a.sizes[:count] > 0) & (b.sizes[:count] > 0)
     of_a, of_b = (c.nats[:count][shared] / c.sizes[:count][shared] / math.log(2) for c in (a, b))
     weights = a.sizes[:count][shared] + b.sizes[:count][shared]
-    return interval_of_sums((of_a - of_b) * weights, weights)
+    return studentized.ratio((of_a - of_b) * weights, weights)
 
 
 def front(ranked: Sequence[Contender], cost: Callable[[Contender], float]) -> tuple[str, ...]:
@@ -155,7 +156,7 @@ def words(c: Comparison) -> list[str]:
 
 def _between_neighbours(p: Pair, measure: str) -> str:
     d, unit = p.difference, " nats" if measure == DIVERGENCE else ""
-    span = f"{-d.mean:.5f}{unit} ({-d.high:.5f} to {-d.low:.5f})" if d.known else f"{-d.mean:.5f}{unit}, no interval"
+    span = f"{-d.estimate:.5f}{unit}" + (f" ({-d.ends[1]:.5f} to {-d.ends[0]:.5f})" if d.ends else ", no interval")
     if p.verdict == "better":
         return f"{p.first} is better than {p.second} by {span}."
     return f"{p.first} and {p.second} cannot be told apart: they differ by {span}."

@@ -15,7 +15,8 @@ from bitwright.measure.perplexity import scored
 from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.measure.windows import Windows
 from bitwright.progress import Progress
-from bitwright.statistics.bootstrap import FEWEST, Interval, interval
+from bitwright.statistics import studentized
+from bitwright.statistics.interval import FEWEST, Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
@@ -64,7 +65,7 @@ class Scores:
         """The mean of values (chunks, scored) with its interval, over documents, or over chunks where the text has too
         few documents."""
         clusters, of = clusters_of(self.windows)
-        return interval(values, clusters, of)
+        return studentized.mean(values, clusters, of)
 
 
 def clusters_of(windows: Windows) -> tuple[NDArray[np.int64], str]:

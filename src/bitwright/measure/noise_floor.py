@@ -25,7 +25,7 @@ from bitwright.io.atomic import replacing
 from bitwright.measure.perplexity import scored
 from bitwright.measure.softmax import log_probabilities
 from bitwright.progress import Progress
-from bitwright.statistics.bootstrap import Interval
+from bitwright.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Session
@@ -68,14 +68,15 @@ class NoiseFloor:
         return value / self.kl_divergence if self.kl_divergence > 0 else np.inf if value > 0 else 0.0
 
     def distinguishable(self, divergence: Interval) -> bool:
-        """Whether a divergence lies above the floor with its whole interval (without one, its mean twice as high)."""
-        return (divergence.low if divergence.known else divergence.mean / 2) > self.kl_divergence
+        """Whether a divergence's whole interval lies above the floor; without one, whether half of its mean does."""
+        low = divergence.ends[0] if divergence.ends else divergence.estimate / 2
+        return low > self.kl_divergence
 
     def describe(self, divergence: Interval) -> str:
         """In words: "410 times the noise floor" or "not distinguishable from the reference"."""
         if not self.distinguishable(divergence):
             return "not distinguishable from the reference's own noise"
-        times = self.above(divergence.mean)
+        times = self.above(divergence.estimate)
         return f"{times:.1f} times the noise floor" if times < 10 else f"{times:,.0f} times the noise floor"
 
 

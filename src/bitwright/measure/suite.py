@@ -15,7 +15,8 @@ from bitwright.measure.noise_floor import NoiseFloor
 from bitwright.measure.overlap import Overlap
 from bitwright.measure.perplexity import Perplexity
 from bitwright.progress import Progress
-from bitwright.statistics.bootstrap import Interval
+from bitwright.statistics import studentized
+from bitwright.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
@@ -118,12 +119,10 @@ def bits_per_byte(scores: Scores) -> Interval:
 
 def per_byte(losses: np.ndarray, scores: Scores) -> Interval:
     """Nats of losses (chunks, scored) as bits per byte of text, with the interval over documents."""
-    from bitwright.statistics.bootstrap import interval_of_sums
-
     clusters, of = next_token.clusters_of(scores.windows)
     _, members = np.unique(clusters.ravel(), return_inverse=True)
     nats, sizes = np.bincount(members, losses.ravel()), np.bincount(members, scores.windows.sizes.ravel())
-    return interval_of_sums(nats / math.log(2), sizes.astype(np.float64), of)
+    return studentized.ratio(nats / math.log(2), sizes.astype(np.float64), of)
 
 
 def warnings(scores: Scores, ratio: Interval, overlaps: Sequence[Overlap]) -> list[str]:
@@ -133,10 +132,11 @@ def warnings(scores: Scores, ratio: Interval, overlaps: Sequence[Overlap]) -> li
         if o.share >= OVERLAP:
             found.append(f"{100 * o.share:.1f}% of the text's runs of 13 words stand in the calibration text: the "
                          "figures flatter models calibrated on it")  # fmt: skip
-    if ratio.mean < 0:
-        sure = ratio.known and ratio.high < 0
-        cause = "more than chance explains: was it calibrated on this text?" if sure else "which chance can explain"
-        below = 100 * (1 - math.exp(ratio.mean))
+    if ratio.estimate < 0:
+        cause = "which chance can explain"
+        if ratio.below(0):
+            cause = "more than chance explains: was it calibrated on this text?"
+        below = 100 * (1 - math.exp(ratio.estimate))
         found.append(f"its perplexity is {below:.2f}% below the reference's, {cause}")
     if scores.mean(scores.divergences).of == "chunks":
         count = len(np.unique(scores.windows.documents))

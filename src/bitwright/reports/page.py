@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Any
 
@@ -119,6 +119,11 @@ def span(i: dict[str, Any], digits: int, factor: float = 1) -> tuple[str, str]:
     return mean, f"{factor * i['low']:.{digits}f} to {factor * i['high']:.{digits}f}"
 
 
+def ends(values: Iterable[float | None]) -> list[float]:
+    """Ends of intervals as plots take them: NaN where there is no interval."""
+    return [math.nan if value is None else value for value in values]
+
+
 def measures(r: dict[str, Any]) -> str:
     f = r["flips"]
     rows = [
@@ -163,7 +168,7 @@ def survival(models: Sequence[dict[str, Any]]) -> str:
     found = [(m["model"]["name"], m["first_divergence"]) for m in models if m.get("first_divergence")]
     if not found:
         return ""
-    series = [Series(name, d["survival"], [b[1] for b in d["band"]], [b[2] for b in d["band"]], steps=True)
+    series = [Series(name, d["survival"], ends(b[1] for b in d["band"]), ends(b[2] for b in d["band"]), steps=True)
               for name, d in found]  # fmt: skip
     plot = svg.plot(series, "tokens written", "texts still the same", y_text=lambda y: f"{100 * y:.0f}%")
     return figure(plot, "Greedy texts that are still, token for token, what the reference writes.")
@@ -184,11 +189,12 @@ def growth(r: dict[str, Any]) -> str:
         return ""
     names = {"reference_path": "on the reference's texts", "own_path": "on its own texts"}
     series = [Series(name, [((row["first"] + row["last"]) / 2, row[key]["value"]) for row in rows],
-                     [row[key]["low"] for row in rows], [row[key]["high"] for row in rows])
+                     ends(row[key]["low"] for row in rows), ends(row[key]["high"] for row in rows))
               for key, name in names.items()]  # fmt: skip
     a = r["free_running"]["amplification"]
-    caption = (f"On its own texts the divergence is {a['value']:.2f} times that on the reference's ({a['low']:.2f} to "
-               f"{a['high']:.2f}): above 1, errors feed on themselves.")  # fmt: skip
+    interval = "too few documents for an interval" if a["low"] is None else f"{a['low']:.2f} to {a['high']:.2f}"
+    caption = (f"On its own texts the divergence is {a['value']:.2f} times that on the reference's ({interval}): "
+               "above 1, errors feed on themselves.")  # fmt: skip
     return figure(svg.plot(series, "tokens written", "KL divergence, nats"), caption)
 
 
@@ -200,10 +206,9 @@ def attribution(r: dict[str, Any]) -> str:
     parts = []
     for kind, caption in captions.items():
         shares = [a for a in r.get("attribution", []) if a["kind"] == kind]
-        ends = [[math.nan if a["divergence"][end] is None else a["divergence"][end] for end in ("low", "high")]
-                for a in shares]  # fmt: skip
+        whiskers = [ends(a["divergence"][end] for end in ("low", "high")) for a in shares]
         names = [f"{a['name']} ({a['bytes'] / 1e6:.1f} MB)" if a["bytes"] else a["name"] for a in shares]
-        rows = [(n, a["divergence"]["mean"], *e) for n, a, e in zip(names, shares, ends, strict=True)]
+        rows = [(n, a["divergence"]["mean"], *e) for n, a, e in zip(names, shares, whiskers, strict=True)]
         parts.append(figure(svg.bars(rows, "KL divergence, nats"), caption) if rows else "")
     return "".join(parts)
 
@@ -252,12 +257,10 @@ def front(r: dict[str, Any], cost: str) -> str:
         return m["model"]["file_bytes"] / 1e6 if cost == "bytes" else m["tokens_per_second"]
 
     key = "kl_divergence" if r["measure"] == "KL divergence" else "bits_per_byte"
-    nan = math.nan
     series = []
     for m in r["models"]:
         q = m[key]
-        low, high = (nan if q[end] is None else q[end] for end in ("low", "high"))
-        series.append(Series(m["model"]["name"], [(place(m), q["mean"])], [low], [high]))
+        series.append(Series(m["model"]["name"], [(place(m), q["mean"])], ends([q["low"]]), ends([q["high"]])))
     best = sorted(s.points[0] for s in series if s.name in r["front"][cost])
     plot = svg.plot(series, "file, MB" if cost == "bytes" else "tokens decoded per second", r["measure"],
                     log_y=key == "kl_divergence", lines=False, joined=best)  # fmt: skip

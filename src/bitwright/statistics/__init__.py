@@ -1,1 +1,1 @@
-"""Error bars that know what belongs together, and survival: arithmetic over numbers, which knows no model."""
+"""Intervals over clusters, survival and paired tests: arithmetic over numbers that knows no model."""

@@ -1,10 +1,9 @@
-"""When do runs first go wrong? Survival of runs over steps, from when each was first wrong or last seen.
+"""When do runs first go wrong? Survival over steps, from the step at which each run was first wrong or last seen.
 
-Knows no models: a step may be a token of an answer that parts from the reference's, or a link of a chain that is wrong.
-Runs that end before anything goes wrong are censored, not counted as survivors for ever (Kaplan and Meier, JASA 53
-(1958)). A hazard is the chance to go wrong at a step, given that nothing was wrong before. Where even the reference
-does not agree with itself, its own hazard (the floor) is taken off: a run is whole while neither has struck, so
-S(h) = S_damage(h) * (1 - floor)^h.
+A step may be a token that differs from the reference's, or a step of a chain. Runs that end before anything goes wrong
+are censored, not counted as survivors for ever (Kaplan and Meier, JASA 53 (1958)). A hazard is the chance to go wrong
+at a step when nothing was wrong before. Where the reference differs even from itself, its own hazard (the floor) is
+taken off: a run is whole while neither has struck, so S(h) = S_damage(h) * (1 - floor)^h.
 """
 
 from __future__ import annotations
@@ -16,23 +15,27 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitwright.errors import UsageError
-from bitwright.statistics import resampling
-from bitwright.statistics.resampling import Estimate, Float64
+from bitwright.statistics import percentile, resampling
+from bitwright.statistics.interval import Interval
+from bitwright.statistics.resampling import Float64
 
 
 class Runs:
     """n runs: `steps` (n,), counted from 1, is when each was first wrong or, where not `wrong` (n,), last seen.
 
-    `clusters` (n,): which runs belong together (a document's); each alone if not given. UsageError where there are
-    none or a step is below 0. A run seen for 0 steps tells nothing and is allowed.
+    `clusters` (n,): which runs belong together, by default none; `of` says what a cluster is. A run seen for 0 steps
+    is allowed and counts for nothing. UsageError where there are no runs or a step is below 0.
     """
 
-    def __init__(self, steps: ArrayLike, wrong: ArrayLike, clusters: ArrayLike | None = None) -> None:
+    def __init__(
+        self, steps: ArrayLike, wrong: ArrayLike, clusters: ArrayLike | None = None, of: str = "documents"
+    ) -> None:
         self.steps, self.wrong = np.asarray(steps, np.int64), np.asarray(wrong, bool)
         if not self.steps.size or self.steps.shape != self.wrong.shape or self.steps.min() < 0:
             raise UsageError(f"expected runs of 0 or more steps, each wrong or not, got {self.steps} and {self.wrong}")
         own = np.arange(len(self.steps)) if clusters is None else np.asarray(clusters)
         self.clusters: NDArray[np.int64] = np.unique(own, return_inverse=True)[1]
+        self.of = of
 
     def __len__(self) -> int:
         return len(self.steps)
@@ -42,7 +45,7 @@ class Runs:
         return int(self.wrong.sum())
 
     def tables(self, horizon: int) -> tuple[Float64, Float64]:
-        """By cluster and step, how many runs went wrong and how many were there to do so: (clusters, horizon) each."""
+        """By cluster and step, how many runs went wrong and how many were at risk: (clusters, horizon) each."""
         step = np.arange(1, horizon + 1)
         exposed = self.steps[:, None] >= step
         wrong = (self.steps[:, None] == step) & self.wrong[:, None]
@@ -51,38 +54,38 @@ class Runs:
 
 @dataclass(frozen=True)
 class Hazard:
-    """The chance per step to go wrong in steps `first` to `last`; NaN where no run was there to do so."""
+    """The chance per step to go wrong in steps `first` to `last`; NaN where no run got that far."""
 
     first: int
     last: int
-    rate: Estimate
+    rate: Interval
 
 
 @dataclass(frozen=True)
 class Survival:
-    """`share`, `low`, `high` (horizon + 1,): of runs with nothing wrong in the first h steps, h from 0.
+    """`share` (horizon + 1,): of runs with nothing wrong in the first h steps, h from 0; `band` (2, horizon + 1): its
+    intervals, None where there are too few clusters.
 
     `median`: the step by which half of the runs are wrong. `restricted_mean`: steps before the first wrong one, where a
     run that is whole counts `horizon`. `rate`: wrong runs per step at risk; `half_life`: the steps after which, at that
-    rate, half of the runs are wrong. The same above the floor, where there is one: `above_floor`.
+    rate, half of the runs are wrong. `above_floor`: the same above the floor, where there is one.
     """
 
     horizon: int
     runs: int
     events: int
     share: Float64 = field(repr=False)
-    low: Float64 = field(repr=False)
-    high: Float64 = field(repr=False)
+    band: Float64 | None = field(repr=False)
     hazards: list[Hazard] = field(repr=False)
-    median: Estimate
-    restricted_mean: Estimate
-    rate: Estimate
-    half_life: Estimate
+    median: Interval
+    restricted_mean: Interval
+    rate: Interval
+    half_life: Interval
     above_floor: AboveFloor | None = None
 
     @property
     def censored(self) -> int:
-        """Runs in which nothing was wrong as long as they were seen."""
+        """Runs in which nothing went wrong while they were seen."""
         return self.runs - self.events
 
     def curve(self) -> list[tuple[int, float]]:
@@ -93,23 +96,23 @@ class Survival:
 
 @dataclass(frozen=True)
 class AboveFloor:
-    """Survival without what the reference does to itself; `rate` is how much the runs' rate is above the `floor`'s."""
+    """Survival with the reference's own hazard, `floor`, taken off; `rate` is the runs' rate less the floor's."""
 
-    floor: Estimate
-    rate: Estimate
+    floor: Interval
+    rate: Interval
     share: Float64 = field(repr=False)
-    median: Estimate
+    median: Interval
 
     @property
     def distinguishable(self) -> bool:
-        return self.rate.low > 0
+        return self.rate.above(0)
 
 
 def survive(
     runs: Runs, horizon: int, floor: Runs | None = None, draws: int = resampling.DRAWS, seed: int = 0
 ) -> Survival:
-    """The survival of runs over the first `horizon` steps. `floor`: runs of the reference against itself, in the same
-    clusters, drawn together with these."""
+    """The survival of runs over the first `horizon` steps. `floor`: runs of the reference against itself, from the same
+    clusters, which are drawn together."""
     if horizon < 1:
         raise UsageError(f"a horizon is at least one step, got {horizon}")
     wrong, exposed = runs.tables(horizon)
@@ -118,33 +121,31 @@ def survive(
     share = kaplan_meier(wrong.sum(0), exposed.sum(0))
     drawn_wrong, drawn_exposed = resampling.resampled(w, wrong), resampling.resampled(w, exposed)
     drawn = kaplan_meier(drawn_wrong, drawn_exposed)
-    low, high = resampling.bounds(drawn, n)
     rate, drawn_rate = _rate(wrong.sum(0), exposed.sum(0)), _rate(drawn_wrong, drawn_exposed)
     return Survival(
         horizon=horizon,
         runs=len(runs),
         events=int(wrong.sum()),
         share=share,
-        low=low,
-        high=high,
-        hazards=_hazards((wrong.sum(0), exposed.sum(0)), (drawn_wrong, drawn_exposed), n),
-        median=resampling.estimate(median(share), median(drawn), n),
-        restricted_mean=resampling.estimate(share[:-1].sum(), drawn[:, :-1].sum(1), n),
-        rate=resampling.estimate(rate, drawn_rate, n),
-        half_life=resampling.estimate(half_life(rate), half_life(drawn_rate), n),
+        band=percentile.band(drawn, n),
+        hazards=_hazards((wrong.sum(0), exposed.sum(0)), (drawn_wrong, drawn_exposed), n, runs.of),
+        median=percentile.interval(median(share), median(drawn), n, runs.of),
+        restricted_mean=percentile.interval(share[:-1].sum(), drawn[:, :-1].sum(1), n, runs.of),
+        rate=percentile.interval(rate, drawn_rate, n, runs.of),
+        half_life=percentile.interval(half_life(rate), half_life(drawn_rate), n, runs.of),
         above_floor=None if floor is None else _above(runs, floor, horizon, w, (share, drawn), (rate, drawn_rate)),
     )
 
 
 def kaplan_meier(wrong: Float64, exposed: Float64) -> Float64:
-    """Survival (..., horizon + 1) from the runs that went wrong and those that were there, by step (..., horizon)."""
+    """Survival (..., horizon + 1) from how many runs went wrong and how many were at risk, by step (..., horizon)."""
     hazard = np.divide(wrong, exposed, out=np.zeros_like(wrong), where=exposed > 0)
     start = np.ones((*wrong.shape[:-1], 1))
     return np.concatenate([start, np.cumprod(1 - hazard, axis=-1)], axis=-1)
 
 
 def median(share: Float64) -> NDArray[np.float64]:
-    """The first step at which survival (..., horizon + 1) is a half or less; infinite where it is never."""
+    """The first step at which survival (..., horizon + 1) is a half or less; infinite where it never is."""
     fallen = share <= 0.5 + 1e-12
     return np.where(fallen.any(-1), fallen.argmax(-1).astype(np.float64), math.inf)
 
@@ -166,11 +167,11 @@ def _rate(wrong: Float64, exposed: Float64) -> NDArray[np.float64]:
     return np.divide(wrong.sum(-1), below, out=np.full(np.shape(below), math.nan), where=below > 0)
 
 
-def _hazards(tables: tuple[Float64, Float64], drawn: tuple[Float64, Float64], clusters: int) -> list[Hazard]:
+def _hazards(tables: tuple[Float64, Float64], drawn: tuple[Float64, Float64], clusters: int, of: str) -> list[Hazard]:
     found = []
     for first, last in bins(len(tables[0])):
         own, drawn_rate = (_rate(*(t[..., first - 1 : last] for t in pair)) for pair in (tables, drawn))
-        found.append(Hazard(first, last, resampling.estimate(own, drawn_rate, clusters)))
+        found.append(Hazard(first, last, percentile.interval(own, drawn_rate, clusters, of)))
     return found
 
 
@@ -182,7 +183,7 @@ def _above(
     share: tuple[Float64, Float64],
     rate: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> AboveFloor:
-    """What is left when the floor is taken off; pairs are (of all runs, of every draw)."""
+    """What is left without the floor; pairs are (of all runs, of every draw)."""
     if not np.array_equal(runs.clusters, floor.clusters):
         raise UsageError("the floor needs the runs of the same documents, in the same order")
     d, r = floor.tables(horizon)
@@ -190,21 +191,21 @@ def _above(
     own, drawn = _rate(d.sum(0), r.sum(0)), _rate(resampling.resampled(w, d), resampling.resampled(w, r))
     lifted, lifted_drawn = _lifted(share[0], own), _lifted(share[1], drawn[:, None])
     return AboveFloor(
-        floor=resampling.estimate(own, drawn, n),
-        rate=resampling.estimate(rate[0] - own, rate[1] - drawn, n),
+        floor=percentile.interval(own, drawn, n, runs.of),
+        rate=percentile.interval(rate[0] - own, rate[1] - drawn, n, runs.of),
         share=lifted,
-        median=resampling.estimate(median(lifted), median(lifted_drawn), n),
+        median=percentile.interval(median(lifted), median(lifted_drawn), n, runs.of),
     )
 
 
 def _lifted(share: Float64, floor: NDArray[np.float64]) -> Float64:
-    """Survival (..., horizon + 1) without a floor of this chance per step, where that leaves anything to tell by."""
+    """Survival (..., horizon + 1) divided by that of a floor of this chance per step, at most 1."""
     whole = (1 - floor) ** np.arange(share.shape[-1])
     return np.minimum(np.divide(share, whole, out=np.ones_like(share), where=whole > 0), 1)
 
 
-def horizon_ratio(runs: Runs, reference: Runs, horizon: int, draws: int = resampling.DRAWS, seed: int = 0) -> Estimate:
-    """How much longer `runs` last than `reference`'s of the same clusters: half-life over half-life (1: as long)."""
+def horizon_ratio(runs: Runs, reference: Runs, horizon: int, draws: int = resampling.DRAWS, seed: int = 0) -> Interval:
+    """The half-life of `runs` over that of `reference`'s, from the same clusters: below 1, `runs` go wrong sooner."""
     (a, b), (c, d) = runs.tables(horizon), reference.tables(horizon)
     if len(a) != len(c):
         raise UsageError(f"a ratio of horizons needs the same documents on both sides, got {len(a)} and {len(c)}")
@@ -217,4 +218,4 @@ def horizon_ratio(runs: Runs, reference: Runs, horizon: int, draws: int = resamp
 
     tables = (a, b, c, d)
     drawn = of(*(resampling.resampled(w, t) for t in tables))
-    return resampling.estimate(of(*(t.sum(0) for t in tables)), drawn, len(a))
+    return percentile.interval(of(*(t.sum(0) for t in tables)), drawn, len(a), runs.of)

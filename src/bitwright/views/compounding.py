@@ -7,20 +7,21 @@ from typing import Any
 from bitwright.measure.rollout.compounding import Compounding
 from bitwright.measure.rollout.free_running import FreeRunning
 from bitwright.measure.rollout.horizon import FirstDivergence
-from bitwright.statistics.resampling import DRAWS, LEVEL, Estimate
+from bitwright.statistics.interval import LEVEL, Interval
+from bitwright.statistics.resampling import DRAWS
 from bitwright.statistics.survival import Survival
 
 
 def as_json(c: Compounding) -> dict[str, Any]:
-    """Steps are tokens counted from 1; divergences are in nats, shares in 0 to 1; what was not reached within the steps
-    or cannot be told is infinite or NaN, which the CLI prints as null."""
+    """Steps are tokens counted from 1; divergences are in nats, shares in 0 to 1. The ends of an interval are None
+    where there are too few clusters. Infinite: not reached within the steps; NaN: undefined (both print as null)."""
     s = c.sequence
     return {
         "first_divergence": of_divergence(c.first_divergence),
         "sampled_first_divergence": of_divergence(c.sampled_first_divergence),
         "sequence_kl": {
             "tellable_at": of_estimate(s.tellable),
-            "total": [s.total.tolist(), s.low.tolist(), s.high.tolist()],
+            "total": [s.total.tolist(), *([None, None] if s.band is None else s.band.tolist())],
             "advantage_at_most": float(s.advantage[-1]),
         },
         "local_error": [_row(r) for r in c.local] if c.local else None,
@@ -48,11 +49,11 @@ def of_divergence(d: FirstDivergence) -> dict[str, Any]:
 
 def of_survival(s: Survival) -> dict[str, Any]:
     return {
-        "median": s.median.value,
+        "median": s.median.estimate,
         "low": s.median.low,
         "high": s.median.high,
         "survival": [list(point) for point in s.curve()],
-        "band": [[step, float(s.low[step]), float(s.high[step])] for step, _ in s.curve()],
+        "band": [[step, *([None, None] if s.band is None else s.band[:, step].tolist())] for step, _ in s.curve()],
         "hazard": [_row(h) for h in s.hazards],
         "restricted_mean": of_estimate(s.restricted_mean),
         "rate": of_estimate(s.rate),
@@ -77,9 +78,10 @@ def of_free(f: FreeRunning) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def of_estimate(e: Estimate) -> dict[str, float]:
-    return {"value": e.value, "low": e.low, "high": e.high}
+def of_estimate(i: Interval) -> dict[str, Any]:
+    """`low` and `high` are None where there are fewer `clusters` than an interval needs."""
+    return {"value": i.estimate, "low": i.low, "high": i.high, "clusters": i.clusters}
 
 
 def _row(row: object) -> dict[str, Any]:
-    return {name: of_estimate(v) if isinstance(v, Estimate) else v for name, v in vars(row).items()}
+    return {name: of_estimate(v) if isinstance(v, Interval) else v for name, v in vars(row).items()}

@@ -9,7 +9,9 @@ import numpy as np
 
 from bitwright.measure.noise_floor import NoiseFloor
 from bitwright.measure.suite import Evaluation
-from bitwright.statistics.bootstrap import RESAMPLES, SEED, Interval
+from bitwright.statistics.interval import Interval
+from bitwright.statistics.resampling import DRAWS
+from bitwright.statistics.studentized import SEED
 from bitwright.views import compounding
 
 SHARES = (0.001, 0.01, *(n / 20 for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995, 0.999, 1.0)  # quantiles for a plot
@@ -37,7 +39,7 @@ def as_json(e: Evaluation) -> dict[str, Any]:
             "quantiles": [[share, float(np.quantile(values, share))] for share in SHARES],
             "storage_error": e.scores.storage_error,
         },
-        "same_top1": e.same_top1.mean,
+        "same_top1": e.same_top1.estimate,
         "same_top1_interval": of_interval(e.same_top1),
         "flips": {
             "changed": of_interval(e.flips.changed),
@@ -52,13 +54,14 @@ def as_json(e: Evaluation) -> dict[str, Any]:
         "calibration": [vars(o) for o in e.overlaps],
         "attribution": [{**vars(a), "divergence": of_interval(a.divergence)} for a in e.attribution],
         "warnings": list(e.warnings),
-        "bootstrap": {"resamples": RESAMPLES, "seed": SEED},
+        "bootstrap": {"resamples": DRAWS, "seed": SEED},
     } | (compounding.as_json(e.compounding) if e.compounding else {})
 
 
 def of_interval(i: Interval) -> dict[str, Any]:
-    low, high = (None if math.isnan(x) else x for x in (i.low, i.high))
-    return {"mean": i.mean, "low": low, "high": high, "clusters": i.clusters, "of": i.of, "confidence": i.confidence}
+    """`low` and `high` are None where there are fewer `clusters` than an interval needs."""
+    return {"mean": i.estimate, "low": i.low, "high": i.high, "clusters": i.clusters, "of": i.of,
+            "confidence": i.level, "method": i.method}  # fmt: skip
 
 
 def of_floor(floor: NoiseFloor | None, divergence: Interval) -> dict[str, Any] | None:
@@ -68,7 +71,7 @@ def of_floor(floor: NoiseFloor | None, divergence: Interval) -> dict[str, Any] |
         "kl_divergence": floor.kl_divergence,
         "same_top1": floor.same_top1,
         "variations": [vars(v) for v in floor.variations],
-        "floors_above": floor.above(divergence.mean),
+        "floors_above": floor.above(divergence.estimate),
         "distinguishable": floor.distinguishable(divergence),
         "verdict": floor.describe(divergence),
     }
@@ -77,21 +80,21 @@ def of_floor(floor: NoiseFloor | None, divergence: Interval) -> dict[str, Any] |
 def words(e: Evaluation) -> list[str]:
     """The verdict, in sentences that the intervals carry."""
     d, found = e.divergence, []
-    where = f" ({d.low:.5f} to {d.high:.5f})" if d.known else f" (too few {d.of} for an interval)"
+    where = f" ({d.ends[0]:.5f} to {d.ends[1]:.5f})" if d.ends else f" (too few {d.of} for an interval)"
     standing = f", {e.floor.describe(d)}" if e.floor else ""
-    found.append(f"KL divergence from the reference: {d.mean:.5f} nats{where}{standing}.")
+    found.append(f"KL divergence from the reference: {d.estimate:.5f} nats{where}{standing}.")
     f = e.flips
+    changed, lost, won = (_percent(i.estimate) for i in (f.changed, f.right_to_wrong, f.wrong_to_right))
     found.append(
-        f"It chooses another token {_percent(f.changed.mean)} of the time: {_percent(f.right_to_wrong.mean)} turn from "
-        f"right to wrong, {_percent(f.wrong_to_right.mean)} from wrong to right."
+        f"It chooses another token {changed} of the time: {lost} turn from right to wrong, {won} from wrong to right."
     )
     r = e.log_perplexity_ratio
-    if not r.known or r.low <= 0 <= r.high:
+    if r.ends is None or r.ends[0] <= 0 <= r.ends[1]:
         found.append("Its perplexity cannot be told from the reference's.")
     else:
-        higher = "higher" if r.mean > 0 else "lower"
-        ends = sorted(abs(math.expm1(x)) for x in (r.low, r.high))
-        found.append(f"Its perplexity is {_percent(abs(math.expm1(r.mean)))} {higher} ({_percent(ends[0])} to "
+        higher = "higher" if r.estimate > 0 else "lower"
+        ends = sorted(abs(math.expm1(x)) for x in r.ends)
+        found.append(f"Its perplexity is {_percent(abs(math.expm1(r.estimate)))} {higher} ({_percent(ends[0])} to "
                      f"{_percent(ends[1])}).")  # fmt: skip
     return found + _many_steps(e) + _sources(e)
 
@@ -101,9 +104,12 @@ def _many_steps(e: Evaluation) -> list[str]:
         return []
     s, found = e.compounding.first_divergence.survival, []
     seen = f"{s.events} of {s.runs} greedy texts of up to {s.horizon} tokens part from the reference's"
-    if math.isfinite(s.median.value):
-        high = f"{s.median.high:.0f}" if math.isfinite(s.median.high) else f"more than {s.horizon}"
-        found.append(f"{seen}, half of them within {s.median.value:.0f} tokens ({s.median.low:.0f} to {high}).")
+    if math.isfinite(s.median.estimate):
+        span = ""
+        if s.median.ends:
+            low, high = (f"{x:.0f}" if math.isfinite(x) else f"more than {s.horizon}" for x in s.median.ends)
+            span = f" ({low} to {high})"
+        found.append(f"{seen}, half of them within {s.median.estimate:.0f} tokens{span}.")
     else:
         found.append(f"{seen}; half of them do not within what was looked at.")
     if s.above_floor is not None and not s.above_floor.distinguishable:
@@ -115,11 +121,11 @@ def _sources(e: Evaluation) -> list[str]:
     tensors = [a for a in e.attribution if a.kind == "tensors"]
     if not tensors:
         return []
-    sources = ", ".join(f"{a.name} {a.divergence.mean:.5f}" for a in e.attribution if a.kind == "source")
+    sources = ", ".join(f"{a.name} {a.divergence.estimate:.5f}" for a in e.attribution if a.kind == "source")
     most = tensors[0]
     return [
         f"Alone, the sources of error come to: {sources} nats.",
-        f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) do most: {most.divergence.mean:.5f} nats alone.",
+        f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) do most: {most.divergence.estimate:.5f} nats alone.",
     ]
 
 

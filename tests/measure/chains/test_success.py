@@ -51,7 +51,8 @@ def test_errors_that_follow_errors() -> None:
         chains.append(Free([], right))
     found = after_error(chains)
     assert found.low < 3 < found.high and found.high - found.low < 1
-    assert math.isnan(after_error([Free([], [True, True])] * 3).value)
+    none = after_error([Free([], [True, True])] * 3)
+    assert math.isnan(none.estimate) and none.ends is None
 
 
 def test_a_candidate_beside_its_reference() -> None:
@@ -64,6 +65,6 @@ def test_a_candidate_beside_its_reference() -> None:
     assert found.loss_change.low < 0.5 < found.loss_change.high and found.loss_change.low > 0
     np.testing.assert_allclose(found.candidate.share, 0.9 ** np.arange(STEPS + 1), atol=0.09)
     both = overall([candidate, candidate], [reference, reference])
-    assert both.value == pytest.approx(found.horizon_ratio.value)
+    assert both.estimate == pytest.approx(found.horizon_ratio.estimate)
     assert both.high - both.low < found.horizon_ratio.high - found.horizon_ratio.low
-    assert compare(reference, reference).horizon_ratio.value == 1
+    assert compare(reference, reference).horizon_ratio.estimate == 1

@@ -29,12 +29,12 @@ def base(models: dict[str, Model], prompts: list[Prompt]) -> Baseline:
 def test_a_reference_is_as_good_as_itself(base: Baseline) -> None:
     found = measure_compounding(base, base.model)
     assert found.first_divergence.survival.events == found.sampled_first_divergence.survival.events == 0
-    assert found.sequence.tellable.value == np.inf and abs(found.sequence.total[-1]) < 1e-4
+    assert found.sequence.tellable.estimate == np.inf and abs(found.sequence.total[-1]) < 1e-4
     assert found.free is not None and found.free.verification.exceptions == [] and found.free.examples == []
-    assert found.free.endings.length_ratio.value == 1
+    assert found.free.endings.length_ratio.estimate == 1
     assert found.free.planning.alike == 20
-    assert all(row.worse.value == row.better.value == 0 for row in found.free.planning.rows)
-    assert found.local is not None and abs(found.local[-1].reference_history.value) < 1e-6
+    assert all(row.worse.estimate == row.better.estimate == 0 for row in found.free.planning.rows)
+    assert found.local is not None and abs(found.local[-1].reference_history.estimate) < 1e-6
 
 
 def test_damage_is_seen_and_the_pass_agrees_with_running_free(base: Baseline, models: dict[str, Model]) -> None:
@@ -43,13 +43,20 @@ def test_damage_is_seen_and_the_pass_agrees_with_running_free(base: Baseline, mo
     for found in (small, large):
         assert found.free is not None and found.free.verification.exceptions == []
         assert found.free.verification.rollouts == found.prompts == 20
-    assert small.first_divergence.survival.restricted_mean.value > large.first_divergence.survival.restricted_mean.value
+    assert (
+        small.first_divergence.survival.restricted_mean.estimate
+        > large.first_divergence.survival.restricted_mean.estimate
+    )
     assert large.sequence.total[-1] > 10 * small.sequence.total[-1] > 0
     above = large.first_divergence.survival.above_floor
     assert above is not None and above.distinguishable
     total = large.free.growth[-1]
-    assert total.floor.value < total.reference_path.value == pytest.approx(large.sequence.total[-1] / STEPS, rel=1e-6)
-    assert 0 < large.local[-1].local_share.value < 1.5
+    assert (
+        total.floor.estimate
+        < total.reference_path.estimate
+        == pytest.approx(large.sequence.total[-1] / STEPS, rel=1e-6)
+    )
+    assert 0 < large.local[-1].local_share.estimate < 1.5
     shown = large.free.examples[0]
     assert shown.reference != shown.candidate and shown.before
 

@@ -33,25 +33,25 @@ def test_bad_judgement_that_the_first_step_does_not_show() -> None:
     found = judged(theirs, own, np.arange(n))
     assert (found.proposals, [row.step for row in found.rows]) == (n, [1, 2, 4, 8, 16])
     assert found.alike == n // 2
-    assert found.rows[0].worse.value == 0
-    excess = [row.excess.value for row in found.rows]
+    assert found.rows[0].worse.estimate == 0
+    excess = [row.excess.estimate for row in found.rows]
     assert excess == sorted(excess) and found.rows[-1].excess.low > 0
-    growth = found.rows[-1].regret.value - found.rows[-2].regret.value
+    growth = found.rows[-1].regret.estimate - found.rows[-2].regret.estimate
     assert growth == pytest.approx(8 * 0.2, abs=4 * np.sqrt(8 * 2 / found.alike))
 
 
 def test_texts_that_end_cost_no_more() -> None:
     theirs = np.array([[1.0, np.nan, np.nan], [np.nan, np.nan, np.nan]])
     found = judged(theirs, np.array([[1.0, 1.0, 1.0], [1.0, 1.0, 1.0]]), np.arange(2))
-    assert found.alike == 1 and found.rows[-1].better.value == 1 and found.rows[-1].regret.value == -2
+    assert found.alike == 1 and found.rows[-1].better.estimate == 1 and found.rows[-1].regret.estimate == -2
 
 
 def test_any_two_models(models: dict[str, Model], prompts: list[Prompt], smollm2: Path) -> None:
     """A worse copy of the judge, and a model with another tokenizer, which knows no children's stories."""
     own = write(models["f32"], prompts, 24, Chooser(1.0, 2))
-    assert measure_planning(models["f32"], models["f32"], own).rows[-1].worse.value == 0
+    assert measure_planning(models["f32"], models["f32"], own).rows[-1].worse.estimate == 0
     worse = measure_planning(models["f32"], models["q4_0"], own)
-    assert worse.rows[-1].regret.value > 0
+    assert worse.rows[-1].regret.estimate > 0
     stranger = measure_planning(models["f32"], load(smollm2, context=96), own, tolerance=3.0)
     assert 0 < stranger.alike < stranger.proposals == 20
-    assert stranger.rows[-1].regret.value > worse.rows[-1].regret.value
+    assert stranger.rows[-1].regret.estimate > worse.rows[-1].regret.estimate

@@ -179,5 +179,5 @@ def test_pairs() -> None:
     reference, candidate = (TaskScore("t", "choice", r, {}, []) for r in (right, worse))
     found = pair(candidate, reference)
     assert (found.lost, found.won, found.verdict) == (12, 2, "worse")
-    assert found.difference.mean == pytest.approx(-0.2) and found.difference.high < 0
+    assert found.difference.estimate == pytest.approx(-0.2) and found.difference.below(0)
     assert pair(reference, reference).verdict == "cannot tell" and pair(reference, candidate).verdict == "better"

@@ -19,8 +19,9 @@ from bitwright.measure.chains.chain import Family
 from bitwright.measure.chains.families import FAMILIES
 from bitwright.measure.chains.run import Forced, Free, read, run
 from bitwright.progress import Stages
-from bitwright.statistics import resampling, survival
-from bitwright.statistics.resampling import Estimate, Float64
+from bitwright.statistics import percentile, resampling, survival
+from bitwright.statistics.interval import Interval
+from bitwright.statistics.resampling import Float64
 from bitwright.statistics.survival import Runs, Survival
 
 if TYPE_CHECKING:
@@ -57,16 +58,16 @@ class Score:
         """Steps until the first wrong one."""
         first = [f.first_wrong for f in self.forced]
         seen = [n or len(f.right) for n, f in zip(first, self.forced, strict=True)]
-        return Runs(seen, [n is not None for n in first])
+        return Runs(seen, [n is not None for n in first], of="chains")
 
     @property
     def survival(self) -> Survival:
         return survival.survive(self.runs, self.steps)
 
     @property
-    def step_accuracy(self) -> Estimate:
+    def step_accuracy(self) -> Interval:
         """Share of steps that are right after right ones."""
-        return resampling.ratio(*_counts(self.forced), np.arange(len(self.forced)))
+        return percentile.ratio(*_counts(self.forced), np.arange(len(self.forced)), "chains")
 
     @property
     def disagreements(self) -> int:
@@ -138,13 +139,13 @@ class Comparison:
     steps: int
     candidate: Survival
     reference: Survival
-    accuracy: Estimate
-    reference_accuracy: Estimate
-    horizon_ratio: Estimate
-    loss_change: Estimate
-    excess: Estimate
-    reference_excess: Estimate
-    after_error: Estimate | None
+    accuracy: Interval
+    reference_accuracy: Interval
+    horizon_ratio: Interval
+    loss_change: Interval
+    excess: Interval
+    reference_excess: Interval
+    after_error: Interval | None
     disagreements: int
 
 
@@ -161,7 +162,7 @@ def compare(candidate: Score, reference: Score) -> Comparison:
         candidate.step_accuracy,
         reference.step_accuracy,
         survival.horizon_ratio(candidate.runs, reference.runs, candidate.steps),
-        resampling.ratio(change, [len(f.losses) for f in candidate.forced], chains),
+        percentile.ratio(change, [len(f.losses) for f in candidate.forced], chains, "chains"),
         excess(candidate),
         excess(reference),
         after_error(candidate.free) if candidate.free is not None else None,
@@ -169,13 +170,13 @@ def compare(candidate: Score, reference: Score) -> Comparison:
     )
 
 
-def overall(candidate: Sequence[Score], reference: Sequence[Score]) -> Estimate:
+def overall(candidate: Sequence[Score], reference: Sequence[Score]) -> Interval:
     """The ratio of horizons over all families, every chain of which counts alike."""
     steps = max(score.steps for score in candidate)
     return survival.horizon_ratio(_pooled(candidate), _pooled(reference), steps)
 
 
-def excess(score: Score) -> Estimate:
+def excess(score: Score) -> Interval:
     """ln p(n) / n - ln p(1), n being all steps: 0 where steps are alike and independent, below 0 where errors compound.
     Half a chain is added to those that succeed and half to those that fail, so that logarithms exist."""
     steps = score.steps
@@ -189,10 +190,10 @@ def excess(score: Score) -> Estimate:
         return np.log((whole + 0.5) / (len(wrong) + 1)) / steps - np.log((right + 0.5) / (len(first) + 1))
 
     drawn = of(resampling.resampled(w, wrong), resampling.resampled(w, exposed), resampling.resampled(v, first))
-    return resampling.estimate(of(wrong.sum(0), exposed.sum(0), first.sum()), drawn, len(wrong))
+    return percentile.interval(of(wrong.sum(0), exposed.sum(0), first.sum()), drawn, len(wrong), "chains")
 
 
-def after_error(chains: Sequence[Free]) -> Estimate:
+def after_error(chains: Sequence[Free]) -> Interval:
     """Chance of a wrong step, judged by its own premises, after a first wrong one, over the chance before; NaN where
     nothing was wrong or nothing came after."""
     table = np.zeros((len(chains), 4))  # steps up to the first wrong one, of them wrong; judged steps after it, wrong
@@ -207,7 +208,7 @@ def after_error(chains: Sequence[Free]) -> Estimate:
             return (again / after) / (failed / before)
 
     w = resampling.weights(len(table))
-    return resampling.estimate(of(table.sum(0)), of(resampling.resampled(w, table)), len(table))
+    return percentile.interval(of(table.sum(0)), of(resampling.resampled(w, table)), len(table), "chains")
 
 
 def _counts(forced: Sequence[Forced]) -> tuple[list[int], list[int]]:
@@ -216,4 +217,5 @@ def _counts(forced: Sequence[Forced]) -> tuple[list[int], list[int]]:
 
 
 def _pooled(scores: Sequence[Score]) -> Runs:
-    return Runs(*(np.concatenate([getattr(s.runs, name) for s in scores]) for name in ("steps", "wrong")))
+    steps, wrong = (np.concatenate([getattr(s.runs, name) for s in scores]) for name in ("steps", "wrong"))
+    return Runs(steps, wrong, of="chains")

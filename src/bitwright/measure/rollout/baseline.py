@@ -17,7 +17,7 @@ from bitwright.measure.rollout import reading, writing
 from bitwright.measure.rollout.reading import Reading
 from bitwright.measure.rollout.writing import GREEDY, Chooser, Prompt, Rollout
 from bitwright.progress import Stages
-from bitwright.statistics.bootstrap import FEWEST
+from bitwright.statistics.interval import FEWEST
 
 if TYPE_CHECKING:
     from bitwright.model.tokenizer import Tokenizer

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from bitwright.measure.rollout.horizon import clusters_of
 from bitwright.measure.rollout.writing import Rollout
-from bitwright.statistics import resampling
-from bitwright.statistics.resampling import Estimate
+from bitwright.statistics import percentile
+from bitwright.statistics.interval import Interval
 
 LONGEST_CYCLE, REPEATS, LOOP = 64, 3, 24  # a loop: at least 3 repeats of a cycle of at most 64 tokens, over 24 tokens
 
@@ -21,10 +21,10 @@ class Endings:
     """How texts end, the candidate's beside the reference's: `length_ratio` of mean lengths; shares of texts that ran
     into a loop; shares that did not end themselves within the steps, among prompts where the reference did."""
 
-    length_ratio: Estimate
-    loops: Estimate
-    reference_loops: Estimate
-    missing_ends: Estimate
+    length_ratio: Interval
+    loops: Interval
+    reference_loops: Interval
+    missing_ends: Interval
     ended: int
 
 
@@ -35,10 +35,10 @@ def endings(own: Sequence[Rollout], reference: Sequence[Rollout]) -> Endings:
     missing = ended & ~np.array([rollout.ended for rollout in own])
     loops, reference_loops = ([loop_start(p.tokens) is not None for p in rollouts] for rollouts in (own, reference))
     return Endings(
-        resampling.ratio([len(p) for p in own], [len(p) for p in reference], clusters),
-        resampling.mean(loops, clusters),
-        resampling.mean(reference_loops, clusters),
-        resampling.ratio(missing, ended, clusters),
+        percentile.ratio([len(p) for p in own], [len(p) for p in reference], clusters),
+        percentile.mean(loops, clusters),
+        percentile.mean(reference_loops, clusters),
+        percentile.ratio(missing, ended, clusters),
         int(ended.sum()),
     )
 

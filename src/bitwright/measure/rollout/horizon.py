@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 
 from bitwright.measure.rollout.reading import Reading
 from bitwright.measure.rollout.writing import Float64, Rollout
-from bitwright.statistics import resampling, survival
-from bitwright.statistics.resampling import Estimate
+from bitwright.statistics import percentile, resampling, survival
+from bitwright.statistics.interval import Interval
 from bitwright.statistics.survival import Runs, Survival
 
 TELLABLE = math.log(2)  # nats: from here on, one text is evidence of two to one on average
@@ -37,7 +37,7 @@ class FirstDivergence:
     without_near_ties: Survival
     near_ties: int
     tie: float
-    differing: Estimate
+    differing: Interval
 
 
 def first_divergence(readings: Sequence[Reading], floor: Sequence[Reading], steps: int) -> FirstDivergence:
@@ -52,7 +52,7 @@ def first_divergence(readings: Sequence[Reading], floor: Sequence[Reading], step
         survival.survive(Runs(np.where(near, runs.steps - 1, runs.steps), runs.wrong & ~near, clusters), steps),
         int(near.sum()),
         tie,
-        resampling.ratio(differing, [len(r.rollout) for r in readings], clusters),
+        percentile.ratio(differing, [len(r.rollout) for r in readings], clusters),
     )
 
 
@@ -94,10 +94,10 @@ class Growth:
 
     first: int
     last: int
-    floor: Estimate
-    reference_path: Estimate
-    own_path: Estimate
-    amplification: Estimate
+    floor: Interval
+    reference_path: Interval
+    own_path: Interval
+    amplification: Interval
 
 
 def growth(along: Float64, own: Float64, floor: Float64, clusters: NDArray[np.int64]) -> list[Growth]:
@@ -118,9 +118,9 @@ class LocalShare:
 
     first: int
     last: int
-    own_history: Estimate
-    reference_history: Estimate
-    local_share: Estimate
+    own_history: Interval
+    reference_history: Interval
+    local_share: Interval
 
 
 def local_shares(own: Float64, reference: Float64, clusters: NDArray[np.int64]) -> list[LocalShare]:
@@ -132,7 +132,7 @@ def local_shares(own: Float64, reference: Float64, clusters: NDArray[np.int64]) 
     ]
 
 
-def ratio_of_means(below: Float64, above: Float64, clusters: NDArray[np.int64]) -> tuple[Estimate, Estimate, Estimate]:
+def ratio_of_means(below: Float64, above: Float64, clusters: NDArray[np.int64]) -> tuple[Interval, Interval, Interval]:
     """Means of all values (rollouts, ...) that are not NaN, and the second over the first, from the same draws."""
     w = resampling.weights(int(clusters.max()) + 1)
     means, drawn = [], []
@@ -145,22 +145,23 @@ def ratio_of_means(below: Float64, above: Float64, clusters: NDArray[np.int64]) 
             drawn.append(resampling.resampled(w, sums) / resampling.resampled(w, counts))
     with np.errstate(divide="ignore", invalid="ignore"):
         return (
-            resampling.estimate(means[0], drawn[0], len(w[0])),
-            resampling.estimate(means[1], drawn[1], len(w[0])),
-            resampling.estimate(means[1] / means[0], drawn[1] / drawn[0], len(w[0])),
+            percentile.interval(means[0], drawn[0], len(w[0])),
+            percentile.interval(means[1], drawn[1], len(w[0])),
+            percentile.interval(means[1] / means[0], drawn[1] / drawn[0], len(w[0])),
         )
 
 
 @dataclass(frozen=True)
 class SequenceDivergence:
-    """`total` (steps,): KL divergence in nats of texts of h tokens, h from 1. `tellable`: the first h at which it
-    reaches ln 2, infinite where it never does. `advantage` (steps,) bounds how well anyone can tell which model wrote
-    a text of h tokens: total variation, by the Bretagnolle-Huber inequality."""
+    """`total` (steps,): KL divergence in nats of texts of h tokens, h from 1; `band` (2, steps): its interval, if any.
+
+    `tellable`: the first h at which the total reaches ln 2, infinite where it never does. `advantage` (steps,) bounds
+    how well anyone can tell which model wrote a text of h tokens: total variation, by the Bretagnolle-Huber inequality.
+    """
 
     total: Float64 = field(repr=False)
-    low: Float64 = field(repr=False)
-    high: Float64 = field(repr=False)
-    tellable: Estimate
+    band: Float64 | None = field(repr=False)
+    tellable: Interval
 
     @property
     def advantage(self) -> Float64:
@@ -178,5 +179,5 @@ def sequence_divergence(divergences: Float64, clusters: NDArray[np.int64]) -> Se
         there = curve >= TELLABLE
         return np.where(there.any(-1), there.argmax(-1) + 1.0, math.inf)
 
-    low, high = resampling.bounds(drawn, len(sums))
-    return SequenceDivergence(total, low, high, resampling.estimate(tellable(total), tellable(drawn), len(sums)))
+    reached = percentile.interval(tellable(total), tellable(drawn), len(sums))
+    return SequenceDivergence(total, percentile.band(drawn, len(sums)), reached)

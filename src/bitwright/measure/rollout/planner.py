@@ -19,8 +19,8 @@ from numpy.typing import NDArray
 from bitwright.measure.rollout import horizon, reading, writing
 from bitwright.measure.rollout.writing import Chooser, Float64, Prompt, Rollout
 from bitwright.progress import Stages
-from bitwright.statistics import resampling
-from bitwright.statistics.resampling import Estimate
+from bitwright.statistics import percentile
+from bitwright.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
@@ -35,10 +35,10 @@ class Foresight:
     tolerance, `excess` of the worse over the better, and `regret`, the mean loss of log-likelihood in nats."""
 
     step: int
-    worse: Estimate
-    better: Estimate
-    excess: Estimate
-    regret: Estimate
+    worse: Interval
+    better: Interval
+    excess: Interval
+    regret: Interval
 
 
 @dataclass(frozen=True)
@@ -86,7 +86,7 @@ def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance
         regret = behind[:, step - 1]
         worse, better = alike & (regret > tolerance), alike & (regret < -tolerance)
         parts = worse, better, worse.astype(float) - better, np.where(alike, regret, 0)
-        rows.append(Foresight(step, *(resampling.ratio(part, alike, clusters) for part in parts)))
+        rows.append(Foresight(step, *(percentile.ratio(part, alike, clusters) for part in parts)))
     return Planning(len(alike), int(alike.sum()), rows)
 
 

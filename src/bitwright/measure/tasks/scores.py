@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -11,7 +10,9 @@ from numpy.typing import NDArray
 
 from bitwright.measure.tasks import choice, written
 from bitwright.measure.tasks.items import Task
-from bitwright.statistics.bootstrap import Interval, interval
+from bitwright.statistics import studentized
+from bitwright.statistics.interval import Interval
+from bitwright.statistics.paired import mcnemar
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
@@ -37,7 +38,7 @@ class TaskScore:
 
     @property
     def accuracy(self) -> Interval:
-        return interval(self.right, np.arange(len(self.right)), "items")
+        return studentized.mean(self.right, np.arange(len(self.right)), "items")
 
 
 def score(
@@ -80,12 +81,5 @@ def pair(candidate: TaskScore, reference: TaskScore) -> Paired:
     lost = int((reference.right & ~candidate.right).sum())
     won = int((candidate.right & ~reference.right).sum())
     change = candidate.right.astype(float) - reference.right
-    difference = interval(change, np.arange(len(change)), "items")
+    difference = studentized.mean(change, np.arange(len(change)), "items")
     return Paired(candidate, reference, difference, lost, won, mcnemar(lost, won))
-
-
-def mcnemar(lost: int, won: int) -> float:
-    """The exact two-sided p value: were both models alike, each item that flipped would do so either way with 1/2
-    (McNemar, Psychometrika 12 (1947); the binomial, not its approximation)."""
-    n, least = lost + won, min(lost, won)
-    return min(1.0, 2 * sum(math.comb(n, k) for k in range(least + 1)) / 2**n)
