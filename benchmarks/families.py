@@ -2,7 +2,7 @@
 
 A tiny config.json of each family becomes a GGUF file of zeros; llama.cpp loads it only if every tensor has the name and
 the shape it expects and none is left over, and says what it allocates. Buffers are of wider ones. The table is kept in
-tests/hardware/llama_cpp.json, so that the tests need no llama.cpp.
+tests/model/architectures/llama_cpp.json, so that the tests need no llama.cpp.
 
     python benchmarks/families.py --llama-bench PATH [--write]
 """
@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bitwright.hardware.kv import BATCH, kv_bytes
 from bitwright.hardware.memory import MIB, compute_bytes
-from bitwright.hardware.outline import outline
+from bitwright.model.architectures.outline import outline
 
-TESTS = Path(__file__).resolve().parent.parent / "tests/hardware"
+TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 import tiny  # noqa: E402
 
@@ -62,7 +62,7 @@ def main() -> None:
             )
     if options.write:
         rows = ",\n".join(f"  {json.dumps(name)}: {json.dumps(row)}" for name, row in table.items())
-        (TESTS / "llama_cpp.json").write_text(f"{{\n{rows}\n}}\n")
+        (TESTS / "model/architectures/llama_cpp.json").write_text(f"{{\n{rows}\n}}\n")
 
 
 if __name__ == "__main__":

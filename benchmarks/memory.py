@@ -20,7 +20,7 @@ from pathlib import Path
 
 from bitwright import load_tokenizer
 from bitwright.hardware.memory import Memory, memory
-from bitwright.hardware.outline import outline
+from bitwright.model.architectures.outline import outline
 
 DOCS = Path(__file__).resolve().parent.parent / "docs/hardware.md"
 BEGIN, END = "<!-- memory: benchmarks/memory.py --write -->", "<!-- end of memory -->"

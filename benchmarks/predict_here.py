@@ -22,8 +22,8 @@ from bitwright.bench import speed
 from bitwright.cli import output
 from bitwright.hardware.forecast import PROMPT, forecast
 from bitwright.hardware.machine import Machine, this_machine
-from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign
+from bitwright.model.architectures.outline import outline
 
 TOKENS = 64
 DOCS = Path(__file__).parents[1] / "docs/hardware.md"

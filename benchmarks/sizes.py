@@ -17,8 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign, file_bytes, weight_bytes
+from bitwright.model.architectures.outline import outline
 from bitwright.recipes import FILE_TYPES, Pattern, Recipe
 
 ROOT = Path(__file__).resolve().parent

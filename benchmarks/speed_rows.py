@@ -17,9 +17,10 @@ from bitwright.errors import UnknownNameError
 from bitwright.hardware import forecast, speed
 from bitwright.hardware.devices import Device, built_in
 from bitwright.hardware.kv import kv_read
-from bitwright.hardware.outline import EXPERTS, Outline, from_shape
-from bitwright.hardware.shapes import shapes
 from bitwright.hardware.weights import assign, operations_per_token, weight_bytes
+from bitwright.model.architectures import published
+from bitwright.model.architectures.names import EXPERTS
+from bitwright.model.architectures.outline import Outline, from_published
 from bitwright.recipes.file_types import ALIASES, FILE_TYPES
 
 FILE = Path(__file__).parent / "data/measured.json"
@@ -55,7 +56,7 @@ def cases(what: str) -> tuple[list[Case], Counter[str]]:
         row["source"] = file["sources"][row["source"]]
         device = device_of(row)
         name = file["shapes"].get(row["model"], row["model"])
-        model = from_shape(name) if name in shapes() else None
+        model = from_published(name) if name in published.models() else None
         if reason := unfit(row, device, model):
             left_out[reason] += 1
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
@@ -149,7 +150,7 @@ def test_an_embedding_of_its_own_has_the_gradient_covariance(tmp_path: Path) -> 
         assert moment is not None and moment.weighting == ("fisher" if tied else "gradient")
         matrix, squares = found.hessian("token_embd.weight"), found.sensitivity("token_embd.weight")
         assert matrix is not None and squares is not None
-        scale = model.config.embedding_scale
+        scale = math.sqrt(model.config.width)
         if not tied:
             np.testing.assert_allclose(np.diagonal(matrix[0]), squares[0] * scale**2, rtol=1e-4)
         assert squares.shape == ((1, synthetic_model.VOCABULARY) if tied else (1, synthetic_model.WIDTH))

@@ -10,10 +10,11 @@ import pytest
 
 from bitwright import load, load_tokenizer
 from bitwright.errors import UnknownNameError
-from bitwright.hardware import kv, shapes
-from bitwright.hardware.layers import Layer
+from bitwright.hardware import kv
 from bitwright.hardware.memory import longest_context, memory
-from bitwright.hardware.outline import outline
+from bitwright.model.architectures import published
+from bitwright.model.architectures.layers import Layer
+from bitwright.model.architectures.outline import outline
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import memory as measured  # noqa: E402
@@ -111,8 +112,8 @@ def test_the_longest_context_just_fits() -> None:
 
 def test_names_that_are_none() -> None:
     with pytest.raises(UnknownNameError, match="key-value cache"):
-        kv.layer_bytes(Layer("attention", 1, 64, 64), 10, "q9")
+        kv.layer_bytes(Layer("attention", 1, 1, 64, 64), 10, "q9")
     with pytest.raises(UnknownNameError, match="engine"):
         memory(outline("llama-3.1-8b"), "q4_0", 10, engine="vllm")
     with pytest.raises(UnknownNameError, match=r"unknown shape 'llama-3\.1-9b'; did you mean llama-3\.1-8b"):
-        shapes.get("llama-3.1-9b")
+        published.get("llama-3.1-9b")

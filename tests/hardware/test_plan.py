@@ -12,12 +12,12 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.hardware import catalogue, devices, plan
 from bitwright.hardware.forecast import bytes_by_format, forecast, load_of, operations_by_format
 from bitwright.hardware.memory import memory
-from bitwright.hardware.outline import from_shape, outline
 from bitwright.hardware.plan import Ask, Cost
 from bitwright.hardware.weights import assign, bytes_per_token, operations_per_token
 from bitwright.io import label
+from bitwright.model.architectures.outline import from_published, outline
 
-LLAMA = from_shape("llama-3.1-8b")
+LLAMA = from_published("llama-3.1-8b")
 CARD, USUAL = devices.get("rtx-3060-12gb"), Ask(8192)
 
 
@@ -164,7 +164,7 @@ def test_experts_are_read_as_far_as_they_are_used() -> None:
     card = devices.get("rtx-3090-24gb")
     mixture, small, large = (
         plan.row(shape, card, "iq4_xs", assign(shape, "iq4_xs"), Ask(4096)).forecast.decode.tokens_per_second
-        for shape in map(from_shape, ("qwen3-30b-a3b", "qwen2.5-coder-3b", "qwen3-32b"))
+        for shape in map(from_published, ("qwen3-30b-a3b", "qwen2.5-coder-3b", "qwen3-32b"))
     )
     assert large * 3 < mixture < small
 

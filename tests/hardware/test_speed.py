@@ -15,8 +15,8 @@ import pytest
 from bitwright.errors import UsageError
 from bitwright.hardware import devices, forecast, speed
 from bitwright.hardware import execution as explain
-from bitwright.hardware.outline import from_shape
 from bitwright.hardware.weights import assign
+from bitwright.model.architectures.outline import from_published
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import fit_speed  # noqa: E402
@@ -179,7 +179,7 @@ def test_what_is_multiplied_is_what_explain_says(name: str) -> None:
 def test_devices_that_no_row_of_the_collection_is_of(name: str, milliseconds: float) -> None:
     """Llama 2 7B in Q4_0, tg128, https://github.com/ggml-org/llama.cpp/discussions/4167: within 10%."""
     assert all(case.device.id != name for case in speed_rows.cases("decode")[0])
-    shape = from_shape("llama-2-7b")
+    shape = from_published("llama-2-7b")
     told = forecast.forecast(BUILT_IN[name], shape, assign(shape, "q4_0"), depth=64).decode
     assert told.tokens_per_second == pytest.approx(1000 / milliseconds, rel=0.10)
     assert told.low < 1000 / milliseconds < told.high

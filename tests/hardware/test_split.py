@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 
 from bitwright.hardware.memory import DRIVER, memory
-from bitwright.hardware.outline import Outline, outline
 from bitwright.hardware.split import Split, split
 from bitwright.hardware.weights import assign, bytes_per_token
+from bitwright.model.architectures.outline import Outline, outline
 
 GIB = 1 << 30
 

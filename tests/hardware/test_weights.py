@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from bitwright import quantizers
-from bitwright.hardware.outline import outline
 from bitwright.hardware.weights import assign, bytes_per_token, file_bytes, operations_per_token, weight_bytes
 from bitwright.io import gguf
+from bitwright.model.architectures.outline import outline
 from bitwright.quantizers.file import QuantizeResult
 from bitwright.recipes import FILE_TYPES
 from bitwright.recipes.rules import Shape
@@ -20,7 +20,7 @@ MODELS = ("smollm2", "gemma3", "widened")
 @pytest.mark.parametrize("model", MODELS)
 def test_rules_are_asked_of_the_same_shape(model: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(model)
-    assert outline(path).shape == Shape.of(gguf.open(path).metadata)
+    assert Shape.of(outline(path).metadata) == Shape.of(gguf.open(path).metadata)
 
 
 @pytest.mark.parametrize("model", MODELS)

@@ -14,7 +14,7 @@ import synthetic_model
 from bitwright.engine import Model, load
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
-from bitwright.model import ARCHITECTURES, Config
+from bitwright.model import ARCHITECTURES, Config, build, load_weights
 
 
 def written(tmp_path: Path, architecture: str = "llama", drop: str = "", **extra: Any) -> gguf.GGUF:
@@ -26,20 +26,29 @@ def written(tmp_path: Path, architecture: str = "llama", drop: str = "", **extra
 
 def test_a_configuration_is_read(tmp_path: Path) -> None:
     config = Config.from_gguf(written(tmp_path))
-    assert (config.layers, config.width, config.feed_forward) == (7, 64, 96)
+    assert (len(config.layers), config.width, config.feed_forward) == (7, 64, 96)
     assert (config.heads, config.kv_heads, config.head_dim, config.kv_width) == (4, 2, 16, 32)
     assert (config.vocabulary, config.context, config.eps) == (160, 96, np.float32(1e-5))
-    assert config.attention_scale == 0.25 and config.embedding_scale == 1
+    assert config.attention_scale == 0.25
     assert config.rope.base == 10000 and config.rope.dim == 16 and config.windows == (None,) * 7
 
 
 def test_gemma3_has_windows_scales_and_two_bases(tmp_path: Path) -> None:
     config = Config.from_gguf(written(tmp_path, "gemma3"))
     assert config.windows == (8, 8, 8, 8, 8, None, 8)
-    assert config.embedding_scale == 8
     assert (config.local_rope.base, config.local_rope.factor) == (10000, 1)
     assert (config.rope.base, config.rope.factor) == (1e6, 8)
     assert config.final_softcap == 3 and config.attention_softcap is None
+
+
+def embed_scale(file: gguf.GGUF) -> float:
+    step = build(Config.from_gguf(file), load_weights(file))
+    return next(op.scale for op in step.ops if op.kind == "embed")
+
+
+def test_gemma3_alone_scales_its_embedding(tmp_path: Path) -> None:
+    assert embed_scale(written(tmp_path)) == 1
+    assert embed_scale(written(tmp_path, "gemma3")) == 8
 
 
 def test_gemma3_patterns(tmp_path: Path) -> None:
@@ -109,7 +118,7 @@ def test_unsupported_things_are_named_with_what_is_supported(tmp_path: Path) -> 
     with pytest.raises(UnsupportedError, match="longrope.*linear, yarn"):
         Config.from_gguf(written(tmp_path, rope__scaling__type="longrope"))
     with pytest.raises(UnsupportedError, match="experts"):
-        Config.from_gguf(written(tmp_path, expert_count=8))
+        Config.from_gguf(written(tmp_path, expert_count=8, expert_used_count=2))
 
 
 def test_weights_are_checked_before_anything_runs(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from bitwright.cli import complete, options, output, plans
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Device
     from bitwright.hardware.machine import Machine
-    from bitwright.hardware.outline import Outline
+    from bitwright.model.architectures.outline import Outline
 
 
 def plan(
@@ -136,13 +136,13 @@ def places(names: list[str] | None, this_machine: bool) -> tuple[list[Device], M
 def described(model: str | None, shape: str | None) -> tuple[Outline, str]:
     """The model's outline, and in words what its label says was lost."""
     from bitwright.errors import UsageError
-    from bitwright.hardware.outline import from_shape, outline
     from bitwright.hardware.plan import quality
+    from bitwright.model.architectures.outline import from_published, outline
 
     if (model is None) == (shape is None):
         raise UsageError("expected either MODEL or --shape ID; `bitwright plan --models` lists the shapes")
     if shape is not None:
-        return from_shape(shape), "not measured"
+        return from_published(shape), "not measured"
     assert model is not None
     found = outline(model)
     return found, quality(found)

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Device, Price
-    from bitwright.hardware.outline import Outline
     from bitwright.hardware.plan import Cost, Row
+    from bitwright.model.architectures.outline import Outline
 
 
 def model_json(outline: Outline) -> dict[str, Any]:

@@ -14,9 +14,9 @@ FITS = {"yes": "yes", "no": "no", "memory not known": "?"}
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Device, Price
     from bitwright.hardware.machine import Machine
-    from bitwright.hardware.outline import Outline
     from bitwright.hardware.plan import Ask, Cost, Row
     from bitwright.hardware.speed import Estimate
+    from bitwright.model.architectures.outline import Outline
 
 
 def formats(

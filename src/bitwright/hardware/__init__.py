@@ -1,1 +1,1 @@
-"""What fits, how fast, what the chip really does, what it costs: devices, models' shapes, memory and speed."""
+"""What fits, how fast, what the chip really does, what it costs: devices, memory and speed."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from bitwright.hardware import plan, shapes
+from bitwright.hardware import plan
 from bitwright.hardware.devices import Device
 from bitwright.hardware.machine import Machine
-from bitwright.hardware.outline import Outline, from_shape
 from bitwright.hardware.plan import Ask, Row
 from bitwright.hardware.weights import assign, bits_per_weight
+from bitwright.model.architectures import published
+from bitwright.model.architectures.outline import Outline, from_published
 
 USEFUL = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs")  # best first; below four bits a smaller model loses less
 READING = 5.0  # tokens a second: about as fast as one reads
@@ -19,8 +20,8 @@ def models(
     """Every built-in shape that fits with this context (or what it was trained on, if less) at reading speed, in the
     best format that does; by parameters, the most first."""
     found = []
-    for name in shapes.shapes():
-        outline = from_shape(name)
+    for name in published.models():
+        outline = from_published(name)
         ask = Ask(min(context, outline.context or context), kv)
         if row := best(outline, device, ask, machine, room):
             found.append((outline, row))

@@ -10,7 +10,6 @@ from bitwright.hardware import speed
 from bitwright.hardware.devices import Device
 from bitwright.hardware.kv import kv_read
 from bitwright.hardware.machine import Machine
-from bitwright.hardware.outline import Outline
 from bitwright.hardware.speed import Estimate, Load, UnknownSpeed
 from bitwright.hardware.weights import (
     attention_operations,
@@ -19,6 +18,7 @@ from bitwright.hardware.weights import (
     operations_per_token,
     weight_bytes,
 )
+from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment
 
 PROMPT = 512  # tokens of the prompt whose speed is told, as llama-bench's pp512

@@ -11,8 +11,8 @@ from collections.abc import Callable
 from bitwright import formats
 from bitwright.errors import UnknownNameError
 from bitwright.formats import Format
-from bitwright.hardware.layers import Layer
-from bitwright.hardware.outline import Outline
+from bitwright.model.architectures.layers import Layer
+from bitwright.model.architectures.outline import Outline
 
 FORMATS = ("f16", "bf16", "q8_0", "q4_0")  # of keys and values
 BATCH = 512  # tokens that run in one go, in both engines

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from bitwright.errors import UnknownNameError
 from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
-from bitwright.hardware.outline import Outline
 from bitwright.hardware.weights import assigned
+from bitwright.model.architectures.names import layer_number
+from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment, Recipe
-from bitwright.recipes.roles import layer as layer_of
 
 MIB = 1 << 20
 SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows
@@ -147,7 +147,7 @@ def widest(outline: Outline) -> int:
     """Values a token has at once in the widest part of a layer: a feed-forward's gate, up and their product, of as many
     experts as a token uses; or a state-space layer's projection, twice, and what is convolved of it."""
     most, used = 0, max(1, outline.experts_used)
-    convolved = {layer_of(t.name): t.shape[0] for t in outline.tensors if t.name.endswith("ssm_conv1d.weight")}
+    convolved = {layer_number(t.name): t.shape[0] for t in outline.tensors if t.name.endswith("ssm_conv1d.weight")}
     for tensor in outline.tensors:
         part = tensor.name.removesuffix(".weight").rpartition(".")[2]
         if part == "ffn_down":
@@ -155,7 +155,7 @@ def widest(outline: Outline) -> int:
         elif part == "ffn_down_exps":
             most = max(most, 3 * used * tensor.shape[-1])
         elif part == "ssm_in":
-            most = max(most, 2 * tensor.shape[0] + convolved.get(layer_of(tensor.name), 0))
+            most = max(most, 2 * tensor.shape[0] + convolved.get(layer_number(tensor.name), 0))
     return most
 
 

@@ -10,11 +10,11 @@ from bitwright.errors import UsageError
 from bitwright.hardware.devices import Device, Price
 from bitwright.hardware.forecast import Forecast, forecast
 from bitwright.hardware.memory import DRIVER, Memory, longest_context, memory
-from bitwright.hardware.outline import Outline
 from bitwright.hardware.speed import UnknownSpeed
 from bitwright.hardware.split import split
 from bitwright.hardware.weights import assign, bits_per_weight
 from bitwright.io import gguf
+from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment
 
 if TYPE_CHECKING:

@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from bitwright.hardware.kv import BATCH, layer_bytes
 from bitwright.hardware.memory import DRIVER, OVERHEAD, Memory, compute_bytes
-from bitwright.hardware.outline import LOOKED_UP, Outline
 from bitwright.hardware.weights import assigned
+from bitwright.model.architectures.names import LOOKED_UP, layer_number
+from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment, Recipe
-from bitwright.recipes.roles import layer as layer_of
 
 ENGINE = "llama.cpp"
 
@@ -93,7 +93,7 @@ class _Parts:
         self.weights, self.read = [0] * len(outline.layers), [0.0] * len(outline.layers)
         self.others = self.embedding = self.copy = 0
         for a in assignments:
-            index, share = layer_of(a.tensor), outline.share_read(a.tensor)
+            index, share = layer_number(a.tensor), outline.share_read(a.tensor)
             if index >= 0:
                 self.weights[index] += a.bytes if share else 0  # layers that predict further tokens are not loaded
                 self.read[index] += share * a.bytes

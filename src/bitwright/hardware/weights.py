@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-from bitwright.hardware.outline import EXPERTS, Outline
 from bitwright.io import gguf
+from bitwright.model.architectures.names import EXPERTS
+from bitwright.model.architectures.outline import Outline
 from bitwright.quantizers.file import metadata_of
 from bitwright.recipes import Assignment, Recipe, find
+from bitwright.recipes.rules import Shape
 
 
 def assign(outline: Outline, recipe: str | Recipe | None, importance: bool = False) -> list[Assignment]:
@@ -18,7 +20,7 @@ def assign(outline: Outline, recipe: str | Recipe | None, importance: bool = Fal
     """
     if recipe is not None:
         recipe = recipe if isinstance(recipe, Recipe) else find(recipe)
-        return recipe.assign(outline.shape, outline.tensors, importance)
+        return recipe.assign(Shape.of(outline.metadata), outline.tensors, importance)
     as_is = ((t, math.prod(t.shape[:-1]) * t.format.row_bytes(t.shape[-1])) for t in outline.tensors)
     return [Assignment(t.name, t.format, nbytes) for t, nbytes in as_is]
 
@@ -64,15 +66,9 @@ def attention_operations(outline: Outline, depth: int) -> int:
     total = 0
     for layer in outline.layers:
         seen = depth + 1 if layer.window is None else min(depth + 1, layer.window)
-        if layer.kind == "latent":  # the vector is scored against whole and summed but for its rotary part
-            total += 2 * outline.heads * (layer.key_dim + _latent_rank(outline)) * seen
-        elif layer.kv_heads:
-            total += 2 * outline.heads * (layer.key_dim + layer.value_dim) * seen
+        if layer.kv_heads:  # a latent vector is scored whole; the sum leaves its rotary part out
+            total += 2 * layer.heads * (layer.key_dim + layer.value_dim + layer.latent_rank) * seen
     return total
-
-
-def _latent_rank(outline: Outline) -> int:
-    return int(outline.metadata.get(f"{outline.architecture}.attention.kv_lora_rank", 0))
 
 
 def _share(outline: Outline, name: str, tokens: int) -> float:

@@ -1,12 +1,11 @@
-"""What stands before the weights of files on the Hugging Face hub: enough to plan with, and a few megabytes at most."""
+"""The headers of GGUF files on the Hugging Face hub: enough to plan with, and a few megabytes at most."""
 
 from __future__ import annotations
 
 import mmap
 import re
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO
 
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io import hub_files
@@ -15,20 +14,11 @@ from bitwright.io.atomic import replacing
 from bitwright.io.gguf_parse import parse
 
 PIECE, MOST = 4 << 20, 256 << 20  # bytes asked for at first, and before a header is given up
-TOGETHER = 8  # files whose headers are read at once
-
-
-class Stored(NamedTuple):
-    """A tensor in a safetensors file; dtype by that format's names: BF16, F8_E4M3."""
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
 
 
 def gguf(repo: str, file: str, revision: str, offline: bool) -> Path:
-    """A GGUF file of the right size that holds what stands before the tensors, and nothing where these would be: where
-    the hub's own cache has the whole file, that. Raises BitwrightError where it cannot be had."""
+    """A GGUF file of the right size with everything that precedes the tensors, and zeros in their place; if the hub's
+    own cache has the whole file, that file. Raises BitwrightError if it cannot be downloaded."""
     if (whole := hub_files.cached(repo, file, revision)) is not None:
         return whole
     if offline:
@@ -49,23 +39,8 @@ def gguf(repo: str, file: str, revision: str, offline: bool) -> Path:
     return path
 
 
-def safetensors(repo: str, files: list[str], revision: str) -> list[Stored]:
-    """The tensors of a repository's safetensors files. Raises BitwrightError where their headers cannot be had."""
-    from huggingface_hub import HfApi, errors
-
-    def read(file: str) -> list[Stored]:
-        found = HfApi().parse_safetensors_file_metadata(repo, file, revision=revision, timeout=hub_files.TIMEOUT)
-        return [Stored(name, info.dtype, tuple(info.shape)) for name, info in found.tensors.items()]
-
-    try:
-        with hub_files.hub_errors(repo, revision), ThreadPoolExecutor(TOGETHER) as pool:
-            return [tensor for part in pool.map(read, files) for tensor in part]
-    except errors.SafetensorsParsingError as error:
-        raise BitwrightError(f"{repo}: {str(error).splitlines()[0]}") from error
-
-
 def _ranged(repo: str, file: str, revision: str, start: int, length: int) -> tuple[bytes, int, str]:
-    """Bytes of a file from `start` on, its size, and the commit that the hub says it is of, if it does."""
+    """Bytes of a file from `start` on, its size, and its commit if the hub says which."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
@@ -80,12 +55,12 @@ def _ranged(repo: str, file: str, revision: str, start: int, length: int) -> tup
         return content[start:], len(content), first.headers.get("X-Repo-Commit", "")
     size = re.search(r"/(\d+)$", answer.headers.get("Content-Range", ""))
     if size is None:
-        raise BitwrightError(f"{repo}/{file}: the hub sent a part and did not say of how much")
+        raise BitwrightError(f"{repo}/{file}: the hub sent part of the file without saying how large it is")
     return content, int(size[1]), first.headers.get("X-Repo-Commit", "")
 
 
 def _complete(file: BinaryIO, held: int, path: Path) -> bool:
-    """Whether the first `held` bytes of a file, zeros after them, have all that stands before the tensors."""
+    """Whether the first `held` bytes of a file, before zeros, hold everything that precedes the tensors."""
     file.flush()
     try:
         with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as buffer:

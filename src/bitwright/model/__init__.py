@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bitwright.model.config import ARCHITECTURES, Config
+from bitwright.model.config import Config
+from bitwright.model.steps import ARCHITECTURES, build
 from bitwright.model.weights import Weights
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
-    from bitwright.kernels.ops import Step
     from bitwright.model.tokenizer import Tokenizer
 
 __all__ = ["ARCHITECTURES", "Config", "Weights", "build", "load_tokenizer"]
-
-
-def build(config: Config, weights: Weights) -> Step:
-    """The step of a configuration, every tensor's shape checked.
-
-    Raises FileFormatError naming a tensor that is missing or of another shape, BitwrightError for one left over.
-    """
-    step: Step = importlib.import_module(f"bitwright.model.{config.architecture}").step(config, weights)
-    weights.check_all_used(config.architecture)
-    return step
 
 
 def load_weights(file: GGUF) -> Weights:

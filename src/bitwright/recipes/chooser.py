@@ -11,8 +11,9 @@ from collections.abc import Sequence
 from bitwright import formats
 from bitwright.formats import Format
 from bitwright.formats.tensor import HasShape
+from bitwright.model.architectures.names import layer_number
 from bitwright.recipes.file_types import FILE_TYPES
-from bitwright.recipes.roles import layer, role
+from bitwright.recipes.roles import role
 from bitwright.recipes.rules import Place, Shape
 
 CHEAP_OUTPUT = {"iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq2_m", "iq3_xxs"}  # their output is Q5_K, not Q6_K
@@ -59,7 +60,7 @@ class Chooser:
         if kind == "attn_v":
             return Place(self.seen[kind], self.values, self.model, self.importance)
         by_layer = self.model.experts > 1 and not self.file_type.low_bit and kind.startswith("ffn")
-        index = layer(tensor.name) if by_layer else self.seen[kind]
+        index = layer_number(tensor.name) if by_layer else self.seen[kind]
         return Place(index, self.model.layers, self.model, self.importance)
 
     def output(self, tensor: HasShape) -> str:

@@ -10,10 +10,11 @@ from bitwright import formats
 from bitwright.errors import UnknownNameError
 from bitwright.formats import Format
 from bitwright.formats.tensor import HasFormat
+from bitwright.model.architectures.names import layer_number
 from bitwright.recipes.chooser import Chooser
 from bitwright.recipes.file_types import ALIASES, FILE_TYPES
 from bitwright.recipes.pattern import Pattern
-from bitwright.recipes.roles import is_quantized, layer
+from bitwright.recipes.roles import is_quantized
 from bitwright.recipes.rules import Shape
 
 # The format to use where a format's blocks do not divide the row.
@@ -75,7 +76,7 @@ class Recipe:
 
         As in llama.cpp, rules count tensors by layer and name, and leave out those that a pattern matches.
         """
-        quantizable = sorted(_quantizable(model, tensors), key=lambda t: (layer(t.name), t.name))
+        quantizable = sorted(_quantizable(model, tensors), key=lambda t: (layer_number(t.name), t.name))
         rules = self.file_type and Chooser(self.file_type, model, [t.name for t in tensors], importance)
         chosen = {}
         for tensor in quantizable:

@@ -1,12 +1,10 @@
-"""What a tensor is to a model, told from its name: its role, its layer, and whether it is ever quantized.
+"""What a tensor is to a model, by its name: its role, and whether it is ever quantized.
 
 The names are GGUF's; the rules are llama.cpp's, whose recipes are written over them
 (tensor_allows_quantization and tensor_get_category, https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp).
 """
 
 from __future__ import annotations
-
-import re
 
 # The first part that occurs in the name decides; the two tables for tokens go by their whole name.
 ROLES = {
@@ -44,12 +42,6 @@ KEPT_BY_ARCHITECTURE = {
 def role(name: str) -> str:
     """The tensor's role, or "other"."""
     return WHOLE.get(name) or next((role for part, role in ROLES.items() if part in name), "other")
-
-
-def layer(name: str) -> int:
-    """The number in "blk.N.", or -1."""
-    found = re.match(r"blk\.(\d+)\.", name)
-    return int(found[1]) if found else -1
 
 
 def is_quantized(name: str, shape: tuple[int, ...], architecture: str) -> bool:

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 def alike(reference: Model, candidate: Model) -> bool:
     """Whether one model can use the other's keys and values: same architecture, layers, heads, windows and cache."""
     a, b = reference.config, candidate.config
-    shape = ("architecture", "layers", "kv_heads", "head_dim", "windows")
+    shape = ("architecture", "kv_heads", "head_dim", "windows")
     same = all(getattr(a, name) == getattr(b, name) for name in shape)
     return same and (reference.kv, reference.context) == (candidate.kv, candidate.context)
 

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from bitwright import formats
-from bitwright.hardware.draft import Draft, Tensor
-from bitwright.hardware.families import draft
 from bitwright.io import gguf
+from bitwright.model.architectures.blueprint import Blueprint, TensorSpec
+from bitwright.model.architectures.families import blueprint
 
 BASE = {
     "num_hidden_layers": 4, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2, "head_dim": 32,
@@ -85,10 +85,10 @@ def config(family: str, **changes: Any) -> dict[str, Any]:
     return {"model_type": family, **BASE, **CONFIGS[family], **changes}
 
 
-def write(made: Draft, path: Path) -> Path:
-    """The draft as a file of zeros without a vocabulary."""
+def write(made: Blueprint, path: Path) -> Path:
+    """The blueprint as a file of zeros without a vocabulary."""
 
-    def zeros(tensor: Tensor) -> bytes:
+    def zeros(tensor: TensorSpec) -> bytes:
         return bytes(math.prod(tensor.shape[:-1]) * tensor.format.row_bytes(tensor.shape[-1]))
 
     tensors = [(t.name, t.shape, t.format, partial(zeros, t)) for t in made.tensors]
@@ -96,7 +96,7 @@ def write(made: Draft, path: Path) -> Path:
     return path
 
 
-def tiny(family: str, path: Path, **changes: Any) -> Draft:
-    made = draft(config(family, **changes), family, formats.get("f16"))
+def tiny(family: str, path: Path, **changes: Any) -> Blueprint:
+    made = blueprint(config(family, **changes), family, formats.get("f16"))
     write(made, path)
     return made

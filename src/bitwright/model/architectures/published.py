@@ -1,4 +1,4 @@
-"""The built-in list of published models' shapes, data/models.json."""
+"""The built-in list of published models, data/models.json: their config.json, and where it was read."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ DATA = "models.json"
 
 
 @dataclass(frozen=True)
-class BuiltIn:
-    """config: as the model's config.json has it. published_billions: of parameters, vision parts included.
+class PublishedModel:
+    """config: what shapes the model in its config.json. published_billions: of parameters, vision parts included.
     read_in_source: the keys of config that were read in `source`; the others are general knowledge. native: the format
-    its makers ship it in, where that is not 16 bits a weight."""
+    that its makers ship, if it is not a 16-bit one."""
 
     id: str
     name: str
@@ -38,21 +38,21 @@ class BuiltIn:
 
 
 @cache
-def shapes() -> dict[str, BuiltIn]:
+def models() -> dict[str, PublishedModel]:
     """All of them, by id."""
-    text = resources.files("bitwright.hardware").joinpath("data", DATA).read_text(encoding="utf-8")
-    found: dict[str, BuiltIn] = {}
+    text = resources.files("bitwright.model.architectures").joinpath("data", DATA).read_text(encoding="utf-8")
+    found: dict[str, PublishedModel] = {}
     for row in json.loads(text)["models"]:
         unread = set(row["read_in_source"]) - row["config"].keys()
         if row["id"] in found or unread:
             problem = f"{sorted(unread)} outside" if unread else "it twice"
             raise FileFormatError(DATA, None, f"{row['id']} once, read_in_source among config's keys", problem)
-        found[row["id"]] = BuiltIn(**row | {"read_in_source": tuple(row["read_in_source"])})
+        found[row["id"]] = PublishedModel(**row | {"read_in_source": tuple(row["read_in_source"])})
     return found
 
 
-def get(id: str) -> BuiltIn:
-    """The shape of this id; UnknownNameError with close ids where there is none."""
-    if id not in shapes():
-        raise UnknownNameError("shape", id, shapes())
-    return shapes()[id]
+def get(id: str) -> PublishedModel:
+    """The model of this id; UnknownNameError with close ids if there is none."""
+    if id not in models():
+        raise UnknownNameError("shape", id, models())
+    return models()[id]

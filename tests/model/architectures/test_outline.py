@@ -20,19 +20,19 @@ from hypothesis import strategies as st
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
-from bitwright.hardware import shapes
-from bitwright.hardware.checkpoint import stored
-from bitwright.hardware.families import draft
 from bitwright.hardware.memory import memory
-from bitwright.hardware.outline import from_draft, from_shape, outline
 from bitwright.hardware.weights import assign, file_bytes, weight_bytes
+from bitwright.io.safetensors import read_header
+from bitwright.model.architectures import published
+from bitwright.model.architectures.families import blueprint
+from bitwright.model.architectures.outline import from_blueprint, from_published, outline
 
 FAMILY = "qwen3"
 
 
 def safetensors(dtype: str = "BF16", more: int = 0) -> bytes:
     """A header with the parameters of the tiny model, `more` of them outside it, and no data."""
-    made = draft(tiny.config(FAMILY), "", formats.get("bf16"))
+    made = blueprint(tiny.config(FAMILY), "", formats.get("bf16"))
     entries = {t.name: {"dtype": dtype, "shape": list(t.shape), "data_offsets": [0, 0]} for t in made.tensors}
     entries |= {"vision.weight": {"dtype": dtype, "shape": [more], "data_offsets": [0, 0]}} if more else {}
     header = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
@@ -62,8 +62,8 @@ def test_the_precision_of_most_weights(tmp_path: Path, dtype: str, format: str) 
     assert ("stored as F8_E4M3" in found.standing) == (dtype == "F8_E4M3")
 
 
-def test_a_vision_tower_is_told_of(tmp_path: Path) -> None:
-    assert "5,000,000 of them beside" in outline(folder(tmp_path / "m", model=safetensors(more=5_000_000))).standing
+def test_a_vision_tower_is_reported(tmp_path: Path) -> None:
+    assert "5,000,000 of them outside" in outline(folder(tmp_path / "m", model=safetensors(more=5_000_000))).standing
 
 
 def test_config_alone(tmp_path: Path) -> None:
@@ -86,7 +86,7 @@ def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match=r"model\.safetensors, byte [08]: expected a"):
-        stored(path)
+        read_header(path)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"model_type": 3}'])
@@ -112,10 +112,10 @@ VALUES = st.one_of(
     st.dictionaries(st.sampled_from(KEYS), VALUES),
 )
 def test_metadata_that_cannot_be_is_refused_in_a_line(family: str, changes: dict[str, object]) -> None:
-    made = draft(tiny.config(family), "", formats.get("f16"))
+    made = blueprint(tiny.config(family), "", formats.get("f16"))
     made.metadata |= {f"{made.architecture}.{key}": value for key, value in changes.items()}
     try:
-        found = from_draft(made, "", "", "")
+        found = from_blueprint(made, "", "", "")
         needed = memory(found, "q4_0", 1000)
     except FileFormatError as error:
         assert "\n" not in str(error)
@@ -125,9 +125,9 @@ def test_metadata_that_cannot_be_is_refused_in_a_line(family: str, changes: dict
 
 @pytest.mark.parametrize("name", ["x", "blk.x.attn_k.weight", "blk.9.attn_k.weight", "blk.", ".", "blk.0.weight"])
 def test_names_that_are_no_models(name: str) -> None:
-    made = draft(tiny.config(FAMILY), "", formats.get("f16"))
+    made = blueprint(tiny.config(FAMILY), "", formats.get("f16"))
     made.tensors.append(made.tensors[0]._replace(name=name))
-    found = from_draft(made, "", "", "")
+    found = from_blueprint(made, "", "", "")
     assert memory(found, None, 100).total > 0 and memory(found, None, 100, engine="bitwright").total > 0
 
 
@@ -135,14 +135,14 @@ def test_built_in_shapes_say_how_far_they_can_be_trusted() -> None:
     assert outline("qwen3-8b").standing == "read in a source"
     assert outline("llama-2-13b").standing == "general knowledge"
     assert outline("gpt-oss-20b").standing.startswith("read in a source, but for tie_word_embeddings")
-    assert all(shape.source for shape in shapes.shapes().values())
+    assert all(shape.source for shape in published.models().values())
 
 
 def test_names_that_name_nothing() -> None:
     with pytest.raises(UsageError, match="no model is called that"):
         outline("qwen3-9b")
     with pytest.raises(BitwrightError, match="unknown shape 'qwen3-9b'; did you mean .*qwen3-8b"):
-        shapes.get("qwen3-9b")
+        published.get("qwen3-9b")
 
 
 # -- the hub
@@ -151,7 +151,7 @@ SCRIPT = """
 import json, sys
 from bitwright.errors import BitwrightError
 from bitwright.hardware.memory import memory
-from bitwright.hardware.outline import from_draft, from_shape, outline
+from bitwright.model.architectures.outline import from_blueprint, from_published, outline
 from bitwright.hardware.weights import assign, file_bytes
 for ref in json.loads(sys.argv[1]):
     try:
@@ -166,7 +166,7 @@ for ref in json.loads(sys.argv[1]):
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """12 MB, of which 5 are a vocabulary: the header does not come with the first piece."""
     path = tmp_path_factory.mktemp("big") / "big-Q4_K_M.gguf"
-    made = draft(tiny.config(FAMILY, vocab_size=24000), "", formats.get("f32"))
+    made = blueprint(tiny.config(FAMILY, vocab_size=24000), "", formats.get("f32"))
     made.metadata["tokenizer.ggml.tokens"] = ["x" * 200] * 24000
     return tiny.write(made, path)
 
@@ -174,7 +174,7 @@ def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def halves_of_gguf(tmp_path_factory: pytest.TempPathFactory) -> list[bytes]:
     """A split set of two, the first with the metadata."""
-    folder, made = tmp_path_factory.mktemp("split"), draft(tiny.config(FAMILY), "", formats.get("f32"))
+    folder, made = tmp_path_factory.mktemp("split"), blueprint(tiny.config(FAMILY), "", formats.get("f32"))
     tensors, about, files = made.tensors, made.metadata, []
     for number in range(2):
         made.tensors, made.metadata = tensors[number::2], about if number == 0 else {}
@@ -224,7 +224,7 @@ def test_of_a_gguf_file_on_the_hub_only_the_header_is_read(server: Hub, big: Pat
 
 
 def test_of_a_split_set_on_the_hub_every_header_is_read(server: Hub, tmp_path: Path) -> None:
-    made = draft(tiny.config(FAMILY), "", formats.get("f32"))
+    made = blueprint(tiny.config(FAMILY), "", formats.get("f32"))
     (found,) = ask(server, tmp_path, "org/split")
     assert found[1:3] == ["qwen3", sum(math.prod(t.shape) for t in made.tensors)]
     kept = sorted(path.name for path in (tmp_path / "own/headers").rglob("*.gguf"))
@@ -232,7 +232,7 @@ def test_of_a_split_set_on_the_hub_every_header_is_read(server: Hub, tmp_path: P
 
 
 def test_of_safetensors_on_the_hub_only_headers_are_read(server: Hub, tmp_path: Path) -> None:
-    made = draft(tiny.config(FAMILY), "", formats.get("bf16"))
+    made = blueprint(tiny.config(FAMILY), "", formats.get("bf16"))
     parameters = sum(math.prod(t.shape) for t in made.tensors)
     (whole, halves) = ask(server, tmp_path, "org/weights", "org/sharded")
     assert whole[:3] == ["weights", "qwen3", parameters] and f"{parameters:,}" in str(whole[4])
@@ -256,7 +256,7 @@ def test_a_shape_and_its_file_agree(smollm2: Path) -> None:
     """But for the header, whose names and tokenizer the shape does not know."""
     shape, file = outline("smollm2-135m"), outline(smollm2)
     if shape.source == file.source:  # the alias's file is here
-        shape = from_shape("smollm2-135m")
+        shape = from_published("smollm2-135m")
     assert shape.parameters == file.parameters and shape.layers == file.layers
     for recipe in ("q4_0", "q4_k_m", "q8_0"):
         assert weight_bytes(assign(shape, recipe)) == weight_bytes(assign(file, recipe))

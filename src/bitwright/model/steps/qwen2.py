@@ -13,7 +13,7 @@ def step(c: Config, weights: Weights) -> Step:
     q_width, kv_width = c.heads * c.head_dim, c.kv_width
     frequencies = c.rope.inverse_frequencies()
     x = s.embed(weights("token_embd.weight", c.vocabulary, c.width))
-    for layer in range(c.layers):
+    for layer in range(len(c.layers)):
         w = weights.layer(layer)
 
         h = s.rms_norm(x, w("attn_norm.weight", c.width), c.eps)
@@ -23,7 +23,7 @@ def step(c: Config, weights: Weights) -> Step:
         q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=False, magnitude=c.rope.magnitude)
         k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=False, magnitude=c.rope.magnitude)
         h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale)
-        if layer == c.layers - 1:
+        if layer == len(c.layers) - 1:
             x, h = s.select(x), s.select(h)
         x = s.add(x, s.linear(h, w("attn_output.weight", c.width, q_width)))
 

@@ -13,14 +13,15 @@ import tiny
 
 from bitwright import formats
 from bitwright.errors import FileFormatError, UnsupportedError
-from bitwright.hardware import kv, shapes
-from bitwright.hardware.families import FAMILIES, draft
+from bitwright.hardware import kv
 from bitwright.hardware.memory import compute_bytes
-from bitwright.hardware.outline import from_draft, outline
 from bitwright.hardware.weights import assign, attention_operations, bytes_per_token, operations_per_token, weight_bytes
+from bitwright.model.architectures import published
+from bitwright.model.architectures.families import FAMILIES, blueprint
+from bitwright.model.architectures.outline import from_blueprint, outline
 from bitwright.recipes.roles import is_quantized
 
-sys.path.insert(0, str(Path(__file__).parents[1] / "quantizers"))
+sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
 import snapshots  # noqa: E402
 
 LLAMA_CPP = json.loads(Path(__file__).with_name("llama_cpp.json").read_text())
@@ -45,15 +46,15 @@ def test_caches_as_large_as_llama_cpp_makes_them(family: str, tmp_path: Path) ->
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_buffers_as_large_as_llama_cpp_reserves(family: str) -> None:
     """Gemma 3n alone goes through its layers in four streams, which only shows where the vocabulary is small."""
-    made = draft(tiny.config(family, **tiny.wide(family)), family, formats.get("f16"))
-    got = compute_bytes(from_draft(made, family, "", ""), kv.BATCH) / (1 << 20)
+    made = blueprint(tiny.config(family, **tiny.wide(family)), family, formats.get("f16"))
+    got = compute_bytes(from_blueprint(made, family, "", ""), kv.BATCH) / (1 << 20)
     expected = LLAMA_CPP[family]["buffers"]
     assert got == pytest.approx(expected, rel=0.01) or (family == "gemma3n_text" and got < expected)
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_names_are_those_of_the_gguf_package(family: str) -> None:
-    made = draft(tiny.config(family), family, formats.get("f16"))
+    made = blueprint(tiny.config(family), family, formats.get("f16"))
     architectures = {name: number for number, name in reference.MODEL_ARCH_NAMES.items()}
     known = {reference.TENSOR_NAMES[t] for t in reference.MODEL_TENSORS[architectures[made.architecture]]}
     for tensor in made.tensors:
@@ -65,7 +66,7 @@ def test_names_are_those_of_the_gguf_package(family: str) -> None:
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_the_draft_and_its_file_have_one_outline(family: str, tmp_path: Path) -> None:
     made = tiny.tiny(family, tmp_path / "tiny.gguf")
-    drafted, read = from_draft(made, family, "", ""), outline(tmp_path / "tiny.gguf")
+    drafted, read = from_blueprint(made, family, "", ""), outline(tmp_path / "tiny.gguf")
     for name in ("architecture", "layers", "width", "vocabulary", "heads", "feed_forward", "experts", "experts_used"):
         assert getattr(drafted, name) == getattr(read, name), name
     assert drafted.tensors == read.tensors and drafted.parameters == read.parameters
@@ -75,7 +76,7 @@ def test_the_draft_and_its_file_have_one_outline(family: str, tmp_path: Path) ->
 def test_every_recipe_fits_every_family(family: str) -> None:
     """Nothing is lost on the way: each tensor has a format whose blocks divide its rows."""
     unquantized = tiny.config(family, quantization_config=None)
-    found = from_draft(draft(unquantized, family, formats.get("bf16")), family, "", "")
+    found = from_blueprint(blueprint(unquantized, family, formats.get("bf16")), family, "", "")
     for recipe in ("q4_k_m", "iq2_xxs", "mxfp4_moe", "q8_0"):
         assignments = assign(found, recipe)
         assert [a.tensor for a in assignments] == [t.name for t in found.tensors]
@@ -95,9 +96,9 @@ def test_published_counts_of_parameters(shape: str, parameters: int) -> None:
     assert outline(shape).parameters == parameters
 
 
-@pytest.mark.parametrize("shape", shapes.shapes())
+@pytest.mark.parametrize("shape", published.models())
 def test_every_built_in_shape_has_about_the_parameters_that_it_is_published_with(shape: str) -> None:
-    known, found = shapes.get(shape), outline(shape)
+    known, found = published.get(shape), outline(shape)
     if shape.startswith("gemma-3-") and shape != "gemma-3-1b":  # published with the vision tower, 0.42 billion
         assert found.parameters + 0.42e9 == pytest.approx(known.published_billions * 1e9, rel=0.01)
     else:
@@ -151,7 +152,7 @@ def test_gemma4_as_newer_versions_write_it() -> None:
     newer = tiny.config("gemma4")
     layer = {"head_dim": newer.pop("global_head_dim"), "num_key_value_heads": newer.pop("num_global_key_value_heads")}
     newer["per_layer_config"] = {"3": layer}
-    one, other = (draft(c, "", formats.get("f16")) for c in (newer, tiny.config("gemma4")))
+    one, other = (blueprint(c, "", formats.get("f16")) for c in (newer, tiny.config("gemma4")))
     assert one.tensors == other.tensors and one.metadata == other.metadata
 
 
@@ -199,21 +200,21 @@ def test_attention_operations_grow_up_to_the_window() -> None:
 )
 def test_configs_that_are_wrong(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FileFormatError, match=message):
-        draft(tiny.config("gemma3_text", **changes), "config.json", formats.get("bf16"))
+        blueprint(tiny.config("gemma3_text", **changes), "config.json", formats.get("bf16"))
 
 
 def test_families_that_are_not_known() -> None:
     with pytest.raises(UnsupportedError, match="config.json: model_type bert is not supported; supported: llama"):
-        draft({"model_type": "bert"}, "config.json", formats.get("bf16"))
+        blueprint({"model_type": "bert"}, "config.json", formats.get("bf16"))
 
 
 MIXED = {"num_attention_heads": 96, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 131072}
 DELTA = {"linear_num_key_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "head_dim": 256,
          "num_key_value_heads": 2, "num_experts": 512, "max_position_embeddings": 262144}  # fmt: skip
 SNAPSHOTS: dict[str, dict[str, Any]] = {  # models of which llama.cpp keeps what it gives each tensor
-    "deepseek-v3.1": shapes.get("deepseek-v3").config,
-    "meta-llama-3.1-70b-instruct": shapes.get("llama-3.3-70b").config,
-    "qwen3-0.6b": {**shapes.get("qwen3-0.6b").config, "tie_word_embeddings": False},  # that file holds an output
+    "deepseek-v3.1": published.get("deepseek-v3").config,
+    "meta-llama-3.1-70b-instruct": published.get("llama-3.3-70b").config,
+    "qwen3-0.6b": {**published.get("qwen3-0.6b").config, "tie_word_embeddings": False},  # that file holds an output
     "glm-4.6v": {"model_type": "glm4_moe", "num_hidden_layers": 46, "hidden_size": 4096, "intermediate_size": 10944,
                  "vocab_size": 151552, "n_routed_experts": 128, "num_experts_per_tok": 8, "n_shared_experts": 1,
                  "moe_intermediate_size": 1408, "first_k_dense_replace": 1, "attention_bias": True, **MIXED},
@@ -231,7 +232,7 @@ SNAPSHOTS: dict[str, dict[str, Any]] = {  # models of which llama.cpp keeps what
 @pytest.mark.parametrize("name", SNAPSHOTS)
 def test_formats_are_those_that_llama_cpp_gives_the_real_model(name: str, shared_data: Path) -> None:
     """All its file types, tensor by tensor; the outline is drafted from nothing but the config."""
-    found = from_draft(draft(SNAPSHOTS[name], name, formats.get("bf16")), name, "", "")
+    found = from_blueprint(blueprint(SNAPSHOTS[name], name, formats.get("bf16")), name, "", "")
     shapes_of = {t.name: t.shape for t in found.tensors}
     sections = snapshots.sections(shared_data / f"quant-type-snapshots/{name}.schema")
     assert len(sections) == 33

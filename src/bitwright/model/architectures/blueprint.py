@@ -12,13 +12,13 @@ from typing import Any, NamedTuple
 
 from bitwright import formats
 from bitwright.formats import Format
-from bitwright.hardware.facts import Facts
+from bitwright.model.architectures.values import MAX_TOKENS, Values
 
 FLOAT32 = formats.get("f32")
 
 
-class Tensor(NamedTuple):
-    """One tensor of a model, as `quantizers.recipe` wants it; shape in NumPy order."""
+class TensorSpec(NamedTuple):
+    """A tensor of a model without its values; shape in NumPy order."""
 
     name: str
     shape: tuple[int, ...]
@@ -26,14 +26,15 @@ class Tensor(NamedTuple):
 
 
 @dataclass
-class Draft:
-    """Grows tensor by tensor. base: the format of matrices; vectors are float32. Tensors added go to layer `at`."""
+class Blueprint:
+    """Grows key by key and tensor by tensor. values: of config.json. base: the format of matrices; vectors are float32.
+    at: the layer that tensors are added to; None outside of layers."""
 
     architecture: str
-    facts: Facts
+    values: Values
     base: Format
     metadata: dict[str, Any] = field(default_factory=dict)
-    tensors: list[Tensor] = field(default_factory=list)
+    tensors: list[TensorSpec] = field(default_factory=list)
     at: int | None = None
 
     def key(self, **values: Any) -> None:
@@ -53,7 +54,7 @@ class Draft:
 
     def _add(self, name: str, shape: tuple[int, ...], format: Format) -> None:
         prefix = "" if self.at is None else f"blk.{self.at}."
-        self.tensors.append(Tensor(prefix + name, shape, format))
+        self.tensors.append(TensorSpec(prefix + name, shape, format))
 
     def blocks(self) -> Iterator[int]:
         """Each layer's number; what is added meanwhile goes to that layer."""
@@ -66,48 +67,48 @@ class Draft:
 
     @property
     def layers(self) -> int:
-        return self.facts.integer("num_hidden_layers", low=1)
+        return self.values.integer("num_hidden_layers", low=1)
 
     @property
     def width(self) -> int:
-        return self.facts.integer("hidden_size", low=1)
+        return self.values.integer("hidden_size", low=1)
 
     @property
     def heads(self) -> int:
-        return self.facts.integer("num_attention_heads", low=1)
+        return self.values.integer("num_attention_heads", low=1)
 
     @property
     def kv_heads(self) -> int:
-        return self.facts.integer("num_key_value_heads", self.heads)
+        return self.values.integer("num_key_value_heads", self.heads)
 
     @property
     def head_dim(self) -> int:
-        return self.facts.integer("head_dim", self.width // self.heads)
+        return self.values.integer("head_dim", self.width // self.heads)
 
     def frame(self, tied: bool = False, last_norm: str = "output_norm") -> None:
         """Embedding, last norm and output; the keys every architecture has. tied: what an absent key means."""
-        facts, vocabulary = self.facts, self.facts.integer("vocab_size", low=1)
+        values, vocabulary = self.values, self.values.integer("vocab_size", low=1)
         self.metadata["general.architecture"] = self.architecture
         self.key(block_count=self.layers, embedding_length=self.width, vocab_size=vocabulary)
-        self.key(context_length=facts.integer("max_position_embeddings", low=1))
+        self.key(context_length=values.integer("max_position_embeddings", low=1, high=MAX_TOKENS))
         self.key(attention__head_count=self.heads, attention__head_count_kv=self.kv_heads)
         self.key(attention__key_length=self.head_dim, attention__value_length=self.head_dim)
-        self.key(rope__dimension_count=self.head_dim, feed_forward_length=facts.integer("intermediate_size", 0))
+        self.key(rope__dimension_count=self.head_dim, feed_forward_length=values.integer("intermediate_size", 0))
         self.key(attention__layer_norm_rms_epsilon=1e-5)
         self.matrix("token_embd", vocabulary, self.width)
         self.norm(last_norm, self.width)
-        if not facts.flag("tie_word_embeddings", tied):
+        if not values.flag("tie_word_embeddings", tied):
             self.matrix("output", vocabulary, self.width)
         self.rope_factors()
 
     def rope_factors(self) -> None:
         """Llama 3's frequencies, or LongRoPE's two sets."""
-        scaling = self.facts.inner("rope_scaling" if self.facts.has("rope_scaling") else "rope_parameters")
-        kind = scaling.text("rope_type", scaling.text("type"))
+        scaling = self.values.inner("rope_scaling" if self.values.has("rope_scaling") else "rope_parameters")
+        kind = scaling.text("rope_type", scaling.text("type", ""))
         if kind == "llama3":
             self.vector("rope_freqs.weight", self.head_dim // 2)
         elif kind == "longrope":
-            rotated = int(self.head_dim * self.facts.values.get("partial_rotary_factor", 1.0))
+            rotated = int(self.head_dim * self.values.number("partial_rotary_factor", 1.0))
             self.key(rope__scaling__type="longrope", rope__dimension_count=rotated)
             self.vector("rope_factors_long.weight", rotated // 2)
             self.vector("rope_factors_short.weight", rotated // 2)

@@ -1,21 +1,21 @@
-"""From config.json to the tensors of a GGUF file: one small function per family, one table.
+"""From config.json to the keys and tensors of a GGUF file: one small function per family, one table.
 
-Facts of each family, by its `model_type`: llama.cpp's src/models/*.cpp (tensors) and conversion/*.py (keys).
+Sources of every family, by its `model_type`: llama.cpp's src/models/*.cpp (tensors) and conversion/*.py (keys).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from bitwright.errors import UnsupportedError
 from bitwright.formats import Format
-from bitwright.hardware.draft import Draft
-from bitwright.hardware.facts import Facts
-from bitwright.hardware.families import dense, gemma, hybrid, mixture
+from bitwright.model.architectures.blueprint import Blueprint
+from bitwright.model.architectures.families import dense, gemma, hybrid, mixture
+from bitwright.model.architectures.values import Values
 
-# model_type -> (GGUF's name of the architecture, what adds keys and tensors)
-FAMILIES: dict[str, tuple[str, Callable[[Draft], None]]] = {
+# model_type -> (GGUF's name of the architecture, the function that adds its keys and tensors)
+FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
     "llama": ("llama", dense.llama),
     "mistral": ("llama", dense.llama),
     "smollm3": ("smollm3", dense.smollm3),
@@ -54,16 +54,18 @@ FAMILIES: dict[str, tuple[str, Callable[[Draft], None]]] = {
 }
 
 
-def draft(config: dict[str, Any], place: object, base: Format) -> Draft:
-    """The file that a config.json stands for, its matrices in the format `base`; place: what errors name.
+def blueprint(config: Mapping[str, Any], place: object, base: Format) -> Blueprint:
+    """The GGUF file that a config.json stands for, its matrices in the format `base`. place: what errors name. Of a
+    model with vision it is the language part (`text_config`).
 
-    Raises UnsupportedError for a family that is not known, FileFormatError for a value that is missing or wrong.
+    Raises UnsupportedError for an unknown family, FileFormatError for a value that is missing or wrong.
     """
-    facts = Facts(config, place)
-    family = facts.text("model_type")
+    language = config.get("text_config")
+    values = Values({**config, **language} if isinstance(language, Mapping) else config, place)
+    family = values.text("model_type", "")
     if family not in FAMILIES:
         raise UnsupportedError(f"{place}: model_type", family or "(none)", FAMILIES)
     architecture, fill = FAMILIES[family]
-    found = Draft(architecture, facts, base)
+    found = Blueprint(architecture, values, base)
     fill(found)
     return found

@@ -5,19 +5,23 @@ GGUF files of this architecture store every norm's weight with the 1 added that 
 
 from __future__ import annotations
 
+import math
+
 from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
 from bitwright.model.weights import Weights
+
+LAYERS_27B = 62  # the one Gemma 3 that scales attention by width / heads instead of the width of a head; no key says so
 
 
 def step(c: Config, weights: Weights) -> Step:
     """One step over a batch of tokens: embed, every layer's attention and feed-forward, the head."""
     s = Step()
     q_width, kv_width = c.heads * c.head_dim, c.kv_width
-    x = s.embed(weights("token_embd.weight", c.vocabulary, c.width), scale=c.embedding_scale)
-    for layer in range(c.layers):
+    attention_scale = 1 / math.sqrt(c.width // c.heads) if len(c.layers) == LAYERS_27B else c.attention_scale
+    x = s.embed(weights("token_embd.weight", c.vocabulary, c.width), scale=math.sqrt(c.width))
+    for layer, window in enumerate(c.windows):
         w = weights.layer(layer)
-        window = c.windows[layer]
         rope = c.local_rope if window else c.rope
         frequencies = rope.inverse_frequencies()
 
@@ -29,8 +33,8 @@ def step(c: Config, weights: Weights) -> Step:
         k = s.rms_norm(k, w("attn_k_norm.weight", c.head_dim), c.eps, heads=c.kv_heads)
         q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=False, magnitude=rope.magnitude)
         k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=False, magnitude=rope.magnitude)
-        h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale, window, c.attention_softcap)
-        if layer == c.layers - 1:
+        h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, attention_scale, window, c.attention_softcap)
+        if layer == len(c.layers) - 1:
             x, h = s.select(x), s.select(h)
         h = s.linear(h, w("attn_output.weight", c.width, q_width))
         x = s.add(x, s.rms_norm(h, w("post_attention_norm.weight", c.width), c.eps))

@@ -1,0 +1,59 @@
+"""The headers of safetensors files: what tensors they hold, on this machine or on the Hugging Face hub.
+
+Format: https://huggingface.co/docs/safetensors/index#format
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import NamedTuple
+
+from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.io import hub_files
+
+MOST_HEADER = 100 << 20  # bytes, the limit of the safetensors format
+TOGETHER = 8  # files whose headers are read at once
+
+
+class HeaderEntry(NamedTuple):
+    """A tensor in a safetensors file. dtype: by that format's names, BF16 or F8_E4M3."""
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+
+
+def read_header(path: Path) -> list[HeaderEntry]:
+    """The tensors that a safetensors file says it holds. FileFormatError if its header is malformed."""
+    with path.open("rb") as file:
+        size = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
+        room = path.stat().st_size - 8
+        if not 2 <= size <= min(room, MOST_HEADER):
+            raise FileFormatError(path, 0, f"a header of 2 to {min(room, MOST_HEADER)} bytes", f"{size}")
+        text = file.read(size)
+    try:
+        entries = json.loads(text)
+        entries.pop("__metadata__", None)
+        return [HeaderEntry(name, str(e["dtype"]), tuple(map(int, e["shape"]))) for name, e in entries.items()]
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        problem = f"{type(error).__name__}: {error}"
+        raise FileFormatError(path, 8, "a JSON header of dtypes and shapes", problem) from error
+
+
+def read_hub_headers(repo: str, files: Sequence[str], revision: str) -> list[HeaderEntry]:
+    """The tensors of safetensors files in a hub repository. BitwrightError if their headers cannot be downloaded."""
+    from huggingface_hub import HfApi, errors
+
+    def read(file: str) -> list[HeaderEntry]:
+        found = HfApi().parse_safetensors_file_metadata(repo, file, revision=revision, timeout=hub_files.TIMEOUT)
+        return [HeaderEntry(name, info.dtype, tuple(info.shape)) for name, info in found.tensors.items()]
+
+    try:
+        with hub_files.hub_errors(repo, revision), ThreadPoolExecutor(TOGETHER) as pool:
+            return [tensor for part in pool.map(read, files) for tensor in part]
+    except errors.SafetensorsParsingError as error:
+        raise BitwrightError(f"{repo}: {str(error).splitlines()[0]}") from error

@@ -1,0 +1,87 @@
+"""Models as their makers publish them: config.json and safetensors files, of which only the headers are read."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections import Counter
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from bitwright import formats
+from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.io import hub, hub_files, safetensors
+from bitwright.io.safetensors import HeaderEntry
+from bitwright.model.architectures.blueprint import Blueprint
+from bitwright.model.architectures.families import blueprint
+
+CONFIG = "config.json"
+FLOATS = {"BF16": "bf16", "F16": "f16", "F32": "f32"}  # other types become BF16 in a GGUF file
+MANY = 0.01  # of the parameters: if more than these are outside of the outline, the standing says so
+
+
+def local(path: Path) -> tuple[Blueprint, str] | None:
+    """The blueprint of a folder with a config.json, or of such a file, and its standing; None if `path` is neither."""
+    config = path / CONFIG if path.is_dir() else path
+    if config.name != CONFIG or not config.is_file():
+        return None
+    files = sorted(config.parent.glob("*.safetensors"))
+    return _read(_json(config), config, [tensor for file in files for tensor in safetensors.read_header(file)])
+
+
+def remote(ref: str) -> tuple[Blueprint, str] | None:
+    """The same of a hub repository without GGUF files; None if it has some, or if `ref` is a path or an alias.
+
+    Raises UsageError or BitwrightError if the repository cannot be read.
+    """
+    if os.path.exists(os.path.expanduser(ref)) or ref in hub.aliases.ALIASES:
+        return None
+    reference = hub.parse(ref)
+    offline = hub_files.offline_by_default()
+    files, offline = hub_files.list_files(reference.repo, reference.revision, offline)
+    if any(file.endswith(".gguf") for file in files) or reference.quant or reference.file:
+        return None
+    if CONFIG not in files:
+        raise UsageError(f"{reference.repo} holds neither a .gguf file nor a {CONFIG}")
+    config = hub_files.fetch(reference.repo, CONFIG, reference.revision, offline)
+    weights = [file for file in files if file.endswith(".safetensors") and "/" not in file]
+    headers = [] if offline else safetensors.read_hub_headers(reference.repo, _one_set(weights), reference.revision)
+    return _read(_json(config), f"{reference.repo}/{CONFIG}", headers)
+
+
+def _one_set(files: Iterable[str]) -> list[str]:
+    """One of several sets of files with the same weights: those named model, rather than consolidated.safetensors."""
+    files = sorted(files)
+    return [file for file in files if file.startswith("model")] or files
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
+    except ValueError as error:
+        raise FileFormatError(path, None, "JSON", str(error)) from error
+    if not isinstance(value, dict):
+        raise FileFormatError(path, None, "a JSON object", type(value).__name__)
+    return value
+
+
+def _read(config: dict[str, Any], place: object, headers: list[HeaderEntry]) -> tuple[Blueprint, str]:
+    """The blueprint in the precision of most weights, and how its parameters compare with those of the headers."""
+    counts = Counter[str]()
+    for tensor in headers:
+        counts[tensor.dtype] += math.prod(tensor.shape)
+    most = counts.most_common(1)[0][0] if counts else "BF16"
+    made = blueprint(config, place, formats.get(FLOATS.get(most, "bf16")))
+    ours, theirs = sum(math.prod(tensor.shape) for tensor in made.tensors), sum(counts.values())
+    if not headers:
+        return made, "from config.json alone"
+    if most not in FLOATS:
+        return made, f"from config.json; its weights are stored as {most}"
+    if abs(ours - theirs) <= MANY * theirs:
+        return made, f"from config.json; the headers of its weights hold {theirs:,} parameters, these are {ours:,}"
+    what = "outside of the language model (another tower, or layers that predict further tokens)"
+    return made, f"from config.json; the headers hold {theirs:,} parameters, {theirs - ours:,} of them {what}"

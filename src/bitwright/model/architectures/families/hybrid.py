@@ -1,0 +1,195 @@
+"""Families whose layers differ: most keep a state of fixed size, a few attend to every token."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from bitwright.model.architectures.blueprint import Blueprint
+from bitwright.model.architectures.families.mixture import latent_attention, latent_keys, leading, leading_keys, routed
+
+
+def kinds(b: Blueprint, full: str) -> list[bool]:
+    """Of each layer, whether it attends: `full` in config.json's list; without a list, one layer in every few does."""
+    if (named := b.values.names("layer_types", b.layers)) is not None:
+        return [name == full for name in named]
+    every = b.values.integer("full_attention_interval", 4, low=1)
+    return [index % every == every - 1 for index in range(b.layers)]
+
+
+def delta_net(b: Blueprint, fused: bool) -> None:
+    """A gated delta net; fused: beta and alpha are one matrix."""
+    key_heads, key_dim, value_heads, value_dim = _delta_sizes(b)
+    keys, values = key_heads * key_dim, value_heads * value_dim
+    b.matrix("attn_qkv", 2 * keys + values, b.width)
+    b.matrix("attn_gate", values, b.width)
+    b.vector("ssm_conv1d.weight", 2 * keys + values, b.values.integer("linear_conv_kernel_dim", 4))
+    b.vector("ssm_dt.bias", value_heads)
+    b.vector("ssm_a", value_heads)
+    if fused:
+        b.matrix("ssm_ba", 2 * value_heads, b.width)
+    else:
+        b.matrix("ssm_beta", value_heads, b.width)
+        b.matrix("ssm_alpha", value_heads, b.width)
+    b.norm("ssm_norm", value_dim)
+    b.matrix("ssm_out", b.width, values)
+
+
+def _delta_sizes(b: Blueprint) -> tuple[int, int, int, int]:
+    names = ("linear_num_key_heads", "linear_key_head_dim", "linear_num_value_heads", "linear_value_head_dim")
+    key_heads, key_dim, value_heads, value_dim = (b.values.integer(name, low=1) for name in names)
+    return key_heads, key_dim, value_heads, value_dim
+
+
+def qwen35(b: Blueprint, feed_forward: Callable[[], None] | None = None, fused: bool = False) -> None:
+    """Qwen3.5 and 3.6. feed_forward: adds a layer's feed-forward, if it is not that of the dense models."""
+    b.frame()
+    key_heads, key_dim, value_heads, value_dim = _delta_sizes(b)
+    b.key(ssm__conv_kernel=b.values.integer("linear_conv_kernel_dim", 4), ssm__state_size=key_dim)
+    b.key(ssm__group_count=key_heads, ssm__time_step_rank=value_heads, ssm__inner_size=value_heads * value_dim)
+    attends = kinds(b, "full_attention")
+    if True in attends:
+        b.key(full_attention_interval=attends.index(True) + 1)
+    rotated = b.head_dim // 4  # partial_rotary_factor 0.25
+    b.key(rope__dimension_count=rotated, rope__dimension_sections=[(rotated // 2 + 2) // 3] * 3 + [0])
+    for index in b.blocks():
+        b.norm("attn_norm", b.width)
+        if attends[index]:
+            b.attention(qk_norm=True, gated=True)
+        else:
+            delta_net(b, fused)
+        b.norm("post_attention_norm", b.width)
+        if feed_forward:
+            feed_forward()
+        else:
+            b.feed_forward(b.values.integer("intermediate_size", low=1))
+
+
+def qwen35_moe(b: Blueprint, fused: bool = False) -> None:
+    """Experts, one of which has its own gate and takes every token."""
+    shared = b.values.integer("shared_expert_intermediate_size", low=1)
+    experts, size = routed(b, "num_experts", "moe_intermediate_size", shared)
+
+    def mixture() -> None:
+        b.experts(experts, size)
+        b.vector("ffn_gate_inp_shexp.weight", b.width)
+        b.feed_forward(shared, "_shexp")
+
+    qwen35(b, mixture, fused)
+
+
+def qwen3_next(b: Blueprint) -> None:
+    qwen35_moe(b, fused=True)
+
+
+def lfm2(b: Blueprint) -> None:
+    """Short convolutions between attentions; the mixtures start with dense layers."""
+    values, mixture = b.values, b.values.has("num_experts")
+    b.frame(tied=True, last_norm="token_embd_norm")
+    attends = kinds(b, "full_attention")
+    b.key(attention__head_count_kv=[b.kv_heads * full for full in attends])
+    kernel = values.integer("conv_L_cache", low=2)
+    b.key(shortconv__l_cache=kernel, feed_forward_length=_lfm2_length(b))
+    if mixture:
+        experts, size = routed(b, "num_experts", "moe_intermediate_size")
+        b.key(leading_dense_block_count=values.integer("num_dense_layers", 0), expert_gating_func=2)
+    for index in b.blocks():
+        b.norm("attn_norm", b.width)
+        if attends[index]:
+            b.attention(qk_norm=True)
+        else:
+            b.vector("shortconv.conv.weight", b.width, kernel)
+            b.matrix("shortconv.in_proj", 3 * b.width, b.width)
+            b.matrix("shortconv.out_proj", b.width, b.width)
+        b.norm("ffn_norm", b.width)
+        if mixture and index >= values.integer("num_dense_layers", 0):
+            b.experts(experts, size)
+            b.vector("exp_probs_b.bias", experts)
+        else:
+            b.feed_forward(_lfm2_length(b))
+
+
+def _lfm2_length(b: Blueprint) -> int:
+    """The dense models' config.json holds a length of which two thirds are taken and rounded up."""
+    length = b.values.integer("block_ff_dim", b.values.integer("intermediate_size", 0), low=1)
+    if not b.values.flag("block_auto_adjust_ff_dim", False):
+        return length
+    length, multiple = 2 * length // 3, b.values.integer("block_multiple_of", 256)
+    factor = b.values.optional("block_ffn_dim_multiplier")
+    length = length if factor is None else int(factor * length)
+    return -(-length // multiple) * multiple
+
+
+def granite_hybrid(b: Blueprint) -> None:
+    """Mamba 2 and attention, with experts or one feed-forward that the checkpoint calls shared."""
+    values = b.values
+    attends = kinds(b, "attention")
+    experts, shared = values.integer("num_local_experts", 0), values.integer("shared_intermediate_size", 0)
+    heads, state, groups = (values.integer(f"mamba_{key}", low=1) for key in ("n_heads", "d_state", "n_groups"))
+    inner, kernel = values.integer("mamba_expand", 2) * b.width, values.integer("mamba_d_conv", 4)
+    convolved = inner + 2 * groups * state
+    if all(attends):
+        b.architecture = "granitemoe" if experts else "granite"
+    b.frame(tied=True)
+    b.key(ssm__conv_kernel=kernel, ssm__state_size=state, ssm__group_count=groups, ssm__inner_size=inner)
+    b.key(ssm__time_step_rank=heads, attention__head_count_kv=[b.kv_heads * full for full in attends])
+    if experts:
+        routed(b, "num_local_experts", "intermediate_size", shared)
+    else:
+        b.key(feed_forward_length=shared)
+    for index in b.blocks():
+        b.norm("attn_norm", b.width)
+        if attends[index]:
+            b.attention()
+        else:
+            b.matrix("ssm_in", inner + convolved + heads, b.width)
+            b.vector("ssm_conv1d.weight", convolved, kernel)
+            b.vector("ssm_conv1d.bias", convolved)
+            b.vector("ssm_dt.bias", heads)
+            b.vector("ssm_a", heads, 1)
+            b.vector("ssm_d", heads, 1)
+            b.vector("ssm_norm.weight", groups, inner // groups)
+            b.matrix("ssm_out", b.width, inner)
+        b.norm("ffn_norm", b.width)
+        if experts:
+            b.experts(experts, values.integer("intermediate_size", low=1))
+        if shared:
+            b.feed_forward(shared, "_shexp" if experts else "")
+
+
+def kimi_linear(b: Blueprint) -> None:
+    """Kimi delta attention, whose three inputs each have a convolution, and latent attention."""
+    linear = b.values.inner("linear_attn_config")
+    full = linear.get("full_attn_layers")
+    if not isinstance(full, list):
+        raise linear.error("full_attn_layers", "a list of layers, counted from 1")
+    b.frame()
+    latent_keys(b)
+    experts, size = routed(b, "num_experts", "moe_intermediate_size")
+    shared = b.values.integer("num_shared_experts", 1)
+    leading_keys(b, shared)
+    head, kernel = linear.integer("head_dim", low=1), linear.integer("short_conv_kernel_size", 4)
+    b.key(ssm__conv_kernel=kernel, kda__head_dim=head)
+    b.key(attention__head_count_kv=[int(index + 1 in full) for index in range(b.layers)])
+    for index in b.blocks():
+        b.norm("attn_norm", b.width)
+        if index + 1 in full:
+            latent_attention(b)
+        else:
+            _delta_attention(b, head, kernel)
+        b.norm("ffn_norm", b.width)
+        leading(b, experts, size, shared)
+
+
+def _delta_attention(b: Blueprint, head: int, kernel: int) -> None:
+    rows = b.heads * head
+    for name in "qkv":
+        b.matrix(f"attn_{name}", rows, b.width)
+        b.vector(f"ssm_conv1d_{name}.weight", rows, 1, kernel)
+    for name in "fg":
+        b.matrix(f"ssm_{name}_a", head, b.width)
+        b.matrix(f"ssm_{name}_b", rows, head)
+    b.matrix("ssm_beta", b.heads, b.width)
+    b.vector("ssm_a", b.heads, 1)
+    b.vector("ssm_dt.bias", rows)
+    b.norm("ssm_norm", head)
+    b.matrix("attn_output", b.width, rows)

@@ -1,0 +1,17 @@
+"""What the names of tensors in a GGUF file say.
+
+Source: llama.cpp's src/llama-arch.cpp, https://github.com/ggml-org/llama.cpp
+"""
+
+from __future__ import annotations
+
+import re
+
+EXPERTS = "_exps"  # in the names of tensors that stack all experts of a layer
+LOOKED_UP = ("token_embd.weight", "per_layer_token_embd.weight")  # a token needs one row of each
+
+
+def layer_number(name: str) -> int:
+    """The number N in "blk.N.", or -1 for a tensor that belongs to no layer."""
+    found = re.match(r"blk\.(\d+)\.", name)
+    return int(found[1]) if found else -1

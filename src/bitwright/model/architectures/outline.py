@@ -1,0 +1,140 @@
+"""A model's outline: its shape and every tensor's, with no weights read.
+
+From a GGUF file, from config.json and safetensors, or from the built-in list of published models.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from bitwright import formats
+from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.io import gguf, hub
+from bitwright.model.architectures import checkpoint, published
+from bitwright.model.architectures.architecture import Architecture, read_architecture
+from bitwright.model.architectures.blueprint import Blueprint, TensorSpec
+from bitwright.model.architectures.families import blueprint
+from bitwright.model.architectures.names import EXPERTS, LOOKED_UP, layer_number
+from bitwright.model.architectures.values import Values
+
+LLAMA3_TOKENS = 128256
+
+
+@dataclass(frozen=True)
+class Outline(Architecture):
+    """What a model is made of. tensors: as a GGUF file has them. source: where this was read. standing: how far it can
+    be trusted, in words. metadata: of the GGUF file, or of the one that config.json would become. vocabulary_bytes:
+    the estimate for the tokenizer, which that file would hold too; 0 for a GGUF file, whose metadata holds it."""
+
+    name: str
+    tensors: tuple[TensorSpec, ...]
+    source: str
+    standing: str
+    metadata: Mapping[str, Any] = field(repr=False, compare=False)
+    vocabulary_bytes: int = 0
+
+    @property
+    def parameters(self) -> int:
+        return sum(math.prod(tensor.shape) for tensor in self.tensors)
+
+    @property
+    def active_parameters(self) -> int:
+        """The parameters that take part in decoding one token."""
+        return round(sum(self.share_read(t.name) * math.prod(t.shape) for t in self.tensors))
+
+    @property
+    def tied(self) -> bool:
+        """Whether the embedding serves as the output too."""
+        return all(tensor.name != "output.weight" for tensor in self.tensors)
+
+    def share_read(self, name: str) -> float:
+        """The share of a tensor that decoding one token reads: of experts, those used; of layers that predict further
+        tokens, nothing; of the embedding, one row, which counts as nothing unless it is the output too."""
+        return self._shares[name]
+
+    @cached_property
+    def _shares(self) -> dict[str, float]:
+        run = sum(layer.kind != "prediction" for layer in self.layers)
+        experts = self.experts_used / self.experts if self.experts else 1.0
+        found = {}
+        for name in (tensor.name for tensor in self.tensors):
+            if name in LOOKED_UP:
+                found[name] = float(name == "token_embd.weight" and self.tied)
+            else:
+                found[name] = 0.0 if layer_number(name) >= run else experts if EXPERTS in name else 1.0
+        return found
+
+
+def outline(ref: str | Path) -> Outline:
+    """The outline of a model: a GGUF file, a folder of config.json and safetensors, either of them on the hub
+    (`hub.resolve`), or the id of a published model. No weights are read.
+
+    Raises UsageError if `ref` names nothing, FileFormatError or UnsupportedError if what it names is not a model of a
+    known family, BitwrightError if it cannot be read.
+    """
+    ref = str(ref)
+    path = Path(os.path.expanduser(ref))
+    if ref in hub.aliases.ALIASES:  # its file if that is here; an outline alone is not worth the download
+        with contextlib.suppress(BitwrightError):
+            return from_gguf(gguf.open(hub.resolve(ref, offline=True)))
+    if ref in published.models() and not path.exists():
+        return from_published(ref)
+    if found := checkpoint.local(path) or checkpoint.remote(ref):
+        made, standing = found
+        return from_blueprint(made, path.name if path.name != checkpoint.CONFIG else path.parent.name, ref, standing)
+    return from_gguf(gguf.open(hub.resolve(ref, headers_only=True)))
+
+
+def from_gguf(file: gguf.GGUF) -> Outline:
+    """The outline of an open file; FileFormatError if it holds no tensors."""
+    if not file.tensors:
+        raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a file of a vocabulary alone")
+    tensors = tuple(TensorSpec(t.name, tuple(t.shape), t.format) for t in file.tensors.values())
+    name = str(file.metadata.get("general.name", file.path.stem))
+    return _outline(name, file.metadata, tensors, str(file.path), "read in the file")
+
+
+def from_published(id: str) -> Outline:
+    """The outline of a published model, as its makers store its weights. UnknownNameError with close ids."""
+    model = published.get(id)
+    made = blueprint(model.config, f"shape {id}", formats.get("bf16"))
+    return from_blueprint(made, model.name, model.source, model.standing)
+
+
+def from_blueprint(made: Blueprint, name: str, source: str, standing: str) -> Outline:
+    """The outline of the file that a config.json would become."""
+    vocabulary = vocabulary_bytes(made.architecture, made.values.integer("vocab_size", low=1))
+    return _outline(name, made.metadata, made.tensors, source, standing, vocabulary)
+
+
+def vocabulary_bytes(architecture: str, tokens: int) -> int:
+    """Estimates the bytes of a tokenizer in a GGUF file: tokens, their types, and scores or merges.
+
+    Measured on files: 23 to 25 bytes a token with scores (SentencePiece: Llama 2, Gemma), 35 to 36 with as many merges
+    as tokens (byte-level BPE: GPT-2, Falcon, SmolLM2), 61 with Llama 3's two merges a token.
+    """
+    if architecture.startswith("gemma") or tokens <= 32768:
+        return 24 * tokens
+    return (61 if tokens == LLAMA3_TOKENS else 36) * tokens
+
+
+def _outline(
+    name: str,
+    metadata: Mapping[str, Any],
+    tensors: Iterable[TensorSpec],
+    source: str,
+    standing: str,
+    vocabulary_bytes: int = 0,
+) -> Outline:
+    """Raises FileFormatError for metadata that cannot be."""
+    tensors = tuple(tensors)
+    shape = read_architecture(Values.of_gguf(metadata), tensors)
+    return Outline(**vars(shape), name=name, tensors=tensors, source=source, standing=standing, metadata=metadata,
+                   vocabulary_bytes=vocabulary_bytes)  # fmt: skip

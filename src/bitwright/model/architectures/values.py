@@ -1,0 +1,127 @@
+"""The values of a model file, GGUF metadata or a config.json, each checked for type and range when it is read."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from bitwright.errors import FileFormatError
+
+MAX_SIZE = 1 << 24  # no dimension of a model is larger; a file that says so is wrong
+MAX_TOKENS = 1 << 31  # no context or window is longer
+
+
+class Values:
+    """Values by key. `prefix` precedes every key: in GGUF metadata, the architecture's name. null counts as absent.
+
+    Every method raises FileFormatError naming the file, the key, what was expected and what was found: for a value of
+    the wrong type or out of range, and for an absent one without a default.
+    """
+
+    def __init__(self, values: Mapping[str, Any], place: object, prefix: str = "") -> None:
+        """place: what errors name: a path, or the id of a published model."""
+        self.values, self.place, self.prefix = values, place, prefix
+
+    @classmethod
+    def of_gguf(cls, metadata: Mapping[str, Any]) -> Values:
+        """The values of the architecture that GGUF metadata names."""
+        place = getattr(metadata, "path", "the metadata")
+        return cls(metadata, place, cls(metadata, place).text("general.architecture", ""))
+
+    def name(self, key: str) -> str:
+        """The key as the file has it."""
+        return f"{self.prefix}.{key}" if self.prefix else key
+
+    def get(self, key: str) -> Any:
+        """The value as it is, unchecked; None if it is absent."""
+        return self.values.get(self.name(key))
+
+    def has(self, key: str) -> bool:
+        return self.get(key) is not None
+
+    def error(self, key: str, expected: str) -> FileFormatError:
+        """The error that says what the value of `key` should have been."""
+        got = self.get(key)
+        found = "no such key" if got is None else " ".join(f"{type(got).__name__} {got!r}".split())[:120]
+        return FileFormatError(self.place, None, f"{self.name(key)} to be {expected}", found)
+
+    def integer(self, key: str, default: int | None = None, low: int = 0, high: int = MAX_SIZE) -> int:
+        """A whole number from `low` to `high`. A list that repeats one number, an entry per layer, counts as that."""
+        value = self.get(key)
+        if value is None and default is not None:
+            return default
+        if isinstance(value, list | np.ndarray) and len(value) and all(entry == value[0] for entry in value):
+            value = value[0]
+        if not _is_whole(value) or not low <= value <= high:
+            raise self.error(key, f"a whole number from {low} to {high}")
+        return int(value)
+
+    def number(self, key: str, default: float | None = None, above: float = 0.0) -> float:
+        """A finite number above `above`."""
+        value = self.get(key)
+        if value is None and default is not None:
+            return default
+        if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
+            raise self.error(key, f"a finite number above {above:g}")
+        return float(value)
+
+    def optional(self, key: str) -> float | None:
+        """A finite number above 0, or None: an absent key and a 0 both mean that the model does without."""
+        return self.number(key) if self.has(key) and self.get(key) != 0 else None
+
+    def flag(self, key: str, default: bool) -> bool:
+        """True or false."""
+        value = default if not self.has(key) else self.get(key)
+        if not isinstance(value, bool):
+            raise self.error(key, "true or false")
+        return value
+
+    def text(self, key: str, default: str | None = None) -> str:
+        """A string."""
+        value = default if not self.has(key) else self.get(key)
+        if not isinstance(value, str):
+            raise self.error(key, "a string")
+        return value
+
+    def names(self, key: str, length: int) -> list[str] | None:
+        """A list of `length` strings, such as the kind of each layer; None if the key is absent."""
+        value = self.get(key)
+        if value is None:
+            return None
+        if not isinstance(value, list) or len(value) != length or not all(isinstance(entry, str) for entry in value):
+            raise self.error(key, f"a list of {length} strings")
+        return value
+
+    def per_layer(self, key: str, layers: int, default: int | Sequence[int] | None = None, low: int = 0) -> list[int]:
+        """One whole number per layer. The file holds a list of them, or one number for all layers."""
+        value = self.get(key)
+        if value is None and default is not None:
+            return [default] * layers if isinstance(default, int) else list(default)
+        if not isinstance(value, list | np.ndarray):
+            return [self.integer(key, low=low)] * layers
+        if len(value) != layers or not all(_is_whole(entry) and low <= entry <= MAX_SIZE for entry in value):
+            raise self.error(key, f"{layers} whole numbers from {low} to {MAX_SIZE}, one per layer")
+        return [int(entry) for entry in value]
+
+    def marks(self, key: str, layers: int) -> list[bool] | None:
+        """True or false per layer; None if the key is absent or holds no list."""
+        value = self.get(key)
+        if not isinstance(value, list | np.ndarray):
+            return None
+        if len(value) != layers or not all(isinstance(entry, bool | np.bool_) or _is_whole(entry) for entry in value):
+            raise self.error(key, f"{layers} times true or false, one per layer")
+        return [bool(entry) for entry in value]
+
+    def inner(self, key: str) -> Values:
+        """The values of a mapping inside, whose names in errors are `key.name`; empty if the key is absent."""
+        value = self.get(key) if self.has(key) else {}
+        if not isinstance(value, Mapping):
+            raise self.error(key, "a mapping")
+        return Values({f"{self.name(key)}.{name}": entry for name, entry in value.items()}, self.place, self.name(key))
+
+
+def _is_whole(value: object) -> bool:
+    return isinstance(value, int | np.integer) and not isinstance(value, bool)

@@ -1,0 +1,24 @@
+"""What the engine runs: one readable file per architecture, whose `step(config, weights)` records the ops of a step."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bitwright.kernels.ops import Step
+    from bitwright.model.config import Config
+    from bitwright.model.weights import Weights
+
+ARCHITECTURES = {"gemma3": "gemma3", "llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}  # GGUF's name -> file here
+
+
+def build(config: Config, weights: Weights) -> Step:
+    """The step of a configuration, with every tensor's shape checked.
+
+    Raises FileFormatError naming a tensor that is missing or has another shape, BitwrightError for one left over.
+    """
+    module = importlib.import_module(f"bitwright.model.steps.{ARCHITECTURES[config.architecture]}")
+    step: Step = module.step(config, weights)
+    weights.check_all_used(config.architecture)
+    return step
