@@ -83,12 +83,12 @@ static inline vf load_high(const int8_t* x) { return __builtin_convertvector(wid
 template <int w>
 static inline vf exchange(vf v) {
 #if defined(__AVX512F__)
-  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w, 8 ^ w, 9 ^ w, 10 ^ w, 11 ^ w,
-                                 12 ^ w, 13 ^ w, 14 ^ w, 15 ^ w});
+  return __builtin_shufflevector(v, v, w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w, 8 ^ w, 9 ^ w, 10 ^ w, 11 ^ w,
+                                 12 ^ w, 13 ^ w, 14 ^ w, 15 ^ w);
 #elif defined(__AVX2__)
-  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w});
+  return __builtin_shufflevector(v, v, w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w);
 #else
-  return __builtin_shuffle(v, vi{w, 1 ^ w, 2 ^ w, 3 ^ w});
+  return __builtin_shufflevector(v, v, w, 1 ^ w, 2 ^ w, 3 ^ w);
 #endif
 }
 

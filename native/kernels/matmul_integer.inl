@@ -16,15 +16,15 @@ template <class F> using ShapeOf =
     Shape<F::highest, F::full && Ops::kFullOffset == 0, F::sub_columns, Layout<F>::offset, Layout<F>::has_min>;
 
 // The dot product of a sub-group's vectors of codes with as many columns of x, less what the codes' offset adds.
-template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
-  constexpr int kCount = S::count, run = Ops::kDirect ? kCount : smaller(Ops::run(S::highest, S::full), kCount);
-  Ints sum = Ops::splat(-S::offset * x_sum);
+template <class S, class O = Ops> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
+  constexpr int kCount = S::count, run = O::kDirect ? kCount : smaller(O::run(S::highest, S::full), kCount);
+  Ints sum = O::splat(-S::offset * x_sum);
   auto part = [&](int first) BITWRIGHT_LAMBDA {
-    typename Ops::Partial p{};
-    if constexpr (Ops::kDirect) p = sum;
+    typename O::Partial p{};
+    if constexpr (O::kDirect) p = sum;
 #pragma GCC unroll 8
-    for (int k = first; k < first + run; ++k) p = Ops::template step<S::full>(p, w[k], x + 4 * k);
-    sum = Ops::flush(sum, p);
+    for (int k = first; k < first + run; ++k) p = O::template step<S::full>(p, w[k], x + 4 * k);
+    sum = O::flush(sum, p);
   };
   part(0);
   if constexpr (run < kCount) {

@@ -98,7 +98,7 @@ constexpr int kTrials = 8, kRefits = 4;  // superblock scales tried, by the inte
 // On return s holds codes and integers. False when a superblock scale is out of float16's range.
 template <int N, int Top, int Limit>
 BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d, half_t& dmin) {
-  floats scale[s.groups], low[s.groups], depth[s.groups], error[s.groups];
+  floats scale[Super<N>::groups], low[Super<N>::groups], depth[Super<N>::groups], error[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) {
     best_asymmetric<N, Top, false>(s.x[g], s.w[g], scale[g], low[g]);
     depth[g] = -low[g];
@@ -126,7 +126,7 @@ BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d, half_t& dmin) {
       }
     }
     if (is_infinite(try_d) || is_infinite(try_dmin)) continue;
-    floats placed[s.groups], placed_low[s.groups];
+    floats placed[Super<N>::groups], placed_low[Super<N>::groups];
     for (int g = 0; g < s.groups; g++) {
       placed[g] = scale[g];
       placed_low[g] = low[g];
@@ -213,7 +213,7 @@ BITWRIGHT_INLINE float refit_super(const Super<N>& s, float d) {
 // On return s holds codes and integers. False when the superblock's scale is out of float16's range.
 template <int N, int Limit, class Grid>
 BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d) {
-  floats scale[s.groups], other[s.groups], error[s.groups];
+  floats scale[Super<N>::groups], other[Super<N>::groups], error[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) scale[g] = best_symmetric<N, Grid>(s.x[g], s.w[g], kStretch<Grid>, other[g]);
   const float extreme = extreme_of(scale);
   d = to_half(extreme / -Limit);
@@ -225,7 +225,7 @@ BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& d) {
                                                : refit_super<N, Grid>(s, from_half(d));
     const half_t try_d = to_half(fitted);
     if (is_infinite(try_d)) continue;
-    floats placed[s.groups];
+    floats placed[Super<N>::groups];
     for (int g = 0; g < s.groups; g++) {
       if (trial >= 2 * kTrials) scale[g] = other[g] = fitted * s.scale[g];
       placed[g] = scale[g];

@@ -86,7 +86,7 @@ template <int N, int Top, int Limit, bool Absolute>
 BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& dmin) {
   for (int g = 0; g < s.groups; g++)
     search_asymmetric<N, Top, Absolute, false>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
-  floats depth[s.groups];
+  floats depth[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) depth[g] = -s.low[g];
   d = to_half(largest_of(s.scale) / Limit);
   dmin = to_half(largest_of(depth) / Limit);
@@ -98,7 +98,7 @@ BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& 
 // The same where the weights come from an importance.
 template <int N, int Top, int Limit>
 BITWRIGHT_INLINE bool fit_weighted(Super<N>& s, half_t& d, half_t& dmin) {
-  floats heavy[s.groups];
+  floats heavy[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) {
     search_asymmetric<N, Top, false, true>(s.x[g], s.w[g], {-0.9f, 0.05f, 36}, s.scale[g], s.low[g]);
     s.low[g] = -s.low[g];
