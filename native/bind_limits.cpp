@@ -8,6 +8,7 @@
 #include "bind.h"
 #include "dequantize.h"
 #include "meter.h"
+#include "platform.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -77,6 +78,7 @@ void construct(Meter* at, const std::string& tier_name, int threads) {
 
 void bind_limits(nb::module_& m) {
   using Released = nb::call_guard<nb::gil_scoped_release>;
+  m.def("usable_cores", platform::usable_cores, "Cores this process may run on.");
   m.def("coverage", coverage,
         "(format id, tier, path of decode, path of prefill) of every format the core knows and tier this machine can "
         "run.");

@@ -95,7 +95,6 @@ Logits run(Program& p, const Ids& tokens, const Ids& positions, const Ids& seque
 }  // namespace
 
 void bind_program(nb::module_& m) {
-  m.def("available_cores", available_cores, "Cores this process may run on.");
   nb::class_<Program>(m, "Program")
       .def("__init__", construct, "tier"_a, "threads"_a, "batch"_a, "context"_a, "sequences"_a, "cache"_a)
       .def("matrix", add_matrix, "format"_a, "rows"_a, "columns"_a, "data"_a, nb::keep_alive<1, 5>())

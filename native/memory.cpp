@@ -1,24 +1,20 @@
 #include "memory.h"
 
-#include <sys/mman.h>
-
 #include <new>
 #include <utility>
+
+#include "platform.h"
 
 namespace bitwright {
 
 Memory::Memory(size_t bytes) : bytes_(bytes) {
   if (bytes == 0) return;
-  void* p = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
-  if (p == MAP_FAILED) throw std::bad_alloc();
-#ifdef MADV_HUGEPAGE
-  madvise(p, bytes, MADV_HUGEPAGE);  // a refusal costs speed only
-#endif
-  data_ = static_cast<uint8_t*>(p);
+  data_ = static_cast<uint8_t*>(platform::map_pages(bytes));
+  if (!data_) throw std::bad_alloc();
 }
 
 Memory::~Memory() {
-  if (data_) munmap(data_, bytes_);
+  if (data_) platform::unmap_pages(data_, bytes_);
 }
 
 Memory::Memory(Memory&& other) noexcept

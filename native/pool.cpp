@@ -1,8 +1,5 @@
 #include "pool.h"
 
-#include <sched.h>
-#include <unistd.h>
-
 #include <algorithm>
 #include <atomic>
 #include <exception>
@@ -13,6 +10,8 @@
 #include <thread>
 #include <utility>
 #include <vector>
+
+#include "platform.h"
 
 namespace bitwright {
 namespace {
@@ -53,7 +52,7 @@ struct Pool::State {
   std::mutex one_run;
   std::vector<std::thread> workers;
   int threads = 1;
-  pid_t process = getpid();
+  uint64_t process = platform::process_id();
 
   void do_work(int thread) {
     const void* outer = std::exchange(inside, this);
@@ -84,8 +83,7 @@ Pool::Pool(int threads) {
 }
 
 Pool::~Pool() {
-  if (state_->process !=
-      getpid()) {  // the threads stayed with the parent: nothing to join, and nothing may be destroyed
+  if (state_->process != platform::process_id()) {  // the threads stayed with the parent: nothing to join or destroy
     static_cast<void>(state_.release());
     return;
   }
@@ -100,7 +98,7 @@ int Pool::threads() const { return state_->threads; }
 void Pool::run(const std::function<void(int)>& f) {
   State& s = *state_;
   if (inside == &s) throw std::logic_error("Pool::run was called from inside itself");
-  if (s.process != getpid())
+  if (s.process != platform::process_id())
     throw std::runtime_error("this pool's threads stayed in the parent process: load the model again after fork()");
   std::lock_guard lock(s.one_run);
   s.work = &f;
@@ -142,20 +140,12 @@ void Share::abandon() {
   done_.notify_all();
 }
 
-int available_cores() {
-#ifdef __linux__
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return CPU_COUNT(&cores);
-#endif
-  return static_cast<int>(std::max(1u, std::thread::hardware_concurrency()));
-}
-
 std::shared_ptr<Pool> shared_pool(int threads) {
   static std::mutex mutex;
-  static std::map<std::pair<int, pid_t>, std::weak_ptr<Pool>> pools;
-  if (threads == 0) threads = available_cores();
+  static std::map<std::pair<int, uint64_t>, std::weak_ptr<Pool>> pools;
+  if (threads == 0) threads = platform::usable_cores();
   std::lock_guard lock(mutex);
-  std::weak_ptr<Pool>& known = pools[{threads, getpid()}];
+  std::weak_ptr<Pool>& known = pools[{threads, platform::process_id()}];
   std::shared_ptr<Pool> pool = known.lock();
   if (!pool) known = pool = std::make_shared<Pool>(threads);
   return pool;

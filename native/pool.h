@@ -53,8 +53,7 @@ class Share {
   alignas(64) std::atomic<uint32_t> done_{0};  // items, and a high bit once abandoned
 };
 
-int available_cores();  // those this process may run on
 std::shared_ptr<Pool> shared_pool(
-    int threads);  // 0: available_cores(). One pool per count, as long as anyone holds it.
+    int threads);  // 0: platform::usable_cores(). One pool per count, as long as anyone holds it.
 
 }  // namespace bitwright

@@ -142,7 +142,7 @@ def test_cgroup_limits(tmp_path: Path, files: dict[str, str], limits: tuple[floa
 
 
 def test_limits_bound_what_is_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)))
+    monkeypatch.setattr(kernels, "usable_cores", lambda: 8)
     files = {"proc/meminfo": "MemTotal: 1048576 kB\n", "proc/self/cgroup": "0::/\n",
              "sys/fs/cgroup/cpu.max": "250000 100000", "sys/fs/cgroup/memory.max": "536870912"}  # fmt: skip
     found = detect.system(tree(tmp_path, files))

@@ -19,7 +19,7 @@ def test_pool(tmp_path: Path, sanitizer: str | None) -> None:
         pytest.skip(f"no C++ compiler ({CXX})")
     program = tmp_path / "pool_test"
     flags = ["-std=c++20", "-O1", "-pthread", f"-I{NATIVE}", "-o", str(program)]
-    sources = [str(NATIVE / "tests" / "pool_test.cpp"), str(NATIVE / "pool.cpp")]
+    sources = [str(NATIVE / "tests" / "pool_test.cpp"), str(NATIVE / "pool.cpp"), str(NATIVE / "platform.cpp")]
     # What a sanitizer adds to a process may be locked when another thread forks: fork() is tested without one.
     arguments = [] if sanitizer is None else ["no fork"]
     if sanitizer:

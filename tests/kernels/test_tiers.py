@@ -27,7 +27,7 @@ def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags
     """The C++ tests with those tiers, each compiled with its own flags; `flags` are for all, and for the linker."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
-    others = ("dequantize.cpp", "dispatch.cpp", *(f"tests/{program}.cpp" for program in PROGRAMS))
+    others = ("dequantize.cpp", "dispatch.cpp", "platform.cpp", *(f"tests/{program}.cpp" for program in PROGRAMS))
     sources |= dict.fromkeys([NATIVE / f for f in others], ["-O2"])
 
     def compile(item: tuple[Path, list[str]]) -> Path:

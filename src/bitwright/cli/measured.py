@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import resource
 import shlex
 import sys
@@ -49,7 +48,7 @@ class Setting:
             "command": " ".join(["bitwright", *map(shlex.quote, sys.argv[1:])]),
             "bitwright": __version__,
             "tier": kernels.tier(),
-            "threads": self.threads or len(os.sched_getaffinity(0)),
+            "threads": self.threads or kernels.usable_cores(),
             "kv": self.kv,
             "suite": self.suite,
             "text_sha256": sha256_of(self.text),

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -38,7 +37,7 @@ class Model:
         kv: str = "f16",
         activations: str = "int8",
     ) -> None:
-        self.file, self.threads = file, threads or len(os.sched_getaffinity(0))
+        self.file, self.threads = file, threads or kernels.usable_cores()
         self.forced_tier = tier
         if kv.lower() not in kernels.KV:
             raise UnknownNameError("key-value cache", kv, kernels.KV)

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from bitwright import kernels
+
 FEATURES = {  # as the kernel or sysctl names them; those that decide how numbers are multiplied
     *("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
     *("amx_int8", "amx_bf16"),
@@ -70,7 +72,7 @@ def _linux(root: Path) -> System:
     cores = {(_text(c / "topology/physical_package_id"), _text(c / "topology/core_id")) for c in cpus} - {(None, None)}
     info = _text(root / "proc/cpuinfo") or ""
     quota, limit = cgroup_limits(root)
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else logical
+    allowed = kernels.usable_cores()
     memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", _text(root / "proc/meminfo") or "", re.MULTILINE))
     available = int(memory["MemAvailable"]) << 10 if "MemAvailable" in memory else None
     return System(

@@ -5,10 +5,10 @@ Checked against real allocations by benchmarks/memory.py and tests/hardware.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from bitwright import kernels
 from bitwright.errors import UnknownNameError
 from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
 from bitwright.hardware.weights import assigned
@@ -102,8 +102,6 @@ def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine
 
 def _packed(a: Assignment, shape: Sequence[int]) -> int:
     """The layout that this machine's kernels read. One of stacked experts is a matrix of its own."""
-    from bitwright import kernels
-
     rows, columns = shape[-2], shape[-1]
     return kernels.bytes_read(a.format, rows, columns) * (shape[0] if len(shape) > 2 else 1)
 
@@ -126,12 +124,7 @@ def _bitwright(outline: Outline, context: int, batch: int) -> int:
     inputs = sum(padded(columns, 32) for columns in {width, q, ff})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
     tile = TILE_ROWS * (3 * head + BLOCK + 5) + 2 * BLOCK * head  # what a thread's share of attention is worked out in
-    return round(batch * (4 * floats + (4 + 2 * 34 / 32) * inputs) + 4 * (partials + threads() * tile))
-
-
-def threads() -> int:
-    """Cores this process may use: as many threads as the engine starts."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return round(batch * (4 * floats + (4 + 2 * 34 / 32) * inputs) + 4 * (partials + kernels.usable_cores() * tile))
 
 
 def _llama_cpp(outline: Outline, context: int, batch: int) -> int:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from bitwright.kernels._coverage import Coverage, bytes_read, coverage
     from bitwright.kernels._feedback import feedback, feedback_formats
     from bitwright.kernels._matmul import dequantize, matmul, packed, tier, tiers
+    from bitwright.kernels._native import usable_cores
     from bitwright.kernels.encoders import quantize
     from bitwright.kernels.meter import Decoding, Meter
     from bitwright.kernels.ops import Buffer, Op, Step
@@ -20,7 +21,7 @@ _HOME = {
     "KV": "program", "ACTIVATIONS": "program",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
     "packed": "_matmul",
-    "feedback": "_feedback", "feedback_formats": "_feedback",
+    "usable_cores": "_native", "feedback": "_feedback", "feedback_formats": "_feedback",
     "quantize": "encoders", "Coverage": "_coverage", "coverage": "_coverage", "bytes_read": "_coverage",
     "Meter": "meter", "Decoding": "meter",
 }  # fmt: skip
@@ -28,6 +29,7 @@ _HOME = {
 __all__ = [
     "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read",
     "coverage", "dequantize", "feedback", "feedback_formats", "matmul", "packed", "quantize", "tier", "tiers",
+    "usable_cores",
 ]  # fmt: skip
 
 

@@ -29,6 +29,11 @@ def core() -> Any:
     return _core
 
 
+def usable_cores() -> int:
+    """Cores that this process may run on: the threads used where no number is given."""
+    return int(core().usable_cores())
+
+
 def format_id(format: Format) -> int:
     """blocks.h's FormatId of a format; UnsupportedError when the native core has none."""
     id = format.ggml if format.ggml is not None else BEYOND_GGUF.get(format.name)

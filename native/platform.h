@@ -1,0 +1,25 @@
+// What native code asks of the operating system, in one place: the processor's features, usable cores, memory pages, the process.
+// Linux (glibc or musl), macOS and Windows, by GCC or Clang; the kernels' vector extension rules out MSVC.
+#pragma once
+#include <cstddef>
+#include <cstdint>
+
+namespace bitwright::platform {
+
+// What both the processor and the operating system support. False also where the system offers no way to ask.
+struct Features {
+  bool avx2 = false;          // with FMA and F16C
+  bool avx512_vnni = false;   // with F, BW, DQ and VL
+  bool neon_dotprod = false;  // with float16 arithmetic
+  bool neon_i8mm = false;     // with the two above
+};
+Features features();
+
+int usable_cores();     // those this process may run on, at least 1
+uint64_t process_id();  // a child of fork() has another
+
+// `bytes` (above 0) of zeroed memory, taken page by page as it is touched, in huge pages if the system has them; nullptr if refused.
+void* map_pages(size_t bytes);
+void unmap_pages(void* pages, size_t bytes);
+
+}  // namespace bitwright::platform
