@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bitwright.errors import FileFormatError
+from bitwright.model.architectures.values import Values
 
 # Architectures whose models of this many layers llama.cpp classes as 70B (llama: only where queries share keys).
 LAYERS_OF_70B = {"llama": 80, "deci": 80, "qwen2": 80, "olmo": 80, "jais2": 68}
@@ -24,20 +24,12 @@ class Shape:
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Shape:
-        """From GGUF metadata; a key that is absent counts as 0. FileFormatError for a value that is no number."""
-        architecture = str(metadata.get("general.architecture", ""))
-
-        def number(key: str) -> int:
-            value = metadata.get(f"{architecture}.{key}", 0)
-            try:
-                return int(value if isinstance(value, int | float) else value[0] if len(value) else 0)
-            except (TypeError, ValueError, OverflowError):
-                place = getattr(metadata, "path", "the metadata")
-                raise FileFormatError(place, None, f"{architecture}.{key} to be a number", f"{value!r}"[:80]) from None
-
-        heads = number("attention.head_count")
-        kv_heads = number("attention.head_count_kv") if f"{architecture}.attention.head_count_kv" in metadata else heads
-        return cls(architecture, number("block_count"), heads, kv_heads, number("expert_count"))
+        """From GGUF metadata; a key that is absent counts as 0. FileFormatError for a value that is not a number."""
+        values = Values.of_gguf(metadata)
+        heads = values.first("attention.head_count", 0)
+        kv_heads = values.first("attention.head_count_kv", heads)
+        layers, experts = values.integer("block_count", 0), values.integer("expert_count", 0)
+        return cls(values.prefix, layers, heads, kv_heads, experts)
 
     @property
     def queries_per_key(self) -> int:

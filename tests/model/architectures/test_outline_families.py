@@ -20,6 +20,7 @@ from bitwright.model.architectures import published
 from bitwright.model.architectures.families import FAMILIES, blueprint
 from bitwright.model.architectures.outline import from_blueprint, outline
 from bitwright.recipes.roles import is_quantized
+from bitwright.recipes.rules import Shape
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
 import snapshots  # noqa: E402
@@ -70,6 +71,7 @@ def test_the_draft_and_its_file_have_one_outline(family: str, tmp_path: Path) ->
     for name in ("architecture", "layers", "width", "vocabulary", "heads", "feed_forward", "experts", "experts_used"):
         assert getattr(drafted, name) == getattr(read, name), name
     assert drafted.tensors == read.tensors and drafted.parameters == read.parameters
+    assert Shape.of(drafted.metadata) == Shape.of(read.metadata)
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)

@@ -15,7 +15,7 @@ MAX_TOKENS = 1 << 31  # no context or window is longer
 
 
 class Values:
-    """Values by key. `prefix` precedes every key: in GGUF metadata, the architecture's name. null counts as absent.
+    """Values by key. `prefix` precedes every key: in GGUF metadata, the architecture's name.
 
     Every method raises FileFormatError naming the file, the key, what was expected and what was found: for a value of
     the wrong type or out of range, and for an absent one without a default.
@@ -40,19 +40,19 @@ class Values:
         return self.values.get(self.name(key))
 
     def has(self, key: str) -> bool:
-        return self.get(key) is not None
+        return self.name(key) in self.values
 
     def error(self, key: str, expected: str) -> FileFormatError:
         """The error that says what the value of `key` should have been."""
         got = self.get(key)
-        found = "no such key" if got is None else " ".join(f"{type(got).__name__} {got!r}".split())[:120]
+        found = "no such key" if not self.has(key) else " ".join(f"{type(got).__name__} {got!r}".split())[:120]
         return FileFormatError(self.place, None, f"{self.name(key)} to be {expected}", found)
 
     def integer(self, key: str, default: int | None = None, low: int = 0, high: int = MAX_SIZE) -> int:
         """A whole number from `low` to `high`. A list that repeats one number, an entry per layer, counts as that."""
-        value = self.get(key)
-        if value is None and default is not None:
+        if default is not None and not self.has(key):
             return default
+        value = self.get(key)
         if isinstance(value, list | np.ndarray) and len(value) and all(entry == value[0] for entry in value):
             value = value[0]
         if not _is_whole(value) or not low <= value <= high:
@@ -61,9 +61,9 @@ class Values:
 
     def number(self, key: str, default: float | None = None, above: float = 0.0) -> float:
         """A finite number above `above`."""
-        value = self.get(key)
-        if value is None and default is not None:
+        if default is not None and not self.has(key):
             return default
+        value = self.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not above < value < math.inf:
             raise self.error(key, f"a finite number above {above:g}")
         return float(value)
@@ -88,23 +88,30 @@ class Values:
 
     def names(self, key: str, length: int) -> list[str] | None:
         """A list of `length` strings, such as the kind of each layer; None if the key is absent."""
-        value = self.get(key)
-        if value is None:
+        if not self.has(key):
             return None
+        value = self.get(key)
         if not isinstance(value, list) or len(value) != length or not all(isinstance(entry, str) for entry in value):
             raise self.error(key, f"a list of {length} strings")
         return value
 
     def per_layer(self, key: str, layers: int, default: int | Sequence[int] | None = None, low: int = 0) -> list[int]:
         """One whole number per layer. The file holds a list of them, or one number for all layers."""
-        value = self.get(key)
-        if value is None and default is not None:
+        if default is not None and not self.has(key):
             return [default] * layers if isinstance(default, int) else list(default)
+        value = self.get(key)
         if not isinstance(value, list | np.ndarray):
             return [self.integer(key, low=low)] * layers
         if len(value) != layers or not all(_is_whole(entry) and low <= entry <= MAX_SIZE for entry in value):
             raise self.error(key, f"{layers} whole numbers from {low} to {MAX_SIZE}, one per layer")
         return [int(entry) for entry in value]
+
+    def first(self, key: str, default: int) -> int:
+        """A whole number. Of a list, the entry of the first layer."""
+        value = self.get(key)
+        if isinstance(value, list | np.ndarray):
+            return self.per_layer(key, len(value))[0] if len(value) else default
+        return self.integer(key, default)
 
     def marks(self, key: str, layers: int) -> list[bool] | None:
         """True or false per layer; None if the key is absent or holds no list."""
@@ -120,7 +127,13 @@ class Values:
         value = self.get(key) if self.has(key) else {}
         if not isinstance(value, Mapping):
             raise self.error(key, "a mapping")
-        return Values({f"{self.name(key)}.{name}": entry for name, entry in value.items()}, self.place, self.name(key))
+        prefix = self.name(key)
+        return Values({f"{prefix}.{name}": entry for name, entry in without_nulls(value).items()}, self.place, prefix)
+
+
+def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
+    """A JSON object without the keys that are null, which in a config.json means absent."""
+    return {key: value for key, value in values.items() if value is not None}
 
 
 def _is_whole(value: object) -> bool:

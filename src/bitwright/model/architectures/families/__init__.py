@@ -12,7 +12,7 @@ from bitwright.errors import UnsupportedError
 from bitwright.formats import Format
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.architectures.families import dense, gemma, hybrid, mixture
-from bitwright.model.architectures.values import Values
+from bitwright.model.architectures.values import Values, without_nulls
 
 # model_type -> (GGUF's name of the architecture, the function that adds its keys and tensors)
 FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
@@ -61,7 +61,7 @@ def blueprint(config: Mapping[str, Any], place: object, base: Format) -> Bluepri
     Raises UnsupportedError for an unknown family, FileFormatError for a value that is missing or wrong.
     """
     language = config.get("text_config")
-    values = Values({**config, **language} if isinstance(language, Mapping) else config, place)
+    values = Values(without_nulls({**config, **language} if isinstance(language, Mapping) else config), place)
     family = values.text("model_type", "")
     if family not in FAMILIES:
         raise UnsupportedError(f"{place}: model_type", family or "(none)", FAMILIES)
