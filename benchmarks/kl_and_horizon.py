@@ -25,7 +25,7 @@ from reporting import describe_machine, save
 
 import bitwright as bw
 from bitwright.cli import output
-from bitwright.cli.compounding import spread, steps
+from bitwright.cli.intervals import spread, steps
 from bitwright.engine import Model
 from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import Scores

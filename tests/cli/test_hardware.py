@@ -48,7 +48,11 @@ def test_explain_one_device(bitwright) -> None:
     text = bitwright("explain", "q4_k", "--device", "H100-SXM-80GB").out
     for line in ("stored as", "loaded as", "converted to", "multiplied as", "instruction", "accumulated in", "scaled"):
         assert line in text
-    assert "turned to int8 on both sides" in text and "(computed)" in text and "dp4a on the vector lanes" in text
+    assert (
+        "weights and activations converted to int8" in text
+        and "(computed)" in text
+        and "dp4a on the vector lanes" in text
+    )
     assert "[does not use it]" in bitwright("explain", "fp8_e4m3", "--device", "h100-sxm-80gb").out
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitwright import formats
-from bitwright.cli import layout
+from bitwright.cli import inspect_table
 
 
 def test_json_keys_and_totals(bitwright, stories260k) -> None:
@@ -32,7 +32,7 @@ def test_layers_share_a_row_unless_all_are_wanted(bitwright, stories260k) -> Non
 
 
 def test_runs_of_layers_are_joined() -> None:
-    assert layout.layers(f"blk.{n}.ffn_down.weight" for n in (0, 1, 2, 5, 8, 9)) == "0-2,5,8-9"
+    assert inspect_table.layers(f"blk.{n}.ffn_down.weight" for n in (0, 1, 2, 5, 8, 9)) == "0-2,5,8-9"
 
 
 def test_a_quantized_model(bitwright, smollm2) -> None:

@@ -144,9 +144,9 @@ def test_models_of_other_tokenizers_are_compared_by_bytes(bitwright, small, stor
 @pytest.mark.parametrize(
     "extra, said",
     [
-        (["-o", "r.pdf"], "a .html or a .json file"),
+        (["-o", "r.pdf"], "ends in .html or .json"),
         (["--suite", "huge"], "no suite huge"),
-        (["--kl-divergence-base", "x.kld"], "goes without --reference"),
+        (["--kl-divergence-base", "x.kld"], "leave out --reference"),
         (["-o", "no/such/r.html"], "no folder"),
     ],
 )
@@ -182,6 +182,8 @@ def test_the_full_suite_says_where_it_comes_from(bitwright, small, stories260k, 
     command = ["eval", small / "q4_0.gguf", "--reference", stories260k, "-f", text, "-c", "64", "--suite", "full"]
     outcome = bitwright(*command, "-o", tmp_path / "r.html")
     assert outcome.code == 0, outcome.err
-    assert "Alone, the sources of error come to: weights 0." in outcome.out
+    assert "Each source of error alone: weights 0." in outcome.out
     page = check_page((tmp_path / "r.html").read_text())
-    assert {"Survival", "Where the paths part", "Divergence by horizon", "Where it comes from"} <= set(page.headings)
+    assert {"Survival", "Where the texts part", "Divergence by horizon", "Where the error comes from"} <= set(
+        page.headings
+    )

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from cli.support import finish, start
 
-from bitwright.cli.chat import Conversation
 from bitwright.cli.run import chat
 from bitwright.engine import Sampler, load
+from bitwright.engine.conversation import Conversation
 
 TEXT = Path(__file__).parents[2] / "examples/measures.txt"
 ANSWER = ["What is the capital of Japan?", "--temp", "0", "-n", "12"]
@@ -267,7 +267,7 @@ def test_calibrate_for_second_moments(bitwright, stories260k, tmp_path, monkeypa
     assert bitwright(*arguments, "--no-fisher", "--json").json["weighting"] == ["plain"]
     monkeypatch.delattr("bitwright.kernels.ops.Rope.gradient")
     lacking = bitwright(*arguments)
-    assert lacking.code == 0 and "no gradient of rope is known: all tokens count alike" in lacking.err
+    assert lacking.code == 0 and "no gradient of rope is known: all tokens count equally" in lacking.err
     assert "21 second moments (plain)" in lacking.out
 
 

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
-import numpy as np
 import pytest
 
 from bitwright.cli import output
@@ -23,9 +20,11 @@ def test_columns_are_aligned(capsys) -> None:
     assert capsys.readouterr().out == "  name    bytes\n  a           5\n  longer  12345\n"
 
 
-def test_json_has_no_nan_and_no_numpy(capsys) -> None:
-    output.print_json({"a": float("nan"), "b": np.float32(0.5), "c": np.arange(3), "d": (1, b"x"), "e": [np.inf]})
-    assert json.loads(capsys.readouterr().out) == {"a": None, "b": 0.5, "c": [0, 1, 2], "d": [1, "x"], "e": [None]}
+def test_json_has_no_nan(capsys) -> None:
+    with pytest.raises(ValueError):
+        output.print_json({"a": float("nan")})
+    output.print_json({"a": None, "b": "é"})
+    assert capsys.readouterr().out == '{"a": null, "b": "é"}\n'
 
 
 def test_without_a_terminal_progress_is_a_line_every_ten_seconds(capsys, monkeypatch) -> None:

@@ -69,7 +69,7 @@ def test_wrong_names(bitwright: Callable[..., Outcome], smollm2: Path, names: st
 
 def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
     """Of a model that gets each step with 0.5 beside one that never fails."""
-    from bitwright.cli.tasks import show
+    from bitwright.cli.tasks_table import show
     from bitwright.measure.chains.run import Forced
     from bitwright.measure.chains.success import Score
 
@@ -84,7 +84,7 @@ def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
     show([], [[score(0.5)], [score(1.0)]])
     header, row, words = capsys.readouterr().out.splitlines()
     assert header.split()[0] == "chain" and row.split()[:2] == ["grid", "2"] and "never" in row
-    assert words.startswith("over all chains the horizon is 0.00 of the reference's (0.00 to ")
+    assert words.startswith("over all chains the horizon is 0.00 times the reference's (0.00 to ")
     show([], [[score(0.5, 9)], [score(1.0, 9)]])
     _, row, words = capsys.readouterr().out.splitlines()
-    assert "too few chains" in row and words.endswith("of the reference's (too few chains)")
+    assert "too few chains" in row and words.endswith("times the reference's (too few chains)")

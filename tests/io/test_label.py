@@ -14,7 +14,6 @@ REPORT = {
     "kl_divergence": {"mean": 0.1, "low": 0.08, "high": 0.12},
     "same_top1": 0.9,
     "noise_floor": {"kl_divergence": 1e-6},
-    "first_divergence": {"half_life": {"value": 12.5}},
     "context": 128,
     "chunks": 16,
     "chunks_sha256": "c" * 64,
@@ -34,14 +33,14 @@ def file(stories260k):
 
 def test_it_goes_into_the_metadata_and_nothing_else_changes(file, tmp_path) -> None:
     assert label.read(file) is None
-    label.write(file, label.from_report(REPORT, file), tmp_path / "once.gguf")
+    label.write(file, label.from_report(REPORT, file, half_life=12.5), tmp_path / "once.gguf")
     once = gguf.open(tmp_path / "once.gguf")
     found = label.read(once)
     assert found["kl_divergence.mean"] == 0.1 and found["half_life"] == 12.5 and found["suite"] == "quick"
     for name in file.tensors:
         np.testing.assert_array_equal(once.tensor(name).data, file.tensor(name).data)
     assert {key for key in once.metadata if not key.startswith(label.PREFIX)} == set(file.metadata)
-    new = {**REPORT, "same_top1": 0.5, "first_divergence": None}
+    new = {**REPORT, "same_top1": 0.5}
     label.write(once, label.from_report(new, once), tmp_path / "twice.gguf")
     again = label.read(gguf.open(tmp_path / "twice.gguf"))
     assert again["same_top1"] == 0.5 and math.isnan(again["half_life"])

@@ -4,24 +4,24 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from bitwright.reports import page
+from bitwright.reports import figures, tables
 from bitwright.statistics.survival import Runs, survive
-from bitwright.views.compounding import of_survival
+from bitwright.views.intervals import of_survival
 
 
-def test_what_storing_costs_stands_beside_the_noise_floor() -> None:
+def test_what_storing_costs_is_compared_with_the_noise_floor() -> None:
     report = {"kl_divergence": {"mean": 0.01, "storage_error": 2e-5}, "noise_floor": {"kl_divergence": 1e-4}}
-    assert page.stored(report).endswith("2.0e-05 nats: 0.20% of it, 0.2 times the noise floor of 1.0e-04.")
-    assert page.stored({**report, "noise_floor": None}).endswith("2.0e-05 nats: 0.20% of it.")
-    assert "880 times the noise floor" in page.stored({**report, "noise_floor": {"kl_divergence": 2e-5 / 880}})
-    assert "nothing is lost" in page.stored({**report, "kl_divergence": {"storage_error": 0.0}})
+    assert tables.stored(report).endswith("2.0e-05 nats: 0.20% of it, 0.2 times the noise floor of 1.0e-04.")
+    assert tables.stored({**report, "noise_floor": None}).endswith("2.0e-05 nats: 0.20% of it.")
+    assert "880 times the noise floor" in tables.stored({**report, "noise_floor": {"kl_divergence": 2e-5 / 880}})
+    assert "nothing is lost" in tables.stored({**report, "kl_divergence": {"storage_error": 0.0}})
 
 
 def test_the_front_is_joined_and_others_are_not() -> None:
-    figures = [("c", 9e6, 0.1), ("b", 8e6, 0.9), ("a", 3e6, 0.5)]
+    sizes = [("c", 9e6, 0.1), ("b", 8e6, 0.9), ("a", 3e6, 0.5)]
     models = [{"model": {"name": name, "file_bytes": size}, "kl_divergence": {"mean": kl, "low": None, "high": None}}
-              for name, size, kl in figures]  # fmt: skip
-    drawn = page.front({"models": models, "measure": "KL divergence", "front": {"bytes": ["c", "a"]}}, "bytes")
+              for name, size, kl in sizes]  # fmt: skip
+    drawn = figures.front({"models": models, "measure": "KL divergence", "front": {"bytes": ["c", "a"]}}, "bytes")
     root = ElementTree.fromstring(drawn)
     place = {p.find("title").text: f"{p.get('cx')},{p.get('cy')}" for p in root.iter("circle")}
     (line,) = [node.get("d") for node in root.iter("path") if node.get("class") == "joined"]
@@ -33,5 +33,5 @@ def test_too_few_clusters_are_null_in_the_data_and_no_band_in_the_plot() -> None
     assert few["low"] is few["high"] is few["rate"]["low"] is None and few["rate"]["clusters"] == 8
     assert all(row[1:] == [None, None] for row in few["band"]) and enough["low"] == 3.0
     for found, bands in ((few, 0), (enough, 1)):
-        drawn = page.survival([{"model": {"name": "a"}, "first_divergence": found}])
+        drawn = figures.survival([{"model": {"name": "a"}, "first_divergence": found}])
         assert drawn.count('class="band') == bands and drawn.count('class="line') == 1

@@ -1,4 +1,4 @@
-"""The command line: `main` runs one command and turns every failure into one line and an exit code."""
+"""The command line: `main` runs one verb and turns every failure into one line and an exit code."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `bitwright ARGUMENTS` and exit: 0 done, 1 failed, 2 used wrongly, 130 interrupted."""
+    """Run `bitwright ARGUMENTS` and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
     sys.exit(exit_code(arguments))
 
 
@@ -28,7 +28,7 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
     except BitwrightError as error:
         return complain(str(error), error.exit_code)
     except BrokenPipeError:
-        # The reader (head, less) has seen enough. Python would complain once more when it closes stdout.
+        # The reader (head, less) has closed the pipe. Without this, Python complains again when it closes stdout.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except KeyboardInterrupt:
@@ -45,7 +45,7 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(message: str, code: int) -> int:
-    """Say on one line what went wrong."""
+    """Print on one line what went wrong."""
     print("bitwright: error:", " ".join(message.split()), file=sys.stderr)
     return code
 

@@ -8,6 +8,7 @@ import typer
 
 import bitwright
 from bitwright.cli import (
+    audit,
     bench,
     calibrate,
     compare,
@@ -57,7 +58,7 @@ app.command("run")(run.run)
 app.command("eval")(evaluate.evaluate)
 app.command("compare")(compare.compare)
 app.command("label")(label.label)
-app.command("audit")(label.audit)
+app.command("audit")(audit.audit)
 app.command("tasks")(tasks.tasks)
 app.command("bench")(bench.bench)
 app.command("plan")(plan.plan)

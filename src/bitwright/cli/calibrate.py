@@ -1,4 +1,4 @@
-"""`bitwright calibrate`: what a model's inputs are like on texts, for `quantize --stats`."""
+"""`bitwright calibrate`: gather activation statistics on texts, for `quantize --stats`."""
 
 from __future__ import annotations
 
@@ -24,50 +24,59 @@ def calibrate(
         typer.Option(
             *("-f", "--file"),
             metavar="FILE",
-            help="A text; may be repeated. Without: texts of this machine.",
+            help="A text; repeatable. If not given, texts found on this machine.",
             show_default=False,
         ),
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="Where it goes (.dat: the old form).", show_default=False),
+        typer.Option(
+            "-o",
+            "--output",
+            metavar="FILE",
+            help="Where to write the statistics (.dat: llama.cpp's old format).",
+            show_default=False,
+        ),
     ] = None,
     context: Annotated[
-        int, typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens in a chunk, each read afresh.")
+        int, typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens per chunk; each chunk starts afresh.")
     ] = 512,
     chunks: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Chunks of each text; all if not given.", show_default=False),
     ] = None,
     chat: Annotated[
-        bool, typer.Option("--chat", help='The texts are JSON lines, {"messages": [...]}, for the chat template.')
+        bool,
+        typer.Option("--chat", help='Read the texts as JSON lines, {"messages": [...]}, and apply the chat template.'),
     ] = False,
     hessian: Annotated[
-        bool, typer.Option("--hessian", help="Second moments of all columns too: slower; error feedback needs them.")
+        bool, typer.Option("--hessian", help="Also gather second moments, which error feedback needs; slower.")
     ] = False,
     fisher: Annotated[
-        bool, typer.Option("--fisher/--no-fisher", help="With --hessian: weigh tokens by their gradient, or all alike.")
+        bool,
+        typer.Option("--fisher/--no-fisher", help="With --hessian: weight tokens by their gradient, or all equally."),
     ] = True,
-    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Of the labels that gradients are of.")] = 0,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the labels that gradients are taken for.")] = 0,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
     """Gather the importance of every column of every weight.
 
-    The file is an imatrix: llama.cpp reads it, and bitwright reads llama.cpp's. Use text like what the model will read,
-    and never the text that you judge it by. What is done is kept beside the output in a folder FILE.partial; the same
-    command takes it up again.
+    The file is an imatrix: llama.cpp reads it, and bitwright reads llama.cpp's. Use text like the text the model will
+    read, and never the text you evaluate it on. Progress is saved in a folder FILE.partial; run the same command again
+    to resume.
 
-    Without -f a mix of some 300 kB is used that the machine has already: Python's language reference and library (PSF
-    licence), NumPy's sources (BSD), and on Debian Perl's manuals (Artistic or GPL) and the texts of licences.
+    Without -f, calibrate uses about 300 kB of text that the machine already has: Python's language reference and
+    library (PSF licence), NumPy's sources (BSD), and on Debian Perl's manuals (Artistic or GPL) and licence texts.
 
     Example: bitwright calibrate model.f16.gguf -f mine.txt -o model.imatrix.gguf
     """
     if chat and not file:
-        raise UsageError("--chat needs conversations: -f FILE")
+        raise UsageError("--chat needs a file of conversations: -f FILE")
     if out is None:
-        raise UsageError("calibrate needs a place for what it gathers: -o FILE")
+        raise UsageError("calibrate needs an output file: -o FILE")
     from bitwright.engine.calibrate import calibrate
+    from bitwright.views.calibration import calibration as view
 
     loaded = models.load(model, context, threads)
     texts = _texts(loaded, file or [], chat)
@@ -77,26 +86,23 @@ def calibrate(
             statistics = _second_moments(loaded, texts, out, context, chunks, fisher, seed, report)
         else:
             statistics = calibrate(loaded, texts, context, chunks, report, out)
-    seconds, tokens = time.monotonic() - started, statistics.chunks * context
-    weighting = sorted({m.weighting for m in statistics.moments})
+    found = view(statistics, out, context, time.monotonic() - started)
     if json:
-        found = {"output": str(out), "weights": len(statistics.squares), "chunks": statistics.chunks}
-        found |= {"tokens": tokens, "seconds": seconds}
-        return output.print_json(found | {"moments": len(statistics.moments), "weighting": weighting})
-    more = f", {len(statistics.moments)} second moments ({', '.join(weighting)})" if weighting else ""
-    print(f"wrote {out}: {len(statistics.squares)} weights{more} over {tokens} tokens in {seconds:.1f} s")
+        return output.print_json(found)
+    more = f", {found['moments']} second moments ({', '.join(found['weighting'])})" if found["moments"] else ""
+    print(f"wrote {out}: {found['weights']} weights{more} over {found['tokens']} tokens in {found['seconds']:.1f} s")
     output.remark(f"next: bitwright quantize {model} --to q4_k_m --stats {out} -o small.gguf")
 
 
 def _texts(model: Model, files: list[Path], chat: bool) -> list[Text]:
-    """Of files, as they are or as conversations; without any, this machine's own, which is said."""
+    """The texts of files, as they are or as conversations; without files, texts of this machine, and a remark."""
     from bitwright.calibration import mix
     from bitwright.engine.calibrate import conversations
 
     if not files:
         own = mix.texts()
         used = ", ".join(f"{source.name} ({source.licence}, {len(text) / 1e3:.0f} kB)" for source, text in own)
-        output.remark(f"no -f: calibrating on what this machine has, though your own text is better: {used}")
+        output.remark(f"no -f: calibrating on texts of this machine; your own text would be better: {used}")
         return [(source.name, text) for source, text in own]
     read = [(path, options.read_text(path)) for path in files]
     return [(path.name, conversations(model, text, path) if chat else text) for path, text in read]
@@ -112,11 +118,11 @@ def _second_moments(
     seed: int,
     report: output.Report,
 ) -> ActivationStatistics:
-    """Weighed by gradients, or where the model has an op without one, plain, which is said."""
+    """Second moments weighted by gradients; plain, with a remark, where the model has an op without a gradient."""
     from bitwright.engine.moments import gather
     from bitwright.kernels.tape import missing
 
     lacking = missing(model.step) if fisher else []
     if lacking:
-        output.remark(f"no gradient of {', '.join(lacking)} is known: all tokens count alike (as with --no-fisher)")
+        output.remark(f"no gradient of {', '.join(lacking)} is known: all tokens count equally (as with --no-fisher)")
     return gather(model, texts, out, context, chunks, fisher and not lacking, seed, progress=report)

@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bitwright.cli import complete, evaluate, measured, models, options, output
+from bitwright.cli import complete, evaluate, measuring, models, options, output
+from bitwright.cli.intervals import decimal
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
-    from bitwright.cli.measured import Setting
+    from bitwright.cli.measuring import Setting
     from bitwright.measure.comparison import Comparison, Contender
 
 
@@ -34,29 +35,30 @@ def compare(
     kv: options.KV = "f16",
     json: options.Json = False,
 ) -> None:
-    """Set models beside each other.
+    """Compare several models.
 
-    Every model is measured as eval --reference does; differences are drawn by document and paired, and called better,
-    worse or not to be told apart. Models that are not the reference quantized are compared in bits per byte of the
-    text. The fronts name the models that are worth their bytes and their time.
+    Measures every model as eval --reference does. Differences are paired by document: a model is better, worse, or
+    cannot be told apart. If a model is not the reference quantized, all are compared in bits per byte of the text. The
+    fronts name the models that are worth their bytes and their time.
 
     Example: bitwright compare q4_k_m.gguf q3_k_m.gguf --reference f16.gguf -f wiki.txt
     """
     if file is None or reference is None:
         raise UsageError("compare needs a reference and a text: --reference REF -f FILE")
-    if reference.endswith(measured.KLD):
+    if reference.endswith(measuring.KLD):
         raise UsageError("compare needs a reference that is a model, not a .kld file")
     from bitwright.reports import report
+    from bitwright.views.comparison import comparison as view
 
     if out is not None:
         report.check_name(out)
     started = time.monotonic()
-    setting = measured.prepare(reference, file, suite, context, chunks, calibration, threads, kv, candidates[0])
+    setting = measuring.prepare(reference, file, suite, context, chunks, calibration, threads, kv, candidates[0])
     heats: dict[str, Any] = {}
     result = contest(candidates, setting, context, chunks, heats if out is not None else None)
-    found = report.of_comparison(result, setting.about(time.monotonic() - started))
+    found = view(result, setting.about(time.monotonic() - started))
     if out is not None:
-        report.write(out, report.with_heat(found, heats))
+        report.write(out, with_heat(found, heats))
     if json:
         return output.print_json(found)
     show(result, found["words"])
@@ -65,31 +67,31 @@ def compare(
 def contest(
     candidates: list[str], setting: Setting, context: int, chunks: int | None, heats: dict[str, Any] | None = None
 ) -> Comparison:
-    """All candidates scored, then timed in two turns: what a shared machine can do drifts. `heats` takes the heat of
-    each by its name, for a report."""
+    """All candidates scored, then timed in two turns: what a shared machine can do drifts. `heats` collects the view
+    `heat` of each, by name, for a report."""
     from bitwright.measure import comparison, suite, windows
-    from bitwright.reports import report
+    from bitwright.views.heat import heat
 
     found: list[tuple[str, Contender]] = []
     assert setting.model is not None
     same = True  # one model quantized differently
     for name in candidates:
         model = models.load(name, context, setting.threads, setting.kv)
-        identity = measured.identify(model)
+        identity = measuring.identify(model)
         own = windows.cut(model.tokenizer, setting.text, context, chunks or suite.CHUNKS[setting.suite], chunks is None)
         shares = own.sha256 == setting.reference.windows.sha256
         shares &= model.config.vocabulary == setting.reference.vocabulary
         same &= shares and suite.parameters(model) == suite.parameters(setting.model)
-        evaluation = measured.evaluate(model, setting, identity) if shares else None
+        evaluation = measuring.evaluate(model, setting, identity) if shares else None
         if evaluation is not None and heats is not None:
-            heats[identity.name] = report.heat(evaluation, model, setting.reference)
+            heats[identity.name] = heat(evaluation, model, setting.reference)
         with output.progress(f"scoring {identity.name}"):
             found.append((name, comparison.contender(model, identity, evaluation, own)))
     return comparison.compare(timed(found, setting, context), comparison.DIVERGENCE if same else comparison.BITS)
 
 
 def timed(found: list[tuple[str, Contender]], setting: Setting, context: int) -> list[Contender]:
-    """With decoding speeds: each model is opened once more in each of two turns, so that only one is in memory."""
+    """With decoding speeds: each model is loaded again in each of two turns, so that only one is in memory."""
     from bitwright.measure import comparison
 
     seconds: dict[str, list[float]] = {name: [] for name, _ in found}
@@ -101,13 +103,19 @@ def timed(found: list[tuple[str, Contender]], setting: Setting, context: int) ->
     return [replace(contender, speed=comparison.rate(seconds[name])) for name, contender in found]
 
 
+def with_heat(found: dict[str, Any], heats: dict[str, Any]) -> dict[str, Any]:
+    """The view of a comparison with the heat of each model, by its name, where there is one."""
+    models = [m | ({"heat": heats[name]} if (name := m["model"]["name"]) in heats else {}) for m in found["models"]]
+    return {**found, "models": models}
+
+
 def show(c: Comparison, words: list[str]) -> None:
-    """A row for each model, best first, and what that says."""
+    """A row for each model, best first, then the verdict in words."""
     rows = []
     for x in c.contenders:
         i, e = x.identity, x.evaluation
         same = f"{100 * e.same_top1.estimate:.2f}%" if e else ""
-        quality = measured.spread(c.quality(x), 5)
+        quality = decimal(c.quality(x), 5)
         rows.append((i.name, output.human_bytes(i.file_bytes), f"{i.bits_per_weight:.2f}", *quality, same,
                      f"{x.speed:.1f}"))  # fmt: skip
     titles = ["model", ">bytes", ">bits/weight", f">{c.measure}", "95% interval", ">same top", ">tokens/s"]

@@ -1,8 +1,8 @@
-"""`bitwright explain`: what happens to one weight from memory to accumulator, on a device or on many."""
+"""`bitwright explain`: what happens to one weight on its way from memory to the accumulator, on one device or many."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,7 +12,6 @@ if TYPE_CHECKING:
     from bitwright.hardware.engines import Use
     from bitwright.hardware.execution import Explanation
 
-
 UNITS = {"vector": "vector lanes", "tensor": "tensor cores", "matrix": "matrix unit"}
 
 
@@ -20,7 +19,10 @@ def explain(
     format: Annotated[
         str,
         typer.Argument(
-            metavar="FORMAT", help="q4_k, fp16, fp8_e4m3, ...", show_default=False, autocompletion=complete.format
+            metavar="FORMAT",
+            help="A format: q4_k, fp16, fp8_e4m3, ...",
+            show_default=False,
+            autocompletion=complete.format,
         ),
     ],
     device: Annotated[
@@ -28,32 +30,33 @@ def explain(
         typer.Option(
             "--device",
             metavar="ID",
-            help="A device's id or FILE.json; repeatable.",
+            help="A device, or a JSON file that describes one; repeatable.",
             show_default=False,
             autocompletion=complete.device,
         ),
     ] = None,
     this_machine: Annotated[
-        bool, typer.Option("--this-machine", help="This machine, measured, as bitwright uses it.")
+        bool, typer.Option("--this-machine", help="Show this machine, measured, as bitwright uses it.")
     ] = False,
     json: options.Json = False,
 ) -> None:
     """Show what hardware really does with a number format.
 
-    Stored as, loaded as, converted to, multiplied as (instruction and unit), accumulated in, scaled where; whether the
-    engines use what the chip offers; what that means for decode and prefill; and the batch from which arithmetic is the
-    limit rather than memory. Without --device, one row for each device. Beside each fact stands whether it was read in
-    a source, computed, measured, or is general knowledge.
+    Shows how a weight is stored, loaded, converted, multiplied (instruction and unit), accumulated and scaled; whether
+    engines use what the chip offers; what that means for decode and prefill; and the batch size above which arithmetic
+    limits the speed, not memory. Each fact says whether it was read in a source, computed, measured, or is general
+    knowledge. Without --device, there is one row per device.
 
     Example: bitwright explain q4_k --device h100-sxm-80gb --device apple-m1-max-32c
     """
     from bitwright.hardware import devices
     from bitwright.hardware.execution import explain as explained
     from bitwright.recipes.file_types import FILE_TYPES
+    from bitwright.views.execution import execution as view
 
     recipe = FILE_TYPES.get(format.lower())
     if recipe and recipe.base != format.lower():
-        output.remark(f"{format} is a recipe: most of its weights are {recipe.base}, which is shown")
+        output.remark(f"{format} is a recipe; most of its weights are {recipe.base}, which is shown here")
     chosen = [devices.get(name) for name in device or ([] if this_machine else devices.devices())]
     found = [explained(format, d) for d in chosen]
     if this_machine:
@@ -63,37 +66,8 @@ def explain(
             machine = measured(report=report)
         found.append(explained(format, machine.device(), machine))
     if json:
-        rows = [as_json(e) for e in found]
-        return output.print_json(rows[0] if len(rows) == 1 else {"format": rows[0]["format"], "devices": rows})
+        return output.print_json(view(found))
     show(found[0]) if len(found) == 1 else show_all(found)
-
-
-def as_json(e: Explanation) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    return {
-        "device": e.device.id,
-        "format": e.stored.name,
-        "stored": e.stored.described(),
-        "bits_per_weight": e.stored.bits,
-        "loaded": e.loaded,
-        "converted_to": e.converted_to,
-        "multiplied_as": e.multiplied_as,
-        "accumulated_in": e.accumulated_in,
-        "scaled": e.scaled,
-        "path": e.path,
-        "instruction": e.instruction,
-        "unit": e.unit,
-        "peak_operations_per_second": e.peak,
-        "alternatives": e.alternatives,
-        "remarks": e.remarks,
-        "engine_uses": [asdict(use) for use in e.uses],
-        "decode_note": e.decode_note,
-        "prefill_note": e.prefill_note,
-        "break_even_tokens": e.break_even,
-        "verified": {"way": e.way_standing, "peak": e.peak_standing, "bandwidth": e.device.standing("bandwidth")},
-        "sources": e.device.sources,
-    }
 
 
 def show(e: Explanation) -> None:
@@ -114,7 +88,7 @@ def show(e: Explanation) -> None:
     ]
     pairs += [("remark", text) for text in e.remarks]
     if e.alternatives:
-        pairs.append(("alternatives", f"other software goes by {', '.join(e.alternatives)}"))
+        pairs.append(("alternatives", f"other software uses {', '.join(e.alternatives)}"))
     output.print_pairs(pairs)
     print()
     for use in e.uses:
@@ -129,7 +103,7 @@ def way(e: Explanation) -> str:
     return {
         "native": f"multiplied natively, as {e.multiplied_as}",
         "converted": f"converted to {e.multiplied_as} first",
-        "int8": "turned to int8 on both sides",
+        "int8": "weights and activations converted to int8",
         "unknown": "not known",
     }[e.path]
 
@@ -145,7 +119,7 @@ def even(e: Explanation) -> str:
         return "not known"
     many = f"{e.break_even:.1f}" if e.break_even < 10 else f"{e.break_even:.0f}"
     first = "memory" if e.measured is None else "fetching weights"
-    return f"{many} tokens at a time: below, {first} is the limit; above, the multiplier"
+    return f"{many} tokens at a time: {first} limits the speed below, arithmetic above"
 
 
 def engine(use: Use) -> str:
@@ -153,7 +127,7 @@ def engine(use: Use) -> str:
 
 
 def verdict(use: Use) -> str:
-    """Whether the engine uses what the chip offers, where it offers something."""
+    """Whether the engine uses the chip's native multiply, where the chip has one."""
     return {True: " [uses the chip's native multiply]", False: " [does not use it]", None: ""}[use.uses_chip]
 
 

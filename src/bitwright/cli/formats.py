@@ -18,40 +18,35 @@ def formats(
     ] = None,
     json: options.Json = False,
 ) -> None:
-    """Show the number formats, or one in detail.
+    """List the number formats, or show one in detail.
 
     With a NAME: its byte layout and decode formula.
 
     Example: bitwright formats q4_k
     """
-    from bitwright import formats as registry
+    from bitwright.views.formats import formats as view
 
-    if name is not None:
-        described = registry.describe(registry.get(name))
-        output.print_json(described) if json else print_one(described)
-        return
-    table = [registry.describe(f) for f in registry.all()]
+    found = view(name)
     if json:
-        output.print_json({"formats": table, "families": registry.FAMILIES})
-        return
-    print_all(table)
-    print(f"\nand the families {' and '.join(registry.FAMILIES)}, such as int4_asym_g32")
+        return output.print_json(found)
+    show_all(found) if name is None else show(found)
 
 
-def print_all(table: list[dict[str, Any]]) -> None:
+def show_all(found: dict[str, Any]) -> None:
     rows = [
         (d["name"], f"{d['bits_per_weight']:g}", d["block_size"], d["block_bytes"], dash(d["ggml"]), d["summary"])
-        for d in table
+        for d in found["formats"]
     ]
     output.print_table(["format", ">bits/weight", ">block", ">bytes", ">gguf", "summary"], rows)
+    print(f"\nand the families {' and '.join(found['families'])}, such as int4_asym_g32")
 
 
-def print_one(d: dict[str, Any]) -> None:
+def show(d: dict[str, Any]) -> None:
     print(f"{output.bold(d['name'])}: {d['summary']}\n")
     block = f"{d['block_size']} weights in {d['block_bytes']} bytes" if d["block_size"] else "a whole row"
     output.print_pairs(
         [
-            ("bits per weight", f"{d['bits_per_weight']:g}{'' if d['block_size'] else ' (and each row its scale)'}"),
+            ("bits per weight", f"{d['bits_per_weight']:g}{'' if d['block_size'] else ' (plus a scale per row)'}"),
             ("block", block),
             ("GGUF type", dash(d["ggml"])),
             ("decode", d["formula"]),

@@ -2,113 +2,85 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from bitwright.cli import options, output
 
-if TYPE_CHECKING:
-    from bitwright.hardware.gpus import Gpu
-    from bitwright.hardware.machine import Machine
-
 
 def hardware(
-    again: Annotated[bool, typer.Option("--again", help="Measure anew what was measured before.")] = False,
+    again: Annotated[bool, typer.Option("--again", help="Measure again instead of using the cache.")] = False,
     json: options.Json = False,
 ) -> None:
     """Show this machine: cores, memory, GPUs, limits and speeds.
 
-    Limits are measured in seconds with the instructions that the engine uses; for each format, the rate at which its
-    weights are decoded from memory for one token, and multiplied with 512. They are kept in the cache; measure again
-    when the machine has changed or was busy. Control groups are respected.
+    The limits are measured within seconds, with the instructions that the engine uses. For each format: how fast its
+    weights are decoded from memory for one token, and multiplied with 512 tokens. The results are cached; measure again
+    when the machine has changed or was busy. Limits of control groups are respected.
 
     Example: bitwright hardware --again
     """
     from bitwright.hardware.machine import this_machine
+    from bitwright.views.machine import machine as view
 
     with output.progress("measuring") as report:
-        machine = this_machine(again, report)
-    output.print_json(as_json(machine)) if json else show(machine)
+        found = view(this_machine(again, report))
+    output.print_json(found) if json else show(found)
 
 
-def as_json(machine: Machine) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    m, formats = machine.measured, rows(machine)
-    return {
-        **asdict(machine.system),
-        "memory_bytes": machine.system.memory_bytes,
-        "gpus": [asdict(gpu) for gpu in machine.gpus],
-        "tiers": machine.tiers,
-        "measured": m.date,
-        "tier": m.tier,
-        "threads": m.threads,
-        "limits": {
-            "read_gb_s": m.read / 1e9,
-            "read_one_core_gb_s": m.read_one_core / 1e9,
-            "int8_gop_s": m.int8 / 1e9,
-            "bf16_gflop_s": m.float / 1e9,
-            "fp32_gflop_s": m.float / 1e9,
-        },
-        "formats": formats,
-    }
-
-
-def rows(machine: Machine) -> list[dict[str, Any]]:
-    from bitwright import formats
-
-    found = [
-        {
-            "format": name,
-            "bits_per_weight": formats.get(name).bits_per_weight,
-            "decode_gb_s": rate.decode / 1e9,
-            "decode_share_of_read": rate.decode / machine.measured.read,
-            "prefill_gop_s": rate.prefill / 1e9,
-        }
-        for name, rate in machine.measured.kernels.items()
-    ]
-    return sorted(found, key=lambda row: row["bits_per_weight"])
-
-
-def show(machine: Machine) -> None:
-    s, m = machine.system, machine.measured
-    physical = f"{s.cores_physical} cores, " if s.cores_physical else ""
-    quota = f" (a control group allows {s.cpu_quota:g})" if s.cpu_quota else ""
-    available = f", {output.human_bytes(s.memory_available)} available" if s.memory_available else ""
-    limit = f"; a control group allows {output.human_bytes(s.memory_limit)}" if s.memory_limit else ""
-    pairs = [
-        ("processor", f"{s.cpu}, {s.name}"),
-        ("cores", f"{physical}{s.cores_logical} logical, {s.cores_usable} usable{quota}"),
-        ("features", " ".join(s.features) or "none that matter"),
-        ("memory", f"{output.human_bytes(s.memory_total)}{available}{limit}"),
-    ]
-    if len(s.nodes) > 1:
-        pairs.append(("NUMA", "; ".join(f"{n.cpus}: {output.human_bytes(n.memory_bytes)}" for n in s.nodes)))
-    pairs += [("GPU", card(gpu)) for gpu in machine.gpus] or [("GPU", "none found")]
-    pairs.append(("tier", f"{m.tier} (of {', '.join(machine.tiers)})"))
-    output.print_pairs(pairs)
-    reads = f"reads {m.read / 1e9:.1f} GB/s (one core {m.read_one_core / 1e9:.1f})"
-    arithmetic = f"int8 {m.int8 / 1e9:.0f} Gop/s, float32 and bf16 {m.float / 1e9:.0f} Gflop/s"
-    print(f"\nmeasured {m.date}, {m.threads} threads: {reads}, {arithmetic}\n")
+def show(m: dict[str, Any]) -> None:
+    output.print_pairs([("processor", f"{m['cpu']}, {m['name']}"), ("cores", cores(m)), *memory(m), *cards(m)])
+    limits = m["limits"]
+    reads = f"reads {limits['read_gb_s']:.1f} GB/s (one core {limits['read_one_core_gb_s']:.1f})"
+    arithmetic = f"int8 {limits['int8_gop_s']:.0f} Gop/s, float32 and bf16 {limits['bf16_gflop_s']:.0f} Gflop/s"
+    print(f"\nmeasured {m['measured']}, {m['threads']} threads: {reads}, {arithmetic}\n")
     output.print_table(
         ["format", ">bits/weight", ">decode GB/s", ">of reads", ">prefill Gop/s"],
         [
-            (r["format"], f"{r['bits_per_weight']:g}", f"{r['decode_gb_s']:.1f}",
-             f"{100 * r['decode_share_of_read']:.0f}%", f"{r['prefill_gop_s']:.0f}")
-            for r in rows(machine)
+            (
+                f["format"],
+                f"{f['bits_per_weight']:g}",
+                f"{f['decode_gb_s']:.1f}",
+                f"{100 * f['decode_share_of_read']:.0f}%",
+                f"{f['prefill_gop_s']:.0f}",
+            )
+            for f in m["formats"]
         ],
-    )  # fmt: skip
+    )
 
 
-def card(gpu: Gpu) -> str:
+def cores(m: dict[str, Any]) -> str:
+    physical = f"{m['cores_physical']} cores, " if m["cores_physical"] else ""
+    quota = f" (a control group allows {m['cpu_quota']:g})" if m["cpu_quota"] else ""
+    return f"{physical}{m['cores_logical']} logical, {m['cores_usable']} usable{quota}"
+
+
+def memory(m: dict[str, Any]) -> list[tuple[str, str]]:
+    available = f", {output.human_bytes(m['memory_available'])} available" if m["memory_available"] else ""
+    limit = f"; a control group allows {output.human_bytes(m['memory_limit'])}" if m["memory_limit"] else ""
+    found = [
+        ("features", " ".join(m["features"]) or "none that matter"),
+        ("memory", f"{output.human_bytes(m['memory_total'])}{available}{limit}"),
+    ]
+    if len(m["nodes"]) > 1:
+        found.append(("NUMA", "; ".join(f"{n['cpus']}: {output.human_bytes(n['memory_bytes'])}" for n in m["nodes"])))
+    return found
+
+
+def cards(m: dict[str, Any]) -> list[tuple[str, str]]:
+    tier = ("tier", f"{m['tier']} (of {', '.join(m['tiers'])})")
+    return [*([("GPU", card(gpu)) for gpu in m["gpus"]] or [("GPU", "none found")]), tier]
+
+
+def card(gpu: dict[str, Any]) -> str:
     parts = [
-        gpu.name,
-        gpu.isa,
-        gpu.memory_bytes and output.human_bytes(gpu.memory_bytes),
-        gpu.memory_free and f"{output.human_bytes(gpu.memory_free)} free",
-        gpu.bandwidth and f"{gpu.bandwidth / 1e9:.0f} GB/s (computed from clock and width)",
-        gpu.power_watts and f"{gpu.power_watts:.0f} W",
-        gpu.device and f"--device {gpu.device}",
+        gpu["name"],
+        gpu["isa"],
+        gpu["memory_bytes"] and output.human_bytes(gpu["memory_bytes"]),
+        gpu["memory_free"] and f"{output.human_bytes(gpu['memory_free'])} free",
+        gpu["bandwidth"] and f"{gpu['bandwidth'] / 1e9:.0f} GB/s (computed from clock and width)",
+        gpu["power_watts"] and f"{gpu['power_watts']:.0f} W",
+        gpu["device"] and f"--device {gpu['device']}",
     ]
     return ", ".join(part for part in parts if part)

@@ -1,4 +1,4 @@
-"""From what the user typed to a file or a loaded model."""
+"""From the MODEL that the user typed to a file, a tokenizer or a loaded model."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def resolve(reference: str) -> Path:
-    """The local file that `reference` names, downloaded if need be."""
+    """The local file that `reference` names, downloaded if it is not cached."""
     from bitwright.io import hub
 
     with output.progress(f"getting {reference}") as report:
@@ -23,7 +23,7 @@ def resolve(reference: str) -> Path:
 
 
 def tokenizer(reference: str) -> Tokenizer:
-    """Text to ids and back as the model that `reference` names does it."""
+    """The tokenizer of the model that `reference` names."""
     from bitwright.model import load_tokenizer
 
     return load_tokenizer(resolve(reference))

@@ -1,4 +1,4 @@
-"""Options that several verbs share, so that one thing has one name and one line of help."""
+"""Options that several verbs share: one name and one line of help for each."""
 
 from __future__ import annotations
 
@@ -25,54 +25,58 @@ Threads = Annotated[
         *("-t", "--threads"),
         metavar="N",
         min=1,
-        help="Threads; all of the machine's cores if not given.",
+        help="Number of threads; all cores if not given.",
         show_default=False,
     ),
 ]
 CONTEXT = ("-c", "--ctx", "--ctx-size")
 Context = Annotated[
     int | None,
-    typer.Option(*CONTEXT, metavar="N", min=8, help="Tokens the model may look back on.", show_default=False),
+    typer.Option(
+        *CONTEXT, metavar="N", min=8, help="Context length in tokens; the model's own if not given.", show_default=False
+    ),
 ]
 KV = Annotated[
     str,
     typer.Option(
         "--kv",
         metavar="FORMAT",
-        help="Key-value cache: f16, bf16, q8_0 (half the memory) or q4_0 (a quarter).",
+        help="Format of the key-value cache: f16, bf16, q8_0 (half the memory) or q4_0 (a quarter).",
         autocompletion=complete.kv,
     ),
 ]
 TextFile = Annotated[
-    Path | None, typer.Option("-f", "--file", metavar="FILE", help="A text file; - is stdin.", show_default=False)
+    Path | None, typer.Option("-f", "--file", metavar="FILE", help="A text file; - reads stdin.", show_default=False)
 ]
 Reference = Annotated[
     str | None,
     typer.Option(
         "--reference",
         metavar="REF",
-        help="The original that MODEL is measured against.",
+        help="The original model to measure against.",
         show_default=False,
         autocompletion=complete.model,
     ),
 ]
 Suite = Annotated[
-    str, typer.Option("--suite", metavar="quick|full", help="How much is measured.", autocompletion=complete.suite)
+    str, typer.Option("--suite", metavar="quick|full", help="How much to measure.", autocompletion=complete.suite)
 ]
 Report = Annotated[
     Path | None,
-    typer.Option("-o", "--output", metavar="FILE", help="Write a report: .html or .json.", show_default=False),
+    typer.Option("-o", "--output", metavar="FILE", help="Write a report to FILE (.html or .json).", show_default=False),
 ]
 Calibration = Annotated[
     list[Path] | None,
     typer.Option(
         "--calibration",
         metavar="FILE",
-        help="A text MODEL was calibrated on: overlap is looked for. May be repeated.",
+        help="A text the model was calibrated on, to check for overlap; repeatable.",
         show_default=False,
     ),
 ]
-Chunks = Annotated[int | None, typer.Option(metavar="N", min=1, help="Score the first N chunks.", show_default=False)]
+Chunks = Annotated[
+    int | None, typer.Option(metavar="N", min=1, help="Score only the first N chunks.", show_default=False)
+]
 
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
@@ -95,7 +99,7 @@ def parse_size(option: str, text: str) -> int:
 
 
 def read_text(file: Path) -> str:
-    """The text of `file` (`-`: standard input); raises UsageError where there is none or it is not UTF-8."""
+    """The text of `file` (`-`: standard input); raises UsageError where it cannot be read or is not UTF-8."""
     import sys
 
     from bitwright.errors import UsageError

@@ -1,10 +1,9 @@
-"""What reaches the user: tables and JSON on stdout, progress and remarks on stderr."""
+"""What the user sees: tables and JSON on stdout, progress and remarks on stderr."""
 
 from __future__ import annotations
 
 import contextlib
 import json
-import math
 import os
 import shutil
 import sys
@@ -36,7 +35,7 @@ def _scaled(count: float, units: Sequence[str]) -> str:
 
 
 def colored(stream: Any = None) -> bool:
-    """Whether `stream` (stdout) is a terminal that wants colour: NO_COLOR and TERM=dumb do not."""
+    """Whether `stream` (default: stdout) is a terminal that wants colour; NO_COLOR and TERM=dumb refuse it."""
     stream = stream or sys.stdout
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
@@ -50,33 +49,12 @@ def dim(text: str, stream: Any = None) -> str:
 
 
 def print_json(value: object) -> None:
-    """One JSON object; pretty on a terminal. What is not finite becomes null, since JSON has no word for it."""
-    print(json.dumps(_plain(value), ensure_ascii=False, allow_nan=False, indent=2 if sys.stdout.isatty() else None))
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if hasattr(value, "tolist"):  # NumPy arrays and scalars
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    if isinstance(value, str):
-        return printable(value)
-    if isinstance(value, bytes):
-        return value.decode("utf-8", "replace")
-    return value
-
-
-def printable(text: str) -> str:
-    """Text with U+FFFD for what is no UTF-8 (lone surrogates, as `io.gguf` keeps such bytes of a file)."""
-    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+    """One JSON object, as a view gives it; pretty on a terminal."""
+    print(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if sys.stdout.isatty() else None))
 
 
 def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], indent: int = 0) -> None:
-    """Aligned columns: a header that starts with '>' is set right, as are the cells under it."""
+    """Aligned columns; a header that starts with '>' aligns its column right."""
     cells = [[str(cell) for cell in row] for row in rows]
     right = [header.startswith(">") for header in headers]
     titles = [header.removeprefix(">") for header in headers]
@@ -88,7 +66,7 @@ def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], indent
 
 
 def _folded(line: str, margin: int) -> str:
-    """On a terminal, a line that is too long for it goes on under its last column."""
+    """On a terminal, a line that is too long continues under its last column."""
     width = shutil.get_terminal_size().columns
     if not sys.stdout.isatty() or len(line) <= width or width - margin < 20:
         return line
@@ -97,18 +75,19 @@ def _folded(line: str, margin: int) -> str:
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]], indent: int = 0) -> None:
-    """Name and value, one pair a line."""
+    """Name and value, one pair per line."""
     print_table(["", ""], pairs, indent)
 
 
 def remark(text: str) -> None:
-    """Something worth knowing that is not the result."""
+    """Print something worth knowing that is not the result, on stderr."""
     print(dim(text, sys.stderr), file=sys.stderr)
 
 
 @contextlib.contextmanager
 def progress(label: str) -> Iterator[Report]:
-    """Yields `report(done, total, note="")`: after a second, a bar on a terminal, else a line every ten seconds."""
+    """Yields `report(done, total, note="")`: after a second, a bar on a terminal; elsewhere a line
+    every ten seconds."""
     with _bar(label) if sys.stderr.isatty() else contextlib.nullcontext(_lines(label)) as report:
         yield report
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli import complete, options, output, plans
+from bitwright.cli import complete, options, output, plan_tables
 
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Device
@@ -19,82 +19,92 @@ def plan(
         str | None,
         typer.Argument(
             metavar="[MODEL]",
-            help="A GGUF, a folder of safetensors or org/name on the hub: only headers are read.",
+            help="A GGUF file, a folder of safetensors, or org/name on the hub; only headers are read.",
             show_default=False,
             autocompletion=complete.model,
         ),
     ] = None,
     shape: Annotated[
         str | None,
-        typer.Option("--shape", metavar="ID", help="A published model of the built-in list.", show_default=False),
+        typer.Option(
+            "--shape", metavar="ID", help="A published model from the built-in list (see --models).", show_default=False
+        ),
     ] = None,
     device: Annotated[
         list[str] | None,
         typer.Option(
-            "--device", metavar="ID", help="A device, or a JSON file of one. May be repeated.", show_default=False
+            "--device",
+            metavar="ID",
+            help="A device, or a JSON file that describes one; repeatable.",
+            show_default=False,
         ),
     ] = None,
-    this_machine: Annotated[
-        bool, typer.Option("--this-machine", help="This machine too; alone if no --device.")
-    ] = False,
+    this_machine: Annotated[bool, typer.Option("--this-machine", help="Plan for this machine too.")] = False,
     context: Annotated[
         int | None,
         typer.Option(
             *options.CONTEXT,
             metavar="N",
             min=8,
-            help="Tokens looked back on: 8192, or the model's.",
+            help="Context length in tokens; 8192, or the model's own if shorter.",
             show_default=False,
         ),
     ] = None,
     kv: options.KV = "f16",
-    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Sequences decoded at once.")] = 1,
+    batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Sequences to decode at once.")] = 1,
     recipe: Annotated[
         list[str] | None,
         typer.Option(
             "--recipe",
             metavar="NAME",
-            help="A format to plan for. May be repeated.",
+            help="A format to plan for; repeatable.",
             show_default=False,
             autocompletion=complete.recipe,
         ),
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option("--memory", metavar="SIZE", help="Count on so much memory, such as 64GB.", show_default=False),
+        typer.Option("--memory", metavar="SIZE", help="Assume this much memory, such as 64GB.", show_default=False),
     ] = None,
     devices: Annotated[bool, typer.Option("--devices", help="List all devices.")] = False,
-    models: Annotated[
-        bool, typer.Option("--models", help="List what models the device runs, the largest first.")
-    ] = False,
+    models: Annotated[bool, typer.Option("--models", help="List the models a device runs, largest first.")] = False,
     budget: Annotated[
         float | None,
         typer.Option(
             "--budget",
             metavar="USD",
             min=1,
-            help="What to buy for this model, by speed per dollar.",
+            help="List devices to buy for the model within this budget, by speed per dollar.",
             show_default=False,
         ),
     ] = None,
     watts: Annotated[
-        float | None, typer.Option("--watts", metavar="W", min=0, help="Drawn while decoding.", show_default=False)
+        float | None,
+        typer.Option("--watts", metavar="W", min=0, help="Power draw while decoding, in watts.", show_default=False),
     ] = None,
     kwh_price: Annotated[
-        float | None, typer.Option("--kwh-price", metavar="USD", min=0, help="Of a kilowatt-hour.", show_default=False)
+        float | None,
+        typer.Option("--kwh-price", metavar="USD", min=0, help="Price of a kilowatt-hour.", show_default=False),
     ] = None,
     price: Annotated[
         float | None,
-        typer.Option("--price", metavar="USD", min=0, help="Of the device, spread over --years.", show_default=False),
+        typer.Option(
+            "--price", metavar="USD", min=0, help="Price of the device, spread over --years.", show_default=False
+        ),
     ] = None,
-    years: Annotated[float, typer.Option("--years", metavar="N", min=0.1, help="Of decoding around the clock.")] = 3.0,
+    years: Annotated[
+        float,
+        typer.Option(
+            "--years", metavar="N", min=0.1, help="Years of decoding around the clock that --price is spread over."
+        ),
+    ] = 3.0,
     json: options.Json = False,
 ) -> None:
     """Show what fits where, how fast, and what it costs.
 
-    For each format: bytes of weights, cache and buffers, what is left, the longest context, and speeds with the
-    interval that holds 90% of devices. Without --device, for this machine. --budget ranks what is sold within a sum;
-    --watts with --kwh-price, and --price, tell dollars per million tokens.
+    For each format: bytes of weights, cache and buffers, the memory left, the longest context, and predicted speeds
+    with 90% intervals. Without --device, the plan is for this machine. --budget ranks the devices that are sold within
+    a budget. --watts with --kwh-price, or --price, adds dollars per million tokens.
 
     Example: bitwright plan --shape qwen3.5-27b --device rtx-3090-24gb --device apple-m1-max-32c -c 8192
     """
@@ -102,26 +112,26 @@ def plan(
     from bitwright.hardware.plan import Ask, Cost
 
     if sum(map(bool, (devices, models, budget))) > 1:
-        raise UsageError("--devices, --models and --budget answer different questions; give one of them")
+        raise UsageError("--devices, --models and --budget answer different questions: give only one of them")
     if devices:
-        return plans.devices(json)
+        return plan_tables.devices(json)
     room = None if memory is None else options.parse_size("--memory", memory)
     if models:
         chosen, machine = places(device, this_machine)
-        return plans.models(chosen, machine, context or 8192, kv, room, json)
+        return plan_tables.models(chosen, machine, context or 8192, kv, room, json)
     outline, quality = described(model, shape)
     ask = Ask(context or min(8192, outline.context or 8192), kv, batch)
     if budget is not None:
-        return plans.budget(outline, budget, ask, recipe or ["q4_k_m"], json)
+        return plan_tables.budget(outline, budget, ask, recipe or ["q4_k_m"], json)
     if (watts is None) != (kwh_price is None):
-        raise UsageError("--watts and --kwh-price belong together: a power and what a kilowatt-hour costs")
+        raise UsageError("--watts and --kwh-price belong together: give both")
     cost = Cost(watts or 0.0, kwh_price or 0.0, price or 0.0, years) if price is not None or watts is not None else None
     chosen, machine = places(device, this_machine)
-    plans.formats(outline, quality, chosen, machine, ask, recipe, room, cost, json)
+    plan_tables.formats(outline, quality, chosen, machine, ask, recipe, room, cost, json)
 
 
 def places(names: list[str] | None, this_machine: bool) -> tuple[list[Device], Machine | None]:
-    """The devices by their names and this machine, which is measured once, if it is asked for or nothing is."""
+    """The devices of those names, and this machine (measured once) if it is wanted or no device is named."""
     from bitwright.hardware import devices
     from bitwright.hardware.machine import this_machine as measured
 
@@ -134,7 +144,7 @@ def places(names: list[str] | None, this_machine: bool) -> tuple[list[Device], M
 
 
 def described(model: str | None, shape: str | None) -> tuple[Outline, str]:
-    """The model's outline, and in words what its label says was lost."""
+    """The model's outline, and what its label says was lost, in words."""
     from bitwright.errors import UsageError
     from bitwright.hardware.plan import quality
     from bitwright.model.architectures.outline import from_published, outline

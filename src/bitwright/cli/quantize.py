@@ -37,7 +37,7 @@ def quantize(
         typer.Option(
             "--tensor-type",
             metavar="REGEX=FORMAT",
-            help="The format of tensors whose name matches; may be repeated: the first match decides.",
+            help="The format of tensors whose name matches; repeatable, and the first match decides.",
             show_default=False,
         ),
     ] = None,
@@ -46,7 +46,7 @@ def quantize(
         typer.Option(
             "--tensor-type-file",
             metavar="FILE",
-            help="More of them from a file, as llama-quantize reads it; --tensor-type comes first.",
+            help="More of them, in a file as llama-quantize reads it; --tensor-type comes first.",
             show_default=False,
         ),
     ] = None,
@@ -56,7 +56,7 @@ def quantize(
             "--stats",
             "--imatrix",
             metavar="FILE",
-            help="Activation statistics that weigh errors: a file of `calibrate`, or an imatrix of llama.cpp.",
+            help="Activation statistics that weight errors: a file from `calibrate`, or llama.cpp's imatrix.",
             show_default=False,
         ),
     ] = None,
@@ -86,6 +86,7 @@ def quantize(
     if out is None and not dry_run:
         raise UsageError("quantize needs an output file: -o FILE (or --dry-run)")
     from bitwright import quantizers, recipes
+    from bitwright.views.quantized import quantized as view
 
     recipe = recipes.find(to)
     if tensor_type_file is not None:
@@ -104,25 +105,10 @@ def quantize(
             method=method,
             effort=effort,
         )
-    print_json(result) if json else print_result(result, source, dry_run)
+    output.print_json(view(result)) if json else show(result, source, dry_run)
 
 
-def print_json(result: QuantizeResult) -> None:
-    output.print_json(
-        {
-            "output": None if result.output is None else str(result.output),
-            "bytes": result.bytes,
-            "bits_per_weight": result.bits_per_weight,
-            "recipe": [
-                {"tensor": a.tensor, "format": a.format.name, "bytes": a.bytes, "reason": a.reason, "method": method}
-                for a, method in zip(result.assignments, result.methods, strict=True)
-            ],
-            "seconds": result.seconds,
-        }
-    )
-
-
-def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
+def show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     from bitwright.io import gguf
 
     count: Counter[str] = Counter()
@@ -151,7 +137,7 @@ def print_result(result: QuantizeResult, source: Path, dry_run: bool) -> None:
 
 
 def fallbacks(assignments: Sequence[object]) -> list[str]:
-    """One line for each reason why tensors did not get the format that the recipe chose."""
+    """A line for each reason why tensors did not get the format that the recipe chose."""
     reasons = Counter(getattr(a, "fallback", "") for a in assignments)
     reasons.pop("", None)
     return [f"{number} {'tensor' if number == 1 else 'tensors'}: {reason}" for reason, number in reasons.most_common()]

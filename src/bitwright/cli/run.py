@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bitwright.cli import models, options, output
-from bitwright.cli.chat import Answer, Conversation
 from bitwright.errors import UsageError
+
+if TYPE_CHECKING:
+    from bitwright.engine.conversation import Answer, Conversation
 
 
 def run(
@@ -18,23 +20,30 @@ def run(
     prompt: Annotated[
         str | None,
         typer.Argument(
-            metavar="PROMPT", help="The question; without it you chat, or stdin is read.", show_default=False
+            metavar="PROMPT",
+            help="The question; without it, chat, or read stdin if that is not a terminal.",
+            show_default=False,
         ),
     ] = None,
-    system: Annotated[str | None, typer.Option(metavar="TEXT", help="A system message.", show_default=False)] = None,
+    system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system message.", show_default=False)] = None,
     temperature: Annotated[
-        float, typer.Option("--temp", metavar="T", min=0, help="0 always takes the likeliest token.")
+        float,
+        typer.Option("--temp", metavar="T", min=0, help="Sampling temperature; 0 always takes the likeliest token."),
     ] = 0.8,
-    top_k: Annotated[int, typer.Option(metavar="K", min=0, help="Choose among the K likeliest tokens; 0 is all.")] = 40,
+    top_k: Annotated[
+        int, typer.Option(metavar="K", min=0, help="Choose among the K likeliest tokens; 0: among all.")
+    ] = 40,
     top_p: Annotated[
         float,
-        typer.Option(metavar="P", min=0, max=1, help="Choose among the likeliest that have P of the probability."),
+        typer.Option(
+            metavar="P", min=0, max=1, help="Choose among the likeliest tokens that together have probability P."
+        ),
     ] = 0.95,
     min_p: Annotated[
-        float, typer.Option(metavar="P", min=0, max=1, help="Drop what is less likely than P times the likeliest.")
+        float, typer.Option(metavar="P", min=0, max=1, help="Drop tokens less likely than P times the likeliest.")
     ] = 0.05,
     seed: Annotated[
-        int | None, typer.Option(metavar="N", min=0, help="Makes sampling repeatable.", show_default=False)
+        int | None, typer.Option(metavar="N", min=0, help="Seed that makes sampling repeatable.", show_default=False)
     ] = None,
     count: Annotated[
         int | None,
@@ -42,23 +51,25 @@ def run(
             *("-n", "--predict"),
             metavar="N",
             min=1,
-            help="Tokens at most; until the model stops if not given.",
+            help="Stop after N tokens; if not given, when the model stops.",
             show_default=False,
         ),
     ] = None,
     context: options.Context = None,
     threads: options.Threads = None,
     kv: options.KV = "f16",
-    raw: Annotated[bool, typer.Option("--raw", help="Continue the text as it is, without the chat template.")] = False,
+    raw: Annotated[bool, typer.Option("--raw", help="Continue PROMPT as it is, without the chat template.")] = False,
     json: options.Json = False,
 ) -> None:
     """Ask a model, or chat with it.
 
-    Without a PROMPT you chat, in the model's own template. Ctrl-C stops an answer; what was said so far stays.
+    Without a PROMPT you chat, with the model's own template. Ctrl-C stops an answer and keeps the conversation.
 
     Example: bitwright run smollm2-135m "Why is the sky blue?" --temp 0 -n 64
     """
     from bitwright.engine import Sampler
+    from bitwright.engine.conversation import Answer, Conversation
+    from bitwright.views.answer import answer as view
 
     interactive = prompt is None and sys.stdin.isatty()
     if json and interactive:
@@ -71,33 +82,19 @@ def run(
     sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     conversation = Conversation(loaded, sampler, system, raw)
     if prompt is None:
-        chat(conversation, count)
-    elif json:
-        print_json(conversation, prompt, count)
-    else:
-        answer = Answer()
-        stream(conversation.ask(prompt, count, answer))
-        explain(answer)
-
-
-def print_json(conversation: Conversation, prompt: str, count: int | None) -> None:
+        return chat(conversation, count)
     answer = Answer()
-    for _ in conversation.ask(prompt, count, answer):
-        pass
-    output.print_json(
-        {
-            "text": answer.text,
-            "ids": answer.ids,
-            "stopped": answer.stopped,
-            "prompt_tokens": answer.prompt_tokens,
-            "prefill_seconds": answer.prefill_seconds,
-            "decode_tokens_per_second": answer.decode_rate,
-        }
-    )
+    pieces = conversation.ask(prompt, count, answer)
+    if json:
+        for _ in pieces:
+            pass
+        return output.print_json(view(answer))
+    stream(pieces)
+    remark_on(answer)
 
 
 def stream(pieces: Iterator[str]) -> None:
-    """Print pieces as they come; the line is ended even when the user interrupts."""
+    """Print pieces as they come, and end the line even when the user interrupts."""
     try:
         for piece in pieces:
             sys.stdout.write(piece)
@@ -106,8 +103,8 @@ def stream(pieces: Iterator[str]) -> None:
         print(flush=True)
 
 
-def explain(answer: Answer) -> None:
-    """Say why an answer was cut off and, on a terminal, how fast it came."""
+def remark_on(answer: Answer) -> None:
+    """Say that the context is full and, on a terminal, how fast the answer came."""
     if answer.stopped == "context":
         output.remark("stopped: the context is full (-c raises it)")
     if sys.stderr.isatty() and answer.decode_rate:
@@ -115,12 +112,14 @@ def explain(answer: Answer) -> None:
 
 
 def chat(conversation: Conversation, count: int | None) -> None:
-    """Read, answer, repeat. Ctrl-C ends an answer, Ctrl-D (or Ctrl-C at the prompt) the conversation."""
+    """Read, answer, repeat. Ctrl-C ends an answer; Ctrl-D, or Ctrl-C at the prompt, ends the conversation."""
     import contextlib
+
+    from bitwright.engine.conversation import Answer
 
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing and history for input()
-    kind = "its text is continued" if conversation.raw else "Ctrl-C stops an answer"
+    kind = "continues your text" if conversation.raw else "Ctrl-C stops an answer"
     output.remark(f"{conversation.model.path.name}: {kind}, Ctrl-D ends")
     while True:
         try:
@@ -141,4 +140,4 @@ def chat(conversation: Conversation, count: int | None) -> None:
         except UsageError as error:  # too long a question, or too long a conversation
             conversation.forget_last()
             output.remark(str(error))
-        explain(answer)
+        remark_on(answer)

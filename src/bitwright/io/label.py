@@ -55,10 +55,10 @@ class Audit:
         return not self.complaints
 
 
-def from_report(report: dict[str, Any], file: GGUF) -> Label:
-    """The label that a report on `file` (report.of_evaluation) comes to."""
+def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan) -> Label:
+    """The label for `file` from a report on it (the view `evaluation`) and the half-life of its greedy texts, in tokens
+    (infinite where no text differs, which a report cannot say)."""
     k, floor = report["kl_divergence"], report["noise_floor"]
-    half_life = (report.get("first_divergence") or {}).get("half_life", {}).get("value")
     numbers = {
         "kl_divergence.mean": k["mean"],
         "kl_divergence.low": k["low"],

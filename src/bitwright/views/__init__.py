@@ -1,1 +1,1 @@
-"""What the CLI and reports show: one function per view, plain JSON out."""
+"""What the command line, reports, server and explorer show: one function per view, plain JSON out."""

@@ -1,4 +1,4 @@
-"""A conversation with a model: its own template, its cache kept from turn to turn, its answer piece by piece."""
+"""A conversation with a model: its chat template, a cache kept from turn to turn, answers piece by piece."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answer:
-    """What one generation was: `stopped` is stop (the model ended it), length (-n) or context (no room left)."""
+    """One answer. `stopped`: stop (the model ended it), length (as many tokens as asked for), context (no room left) or
+    interrupted."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
@@ -29,27 +30,27 @@ class Answer:
 
     @property
     def decode_rate(self) -> float | None:
-        """Tokens per second after the first one; None when there was only one."""
+        """Tokens per second after the first; None where only one came."""
         return (len(self.ids) - 1) / self.decode_seconds if len(self.ids) > 1 else None
 
 
 def prepare(model: Model) -> Session:
-    """A session of the model. The tokenizer is built beside it: one core does, while all pack weights."""
+    """A session of the model. A thread builds the tokenizer meanwhile: that takes one core, packing takes all."""
 
     def build() -> None:
-        with contextlib.suppress(BitwrightError):  # whoever asks for it gets the error
+        with contextlib.suppress(BitwrightError):  # the next use of it raises the error
             model.tokenizer  # noqa: B018
 
-    beside = threading.Thread(target=build)
-    beside.start()
+    thread = threading.Thread(target=build)
+    thread.start()
     try:
         return model.session()
     finally:
-        beside.join()
+        thread.join()
 
 
 class Conversation:
-    """Messages so far and the session that has read them."""
+    """Messages so far, and the session that has read them."""
 
     def __init__(self, model: Model, sampler: Sampler, system: str | None = None, raw: bool = False) -> None:
         self.model, self.sampler = model, sampler
@@ -66,7 +67,7 @@ class Conversation:
             self.messages.append({"role": "assistant", "content": answer.text})
 
     def forget_last(self) -> None:
-        """As if the last question had not been asked."""
+        """Take back the last question and its answer."""
         del self.messages[-2:]
 
     def _prompt(self, text: str) -> list[int]:
@@ -81,10 +82,10 @@ class Conversation:
 
         context = self.model.context
         if len(ids) >= context:
-            raise UsageError(f"the prompt has {len(ids)} tokens and the context {context}: raise -c or shorten it")
+            raise UsageError(f"the prompt has {len(ids)} tokens, the context {context}: shorten it or raise -c")
         kept = self._keep_common_prefix(ids)
         answer.prompt_tokens, answer.cached_tokens = len(ids), kept
-        room = context - len(ids) + 1  # the last token need not be read
+        room = context - len(ids) + 1  # the last token is never read
         limit = room if max_tokens is None else min(room, max_tokens)
         decoder = self.model.tokenizer.stream(continuing=self.raw)
         last = started = time.monotonic()
@@ -112,7 +113,7 @@ class Conversation:
         yield rest
 
     def _keep_common_prefix(self, ids: list[int]) -> int:
-        """Drop from the session what differs from `ids`; at least one id stays to be read, so that there are logits."""
+        """Drop from the session what differs from `ids`; leave at least one id to read, so that there are logits."""
         read = self.session.ids[0]
         common = next((i for i, (a, b) in enumerate(zip(read, ids, strict=False)) if a != b), min(len(read), len(ids)))
         kept = min(common, len(ids) - 1)

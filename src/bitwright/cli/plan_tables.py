@@ -1,4 +1,4 @@
-"""How plans are printed: tables that fit a screen; their JSON is plan_json."""
+"""What `bitwright plan` prints: for each question a table that fits a screen, or the view's JSON."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Literal
 
 from bitwright.cli import output
 from bitwright.cli.output import human_bytes, human_count
-from bitwright.cli.plan_json import device_json, model_json, price_json, row_json
 
 FITS = {"yes": "yes", "no": "no", "memory not known": "?"}
 
@@ -30,12 +29,13 @@ def formats(
     cost: Cost | None,
     json: bool,
 ) -> None:
-    """A table for each device, a row for each format."""
+    """A table for each device, with a row for each format."""
     from bitwright.hardware import plan
+    from bitwright.views.plan import plan as view
 
     rows = plan.rows(outline, devices, plan.candidates(outline, recipes), ask, machine, quality, room)
     if json:
-        return output.print_json({"model": model_json(outline), "rows": [row_json(row, cost) for row in rows]})
+        return output.print_json(view(outline, rows, cost))
     print(heading(outline, ask))
     for device in devices:
         print(f"\n{output.bold(device_line(device, room))}")
@@ -51,28 +51,28 @@ def table(rows: Sequence[Row], cost: Cost | None) -> None:
     headers += ["decode t/s", "prefill t/s", "as"] + [">$/M tokens"] * (cost is not None)
     cells = []
     for row in rows:
-        m, told = row.memory, row.forecast
+        m, speeds = row.memory, row.forecast
         line = [row.recipe, *map(human_bytes, (m.weights, m.kv, m.compute + m.overhead, m.total))]
         line += [
             "?" if row.left is None else human_bytes(row.left),
             fits(row),
             str(row.longest or "-"),
         ]
-        line += [speed(row, "decode"), speed(row, "prefill"), told.multiplied_as if told else "-"]
+        line += [speed(row, "decode"), speed(row, "prefill"), speeds.multiplied_as if speeds else "-"]
         line += [dollars(row, cost)] * (cost is not None)
         cells.append(line)
     output.print_table(headers, cells)
 
 
 def fits(row: Row) -> str:
-    """yes; shorter: with the longest context that is shown; a GPU that has no room for all: how many layers it has."""
+    """yes, no, "shorter" (only with the longest context shown), or how many layers a GPU that is too small holds."""
     if row.on_device:
         return f"{row.on_device} layers"
     return FITS.get(row.verdict, "shorter")
 
 
 def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
-    """The speed and its interval, to three figures."""
+    """The speed and its interval, to three digits."""
     if row.forecast is None:
         return "-"
     estimate: Estimate = getattr(row.forecast, what)
@@ -94,7 +94,7 @@ def heading(outline: Outline, ask: Ask) -> str:
     active = f", {human_count(outline.active_parameters)} active" if outline.experts else ""
     at_once = f", {ask.sequences} sequences at once" if ask.sequences > 1 else ""
     return (f"{outline.name}: {human_count(outline.parameters)} parameters{active}, shape {outline.standing}; "
-            f"context {ask.context} with a cache of {ask.kv}{at_once}")  # fmt: skip
+            f"context {ask.context}, {ask.kv} cache{at_once}")  # fmt: skip
 
 
 def device_line(device: Device, room: int | None) -> str:
@@ -118,33 +118,32 @@ def price_text(price: Price) -> str:
 def footnote(devices: Sequence[Device], machine: Machine | None) -> str:
     from bitwright.hardware.speed import fitted
 
-    notes = ["decode with the cache half full; prefill of 512 tokens, multiplied as shown; in brackets what holds 90%"]
+    notes = [
+        "decode speed assumes half of the context is in use, prefill a prompt of 512 tokens; brackets: 90% interval"
+    ]
     if machine is None or len(devices) > 1:
         judged = {what: fitted()[what]["judged"] for what in ("decode", "prefill")}
         errors = " and ".join(f"{100 * judged[what]['median error']:.0f}% ({what})" for what in judged)
-        notes.append(f"speeds are llama.cpp's, predicted: the median error on devices left out of the fit is {errors}")
+        notes.append(f"predicted for llama.cpp; the median error on devices left out of the fit is {errors}")
     if machine is not None:
-        notes.append(f"this machine's are bitwright's, from rates measured {machine.measured.date}")
+        notes.append(f"this machine: predicted for bitwright, from rates measured on {machine.measured.date}")
     return "; ".join(notes)
 
 
 def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str], json: bool) -> None:
-    """What to buy: devices sold within the budget on which the model fits, by tokens a second for a dollar."""
+    """Devices sold within the budget on which the model fits, by tokens per second per dollar."""
     from bitwright.errors import BitwrightError
     from bitwright.hardware import plan
     from bitwright.hardware.devices import devices
+    from bitwright.views.budget import budget as view
 
     sold = [device for device in devices().values() if device.prices]
     offers = plan.by_budget(plan.rows(outline, sold, plan.candidates(outline, recipes), ask), usd)
     if json:
-        found = [
-            row_json(row, None) | {"price": price_json(p), "tokens_per_second_per_1000_usd": per}
-            for row, p, per in offers
-        ]
-        return output.print_json({"model": model_json(outline), "budget_usd": usd, "rows": found})
+        return output.print_json(view(outline, usd, offers))
     if not offers:
-        raise BitwrightError(f"{outline.name} in {', '.join(recipes)} fits no device that is sold for {usd:g} dollars; "
-                             f"prices are known of {len(sold)} devices")  # fmt: skip
+        known = f"prices of {len(sold)} devices are known"
+        raise BitwrightError(f"no device sold for {usd:g} dollars fits {outline.name} in {', '.join(recipes)}; {known}")
     print(heading(outline, ask) + f"; within ${usd:g}\n")
     headers = ["device", "format", ">total", ">left", "decode t/s", ">t/s per $1000", "price", "date", "source"]
     output.print_table(headers, [
@@ -152,51 +151,41 @@ def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str], json:
          speed(row, "decode"), f"{per:.0f}", price_text(p).partition(",")[0], p.date, p.source]
         for row, p, per in offers
     ])  # fmt: skip
-    output.remark(f"prices are known of {len(sold)} devices; they change, look them up")
+    output.remark(f"prices of {len(sold)} devices are known; prices change, check before you buy")
 
 
 def models(
     devices: Sequence[Device], machine: Machine | None, context: int, kv: str, room: int | None, json: bool
 ) -> None:
-    """For each device the models that it runs, the largest first."""
+    """The models that each device runs, largest first."""
     from bitwright.hardware import catalogue
+    from bitwright.views.models import models as view
 
     found = {d.id: catalogue.models(d, context, kv, machine if d is devices[-1] else None, room) for d in devices}
     if json:
-        rows = [row_json(row, None) | {"model": model_json(o)} for pairs in found.values() for o, row in pairs]
-        return output.print_json({"rows": rows})
+        return output.print_json(view(pair for pairs in found.values() for pair in pairs))
     for device in devices:
         print(f"{output.bold(device_line(device, room))}")
-        headers = [
-            "model",
-            ">parameters",
-            "format",
-            ">context",
-            ">total",
-            ">left",
-            ">longest",
-            "decode t/s",
-            "prefill t/s",
-        ]
-        output.print_table(headers, [
+        headers = ["model", ">parameters", "format", ">context", ">total", ">left", ">longest", "decode t/s"]
+        output.print_table([*headers, "prefill t/s"], [
             [o.name, human_count(o.parameters), row.recipe, row.ask.context, human_bytes(row.memory.total),
              human_bytes(row.left or 0), row.longest, speed(row, "decode"),
              speed(row, "prefill")]
             for o, row in found[device.id]
         ])  # fmt: skip
         print()
-    useful = (
-        f"in the best of {', '.join(catalogue.USEFUL)} that fits and decodes {catalogue.READING:g} tokens/s or more"
-    )
+    formats = ", ".join(catalogue.USEFUL)
+    useful = f"each model in the best of {formats} that fits and decodes at least {catalogue.READING:g} tokens/s"
     output.remark(f"{useful}; {footnote(devices, machine)}")
 
 
 def devices(json: bool) -> None:
-    """The table of devices."""
+    """All devices with their numbers and prices."""
     from bitwright.hardware.devices import devices as known
+    from bitwright.views.devices import devices as view
 
     if json:
-        return output.print_json({"devices": [device_json(device) for device in known().values()]})
+        return output.print_json(view(known().values()))
     headers = ["device", "name", ">year", ">memory", ">GB/s", "", ">fp16", "", ">int8", "", "price"]
     rows = []
     for d in known().values():
@@ -206,8 +195,8 @@ def devices(json: bool) -> None:
         prices = "; ".join(map(price_text, d.prices)) or "-"
         rows.append([d.id, d.name, d.year or "?", memory, bandwidth, mark(d, "bandwidth"), *peaks, prices])
     output.print_table(headers, rows)
-    print("\nr read in a source, c computed, g general knowledge; fp16 and int8 in 10^12 operations a second, "
-          "~ of the format it is converted to")  # fmt: skip
+    print("\nr: read in a source, c: computed, g: general knowledge; fp16 and int8 in 10^12 operations per second, "
+          "~: of the format it is converted to")  # fmt: skip
 
 
 def mark(device: Device, field: str) -> str:

@@ -1,15 +1,16 @@
-"""Measuring models against a reference, for the verbs that do: getting ready, and what a result looks like."""
+"""Measuring models against a reference, with progress: what eval, compare, label and audit share."""
 
 from __future__ import annotations
 
 import resource
 import shlex
 import sys
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitwright.cli import compounding, models, options, output
+from bitwright.cli import models, options, output
 from bitwright.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
@@ -19,15 +20,13 @@ if TYPE_CHECKING:
     from bitwright.measure.reference import Reference
     from bitwright.measure.rollout.baseline import Baseline
     from bitwright.measure.suite import Evaluation, Identity
-    from bitwright.statistics.interval import Interval
 
 KLD = ".kld"
 
 
 @dataclass(frozen=True)
 class Setting:
-    """What candidates are measured on. `model`, `floor` and `baseline` are None where the reference is a file of
-    llama.cpp's."""
+    """What candidates are measured on. `model`, `floor` and `baseline` are None where the reference is a .kld file."""
 
     text: str
     suite: str
@@ -40,7 +39,7 @@ class Setting:
     kv: str
 
     def about(self, seconds: float) -> dict[str, Any]:
-        """What a report says of how it was made."""
+        """How a report was made, as views take it."""
         from bitwright import __version__, kernels
         from bitwright.measure.overlap import sha256_of
 
@@ -58,15 +57,17 @@ class Setting:
 
 
 def check_tokens(candidate: str, reference: str) -> None:
-    """UsageError where ids mean other text to a model than to its reference, before anything is measured."""
+    """UsageError where a model and its reference have different tokens, before anything is measured."""
     from bitwright.io import gguf
 
     if reference.endswith(KLD):
         return
     own, base = (gguf.open(models.resolve(name)) for name in (candidate, reference))
     if own.metadata.get("tokenizer.ggml.tokens") != base.metadata.get("tokenizer.ggml.tokens"):
-        raise UsageError(f"{own.path.name} has other tokens than the reference {base.path.name}: they have no "
-                         "divergence (compare sets them side by side in bits per byte)")  # fmt: skip
+        raise UsageError(
+            f"{own.path.name} has other tokens than the reference {base.path.name}, so there is no divergence between "
+            "them (bitwright compare compares such models in bits per byte)"
+        )
 
 
 def prepare(
@@ -80,10 +81,10 @@ def prepare(
     kv: str,
     candidate: str,
 ) -> Setting:
-    """The reference's predictions of the text in `file`, read where they are kept or else computed, and its floor.
+    """The reference's predictions of the text in `file`, from the cache or computed now, its noise floor and its texts.
 
-    A .kld file decides itself which chunks are scored; `candidate` then lends its tokenizer. UsageError where the text
-    is too short.
+    A .kld file says itself which chunks are scored and needs the tokenizer of `candidate`. UsageError where the text is
+    too short.
     """
     from bitwright.measure import noise_floor, overlap, windows
     from bitwright.measure import reference as references
@@ -97,7 +98,7 @@ def prepare(
     overlaps = [overlap.overlap(text, options.read_text(path)) for path in calibration or []]
     if reference.endswith(KLD):
         if chunks is not None:
-            raise UsageError("a .kld file holds the chunks that are scored: --chunks goes without it")
+            raise UsageError("a .kld file says which chunks are scored: leave out --chunks")
         stored = KldFile(Path(reference), models.tokenizer(candidate))
         return Setting(text, suite, stored, None, None, None, overlaps, threads, kv)
     model = models.load(reference, context, threads, kv)
@@ -105,7 +106,7 @@ def prepare(
     with output.progress("reading the reference") as report:
         store = references.store(model, cut, progress=report)
     if store.damaged:
-        output.remark(f"{store.damaged} damaged chunks in {store.folder} were computed again")
+        output.remark(f"recomputed {store.damaged} damaged chunks in {store.folder}")
     with output.progress("measuring the noise floor") as report:
         floor = noise_floor.kept(model, store, report)
     prompts, steps = baseline.SUITES[suite]
@@ -123,7 +124,7 @@ def identify(model: Model) -> Identity:
 
 
 def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
-    """One candidate in that setting."""
+    """One candidate measured in that setting."""
     from bitwright.measure import attribution, suite
     from bitwright.measure.rollout.compounding import measure_compounding
 
@@ -141,49 +142,19 @@ def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
         return replace(found, attribution=tuple(attribution.attribute(setting.model, model, setting.text, report)))
 
 
-def show(e: Evaluation, words: list[str], statistics: bool) -> None:
-    """The result in words and in a table, then what must be known before believing it."""
-    for sentence in words:
-        print(sentence)
-    print()
-    base, own, f = e.base_perplexity.mean, e.perplexity.mean, e.flips
-    rows = [
-        ("KL divergence", *spread(e.divergence, 5), "nats; " + floors(e)),
-        ("same top token", *spread(e.same_top1, 2, 100), "%"),
-        ("right to wrong", *spread(f.right_to_wrong, 2, 100), "% of tokens"),
-        ("wrong to right", *spread(f.wrong_to_right, 2, 100), "% of tokens"),
-        ("perplexity", f"{own:.4f}", "", f"the reference's {base:.4f}"),
-        ("  over the reference's", *spread(e.log_perplexity_ratio, 2, 100), "% (logarithm)"),
-        ("bits per byte", *spread(e.bits_per_byte, 4), ""),
-    ]
-    output.print_table([e.candidate.name, ">mean", "95% interval", ""], rows)
-    if e.compounding:
-        compounding.show(e.compounding)
-    for warning in e.warnings:
-        print(f"warning: {warning}")
-    if statistics:
-        show_statistics(e)
-    w = e.scores.windows
-    output.remark(f"{len(w)} chunks of {w.context} tokens, {w.targets.size} tokens scored, "
-                  f"{e.divergence.clusters} {e.divergence.of}")  # fmt: skip
+def report_on(
+    name: str, reference: str | None, file: Path | None, suite: str, context: int, threads: int | None
+) -> tuple[Model, Evaluation, dict[str, Any]]:
+    """A model measured for its label: the model, the evaluation and its view. UsageError where no label can be made."""
+    if reference is None or file is None:
+        raise UsageError("a label needs the original model and a text: --reference REF -f FILE")
+    if reference.endswith(KLD):
+        raise UsageError("a label needs a reference that is a model, not a .kld file")
+    from bitwright.views.evaluation import evaluation
 
-
-def floors(e: Evaluation) -> str:
-    return e.floor.describe(e.divergence) if e.floor else "no noise floor: the reference is a file"
-
-
-def spread(i: Interval, digits: int, factor: float = 1) -> tuple[str, str]:
-    """A mean and its interval, times `factor`, with so many digits."""
-    return compounding.spread(i, lambda x: f"{factor * x:.{digits}f}")
-
-
-def show_statistics(e: Evaluation) -> None:
-    """All that llama-perplexity prints, as it prints it."""
-    section = ""
-    for s in e.statistics:
-        if s.section != section:
-            section = s.section
-            print(f"\n====== {section} statistics ======")
-        digits = 3 if s.unit else 6
-        error = f" ± {s.error:.{digits}f}" if s.error is not None else ""
-        print(f"{s.name:30}: {s.value:10.{digits}f}{error}{' ' + s.unit if s.unit else ''}")
+    started = time.monotonic()
+    check_tokens(name, reference)
+    setting = prepare(reference, file, suite, context, None, None, threads, "f16", name)
+    loaded = models.load(name, context, threads)
+    result = evaluate(loaded, setting, identify(loaded))
+    return loaded, result, evaluation(result, setting.about(time.monotonic() - started))

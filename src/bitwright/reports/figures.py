@@ -1,0 +1,91 @@
+"""The plots of a report's page; each takes the view of an evaluation or a comparison, or several evaluations."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from bitwright.reports import svg
+from bitwright.reports.html import figure, number
+from bitwright.reports.svg import Series
+
+
+def quantiles(models: Sequence[dict[str, Any]]) -> str:
+    series = [
+        Series(m["model"]["name"], [(share, max(value, 1e-9)) for share, value in m["kl_divergence"]["quantiles"]])
+        for m in models
+    ]
+    least = next((m["noise_floor"]["kl_divergence"] for m in models if m["noise_floor"]), None)
+    plot = svg.plot(series, "share of tokens", "KL divergence, nats", log_y=True, floor=least or None,
+                    x_text=lambda x: f"{100 * x:.0f}%", y_text=lambda y: f"{y:g}")  # fmt: skip
+    return figure(plot, "Quantiles: this share of the scored tokens diverges by less than the value shown.")
+
+
+def survival(models: Sequence[dict[str, Any]]) -> str:
+    found = [(m["model"]["name"], m["first_divergence"]) for m in models if m.get("first_divergence")]
+    if not found:
+        return ""
+    series = [
+        Series(
+            name, d["survival"], [number(x) for _, x, _ in d["band"]], [number(x) for *_, x in d["band"]], steps=True
+        )
+        for name, d in found
+    ]
+    plot = svg.plot(series, "tokens written", "texts still the same", y_text=lambda y: f"{100 * y:.0f}%")
+    return figure(plot, "Greedy texts that still equal the reference's, token for token.")
+
+
+def growth(r: dict[str, Any]) -> str:
+    """Along the reference's texts and along the candidate's, by how many tokens have been written."""
+    rows = (r.get("free_running") or {}).get("kl_by_horizon", [])[:-1]  # the last row is of all steps
+    if not rows:
+        return ""
+    names = {"reference_path": "on the reference's texts", "own_path": "on its own texts"}
+    series = [
+        Series(
+            name,
+            [((row["first"] + row["last"]) / 2, number(row[key]["value"])) for row in rows],
+            [number(row[key]["low"]) for row in rows],
+            [number(row[key]["high"]) for row in rows],
+        )
+        for key, name in names.items()
+    ]
+    a = r["free_running"]["amplification"]
+    interval = "too few documents for an interval" if a["low"] is None else f"{a['low']:.2f} to {a['high']:.2f}"
+    caption = (
+        f"On its own texts the divergence is {number(a['value']):.2f} times that on the reference's ({interval}): "
+        "above 1, errors feed on themselves."
+    )
+    return figure(svg.plot(series, "tokens written", "KL divergence, nats"), caption)
+
+
+def attribution(r: dict[str, Any]) -> str:
+    captions = {
+        "source": "Sources of error, each alone and all together (activations: compared with the same weights in "
+        "floats).",
+        "tensors": "The reference with one kind of tensor quantized and the others unchanged.",
+    }
+    parts = []
+    for kind, caption in captions.items():
+        rows = [_bar(a) for a in r.get("attribution", []) if a["kind"] == kind]
+        parts.append(figure(svg.bars(rows, "KL divergence, nats"), caption) if rows else "")
+    return "".join(parts)
+
+
+def _bar(a: dict[str, Any]) -> tuple[str, float, float, float]:
+    name, d = f"{a['name']} ({a['bytes'] / 1e6:.1f} MB)" if a["bytes"] else a["name"], a["divergence"]
+    return name, d["mean"], number(d["low"]), number(d["high"])
+
+
+def front(r: dict[str, Any], cost: str) -> str:
+    """Quality against a cost, "bytes" or "speed": a line joins the models on the front."""
+    key = "kl_divergence" if r["measure"] == "KL divergence" else "bits_per_byte"
+    series = []
+    for m in r["models"]:
+        place = m["model"]["file_bytes"] / 1e6 if cost == "bytes" else m["tokens_per_second"]
+        low, high = (number(m[key][end]) for end in ("low", "high"))
+        series.append(Series(m["model"]["name"], [(place, m[key]["mean"])], [low], [high]))
+    best = sorted(s.points[0] for s in series if s.name in r["front"][cost])
+    plot = svg.plot(series, "file, MB" if cost == "bytes" else "tokens decoded per second", r["measure"],
+                    log_y=key == "kl_divergence", lines=False, joined=best)  # fmt: skip
+    return figure(plot, f"Lower is better. On the front, joined by a line: {', '.join(r['front'][cost])}.")

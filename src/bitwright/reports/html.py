@@ -1,0 +1,45 @@
+"""Pieces of HTML that every part of a page is made of."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from html import escape
+from typing import Any
+
+
+def section(title: str, body: str) -> str:
+    """A heading with its body; nothing where there is no body."""
+    return f"<h2>{escape(title)}</h2>{body}" if body else ""
+
+
+def figure(plot: str, caption: str) -> str:
+    return f"<figure>{plot}<figcaption>{escape(caption)}</figcaption></figure>"
+
+
+def note(text: str) -> str:
+    return f'<p class="note">{escape(text)}</p>'
+
+
+def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
+    """A header that starts with '>' aligns its column right, as on the command line."""
+    classes = [' class="n"' if h.startswith(">") else "" for h in headers]
+    head = "".join(f"<th{c}>{escape(h.removeprefix('>'))}</th>" for h, c in zip(headers, classes, strict=True))
+    body = (
+        "<tr>" + "".join(f"<td{c}>{escape(str(cell))}</td>" for cell, c in zip(row, classes, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
+
+
+def span(interval: dict[str, Any], digits: int, factor: float = 1) -> tuple[str, str]:
+    """Mean and interval of a view's interval, as text."""
+    mean = f"{factor * interval['mean']:.{digits}f}"
+    if interval["low"] is None:
+        return mean, f"too few {interval['of']}"
+    return mean, f"{factor * interval['low']:.{digits}f} to {factor * interval['high']:.{digits}f}"
+
+
+def number(value: float | None) -> float:
+    """A number of a view, whose None stands for NaN: plots leave it out."""
+    return math.nan if value is None else value

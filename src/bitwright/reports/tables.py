@@ -1,0 +1,75 @@
+"""The tables of a report's page; each takes the view of an evaluation or a comparison."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bitwright.reports.html import note, span, table
+
+
+def measures(r: dict[str, Any]) -> str:
+    f, k = r["flips"], r["kl_divergence"]
+    rows = [
+        ("KL divergence, nats", *span(k, 5)),
+        ("same likeliest token, %", *span(r["same_top1_interval"], 2, 100)),
+        ("right to wrong, %", *span(f["right_to_wrong"], 2, 100)),
+        ("wrong to right, %", *span(f["wrong_to_right"], 2, 100)),
+        ("ln(perplexity / reference's)", *span(r["log_perplexity_ratio"], 4)),
+        ("bits per byte of text", *span(r["bits_per_byte"], 4)),
+        ("perplexity", f"{r['perplexity']['mean']:.4f}", f"reference {r['base_perplexity']['mean']:.4f}"),
+    ]
+    scored = f"{r['tokens_scored']} tokens scored in {r['chunks']} chunks of {r['context']}"
+    about = f"{scored}; 95% intervals, resampled over {k['clusters']} {k['of']}. {stored(r)}"
+    return table(["measure", ">mean", ">95% interval"], rows) + note(about)
+
+
+def stored(r: dict[str, Any]) -> str:
+    """What storing the reference's predictions compactly does to the divergence, compared with the noise floor."""
+    k, floor = r["kl_divergence"], (r["noise_floor"] or {}).get("kl_divergence")
+    error = k["storage_error"]
+    if not error:
+        return "The reference's predictions are stored in full: nothing is lost by storing them."
+    compared = ""
+    if floor:
+        times = f"{error / floor:,.0f}" if error >= 10 * floor else f"{error / floor:.2g}"
+        compared = f", {times} times the noise floor of {floor:.1e}"
+    share = f"{error / k['mean']:.2%} of it{compared}"
+    return f"Storing the reference's predictions compactly adds a standard error of {error:.1e} nats: {share}."
+
+
+def floor(r: dict[str, Any]) -> str:
+    found = r["noise_floor"]
+    if not found:
+        return ""
+    rows = [
+        (v["name"], f"{v['kl_divergence']:.2e}", f"{100 * v['same_top1']:.2f}%", v["tokens"])
+        for v in found["variations"]
+    ]
+    text = f"The reference compared with itself, computed in other ways. The candidate: {found['verdict']}."
+    return table(["computed with", ">KL, nats", ">same top", ">tokens"], rows) + note(text)
+
+
+def statistics(r: dict[str, Any]) -> str:
+    rows = []
+    for s in r["statistics"]:
+        value = "" if s["value"] is None else f"{s['value']:.6f}"
+        error = "" if s["error"] is None else f"± {s['error']:.6f}"
+        rows.append((s["name"], value, error, s["unit"]))
+    text = "± is llama-perplexity's: the standard error if tokens were independent, which they are not."
+    return table(["statistic", ">value", ">", ""], rows) + note(text)
+
+
+def ranking(r: dict[str, Any]) -> str:
+    rows = []
+    for m in r["models"]:
+        model, size = m["model"], f"{m['model']['file_bytes'] / 1e6:.1f}"
+        divergence = span(m["kl_divergence"], 5) if "kl_divergence" in m else ("", "other tokenizer")
+        quality = (*divergence, *span(m["bits_per_byte"], 4))
+        rows.append((model["name"], size, f"{model['bits_per_weight']:.2f}", *quality, f"{m['tokens_per_second']:.1f}"))
+    headers = ["model", ">MB", ">bits/weight", ">KL, nats", ">95%", ">bits/byte", ">95%", ">tokens/s"]
+    return table(headers, rows)
+
+
+def pairs(r: dict[str, Any]) -> str:
+    rows = [(p["first"], p["verdict"], p["second"], *span(p["difference"], 5)) for p in r["pairs"]]
+    return table(["model", "is", "than", f">difference in {r['measure']}", ">95% interval"], rows) if rows else ""

@@ -1,0 +1,37 @@
+"""The texts that a report's page shows: where two models part, and one chunk token by token."""
+
+from __future__ import annotations
+
+import math
+from html import escape
+from typing import Any
+
+from bitwright.reports.html import note
+
+
+def partings(r: dict[str, Any]) -> str:
+    parts = []
+    for e in (r.get("free_running") or {}).get("examples", []):
+        sides = "".join(f"<div><b>{side}</b><br>{escape(e[side])}…</div>" for side in ("reference", "candidate"))
+        parts.append(f"<p>after token {e['step']}: …{escape(e['before'])}</p><div class='sides'>{sides}</div>")
+    return "".join(parts)
+
+
+def heat(r: dict[str, Any]) -> str:
+    found = r.get("heat")
+    if not found:
+        return ""
+    text = (
+        f"Chunk {found['chunk']}, where the mean divergence is largest. The stronger a token's colour, the larger its "
+        "divergence; point at a token to see both models' likeliest tokens."
+    )
+    return f'{note(text)}<div class="heat">{"".join(map(_token, found["tokens"]))}</div>'
+
+
+def _token(token: dict[str, Any]) -> str:
+    strength = min(1.0, math.sqrt(max(token["kl"], 0) / 2))
+    lines = [f"KL {token['kl']:.4f}"]
+    for side in ("reference", "candidate"):
+        lines += [side, *(f"  {100 * p:5.1f}%  {text!r}" for text, p in token.get(side, []))]
+    style, shown = f"background:rgba(194,65,12,{strength:.2f})", escape("\n".join(lines))
+    return f'<span style="{style}">{escape(token["text"])}<i>{shown}</i></span>'

@@ -1,0 +1,32 @@
+"""Several models compared: what `compare --json` prints and reports show."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bitwright.measure import comparison as measured
+from bitwright.views.evaluation import evaluation
+from bitwright.views.intervals import of_interval
+from bitwright.views.plain import plain
+
+
+def comparison(c: measured.Comparison, about: dict[str, Any]) -> dict[str, Any]:
+    """measure ("KL divergence" or "bits per byte"), models[what the view `evaluation` has, or model{name, sha256,
+    file_bytes, bits_per_weight} where the tokenizer is another; with bits_per_byte, tokens_per_second], best first,
+    pairs[{first, second, difference{mean, low, high}, verdict}], front{bytes[names], speed[names]}, words (the verdict
+    in sentences), about (as given: how it was measured)."""
+    return plain(
+        {
+            "measure": c.measure,
+            "models": [_model(x) for x in c.contenders],
+            "pairs": [{**vars(p), "difference": of_interval(p.difference)} for p in c.pairs],
+            "front": {"bytes": c.front_of_bytes, "speed": c.front_of_speed},
+            "words": measured.words(c),
+            "about": about,
+        }
+    )
+
+
+def _model(c: measured.Contender) -> dict[str, Any]:
+    found = evaluation(c.evaluation) if c.evaluation else {"model": vars(c.identity)}
+    return found | {"bits_per_byte": of_interval(c.bits_per_byte), "tokens_per_second": c.speed}

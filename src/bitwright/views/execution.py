@@ -1,0 +1,47 @@
+"""How hardware runs a number format: what `explain --json` prints."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from bitwright.views.plain import plain
+
+if TYPE_CHECKING:
+    from bitwright.hardware.execution import Explanation
+
+
+def execution(found: Sequence[Explanation]) -> dict[str, Any]:
+    """Of one device: device, format, stored, bits_per_weight, loaded, converted_to, multiplied_as, accumulated_in,
+    scaled, path (native, converted, int8 or unknown), instruction, unit, peak_operations_per_second, alternatives,
+    remarks, engine_uses[{engine, phase, multiplied_as, unit, what, uses_chip, standing, where}], decode_note,
+    prefill_note, break_even_tokens, verified{way, peak, bandwidth}, sources. Of several: format, devices[the same]."""
+    rows = [_row(e) for e in found]
+    return plain(rows[0] if len(rows) == 1 else {"format": rows[0]["format"], "devices": rows})
+
+
+def _row(e: Explanation) -> dict[str, Any]:
+    return {
+        "device": e.device.id,
+        "format": e.stored.name,
+        "stored": e.stored.described(),
+        "bits_per_weight": e.stored.bits,
+        "loaded": e.loaded,
+        "converted_to": e.converted_to,
+        "multiplied_as": e.multiplied_as,
+        "accumulated_in": e.accumulated_in,
+        "scaled": e.scaled,
+        "path": e.path,
+        "instruction": e.instruction,
+        "unit": e.unit,
+        "peak_operations_per_second": e.peak,
+        "alternatives": e.alternatives,
+        "remarks": e.remarks,
+        "engine_uses": [asdict(use) for use in e.uses],
+        "decode_note": e.decode_note,
+        "prefill_note": e.prefill_note,
+        "break_even_tokens": e.break_even,
+        "verified": {"way": e.way_standing, "peak": e.peak_standing, "bandwidth": e.device.standing("bandwidth")},
+        "sources": e.device.sources,
+    }

@@ -1,0 +1,33 @@
+"""Values as plain JSON: the last step of every view."""
+
+from __future__ import annotations
+
+import math
+from pathlib import PurePath
+from typing import Any
+
+
+def plain(value: Any) -> Any:
+    """`value` in dicts with string keys, lists, strings, integers, finite floats, booleans and None.
+
+    NumPy arrays and scalars become lists and numbers. NaN and infinity become None: JSON has no word for them. Bytes
+    that are not UTF-8 become U+FFFD.
+    """
+    if isinstance(value, dict):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, str):
+        return printable(value)
+    if isinstance(value, bytes):
+        return value.decode("utf-8", "replace")
+    return str(value) if isinstance(value, PurePath) else value
+
+
+def printable(text: str) -> str:
+    """Text with U+FFFD for what is not UTF-8 (`io.gguf` keeps such bytes of a file as lone surrogates)."""
+    return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

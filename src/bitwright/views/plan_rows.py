@@ -1,0 +1,63 @@
+"""Parts that the views of plans share: one model, one price, one row (a model in a format on a device)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from bitwright.hardware.devices import Price
+    from bitwright.model.architectures.outline import Outline
+    from bitwright.hardware.plan import Cost, Row
+
+
+def of_model(outline: Outline) -> dict[str, Any]:
+    """name, architecture, parameters, active_parameters (per token), context (tokens it was trained on, 0: unknown),
+    source, standing."""
+    return {
+        "name": outline.name,
+        "architecture": outline.architecture,
+        "parameters": outline.parameters,
+        "active_parameters": outline.active_parameters,
+        "context": outline.context,
+        "source": outline.source,
+        "standing": outline.standing,
+    }
+
+
+def of_price(price: Price) -> dict[str, Any]:
+    """usd (the middle of usd_low and usd_high), and the price's fields: usd_low, usd_high, condition, date, source."""
+    return {"usd": (price.usd_low + price.usd_high) / 2, **vars(price)}
+
+
+def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
+    """device, recipe, bits_per_weight, context, weights_bytes, kv_bytes, compute_bytes, overhead_bytes, total_bytes,
+    capacity_bytes, left_bytes, fits, verdict, longest_context (tokens), layers_on_device, decode and
+    prefill{tokens_per_second, low, high}, multiplied_as, quality, price{usd, date, source, ...} (the cheapest), and
+    with a cost usd_per_million_tokens. None: not known, or does not apply."""
+    m, speeds = row.memory, row.forecast
+    cheapest = min(row.device.prices, key=lambda p: p.usd_low, default=None)
+    found = {
+        "device": row.device.id,
+        "recipe": row.recipe,
+        "bits_per_weight": row.bits_per_weight,
+        "context": row.ask.context,
+        "weights_bytes": m.weights,
+        "kv_bytes": m.kv,
+        "compute_bytes": m.compute,
+        "overhead_bytes": m.overhead,
+        "total_bytes": m.total,
+        "capacity_bytes": row.capacity,
+        "left_bytes": row.left,
+        "fits": row.fits,
+        "verdict": row.verdict,
+        "longest_context": row.longest,
+        "layers_on_device": row.on_device,
+        "decode": speeds and speeds.decode.as_json(),
+        "prefill": speeds and speeds.prefill.as_json(),
+        "multiplied_as": speeds and speeds.multiplied_as,
+        "quality": row.quality,
+        "price": cheapest and of_price(cheapest),
+    }
+    if cost is not None:
+        found["usd_per_million_tokens"] = speeds and cost.per_million(speeds.decode.tokens_per_second)
+    return found

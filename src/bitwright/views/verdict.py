@@ -1,0 +1,69 @@
+"""What an evaluation says, in sentences that its intervals support."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bitwright.measure.suite import Evaluation
+
+
+def verdict(e: Evaluation) -> list[str]:
+    """Sentences about the divergence, the flips, the perplexity and, where they were measured, texts and sources."""
+    return [*_next_token(e), _perplexity(e), *_many_steps(e), *_sources(e)]
+
+
+def _next_token(e: Evaluation) -> list[str]:
+    d, f = e.divergence, e.flips
+    where = f" ({d.ends[0]:.5f} to {d.ends[1]:.5f})" if d.ends else f" (too few {d.of} for an interval)"
+    changed, lost, won = (_percent(i.estimate) for i in (f.changed, f.right_to_wrong, f.wrong_to_right))
+    standing = f", {e.floor.describe(d)}" if e.floor else ""
+    return [
+        f"KL divergence from the reference: {d.estimate:.5f} nats{where}{standing}.",
+        f"It chooses another token {changed} of the time: {lost} turn from right to wrong, {won} from wrong to right.",
+    ]
+
+
+def _perplexity(e: Evaluation) -> str:
+    r = e.log_perplexity_ratio
+    if r.ends is None or r.ends[0] <= 0 <= r.ends[1]:
+        return "Its perplexity cannot be told apart from the reference's."
+    higher = "higher" if r.estimate > 0 else "lower"
+    low, high = sorted(abs(math.expm1(x)) for x in r.ends)
+    return f"Its perplexity is {_percent(abs(math.expm1(r.estimate)))} {higher} ({_percent(low)} to {_percent(high)})."
+
+
+def _many_steps(e: Evaluation) -> list[str]:
+    if e.compounding is None:
+        return []
+    s = e.compounding.first_divergence.survival
+    seen = f"{s.events} of {s.runs} greedy texts of up to {s.horizon} tokens differ from the reference's"
+    if math.isfinite(s.median.estimate):
+        span = ""
+        if s.median.ends:
+            low, high = (f"{x:.0f}" if math.isfinite(x) else f"more than {s.horizon}" for x in s.median.ends)
+            span = f" ({low} to {high})"
+        found = [f"{seen}, half of them within {s.median.estimate:.0f} tokens{span}."]
+    else:
+        found = [f"{seen}: fewer than half."]
+    if s.above_floor is not None and not s.above_floor.distinguishable:
+        found.append("That is not distinguishable from the reference's own noise.")
+    return found
+
+
+def _sources(e: Evaluation) -> list[str]:
+    tensors = [a for a in e.attribution if a.kind == "tensors"]
+    if not tensors:
+        return []
+    sources = ", ".join(f"{a.name} {a.divergence.estimate:.5f}" for a in e.attribution if a.kind == "source")
+    most = tensors[0]
+    return [
+        f"Each source of error alone: {sources} nats.",
+        f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) cost the most: {most.divergence.estimate:.5f} nats "
+        "alone.",
+    ]
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.2f}%"
