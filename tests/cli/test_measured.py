@@ -145,7 +145,7 @@ def test_models_of_other_tokenizers_are_compared_by_bytes(bitwright, small, stor
     "extra, said",
     [
         (["-o", "r.pdf"], "ends in .html or .json"),
-        (["--suite", "huge"], "no suite huge"),
+        (["--suite", "huge"], "unknown suite 'huge'"),
         (["--kl-divergence-base", "x.kld"], "leave out --reference"),
         (["-o", "no/such/r.html"], "no folder"),
     ],

@@ -10,8 +10,8 @@ from bitwright.views.plan_rows import of_model, of_price, of_row
 
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Price
-    from bitwright.model.architectures.outline import Outline
     from bitwright.hardware.plan import Row
+    from bitwright.model.architectures.outline import Outline
 
 
 def budget(outline: Outline, usd: float, offers: Iterable[tuple[Row, Price, float]]) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from bitwright.views.plain import plain
 from bitwright.views.plan_rows import of_model, of_row
 
 if TYPE_CHECKING:
-    from bitwright.model.architectures.outline import Outline
     from bitwright.hardware.plan import Cost, Row
+    from bitwright.model.architectures.outline import Outline
 
 
 def plan(outline: Outline, rows: Iterable[Row], cost: Cost | None = None) -> dict[str, Any]:

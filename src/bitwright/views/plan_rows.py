@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Price
-    from bitwright.model.architectures.outline import Outline
     from bitwright.hardware.plan import Cost, Row
+    from bitwright.model.architectures.outline import Outline
 
 
 def of_model(outline: Outline) -> dict[str, Any]:
