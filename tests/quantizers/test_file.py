@@ -16,7 +16,7 @@ from bitwright.calibration import ActivationStatistics, SquareSums
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io import gguf
 from bitwright.quantizers import quantize
-from bitwright.quantizers.encoding import Encoding
+from bitwright.quantizers.quantizer import Quantizer
 from bitwright.quantizers.tensor import quantize_tensor
 
 METADATA = {
@@ -126,7 +126,7 @@ def test_progress_counts_up_to_the_last_tensor(source: Path, tmp_path: Path) -> 
     tensors = gguf.open(source).tensors
     assert [name for _, _, name in seen] == list(tensors)
     assert [done for done, _, _ in seen] == sorted(done for done, _, _ in seen)
-    work = Encoding().work(tensors[seen[-1][2]], formats.get("q8_0"))
+    work = Quantizer().work(tensors[seen[-1][2]], formats.get("q8_0"))
     assert seen[-1][0] + work == pytest.approx(seen[-1][1])
 
 
@@ -149,7 +149,7 @@ def test_a_quantized_source_is_taken_with_a_warning(source: Path, tmp_path: Path
     first = quantize(source, "q8_0", tmp_path / "q8.gguf").output
     assert first is not None
     again = quantize(first, "q4_0", tmp_path / "q4.gguf", method="rtn")
-    assert again.warnings and "quantized already (q8_0)" in again.warnings[0]
+    assert again.warnings and "already quantized (q8_0)" in again.warnings[0]
     before, after = gguf.open(first), gguf.open(tmp_path / "q4.gguf")
     for name in ("blk.1.attn_v.weight", "blk.0.ffn_up_exps.weight"):
         rows = before.tensor(name).dequantize().reshape(-1, before.tensors[name].shape[-1])
@@ -159,7 +159,7 @@ def test_a_quantized_source_is_taken_with_a_warning(source: Path, tmp_path: Path
 
 
 def test_too_few_bits_without_importance_is_said(source: Path) -> None:
-    assert "without an importance" in quantize(source, "q2_k_s", None, dry_run=True).warnings[0]
+    assert "without importance data" in quantize(source, "q2_k_s", None, dry_run=True).warnings[0]
 
 
 def test_overrides_reach_the_file(source: Path, tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from bitwright.calibration.moments import Provenance, pack
 from bitwright.engine import load
 from bitwright.kernels.encoders import encoders
 from bitwright.quantizers import quantize
-from bitwright.quantizers.tensor import weighs
+from bitwright.quantizers.tensor import takes_importance
 
 xllamacpp = pytest.importorskip("xllamacpp", reason="llama.cpp's Python binding is not installed")
 
@@ -66,7 +66,7 @@ def second_moments(names: Sequence[str], columns: int) -> ActivationStatistics:
 def test_a_file_of_every_format_scores_the_same(method: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """A layer in each format; llama.cpp's probabilities are ours but for how activations are rounded, which alone, in a
     file of Q8_0, moves these by 0.2 to 0.3 nats."""
-    path, names = tmp_path / "all.gguf", [f.name for f in map(formats.from_ggml, encoders()) if weighs(f)]
+    path, names = tmp_path / "all.gguf", [f.name for f in map(formats.from_ggml, encoders()) if takes_importance(f)]
     types = [rf"blk\.{i}\.attn_[qk]={name}" for i, name in enumerate(names)]
     matrices = [f"blk.{i}.attn_{kind}.weight" for i in range(len(names)) for kind in "qk"]
     stats = second_moments(matrices, 768) if method == "feedback" else None

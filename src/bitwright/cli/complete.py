@@ -50,7 +50,7 @@ def activations(incomplete: str) -> list[str]:
 
 
 def method(incomplete: str) -> list[str]:
-    from bitwright.quantizers.encoding import METHODS
+    from bitwright.quantizers.quantizer import METHODS
 
     return _beginning(METHODS, incomplete)
 

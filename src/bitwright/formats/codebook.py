@@ -1,6 +1,6 @@
 """IQ4_NL and IQ4_XS: 4-bit codes that index 16 unevenly spaced values, dense near zero where weights are.
 
-Layouts and values: ggml-common.h. The encoders choose scales by `scale_search.symmetric`.
+Layouts and values: ggml-common.h. The encoders choose scales by `scale_fit.symmetric`.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.formats import scale_search
+from bitwright.formats import scale_fit
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, inverse
 
@@ -37,11 +37,11 @@ class NonLinear4(Format):
         """The best scale (blocks, groups) for each 32 values. The trials put the extreme near the outermost code, but
         one puts it at the other end."""
         x = values.reshape(len(values), self.groups, 32)
-        weights = x * x if importance is None else scale_search.importance_weights(values, importance).reshape(x.shape)
+        weights = x * x if importance is None else scale_fit.importance_weights(values, importance).reshape(x.shape)
         table = self.table.astype(np.float32)
         stretch = inverse(extreme(x)[..., 0])
         trials = (place * stretch for place in (-table[0], *(table[0] + step for step in range(-7, 8))))
-        return scale_search.symmetric(x, weights, lambda y: table[self.nearest(y)], trials)
+        return scale_fit.symmetric(x, weights, lambda y: table[self.nearest(y)], trials)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         x = values.reshape(len(values), self.groups, 32) * inverse(self.steps(scales)[0])[..., None]

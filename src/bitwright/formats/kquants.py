@@ -1,14 +1,14 @@
 """ggml's K-quants: superblocks of 256 weights whose sub-blocks' scales (and mins) are themselves small integers.
 
 Layouts: ggml-common.h; decoding order: dequantize_row_*_K of ggml-quants.c, matched bit for bit. The encoders follow
-`scale_search.py`; the compiled quantizer does the same faster.
+`scale_fit.py`; the compiled quantizer does the same faster.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from bitwright.formats import scale_search
+from bitwright.formats import scale_fit
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, inverse
 
@@ -35,8 +35,8 @@ class AsymmetricK(KQuant):
 
     top: int  # largest code
     levels: int  # largest sub-block scale and min
-    shifts: Floats  # how many codes the search stretches the grid by
-    absolute = False  # the search minimizes |error| rather than its square
+    shifts: Floats  # how many codes each trial stretches the grid by
+    absolute = False  # minimize |error| rather than its square
 
     def weights(self, x: Floats) -> Floats:
         """How much each value's error counts, for want of a measured importance."""
@@ -46,9 +46,9 @@ class AsymmetricK(KQuant):
         x = self.sub_blocks(values)
         weights, shifts, absolute = self.weights(x), self.shifts, self.absolute
         if importance is not None:
-            weights = self.sub_blocks(scale_search.importance_weights(values, importance))
-            shifts, absolute = scale_search.WIDE, False
-        scale, minimum = scale_search.asymmetric(x, weights, self.top, shifts, absolute)
+            weights = self.sub_blocks(scale_fit.importance_weights(values, importance))
+            shifts, absolute = scale_fit.WIDE, False
+        scale, minimum = scale_fit.asymmetric(x, weights, self.top, shifts, absolute)
         d, s = self._nested(scale)
         dmin, m = self._nested(-minimum)
         return d, dmin, s, m
@@ -80,10 +80,10 @@ class SymmetricK(KQuant):
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         x = self.sub_blocks(values)
-        weights = x * x if importance is None else self.sub_blocks(scale_search.importance_weights(values, importance))
+        weights = x * x if importance is None else self.sub_blocks(scale_fit.importance_weights(values, importance))
         stretch = inverse(extreme(x)[..., 0])
         trials = (np.float32(-(self.half + 0.1 * step)) * stretch for step in range(-9, 10))
-        scale = scale_search.symmetric(x, weights, lambda y: np.rint(y).clip(-self.half, self.half - 1), trials)
+        scale = scale_fit.symmetric(x, weights, lambda y: np.rint(y).clip(-self.half, self.half - 1), trials)
         d = extreme(scale) / np.float32(-self.lowest)
         s = np.rint(scale * inverse(d)).clip(-self.lowest, self.lowest - 1)
         return d.astype(np.float16), s.astype(np.int8)

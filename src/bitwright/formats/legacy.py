@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitwright.formats import scale_search
+from bitwright.formats import scale_fit
 from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, half_away, inverse
 
@@ -21,7 +21,7 @@ HIGH_BITS = Field("qh", "u8", 4, "the fifth bit of the codes", bits=1)
 
 class Symmetric(Format):
     """Codes -zero .. zero - 1, stored with `zero` added. The value of largest magnitude gets code -zero, whatever its
-    sign, so the scale is negative when that value is positive. With importance, scales near that one are searched."""
+    sign, so the scale is negative when that value is positive. With importance, several scales near it are tried."""
 
     block_size = 32
     zero: int
@@ -31,9 +31,9 @@ class Symmetric(Format):
         if importance is None:
             return (largest / np.float32(-self.zero),)
         trials = (np.float32(-(self.zero + 0.1 * step)) * inverse(largest)[:, 0] for step in range(-9, 10))
-        weights = scale_search.importance_weights(values, importance)
+        weights = scale_fit.importance_weights(values, importance)
         grid = lambda x: np.rint(x).clip(-self.zero, self.zero - 1)  # noqa: E731
-        return (scale_search.symmetric(values, weights, grid, trials)[:, None],)
+        return (scale_fit.symmetric(values, weights, grid, trials)[:, None],)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         codes = np.trunc(values * inverse(scales[0]) + np.float32(self.zero + 0.5))
@@ -48,8 +48,8 @@ class Asymmetric(Format):
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         if importance is not None:
-            weights = scale_search.importance_weights(values, importance)
-            scale, minimum = scale_search.asymmetric(values, weights, self.top, scale_search.WIDE, ceiling=np.inf)
+            weights = scale_fit.importance_weights(values, importance)
+            scale, minimum = scale_fit.asymmetric(values, weights, self.top, scale_fit.WIDE, ceiling=np.inf)
             return scale[:, None], minimum[:, None]
         low = values.min(axis=1, keepdims=True)
         return (values.max(axis=1, keepdims=True) - low) / np.float32(self.top), low

@@ -14,7 +14,7 @@ SCALE = Field("d", "f16", 1, "scale")
 
 
 class Ternary(Format):
-    """The scale is the largest magnitude. Importance is not used: there is nothing to search."""
+    """The scale is the largest magnitude. Importance is not used: only one scale is tried."""
 
     block_size = 256
 

@@ -8,18 +8,17 @@ from collections.abc import Iterable, Sequence
 from bitwright.io import gguf
 from bitwright.model.architectures.names import EXPERTS
 from bitwright.model.architectures.outline import Outline
-from bitwright.quantizers.file import metadata_of
-from bitwright.recipes import Assignment, Recipe, find
-from bitwright.recipes.rules import Shape
+from bitwright.quantizers.metadata import metadata_of
+from bitwright.recipes import Assignment, Recipe, Shape
 
 
 def assign(outline: Outline, recipe: str | Recipe | None, importance: bool = False) -> list[Assignment]:
     """A format for every tensor of the outline, fallbacks included; recipe None: the formats they have.
 
-    Raises UnknownNameError for an unknown recipe, and what reading a recipe file raises.
+    Raises UnknownNameError for an unknown recipe.
     """
     if recipe is not None:
-        recipe = recipe if isinstance(recipe, Recipe) else find(recipe)
+        recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
         return recipe.assign(Shape.of(outline.metadata), outline.tensors, importance)
     as_is = ((t, math.prod(t.shape[:-1]) * t.format.row_bytes(t.shape[-1])) for t in outline.tensors)
     return [Assignment(t.name, t.format, nbytes) for t, nbytes in as_is]
@@ -41,7 +40,7 @@ def file_bytes(outline: Outline, assignments: Sequence[Assignment], recipe: str 
     """
     metadata = outline.metadata.typed() if isinstance(outline.metadata, gguf.Metadata) else outline.metadata
     if recipe is not None:
-        metadata = metadata_of(recipe if isinstance(recipe, Recipe) else find(recipe), metadata)
+        metadata = metadata_of(recipe if isinstance(recipe, Recipe) else Recipe.named(recipe), metadata)
     placed = ((a.tensor, t.shape, a.format) for a, t in zip(assignments, outline.tensors, strict=True))
     return gguf.layout(metadata, placed, outline.vocabulary_bytes).total
 

@@ -1,15 +1,14 @@
-"""A model file to a smaller one, a tensor at a time: never more in memory than one tensor."""
+"""A model file to a smaller one, a tensor at a time: memory holds one tensor, never the model."""
 
 from __future__ import annotations
 
 import math
 import os
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,21 +18,19 @@ from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
 from bitwright.io import gguf, hub
-from bitwright.progress import Progress
-from bitwright.quantizers.encoding import EFFORT, PLAIN, Encoding
-from bitwright.quantizers.tensor import can_encode, encodable
-from bitwright.recipes import FILE_TYPES, Assignment, Pattern, Recipe, Shape, find
-from bitwright.recipes.recipe import NEEDS_IMPORTANCE
-from bitwright.recipes.roles import role
+from bitwright.quantizers import caveats
+from bitwright.quantizers.metadata import metadata_of, provenance
+from bitwright.quantizers.quantizer import EFFORT, Quantizer
+from bitwright.quantizers.tensor import can_encode, encodable_names
+from bitwright.recipes import Assignment, Pattern, Recipe, Shape, find
 
-FILE_TYPE = "general.file_type"
-QUANTIZATION_VERSION = 2  # of ggml's block layouts
+Progress = Callable[[float, float, str], object]
 
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """output: None after a dry run. bytes: of the file, which a dry run knows too. bits_per_weight: all tensors' bits
-    over all their weights. methods: how each assignment's codes are chosen, "" where the tensor stays as it is.
+    """output: None after a dry run. bytes: of the file; exact after a dry run too. bits_per_weight: all tensors' bits
+    over all their weights. methods: how the codes of each assignment are chosen, "" where the tensor stays as it is.
     warnings: what the user should know, a line each."""
 
     output: Path | None
@@ -57,20 +54,21 @@ def quantize(
     method: str | None = None,
     effort: int = EFFORT,
 ) -> QuantizeResult:
-    """Writes the model `source` to `output` with every tensor in the format that `recipe` gives it.
+    """Writes the model `source` to `output`, each tensor in the format that `recipe` gives it.
 
-    tensor_types: "REGEX=FORMAT", the first whose pattern is found in a tensor's name decides. dry_run: assign only.
-    progress(done, total, tensor name) is called before each tensor, in shares of the work. Metadata and the order of
-    tensors stay. The file appears whole or not at all. stats: what `calibrate` gathered, or a file of it, llama.cpp's
-    too: errors then count by what their column is multiplied by. method: "feedback" (needs stats with second moments),
-    "search" or "rtn", see `Encoding`; None: the first of them that can be. effort: 0 to 3, of feedback.
+    recipe: a `Recipe`, the name of one of llama.cpp's file types, or a .toml file. tensor_types: "REGEX=FORMAT",
+    patterns in front of the recipe's. dry_run: only assign formats. progress(done, total, tensor name) is called before
+    each tensor, in units of work. stats: activation statistics or a file of them, llama.cpp's imatrix too. method,
+    effort: see `Quantizer`. Metadata and the order of tensors stay. The file appears whole or not at all.
 
-    Raises UnknownNameError for an unknown recipe, format or method, UnsupportedError for a format that cannot be
-    encoded, UsageError for an output that cannot be or statistics that do not serve the method, BitwrightError naming
-    the tensor where a value is not finite or too large for its format, or where the statistics are not of this model.
+    Raises UnknownNameError for an unknown recipe, format or method; UnsupportedError for a format that cannot be
+    encoded; UsageError for an output that cannot be written, a pattern that matches nothing, or statistics that do not
+    serve the method; BitwrightError naming the tensor for a value that is not finite or too large for its format, or
+    for statistics of another model.
     """
     started = time.monotonic()
-    recipe = (recipe if isinstance(recipe, Recipe) else find(recipe)).preceded(_overrides(tensor_types))
+    overrides = _overrides(tensor_types)
+    recipe = (recipe if isinstance(recipe, Recipe) else find(recipe)).preceded(overrides)
     model = gguf.open(hub.resolve(str(source)))
     tensors = list(model.tensors.values())
     if not tensors:
@@ -78,39 +76,34 @@ def quantize(
     statistics = read_statistics(stats) if isinstance(stats, str | Path) else stats
     if statistics is not None:
         statistics.check(model.tensors, stats if isinstance(stats, str | Path) else "stats")
-    encoding = Encoding(method, effort, statistics, threads)
+    quantizer = Quantizer(method, effort, statistics, threads)
     shape = Shape.of(model.metadata)
     unmatched = recipe.unmatched(shape, tensors)
-    if unmatched and unmatched[0] in recipe.patterns[: len(tensor_types)]:
+    if unmatched and unmatched[0] in overrides:
         raise UsageError(f"--tensor-type {unmatched[0].regex!r} matches no tensor that is quantized")
     assignments = recipe.assign(shape, tensors, statistics is not None)
     changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
-    for tensor, assignment in changed:
-        if assignment.format.ggml is None:
-            raise UsageError(f"tensor {tensor.name}: GGUF has no type for the format {assignment.format.name}")
-        if not can_encode(assignment.format):
-            raise UnsupportedError(f"tensor {tensor.name}: encoding to", assignment.format.name, encodable())
+    _check_formats(a for _, a in changed)
     target = None if output is None else _target(Path(output), model.paths)
-    metadata = metadata_of(recipe, model.metadata.typed()) | _provenance(stats, statistics)
+    metadata = metadata_of(recipe, model.metadata.typed()) | provenance(stats, statistics)
     if dry_run:
         size = gguf.layout(metadata, ((a.tensor, model.tensors[a.tensor].shape, a.format) for a in assignments)).total
     elif target is None:
         raise UsageError("quantize needs an output unless it is a dry run")
     else:
-        size = gguf.write(target, metadata, _stream(model, assignments, encoding, progress))
-    weights = sum(math.prod(t.shape) for t in tensors)
+        size = gguf.write(target, metadata, _stream(model, assignments, quantizer, progress))
     return QuantizeResult(
         output=None if dry_run else target,
         bytes=size,
-        bits_per_weight=8 * sum(a.bytes for a in assignments) / max(1, weights),
+        bits_per_weight=8 * sum(a.bytes for a in assignments) / max(1, sum(math.prod(t.shape) for t in tensors)),
         assignments=assignments,
-        methods=[encoding.method_of(t, a.format) for t, a in zip(tensors, assignments, strict=True)],
+        methods=[quantizer.method_of(t, a.format) for t, a in zip(tensors, assignments, strict=True)],
         seconds=time.monotonic() - started,
         warnings=[
-            *_unmatched(unmatched),
-            *_requantized(changed),
-            *_starved(recipe, assignments, statistics),
-            *_without_feedback(encoding, changed),
+            *caveats.unmatched(unmatched),
+            *caveats.quantized_source(changed),
+            *caveats.missing_importance(recipe, assignments, statistics),
+            *caveats.without_feedback(quantizer, changed),
         ],
     )
 
@@ -120,6 +113,14 @@ def _overrides(texts: Iterable[str]) -> list[Pattern]:
         return [Pattern.parse(text) for text in texts]
     except UsageError as error:
         raise UsageError(f"--tensor-type: {error}") from None
+
+
+def _check_formats(assignments: Iterable[Assignment]) -> None:
+    for a in assignments:
+        if a.format.ggml is None:
+            raise UsageError(f"tensor {a.tensor}: GGUF has no type for the format {a.format.name}")
+        if not can_encode(a.format):
+            raise UnsupportedError(f"tensor {a.tensor}: encoding to", a.format.name, encodable_names())
 
 
 def _target(output: Path, sources: Sequence[Path]) -> Path:
@@ -132,37 +133,14 @@ def _target(output: Path, sources: Sequence[Path]) -> Path:
     return output
 
 
-def metadata_of(recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a file that the recipe makes, from its source's."""
-    metadata = dict(source)
-    if recipe.file_type is None:  # llama.cpp then infers it from the tensors
-        metadata.pop(FILE_TYPE, None)
-    else:
-        metadata[FILE_TYPE] = gguf.Typed(FILE_TYPES[recipe.file_type].number, "uint32")
-    metadata["general.quantization_version"] = gguf.Typed(QUANTIZATION_VERSION, "uint32")
-    return metadata
-
-
-def _provenance(stats: object, statistics: ActivationStatistics | None) -> dict[str, gguf.Typed]:
-    """Where the importance came from, under llama.cpp's keys."""
-    if statistics is None:
-        return {}
-    return {
-        "quantize.imatrix.file": gguf.Typed(Path(stats).name if isinstance(stats, str | Path) else "", "string"),
-        "quantize.imatrix.dataset": gguf.Typed(", ".join(statistics.texts), "string"),
-        "quantize.imatrix.entries_count": gguf.Typed(len(statistics.squares), "uint32"),
-        "quantize.imatrix.chunks_count": gguf.Typed(statistics.chunks, "uint32"),
-    }
-
-
 Streamed = tuple[str, tuple[int, ...], Format, Callable[[], NDArray[np.uint8]]]
 
 
 def _stream(
-    model: gguf.GGUF, assignments: Iterable[Assignment], encoding: Encoding, progress: Progress | None
+    model: gguf.GGUF, assignments: Iterable[Assignment], quantizer: Quantizer, progress: Progress | None
 ) -> Iterable[Streamed]:
-    """What `gguf.write` takes: each tensor's bytes are made when its turn comes."""
-    works = {a.tensor: encoding.work(model.tensors[a.tensor], a.format) for a in assignments}
+    """The tensors to pass to `gguf.write`, which asks for the bytes of each in turn."""
+    works = {a.tensor: quantizer.work(model.tensors[a.tensor], a.format) for a in assignments}
     total, done = sum(works.values()), 0.0
 
     def data(name: str, format: Format) -> NDArray[np.uint8]:
@@ -170,41 +148,8 @@ def _stream(
         if progress is not None:
             progress(done, total, name)
         done += works[name]
-        model.release()  # what the tensor before was read from
-        return encoding.encode(model.tensor(name), format)
+        model.release()  # pages of the tensor before
+        return quantizer.quantize(model.tensor(name), format).data
 
     for a in assignments:
         yield a.tensor, model.tensors[a.tensor].shape, a.format, partial(data, a.tensor, a.format)
-
-
-def _unmatched(patterns: Sequence[Pattern]) -> list[str]:
-    if not patterns:
-        return []
-    several = f"{len(patterns)} patterns of the recipe match" if patterns[1:] else "1 pattern of the recipe matches"
-    return [f"{several} no tensor that is quantized: {patterns[0].regex}{', ...' if patterns[1:] else ''}"]
-
-
-def _requantized(changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[str]:
-    names = sorted({tensor.format.name for tensor, _ in changed if tensor.format.ggml not in PLAIN})
-    if not names:
-        return []
-    return [f"the source is quantized already ({', '.join(names)}): its errors stay and add up; prefer a float source"]
-
-
-def _starved(recipe: Recipe, assignments: Iterable[Assignment], statistics: ActivationStatistics | None) -> list[str]:
-    """What llama.cpp refuses to write without an importance: the smallest formats, and a file that is all Q2_K."""
-    needing = NEEDS_IMPORTANCE | ({"q2_k"} if recipe.file_type == "q2_k_s" else set())
-    known = statistics.squares if statistics else {}
-    without = (a for a in assignments if a.tensor not in known)
-    count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)
-    return [f"{count} tensors have so few bits that without an importance much is lost"] if count else []
-
-
-def _without_feedback(encoding: Encoding, changed: Iterable[tuple[gguf.TensorInfo, Assignment]]) -> list[str]:
-    """Where feedback was asked for by name and some tensors could not have it."""
-    without = [
-        t.name for t, a in changed if encoding.method == "feedback" and encoding.method_of(t, a.format) != "feedback"
-    ]
-    if not without:
-        return []
-    return [f"{len(without)} tensors have no second moments or a format without feedback: searched: {without[0]}, ..."]

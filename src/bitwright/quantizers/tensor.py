@@ -1,4 +1,7 @@
-"""One tensor to one format: natively where there is an encoder, else by the format's own NumPy fit, round and pack."""
+"""One tensor to one format: natively where there is an encoder, else by the format's NumPy `fit`, `round` and `pack`.
+
+Method "search" chooses the codes of least (weighted) squared error in each block, method "rtn" those of llama.cpp.
+"""
 
 from __future__ import annotations
 
@@ -16,15 +19,16 @@ from bitwright.kernels.encoders import SOURCES, encoders
 
 
 def can_encode(format: Format) -> bool:
+    """Whether tensors can be quantized to the format."""
     return format.ggml in encoders() or format.encodes
 
 
-def weighs(format: Format, method: str = "search") -> bool:
-    """Whether encoding to the format by that method takes an importance."""
+def takes_importance(format: Format, method: str = "search") -> bool:
+    """Whether the method weighs errors by importance in this format. Only native encoders do."""
     return format.ggml in encoders() and encoders()[format.ggml][method]
 
 
-def encodable() -> list[str]:
+def encodable_names() -> list[str]:
     """The names of the formats that tensors can be quantized to."""
     return [format.name for format in formats.all() if can_encode(format)]
 
@@ -37,13 +41,12 @@ def quantize_tensor(
     threads: int | None = None,
     method: str = "search",
 ) -> QuantizedTensor:
-    """Rounds values (..., columns) to `format`.
+    """Quantizes values (..., columns) to `format`.
 
-    importance: float32 (columns,), the mean squared input of each column. threads: None for every core; the bytes are
-    the same whatever it is. method: "search", the least squared error in each block, or "rtn", as llama.cpp chooses.
-    Raises UnsupportedError for a format that only decodes or takes no importance, UsageError
-    where blocks do not divide the columns, BitwrightError naming tensor and place for a value that is not finite or
-    too large.
+    importance: float32 (columns,), the mean squared activation of each column. threads: None for every core; the bytes
+    do not depend on it. method: "search" for the least squared error in each block, "rtn" for llama.cpp's choice.
+    Raises UnsupportedError for a format that cannot be encoded or takes no importance, UsageError where blocks do not
+    divide the columns, BitwrightError naming tensor and place for a value that is not finite or too large.
     """
     format = formats.get(format) if isinstance(format, str) else format
     array = np.asarray(values)
@@ -61,31 +64,34 @@ def encode_rows(
     threads: int | None = None,
     method: str = "search",
 ) -> NDArray[np.uint8]:
-    """Packed bytes (rows, row bytes) of values (rows, columns): float32, float16, or bfloat16 bits as uint16."""
+    """Packed bytes (rows, row bytes) of values (rows, columns): float32, float16, or bfloat16 bits as uint16.
+
+    Arguments and errors are those of `quantize_tensor`.
+    """
     if not can_encode(format):
-        raise UnsupportedError("encoding to", format.name, encodable())
-    with naming(name):
+        raise UnsupportedError("encoding to", format.name, encodable_names())
+    with tensor_in_errors(name):
         if format.ggml in encoders():
             return kernels.quantize(format, values, importance, threads, method=method)
         values = as_float32(values)
         if method == "search" and importance is None:
-            importance = np.ones(values.shape[-1], np.float32)  # with which formats search their scales
+            importance = np.ones(values.shape[-1], np.float32)  # makes the format try several scales
         return format.quantize(values, importance)
 
 
 @contextlib.contextmanager
-def naming(tensor: str) -> Iterator[None]:
-    """Says of which tensor a value is that cannot be encoded; what a wrong call raises passes as it is."""
+def tensor_in_errors(name: str) -> Iterator[None]:
+    """Adds the tensor's name to errors about its values; errors about arguments pass unchanged."""
     try:
         yield
     except BitwrightError as error:
         if type(error) is not BitwrightError:
             raise
-        raise BitwrightError(f"tensor {tensor or '(unnamed)'}: {error}") from None
+        raise BitwrightError(f"tensor {name or '(unnamed)'}: {error}") from None
 
 
 def as_float32(values: NDArray[Any]) -> NDArray[np.float32]:
-    """Values that are float32, float16, or bfloat16 bits as uint16."""
+    """float32 of values that are float32, float16, or bfloat16 bits as uint16."""
     if values.dtype == np.uint16:
         return (values.astype(np.uint32) << 16).view(np.float32)
     return np.asarray(values, np.float32)

@@ -1,5 +1,5 @@
-"""Scale searches: try a few scales near the obvious one, solve for the best scale given the rounded codes, keep the
-best.
+"""Scales fitted to values: try a few near the obvious one, solve for the best scale given the rounded codes, and keep
+the best of all.
 
 Written from the description of ggml's make_qkx2_quants and make_qx_quants:
 https://github.com/ggml-org/llama.cpp/blob/master/ggml/src/ggml-quants.c
@@ -19,10 +19,10 @@ WIDE = np.linspace(-0.9, 0.9, 37, dtype=np.float32)  # how far llama.cpp stretch
 
 
 def symmetric(x: Floats, weights: Floats, grid: Callable[[Floats], Floats], inverse_scales: Iterable[Floats]) -> Floats:
-    """The scale s least in sum(weights * (x - s * grid(x / s))^2), of those reached from the inverse scales to try.
+    """The scale s (...) of least sum(weights * (x - s * grid(x / s))^2) among those that the trials lead to.
 
-    For codes q the best scale is sum(wxq) / sum(wqq), and the error falls by sum(wxq)^2 / sum(wqq): that is maximized.
-    The first trial stands where sums overflow or vanish.
+    For codes q the best scale is sum(wxq) / sum(wqq), which lowers the error by sum(wxq)^2 / sum(wqq); the trial that
+    lowers it most wins. The first trial stands where sums overflow or vanish.
     """
     trials = list(inverse_scales)
     scale, best = inverse(trials[0]), np.zeros(x.shape[:-1], np.float32)
@@ -39,10 +39,10 @@ def symmetric(x: Floats, weights: Floats, grid: Callable[[Floats], Floats], inve
 def asymmetric(
     x: Floats, weights: Floats, top: int, shifts: Floats, absolute: bool = False, ceiling: float = 0
 ) -> tuple[Floats, Floats]:
-    """Scale and min (at most `ceiling`) for codes 0..top, least in sum(weights * error^2), or |error| when `absolute`.
+    """Scale and min (at most `ceiling`) for codes 0..top, of least sum(weights * error^2), or |error| when `absolute`.
 
-    The trials stretch the grid by `shifts` codes, from the best min so far; for each, scale and min solve the
-    least-squares problem of its codes.
+    Each trial stretches the grid by one of `shifts` codes, from the best min so far, and solves the least-squares
+    problem of scale and min for its codes.
     """
     high = x.max(-1)
     minimum = np.minimum(x.min(-1), np.float32(ceiling))
@@ -73,7 +73,7 @@ def asymmetric(
 
 
 def importance_weights(values: Floats, importance: Floats) -> Floats:
-    """Weights of squared errors (blocks, block_size) from the importance of columns: llama.cpp's rule, by which errors
-    of large values count somewhat more."""
+    """Weights of squared errors (blocks, block_size) from the importance of columns, by llama.cpp's rule: errors of
+    large values count somewhat more."""
     variance = 2 * (values * values).mean(axis=1, keepdims=True)
     return importance * np.sqrt(variance + values * values)

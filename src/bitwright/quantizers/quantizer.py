@@ -16,23 +16,25 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.formats.tensor import HasFormat
 from bitwright.kernels import encoders
-from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, feeds_back
-from bitwright.quantizers.tensor import encode_rows, weighs
+from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, supports_feedback
+from bitwright.quantizers.tensor import encode_rows, takes_importance
 
 METHODS = ("feedback", *encoders.METHODS)
 EFFORT = 2
 SLICE = 1 << 22  # values dequantized at a time: 16 MiB of float32
-PLAIN = {0: np.float32, 1: np.float16, 30: np.uint16}  # GGUF types the encoders read as they are stored
+PLAIN = {0: np.float32, 1: np.float16, 30: np.uint16}  # GGUF types that encoders read as they are stored
 
 
 @dataclass(frozen=True)
-class Encoding:
-    """method: "rtn", the codes that llama.cpp chooses; "search", those of least error in each block; "feedback", those
-    that change the layer's products least, each column making up for the ones before it; None: for each tensor the
-    last of these that its statistics and format allow. effort: 0 to 3, how long feedback goes on making it less.
-    threads: None for every core; bytes do not depend on it.
+class Quantizer:
+    """Chooses codes by a method, with activation statistics.
 
-    Raises UnknownNameError for another method, UsageError for another effort or feedback without second moments.
+    method: "rtn", the codes that llama.cpp chooses; "search", those of least error in each block; "feedback", those of
+    least change in the layer's outputs, where each column makes up for the errors in the columns before it; None, for
+    each tensor the last of these that its statistics and format allow. effort: 0 to 3, how long feedback keeps reducing
+    the error. threads: None for every core; the bytes do not depend on it.
+
+    Raises UnknownNameError for another method, UsageError for another effort or for feedback without second moments.
     """
 
     method: str | None = None
@@ -49,49 +51,54 @@ class Encoding:
             raise UsageError("feedback needs statistics with second moments: bitwright calibrate MODEL --hessian")
 
     def method_of(self, tensor: HasFormat, format: Format) -> str:
-        """What a tensor's codes are chosen by; "" where it stays as it is."""
+        """The method for a tensor; "" where it has the format already."""
         if tensor.format is format:
             return ""
         known = self.statistics is not None and self.statistics.moment(tensor.name) is not None
-        if self.method in (None, "feedback") and known and feeds_back(format, tensor.shape[-1]):
+        if self.method in (None, "feedback") and known and supports_feedback(format, tensor.shape[-1]):
             return "feedback"
         return "rtn" if self.method == "rtn" else "search"
 
     def work(self, tensor: HasFormat, format: Format) -> float:
-        """About how long a tensor takes, in units of one weight's search."""
+        """About how long a tensor takes, where one weight by method search takes 1."""
         columns, rounds = tensor.shape[-1], ROUNDS[self.effort]
         each = 1.0
         if self.method_of(tensor, format) == "feedback":
             each = 2 + (columns * (0.5 + rounds) + 1000 * rounds) / 500
         return math.prod(tensor.shape) * (each if tensor.format is not format else 0.01)
 
-    def encode(self, tensor: QuantizedTensor, format: Format) -> NDArray[np.uint8]:
-        """The tensor's bytes in `format` (rows, row bytes): the stored ones where it has that format already."""
-        stored = tensor.data.reshape(-1, tensor.data.shape[-1])
+    def quantize(self, tensor: QuantizedTensor, format: Format) -> QuantizedTensor:
+        """The tensor in `format`; the same tensor where it has that format already.
+
+        Raises BitwrightError naming the tensor and the rows for a value that is not finite or too large.
+        """
         if tensor.format is format:
-            return stored
+            return tensor
+        stored = tensor.data.reshape(-1, tensor.data.shape[-1])
         method, columns = self.method_of(tensor, format), tensor.shape[-1]
         out = np.empty((len(stored), format.row_bytes(columns)), np.uint8)
-        known = self.statistics
-        hessians = known.hessian(tensor.name) if known and method == "feedback" else None
-        importance = known.importance(tensor.name) if known and hessians is None and weighs(format, method) else None
+        statistics, hessians, importance = self.statistics, None, None
+        if statistics and method == "feedback":
+            hessians = statistics.hessian(tensor.name)
+        elif statistics and takes_importance(format, method):
+            importance = statistics.importance(tensor.name)
         of_matrices = hessians if hessians is not None else importance
         rows = len(stored) // (1 if of_matrices is None else len(of_matrices))
         for start, values in self._slices(tensor, stored, rows, rows if hessians is not None else SLICE // columns):
             matrix, label = start // rows, f"{tensor.name}, rows from {start}" if start else tensor.name
-            if known and hessians is not None:
-                tokens = float(known.tokens(tensor.name)[matrix])
+            if statistics and hessians is not None:
+                tokens = float(statistics.tokens(tensor.name)[matrix])
                 part = encode_with_feedback(values, format, hessians[matrix], self.effort, tokens, label, self.threads)
             else:
                 weights = None if importance is None else importance[matrix]
                 part = encode_rows(values, format, weights, label, self.threads, method)
             out[start : start + len(part)] = part
-        return out
+        return QuantizedTensor(tensor.name, tensor.shape, format, out)
 
     def _slices(
         self, tensor: QuantizedTensor, stored: NDArray[np.uint8], rows: int, most: int
     ) -> Iterator[tuple[int, NDArray[Any]]]:
-        """Where they start, and up to `most` rows of values at a time, never of two matrices of `rows`."""
+        """The first row and the values of slices of up to `most` rows, none of which spans two matrices of `rows`."""
         plain = PLAIN.get(tensor.format.ggml) if tensor.format.ggml is not None else None
         step = rows if plain else max(1, min(rows, most))
         for matrix in range(0, len(stored), rows):
