@@ -142,7 +142,7 @@ def test_a_smaller_cache_costs_what_rounding_keys_and_values_does(make: Callable
 
 
 def test_an_unknown_cache_is_refused(make: Callable[[str], Model]) -> None:
-    with pytest.raises(UsageError, match="no key-value cache q3_k"):
+    with pytest.raises(UsageError, match="unknown key-value cache 'q3_k'"):
         Model(make("llama").file, kv="q3_k")
 
 

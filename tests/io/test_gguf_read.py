@@ -96,7 +96,7 @@ def test_tensors_are_read_only_views(tmp_path: Path) -> None:
     tensor = file.tensor("t1")
     assert tensor.shape == (2, 5, 64) and tensor.data.shape == (2, 5, 36) and (tensor.data == 2).all()
     assert not tensor.data.flags.writeable and not tensor.data.flags.owndata
-    with pytest.raises(UsageError, match="no tensor x"):
+    with pytest.raises(UsageError, match="unknown tensor 'x'"):
         file.tensor("x")
 
 
