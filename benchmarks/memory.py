@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitwright import load_tokenizer
-from bitwright.hardware.memory import Memory, memory
+from bitwright.hardware.memory import Footprint, memory
 from bitwright.model.architectures.outline import outline
 
 DOCS = Path(__file__).resolve().parent.parent / "docs/hardware.md"
@@ -43,7 +43,7 @@ class Case:
     model: str
     context: int
     kv: str
-    predicted: Memory
+    predicted: Footprint
     resident: int
 
     @property

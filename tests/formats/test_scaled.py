@@ -9,7 +9,7 @@ from formats.vectors import weights
 
 from bitwright import formats
 from bitwright.errors import UnsupportedError
-from bitwright.hardware.stored import stored
+from bitwright.hardware.number_format import number_format
 
 ELEMENTS = {"float8_e4m3fn": ml_dtypes.float8_e4m3fn, "float8_e5m2": ml_dtypes.float8_e5m2}
 
@@ -41,7 +41,7 @@ def test_importance_lowers_the_error_it_weighs() -> None:
 
 
 def test_what_a_chip_sees() -> None:
-    seen = stored("float8_e4m3fn_row")
+    seen = number_format("float8_e4m3fn_row")
     assert (seen.element, seen.scaled) == ("fp8_e4m3", True)
 
 

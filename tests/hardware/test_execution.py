@@ -10,10 +10,10 @@ import pytest
 from bitwright import formats, kernels
 from bitwright.errors import UnknownNameError
 from bitwright.hardware import detect, devices, document, schema
-from bitwright.hardware.execution import Explanation, explain, operations
+from bitwright.hardware.execution import ExecutionPath, execution_path, operations
 from bitwright.hardware.machine import Machine
+from bitwright.hardware.number_format import number_format
 from bitwright.hardware.rates import Kernel, Measured
-from bitwright.hardware.stored import stored
 
 BUILT_IN = devices.built_in()
 FILE_FORMATS = [f.name for f in formats.all()] + ["int4_sym_g32", "int8_sym_row", "int3_asym_g64"]
@@ -21,62 +21,62 @@ ALL = [*devices.FORMATS, *(name for name in FILE_FORMATS if name not in devices.
 H100, M1_MAX = BUILT_IN["h100-sxm-80gb"], BUILT_IN["apple-m1-max-32c"]
 
 
-def uses(e: Explanation, engine: str, phase: str) -> tuple[str | None, str | None, bool | None]:
+def uses(e: ExecutionPath, engine: str, phase: str) -> tuple[str | None, str | None, bool | None]:
     (found,) = [u for u in e.uses if u.engine == engine and u.phase in (phase, "any")]
     return found.multiplied_as, found.unit, found.uses_chip
 
 
 def test_names_that_people_use() -> None:
-    assert stored("Q4_K_M") == stored("q4_k") and stored("iq3_m") == stored("iq3_s")
-    assert stored("fp8") == stored("fp8_e4m3")
+    assert number_format("Q4_K_M") == number_format("q4_k") and number_format("iq3_m") == number_format("iq3_s")
+    assert number_format("fp8") == number_format("fp8_e4m3")
 
 
 @pytest.mark.parametrize("format", ["fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "int8"])
 def test_h100_multiplies_natively(format: str) -> None:
-    e = explain(format, H100)
+    e = execution_path(format, H100)
     assert (e.path, e.multiplied_as, e.unit) == ("native", format, "tensor") and e.instruction.startswith("wgmma")
     assert e.converted_to == "nothing: it is multiplied as it is"
 
 
 def test_h100_emulates_fp4_and_lost_int4() -> None:
     for format in ("mxfp4", "nvfp4", "int4", "q4_k", "int1"):
-        assert explain(format, H100).path in ("int8", "converted"), format
-    int4 = explain("int4", H100)
+        assert execution_path(format, H100).path in ("int8", "converted"), format
+    int4 = execution_path("int4", H100)
     assert int4.path == "int8" and "removed" in " ".join(int4.remarks) and int4.way_standing == "read"
-    a100 = explain("int4", BUILT_IN["a100-80gb"])
+    a100 = execution_path("int4", BUILT_IN["a100-80gb"])
     assert a100.path == "native" and a100.peak == 2 * BUILT_IN["a100-80gb"].compute["int8"].peak
 
 
 def test_h100_fp8_is_there_and_llama_cpp_never_uses_it() -> None:
-    e = explain("fp8_e4m3", H100)
+    e = execution_path("fp8_e4m3", H100)
     assert uses(e, "llama.cpp CUDA", "decode") == (None, None, False)
     assert uses(e, "vLLM", "prefill") == ("fp8_e4m3", "tensor", True)
-    assert e.peak == 1978.9e12 == pytest.approx(2 * explain("fp16", H100).peak, rel=1e-3)
+    assert e.peak == 1978.9e12 == pytest.approx(2 * execution_path("fp16", H100).peak, rel=1e-3)
 
 
 def test_llama_cpp_decodes_by_dp4a_and_prefills_by_int8_tensor_cores() -> None:
-    e = explain("q4_k", H100)
+    e = execution_path("q4_k", H100)
     assert uses(e, "llama.cpp CUDA", "decode") == ("int8", "vector", None)
     assert uses(e, "llama.cpp CUDA", "prefill") == ("int8", "tensor", None)
     assert e.scaled == "once per block, in fp32, after the integer sum" and e.accumulated_in == "int32"
 
 
 def test_m1_max_has_fp16_at_the_rate_of_fp32_and_nothing_smaller() -> None:
-    fp16, fp32 = explain("fp16", M1_MAX), explain("fp32", M1_MAX)
+    fp16, fp32 = execution_path("fp16", M1_MAX), execution_path("fp32", M1_MAX)
     assert fp16.path == fp32.path == "native" and fp16.peak == fp32.peak == 10.62e12
     assert fp16.unit == "vector" and "9.9 of 10.6 TFLOPS reached" in " ".join(fp16.remarks)
-    bf16 = explain("bf16", M1_MAX)
+    bf16 = execution_path("bf16", M1_MAX)
     assert (bf16.path, bf16.multiplied_as) == ("converted", "fp32") and "-8% pp" in " ".join(bf16.remarks)
     for format in ("fp8_e4m3", "fp8_e5m2", "mxfp8", "fp6", "mxfp4", "nvfp4", "int8", "int4", "q4_k", "q6_k", "iq2_xs"):
-        e = explain(format, M1_MAX)
+        e = execution_path(format, M1_MAX)
         assert (e.path, e.multiplied_as, e.peak) == ("converted", "fp16", 10.62e12), format
-    q4_k = explain("q4_k", M1_MAX)
+    q4_k = execution_path("q4_k", M1_MAX)
     assert uses(q4_k, "llama.cpp Metal", "decode") == ("fp32", "vector", None)
     assert uses(q4_k, "llama.cpp Metal", "prefill") == ("fp16", "vector", None)
 
 
 def test_bf16_is_native_on_apple_from_m3() -> None:
-    paths = {id: explain("bf16", d).path for id, d in BUILT_IN.items() if d.vendor == "apple"}
+    paths = {id: execution_path("bf16", d).path for id, d in BUILT_IN.items() if d.vendor == "apple"}
     assert {id for id, path in paths.items() if path == "converted"} == {
         id for id in paths if id.startswith(("apple-m1", "apple-m2"))
     }
@@ -84,7 +84,7 @@ def test_bf16_is_native_on_apple_from_m3() -> None:
 
 def test_fp4_is_native_on_blackwell_and_an_engine_may_leave_it() -> None:
     """llama.cpp asks for compute capability 12: the B200 (10.0) has FP4 and does not get it, a 5090 does."""
-    b200, rtx = explain("mxfp4", BUILT_IN["b200-180gb"]), explain("mxfp4", BUILT_IN["rtx-5090-32gb"])
+    b200, rtx = execution_path("mxfp4", BUILT_IN["b200-180gb"]), execution_path("mxfp4", BUILT_IN["rtx-5090-32gb"])
     assert b200.path == rtx.path == "native"
     assert b200.scaled == "inside the matrix instruction, per block"
     assert uses(b200, "llama.cpp CUDA", "prefill") == ("int8", "tensor", False)
@@ -93,20 +93,20 @@ def test_fp4_is_native_on_blackwell_and_an_engine_may_leave_it() -> None:
 
 
 def test_sums_in_fp16_double_the_rate_of_geforce() -> None:
-    assert "660.6 TFLOP/s with sums in fp16" in explain("fp8_e4m3", BUILT_IN["rtx-4090-24gb"]).remarks
+    assert "660.6 TFLOP/s with sums in fp16" in execution_path("fp8_e4m3", BUILT_IN["rtx-4090-24gb"]).remarks
 
 
 def test_amx_is_used_for_some_formats_only() -> None:
     xeon = BUILT_IN["xeon-8480plus"]
-    assert uses(explain("q4_k", xeon), "llama.cpp CPU", "prefill")[1] == "matrix"
-    assert uses(explain("q3_k", xeon), "llama.cpp CPU", "prefill")[1] == "vector"
-    assert uses(explain("q4_k", xeon), "llama.cpp CPU", "decode")[1] == "vector"
+    assert uses(execution_path("q4_k", xeon), "llama.cpp CPU", "prefill")[1] == "matrix"
+    assert uses(execution_path("q3_k", xeon), "llama.cpp CPU", "prefill")[1] == "vector"
+    assert uses(execution_path("q4_k", xeon), "llama.cpp CPU", "decode")[1] == "vector"
 
 
 @pytest.mark.parametrize("device", BUILT_IN.values(), ids=list(BUILT_IN))
 def test_every_device_answers_for_every_format(device: devices.Device) -> None:
     for name in ALL:
-        e = explain(name, device)
+        e = execution_path(name, device)
         assert e.path in ("native", "converted", "int8") and e.multiplied_as and e.unit and e.instruction, name
         assert (e.path == "native") == (e.multiplied_as == e.stored.element), name
         assert e.way_standing in ("read", "computed", "general knowledge") and e.accumulated_in, name
@@ -121,27 +121,27 @@ def test_every_device_answers_for_every_format(device: devices.Device) -> None:
 
 def test_break_even_is_where_memory_and_multiplier_take_equally_long() -> None:
     for name in ("fp16", "q4_k", "fp8_e4m3"):
-        e = explain(name, H100)
+        e = execution_path(name, H100)
         weights, tokens = 1e9, e.break_even
         reading = weights * e.stored.bits / 8 / H100.bandwidth
         assert reading == pytest.approx(2 * weights * tokens / e.peak)
-    assert explain("fp16", H100).break_even == pytest.approx(295.3, abs=0.1)
+    assert execution_path("fp16", H100).break_even == pytest.approx(295.3, abs=0.1)
 
 
 def test_without_bandwidth_or_peak_nothing_is_invented() -> None:
     from dataclasses import replace
 
-    e = explain("q4_k", replace(H100, bandwidth=None))
+    e = execution_path("q4_k", replace(H100, bandwidth=None))
     assert e.break_even is None and e.decode_note == "the memory's bandwidth is not known"
     bare = replace(H100, compute={}, isa=None, vendor="acme")
-    e = explain("q4_k", bare)
+    e = execution_path("q4_k", bare)
     assert (e.path, e.multiplied_as, e.peak, e.break_even, e.uses) == ("unknown", None, None, None, ())
     assert e.converted_to == "not known" and "not known" in e.prefill_note
 
 
 def test_a_format_there_is_not() -> None:
     with pytest.raises(UnknownNameError, match="unknown format 'fp5'"):
-        explain("fp5", H100)
+        execution_path("fp5", H100)
 
 
 @pytest.mark.parametrize(
@@ -151,14 +151,14 @@ def test_a_format_there_is_not() -> None:
      ("int4_sym_g32", 4.5, "int4"), ("q6_k", 6.5625, None), ("fp6", 6, "fp6"), ("bfloat16", 16, "bf16")],
 )  # fmt: skip
 def test_formats_as_hardware_sees_them(name: str, bits: float, element: str | None) -> None:
-    assert (stored(name).bits, stored(name).element) == (bits, element)
+    assert (number_format(name).bits, number_format(name).element) == (bits, element)
 
 
 def test_every_rule_names_a_known_engine_and_formats_and_is_used() -> None:
     """A misspelt format or pattern would silence a rule: each must decide at least one pair."""
     data = schema.data("engines.json")
     engines = {entry["engine"] for entry in data["engines"]}
-    said = {(u.engine, u.what) for d in BUILT_IN.values() for name in ALL for u in explain(name, d).uses}
+    said = {(u.engine, u.what) for d in BUILT_IN.values() for name in ALL for u in execution_path(name, d).uses}
     for rule in data["rules"]:
         assert rule["engine"] in engines and rule["phase"] in ("decode", "prefill", "any")
         assert (rule["engine"], rule["what"]) in said, rule
@@ -172,23 +172,23 @@ def machine(tier: str) -> Machine:
 
 def test_this_machine_answers_from_its_kernels_and_what_was_measured() -> None:
     m = machine(kernels.tier())
-    e = explain("q4_k", m.device(), m)
+    e = execution_path("q4_k", m.device(), m)
     assert (e.path, e.multiplied_as, e.way_standing, e.peak_standing) == ("int8", "int8", "read", "measured")
     assert e.break_even == pytest.approx((4.5 / 8 / 10e9) / (2 / 110e9))
     assert "measured 17.78 G weights/s (50%): unpacking is the limit" in e.decode_note
     assert "measured 110 GOP/s with 512 tokens" in e.prefill_note
-    assert "memory is the limit" in explain("f16", m.device(), m).decode_note
+    assert "memory is the limit" in execution_path("f16", m.device(), m).decode_note
     (use,) = e.uses
     path = next(c for c in kernels.coverage([formats.get("q4_k")]) if c.tier == kernels.tier())
     assert use.engine == "bitwright" and (use.multiplied_as == "int8") == (path.decode == "integer dot")
-    assert explain("fp64", m.device(), m).path == "unknown"
+    assert execution_path("fp64", m.device(), m).path == "unknown"
 
 
 @pytest.mark.parametrize("name", FILE_FORMATS)
 def test_own_engine_is_told_from_its_coverage_table(name: str) -> None:
     d = machine(kernels.tier()).device()
     (row,) = [c for c in kernels.coverage([formats.get(name)]) if c.tier == kernels.tier()]
-    as_what = {u.multiplied_as for u in explain(name, d).uses}
+    as_what = {u.multiplied_as for u in execution_path(name, d).uses}
     assert as_what == {"int8" if path == "integer dot" else "fp32" for path in (row.decode, row.prefill)}
 
 
@@ -207,13 +207,13 @@ def test_the_document_is_not_stale() -> None:
      ("nvfp4", "apple-m4-max-40c", "llama.cpp Metal"), ("q8_k", "ryzen-9-7950x", "llama.cpp CPU")],
 )  # fmt: skip
 def test_a_backend_may_have_no_kernel(format: str, device: str, engine: str) -> None:
-    (use,) = [u for u in explain(format, BUILT_IN[device]).uses if u.engine == engine]
+    (use,) = [u for u in execution_path(format, BUILT_IN[device]).uses if u.engine == engine]
     assert use.multiplied_as is None and "no kernel" in use.what
 
 
 def test_vulkan_has_integer_products_for_some_formats_only() -> None:
     arc = BUILT_IN["arc-a770-16gb"]
-    assert uses(explain("q4_k", arc), "llama.cpp Vulkan", "prefill") == ("int8", "vector", False)
-    assert uses(explain("iq2_xs", arc), "llama.cpp Vulkan", "prefill") == ("fp16", "vector", None)
-    battlemage = explain("iq2_xs", BUILT_IN["arc-b580-12gb"])
+    assert uses(execution_path("q4_k", arc), "llama.cpp Vulkan", "prefill") == ("int8", "vector", False)
+    assert uses(execution_path("iq2_xs", arc), "llama.cpp Vulkan", "prefill") == ("fp16", "vector", None)
+    battlemage = execution_path("iq2_xs", BUILT_IN["arc-b580-12gb"])
     assert uses(battlemage, "llama.cpp Vulkan", "prefill") == ("fp16", "matrix", None)

@@ -13,8 +13,7 @@ import numpy as np
 import pytest
 
 from bitwright.errors import UsageError
-from bitwright.hardware import devices, forecast, speed
-from bitwright.hardware import execution as explain
+from bitwright.hardware import devices, execution, forecast, speed
 from bitwright.hardware.weights import assign
 from bitwright.model.architectures.outline import from_published
 
@@ -164,7 +163,7 @@ def test_what_is_multiplied_is_what_explain_says(name: str) -> None:
     device = BUILT_IN[name]
     backend = speed.backend_of(device)
     for format in ("f16", "q4_0", "q4_k", "iq2_xs", "mxfp4"):
-        uses = explain.explain(format, device).uses
+        uses = execution.execution_path(format, device).uses
         said = {
             use.multiplied_as
             for use in uses

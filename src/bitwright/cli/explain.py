@@ -10,7 +10,7 @@ from bitwright.cli import complete, options, output
 
 if TYPE_CHECKING:
     from bitwright.hardware.engines import Use
-    from bitwright.hardware.execution import Explanation
+    from bitwright.hardware.execution import ExecutionPath
 
 UNITS = {"vector": "vector lanes", "tensor": "tensor cores", "matrix": "matrix unit"}
 
@@ -50,7 +50,7 @@ def explain(
     Example: bitwright explain q4_k --device h100-sxm-80gb --device apple-m1-max-32c
     """
     from bitwright.hardware import devices
-    from bitwright.hardware.execution import explain as explained
+    from bitwright.hardware.execution import execution_path
     from bitwright.recipes.file_types import FILE_TYPES
     from bitwright.views.execution import execution as view
 
@@ -58,19 +58,19 @@ def explain(
     if recipe and recipe.base != format.lower():
         output.remark(f"{format} is a recipe; most of its weights are {recipe.base}, which is shown here")
     chosen = [devices.get(name) for name in device or ([] if this_machine else devices.devices())]
-    found = [explained(format, d) for d in chosen]
+    found = [execution_path(format, d) for d in chosen]
     if this_machine:
         from bitwright.hardware.machine import this_machine as measured
 
         with output.progress("measuring") as report:
             machine = measured(report=report)
-        found.append(explained(format, machine.device(), machine))
+        found.append(execution_path(format, machine.device(), machine))
     if json:
         return output.print_json(view(found))
     show(found[0]) if len(found) == 1 else show_all(found)
 
 
-def show(e: Explanation) -> None:
+def show(e: ExecutionPath) -> None:
     d = e.device
     print(f"{output.bold(e.stored.name)} on {output.bold(d.name)}: {way(e)}\n")
     pairs = [
@@ -99,7 +99,7 @@ def show(e: Explanation) -> None:
         print(output.dim(f"source: {source}"))
 
 
-def way(e: Explanation) -> str:
+def way(e: ExecutionPath) -> str:
     return {
         "native": f"multiplied natively, as {e.multiplied_as}",
         "converted": f"converted to {e.multiplied_as} first",
@@ -108,13 +108,13 @@ def way(e: Explanation) -> str:
     }[e.path]
 
 
-def peak(e: Explanation) -> str:
+def peak(e: ExecutionPath) -> str:
     from bitwright.hardware.execution import operations
 
     return operations(e.peak, e.multiplied_as) if e.peak else "not known"
 
 
-def even(e: Explanation) -> str:
+def even(e: ExecutionPath) -> str:
     if e.break_even is None:
         return "not known"
     many = f"{e.break_even:.1f}" if e.break_even < 10 else f"{e.break_even:.0f}"
@@ -131,7 +131,7 @@ def verdict(use: Use) -> str:
     return {True: " [uses the chip's native multiply]", False: " [does not use it]", None: ""}[use.uses_chip]
 
 
-def show_all(found: list[Explanation]) -> None:
+def show_all(found: list[ExecutionPath]) -> None:
     s = found[0].stored
     print(f"{output.bold(s.name)}: {s.described()}\n")
     rows = []
@@ -143,7 +143,7 @@ def show_all(found: list[Explanation]) -> None:
     output.print_table(titles, rows)
 
 
-def engines(e: Explanation) -> str:
+def engines(e: ExecutionPath) -> str:
     """llama.cpp CUDA: int8 then mxfp4 (decode, then prefill, where they differ)."""
     ways: dict[str, list[str]] = {}
     for use in e.uses:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from bitwright.hardware.devices import Device, Price
     from bitwright.hardware.machine import Machine
     from bitwright.hardware.plan import Ask, Cost, Row
-    from bitwright.hardware.speed import Estimate
+    from bitwright.hardware.speed import PredictedSpeed
     from bitwright.model.architectures.outline import Outline
 
 
@@ -75,7 +75,7 @@ def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
     """The speed and its interval, to three digits."""
     if row.forecast is None:
         return "-"
-    estimate: Estimate = getattr(row.forecast, what)
+    estimate: PredictedSpeed = getattr(row.forecast, what)
     middle, low, high = (
         f"{x:.0f}" if x >= 99.5 else f"{x:.3g}" for x in (estimate.tokens_per_second, estimate.low, estimate.high)
     )

@@ -11,7 +11,7 @@ from typing import Any
 from bitwright import kernels
 from bitwright.hardware import schema
 from bitwright.hardware.devices import THIS_MACHINE, Device, Standing
-from bitwright.hardware.stored import Stored
+from bitwright.hardware.number_format import NumberFormat
 
 PHASES = ("decode", "prefill")
 GGUF_TYPES = "llama.cpp b11434 ggml/include/ggml.h, enum ggml_type"
@@ -40,7 +40,7 @@ class Use:
     where: str
 
 
-def uses(s: Stored, device: Device, native: bool) -> Iterator[Use]:
+def uses(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
     """What each engine that runs on the device does with the format; `native`: whether the chip multiplies it."""
     data = schema.data("engines.json")
     for entry in data["engines"]:
@@ -53,7 +53,7 @@ def uses(s: Stored, device: Device, native: bool) -> Iterator[Use]:
             yield from _own(s, device, native) if engine == "bitwright" else _by_rules(engine, s, device, native)
 
 
-def _by_rules(engine: str, s: Stored, device: Device, native: bool) -> Iterator[Use]:
+def _by_rules(engine: str, s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
     """The first rule that fits, for each phase, or for both at once."""
     data = schema.data("engines.json")
     rules = [r for r in data["rules"] if r["engine"] == engine and s.tokens & set(r["formats"]) and _fits(r, device)]
@@ -69,14 +69,14 @@ def _fits(entry: dict[str, Any], device: Device) -> bool:
     return all(key not in entry or re.fullmatch(entry[key], value or "") for key, value in found)
 
 
-def _use(rule: dict[str, Any], phase: str, s: Stored, native: bool, sources: dict[str, str]) -> Use:
+def _use(rule: dict[str, Any], phase: str, s: NumberFormat, native: bool, sources: dict[str, str]) -> Use:
     as_what = s.element if rule["multiplied_as"] == "itself" else rule["multiplied_as"]
     where = rule["where"].format(**sources)
     takes = as_what == s.element if native else None
     return Use(rule["engine"], phase, as_what, rule["unit"], rule["what"], takes, rule["standing"], where)
 
 
-def _without_rule(engine: str, phase: str, s: Stored, native: bool) -> Use:
+def _without_rule(engine: str, phase: str, s: NumberFormat, native: bool) -> Use:
     """There is no such type in llama.cpp's files, or nothing was read of it."""
     if "coded" in s.tokens or s.element in ("fp32", "fp16", "bf16"):
         return Use(engine, phase, None, None, "not known: no source was read", None, "general knowledge", "")
@@ -85,7 +85,7 @@ def _without_rule(engine: str, phase: str, s: Stored, native: bool) -> Use:
     return Use(engine, phase, None, None, what, False if native else None, "read", GGUF_TYPES)
 
 
-def _own(s: Stored, device: Device, native: bool) -> Iterator[Use]:
+def _own(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
     """bitwright's kernels; which path a format takes does not depend on the tier."""
     if s.format is None:
         what, no = "never: there is no such file format", False if native else None

@@ -18,23 +18,23 @@ from bitwright.hardware import engines
 from bitwright.hardware.devices import Device, Rate, Standing
 from bitwright.hardware.engines import Use
 from bitwright.hardware.machine import Machine
+from bitwright.hardware.number_format import NumberFormat, number_format
 from bitwright.hardware.rates import COLUMNS, Kernel
-from bitwright.hardware.stored import Stored, stored
 
-Path = Literal["native", "converted", "int8", "unknown"]
+Way = Literal["native", "converted", "int8", "unknown"]
 BYTES = ("int8", "int16")  # of which the second is bytes too, whose products are summed by pairs in 16 bits
 INTEGERS = ("int16", "int8", "int4", "int1", "int32")
 BLOCK_SCALED = ("mxfp8", "mxfp4", "nvfp4")
 
 
 @dataclass(frozen=True)
-class Explanation:
+class ExecutionPath:
     """`peak`, in operations a second, and `instruction` are the chip's for `multiplied_as`; None: not known. A standing
     says where the way and the peak come from; `remarks` are what sources say of either."""
 
     device: Device
-    stored: Stored
-    path: Path
+    stored: NumberFormat
+    path: Way
     multiplied_as: str | None
     unit: str | None
     instruction: str | None
@@ -135,24 +135,24 @@ def _speed(ratio: float) -> str:
     return "as fast as" if 0.98 < ratio < 1.02 else f"{ratio:.2g} times as fast as"
 
 
-def explain(name: str, device: Device, machine: Machine | None = None) -> Explanation:
+def execution_path(name: str, device: Device, machine: Machine | None = None) -> ExecutionPath:
     """What the device does with the format; `machine` is this machine, if the device is.
 
     Raises UnknownNameError for a format that there is not.
     """
-    s = stored(name)
+    s = number_format(name)
     like = _like(s, device)
     rate = device.compute.get(like)
     native = rate is not None and rate.native and like == s.element
     uses = tuple(engines.uses(s, device, native))
     if rate is None:
         unknown: Standing = "general knowledge"
-        return Explanation(device, s, "unknown", None, None, None, None, unknown, unknown, (), (), None, uses)
+        return ExecutionPath(device, s, "unknown", None, None, None, None, unknown, unknown, (), (), None, uses)
     field = f"compute.{like}"
     read = [f"read: {device.remarks[key]}" for key in (f"{field}.way", field) if key in device.remarks]
     remarks = [*read, rate.note, _narrow(rate)]
     as_what = like if rate.native else rate.via
-    return Explanation(
+    return ExecutionPath(
         device=device,
         stored=s,
         path="native" if native else "int8" if as_what in BYTES else "converted",
@@ -170,7 +170,7 @@ def explain(name: str, device: Device, machine: Machine | None = None) -> Explan
     )
 
 
-def _like(s: Stored, device: Device) -> str:
+def _like(s: NumberFormat, device: Device) -> str:
     """The element whose rate tells what the chip does. Codes that no chip multiplies (5 bits, grids, ternary) go the
     way of 4-bit integers, of int8 where those are native; powers of two the way of bf16."""
     if s.element is not None:

@@ -10,7 +10,7 @@ from bitwright.hardware import speed
 from bitwright.hardware.devices import Device
 from bitwright.hardware.kv import kv_read
 from bitwright.hardware.machine import Machine
-from bitwright.hardware.speed import Estimate, Load, UnknownSpeed
+from bitwright.hardware.speed import Load, PredictedSpeed, UnknownSpeed
 from bitwright.hardware.weights import (
     attention_operations,
     bytes_per_token,
@@ -31,8 +31,8 @@ ENGINE_CLOSE, LAYER = 1.15, 55e-6
 class Forecast:
     """decode: tokens a second of all sequences together. multiplied_as: the format of a prompt's products."""
 
-    decode: Estimate
-    prefill: Estimate
+    decode: PredictedSpeed
+    prefill: PredictedSpeed
     multiplied_as: str
 
 
@@ -137,5 +137,5 @@ def operations_by_format(outline: Outline, assignments: Sequence[Assignment]) ->
     return {name: operations for name, operations in found.items() if operations}
 
 
-def _around(speed: float, factor: float) -> Estimate:
-    return Estimate(speed, speed / factor, speed * factor)
+def _around(speed: float, factor: float) -> PredictedSpeed:
+    return PredictedSpeed(speed, speed / factor, speed * factor)

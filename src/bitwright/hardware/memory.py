@@ -25,7 +25,7 @@ DRIVER = 400 * MIB  # of a CUDA or HIP process on its device; general knowledge,
 
 
 @dataclass(frozen=True)
-class Memory:
+class Footprint:
     """Bytes. compute: of buffers for one batch. overhead: what the engine takes whatever the model."""
 
     weights: int
@@ -46,7 +46,7 @@ def memory(
     sequences: int = 1,
     batch: int = BATCH,
     engine: str = "llama.cpp",
-) -> Memory:
+) -> Footprint:
     """What a model takes in the formats of a recipe (None: as it is), with room for `sequences` texts of up to
     `context` tokens (default: what it was trained on), read `batch` at a time.
 
@@ -56,7 +56,7 @@ def memory(
     assignments = assigned(outline, recipe)
     if engine not in OVERHEAD:
         raise UnknownNameError("engine", engine, OVERHEAD)
-    return Memory(
+    return Footprint(
         weights=resident_weights(outline, assignments, engine),
         kv=kv_bytes(outline, context, kv, sequences, batch, engine),
         compute=compute_bytes(outline, context, batch, engine),

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from bitwright.errors import UsageError
 from bitwright.hardware.devices import Device, Price
 from bitwright.hardware.forecast import Forecast, forecast
-from bitwright.hardware.memory import DRIVER, Memory, longest_context, memory
+from bitwright.hardware.memory import DRIVER, Footprint, longest_context, memory
 from bitwright.hardware.speed import UnknownSpeed
 from bitwright.hardware.split import split
 from bitwright.hardware.weights import assign, bits_per_weight
@@ -47,7 +47,7 @@ class Row:
     device: Device
     recipe: str
     ask: Ask
-    memory: Memory
+    memory: Footprint
     capacity: int | None
     longest: int
     forecast: Forecast | None

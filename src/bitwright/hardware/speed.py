@@ -57,7 +57,7 @@ class Load:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class PredictedSpeed:
     """Tokens a second, and between which two the speed lies in 90% of cases."""
 
     tokens_per_second: float
@@ -187,19 +187,19 @@ def prefill_terms(
 
 def decode(
     device: Device, load: Load, cached: float = 0.0, *, backend: Backend | None = None, setting: Setting = Setting()
-) -> Estimate:
+) -> PredictedSpeed:
     """Decoding one token after another. cached: bytes of the key-value cache read per token. Raises UnknownSpeed if the
     device's bandwidth or rates are not known."""
     backend = backend or backend_of(device)
-    return _estimate("decode", decode_terms(device, load, backend, cached, setting), device, backend, 1)
+    return _predicted("decode", decode_terms(device, load, backend, cached, setting), device, backend, 1)
 
 
 def prefill(
     device: Device, load: Load, tokens: int = 512, *, backend: Backend | None = None, setting: Setting = Setting()
-) -> Estimate:
+) -> PredictedSpeed:
     """Reading a prompt of `tokens` in batches of BATCH. Raises UnknownSpeed as `decode` does."""
     backend = backend or backend_of(device)
-    return _estimate("prefill", prefill_terms(device, load, backend, tokens, setting), device, backend, tokens)
+    return _predicted("prefill", prefill_terms(device, load, backend, tokens, setting), device, backend, tokens)
 
 
 def seconds(terms: Mapping[str, float], numbers: Mapping[str, float]) -> float:
@@ -220,11 +220,11 @@ def fitted() -> dict[str, Any]:
     return json.loads(text)
 
 
-def _estimate(what: str, terms: Mapping[str, float], device: Device, backend: Backend, tokens: int) -> Estimate:
+def _predicted(what: str, terms: Mapping[str, float], device: Device, backend: Backend, tokens: int) -> PredictedSpeed:
     model = fitted()[what]
     time = seconds(terms, model["numbers"]) * math.exp(model["families"].get(family(device, backend), 0.0))
     speed, factor = tokens / time, model["factors"][backend]
-    return Estimate(speed, speed / factor, speed * factor)
+    return PredictedSpeed(speed, speed / factor, speed * factor)
 
 
 def _lanes(device: Device, backend: Backend) -> float:

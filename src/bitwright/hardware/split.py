@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitwright.hardware.kv import BATCH, layer_bytes
-from bitwright.hardware.memory import DRIVER, OVERHEAD, Memory, compute_bytes
+from bitwright.hardware.memory import DRIVER, OVERHEAD, Footprint, compute_bytes
 from bitwright.hardware.weights import assigned
 from bitwright.model.architectures.names import LOOKED_UP, layer_number
 from bitwright.model.architectures.outline import Outline
@@ -20,13 +20,13 @@ ENGINE = "llama.cpp"
 
 
 @dataclass(frozen=True)
-class Share:
+class Placement:
     """What one holder has: its layers, whether the output too, the bytes, and of its weights those that a token reads.
     budget: the bytes it may take; None for the machine's memory."""
 
     layers: range
     output: bool
-    memory: Memory
+    memory: Footprint
     read: int
     budget: int | None
 
@@ -35,13 +35,13 @@ class Share:
 class Split:
     """host: the machine's memory. devices: in the order given; one with no room holds no layers and takes no memory."""
 
-    host: Share
-    devices: tuple[Share, ...]
+    host: Placement
+    devices: tuple[Placement, ...]
 
     @property
     def offloaded(self) -> int:
         """Layers on devices."""
-        return sum(len(share.layers) for share in self.devices)
+        return sum(len(device.layers) for device in self.devices)
 
     @property
     def whole(self) -> bool:
@@ -67,7 +67,7 @@ def split(
     caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
     parts = _Parts(outline, assignments, caches)
     compute = compute_bytes(outline, context, batch, ENGINE)
-    end, output, shares = len(outline.layers), False, list[Share]()
+    end, output, placed = len(outline.layers), False, list[Placement]()
     for budget in reversed(budgets):
         room, start = budget - compute - DRIVER, end
         takes_output = not output and end == len(outline.layers) and parts.output <= room
@@ -78,10 +78,10 @@ def split(
             room -= parts.layer(start)
         held = range(start, end)
         buffers = (compute, DRIVER) if held or takes_output else (0, 0)
-        shares.append(parts.share(held, takes_output, *buffers, budget))
+        placed.append(parts.placement(held, takes_output, *buffers, budget))
         end = start
-    host = parts.share(range(end), not output, compute if end or not output else 0, OVERHEAD[ENGINE], None)
-    return Split(host, tuple(reversed(shares)))
+    host = parts.placement(range(end), not output, compute if end or not output else 0, OVERHEAD[ENGINE], None)
+    return Split(host, tuple(reversed(placed)))
 
 
 class _Parts:
@@ -110,10 +110,10 @@ class _Parts:
     def layer(self, index: int) -> int:
         return self.weights[index] + self.kv[index]
 
-    def share(self, layers: range, output: bool, compute: int, overhead: int, budget: int | None) -> Share:
+    def placement(self, layers: range, output: bool, compute: int, overhead: int, budget: int | None) -> Placement:
         """budget None: the machine's memory, which has the embedding and needs no copy."""
         weights, read = sum(self.weights[i] for i in layers), sum(self.read[i] for i in layers)
         weights += self.embedding if budget is None else self.copy if output else 0
         weights += self.others if output else 0
-        held = Memory(weights, sum(self.kv[i] for i in layers), compute, overhead)
-        return Share(layers, output, held, round(read) + (self.output if output else 0), budget)
+        held = Footprint(weights, sum(self.kv[i] for i in layers), compute, overhead)
+        return Placement(layers, output, held, round(read) + (self.output if output else 0), budget)

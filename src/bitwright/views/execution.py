@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
-    from bitwright.hardware.execution import Explanation
+    from bitwright.hardware.execution import ExecutionPath
 
 
-def execution(found: Sequence[Explanation]) -> dict[str, Any]:
+def execution(found: Sequence[ExecutionPath]) -> dict[str, Any]:
     """Of one device: device, format, stored, bits_per_weight, loaded, converted_to, multiplied_as, accumulated_in,
     scaled, path (native, converted, int8 or unknown), instruction, unit, peak_operations_per_second, alternatives,
     remarks, engine_uses[{engine, phase, multiplied_as, unit, what, uses_chip, standing, where}], decode_note,
@@ -21,7 +21,7 @@ def execution(found: Sequence[Explanation]) -> dict[str, Any]:
     return plain(rows[0] if len(rows) == 1 else {"format": rows[0]["format"], "devices": rows})
 
 
-def _row(e: Explanation) -> dict[str, Any]:
+def _row(e: ExecutionPath) -> dict[str, Any]:
     return {
         "device": e.device.id,
         "format": e.stored.name,

@@ -20,7 +20,7 @@ from bitwright.recipes.file_types import FILE_TYPES
 
 
 @dataclass(frozen=True)
-class Stored:
+class NumberFormat:
     """`element` is the format a chip would multiply natively, None where no chip has codes like these (5-bit integers,
     points of a grid). `format` is the file format, for a bare element the one that stores it, or None."""
 
@@ -56,7 +56,7 @@ class Stored:
         return f"{self.bits:g} bits a weight{block} ({f.summary})"
 
 
-def stored(name: str) -> Stored:
+def number_format(name: str) -> NumberFormat:
     """The format of that name, in any case; of a recipe (q4_k_m) the one that most of its weights have.
 
     Raises UnknownNameError beside near names.
@@ -65,7 +65,7 @@ def stored(name: str) -> Stored:
     key = FILE_TYPES[key].base if key in FILE_TYPES else key
     if key in data["bits"]:
         like = data["like"].get(key)
-        return Stored(key, key, data["bits"][key], formats.get(like) if like else None)
+        return NumberFormat(key, key, data["bits"][key], formats.get(like) if like else None)
     try:
         format = formats.get(data["known_as"].get(key, key))
     except UnsupportedError as error:
@@ -73,4 +73,4 @@ def stored(name: str) -> Stored:
     element = data["elements"].get(format.element.name if isinstance(format, ScaledFloat) else format.name)
     if isinstance(format, Affine):
         element = f"int{format.bits}" if format.bits in (4, 8) else None
-    return Stored(format.name, element, format.bits_per_weight, format)
+    return NumberFormat(format.name, element, format.bits_per_weight, format)
