@@ -34,7 +34,7 @@ lint: $(VENV)/.lint  ## check formatting, lint and types
 	@$(VENV)/bin/ruff check $(checked)
 	@$(VENV)/bin/ruff format --check $(checked)
 	@$(VENV)/bin/clang-format --dry-run --Werror $(cpp)
-	@$(VENV)/bin/mypy
+	@for system in linux darwin win32; do $(VENV)/bin/mypy --platform $$system || exit 1; done
 
 format: $(VENV)/.lint  ## format Python and C++, and apply ruff's automatic fixes
 	@$(VENV)/bin/ruff check --fix $(checked)

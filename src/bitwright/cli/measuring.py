@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import shlex
 import sys
 import time
@@ -40,7 +39,7 @@ class Setting:
 
     def about(self, seconds: float) -> dict[str, Any]:
         """How a report was made, as views take it."""
-        from bitwright import __version__, kernels
+        from bitwright import __version__, kernels, system
         from bitwright.measure.overlap import sha256_of
 
         return {
@@ -52,7 +51,7 @@ class Setting:
             "suite": self.suite,
             "text_sha256": sha256_of(self.text),
             "seconds": seconds,
-            "peak_memory_bytes": 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            "peak_memory_bytes": system.peak_memory_bytes(),
         }
 
 

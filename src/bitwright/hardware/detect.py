@@ -1,7 +1,7 @@
 """What the operating system says of this machine: cores, their features, memory, and the limits on both.
 
 Linux is read from /proc and /sys (under `root`, so that a test can bring its own), macOS through sysctl and vm_stat.
-What cannot be found out is None.
+Windows reports memory and cores. What cannot be found out is None.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitwright import kernels
+from bitwright.system import windows_memory
 
 FEATURES = {  # as the kernel or sysctl names them; those that decide how numbers are multiplied
     *("avx2", "fma", "f16c", "avx_vnni", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16"),
@@ -63,7 +64,9 @@ class System:
 
 
 def system(root: Path = Path("/")) -> System:
-    return _apple() if platform.system() == "Darwin" and root == Path("/") else _linux(root)
+    """This machine; under another `root`, the Linux machine whose /proc and /sys lie there."""
+    here = {"Darwin": _apple, "Windows": _windows}.get(platform.system()) if root == Path("/") else None
+    return here() if here else _linux(root)
 
 
 def _linux(root: Path) -> System:
@@ -189,6 +192,24 @@ def _apple() -> System:
         last_cache_bytes=number.get("hw.perflevel0.l2cachesize"),
         memory_total=number.get("hw.memsize", 0),
         memory_available=_apple_available(run("vm_stat")),
+        memory_limit=None,
+    )
+
+
+def _windows() -> System:
+    total, available = windows_memory()
+    cores = os.cpu_count() or 1
+    return System(
+        name=f"Windows {platform.machine()}",
+        cpu=platform.processor() or platform.machine(),
+        cores_physical=None,
+        cores_logical=cores,
+        cores_usable=min(cores, kernels.usable_cores()),
+        cpu_quota=None,
+        features=(),
+        last_cache_bytes=None,
+        memory_total=total,
+        memory_available=available,
         memory_limit=None,
     )
 

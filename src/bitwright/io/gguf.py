@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
+from bitwright import system
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
 from bitwright.formats import QuantizedTensor
 from bitwright.io.gguf_metadata import Metadata
@@ -41,10 +42,9 @@ class GGUF:
         return sum(len(buffer) for buffer in self._buffers)
 
     def release(self) -> None:
-        """Give back the memory that what was read of the file takes; what is read again comes from the file again."""
-        if hasattr(mmap, "MADV_DONTNEED"):
-            for buffer in self._buffers:
-                buffer.madvise(mmap.MADV_DONTNEED)
+        """Free the memory that what was read of the file takes, where the system allows it; reading works as before."""
+        for buffer in self._buffers:
+            system.release_pages(buffer)
 
     def tensor(self, name: str) -> QuantizedTensor:
         """A tensor whose data, uint8 `(rows, bytes of a row)`, is a read-only view of the mapped file."""

@@ -37,8 +37,8 @@ def test_a_program_runs_to_its_end() -> None:
     [
         ("assert 1 == 2", "AssertionError"),
         ("def broken(:", "SyntaxError: invalid syntax"),
-        ("import sys; sys.exit(0)", "ended before its end"),
-        ("import os; os._exit(0)", "ended before its end"),
+        ("import sys; sys.exit(0)", "exited before its last line"),
+        ("import os; os._exit(0)", "exited before its last line"),
         ("x = bytearray(2 << 30)", "MemoryError"),
         ("open('large', 'wb').write(bytes(2 << 20))", "OSError: [Errno 27] File too large"),
         ("files = [open('x', 'w') for _ in range(99)]", "OSError: [Errno 24] Too many open files: 'x'"),

@@ -1,17 +1,16 @@
 """Runs a program that nobody vouches for: `python -I jail.py FOLDER SECONDS BYTES WORD < program`.
 
-Run as a script of its own, so it imports nothing of bitwright. Before the program starts, the process gives up what it
-does not need: processor time, memory, the size and number of files, other processes; the network, by a network
-namespace of its own without any device; and writing anywhere but in FOLDER, by Landlock. The first line of stdout says
-in JSON which of these hold; where one does not (a kernel or a container that does not offer it), the caller decides.
-Reading files is not barred: nothing read can leave. WORD is said where the program came to its end, which one that
-exits before its tests does not.
+Started as a script, so it imports nothing of bitwright. Before the program starts, the process gives up what it does
+not need: processor time, memory, the size and number of files, other processes; the network, by a new network namespace
+without any device; and writing anywhere but in FOLDER, by Landlock. The first line of stdout says in JSON which of
+these hold. Namespaces and Landlock are Linux's: elsewhere `network` and `files` are false, macOS keeps all limits but
+that on memory, and Windows keeps none. The caller decides whether that is enough. Reading files is not barred: nothing
+read can leave. WORD is printed after the program's last line, so not by one that exits before its tests.
 """
 
 import ctypes
 import json
 import os
-import resource
 import struct
 import sys
 
@@ -22,24 +21,38 @@ LARGEST_FILE, FILES, PROCESSES = 1 << 20, 32, 8
 
 
 def limit(seconds: int, memory: int) -> bool:
-    for what, value in (
+    """Bound what the process may use; False where not all of it can be."""
+    if sys.platform == "win32":
+        return False
+    import resource
+
+    limits = [
         (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_AS, memory),
         (resource.RLIMIT_FSIZE, LARGEST_FILE),
         (resource.RLIMIT_NOFILE, FILES),
         (resource.RLIMIT_NPROC, PROCESSES),
         (resource.RLIMIT_CORE, 0),
-    ):
+    ]
+    if sys.platform == "linux":
+        limits.append((resource.RLIMIT_AS, memory))
+    for what, value in limits:
         resource.setrlimit(what, (value, value))
-    return True
+    return sys.platform == "linux"
 
 
-def without_network(libc: ctypes.CDLL) -> bool:
+def without_network() -> bool:
+    """Leave the machine's network for an empty one."""
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
     return libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWNET) == 0
 
 
-def writing_only_in(folder: str, libc: ctypes.CDLL) -> bool:
+def writing_only_in(folder: str) -> bool:
     """https://docs.kernel.org/userspace-api/landlock.html"""
+    if sys.platform != "linux":
+        return False
+    libc = ctypes.CDLL(None, use_errno=True)
     handled = struct.pack("Q", LANDLOCK_WRITES)
     rules = libc.syscall(LANDLOCK_CREATE, handled, ctypes.c_size_t(len(handled)), 0)
     if rules < 0:
@@ -51,15 +64,11 @@ def writing_only_in(folder: str, libc: ctypes.CDLL) -> bool:
 
 
 def main() -> None:
+    """Give up what can be given up, say what was, and run the program of stdin."""
     folder, seconds, memory, word = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     program, sys.argv = sys.stdin.read(), ["program"]
-    libc = ctypes.CDLL(None, use_errno=True)
     os.chdir(folder)
-    held = {
-        "network": without_network(libc),
-        "files": writing_only_in(folder, libc),
-        "limits": limit(seconds, memory),
-    }
+    held = {"network": without_network(), "files": writing_only_in(folder), "limits": limit(seconds, memory)}
     print(json.dumps(held), flush=True)
     exec(compile(program, "program", "exec"), {"__name__": "__main__"})
     print(f"\n{word}", flush=True)

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import secrets
-import signal
 import subprocess
 import sys
 import tempfile
@@ -13,6 +11,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+from bitwright import system
 from bitwright.errors import BitwrightError
 
 JAIL = Path(__file__).with_name("jail.py")
@@ -55,7 +54,7 @@ def _run(program: str, seconds: int, memory: int) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="bitwright-") as folder:
         word = secrets.token_hex(8)
         command = [sys.executable, "-I", str(JAIL), folder, str(seconds), str(memory), word]
-        # A session of its own, so that what it starts ends with it; an environment without anybody's secrets.
+        # In a new session, so that what it starts ends with it; with an environment that holds nobody's secrets.
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,
@@ -64,23 +63,20 @@ def _run(program: str, seconds: int, memory: int) -> Outcome:
             text=True,
             errors="replace",
             start_new_session=True,
-            env={},
+            env=system.empty_environment(),
         )
         try:
             out, error = process.communicate(program, timeout=2 * seconds + 5)
         except subprocess.TimeoutExpired:
             out, error = "", f"took longer than {seconds} s"
         finally:
-            try:
-                os.killpg(process.pid, signal.SIGKILL)
-            except ProcessLookupError:
-                pass
+            system.kill_group(process)
             process.communicate()
     first = out.split("\n", 1)[0]
     held = json.loads(first) if first.startswith("{") else {}
     last = (error.strip().splitlines() or [""])[-1]
-    if process.returncode in (-signal.SIGXCPU, -signal.SIGKILL):
+    if system.ran_out_of_time(process.returncode):
         last = f"took longer than {seconds} s"
     passed = process.returncode == 0 and out.rstrip().endswith(word)
     guards = frozenset(name for name, holds in held.items() if holds)
-    return Outcome(passed, last if passed or last else "ended before its end", guards)
+    return Outcome(passed, last if passed or last else "exited before its last line", guards)
