@@ -60,7 +60,8 @@ def parse(text: bytes, where: str) -> Any:
 
 @cache
 def schema(name: str) -> Mapping[str, Any]:
-    return data(f"{name}.schema.json")
+    found: dict[str, Any] = data(f"{name}.schema.json")
+    return found
 
 
 def check(value: Any, schema: Mapping[str, Any], file: str, place: str) -> None:

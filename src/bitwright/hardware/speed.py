@@ -217,7 +217,8 @@ def fitted() -> dict[str, Any]:
     """`data/speed.json`: for decode and prefill the numbers of terms, the corrections of families (natural logarithms),
     and per backend the factor within which 90% of devices left out of the fit lay."""
     text = (resources.files("bitwright.hardware") / "data/speed.json").read_text(encoding="utf-8")
-    return json.loads(text)
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def _predicted(what: str, terms: Mapping[str, float], device: Device, backend: Backend, tokens: int) -> PredictedSpeed:

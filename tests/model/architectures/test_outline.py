@@ -22,7 +22,6 @@ from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.hardware.memory import memory
 from bitwright.hardware.weights import assign, file_bytes, weight_bytes
-from bitwright.io.safetensors import read_header
 from bitwright.model.architectures import published
 from bitwright.model.architectures.families import blueprint
 from bitwright.model.architectures.outline import from_blueprint, from_published, outline
@@ -74,19 +73,6 @@ def test_a_language_model_inside(tmp_path: Path) -> None:
     inner = tiny.config(FAMILY)
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "qwen3_vl", "text_config": inner}))
     assert outline(tmp_path / "config.json").architecture == "qwen3"
-
-
-@pytest.mark.parametrize(
-    "content",
-    [b"", b"\x02", struct.pack("<Q", 1 << 60) + b"{}", struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 2) + b"{x",
-     struct.pack("<Q", 12) + b'{"a": {"b":1', struct.pack("<Q", 9) + b'{"a": {}}',
-     struct.pack("<Q", 32) + b'{"a":{"dtype":"F16","shape":[{}'],
-)  # fmt: skip
-def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
-    path = tmp_path / "model.safetensors"
-    path.write_bytes(content)
-    with pytest.raises(FileFormatError, match=r"model\.safetensors, byte [08]: expected a"):
-        read_header(path)
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"model_type": 3}'])

@@ -13,6 +13,7 @@ from typing import Any
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.io import hub, hub_files, safetensors
+from bitwright.io.aliases import ALIASES
 from bitwright.io.safetensors import HeaderEntry
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.architectures.families import blueprint
@@ -36,7 +37,7 @@ def remote(ref: str) -> tuple[Blueprint, str] | None:
 
     Raises UsageError or BitwrightError if the repository cannot be read.
     """
-    if os.path.exists(os.path.expanduser(ref)) or ref in hub.aliases.ALIASES:
+    if os.path.exists(os.path.expanduser(ref)) or ref in ALIASES:
         return None
     reference = hub.parse(ref)
     offline = hub_files.offline_by_default()

@@ -17,6 +17,7 @@ from typing import Any
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io import gguf, hub
+from bitwright.io.aliases import ALIASES
 from bitwright.model.architectures import checkpoint, published
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.blueprint import Blueprint, TensorSpec
@@ -81,7 +82,7 @@ def outline(ref: str | Path) -> Outline:
     """
     ref = str(ref)
     path = Path(os.path.expanduser(ref))
-    if ref in hub.aliases.ALIASES:  # its file if that is here; an outline alone is not worth the download
+    if ref in ALIASES:  # its file if that is here; an outline alone is not worth the download
         with contextlib.suppress(BitwrightError):
             return from_gguf(gguf.open(hub.resolve(ref, offline=True)))
     if ref in published.models() and not path.exists():

@@ -1,0 +1,33 @@
+"""Headers of safetensors files: what they list, and those that are malformed."""
+
+from __future__ import annotations
+
+import json
+import struct
+from pathlib import Path
+
+import pytest
+
+from bitwright.errors import FileFormatError
+from bitwright.io.safetensors import HeaderEntry, read_header
+
+
+def test_a_header_lists_the_tensors(tmp_path: Path) -> None:
+    entries = {"a.weight": {"dtype": "BF16", "shape": [3, 2], "data_offsets": [0, 12]}}
+    header = json.dumps({"__metadata__": {"format": "pt"}, **entries}).encode()
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header + bytes(12))
+    assert read_header(path) == [HeaderEntry("a.weight", "BF16", (3, 2))]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"", b"\x02", struct.pack("<Q", 1 << 60) + b"{}", struct.pack("<Q", 2) + b"[]", struct.pack("<Q", 2) + b"{x",
+     struct.pack("<Q", 12) + b'{"a": {"b":1', struct.pack("<Q", 9) + b'{"a": {}}',
+     struct.pack("<Q", 32) + b'{"a":{"dtype":"F16","shape":[{}'],
+)  # fmt: skip
+def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(content)
+    with pytest.raises(FileFormatError, match=r"model\.safetensors, byte [08]: expected a"):
+        read_header(path)
