@@ -29,7 +29,7 @@ from bitwright import calibration
 from bitwright.cli import output
 from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import clusters_of
-from bitwright.measure.reference import Store
+from bitwright.measure.reference import ReferenceStore
 from bitwright.quantizers import quantize
 from bitwright.statistics import studentized
 
@@ -71,9 +71,9 @@ def make(arm: str, recipe: str, target: Path, args: argparse.Namespace) -> None:
     quantize(args.model, base, target, types, threads=args.threads, **how)
 
 
-def measure(target: Path, store: Store) -> list[float]:
+def measure(target: Path, store: ReferenceStore) -> list[float]:
     """Divergences of all scored tokens."""
-    divergences = next_token.score(bw.load(target), store).divergences
+    divergences = next_token.score_tokens(bw.load(target), store).divergences
     return [round(float(d), 6) for d in divergences.ravel()]
 
 
@@ -81,7 +81,7 @@ Measured = dict[str, Any] | None  # bytes, seconds, kl; None where the peer refu
 Found = dict[str, dict[str, Measured]]  # recipe -> arm -> what was measured
 
 
-def run(args: argparse.Namespace, store: Store, report: Callable[..., object]) -> Found:
+def run(args: argparse.Namespace, store: ReferenceStore, report: Callable[..., object]) -> Found:
     """Every arm of every recipe that is not kept already."""
     kept = args.work / f"{args.model.stem}-{args.file.stem}-{args.chunks}.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
@@ -152,7 +152,7 @@ def main() -> None:
     args = parser.parse_args()
     model = bw.load(args.model)
     text = windows.cut(model.tokenizer, args.file.read_text(), 512, args.chunks)
-    store = reference.store(model, text, args.work / f"{args.model.stem}-{args.file.stem}")
+    store = reference.store_reference(model, text, args.work / f"{args.model.stem}-{args.file.stem}")
     clusters, of = clusters_of(text)
     args.work.mkdir(parents=True, exist_ok=True)
     with output.progress("ablation") as report:

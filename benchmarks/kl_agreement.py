@@ -25,6 +25,7 @@ import bitwright as bw
 from bitwright.cli import output
 from bitwright.measure import kld_file, next_token
 from bitwright.measure.kld_file import KldFile
+from bitwright.measure.llama_perplexity import llama_statistics
 from bitwright.quantizers import quantize
 
 HERE = Path(__file__).parent
@@ -49,9 +50,9 @@ def printed(text: str) -> dict[str, str]:
 def own(file: Path, store: Path, threads: int) -> dict[str, float]:
     """bitwright's statistics of a file against a store, under the same names."""
     model = bw.load(file, threads=threads)
-    scores = next_token.score(model, KldFile(store, model.tokenizer))
+    scores = next_token.score_tokens(model, KldFile(store, model.tokenizer))
     found = {}
-    for statistic in next_token.llama_cpp(scores):
+    for statistic in llama_statistics(scores):
         found[statistic.name] = statistic.value
         if statistic.error is not None:
             found[f"{statistic.name} ±"] = statistic.error

@@ -28,7 +28,7 @@ from bitwright.cli import output
 from bitwright.cli.intervals import spread, steps
 from bitwright.engine import Model
 from bitwright.measure import next_token, reference, windows
-from bitwright.measure.next_token import Scores
+from bitwright.measure.next_token import TokenScores
 from bitwright.measure.rollout import horizon, reading, writing
 from bitwright.measure.rollout.baseline import otherwise, prompts_of
 from bitwright.measure.rollout.horizon import FirstDivergence
@@ -47,7 +47,7 @@ HEADERS = ["recipe", ">bits/weight", ">KL, nats", "95% interval", ">median horiz
 class Row:
     recipe: str
     bits: float
-    scores: Scores
+    scores: TokenScores
     first: FirstDivergence
     runs: Runs
 
@@ -68,7 +68,7 @@ class Reference:
         model, text = bw.load(path, context=512), arguments.text.read_text(encoding="utf-8")
         cut = windows.cut(model.tokenizer, text, 512, arguments.chunks, spread_out=True)
         with output.progress("reading the text") as report:
-            self.store = reference.store(model, cut, folder, progress=report)
+            self.store = reference.store_reference(model, cut, folder, progress=report)
         prompts = prompts_of(model.tokenizer, text, arguments.prompts, arguments.prompt_tokens)
         self.steps, self.model = arguments.steps, writing.fitted(model, arguments.prompt_tokens + arguments.steps)
         with output.progress("writing") as report:
@@ -78,7 +78,7 @@ class Reference:
     def measure(self, recipe: str, file: Path) -> Row:
         model = bw.load(file, context=512)
         with output.progress(f"{recipe}: scoring") as report:
-            scores = next_token.score(model, self.store, report)
+            scores = next_token.score_tokens(model, self.store, report)
         with output.progress(f"{recipe}: reading") as report:
             readings = reading.read_all(writing.fitted(model, self.model.context), self.rollouts, report)
         first = horizon.first_divergence(readings, self.floor, self.steps)

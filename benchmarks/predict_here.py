@@ -65,7 +65,7 @@ def one(machine: Machine, path: Path) -> list[float]:
     is off."""
     shape = outline(path)
     told = forecast(machine.device(), shape, assign(shape, None), 0, machine=machine)
-    was = speed.measure(bw.load(path), PROMPT, TOKENS, rounds=5)
+    was = speed.measure_speed(bw.load(path), PROMPT, TOKENS, rounds=5)
     pairs = (told.decode, was.fastest_decode), (told.prefill, was.fastest_prefill)
     guesses = [(guess.tokens_per_second, truth) for guess, truth in pairs]
     return [x for guess, truth in guesses for x in (guess, truth, 100 * (guess / truth - 1))]

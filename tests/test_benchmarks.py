@@ -65,12 +65,13 @@ KL_PEER = """#!{python}
 import sys
 from pathlib import Path
 import bitwright as bw
-from bitwright.measure import kld_file, next_token, windows
+from bitwright.measure import kld_file, llama_perplexity, next_token, windows
 value = lambda name: sys.argv[sys.argv.index(name) + 1]
 model, store = bw.load(value("-m"), context=int(value("-c"))), Path(value("--kl-divergence-base"))
 if "--kl-divergence" in sys.argv:
     section = ""
-    for s in next_token.llama_cpp(next_token.score(model, kld_file.KldFile(store, model.tokenizer))):
+    scores = next_token.score_tokens(model, kld_file.KldFile(store, model.tokenizer))
+    for s in llama_perplexity.llama_statistics(scores):
         print(f"====== {{s.section}} statistics ======" if s.section != section else "")
         section, error = s.section, f" ± {{s.error:.6f}}" if s.error is not None else ""
         print(f"{{s.name}}: {{s.value:10.6f}}{{error}}{{s.unit}}")

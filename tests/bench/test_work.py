@@ -7,8 +7,7 @@ import pytest
 
 import bitwright as bw
 from bitwright import formats, kernels
-from bitwright.bench import profile as explain
-from bitwright.bench import work
+from bitwright.bench import profile, work
 from bitwright.bench.work import Limits, Work
 from bitwright.formats import QuantizedTensor
 
@@ -23,8 +22,8 @@ def model(stories260k, tmp_path_factory) -> bw.Model:
 
 
 @pytest.fixture(scope="module")
-def explained(model) -> explain.Explanation:
-    return explain.explain(model, PROMPT, TOKENS, DEPTH, rounds=1)
+def explained(model) -> profile.Profile:
+    return profile.profile(model, PROMPT, TOKENS, DEPTH, rounds=1)
 
 
 def test_a_product_with_a_block_format_is_int8_and_with_floats_is_not() -> None:
@@ -89,5 +88,5 @@ def test_costs_name_the_models_formats_and_a_yardstick(model, explained) -> None
 def test_what_is_bound_by_what() -> None:
     limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=20)
     slow, fast = kernels.Decoding(1e10, 8e9, 0.5), kernels.Decoding(4e10, 8e9, 0.5)  # 5 and 20 GB/s from cache
-    assert explain.FormatCost("q2_k", 1, 2.6, slow).bound(limits) == "unpacking"
-    assert explain.FormatCost("q2_k", 1, 2.6, fast).bound(limits) == "memory"
+    assert profile.FormatCost("q2_k", 1, 2.6, slow).bound(limits) == "unpacking"
+    assert profile.FormatCost("q2_k", 1, 2.6, fast).bound(limits) == "memory"

@@ -43,7 +43,7 @@ def test_beside_a_reference(
     bitwright: Callable[..., Outcome], smollm2: Path, small: Path, capitals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TRIED", "SINGLES"):  # enough to see that chains are run
-        monkeypatch.setattr(f"bitwright.measure.chains.success.{name}", 1)
+        monkeypatch.setattr(f"bitwright.measure.chains.scoring.{name}", 1)
     flags = ("tasks", small, "--reference", smollm2, "-c", 320, "-L", 2, "--seed", 4)
     found = bitwright(*flags, "--tasks", f"{capitals},chains:grid", "--json").json
     task = found["tasks"][0]
@@ -70,16 +70,16 @@ def test_wrong_names(bitwright: Callable[..., Outcome], smollm2: Path, names: st
 def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
     """Of a model that gets each step with 0.5 beside one that never fails."""
     from bitwright.cli.tasks_table import show
-    from bitwright.measure.chains.run import Forced
-    from bitwright.measure.chains.success import Score
+    from bitwright.measure.chains.running import TeacherForced
+    from bitwright.measure.chains.scoring import ChainScore
 
     random = np.random.default_rng(0)
 
-    def score(right: float, count: int = 40) -> Score:
-        def chains(steps: int) -> list[Forced]:
-            return [Forced(random.random(steps) < right, np.zeros(steps)) for _ in range(count)]
+    def score(right: float, count: int = 40) -> ChainScore:
+        def chains(steps: int) -> list[TeacherForced]:
+            return [TeacherForced(random.random(steps) < right, np.zeros(steps)) for _ in range(count)]
 
-        return Score("grid", 2, 4, chains(1), chains(4))
+        return ChainScore("grid", 2, 4, chains(1), chains(4))
 
     show([], [[score(0.5)], [score(1.0)]])
     header, row, words = capsys.readouterr().out.splitlines()

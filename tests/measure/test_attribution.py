@@ -44,8 +44,8 @@ def test_weights_alone_are_what_the_decoded_file_does(shares, stories260k, text,
     path, found = shares
     quantize(path, "f32", tmp_path / "decoded.gguf")
     base = load(stories260k)
-    store = reference.store(base, attribution.windows_of(base, text), tmp_path / "store")
-    scores = next_token.score(load(tmp_path / "decoded.gguf"), store)
+    store = reference.store_reference(base, attribution.windows_of(base, text), tmp_path / "store")
+    scores = next_token.score_tokens(load(tmp_path / "decoded.gguf"), store)
     assert found[0].divergence.estimate == pytest.approx(scores.divergences.mean(), rel=1e-6)
 
 

@@ -10,7 +10,7 @@ from measure.test_next_token import windows_of
 
 from bitwright.measure import comparison, suite
 from bitwright.measure.comparison import BITS, DIVERGENCE, Contender, compare, words
-from bitwright.measure.next_token import Scores
+from bitwright.measure.next_token import TokenScores
 from bitwright.measure.suite import Evaluation, Identity
 
 DOCUMENTS, TOKENS = 20, 30
@@ -20,7 +20,7 @@ WINDOWS = windows_of(np.ones((DOCUMENTS, TOKENS)))
 def evaluation(name: str, size: int, divergences: np.ndarray, losses: np.ndarray | None = None) -> Evaluation:
     base = np.full((DOCUMENTS, TOKENS), 2.0)
     top = np.ones((DOCUMENTS, TOKENS), np.int32)
-    scores = Scores(WINDOWS, base if losses is None else losses, base, divergences, top, top)
+    scores = TokenScores(WINDOWS, base if losses is None else losses, base, divergences, top, top)
     ratio = scores.mean(scores.losses - scores.base_losses)
     return Evaluation(Identity(name, "", size, 4.5), {}, scores, scores.mean(divergences), scores.mean(scores.same_top),
                       ratio, suite.bits_per_byte(scores), suite.next_token.flips(scores), None, (),

@@ -12,7 +12,8 @@ from bitwright.engine import load
 from bitwright.errors import FileFormatError, UsageError
 from bitwright.measure import kld_file, next_token, reference
 from bitwright.measure.kld_file import KldFile
-from bitwright.measure.next_token import Scores, flips, llama_cpp
+from bitwright.measure.llama_perplexity import llama_statistics
+from bitwright.measure.next_token import TokenScores, flips
 from bitwright.measure.windows import Windows, cut
 from bitwright.quantizers import quantize
 
@@ -29,7 +30,7 @@ def test_flips_by_hand() -> None:
     targets = np.array([[1, 1, 1, 1, 2]])
     base_top, top = np.array([[1, 1, 0, 0, 3]]), np.array([[1, 0, 1, 3, 3]])
     zeros = np.ones((1, 5))
-    found = flips(Scores(windows_of(targets), zeros, zeros, zeros, top, base_top))
+    found = flips(TokenScores(windows_of(targets), zeros, zeros, zeros, top, base_top))
     assert (found.changed.estimate, found.right_to_wrong.estimate, found.wrong_to_right.estimate) == (0.6, 0.2, 0.2)
     assert found.tokens == 5 and found.changed.of == "chunks" and found.changed.ends is None
 
@@ -65,7 +66,7 @@ def test_every_statistic_agrees_with_llama_perplexity(models, text, tmp_path) ->
     base = load(models["base"])
     path = tmp_path / "base.kld"
     kld_file.write(path, base, cut(base.tokenizer, text, 128, 12))
-    found = llama_cpp(next_token.score(load(models["candidate"]), KldFile(path, base.tokenizer)))
+    found = llama_statistics(next_token.score_tokens(load(models["candidate"]), KldFile(path, base.tokenizer)))
     printed = [(" ".join(name.split()), *values) for name, *values in LINE.findall(PRINTED.read_text())]
     assert [s.name for s in found] == [name for name, *_ in printed]
     assert [s.error is not None for s in found] == [bool(error) for *_, error in printed]
@@ -81,8 +82,8 @@ def test_both_kinds_of_reference_agree(models, text, tmp_path) -> None:
     base, candidate = load(models["base"]), load(models["candidate"])
     windows = cut(base.tokenizer, text, 128, 6)
     kld_file.write(tmp_path / "base.kld", base, windows)
-    stored = next_token.score(candidate, reference.store(base, windows, tmp_path / "store"))
-    file = next_token.score(candidate, KldFile(tmp_path / "base.kld", base.tokenizer))
+    stored = next_token.score_tokens(candidate, reference.store_reference(base, windows, tmp_path / "store"))
+    file = next_token.score_tokens(candidate, KldFile(tmp_path / "base.kld", base.tokenizer))
     assert file.windows.sha256 == windows.sha256
     np.testing.assert_array_equal(file.losses, stored.losses)
     likely = stored.base_losses < 16  # the file has no codes for what is less likely
@@ -92,7 +93,7 @@ def test_both_kinds_of_reference_agree(models, text, tmp_path) -> None:
     assert file.divergences.mean() == pytest.approx(stored.divergences.mean(), rel=2e-3)
     assert (file.base_top != stored.base_top).mean() < 0.01  # two likeliest tokens within a 16-bit step
     assert stored.storage_error == 0  # 512 tokens are all kept
-    itself = next_token.score(base, reference.store(base, windows, tmp_path / "store"))
+    itself = next_token.score_tokens(base, reference.store_reference(base, windows, tmp_path / "store"))
     np.testing.assert_allclose(itself.divergences, 0, atol=1e-12)
     assert itself.same_top.all() and not flips(itself).changed.estimate
 
@@ -124,8 +125,8 @@ def test_damaged_files_are_refused(models, text, tmp_path) -> None:
 
 def test_other_vocabularies_have_no_divergence(models, text, smollm2, tmp_path) -> None:
     base = load(models["base"])
-    store = reference.store(base, cut(base.tokenizer, text, 32, 1), tmp_path)
+    store = reference.store_reference(base, cut(base.tokenizer, text, 32, 1), tmp_path)
     with pytest.raises(UsageError, match="vocabulary of 49152, the reference one of 512"):
-        next_token.score(load(smollm2), store)
+        next_token.score_tokens(load(smollm2), store)
     with pytest.raises(UsageError, match="do not fit a context of 16"):
-        next_token.score(load(models["base"], context=16), store)
+        next_token.score_tokens(load(models["base"], context=16), store)

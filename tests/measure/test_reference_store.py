@@ -11,8 +11,8 @@ import pytest
 from bitwright.engine import load
 from bitwright.errors import UsageError
 from bitwright.measure import reference
-from bitwright.measure.condensed import FEWEST, TAIL, condense, kept_for
-from bitwright.measure.perplexity import scored
+from bitwright.measure.condensed import FEWEST_KEPT, TAIL, condense, kept_for
+from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import log_probabilities, negative_log_likelihoods
 from bitwright.measure.windows import cut
 
@@ -68,7 +68,7 @@ def test_a_whole_vocabulary_is_exact() -> None:
 def test_enough_is_kept() -> None:
     logits = 1.2 * peaked(20, 20000)
     kept = kept_for(logits)
-    assert kept.bit_count() == 1 and kept > FEWEST
+    assert kept.bit_count() == 1 and kept > FEWEST_KEPT
     assert condense(logits, kept, np.random.default_rng(0)).rest.mean() <= TAIL
     assert condense(logits, kept // 2, np.random.default_rng(0)).rest.mean() > TAIL
 
@@ -84,10 +84,10 @@ def windows(model, shared_data: Path):
 
 
 def test_it_holds_what_the_model_predicts(model, windows, tmp_path) -> None:
-    store = reference.store(model, windows, tmp_path)
+    store = reference.store_reference(model, windows, tmp_path)
     session = model.session()
     for index, ids in enumerate(windows.ids):
-        logits, targets = next(scored(session, ids, windows.first))
+        logits, targets = next(scored_logits(session, ids, windows.first))
         chunk = store.chunk(index)
         np.testing.assert_array_equal(chunk.losses, negative_log_likelihoods(logits, targets))
         np.testing.assert_array_equal(chunk.top, logits.argmax(1))
@@ -97,10 +97,10 @@ def test_it_holds_what_the_model_predicts(model, windows, tmp_path) -> None:
 
 
 def test_a_second_run_reads_a_longer_one_adds(model, windows, tmp_path) -> None:
-    assert reference.store(model, windows.some(3), tmp_path).computed == 3
-    again = reference.store(model, windows.some(3), tmp_path)
+    assert reference.store_reference(model, windows.some(3), tmp_path).computed == 3
+    again = reference.store_reference(model, windows.some(3), tmp_path)
     assert (again.computed, again.damaged) == (0, 0)
-    assert reference.store(model, windows, tmp_path).computed == 3
+    assert reference.store_reference(model, windows, tmp_path).computed == 3
 
 
 def test_a_killed_run_goes_on(model, windows, tmp_path) -> None:
@@ -112,41 +112,41 @@ def test_a_killed_run_goes_on(model, windows, tmp_path) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        reference.store(model, windows, tmp_path, progress=kill)
-    assert reference.store(model, windows, tmp_path).computed == len(windows) - 2
+        reference.store_reference(model, windows, tmp_path, progress=kill)
+    assert reference.store_reference(model, windows, tmp_path).computed == len(windows) - 2
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied"])
 def test_a_damaged_chunk_is_computed_again(model, windows, tmp_path, damage) -> None:
-    store = reference.store(model, windows, tmp_path)
-    before = store.chunk(2).divergence(0, next(scored(model.session(), windows.ids[0], windows.first))[0])[0]
+    store = reference.store_reference(model, windows, tmp_path)
+    before = store.chunk(2).divergence(0, next(scored_logits(model.session(), windows.ids[0], windows.first))[0])[0]
     path = store._path(2)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes({"flipped": data, "truncated": data[: len(data) // 2], "emptied": b""}[damage])
-    again = reference.store(model, windows, tmp_path)
+    again = reference.store_reference(model, windows, tmp_path)
     assert (again.computed, again.damaged) == (1, 1)
-    after = again.chunk(2).divergence(0, next(scored(model.session(), windows.ids[0], windows.first))[0])[0]
+    after = again.chunk(2).divergence(0, next(scored_logits(model.session(), windows.ids[0], windows.first))[0])[0]
     np.testing.assert_array_equal(after, before)
 
 
 def test_another_models_store_is_refused(model, windows, tmp_path, stories260k) -> None:
-    reference.store(model, windows.some(1), tmp_path)
+    reference.store_reference(model, windows.some(1), tmp_path)
     with pytest.raises(UsageError, match="another reference: its kv is f16, expected bf16"):
-        reference.store(load(stories260k, kv="bf16"), windows.some(1), tmp_path)
+        reference.store_reference(load(stories260k, kv="bf16"), windows.some(1), tmp_path)
     with pytest.raises(UsageError, match="another reference: its sha256"):
-        reference.store(model, windows.some(1), tmp_path, digest="0" * 64)
+        reference.store_reference(model, windows.some(1), tmp_path, digest="0" * 64)
     (tmp_path / "about.json").write_text("{")
     with pytest.raises(UsageError, match="damaged"):
-        reference.store(model, windows.some(1), tmp_path)
+        reference.store_reference(model, windows.some(1), tmp_path)
     (tmp_path / "about.json").unlink()
     with pytest.raises(UsageError, match="neither empty nor a store"):
-        reference.store(model, windows.some(1), tmp_path)
+        reference.store_reference(model, windows.some(1), tmp_path)
 
 
 def test_the_users_cache_is_where_it_is_kept(model, windows, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(reference, "user_cache_path", lambda _: tmp_path)
-    store = reference.store(model, windows.some(1))
+    store = reference.store_reference(model, windows.some(1))
     assert store.folder.parent == tmp_path / "references" and store.folder.name.startswith("stories260K")
     about = json.loads((store.folder / "about.json").read_text())
     assert about["model"] == "stories260K.f32.gguf" and len(about["sha256"]) == 64 and about["kept"] == 512

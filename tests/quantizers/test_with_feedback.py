@@ -34,11 +34,11 @@ def lost(stories260k: Path, tmp_path_factory: pytest.TempPathFactory):
     folder = tmp_path_factory.mktemp("files")
     model = load(stories260k)
     text = windows.cut(model.tokenizer, TEXT[len(TEXT) // 2 :], CONTEXT)
-    original = reference.store(model, text, folder / "reference")
+    original = reference.store_reference(model, text, folder / "reference")
 
     def lost(**how: object) -> float:
         quantize(stories260k, "q4_0", folder / "small.gguf", [".=q4_0"], **how)
-        scores = next_token.score(load(folder / "small.gguf"), original)
+        scores = next_token.score_tokens(load(folder / "small.gguf"), original)
         return float(scores.divergences.mean())
 
     return lost

@@ -26,7 +26,7 @@ NAMES = {"load": "int8 inputs", "store": "to cache", "glu_silu": "glu", "glu_gel
 
 
 @dataclass
-class Line:
+class PhaseGroup:
     """Phases that do the same with weights of the same formats: seconds and work of one step."""
 
     what: str
@@ -36,7 +36,7 @@ class Line:
 
 
 @dataclass(frozen=True)
-class Pass:
+class ProfiledStep:
     """One step of `tokens` tokens after `depth` others; `seconds` is more than its lines' by what happens outside them.
     The limits are those measured just before."""
 
@@ -44,7 +44,7 @@ class Pass:
     depth: int
     seconds: float
     limits: Limits
-    lines: list[Line]
+    lines: list[PhaseGroup]
 
 
 @dataclass(frozen=True)
@@ -67,16 +67,16 @@ class FormatCost:
 
 
 @dataclass(frozen=True)
-class Explanation:
-    decode: Pass
-    prefill: Pass
+class Profile:
+    decode: ProfiledStep
+    prefill: ProfiledStep
     formats: list[FormatCost]
     coverage: list[kernels.Coverage]
 
 
-def explain(
+def profile(
     model: Model, prompt: int, tokens: int, depth: int, rounds: int, progress: Progress | None = None
-) -> Explanation:
+) -> Profile:
     """Watch `rounds` decodes of `tokens` tokens after `depth` others and as many prefills of `prompt` tokens; of each,
     the round of the median time counts. Then time the model's formats alone."""
     meter, session = kernels.Meter(model.threads, model.tier), model.session()
@@ -84,20 +84,20 @@ def explain(
     prompt = min(prompt, session.program.batch)
     decodes, prefills = [], []
     for done in range(rounds):
-        decodes.append(watch(session, meter, ids[:depth], [[t] for t in ids[depth : depth + tokens]]))
-        prefills.append(watch(session, meter, [], [ids[:prompt]]))
+        decodes.append(profile_step(session, meter, ids[:depth], [[t] for t in ids[depth : depth + tokens]]))
+        prefills.append(profile_step(session, meter, [], [ids[:prompt]]))
         if progress:
             progress(done + 1, rounds + 1, "")
     costs = format_costs(model, meter)
     used = kernels.coverage(formats.get(c.format) for c in costs if c.share)
-    return Explanation(middle(decodes), middle(prefills), costs, used)
+    return Profile(middle(decodes), middle(prefills), costs, used)
 
 
-def middle(passes: list[Pass]) -> Pass:
+def middle(passes: list[ProfiledStep]) -> ProfiledStep:
     return sorted(passes, key=lambda p: p.seconds)[len(passes) // 2]
 
 
-def watch(session: Session, meter: kernels.Meter, before: list[int], steps: list[list[int]]) -> Pass:
+def profile_step(session: Session, meter: kernels.Meter, before: list[int], steps: list[list[int]]) -> ProfiledStep:
     """Run the steps after a warm-up and sort the time of their phases; all have equally many tokens."""
     session.reset()
     for ids in (before, steps[0]):
@@ -111,13 +111,13 @@ def watch(session: Session, meter: kernels.Meter, before: list[int], steps: list
         session.prefill(ids)
     seconds = (time.perf_counter() - started) / len(steps)
     tokens, depth = len(steps[0]), len(before)
-    lines: dict[tuple[str, tuple[str, ...]], Line] = {}
+    lines: dict[tuple[str, tuple[str, ...]], PhaseGroup] = {}
     for phase, total in session.program.seconds():
         key = what(phase), formats_of(phase, session.model)
-        line = lines.setdefault(key, Line(*key))
+        line = lines.setdefault(key, PhaseGroup(*key))
         line.seconds += total / len(steps)
         line.work += work_of(phase, session.model, tokens, depth + len(steps) // 2)
-    return Pass(tokens, depth, seconds, limits, list(lines.values()))
+    return ProfiledStep(tokens, depth, seconds, limits, list(lines.values()))
 
 
 def what(phase: Phase) -> str:

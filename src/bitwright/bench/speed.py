@@ -42,7 +42,7 @@ class Speed:
     decode_share: float
 
 
-def measure(
+def measure_speed(
     model: Model,
     prompt: int = 512,
     tokens: int = 128,

@@ -43,11 +43,11 @@ def bench(
 
     loaded = models.load(model, max(prompt, depth + tokens), threads, kv)
     with output.progress("timing") as report:
-        result = speed.measure(loaded, prompt=prompt, tokens=tokens, depth=depth, rounds=rounds, progress=report)
+        result = speed.measure_speed(loaded, prompt=prompt, tokens=tokens, depth=depth, rounds=rounds, progress=report)
     found = view(result)
     if explain:
         with output.progress("profiling") as report:
-            found["explain"] = profile_view(profile.explain(loaded, prompt, tokens, depth, rounds, report))
+            found["explain"] = profile_view(profile.profile(loaded, prompt, tokens, depth, rounds, report))
     if json:
         return output.print_json(found)
     show(found)

@@ -100,7 +100,7 @@ def timed(found: list[tuple[str, Contender]], setting: Setting, context: int) ->
             for done, name in enumerate(seconds):
                 seconds[name] += comparison.seconds_per_token(models.load(name, context, setting.threads, setting.kv))
                 report(turn * len(seconds) + done + 1, 2 * len(seconds), name)
-    return [replace(contender, speed=comparison.rate(seconds[name])) for name, contender in found]
+    return [replace(contender, speed=comparison.tokens_per_second(seconds[name])) for name, contender in found]
 
 
 def with_heat(found: dict[str, Any], heats: dict[str, Any]) -> dict[str, Any]:

@@ -31,11 +31,11 @@ def inspect(
 
     file = gguf.open(models.resolve(model))
     if tensor is not None:
-        from bitwright.measure.values import statistics
+        from bitwright.measure.values import summarize
         from bitwright.views.tensor import tensor as tensor_view
 
         values = file.tensor(tensor).dequantize()
-        found = tensor_view(file.tensors[tensor], statistics(values))
+        found = tensor_view(file.tensors[tensor], summarize(values))
         return output.print_json(found) if json else tensor_table.show(found)
     from bitwright.views.inspect import inspect as view
 

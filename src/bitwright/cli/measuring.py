@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bitwright.engine import Model
     from bitwright.measure.noise_floor import NoiseFloor
     from bitwright.measure.overlap import Overlap
-    from bitwright.measure.reference import Reference
+    from bitwright.measure.reference import ReferencePredictions
     from bitwright.measure.rollout.baseline import Baseline
     from bitwright.measure.suite import Evaluation, Identity
 
@@ -29,7 +29,7 @@ class Setting:
 
     text: str
     suite: str
-    reference: Reference
+    reference: ReferencePredictions
     model: Model | None
     floor: NoiseFloor | None
     baseline: Baseline | None
@@ -103,11 +103,11 @@ def prepare(
     model = models.load(reference, context, threads, kv)
     cut = windows.cut(model.tokenizer, text, context, chunks or CHUNKS[suite], spread_out=chunks is None)
     with output.progress("reading the reference") as report:
-        store = references.store(model, cut, progress=report)
+        store = references.store_reference(model, cut, progress=report)
     if store.damaged:
         output.remark(f"recomputed {store.damaged} damaged chunks in {store.folder}")
     with output.progress("measuring the noise floor") as report:
-        floor = noise_floor.kept(model, store, report)
+        floor = noise_floor.stored_noise_floor(model, store, report)
     prompts, steps = baseline.SUITES[suite]
     with output.progress("letting the reference write") as report:
         base = baseline.baseline(model, baseline.prompts_of(model.tokenizer, text, prompts), steps, progress=report)

@@ -13,7 +13,7 @@ from bitwright.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.chains.success import Score
+    from bitwright.measure.chains.scoring import ChainScore
     from bitwright.measure.tasks.items import Task
     from bitwright.measure.tasks.scores import TaskScore
 
@@ -56,7 +56,7 @@ def tasks(
     kv: options.KV = "f16",
     json: options.Json = False,
 ) -> None:
-    """Score tasks, and with --reference what was lost on each item.
+    """ChainScore tasks, and with --reference what was lost on each item.
 
     A task is a file of JSON lines. Its keys say how it is scored: query, choices, gold (the likeliest choice);
     context_options, continuation, gold (the likeliest context); context, continuation (word for word); context, answer
@@ -105,18 +105,18 @@ def scored(model: Model, task: Task, tokens: int | None, unguarded: bool) -> Tas
     from bitwright.measure.tasks import scores
 
     with output.progress(f"{task.name}, {model.path.name}") as report:
-        return scores.score(model, task, tokens, unguarded, report)
+        return scores.score_task(model, task, tokens, unguarded, report)
 
 
-def chained(pair: list[Model], families: list[str], limit: int | None, seed: int) -> list[list[Score]]:
+def chained(pair: list[Model], families: list[str], limit: int | None, seed: int) -> list[list[ChainScore]]:
     """For each model its scores, family by family."""
-    from bitwright.measure.chains import success
+    from bitwright.measure.chains import scoring
 
     with output.progress("finding levels") as report:
-        levels = success.levels(pair[-1], families, seed=seed, progress=report)
-    setting = success.Setting(levels, count=limit or success.CHAINS, seed=seed)
+        levels = scoring.fitting_levels(pair[-1], families, seed=seed, progress=report)
+    suite = scoring.ChainSuite(levels, count=limit or scoring.CHAINS, seed=seed)
     found = []
     for model in pair:
         with output.progress(f"chains, {model.path.name}") as report:
-            found.append(success.score(model, setting, free=True, progress=report))
+            found.append(scoring.score_chains(model, suite, free=True, progress=report))
     return found

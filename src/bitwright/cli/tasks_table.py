@@ -9,11 +9,11 @@ from bitwright.cli import output
 from bitwright.cli.intervals import decimal, spread
 
 if TYPE_CHECKING:
-    from bitwright.measure.chains.success import Score
+    from bitwright.measure.chains.scoring import ChainScore
     from bitwright.measure.tasks.scores import TaskScore
 
 
-def show(scores: list[list[TaskScore]], chains: list[list[Score]]) -> None:
+def show(scores: list[list[TaskScore]], chains: list[list[ChainScore]]) -> None:
     """Print the scores of each task (candidate, then reference) and of each model on the chains."""
     if scores:
         rows = [task_row(*own) for own in scores]
@@ -28,26 +28,26 @@ def show(scores: list[list[TaskScore]], chains: list[list[Score]]) -> None:
                   ">ratio", "95% interval", ">after an error", "95% interval"]  # fmt: skip
         output.print_table(titles, rows)
         if len(chains) > 1:
-            from bitwright.measure.chains.success import overall
+            from bitwright.measure.chains.comparison import overall_horizon_ratio
 
-            value, interval = decimal(overall(own, reference))
+            value, interval = decimal(overall_horizon_ratio(own, reference))
             print(f"over all chains the horizon is {value} times the reference's ({interval})")
 
 
 def task_row(own: TaskScore, reference: TaskScore | None = None) -> tuple[object, ...]:
-    from bitwright.measure.tasks.scores import pair
+    from bitwright.measure.tasks.scores import compare_tasks
 
     row = (own.task, len(own.right), own.metric, *decimal(own.accuracy, 1, 100))
     if reference is None:
         return (*row, "", "", "", "", "")
-    p = pair(own, reference)
+    p = compare_tasks(own, reference)
     return (*row, f"{100 * reference.accuracy.estimate:.1f}", p.lost, p.won, f"{p.p:.3f}", p.verdict)
 
 
-def chain_row(own: Score, reference: Score, compared: bool) -> tuple[object, ...]:
-    from bitwright.measure.chains.success import compare
+def chain_row(own: ChainScore, reference: ChainScore, compared: bool) -> tuple[object, ...]:
+    from bitwright.measure.chains.comparison import compare_chains
 
-    c = compare(own, reference)
+    c = compare_chains(own, reference)
     after = decimal(c.after_error) if c.after_error and not math.isnan(c.after_error.estimate) else ("", "")
     life = spread(c.candidate.half_life, halves)
     row = (c.family, c.level, f"{100 * c.accuracy.estimate:.1f}%", f"{100 * c.candidate.share[1]:.0f}%", *life)

@@ -28,7 +28,7 @@ from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.io.gguf import GGUF
 from bitwright.measure import next_token
-from bitwright.measure.reference import Store, store
+from bitwright.measure.reference import ReferenceStore, store_reference
 from bitwright.measure.windows import Windows, cut
 from bitwright.progress import Progress
 from bitwright.recipes.roles import role
@@ -131,10 +131,10 @@ def _like(model: Model, file: GGUF, kv: str = "f16", activations: str = "int8") 
     return Model(file, CONTEXT, model.threads, model.forced_tier, kv, activations)
 
 
-def _predictions(model: Model, windows: Windows, folder: Path) -> Store:
-    return store(model, windows, folder, digest="decoded")
+def _predictions(model: Model, windows: Windows, folder: Path) -> ReferenceStore:
+    return store_reference(model, windows, folder, digest="decoded")
 
 
-def _divergence(model: Model, base: Store) -> Interval:
-    scores = next_token.score(model, base)
+def _divergence(model: Model, base: ReferenceStore) -> Interval:
+    scores = next_token.score_tokens(model, base)
     return scores.mean(scores.divergences)

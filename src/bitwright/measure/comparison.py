@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.bench.speed import seconds_to_decode
-from bitwright.measure.perplexity import score
+from bitwright.measure.scoring import token_losses
 from bitwright.measure.suite import Evaluation, Identity
 from bitwright.statistics import studentized
 from bitwright.statistics.interval import FEWEST, Interval, verdict
@@ -84,7 +84,7 @@ def contender(model: Model, identity: Identity, evaluation: Evaluation | None, w
         losses = evaluation.scores.losses
     else:
         session = model.session()
-        losses = np.array([score(session, ids, windows.first) for ids in windows.ids])
+        losses = np.array([token_losses(session, ids, windows.first) for ids in windows.ids])
     documents, count = windows.documents.ravel(), int(windows.documents.max()) + 1
     nats, sizes = (np.bincount(documents, x.ravel(), count).astype(np.float64) for x in (losses, windows.sizes))
     return Contender(identity, evaluation, nats, sizes, math.nan)
@@ -97,7 +97,7 @@ def seconds_per_token(model: Model) -> list[float]:
     return [seconds_to_decode(session, ids[:1], ids) / DECODED for _ in range(ROUNDS)]
 
 
-def rate(seconds: Sequence[float]) -> float:
+def tokens_per_second(seconds: Sequence[float]) -> float:
     """Tokens per second, from the median."""
     return 1 / statistics.median(seconds)
 

@@ -17,7 +17,7 @@ from bitwright.errors import UsageError
 from bitwright.measure.softmax import normalizer
 
 TAIL = 0.02  # of the probability may be left to the sample, on average
-FEWEST, MOST = 256, 4096  # tokens kept of a distribution
+FEWEST_KEPT, MOST_KEPT = 256, 4096  # tokens kept of a distribution
 SAMPLED = 4  # one token is sampled from the rest for this many kept
 
 
@@ -69,7 +69,7 @@ def kept_for(logits: NDArray[np.float32]) -> int:
         peak, log_sum = normalizer(row)
         sums += np.cumsum(-np.sort(-np.exp((row.astype(np.float64) - peak) - log_sum)))
     enough = int(np.searchsorted(sums / len(logits), 1 - TAIL)) + 1
-    kept = int(np.clip(1 << (enough - 1).bit_length(), FEWEST, MOST))
+    kept = int(np.clip(1 << (enough - 1).bit_length(), FEWEST_KEPT, MOST_KEPT))
     return logits.shape[1] if 2 * kept >= logits.shape[1] else kept
 
 

@@ -5,7 +5,7 @@
 
 rounded up to an even number of codes (tools/perplexity/perplexity.cpp). What is less likely than e**-16 times the
 likeliest token shares the code 0, and what is less likely than e**-16 is left out of divergences: a divergence from
-such a file lacks what happens out there. `reference.Store` has no such limit and takes a tenth of the room.
+such a file lacks what happens out there. `reference.ReferenceStore` has no such limit and takes a tenth of the room.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io.atomic import replacing
-from bitwright.measure.perplexity import scored
+from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import normalizer
 from bitwright.measure.windows import Windows, cut_ids
 from bitwright.progress import Progress
@@ -104,7 +104,7 @@ def write(path: Path, model: Model, windows: Windows, progress: Progress | None 
         file.write(MAGIC + np.array([windows.context, vocabulary, len(windows)], "<i4").tobytes())
         file.write(np.ascontiguousarray(windows.ids, "<i4").tobytes())
         for index, ids in enumerate(windows.ids):
-            for logits, _ in scored(session, ids, windows.first):
+            for logits, _ in scored_logits(session, ids, windows.first):
                 file.write(encode(logits).tobytes())
             if progress:
                 progress(index + 1, len(windows), "")

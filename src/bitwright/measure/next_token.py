@@ -1,17 +1,16 @@
-"""How a candidate's predictions of single tokens differ from a reference's: every statistic that
-`llama-perplexity --kl-divergence` prints, under its names, and flips."""
+"""How a candidate's predictions of single tokens differ from a reference's: KL divergence, same top-1, flips."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
-from bitwright.measure.perplexity import scored
+from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.measure.windows import Windows
 from bitwright.progress import Progress
@@ -20,15 +19,14 @@ from bitwright.statistics.interval import FEWEST, Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.reference import Reference
+    from bitwright.measure.reference import ReferencePredictions
 
 Float64 = NDArray[np.float64]
-Row = tuple[str, float, float | None]
 
 
 @dataclass(frozen=True)
-class Scores:
-    """A candidate beside a reference on the scored tokens of `windows`; arrays are (chunks, scored tokens).
+class TokenScores:
+    """A candidate and a reference on the scored tokens of `windows`; arrays are (chunks, scored tokens).
 
     `losses`, `base_losses`: negative log-likelihoods in nats, the candidate's and the reference's; `divergences`:
     KL(reference || candidate) in nats; `top`, `base_top`: the likeliest tokens. `storage_error`: the standard error
@@ -76,7 +74,7 @@ def clusters_of(windows: Windows) -> tuple[NDArray[np.int64], str]:
     return np.broadcast_to(windows.places[:, None], windows.documents.shape), "chunks"
 
 
-def score(model: Model, reference: Reference, progress: Progress | None = None) -> Scores:
+def score_tokens(model: Model, reference: ReferencePredictions, progress: Progress | None = None) -> TokenScores:
     """Run a candidate over the reference's windows. UsageError where its vocabulary or context do not fit them."""
     windows = reference.windows
     check(model, reference)
@@ -87,7 +85,7 @@ def score(model: Model, reference: Reference, progress: Progress | None = None) 
     for index, ids in enumerate(windows.ids):
         base, start = reference.chunk(index), 0
         base_losses[index], base_top[index] = base.losses, base.top
-        for logits, targets in scored(session, ids, windows.first):
+        for logits, targets in scored_logits(session, ids, windows.first):
             part = np.s_[index, start : start + len(logits)]
             losses[part] = negative_log_likelihoods(logits, targets)
             top[part] = logits.argmax(1)
@@ -96,10 +94,10 @@ def score(model: Model, reference: Reference, progress: Progress | None = None) 
         if progress:
             progress(index + 1, len(windows), f"KL divergence {divergences[: index + 1].mean():.5f}")
     storage_error = math.sqrt(variances.sum()) / variances.size
-    return Scores(windows, losses, base_losses, divergences, top, base_top, storage_error)
+    return TokenScores(windows, losses, base_losses, divergences, top, base_top, storage_error)
 
 
-def check(model: Model, reference: Reference) -> None:
+def check(model: Model, reference: ReferencePredictions) -> None:
     """UsageError where a model cannot be measured against a reference."""
     if model.config.vocabulary != reference.vocabulary:
         raise UsageError(
@@ -121,82 +119,8 @@ class Flips:
     tokens: int
 
 
-def flips(scores: Scores) -> Flips:
+def flips(scores: TokenScores) -> Flips:
     """Where the candidate's choice is another one; accuracy hides flips that cancel out (arXiv 2407.09141)."""
     lost = scores.base_right & ~scores.right
     won = scores.right & ~scores.base_right
     return Flips(scores.mean(~scores.same_top), scores.mean(lost), scores.mean(won), lost.size)
-
-
-class Statistic(NamedTuple):
-    """One line as llama-perplexity prints it; `error` is its standard error of independent tokens, None where it gives
-    none; `unit` is "" or "%"."""
-
-    section: str
-    name: str
-    value: float
-    error: float | None = None
-    unit: str = ""
-
-
-PERPLEXITY, DIVERGENCE, PROBABILITY = "Perplexity", "KL divergence", "Token probability"
-QUANTILES = {"99.9%": 0.999, "99.0%": 0.99, "95.0%": 0.95, "90.0%": 0.9, "75.0%": 0.75, "Median": 0.5, "25.0%": 0.25,
-             "10.0%": 0.1, "5.0%": 0.05, "1.0%": 0.01, "0.1%": 0.001}  # fmt: skip
-
-
-def llama_cpp(scores: Scores) -> list[Statistic]:
-    """What llama-perplexity prints at the end (tools/perplexity/perplexity.cpp, kl_divergence), in its order."""
-    return [*_perplexities(scores), *_divergences(scores), *_probabilities(scores)]
-
-
-def _perplexities(scores: Scores) -> list[Statistic]:
-    own, base = scores.losses.ravel(), scores.base_losses.ravel()
-    (log_own, error_own), (log_base, error_base) = _mean(own), _mean(base)
-    covariance = _covariance(own, base)
-    log_ratio = log_own - log_base
-    log_error = math.sqrt(max(error_own**2 + error_base**2 - 2 * covariance, 0))
-    q, p = math.exp(log_own), math.exp(log_base)
-    difference = math.sqrt(max((q * error_own) ** 2 + (p * error_base) ** 2 - 2 * q * p * covariance, 0))
-    correlation = covariance / (error_own * error_base) if error_own * error_base else math.nan
-    ratio = math.exp(log_ratio)
-    rows: list[Row] = [
-        ("Mean PPL(Q)", q, q * error_own),
-        ("Mean PPL(base)", p, p * error_base),
-        ("Cor(ln(PPL(Q)), ln(PPL(base)))", 100 * correlation, None),
-        ("Mean ln(PPL(Q)/PPL(base))", log_ratio, log_error),
-        ("Mean PPL(Q)/PPL(base)", ratio, ratio * log_error),
-        ("Mean PPL(Q)-PPL(base)", q - p, difference),
-    ]
-    return [Statistic(PERPLEXITY, *row, "%" if row[0].startswith("Cor") else "") for row in rows]
-
-
-def _divergences(scores: Scores) -> list[Statistic]:
-    values = scores.divergences.ravel()
-    rows: list[Row] = [("Mean KLD", *_mean(values)), ("Maximum KLD", float(values.max()), None)]
-    names = [name for name in QUANTILES if name not in ("75.0%", "25.0%")]
-    rows += [(f"{name} KLD", float(np.quantile(values, QUANTILES[name])), None) for name in names]
-    return [Statistic(DIVERGENCE, *row) for row in [*rows, ("Minimum KLD", float(values.min()), None)]]
-
-
-def _probabilities(scores: Scores) -> list[Statistic]:
-    values = 100 * scores.probability_change.ravel()
-    mean_square, error = _mean(values**2)
-    rms, same = math.sqrt(mean_square), float(scores.same_top.mean())
-    rows: list[Row] = [("Mean Δp", *_mean(values)), ("Maximum Δp", float(values.max()), None)]
-    rows += [(f"{name} Δp", float(np.quantile(values, share)), None) for name, share in QUANTILES.items()]
-    rows += [
-        ("Minimum Δp", float(values.min()), None),
-        ("RMS Δp", rms, error / (2 * rms) if rms else 0.0),
-        ("Same top p", 100 * same, 100 * math.sqrt(same * (1 - same) / max(values.size - 1, 1))),
-    ]
-    return [Statistic(PROBABILITY, *row, "%") for row in rows]
-
-
-def _mean(values: Float64) -> tuple[float, float]:
-    """The mean, and its standard error were tokens independent."""
-    return float(values.mean()), math.sqrt(values.var() / max(values.size - 1, 1))
-
-
-def _covariance(a: Float64, b: Float64) -> float:
-    """Of the means of a and b."""
-    return float((a * b).mean() - a.mean() * b.mean()) / max(a.size - 1, 1)

@@ -22,14 +22,14 @@ from numpy.typing import NDArray
 from bitwright import kernels
 from bitwright.engine import Model
 from bitwright.io.atomic import replacing
-from bitwright.measure.perplexity import scored
+from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import log_probabilities
 from bitwright.progress import Progress
 from bitwright.statistics.interval import Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Session
-    from bitwright.measure.reference import Store
+    from bitwright.measure.reference import ReferenceStore
     from bitwright.measure.windows import Windows
 
 CHUNKS, TOKENS = 2, 128  # of the windows, spread over them, and of each its first tokens
@@ -80,7 +80,7 @@ class NoiseFloor:
         return f"{times:.1f} times the noise floor" if times < 10 else f"{times:,.0f} times the noise floor"
 
 
-def noise_floor(model: Model, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
+def measure_noise_floor(model: Model, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
     """Run a reference over a few chunks in every way there is here, and see how far apart its predictions come out."""
     ids, session, found = windows.some(CHUNKS).ids[:, :TOKENS], model.session(), []
     variants = list(_variants(model))
@@ -116,8 +116,8 @@ def _variation(name: str, session: Session, other: Session | None, ids: NDArray[
     """Both over chunks `ids` (chunks, context); without another session, one against its own rounding to 16 bits."""
     total, same, tokens, first = 0.0, 0, 0, ids.shape[1] // 2
     for chunk in ids:
-        once = scored(session, chunk, first)
-        pairs = zip(once, scored(other, chunk, first), strict=True) if other else ((part, part) for part in once)
+        once = scored_logits(session, chunk, first)
+        pairs = zip(once, scored_logits(other, chunk, first), strict=True) if other else ((part, part) for part in once)
         for (logits, _), (again, _) in pairs:
             for row, varied in zip(logits, again, strict=True):
                 log_p = log_probabilities(row)
@@ -128,7 +128,7 @@ def _variation(name: str, session: Session, other: Session | None, ids: NDArray[
     return Variation(name, max(total, 0.0) / tokens, same / tokens, tokens)
 
 
-def kept(model: Model, store: Store, progress: Progress | None = None) -> NoiseFloor:
+def stored_noise_floor(model: Model, store: ReferenceStore, progress: Progress | None = None) -> NoiseFloor:
     """The floor of a store's reference on this machine, from the store's folder, where it is put the first time."""
     machine = {"tier": model.tier, "threads": model.threads, "tiers": kernels.tiers(), "context": store.windows.context}
     path = store.folder / f"floor-{hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:16]}.json"
@@ -137,7 +137,7 @@ def kept(model: Model, store: Store, progress: Progress | None = None) -> NoiseF
             return NoiseFloor(tuple(Variation(**v) for v in json.loads(path.read_text())["variations"]))
         except (ValueError, TypeError, KeyError):
             path.unlink()  # damaged: measured again
-    floor = noise_floor(model, store.windows, progress)
+    floor = measure_noise_floor(model, store.windows, progress)
     with replacing(path) as file:
         file.write(json.dumps({**machine, "variations": [asdict(v) for v in floor.variations]}, indent=2).encode())
     return floor

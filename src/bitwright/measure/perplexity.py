@@ -7,7 +7,6 @@ Disjoint chunks of the text, the second half of each scored, where every token h
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -15,14 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
-from bitwright.measure.softmax import negative_log_likelihoods
+from bitwright.measure.scoring import token_losses
 from bitwright.measure.windows import cut
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
-
-LOGITS_BYTES = 64 << 20  # of logits at a time, however large the vocabulary
+    from bitwright.engine import Model
 
 
 @dataclass(frozen=True)
@@ -68,28 +65,7 @@ def perplexity(
     windows = cut(model.tokenizer, text, context, chunks)
     session, losses = model.session(), np.empty(windows.targets.shape)
     for index, piece in enumerate(windows.ids):
-        losses[index] = score(session, piece, windows.first)
+        losses[index] = token_losses(session, piece, windows.first)
         if progress:
             progress(index + 1, len(windows), f"perplexity {np.exp(losses[: index + 1].mean()):.4f}")
     return Perplexity(context, losses)
-
-
-def score(session: Session, ids: NDArray[np.int32], first: int) -> NDArray[np.float64]:
-    """Negative log-likelihoods of tokens first + 1 to the last, each given all before it; the session starts afresh."""
-    return np.concatenate([negative_log_likelihoods(*part) for part in scored(session, ids, first)])
-
-
-def scored(
-    session: Session, ids: NDArray[np.int32], first: int
-) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int32]]]:
-    """Logits (n, vocabulary) that predict tokens first + 1 to the last, and those tokens (n,), slice by slice; the
-    session starts afresh.
-
-    Logits are computed where they are scored only, and as many at a time as LOGITS_BYTES holds.
-    """
-    session.reset()
-    rows, start = max(1, LOGITS_BYTES // (4 * session.model.config.vocabulary)), 0
-    for end in [*range(first + rows, len(ids) - 1, rows), len(ids) - 1]:
-        logits = session.extend(ids[start:end], range(max(first - start, 0), end - start))
-        yield logits, ids[end - len(logits) + 1 : end + 1]
-        start = end

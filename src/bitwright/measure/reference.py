@@ -23,7 +23,7 @@ from bitwright.errors import UsageError
 from bitwright.io.atomic import replacing
 from bitwright.io.checksum import sha256
 from bitwright.measure.condensed import Condensed, condense, kept_for
-from bitwright.measure.perplexity import scored
+from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.measure.windows import Windows
 from bitwright.progress import Progress
@@ -50,7 +50,7 @@ class ChunkPredictions(Protocol):
         ...
 
 
-class Reference(Protocol):
+class ReferencePredictions(Protocol):
     """Predictions of the chunks of `windows`, over a vocabulary."""
 
     windows: Windows
@@ -75,7 +75,7 @@ class StoredChunk:
         return self.distributions[start : start + len(logits)].divergence(logits)
 
 
-class Store:
+class ReferenceStore:
     """A reference's chunks on disk. `computed` and `damaged` count the chunks that this run had to compute, and those
     of them that a file was there for."""
 
@@ -106,7 +106,7 @@ class Store:
         """Run the reference over a chunk and keep what it predicts; logits are held a slice at a time."""
         ids, parts, losses = self.windows.ids[index], [], []
         random = np.random.default_rng(list(self._digest(index)))
-        for logits, targets in scored(session, ids, self.windows.first):
+        for logits, targets in scored_logits(session, ids, self.windows.first):
             if "kept" not in self.about:
                 self.about["kept"] = kept_for(logits[:: max(1, len(logits) // PROBED)])
                 self._write_about()
@@ -128,13 +128,13 @@ class Store:
             file.write(json.dumps(self.about, indent=2).encode())
 
 
-def store(
+def store_reference(
     model: Model,
     windows: Windows,
     folder: Path | None = None,
     digest: str | None = None,
     progress: Progress | None = None,
-) -> Store:
+) -> ReferenceStore:
     """The predictions of `model` over `windows`, from `folder` where it holds them, else computed and put there.
 
     `folder` is one in the user's cache, for this model and these settings, if not given; `digest` is the model's
@@ -148,7 +148,7 @@ def store(
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         folder = user_cache_path("bitwright") / "references" / f"{model.path.stem[:48]}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    result = Store(folder, _agreed(folder, about), windows, model.config.vocabulary)
+    result = ReferenceStore(folder, _agreed(folder, about), windows, model.config.vocabulary)
     missing = [index for index in range(len(windows)) if result.read(index) is None]
     session = model.session() if missing else None
     for done, index in enumerate(missing):

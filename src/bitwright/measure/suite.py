@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bitwright.measure import next_token
-from bitwright.measure.next_token import Flips, Scores, Statistic
+from bitwright.measure.llama_perplexity import LlamaStatistic, llama_statistics
+from bitwright.measure.next_token import Flips, TokenScores
 from bitwright.measure.noise_floor import NoiseFloor
 from bitwright.measure.overlap import Overlap
 from bitwright.measure.perplexity import Perplexity
@@ -21,7 +22,7 @@ from bitwright.statistics.interval import Interval
 if TYPE_CHECKING:
     from bitwright.engine import Model
     from bitwright.measure.attribution import Contribution
-    from bitwright.measure.reference import Reference
+    from bitwright.measure.reference import ReferencePredictions
     from bitwright.measure.rollout.compounding import Compounding
 
 OVERLAP = 0.01  # of the evaluation text in a calibration text is worth a warning
@@ -60,7 +61,7 @@ class Evaluation:
 
     candidate: Identity
     reference: dict[str, Any]
-    scores: Scores
+    scores: TokenScores
     divergence: Interval
     same_top1: Interval
     log_perplexity_ratio: Interval
@@ -81,21 +82,21 @@ class Evaluation:
         return Perplexity(self.scores.windows.context, self.scores.base_losses)
 
     @property
-    def statistics(self) -> list[Statistic]:
+    def statistics(self) -> list[LlamaStatistic]:
         """Under llama-perplexity's names."""
-        return next_token.llama_cpp(self.scores)
+        return llama_statistics(self.scores)
 
 
 def evaluate(
     model: Model,
     candidate: Identity,
-    reference: Reference,
+    reference: ReferencePredictions,
     floor: NoiseFloor | None,
     overlaps: Sequence[Overlap] = (),
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score a candidate against a reference. Raises UsageError where they do not share a tokenizer."""
-    scores = next_token.score(model, reference, progress)
+    scores = next_token.score_tokens(model, reference, progress)
     ratio = scores.mean(scores.losses - scores.base_losses)
     return Evaluation(
         candidate=candidate,
@@ -112,12 +113,12 @@ def evaluate(
     )
 
 
-def bits_per_byte(scores: Scores) -> Interval:
+def bits_per_byte(scores: TokenScores) -> Interval:
     """The candidate's bits for a byte of the scored text."""
     return per_byte(scores.losses, scores)
 
 
-def per_byte(losses: np.ndarray, scores: Scores) -> Interval:
+def per_byte(losses: np.ndarray, scores: TokenScores) -> Interval:
     """Nats of losses (chunks, scored) as bits per byte of text, with the interval over documents."""
     clusters, of = next_token.clusters_of(scores.windows)
     _, members = np.unique(clusters.ravel(), return_inverse=True)
@@ -125,7 +126,7 @@ def per_byte(losses: np.ndarray, scores: Scores) -> Interval:
     return studentized.ratio(nats / math.log(2), sizes.astype(np.float64), of)
 
 
-def warnings(scores: Scores, ratio: Interval, overlaps: Sequence[Overlap]) -> list[str]:
+def warnings(scores: TokenScores, ratio: Interval, overlaps: Sequence[Overlap]) -> list[str]:
     """What a reader must know before believing the figures."""
     found = []
     for o in overlaps:

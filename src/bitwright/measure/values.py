@@ -20,8 +20,8 @@ class Outlier:
 
 
 @dataclass(frozen=True)
-class Statistics:
-    """Statistics of a tensor's finite values; `not_finite` counts NaN and infinity, which no other figure includes."""
+class ValueSummary:
+    """Of a tensor's finite values; `not_finite` counts NaN and infinity, which no other figure includes."""
 
     count: int
     not_finite: int
@@ -36,8 +36,8 @@ class Statistics:
     histogram: np.ndarray  # (bins,) counts
 
 
-def statistics(values: np.ndarray, outliers: int = 8, bins: int = 21) -> Statistics:
-    """Statistics of `values`, float32 of any shape, computed in float64 a slice at a time: an embedding is large."""
+def summarize(values: np.ndarray, outliers: int = 8, bins: int = 21) -> ValueSummary:
+    """A summary of `values`, float32 of any shape, computed in float64 a slice at a time: an embedding is large."""
     flat = values.reshape(-1)
     count = zeros = 0
     total, low, high = 0.0, np.inf, -np.inf
@@ -46,7 +46,9 @@ def statistics(values: np.ndarray, outliers: int = 8, bins: int = 21) -> Statist
         total, low, high = total + part.sum(), min(low, part.min()), max(high, part.max())
     if not count:
         nan = float("nan")
-        return Statistics(flat.size, flat.size, 0, nan, nan, nan, nan, nan, (), np.zeros(bins + 1), np.zeros(bins, int))
+        return ValueSummary(
+            flat.size, flat.size, 0, nan, nan, nan, nan, nan, (), np.zeros(bins + 1), np.zeros(bins, int)
+        )
     mean = float(total / count)
     edges = np.histogram_bin_edges(np.array([low, high]), bins)
     histogram, squares, fourths = np.zeros(bins, int), 0.0, 0.0
@@ -64,7 +66,7 @@ def statistics(values: np.ndarray, outliers: int = 8, bins: int = 21) -> Statist
         index = tuple(int(i) for i in np.unravel_index(place, values.shape))
         value = float(flat[place])
         found.append(Outlier(index, value, (value - mean) / deviation if deviation else 0.0))
-    return Statistics(
+    return ValueSummary(
         count=flat.size,
         not_finite=flat.size - count,
         zeros=zeros,

@@ -5,15 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bitwright.measure.chains.success import compare, overall
+from bitwright.measure.chains.comparison import compare_chains, overall_horizon_ratio
 from bitwright.views.intervals import of_estimate, of_survival
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
-    from bitwright.measure.chains.success import Comparison, Score
+    from bitwright.measure.chains.comparison import ChainComparison
+    from bitwright.measure.chains.scoring import ChainScore
 
 
-def chains(scores: Sequence[Sequence[Score]]) -> dict[str, Any]:
+def chains(scores: Sequence[Sequence[ChainScore]]) -> dict[str, Any]:
     """chains[{family, level, steps, success (survival over steps), step_accuracy, excess, after_error,
     disagreements}], horizon_ratio. `scores` has each family's of the candidate, then, if there is one, of the
     reference; each chain then adds reference{success, step_accuracy, excess}, horizon_ratio, loss_change.
@@ -23,13 +24,13 @@ def chains(scores: Sequence[Sequence[Score]]) -> dict[str, Any]:
     compared = len(scores) > 1
     return plain(
         {
-            "chains": [_chain(compare(a, b), compared) for a, b in zip(own, reference, strict=True)],
-            "horizon_ratio": of_estimate(overall(own, reference)) if compared else None,
+            "chains": [_chain(compare_chains(a, b), compared) for a, b in zip(own, reference, strict=True)],
+            "horizon_ratio": of_estimate(overall_horizon_ratio(own, reference)) if compared else None,
         }
     )
 
 
-def _chain(c: Comparison, compared: bool) -> dict[str, Any]:
+def _chain(c: ChainComparison, compared: bool) -> dict[str, Any]:
     row = {
         "family": c.family,
         "level": c.level,

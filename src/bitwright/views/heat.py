@@ -7,20 +7,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.measure.perplexity import scored
+from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import log_probabilities
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
-    from bitwright.measure.reference import Reference
+    from bitwright.measure.reference import ReferencePredictions
     from bitwright.measure.suite import Evaluation
     from bitwright.model.tokenizer import Tokenizer
 
 SHOWN = 5  # likeliest tokens of both models, for every token
 
 
-def heat(e: Evaluation, model: Model, reference: Reference) -> dict[str, Any]:
+def heat(e: Evaluation, model: Model, reference: ReferencePredictions) -> dict[str, Any]:
     """chunk (its number), before (the text that leads up to it), tokens[{text, kl, candidate[[text, probability]],
     reference[[text, probability]]}]: kl in nats, the likeliest tokens first; no `reference` where its store has none.
 
@@ -29,7 +29,7 @@ def heat(e: Evaluation, model: Model, reference: Reference) -> dict[str, Any]:
     index = int(e.scores.divergences.mean(1).argmax())
     known = getattr(reference.chunk(index), "distributions", None)
     tokens: list[dict[str, Any]] = []
-    for logits, targets in scored(model.session(), windows.ids[index], windows.first):
+    for logits, targets in scored_logits(model.session(), windows.ids[index], windows.first):
         for row, target in zip(logits, targets, strict=True):
             at, log_q = len(tokens), log_probabilities(row)
             own = np.argsort(-log_q, kind="stable")[:SHOWN]

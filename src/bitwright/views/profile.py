@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
-    from bitwright.bench.profile import Explanation, FormatCost, Line, Pass
+    from bitwright.bench.profile import FormatCost, PhaseGroup, Profile, ProfiledStep
     from bitwright.bench.work import Limits
 
 
-def profile(e: Explanation) -> dict[str, Any]:
+def profile(e: Profile) -> dict[str, Any]:
     """decode and prefill{tokens, depth, seconds, limits, operations[{operation, formats, seconds, share_of_time, bytes,
     int8_operations, float_operations, gb_s, gop_s, share_of_read, share_of_arithmetic}]}, formats[{format,
     share_of_weights, stored_bits, read_bits, ns_per_weight, unpack_ns_per_weight, read_ns_per_weight, cached_gb_s,
@@ -29,7 +29,7 @@ def profile(e: Explanation) -> dict[str, Any]:
     )
 
 
-def _pass(p: Pass) -> dict[str, Any]:
+def _pass(p: ProfiledStep) -> dict[str, Any]:
     return {
         "tokens": p.tokens,
         "depth": p.depth,
@@ -39,7 +39,7 @@ def _pass(p: Pass) -> dict[str, Any]:
     }
 
 
-def _operation(line: Line, p: Pass) -> dict[str, Any]:
+def _operation(line: PhaseGroup, p: ProfiledStep) -> dict[str, Any]:
     work, seconds = line.work, line.seconds
     return {
         "operation": line.what,

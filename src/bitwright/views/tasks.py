@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from bitwright.measure.tasks.scores import pair
+from bitwright.measure.tasks.scores import compare_tasks
 from bitwright.views.chains import chains
 from bitwright.views.intervals import of_interval
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
-    from bitwright.measure.chains.success import Score
-    from bitwright.measure.tasks.scores import Paired, TaskScore
+    from bitwright.measure.chains.scoring import ChainScore
+    from bitwright.measure.tasks.scores import TaskComparison, TaskScore
 
 
-def tasks(scores: Sequence[Sequence[TaskScore]], of_chains: Sequence[Sequence[Score]] = ()) -> dict[str, Any]:
+def tasks(scores: Sequence[Sequence[TaskScore]], of_chains: Sequence[Sequence[ChainScore]] = ()) -> dict[str, Any]:
     """tasks[{task, form, metric, items, <metric>{mean, low, high, ...}, right[bool of every item], <other metrics>}],
     and where chains were run what the view `chains` has. `scores` has the candidate's of each task, then, if there is a
     reference, the reference's; each task then adds reference{<metric>}, lost, won (items), difference{mean, low,
     high}, p (McNemar's test), verdict."""
-    found = {"tasks": [_task(own[0], pair(*own) if len(own) > 1 else None) for own in scores]}
+    found = {"tasks": [_task(own[0], compare_tasks(*own) if len(own) > 1 else None) for own in scores]}
     return plain(found | (chains(of_chains) if of_chains else {}))
 
 
-def _task(own: TaskScore, compared: Paired | None) -> dict[str, Any]:
+def _task(own: TaskScore, compared: TaskComparison | None) -> dict[str, Any]:
     row = {
         "task": own.task,
         "form": own.form,

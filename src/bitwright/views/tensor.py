@@ -8,12 +8,12 @@ from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import TensorInfo
-    from bitwright.measure.values import Statistics
+    from bitwright.measure.values import ValueSummary
 
 FIGURES = ("count", "not_finite", "zeros", "minimum", "maximum", "mean", "standard_deviation", "kurtosis")
 
 
-def tensor(info: TensorInfo, s: Statistics) -> dict[str, Any]:
+def tensor(info: TensorInfo, s: ValueSummary) -> dict[str, Any]:
     """name, shape, format, bytes, count, not_finite, zeros, minimum, maximum, mean, standard_deviation, kurtosis,
     outliers[{index, value, deviations}] (the farthest from the mean first; deviations in standard deviations),
     histogram{edges, counts}. None: undefined, as the kurtosis of equal values is."""

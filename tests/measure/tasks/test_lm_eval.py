@@ -34,7 +34,7 @@ def asking(*arguments: object) -> SimpleNamespace:
 def test_likelihoods_are_those_of_multiple_choice(lm: BitwrightLM, tmp_path: Path) -> None:
     file = tmp_path / "own.jsonl"
     file.write_text("\n".join(map(json.dumps, ROWS)))
-    ours = [score for judged in choice.judge(lm.model, items.load(file)) for score in judged.scores]
+    ours = [score for judged in choice.judge(lm.model, items.load(file)) for score in judged.log_likelihoods]
     pairs = [items.joined(row["query"], own) for row in ROWS for own in row["choices"]]
     theirs = lm.loglikelihood([asking(*pair) for pair in pairs], disable_tqdm=True)
     np.testing.assert_allclose([score for score, _ in theirs], ours, atol=1e-4)

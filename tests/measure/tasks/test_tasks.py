@@ -15,7 +15,8 @@ from bitwright.engine import Model, load
 from bitwright.errors import FileFormatError, UsageError
 from bitwright.measure.tasks import choice, items, sandbox, written
 from bitwright.measure.tasks.items import Task
-from bitwright.measure.tasks.scores import TaskScore, mcnemar, pair, score
+from bitwright.measure.tasks.scores import TaskScore, compare_tasks, score_task
+from bitwright.statistics.paired import mcnemar
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +86,7 @@ def test_likelihoods_are_those_written_out(model: Model) -> None:
     found = choice.judge(model, Task("own", "choice", [item, item], []))
     assert found[0].right_unnormed and found[0] == found[1]
     tokenizer = model.tokenizer
-    for text, got in zip(item["choices"], found[0].scores, strict=True):
+    for text, got in zip(item["choices"], found[0].log_likelihoods, strict=True):
         before, own = tokenizer.encode(item["query"]), tokenizer.encode(f" {text}", add_special_tokens=False)
         logits = model.session().logits(before + own[:-1])[len(before) - 1 :].astype(float)
         expected = sum(row[id] - np.log(np.exp(row).sum()) for row, id in zip(logits, own, strict=True))
@@ -162,7 +163,7 @@ def test_code_is_refused_before_any_is_written(
 
     monkeypatch.setattr(sandbox, "check", refuse)
     with pytest.raises(UsageError, match="not here"):
-        score(model, items.load(shared_data / "eval/mbpp.jsonl", limit=1))
+        score_task(model, items.load(shared_data / "eval/mbpp.jsonl", limit=1))
 
 
 def test_mcnemar() -> None:
@@ -177,7 +178,10 @@ def test_pairs() -> None:
     worse[:12] = False
     worse[40:42] = True
     reference, candidate = (TaskScore("t", "choice", r, {}, []) for r in (right, worse))
-    found = pair(candidate, reference)
+    found = compare_tasks(candidate, reference)
     assert (found.lost, found.won, found.verdict) == (12, 2, "worse")
     assert found.difference.estimate == pytest.approx(-0.2) and found.difference.below(0)
-    assert pair(reference, reference).verdict == "cannot tell" and pair(reference, candidate).verdict == "better"
+    assert (
+        compare_tasks(reference, reference).verdict == "cannot tell"
+        and compare_tasks(reference, candidate).verdict == "better"
+    )

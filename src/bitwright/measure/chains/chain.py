@@ -13,14 +13,14 @@ from random import Random
 
 
 @dataclass(frozen=True)
-class Step:
+class ChainStep:
     """What the environment writes, and the answers that are right; none where what was said leaves nothing to judge."""
 
     given: str
     answers: tuple[str, ...]
 
 
-Rule = Callable[[int, Sequence[str]], Step]
+Rule = Callable[[int, Sequence[str]], ChainStep]
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Chain:
     steps: int
     rule: Rule = field(repr=False)
 
-    def worked(self, steps: int | None = None) -> list[tuple[Step, str]]:
+    def worked(self, steps: int | None = None) -> list[tuple[ChainStep, str]]:
         """The steps, each with the answer it goes on from: the first of those that are right."""
         said: list[str] = []
         done = []

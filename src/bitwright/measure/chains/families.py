@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable, Sequence
 from random import Random
 
-from bitwright.measure.chains.chain import Chain, Family, Step, number
+from bitwright.measure.chains.chain import Chain, ChainStep, Family, number
 from bitwright.measure.chains.grid import grid
 
 WORDS = ["apple", "river", "stone", "cloud", "tiger", "music", "paper", "green", "seven", "light", "ocean", "chair",
@@ -36,7 +36,7 @@ def copying(level: int, steps: int, random: Random) -> Chain:
     names = random.sample([a + b for a in string.ascii_lowercase for b in "aeiou"], steps)
     pairs = [(f'"{name}":', value()) for name in names]
     body = ", ".join(f"{name} {own}" for name, own in pairs)
-    return Chain("{" + body + "}\nCopy:", steps, lambda k, said: Step(pairs[k][0], (pairs[k][1],)))
+    return Chain("{" + body + "}\nCopy:", steps, lambda k, said: ChainStep(pairs[k][0], (pairs[k][1],)))
 
 
 def running_sum(level: int, steps: int, random: Random) -> Chain:
@@ -45,10 +45,10 @@ def running_sum(level: int, steps: int, random: Random) -> Chain:
     start = random.randrange(1, 10) if level < 4 else random.randrange(100, 1000)
     changes = [random.choice([n for n in range(low, high + 1) if n]) for _ in range(steps)]
 
-    def rule(k: int, said: Sequence[str]) -> Step:
+    def rule(k: int, said: Sequence[str]) -> ChainStep:
         total = number(said[-1]) if said else start
         sign, size = "+-"[changes[k] < 0], abs(changes[k])
-        return Step(f"{sign} {size} =", () if total is None else (str(total + changes[k]),))
+        return ChainStep(f"{sign} {size} =", () if total is None else (str(total + changes[k]),))
 
     return Chain(f"Total {start}", steps, rule)
 
@@ -60,7 +60,7 @@ def variables(level: int, steps: int, random: Random) -> Chain:
     sources = [[k, *(random.randrange(k + 1) for _ in range(2))] for k in range(steps)]
     plus = [random.randrange(1, 4) for _ in range(steps)]
 
-    def rule(k: int, said: Sequence[str]) -> Step:
+    def rule(k: int, said: Sequence[str]) -> ChainStep:
         values = [start, *(number(line) for line in said)]
         last, one, other = sources[k]
         used = {1: [last], 2: [one], 3: [one]}.get(level, [one, other])
@@ -68,7 +68,7 @@ def variables(level: int, steps: int, random: Random) -> Chain:
         terms = " + ".join([*(names[i] for i in used), *map(str, added)])
         known = [values[i] for i in used]
         total = sum(v for v in known if v is not None) + sum(added)
-        return Step(f"{names[k + 1]} = {terms} =", () if None in known else (str(total),))
+        return ChainStep(f"{names[k + 1]} = {terms} =", () if None in known else (str(total),))
 
     return Chain(f"{names[0]} = {start}", steps, rule)
 
@@ -85,18 +85,18 @@ def brackets(level: int, steps: int, random: Random) -> Chain:
         else:
             read.append(PAIRS[openings.pop()])
 
-    def rule(k: int, said: Sequence[str]) -> Step:
+    def rule(k: int, said: Sequence[str]) -> ChainStep:
         stack = said[-1].split() if said else []
         stack = [] if stack == ["none"] else stack
         if any(symbol not in PAIRS for symbol in stack):
-            return Step(f"read {read[k]} open:", ())
+            return ChainStep(f"read {read[k]} open:", ())
         if read[k] in PAIRS:
             stack = [*stack, read[k]]
         elif stack and PAIRS[stack[-1]] == read[k]:
             stack = stack[:-1]
         else:
-            return Step(f"read {read[k]} open:", ())
-        return Step(f"read {read[k]} open:", (" ".join(stack) or "none",))
+            return ChainStep(f"read {read[k]} open:", ())
+        return ChainStep(f"read {read[k]} open:", (" ".join(stack) or "none",))
 
     return Chain("Start", steps, rule)
 
@@ -110,9 +110,9 @@ def pointers(level: int, steps: int, random: Random) -> Chain:
     rows = sorted(follows) if level < 3 else random.sample(letters, size)
     start = cycle[0]
 
-    def rule(k: int, said: Sequence[str]) -> Step:
+    def rule(k: int, said: Sequence[str]) -> ChainStep:
         at = said[-1].strip()[:1] if said else start
-        return Step("next:", (follows[at],) if at in follows else ())
+        return ChainStep("next:", (follows[at],) if at in follows else ())
 
     return Chain("; ".join(f"{a} to {follows[a]}" for a in rows) + f"\nstart: {start}", steps, rule)
 
@@ -135,11 +135,11 @@ def list_edits(level: int, steps: int, random: Random) -> Chain:
         edits.append(f"add {random.choice(WORDS)}" if grow else random.choice(kinds))
         items = edit(items, edits[-1])
 
-    def rule(k: int, said: Sequence[str]) -> Step:
+    def rule(k: int, said: Sequence[str]) -> ChainStep:
         before = said[-1].split() if said else first
         sane = 0 < len(before) <= 2 * longest and all(item in WORDS for item in before)
         after = edit(before, edits[k]) if sane else []
-        return Step(f"{edits[k]}:", (" ".join(after),) if after else ())
+        return ChainStep(f"{edits[k]}:", (" ".join(after),) if after else ())
 
     return Chain(f"list: {' '.join(first)}", steps, rule)
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from random import Random
 
-from bitwright.measure.chains.chain import Chain, Step
+from bitwright.measure.chains.chain import Chain, ChainStep
 
 MOVES = {"east": (0, 1), "south": (1, 0), "west": (0, -1), "north": (-1, 0)}
 Cell = tuple[int, int]
@@ -28,12 +28,12 @@ def grid(level: int, steps: int, random: Random) -> Chain:
     marks = {cell: "." for cell in cells} | {start: "A", goal: "G"}
     drawn = ["".join(marks.get((r, c), "#") for c in range(columns)) for r in range(rows)]
 
-    def rule(k: int, said: Sequence[str]) -> Step:
+    def rule(k: int, said: Sequence[str]) -> ChainStep:
         at = start
         for line in said:
             at = moved(at, line, cells)
         better = [name for name in MOVES if distances.get(moved(at, name, cells), distances[at]) < distances[at]]
-        return Step(f"A {at[0] + 1},{at[1] + 1} G {goal[0] + 1},{goal[1] + 1}: go", tuple(better))
+        return ChainStep(f"A {at[0] + 1},{at[1] + 1} G {goal[0] + 1},{goal[1] + 1}: go", tuple(better))
 
     return Chain("\n".join(drawn), min(steps, distances[start]), rule)
 

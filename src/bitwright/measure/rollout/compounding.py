@@ -11,7 +11,7 @@ from bitwright.engine import Model
 from bitwright.errors import UsageError
 from bitwright.measure.rollout import history, horizon, reading, writing
 from bitwright.measure.rollout.baseline import Baseline
-from bitwright.measure.rollout.free_running import FreeRunning, run_free
+from bitwright.measure.rollout.free_running import FreeRunning, measure_free_running
 from bitwright.measure.rollout.horizon import (
     FirstDivergence,
     LocalShare,
@@ -70,7 +70,7 @@ def measure_compounding(
         first_divergence=horizon.first_divergence(greedy, base.greedy.floor, base.steps),
         sampled_first_divergence=horizon.first_divergence(sampled, base.sampled.floor, base.steps),
         sequence=horizon.sequence_divergence(along, clusters),
-        free=run_free(base, candidate, greedy, along, stages) if free else None,
+        free=measure_free_running(base, candidate, greedy, along, stages) if free else None,
         local=_local(base, candidate, along, stages.next("on the reference's memory")) if local else None,
     )
 

@@ -50,7 +50,7 @@ class FreeRunning:
     planning: Planning
 
 
-def run_free(
+def measure_free_running(
     base: Baseline, candidate: Model, greedy: Sequence[Reading], along: Float64, stages: Stages
 ) -> FreeRunning:
     """Let a candidate write from the baseline's prompts. `greedy`: its readings of the reference's greedy texts;

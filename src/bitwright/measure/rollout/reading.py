@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.measure.perplexity import scored
 from bitwright.measure.rollout.writing import Float32, Float64, Rollout
+from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import log_probabilities, negative_log_likelihoods, normalizer
 from bitwright.progress import Progress
 
@@ -51,7 +51,7 @@ def predicting(session: Session, rollout: Rollout) -> Iterator[tuple[int, Float3
     """The logits that predict a rollout's tokens, read in one pass from a reset session, slice by slice: (first step,
     logits (n, vocabulary))."""
     start = 0
-    for logits, _ in scored(session, rollout.ids, len(rollout.prompt.ids) - 1):
+    for logits, _ in scored_logits(session, rollout.ids, len(rollout.prompt.ids) - 1):
         yield start, logits
         start += len(logits)
 

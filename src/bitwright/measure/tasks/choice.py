@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitwright.errors import UsageError
-from bitwright.measure.chains.run import continued
-from bitwright.measure.softmax import negative_log_likelihoods
+from bitwright.measure.continuation import continued, likelihood
 from bitwright.measure.tasks.items import Item, Task, asked, joined
 
 if TYPE_CHECKING:
@@ -25,7 +24,7 @@ class Judged:
 
     right: bool
     right_unnormed: bool
-    scores: list[float] = field(repr=False)
+    log_likelihoods: list[float] = field(repr=False)
 
 
 def shown(item: Item) -> str:
@@ -41,9 +40,9 @@ def judge(model: Model, task: Task, progress: Progress | None = None) -> list[Ju
     """Every item of a task of form choice, schema or last. UsageError where one does not fit the context."""
     session, found = model.session(), []
     prefix = "".join(shown(item) + "\n\n" for item in task.shots)
-    score = {"choice": _choice, "schema": _schema, "last": _last}[task.form]
+    judge_item = {"choice": _choice, "schema": _schema, "last": _last}[task.form]
     for item in task.items:
-        found.append(score(session, prefix, item))
+        found.append(judge_item(session, prefix, item))
         if progress:
             right = 100 * sum(judged.right for judged in found) / len(found)
             progress(len(found), len(task.items), f"{task.name}: {right:.1f}% right")
@@ -52,29 +51,29 @@ def judge(model: Model, task: Task, progress: Progress | None = None) -> list[Ju
 
 def _choice(session: Session, prefix: str, item: Item) -> Judged:
     pairs = [joined(asked(item["query"]), choice) for choice in item["choices"]]
-    scores = [_score(session, prefix + context, own)[0] for context, own in pairs]
-    return _judged(scores, [len(own.encode()) for _, own in pairs], item["gold"])
+    likelihoods = [_likelihood(session, prefix + context, own)[0] for context, own in pairs]
+    return _judged(likelihoods, [len(own.encode()) for _, own in pairs], item["gold"])
 
 
 def _schema(session: Session, prefix: str, item: Item) -> Judged:
     """The continuation is the same, so its length decides nothing."""
     pairs = [joined(context, item["continuation"]) for context in item["context_options"]]
-    scores = [_score(session, prefix + context, own)[0] for context, own in pairs]
-    return _judged(scores, [1] * len(scores), item["gold"])
+    likelihoods = [_likelihood(session, prefix + context, own)[0] for context, own in pairs]
+    return _judged(likelihoods, [1] * len(likelihoods), item["gold"])
 
 
 def _last(session: Session, prefix: str, item: Item) -> Judged:
     context, own = joined(item["context"], item["continuation"])
-    score, likeliest = _score(session, prefix + context, own)
-    return Judged(likeliest, likeliest, [score])
+    own_likelihood, likeliest = _likelihood(session, prefix + context, own)
+    return Judged(likeliest, likeliest, [own_likelihood])
 
 
-def _judged(scores: Sequence[float], sizes: Sequence[int], gold: int) -> Judged:
-    normed = [score / size for score, size in zip(scores, sizes, strict=True)]
-    return Judged(int(np.argmax(normed)) == gold, int(np.argmax(scores)) == gold, list(scores))
+def _judged(likelihoods: Sequence[float], sizes: Sequence[int], gold: int) -> Judged:
+    normed = [likelihood / size for likelihood, size in zip(likelihoods, sizes, strict=True)]
+    return Judged(int(np.argmax(normed)) == gold, int(np.argmax(likelihoods)) == gold, list(likelihoods))
 
 
-def _score(session: Session, context: str, own: str) -> tuple[float, bool]:
+def _likelihood(session: Session, context: str, own: str) -> tuple[float, bool]:
     """`likelihood` of two texts. UsageError where they do not fit the context."""
     tokenizer = session.model.tokenizer
     before, tokens = tokenizer.encode(context), continued(tokenizer, own)
@@ -83,18 +82,3 @@ def _score(session: Session, context: str, own: str) -> tuple[float, bool]:
             f"an item has {len(before) + len(tokens)} tokens and the context {session.context}: raise -c, or show fewer"
         )
     return likelihood(session, before, tokens)
-
-
-def likelihood(session: Session, before: list[int], tokens: list[int]) -> tuple[float, bool]:
-    """Log-likelihood in nats of `tokens` after `before` (one at least), and whether each of them is the likeliest.
-
-    What the session has read of the same context is not read again.
-    """
-    ids, read = before + tokens[:-1], session.ids[0]
-    common = next((i for i, (a, b) in enumerate(zip(read, ids, strict=False)) if a != b), min(len(read), len(ids)))
-    keep = min(common, len(before) - 1)
-    session.reset(keep)
-    logits = session.extend(ids[keep:], range(len(before) - 1 - keep, len(ids) - keep))
-    return -float(negative_log_likelihoods(logits, np.array(tokens, np.int32)).sum()), bool(
-        (logits.argmax(1) == tokens).all()
-    )

@@ -19,9 +19,9 @@ import numpy as np
 from bitwright.engine import load
 from bitwright.engine.generate import text_of
 from bitwright.errors import BitwrightError, UsageError
+from bitwright.measure.continuation import likelihood
 from bitwright.measure.rollout import writing
 from bitwright.measure.rollout.writing import Chooser, Prompt
-from bitwright.measure.tasks.choice import likelihood
 
 try:
     from lm_eval.api.model import TemplateLM

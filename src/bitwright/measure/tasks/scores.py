@@ -41,7 +41,7 @@ class TaskScore:
         return studentized.mean(self.right, np.arange(len(self.right)), "items")
 
 
-def score(
+def score_task(
     model: Model,
     task: Task,
     tokens: int | None = None,
@@ -58,7 +58,7 @@ def score(
 
 
 @dataclass(frozen=True)
-class Paired:
+class TaskComparison:
     """A candidate beside a reference on the same items: `lost` were right and are wrong, `won` the other way round;
     `difference` of accuracies; `p`: McNemar's exact test of no difference."""
 
@@ -77,9 +77,9 @@ class Paired:
         return "worse" if self.lost > self.won else "better"
 
 
-def pair(candidate: TaskScore, reference: TaskScore) -> Paired:
+def compare_tasks(candidate: TaskScore, reference: TaskScore) -> TaskComparison:
     lost = int((reference.right & ~candidate.right).sum())
     won = int((candidate.right & ~reference.right).sum())
     change = candidate.right.astype(float) - reference.right
     difference = studentized.mean(change, np.arange(len(change)), "items")
-    return Paired(candidate, reference, difference, lost, won, mcnemar(lost, won))
+    return TaskComparison(candidate, reference, difference, lost, won, mcnemar(lost, won))

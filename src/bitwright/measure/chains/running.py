@@ -14,6 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.measure.chains.chain import Chain
+from bitwright.measure.continuation import continued
 from bitwright.measure.rollout import writing
 from bitwright.measure.rollout.writing import TOGETHER
 from bitwright.measure.softmax import negative_log_likelihoods
@@ -27,7 +28,7 @@ SLACK = 4  # tokens a wrong answer may be longer than the right one before it is
 
 
 @dataclass(frozen=True)
-class Forced:
+class TeacherForced:
     """A chain read with right answers: whether each step (steps,) would have been right after them, and the negative
     log-likelihood of its answer in nats."""
 
@@ -41,7 +42,7 @@ class Forced:
 
 
 @dataclass(frozen=True)
-class Free:
+class FreeRun:
     """A chain run free: what was `said` at each step, and whether that is right after what was said before; None where
     nothing could be."""
 
@@ -60,29 +61,22 @@ def fitted(model: Model, prefix: str, chains: Sequence[Chain]) -> Model:
     return writing.fitted(model, max(lengths))
 
 
-def continued(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of text that goes on from other text; it begins with a space or a line's end."""
-    ids = tokenizer.encode(text.removeprefix(" ") if tokenizer.space_prefix else text, add_special_tokens=False)
-    lone = tokenizer.space_prefix and text.startswith("\n") and tokenizer.token_bytes(ids[0]) == b" "
-    return ids[1:] if lone else ids
-
-
-def read(
+def teacher_force(
     model: Model, prefix: str, chains: Sequence[Chain], steps: int | None = None, progress: Progress | None = None
-) -> list[Forced]:
+) -> list[TeacherForced]:
     """Every chain done right, or its first `steps`, in one pass each; the prefix is read once."""
     session, found = fitted(model, prefix, chains).session(), []
     start = model.tokenizer.encode(prefix)
     session.extend(start, [])
     for chain in chains:
         session.reset(keep=len(start))
-        found.append(_read(session, chain, steps))
+        found.append(_forced(session, chain, steps))
         if progress:
             progress(len(found), len(chains), "")
     return found
 
 
-def _read(session: Session, chain: Chain, steps: int | None) -> Forced:
+def _forced(session: Session, chain: Chain, steps: int | None) -> TeacherForced:
     tokenizer = session.model.tokenizer
     ids, spans, rights = continued(tokenizer, "\n\n" + chain.opening), [], []
     for step, answer in chain.worked(steps):
@@ -99,7 +93,7 @@ def _read(session: Session, chain: Chain, steps: int | None) -> Forced:
         chosen = rows.argmax(1).tolist()
         right.append(_says(chosen, ids[begin:end], answers, tokenizer))
         losses.append(negative_log_likelihoods(rows[:-1], np.array(ids[begin:end], np.int32)).sum())
-    return Forced(np.array(right), np.array(losses))
+    return TeacherForced(np.array(right), np.array(losses))
 
 
 def _says(chosen: list[int], read: list[int], answers: list[list[int]], tokenizer: Tokenizer) -> bool:
@@ -149,14 +143,14 @@ class _Running:
         return True
 
 
-def run(model: Model, prefix: str, chains: Sequence[Chain], progress: Progress | None = None) -> list[Free]:
+def run_free(model: Model, prefix: str, chains: Sequence[Chain], progress: Progress | None = None) -> list[FreeRun]:
     """Every chain with the model's own answers, TOGETHER at once."""
     tokenizer = model.tokenizer
     session = fitted(model, prefix, chains).session(min(TOGETHER, len(chains)))
     start = tokenizer.encode(prefix)
     waiting = list(enumerate(chains))[::-1]
     running: dict[int, tuple[int, _Running]] = {}
-    done: dict[int, Free] = {}
+    done: dict[int, FreeRun] = {}
     for slot in range(len(session.ids)):
         session.extend(start, [], slot)
     while len(done) < len(chains):
@@ -168,7 +162,7 @@ def run(model: Model, prefix: str, chains: Sequence[Chain], progress: Progress |
         rows = session.advance({slot: own.feed for slot, (_, own) in running.items()})
         for (slot, (number, own)), row in zip(list(running.items()), rows, strict=True):
             if not own.hear(int(row.argmax())):
-                done[number] = Free(own.said, own.right)
+                done[number] = FreeRun(own.said, own.right)
                 del running[slot]
         if progress:
             progress(len(done), len(chains), "")

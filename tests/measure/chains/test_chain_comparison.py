@@ -7,19 +7,20 @@ import math
 import numpy as np
 import pytest
 
-from bitwright.measure.chains.run import Forced, Free
-from bitwright.measure.chains.success import Score, after_error, compare, excess, overall
+from bitwright.measure.chains.comparison import after_error, compare_chains, excess, overall_horizon_ratio
+from bitwright.measure.chains.running import FreeRun, TeacherForced
+from bitwright.measure.chains.scoring import ChainScore
 
 STEPS = 12
 
 
-def score(random: np.random.Generator, wrong: np.ndarray, count: int = 60, singles: int = 240) -> Score:
+def score(random: np.random.Generator, wrong: np.ndarray, count: int = 60, singles: int = 240) -> ChainScore:
     """Chains whose step k is wrong with chance `wrong[k]`, independently."""
 
-    def forced(steps: int) -> Forced:
-        return Forced(random.random(steps) >= wrong[:steps], random.exponential(1 + 10 * wrong[:steps]))
+    def forced(steps: int) -> TeacherForced:
+        return TeacherForced(random.random(steps) >= wrong[:steps], random.exponential(1 + 10 * wrong[:steps]))
 
-    return Score("made up", 1, STEPS, [forced(1) for _ in range(singles)], [forced(STEPS) for _ in range(count)])
+    return ChainScore("made up", 1, STEPS, [forced(1) for _ in range(singles)], [forced(STEPS) for _ in range(count)])
 
 
 def test_independent_steps_do_not_compound() -> None:
@@ -48,23 +49,23 @@ def test_errors_that_follow_errors() -> None:
             right.append(bool(random.random() >= (0.3 if failed else 0.1)))
             if failed and random.random() < 0.2:
                 right[-1] = None
-        chains.append(Free([], right))
+        chains.append(FreeRun([], right))
     found = after_error(chains)
     assert found.low < 3 < found.high and found.high - found.low < 1
-    none = after_error([Free([], [True, True])] * 3)
+    none = after_error([FreeRun([], [True, True])] * 3)
     assert math.isnan(none.estimate) and none.ends is None
 
 
 def test_a_candidate_beside_its_reference() -> None:
     random = np.random.default_rng(5)
     reference, candidate = score(random, np.full(STEPS, 0.05), 500), score(random, np.full(STEPS, 0.10), 500)
-    found = compare(candidate, reference)
+    found = compare_chains(candidate, reference)
     expected = math.log1p(-0.05) / math.log1p(-0.10)
     assert found.horizon_ratio.low < expected < found.horizon_ratio.high < 1
     assert found.accuracy.low < 0.90 < found.accuracy.high < found.reference_accuracy.low < 0.95
     assert found.loss_change.low < 0.5 < found.loss_change.high and found.loss_change.low > 0
     np.testing.assert_allclose(found.candidate.share, 0.9 ** np.arange(STEPS + 1), atol=0.09)
-    both = overall([candidate, candidate], [reference, reference])
+    both = overall_horizon_ratio([candidate, candidate], [reference, reference])
     assert both.estimate == pytest.approx(found.horizon_ratio.estimate)
     assert both.high - both.low < found.horizon_ratio.high - found.horizon_ratio.low
-    assert compare(reference, reference).horizon_ratio.estimate == 1
+    assert compare_chains(reference, reference).horizon_ratio.estimate == 1

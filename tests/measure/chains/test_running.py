@@ -9,8 +9,9 @@ import pytest
 
 from bitwright.engine import Model, load
 from bitwright.measure.chains.families import FAMILIES
-from bitwright.measure.chains.run import continued, read, run
-from bitwright.measure.chains.success import Setting, levels, score
+from bitwright.measure.chains.running import run_free, teacher_force
+from bitwright.measure.chains.scoring import ChainSuite, fitting_levels, score_chains
+from bitwright.measure.continuation import continued
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def model(smollm2: Path) -> Model:
 def test_a_small_model_gets_somewhere_and_the_first_wrong_step_is_that_of_running_free(model: Model, name: str) -> None:
     family = FAMILIES[name]
     chains = family.chains(1, 8, 4, seed=0)
-    forced, free = read(model, family.prefix(1), chains), run(model, family.prefix(1), chains)
+    forced, free = teacher_force(model, family.prefix(1), chains), run_free(model, family.prefix(1), chains)
     assert [f.first_wrong for f in forced] == [f.first_wrong for f in free]
     right = np.concatenate([f.right for f in forced])
     losses = np.concatenate([f.losses for f in forced])
@@ -36,15 +37,15 @@ def test_a_small_model_gets_somewhere_and_the_first_wrong_step_is_that_of_runnin
 def test_company_changes_nothing(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     family = FAMILIES["brackets"]
     chains = family.chains(1, 4, 3, seed=5)
-    together = run(model, family.prefix(1), chains)
-    monkeypatch.setattr("bitwright.measure.chains.run.TOGETHER", 2)
-    assert run(model, family.prefix(1), chains) == together
+    together = run_free(model, family.prefix(1), chains)
+    monkeypatch.setattr("bitwright.measure.chains.running.TOGETHER", 2)
+    assert run_free(model, family.prefix(1), chains) == together
 
 
 def test_a_level_is_found_and_scored(model: Model) -> None:
-    found = levels(model, ["pointers"], steps=6)
+    found = fitting_levels(model, ["pointers"], steps=6)
     assert found["pointers"] in (1, 2)
-    scores = score(model, Setting(found, steps=3, count=2), free=True)
+    scores = score_chains(model, ChainSuite(found, steps=3, count=2), free=True)
     assert len(scores) == 1 and len(scores[0].single) == 2 and len(scores[0].forced) == len(scores[0].free or ()) == 2
     assert all(len(f.right) == 1 for f in scores[0].single)
 
