@@ -58,7 +58,7 @@ def test_a_share_is_one_at_the_limit() -> None:
 
 def test_bytes_of_a_token_are_the_files_and_the_caches(model) -> None:
     c = model.config
-    cache = sum(2 * 2 * c.kv_heads * c.head_dim * 8 for _ in range(c.layers))
+    cache = sum(2 * 2 * c.kv_heads * c.head_dim * 8 for _ in c.layers)
     assert work.bytes_of_token(model, 7) == model.bytes_per_token + cache
 
 
