@@ -53,7 +53,9 @@ def test_explain_one_device(bitwright) -> None:
         and "(computed)" in text
         and "dp4a on the vector lanes" in text
     )
-    assert "[does not use it]" in bitwright("explain", "fp8_e4m3", "--device", "h100-sxm-80gb").out
+    assert (
+        "[does not use the chip's native multiply]" in bitwright("explain", "fp8_e4m3", "--device", "h100-sxm-80gb").out
+    )
 
 
 def test_explain_many_devices(bitwright) -> None:

@@ -38,8 +38,8 @@ def compare(
     """Compare several models.
 
     Measures every model as eval --reference does. Differences are paired by document: a model is better, worse, or
-    cannot be told apart. If a model is not the reference quantized, all are compared in bits per byte of the text. The
-    fronts name the models that are worth their bytes and their time.
+    cannot be told apart. Models that are not all quantized from the reference are compared in bits per byte of the
+    text. The fronts name the models that are worth their bytes and their time.
 
     Example: bitwright compare q4_k_m.gguf q3_k_m.gguf --reference f16.gguf -f wiki.txt
     """

@@ -50,7 +50,7 @@ def evaluate(
     ] = "int8",
     json: options.Json = False,
 ) -> None:
-    """Measure perplexity on a text, and with --reference what was lost.
+    """Measure perplexity; with --reference, also what was lost.
 
     Lower is better. Perplexity is defined as in llama.cpp: the second half of every chunk is scored. With a reference
     (a model, or a .kld file that llama-perplexity wrote) you also get KL divergence, flips, the noise floor and error

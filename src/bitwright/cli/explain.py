@@ -128,7 +128,9 @@ def engine(use: Use) -> str:
 
 def verdict(use: Use) -> str:
     """Whether the engine uses the chip's native multiply, where the chip has one."""
-    return {True: " [uses the chip's native multiply]", False: " [does not use it]", None: ""}[use.uses_chip]
+    return {True: " [uses the chip's native multiply]", False: " [does not use the chip's native multiply]", None: ""}[
+        use.uses_chip
+    ]
 
 
 def show_all(found: list[ExecutionPath]) -> None:

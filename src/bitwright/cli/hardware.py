@@ -15,9 +15,9 @@ def hardware(
 ) -> None:
     """Show this machine: cores, memory, GPUs, limits and speeds.
 
-    The limits are measured within seconds, with the instructions that the engine uses. For each format: how fast its
-    weights are decoded from memory for one token, and multiplied with 512 tokens. The results are cached; measure again
-    when the machine has changed or was busy. Limits of control groups are respected.
+    The first time, this takes a minute or two: limits are measured with the instructions that the engine uses, and for
+    each format how fast its weights are decoded from memory for one token, and multiplied with 512 tokens. The results
+    are cached; measure again when the machine has changed or was busy. Limits of control groups are respected.
 
     Example: bitwright hardware --again
     """
@@ -60,7 +60,7 @@ def memory(m: dict[str, Any]) -> list[tuple[str, str]]:
     available = f", {output.human_bytes(m['memory_available'])} available" if m["memory_available"] else ""
     limit = f"; a control group allows {output.human_bytes(m['memory_limit'])}" if m["memory_limit"] else ""
     found = [
-        ("features", " ".join(m["features"]) or "none that matter"),
+        ("features", " ".join(m["features"]) or "none that the kernels use"),
         ("memory", f"{output.human_bytes(m['memory_total'])}{available}{limit}"),
     ]
     if len(m["nodes"]) > 1:

@@ -102,14 +102,14 @@ def prepare(
         return Setting(text, suite, stored, None, None, None, overlaps, threads, kv)
     model = models.load(reference, context, threads, kv)
     cut = windows.cut(model.tokenizer, text, context, chunks or CHUNKS[suite], spread_out=chunks is None)
-    with output.progress("reading the reference") as report:
+    with output.progress("predicting with the reference") as report:
         store = references.store_reference(model, cut, progress=report)
     if store.damaged:
         output.remark(f"recomputed {store.damaged} damaged chunks in {store.folder}")
     with output.progress("measuring the noise floor") as report:
         floor = noise_floor.stored_noise_floor(model, store, report)
     prompts, steps = baseline.SUITES[suite]
-    with output.progress("letting the reference write") as report:
+    with output.progress("writing texts with the reference") as report:
         base = baseline.baseline(model, baseline.prompts_of(model.tokenizer, text, prompts), steps, progress=report)
     return Setting(text, suite, store, model, floor, base, overlaps, threads, kv)
 
@@ -132,12 +132,12 @@ def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
     if setting.baseline is None:
         return found
     whole = setting.suite == "full"
-    with output.progress(f"following {model.path.name}") as report:
+    with output.progress(f"measuring {model.path.name} over many steps") as report:
         steps = measure_compounding(setting.baseline, model, free=whole, local=whole, progress=report)
     found = replace(found, compounding=steps)
     if not whole or setting.model is None or not attribution.alike(setting.model.file, model.file):
         return found
-    with output.progress(f"taking {model.path.name} apart") as report:
+    with output.progress(f"attributing the error of {model.path.name}") as report:
         return replace(found, attribution=tuple(attribution.attribute(setting.model, model, setting.text, report)))
 
 

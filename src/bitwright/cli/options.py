@@ -33,7 +33,11 @@ CONTEXT = ("-c", "--ctx", "--ctx-size")
 Context = Annotated[
     int | None,
     typer.Option(
-        *CONTEXT, metavar="N", min=8, help="Context length in tokens; the model's own if not given.", show_default=False
+        *CONTEXT,
+        metavar="N",
+        min=8,
+        help="Context length in tokens; the model's own, at most 4096, if not given.",
+        show_default=False,
     ),
 ]
 KV = Annotated[

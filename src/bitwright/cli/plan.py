@@ -18,7 +18,7 @@ def plan(
     model: Annotated[
         str | None,
         typer.Argument(
-            metavar="[MODEL]",
+            metavar="MODEL",
             help="A GGUF file, a folder of safetensors, or org/name on the hub; only headers are read.",
             show_default=False,
             autocompletion=complete.model,
@@ -95,7 +95,7 @@ def plan(
     years: Annotated[
         float,
         typer.Option(
-            "--years", metavar="N", min=0.1, help="Years of decoding around the clock that --price is spread over."
+            "--years", metavar="N", min=0.1, help="Years of decoding around the clock to spread --price over."
         ),
     ] = 3.0,
     json: options.Json = False,

@@ -77,9 +77,10 @@ def quantize(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Write a smaller GGUF file, for bitwright, llama.cpp and programs built on it.
+    """Write a smaller GGUF file.
 
-    A recipe file holds patterns in order; the first that matches a tensor's name decides its format.
+    bitwright, llama.cpp and programs built on it can run the file. A recipe file holds patterns in order; the first
+    that matches a tensor's name decides its format.
 
     Example: bitwright quantize model.f16.gguf --to q4_k_m -o model.q4_k_m.gguf
     """

@@ -21,7 +21,7 @@ def run(
         str | None,
         typer.Argument(
             metavar="PROMPT",
-            help="The question; without it, chat, or read stdin if that is not a terminal.",
+            help="The question; if not given, chat, or read it from stdin.",
             show_default=False,
         ),
     ] = None,

@@ -56,7 +56,7 @@ def tasks(
     kv: options.KV = "f16",
     json: options.Json = False,
 ) -> None:
-    """ChainScore tasks, and with --reference what was lost on each item.
+    """Score tasks; with --reference, also what was lost on each.
 
     A task is a file of JSON lines. Its keys say how it is scored: query, choices, gold (the likeliest choice);
     context_options, continuation, gold (the likeliest context); context, continuation (word for word); context, answer
