@@ -15,7 +15,7 @@ from bitwright.engine.conversation import Answer
 from bitwright.errors import UnknownNameError
 from bitwright.io import gguf
 from bitwright.io.label import Label
-from bitwright.measure.values import statistics
+from bitwright.measure.values import summarize
 from bitwright.views import answer, audit, calibration, formats, inspect, label, quantized, tensor, tokens
 
 FORMAT = "name aliases ggml block_size block_bytes bits_per_weight groups encode summary formula"
@@ -41,11 +41,11 @@ def test_tensor(stories260k: Path, fill: float) -> None:
     info = gguf.open(stories260k).tensors["output_norm.weight"]
     for values in (np.linspace(-1, 1, 64, dtype=np.float32), np.full(64, fill, np.float32)):
         check(
-            tensor.tensor(info, statistics(values)),
+            tensor.tensor(info, summarize(values)),
             "name shape format bytes count not_finite zeros minimum maximum mean standard_deviation kurtosis outliers",
             {"histogram": "edges counts"},
         )
-    check(tensor.tensor(info, statistics(np.arange(64.0))), {"outliers": "index value deviations"})
+    check(tensor.tensor(info, summarize(np.arange(64.0))), {"outliers": "index value deviations"})
 
 
 def test_formats() -> None:

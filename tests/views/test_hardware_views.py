@@ -5,7 +5,7 @@ from __future__ import annotations
 from views.keys import check
 
 from bitwright.hardware import catalogue, devices, plan
-from bitwright.hardware.execution import explain
+from bitwright.hardware.execution import execution_path
 from bitwright.hardware.machine import Machine
 from bitwright.hardware.plan import Ask, Cost
 from bitwright.model.architectures.outline import from_published
@@ -40,7 +40,7 @@ def test_machine(machine: Machine) -> None:
 
 
 def test_execution_on_one_device_and_on_several() -> None:
-    one, other = (explain("q4_k", devices.get(name)) for name in ("h100-sxm-80gb", "apple-m1-max-32c"))
+    one, other = (execution_path("q4_k", devices.get(name)) for name in ("h100-sxm-80gb", "apple-m1-max-32c"))
     keys = {"engine_uses": USE, "verified": "way peak bandwidth"}
     check(execution.execution([one]), EXECUTION, keys)
     check(execution.execution([one, other]), "format", {"devices": EXECUTION}, {"devices": keys})

@@ -12,13 +12,13 @@ from views.keys import check
 
 from bitwright import quantizers
 from bitwright.bench import speed
-from bitwright.bench.profile import explain
+from bitwright.bench.profile import profile as profiled
 from bitwright.engine import Model, load
 from bitwright.measure import attribution, comparison, noise_floor, overlap, reference, suite, windows
-from bitwright.measure.chains.run import Forced
-from bitwright.measure.chains.success import Score
+from bitwright.measure.chains.running import TeacherForced
+from bitwright.measure.chains.scoring import ChainScore
 from bitwright.measure.perplexity import perplexity
-from bitwright.measure.reference import Store
+from bitwright.measure.reference import ReferenceStore
 from bitwright.measure.rollout import baseline
 from bitwright.measure.rollout.compounding import measure_compounding
 from bitwright.measure.suite import Evaluation
@@ -57,16 +57,16 @@ def small(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
 
 
 @pytest.fixture(scope="module")
-def store(model: Model, text: str, tmp_path_factory: pytest.TempPathFactory) -> Store:
+def store(model: Model, text: str, tmp_path_factory: pytest.TempPathFactory) -> ReferenceStore:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "user_cache_path", lambda _: tmp_path_factory.mktemp("cache"))
-        return reference.store(model, windows.cut(model.tokenizer, text, CONTEXT, 10, spread_out=True))
+        return reference.store_reference(model, windows.cut(model.tokenizer, text, CONTEXT, 10, spread_out=True))
 
 
 @pytest.fixture(scope="module")
-def evaluated(model: Model, small: Model, store: Store, text: str) -> Evaluation:
+def evaluated(model: Model, small: Model, store: ReferenceStore, text: str) -> Evaluation:
     """Everything that `eval --suite full` measures, on little text."""
-    floor = noise_floor.noise_floor(model, store.windows)
+    floor = noise_floor.measure_noise_floor(model, store.windows)
     overlaps = [overlap.overlap(text, text[:2000])]
     found = suite.evaluate(small, suite.identity(small, "0" * 64), store, floor, overlaps)
     base = baseline.baseline(model, baseline.prompts_of(model.tokenizer, text, 12), 24)
@@ -123,14 +123,14 @@ def test_compounding(evaluated: Evaluation) -> None:
     )
 
 
-def test_heat(evaluated: Evaluation, small: Model, store: Store) -> None:
+def test_heat(evaluated: Evaluation, small: Model, store: ReferenceStore) -> None:
     found = heat.heat(evaluated, small, store)
     check(found, "chunk before", {"tokens": "text kl candidate reference"})
     assert len(found["tokens"]) == store.windows.targets.shape[1]
     assert all(len(token[side]) == heat.SHOWN for token in found["tokens"] for side in ("candidate", "reference"))
 
 
-def test_comparison(evaluated: Evaluation, small: Model, store: Store) -> None:
+def test_comparison(evaluated: Evaluation, small: Model, store: ReferenceStore) -> None:
     other = replace(suite.identity(small, "1" * 64), name="other", file_bytes=1)
     contenders = [
         replace(comparison.contender(small, identity, found, store.windows), speed=10.0)
@@ -149,12 +149,12 @@ def test_perplexity(model: Model, text: str) -> None:
 
 
 def test_bench_and_profile(small: Model) -> None:
-    timed = bench.bench(speed.measure(small, prompt=16, tokens=4, depth=2, rounds=1))
+    timed = bench.bench(speed.measure_speed(small, prompt=16, tokens=4, depth=2, rounds=1))
     shared = "tokens tokens_per_second fastest share_of_limit"
     limits = "read_gb_s int8_gop_s bf16_gflop_s"
     check(timed, "tier threads", {"limits": limits + " read_one_core_gb_s"}, {"prefill": shared})
     check(timed, {"decode": shared + " depth"})
-    found = profile.profile(explain(small, 16, 4, 2, 1))
+    found = profile.profile(profiled(small, 16, 4, 2, 1))
     operations = "operation formats seconds share_of_time bytes int8_operations float_operations gb_s gop_s " \
                  "share_of_read share_of_arithmetic"  # fmt: skip
     for step in (found["decode"], found["prefill"]):
@@ -170,11 +170,11 @@ def test_tasks_and_chains() -> None:
     def task(right: float) -> TaskScore:
         return TaskScore("arc", "choice", random.random(20) < right, {"acc": random.random(20) < right}, [])
 
-    def chains(right: float) -> Score:
-        def forced(steps: int) -> list[Forced]:
-            return [Forced(random.random(steps) < right, np.zeros(steps)) for _ in range(20)]
+    def chains(right: float) -> ChainScore:
+        def forced(steps: int) -> list[TeacherForced]:
+            return [TeacherForced(random.random(steps) < right, np.zeros(steps)) for _ in range(20)]
 
-        return Score("grid", 2, 4, forced(1), forced(4))
+        return ChainScore("grid", 2, 4, forced(1), forced(4))
 
     def compared(a: float, b: float) -> dict[str, Any]:
         return tasks.tasks([[task(a), task(b)]], [[chains(a)], [chains(b)]])
