@@ -1,4 +1,4 @@
-"""The other way round: which of the published models a device runs, in which format, the largest useful first."""
+"""Which of the published models a device can run, and in which format; the largest first."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from bitwright.model.architectures import published
 from bitwright.model.architectures.outline import Outline, from_published
 
 USEFUL = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs")  # best first; below four bits a smaller model loses less
-READING = 5.0  # tokens a second: about as fast as one reads
+READING = 5.0  # tokens per second, about as fast as people read
 
 
 def models(
     device: Device, context: int, kv: str = "f16", machine: Machine | None = None, room: int | None = None
 ) -> list[tuple[Outline, Row]]:
-    """Every built-in shape that fits with this context (or what it was trained on, if less) at reading speed, in the
-    best format that does; by parameters, the most first."""
+    """Every published model that fits with this context (or the one it was trained on, if shorter) and decodes at
+    reading speed, in the best format that allows it; the most parameters first."""
     found = []
     for name in published.models():
         outline = from_published(name)
@@ -29,7 +29,7 @@ def models(
 
 
 def best(outline: Outline, device: Device, ask: Ask, machine: Machine | None, room: int | None) -> Row | None:
-    """The first useful format that fits and decodes as fast as one reads; a model that its makers ship in fewer than 16
+    """The first useful format that fits and decodes at reading speed. A model that its makers ship in fewer than 16
     bits is taken as it is."""
     stored = assign(outline, None)
     shipped = bits_per_weight(outline, stored) < plan.SIXTEEN_BITS

@@ -1,7 +1,7 @@
-"""Devices and what they compute in: the data that comes with bitwright, and the user's own.
+"""Devices and the formats they compute in: those that come with bitwright, and the user's own.
 
-A number's standing goes with it wherever it is shown: "read" in a public source, "computed" from what was read, or
-"general knowledge". `data/devices.json` keeps which fields were read, and where.
+Wherever a figure is shown, so is its standing: "read" in a public source, "computed" from what was read, or "general
+knowledge". `data/devices.json` records which fields were read, and where.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ Standing = Literal["read", "computed", "general knowledge", "measured"]
 
 @dataclass(frozen=True)
 class Rate:
-    """How a device multiplies one format. `peak`, dense operations a second (a product and a sum are two) or None where
-    nobody published it, is that of what is really multiplied: the format itself if `native`, else `via`.
+    """How a device multiplies one format. peak: dense operations per second (a multiplication and an addition are two)
+    of the format that is really multiplied, this one if `native`, else `via`; None if nobody published it.
 
-    `narrow_peak`: with sums in fp16. `vector_peak`: on the vector lanes, where `unit` is another. `alternatives`: what
+    narrow_peak: with sums in fp16. vector_peak: on the vector lanes, if `unit` is another. alternatives: formats that
     other software converts to.
     """
 
@@ -51,7 +51,7 @@ class Rate:
 
 @dataclass(frozen=True)
 class Price:
-    """Asked on the street, in US dollars."""
+    """A street price in US dollars."""
 
     usd_low: float
     usd_high: float
@@ -62,11 +62,12 @@ class Price:
 
 @dataclass(frozen=True)
 class Device:
-    """A chip with its memory. None means not known (`memory_bytes`: that it is not the chip's, as with most CPUs).
+    """A chip with its memory. None means not known; for memory_bytes, also that memory is not part of the chip, as with
+    most CPUs.
 
-    `bandwidth` is in bytes a second, `vector` and `compute` in operations a second. `verified` are the fields that were
-    read in a source ("bandwidth", "compute.fp16"; "compute.fp16.way": how, not how fast), `remarks` what that said.
-    `driver_names`: what a driver calls it, where that is another name.
+    bandwidth: bytes per second. vector, compute: operations per second. verified: the fields that were read in a source
+    ("bandwidth", "compute.fp16"; "compute.fp16.way" is how, not how fast). remarks: what those sources said.
+    driver_names: other names that drivers use.
     """
 
     id: str
@@ -105,9 +106,9 @@ THIS_MACHINE = "this-machine"
 
 
 def devices() -> dict[str, Device]:
-    """All devices by id: those that come with bitwright, in generations, then the user's own, which replace them.
+    """All devices by id: those that come with bitwright, by generation, then the user's own, which replace them.
 
-    Raises FileFormatError for a file in the user's folder that is no device, or one whose id another has.
+    Raises FileFormatError if a file in the user's folder does not describe a device, or repeats an id.
     """
     own: dict[str, Device] = {}
     for path in sorted(user_folder().glob("*.json")):
@@ -119,10 +120,10 @@ def devices() -> dict[str, Device]:
 
 
 def get(name: str | os.PathLike[str]) -> Device:
-    """The device of an id, or in a file whose name ends in .json.
+    """The device with this id, or the one in a file whose name ends in .json.
 
-    Raises UnknownNameError beside near ids, FileFormatError for a file that describes no device, BitwrightError for one
-    that cannot be read.
+    Raises UnknownNameError with close ids, FileFormatError if the file does not describe a device, BitwrightError if it
+    cannot be read.
     """
     text = os.fspath(name)
     if text.lower().endswith(".json"):
@@ -143,7 +144,7 @@ def load(path: Path) -> Device:
 
 
 def user_folder() -> Path:
-    """Where a user keeps devices: BITWRIGHT_CONFIG or the user's configuration folder, in it `devices`."""
+    """The folder of the user's devices: `devices` in BITWRIGHT_CONFIG or in the user's configuration folder."""
     from platformdirs import user_config_path
 
     base = os.environ.get("BITWRIGHT_CONFIG")
@@ -161,7 +162,7 @@ def built_in() -> Mapping[str, Device]:
 
 
 def parse(value: Any, file: str, sources: Mapping[str, str] | None = None) -> Device:
-    """A Device of parsed JSON; `sources` are texts that it may name by a key. Raises FileFormatError."""
+    """The Device that parsed JSON describes. sources: texts that it may refer to by key. Raises FileFormatError."""
     name = value.get("id") if isinstance(value, dict) else None
     place = name if isinstance(name, str) and name.isprintable() and name else "the device"
     schema.check(value, schema.schema("device"), file, place)
@@ -183,7 +184,7 @@ def parse(value: Any, file: str, sources: Mapping[str, str] | None = None) -> De
 
 
 def _rates(rows: Mapping[str, Any], file: str, place: str) -> dict[str, Rate]:
-    """The rates; a converted format without a peak of its own has that of what it is converted to."""
+    """The rates. A converted format without its own peak has the peak of the format it is converted to."""
 
     def peak(format: str, seen: tuple[str, ...] = ()) -> float | None:
         row = rows.get(format, {})

@@ -1,5 +1,5 @@
-"""What engines do with a format on a device: llama.cpp's backends, vLLM and MLX by rules read in their sources
-(`data/engines.json`), bitwright by its kernels' own coverage table."""
+"""What engines do with a format on a device. For llama.cpp's backends, vLLM and MLX, rules read in their sources say so
+(`data/engines.json`); for bitwright, its kernels' coverage table."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ class Use:
 
 
 def uses(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
-    """What each engine that runs on the device does with the format; `native`: whether the chip multiplies it."""
+    """What each engine that runs on the device does with the format. native: whether the chip multiplies it."""
     data = schema.data("engines.json")
     for entry in data["engines"]:
         engine = entry["engine"]
@@ -54,11 +54,11 @@ def uses(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
 
 
 def _by_rules(engine: str, s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
-    """The first rule that fits, for each phase, or for both at once."""
+    """From the first rule that fits each phase, or both at once."""
     data = schema.data("engines.json")
     rules = [r for r in data["rules"] if r["engine"] == engine and s.tokens & set(r["formats"]) and _fits(r, device)]
     if not rules and not engine.startswith("llama.cpp"):
-        return  # it reads other files
+        return  # it does not read such files
     decode, prefill = (next((r for r in rules if r["phase"] in (phase, "any")), None) for phase in PHASES)
     for phase, rule in {"any": decode}.items() if decode is prefill else zip(PHASES, (decode, prefill), strict=True):
         yield _use(rule, phase, s, native, data["sources"]) if rule else _without_rule(engine, phase, s, native)
@@ -77,7 +77,7 @@ def _use(rule: dict[str, Any], phase: str, s: NumberFormat, native: bool, source
 
 
 def _without_rule(engine: str, phase: str, s: NumberFormat, native: bool) -> Use:
-    """There is no such type in llama.cpp's files, or nothing was read of it."""
+    """llama.cpp's files have no such type, or no source was read about it."""
     if "coded" in s.tokens or s.element in ("fp32", "fp16", "bf16"):
         return Use(engine, phase, None, None, "not known: no source was read", None, "general knowledge", "")
     fp8 = s.element in ("fp8_e4m3", "fp8_e5m2") and engine == "llama.cpp CUDA"
@@ -86,7 +86,7 @@ def _without_rule(engine: str, phase: str, s: NumberFormat, native: bool) -> Use
 
 
 def _own(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
-    """bitwright's kernels; which path a format takes does not depend on the tier."""
+    """By bitwright's kernels. The path of a format does not depend on the tier."""
     if s.format is None:
         what, no = "never: there is no such file format", False if native else None
         yield Use("bitwright", "any", None, None, what, no, "read", "bitwright formats")

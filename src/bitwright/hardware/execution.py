@@ -1,11 +1,12 @@
-"""What happens to one weight from memory to accumulator: what the chip offers, what engines make of it, what follows.
+"""What happens to a weight between memory and accumulator: what the chip offers, what engines do, what follows.
 
 A product of a weight with B tokens reads `bits / 8` bytes and takes 2 B operations. Memory and multiplier take the same
 time at the break-even batch
 
     B = bits / 8 * peak / (2 * bandwidth)
 
-with the peak of what is really multiplied: below it bytes decide (decode), above it the multiplier's rate (prefill).
+with the peak of the format that is really multiplied. Below it memory limits the speed (decode), above it the
+multiplier does (prefill).
 """
 
 from __future__ import annotations
@@ -22,15 +23,16 @@ from bitwright.hardware.number_format import NumberFormat, number_format
 from bitwright.hardware.rates import COLUMNS, Kernel
 
 Way = Literal["native", "converted", "int8", "unknown"]
-BYTES = ("int8", "int16")  # of which the second is bytes too, whose products are summed by pairs in 16 bits
+BYTES = ("int8", "int16")  # int16: bytes whose products are summed in pairs, in 16 bits
 INTEGERS = ("int16", "int8", "int4", "int1", "int32")
 BLOCK_SCALED = ("mxfp8", "mxfp4", "nvfp4")
 
 
 @dataclass(frozen=True)
 class ExecutionPath:
-    """`peak`, in operations a second, and `instruction` are the chip's for `multiplied_as`; None: not known. A standing
-    says where the way and the peak come from; `remarks` are what sources say of either."""
+    """How a device computes with a number format. peak (operations per second) and instruction: the chip's, for
+    `multiplied_as`; None if not known. The standings say where the way and the peak come from, and remarks what sources
+    say about them."""
 
     device: Device
     stored: NumberFormat
@@ -49,7 +51,7 @@ class ExecutionPath:
 
     @property
     def loaded(self) -> str:
-        """What crosses the memory bus. bitwright repacks some weights for its kernels when it loads a model."""
+        """What crosses the memory bus. When it loads a model, bitwright repacks some weights for its kernels."""
         s, stays = self.stored, f"packed, as stored: {self.stored.bits:g} bits of each weight cross the memory bus"
         if self.measured is None or s.format is None:
             return stays
@@ -64,7 +66,7 @@ class ExecutionPath:
 
     @property
     def scaled(self) -> str:
-        """Where a block's scale comes in."""
+        """Where a block's scale is applied."""
         if not self.stored.scaled:
             return "no scale to apply"
         if self.path == "native" and self.stored.element in BLOCK_SCALED:
@@ -75,7 +77,7 @@ class ExecutionPath:
 
     @property
     def break_even(self) -> float | None:
-        """Tokens at a time where the multiplier takes as long as the memory; measured rates where there are any."""
+        """The batch, in tokens, at which multiplier and memory take the same time; by measured rates, if any."""
         size = self.stored.bits / 8
         if self.measured is not None:
             return size * self.measured.prefill / (2 * self.measured.decode)
@@ -84,7 +86,7 @@ class ExecutionPath:
         return size * self.peak / (2 * self.device.bandwidth)
 
     def peak_of(self, use: Use) -> float | None:
-        """The chip's peak for what the engine multiplies, on the unit that it uses."""
+        """The chip's peak for the format that the engine multiplies, on the unit that the engine uses."""
         rate = self.device.compute.get(use.multiplied_as or "")
         if rate is None:
             return None
@@ -136,9 +138,9 @@ def _speed(ratio: float) -> str:
 
 
 def execution_path(name: str, device: Device, machine: Machine | None = None) -> ExecutionPath:
-    """What the device does with the format; `machine` is this machine, if the device is.
+    """What the device does with the format. machine: this machine, if it is the device.
 
-    Raises UnknownNameError for a format that there is not.
+    Raises UnknownNameError for an unknown format.
     """
     s = number_format(name)
     like = _like(s, device)
@@ -171,8 +173,8 @@ def execution_path(name: str, device: Device, machine: Machine | None = None) ->
 
 
 def _like(s: NumberFormat, device: Device) -> str:
-    """The element whose rate tells what the chip does. Codes that no chip multiplies (5 bits, grids, ternary) go the
-    way of 4-bit integers, of int8 where those are native; powers of two the way of bf16."""
+    """The element whose rate applies. Codes that no chip multiplies (5 bits, grids, ternary) are handled like 4-bit
+    integers, or like int8 if 4-bit integers are native; powers of two like bf16."""
     if s.element is not None:
         return s.element
     if s.name == "float8_e8m0fnu":

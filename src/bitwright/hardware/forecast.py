@@ -1,4 +1,4 @@
-"""The speed of a model in its formats on a device: from the fitted model, or from what was measured on this machine."""
+"""The speed of a model in its formats on a device: from the fitted speed model, or from rates measured here."""
 
 from __future__ import annotations
 
@@ -21,15 +21,15 @@ from bitwright.hardware.weights import (
 from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment
 
-PROMPT = 512  # tokens of the prompt whose speed is told, as llama-bench's pp512
-# benchmarks/predict_here.py: the factor within which bitwright's speed lies of what its kernels' rates give, and the
-# seconds that a layer takes beside its products: norms, rotations, waiting for each other.
+PROMPT = 512  # tokens of the prompt whose speed is predicted, as in llama-bench's pp512
+# From benchmarks/predict_here.py: bitwright's speed lies within this factor of what its kernels' rates predict; a layer
+# takes so many seconds in addition to its products, for norms, rotations and threads that wait for each other.
 ENGINE_CLOSE, LAYER = 1.15, 55e-6
 
 
 @dataclass(frozen=True)
 class Forecast:
-    """decode: tokens a second of all sequences together. multiplied_as: the format of a prompt's products."""
+    """decode: tokens per second of all sequences together. multiplied_as: the format of a prompt's products."""
 
     decode: PredictedSpeed
     prefill: PredictedSpeed
@@ -37,7 +37,7 @@ class Forecast:
 
 
 def load_of(outline: Outline, assignments: Sequence[Assignment], sequences: int = 1) -> Load:
-    """What decoding one token of each of `sequences` texts asks of a device."""
+    """What decoding one token of each of `sequences` sequences asks of a device."""
     shares = multiplied_as(outline, assignments)
     kinds: dict[speed.Kind, float] = {}
     for format, share in shares.items():
@@ -56,12 +56,12 @@ def load_of(outline: Outline, assignments: Sequence[Assignment], sequences: int 
 
 
 def head(outline: Outline) -> float:
-    """Parameters of the output, the embedding where that serves as it."""
+    """Parameters of the output, which may be the embedding."""
     return outline.vocabulary * outline.width
 
 
 def query_width(outline: Outline) -> float:
-    """Of all heads, the mean over layers; one that does not look back has none."""
+    """The width of all heads' queries, as a mean over layers; a layer that does not attend counts as 0."""
     per_token = attention_operations(outline, 0)  # keys and values of one token: 2 * (key + value) a head
     return per_token / 4 / max(1, len(outline.layers))
 
@@ -75,11 +75,11 @@ def forecast(
     sequences: int = 1,
     machine: Machine | None = None,
 ) -> Forecast:
-    """The speed on `device`, by llama.cpp; with `machine`, on this one, by bitwright.
+    """The speed of llama.cpp on `device`, or with `machine` of bitwright on this machine.
 
-    depth: tokens each sequence looks back on while decoding. Several sequences share one reading of the weights; each
-    further one adds its cache and the multiplications of one more row, at a prompt's rate. Raises UnknownSpeed where
-    the device's numbers are not known.
+    depth: tokens already in each sequence while decoding. All sequences share one read of the weights; each further one
+    adds its cache and the multiplications of one more row, at a prompt's rate. Raises UnknownSpeed if a figure of the
+    device is not known.
     """
     load, cached = load_of(outline, assignments, sequences), kv_read(outline, depth, kv)
     if machine is not None:
@@ -100,11 +100,12 @@ def _measured(
     cached: float,
     sequences: int,
 ) -> Forecast:
-    """From the rates of the engine's own kernels for each format, and of memory and float arithmetic."""
+    """From the measured rates of the engine's kernels for each format, of memory, and of float arithmetic."""
     rates, m = machine.measured.kernels, machine.measured
     read = bytes_by_format(outline, assignments, sequences)
     if missing := [name for name in read if name not in rates]:
-        raise UnknownSpeed(f"this machine: bitwright has no kernel for {', '.join(missing)}, so no speed can be told")
+        names = ", ".join(missing)
+        raise UnknownSpeed(f"this machine: bitwright has no kernel for {names}, so its speed cannot be predicted")
     layers = LAYER * len(outline.layers)
     decode = sum(size / rates[name].decode for name, size in read.items()) + layers + sequences * cached / m.read
     inner = operations_by_format(outline, assignments)
@@ -126,8 +127,8 @@ def bytes_by_format(outline: Outline, assignments: Sequence[Assignment], sequenc
 
 
 def operations_by_format(outline: Outline, assignments: Sequence[Assignment]) -> dict[str, float]:
-    """Operations that a token of a prompt takes, by the weights' format: without those of the output, which only the
-    last token needs."""
+    """Operations that a token of a prompt takes, by the weights' format. The output is left out, since only the last
+    token needs it."""
     output = "token_embd.weight" if outline.tied else "output.weight"
     found: dict[str, float] = {}
     for tensor, assignment in zip(outline.tensors, assignments, strict=True):

@@ -1,6 +1,6 @@
-"""Bytes of what a sequence is remembered by: keys and values, rings of windows, latent vectors, recurrent states.
+"""Bytes of what a model remembers of a sequence: keys and values, windows, latent vectors, recurrent states.
 
-How an engine lays them out is its own: bitwright's is native/attention.h and native/cache.cpp, llama.cpp's
+Every engine has its own layout: bitwright's is in native/attention.h and native/cache.cpp, llama.cpp's in
 src/llama-kv-cache*.cpp and src/llama-memory-recurrent.cpp.
 """
 
@@ -15,7 +15,7 @@ from bitwright.model.architectures.layers import Layer
 from bitwright.model.architectures.outline import Outline
 
 FORMATS = ("f16", "bf16", "q8_0", "q4_0")  # of keys and values
-BATCH = 512  # tokens that run in one go, in both engines
+BATCH = 512  # tokens that both engines run at once
 GROUP, BLOCK, SCALED = 16, 64, 32  # native/attention.h: kKeyGroup, kKeyBlock, kScaleDims
 PAD = 256  # positions, in llama.cpp
 
@@ -48,7 +48,7 @@ ENGINES: dict[str, Callable[[Layer, Format, int, int], int]] = {"bitwright": _bi
 
 
 def layer_bytes(layer: Layer, context: int, kv: str = "f16", batch: int = BATCH, engine: str = "llama.cpp") -> int:
-    """What one layer keeps for one sequence of up to `context` tokens, read `batch` at a time."""
+    """Bytes that one layer keeps for one sequence of up to `context` tokens, read `batch` at a time."""
     if kv not in FORMATS:
         raise UnknownNameError("key-value cache", kv, FORMATS)
     if engine not in ENGINES:
@@ -60,15 +60,15 @@ def layer_bytes(layer: Layer, context: int, kv: str = "f16", batch: int = BATCH,
 def kv_bytes(
     outline: Outline, context: int, kv: str = "f16", sequences: int = 1, batch: int = BATCH, engine: str = "llama.cpp"
 ) -> int:
-    """What `sequences` texts of up to `context` tokens each take; `kv` is the format of keys and values (FORMATS).
+    """Bytes that `sequences` sequences of up to `context` tokens each take. kv: the format of keys and values.
 
-    A layer with a window keeps the window and one batch. Raises UnknownNameError for a format or engine that is none.
+    A layer with a window keeps the window and one batch. Raises UnknownNameError for an unknown format or engine.
     """
     return sequences * sum(layer_bytes(layer, context, kv, batch, engine) for layer in outline.layers)
 
 
 def kv_bytes_per_token(outline: Outline, kv: str = "f16") -> int:
-    """What one more token adds while no window is full: the figure that is usually published."""
+    """Bytes that one more token adds while no window is full: the figure that is usually published."""
     return sum(
         formats.get(kv).row_bytes(padded(width, formats.get(kv).block_size))
         for layer in outline.layers

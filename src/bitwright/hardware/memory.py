@@ -1,4 +1,4 @@
-"""What running a model takes: weights, keys and values, buffers, and what the engine itself needs.
+"""The memory that running a model takes: weights, keys and values, buffers, and the engine itself.
 
 Checked against real allocations by benchmarks/memory.py and tests/hardware.
 """
@@ -18,15 +18,15 @@ from bitwright.recipes.recipe import Assignment, Recipe
 
 MIB = 1 << 20
 SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows
-# What a process takes beside what it holds of a model, measured: of bitwright Python with NumPy and the model opened
-# (benchmarks/memory.py), of llama.cpp its llama-bench with a model of a megabyte. A device's driver takes more: DRIVER.
+# What a process takes in addition to the model, measured: bitwright as Python with NumPy and an opened model
+# (benchmarks/memory.py), llama.cpp as llama-bench with a model of one megabyte. A device's driver takes more: DRIVER.
 OVERHEAD = {"bitwright": 38 * MIB, "llama.cpp": 32 * MIB}
 DRIVER = 400 * MIB  # of a CUDA or HIP process on its device; general knowledge, 300 to 500 MiB
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """Bytes. compute: of buffers for one batch. overhead: what the engine takes whatever the model."""
+    """Bytes. compute: buffers for one batch. overhead: what the engine takes for any model."""
 
     weights: int
     kv: int
@@ -47,10 +47,10 @@ def memory(
     batch: int = BATCH,
     engine: str = "llama.cpp",
 ) -> Footprint:
-    """What a model takes in the formats of a recipe (None: as it is), with room for `sequences` texts of up to
+    """What a model takes in the formats of a recipe (None: those it has), with room for `sequences` sequences of up to
     `context` tokens (default: what it was trained on), read `batch` at a time.
 
-    Raises UnknownNameError for a recipe, format of keys and values or engine that is none.
+    Raises UnknownNameError for an unknown recipe, format of keys and values, or engine.
     """
     context = context or outline.context
     assignments = assigned(outline, recipe)
@@ -73,7 +73,7 @@ def longest_context(
     batch: int = BATCH,
     engine: str = "llama.cpp",
 ) -> int:
-    """The most tokens, up to what the model was trained on, whose memory is within `budget` bytes; 0: not even one."""
+    """The longest context, up to what the model was trained on, that fits `budget` bytes; 0 if none does."""
     assignments = assigned(outline, recipe)
     low, high = 0, outline.context
     while low < high:
@@ -86,9 +86,9 @@ def longest_context(
 
 
 def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str) -> int:
-    """Bytes of weights in memory. bitwright packs what it multiplies by, and looks the embedding's rows up in the file,
-    whose pages it gives back; llama.cpp holds all as they are stored, but for layers that predict further tokens, which
-    it does not load."""
+    """Bytes of weights in memory. bitwright packs the matrices it multiplies, and looks the embedding's rows up in the
+    file, whose pages it gives back. llama.cpp holds everything as it is stored, except for layers that predict further
+    tokens, which it does not load."""
     shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
     total = 0
     for a in assignments:
@@ -101,13 +101,13 @@ def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine
 
 
 def _packed(a: Assignment, shape: Sequence[int]) -> int:
-    """The layout that this machine's kernels read. One of stacked experts is a matrix of its own."""
+    """Bytes in the layout that this machine's kernels read. Each of stacked experts is packed as its own matrix."""
     rows, columns = shape[-2], shape[-1]
     return kernels.bytes_read(a.format, rows, columns) * (shape[0] if len(shape) > 2 else 1)
 
 
 def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: str = "llama.cpp") -> int:
-    """Bytes of the buffers that one batch goes through."""
+    """Bytes of the buffers that one batch needs."""
     return _COMPUTE[engine](outline, context, min(batch, context))
 
 
@@ -123,13 +123,13 @@ def _bitwright(outline: Outline, context: int, batch: int) -> int:
     floats = 3 * width + q * (1 + (q != width)) + kv + 2 * ff + tables * head
     inputs = sum(padded(columns, 32) for columns in {width, q, ff})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
-    tile = TILE_ROWS * (3 * head + BLOCK + 5) + 2 * BLOCK * head  # what a thread's share of attention is worked out in
+    tile = TILE_ROWS * (3 * head + BLOCK + 5) + 2 * BLOCK * head  # a thread's working memory in attention
     return round(batch * (4 * floats + (4 + 2 * 34 / 32) * inputs) + 4 * (partials + kernels.usable_cores() * tile))
 
 
 def _llama_cpp(outline: Outline, context: int, batch: int) -> int:
-    """What it reserves, float32: the logits of a whole batch and six rows of the width, or five beside a layer's widest
-    part where that is more; and a mask of 16 bits for the layers with a window and for those without."""
+    """What llama.cpp reserves, in float32: for each token of a batch the logits and six times the width, or a layer's
+    widest part and five times the width if that is more; and a 16-bit mask for each size of window."""
     output, inside = outline.vocabulary + 6 * outline.width, 5 * outline.width + widest(outline)
     windows = {layer.window for layer in outline.layers if layer.kv_heads}
     positions = sum(padded(context if w is None else min(context, w + batch), PAD) for w in windows)
@@ -137,8 +137,9 @@ def _llama_cpp(outline: Outline, context: int, batch: int) -> int:
 
 
 def widest(outline: Outline) -> int:
-    """Values a token has at once in the widest part of a layer: a feed-forward's gate, up and their product, of as many
-    experts as a token uses; or a state-space layer's projection, twice, and what is convolved of it."""
+    """Values of a token that are alive at once in the widest part of a layer: gate, up and their product in a
+    feed-forward, for as many experts as a token uses; or a state-space layer's projection, twice, and its convolved
+    part."""
     most, used = 0, max(1, outline.experts_used)
     convolved = {layer_number(t.name): t.shape[0] for t in outline.tensors if t.name.endswith("ssm_conv1d.weight")}
     for tensor in outline.tensors:

@@ -1,7 +1,7 @@
 """A number format as hardware sees it: bits on the bus, and the element that a multiplier would have to take.
 
-`data/formats.json` says which element's codes a format stores. Names are those of `bitwright formats` and the chips'
-own words (fp8_e4m3, tf32, int1), for some of which there is no file format.
+`data/formats.json` says which element's codes a format stores. Names are those of `bitwright formats`, and those of the
+chips (fp8_e4m3, tf32, int1), some of which no file format has.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from bitwright.recipes.file_types import FILE_TYPES
 
 @dataclass(frozen=True)
 class NumberFormat:
-    """`element` is the format a chip would multiply natively, None where no chip has codes like these (5-bit integers,
-    points of a grid). `format` is the file format, for a bare element the one that stores it, or None."""
+    """element: the format that a chip would multiply natively; None if no chip multiplies such codes (5-bit integers,
+    points of a grid). format: the file format; for a bare element the one that stores it, or None."""
 
     name: str
     element: str | None
@@ -31,14 +31,15 @@ class NumberFormat:
 
     @property
     def scaled(self) -> bool:
-        """Whether blocks of weights have a scale of their own."""
+        """Whether each block of weights has a scale."""
         if self.format is None or self.format.name != self.name:
             return self.name == "mxfp8"
         return isinstance(self.format, Shared) or (self.format.block_size != 1 and not self.name.startswith("float"))
 
     @property
     def tokens(self) -> frozenset[str]:
-        """What the rules of engines may call it: its name, its element, its family; "coded" for what GGUF quantizes."""
+        """The names that rules of engines may use for it: its own, its element's, its family's; "coded" for quantized
+        GGUF types."""
         found = {self.name, self.element or self.name}
         if self.element in ("int4", "int8") and self.name == self.element:
             found.add(f"{self.element}_family")
@@ -57,9 +58,9 @@ class NumberFormat:
 
 
 def number_format(name: str) -> NumberFormat:
-    """The format of that name, in any case; of a recipe (q4_k_m) the one that most of its weights have.
+    """The format of that name, in upper or lower case; for a recipe (q4_k_m), the format of most of its weights.
 
-    Raises UnknownNameError beside near names.
+    Raises UnknownNameError with close names.
     """
     data, key = schema.data("formats.json"), name.lower()
     key = FILE_TYPES[key].base if key in FILE_TYPES else key

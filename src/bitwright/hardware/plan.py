@@ -20,17 +20,18 @@ from bitwright.recipes.recipe import Assignment
 if TYPE_CHECKING:
     from bitwright.hardware.machine import Machine
 
-RECIPES = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "iq2_m")  # what is shown of a model of 16 bits
-STORED, SIXTEEN_BITS = "as stored", 15.0  # a weight, at least; embeddings of others count too
-LEAST_CONTEXT = 2048  # tokens, under which "fits with less context" would not help anybody
-# What macOS lets a GPU have of its memory, up to 36 GB and above; general knowledge (recommendedMaxWorkingSetSize).
+RECIPES = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "iq2_m")  # those shown for a 16-bit model
+STORED, SIXTEEN_BITS = "as stored", 15.0  # bits per weight, at least; some tensors may have fewer
+LEAST_CONTEXT = 2048  # tokens; a shorter context that fits would help nobody
+# The share of its memory that macOS gives a GPU, up to 36 GB and above (recommendedMaxWorkingSetSize); general
+# knowledge.
 APPLE_SHARES = (36 * 10**9, 2 / 3, 3 / 4)
 HOUR, YEAR = 3600, 365 * 24 * 3600
 
 
 @dataclass(frozen=True)
 class Ask:
-    """What is wanted of a model: tokens of context, the format of keys and values, sequences at once."""
+    """What a user asks for: tokens of context, the format of keys and values, sequences at once."""
 
     context: int
     kv: str = "f16"
@@ -39,10 +40,10 @@ class Ask:
 
 @dataclass(frozen=True)
 class Row:
-    """One format of a model on one device. capacity: bytes that a model can have there, None where not known.
-    longest: the longest context that fits. forecast: at the context asked for or the longest; None if none fits.
-    on_device: where it does not fit, the layers that do, the others staying in the machine's memory. unknown: why there
-    is no forecast though it fits."""
+    """One format of a model on one device. capacity: bytes that a model can use there; None if not known. longest: the
+    longest context that fits. forecast: at the requested context or the longest one; None if none fits. on_device: if
+    the model does not fit, how many layers do; the others stay in the machine's memory. unknown: why there is no
+    forecast although the model fits."""
 
     device: Device
     recipe: str
@@ -76,7 +77,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Cost:
-    """What decoding costs. watts: drawn while it runs; kwh: dollars an hour of a kilowatt; price: of the purchase, in
+    """What decoding costs. watts: power draw while decoding. kwh: dollars per kilowatt-hour. price: of the purchase, in
     dollars, spread over `years` of decoding around the clock."""
 
     watts: float = 0.0
@@ -85,14 +86,14 @@ class Cost:
     years: float = 3.0
 
     def per_million(self, tokens_per_second: float) -> float:
-        """Dollars for a million tokens."""
+        """Dollars per million tokens."""
         power = self.watts / 1000 * self.kwh / HOUR
         return (power + self.price / (self.years * YEAR)) * 1e6 / tokens_per_second
 
 
 def capacity(device: Device) -> int | None:
-    """Bytes that weights, cache and buffers can have: of a GPU's memory all but its driver's, of a Mac's what the
-    system gives its GPU, of other memory all; None where the device's memory is not known."""
+    """Bytes that weights, cache and buffers can use: a GPU's memory without its driver's part, the part of a Mac's
+    memory that the system gives its GPU, all of any other memory; None if the device's memory is not known."""
     if device.memory_bytes is None:
         return None
     if device.vendor == "apple" and device.unified_memory:
@@ -102,8 +103,8 @@ def capacity(device: Device) -> int | None:
 
 
 def candidates(outline: Outline, recipes: Sequence[str] | None) -> dict[str, list[Assignment]]:
-    """The formats that are planned for: those named; else the model as it is and, if that has 16 bits or more a weight,
-    the usual recipes. Raises UnknownNameError for a recipe that there is none of."""
+    """The formats to plan for: the recipes named, or without any the model as it is and, if it has 16 bits per weight
+    or more, the usual recipes. Raises UnknownNameError for an unknown recipe."""
     if recipes:
         return {name.lower(): assign(outline, name) for name in recipes}
     stored = assign(outline, None)
@@ -113,7 +114,7 @@ def candidates(outline: Outline, recipes: Sequence[str] | None) -> dict[str, lis
 
 
 def quality(outline: Outline) -> str:
-    """What the damage label of a GGUF file says, in words; "not measured" where it has none, or is no such file."""
+    """What the damage label of a GGUF file says, in words; "not measured" without a label or a GGUF file."""
     from bitwright.io import label
 
     found = label.of(outline.metadata) if isinstance(outline.metadata, gguf.Metadata) else None
@@ -131,8 +132,8 @@ def rows(
     quality: str = "not measured",
     room: int | None = None,
 ) -> list[Row]:
-    """A row for each device and format. machine: of "this machine", which runs bitwright; other devices llama.cpp.
-    quality: of the model as it is stored. room: bytes to count on instead of the device's own.
+    """A row for each device and format. machine: this machine, if it is among the devices: it runs bitwright, the
+    others llama.cpp. quality: of the model as it is stored. room: bytes to use instead of the device's capacity.
 
     Raises UsageError for a context longer than the model was trained on.
     """
@@ -176,15 +177,15 @@ def row(
 
 
 def offloaded(row: Row, outline: Outline, assignments: Sequence[Assignment]) -> int:
-    """Layers that a GPU has room for, with their cache, where the model as a whole does not fit."""
+    """How many layers, with their cache, a GPU has room for if the whole model does not fit."""
     assert row.capacity is not None
-    room = row.capacity + DRIVER  # which `split` takes off itself
+    room = row.capacity + DRIVER  # which `split` subtracts
     return split(outline, assignments, [room], row.ask.context, row.ask.kv, row.ask.sequences).offloaded
 
 
 def by_budget(found: Iterable[Row], dollars: float) -> list[tuple[Row, Price, float]]:
-    """Of rows that fit, those whose device is sold within the budget, each with its price and tokens a second for a
-    thousand dollars, the most first. A price from low to high counts as the middle, and is within if low is."""
+    """The rows that fit on a device sold within the budget, each with a price and the tokens per second that a thousand
+    dollars buy, the most first. A price range counts as its middle, and is within the budget if its low end is."""
     offers = []
     for row in found:
         for price in row.device.prices:

@@ -15,7 +15,7 @@ from typing import Any
 
 from bitwright.errors import FileFormatError
 
-MAX_BYTES = 8 << 20  # the data that comes with bitwright takes a fortieth of it
+MAX_BYTES = 8 << 20  # the data that comes with bitwright takes a fortieth of this
 _TYPES = {"object": dict, "array": list, "string": str, "boolean": bool, "null": type(None)}
 _CHECKED = {"type", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum", "required", "properties"} | {
     *("additionalProperties", "propertyNames", "items", "title", "$schema")
@@ -28,13 +28,13 @@ def data(name: str) -> Any:
 
 
 def read(path: Path) -> Any:
-    """The user's JSON file, parsed. Raises FileFormatError for what is no JSON, OSError where there is no such file."""
+    """The user's JSON file, parsed. Raises FileFormatError if it is not JSON, OSError if it cannot be read."""
     with path.open("rb") as file:
         return parse(file.read(MAX_BYTES + 1), str(path))
 
 
 def parse(text: bytes, where: str) -> Any:
-    """Strict JSON: UTF-8, no key twice in an object, no NaN or infinity."""
+    """Parses strict JSON: UTF-8, no repeated key in an object, no NaN or infinity."""
     if len(text) > MAX_BYTES:
         raise FileFormatError(where, None, f"at most {MAX_BYTES} bytes of JSON", "more")
 

@@ -1,14 +1,15 @@
-"""How fast: the speed a device should reach, from its numbers and a model fitted on published measurements.
+"""How fast: the speed that a device should reach, from its figures and a model fitted to published measurements.
 
-A time is a sum of physical terms, each a quantity over a rate of the device, times a fitted number (`data/speed.json`):
+A time is a sum of physical terms. Each is a quantity over a rate of the device, times a fitted number
+(`data/speed.json`):
 
     decode, a token   = layers + bytes read / bandwidth + parameters / vector rate (unpacking)
                         + cached bytes / bandwidth
     prefill, a prompt = layers + operations / peak of the format that is really multiplied + all weights / bandwidth
                         + operations / vector rate (scales, once per block) + attention
 
-The reciprocal of the number of `bytes / bandwidth` is the share of the bandwidth that is reached, and so on.
-benchmarks/fit_speed.py fits the numbers and judges them on devices left out of the fit: docs/hardware.md.
+The reciprocal of the number that belongs to `bytes / bandwidth` is the share of the bandwidth that is reached.
+benchmarks/fit_speed.py fits the numbers and tests them on devices that it left out of the fit: docs/hardware.md.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ Backend = Literal["cuda", "metal", "rocm", "vulkan", "cpu", "ik"]
 Kind = Literal["float", "block", "k", "grid", "fp4"]
 BACKENDS: tuple[Backend, ...] = ("cuda", "metal", "rocm", "vulkan", "cpu", "ik")
 BATCH = 512  # tokens of a prompt that llama.cpp reads at once (--ubatch-size)
-VECTOR_ONLY = {"xe-hpg"}  # llama.cpp's Vulkan leaves their matrix units alone
+VECTOR_ONLY = {"xe-hpg"}  # llama.cpp's Vulkan backend does not use their matrix units
 WIDE = 1.9e12  # bytes/s: from here on memory is stacked, and decode kernels fill only about half of its channels
 
 
 class UnknownSpeed(UsageError):
-    """A number of the device is not known without which no speed can be told."""
+    """The speed model lacks a figure for the device."""
 
 
 @dataclass(frozen=True)
 class Load:
     """What a model in its format asks of a device.
 
-    read: bytes of weights read to decode one token (of experts the chosen ones; no embedding). stored: bytes of all
-    weights, which a prompt reads. active: parameters multiplied per token; head: those of them that make the logits,
-    which a prompt needs of its last token alone. width: of queries, all heads of a layer that looks back. experts:
-    whether it is a mixture of them. kind: how most weights unpack (`kind_of`).
+    read: bytes of weights read to decode one token (of experts, the chosen ones; no embedding). stored: bytes of all
+    weights, which a prompt reads. active: parameters multiplied per token. head: the part of `active` that makes the
+    logits, which a prompt needs for its last token only. width: of the queries of all heads, the mean over layers.
+    experts: whether the model is a mixture of experts. kind: how most weights unpack (`kind_of`).
     """
 
     read: float
@@ -58,7 +59,7 @@ class Load:
 
 @dataclass(frozen=True)
 class PredictedSpeed:
-    """Tokens a second, and between which two the speed lies in 90% of cases."""
+    """Tokens per second. In 90% of cases the speed lies between `low` and `high`."""
 
     tokens_per_second: float
     low: float
@@ -70,8 +71,9 @@ class PredictedSpeed:
 
 @dataclass(frozen=True)
 class Setting:
-    """How it is run. flash_attention: no scores are kept. cores: the share of a CPU's cores that decode. early: a build
-    of llama.cpp before June 2024, which made weights FP16 for a prompt. native_fp4: one from December 2025 on."""
+    """How a model is run. flash_attention: scores are not stored. cores: the share of a CPU's cores that decode. early:
+    by a build of llama.cpp from before June 2024, which converted weights to FP16 for a prompt. native_fp4: by a build
+    from December 2025 or later."""
 
     flash_attention: bool = True
     cores: float = 1.0
@@ -102,9 +104,9 @@ def backend_of(device: Device) -> Backend:
 
 
 def multiplied_as(device: Device, kind: Kind, backend: Backend, setting: Setting = Setting()) -> str:
-    """The format in which llama.cpp really multiplies a prompt.
+    """The format in which llama.cpp multiplies a prompt.
 
-    In short what `data/engines.json` says in full, with sources (tests/hardware/test_speed.py compares them).
+    A short form of `data/engines.json`, which names sources (tests/hardware/test_speed.py compares the two).
     """
     if backend in {"cpu", "ik"}:
         return "fp32" if kind == "float" else "int8"
@@ -121,8 +123,8 @@ def multiplied_as(device: Device, kind: Kind, backend: Backend, setting: Setting
 
 
 def peak(device: Device, format: str, backend: Backend) -> float | None:
-    """Operations a second: what limits `backend` when it multiplies in `format`. CUDA and Vulkan sum in FP16; CPUs are
-    taken by their vector lanes, because engines use matrix tiles for few formats."""
+    """The limit of `backend` when it multiplies in `format`, in operations per second. CUDA and Vulkan sum in FP16. For
+    CPUs it is the limit of the vector lanes, because engines use matrix tiles for few formats."""
     if backend in {"cpu", "ik"}:
         return _lanes(device, backend) if format == "int8" else device.vector.get("bf16") or device.vector.get("fp32")
     if backend == "vulkan" and device.arch in VECTOR_ONLY:
@@ -188,8 +190,8 @@ def prefill_terms(
 def decode(
     device: Device, load: Load, cached: float = 0.0, *, backend: Backend | None = None, setting: Setting = Setting()
 ) -> PredictedSpeed:
-    """Decoding one token after another. cached: bytes of the key-value cache read per token. Raises UnknownSpeed if the
-    device's bandwidth or rates are not known."""
+    """The speed of decoding one token after another. cached: bytes of the key-value cache read per token. Raises
+    UnknownSpeed if the device's bandwidth or rates are not known."""
     backend = backend or backend_of(device)
     return _predicted("decode", decode_terms(device, load, backend, cached, setting), device, backend, 1)
 
@@ -197,7 +199,7 @@ def decode(
 def prefill(
     device: Device, load: Load, tokens: int = 512, *, backend: Backend | None = None, setting: Setting = Setting()
 ) -> PredictedSpeed:
-    """Reading a prompt of `tokens` in batches of BATCH. Raises UnknownSpeed as `decode` does."""
+    """The speed of reading a prompt of `tokens` in batches of BATCH. Raises UnknownSpeed as `decode` does."""
     backend = backend or backend_of(device)
     return _predicted("prefill", prefill_terms(device, load, backend, tokens, setting), device, backend, tokens)
 
@@ -214,8 +216,8 @@ def family(device: Device, backend: Backend) -> str:
 
 @cache
 def fitted() -> dict[str, Any]:
-    """`data/speed.json`: for decode and prefill the numbers of terms, the corrections of families (natural logarithms),
-    and per backend the factor within which 90% of devices left out of the fit lay."""
+    """`data/speed.json`, for decode and for prefill: the number of each term, the correction of each family (a natural
+    logarithm), and for each backend the factor within which 90% of the devices left out of the fit lay."""
     text = (resources.files("bitwright.hardware") / "data/speed.json").read_text(encoding="utf-8")
     found: dict[str, Any] = json.loads(text)
     return found
@@ -229,7 +231,7 @@ def _predicted(what: str, terms: Mapping[str, float], device: Device, backend: B
 
 
 def _lanes(device: Device, backend: Backend) -> float:
-    """Operations a second of the vector lanes: of int8 dot products on a CPU, else of float32."""
+    """Operations per second of the vector lanes: int8 dot products on a CPU, float32 elsewhere."""
     rate = None
     if backend in {"cpu", "ik"}:
         int8 = device.compute.get("int8")

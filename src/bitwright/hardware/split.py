@@ -1,7 +1,8 @@
-"""A model shared out among devices and this machine's memory, by whole layers, as llama.cpp's --n-gpu-layers does.
+"""A model split among devices and this machine's memory, by whole layers, as llama.cpp's --n-gpu-layers does.
 
-The first layers stay in the machine's memory as far as the devices have no room, then each device takes the next ones,
-and the last device the output. The embedding is looked up, not multiplied by, and stays in the machine's memory.
+The first layers, for which the devices have no room, stay in the machine's memory. Each device takes the layers that
+follow, the last device the output too. The embedding stays in the machine's memory: its rows are looked up, not
+multiplied.
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ ENGINE = "llama.cpp"
 
 @dataclass(frozen=True)
 class Placement:
-    """What one holder has: its layers, whether the output too, the bytes, and of its weights those that a token reads.
-    budget: the bytes it may take; None for the machine's memory."""
+    """What a device or the machine's memory holds. output: whether the output is part of it. memory: the bytes it
+    takes. read: bytes of its weights that a token reads. budget: bytes it may take; None for the machine's memory."""
 
     layers: range
     output: bool
@@ -33,19 +34,19 @@ class Placement:
 
 @dataclass(frozen=True)
 class Split:
-    """host: the machine's memory. devices: in the order given; one with no room holds no layers and takes no memory."""
+    """host: the machine's memory. devices: in the order given; one without room holds no layers and takes no memory."""
 
     host: Placement
     devices: tuple[Placement, ...]
 
     @property
     def offloaded(self) -> int:
-        """Layers on devices."""
+        """How many layers are on devices."""
         return sum(len(device.layers) for device in self.devices)
 
     @property
     def whole(self) -> bool:
-        """Whether all that is multiplied by is on devices."""
+        """Whether every matrix that is multiplied is on a device."""
         return not self.host.layers and not self.host.output
 
 
@@ -58,9 +59,10 @@ def split(
     sequences: int = 1,
     batch: int = BATCH,
 ) -> Split:
-    """The most layers that devices of so many free bytes can hold, beside buffers and a driver's context on each.
+    """Puts as many layers on the devices as fit, next to the buffers and the driver's context that each device needs.
 
-    A later device is filled before an earlier one, since the output lies behind the last layer.
+    budgets: free bytes of each device. A later device is filled before an earlier one, because the output follows the
+    last layer.
     """
     context = context or outline.context
     assignments = assigned(outline, recipe)
@@ -85,8 +87,8 @@ def split(
 
 
 class _Parts:
-    """Bytes of the weights of each layer, of its keys and values, of the output, of the embedding, and of its copy that
-    serves as the output where there is no other."""
+    """Bytes of the weights of each layer, of its keys and values, of the output, of the embedding, and of the copy of
+    the embedding that serves as the output if there is no other."""
 
     def __init__(self, outline: Outline, assignments: Sequence[Assignment], kv: Sequence[int]) -> None:
         self.kv = kv
@@ -111,7 +113,7 @@ class _Parts:
         return self.weights[index] + self.kv[index]
 
     def placement(self, layers: range, output: bool, compute: int, overhead: int, budget: int | None) -> Placement:
-        """budget None: the machine's memory, which has the embedding and needs no copy."""
+        """budget None: the machine's memory, which holds the embedding and needs no copy of it."""
         weights, read = sum(self.weights[i] for i in layers), sum(self.read[i] for i in layers)
         weights += self.embedding if budget is None else self.copy if output else 0
         weights += self.others if output else 0

@@ -1,4 +1,4 @@
-"""Bytes of weights, exact by tensor: of a model as it is, or in the formats a recipe gives it."""
+"""Bytes of weights, exact for every tensor: of a model as it is, or in the formats that a recipe gives it."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def assign(outline: Outline, recipe: str | Recipe | None, importance: bool = Fal
 
 
 def assigned(outline: Outline, formats: str | Recipe | Sequence[Assignment] | None) -> Sequence[Assignment]:
-    """The formats as they are given, or as `assign` gives them."""
+    """The assignments, or those that `assign` makes of a recipe."""
     return assign(outline, formats) if formats is None or isinstance(formats, str | Recipe) else formats
 
 
@@ -46,22 +46,22 @@ def file_bytes(outline: Outline, assignments: Sequence[Assignment], recipe: str 
 
 
 def bytes_per_token(outline: Outline, assignments: Iterable[Assignment], tokens: int = 1) -> int:
-    """Bytes of weights that decoding one token of each of `tokens` sequences reads, as they are stored.
+    """Bytes of weights, as they are stored, that decoding one token of each of `tokens` sequences reads.
 
-    Of experts those that are used: by several tokens, the expected number of different ones were each to choose by
-    chance. The embedding is not read, but where it is the output too.
+    Experts count if they are used: for several tokens, the expected number of distinct ones if each token chose at
+    random. The embedding counts only if it is the output too.
     """
     return round(sum(_share(outline, a.tensor, tokens) * a.bytes for a in assignments))
 
 
 def operations_per_token(outline: Outline) -> int:
-    """Operations of the matrix products with weights that one token takes: a product and a sum are two."""
+    """Operations of one token's matrix products with weights; a multiplication and an addition count as two."""
     matrices = (t for t in outline.tensors if len(t.shape) > 1 and t.name.endswith(".weight"))
     return round(sum(2 * outline.share_read(t.name) * math.prod(t.shape) for t in matrices))
 
 
 def attention_operations(outline: Outline, depth: int) -> int:
-    """Operations of the products with keys and values that one token takes after `depth` others."""
+    """Operations of one token's products with keys and values, after `depth` other tokens."""
     total = 0
     for layer in outline.layers:
         seen = depth + 1 if layer.window is None else min(depth + 1, layer.window)
@@ -78,12 +78,12 @@ def _share(outline: Outline, name: str, tokens: int) -> float:
 
 
 def bits_per_weight(outline: Outline, assignments: Iterable[Assignment]) -> float:
-    """All stored bits over all weights."""
+    """All stored bits divided by the number of weights."""
     return 8 * weight_bytes(assignments) / max(1, outline.parameters)
 
 
 def multiplied_as(outline: Outline, assignments: Iterable[Assignment]) -> dict[str, float]:
-    """The share of the operations of a token that each format's weights take part in: {format: share}."""
+    """The share of a token's operations that each format's weights take part in: {format: share}."""
     read = {t.name: 2 * outline.share_read(t.name) * math.prod(t.shape) for t in outline.tensors if len(t.shape) > 1}
     total, found = sum(read.values()), dict[str, float]()
     for a in assignments:

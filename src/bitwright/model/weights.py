@@ -1,4 +1,4 @@
-"""The tensors a model file offers, handed out by name only after their shape was checked."""
+"""The tensors of a model file, by name, each with its shape checked before it is used."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from bitwright.formats import QuantizedTensor
 
 
 class Weights:
-    """Checks tensors as an architecture asks for them; `prefix` is put before every name (`blk.0.`)."""
+    """Checks tensors as an architecture asks for them. `prefix` precedes every name (`blk.0.`)."""
 
     def __init__(self, tensors: Mapping[str, QuantizedTensor], path: Path, prefix: str = "") -> None:
         self.tensors, self.path, self.prefix = tensors, path, prefix
         self.used: set[str] = set()
 
     def layer(self, index: int) -> Weights:
-        """The tensors of one layer, by their names inside it."""
+        """The tensors of one layer, by their names without `blk.N.`."""
         inner = Weights(self.tensors, self.path, f"blk.{index}.")
         inner.used = self.used
         return inner
@@ -28,7 +28,7 @@ class Weights:
         return self.prefix + name in self.tensors
 
     def __call__(self, name: str, *shape: int) -> str:
-        """The full name of a tensor of exactly this shape; FileFormatError where it is missing or another shape."""
+        """The full name of a tensor of exactly this shape; FileFormatError if it is missing or has another shape."""
         full = self.prefix + name
         if full not in self.tensors:
             raise FileFormatError(self.path, None, f"a tensor {full} of shape {shape}", "no such tensor")
@@ -39,15 +39,15 @@ class Weights:
         return full
 
     def optional(self, name: str, *shape: int) -> str | None:
-        """The full name if the file has this tensor, else None; FileFormatError where its shape is another."""
+        """The full name if the file has this tensor, else None; FileFormatError if it has another shape."""
         return self(name, *shape) if self.has(name) else None
 
     def linear(self, name: str, rows: int, columns: int) -> tuple[str, str | None]:
-        """The names of a matrix (rows, columns) and of its bias (rows,), which may be absent."""
+        """The names of a matrix (rows, columns) and of its bias (rows,), or None if it has no bias."""
         return self(f"{name}.weight", rows, columns), self.optional(f"{name}.bias", rows)
 
     def head(self, vocabulary: int, width: int) -> tuple[str, str | None]:
-        """The output matrix (vocabulary, width) and its bias; without one of its own it is the embedding's (tied)."""
+        """The output matrix (vocabulary, width) and its bias. If the file has none, the embedding serves (tied)."""
         name = "output" if self.has("output.weight") else "token_embd"
         return self.linear(name, vocabulary, width)
 
@@ -62,7 +62,8 @@ class Weights:
         return values
 
     def check_all_used(self, architecture: str) -> None:
-        """BitwrightError where the file holds tensors that would be left out: the result would not be its model."""
+        """BitwrightError if the file holds tensors that the architecture did not ask for: what ran would be another
+        model."""
         unused = sorted(self.tensors.keys() - self.used)
         if unused:
             more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""

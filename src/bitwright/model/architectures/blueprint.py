@@ -1,4 +1,4 @@
-"""The GGUF file that a config.json would become: its metadata and its tensors, by the names llama.cpp gives them.
+"""The GGUF file that a config.json would become: its metadata and its tensors, by llama.cpp's names.
 
 Names and shapes: llama.cpp's src/llama-arch.cpp and src/models/*.cpp; keys: its conversion/*.py. Shapes here are in
 NumPy's order. https://github.com/ggml-org/llama.cpp
@@ -38,15 +38,15 @@ class Blueprint:
     at: int | None = None
 
     def key(self, **values: Any) -> None:
-        """Metadata of the architecture; `__` in a name stands for a dot."""
+        """Adds metadata of the architecture; `__` in a name stands for a dot."""
         self.metadata |= {f"{self.architecture}.{name.replace('__', '.')}": value for name, value in values.items()}
 
     def matrix(self, name: str, *shape: int) -> None:
-        """A `.weight` in the base format; (rows, columns), or (experts, rows, columns)."""
+        """Adds a `.weight` in the base format: (rows, columns), or (experts, rows, columns)."""
         self._add(f"{name}.weight", shape, self.base)
 
     def vector(self, name: str, *shape: int) -> None:
-        """A float32 tensor, whose name is complete."""
+        """Adds a float32 tensor under its full name."""
         self._add(name, shape, FLOAT32)
 
     def norm(self, name: str, length: int) -> None:
@@ -57,13 +57,13 @@ class Blueprint:
         self.tensors.append(TensorSpec(prefix + name, shape, format))
 
     def blocks(self) -> Iterator[int]:
-        """Each layer's number; what is added meanwhile goes to that layer."""
+        """Yields each layer's number; what is added in the loop belongs to that layer."""
         for index in range(self.layers):
             self.at = index
             yield index
         self.at = None
 
-    # What nearly all decoders share. Sizes are read from the config under Hugging Face's usual names.
+    # What nearly all decoders share. Sizes have Hugging Face's usual names in config.json.
 
     @property
     def layers(self) -> int:
@@ -86,7 +86,8 @@ class Blueprint:
         return self.values.integer("head_dim", self.width // self.heads)
 
     def frame(self, tied: bool = False, last_norm: str = "output_norm") -> None:
-        """Embedding, last norm and output; the keys every architecture has. tied: what an absent key means."""
+        """Adds embedding, last norm, output, and the keys that every architecture has. tied: what an absent
+        `tie_word_embeddings` means."""
         values, vocabulary = self.values, self.values.integer("vocab_size", low=1)
         self.metadata["general.architecture"] = self.architecture
         self.key(block_count=self.layers, embedding_length=self.width, vocab_size=vocabulary)
@@ -102,7 +103,7 @@ class Blueprint:
         self.rope_factors()
 
     def rope_factors(self) -> None:
-        """Llama 3's frequencies, or LongRoPE's two sets."""
+        """Adds Llama 3's frequencies, or LongRoPE's two sets."""
         scaling = self.values.inner("rope_scaling" if self.values.has("rope_scaling") else "rope_parameters")
         kind = scaling.text("rope_type", scaling.text("type", ""))
         if kind == "llama3":
@@ -122,7 +123,7 @@ class Blueprint:
         head_dim: int | None = None,
         kv_heads: int | None = None,
     ) -> None:
-        """Grouped-query attention. bias: of q, k and v. gated: twice the rows of q, the half of them a gate."""
+        """Adds grouped-query attention. bias: of q, k and v. gated: q has twice the rows, half of which are a gate."""
         head_dim, kv_heads = head_dim or self.head_dim, self.kv_heads if kv_heads is None else kv_heads
         width, q, kv = self.width, self.heads * head_dim, kv_heads * head_dim
         if fused:
@@ -137,14 +138,14 @@ class Blueprint:
             self.norm("attn_k_norm", head_dim)
 
     def feed_forward(self, length: int, suffix: str = "", fused: bool = False) -> None:
-        """A gated feed-forward; suffix: `_shexp` for the expert that all tokens share."""
+        """Adds a gated feed-forward. suffix: `_shexp` for the expert that takes every token."""
         if not fused:
             self.matrix(f"ffn_gate{suffix}", length, self.width)
         self.matrix(f"ffn_up{suffix}", length * (1 + fused), self.width)
         self.matrix(f"ffn_down{suffix}", self.width, length)
 
     def experts(self, count: int, length: int, base: Format | None = None) -> None:
-        """A router, which is float32, and `count` gated feed-forwards, stacked."""
+        """Adds a router, in float32, and `count` gated feed-forwards, stacked."""
         self.vector("ffn_gate_inp.weight", count, self.width)
         for name, rows, columns in (
             ("gate", length, self.width),
