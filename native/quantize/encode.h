@@ -19,9 +19,9 @@ struct Encoder {
   FormatId format;
   int block_size;  // values in a block
   int block_bytes;
-  Encode rtn;           // as llama.cpp chooses; nullptr: only the search is there
-  bool rtn_importance;  // whether it takes an importance
-  Encode search;  // the codes of least weighted squared error, with or without importance; nullptr: nothing to search
+  Encode rtn;           // method rtn, llama.cpp's choice; nullptr: it has method search alone
+  bool rtn_importance;  // whether method rtn takes an importance
+  Encode search;        // method search, the codes of least (weighted) squared error; nullptr: it has method rtn alone
 
   bool searches(bool asked) const { return search && (asked || !rtn); }
   bool weighs(bool asked) const { return searches(asked) || rtn_importance; }

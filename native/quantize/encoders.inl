@@ -6,7 +6,7 @@
 #include "fp4.inl"
 #include "ternary.inl"
 #include "tiny.inl"
-#include "search.inl"
+#include "scale_scan.inl"
 #include "kquants.inl"
 #include "iq4.inl"
 #include "weighted.inl"

@@ -18,8 +18,8 @@ struct Iq4Grid {
   BITWRIGHT_INLINE float middle(int i) { return 0.5f * (kIq4Values[i - 1] + kIq4Values[i]); }
 };
 
-BITWRIGHT_INLINE floats search_iq4(const floats* x, const floats* w) {
-  return search_symmetric<32, Iq4Grid>(x, w, splat(127.f), -127.f, 1.f, 7);
+BITWRIGHT_INLINE floats scan_iq4(const floats* x, const floats* w) {
+  return scan_symmetric<32, Iq4Grid>(x, w, splat(127.f), -127.f, 1.f, 7);
 }
 
 // The scale as float16 stores it, or the one that fits the codes it leads to, if that lowers the weighted error without raising
@@ -49,7 +49,7 @@ static int64_t encode_iq4_nl(const float* x, const float*, int64_t blocks, uint8
   const auto encode = [](floats* v, floats& d, floats&) {
     floats w[32];
     make_weights<32>(v, nullptr, 0.f, Weight::square, w);
-    d = settle_iq4(v, w, search_iq4(v, w));
+    d = settle_iq4(v, w, scan_iq4(v, w));
     const floats inverse = reciprocal(d);
     for (int i = 0; i < 32; i++) v[i] = Iq4Grid::code(inverse * v[i]);
   };
@@ -61,7 +61,7 @@ static int64_t encode_iq4_xs(const float* x, const float* importance, int64_t bl
   for (int64_t b = 0; b < blocks; b++, x += kSuper, importance += importance ? kSuper : 0) {
     Super<32> s;
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
-    for (int g = 0; g < s.groups; g++) s.scale[g] = search_iq4(s.x[g], s.w[g]);
+    for (int g = 0; g < s.groups; g++) s.scale[g] = scan_iq4(s.x[g], s.w[g]);
     y[b].d = to_half(extreme_of(s.scale) / -32);
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++) settle_symmetric<32, 32, Iq4Grid>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);

@@ -85,7 +85,7 @@ BITWRIGHT_INLINE float weighted_unit(floats (&values)[Groups], const floats (&we
 template <int N, int Top, int Limit, bool Absolute>
 BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& dmin) {
   for (int g = 0; g < s.groups; g++)
-    search_asymmetric<N, Top, Absolute, false>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
+    scan_asymmetric<N, Top, Absolute, false>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
   floats depth[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) depth[g] = -s.low[g];
   d = to_half(largest_of(s.scale) / Limit);
@@ -100,7 +100,7 @@ template <int N, int Top, int Limit>
 BITWRIGHT_INLINE bool fit_weighted(Super<N>& s, half_t& d, half_t& dmin) {
   floats heavy[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) {
-    search_asymmetric<N, Top, false, true>(s.x[g], s.w[g], {-0.9f, 0.05f, 36}, s.scale[g], s.low[g]);
+    scan_asymmetric<N, Top, false, true>(s.x[g], s.w[g], {-0.9f, 0.05f, 36}, s.scale[g], s.low[g]);
     s.low[g] = -s.low[g];
     heavy[g] = floats{};
     for (int i = 0; i < N; i++) heavy[g] += s.w[g][i];
@@ -177,15 +177,15 @@ static int64_t encode_q3_k(const float* x, const float* importance, int64_t bloc
     if (importance) {
       floats scales[16], heavy[16];  // every lane the same: one block of sixteen sub-scales
       for (int g = 0; g < s.groups; g++) {
-        s.scale[g] = search_symmetric<16, IntegerGrid<4>>(s.x[g], s.w[g], splat(-4.f), -4.f, 0.1f, 9);
+        s.scale[g] = scan_symmetric<16, IntegerGrid<4>>(s.x[g], s.w[g], splat(-4.f), -4.f, 0.1f, 9);
         floats sum{};
         for (int i = 0; i < 16; i++) sum += s.w[g][i];
         for (int k = 0; k < kLanes; k++)
           scales[g * kLanes + k] = splat(s.scale[g][k]), heavy[g * kLanes + k] = splat(sum[k]);
       }
-      unit = search_symmetric<16, IntegerGrid<32>>(scales, heavy, splat(-32.f), -32.f, 0.1f, 9)[0];
+      unit = scan_symmetric<16, IntegerGrid<32>>(scales, heavy, splat(-32.f), -32.f, 0.1f, 9)[0];
     } else {
-      for (int g = 0; g < s.groups; g++) s.scale[g] = search_by_coordinates<16>(s.x[g], s.w[g]);
+      for (int g = 0; g < s.groups; g++) s.scale[g] = scan_by_coordinates<16>(s.x[g], s.w[g]);
       unit = extreme_of(s.scale) / -32;
     }
     y[b].d = to_half(unit);
@@ -203,7 +203,7 @@ static int64_t encode_q6_k(const float* x, const float* importance, int64_t bloc
     Super<16> s;
     s.load(x, importance, -1.f, Weight::square);
     for (int g = 0; g < s.groups; g++)
-      s.scale[g] = search_symmetric<16, IntegerGrid<32>>(s.x[g], s.w[g], splat(-32.f), -32.f, 0.1f, 9);
+      s.scale[g] = scan_symmetric<16, IntegerGrid<32>>(s.x[g], s.w[g], splat(-32.f), -32.f, 0.1f, 9);
     y[b].d = to_half(extreme_of(s.scale) / -128);
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++)

@@ -1,5 +1,5 @@
 // Several blocks (or sub-blocks) side by side: lane k of every vector belongs to block k, so each block's sums run in order and a
-// search needs no horizontal step. kLanes, set by the including file, is what one register of the target holds; the results do
+// scan needs no horizontal step. kLanes, set by the including file, is what one register of the target holds; the results do
 // not depend on it.
 
 typedef float floats __attribute__((vector_size(4 * kLanes)));

@@ -1,4 +1,4 @@
-// Q4_0 Q4_1 Q5_0 Q5_1 IQ4_NL as llama.cpp has them when it is given an importance: the scans of search.inl.
+// Q4_0 Q4_1 Q5_0 Q5_1 IQ4_NL as llama.cpp has them when it is given an importance: the scans of scale_scan.inl.
 
 // Importance, or ones.
 template <int N>
@@ -44,7 +44,7 @@ BITWRIGHT_INLINE int64_t weighted_symmetric(const float* x, const float* importa
   const floats spread = row_spread(x, blocks);
   const auto encode = [&spread](floats* v, floats* w, floats& d, floats&) BITWRIGHT_FORCE {
     stress<32>(v, spread, w);
-    d = search_symmetric<32, IntegerGrid<Half>>(v, w, splat(-Half), -Half, 0.1f, 9);
+    d = scan_symmetric<32, IntegerGrid<Half>>(v, w, splat(-Half), -Half, 0.1f, 9);
     const floats inverse = reciprocal(as_half(d));
     for (int i = 0; i < 32; i++) v[i] = IntegerGrid<Half>::code(inverse * v[i]);
   };
@@ -56,7 +56,7 @@ BITWRIGHT_INLINE int64_t weighted_from_min(const float* x, const float* importan
   const floats spread = row_spread(x, blocks);
   const auto encode = [&spread](floats* v, floats* w, floats& d, floats& m) BITWRIGHT_FORCE {
     stress<32>(v, spread, w);
-    search_asymmetric<32, Top, false, true>(v, w, {-0.9f, 0.05f, 36}, d, m);
+    scan_asymmetric<32, Top, false, true>(v, w, {-0.9f, 0.05f, 36}, d, m);
     const floats inverse = reciprocal(as_half(d)), low = as_half(m);
     for (int i = 0; i < 32; i++) v[i] = asymmetric_code(v[i], inverse, low, Top);
   };
@@ -89,7 +89,7 @@ static int64_t rtn_iq4_nl(const float* x, const float* importance, int64_t block
     floats sum{};
     for (int i = 0; i < 32; i++) sum += v[i] * v[i];
     stress<32>(v, sum / 16.f, w);
-    d = settle_iq4(v, w, search_iq4(v, w));
+    d = settle_iq4(v, w, scan_iq4(v, w));
     const floats inverse = reciprocal(d);
     for (int i = 0; i < 32; i++) v[i] = Iq4Grid::code(inverse * v[i]);
   };

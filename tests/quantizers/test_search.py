@@ -122,7 +122,7 @@ def test_points_are_the_nearest_of_the_grid(name: str, real: dict[str, Floats]) 
 
 def nearest(name: str, x: NDArray, w: NDArray, scale: NDArray) -> NDArray[np.float64]:
     """The least error of each eight values (groups, 8), over every point and what signs and shifts the format has."""
-    points = grids.grid({"iq1_m": "IQ1_S"}.get(name, name.upper())).astype(np.float64)
+    points = grids.grid("iq1" if name.startswith("iq1") else name).astype(np.float64)
     if name.startswith("iq1"):
         shifted = [shortest(x, w, scale, 8 * points + shift) for shift in (-1, 1)]
         return np.min(shifted if name == "iq1_m" else [own.reshape(-1, 4).sum(1) for own in shifted], axis=0)

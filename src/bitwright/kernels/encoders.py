@@ -40,8 +40,8 @@ def quantize(
 
     values: float32, float16, or bfloat16 bits as uint16. importance: float32 (columns,), the mean squared input of each
     column, weighs the squared error. threads: None for every core; the bytes do not depend on it. method: "search", the
-    scales and codes of least (weighted) squared error in the block, or "rtn", those that llama.cpp chooses; formats
-    whose codes are points of a grid (IQ1 to IQ3) have the search alone.
+    scales and codes of least (weighted) squared error in each block, or "rtn", those that llama.cpp chooses; formats
+    whose codes are points of a grid (IQ1 to IQ3) have method "search" alone.
 
     Raises UnsupportedError where the format has no native encoder or no use for an importance, UsageError on a shape
     the format cannot hold or an importance that is negative or not finite, BitwrightError naming row and column at a

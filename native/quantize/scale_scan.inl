@@ -26,7 +26,7 @@ struct Scan {  // inverse scales tried: (top + first + step * i) / range, i = 0.
 
 // Moving: codes are tried from the best low so far, as ggml does, not from the least value.
 template <int N, int Top, bool Absolute, bool Moving>
-BITWRIGHT_INLINE void search_asymmetric(const floats* x, const floats* w, Scan scan, floats& scale, floats& low) {
+BITWRIGHT_INLINE void scan_asymmetric(const floats* x, const floats* w, Scan scan, floats& scale, floats& low) {
   floats least = x[0], most = x[0], sum_w{}, sum_x{}, code[N];
   for (int i = 0; i < N; i++) {
     least = min_of(x[i], least);
@@ -118,8 +118,8 @@ struct IntegerGrid {  // -Half .. Half - 1
 // Best of the scales 1 / inverse and then (centre + step * i) / extreme, i = -reach..reach: each is refitted to the codes it leads
 // to, and judged by the squared error it takes away.
 template <int N, class Grid>
-BITWRIGHT_INLINE floats search_symmetric(const floats* x, const floats* w, floats first_inverse, float centre,
-                                         float step, int reach) {
+BITWRIGHT_INLINE floats scan_symmetric(const floats* x, const floats* w, floats first_inverse, float centre, float step,
+                                       int reach) {
   const floats inverse_extreme = reciprocal(signed_extreme<N>(x));
   floats scale{}, best = splat(0.f);
   for (int i = -reach - 1; i <= reach; i++) {
@@ -142,7 +142,7 @@ BITWRIGHT_INLINE floats search_symmetric(const floats* x, const floats* w, float
 // Codes -4..3 improved one at a time, five passes: each code becomes the nearest to what the others' scale asks for, where that
 // lowers the error (ggml's make_q3_quants).
 template <int N>
-BITWRIGHT_INLINE floats search_by_coordinates(const floats* x, const floats* w) {
+BITWRIGHT_INLINE floats scan_by_coordinates(const floats* x, const floats* w) {
   using Grid = IntegerGrid<4>;
   const floats inverse = -4.f * reciprocal(signed_extreme<N>(x));
   floats code[N], sum_lx{}, sum_ll{};
