@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 import synthetic_model
+import tiny
 
 from bitwright.errors import FileFormatError
 from bitwright.io import gguf
-from bitwright.model import ARCHITECTURES, Config
+from bitwright.model import ARCHITECTURES, Config, build, load_weights, steps
 from bitwright.model.architectures.layers import Layer, read_layers
 from bitwright.model.architectures.names import layer_number
-from bitwright.model.architectures.outline import from_gguf
+from bitwright.model.architectures.outline import from_blueprint, from_gguf
 from bitwright.model.architectures.values import Values
 
 
@@ -38,6 +39,21 @@ def test_planner_and_engine_see_one_model(architecture: str, tmp_path: Path) -> 
     config, outline = Config.from_gguf(file), from_gguf(file)
     for name in ("architecture", "layers", "width", "feed_forward", "vocabulary", "context", "heads", "experts"):
         assert getattr(config, name) == getattr(outline, name), name
+
+
+@pytest.mark.parametrize("family", ["mistral", "qwen2", "qwen3", "gemma3_text"])
+def test_the_engine_runs_what_a_config_json_describes(family: str, tmp_path: Path) -> None:
+    """Every tensor of the blueprint is one that the step asks for, in its shape."""
+    made = tiny.tiny(family, tmp_path / "tiny.gguf")
+    file = gguf.open(tmp_path / "tiny.gguf")
+    config = Config.from_gguf(file)
+    assert config.layers == from_blueprint(made, family, "", "").layers
+    assert sum(op.kind == "attention" for op in build(config, load_weights(file)).ops) == 4
+
+
+def test_every_step_file_has_an_entry() -> None:
+    files = {path.stem for path in Path(steps.__file__).parent.glob("*.py")} - {"__init__"}
+    assert files == set(ARCHITECTURES.values())
 
 
 def test_heads_of_every_layer() -> None:
