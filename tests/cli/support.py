@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 from dataclasses import dataclass
 from functools import partial
+from html.parser import HTMLParser
 from typing import Any
+from xml.etree import ElementTree
 
 COMMAND = [sys.executable, "-m", "bitwright"]
 
@@ -45,3 +48,35 @@ def finish(process: subprocess.Popen[str], stdin: str = "") -> Outcome:
             process.kill()
             raise
     return Outcome(process.returncode, out, err)
+
+
+class Page(HTMLParser):
+    """Collects what a page shows and what it would fetch."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.headings: list[str] = []
+        self.fetched: list[str] = []
+        self.open: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag, attrs) -> None:
+        self.open.append(tag)
+        self.fetched += [value for name, value in attrs if name in ("src", "href", "data", "srcset") and value]
+        if tag in ("script", "link", "iframe", "img"):
+            self.fetched.append(tag)
+
+    def handle_data(self, data) -> None:
+        if self.open and self.open[-1] in ("h1", "h2"):
+            self.headings.append(data)
+            self.open.append("")
+
+
+def check_page(source: str) -> Page:
+    """A report's page that fetches nothing and whose drawings are sound."""
+    page = Page(source)
+    assert not page.fetched and "@import" not in source and "url(" not in source
+    for drawing in re.findall(r"<svg.*?</svg>", source, re.DOTALL):
+        root = ElementTree.fromstring(drawing)
+        assert len(root) > 5 and "nan" not in drawing
+    return page

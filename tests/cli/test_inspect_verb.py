@@ -1,4 +1,4 @@
-"""`bitwright inspect` and `bitwright formats`, against what is known of the files."""
+"""`bitwright inspect`, against what is known of the files."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import numpy as np
 import pytest
 
-from bitwright import formats
 from bitwright.cli import inspect_table
 
 
@@ -66,24 +65,3 @@ def test_statistics_of_a_tensor(bitwright, stories260k) -> None:
 def test_a_mistyped_tensor_is_answered_with_its_like(bitwright, stories260k) -> None:
     outcome = bitwright("inspect", stories260k, "--tensor", "blk.0.attn_q.wait")
     assert outcome.code == 2 and "did you mean blk.0.attn_q.weight" in outcome.err
-
-
-def test_the_table_of_formats(bitwright) -> None:
-    text = bitwright("formats").out
-    found = bitwright("formats", "--json").json["formats"]
-    assert [f["name"] for f in found] == [f.name for f in formats.all()]
-    assert all(f"{f['name']} " in text for f in found)
-
-
-@pytest.mark.parametrize("name", ["q4_0", "Q4_K", "float8_e4m3fn"])
-def test_one_format(bitwright, name) -> None:
-    found = bitwright("formats", name, "--json").json
-    format = formats.get(name)
-    assert (found["name"], found["ggml"], found["bits_per_weight"]) == (
-        format.name,
-        format.ggml,
-        format.bits_per_weight,
-    )
-    assert sum(f["bytes"] for f in found["fields"]) == found["block_bytes"] == format.block_bytes
-    assert [f["offset"] for f in found["fields"]][0] == 0
-    assert format.formula in bitwright("formats", name).out

@@ -1,0 +1,53 @@
+"""`bitwright calibrate`."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+TEXT = Path(__file__).parents[2] / "examples/measures.txt"
+
+
+def test_calibrate_then_quantize_with_what_it_gathered(bitwright, stories260k, tmp_path) -> None:
+    stats, target = tmp_path / "stats.gguf", tmp_path / "out.gguf"
+    found = bitwright("calibrate", stories260k, "-f", TEXT, "-c", 128, "--chunks", 2, "-o", stats, "--json").json
+    assert (found["chunks"], found["tokens"], found["weights"]) == (2, 256, 36)
+    bitwright("quantize", stories260k, "--to", "q4_1", "--stats", stats, "-o", target)
+    metadata = bitwright("inspect", target, "--json").json["metadata"]
+    assert metadata["quantize.imatrix.file"] == "stats.gguf"
+    refused = bitwright("quantize", stories260k, "--to", "q4_1", "--stats", TEXT, "-o", target)
+    assert refused.code == 1 and "expected entries" in refused.err and len(refused.err.splitlines()) == 1
+    unsaid = bitwright("calibrate", stories260k, "-f", TEXT)
+    assert unsaid.code == 2 and "-o FILE" in unsaid.err
+
+
+def test_calibrate_for_second_moments(bitwright, stories260k, tmp_path, monkeypatch) -> None:
+    """Plain where an op has no gradient, which is said."""
+    arguments = "calibrate", stories260k, "-f", TEXT, "-c", 64, "--chunks", 2, "--hessian", "-o", tmp_path / "s.gguf"
+    found = bitwright(*arguments, "--json").json
+    assert (found["weights"], found["moments"], found["weighting"]) == (36, 22, ["fisher", "gradient"])
+    assert bitwright(*arguments, "--no-fisher", "--json").json["weighting"] == ["plain"]
+    monkeypatch.delattr("bitwright.kernels.ops.Rope.gradient")
+    lacking = bitwright(*arguments)
+    assert lacking.code == 0 and "no gradient of rope is known: all tokens count equally" in lacking.err
+    assert "21 second moments (plain)" in lacking.out
+
+
+def test_calibrate_on_conversations(bitwright, smollm2, stories260k, tmp_path) -> None:
+    chat = tmp_path / "chat.jsonl"
+    messages = [{"role": "user", "content": "How are you?"}, {"role": "assistant", "content": "Fine, thank you."}]
+    chat.write_text("\n".join([json.dumps({"messages": messages})] * 3))
+    arguments = "-c", 8, "--chunks", 1, "-o", tmp_path / "s.gguf", "--chat", "-f", chat
+    assert bitwright("calibrate", smollm2, *arguments, "--json").json["chunks"] == 1
+    chat.write_text(chat.read_text() + '\n\n{"messages": "Hello"}')
+    wrong = bitwright("calibrate", smollm2, *arguments)
+    assert wrong.code == 2 and 'chat.jsonl, line 5: expected {"messages": [' in wrong.err and '"Hello"' in wrong.err
+    assert "has no chat template" in bitwright("calibrate", stories260k, *arguments).err
+    assert "-f FILE" in bitwright("calibrate", smollm2, *arguments[:-2]).err
+
+
+def test_calibrate_without_a_text(bitwright, stories260k, tmp_path) -> None:
+    done = bitwright("calibrate", stories260k, "-c", 512, "--chunks", 1, "-o", tmp_path / "s.gguf")
+    assert done.code == 0 and "Python's standard library (PSF-2.0, " in done.err
+    texts = bitwright("inspect", tmp_path / "s.gguf", "--json").json["metadata"]["imatrix.datasets"]
+    assert "Python's standard library" in texts
