@@ -65,6 +65,19 @@ def test_imports_point_down(path: Path) -> None:
         assert LEVEL[parts[1]] >= LEVEL[own], f"{names(path)} imports {module}: {own} lies below {parts[1]}"
 
 
+@pytest.mark.parametrize("package", ["statistics", "measure", "bench", "views", "reports"])
+def test_no_circles(package: str) -> None:
+    """Modules can be put in an order in which each imports earlier ones only, imports within functions included."""
+    left = {".".join(["bitwright", *p.relative_to(ROOT).with_suffix("").parts]): p for p in FILES}
+    left = {name: p for name, p in left.items() if name.startswith(f"bitwright.{package}.")}
+    needs = {name: {m for m in left if m != name for i in imports(p) if f"{i}.".startswith(f"{m}.")}
+             for name, p in left.items()}  # fmt: skip
+    while free := [name for name, found in needs.items() if not found & needs.keys()]:
+        for name in free:
+            del needs[name]
+    assert not needs, f"these import each other: {sorted(needs)}"
+
+
 @pytest.mark.parametrize("path", FILES, ids=names)
 def test_only_kernels_import_the_compiled_module(path: Path) -> None:
     if path.relative_to(ROOT).parts[0] == "kernels":

@@ -62,15 +62,15 @@ def test_bytes_of_a_token_are_the_files_and_the_caches(model) -> None:
     assert work.bytes_of_token(model, 7) == model.bytes_per_token + cache
 
 
-def test_lines_add_up_to_the_step(model, explained) -> None:
+def test_groups_add_up_to_the_step(model, explained) -> None:
     e = explained
     assert (e.decode.tokens, e.decode.depth, e.prefill.tokens) == (1, DEPTH, PROMPT)
     wanted = {"decode": work.step(model, 1, DEPTH + TOKENS // 2), "prefill": work.step(model, PROMPT, 0)}
     for name, total in wanted.items():
         found = getattr(e, name)
-        assert sum((line.work for line in found.lines), Work()) == total, name
-        assert 0 < sum(line.seconds for line in found.lines) <= found.seconds
-        named = {line.what: line.formats for line in found.lines}
+        assert sum((group.work for group in found.groups), Work()) == total, name
+        assert 0 < sum(group.seconds for group in found.groups) <= found.seconds
+        named = {group.what: group.formats for group in found.groups}
         assert named["ffn gate up"] == named["output"] == ("q8_0",) and named["attention"] == ()
         assert "attn q k v" in named and "attn output" in named
 

@@ -9,9 +9,10 @@ import pytest
 from measure.test_next_token import windows_of
 
 from bitwright.measure import comparison, suite
-from bitwright.measure.comparison import BITS, DIVERGENCE, Contender, compare, words
+from bitwright.measure.comparison import BITS, DIVERGENCE, Contender, compare
 from bitwright.measure.next_token import TokenScores
 from bitwright.measure.suite import Evaluation, Identity
+from bitwright.views.ranking import ranking
 
 DOCUMENTS, TOKENS = 20, 30
 WINDOWS = windows_of(np.ones((DOCUMENTS, TOKENS)))
@@ -43,7 +44,7 @@ def test_pairs_are_told_apart_because_documents_are_shared() -> None:
     assert [x.identity.name for x in found.contenders] == ["a", "c", "b"]
     assert found.quality(a).high > found.quality(b).low
     assert found.pair("a", "b").verdict == "better" and found.pair("a", "c").verdict == "cannot tell"
-    sentences = words(found)
+    sentences = ranking(found)
     assert sentences[0].startswith("a and c cannot be told apart")
     assert sentences[1].startswith("c is better than b by 0.0")
     assert "Worth their bytes (no other is smaller and better by KL divergence): a, c." in sentences
@@ -65,7 +66,7 @@ def test_other_models_are_compared_by_the_bytes_of_the_text() -> None:
     of = [(40 / 50 - 55 / 52) / math.log(2), (60 / 70 - 80 / 69) / math.log(2)]
     assert difference.estimate == pytest.approx((of[0] * 102 + of[1] * 139) / 241) and difference.ends is None
     found = compare([a, b], BITS)
-    assert "no interval" in words(found)[0] and "too few for an interval" in words(found)[-1]
+    assert "no interval" in ranking(found)[0] and "too few for an interval" in ranking(found)[-1]
 
 
 def test_bits_per_byte() -> None:

@@ -1,4 +1,4 @@
-"""Where a step's time goes, per kind of operation and weight format, beside its bytes, operations and the limits."""
+"""Where the time of a step goes, by operation and weight format, against its bytes, operations and the limits."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from bitwright.engine import Model, Session
     from bitwright.kernels.schedule import Phase
 
-YARDSTICKS = ("q4_k", "q4_0")  # what other formats are set beside: the first whose blocks fit
+YARDSTICKS = ("q4_k", "q4_0")  # formats to compare others with: the first whose blocks fit
 YARDSTICK_ROWS = 128
 NAMES = {"load": "int8 inputs", "store": "to cache", "glu_silu": "glu", "glu_gelu_tanh": "glu"}
 
 
 @dataclass
 class PhaseGroup:
-    """Phases that do the same with weights of the same formats: seconds and work of one step."""
+    """Phases that do the same with weights of the same formats: their seconds and work in one step."""
 
     what: str
     formats: tuple[str, ...]
@@ -37,20 +37,20 @@ class PhaseGroup:
 
 @dataclass(frozen=True)
 class ProfiledStep:
-    """One step of `tokens` tokens after `depth` others; `seconds` is more than its lines' by what happens outside them.
-    The limits are those measured just before."""
+    """One step of `tokens` tokens after `depth` others. `seconds` includes what happens outside the groups; the limits
+    were measured just before."""
 
     tokens: int
     depth: int
     seconds: float
     limits: Limits
-    lines: list[PhaseGroup]
+    groups: list[PhaseGroup]
 
 
 @dataclass(frozen=True)
 class FormatCost:
-    """What decoding a weight of a format takes with all threads; `share` is of the weights a token is multiplied with,
-    0 for a yardstick that the model does not have. Bits are per weight."""
+    """What unpacking weights of a format costs with all threads. `share`: of the weights that a token is multiplied
+    with, 0 for a yardstick that the model does not use. Bits are per weight."""
 
     format: str
     share: float
@@ -62,12 +62,14 @@ class FormatCost:
         return 8 * self.decoding.bytes_per_weight
 
     def bound(self, limits: Limits) -> str:
-        """What is slower: unpacking weights that lie in cache, or reading their bytes at the memory's limit."""
+        """Which is slower: unpacking weights from cache, or reading their bytes at the memory's limit."""
         return "memory" if self.decoding.cached_gb_s > limits.read_gb_s else "unpacking"
 
 
 @dataclass(frozen=True)
 class Profile:
+    """One decode step, one prefill step, the cost of each weight format, and how its products run."""
+
     decode: ProfiledStep
     prefill: ProfiledStep
     formats: list[FormatCost]
@@ -77,8 +79,8 @@ class Profile:
 def profile(
     model: Model, prompt: int, tokens: int, depth: int, rounds: int, progress: Progress | None = None
 ) -> Profile:
-    """Watch `rounds` decodes of `tokens` tokens after `depth` others and as many prefills of `prompt` tokens; of each,
-    the round of the median time counts. Then time the model's formats alone."""
+    """Profile `rounds` decodes of `tokens` tokens after `depth` others and as many prefills of `prompt` tokens, and
+    keep the round with the median time of each. Then time the model's formats alone."""
     meter, session = kernels.Meter(model.threads, model.tier), model.session()
     ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, depth + tokens)).tolist()
     prompt = min(prompt, session.program.batch)
@@ -93,12 +95,12 @@ def profile(
     return Profile(middle(decodes), middle(prefills), costs, used)
 
 
-def middle(passes: list[ProfiledStep]) -> ProfiledStep:
-    return sorted(passes, key=lambda p: p.seconds)[len(passes) // 2]
+def middle(steps: list[ProfiledStep]) -> ProfiledStep:
+    return sorted(steps, key=lambda step: step.seconds)[len(steps) // 2]
 
 
 def profile_step(session: Session, meter: kernels.Meter, before: list[int], steps: list[list[int]]) -> ProfiledStep:
-    """Run the steps after a warm-up and sort the time of their phases; all have equally many tokens."""
+    """Run steps of equally many tokens after a warm-up, and add up the time of their phases by group."""
     session.reset()
     for ids in (before, steps[0]):
         if ids:
@@ -111,17 +113,17 @@ def profile_step(session: Session, meter: kernels.Meter, before: list[int], step
         session.prefill(ids)
     seconds = (time.perf_counter() - started) / len(steps)
     tokens, depth = len(steps[0]), len(before)
-    lines: dict[tuple[str, tuple[str, ...]], PhaseGroup] = {}
+    groups: dict[tuple[str, tuple[str, ...]], PhaseGroup] = {}
     for phase, total in session.program.seconds():
         key = what(phase), formats_of(phase, session.model)
-        line = lines.setdefault(key, PhaseGroup(*key))
-        line.seconds += total / len(steps)
-        line.work += work_of(phase, session.model, tokens, depth + len(steps) // 2)
-    return ProfiledStep(tokens, depth, seconds, limits, list(lines.values()))
+        group = groups.setdefault(key, PhaseGroup(*key))
+        group.seconds += total / len(steps)
+        group.work += work_of(phase, session.model, tokens, depth + len(steps) // 2)
+    return ProfiledStep(tokens, depth, seconds, limits, list(groups.values()))
 
 
 def what(phase: Phase) -> str:
-    """attn q k v, ffn gate up, output; or what is done row by row."""
+    """A name for the phase: its weights (attn q k v, ffn gate up, output), or its row operations."""
     if phase.kind != "linears":
         return ", ".join(dict.fromkeys(NAMES.get(i.code, i.code) for i in phase.instructions))
     names = [re.sub(r"^blk\.\d+\.|\.weight$", "", i.weight or "") for i in phase.instructions]
@@ -146,7 +148,7 @@ def work_of(phase: Phase, model: Model, tokens: int, depth: int) -> Work:
 
 
 def format_costs(model: Model, meter: kernels.Meter) -> list[FormatCost]:
-    """The formats that products read, fewest bits first, each by the largest weight that has it; and a yardstick."""
+    """The formats of the model's products and a yardstick, fewest bits first, each timed on its largest weight."""
     weights = [model.weights[op.weights[0]] for op in model.step.ops if op.kind == "linear"]
     counts: dict[str, int] = {}
     largest: dict[str, QuantizedTensor] = {}
@@ -166,7 +168,7 @@ def format_costs(model: Model, meter: kernels.Meter) -> list[FormatCost]:
 
 
 def yardstick(weight: QuantizedTensor, present: Iterable[str]) -> QuantizedTensor | None:
-    """Some rows of a weight in a yardstick's format, unless there is one already."""
+    """Some rows of a weight in a yardstick's format, unless the model uses one already."""
     if set(YARDSTICKS) & set(present):
         return None
     rows, columns = min(weight.shape[0], YARDSTICK_ROWS), weight.shape[1]

@@ -1,4 +1,4 @@
-"""Prefill and decode speed of a model, as shares of what this machine was measured to do."""
+"""Prefill and decode speed of a model, as shares of this machine's measured limits."""
 
 from __future__ import annotations
 
@@ -20,11 +20,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Speed:
-    """Medians over the rounds: tokens per second, and limits and shares of them measured in the same round; beside them
-    the fastest round's tokens per second, which other work on the machine disturbed least.
+    """Medians over the rounds: tokens per second, the limits, and shares of the limits of the same round; also the
+    tokens per second of the fastest round, which other work on the machine disturbed least.
 
-    `prefill_share`: of the time, what the arithmetic takes at the limits. `decode_share`: of the memory's rate, what
-    reading the weights (as the file stores them) and the cache takes. `read_one_core_gb_s` is one core's limit alone.
+    `prefill_share`: the time that the arithmetic takes at the limits, over the time it took. `decode_share`: the rate
+    at which the weights (as the file stores them) and the cache were read, over the memory's limit.
+    `read_one_core_gb_s`: the limit of one core.
     """
 
     tier: str
@@ -50,8 +51,8 @@ def measure_speed(
     rounds: int = 3,
     progress: Progress | None = None,
 ) -> Speed:
-    """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens that follow `depth` others, each after
-    the limits it is set beside: what a shared machine can do drifts within minutes."""
+    """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens after `depth` others. The limits are
+    measured before each round, since the speed of a shared machine drifts within minutes."""
     one_core = kernels.Meter(1, model.tier).read_gb_s()
     meter = kernels.Meter(model.threads, model.tier)
     ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, depth + tokens)).tolist()

@@ -1,4 +1,4 @@
-"""What a step of a model computes and reads: the operations and bytes that its time is set beside."""
+"""What a step of a model computes and reads: operations and bytes, to compare its time with the limits."""
 
 from __future__ import annotations
 

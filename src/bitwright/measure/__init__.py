@@ -1,4 +1,4 @@
-"""Measuring what a model is worth."""
+"""What was lost: a candidate measured against its reference, and models against each other."""
 
 from bitwright.measure.perplexity import Perplexity, perplexity
 

@@ -1,8 +1,8 @@
-"""Several models beside each other: which is better, which cannot be told apart, and which are worth their bytes.
+"""Several models compared: which is better, which cannot be told apart, and which are worth their bytes.
 
-Models that are one model quantized differently (as many parameters as the reference, its tokenizer) are ranked by their
-KL divergence from it. Others are models of their own, whose distance from the reference says little: they are ranked by
-bits per byte of the text, which does not depend on how a tokenizer cuts it.
+Quantizations of one model (as many parameters as the reference, and its tokenizer) are ranked by their KL divergence
+from it. For other models the distance from the reference says little: they are ranked by bits per byte of the text,
+which does not depend on the tokenizer.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from bitwright.bench.speed import seconds_to_decode
 from bitwright.measure.scoring import token_losses
 from bitwright.measure.suite import Evaluation, Identity
 from bitwright.statistics import studentized
-from bitwright.statistics.interval import FEWEST, Interval, verdict
+from bitwright.statistics.interval import Interval, verdict
 
 if TYPE_CHECKING:
     from bitwright.engine import Model
@@ -79,7 +79,7 @@ class Comparison:
 
 
 def contender(model: Model, identity: Identity, evaluation: Evaluation | None, windows: Windows) -> Contender:
-    """A model that was evaluated, or else is scored here on `windows` of its own tokenizer; its speed is unknown."""
+    """A model that was evaluated, or is scored here on `windows` of its own tokenizer; its speed is not yet known."""
     if evaluation is not None:
         losses = evaluation.scores.losses
     else:
@@ -110,7 +110,7 @@ def quality(measure: str, c: Contender) -> Interval:
 
 
 def compare(contenders: Sequence[Contender], measure: str) -> Comparison:
-    """Rank contenders and find the fronts. Ties and intervals are paired: what is hard is hard for both."""
+    """Rank contenders and find the fronts. Differences are paired by document."""
     ranked = sorted(contenders, key=lambda c: quality(measure, c).estimate)
     pairs = []
     for a, b in combinations(ranked, 2):
@@ -133,43 +133,9 @@ def between(measure: str, a: Contender, b: Contender) -> Interval:
 
 
 def front(ranked: Sequence[Contender], cost: Callable[[Contender], float]) -> tuple[str, ...]:
-    """The names of those that no better one undercuts, of contenders ranked by quality, best first."""
+    """The names of the contenders (ranked by quality, best first) that no better one undercuts."""
     kept: list[Contender] = []
     for c in ranked:
         if all(cost(c) < cost(better) for better in kept):
             kept.append(c)
     return tuple(c.identity.name for c in kept)
-
-
-def words(c: Comparison) -> list[str]:
-    """What the comparison says, in sentences that its intervals carry."""
-    names = [contender.identity.name for contender in c.contenders]
-    found = [_between_neighbours(c.pair(a, b), c.measure) for a, b in zip(names, names[1:], strict=False)]
-    if len(names) > 1:
-        found.append(f"Worth their bytes (no other is smaller and better by {c.measure}): {_list(c.front_of_bytes)}.")
-        found += [_why_not(c, name) for name in names if name not in c.front_of_bytes]
-        found.append(f"Worth their time (no other decodes faster and is better): {_list(c.front_of_speed)}.")
-    if any(p.difference.clusters < FEWEST for p in c.pairs):
-        found.append(f"The text has fewer than {FEWEST} documents: too few for an interval.")
-    return found
-
-
-def _between_neighbours(p: Pair, measure: str) -> str:
-    d, unit = p.difference, " nats" if measure == DIVERGENCE else ""
-    span = f"{-d.estimate:.5f}{unit}" + (f" ({-d.ends[1]:.5f} to {-d.ends[0]:.5f})" if d.ends else ", no interval")
-    if p.verdict == "better":
-        return f"{p.first} is better than {p.second} by {span}."
-    return f"{p.first} and {p.second} cannot be told apart: they differ by {span}."
-
-
-def _why_not(c: Comparison, name: str) -> str:
-    """Beaten by the best smaller one."""
-    sizes = {x.identity.name: x.identity.file_bytes for x in c.contenders}
-    by = next(x.identity.name for x in c.contenders if x.identity.name in c.front_of_bytes and sizes[x.identity.name]
-              <= sizes[name])  # fmt: skip
-    sure = c.pair(by, name).verdict == "better"
-    return f"{name} is larger than {by} and {'worse' if sure else 'cannot be told from it'}."
-
-
-def _list(names: Sequence[str]) -> str:
-    return ", ".join(names)

@@ -1,9 +1,9 @@
-"""Next-token distributions in little room: exact where they matter, sampled where they do not.
+"""Next-token distributions stored compactly: exact where they matter, sampled where they do not.
 
-Of every distribution the likeliest tokens are kept with their exact log-probabilities, and of the rest its whole mass
-and a systematic sample drawn in proportion to probability. With a sample drawn so, the rest's share of KL(P || Q) is
-estimated without bias by mass * mean(log p - log q) over it, and its variance is seen in the sample. A mass alone (one
-lump for the rest) would always understate: merging outcomes never raises a divergence.
+Of every distribution the likeliest tokens are kept with their exact log-probabilities. Of the rest, its total mass is
+kept and a systematic sample drawn in proportion to probability: mass * mean(log p - log q) over the sample estimates
+the rest's part of KL(P || Q) without bias, and the sample shows the estimate's variance. The mass alone (the rest as
+one outcome) would always understate the divergence, since merging outcomes never raises it.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from bitwright.errors import UsageError
 from bitwright.measure.softmax import normalizer
 
-TAIL = 0.02  # of the probability may be left to the sample, on average
+TAIL = 0.02  # mean probability that is left to the sample
 FEWEST_KEPT, MOST_KEPT = 256, 4096  # tokens kept of a distribution
 SAMPLED = 4  # one token is sampled from the rest for this many kept
 
@@ -62,8 +62,8 @@ class Condensed:
 
 
 def kept_for(logits: NDArray[np.float32]) -> int:
-    """How many tokens to keep of distributions like these, logits (n, vocabulary): the power of two that leaves TAIL of
-    the probability to the sample on average, within bounds; all where that is nearly the vocabulary."""
+    """How many tokens to keep of distributions like these, logits (n, vocabulary): the power of two, within bounds,
+    that leaves TAIL of the probability to the sample on average; all where that is at least half of the vocabulary."""
     sums = np.zeros(logits.shape[1])
     for row in logits:
         peak, log_sum = normalizer(row)

@@ -13,8 +13,8 @@ Row = tuple[str, float, float | None]
 
 
 class LlamaStatistic(NamedTuple):
-    """One line as llama-perplexity prints it; `error` is its standard error of independent tokens, None where it gives
-    none; `unit` is "" or "%"."""
+    """One line as llama-perplexity prints it. `error` is its standard error, as if tokens were independent, or None;
+    `unit` is "" or "%"."""
 
     section: str
     name: str
@@ -77,7 +77,7 @@ def _probabilities(scores: TokenScores) -> list[LlamaStatistic]:
 
 
 def _mean(values: Float64) -> tuple[float, float]:
-    """The mean, and its standard error were tokens independent."""
+    """The mean and its standard error, as if tokens were independent."""
     return float(values.mean()), math.sqrt(values.var() / max(values.size - 1, 1))
 
 

@@ -30,7 +30,7 @@ class TokenScores:
 
     `losses`, `base_losses`: negative log-likelihoods in nats, the candidate's and the reference's; `divergences`:
     KL(reference || candidate) in nats; `top`, `base_top`: the likeliest tokens. `storage_error`: the standard error
-    that keeping the reference in little room adds to the mean divergence.
+    that the condensed storage of the reference adds to the mean divergence.
     """
 
     windows: Windows
@@ -60,22 +60,22 @@ class TokenScores:
         return np.exp(-self.losses) - np.exp(-self.base_losses)
 
     def mean(self, values: NDArray[np.generic]) -> Interval:
-        """The mean of values (chunks, scored) with its interval, over documents, or over chunks where the text has too
-        few documents."""
+        """The mean of values (chunks, scored) with its interval, drawn over documents, or over chunks where there are
+        too few documents."""
         clusters, of = clusters_of(self.windows)
         return studentized.mean(values, clusters, of)
 
 
 def clusters_of(windows: Windows) -> tuple[NDArray[np.int64], str]:
-    """What is drawn anew for error bars: the document of each scored token, or, where they are fewer than an interval
-    needs, its chunk."""
+    """The cluster of each scored token (chunks, scored) and what clusters are: documents, or chunks where there are
+    fewer documents than an interval needs."""
     if len(np.unique(windows.documents)) >= FEWEST:
         return windows.documents, "documents"
     return np.broadcast_to(windows.places[:, None], windows.documents.shape), "chunks"
 
 
 def score_tokens(model: Model, reference: ReferencePredictions, progress: Progress | None = None) -> TokenScores:
-    """Run a candidate over the reference's windows. UsageError where its vocabulary or context do not fit them."""
+    """Run a candidate over the reference's windows. UsageError where its vocabulary or context does not fit them."""
     windows = reference.windows
     check(model, reference)
     shape = windows.targets.shape
@@ -120,7 +120,7 @@ class Flips:
 
 
 def flips(scores: TokenScores) -> Flips:
-    """Where the candidate's choice is another one; accuracy hides flips that cancel out (arXiv 2407.09141)."""
+    """Where the candidate's likeliest token differs; accuracy hides flips that cancel out (arXiv 2407.09141)."""
     lost = scores.base_right & ~scores.right
     won = scores.right & ~scores.base_right
     return Flips(scores.mean(~scores.same_top), scores.mean(lost), scores.mean(won), lost.size)

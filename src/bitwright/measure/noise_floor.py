@@ -1,9 +1,9 @@
-"""How far a reference stands from itself: the least that a divergence can mean.
+"""The noise floor: how far a reference diverges from itself.
 
-The same weights give slightly other numbers on another instruction set, and may with another number of threads or
-another split into batches; keeping log-probabilities in 16 bits moves them too. A candidate that is no farther from the
-reference than the reference is from itself has lost nothing that can be shown. Weights that are multiplied with int8
-activations have a higher floor: a sum that differs in its last bit is now and then rounded to another code.
+The same weights give slightly different numbers in another tier, and may with other thread counts or batch sizes;
+log-probabilities rounded to 16 bits differ too. A candidate no farther from the reference than the reference is from
+itself has lost nothing that can be measured. With int8 activations the floor is higher: a sum that differs in its last
+bit is sometimes rounded to another code.
 """
 
 from __future__ import annotations
@@ -32,15 +32,15 @@ if TYPE_CHECKING:
     from bitwright.measure.reference import ReferenceStore
     from bitwright.measure.windows import Windows
 
-CHUNKS, TOKENS = 2, 128  # of the windows, spread over them, and of each its first tokens
-BATCH = 24  # tokens a run in "batches of 24": few enough for other kernels than whole chunks take
-SLOW, SLOW_TOKENS = "scalar", 48  # a tier that takes fifty times as long: run where there is no other, on so little
+CHUNKS, TOKENS = 2, 128  # chunks, spread over the windows, and the first tokens of each
+BATCH = 24  # tokens per step in "batches of 24": few enough to run other kernels than whole chunks
+SLOW, SLOW_TOKENS = "scalar", 48  # takes fifty times as long: run only where no other tier is, on fewer tokens
 ROUNDED = "log-probabilities in 16 bits"
 
 
 @dataclass(frozen=True)
 class Variation:
-    """One way to compute the same thing: the mean divergence KL(reference || itself so computed) in nats over `tokens`
+    """Another way to compute the reference: the mean KL(reference || reference computed so) in nats over `tokens`
     tokens, and the share of them with the same likeliest token."""
 
     name: str
@@ -64,7 +64,7 @@ class NoiseFloor:
         return min(v.same_top1 for v in self.variations)
 
     def above(self, value: float) -> float:
-        """How many floors a divergence stands above zero; infinite where the floor is zero."""
+        """A divergence in multiples of the noise floor; infinite where the floor is zero."""
         return value / self.kl_divergence if self.kl_divergence > 0 else np.inf if value > 0 else 0.0
 
     def distinguishable(self, divergence: Interval) -> bool:
@@ -81,7 +81,7 @@ class NoiseFloor:
 
 
 def measure_noise_floor(model: Model, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
-    """Run a reference over a few chunks in every way there is here, and see how far apart its predictions come out."""
+    """Run a reference over a few chunks in every way this machine offers, and compare its predictions."""
     ids, session, found = windows.some(CHUNKS).ids[:, :TOKENS], model.session(), []
     variants = list(_variants(model))
     for done, (name, varied) in enumerate(variants):
@@ -93,7 +93,7 @@ def measure_noise_floor(model: Model, windows: Windows, progress: Progress | Non
 
 
 def _variants(model: Model) -> Iterator[tuple[str, Callable[[], Session]]]:
-    """The same model as it could run otherwise on this machine."""
+    """Other ways to run the same model on this machine."""
 
     def changed(**settings: Any) -> Session:
         same = {"threads": model.threads, "tier": model.forced_tier, "kv": model.kv, "activations": model.activations}
@@ -113,7 +113,7 @@ def _variants(model: Model) -> Iterator[tuple[str, Callable[[], Session]]]:
 
 
 def _variation(name: str, session: Session, other: Session | None, ids: NDArray[np.int32]) -> Variation:
-    """Both over chunks `ids` (chunks, context); without another session, one against its own rounding to 16 bits."""
+    """Two sessions over chunks `ids` (chunks, context), or one session against its rounding to 16 bits."""
     total, same, tokens, first = 0.0, 0, 0, ids.shape[1] // 2
     for chunk in ids:
         once = scored_logits(session, chunk, first)
@@ -129,7 +129,7 @@ def _variation(name: str, session: Session, other: Session | None, ids: NDArray[
 
 
 def stored_noise_floor(model: Model, store: ReferenceStore, progress: Progress | None = None) -> NoiseFloor:
-    """The floor of a store's reference on this machine, from the store's folder, where it is put the first time."""
+    """The floor of a store's reference on this machine, read from the store's folder, or measured and saved there."""
     machine = {"tier": model.tier, "threads": model.threads, "tiers": kernels.tiers(), "context": store.windows.context}
     path = store.folder / f"floor-{hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:16]}.json"
     if path.exists():

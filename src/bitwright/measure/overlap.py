@@ -1,7 +1,7 @@
-"""Whether a model was calibrated on what it is judged by.
+"""Whether a model was calibrated on the text it is evaluated on.
 
-A text that a quantization was tuned on flatters it. Both texts are cut into words and every run of 13 of them is looked
-up (the length that contamination studies use since GPT-3, arXiv 2005.14165, appendix C).
+A quantization looks better than it is on text it was calibrated on. Both texts are cut into words, and every run of 13
+is looked up (the length that contamination studies have used since GPT-3, arXiv 2005.14165, appendix C).
 """
 
 from __future__ import annotations

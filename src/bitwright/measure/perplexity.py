@@ -1,7 +1,7 @@
-"""Perplexity as llama.cpp defines it (tools/perplexity/perplexity.cpp), so that figures can be set side by side.
+"""Perplexity as llama.cpp defines it (tools/perplexity/perplexity.cpp), so that figures can be compared.
 
-Disjoint chunks of the text, the second half of each scored, where every token has at least context / 2 before it (see
-`windows`). It is not a sliding window.
+The text is cut into disjoint chunks and the second half of each is scored, so that every scored token has at least
+context / 2 tokens before it (see `windows`). There is no sliding window.
 """
 
 from __future__ import annotations
@@ -58,7 +58,7 @@ def perplexity(
     """Perplexity of a model on a text, over all its chunks of `context` tokens or the first `chunks`.
 
     `progress(done, total, note)` is called after each chunk. Raises UsageError where the text is shorter than a chunk,
-    BitwrightError where the model computes what is not a number.
+    BitwrightError where the model computes NaN or infinity.
     """
     if not 4 <= context <= model.context:
         raise UsageError(f"chunks must have 4 to {model.context} tokens (the model's context), got {context}")

@@ -1,9 +1,9 @@
-"""What candidates are measured against: a reference model's predictions of a text, computed once and kept.
+"""What candidates are measured against: a reference model's predictions of a text, computed once and stored.
 
-A store is a folder: `about.json` says of which model, and one file per chunk holds its distributions (`condensed`),
-named after the chunk's tokens. A chunk is written whole or not at all, so a killed run goes on where it stopped, and
-one over more text computes only what is new. The files are NumPy's .npz, whose checksums (CRC-32) are verified when
-read; a damaged one is computed again.
+A store is a folder: `about.json` identifies the model, and one file per chunk, named after the chunk's tokens, holds
+its distributions (`condensed`). A chunk is written whole or not at all, so an interrupted run continues where it
+stopped, and a run over more text computes only new chunks. The files are NumPy's .npz, whose checksums (CRC-32) are
+verified on reading; a damaged chunk is computed again.
 """
 
 from __future__ import annotations
@@ -76,8 +76,8 @@ class StoredChunk:
 
 
 class ReferenceStore:
-    """A reference's chunks on disk. `computed` and `damaged` count the chunks that this run had to compute, and those
-    of them that a file was there for."""
+    """A reference's chunks on disk. `computed` counts the chunks that this run had to compute, `damaged` those of them
+    whose file was damaged."""
 
     def __init__(self, folder: Path, about: dict[str, Any], windows: Windows, vocabulary: int) -> None:
         self.folder, self.about, self.windows, self.vocabulary = folder, about, windows, vocabulary
@@ -90,7 +90,7 @@ class ReferenceStore:
         return found
 
     def read(self, index: int) -> StoredChunk | None:
-        """A chunk, or None where there is none or its file is damaged."""
+        """A chunk, or None where its file is missing or damaged."""
         path = self._path(index)
         try:
             with np.load(path) as file:
@@ -103,7 +103,7 @@ class ReferenceStore:
             return None
 
     def compute(self, index: int, session: Session) -> None:
-        """Run the reference over a chunk and keep what it predicts; logits are held a slice at a time."""
+        """Run the reference over a chunk and store its predictions; logits are held a slice at a time."""
         ids, parts, losses = self.windows.ids[index], [], []
         random = np.random.default_rng(list(self._digest(index)))
         for logits, targets in scored_logits(session, ids, self.windows.first):
@@ -135,11 +135,11 @@ def store_reference(
     digest: str | None = None,
     progress: Progress | None = None,
 ) -> ReferenceStore:
-    """The predictions of `model` over `windows`, from `folder` where it holds them, else computed and put there.
+    """The predictions of `model` over `windows`, read from `folder`, or computed and stored there.
 
-    `folder` is one in the user's cache, for this model and these settings, if not given; `digest` is the model's
-    SHA-256 where it is known. Raises UsageError where the folder is another reference's, or the windows are longer than
-    the model's context.
+    `folder` defaults to one in the user's cache for this model and these settings; `digest` is the model's SHA-256 if
+    known. Raises UsageError where the folder holds another reference, or the windows are longer than the model's
+    context.
     """
     if windows.context > model.context:
         raise UsageError(f"chunks of {windows.context} tokens do not fit the reference's context of {model.context}")
@@ -160,7 +160,7 @@ def store_reference(
 
 
 def describe(model: Model, digest: str | None = None) -> dict[str, Any]:
-    """What a reference's predictions depend on, but for rounding (which `noise_floor` measures)."""
+    """What a reference's predictions depend on, except for rounding (which `noise_floor` measures)."""
     from bitwright import __version__
 
     digest = digest or sha256(model.file.paths)
@@ -175,7 +175,7 @@ def describe(model: Model, digest: str | None = None) -> dict[str, Any]:
 
 
 def _agreed(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """What the folder says it holds, which must be `about`; what is missing is to be written with the first chunk."""
+    """What the folder says it holds, which must match `about`; written with the first chunk where it is missing."""
     path = folder / "about.json"
     if not path.exists():
         if any(folder.iterdir()):

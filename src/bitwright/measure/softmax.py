@@ -1,4 +1,4 @@
-"""Logarithms of probabilities, in float64: float32 would be as wrong as the differences that are looked for."""
+"""Log-probabilities in float64: the error of float32 would be as large as the differences to measure."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""One candidate beside one reference: everything that is measured, as one object that prints, plots and serializes."""
+"""One candidate against one reference: everything that is measured, in one object."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bitwright.measure.reference import ReferencePredictions
     from bitwright.measure.rollout.compounding import Compounding
 
-OVERLAP = 0.01  # of the evaluation text in a calibration text is worth a warning
+OVERLAP = 0.01  # share of the evaluation text in a calibration text that gets a warning
 CHUNKS = {"quick": 12, "full": 100}  # of the text, by suite
 
 
@@ -51,12 +51,11 @@ def parameters(model: Model) -> int:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """What a candidate lost: next-token measures with intervals, the noise floor they stand on, and warnings.
+    """What a candidate lost: next-token measures with intervals, the noise floor, and warnings.
 
-    `divergence` in nats; `flips` shares of scored tokens; `bits_per_byte` of the text, which can be compared between
-    tokenizers; `floor` is None where the reference is a file of llama.cpp's, which cannot be run again,
-    and so is `compounding`: what its errors come to over many steps. `attribution`: what each source of error does
-    alone, where that was asked for.
+    `divergence` is in nats, `flips` are shares of scored tokens, `bits_per_byte` can be compared between tokenizers.
+    `floor` and `compounding` (how errors compound over many steps) are None where the reference is llama.cpp's file,
+    which cannot be run again. `attribution`: the divergence of each source of error alone, where asked for.
     """
 
     candidate: Identity
@@ -114,7 +113,7 @@ def evaluate(
 
 
 def bits_per_byte(scores: TokenScores) -> Interval:
-    """The candidate's bits for a byte of the scored text."""
+    """The candidate's bits per byte of the scored text."""
     return per_byte(scores.losses, scores)
 
 
@@ -127,7 +126,7 @@ def per_byte(losses: np.ndarray, scores: TokenScores) -> Interval:
 
 
 def warnings(scores: TokenScores, ratio: Interval, overlaps: Sequence[Overlap]) -> list[str]:
-    """What a reader must know before believing the figures."""
+    """What a reader should know before trusting the figures."""
     found = []
     for o in overlaps:
         if o.share >= OVERLAP:

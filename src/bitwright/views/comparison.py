@@ -8,6 +8,7 @@ from bitwright.measure import comparison as measured
 from bitwright.views.evaluation import evaluation
 from bitwright.views.intervals import of_interval
 from bitwright.views.plain import plain
+from bitwright.views.ranking import ranking
 
 
 def comparison(c: measured.Comparison, about: dict[str, Any]) -> dict[str, Any]:
@@ -21,7 +22,7 @@ def comparison(c: measured.Comparison, about: dict[str, Any]) -> dict[str, Any]:
             "models": [_model(x) for x in c.contenders],
             "pairs": [{**vars(p), "difference": of_interval(p.difference)} for p in c.pairs],
             "front": {"bytes": c.front_of_bytes, "speed": c.front_of_speed},
-            "words": measured.words(c),
+            "words": ranking(c),
             "about": about,
         }
     )

@@ -21,29 +21,29 @@ def profile(e: Profile) -> dict[str, Any]:
     to 1 of the time, of the weights, or of the machine's measured limits."""
     return plain(
         {
-            "decode": _pass(e.decode),
-            "prefill": _pass(e.prefill),
+            "decode": _step(e.decode),
+            "prefill": _step(e.prefill),
             "formats": [_format(c, e.decode.limits) for c in e.formats],
             "coverage": [c._asdict() for c in e.coverage],
         }
     )
 
 
-def _pass(p: ProfiledStep) -> dict[str, Any]:
+def _step(p: ProfiledStep) -> dict[str, Any]:
     return {
         "tokens": p.tokens,
         "depth": p.depth,
         "seconds": p.seconds,
         "limits": p.limits._asdict(),
-        "operations": [_operation(line, p) for line in p.lines],
+        "operations": [_operation(group, p) for group in p.groups],
     }
 
 
-def _operation(line: PhaseGroup, p: ProfiledStep) -> dict[str, Any]:
-    work, seconds = line.work, line.seconds
+def _operation(group: PhaseGroup, p: ProfiledStep) -> dict[str, Any]:
+    work, seconds = group.work, group.seconds
     return {
-        "operation": line.what,
-        "formats": line.formats,
+        "operation": group.what,
+        "formats": group.formats,
         "seconds": seconds,
         "share_of_time": seconds / p.seconds,
         "bytes": round(work.bytes),

@@ -1,8 +1,8 @@
-"""A chain: a task of n steps, each of which can be checked, where each step builds on the ones before.
+"""A chain: a task of n steps that can be checked one by one, where each step builds on those before.
 
-The environment writes what is `given` at a step, the model writes an answer of one line, and both stay in the text. A
-rule says which answers are right after what was said so far, so that a step can also be judged by its own premises,
-when something before it was wrong.
+At each step the environment writes what is `given`, the model answers in one line, and both stay in the text. A rule
+says which answers are right after what was said so far, so that a step after an error can be judged by its own
+premises.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from random import Random
 
 @dataclass(frozen=True)
 class ChainStep:
-    """What the environment writes, and the answers that are right; none where what was said leaves nothing to judge."""
+    """What the environment writes, and the right answers; none where earlier answers leave nothing to judge."""
 
     given: str
     answers: tuple[str, ...]
@@ -32,7 +32,7 @@ class Chain:
     rule: Rule = field(repr=False)
 
     def worked(self, steps: int | None = None) -> list[tuple[ChainStep, str]]:
-        """The steps, each with the answer it goes on from: the first of those that are right."""
+        """The steps, each with its first right answer, from which the next step continues."""
         said: list[str] = []
         done = []
         for k in range(self.steps if steps is None else min(steps, self.steps)):
@@ -60,7 +60,7 @@ class Family:
         return [self.make(level, steps, Random(f"{seed} {self.name} {level} {i}")) for i in range(count)]
 
     def prefix(self, level: int, examples: int = 2, steps: int = 6) -> str:
-        """The task and worked examples of it, which every chain of the level follows after an empty line."""
+        """The task and worked examples; every chain of the level follows them after an empty line."""
         worked = [chain.text() for chain in self.chains(level, steps, examples, seed=-1)]
         return "\n\n".join([self.task, *worked])
 

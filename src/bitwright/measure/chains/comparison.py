@@ -22,7 +22,7 @@ from bitwright.statistics.survival import Runs, Survival
 
 @dataclass(frozen=True)
 class ChainComparison:
-    """A candidate beside a reference on the same chains.
+    """A candidate against a reference on the same chains.
 
     `horizon_ratio`: half-life over half-life; below 1 the candidate does not get as far. `loss_change`: by how many
     nats a step's right answer is less likely. `excess`: of the candidate, ln p(n) / n - ln p(1) at n = `steps`;
@@ -46,7 +46,7 @@ class ChainComparison:
 
 
 def compare_chains(candidate: ChainScore, reference: ChainScore) -> ChainComparison:
-    """Both on the chains of one family, paired by chain."""
+    """Compare scores on the chains of one family, paired by chain."""
     chains = np.arange(len(candidate.forced))
     change = [(a.losses - b.losses).sum() for a, b in zip(candidate.forced, reference.forced, strict=True)]
     return ChainComparison(
@@ -67,7 +67,7 @@ def compare_chains(candidate: ChainScore, reference: ChainScore) -> ChainCompari
 
 
 def overall_horizon_ratio(candidate: Sequence[ChainScore], reference: Sequence[ChainScore]) -> Interval:
-    """The ratio of horizons over all families, every chain of which counts alike."""
+    """The ratio of half-lives over all families, with equal weight for every chain."""
     steps = max(score.steps for score in candidate)
     return survival.horizon_ratio(_pooled(candidate), _pooled(reference), steps)
 

@@ -1,6 +1,6 @@
-"""The kinds of chains, each from what a model of 100 million parameters can begin to what one of 30 billion finds hard.
+"""The families of chains, each from what 100 million parameters can begin to what is hard for 30 billion.
 
-Names, numbers and orders are drawn; nothing can be known by heart.
+Names, numbers and orders are drawn at random, so nothing can be memorized.
 """
 
 from __future__ import annotations

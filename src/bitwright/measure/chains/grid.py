@@ -1,4 +1,4 @@
-"""An agent in a small world: it is told where it stands and must choose a step that brings it nearer to its goal."""
+"""An agent on a grid: it is told where it stands and must choose a move that brings it nearer to its goal."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Running a model through chains: reading them done right in one pass, and letting it go on from its own answers.
+"""A model on chains: teacher forced, where it reads right answers in one pass, and free running on its own answers.
 
-A step is right where the model says a right answer and then ends the line. As long as it is right it reads what it
-would have written, so the first wrong step is the same either way; only running free shows what happens after it.
+A step is right where the model gives a right answer and then ends the line. Up to its first wrong step it reads what it
+would have written, so that step is the same either way; only free running shows what happens after it.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ SLACK = 4  # tokens a wrong answer may be longer than the right one before it is
 
 @dataclass(frozen=True)
 class TeacherForced:
-    """A chain read with right answers: whether each step (steps,) would have been right after them, and the negative
-    log-likelihood of its answer in nats."""
+    """A chain read with right answers: whether the model would have been right at each step (steps,), and the negative
+    log-likelihood of the right answer in nats."""
 
     right: NDArray[np.bool_]
     losses: NDArray[np.float64] = field(repr=False)
@@ -43,8 +43,8 @@ class TeacherForced:
 
 @dataclass(frozen=True)
 class FreeRun:
-    """A chain run free: what was `said` at each step, and whether that is right after what was said before; None where
-    nothing could be."""
+    """A chain run free: what the model `said` at each step, and whether that is right after what it said before; None
+    where nothing could be right."""
 
     said: list[str]
     right: list[bool | None]
@@ -55,7 +55,7 @@ class FreeRun:
 
 
 def fitted(model: Model, prefix: str, chains: Sequence[Chain]) -> Model:
-    """The model with a context that these chains fit, whatever it says. UsageError where it was trained on less."""
+    """The model with a context that fits these chains and its answers. UsageError where it was trained on less."""
     encode = model.tokenizer.encode
     lengths = [len(encode(f"{prefix}\n\n{chain.text()}")) + chain.steps * (SLACK + 2) for chain in chains]
     return writing.fitted(model, max(lengths))
@@ -64,7 +64,7 @@ def fitted(model: Model, prefix: str, chains: Sequence[Chain]) -> Model:
 def teacher_force(
     model: Model, prefix: str, chains: Sequence[Chain], steps: int | None = None, progress: Progress | None = None
 ) -> list[TeacherForced]:
-    """Every chain done right, or its first `steps`, in one pass each; the prefix is read once."""
+    """Read every chain, or its first `steps`, with right answers, in one pass each; the prefix is read once."""
     session, found = fitted(model, prefix, chains).session(), []
     start = model.tokenizer.encode(prefix)
     session.extend(start, [])
@@ -97,8 +97,8 @@ def _forced(session: Session, chain: Chain, steps: int | None) -> TeacherForced:
 
 
 def _says(chosen: list[int], read: list[int], answers: list[list[int]], tokenizer: Tokenizer) -> bool:
-    """Whether a model that chose these tokens, one after each it read and one at the end, says one of the answers. Of
-    an answer that is not the one it read, only the first token can be told."""
+    """Whether a model that chose these tokens, one after each that it read and one at the end, gives a right answer. Of
+    an answer other than the one it read, only the first token is known."""
     if chosen[0] != read[0]:
         return any(chosen[0] == answer[0] for answer in answers)
     return chosen[:-1] == read and ends_line(chosen[-1], tokenizer)
@@ -118,14 +118,14 @@ class _Running:
         self.ask("\n\n" + chain.opening)
 
     def ask(self, before: str = "") -> None:
-        """Put the next step; `feed` is what the model is to read."""
+        """Put the next step; `feed` is what the model reads next."""
         self.step = self.chain.rule(len(self.said), self.said)
         self.feed = continued(self.tokenizer, f"{before}\n{self.step.given}")
         lengths = [len(continued(self.tokenizer, f" {answer}")) for answer in self.step.answers]
         self.room, self.answer = max(lengths, default=1) + SLACK, list[int]()
 
     def hear(self, token: int) -> bool:
-        """Take one token; whether the chain goes on."""
+        """Take one token; returns whether the chain continues."""
         ended = ends_line(token, self.tokenizer)
         if not ended:
             self.answer.append(token)

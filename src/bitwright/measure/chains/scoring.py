@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     from bitwright.engine import Model
     from bitwright.progress import Progress
 
-STEPS, CHAINS, SINGLES = 16, 24, 1  # single steps for every chain, for p(1)
-TRIED, TRIED_STEPS = 4, 8  # chains that tell whether a level is too easy
+STEPS, CHAINS, SINGLES = 16, 24, 1  # SINGLES: chains of one step per chain, for p(1)
+TRIED, TRIED_STEPS = 4, 8  # chains and steps that a level is tried on
 
 
 @dataclass(frozen=True)
@@ -62,19 +62,19 @@ class ChainScore:
 
     @property
     def step_accuracy(self) -> Interval:
-        """Share of steps that are right after right ones."""
+        """Share of right steps after right answers."""
         return percentile.ratio(*_counts(self.forced), np.arange(len(self.forced)), "chains")
 
     @property
     def disagreements(self) -> int:
-        """Chains whose first wrong step was another when the model ran free: tokens may be cut in other ways there."""
+        """Chains whose first wrong step differs when run free, where text may be cut into other tokens."""
         return sum(a.first_wrong != b.first_wrong for a, b in zip(self.forced, self.free or (), strict=False))
 
 
 def score_chains(
     model: Model, suite: ChainSuite, free: bool = False, progress: Progress | None = None
 ) -> list[ChainScore]:
-    """A model on every family of a suite."""
+    """Run a model on every family of a suite. `free`: also on its own answers."""
     stages = Stages(progress, len(suite.levels) * (2 + free))
     found = []
     for name, level in suite.levels.items():
@@ -102,8 +102,8 @@ def fitting_levels(
     seed: int = 0,
     progress: Progress | None = None,
 ) -> dict[str, int]:
-    """Of each family the level at which the reference's half-life is nearest to half of the steps, so that a candidate
-    can be seen to do worse, or better. Told from a few chains of another seed than those that are scored."""
+    """For each family the level at which the reference's half-life is nearest to half of the steps, so that a candidate
+    can do visibly worse or better. It is estimated on a few chains from another seed than those that are scored."""
     names = list(names)
     stages = Stages(progress, len(names))
     return {name: _level(reference, FAMILIES[name], steps, seed + 2, stages.next(name)) for name in names}

@@ -1,10 +1,10 @@
-"""A planner proposes how a text goes on; a judge, who has its own proposal, looks again k steps later.
+"""A planner proposes how a text continues; a judge with a proposal of its own compares the two k steps later.
 
-Both proposals are samples, drawn with the same luck, and both are judged by the judge's own log-likelihood. Of the
-planner's that looked as likely as the judge's at the first step, some turn out worse after k, some better. Were the
-planner as good as the judge, the two would be exchangeable and `excess`, the one share less the other, zero: whatever
-is above it is bad judgement that the first step did not show. Any two models: a planner with another tokenizer is read
-as the text it wrote.
+Both proposals are samples drawn with the same noise, and both are scored by the judge's log-likelihood. Of the
+planner's proposals that looked as likely as the judge's at the first step, some turn out worse after k steps, some
+better. If the planner were as good as the judge, the two would be exchangeable and `excess`, the share of worse ones
+less that of better ones, would be zero: anything above it is bad judgement that the first step did not show. Any two
+models can be compared: a planner with another tokenizer is read as the text it wrote.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bitwright.engine import Model
     from bitwright.progress import Progress
 
-TOLERANCE = 0.1  # nats: as likely
+TOLERANCE = 0.1  # nats within which two proposals look equally likely
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def measure_planning(
     progress: Progress | None = None,
 ) -> Planning:
     """`own`: samples that the judge wrote; `proposals`: what the planner wrote from the same prompts with the same
-    luck, written here if not given. A planner that is another model altogether seldom looks as likely within a small
+    noise, written here if not given. Proposals of an unrelated model seldom look equally likely within a small
     `tolerance` (nats)."""
     stages = Stages(progress, 2)
     steps = max(map(len, own))
@@ -77,8 +77,8 @@ def measure_planning(
 
 
 def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance: float = TOLERANCE) -> Planning:
-    """Negative log-likelihoods under the judge (proposals, steps) of the planner's proposals and of the judge's."""
-    alike = np.abs(theirs[:, 0] - own[:, 0]) <= tolerance  # either way: luck at first does not last
+    """From the judge's negative log-likelihoods (proposals, steps) of the planner's proposals and of its own."""
+    alike = np.abs(theirs[:, 0] - own[:, 0]) <= tolerance  # either way: early luck does not last
     behind = np.cumsum(np.nan_to_num(theirs), 1) - np.cumsum(np.nan_to_num(own), 1)
     rows = []
     steps = theirs.shape[1]
@@ -97,7 +97,7 @@ def translated(prompt: Prompt, judge: Model, planner: Model) -> Prompt:
 
 
 def retold(rollout: Rollout, planner: Model, judge: Model, prompt: Prompt, steps: int) -> Rollout:
-    """What the planner wrote, in at most `steps` of the judge's tokens after its prompt; an end of text stays one."""
+    """What the planner wrote as at most `steps` of the judge's tokens, with the judge's end of text where it ended."""
     from bitwright.engine import text_of
 
     written = rollout.tokens[:-1] if rollout.ended else rollout.tokens

@@ -1,4 +1,4 @@
-"""Multiple choice by likelihood: which of several texts a model finds the likeliest, without letting it write."""
+"""Multiple choice by likelihood: which of several texts a model finds likeliest, without letting it write."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def _choice(session: Session, prefix: str, item: Item) -> Judged:
 
 
 def _schema(session: Session, prefix: str, item: Item) -> Judged:
-    """The continuation is the same, so its length decides nothing."""
+    """The continuation is the same for all contexts, so its length does not matter."""
     pairs = [joined(context, item["continuation"]) for context in item["context_options"]]
     likelihoods = [_likelihood(session, prefix + context, own)[0] for context, own in pairs]
     return _judged(likelihoods, [1] * len(likelihoods), item["gold"])

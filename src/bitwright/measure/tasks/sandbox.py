@@ -1,4 +1,4 @@
-"""Programs that a model wrote, run in a process that can do no harm (`jail`)."""
+"""Runs programs that a model wrote in a process with limited rights (`jail`)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A model on tasks, beside a reference: accuracy with its interval, what flipped, and McNemar's test of that."""
+"""A model on tasks, against a reference: accuracy with its interval, flips, and McNemar's test of them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ METRICS = {"choice": "acc_norm", "schema": "acc", "last": "acc", "answer": "exac
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Of every item (items,) whether it was right; `others` by other metrics (name -> (items,)); `details` of each."""
+    """Whether each item (items,) was right; `others`: the same by other metrics; `details` of each item."""
 
     task: str
     form: str
@@ -48,7 +48,7 @@ def score_task(
     unguarded: bool = False,
     progress: Progress | None = None,
 ) -> TaskScore:
-    """A model on a task; `tokens` and `unguarded` are about answers that are written (`written.write`)."""
+    """Run a model on a task; `tokens` and `unguarded` apply to written answers (`written.write`)."""
     if task.form in ("choice", "schema", "last"):
         judged = choice.judge(model, task, progress)
         others = {"acc": np.array([j.right_unnormed for j in judged])} if task.form == "choice" else {}
@@ -59,8 +59,8 @@ def score_task(
 
 @dataclass(frozen=True)
 class TaskComparison:
-    """A candidate beside a reference on the same items: `lost` were right and are wrong, `won` the other way round;
-    `difference` of accuracies; `p`: McNemar's exact test of no difference."""
+    """A candidate against a reference on the same items: `lost` items that only the reference gets right, `won` those
+    that only the candidate does; the `difference` of accuracies; `p` of McNemar's exact test."""
 
     candidate: TaskScore
     reference: TaskScore
@@ -71,7 +71,7 @@ class TaskComparison:
 
     @property
     def verdict(self) -> str:
-        """At a level of 5%."""
+        """better, worse or cannot tell, at the 5% level."""
         if self.p >= 0.05:
             return "cannot tell"
         return "worse" if self.lost > self.won else "better"

@@ -1,4 +1,4 @@
-"""Tasks whose answers are written: a number or text that must be exact, a function that must pass its tests."""
+"""Tasks with written answers: a number or text that must match exactly, a function that must pass its tests."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class Written:
 
 
 def prompt(item: Item, form: str) -> str:
-    """What the model goes on from."""
+    """What the model continues."""
     if form == "humaneval":
         return item["prompt"]
     if form == "mbpp":
