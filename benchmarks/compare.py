@@ -126,7 +126,7 @@ def run_peer(file: Path, args: argparse.Namespace, *flags: object) -> str:
 
 def time_first_token(file: Path, rows: Rows, args: argparse.Namespace) -> None:
     model = bw.load(file)
-    if "tokenizer.ggml.tokens" not in model.file.metadata:
+    if "tokenizer.ggml.tokens" not in model.model.file.metadata:
         return
     row = rows["first token, seconds"]
     command = [sys.executable, "-m", "bitwright", "run", file, prompt_of(model), "--raw", "--temp", 0, "-n", 8]

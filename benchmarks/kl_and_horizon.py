@@ -26,7 +26,7 @@ from reporting import describe_machine, save
 import bitwright as bw
 from bitwright.cli import output
 from bitwright.cli.intervals import spread, steps
-from bitwright.engine import Model
+from bitwright.engine import Engine
 from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import TokenScores
 from bitwright.measure.rollout import horizon, reading, writing
@@ -85,9 +85,9 @@ class Reference:
         return Row(recipe, bits(model), scores, first, horizon.runs_of(readings))
 
 
-def bits(model: Model) -> float:
+def bits(model: Engine) -> float:
     """Of everything the file stores, for each parameter."""
-    tensors = model.file.tensors.values()
+    tensors = model.model.file.tensors.values()
     return 8 * sum(t.nbytes for t in tensors) / sum(math.prod(t.shape) for t in tensors)
 
 

@@ -1,16 +1,15 @@
-// How a layer's keys and values lie in its cache, and what one call of an attention kernel needs. Plain data: the tiers include this.
+// How a layer's keys and values lie in memory, and what one call of an attention kernel needs. Plain data: the tiers include this.
 //
-// Each (slot, kv_head) has a ring of `positions` positions, a multiple of kKeyGroup: position p lies at p % positions. The ring of
-// a layer that sees everything is as long as the context and never wraps; that of a layer with a window holds the window and one
-// batch, and is a multiple of kKeyBlock, so that no block of positions crosses its end.
+// Positions lie in pages of kKeyBlock. A page holds those positions of every layer of a group (layers with the same window); a
+// sequence's table says which page holds its positions 64 i to 64 i + 63. A layer's part of a page:
 //
 // Elements lie in runs of 16, so that every tier loads whole vectors, and runs in rows:
-//   keys    (slot, kv_head, position / 16, dim) runs of 16 positions: q·k goes over 16 positions at a time
-//   values  (slot, kv_head, position, dim / 16) runs of 16 dims; the last is filled up with zeros
+//   keys    (kv_head, position / 16, dim) runs of 16 positions: q·k goes over 16 positions at a time
+//   values  (kv_head, position, dim / 16) runs of 16 dims; the last is filled up with zeros
 // A row is one run: 32 bytes of F16 or BF16, 16 of Q8_0's codes. A row of Q4_0's is 16 bytes and two runs, as in a file: that of
 // dim d of 32 in the low halves, that of d + 16 in the high ones, each code as a signed integer. So 32 dims take 16 rows of keys
 // and one of values. Those 32 dims of a position share a float16 scale; scales lie apart:
-//   scales  (slot, kv_head, dim / 32, position), one such array for keys and one for values; none for F16 and BF16
+//   scales  (kv_head, dim / 32, position), one such array for keys and one for values; none for F16 and BF16
 #pragma once
 #include <cstdint>
 
@@ -19,7 +18,7 @@
 namespace bitwright {
 
 constexpr int64_t kKeyGroup = 16;
-constexpr int64_t kKeyBlock = 64;   // positions scored between two updates of the running softmax
+constexpr int64_t kKeyBlock = 64;   // positions of a page, scored between two updates of the running softmax
 constexpr int64_t kScaleDims = 32;  // that share a scale
 constexpr int64_t kMaxHeadDim = 1024;
 constexpr int64_t kTileRows =
@@ -40,13 +39,21 @@ static constexpr int64_t value_rows(FormatId f, int64_t head_dim) {  // of one p
   return divided_up(head_dim, f == FormatId::q4_0 ? kScaleDims : 16);
 }
 
-// One layer's cache; `window`: positions a token sees, its own included, 0 for all.
+// One layer's keys and values of every sequence.
 struct Cache {
   FormatId format;
-  int64_t kv_heads, head_dim, window, positions;
-  uint8_t *keys, *values;
-  half_t *key_scales, *value_scales;
+  int64_t kv_heads, head_dim;
+  int64_t window;     // positions a token sees, its own included; 0: all
+  int64_t positions;  // a sequence can have: the context, or a window and a batch
+  uint8_t* pages;     // page n begins at pages + n * page_bytes
+  int64_t page_bytes;
+  int64_t keys, values, key_scales, value_scales;  // where in a page the layer's own begin
+  const int32_t* const* tables;                    // of each sequence: the page of its positions 64 i to 64 i + 63
 };
+
+static inline uint8_t* page_at(const Cache& c, int64_t slot, int64_t position) {
+  return c.pages + c.tables[slot][position / kKeyBlock] * c.page_bytes;
+}
 
 // Consecutive tokens of one sequence: rows [token, token + count) of the batch, at positions position, position + 1, ...
 struct AttentionTile { int64_t token, count, slot, position; };

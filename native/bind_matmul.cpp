@@ -1,18 +1,15 @@
-// Matrix products and dequantization for Python. Arguments are checked here; the kernels trust them.
+// Tiers, codebooks and dequantization for Python. Arguments are checked here; the kernels trust them.
 #include <algorithm>
 #include <cstring>
-#include <optional>
 #include <stdexcept>
 #include <string>
 
 #include <nanobind/ndarray.h>
-#include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
 
 #include "bind.h"
 #include "codebooks.h"
 #include "dequantize.h"
-#include "memory.h"
 #include "pool.h"
 #include "tier.h"
 
@@ -22,7 +19,6 @@ namespace bitwright {
 namespace {
 
 using ByteArray = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using FloatResult = nb::ndarray<nb::numpy, float>;
 
 // A new array that Python owns.
@@ -57,60 +53,6 @@ FloatResult dequantize_array(int format, int64_t rows, int64_t columns, const By
   });
   return out;
 }
-
-// One weight packed for one tier, to be multiplied as often as wanted: what `kernels.matmul` and the benchmarks use.
-class Matrix {
- public:
-  Matrix(int format, int64_t rows, int64_t columns, ByteArray data, std::optional<std::string> tier, int threads)
-      : data_(data), tier_(tier ? tier_named(tier->c_str()) : bitwright::tier()), pool_(shared_pool(threads)) {
-    check_bytes(FormatId(format), rows, columns, data);
-    weight_ = {FormatId(format), rows, columns, data.data(), nullptr};
-    nb::gil_scoped_release release;
-    packed_ = Memory(kernels().packed_bytes(weight_));
-    if (packed_.size()) {
-      pool_->parallel_for(
-          panels(), 4, [&](int64_t begin, int64_t end, int) { kernels().pack(weight_, packed_.data(), begin, end); });
-      weight_.packed = packed_.data();
-    }
-  }
-
-  FloatResult multiply(const FloatMatrix& x, bool prefill, int rounding) const {
-    const int64_t tokens = int64_t(x.shape(0)), columns = int64_t(x.shape(1));
-    if (columns != weight_.columns) {
-      throw std::invalid_argument("expected inputs of " + std::to_string(weight_.columns) + " columns, got " +
-                                  std::to_string(columns));
-    }
-    FloatResult out = new_floats({size_t(tokens), size_t(weight_.rows)});
-    const float* values = x.data();
-    float* y = out.data();
-    nb::gil_scoped_release release;
-    const MatmulKernels& k = kernels();
-    const size_t scratch = (k.scratch_bytes(weight_) + 127) / 64 * 64;
-    const Memory input(k.input_bytes(tokens, columns) + 64), space(scratch * size_t(pool_->threads()) + 64);
-    pool_->parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
-      k.load_input(values, columns, tokens, columns, Rounding(rounding), input.data(), begin, end);
-    });
-    const auto product = prefill ? k.prefill : k.decode;
-    pool_->parallel_for(panels(), 4, [&](int64_t begin, int64_t end, int thread) {
-      product(weight_, input.data(), tokens, y, weight_.rows, begin, end, space.data() + scratch * size_t(thread));
-    });
-    return out;
-  }
-
-  size_t bytes() const {
-    return packed_.size() ? packed_.size() : size_t(weight_.rows * row_bytes(weight_.format, weight_.columns));
-  }
-
- private:
-  const MatmulKernels& kernels() const { return tier_.matmul; }
-  int64_t panels() const { return kernels().panels(weight_); }
-
-  ByteArray data_;  // keeps the file's bytes alive
-  const Tier& tier_;
-  std::shared_ptr<Pool> pool_;
-  Weight weight_{};
-  Memory packed_;
-};
 
 template <class T, size_t n> void copy_table(T (&to)[n], nb::dict tables, const char* name) {
   const auto from = nb::cast<ByteArray>(tables[name]);
@@ -148,11 +90,6 @@ void bind_matmul(nb::module_& m) {
   m.def("set_codebooks", set_codebooks, nb::arg("tables"));
   m.def("dequantize", dequantize_array, nb::arg("format"), nb::arg("rows"), nb::arg("columns"), nb::arg("data"),
         nb::arg("threads"));
-  nb::class_<Matrix>(m, "Matrix")
-      .def(nb::init<int, int64_t, int64_t, ByteArray, std::optional<std::string>, int>(), nb::arg("format"),
-           nb::arg("rows"), nb::arg("columns"), nb::arg("data"), nb::arg("tier").none(), nb::arg("threads"))
-      .def("multiply", &Matrix::multiply, nb::arg("x"), nb::arg("prefill"), nb::arg("rounding") = 0)
-      .def_prop_ro("bytes", &Matrix::bytes);
 }
 
 }  // namespace bitwright

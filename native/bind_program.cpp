@@ -1,15 +1,23 @@
+// Weight banks, programs, memories of sequences and executors for Python. Arguments are checked here and where they are used;
+// sizes are bounded before any arithmetic.
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/pair.h>
+#include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
+#include <cstring>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
 
 #include "bind.h"
+#include "checked.h"
 #include "dequantize.h"
-#include "program.h"
+#include "executor.h"
+#include "matrix.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -19,10 +27,13 @@ namespace {
 
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
-using Logits = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+using Floats = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using FloatResult = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
+using ByteResult = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>;
 
 const std::unordered_map<std::string, Code> kCodes = {
     {"embed", Code::embed},
+    {"hidden", Code::input},
     {"angles", Code::angles},
     {"rms_norm", Code::rms_norm},
     {"load", Code::load},
@@ -52,23 +63,54 @@ T named(const std::unordered_map<std::string, T>& names, const std::string& name
   return found->second;
 }
 
-void construct(Program* at, const std::string& tier_name, int threads, int64_t batch, int64_t context,
-               int64_t sequences, int cache) {
-  if (threads < 0 || batch < 1 || context < 1 || sequences < 1)
-    throw std::invalid_argument("threads may not be negative; batch, context and sequences must be at least 1");
-  new (at) Program(tier_name.empty() ? tier() : tier_named(tier_name.c_str()), shared_pool(threads),
-                   {batch, context, sequences}, static_cast<FormatId>(cache));
+// A new array (rows, columns) that Python owns.
+FloatResult new_floats(size_t rows, size_t columns) {
+  float* data = new float[rows * columns];
+  return {data, {rows, columns}, nb::capsule(data, [](void* x) noexcept { delete[] static_cast<float*>(x); })};
 }
 
-int add_matrix(Program& p, int format, int64_t rows, int64_t columns, const Bytes& data) {
-  const FormatId id = static_cast<FormatId>(format);
-  check_ready(id);  // now, so that no step can fail half-way
-  const size_t expected = static_cast<size_t>(rows * row_bytes(id, columns));
-  if (rows < 1 || columns < 1 || data.size() != expected)
-    throw std::invalid_argument("a weight of " + std::to_string(rows) + " rows and " + std::to_string(columns) +
-                                " columns has " + std::to_string(expected) + " bytes, got " +
-                                std::to_string(data.size()));
-  return p.matrix(id, rows, columns, data.data());
+const Tier& tier_of(const std::string& name) { return name.empty() ? tier() : tier_named(name.c_str()); }
+
+// format, rows, columns, bytes as stored, and whether it is multiplied by or only looked up in
+using Stored = std::tuple<int, int64_t, int64_t, Bytes, bool>;
+
+std::vector<std::shared_ptr<Matrix>> matrices(WeightBank& bank, const std::vector<Stored>& wanted) {
+  std::vector<WeightBank::Request> requests;
+  for (const auto& [format, rows, columns, data, multiplied] : wanted) {
+    const FormatId id = static_cast<FormatId>(format);
+    check_ready(id);  // now, so that no step can fail half-way
+    check_size("rows of a weight", rows, 1, kMostWidth);
+    check_size("columns of a weight", columns, 1, kMostWidth);
+    const auto expected = static_cast<size_t>(product(rows, row_bytes(id, columns)));
+    if (data.size() != expected)
+      throw std::invalid_argument("a weight of " + std::to_string(rows) + " rows and " + std::to_string(columns) +
+                                  " columns has " + std::to_string(expected) + " bytes, got " +
+                                  std::to_string(data.size()));
+    requests.push_back({id, rows, columns, data.data(), std::make_shared<Bytes>(data), multiplied});
+  }
+  std::vector<std::shared_ptr<Matrix>> found;  // nanobind knows no pointers to const
+  nb::gil_scoped_release released;
+  for (const MatrixRef& matrix : bank.get(requests)) found.push_back(std::const_pointer_cast<Matrix>(matrix));
+  return found;
+}
+
+FloatResult multiply(const Matrix& m, const Floats& x, bool prefill, int rounding, int threads) {
+  const auto tokens = static_cast<int64_t>(x.shape(0)), columns = static_cast<int64_t>(x.shape(1));
+  if (columns != m.weight().columns)
+    throw std::invalid_argument("expected inputs of " + std::to_string(m.weight().columns) + " columns, got " +
+                                std::to_string(columns));
+  FloatResult y = new_floats(x.shape(0), static_cast<size_t>(m.weight().rows));
+  nb::gil_scoped_release released;
+  m.multiply(*shared_pool(threads), x.data(), tokens, prefill, static_cast<Rounding>(rounding), y.data());
+  return y;
+}
+
+using Shape = std::tuple<int64_t, int64_t, int64_t>;  // kv_heads, head_dim, window
+
+std::vector<LayerShape> shapes_of(const std::vector<Shape>& layers) {
+  std::vector<LayerShape> shapes;
+  for (const auto& [kv_heads, head_dim, window] : layers) shapes.push_back({kv_heads, head_dim, window});
+  return shapes;
 }
 
 void add_instruction(Program& p, const std::string& code, int out, int a, int b, int input, int weight, int index,
@@ -76,57 +118,118 @@ void add_instruction(Program& p, const std::string& code, int out, int a, int b,
   p.add({named(kCodes, code), out, a, b, input, weight, index, heads, head_dim, window, value, softcap});
 }
 
-Logits run(Program& p, const Ids& tokens, const Ids& positions, const Ids& sequences, const Ids& outputs) {
+FloatResult run(Executor& e, SequenceMemory& memory, const Ids& tokens, const Ids& positions, const Ids& sequences,
+                const Ids& outputs, const std::optional<Floats>& hidden) {
+  const Program& p = e.program();
   if (positions.size() != tokens.size() || sequences.size() != tokens.size())
     throw std::invalid_argument("tokens, positions and sequences must be equally long, got " +
                                 std::to_string(tokens.size()) + ", " + std::to_string(positions.size()) + ", " +
                                 std::to_string(sequences.size()));
-  const size_t rows = outputs.size(), width = static_cast<size_t>(p.result_width());
-  float* logits = new float[rows * width];
-  nb::capsule owner(logits, [](void* x) noexcept { delete[] static_cast<float*>(x); });
-  {
-    nb::gil_scoped_release released;
-    p.run(tokens.data(), positions.data(), sequences.data(), static_cast<int64_t>(tokens.size()), outputs.data(),
-          static_cast<int64_t>(rows), logits);
-  }
-  return Logits(logits, {rows, width}, owner);
+  const auto width = static_cast<size_t>(p.hidden_width());
+  if (hidden.has_value() != (width > 0) || (hidden && (hidden->shape(0) != tokens.size() || hidden->shape(1) != width)))
+    throw std::invalid_argument(width ? "this program begins with a hidden state of " + std::to_string(tokens.size()) +
+                                            " rows and " + std::to_string(width) + " columns"
+                                      : "this program begins with tokens and takes no hidden state");
+  FloatResult result =
+      new_floats(p.result_selected() ? outputs.size() : tokens.size(), static_cast<size_t>(p.result_width()));
+  nb::gil_scoped_release released;
+  e.run(memory, {tokens.data(), positions.data(), sequences.data(), outputs.data(), static_cast<int64_t>(tokens.size()),
+                 static_cast<int64_t>(outputs.size()), hidden ? hidden->data() : nullptr, result.data()});
+  return result;
+}
+
+ByteResult save(const SequenceMemory& m, int64_t slot) {
+  auto* saved = new std::vector<uint8_t>(m.save(slot));
+  return {saved->data(), {saved->size()}, nb::capsule(saved, [](void* x) noexcept {
+            delete static_cast<std::vector<uint8_t>*>(x);
+          })};
+}
+
+std::vector<int64_t> earliest(const SequenceMemory& m) {
+  std::vector<int64_t> lowest;
+  for (int64_t slot = 0; slot < m.limits().sequences; ++slot) lowest.push_back(m.earliest(slot));
+  return lowest;
 }
 
 }  // namespace
 
 void bind_program(nb::module_& m) {
+  const auto released = nb::call_guard<nb::gil_scoped_release>();
+  nb::class_<Matrix>(m, "Matrix")
+      .def("multiply", multiply, "x"_a, "prefill"_a, "rounding"_a = 0, "threads"_a = 0)
+      .def_prop_ro("bytes", &Matrix::bytes)
+      .def_prop_ro("packed_bytes", &Matrix::packed_bytes);
+  nb::class_<WeightBank>(m, "WeightBank")
+      .def(
+          "__init__",
+          [](WeightBank* at, const std::string& tier, int threads) {
+            new (at) WeightBank(tier_of(tier), shared_pool(threads));
+          },
+          "tier"_a, "threads"_a)
+      .def("matrices", matrices, "wanted"_a)
+      .def("__len__", &WeightBank::count)
+      .def_prop_ro("bytes", &WeightBank::bytes)
+      .def_prop_ro("tier", [](const WeightBank& b) { return b.tier().name; });
   nb::class_<Program>(m, "Program")
-      .def("__init__", construct, "tier"_a, "threads"_a, "batch"_a, "context"_a, "sequences"_a, "cache"_a)
-      .def("matrix", add_matrix, "format"_a, "rows"_a, "columns"_a, "data"_a, nb::keep_alive<1, 5>())
+      .def(
+          "__init__",
+          [](Program* at, const std::string& tier, const std::vector<Shape>& layers) {
+            new (at) Program(tier_of(tier), shapes_of(layers));
+          },
+          "tier"_a, "layers"_a)
+      .def(
+          "matrix", [](Program& p, std::shared_ptr<Matrix> matrix) { return p.matrix(std::move(matrix)); }, "matrix"_a)
       .def("vector", &Program::vector, "values"_a)
       .def("angles", &Program::angles, "inverse_frequencies"_a, "magnitude"_a, "interleaved"_a)
-      .def("layer", &Program::layer, "kv_heads"_a, "head_dim"_a, "window"_a)
       .def("buffer", &Program::buffer, "width"_a)
       .def("input", &Program::input, "columns"_a)
       .def("squares", &Program::squares, "columns"_a)
-      .def("squares_of", [](const Program& p,
-                            int index) { return std::make_pair(p.squares_of(index).sums, p.squares_of(index).rows); })
       .def("phase", [](Program& p, const std::string& kind, bool selected) { p.phase(named(kPhases, kind), selected); })
       .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "input"_a = 0, "weight"_a = 0,
            "index"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "window"_a = 0, "value"_a = 0.f, "softcap"_a = 0.f)
-      .def("finish", &Program::finish, "result"_a, nb::call_guard<nb::gil_scoped_release>())
-      .def("run", run, "tokens"_a, "positions"_a, "sequences"_a, "outputs"_a)
-      .def("adopt", &Program::adopt, "program"_a, "slot"_a, "begin"_a, "end"_a,
-           nb::call_guard<nb::gil_scoped_release>())
-      .def_prop_ro("tier", [](const Program& p) { return p.tier().name; })
-      .def_prop_ro("threads", &Program::threads)
-      .def_prop_ro("lengths", &Program::lengths)
-      .def_prop_ro("earliest",
-                   [](const Program& p) {
-                     std::vector<int64_t> lowest;
-                     for (int64_t slot = 0; slot < p.limits().sequences; ++slot) lowest.push_back(p.earliest(slot));
-                     return lowest;
-                   })
-      .def("watch", &Program::watch)
-      .def_prop_ro("nanoseconds", &Program::nanoseconds)
-      .def_prop_ro("cache_bytes", &Program::cache_bytes)
-      .def_prop_ro("packed_bytes", &Program::packed_bytes)
-      .def_prop_ro("buffer_bytes", &Program::buffer_bytes);
+      .def("finish", &Program::finish, "result"_a, "selected"_a)
+      .def_prop_ro("tier", [](const Program& p) { return p.tier().name; });
+  nb::class_<SequenceMemory>(m, "Memory")
+      .def(
+          "__init__",
+          [](SequenceMemory* at, const std::vector<Shape>& layers, const std::vector<int64_t>& states, int64_t batch,
+             int64_t context, int64_t sequences, int format) {
+            new (at)
+                SequenceMemory(shapes_of(layers), states, {batch, context, sequences}, static_cast<FormatId>(format));
+          },
+          "layers"_a, "states"_a, "batch"_a, "context"_a, "sequences"_a, "format"_a)
+      .def_prop_ro("lengths", &SequenceMemory::lengths)
+      .def_prop_ro("earliest", earliest)
+      .def_prop_ro("bytes", &SequenceMemory::bytes)
+      .def_prop_ro("bytes_in_use", &SequenceMemory::bytes_in_use)
+      .def_prop_ro("layout", &SequenceMemory::layout)
+      .def("fork", &SequenceMemory::fork, "source"_a, "target"_a, released)
+      .def("drop", &SequenceMemory::drop, "slot"_a, "keep"_a, released)
+      .def("evict", &SequenceMemory::evict, "slot"_a, released)
+      .def("save", save, "slot"_a)
+      .def(
+          "restore",
+          [](SequenceMemory& memory, int64_t slot, const Bytes& saved) {
+            memory.restore(slot, saved.data(), saved.size());
+          },
+          "slot"_a, "saved"_a)
+      .def("adopt", &SequenceMemory::adopt, "memory"_a, "slot"_a, "begin"_a, "end"_a, released);
+  nb::class_<Executor>(m, "Executor")
+      .def(
+          "__init__",
+          [](Executor* at, std::shared_ptr<Program> program, int threads, int64_t batch) {
+            if (threads < 0) throw std::invalid_argument("threads may not be negative, got " + std::to_string(threads));
+            new (at) Executor(std::move(program), shared_pool(threads), batch);
+          },
+          "program"_a, "threads"_a, "batch"_a)
+      .def("run", run, "memory"_a, "tokens"_a, "positions"_a, "sequences"_a, "outputs"_a,
+           "hidden"_a.none() = nb::none())
+      .def("squares_of",
+           [](const Executor& e, int index) { return std::make_pair(e.squares(index).sums, e.squares(index).rows); })
+      .def("watch", &Executor::watch)
+      .def_prop_ro("nanoseconds", &Executor::nanoseconds)
+      .def_prop_ro("threads", &Executor::threads)
+      .def_prop_ro("bytes", &Executor::bytes);
 }
 
 }  // namespace bitwright

@@ -31,33 +31,40 @@ void store_value(const block_q4_0& b, int64_t, uint8_t* rows) {
   for (int64_t i = 0; i < 16; ++i) rows[i] = b.qs[i] ^ kSigned;
 }
 
-uint8_t* key_group(const Cache& c, int64_t head, int64_t place) {
-  return c.keys + (head * c.positions + place) / kKeyGroup * key_rows(c.format, c.head_dim) * cache_row_bytes(c.format);
-}
-uint8_t* value_at(const Cache& c, int64_t head, int64_t place) {
-  return c.values + (head * c.positions + place) * value_rows(c.format, c.head_dim) * cache_row_bytes(c.format);
-}
+// Where a position of one head lies in a page: its group of keys, its value, its first scale in an array of them.
+struct Place {
+  Place(const Cache& c, int64_t slot, int64_t position, int64_t head)
+      : page(page_at(c, slot, position)), in_page(position % kKeyBlock), lane(position % kKeyGroup) {
+    const int64_t row = cache_row_bytes(c.format), first = head * kKeyBlock + in_page;
+    key = page + c.keys + first / kKeyGroup * key_rows(c.format, c.head_dim) * row;
+    value = page + c.values + first * value_rows(c.format, c.head_dim) * row;
+    const int64_t scales = head * cache_scales(c.format, c.head_dim) * kKeyBlock + in_page;
+    key_scales = reinterpret_cast<half_t*>(page + c.key_scales) + scales;
+    value_scales = reinterpret_cast<half_t*>(page + c.value_scales) + scales;
+  }
+  uint8_t* page;
+  int64_t in_page, lane;
+  uint8_t *key, *value;
+  half_t *key_scales, *value_scales;  // of 32 dims; the next 32 dims' lie kKeyBlock further
+};
 
 template <typename Block>
-void store_blocks(const Cache& c, int64_t head, int64_t place, const uint8_t* encoded_key,
-                  const uint8_t* encoded_value) {
+void store_blocks(const Cache& c, const Place& to, const uint8_t* encoded_key, const uint8_t* encoded_value) {
   const auto *key = reinterpret_cast<const Block*>(encoded_key), *value = reinterpret_cast<const Block*>(encoded_value);
-  const int64_t blocks = cache_scales(c.format, c.head_dim), scales = head * blocks * c.positions + place;
   const int64_t per_key = key_rows(c.format, kScaleDims) * cache_row_bytes(c.format),
                 per_value = value_rows(c.format, kScaleDims) * cache_row_bytes(c.format);
-  for (int64_t b = 0; b < blocks; ++b) {
+  for (int64_t b = 0; b < cache_scales(c.format, c.head_dim); ++b) {
     const int64_t dims = std::min(kScaleDims, c.head_dim - b * kScaleDims);
-    c.key_scales[scales + b * c.positions] = key[b].d;
-    c.value_scales[scales + b * c.positions] = value[b].d;
-    store_key(key[b], dims, place % kKeyGroup, key_group(c, head, place) + b * per_key);
-    store_value(value[b], dims, value_at(c, head, place) + b * per_value);
+    to.key_scales[b * kKeyBlock] = key[b].d;
+    to.value_scales[b * kKeyBlock] = value[b].d;
+    store_key(key[b], dims, to.lane, to.key + b * per_key);
+    store_value(value[b], dims, to.value + b * per_value);
   }
 }
 
-void store_halves(const Cache& c, int64_t head, int64_t place, const uint8_t* key, const uint8_t* value) {
-  scatter(reinterpret_cast<const uint16_t*>(key), c.head_dim, place % kKeyGroup,
-          reinterpret_cast<uint16_t*>(key_group(c, head, place)));
-  std::memcpy(value_at(c, head, place), value, 2 * static_cast<size_t>(c.head_dim));
+void store_halves(const Cache& c, const Place& to, const uint8_t* key, const uint8_t* value) {
+  scatter(reinterpret_cast<const uint16_t*>(key), c.head_dim, to.lane, reinterpret_cast<uint16_t*>(to.key));
+  std::memcpy(to.value, value, 2 * static_cast<size_t>(c.head_dim));
 }
 
 const char* name(FormatId format) {
@@ -77,15 +84,6 @@ const char* name(FormatId format) {
 CacheWriter::CacheWriter(FormatId format)
     : name_(name(format)), encoders_(encoder_set(false)), encoder_(encoders_.find(format)) {}
 
-Cache CacheWriter::layer(int64_t kv_heads, int64_t head_dim, int64_t window, int64_t context, int64_t batch) const {
-  if (kv_heads < 1 || head_dim < 1 || head_dim > kMaxHeadDim)
-    throw std::invalid_argument("a cache needs heads of 1 to " + std::to_string(kMaxHeadDim) + " values, got " +
-                                std::to_string(head_dim));
-  int64_t positions = padded(context);
-  if (window > 0 && window < context) positions = std::min(positions, padded(window - 1 + batch, kKeyBlock));
-  return {encoder_->format, kv_heads, head_dim, window, positions, nullptr, nullptr, nullptr, nullptr};
-}
-
 void CacheWriter::encode(const float* x, int64_t n, uint8_t* blocks) const {
   const int64_t whole = padded(n, encoder_->block_size);
   float values[kMaxHeadDim];
@@ -102,52 +100,39 @@ void CacheWriter::store(const Cache& c, int64_t slot, int64_t position, const fl
   for (int64_t h = 0; h < c.kv_heads; ++h, keys += c.head_dim, values += c.head_dim) {
     encode(keys, c.head_dim, key);
     encode(values, c.head_dim, value);
-    const int64_t head = slot * c.kv_heads + h, place = position % c.positions;
+    const Place to(c, slot, position, h);
     switch (c.format) {
-      case FormatId::q8_0: store_blocks<block_q8_0>(c, head, place, key, value); break;
-      case FormatId::q4_0: store_blocks<block_q4_0>(c, head, place, key, value); break;
-      default: store_halves(c, head, place, key, value);
+      case FormatId::q8_0: store_blocks<block_q8_0>(c, to, key, value); break;
+      case FormatId::q4_0: store_blocks<block_q4_0>(c, to, key, value); break;
+      default: store_halves(c, to, key, value);
     }
   }
 }
 
-uintptr_t place(Cache& c, int64_t slots, uintptr_t at) {
-  const int64_t places = slots * c.kv_heads * c.positions,
-                scales = places * cache_scales(c.format, c.head_dim) * static_cast<int64_t>(sizeof(half_t));
-  const auto take = [&at](int64_t bytes) { return std::exchange(at, at + static_cast<uintptr_t>(padded(bytes, 64))); };
-  c.keys =
-      reinterpret_cast<uint8_t*>(take(places / kKeyGroup * key_rows(c.format, c.head_dim) * cache_row_bytes(c.format)));
-  c.values = reinterpret_cast<uint8_t*>(take(places * value_rows(c.format, c.head_dim) * cache_row_bytes(c.format)));
-  c.key_scales = reinterpret_cast<half_t*>(take(scales));
-  c.value_scales = reinterpret_cast<half_t*>(take(scales));
+int64_t place(Cache& c, int64_t at) {
+  const int64_t positions = c.kv_heads * kKeyBlock, row = cache_row_bytes(c.format),
+                scales = positions * cache_scales(c.format, c.head_dim) * static_cast<int64_t>(sizeof(half_t));
+  const auto take = [&at](int64_t bytes) { return std::exchange(at, at + padded(bytes, 64)); };
+  c.keys = take(positions / kKeyGroup * key_rows(c.format, c.head_dim) * row);
+  c.values = take(positions * value_rows(c.format, c.head_dim) * row);
+  c.key_scales = take(scales);
+  c.value_scales = take(scales);
   return at;
 }
 
-bool alike(const Cache& a, const Cache& b) {
-  return a.format == b.format && a.kv_heads == b.kv_heads && a.head_dim == b.head_dim && a.window == b.window &&
-         a.positions == b.positions;
-}
-
-void copy(const Cache& from, const Cache& to, int64_t slot, int64_t position) {
+void copy(const Cache& from, int64_t from_slot, const Cache& to, int64_t to_slot, int64_t position) {
   const int64_t rows = key_rows(to.format, to.head_dim), row = cache_row_bytes(to.format), lane = row / kKeyGroup;
-  const int64_t blocks = cache_scales(to.format, to.head_dim), place = position % to.positions;
-  for (int64_t head = slot * to.kv_heads; head < (slot + 1) * to.kv_heads; ++head) {
-    const int64_t at = place % kKeyGroup * lane, scales = head * blocks * to.positions + place;
+  for (int64_t head = 0; head < to.kv_heads; ++head) {
+    const Place source(from, from_slot, position, head), target(to, to_slot, position, head);
+    const int64_t at = source.lane * lane;
     for (int64_t r = 0; r < rows; ++r)
-      std::memcpy(key_group(to, head, place) + r * row + at, key_group(from, head, place) + r * row + at,
-                  static_cast<size_t>(lane));
-    std::memcpy(value_at(to, head, place), value_at(from, head, place),
-                static_cast<size_t>(value_rows(to.format, to.head_dim) * row));
-    for (int64_t b = 0; b < blocks; ++b) {
-      to.key_scales[scales + b * to.positions] = from.key_scales[scales + b * to.positions];
-      to.value_scales[scales + b * to.positions] = from.value_scales[scales + b * to.positions];
+      std::memcpy(target.key + r * row + at, source.key + r * row + at, static_cast<size_t>(lane));
+    std::memcpy(target.value, source.value, static_cast<size_t>(value_rows(to.format, to.head_dim) * row));
+    for (int64_t b = 0; b < cache_scales(to.format, to.head_dim); ++b) {
+      target.key_scales[b * kKeyBlock] = source.key_scales[b * kKeyBlock];
+      target.value_scales[b * kKeyBlock] = source.value_scales[b * kKeyBlock];
     }
   }
-}
-
-int64_t earliest(const Cache& c, int64_t reach) {
-  const int64_t lost = reach - c.positions;  // positions that others lie over
-  return lost > 0 ? lost + c.window - 1 : 0;
 }
 
 }  // namespace bitwright

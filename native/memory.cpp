@@ -17,6 +17,10 @@ Memory::~Memory() {
   if (data_) platform::unmap_pages(data_, bytes_);
 }
 
+void Memory::discard(int64_t offset, int64_t bytes) const {
+  platform::discard_pages(data_ + offset, static_cast<size_t>(bytes));
+}
+
 Memory::Memory(Memory&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)), bytes_(std::exchange(other.bytes_, 0)) {}
 

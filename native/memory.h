@@ -14,6 +14,7 @@ class Memory {
   Memory& operator=(Memory&& other) noexcept;
   size_t size() const { return bytes_; }
   uint8_t* data() const { return data_; }
+  void discard(int64_t offset, int64_t bytes) const;  // gives the system pages inside back; their contents are lost
   template <typename T>
   T* as() const {
     return reinterpret_cast<T*>(data_);

@@ -71,6 +71,8 @@ uint64_t process_id() { return GetCurrentProcessId(); }
 void* map_pages(size_t bytes) { return VirtualAlloc(nullptr, bytes, MEM_RESERVE | MEM_COMMIT, PAGE_READWRITE); }
 
 void unmap_pages(void* pages, size_t) { VirtualFree(pages, 0, MEM_RELEASE); }
+
+void discard_pages(void* at, size_t bytes) { VirtualAlloc(at, bytes, MEM_RESET, PAGE_READWRITE); }
 #else
 int usable_cores() {
 #ifdef __linux__
@@ -92,6 +94,12 @@ void* map_pages(size_t bytes) {
 }
 
 void unmap_pages(void* pages, size_t bytes) { munmap(pages, bytes); }
+
+void discard_pages(void* at, size_t bytes) {
+  const auto page = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE)), begin = reinterpret_cast<uintptr_t>(at);
+  const uintptr_t first = (begin + page - 1) / page * page, last = (begin + bytes) / page * page;
+  if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
+}
 #endif
 
 }  // namespace bitwright::platform

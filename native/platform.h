@@ -21,5 +21,7 @@ uint64_t process_id();  // a child of fork() has another
 // `bytes` (above 0) of zeroed memory, taken page by page as it is touched, in huge pages if the system has them; nullptr if refused.
 void* map_pages(size_t bytes);
 void unmap_pages(void* pages, size_t bytes);
+// Gives the system back what whole pages inside the range take; their contents are lost. Where it cannot, nothing happens.
+void discard_pages(void* at, size_t bytes);
 
 }  // namespace bitwright::platform

@@ -1,14 +1,12 @@
-// A compiled step: phases of instructions over numbered buffers, run by all threads of a pool, one phase after another.
-// kernels/plan.py decides the phases and which buffer is which; this file neither reorders nor checks their meaning.
+// A compiled step: phases of instructions over numbered buffers, matrices, vectors and layers. It never changes once it is
+// finished, so any number of executors and threads may use it. kernels/schedule.py decides the phases and which buffer is which.
 #pragma once
 #include <cstdint>
 #include <memory>
-#include <mutex>
 #include <vector>
 
-#include "cache.h"
-#include "memory.h"
-#include "pool.h"
+#include "matrix.h"
+#include "sequence_memory.h"
 #include "tier.h"
 
 namespace bitwright {
@@ -31,18 +29,18 @@ enum class Code : uint8_t {
   copy,
   linear,  // a matrix product; those of one phase share out their panels
   attention,
+  input,    // the hidden state that the caller gives, in place of an embedding
   observe,  // adds up the squares of each column of `a`; threads share out the columns
 };
 
 enum class PhaseKind : uint8_t { rows, linears, attention, observe };
 
-// `out`, `a`, `b` are buffers; for load and linear, `input` is a converted input. Unused fields are 0.
 struct Instruction {
   Code code;
-  int out = 0, a = 0, b = 0, input = 0;
-  int weight = 0;  // of a matrix (embed, linear) or a vector (rms_norm, bias)
+  int out = 0, a = 0, b = 0, input = 0;  // `out`, `a`, `b` are buffers; `input` is a converted input (load, linear)
+  int weight = 0;                        // of a matrix (embed, linear) or a vector (rms_norm, bias)
   int index =
-      0;  // of a layer (store, attention), an angle table (angles, rope), a Rounding (load) or Squares (observe)
+      0;  // of a layer (store, attention), angles (angles, rope), a Rounding (load) or sums of squares (observe)
   int heads = 1;
   int64_t head_dim = 0, window = 0;
   float value = 0, softcap = 0;  // eps, factor, cap, scale of q·k
@@ -58,97 +56,52 @@ struct Angles {
   std::vector<float> frequencies;
   float magnitude;
   bool interleaved;
-  float* table;
-};  // table (batch, rotary_dim)
-
-struct Squares {
-  std::vector<double> sums;
-  int64_t rows;
-};  // sums (columns) over so many rows, since the program was made
-
-struct Limits { int64_t batch, context, sequences; };
+};
 
 class Program {
  public:
-  Program(const Tier& tier, std::shared_ptr<Pool> pool, Limits limits, FormatId cache);
+  explicit Program(const Tier& tier, std::vector<LayerShape> layers) : tier_(tier), layers_(std::move(layers)) {}
 
-  // Building. `file` must outlive the program.
-  int matrix(FormatId format, int64_t rows, int64_t columns, const uint8_t* file);
+  // Building; each returns the number by which instructions name it, and throws std::invalid_argument for a size out of range.
+  int matrix(MatrixRef matrix);
   int vector(std::vector<float> values);
   int angles(std::vector<float> inverse_frequencies, float magnitude, bool interleaved);
-  int layer(int64_t kv_heads, int64_t head_dim, int64_t window);
   int buffer(int64_t width);
   int input(int64_t columns);
   int squares(int64_t columns);
   void phase(PhaseKind kind, bool selected);
   void add(const Instruction& instruction);  // to the latest phase
-  void finish(int result);  // allocates, packs every matrix that a linear uses; `result` is the logits' buffer
+  void finish(int result, bool selected);    // the buffer of the logits, and whether its rows are those asked for
 
-  // One step over n tokens; the logits of rows outputs[0..m) go to `logits` (m, width of the result).
-  void run(const int32_t* tokens, const int32_t* positions, const int32_t* sequences, int64_t n, const int32_t* outputs,
-           int64_t m, float* logits);
-
-  // Keys and values of positions begin to end of a sequence, as another program computed them from other weights; the sequence
-  // then ends at `end`. Throws std::invalid_argument where the caches are not alike or the positions are not there.
-  void adopt(const Program& from, int64_t slot, int64_t begin, int64_t end);
-
-  const Limits& limits() const { return limits_; }
   const Tier& tier() const { return tier_; }
-  int threads() const { return pool_->threads(); }
+  const std::vector<LayerShape>& layers() const { return layers_; }
+  const std::vector<Phase>& phases() const { return phases_; }
+  const Weight& weight(int i) const { return matrices_[static_cast<size_t>(i)]->weight(); }
+  const std::vector<MatrixRef>& matrices() const { return matrices_; }
+  const std::vector<float>& vector_at(int i) const { return vectors_[static_cast<size_t>(i)]; }
+  const std::vector<Angles>& all_angles() const { return angles_; }
+  const std::vector<int64_t>& widths() const { return widths_; }           // of buffers
+  const std::vector<int64_t>& input_columns() const { return inputs_; }    // of converted inputs
+  const std::vector<int64_t>& square_columns() const { return squares_; }  // of sums of squares
+  int result() const { return result_; }
+  bool result_selected() const { return result_selected_; }
   int64_t result_width() const { return widths_[static_cast<size_t>(result_)]; }
-  int64_t vocabulary() const { return vocabulary_; }
-  const std::vector<int64_t>& lengths() const { return lengths_; }  // positions each sequence holds
-  int64_t earliest(int64_t slot) const;  // the lowest position, but for 0, that it may go on from
-  const Squares& squares_of(int index) const { return squares_.at(static_cast<size_t>(index)); }
-  size_t cache_bytes() const { return cache_.size(); }
-  size_t packed_bytes() const { return packed_.size(); }
-  size_t buffer_bytes() const { return memory_.size(); }
-  void watch() {
-    nanoseconds_.assign(phases_.size(), 0);
-  }  // from now on (and from zero) each phase's time is summed up
-  const std::vector<int64_t>& nanoseconds() const { return nanoseconds_; }
+  int64_t vocabulary() const { return vocabulary_; }  // 0: it embeds nothing
+  int64_t hidden_width() const {
+    return hidden_width_;
+  }  // of the hidden state it begins with; 0: it begins with tokens
 
  private:
-  struct Call;
-  std::vector<int64_t> check(const Call& call) const;  // throws std::invalid_argument; the lengths after the call
-  void make_tiles(const Call& call);
-  void pack();
-  void allocate();
-  void run_phases(const Call& call, int thread);
-  bool run_rows(const Phase& phase, const Call& call, Share& share);
-  void run_row_op(const Instruction& i, const Call& call, int64_t begin, int64_t end, int64_t rows);
-  bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
-  bool run_observe(const Phase& phase, const Call& call, Share& share);
-  bool run_attention(const Phase& phase, const Call& call, Share& share, float* scratch);
-  void fill_angles(const Angles& angles, int64_t position, int64_t row) const;
-  float* at(int buffer, int64_t row) const {
-    return buffers_[static_cast<size_t>(buffer)] + row * widths_[static_cast<size_t>(buffer)];
-  }
-
   const Tier& tier_;
-  std::shared_ptr<Pool> pool_;
-  Limits limits_;
+  std::vector<LayerShape> layers_;
   std::vector<Phase> phases_;
-  std::vector<Weight> matrices_;
+  std::vector<MatrixRef> matrices_;
   std::vector<std::vector<float>> vectors_;
   std::vector<Angles> angles_;
-  std::vector<Squares> squares_;
-  CacheWriter writer_;
-  std::vector<Cache> layers_;
-  std::vector<int64_t> widths_, input_columns_, lengths_;
-  std::vector<int64_t> reached_;  // the longest each sequence has been since it began at 0
-  std::vector<float*> buffers_;
-  std::vector<uint8_t*> inputs_;
-  std::vector<AttentionTile> tiles_;
-  std::vector<int32_t> finished_;  // see AttentionArgs
-  float* partials_ = nullptr;
-  std::unique_ptr<Share[]> shares_;   // one per phase
-  std::vector<int64_t> nanoseconds_;  // the same, or none when nobody watches
-  Memory packed_, cache_, memory_;
-  std::vector<uint8_t*> scratch_;  // one per thread
-  int64_t tile_tokens_ = 1, vocabulary_ = 0;
+  std::vector<int64_t> widths_, inputs_, squares_;
   int result_ = 0;
-  mutable std::mutex one_run_;
+  bool result_selected_ = false;
+  int64_t vocabulary_ = 0, hidden_width_ = 0;
 };
 
 }  // namespace bitwright

@@ -1,4 +1,4 @@
-"""An open model file whose weights are all float32: the same model without what int8 arithmetic adds."""
+"""A model over weights that are all float32: the same model without what int8 arithmetic adds."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from pathlib import Path
 import numpy as np
 
 from bitwright import formats
+from bitwright.engine import Engine, RunOptions
 from bitwright.formats import QuantizedTensor
 from bitwright.io import gguf
+from bitwright.model.model import Model
 
 
-class Dequantized(gguf.GGUF):
-    """Reads `path` and decodes every tensor; `arrays` are the float32 weights by name."""
+class Dequantized:
+    """Reads `path` and decodes every tensor; `arrays` are the float32 weights by name, `metadata` the file's."""
 
     def __init__(self, path: Path) -> None:
         file = gguf.open(path)
-        vars(self).update(vars(file))
+        self.metadata = file.metadata
         self.arrays = {name: file.tensor(name).dequantize() for name in file.tensors}
+        self.model = Model.from_gguf(file).with_tensors({name: stored(name, a) for name, a in self.arrays.items()})
 
-    def tensor(self, name: str) -> QuantizedTensor:
-        array = self.arrays[name]
-        data = np.ascontiguousarray(array).view(np.uint8)
-        return QuantizedTensor(name, array.shape, formats.get("f32"), data)
+    def engine(self, context: int | None = None) -> Engine:
+        return Engine(self.model, RunOptions(context))
+
+
+def stored(name: str, array: np.ndarray) -> QuantizedTensor:
+    return QuantizedTensor(name, array.shape, formats.get("f32"), np.ascontiguousarray(array).view(np.uint8))

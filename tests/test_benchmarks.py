@@ -12,7 +12,7 @@ import pytest
 
 import bitwright as bw
 from bitwright import kernels
-from bitwright.engine.moments import gather
+from bitwright.calibration.second_moments import gather
 from bitwright.hardware import machine
 from bitwright.hardware.rates import Kernel, Measured
 
@@ -97,7 +97,7 @@ def test_kl_agreement_sets_every_statistic_beside_the_peers(stories260k, shared_
 def test_the_ablation_has_a_row_for_each_method_and_goes_on_where_it_was(stories260k, shared_data, tmp_path) -> None:
     stats = tmp_path / "stats.gguf"
     text = (shared_data / "text/tinystories/tiny.utf8").read_text()
-    gather(bw.load(stories260k), [("tiny", text[-8000:])], stats, 64)
+    gather(bw.load(stories260k).model, [("tiny", text[-8000:])], stats, 64)
     flags = ["--model", stories260k, "--stats", stats, "--plain", stats, "--recipes", "q4_0,q8_0", "--chunks", 2,
              "-f", shared_data / "text/tinystories/tiny.utf8", "--work", tmp_path, "-t", 1]  # fmt: skip
     arms = ["rtn", "search, importance", "feedback, Fisher, descent"]

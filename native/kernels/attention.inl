@@ -16,44 +16,50 @@ constexpr float kNever = -__builtin_inff();
 
 // How a run of the cache becomes float32: get(rows, r, v) is vector v of row r, its first run or, for `Other`, its second. Codes
 // come without their scale, which is applied to sums of keys and to weights of values.
-// kAhead: bytes to ask memory for in advance, a page, since hardware prefetching ends with its page.
+// kPrefetch: whether the rows come from memory, where those of the next block are to be asked for in advance.
 struct Float32 {
   using Other = Float32;
-  static constexpr int64_t kBytes = 64, kAhead = 0;
+  static constexpr int64_t kBytes = 64;
+  static constexpr bool kPrefetch = false;
   static vf get(const uint8_t* rows, int64_t r, int v) {
     return load(reinterpret_cast<const float*>(rows + r * kBytes) + v * kLanes);
   }
 };
 struct Float16 {
   using Other = Float16;
-  static constexpr int64_t kBytes = 32, kAhead = 4096;
+  static constexpr int64_t kBytes = 32;
+  static constexpr bool kPrefetch = true;
   static vf get(const uint8_t* rows, int64_t r, int v) {
     return load(reinterpret_cast<const half_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
 struct BFloat16 {
   using Other = BFloat16;
-  static constexpr int64_t kBytes = 32, kAhead = 4096;
+  static constexpr int64_t kBytes = 32;
+  static constexpr bool kPrefetch = true;
   static vf get(const uint8_t* rows, int64_t r, int v) {
     return load_bf16(reinterpret_cast<const bf16_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
 struct Codes8 {
   using Other = Codes8;
-  static constexpr int64_t kBytes = 16, kAhead = 4096;
+  static constexpr int64_t kBytes = 16;
+  static constexpr bool kPrefetch = true;
   static vf get(const uint8_t* rows, int64_t r, int v) {
     return load_codes(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
 struct HighCodes4 {
-  static constexpr int64_t kBytes = 16, kAhead = 4096;
+  static constexpr int64_t kBytes = 16;
+  static constexpr bool kPrefetch = true;
   static vf get(const uint8_t* rows, int64_t r, int v) {
     return load_high(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
 struct Codes4 {
   using Other = HighCodes4;
-  static constexpr int64_t kBytes = 16, kAhead = 4096;
+  static constexpr int64_t kBytes = 16;
+  static constexpr bool kPrefetch = true;
   static vf get(const uint8_t* rows, int64_t r, int v) {
     return load_low(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
   }
@@ -73,10 +79,11 @@ static inline void getting(int64_t dim, F f) {
     f(E());
 }
 
-// The runs of a matrix (depth, 16 * groups): row first + k * down + g * across holds run k of group g.
+// The runs of a matrix (depth, 16 * groups): row first + k * down + g * across holds run k of group g. The same rows of the next
+// block lie `ahead` bytes further.
 struct Runs {
   const uint8_t* at;
-  int64_t first, down, across;
+  int64_t first, down, across, ahead;
 };
 
 // a[r] · b for R rows and G groups: a is (R, depth). emit(r, column, sums) takes what comes out, a vector at a time.
@@ -89,7 +96,7 @@ static inline void product(const float* a, int64_t a_stride, Runs b, int64_t dep
   for (int64_t k = 0, run = b.first; k < depth; ++k, run += b.down) {
     vf columns[G][kVectors];
     for (int g = 0; g < G; ++g) {
-      if constexpr (E::kAhead > 0) __builtin_prefetch(b.at + (run + g * b.across) * E::kBytes + E::kAhead);
+      if constexpr (E::kPrefetch) __builtin_prefetch(b.at + (run + g * b.across) * E::kBytes + b.ahead);
       for (int v = 0; v < kVectors; ++v) columns[g][v] = E::get(b.at, run + g * b.across, v);
     }
     for (int r = 0; r < R; ++r) {
@@ -113,7 +120,7 @@ static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs
                               : 2 * (R + 1) <= kRows + 1 ? 2
                                                          : 1;  // sums and columns in registers
     for (int64_t g = 0; g < groups;) {
-      const Runs rest{b.at, b.first + g * b.across, b.down, b.across};
+      const Runs rest{b.at, b.first + g * b.across, b.down, b.across, b.ahead};
       const auto placed = [&](int r, int64_t column, vf sum) { emit(r, g * kKeyGroup + column, sum); };
       if (groups - g >= kTogether)
         product<R, kTogether, E>(a, a_stride, rest, depth, placed), g += kTogether;
@@ -178,8 +185,8 @@ struct Softmax {
   }
 };
 
-struct Block {  // kKeyBlock positions from `start` on: where they lie
-  int64_t start, group_rows, position_rows;
+struct Block {  // kKeyBlock positions from `start` on: where they lie, and how many bytes further the next ones
+  int64_t start, ahead, group_rows, position_rows;
   const uint8_t *keys, *values;
   const half_t *key_scales, *value_scales;  // nullptr: none
 };
@@ -228,16 +235,19 @@ struct Item {  // one tile of one key-value head
     return ((tile.token + row / repeat) * a.heads + kv_head * repeat + row % repeat) * c.head_dim;
   }
   Block block_at(int64_t start) const {
-    const int64_t head = tile.slot * c.kv_heads + kv_head, place = start % c.positions,
-                  bytes = cache_row_bytes(c.format);
-    const int64_t scales = head * cache_scales(c.format, c.head_dim) * c.positions + place;
+    const uint8_t* page = page_at(c, tile.slot, start);
+    const uint8_t* next = start + kKeyBlock < end ? page_at(c, tile.slot, start + kKeyBlock) : page;
+    const int64_t bytes = cache_row_bytes(c.format);
+    const int64_t scales = kv_head * cache_scales(c.format, c.head_dim) * kKeyBlock * int64_t(sizeof(half_t));
+    const auto half = [&](int64_t at) { return reinterpret_cast<const half_t*>(page + at + scales); };
     return {start,
+            next - page,
             group_rows,
             position_rows,
-            c.keys + (head * c.positions + place) / kKeyGroup * group_rows * bytes,
-            c.values + (head * c.positions + place) * position_rows * bytes,
-            has_scales(c.format) ? c.key_scales + scales : nullptr,
-            has_scales(c.format) ? c.value_scales + scales : nullptr};
+            page + c.keys + kv_head * (kKeyBlock / kKeyGroup) * group_rows * bytes,
+            page + c.values + kv_head * kKeyBlock * position_rows * bytes,
+            has_scales(c.format) ? half(c.key_scales) : nullptr,
+            has_scales(c.format) ? half(c.value_scales) : nullptr};
   }
 
   // The first n positions of a block as float32 in the scratch.
@@ -255,6 +265,7 @@ struct Item {  // one tile of one key-value head
         for (int64_t j = 0; j < n; ++j) copy(b.values, j * b.position_rows + value_row<E>(d), values + j * stride + d);
       });
     return {b.start,
+            0,
             c.head_dim,
             stride / 16,
             reinterpret_cast<const uint8_t*>(keys),
@@ -269,14 +280,14 @@ struct Item {  // one tile of one key-value head
     float* s = scores + row * kKeyBlock;
     for (int64_t d = 0; d < c.head_dim; d += dims) {
       const int64_t depth = c.head_dim - d < dims ? c.head_dim - d : dims;
-      const half_t* scales = b.key_scales ? b.key_scales + d / kScaleDims * c.positions : nullptr;
+      const half_t* scales = b.key_scales ? b.key_scales + d / kScaleDims * kKeyBlock : nullptr;
       const auto put = [=](int r, int64_t column, vf sum) {
         float* to = s + r * kKeyBlock + column;
         if (scales) sum *= load(scales + column);
         store(to, d ? load(to) + sum : sum);
       };
       getting<E>(d, [&]<typename H>(H) {
-        products<H>(n, queries + row * c.head_dim + d, c.head_dim, {b.keys, key_row<E>(d), 1, b.group_rows},
+        products<H>(n, queries + row * c.head_dim + d, c.head_dim, {b.keys, key_row<E>(d), 1, b.group_rows, b.ahead},
                     columns / kKeyGroup, depth, put);
       });
     }
@@ -289,7 +300,7 @@ struct Item {  // one tile of one key-value head
     float scaled[kRows * kKeyBlock];
     for (int64_t d = 0; d < stride; d += dims) {
       if (b.value_scales && d % kScaleDims == 0) {
-        const half_t* scales = b.value_scales + d / kScaleDims * c.positions;
+        const half_t* scales = b.value_scales + d / kScaleDims * kKeyBlock;
         for (int64_t r = 0; r < n; ++r)
           for (int64_t j = 0; j < depth; j += kLanes)
             store(scaled + r * kKeyBlock + j, load(scores + (row + r) * kKeyBlock + j) * load(scales + j));
@@ -302,7 +313,8 @@ struct Item {  // one tile of one key-value head
       };
       const int64_t groups = (stride - d < dims ? stride - d : dims) / 16;
       getting<E>(d, [&]<typename H>(H) {
-        products<H>(n, weights, kKeyBlock, {b.values, value_row<E>(d), b.position_rows, 1}, groups, depth, put);
+        products<H>(n, weights, kKeyBlock, {b.values, value_row<E>(d), b.position_rows, 1, b.ahead}, groups, depth,
+                    put);
       });
     }
   }

@@ -48,31 +48,38 @@ const Shape kShapes[] = {
     {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}},  // more rows than one conversion is worth
 };
 
-struct Memory {
+// Pages of one layer, filled at random and handed out to two sequences in no order.
+struct Pages {
   Cache cache;
-  std::vector<uint8_t> keys, values;
-  std::vector<half_t> key_scales, value_scales;
+  std::vector<uint8_t> bytes;
+  std::vector<std::vector<int32_t>> tables;
+  std::vector<const int32_t*> views;
 
-  Memory(FormatId f, const Shape& s)
-      : cache{f, s.kv_heads, s.head_dim, s.window, s.positions, nullptr, nullptr, nullptr, nullptr} {
-    const int64_t places = 2 * s.kv_heads * s.positions;  // two slots
-    keys.resize(size_t(places / kKeyGroup * key_rows(f, s.head_dim) * cache_row_bytes(f)));
-    values.resize(size_t(places * value_rows(f, s.head_dim) * cache_row_bytes(f)));
-    for (auto* bytes : {&keys, &values}) {
-      for (size_t i = 0; i < bytes->size(); i += 2) {
-        const int element = f == FormatId::f16    ? pick(0x3000, 0x3bff) | sign()
-                            : f == FormatId::bf16 ? pick(0x3e00, 0x3f7f) | sign()
-                                                  : pick(0, 0xffff);
-        (*bytes)[i] = uint8_t(element), (*bytes)[i + 1] = uint8_t(element >> 8);
-      }
-    }
-    for (auto* scales : {&key_scales, &value_scales}) {
-      scales->resize(size_t(places * cache_scales(f, s.head_dim)));
-      for (half_t& scale : *scales)
-        scale = half_t((f == FormatId::q8_0 ? pick(0x1c00, 0x2000) : pick(0x2c00, 0x3000)) | sign());
-    }
-    cache.keys = keys.data(), cache.values = values.data();
-    cache.key_scales = key_scales.data(), cache.value_scales = value_scales.data();
+  Pages(FormatId f, const Shape& s)
+      : cache{f, s.kv_heads, s.head_dim, s.window, s.positions, nullptr, 0, 0, 0, 0, 0, nullptr} {
+    const int64_t places = s.kv_heads * kKeyBlock, scales = 2 * places * cache_scales(f, s.head_dim);
+    cache.values = places / kKeyGroup * key_rows(f, s.head_dim) * cache_row_bytes(f);
+    cache.key_scales = cache.values + places * value_rows(f, s.head_dim) * cache_row_bytes(f);
+    cache.value_scales = cache.key_scales + scales;
+    cache.page_bytes = cache.value_scales + scales;
+    int64_t longest = 0;
+    for (const AttentionTile& t : s.tiles) longest = std::max(longest, t.position + t.count);
+    std::vector<int32_t> order(size_t(2 * divided_up(longest, kKeyBlock)));
+    for (size_t i = 0; i < order.size(); ++i) order[i] = int32_t(i);
+    std::shuffle(order.begin(), order.end(), generator);
+    const auto half = order.begin() + std::ptrdiff_t(order.size() / 2);
+    tables = {{order.begin(), half}, {half, order.end()}};
+    views = {tables[0].data(), tables[1].data()};
+    bytes.resize(order.size() * size_t(cache.page_bytes));
+    for (size_t i = 0; i < bytes.size(); i += 2) put(i, element(f, int64_t(i) % cache.page_bytes));
+    cache.pages = bytes.data();
+    cache.tables = views.data();
+  }
+  void put(size_t i, int value) { bytes[i] = uint8_t(value), bytes[i + 1] = uint8_t(value >> 8); }
+  int element(FormatId f, int64_t at) const {
+    if (at >= cache.key_scales) return (f == FormatId::q8_0 ? pick(0x1c00, 0x2000) : pick(0x2c00, 0x3000)) | sign();
+    if (f == FormatId::f16) return pick(0x3000, 0x3bff) | sign();
+    return f == FormatId::bf16 ? pick(0x3e00, 0x3f7f) | sign() : pick(0, 0xffff);
   }
 
   double element(const uint8_t* row, int64_t lane, int64_t dim) const {  // without its scale
@@ -84,21 +91,26 @@ struct Memory {
       default: return int8_t(dim % 32 < 16 ? row[lane] << 4 : row[lane] & 0xf0) / 16;
     }
   }
-  double scale(const std::vector<half_t>& scales, int64_t head, int64_t place, int64_t dim) const {
+  const uint8_t* page(int64_t slot, int64_t position) const {
+    return cache.pages + tables[size_t(slot)][size_t(position / kKeyBlock)] * cache.page_bytes;
+  }
+  double scale(const uint8_t* scales, int64_t head, int64_t place, int64_t dim) const {
     const int64_t blocks = cache_scales(cache.format, cache.head_dim);
-    return blocks ? half_to_float(scales[size_t((head * blocks + dim / 32) * cache.positions + place)]) : 1;
+    half_t bits;
+    std::memcpy(&bits, scales + ((head * blocks + dim / 32) * kKeyBlock + place) * 2, blocks ? 2 : 0);
+    return blocks ? half_to_float(bits) : 1;
   }
-  double key(int64_t head, int64_t position, int64_t d) const {
-    const int64_t place = position % cache.positions, row = cache.format == FormatId::q4_0 ? d / 32 * 16 + d % 16 : d;
-    const int64_t at = (head * cache.positions + place) / 16 * key_rows(cache.format, cache.head_dim) + row;
-    return element(&keys[size_t(at * cache_row_bytes(cache.format))], place % 16, d) *
-           scale(key_scales, head, place, d);
+  double key(int64_t slot, int64_t head, int64_t position, int64_t d) const {
+    const int64_t place = position % kKeyBlock, row = cache.format == FormatId::q4_0 ? d / 32 * 16 + d % 16 : d;
+    const int64_t at = (head * kKeyBlock + place) / 16 * key_rows(cache.format, cache.head_dim) + row;
+    return element(page(slot, position) + at * cache_row_bytes(cache.format), place % 16, d) *
+           scale(page(slot, position) + cache.key_scales, head, place, d);
   }
-  double value(int64_t head, int64_t position, int64_t d) const {
-    const int64_t place = position % cache.positions, row = d / (cache.format == FormatId::q4_0 ? 32 : 16);
-    const int64_t at = (head * cache.positions + place) * value_rows(cache.format, cache.head_dim) + row;
-    return element(&values[size_t(at * cache_row_bytes(cache.format))], d % 16, d) *
-           scale(value_scales, head, place, d);
+  double value(int64_t slot, int64_t head, int64_t position, int64_t d) const {
+    const int64_t place = position % kKeyBlock, row = d / (cache.format == FormatId::q4_0 ? 32 : 16);
+    const int64_t at = (head * kKeyBlock + place) * value_rows(cache.format, cache.head_dim) + row;
+    return element(page(slot, position) + cache.values + at * cache_row_bytes(cache.format), d % 16, d) *
+           scale(page(slot, position) + cache.value_scales, head, place, d);
   }
 };
 
@@ -108,19 +120,19 @@ struct Expected {
 };
 
 // In double; the bound as in tests/kernels/test_attention.py.
-Expected attend(const Memory& m, const Shape& s, const std::vector<float>& q, float scale) {
+Expected attend(const Pages& m, const Shape& s, const std::vector<float>& q, float scale) {
   Expected e{std::vector<double>(q.size()), 0};
   double most_products = 0, most_value = 0, most_seen = 0;
   for (const AttentionTile& t : s.tiles) {
     for (int64_t i = 0; i < t.count * s.heads; ++i) {
-      const int64_t own = t.position + i / s.heads, head = t.slot * s.kv_heads + i % s.heads / (s.heads / s.kv_heads),
+      const int64_t own = t.position + i / s.heads, head = i % s.heads / (s.heads / s.kv_heads),
                     at = (t.token * s.heads + i) * s.head_dim;
       const int64_t oldest = s.window ? std::max<int64_t>(own - s.window + 1, 0) : 0;
       std::vector<double> scores;
       for (int64_t p = oldest; p <= own; ++p) {
         double score = 0, products = 0;
         for (int64_t d = 0; d < s.head_dim; ++d) {
-          const double product = double(q[size_t(at + d)]) * m.key(head, p, d);
+          const double product = double(q[size_t(at + d)]) * m.key(t.slot, head, p, d);
           score += product, products += std::fabs(product);
         }
         score *= scale;
@@ -132,7 +144,7 @@ Expected attend(const Memory& m, const Shape& s, const std::vector<float>& q, fl
       for (double& score : scores) total += score = std::exp(score - most);
       for (int64_t d = 0; d < s.head_dim; ++d)
         for (int64_t p = oldest; p <= own; ++p) {
-          const double value = m.value(head, p, d);
+          const double value = m.value(t.slot, head, p, d);
           e.y[size_t(at + d)] += scores[size_t(p - oldest)] / total * value;
           most_value = std::max(most_value, std::fabs(value));
         }
@@ -147,7 +159,7 @@ Expected attend(const Memory& m, const Shape& s, const std::vector<float>& q, fl
 // How the work may be divided: one item for a tile and head, or one for each of its ranges, last or first.
 enum class Order { whole, ranges, ranges_backwards };
 
-std::vector<float> run(const Tier& tier, const Memory& m, const Shape& s, const std::vector<float>& q, float scale,
+std::vector<float> run(const Tier& tier, const Pages& m, const Shape& s, const std::vector<float>& q, float scale,
                        Order order) {
   std::vector<float> y(q.size() + 1, -7.0f);
   int64_t rows = 0, split = 1;
@@ -174,7 +186,7 @@ bool test(const Tier& tier) {
   int64_t cells = 0;
   for (const Shape& s : kShapes) {
     for (size_t f = 0; f < 4; ++f) {
-      const Memory m(kFormats[f], s);
+      const Pages m(kFormats[f], s);
       int64_t tokens = 0;
       for (const AttentionTile& t : s.tiles) tokens += t.count;
       std::vector<float> q(size_t(tokens * s.heads * s.head_dim));

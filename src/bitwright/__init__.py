@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bitwright import errors, formats, kernels, measure, quantizers
-    from bitwright.engine import Model, Sampler, Session, load
+    from bitwright.engine import Engine, Sampler, Session, load
     from bitwright.engine.generate import generate
     from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError, UsageError
     from bitwright.io.gguf import open
@@ -29,7 +29,7 @@ __version__ = "0.1.0"
 __all__ = [
     "BitwrightError",
     "FileFormatError",
-    "Model",
+    "Engine",
     "Sampler",
     "Session",
     "UnknownNameError",
@@ -50,7 +50,7 @@ __all__ = [
 ]
 
 _homes = {
-    "bitwright.engine": ("Model", "Sampler", "Session", "generate", "load"),
+    "bitwright.engine": ("Engine", "Sampler", "Session", "generate", "load"),
     "bitwright.errors": ("BitwrightError", "FileFormatError", "UnknownNameError", "UnsupportedError", "UsageError"),
     "bitwright.measure": ("perplexity",),
     "bitwright.io.gguf": ("open",),

@@ -59,7 +59,7 @@ def test_a_share_is_one_at_the_limit() -> None:
 def test_bytes_of_a_token_are_the_files_and_the_caches(model) -> None:
     c = model.config
     cache = sum(2 * 2 * c.kv_heads * c.head_dim * 8 for _ in c.layers)
-    assert work.bytes_of_token(model, 7) == model.bytes_per_token + cache
+    assert work.bytes_of_token(model, 7) == model.model.bytes_per_token + cache
 
 
 def test_groups_add_up_to_the_step(model, explained) -> None:
@@ -78,7 +78,7 @@ def test_groups_add_up_to_the_step(model, explained) -> None:
 def test_costs_name_the_models_formats_and_a_yardstick(model, explained) -> None:
     """Fewest bits first; ffn_down's rows of 172 hold no whole blocks of 32 and stay float16."""
     assert [(c.format, c.stored_bits) for c in explained.formats] == [("q4_0", 4.5), ("q8_0", 8.5), ("float16", 16)]
-    matrices = [model.weights[op.weights[0]] for op in model.step.ops if op.kind == "linear"]
+    matrices = [model.model.tensors[op.weights[0]] for op in model.model.step.ops if op.kind == "linear"]
     down = sum(w.shape[0] * w.shape[1] for w in matrices if "ffn_down" in w.name)
     share = down / sum(w.shape[0] * w.shape[1] for w in matrices)
     assert [c.share for c in explained.formats] == [0, pytest.approx(1 - share), pytest.approx(share)]

@@ -11,10 +11,10 @@ import pytest
 
 from bitwright import calibration, formats
 from bitwright.calibration import ActivationStatistics, SquareSums
-from bitwright.engine import load
-from bitwright.engine.calibrate import calibrate
+from bitwright.calibration.importance import calibrate
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.io import gguf
+from bitwright.model.model import load
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 # Of calibration.txt by llama-imatrix -c 128 --chunks 3 (the GGUF with --process-output), llama.cpp 11434.
@@ -41,15 +41,15 @@ def test_llama_cpp_gathers_the_same(ours: ActivationStatistics, kind: str) -> No
 
 
 def test_all_threads_and_batches_gather_the_same(ours: ActivationStatistics, stories260k: Path, monkeypatch) -> None:
-    monkeypatch.setattr("bitwright.engine.calibrate.BATCH", 48)
-    again = calibrate(load(stories260k, threads=1), [("a", TEXT)], context=128, chunks=3)
+    monkeypatch.setattr("bitwright.calibration.importance.BATCH", 48)
+    again = calibrate(load(stories260k), [("a", TEXT)], context=128, chunks=3, threads=1)
     for name in ours.squares:
         np.testing.assert_allclose(again.squares[name].sums, ours.squares[name].sums, rtol=1e-4)
 
 
 def test_an_interrupted_run_goes_on(ours: ActivationStatistics, stories260k: Path, tmp_path: Path, monkeypatch) -> None:
     """Another run of the same reads only what is left, another text is refused, and nothing stays behind."""
-    monkeypatch.setattr("bitwright.engine.calibrate.SAVE_SECONDS", 0)
+    monkeypatch.setattr("bitwright.calibration.importance.SAVE_SECONDS", 0)
     output, seen = tmp_path / "s.gguf", []
 
     def stop(done: float, *rest: object) -> None:

@@ -21,7 +21,7 @@ from dequantized import Dequantized
 from llama_cpp import Choice, LlamaCpp
 from reference_forward import log_softmax
 
-from bitwright.engine import Model, load
+from bitwright.engine import Engine, load
 from bitwright.quantizers import quantize
 
 PROMPTS = [
@@ -68,7 +68,7 @@ class Continuations:
         return np.array([list(choice.log_probabilities.values()) for own in self.choices for choice in own])
 
 
-def written_by_llama_cpp(path: Path, model: Model, exact_cache: bool) -> Continuations:
+def written_by_llama_cpp(path: Path, model: Engine, exact_cache: bool) -> Continuations:
     peer = LlamaCpp(path, len(PROMPTS), CONTEXT, exact_cache)
     prompts = [model.tokenizer.encode(prompt) for prompt in PROMPTS]
     result = Continuations(prompts, peer.greedy(prompts, TOKENS, CANDIDATES))
@@ -78,18 +78,18 @@ def written_by_llama_cpp(path: Path, model: Model, exact_cache: bool) -> Continu
     return result
 
 
-def prefilled(model: Model, text: Continuations) -> np.ndarray:
+def prefilled(model: Engine, text: Continuations) -> np.ndarray:
     """Our log-probabilities (steps, vocabulary) before each token of the continuations, every text read in one go."""
     texts = zip(text.prompts, text.tokens, strict=True)
     return np.concatenate([log_softmax(after(model, ids, own)) for ids, own in texts])
 
 
-def after(model: Model, prompt: list[int], tokens: list[int]) -> np.ndarray:
+def after(model: Engine, prompt: list[int], tokens: list[int]) -> np.ndarray:
     ids = prompt + tokens[:-1]
     return model.session().extend(ids, range(len(prompt) - 1, len(ids))).astype(np.float64)
 
 
-def decoded_and_prefilled(model: Model, text: Continuations) -> np.ndarray:
+def decoded_and_prefilled(model: Engine, text: Continuations) -> np.ndarray:
     """The same, but the first text token by token, as generation runs."""
     rows = prefilled(model, text)
     session, tokens = model.session(), text.tokens[0]
@@ -126,7 +126,7 @@ def test_we_lie_nearer_to_the_exact_value(file: Path) -> None:
     """Same weights, so all that differs is how activations are rounded; the same token but where that decides."""
     model = load(file, context=CONTEXT)
     text = written_by_llama_cpp(file, model, exact_cache=False)
-    exact, ours = prefilled(Model(Dequantized(file), context=CONTEXT), text), decoded_and_prefilled(model, text)
+    exact, ours = prefilled(Dequantized(file).engine(CONTEXT), text), decoded_and_prefilled(model, text)
 
     def distance(log_probabilities: np.ndarray) -> float:
         return float(np.sqrt(np.mean((log_probabilities - of_candidates(exact, text)) ** 2)))

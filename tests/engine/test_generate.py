@@ -6,25 +6,25 @@ from pathlib import Path
 
 import pytest
 
-from bitwright.engine import Model, Sampler, generate, load, text_of
+from bitwright.engine import Engine, Sampler, generate, load, text_of
 from bitwright.errors import UsageError
 
 STORY = "Once upon a time, there was a little girl named Lily. She loved to play outside in the park."
 
 
 @pytest.fixture(scope="module")
-def model(stories260k: Path) -> Model:
+def model(stories260k: Path) -> Engine:
     return load(stories260k)
 
 
-def test_greedy_is_the_default_and_a_seed_repeats(model: Model) -> None:
+def test_greedy_is_the_default_and_a_seed_repeats(model: Engine) -> None:
     tokens = list(generate(model.session(), [1], max_tokens=40))
     assert ("".join(text_of(tokens, model.tokenizer)).strip() + " ").startswith(STORY[:60])
     drawn = [list(generate(model.session(), [1], Sampler(seed=seed), 40)) for seed in (7, 7, 8)]
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_it_stops_at_a_limit_at_an_end_and_at_the_edge_of_the_context(model: Model, stories260k: Path) -> None:
+def test_it_stops_at_a_limit_at_an_end_and_at_the_edge_of_the_context(model: Engine, stories260k: Path) -> None:
     session = model.session()
     tokens = list(generate(session, [1], max_tokens=12))
     assert len(tokens) == 12 and session.position == 12  # the last token was not read back
@@ -37,14 +37,14 @@ def test_it_stops_at_a_limit_at_an_end_and_at_the_edge_of_the_context(model: Mod
         list(generate(session, [1], max_tokens=-1))
 
 
-def test_a_conversation_goes_on_where_it_stands(model: Model) -> None:
+def test_a_conversation_goes_on_where_it_stands(model: Engine) -> None:
     tokens = list(generate(model.session(), [1], max_tokens=20))
     session = model.session()
     first = list(generate(session, [1], max_tokens=8))
     assert first + list(generate(session, first[session.position - 1 :], max_tokens=12)) == tokens
 
 
-def test_stop_strings(model: Model) -> None:
+def test_stop_strings(model: Engine) -> None:
     tokens = model.tokenizer.encode(STORY, add_special_tokens=False)
 
     def text(*stop: str) -> str:
@@ -59,7 +59,7 @@ def test_stop_strings(model: Model) -> None:
         text("")
 
 
-def test_pieces_come_as_soon_as_they_are_clear(model: Model) -> None:
+def test_pieces_come_as_soon_as_they_are_clear(model: Engine) -> None:
     tokens = model.tokenizer.encode(STORY, add_special_tokens=False)
     pieces = list(text_of(iter(tokens), model.tokenizer, ["time?"]))
     assert "".join(pieces).strip() == STORY and len(pieces) > 30

@@ -13,7 +13,7 @@ import pytest
 import synthetic_model
 
 import bitwright as bw
-from bitwright.engine import Model, Session, load
+from bitwright.engine import Engine, Session, load
 from bitwright.engine import session as session_module
 from bitwright.errors import UsageError
 from bitwright.kernels import KV, Oracle
@@ -24,10 +24,10 @@ close = dict(rtol=0, atol=2e-2)
 
 
 @pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]:
+def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
     folder = tmp_path_factory.mktemp("models")
 
-    def make(architecture: str) -> Model:
+    def make(architecture: str) -> Engine:
         metadata = synthetic_model.metadata_of(architecture)
         path: Path = folder / f"{architecture}.gguf"
         return load(synthetic_model.write(path, metadata, synthetic_model.weights_of(metadata)))
@@ -37,7 +37,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Model]:
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
 def test_one_by_one_in_pieces_and_at_once(
-    make: Callable[[str], Model], architecture: str, monkeypatch: pytest.MonkeyPatch
+    make: Callable[[str], Engine], architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(architecture)
     whole = model.session().logits(IDS)
@@ -57,7 +57,7 @@ def test_one_by_one_in_pieces_and_at_once(
     assert batches.extend(IDS, []).shape == (0, 160) and batches.position == 60
 
 
-def test_rewinding_forgets_what_came_after(make: Callable[[str], Model]) -> None:
+def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> None:
     model = make("gemma3")
     expected = model.session().logits(IDS)
     session = model.session()
@@ -71,7 +71,7 @@ def test_rewinding_forgets_what_came_after(make: Callable[[str], Model]) -> None
         session.reset(keep=61)
 
 
-def test_sequences_do_not_see_each_other(make: Callable[[str], Model]) -> None:
+def test_sequences_do_not_see_each_other(make: Callable[[str], Engine]) -> None:
     model = make("llama")
     texts = {0: IDS[:20], 2: IDS[20:33], 1: IDS[33:60]}
     alone = {sequence: model.session().logits(ids) for sequence, ids in texts.items()}
@@ -88,7 +88,7 @@ def test_sequences_do_not_see_each_other(make: Callable[[str], Model]) -> None:
     np.testing.assert_allclose(session.prefill(IDS[:20], sequence=1), alone[0][-1], **close)
 
 
-def test_the_context_is_a_limit(make: Callable[[str], Model]) -> None:
+def test_the_context_is_a_limit(make: Callable[[str], Engine]) -> None:
     session = Session(make("llama"))
     session.prefill([1] * 90)
     with pytest.raises(UsageError, match="90 tokens and 7 more do not fit the context of 96"):
@@ -99,7 +99,7 @@ def test_the_context_is_a_limit(make: Callable[[str], Model]) -> None:
     assert session.position == 96
 
 
-def test_wrong_calls_are_refused(make: Callable[[str], Model]) -> None:
+def test_wrong_calls_are_refused(make: Callable[[str], Engine]) -> None:
     session = make("llama").session()
     with pytest.raises(UsageError, match="at least one token"):
         session.prefill([])
@@ -124,26 +124,26 @@ def test_going_back_past_what_a_window_holds_reads_anew(tmp_path: Path, monkeypa
     for keep in (233, 100, 3, 0):  # the first within the ring of 64 positions, the others past it
         session.reset()
         session.prefill(ids)
-        assert (keep < session.program.earliest[0]) == (keep < 200)
+        assert (keep < session.memory.earliest[0]) == (keep < 200)
         session.reset(keep)
         assert session.positions == [keep, 60]
         np.testing.assert_allclose(session.logits(ids[keep:]), expected[keep:], **close)
 
 
 @pytest.mark.parametrize("kv", KV)
-def test_a_smaller_cache_costs_what_rounding_keys_and_values_does(make: Callable[[str], Model], kv: str) -> None:
+def test_a_smaller_cache_costs_what_rounding_keys_and_values_does(make: Callable[[str], Engine], kv: str) -> None:
     """Beside the oracle, by root mean squares: here and there a value close to halfway is rounded the other way."""
     model = make("llama")
-    weights = {name: w.dequantize() for name, w in model.weights.items()}
+    weights = {name: w.dequantize() for name, w in model.model.tensors.items()}
     n = np.arange(60)
-    exact, rounded = (Oracle(model.step, weights, kv=cache).run(IDS, n, 0 * n, n) for cache in (None, kv))
-    got = Model(model.file, kv=kv.upper()).session().logits(IDS)
+    exact, rounded = (Oracle(model.model.step, weights, kv=cache).run(IDS, n, 0 * n, n) for cache in (None, kv))
+    got = model.replace(kv=kv.upper()).session().logits(IDS)
     assert np.linalg.norm(got - rounded) < 0.1 * np.linalg.norm(rounded - exact)
 
 
-def test_an_unknown_cache_is_refused(make: Callable[[str], Model]) -> None:
+def test_an_unknown_cache_is_refused(make: Callable[[str], Engine]) -> None:
     with pytest.raises(UsageError, match="unknown key-value cache 'q3_k'"):
-        Model(make("llama").file, kv="q3_k")
+        make("llama").replace(kv="q3_k")
 
 
 @pytest.mark.parametrize("kv", KV)
@@ -176,9 +176,9 @@ def test_a_memory_taken_over_is_the_others(
     np.testing.assert_array_equal(taker.step(9, 1), source.step(9, 1))
 
 
-def test_a_memory_that_is_not_alike_is_refused(make: Callable[[str], Model]) -> None:
+def test_a_memory_that_is_not_alike_is_refused(make: Callable[[str], Engine]) -> None:
     model = make("llama")
-    for other in (make("gemma3"), Model(model.file, kv="q8_0"), Model(model.file, context=64)):
+    for other in (make("gemma3"), model.replace(kv="q8_0"), model.replace(context=64)):
         session = other.session()
         session.prefill([1, 2])
         with pytest.raises(UsageError, match="same layers, heads, format and context"):
@@ -194,7 +194,7 @@ session = model.session()
 session.prefill(model.tokenizer.encode("word " * 600)[:512])
 with open("/proc/self/statm") as file:
     resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
-memory = session.program.memory
+memory = session.footprint
 print(memory["packed"], resident, os.path.getsize(sys.argv[1]) + memory["cache"])
 """
 

@@ -53,7 +53,7 @@ def test_gemma3_keeps_windows() -> None:
 def test_what_the_engine_allocates(model: str, context: int, format: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(model)
     session = load(path, context=context, kv=format).session()
-    allocated = session.program.memory
+    allocated = session.footprint
     found = outline(path)
     expected = memory(found, None, context, format, engine="bitwright")
     assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])

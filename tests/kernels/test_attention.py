@@ -9,9 +9,10 @@ import pytest
 from checks import U, values, within
 from numpy.typing import NDArray
 from random_models import MODELS, Weights, random_model, stored
+from running import Running
 
 from bitwright.errors import BitwrightError, UsageError
-from bitwright.kernels import KV, Oracle, Program, Step, tiers
+from bitwright.kernels import KV, Oracle, Step, tiers
 from bitwright.kernels.oracle import cached
 
 
@@ -38,8 +39,8 @@ class Alone:
         y = self.step.attention(*parts, 7, *self.shape, self.scale, window, cap)
         self.step.logits(self.step.select(y))
 
-    def program(self, **options: Any) -> Program:
-        return Program(self.step, stored(self.weights), **({"threads": 2, "context": self.tokens} | options))
+    def program(self, **options: Any) -> Running:
+        return Running(self.step, stored(self.weights), **({"threads": 2, "context": self.tokens} | options))
 
     def expected(self, kv: str) -> NDArray[np.float64]:
         n = np.arange(self.tokens)
@@ -57,7 +58,7 @@ class Alone:
         return float((2 * score + (2 * self.tokens**0.5 + 43) * U) * kept.max())
 
 
-def by_token(program: Program, tokens: Any, slot: int = 0) -> NDArray[np.float32]:
+def by_token(program: Running, tokens: Any, slot: int = 0) -> NDArray[np.float32]:
     return np.concatenate([program.run([t], [p], [slot], [0]) for p, t in enumerate(tokens)])
 
 
@@ -92,26 +93,27 @@ def test_attention(shape: tuple[Any, ...], kv: str, tier: str) -> None:
 def test_a_cache_takes_what_its_format_takes(kv: str) -> None:
     bits = {"f16": 16, "bf16": 16, "q8_0": 8.5, "q4_0": 4.5}[kv]
     program = Alone(6, 2, 64, 100).program(sequences=3, kv=kv)
-    positions = 112  # in whole groups of 16
-    assert program.memory["cache"] == 3 * positions * 2 * (2 * 64) * bits / 8
+    positions = 128  # in whole pages of 64
+    assert program.memory.bytes == 3 * positions * 2 * (2 * 64) * bits / 8
 
 
 @pytest.mark.parametrize(
-    ("window", "batch", "ring"), [(5, 8, 64), (5, 200, 256), (70, 50, 128), (64, 1, 64), (65, 1, 128), (390, 8, 400)]
+    ("window", "batch", "held"),
+    [(5, 8, 128), (5, 200, 320), (70, 50, 192), (64, 1, 128), (66, 1, 192), (390, 8, 448)],
 )
 @pytest.mark.parametrize("kv", KV)
-def test_a_window_keeps_no_more_than_itself_and_a_batch(window: int, batch: int, ring: int, kv: str) -> None:
+def test_a_window_keeps_no_more_than_itself_and_a_batch(window: int, batch: int, held: int, kv: str) -> None:
     alone = Alone(3, 1, 40, 400, window)
     program = alone.program(batch=batch, kv=kv)
     full = Alone(3, 1, 40, 400).program(batch=batch, kv=kv)
-    assert program.memory["cache"] * 400 == full.memory["cache"] * ring
+    assert program.memory.bytes * 448 == full.memory.bytes * held  # in whole pages that so many positions can touch
     n = np.arange(400)
     within(program.run(n, n, np.zeros_like(n), n), alone.expected(kv), alone.bound(kv))
     assert program.lengths == [400]
 
 
 def test_going_back_in_a_window_as_far_as_it_is_held() -> None:
-    window, batch, ring = 20, 30, 64
+    window, batch, pages = 20, 30, 2  # that 49 positions can touch
     alone = Alone(2, 1, 16, 300, window)
     program, expected, bound = alone.program(batch=batch), alone.expected("f16"), alone.bound("f16")
     n = np.arange(300)
@@ -119,7 +121,7 @@ def test_going_back_in_a_window_as_far_as_it_is_held() -> None:
     program.run(n[:200], n[:200], np.zeros(200, int), [])
     reached = 200
     for start in (155, 171, 199, 183, 200):  # each replaces the positions from there on by the same
-        lowest = reached - ring + window - 1
+        lowest = (-(-reached // 64) - pages) * 64 + window - 1
         assert program.earliest == [lowest] and lowest <= min(start, reached - batch)
         with pytest.raises(UsageError, match=rf"positions\[0\] is {lowest - 1}, expected {lowest} to \d+, or 0"):
             program.run([5], [lowest - 1], [0], [0])
@@ -134,7 +136,7 @@ def test_random_steps_over_windows_agree_with_the_oracle() -> None:
     """Three sequences that go on, go back as far as they may, and start again, far past the ring of 64 positions."""
     rng = np.random.default_rng(12)
     step, weights = random_model(**MODELS["gemma"])
-    program = Program(step, stored(weights), context=330, sequences=3, batch=12, threads=2)
+    program = Running(step, stored(weights), context=330, sequences=3, batch=12, threads=2)
     oracle, wrapped, back = Oracle(step, weights, kv="f16"), 0, 0
     for _ in range(150):
         tokens, positions, slots = [], [], []

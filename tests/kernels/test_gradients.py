@@ -17,7 +17,7 @@ from bitwright.io import gguf
 from bitwright.kernels import Buffer, Op, Oracle, Step, ops, tape
 from bitwright.kernels.ops import attention
 from bitwright.kernels.tape import Tape, missing, parts
-from bitwright.model import Config, build, load_weights
+from bitwright.model.model import Model
 
 STENCIL = {1: 8, -1: -8, 2: -1, -2: 1}  # twelfths: a first derivative with an error of H⁴ times the fifth
 H = 1e-4  # of the finite differences; rounding's part is 1e-16 / H of the function
@@ -113,7 +113,7 @@ def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: 
 def test_an_architecture_against_finite_differences(tmp_path: Path, name: str) -> None:
     metadata, weights = synthetic(name)
     file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
-    step = build(Config.from_gguf(file), load_weights(file))
+    step = Model.from_gguf(file).step
     assert missing(step) == []
     assert differs(step, weights, some_ids(20)) < CLOSE
 

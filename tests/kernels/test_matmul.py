@@ -164,7 +164,7 @@ def test_refusals() -> None:
     with pytest.raises(UsageError, match="shape"):
         kernels.matmul(weight, np.zeros(64, np.float32))
     with pytest.raises(BitwrightError, match="bytes"):
-        kernels._matmul.core().Matrix(2, 4, 64, data.reshape(-1)[:-1].copy(), None, 1)
+        kernels.WeightBank().native.matrices([(2, 4, 64, data.reshape(-1)[:-1].copy(), True)])
 
 
 def test_coverage_names_every_format_on_every_tier() -> None:

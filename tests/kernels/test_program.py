@@ -10,10 +10,11 @@ import pytest
 from checks import U, values, within
 from numpy.typing import NDArray
 from random_models import MODELS, Weights, random_model, stored
+from running import Running
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, UsageError
-from bitwright.kernels import Oracle, Program, Step, tiers
+from bitwright.kernels import Oracle, Step, tiers
 
 RAGGED = [1, 2, 3, 7, 8, 15, 16, 17, 31, 64, 100, 257, 576]
 
@@ -24,7 +25,7 @@ def run_op(build: Callable[[Step, Any], Any], weights: Weights, rows: int, **opt
     step.logits(step.select(build(step, step.embed("x"))))
     n = np.arange(rows)
     arguments = n, n, np.zeros_like(n), n
-    native = Program(step, stored(weights), context=rows, batch=rows, threads=2, **options).run(*arguments)
+    native = Running(step, stored(weights), context=rows, batch=rows, threads=2, **options).run(*arguments)
     return native, Oracle(step, weights, kv="f16").run(*arguments)
 
 
@@ -103,14 +104,14 @@ def test_whole_models_however_batched(name: str, tier: str) -> None:
     step, weights = random_model(**MODELS[name])
     tokens, positions, slots, outputs = batch(83)
     exact, unit = float_error(step, weights, tokens, positions, slots, outputs)
-    program = Program(step, stored(weights), context=100, sequences=3, batch=90, threads=2, tier=tier)
+    program = Running(step, stored(weights), context=100, sequences=3, batch=90, threads=2, tier=tier)
     whole = program.run(tokens, positions, slots, outputs)
     within(whole, exact, 4 * unit)
     assert program.lengths == [83, 0, 0]
 
     by_token = np.concatenate([program.run([t], [p], [1], [0]) for p, t in enumerate(tokens)])
     within(by_token, exact, 4 * unit)
-    split = Program(step, stored(weights), context=100, batch=20, threads=2, tier=tier)
+    split = Running(step, stored(weights), context=100, batch=20, threads=2, tier=tier)
     within(split.run(tokens, positions, slots, outputs), exact, 4 * unit)
 
     # Two sequences in turns, one of them replaying the first from its middle on: outputs in an order of their own.
@@ -132,8 +133,8 @@ def test_threads_and_runs_do_not_change_a_bit(name: str, tier: str) -> None:
     tokens, positions, slots, outputs = batch(61)
     results = []
     for threads in (1, 2, 3):
-        program = Program(step, stored(weights), context=64, batch=64, threads=threads, tier=tier)
-        assert (program.threads, program.tier) == (threads, tier)
+        program = Running(step, stored(weights), context=64, batch=64, threads=threads, tier=tier)
+        assert (program.executor.threads, program.program.tier) == (threads, tier)
         for _ in range(3):
             results.append(program.run(tokens, positions, slots, outputs))
         results.append(np.concatenate([program.run([t], [p], [0], [0]) for p, t in enumerate(tokens)]))
@@ -145,7 +146,7 @@ def test_random_steps_agree_with_the_oracle() -> None:
     """200 steps of random length over 3 sequences that also go back, forget and start again."""
     rng = np.random.default_rng(11)
     step, weights = random_model(**MODELS["gemma"])
-    program = Program(step, stored(weights), context=48, sequences=3, batch=12, threads=2)
+    program = Running(step, stored(weights), context=48, sequences=3, batch=12, threads=2)
     oracle = Oracle(step, weights, kv="f16")
     for _ in range(200):
         tokens, positions, slots = [], [], []
@@ -163,7 +164,7 @@ def test_random_steps_agree_with_the_oracle() -> None:
 
 def test_two_programs_share_a_pool_and_keep_apart() -> None:
     step, weights = random_model()
-    programs = [Program(step, stored(weights), context=32, batch=32, threads=2) for _ in range(2)]
+    programs = [Running(step, stored(weights), context=32, batch=32, threads=2) for _ in range(2)]
     arguments = batch(32)
     first = programs[0].run(*arguments)
     programs[1].run(arguments[0][::-1], *arguments[1:])
@@ -192,7 +193,7 @@ def test_two_programs_share_a_pool_and_keep_apart() -> None:
 )
 def test_wrong_calls_are_usage_errors_and_change_nothing(arguments: Any, message: str) -> None:
     step, weights = random_model(layers=1)
-    program = Program(step, stored(weights), context=8, sequences=2, batch=4)
+    program = Running(step, stored(weights), context=8, sequences=2, batch=4)
     with pytest.raises(UsageError, match=message):
         program.run(*arguments)
     assert program.lengths == [0, 0]
@@ -217,12 +218,12 @@ def test_any_format_can_be_embedded_and_multiplied_by(name: str, tier: str) -> N
 
     step = Step()
     step.logits(step.select(step.embed("table")))
-    program = Program(step, weights, context=37, batch=37, threads=2, tier=tier)
+    program = Running(step, weights, context=37, batch=37, threads=2, tier=tier)
     assert np.array_equal(program.run(n, n, zero, n), floats["table"])
 
     step = Step()
     step.logits(step.linear(step.select(step.embed("table")), "weight"))
-    program = Program(step, weights, context=37, batch=37, threads=2, tier=tier)
+    program = Running(step, weights, context=37, batch=37, threads=2, tier=tier)
     x, w = floats["table"].astype(np.float64), floats["weight"].astype(np.float64)
     steps = np.abs(x).reshape(37, 16, 32).max(axis=2) / 127 / 2  # half a step of int8 in each run of 32 columns
     bound = steps.repeat(32, axis=1) @ np.abs(w).T + 1e-3
@@ -233,18 +234,18 @@ def test_any_format_can_be_embedded_and_multiplied_by(name: str, tier: str) -> N
 def test_wrong_programs_are_refused() -> None:
     step, weights = random_model(layers=1)
     with pytest.raises(BitwrightError, match="the model has no tensor '0.q'"):
-        Program(step, stored({n: w for n, w in weights.items() if n != "0.q"}), context=8)
+        Running(step, stored({n: w for n, w in weights.items() if n != "0.q"}), context=8)
     with pytest.raises(UsageError, match="cannot run on this machine"):
-        Program(step, stored(weights), context=8, tier="abacus")
+        Running(step, stored(weights), context=8, tier="abacus")
     with pytest.raises(UsageError, match="at least 1"):
-        Program(step, stored(weights), context=0)
+        Running(step, stored(weights), context=0)
     with pytest.raises(UsageError, match="threads must be at least 1, got 0"):
-        Program(step, stored(weights), context=8, threads=0)
+        Running(step, stored(weights), context=8, threads=0)
 
 
 def test_no_tokens_and_no_outputs() -> None:
     step, weights = random_model(layers=1)
-    program = Program(step, stored(weights), context=8, batch=4)
+    program = Running(step, stored(weights), context=8, batch=4)
     assert program.run([], [], [], []).shape == (0, 101)
     assert program.run([1, 2], [0, 1], [0, 0], []).shape == (0, 101)
     assert program.run([1] * 6, range(2, 8), [0] * 6, []).shape == (0, 101)

@@ -6,10 +6,11 @@ import pytest
 from checks import within
 from kernels.random_models import stored
 from kernels.random_ops import SEEDS, random_ops
+from kernels.running import Running
 from kernels.test_gradients import CLOSE, differs
 from kernels.test_program import batch, float_error
 
-from bitwright.kernels import Program, tiers
+from bitwright.kernels import tiers
 from bitwright.kernels.ops import OPS
 from bitwright.kernels.schedule import Plan
 from bitwright.kernels.tape import missing
@@ -21,7 +22,7 @@ def test_the_executor_agrees_with_the_oracle(seed: int, tier: str) -> None:
     step, weights = random_ops(seed)
     arguments = batch(30)
     exact, unit = float_error(step, weights, *arguments)
-    within(Program(step, stored(weights), context=30, batch=30, threads=2, tier=tier).run(*arguments), exact, 4 * unit)
+    within(Running(step, stored(weights), context=30, batch=30, threads=2, tier=tier).run(*arguments), exact, 4 * unit)
 
 
 @pytest.mark.parametrize("seed", SEEDS)

@@ -7,9 +7,8 @@ import pytest
 
 from bitwright.engine import load
 from bitwright.errors import UsageError
-from bitwright.io import gguf
 from bitwright.measure import attribution, next_token, reference
-from bitwright.measure.attribution import Decoded, attribute
+from bitwright.measure.attribution import attribute
 from bitwright.quantizers import quantize
 
 
@@ -50,12 +49,12 @@ def test_weights_alone_are_what_the_decoded_file_does(shares, stories260k, text,
 
 
 def test_one_kind_of_tensor_is_swapped(shares, stories260k) -> None:
-    base, other = gguf.open(stories260k), gguf.open(shares[0])
-    mixed = Decoded(base, other, "ffn_up")
+    base, other = load(stories260k).model.tensors, load(shares[0]).model.tensors
+    mixed = attribution.decoded(base, other, "ffn_up")
     for name in ("blk.0.ffn_up.weight", "blk.0.ffn_gate.weight"):
-        own = (other if "ffn_up" in name else base).tensor(name).dequantize()
-        np.testing.assert_array_equal(mixed.tensor(name).dequantize(), own)
-        assert mixed.tensor(name).format.name == "float32"
+        own = (other if "ffn_up" in name else base)[name].dequantize()
+        np.testing.assert_array_equal(mixed[name].dequantize(), own)
+        assert mixed[name].format.name == "float32"
 
 
 def test_another_model_cannot_be_taken_apart(stories260k, smollm2, text) -> None:

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import synthetic_model
 
-from bitwright.engine import Model, load
+from bitwright.engine import load
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
-from bitwright.model import ARCHITECTURES, Config, build, load_weights
+from bitwright.model import ARCHITECTURES, Config
+from bitwright.model.model import Model
 
 
 def written(tmp_path: Path, architecture: str = "llama", drop: str = "", **extra: Any) -> gguf.GGUF:
@@ -42,7 +43,7 @@ def test_gemma3_has_windows_scales_and_two_bases(tmp_path: Path) -> None:
 
 
 def embed_scale(file: gguf.GGUF) -> float:
-    step = build(Config.from_gguf(file), load_weights(file))
+    step = Model.from_gguf(file).step
     return next(op.scale for op in step.ops if op.kind == "embed")
 
 
@@ -127,7 +128,7 @@ def test_weights_are_checked_before_anything_runs(tmp_path: Path) -> None:
 
     def opened(**changes: np.ndarray | None) -> Model:
         changed = {name: value for name, value in (weights | changes).items() if value is not None}
-        return Model(gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, changed)))
+        return Model.from_gguf(gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, changed)))
 
     assert opened().step.result is not None
     wrong = np.zeros((32, 32), np.float32)
@@ -146,11 +147,11 @@ def test_weights_are_checked_before_anything_runs(tmp_path: Path) -> None:
 
 
 def test_the_context_is_bounded_by_the_trained_one(tmp_path: Path) -> None:
-    file = written(tmp_path)
-    assert Model(file).context == 96 and Model(file, context=10).context == 10
+    path = written(tmp_path).path
+    assert load(path).context == 96 and load(path, context=10).context == 10
     for context in (0, 97):
         with pytest.raises(UsageError, match="1 to 96"):
-            Model(file, context=context)
+            load(path, context=context)
 
 
 def test_every_malformed_file_is_refused_or_survives(shared_data: Path) -> None:

@@ -12,7 +12,7 @@ from reference_forward import Reference, log_softmax
 
 from bitwright.io import gguf
 from bitwright.kernels import Oracle
-from bitwright.model import Config, build, load_weights
+from bitwright.model.model import Model
 
 YARN = {"rope__scaling__type": "yarn", "rope__scaling__factor": 4.0, "rope__scaling__original_context_length": 24}
 MODELS: dict[str, tuple[str, dict[str, Any]]] = {
@@ -50,7 +50,7 @@ def test_step_equals_reference(tmp_path: Path, name: str) -> None:
     """In float64 throughout; frequencies go through float32 (2**-24 relative, times 40 positions), hence 1e-4."""
     metadata, weights = synthetic(name)
     file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
-    step = build(Config.from_gguf(file), load_weights(file))
+    step = Model.from_gguf(file).step
     ids, positions = some_ids(40), np.arange(40)
     got = Oracle(step, weights).run(ids, positions, 0 * positions, positions)
     expected = Reference(metadata, weights, cache=np.float64).logits(ids)
@@ -78,7 +78,7 @@ def test_the_reference_can_tell(name: str) -> None:
 def test_only_the_rows_asked_for_pass_the_last_layer(tmp_path: Path) -> None:
     metadata, weights = synthetic("gemma3")
     file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
-    step = build(Config.from_gguf(file), load_weights(file))
+    step = Model.from_gguf(file).step
     kinds = [op.kind for op in step.ops]
     assert kinds.count("select") == 2
     assert kinds.index("select") > max(i for i, kind in enumerate(kinds) if kind == "attention")

@@ -16,12 +16,12 @@ from dequantized import Dequantized
 from reference_forward import compare, log_softmax
 from test_forward import MODELS, some_ids, synthetic
 
-from bitwright.engine import Model, generate, load
+from bitwright.engine import Engine, generate, load
 
 POSITIONS = 64
 
 
-def log_probabilities(model: Model, ids: list[int]) -> np.ndarray:
+def log_probabilities(model: Engine, ids: list[int]) -> np.ndarray:
     return log_softmax(model.session().logits(ids).astype(np.float64))
 
 
@@ -35,7 +35,7 @@ def test_synthetic_models(tmp_path: Path, name: str) -> None:
 
 def test_stories260k(stories260k: Path, shared_data: Path) -> None:
     file = Dequantized(stories260k)
-    model = Model(file)
+    model = file.engine()
     text = (shared_data / "text/tinystories/tiny.utf8").read_text()[:600]
     ids = model.tokenizer.encode(text)[:POSITIONS]
     assert len(ids) == POSITIONS
@@ -57,7 +57,7 @@ def test_stories260k_goldens(stories260k: Path) -> None:
 @pytest.mark.parametrize("name", ["smollm2", "gemma3"])
 def test_real_models_on_real_text(name: str, shared_data: Path, request: pytest.FixtureRequest) -> None:
     file = Dequantized(request.getfixturevalue(name))
-    model = Model(file, context=POSITIONS)
+    model = file.engine(POSITIONS)
     text = (shared_data / "text/wikitext-2/valid.txt").read_text()[:1500]
     ids = model.tokenizer.encode(text)[:POSITIONS]
     assert len(ids) == POSITIONS

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from bitwright.calibration import ActivationStatistics, SquareSums
+from bitwright.calibration.second_moments import gather
 from bitwright.engine import load
-from bitwright.engine.moments import gather
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.measure import next_token, reference, windows
 from bitwright.quantizers import quantize
@@ -24,7 +24,7 @@ CONTEXT = 64
 def statistics(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Of the first half of the text, in a file."""
     path = tmp_path_factory.mktemp("statistics") / "s.gguf"
-    gather(load(stories260k), [("first half", TEXT[: len(TEXT) // 2])], path, CONTEXT)
+    gather(load(stories260k).model, [("first half", TEXT[: len(TEXT) // 2])], path, CONTEXT)
     return path
 
 

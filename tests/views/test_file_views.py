@@ -8,14 +8,15 @@ import numpy as np
 import pytest
 from views.keys import check
 
-from bitwright import engine, quantizers
+from bitwright import quantizers
 from bitwright.calibration import read
-from bitwright.engine.calibrate import calibrate
+from bitwright.calibration.importance import calibrate
 from bitwright.engine.conversation import Answer
 from bitwright.errors import UnknownNameError
 from bitwright.io import gguf
 from bitwright.io.label import Label
 from bitwright.measure.values import summarize
+from bitwright.model.model import load
 from bitwright.views import answer, audit, calibration, formats, inspect, label, quantized, tensor, tokens
 
 FORMAT = "name aliases ggml block_size block_bytes bits_per_weight groups encode summary formula"
@@ -68,7 +69,7 @@ def test_quantized(stories260k: Path, tmp_path: Path) -> None:
 
 def test_calibration(stories260k: Path, tmp_path: Path) -> None:
     texts = [("a text", "Once upon a time there was a little girl. " * 20)]
-    calibrate(engine.load(stories260k, context=16), texts, 16, 2, None, tmp_path / "s.gguf")
+    calibrate(load(stories260k), texts, 16, 2, None, tmp_path / "s.gguf")
     found = calibration.calibration(read(tmp_path / "s.gguf"), tmp_path / "s.gguf", 16, 0.5)
     check(found, "output weights chunks tokens seconds moments weighting")
     assert (found["chunks"], found["tokens"], found["weights"]) == (2, 32, 36)

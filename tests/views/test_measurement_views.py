@@ -13,7 +13,7 @@ from views.keys import check
 from bitwright import quantizers
 from bitwright.bench import speed
 from bitwright.bench.profile import profile as profiled
-from bitwright.engine import Model, load
+from bitwright.engine import Engine, load
 from bitwright.measure import attribution, comparison, noise_floor, overlap, reference, suite, windows
 from bitwright.measure.chains.running import TeacherForced
 from bitwright.measure.chains.scoring import ChainScore
@@ -45,26 +45,26 @@ def text(shared_data: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(stories260k: Path) -> Model:
+def model(stories260k: Path) -> Engine:
     return load(stories260k, context=CONTEXT)
 
 
 @pytest.fixture(scope="module")
-def small(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Model:
+def small(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine:
     path = tmp_path_factory.mktemp("models") / "q4_0.gguf"
     quantizers.quantize(stories260k, "q4_0", path)
     return load(path, context=CONTEXT)
 
 
 @pytest.fixture(scope="module")
-def store(model: Model, text: str, tmp_path_factory: pytest.TempPathFactory) -> ReferenceStore:
+def store(model: Engine, text: str, tmp_path_factory: pytest.TempPathFactory) -> ReferenceStore:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "user_cache_path", lambda _: tmp_path_factory.mktemp("cache"))
         return reference.store_reference(model, windows.cut(model.tokenizer, text, CONTEXT, 10, spread_out=True))
 
 
 @pytest.fixture(scope="module")
-def evaluated(model: Model, small: Model, store: ReferenceStore, text: str) -> Evaluation:
+def evaluated(model: Engine, small: Engine, store: ReferenceStore, text: str) -> Evaluation:
     """Everything that `eval --suite full` measures, on little text."""
     floor = noise_floor.measure_noise_floor(model, store.windows)
     overlaps = [overlap.overlap(text, text[:2000])]
@@ -123,14 +123,14 @@ def test_compounding(evaluated: Evaluation) -> None:
     )
 
 
-def test_heat(evaluated: Evaluation, small: Model, store: ReferenceStore) -> None:
+def test_heat(evaluated: Evaluation, small: Engine, store: ReferenceStore) -> None:
     found = heat.heat(evaluated, small, store)
     check(found, "chunk before", {"tokens": "text kl candidate reference"})
     assert len(found["tokens"]) == store.windows.targets.shape[1]
     assert all(len(token[side]) == heat.SHOWN for token in found["tokens"] for side in ("candidate", "reference"))
 
 
-def test_comparison(evaluated: Evaluation, small: Model, store: ReferenceStore) -> None:
+def test_comparison(evaluated: Evaluation, small: Engine, store: ReferenceStore) -> None:
     other = replace(suite.identity(small, "1" * 64), name="other", file_bytes=1)
     contenders = [
         replace(comparison.contender(small, identity, found, store.windows), speed=10.0)
@@ -143,12 +143,12 @@ def test_comparison(evaluated: Evaluation, small: Model, store: ReferenceStore) 
     assert [("kl_divergence" in m) for m in sorted(found["models"], key=lambda m: m["model"]["name"])] == [False, True]
 
 
-def test_perplexity(model: Model, text: str) -> None:
+def test_perplexity(model: Engine, text: str) -> None:
     found = perplexities.perplexity(perplexity(model, text, context=CONTEXT, chunks=2), 0.5)
     check(found, "tokens_scored context chunks seconds", {"perplexity": "mean standard_error"})
 
 
-def test_bench_and_profile(small: Model) -> None:
+def test_bench_and_profile(small: Engine) -> None:
     timed = bench.bench(speed.measure_speed(small, prompt=16, tokens=4, depth=2, rounds=1))
     shared = "tokens tokens_per_second fastest share_of_limit"
     limits = "read_gb_s int8_gop_s bf16_gflop_s"

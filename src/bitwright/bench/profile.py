@@ -17,7 +17,7 @@ from bitwright.formats import QuantizedTensor
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
+    from bitwright.engine import Engine, Session
     from bitwright.kernels.schedule import Phase
 
 YARDSTICKS = ("q4_k", "q4_0")  # formats to compare others with: the first whose blocks fit
@@ -77,20 +77,20 @@ class Profile:
 
 
 def profile(
-    model: Model, prompt: int, tokens: int, depth: int, rounds: int, progress: Progress | None = None
+    engine: Engine, prompt: int, tokens: int, depth: int, rounds: int, progress: Progress | None = None
 ) -> Profile:
     """Profile `rounds` decodes of `tokens` tokens after `depth` others and as many prefills of `prompt` tokens, and
     keep the round with the median time of each. Then time the model's formats alone."""
-    meter, session = kernels.Meter(model.threads, model.tier), model.session()
-    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, depth + tokens)).tolist()
-    prompt = min(prompt, session.program.batch)
+    meter, session = kernels.Meter(engine.threads, engine.tier), engine.session()
+    ids = np.random.default_rng(0).integers(0, engine.config.vocabulary, max(prompt, depth + tokens)).tolist()
+    prompt = min(prompt, session.batch)
     decodes, prefills = [], []
     for done in range(rounds):
         decodes.append(profile_step(session, meter, ids[:depth], [[t] for t in ids[depth : depth + tokens]]))
         prefills.append(profile_step(session, meter, [], [ids[:prompt]]))
         if progress:
             progress(done + 1, rounds + 1, "")
-    costs = format_costs(model, meter)
+    costs = format_costs(engine, meter)
     used = kernels.coverage(formats.get(c.format) for c in costs if c.share)
     return Profile(middle(decodes), middle(prefills), costs, used)
 
@@ -107,18 +107,18 @@ def profile_step(session: Session, meter: kernels.Meter, before: list[int], step
             session.prefill(ids)
     session.reset(len(before))
     limits = Limits.measure(meter)
-    session.program.watch()
+    session.executor.watch()
     started = time.perf_counter()
     for ids in steps:
         session.prefill(ids)
     seconds = (time.perf_counter() - started) / len(steps)
     tokens, depth = len(steps[0]), len(before)
     groups: dict[tuple[str, tuple[str, ...]], PhaseGroup] = {}
-    for phase, total in session.program.seconds():
-        key = what(phase), formats_of(phase, session.model)
+    for phase, total in session.executor.seconds():
+        key = what(phase), formats_of(phase, session.engine)
         group = groups.setdefault(key, PhaseGroup(*key))
         group.seconds += total / len(steps)
-        group.work += work_of(phase, session.model, tokens, depth + len(steps) // 2)
+        group.work += work_of(phase, session.engine, tokens, depth + len(steps) // 2)
     return ProfiledStep(tokens, depth, seconds, limits, list(groups.values()))
 
 
@@ -132,24 +132,24 @@ def what(phase: Phase) -> str:
     return " ".join([names[0].replace("_", " "), *(name.removeprefix(f"{first}_") for name in names[1:])])
 
 
-def formats_of(phase: Phase, model: Model) -> tuple[str, ...]:
-    found = (model.weights[i.weight].format.name for i in phase.instructions if i.code == "linear" and i.weight)
+def formats_of(phase: Phase, engine: Engine) -> tuple[str, ...]:
+    found = (engine.model.tensors[i.weight].format.name for i in phase.instructions if i.code == "linear" and i.weight)
     return tuple(sorted(set(found)))
 
 
-def work_of(phase: Phase, model: Model, tokens: int, depth: int) -> Work:
+def work_of(phase: Phase, engine: Engine, tokens: int, depth: int) -> Work:
     total = Work()
     for i in phase.instructions:
         if i.code == "linear" and i.weight:
-            total += work.linear(model.weights[i.weight], 1 if phase.selected else tokens, model.tier)
+            total += work.linear(engine.model.tensors[i.weight], 1 if phase.selected else tokens, engine.tier)
         elif i.code == "attention":
-            total += work.attention(i.attributes, tokens, depth, model.kv)
+            total += work.attention(i.attributes, tokens, depth, engine.options.kv)
     return total
 
 
-def format_costs(model: Model, meter: kernels.Meter) -> list[FormatCost]:
+def format_costs(engine: Engine, meter: kernels.Meter) -> list[FormatCost]:
     """The formats of the model's products and a yardstick, fewest bits first, each timed on its largest weight."""
-    weights = [model.weights[op.weights[0]] for op in model.step.ops if op.kind == "linear"]
+    weights = [engine.model.tensors[op.weights[0]] for op in engine.model.step.ops if op.kind == "linear"]
     counts: dict[str, int] = {}
     largest: dict[str, QuantizedTensor] = {}
     for w in weights:

@@ -15,7 +15,7 @@ from bitwright.bench.work import Limits
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
+    from bitwright.engine import Engine, Session
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ class Speed:
 
 
 def measure_speed(
-    model: Model,
+    engine: Engine,
     prompt: int = 512,
     tokens: int = 128,
     depth: int = 0,
@@ -53,11 +53,11 @@ def measure_speed(
 ) -> Speed:
     """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens after `depth` others. The limits are
     measured before each round, since the speed of a shared machine drifts within minutes."""
-    one_core = kernels.Meter(1, model.tier).read_gb_s()
-    meter = kernels.Meter(model.threads, model.tier)
-    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, max(prompt, depth + tokens)).tolist()
-    session = model.session()
-    prompt_work, token_bytes = work.step(model, prompt, 0), work.bytes_of_token(model, depth + tokens // 2)
+    one_core = kernels.Meter(1, engine.tier).read_gb_s()
+    meter = kernels.Meter(engine.threads, engine.tier)
+    ids = np.random.default_rng(0).integers(0, engine.config.vocabulary, max(prompt, depth + tokens)).tolist()
+    session = engine.session()
+    prompt_work, token_bytes = work.step(engine, prompt, 0), work.bytes_of_token(engine, depth + tokens // 2)
     limits, prefills, decodes = [], [], []
     for done in range(rounds):
         limits.append(Limits.measure(meter))
@@ -67,8 +67,8 @@ def measure_speed(
             progress(done + 1, rounds, "")
     median = statistics.median
     return Speed(
-        tier=model.tier,
-        threads=model.threads,
+        tier=engine.tier,
+        threads=engine.threads,
         prompt=prompt,
         tokens=tokens,
         depth=depth,

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from bitwright import formats, kernels
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.formats import QuantizedTensor
 
 
@@ -75,19 +75,19 @@ def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
     return Work(0, 4 * a["heads"] * a["head_dim"] * seen, read)
 
 
-def step(model: Model, tokens: int, depth: int, outputs: int = 1) -> Work:
+def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
     """All products and attentions of one step over so many tokens after `depth` others, with `outputs` logits."""
     total = Work()
-    for op in model.step.ops:
+    for op in engine.model.step.ops:
         if op.kind == "linear":
-            total += linear(model.weights[op.weights[0]], outputs if op.output.selected else tokens, model.tier)
+            total += linear(engine.model.tensors[op.weights[0]], outputs if op.output.selected else tokens, engine.tier)
         elif op.kind == "attention":
-            total += attention(op.attributes, tokens, depth, model.kv)
+            total += attention(op.attributes, tokens, depth, engine.options.kv)
     return total
 
 
-def bytes_of_token(model: Model, depth: int) -> float:
+def bytes_of_token(engine: Engine, depth: int) -> float:
     """What decoding a token after `depth` others has to read: the weights as the file stores them, and the cache. The
     engine's own layout of a weight may take more or fewer bytes; those are in `linear`."""
-    ops = (op for op in model.step.ops if op.kind == "attention")
-    return model.bytes_per_token + sum(attention(op.attributes, 1, depth, model.kv).bytes for op in ops)
+    ops = (op for op in engine.model.step.ops if op.kind == "attention")
+    return engine.model.bytes_per_token + sum(attention(op.attributes, 1, depth, engine.options.kv).bytes for op in ops)

@@ -27,11 +27,11 @@ def audit(
     from bitwright.views.audit import audit as view
 
     loaded, _, report = measuring.report_on(model, reference, file, suite, context, threads)
-    claimed = labels.read(loaded.file)
+    claimed = labels.read(loaded.model.opened())
     if claimed is None:
         complaints: tuple[str, ...] = ("the file has no label (bitwright label writes one)",)
     else:
-        complaints = labels.audit(claimed, report, loaded.file).complaints
+        complaints = labels.audit(claimed, report, loaded.model.opened()).complaints
     if json:
         output.print_json(view(claimed, complaints, report))
     else:

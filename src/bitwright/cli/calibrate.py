@@ -13,8 +13,8 @@ from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
     from bitwright.calibration import ActivationStatistics
-    from bitwright.engine import Model
-    from bitwright.engine.calibrate import Text
+    from bitwright.calibration.texts import Text
+    from bitwright.model.model import Model
 
 
 def calibrate(
@@ -75,17 +75,17 @@ def calibrate(
         raise UsageError("--chat needs a file of conversations: -f FILE")
     if out is None:
         raise UsageError("calibrate needs an output file: -o FILE")
-    from bitwright.engine.calibrate import calibrate
+    from bitwright.calibration.importance import calibrate
     from bitwright.views.calibration import calibration as view
 
-    loaded = models.load(model, context, threads)
+    loaded = models.open(model)
     texts = _texts(loaded, file or [], chat)
     started = time.monotonic()
     with output.progress("calibrating") as report:
         if hessian:
-            statistics = _second_moments(loaded, texts, out, context, chunks, fisher, seed, report)
+            statistics = _second_moments(loaded, texts, out, context, chunks, fisher, seed, threads, report)
         else:
-            statistics = calibrate(loaded, texts, context, chunks, report, out)
+            statistics = calibrate(loaded, texts, context, chunks, report, out, threads)
     found = view(statistics, out, context, time.monotonic() - started)
     if json:
         return output.print_json(found)
@@ -97,7 +97,7 @@ def calibrate(
 def _texts(model: Model, files: list[Path], chat: bool) -> list[Text]:
     """The texts of files, as they are or as conversations; without files, texts of this machine, and a remark."""
     from bitwright.calibration import mix
-    from bitwright.engine.calibrate import conversations
+    from bitwright.calibration.texts import conversations
 
     if not files:
         own = mix.texts()
@@ -116,13 +116,14 @@ def _second_moments(
     chunks: int | None,
     fisher: bool,
     seed: int,
+    threads: int | None,
     report: output.Report,
 ) -> ActivationStatistics:
     """Second moments weighted by gradients; plain, with a remark, where the model has an op without a gradient."""
-    from bitwright.engine.moments import gather
+    from bitwright.calibration.second_moments import gather
     from bitwright.kernels.tape import missing
 
     lacking = missing(model.step) if fisher else []
     if lacking:
         output.remark(f"no gradient of {', '.join(lacking)} is known: all tokens count equally (as with --no-fisher)")
-    return gather(model, texts, out, context, chunks, fisher and not lacking, seed, progress=report)
+    return gather(model, texts, out, context, chunks, fisher and not lacking, seed, progress=report, threads=threads)

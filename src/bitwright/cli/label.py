@@ -42,9 +42,9 @@ def label(
     loaded, result, report = measuring.report_on(model, reference, file, suite, context, threads)
     steps = result.compounding
     half_life = {} if steps is None else {"half_life": steps.first_divergence.survival.half_life.estimate}
-    new = labels.from_report(report, loaded.file, **half_life)
+    new = labels.from_report(report, loaded.model.opened(), **half_life)
     target = loaded.path if out is None else out
-    labels.write(loaded.file, new, target)
+    labels.write(loaded.model.opened(), new, target)
     if json:
         return output.print_json(view(new, target, report))
     show(new.values)

@@ -13,7 +13,7 @@ from bitwright.cli import models, options, output
 from bitwright.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.measure.noise_floor import NoiseFloor
     from bitwright.measure.overlap import Overlap
     from bitwright.measure.reference import ReferencePredictions
@@ -30,7 +30,7 @@ class Setting:
     text: str
     suite: str
     reference: ReferencePredictions
-    model: Model | None
+    model: Engine | None
     floor: NoiseFloor | None
     baseline: Baseline | None
     overlaps: list[Overlap]
@@ -114,36 +114,35 @@ def prepare(
     return Setting(text, suite, store, model, floor, base, overlaps, threads, kv)
 
 
-def identify(model: Model) -> Identity:
-    from bitwright.io.checksum import sha256
+def identify(engine: Engine) -> Identity:
     from bitwright.measure import suite
 
-    with output.progress(f"reading {model.path.name}") as report:
-        return suite.identity(model, sha256(model.file.paths, report))
+    with output.progress(f"reading {engine.path.name}") as report:
+        return suite.identity(engine, engine.model.sha256(report))
 
 
-def evaluate(model: Model, setting: Setting, identity: Identity) -> Evaluation:
+def evaluate(engine: Engine, setting: Setting, identity: Identity) -> Evaluation:
     """One candidate measured in that setting."""
     from bitwright.measure import attribution, suite
     from bitwright.measure.rollout.compounding import measure_compounding
 
-    with output.progress(f"scoring {model.path.name}") as report:
-        found = suite.evaluate(model, identity, setting.reference, setting.floor, setting.overlaps, report)
+    with output.progress(f"scoring {engine.path.name}") as report:
+        found = suite.evaluate(engine, identity, setting.reference, setting.floor, setting.overlaps, report)
     if setting.baseline is None:
         return found
     whole = setting.suite == "full"
-    with output.progress(f"measuring {model.path.name} over many steps") as report:
-        steps = measure_compounding(setting.baseline, model, free=whole, local=whole, progress=report)
+    with output.progress(f"measuring {engine.path.name} over many steps") as report:
+        steps = measure_compounding(setting.baseline, engine, free=whole, local=whole, progress=report)
     found = replace(found, compounding=steps)
-    if not whole or setting.model is None or not attribution.alike(setting.model.file, model.file):
+    if not whole or setting.model is None or not attribution.alike(setting.model.model, engine.model):
         return found
-    with output.progress(f"attributing the error of {model.path.name}") as report:
-        return replace(found, attribution=tuple(attribution.attribute(setting.model, model, setting.text, report)))
+    with output.progress(f"attributing the error of {engine.path.name}") as report:
+        return replace(found, attribution=tuple(attribution.attribute(setting.model, engine, setting.text, report)))
 
 
 def report_on(
     name: str, reference: str | None, file: Path | None, suite: str, context: int, threads: int | None
-) -> tuple[Model, Evaluation, dict[str, Any]]:
+) -> tuple[Engine, Evaluation, dict[str, Any]]:
     """A model measured for its label: the model, the evaluation and its view. UsageError where no label can be made."""
     if reference is None or file is None:
         raise UsageError("a label needs the original model and a text: --reference REF -f FILE")

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 from bitwright.cli import output
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
+    from bitwright.model.model import Model
     from bitwright.model.tokenizer import Tokenizer
 
 
@@ -29,9 +30,16 @@ def tokenizer(reference: str) -> Tokenizer:
     return load_tokenizer(resolve(reference))
 
 
+def open(reference: str) -> Model:
+    """The model that `reference` names."""
+    from bitwright.model.model import load
+
+    return load(resolve(reference))
+
+
 def load(
     reference: str, context: int | None = None, threads: int | None = None, kv: str = "f16", activations: str = "int8"
-) -> Model:
+) -> Engine:
     """The model that `reference` names, ready to run."""
     from bitwright import engine
 

@@ -120,7 +120,7 @@ def chat(conversation: Conversation, count: int | None) -> None:
     with contextlib.suppress(ImportError):
         import readline  # noqa: F401  line editing and history for input()
     kind = "continues your text" if conversation.raw else "Ctrl-C stops an answer"
-    output.remark(f"{conversation.model.path.name}: {kind}, Ctrl-D ends")
+    output.remark(f"{conversation.engine.path.name}: {kind}, Ctrl-D ends")
     while True:
         try:
             text = input("> ")

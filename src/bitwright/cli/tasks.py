@@ -12,7 +12,7 @@ from bitwright.cli import models, options, output, tasks_table
 from bitwright.errors import UnknownNameError, UsageError
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.measure.chains.scoring import ChainScore
     from bitwright.measure.tasks.items import Task
     from bitwright.measure.tasks.scores import TaskScore
@@ -101,14 +101,14 @@ def parse(names: str, limit: int | None, shots: int) -> tuple[list[Task], list[s
     return files, families
 
 
-def scored(model: Model, task: Task, tokens: int | None, unguarded: bool) -> TaskScore:
+def scored(engine: Engine, task: Task, tokens: int | None, unguarded: bool) -> TaskScore:
     from bitwright.measure.tasks import scores
 
-    with output.progress(f"{task.name}, {model.path.name}") as report:
-        return scores.score_task(model, task, tokens, unguarded, report)
+    with output.progress(f"{task.name}, {engine.path.name}") as report:
+        return scores.score_task(engine, task, tokens, unguarded, report)
 
 
-def chained(pair: list[Model], families: list[str], limit: int | None, seed: int) -> list[list[ChainScore]]:
+def chained(pair: list[Engine], families: list[str], limit: int | None, seed: int) -> list[list[ChainScore]]:
     """For each model its scores, family by family."""
     from bitwright.measure.chains import scoring
 

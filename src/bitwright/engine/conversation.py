@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from bitwright.errors import BitwrightError, UsageError
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Sampler, Session
+    from bitwright.engine import Engine, Sampler, Session
 
 
 @dataclass
@@ -34,17 +34,17 @@ class Answer:
         return (len(self.ids) - 1) / self.decode_seconds if len(self.ids) > 1 else None
 
 
-def prepare(model: Model) -> Session:
+def prepare(engine: Engine) -> Session:
     """A session of the model. A thread builds the tokenizer meanwhile: that takes one core, packing takes all."""
 
     def build() -> None:
         with contextlib.suppress(BitwrightError):  # the next use of it raises the error
-            model.tokenizer  # noqa: B018
+            engine.tokenizer  # noqa: B018
 
     thread = threading.Thread(target=build)
     thread.start()
     try:
-        return model.session()
+        return engine.session()
     finally:
         thread.join()
 
@@ -52,11 +52,11 @@ def prepare(model: Model) -> Session:
 class Conversation:
     """Messages so far, and the session that has read them."""
 
-    def __init__(self, model: Model, sampler: Sampler, system: str | None = None, raw: bool = False) -> None:
-        self.model, self.sampler = model, sampler
-        self.raw = raw or model.chat_template is None
+    def __init__(self, engine: Engine, sampler: Sampler, system: str | None = None, raw: bool = False) -> None:
+        self.engine, self.sampler = engine, sampler
+        self.raw = raw or engine.chat_template is None
         self.messages: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
-        self.session = prepare(model)
+        self.session = prepare(engine)
 
     def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
         """Yield the answer to `text` in pieces, filling `answer`; raises UsageError where the context is too small."""
@@ -71,23 +71,23 @@ class Conversation:
         del self.messages[-2:]
 
     def _prompt(self, text: str) -> list[int]:
-        tokenizer = self.model.tokenizer
+        tokenizer = self.engine.tokenizer
         if self.raw:
             return tokenizer.encode(text, add_special_tokens=True)
-        assert self.model.chat_template is not None
-        return self.model.chat_template.encode(tokenizer, self.messages)
+        assert self.engine.chat_template is not None
+        return self.engine.chat_template.encode(tokenizer, self.messages)
 
     def _generate(self, ids: list[int], max_tokens: int | None, answer: Answer) -> Iterator[str]:
         from bitwright.engine import generate
 
-        context = self.model.context
+        context = self.engine.context
         if len(ids) >= context:
             raise UsageError(f"the prompt has {len(ids)} tokens, the context {context}: shorten it or raise -c")
         kept = self._keep_common_prefix(ids)
         answer.prompt_tokens, answer.cached_tokens = len(ids), kept
         room = context - len(ids) + 1  # the last token is never read
         limit = room if max_tokens is None else min(room, max_tokens)
-        decoder = self.model.tokenizer.stream(continuing=self.raw)
+        decoder = self.engine.tokenizer.stream(continuing=self.raw)
         last = started = time.monotonic()
         answer.stopped = "stop"
         try:

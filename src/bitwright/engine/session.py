@@ -1,4 +1,4 @@
-"""A key-value cache and where each of its sequences stands."""
+"""A program, a memory, and where each of its sequences stands."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
-from bitwright.kernels import Program
+from bitwright.formats import QuantizedTensor
+from bitwright.kernels import Executor, Memory
 
 if TYPE_CHECKING:
-    from bitwright.engine.model import Model
+    from bitwright.engine.engine import Engine
 
 BATCH = 512  # tokens run in one go: enough for the prefill kernels, few enough that Ctrl-C is heard soon
 RELEASE = 32  # tokens after which mapped pages of the embedding go; each time costs about 0.1 ms
@@ -22,122 +23,158 @@ Ids = Sequence[int] | NDArray[np.int32]
 
 
 class Session:
-    """Runs tokens through a model and remembers them; each of `sequences` slots holds a text of its own.
+    """Runs tokens through a model and remembers them; each of `sequences` sequences holds a text.
 
-    What is not said about a sequence is said about number 0. Not for use from two threads at once.
+    Methods default to sequence 0. Not for use from two threads at once.
     """
 
-    def __init__(self, model: Model, sequences: int = 1) -> None:
-        self.model, self.context, self._looked_up = model, model.context, 0
-        self.ids: list[list[int]] = [[] for _ in range(sequences)]  # what the cache holds, by sequence
-        batch = min(BATCH, model.context)
-        self.program = Program(
-            model.step,
-            model.weights,
-            model.context,
-            sequences,
-            batch,
-            model.threads,
-            model.forced_tier,
-            model.kv,
-            model.activations,
-        )
-        model.file.release()  # the program has packed what it multiplies with
+    def __init__(self, engine: Engine, sequences: int = 1) -> None:
+        self.engine, self.model, self.context, self._looked_up = engine, engine.model, engine.context, 0
+        self.ids: list[list[int]] = [[] for _ in range(sequences)]  # what the memory holds, by sequence
+        self.batch = min(BATCH, engine.context)
+        self.program = engine.program()
+        self.memory = Memory(self.program.layers, engine.context, sequences, self.batch, engine.options.kv)
+        self.executor = Executor(self.program, self.batch, engine.threads)
 
     @property
     def positions(self) -> list[int]:
-        """How many tokens of each sequence the cache holds."""
+        """How many tokens of each sequence the memory holds."""
         return [len(ids) for ids in self.ids]
 
     @property
     def position(self) -> int:
-        """How many tokens of sequence 0 the cache holds."""
+        """How many tokens of sequence 0 the memory holds."""
         return len(self.ids[0])
 
+    @property
+    def footprint(self) -> dict[str, int]:
+        """Bytes in memory: `cache` of keys and values when full, `packed` weights (shared by the sessions of an engine)
+        and `buffers` of activations."""
+        return {
+            "cache": self.memory.bytes,
+            "packed": self.program.bank.bytes,
+            "buffers": self.executor.bytes,
+        }
+
     def prefill(self, ids: Ids, sequence: int = 0) -> Float32:
-        """Read `ids`; the logits (vocabulary,) of what follows the last. UsageError where there are none or no room."""
+        """Reads `ids`; the logits (vocabulary,) of what follows the last. UsageError: there are none, or no room."""
         if not len(ids):
             raise UsageError("there is nothing to read: at least one token is needed")
         return self.extend(ids, [len(ids) - 1], sequence)[0]
 
     def step(self, id: int, sequence: int = 0) -> Float32:
-        """Read one token; the logits (vocabulary,) of what follows."""
+        """Reads one token; the logits (vocabulary,) of what follows."""
         return self.extend([id], [0], sequence)[0]
 
     def logits(self, ids: Ids, sequence: int = 0) -> Float32:
-        """Read `ids`; the logits (tokens, vocabulary) after each."""
+        """Reads `ids`; the logits (tokens, vocabulary) after each."""
         return self.extend(ids, range(len(ids)), sequence)
 
     def extend(self, ids: Ids, outputs: Sequence[int], sequence: int = 0) -> Float32:
-        """Read `ids` in batches; the logits (outputs, vocabulary) after those at the ascending indices `outputs`."""
+        """Reads `ids` in batches; the logits (outputs, vocabulary) after those at the ascending indices `outputs`."""
         self._check_room(len(ids), sequence)
         tokens, wanted = np.asarray(ids, np.int32), np.asarray(outputs, np.int32)
         results = []
-        for start in range(0, len(tokens), self.program.batch):
-            part = tokens[start : start + self.program.batch]
+        for start in range(0, len(tokens), self.batch):
+            part = tokens[start : start + self.batch]
             local = wanted[(wanted >= start) & (wanted < start + len(part))] - start
-            position = len(self.ids[sequence])
-            places = np.arange(position, position + len(part), dtype=np.int32)
-            results.append(self._run(part, places, np.full(len(part), sequence, np.int32), local))
-            self.ids[sequence] += part.tolist()
+            results.append(self._run({sequence: part}, local))
         filled = [r for r in results if len(r)]
         if len(filled) == 1:
             return filled[0]
         return np.concatenate(filled) if filled else np.empty((0, self.model.config.vocabulary), np.float32)
 
-    def advance(self, ids: Mapping[int, Ids]) -> Float32:
-        """Read some tokens of several sequences in one run; the logits (sequences, vocabulary) after each one's last.
+    def advance(self, ids: Mapping[int, Ids], outputs: Mapping[int, Sequence[int]] | None = None) -> Float32:
+        """Reads some tokens of several sequences in one run, at the price of about one where they are few.
 
-        `ids` maps a sequence to its next tokens, at least one; how a server decodes many answers at the price of one.
+        `ids` maps a sequence to its next tokens, at least one. `outputs` maps a sequence to the indices of those of its
+        tokens whose logits are wanted (default: the last of each sequence). Returns the logits (outputs, vocabulary),
+        in the order of `ids` and, within a sequence, of its outputs.
         """
         for sequence, own in ids.items():
             if not len(own):
                 raise UsageError(f"sequence {sequence} has nothing to read: at least one token is needed")
             self._check_room(len(own), sequence)
+        wanted, start = [], 0
+        for sequence, own in ids.items():
+            chosen = [len(own) - 1] if outputs is None else outputs.get(sequence, ())
+            if any(not 0 <= index < len(own) for index in chosen):
+                raise UsageError(f"outputs of sequence {sequence} must lie in 0 to {len(own) - 1}, got {list(chosen)}")
+            wanted += [start + index for index in chosen]
+            start += len(own)
+        return self._run(ids, np.array(wanted, np.int32))
+
+    def _run(self, ids: Mapping[int, Ids], outputs: NDArray[np.int32]) -> Float32:
+        """One run. Now and then what was looked up in the embedding is given back to the file, for around one row a
+        system maps as much as 2 MiB."""
         lengths = [len(own) for own in ids.values()]
         tokens = np.concatenate([np.asarray(own, np.int32) for own in ids.values()])
-        starts = np.repeat([len(self.ids[sequence]) for sequence in ids], lengths)
-        ends = np.cumsum(lengths)
-        places = starts + np.arange(len(tokens)) - np.repeat(ends - lengths, lengths)
-        slots = np.repeat(list(ids), lengths)
-        result = self._run(tokens, places.astype(np.int32), slots.astype(np.int32), (ends - 1).astype(np.int32))
+        places = np.concatenate([np.arange(len(own)) + len(self.ids[sequence]) for sequence, own in ids.items()])
+        sequences = np.repeat(list(ids), lengths)
+        result = self.executor.run(self.memory, tokens, places, sequences, outputs)
         for sequence, own in ids.items():
             self.ids[sequence] += np.asarray(own, np.int32).tolist()
-        return result
-
-    def _run(self, tokens: NDArray[np.int32], *where: NDArray[np.int32]) -> Float32:
-        """Program.run; now and then what it looked up of the embedding is given back to the file, for around one row a
-        system maps as much as 2 MiB."""
-        result = self.program.run(tokens, *where)
         self._looked_up += len(tokens)
         if self._looked_up >= RELEASE:
-            self.model.file.release()
+            self.model.release()
             self._looked_up = 0
         return result
 
+    def replace(self, tensors: Mapping[str, QuantizedTensor]) -> None:
+        """Puts other tensors in the place of some. Only those are packed; nothing else is packed or copied again.
+
+        What the memory holds stays as the earlier weights computed it. BitwrightError where a shape differs.
+        """
+        self.program = self.program.replace(tensors)
+        self.executor = Executor(self.program, self.batch, self.engine.threads)
+
+    def fork(self, source: int, target: int) -> None:
+        """Makes sequence `target` a copy of `source`, which shares its full pages of memory."""
+        self._check_sequence(source)
+        self._check_sequence(target)
+        self.memory.fork(source, target)
+        self.ids[target] = list(self.ids[source])
+
+    def save(self, sequence: int = 0) -> NDArray[np.uint8]:
+        """A sequence's keys and values as bytes, for `restore`."""
+        self._check_sequence(sequence)
+        return self.memory.save(sequence)
+
+    def restore(self, ids: Ids, saved: NDArray[np.uint8], sequence: int = 0) -> None:
+        """Makes a sequence the tokens `ids`, whose keys and values were saved. UsageError where the two do not fit."""
+        self._check_sequence(sequence)
+        self.memory.restore(sequence, saved)
+        if self.memory.lengths[sequence] != len(ids):
+            held = self.memory.lengths[sequence]
+            self.memory.drop(sequence)
+            self.ids[sequence] = []
+            raise UsageError(f"the saved sequence has {held} tokens, and {len(ids)} were given")
+        self.ids[sequence] = list(ids)
+
     def adopt(self, other: Session, sequence: int = 0, keep: int = 0) -> None:
-        """Remember a sequence as `other` does, another model's session: with its keys and values, but for those of the
-        first `keep` tokens, which stay as they are. UsageError where its cache is not alike, or the tokens differ.
+        """Remembers a sequence as `other` does, another model's session: with its keys and values, except for those of
+        the first `keep` tokens, which stay as they are. UsageError where its memory is not alike, or the tokens differ.
         """
         self._check_sequence(sequence)
         other._check_sequence(sequence)
         own, taken = self.ids[sequence], other.ids[sequence]
         if keep > len(own) or own[:keep] != taken[:keep]:
             raise UsageError(f"sequence {sequence} does not begin with the same {keep} tokens in both sessions")
-        self.program.adopt(other.program, sequence, keep, len(taken))
+        self.memory.adopt(other.memory, sequence, keep, len(taken))
         self.ids[sequence] = list(taken)
 
     def reset(self, keep: int = 0, sequence: int = 0) -> None:
-        """Forget a sequence but for its first `keep` tokens.
+        """Forgets a sequence except for its first `keep` tokens.
 
-        Going back further than a batch, past what the layers with a window still hold, reads the kept tokens anew.
+        Going back further than a batch, past what the layers with a window still hold, reads the kept tokens again.
         """
         self._check_sequence(sequence)
         ids = self.ids[sequence]
         if not 0 <= keep <= len(ids):
             raise UsageError(f"cannot keep {keep} tokens of the {len(ids)} there are")
-        lost = keep < min(len(ids), self.program.earliest[sequence])
+        lost = keep < min(len(ids), self.memory.earliest[sequence])
         self.ids[sequence] = [] if lost else ids[:keep]
+        self.memory.drop(sequence, len(self.ids[sequence]))
         if lost and keep:
             self.extend(ids[:keep], [], sequence)
 

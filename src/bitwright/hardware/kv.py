@@ -25,9 +25,10 @@ def padded(n: int, to: int) -> int:
 
 
 def _bitwright(layer: Layer, kv: Format, context: int, batch: int) -> int:
-    positions = padded(context, GROUP)
+    pages = -(-context // BLOCK)
     if layer.window is not None and layer.window < context:
-        positions = min(positions, padded(layer.window - 1 + batch, BLOCK))
+        pages = min(pages, (layer.window + batch - 3) // BLOCK + 2)  # that a window and a batch can touch
+    positions = pages * BLOCK
     keys, values = layer.key_dim, padded(layer.value_dim, GROUP)
     if kv.block_size == 1:
         return layer.kv_heads * positions * 2 * (keys + values)

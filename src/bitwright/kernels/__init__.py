@@ -10,15 +10,19 @@ if TYPE_CHECKING:
     from bitwright.kernels._feedback import feedback, feedback_formats
     from bitwright.kernels._matmul import dequantize, matmul, packed, tier, tiers
     from bitwright.kernels._native import usable_cores
+    from bitwright.kernels.bank import WeightBank
     from bitwright.kernels.encoders import quantize
+    from bitwright.kernels.executor import Executor
+    from bitwright.kernels.memory import KV, LayerShape, Memory
     from bitwright.kernels.meter import Decoding, Meter
     from bitwright.kernels.ops import Buffer, Op, Step
     from bitwright.kernels.oracle import Oracle
-    from bitwright.kernels.program import ACTIVATIONS, KV, Program
+    from bitwright.kernels.program import ACTIVATIONS, Program
 
 _HOME = {
     "Buffer": "ops", "Op": "ops", "Step": "ops", "Program": "program", "Oracle": "oracle",
-    "KV": "program", "ACTIVATIONS": "program",
+    "ACTIVATIONS": "program", "WeightBank": "bank", "Executor": "executor",
+    "KV": "memory", "LayerShape": "memory", "Memory": "memory",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
     "packed": "_matmul",
     "usable_cores": "_native", "feedback": "_feedback", "feedback_formats": "_feedback",
@@ -27,9 +31,9 @@ _HOME = {
 }  # fmt: skip
 
 __all__ = [
-    "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Meter", "Op", "Oracle", "Program", "Step", "bytes_read",
-    "coverage", "dequantize", "feedback", "feedback_formats", "matmul", "packed", "quantize", "tier", "tiers",
-    "usable_cores",
+    "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Executor", "LayerShape", "Memory", "Meter", "Op", "Oracle",
+    "Program", "Step", "WeightBank", "bytes_read", "coverage", "dequantize", "feedback", "feedback_formats", "matmul",
+    "packed", "quantize", "tier", "tiers", "usable_cores",
 ]  # fmt: skip
 
 

@@ -12,6 +12,7 @@ from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.formats import get as get_format
 from bitwright.kernels._native import BEYOND_GGUF, core, format_id
+from bitwright.kernels.bank import WeightBank
 
 Path = Literal["decode", "prefill"]
 
@@ -56,7 +57,7 @@ def matmul(
     x = np.ascontiguousarray(x, dtype=np.float32)
     if x.ndim != 2:
         raise UsageError(f"x is (tokens, columns), got shape {x.shape}")
-    return packed(weight, tier, threads).multiply(x, path == "prefill")
+    return packed(weight, tier, threads).multiply(x, path == "prefill", threads=threads or 0)
 
 
 def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None = None) -> Any:
@@ -67,8 +68,7 @@ def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None
         values = weight.dequantize()
         rows = values.view(np.uint8).reshape(len(values), -1)
         weight = QuantizedTensor(weight.name, weight.shape, get_format("f32"), rows)
-    data = np.ascontiguousarray(weight.data).reshape(-1)
-    return core().Matrix(format_id(weight.format), *weight.shape, data, tier, threads or 0)
+    return WeightBank(tier, threads).matrices([weight], [True])[0]
 
 
 @cache

@@ -16,26 +16,27 @@ Sources alone need not add up to what they do together.
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from bitwright import formats
-from bitwright.engine import Model
+from bitwright.engine import Engine
 from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
-from bitwright.io.gguf import GGUF
 from bitwright.measure import next_token
 from bitwright.measure.reference import ReferenceStore, store_reference
 from bitwright.measure.windows import Windows, cut
+from bitwright.model.model import Model
 from bitwright.progress import Progress
 from bitwright.recipes.roles import role
 from bitwright.statistics.interval import Interval
 
 CONTEXT, CHUNKS = 128, 12  # short chunks, many documents: the model runs a dozen times
 CACHE = "q8_0"  # looked at where the model runs with a float cache
+Tensors = Mapping[str, QuantizedTensor]
 FLOATS = ("float32", "float16", "bfloat16")
 
 
@@ -50,49 +51,48 @@ class Contribution:
     bytes: int = 0
 
 
-class Decoded(GGUF):
-    """An open file whose quantized tensors are decoded to float32; those of a `kind` come from `other`."""
+def decoded(tensors: Tensors, other: Tensors | None = None, kind: str = "") -> Tensors:
+    """The tensors, those of a `kind` from `other`, with what is quantized decoded to float32."""
 
-    def __init__(self, file: GGUF, other: GGUF | None = None, kind: str = "") -> None:
-        vars(self).update(vars(file))
-        self._file, self._other, self._kind = file, other, kind
-
-    def tensor(self, name: str) -> QuantizedTensor:
-        tensor = (self._other if self._other and role(name) == self._kind else self._file).tensor(name)
+    def floats(name: str) -> QuantizedTensor:
+        tensor = (other if other is not None and role(name) == kind else tensors)[name]
         if tensor.format.name in FLOATS:
             return tensor
         values = np.ascontiguousarray(tensor.dequantize(), np.float32)
         return QuantizedTensor(name, tensor.shape, formats.get("f32"), values.view(np.uint8))
 
+    return {name: floats(name) for name in tensors}
 
-def windows_of(model: Model, text: str) -> Windows:
+
+def windows_of(engine: Engine, text: str) -> Windows:
     """The chunks that shares are measured on."""
-    return cut(model.tokenizer, text, CONTEXT, CHUNKS, spread_out=True)
+    return cut(engine.tokenizer, text, CONTEXT, CHUNKS, spread_out=True)
 
 
-def attribute(reference: Model, candidate: Model, text: str, progress: Progress | None = None) -> list[Contribution]:
+def attribute(reference: Engine, candidate: Engine, text: str, progress: Progress | None = None) -> list[Contribution]:
     """The divergence that each source makes alone, sources first, then kinds of tensors, the worst first.
 
     UsageError where the candidate's tensors are not the reference's quantized.
     """
-    kinds = _kinds(reference.file, candidate.file)
+    kinds = _kinds(reference.model, candidate.model)
     windows = windows_of(reference, text)
-    cache = candidate.kv if candidate.kv not in ("f16", "bf16") else CACHE
+    kv = candidate.options.kv
+    cache = kv if kv not in ("f16", "bf16") else CACHE
     sources = list(_sources(reference, candidate, cache))
     total, done = len(sources) + len(kinds), 0
     found: list[Contribution] = []
     with tempfile.TemporaryDirectory() as folder:
-        base = _predictions(_like(reference, Decoded(reference.file)), windows, Path(folder, "reference"))
-        own = _predictions(_like(candidate, Decoded(candidate.file)), windows, Path(folder, "weights"))
+        base = _predictions(_over(reference, decoded(reference.model.tensors)), windows, Path(folder, "reference"))
+        own = _predictions(_over(candidate, decoded(candidate.model.tensors)), windows, Path(folder, "weights"))
         bases = {"reference": base, "weights": own}
-        for name, of, model in sources:
-            found.append(Contribution(name, "source", _divergence(model(), bases[of])))
+        for name, of, engine in sources:
+            found.append(Contribution(name, "source", _divergence(engine(), bases[of])))
             done += 1
             if progress:
                 progress(done, total, name)
         tensors = []
         for kind, nbytes in kinds.items():
-            mixed = _like(reference, Decoded(reference.file, candidate.file, kind))
+            mixed = _over(reference, decoded(reference.model.tensors, candidate.model.tensors, kind))
             tensors.append(Contribution(kind, "tensors", _divergence(mixed, base), nbytes))
             done += 1
             if progress:
@@ -100,22 +100,23 @@ def attribute(reference: Model, candidate: Model, text: str, progress: Progress 
     return found + sorted(tensors, key=lambda share: -share.divergence.estimate)
 
 
-def _sources(reference: Model, candidate: Model, cache: str) -> Iterator[tuple[str, str, Callable[[], Model]]]:
+def _sources(reference: Engine, candidate: Engine, cache: str) -> Iterator[tuple[str, str, Callable[[], Engine]]]:
     """Name, what it is measured against, and the model."""
-    yield "weights", "reference", lambda: _like(candidate, Decoded(candidate.file))
-    yield "activations in int8", "weights", lambda: _like(candidate, candidate.file)
-    yield "activations as llama.cpp", "weights", lambda: _like(candidate, candidate.file, activations="ggml")
-    yield f"cache in {cache}", "reference", lambda: _like(reference, Decoded(reference.file), cache)
-    yield "weights and activations", "reference", lambda: _like(candidate, candidate.file)
-    yield "all together", "reference", lambda: _like(candidate, candidate.file, cache)
+    theirs, ours = candidate.model.tensors, reference.model.tensors
+    yield "weights", "reference", lambda: _over(candidate, decoded(theirs))
+    yield "activations in int8", "weights", lambda: _over(candidate, theirs)
+    yield "activations as llama.cpp", "weights", lambda: _over(candidate, theirs, activations="ggml")
+    yield f"cache in {cache}", "reference", lambda: _over(reference, decoded(ours), cache)
+    yield "weights and activations", "reference", lambda: _over(candidate, theirs)
+    yield "all together", "reference", lambda: _over(candidate, theirs, cache)
 
 
-def alike(reference: GGUF, candidate: GGUF) -> bool:
-    """Whether a file has the tensors of another, but for their formats."""
+def alike(reference: Model, candidate: Model) -> bool:
+    """Whether a model has the tensors of another, but for their formats."""
     return {n: t.shape for n, t in reference.tensors.items()} == {n: t.shape for n, t in candidate.tensors.items()}
 
 
-def _kinds(reference: GGUF, candidate: GGUF) -> dict[str, int]:
+def _kinds(reference: Model, candidate: Model) -> dict[str, int]:
     """The candidate's bytes by kind of tensor, of those whose format differs from the reference's."""
     if not alike(reference, candidate):
         raise UsageError(f"{candidate.path.name} is not {reference.path.name} quantized: their tensors differ")
@@ -126,15 +127,16 @@ def _kinds(reference: GGUF, candidate: GGUF) -> dict[str, int]:
     return sizes
 
 
-def _like(model: Model, file: GGUF, kv: str = "f16", activations: str = "int8") -> Model:
+def _over(engine: Engine, tensors: Tensors, kv: str = "f16", activations: str = "int8") -> Engine:
     """The same threads and tier over other weights."""
-    return Model(file, CONTEXT, model.threads, model.forced_tier, kv, activations)
+    options = replace(engine.options, context=CONTEXT, kv=kv, activations=activations)
+    return Engine(engine.model.with_tensors(tensors), options)
 
 
-def _predictions(model: Model, windows: Windows, folder: Path) -> ReferenceStore:
-    return store_reference(model, windows, folder, digest="decoded")
+def _predictions(engine: Engine, windows: Windows, folder: Path) -> ReferenceStore:
+    return store_reference(engine, windows, folder, digest="decoded")
 
 
-def _divergence(model: Model, base: ReferenceStore) -> Interval:
-    scores = next_token.score_tokens(model, base)
+def _divergence(engine: Engine, base: ReferenceStore) -> Interval:
+    scores = next_token.score_tokens(engine, base)
     return scores.mean(scores.divergences)

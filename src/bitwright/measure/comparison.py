@@ -24,7 +24,7 @@ from bitwright.statistics import studentized
 from bitwright.statistics.interval import Interval, verdict
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.measure.windows import Windows
 
 DIVERGENCE, BITS = "KL divergence", "bits per byte"
@@ -78,21 +78,21 @@ class Comparison:
         return next(p for p in self.pairs if (p.first, p.second) == (first, second))
 
 
-def contender(model: Model, identity: Identity, evaluation: Evaluation | None, windows: Windows) -> Contender:
+def contender(engine: Engine, identity: Identity, evaluation: Evaluation | None, windows: Windows) -> Contender:
     """A model that was evaluated, or is scored here on `windows` of its own tokenizer; its speed is not yet known."""
     if evaluation is not None:
         losses = evaluation.scores.losses
     else:
-        session = model.session()
+        session = engine.session()
         losses = np.array([token_losses(session, ids, windows.first) for ids in windows.ids])
     documents, count = windows.documents.ravel(), int(windows.documents.max()) + 1
     nats, sizes = (np.bincount(documents, x.ravel(), count).astype(np.float64) for x in (losses, windows.sizes))
     return Contender(identity, evaluation, nats, sizes, math.nan)
 
 
-def seconds_per_token(model: Model) -> list[float]:
+def seconds_per_token(engine: Engine) -> list[float]:
     """ROUNDS times: of decoding one token, in seconds."""
-    session, ids = model.session(), list(range(1, DECODED + 1))
+    session, ids = engine.session(), list(range(1, DECODED + 1))
     session.prefill(ids)
     return [seconds_to_decode(session, ids[:1], ids) / DECODED for _ in range(ROUNDS)]
 

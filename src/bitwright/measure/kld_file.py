@@ -26,7 +26,7 @@ from bitwright.measure.windows import Windows, cut_ids
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.model.tokenizer import Tokenizer
 
 MAGIC = b"_logits_"
@@ -97,9 +97,9 @@ class KldFile:
         return KldChunk(np.asarray(self.stored[index]), self.windows.targets[index], self.vocabulary)
 
 
-def write(path: Path, model: Model, windows: Windows, progress: Progress | None = None) -> None:
+def write(path: Path, engine: Engine, windows: Windows, progress: Progress | None = None) -> None:
     """Run a model over `windows` and write the file, which llama-perplexity reads; whole or not at all."""
-    vocabulary, session = model.config.vocabulary, model.session()
+    vocabulary, session = engine.config.vocabulary, engine.session()
     with replacing(path) as file:
         file.write(MAGIC + np.array([windows.context, vocabulary, len(windows)], "<i4").tobytes())
         file.write(np.ascontiguousarray(windows.ids, "<i4").tobytes())

@@ -18,7 +18,7 @@ from bitwright.statistics import studentized
 from bitwright.statistics.interval import FEWEST, Interval
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.measure.reference import ReferencePredictions
 
 Float64 = NDArray[np.float64]
@@ -74,14 +74,14 @@ def clusters_of(windows: Windows) -> tuple[NDArray[np.int64], str]:
     return np.broadcast_to(windows.places[:, None], windows.documents.shape), "chunks"
 
 
-def score_tokens(model: Model, reference: ReferencePredictions, progress: Progress | None = None) -> TokenScores:
+def score_tokens(engine: Engine, reference: ReferencePredictions, progress: Progress | None = None) -> TokenScores:
     """Run a candidate over the reference's windows. UsageError where its vocabulary or context does not fit them."""
     windows = reference.windows
-    check(model, reference)
+    check(engine, reference)
     shape = windows.targets.shape
     losses, base_losses, divergences, variances = (np.empty(shape) for _ in range(4))
     top, base_top = (np.empty(shape, np.int32) for _ in range(2))
-    session = model.session()
+    session = engine.session()
     for index, ids in enumerate(windows.ids):
         base, start = reference.chunk(index), 0
         base_losses[index], base_top[index] = base.losses, base.top
@@ -97,16 +97,16 @@ def score_tokens(model: Model, reference: ReferencePredictions, progress: Progre
     return TokenScores(windows, losses, base_losses, divergences, top, base_top, storage_error)
 
 
-def check(model: Model, reference: ReferencePredictions) -> None:
+def check(engine: Engine, reference: ReferencePredictions) -> None:
     """UsageError where a model cannot be measured against a reference."""
-    if model.config.vocabulary != reference.vocabulary:
+    if engine.config.vocabulary != reference.vocabulary:
         raise UsageError(
-            f"{model.path.name} has a vocabulary of {model.config.vocabulary}, the reference one of "
+            f"{engine.path.name} has a vocabulary of {engine.config.vocabulary}, the reference one of "
             f"{reference.vocabulary}: only models that share a tokenizer have a divergence (compare sets others side "
             "by side in bits per byte)"
         )
-    if reference.windows.context > model.context:
-        raise UsageError(f"chunks of {reference.windows.context} tokens do not fit a context of {model.context}")
+    if reference.windows.context > engine.context:
+        raise UsageError(f"chunks of {reference.windows.context} tokens do not fit a context of {engine.context}")
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import kernels
-from bitwright.engine import Model
+from bitwright.engine import Engine
 from bitwright.io.atomic import replacing
 from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import log_probabilities
@@ -80,10 +80,10 @@ class NoiseFloor:
         return f"{times:.1f} times the noise floor" if times < 10 else f"{times:,.0f} times the noise floor"
 
 
-def measure_noise_floor(model: Model, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
+def measure_noise_floor(engine: Engine, windows: Windows, progress: Progress | None = None) -> NoiseFloor:
     """Run a reference over a few chunks in every way this machine offers, and compare its predictions."""
-    ids, session, found = windows.some(CHUNKS).ids[:, :TOKENS], model.session(), []
-    variants = list(_variants(model))
+    ids, session, found = windows.some(CHUNKS).ids[:, :TOKENS], engine.session(), []
+    variants = list(_variants(engine))
     for done, (name, varied) in enumerate(variants):
         found.append(_variation(name, session, varied(), ids[:, :SLOW_TOKENS] if SLOW in name else ids))
         if progress:
@@ -92,22 +92,21 @@ def measure_noise_floor(model: Model, windows: Windows, progress: Progress | Non
     return NoiseFloor(tuple(found))
 
 
-def _variants(model: Model) -> Iterator[tuple[str, Callable[[], Session]]]:
+def _variants(engine: Engine) -> Iterator[tuple[str, Callable[[], Session]]]:
     """Other ways to run the same model on this machine."""
 
-    def changed(**settings: Any) -> Session:
-        same = {"threads": model.threads, "tier": model.forced_tier, "kv": model.kv, "activations": model.activations}
-        return Model(model.file, model.context, **{**same, **settings}).session()
+    def changed(**options: Any) -> Session:
+        return engine.replace(**options).session()
 
     def split() -> Session:
         session = changed()
-        session.program.batch = BATCH
+        session.batch = BATCH
         return session
 
-    tiers = [tier for tier in kernels.tiers() if tier != model.tier]
+    tiers = [tier for tier in kernels.tiers() if tier != engine.tier]
     for tier in [tier for tier in tiers if tier != SLOW] or tiers:
         yield f"tier {tier}", partial(changed, tier=tier)
-    threads = 1 if model.threads > 1 else max(2, os.cpu_count() or 2)
+    threads = 1 if engine.threads > 1 else max(2, os.cpu_count() or 2)
     yield f"{threads} {'thread' if threads == 1 else 'threads'}", partial(changed, threads=threads)
     yield f"batches of {BATCH}", split
 
@@ -128,16 +127,17 @@ def _variation(name: str, session: Session, other: Session | None, ids: NDArray[
     return Variation(name, max(total, 0.0) / tokens, same / tokens, tokens)
 
 
-def stored_noise_floor(model: Model, store: ReferenceStore, progress: Progress | None = None) -> NoiseFloor:
+def stored_noise_floor(engine: Engine, store: ReferenceStore, progress: Progress | None = None) -> NoiseFloor:
     """The floor of a store's reference on this machine, read from the store's folder, or measured and saved there."""
-    machine = {"tier": model.tier, "threads": model.threads, "tiers": kernels.tiers(), "context": store.windows.context}
+    context = store.windows.context
+    machine = {"tier": engine.tier, "threads": engine.threads, "tiers": kernels.tiers(), "context": context}
     path = store.folder / f"floor-{hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:16]}.json"
     if path.exists():
         try:
             return NoiseFloor(tuple(Variation(**v) for v in json.loads(path.read_text())["variations"]))
         except (ValueError, TypeError, KeyError):
             path.unlink()  # damaged: measured again
-    floor = measure_noise_floor(model, store.windows, progress)
+    floor = measure_noise_floor(engine, store.windows, progress)
     with replacing(path) as file:
         file.write(json.dumps({**machine, "variations": [asdict(v) for v in floor.variations]}, indent=2).encode())
     return floor

@@ -19,7 +19,7 @@ from bitwright.measure.windows import cut
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
 
 
 @dataclass(frozen=True)
@@ -53,17 +53,17 @@ class Perplexity:
 
 
 def perplexity(
-    model: Model, text: str, context: int = 512, chunks: int | None = None, progress: Progress | None = None
+    engine: Engine, text: str, context: int = 512, chunks: int | None = None, progress: Progress | None = None
 ) -> Perplexity:
     """Perplexity of a model on a text, over all its chunks of `context` tokens or the first `chunks`.
 
     `progress(done, total, note)` is called after each chunk. Raises UsageError where the text is shorter than a chunk,
     BitwrightError where the model computes NaN or infinity.
     """
-    if not 4 <= context <= model.context:
-        raise UsageError(f"chunks must have 4 to {model.context} tokens (the model's context), got {context}")
-    windows = cut(model.tokenizer, text, context, chunks)
-    session, losses = model.session(), np.empty(windows.targets.shape)
+    if not 4 <= context <= engine.context:
+        raise UsageError(f"chunks must have 4 to {engine.context} tokens (the model's context), got {context}")
+    windows = cut(engine.tokenizer, text, context, chunks)
+    session, losses = engine.session(), np.empty(windows.targets.shape)
     for index, piece in enumerate(windows.ids):
         losses[index] = token_losses(session, piece, windows.first)
         if progress:

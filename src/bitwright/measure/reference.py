@@ -21,7 +21,6 @@ from platformdirs import user_cache_path
 
 from bitwright.errors import UsageError
 from bitwright.io.atomic import replacing
-from bitwright.io.checksum import sha256
 from bitwright.measure.condensed import Condensed, condense, kept_for
 from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import negative_log_likelihoods
@@ -29,7 +28,7 @@ from bitwright.measure.windows import Windows
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
+    from bitwright.engine import Engine, Session
 
 ARRAYS = ("ids", "logits", "normalizers", "rest")  # of Condensed
 VERSION = 1  # of the store; one of another version is not read
@@ -129,7 +128,7 @@ class ReferenceStore:
 
 
 def store_reference(
-    model: Model,
+    engine: Engine,
     windows: Windows,
     folder: Path | None = None,
     digest: str | None = None,
@@ -141,16 +140,16 @@ def store_reference(
     known. Raises UsageError where the folder holds another reference, or the windows are longer than the model's
     context.
     """
-    if windows.context > model.context:
-        raise UsageError(f"chunks of {windows.context} tokens do not fit the reference's context of {model.context}")
-    about = describe(model, digest)
+    if windows.context > engine.context:
+        raise UsageError(f"chunks of {windows.context} tokens do not fit the reference's context of {engine.context}")
+    about = describe(engine, digest)
     if folder is None:
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        folder = user_cache_path("bitwright") / "references" / f"{model.path.stem[:48]}-{key}"
+        folder = user_cache_path("bitwright") / "references" / f"{engine.path.stem[:48]}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    result = ReferenceStore(folder, _agreed(folder, about), windows, model.config.vocabulary)
+    result = ReferenceStore(folder, _agreed(folder, about), windows, engine.config.vocabulary)
     missing = [index for index in range(len(windows)) if result.read(index) is None]
-    session = model.session() if missing else None
+    session = engine.session() if missing else None
     for done, index in enumerate(missing):
         assert session is not None
         result.compute(index, session)
@@ -159,18 +158,18 @@ def store_reference(
     return result
 
 
-def describe(model: Model, digest: str | None = None) -> dict[str, Any]:
+def describe(engine: Engine, digest: str | None = None) -> dict[str, Any]:
     """What a reference's predictions depend on, except for rounding (which `noise_floor` measures)."""
     from bitwright import __version__
 
-    digest = digest or sha256(model.file.paths)
+    digest = digest or engine.model.sha256()
     return {
         "store": VERSION,
         "bitwright": __version__,
-        "model": model.path.name,
+        "model": engine.path.name,
         "sha256": digest,
-        "kv": model.kv,
-        "activations": model.activations,
+        "kv": engine.options.kv,
+        "activations": engine.options.activations,
     }
 
 

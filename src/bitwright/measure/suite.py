@@ -20,7 +20,7 @@ from bitwright.statistics import studentized
 from bitwright.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.measure.attribution import Contribution
     from bitwright.measure.reference import ReferencePredictions
     from bitwright.measure.rollout.compounding import Compounding
@@ -39,14 +39,14 @@ class Identity:
     bits_per_weight: float
 
 
-def identity(model: Model, sha256: str) -> Identity:
-    bits = 8 * sum(t.nbytes for t in model.file.tensors.values()) / parameters(model)
-    return Identity(model.path.name, sha256, model.file.file_bytes, bits)
+def identity(engine: Engine, sha256: str) -> Identity:
+    bits = 8 * sum(t.nbytes for t in engine.model.tensors.values()) / parameters(engine)
+    return Identity(engine.path.name, sha256, engine.model.file_bytes, bits)
 
 
-def parameters(model: Model) -> int:
+def parameters(engine: Engine) -> int:
     """Weights of all tensors."""
-    return sum(math.prod(t.shape) for t in model.file.tensors.values())
+    return sum(math.prod(t.shape) for t in engine.model.tensors.values())
 
 
 @dataclass(frozen=True)
@@ -87,7 +87,7 @@ class Evaluation:
 
 
 def evaluate(
-    model: Model,
+    engine: Engine,
     candidate: Identity,
     reference: ReferencePredictions,
     floor: NoiseFloor | None,
@@ -95,7 +95,7 @@ def evaluate(
     progress: Progress | None = None,
 ) -> Evaluation:
     """Score a candidate against a reference. Raises UsageError where they do not share a tokenizer."""
-    scores = next_token.score_tokens(model, reference, progress)
+    scores = next_token.score_tokens(engine, reference, progress)
     ratio = scores.mean(scores.losses - scores.base_losses)
     return Evaluation(
         candidate=candidate,

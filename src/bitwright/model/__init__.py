@@ -10,15 +10,9 @@ from bitwright.model.steps import ARCHITECTURES, build
 from bitwright.model.weights import Weights
 
 if TYPE_CHECKING:
-    from bitwright.io.gguf import GGUF
     from bitwright.model.tokenizer import Tokenizer
 
 __all__ = ["ARCHITECTURES", "Config", "Weights", "build", "load_tokenizer"]
-
-
-def load_weights(file: GGUF) -> Weights:
-    """All tensors of an open file, as views of it."""
-    return Weights({name: file.tensor(name) for name in file.tensors}, file.path)
 
 
 def load_tokenizer(ref: str | Path) -> Tokenizer:

@@ -12,7 +12,7 @@ from bitwright.measure.softmax import log_probabilities
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.measure.reference import ReferencePredictions
     from bitwright.measure.suite import Evaluation
     from bitwright.model.tokenizer import Tokenizer
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 SHOWN = 5  # likeliest tokens of both models, for every token
 
 
-def heat(e: Evaluation, model: Model, reference: ReferencePredictions) -> dict[str, Any]:
+def heat(e: Evaluation, engine: Engine, reference: ReferencePredictions) -> dict[str, Any]:
     """chunk (its number), before (the text that leads up to it), tokens[{text, kl, candidate[[text, probability]],
     reference[[text, probability]]}]: kl in nats, the likeliest tokens first; no `reference` where its store has none.
 
@@ -29,17 +29,17 @@ def heat(e: Evaluation, model: Model, reference: ReferencePredictions) -> dict[s
     index = int(e.scores.divergences.mean(1).argmax())
     known = getattr(reference.chunk(index), "distributions", None)
     tokens: list[dict[str, Any]] = []
-    for logits, targets in scored_logits(model.session(), windows.ids[index], windows.first):
+    for logits, targets in scored_logits(engine.session(), windows.ids[index], windows.first):
         for row, target in zip(logits, targets, strict=True):
             at, log_q = len(tokens), log_probabilities(row)
             own = np.argsort(-log_q, kind="stable")[:SHOWN]
-            found = {"text": _text(model.tokenizer, target), "kl": float(e.scores.divergences[index, at])}
-            found["candidate"] = _likeliest(model.tokenizer, own, log_q[own])
+            found = {"text": _text(engine.tokenizer, target), "kl": float(e.scores.divergences[index, at])}
+            found["candidate"] = _likeliest(engine.tokenizer, own, log_q[own])
             if known is not None:
                 log_p = known[at : at + 1].log_p[0, :SHOWN]
-                found["reference"] = _likeliest(model.tokenizer, known.ids[at, :SHOWN], log_p)
+                found["reference"] = _likeliest(engine.tokenizer, known.ids[at, :SHOWN], log_p)
             tokens.append(found)
-    before = model.tokenizer.decode(windows.ids[index, 1 : windows.first + 1].tolist())
+    before = engine.tokenizer.decode(windows.ids[index, 1 : windows.first + 1].tolist())
     return plain({"chunk": windows.places[index], "before": before, "tokens": tokens})
 
 

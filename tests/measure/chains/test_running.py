@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright.engine import Model, load
+from bitwright.engine import Engine, load
 from bitwright.measure.chains.families import FAMILIES
 from bitwright.measure.chains.running import run_free, teacher_force
 from bitwright.measure.chains.scoring import ChainSuite, fitting_levels, score_chains
@@ -15,12 +15,14 @@ from bitwright.measure.continuation import continued
 
 
 @pytest.fixture(scope="module")
-def model(smollm2: Path) -> Model:
+def model(smollm2: Path) -> Engine:
     return load(smollm2, context=512)
 
 
 @pytest.mark.parametrize("name", ["running sum", "brackets"])
-def test_a_small_model_gets_somewhere_and_the_first_wrong_step_is_that_of_running_free(model: Model, name: str) -> None:
+def test_a_small_model_gets_somewhere_and_the_first_wrong_step_is_that_of_running_free(
+    model: Engine, name: str
+) -> None:
     family = FAMILIES[name]
     chains = family.chains(1, 8, 4, seed=0)
     forced, free = teacher_force(model, family.prefix(1), chains), run_free(model, family.prefix(1), chains)
@@ -34,7 +36,7 @@ def test_a_small_model_gets_somewhere_and_the_first_wrong_step_is_that_of_runnin
         assert own.said[:before] == [answer for _, answer in chain.worked(before)]
 
 
-def test_company_changes_nothing(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_company_changes_nothing(model: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     family = FAMILIES["brackets"]
     chains = family.chains(1, 4, 3, seed=5)
     together = run_free(model, family.prefix(1), chains)
@@ -42,7 +44,7 @@ def test_company_changes_nothing(model: Model, monkeypatch: pytest.MonkeyPatch) 
     assert run_free(model, family.prefix(1), chains) == together
 
 
-def test_a_level_is_found_and_scored(model: Model) -> None:
+def test_a_level_is_found_and_scored(model: Engine) -> None:
     found = fitting_levels(model, ["pointers"], steps=6)
     assert found["pointers"] in (1, 2)
     scores = score_chains(model, ChainSuite(found, steps=3, count=2), free=True)
@@ -50,7 +52,7 @@ def test_a_level_is_found_and_scored(model: Model) -> None:
     assert all(len(f.right) == 1 for f in scores[0].single)
 
 
-def test_text_that_goes_on_is_cut_as_within_a_whole(stories260k: Path, model: Model, gemma3: Path) -> None:
+def test_text_that_goes_on_is_cut_as_within_a_whole(stories260k: Path, model: Engine, gemma3: Path) -> None:
     """SentencePiece puts a space before a text, which must not come between two pieces of one."""
     for tokenizer in (load(stories260k).tokenizer, model.tokenizer, load(gemma3, context=8).tokenizer):
         ids = tokenizer.encode("Once 1 to 2", add_special_tokens=False)

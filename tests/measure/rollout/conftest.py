@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import bitwright as bw
-from bitwright.engine import Model
+from bitwright.engine import Engine
 from bitwright.measure.rollout.writing import Prompt
 
 
 @pytest.fixture(scope="session")
-def models(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Model]:
+def models(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
     folder = tmp_path_factory.mktemp("models")
     files = {"f32": stories260k}
     for name in ("q8_0", "q4_0"):
@@ -23,7 +23,7 @@ def models(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.fixture(scope="session")
-def prompts(models: dict[str, Model], shared_data: Path) -> list[Prompt]:
+def prompts(models: dict[str, Engine], shared_data: Path) -> list[Prompt]:
     """The beginnings of twenty stories, of 8 to 12 tokens; two and two count as one document."""
     stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")[:20]
     encode = models["f32"].tokenizer.encode

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright.engine import Model, load
+from bitwright.engine import Engine, load
 from bitwright.errors import UsageError
 from bitwright.measure.rollout import history
 from bitwright.measure.rollout.baseline import Baseline, baseline, prompts_of
@@ -22,7 +22,7 @@ STEPS = 40
 
 
 @pytest.fixture(scope="module")
-def base(models: dict[str, Model], prompts: list[Prompt]) -> Baseline:
+def base(models: dict[str, Engine], prompts: list[Prompt]) -> Baseline:
     return baseline(models["f32"], prompts, STEPS, seed=1)
 
 
@@ -37,7 +37,7 @@ def test_a_reference_is_as_good_as_itself(base: Baseline) -> None:
     assert found.local is not None and abs(found.local[-1].reference_history.estimate) < 1e-6
 
 
-def test_damage_is_seen_and_the_pass_agrees_with_running_free(base: Baseline, models: dict[str, Model]) -> None:
+def test_damage_is_seen_and_the_pass_agrees_with_running_free(base: Baseline, models: dict[str, Engine]) -> None:
     small, large = (measure_compounding(base, models[name]) for name in ("q8_0", "q4_0"))
     assert small.free is not None and large.free is not None and large.local is not None
     for found in (small, large):
@@ -61,7 +61,7 @@ def test_damage_is_seen_and_the_pass_agrees_with_running_free(base: Baseline, mo
     assert shown.reference != shown.candidate and shown.before
 
 
-def test_the_references_history_written_out(base: Baseline, models: dict[str, Model]) -> None:
+def test_the_references_history_written_out(base: Baseline, models: dict[str, Engine]) -> None:
     """Against the definition: for every step afresh, the reference reads all but the last token, the candidate takes
     that over and reads the last."""
     candidate = fitted(models["q4_0"], base.model.context)
@@ -80,9 +80,9 @@ def test_the_references_history_written_out(base: Baseline, models: dict[str, Mo
     assert not np.allclose(found[0], divergences(base.model.session(), candidate.session(), rollouts[0])[0], rtol=0.05)
 
 
-def test_what_is_alike(models: dict[str, Model]) -> None:
+def test_what_is_alike(models: dict[str, Engine]) -> None:
     assert history.alike(models["f32"], models["q4_0"])
-    assert not history.alike(models["f32"], Model(models["f32"].file, 96, kv="q8_0"))
+    assert not history.alike(models["f32"], models["f32"].replace(kv="q8_0"))
 
 
 def test_parting() -> None:
@@ -93,7 +93,7 @@ def test_parting() -> None:
     assert parting(rollout([1, 2], 0, ended=True), rollout([1, 2, 3], 0)) == 3
 
 
-def test_prompts_are_spread_over_documents(models: dict[str, Model], shared_data: Path) -> None:
+def test_prompts_are_spread_over_documents(models: dict[str, Engine], shared_data: Path) -> None:
     text = (shared_data / "text/tinystories/tiny.utf8").read_text()
     prompts = prompts_of(models["f32"].tokenizer, text, 10, 16)
     assert len({p.document for p in prompts}) == 10
@@ -101,7 +101,7 @@ def test_prompts_are_spread_over_documents(models: dict[str, Model], shared_data
     assert all(len(p.ids) == 16 and p.ids[0] == models["f32"].tokenizer.bos for p in prompts)
 
 
-def test_wrong_calls(base: Baseline, models: dict[str, Model], smollm2: Path) -> None:
+def test_wrong_calls(base: Baseline, models: dict[str, Engine], smollm2: Path) -> None:
     with pytest.raises(UsageError, match="at least one prompt"):
         baseline(models["f32"], [])
     with pytest.raises(UsageError, match="share a tokenizer"):

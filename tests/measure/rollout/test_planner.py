@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright.engine import Model, load
+from bitwright.engine import Engine, load
 from bitwright.measure.rollout.planner import judged, measure_planning
 from bitwright.measure.rollout.writing import Chooser, Prompt, write
 
@@ -46,7 +46,7 @@ def test_texts_that_end_cost_no_more() -> None:
     assert found.alike == 1 and found.rows[-1].better.estimate == 1 and found.rows[-1].regret.estimate == -2
 
 
-def test_any_two_models(models: dict[str, Model], prompts: list[Prompt], smollm2: Path) -> None:
+def test_any_two_models(models: dict[str, Engine], prompts: list[Prompt], smollm2: Path) -> None:
     """A worse copy of the judge, and a model with another tokenizer, which knows no children's stories."""
     own = write(models["f32"], prompts, 24, Chooser(1.0, 2))
     assert measure_planning(models["f32"], models["f32"], own).rows[-1].worse.estimate == 0

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bitwright.engine import Model
+from bitwright.engine import Engine
 from bitwright.errors import UsageError
 from bitwright.measure.rollout import writing
 from bitwright.measure.rollout.reading import divergences, predicting, read
@@ -19,7 +19,7 @@ STEPS = 48
 @pytest.mark.parametrize("chooser", [GREEDY, Chooser(1.0, seed=5)], ids=["greedy", "sampled"])
 @pytest.mark.parametrize(("candidate", "at_least"), [("q8_0", 1), ("q4_0", 10)])
 def test_the_first_divergence_is_that_of_running_free(
-    models: dict[str, Model], prompts: list[Prompt], chooser: Chooser, candidate: str, at_least: int
+    models: dict[str, Engine], prompts: list[Prompt], chooser: Chooser, candidate: str, at_least: int
 ) -> None:
     reference = write(models["f32"], prompts, STEPS, chooser)
     free = write(models[candidate], prompts, STEPS, chooser)
@@ -38,7 +38,7 @@ def test_the_first_divergence_is_that_of_running_free(
     assert parted >= at_least
 
 
-def test_a_model_reads_its_own_path_as_it_wrote_it(models: dict[str, Model], prompts: list[Prompt]) -> None:
+def test_a_model_reads_its_own_path_as_it_wrote_it(models: dict[str, Engine], prompts: list[Prompt]) -> None:
     for rollout in write(models["q4_0"], prompts[:4], STEPS, Chooser(0.7, 3), keep=True):
         reading = read(models["q4_0"].session(), rollout)
         assert reading.first_divergence is None
@@ -49,7 +49,7 @@ def test_a_model_reads_its_own_path_as_it_wrote_it(models: dict[str, Model], pro
 
 
 def test_what_is_written_does_not_depend_on_company(
-    models: dict[str, Model], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+    models: dict[str, Engine], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sixteen at once or three; slots are taken over where a text ends, here at a full stop."""
     tokenizer = models["f32"].tokenizer
@@ -64,7 +64,7 @@ def test_what_is_written_does_not_depend_on_company(
 
 
 def test_kept_predictions_give_the_divergence(
-    models: dict[str, Model], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
+    models: dict[str, Engine], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Within four standard errors of what is sampled; and the exact way against sums written out."""
     monkeypatch.setattr(writing, "KEPT", 64)
@@ -92,6 +92,6 @@ def test_draws_follow_the_softmax() -> None:
     assert GREEDY.lead(logits, 1, 0, 0) == (pytest.approx(math.log(0.3 / 0.5)), 0)
 
 
-def test_no_room(models: dict[str, Model], prompts: list[Prompt]) -> None:
+def test_no_room(models: dict[str, Engine], prompts: list[Prompt]) -> None:
     with pytest.raises(UsageError, match="do not fit the model's context of 96"):
         write(models["f32"], prompts, 90)

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright.engine import Model, load
+from bitwright.engine import Engine, load
 from bitwright.errors import FileFormatError, UsageError
 from bitwright.measure.tasks import choice, items, sandbox, written
 from bitwright.measure.tasks.items import Task
@@ -20,7 +20,7 @@ from bitwright.statistics.paired import mcnemar
 
 
 @pytest.fixture(scope="module")
-def model(smollm2: Path) -> Model:
+def model(smollm2: Path) -> Engine:
     return load(smollm2, context=512)
 
 
@@ -80,7 +80,7 @@ def test_no_file(tmp_path: Path) -> None:
         items.load(write(tmp_path / "empty.jsonl"))
 
 
-def test_likelihoods_are_those_written_out(model: Model) -> None:
+def test_likelihoods_are_those_written_out(model: Engine) -> None:
     query = "Question: What do cats like to drink?\nAnswer:"
     item = {"query": query, "choices": ["milk", "the old stone wall"], "gold": 0}
     found = choice.judge(model, Task("own", "choice", [item, item], []))
@@ -104,7 +104,7 @@ def test_length_counts_for_acc_norm_only() -> None:
     assert judged.right and not judged.right_unnormed
 
 
-def test_other_forms(model: Model) -> None:
+def test_other_forms(model: Engine) -> None:
     schema = {"context_options": ["The trophy is too big, so the trophy", "The trophy is too big, so the banana"],
               "continuation": "does not fit the shelf.", "gold": 0}  # fmt: skip
     last = [{"context": "One, two, three, four, five, six,", "continuation": "seven"},
@@ -113,7 +113,7 @@ def test_other_forms(model: Model) -> None:
     assert [j.right for j in choice.judge(model, Task("l", "last", last, []))] == [True, False]
 
 
-def test_answers(model: Model) -> None:
+def test_answers(model: Engine) -> None:
     """A small model can say again what it was told, and cannot say what it was not."""
     told = [{"context": f"Say the number {n} again.", "answer": str(n)} for n in (31, 84, 52, 67)]
     wrong = {"context": "Say the number 45 again.", "answer": "99"}
@@ -156,7 +156,7 @@ def test_solutions_pass_and_others_do_not(shared_data: Path) -> None:
 
 
 def test_code_is_refused_before_any_is_written(
-    monkeypatch: pytest.MonkeyPatch, model: Model, shared_data: Path
+    monkeypatch: pytest.MonkeyPatch, model: Engine, shared_data: Path
 ) -> None:
     def refuse() -> None:
         raise UsageError("not here")

@@ -20,7 +20,7 @@ from bitwright.measure.rollout.writing import TOGETHER
 from bitwright.measure.softmax import negative_log_likelihoods
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
+    from bitwright.engine import Engine, Session
     from bitwright.model.tokenizer import Tokenizer
     from bitwright.progress import Progress
 
@@ -54,19 +54,19 @@ class FreeRun:
         return self.right.index(False) + 1 if False in self.right else None
 
 
-def fitted(model: Model, prefix: str, chains: Sequence[Chain]) -> Model:
+def fitted(engine: Engine, prefix: str, chains: Sequence[Chain]) -> Engine:
     """The model with a context that fits these chains and its answers. UsageError where it was trained on less."""
-    encode = model.tokenizer.encode
+    encode = engine.tokenizer.encode
     lengths = [len(encode(f"{prefix}\n\n{chain.text()}")) + chain.steps * (SLACK + 2) for chain in chains]
-    return writing.fitted(model, max(lengths))
+    return writing.fitted(engine, max(lengths))
 
 
 def teacher_force(
-    model: Model, prefix: str, chains: Sequence[Chain], steps: int | None = None, progress: Progress | None = None
+    engine: Engine, prefix: str, chains: Sequence[Chain], steps: int | None = None, progress: Progress | None = None
 ) -> list[TeacherForced]:
     """Read every chain, or its first `steps`, with right answers, in one pass each; the prefix is read once."""
-    session, found = fitted(model, prefix, chains).session(), []
-    start = model.tokenizer.encode(prefix)
+    session, found = fitted(engine, prefix, chains).session(), []
+    start = engine.tokenizer.encode(prefix)
     session.extend(start, [])
     for chain in chains:
         session.reset(keep=len(start))
@@ -143,10 +143,10 @@ class _Running:
         return True
 
 
-def run_free(model: Model, prefix: str, chains: Sequence[Chain], progress: Progress | None = None) -> list[FreeRun]:
+def run_free(engine: Engine, prefix: str, chains: Sequence[Chain], progress: Progress | None = None) -> list[FreeRun]:
     """Every chain with the model's own answers, TOGETHER at once."""
-    tokenizer = model.tokenizer
-    session = fitted(model, prefix, chains).session(min(TOGETHER, len(chains)))
+    tokenizer = engine.tokenizer
+    session = fitted(engine, prefix, chains).session(min(TOGETHER, len(chains)))
     start = tokenizer.encode(prefix)
     waiting = list(enumerate(chains))[::-1]
     running: dict[int, tuple[int, _Running]] = {}

@@ -21,7 +21,7 @@ from bitwright.statistics.interval import Interval
 from bitwright.statistics.survival import Runs, Survival
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.progress import Progress
 
 STEPS, CHAINS, SINGLES = 16, 24, 1  # SINGLES: chains of one step per chain, for p(1)
@@ -72,7 +72,7 @@ class ChainScore:
 
 
 def score_chains(
-    model: Model, suite: ChainSuite, free: bool = False, progress: Progress | None = None
+    engine: Engine, suite: ChainSuite, free: bool = False, progress: Progress | None = None
 ) -> list[ChainScore]:
     """Run a model on every family of a suite. `free`: also on its own answers."""
     stages = Stages(progress, len(suite.levels) * (2 + free))
@@ -87,16 +87,16 @@ def score_chains(
                 name,
                 level,
                 suite.steps,
-                teacher_force(model, prefix, singles, 1, stages.next(name)),
-                teacher_force(model, prefix, chains, None, stages.next(name)),
-                run_free(model, prefix, chains, stages.next(name)) if free else None,
+                teacher_force(engine, prefix, singles, 1, stages.next(name)),
+                teacher_force(engine, prefix, chains, None, stages.next(name)),
+                run_free(engine, prefix, chains, stages.next(name)) if free else None,
             )
         )
     return found
 
 
 def fitting_levels(
-    reference: Model,
+    reference: Engine,
     names: Iterable[str] = FAMILIES,
     steps: int = STEPS,
     seed: int = 0,
@@ -109,7 +109,7 @@ def fitting_levels(
     return {name: _level(reference, FAMILIES[name], steps, seed + 2, stages.next(name)) for name in names}
 
 
-def _level(reference: Model, family: Family, steps: int, seed: int, progress: Progress) -> int:
+def _level(reference: Engine, family: Family, steps: int, seed: int, progress: Progress) -> int:
     fits: list[float] = []
     for level in range(1, family.levels + 1):
         forced = teacher_force(reference, family.prefix(level), family.chains(level, TRIED_STEPS, TRIED, seed))

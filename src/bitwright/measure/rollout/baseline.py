@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitwright import kernels
-from bitwright.engine import Model
+from bitwright.engine import Engine
 from bitwright.errors import UsageError
 from bitwright.measure import windows
 from bitwright.measure.rollout import reading, writing
@@ -52,7 +51,7 @@ class Baseline:
     `floor` describes what the noise floor was measured with.
     """
 
-    model: Model
+    model: Engine
     floor: str
     steps: int
     seed: int
@@ -65,7 +64,7 @@ class Baseline:
 
 
 def baseline(
-    reference: Model, prompts: Sequence[Prompt], steps: int = STEPS, seed: int = 0, progress: Progress | None = None
+    reference: Engine, prompts: Sequence[Prompt], steps: int = STEPS, seed: int = 0, progress: Progress | None = None
 ) -> Baseline:
     """Let the reference write. UsageError where there are no prompts, or where they do not fit its context."""
     if not prompts:
@@ -82,10 +81,8 @@ def baseline(
     return Baseline(reference, floor, steps, seed, texts(GREEDY), texts(Chooser(1.0, seed)))
 
 
-def otherwise(model: Model) -> Model:
+def otherwise(engine: Engine) -> Engine:
     """The same model in another tier, as another machine might compute it, where this machine has two tiers besides
     scalar (which takes fifty times as long). Other thread counts and batches give the same bits."""
-    tiers = [tier for tier in kernels.tiers() if tier not in (model.tier, "scalar")]
-    same = copy.copy(model)
-    same.forced_tier = tiers[0] if tiers else model.forced_tier
-    return same
+    tiers = [tier for tier in kernels.tiers() if tier not in (engine.tier, "scalar")]
+    return engine.replace(tier=tiers[0]) if tiers else engine

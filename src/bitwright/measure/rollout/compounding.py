@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from bitwright.engine import Model
+from bitwright.engine import Engine
 from bitwright.errors import UsageError
 from bitwright.measure.rollout import history, horizon, reading, writing
 from bitwright.measure.rollout.baseline import Baseline
@@ -47,7 +47,7 @@ class Compounding:
 
 
 def measure_compounding(
-    base: Baseline, candidate: Model, free: bool = True, local: bool = True, progress: Progress | None = None
+    base: Baseline, candidate: Engine, free: bool = True, local: bool = True, progress: Progress | None = None
 ) -> Compounding:
     """Measure a candidate. `free`: let it write too; `local`: also run it on the reference's keys and values.
 
@@ -75,7 +75,7 @@ def measure_compounding(
     )
 
 
-def _check(base: Baseline, candidate: Model) -> None:
+def _check(base: Baseline, candidate: Engine) -> None:
     own, expected = candidate.config.vocabulary, base.model.config.vocabulary
     if own != expected:
         raise UsageError(
@@ -84,7 +84,7 @@ def _check(base: Baseline, candidate: Model) -> None:
         )
 
 
-def _local(base: Baseline, candidate: Model, along: Float64, progress: Progress) -> list[LocalShare]:
+def _local(base: Baseline, candidate: Engine, along: Float64, progress: Progress) -> list[LocalShare]:
     written = base.sampled.rollouts
     rows = history.divergences_on_reference_history(base.model, candidate, written, progress)
     return horizon.local_shares(along, padded(rows, base.steps), clusters_of(written))

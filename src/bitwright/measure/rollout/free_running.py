@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bitwright.engine import Model, text_of
+from bitwright.engine import Engine, text_of
 from bitwright.measure.rollout import planner, writing
 from bitwright.measure.rollout.baseline import Baseline
 from bitwright.measure.rollout.endings import Endings, endings
@@ -51,7 +51,7 @@ class FreeRunning:
 
 
 def measure_free_running(
-    base: Baseline, candidate: Model, greedy: Sequence[Reading], along: Float64, stages: Stages
+    base: Baseline, candidate: Engine, greedy: Sequence[Reading], along: Float64, stages: Stages
 ) -> FreeRunning:
     """Let a candidate write from the baseline's prompts. `greedy`: its readings of the reference's greedy texts;
     `along`: its divergences (rollouts, steps) along the reference's samples."""

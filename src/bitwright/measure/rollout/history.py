@@ -17,19 +17,19 @@ from bitwright.measure.rollout.writing import TOGETHER, Float64, Rollout
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
+    from bitwright.engine import Engine, Session
 
 
-def alike(reference: Model, candidate: Model) -> bool:
+def alike(reference: Engine, candidate: Engine) -> bool:
     """Whether one model can use the other's keys and values: same architecture, layers, heads, windows and cache."""
     a, b = reference.config, candidate.config
     shape = ("architecture", "kv_heads", "head_dim", "windows")
     same = all(getattr(a, name) == getattr(b, name) for name in shape)
-    return same and (reference.kv, reference.context) == (candidate.kv, candidate.context)
+    return same and (reference.options.kv, reference.context) == (candidate.options.kv, candidate.context)
 
 
 def divergences_on_reference_history(
-    reference: Model, candidate: Model, rollouts: Sequence[Rollout], progress: Progress | None = None
+    reference: Engine, candidate: Engine, rollouts: Sequence[Rollout], progress: Progress | None = None
 ) -> list[Float64]:
     """KL(reference || candidate) in nats at each step (steps,) of every rollout, with the reference's keys and values
     of all earlier tokens in the candidate's cache. UsageError where the caches are not `alike`."""

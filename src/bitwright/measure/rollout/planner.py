@@ -23,7 +23,7 @@ from bitwright.statistics import percentile
 from bitwright.statistics.interval import Interval
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.progress import Progress
 
 TOLERANCE = 0.1  # nats within which two proposals look equally likely
@@ -51,8 +51,8 @@ class Planning:
 
 
 def measure_planning(
-    judge: Model,
-    planner: Model,
+    judge: Engine,
+    planner: Engine,
     own: Sequence[Rollout],
     proposals: Sequence[Rollout] | None = None,
     tolerance: float = TOLERANCE,
@@ -90,13 +90,13 @@ def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance
     return Planning(len(alike), int(alike.sum()), rows)
 
 
-def translated(prompt: Prompt, judge: Model, planner: Model) -> Prompt:
+def translated(prompt: Prompt, judge: Engine, planner: Engine) -> Prompt:
     """A prompt in the planner's tokens."""
     text = judge.tokenizer.decode([int(id) for id in prompt.ids], skip_special=True)
     return Prompt(np.array(planner.tokenizer.encode(text), np.int32), prompt.document)
 
 
-def retold(rollout: Rollout, planner: Model, judge: Model, prompt: Prompt, steps: int) -> Rollout:
+def retold(rollout: Rollout, planner: Engine, judge: Engine, prompt: Prompt, steps: int) -> Rollout:
     """What the planner wrote as at most `steps` of the judge's tokens, with the judge's end of text where it ended."""
     from bitwright.engine import text_of
 

@@ -19,7 +19,7 @@ from bitwright.measure.softmax import log_probabilities, negative_log_likelihood
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
+    from bitwright.engine import Engine, Session
 
 
 @dataclass(frozen=True)
@@ -77,10 +77,10 @@ def read(session: Session, rollout: Rollout, rounded: bool = False) -> Reading:
 
 
 def read_all(
-    model: Model, rollouts: Sequence[Rollout], progress: Progress | None = None, rounded: bool = False
+    engine: Engine, rollouts: Sequence[Rollout], progress: Progress | None = None, rounded: bool = False
 ) -> list[Reading]:
     """Read every rollout."""
-    session, found = model.session(), []
+    session, found = engine.session(), []
     for rollout in rollouts:
         found.append(read(session, rollout, rounded))
         if progress:

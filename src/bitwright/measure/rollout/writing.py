@@ -8,7 +8,6 @@ chosen at each step with the same noise, at any temperature.
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -22,7 +21,7 @@ from bitwright.measure.softmax import log_probabilities
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
 
 TOGETHER = 16  # rollouts written at once: decoding many costs little more than decoding one
 KEPT = 1024  # most tokens kept of one prediction: 10 kB a step
@@ -94,16 +93,14 @@ class Rollout:
         return np.concatenate([self.prompt.ids, self.tokens])
 
 
-def fitted(model: Model, context: int) -> Model:
+def fitted(engine: Engine, context: int) -> Engine:
     """The same model with a context of `context` tokens, so that many sequences fit in memory.
 
     UsageError where it was trained on a shorter one.
     """
-    if context > model.config.context:
-        raise UsageError(f"{context} tokens are needed, and {model.path.name} was trained on {model.config.context}")
-    same = copy.copy(model)
-    same.context = context
-    return same
+    if context > engine.config.context:
+        raise UsageError(f"{context} tokens are needed, and {engine.path.name} was trained on {engine.config.context}")
+    return engine.replace(context=context)
 
 
 class _Growing:
@@ -142,7 +139,7 @@ def _joined(parts: Sequence[Condensed]) -> Condensed:
 
 
 def write(
-    model: Model,
+    engine: Engine,
     prompts: Sequence[Prompt],
     steps: int,
     chooser: Chooser = GREEDY,
@@ -157,9 +154,9 @@ def write(
     context.
     """
     longest = max(len(prompt.ids) for prompt in prompts)
-    if longest + steps - 1 > model.context:
-        raise UsageError(f"{longest} tokens and {steps} more do not fit the model's context of {model.context}")
-    session = model.session(min(TOGETHER, len(prompts)))
+    if longest + steps - 1 > engine.context:
+        raise UsageError(f"{longest} tokens and {steps} more do not fit the model's context of {engine.context}")
+    session = engine.session(min(TOGETHER, len(prompts)))
     waiting = [_Growing(number, prompt) for number, prompt in enumerate(prompts)][::-1]
     growing: dict[int, _Growing] = {}
     done: dict[int, Rollout] = {}
@@ -177,7 +174,7 @@ def write(
         written = {slot: growing[slot].add(row, chooser, kept) for slot, row in zip(feed, logits, strict=True)}
         feed = {}
         for slot, token in written.items():
-            ended = token in model.tokenizer.end_of_generation
+            ended = token in engine.tokenizer.end_of_generation
             enough = until is not None and until(growing[slot].tokens)
             if ended or enough or len(growing[slot].tokens) == steps:
                 rollout = growing.pop(slot).rollout(chooser, ended)

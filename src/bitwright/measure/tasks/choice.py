@@ -13,7 +13,7 @@ from bitwright.measure.continuation import continued, likelihood
 from bitwright.measure.tasks.items import Item, Task, asked, joined
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model, Session
+    from bitwright.engine import Engine, Session
     from bitwright.progress import Progress
 
 
@@ -36,9 +36,9 @@ def shown(item: Item) -> str:
     return "".join(joined(item["context"], item["continuation"]))
 
 
-def judge(model: Model, task: Task, progress: Progress | None = None) -> list[Judged]:
+def judge(engine: Engine, task: Task, progress: Progress | None = None) -> list[Judged]:
     """Every item of a task of form choice, schema or last. UsageError where one does not fit the context."""
-    session, found = model.session(), []
+    session, found = engine.session(), []
     prefix = "".join(shown(item) + "\n\n" for item in task.shots)
     judge_item = {"choice": _choice, "schema": _schema, "last": _last}[task.form]
     for item in task.items:

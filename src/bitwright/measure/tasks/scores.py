@@ -15,7 +15,7 @@ from bitwright.statistics.interval import Interval
 from bitwright.statistics.paired import mcnemar
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.progress import Progress
 
 METRICS = {"choice": "acc_norm", "schema": "acc", "last": "acc", "answer": "exact_match", "humaneval": "pass@1",
@@ -42,7 +42,7 @@ class TaskScore:
 
 
 def score_task(
-    model: Model,
+    engine: Engine,
     task: Task,
     tokens: int | None = None,
     unguarded: bool = False,
@@ -50,10 +50,10 @@ def score_task(
 ) -> TaskScore:
     """Run a model on a task; `tokens` and `unguarded` apply to written answers (`written.write`)."""
     if task.form in ("choice", "schema", "last"):
-        judged = choice.judge(model, task, progress)
+        judged = choice.judge(engine, task, progress)
         others = {"acc": np.array([j.right_unnormed for j in judged])} if task.form == "choice" else {}
         return TaskScore(task.name, task.form, np.array([j.right for j in judged]), others, judged)
-    texts = written.write(model, task, tokens, unguarded, progress)
+    texts = written.write(engine, task, tokens, unguarded, progress)
     return TaskScore(task.name, task.form, np.array([t.right for t in texts]), {}, texts)
 
 

@@ -15,7 +15,7 @@ from bitwright.measure.tasks import sandbox
 from bitwright.measure.tasks.items import Item, Task
 
 if TYPE_CHECKING:
-    from bitwright.engine import Model
+    from bitwright.engine import Engine
     from bitwright.progress import Progress
 
 TOKENS = {"answer": 256, "humaneval": 320, "mbpp": 256}  # that an answer may have
@@ -59,7 +59,7 @@ def solved(item: Item, form: str) -> str:
 
 
 def write(
-    model: Model, task: Task, tokens: int | None = None, unguarded: bool = False, progress: Progress | None = None
+    engine: Engine, task: Task, tokens: int | None = None, unguarded: bool = False, progress: Progress | None = None
 ) -> list[Written]:
     """Let a model write answers to a task of form answer, humaneval or mbpp, the likeliest each, and check them.
 
@@ -70,17 +70,17 @@ def write(
         sandbox.check()
     limit, stops = tokens or TOKENS[task.form], STOPS[task.form]
     prefix = "".join(solved(item, task.form) + "\n\n" for item in task.shots)
-    prompts = [Prompt(np.array(model.tokenizer.encode(prefix + prompt(item, task.form)), np.int32), number)
+    prompts = [Prompt(np.array(engine.tokenizer.encode(prefix + prompt(item, task.form)), np.int32), number)
                for number, item in enumerate(task.items)]  # fmt: skip
-    model = writing.fitted(model, max(len(prompt.ids) for prompt in prompts) + limit)
+    engine = writing.fitted(engine, max(len(prompt.ids) for prompt in prompts) + limit)
 
     def text_of(ids: Sequence[int]) -> str:
-        return model.tokenizer.decode(list(ids), skip_special=True)
+        return engine.tokenizer.decode(list(ids), skip_special=True)
 
     def ended(ids: Sequence[int]) -> bool:
         return any(stop in text_of(ids[-24:]).lstrip("\n ") for stop in stops)
 
-    written = writing.write(model, prompts, limit, until=ended, progress=progress)
+    written = writing.write(engine, prompts, limit, until=ended, progress=progress)
     found = []
     for item, rollout in zip(task.items, written, strict=True):
         text = cut(text_of(rollout.tokens.tolist()), stops)

@@ -21,17 +21,16 @@ from numpy.typing import NDArray
 
 from bitwright import calibration, kernels
 from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
-from bitwright.engine.calibrate import Text, cut, digest
-from bitwright.engine.collector import Collector, Group
-from bitwright.engine.partial import SAVE_SECONDS, Partial, Pass
+from bitwright.calibration.collector import Collector, Group
+from bitwright.calibration.partial import SAVE_SECONDS, Partial, Pass
+from bitwright.calibration.texts import Text, cut, digest
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
-from bitwright.io.checksum import sha256
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape, missing
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
-    from bitwright.engine.model import Model
+    from bitwright.model.model import Model
 
 BUDGET = 2 << 30  # bytes of second moments at a time; what does not fit is gathered in another pass
 
@@ -48,6 +47,7 @@ def gather(
     seed: int = 0,
     budget: int = BUDGET,
     progress: Progress | None = None,
+    threads: int | None = None,
 ) -> ActivationStatistics:
     """Importance and second moments of every weight, over texts cut as by `calibrate`, into `output`.
 
@@ -61,11 +61,11 @@ def gather(
     if Path(output).suffix == ".dat":
         raise UsageError(f"{output}: a .dat holds importance alone; second moments need a .gguf")
     pieces = cut(model, texts, context, chunks)
-    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(model.threads))
+    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(threads or kernels.usable_cores()))
     groups = _groups(model, tape, fisher)
     passes = _passes(groups, budget)
     ids = digest(pieces)
-    key = f"{sha256(model.file.paths)} {ids} {context} {fisher} {seed} {[len(own) for own in passes]}"
+    key = f"{model.sha256()} {ids} {context} {fisher} {seed} {[len(own) for own in passes]}"
     kept = Partial(Path(output), key)
     for index, own in enumerate(passes):
         note = f"pass {index + 1} of {len(passes)}" if len(passes) > 1 else ""
@@ -81,7 +81,7 @@ def gather(
 
 
 def _weight(model: Model, name: str, rows: Array | None) -> Array:
-    tensor = model.weights[name]
+    tensor = model.tensors[name]
     return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads=1)
 
 
@@ -91,7 +91,7 @@ def _groups(model: Model, tape: Tape, fisher: bool) -> list[Group]:
     found: dict[int, Group] = {}
     for part, ops in enumerate(tape.parts):
         for op in ops:
-            shape = model.weights[op.weights[0]].shape if op.weights else ()
+            shape = model.tensors[op.weights[0]].shape if op.weights else ()
             if op.kind == "embed" and fisher and op.weights[0] not in multiplied:
                 found[op.output.id] = Group(op.output.id, {op.weights[0]: shape[1]}, shape[1], "gradient", part)
             elif op.kind == "linear":

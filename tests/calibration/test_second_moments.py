@@ -12,15 +12,15 @@ import synthetic_model
 
 from bitwright import calibration, formats
 from bitwright.calibration import ActivationStatistics, SecondMoment, SquareSums
+from bitwright.calibration import second_moments as gathering
+from bitwright.calibration.importance import calibrate
 from bitwright.calibration.moments import pack
-from bitwright.engine import Model, load
-from bitwright.engine import moments as gathering
-from bitwright.engine.calibrate import calibrate
-from bitwright.engine.moments import gather
+from bitwright.calibration.second_moments import gather
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
 from bitwright.kernels.ops import Attention, Call, Rope
 from bitwright.kernels.tape import Tape
+from bitwright.model.model import Model, load
 
 GOLDEN = Path(__file__).parent.parent / "golden"
 TEXTS = [("calibration.txt", (GOLDEN / "calibration.txt").read_text())]
@@ -101,7 +101,10 @@ def test_weights_that_read_one_input_share_a_moment(fisher: ActivationStatistics
 def test_fisher_moments_are_a_direct_sum_over_tokens(model: Model, fisher: ActivationStatistics) -> None:
     """Token by token in float64, from what the tape shows; the labels are drawn as `gather` draws them."""
     squares: dict[str, Any] = {}
-    tape = Tape(model.step, lambda name, rows: model.weights[name].dequantize()[slice(None) if rows is None else rows])
+    tape = Tape(
+        model.step,
+        lambda name, rows: model.tensors[name].dequantize()[slice(None) if rows is None else rows],
+    )
 
     def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray) -> None:
         if op.kind == "linear":
@@ -173,7 +176,7 @@ def test_they_foretell_what_an_error_costs(
     the embedding its share of the tokens * e H e'. Measured .95 to 1.06 of it; .57 for values, whose errors many tokens
     have in common, which a sum over single tokens does not see."""
     name, pieces = f"{name}.weight", gathering.cut(model, TEXTS, CONTEXT, None)
-    weights = {own: tensor.dequantize().astype(np.float64) for own, tensor in model.weights.items()}
+    weights = {own: tensor.dequantize().astype(np.float64) for own, tensor in model.tensors.items()}
     tape = Tape(model.step, lambda own, rows: weights[own] if rows is None else weights[own][rows], np.float64)
 
     def predictions() -> np.ndarray:

@@ -1,0 +1,78 @@
+// Runs the steps of programs: one caller at a time, with all threads of a pool, one phase after another.
+#pragma once
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <vector>
+
+#include "attention.h"
+#include "memory.h"
+#include "pool.h"
+#include "program.h"
+#include "sequence_memory.h"
+
+namespace bitwright {
+
+constexpr int64_t kSplitTokens = 4;  // up to so many tokens their positions are shared out too (attention.h)
+
+struct Squares {
+  std::vector<double> sums;
+  int64_t rows;
+};  // sums (columns) over so many rows, since the executor was made
+
+class Executor {
+ public:
+  // Buffers for steps of up to `batch` tokens. Throws std::invalid_argument for a batch that is out of range.
+  Executor(std::shared_ptr<const Program> program, std::shared_ptr<Pool> pool, int64_t batch);
+
+  // n tokens, their positions and sequences, and the indices of the m tokens whose rows of the result are wanted. A program that
+  // begins with a hidden state reads `hidden` (n, width), the others `tokens`.
+  struct Call {
+    const int32_t *tokens, *positions, *sequences, *outputs;
+    int64_t n, m;
+    const float* hidden;
+    float* result;  // (m or, where the program ends in a layer, n; width)
+    int64_t rows(bool selected) const { return selected ? m : n; }
+  };
+  void run(SequenceMemory& memory, const Call& call);
+
+  const Program& program() const { return *program_; }
+  int threads() const { return pool_->threads(); }
+  int64_t batch() const { return batch_; }
+  size_t bytes() const { return region_.size(); }
+  const Squares& squares(int index) const { return squares_.at(static_cast<size_t>(index)); }
+  void watch() { nanoseconds_.assign(program_->phases().size(), 0); }  // from now on each phase's time is summed up
+  const std::vector<int64_t>& nanoseconds() const { return nanoseconds_; }
+
+ private:
+  std::vector<int64_t> check(const SequenceMemory& memory, const Call& call) const;  // the lengths after the call
+  void allocate();
+  void make_tiles(const Call& call);
+  void run_phases(const SequenceMemory& memory, const Call& call, int thread);
+  bool run_rows(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share);
+  void run_row_op(const SequenceMemory& memory, const Instruction& i, const Call& call, int64_t begin, int64_t end,
+                  int64_t rows);
+  bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
+  bool run_observe(const Phase& phase, const Call& call, Share& share);
+  bool run_attention(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share, float* scratch);
+  void fill_angles(int index, int64_t position, int64_t row) const;
+  int64_t width(int buffer) const { return program_->widths()[static_cast<size_t>(buffer)]; }
+  float* at(int buffer, int64_t row) const { return buffers_[static_cast<size_t>(buffer)] + row * width(buffer); }
+
+  std::shared_ptr<const Program> program_;
+  std::shared_ptr<Pool> pool_;
+  const Tier& tier_;
+  int64_t batch_, tile_tokens_ = 1;
+  Memory region_;
+  std::vector<float*> buffers_, tables_;    // tables: cosines and sines of each angles, (batch, rotary_dim)
+  std::vector<uint8_t*> inputs_, scratch_;  // scratch: one per thread
+  std::vector<Squares> squares_;
+  std::vector<AttentionTile> tiles_;
+  std::vector<int32_t> finished_;  // see AttentionArgs
+  float* partials_ = nullptr;
+  std::unique_ptr<Share[]> shares_;   // one per phase
+  std::vector<int64_t> nanoseconds_;  // the same, or none when nobody watches
+  std::mutex one_run_;
+};
+
+}  // namespace bitwright

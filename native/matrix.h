@@ -1,0 +1,67 @@
+// Weight matrices ready to be multiplied by, and the bank that packs each of them once however many programs use it.
+#pragma once
+#include <map>
+#include <memory>
+#include <mutex>
+#include <tuple>
+#include <vector>
+
+#include "memory.h"
+#include "pool.h"
+#include "tier.h"
+
+namespace bitwright {
+
+// One matrix in the layout of one tier. It keeps its memory (and, through `owner`, the file's bytes) alive.
+class Matrix {
+ public:
+  const Weight& weight() const { return weight_; }
+  const Tier& tier() const { return tier_; }
+  size_t bytes() const { return packed_bytes_ ? packed_bytes_ : file_bytes_; }  // of the layout that products read
+  size_t packed_bytes() const { return packed_bytes_; }                         // 0: the file's own layout serves
+  // y (tokens, rows) = x (tokens, columns) W'; prefill: by the kernel for many tokens.
+  void multiply(Pool& pool, const float* x, int64_t tokens, bool prefill, Rounding rounding, float* y) const;
+
+ private:
+  friend class WeightBank;
+  Matrix(const Weight& weight, const Tier& tier, std::shared_ptr<const void> owner);
+  Weight weight_;
+  const Tier& tier_;
+  size_t file_bytes_, packed_bytes_ = 0;
+  std::shared_ptr<const void> owner_;
+  std::shared_ptr<Memory> slab_;  // where it was packed, together with those that were asked for at the same time
+};
+
+using MatrixRef = std::shared_ptr<const Matrix>;
+
+class WeightBank {
+ public:
+  // What to have: `file` are the bytes as stored, kept valid by `owner`; `multiplied`: else rows are only looked up.
+  struct Request {
+    FormatId format;
+    int64_t rows, columns;
+    const uint8_t* file;
+    std::shared_ptr<const void> owner;
+    bool multiplied;
+  };
+
+  WeightBank(const Tier& tier, std::shared_ptr<Pool> pool) : tier_(tier), pool_(std::move(pool)) {}
+  // One matrix for each request. Those of the same bytes, format and shape that are still in use are shared; the others are
+  // packed together, by all threads.
+  std::vector<MatrixRef> get(const std::vector<Request>& requests);
+  size_t bytes() const;  // of packed weights in use
+  size_t count() const;  // of matrices in use
+  const Tier& tier() const { return tier_; }
+  const std::shared_ptr<Pool>& pool() const { return pool_; }
+
+ private:
+  using Key = std::tuple<const uint8_t*, FormatId, int64_t, int64_t, bool>;
+  void pack(const std::vector<Matrix*>& fresh);
+
+  const Tier& tier_;
+  std::shared_ptr<Pool> pool_;
+  mutable std::mutex mutex_;
+  std::map<Key, std::weak_ptr<const Matrix>> known_;
+};
+
+}  // namespace bitwright

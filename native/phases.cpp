@@ -1,0 +1,162 @@
+// What the phases of a step do. All threads run these; each takes shares of the work until none is left.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <stdexcept>
+
+#include "dequantize.h"
+#include "executor.h"
+
+namespace bitwright {
+namespace {
+
+constexpr int64_t kDecodeTokens = 4;   // up to so many rows a matrix product is bound by reading the weights
+constexpr int64_t kObserveGrain = 64;  // columns
+constexpr int64_t kRowGrain = 16;  // rows a thread takes at a time, so that their values stay in its cache between ops
+
+}  // namespace
+
+void Executor::run_phases(const SequenceMemory& memory, const Call& call, int thread) {
+  uint8_t* scratch = scratch_[static_cast<size_t>(thread)];
+  using Clock = std::chrono::steady_clock;
+  const bool watching = thread == 0 && !nanoseconds_.empty();
+  Clock::time_point last = watching ? Clock::now() : Clock::time_point();
+  const std::vector<Phase>& phases = program_->phases();
+  bool going = true;
+  for (size_t p = 0; p < phases.size() && going; ++p) {
+    switch (phases[p].kind) {
+      case PhaseKind::rows: going = run_rows(memory, phases[p], call, shares_[p]); break;
+      case PhaseKind::linears: going = run_linears(phases[p], call, shares_[p], scratch); break;
+      case PhaseKind::observe: going = run_observe(phases[p], call, shares_[p]); break;
+      case PhaseKind::attention:
+        going = run_attention(memory, phases[p], call, shares_[p], reinterpret_cast<float*>(scratch));
+        break;
+    }
+    if (watching) {
+      const Clock::time_point now = Clock::now();
+      nanoseconds_[p] += std::chrono::nanoseconds(now - last).count();
+      last = now;
+    }
+  }
+}
+
+bool Executor::run_rows(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share) {
+  const int64_t rows = call.rows(phase.selected);
+  const int64_t grain = std::clamp<int64_t>(rows / (2 * pool_->threads()), 1, kRowGrain);
+  return share.take(rows, grain, [&](int64_t begin, int64_t end) {
+    for (const Instruction& i : phase.instructions) run_row_op(memory, i, call, begin, end, rows);
+  });
+}
+
+void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, const Call& call, int64_t begin,
+                          int64_t end, int64_t rows) {
+  const VectorKernels& v = tier_.vector;
+  const int64_t width = this->width(i.out);
+  if (i.code == Code::load)
+    return tier_.matmul.load_input(at(i.a, 0), this->width(i.a), rows, this->width(i.a), static_cast<Rounding>(i.index),
+                                   inputs_[static_cast<size_t>(i.input)], begin, end);
+  for (int64_t row = begin; row < end; ++row) {
+    float *out = at(i.out, row), *a = at(i.a, row), *b = at(i.b, row);
+    switch (i.code) {
+      case Code::embed: {
+        const Weight& w = program_->weight(i.weight);
+        dequantize(w.format, w.file + call.tokens[row] * row_bytes(w.format, w.columns), w.columns, out);
+        if (i.value != 1) v.scale(out, i.value, width);
+        break;
+      }
+      case Code::input: std::copy_n(call.hidden + row * width, width, out); break;
+      case Code::angles: fill_angles(i.index, call.positions[row], row); break;
+      case Code::rms_norm:
+        for (int64_t h = 0, n = width / i.heads; h < i.heads; ++h)
+          v.rms_norm(a + h * n, program_->vector_at(i.weight).data(), i.value, n, out + h * n);
+        break;
+      case Code::bias: v.add(a, program_->vector_at(i.weight).data(), width, out); break;
+      case Code::rope: {
+        const Angles& angles = program_->all_angles()[static_cast<size_t>(i.index)];
+        const int64_t rotary = 2 * static_cast<int64_t>(angles.frequencies.size());
+        v.rope(out, tables_[static_cast<size_t>(i.index)] + row * rotary, i.heads, i.head_dim, rotary,
+               angles.interleaved);
+        break;
+      }
+      case Code::store:
+        memory.writer().store(memory.cache(i.index), call.sequences[row], call.positions[row], a, b);
+        break;
+      case Code::glu_silu: v.glu_silu(a, b, width, out); break;
+      case Code::glu_gelu: v.glu_gelu(a, b, width, out); break;
+      case Code::add: v.add(a, b, width, out); break;
+      case Code::scale: v.scale(out, i.value, width); break;
+      case Code::softcap: v.softcap(out, i.value, width); break;
+      case Code::select: std::copy_n(at(i.a, call.outputs[row]), width, out); break;
+      case Code::copy: std::copy_n(a, width, out); break;
+      default: throw std::logic_error("not an op on rows");
+    }
+  }
+}
+
+// The cosines and sines of a position, in double until the last step: a float angle of 8000 rad is off by 5e-4.
+void Executor::fill_angles(int index, int64_t position, int64_t row) const {
+  const Angles& angles = program_->all_angles()[static_cast<size_t>(index)];
+  const size_t half = angles.frequencies.size();
+  float* table = tables_[static_cast<size_t>(index)] + row * 2 * static_cast<int64_t>(half);
+  for (size_t i = 0; i < half; ++i) {
+    const double angle = static_cast<double>(position) * angles.frequencies[i];
+    table[i] = static_cast<float>(std::cos(angle) * angles.magnitude);
+    table[half + i] = static_cast<float>(std::sin(angle) * angles.magnitude);
+  }
+}
+
+bool Executor::run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch) {
+  const int64_t tokens = call.rows(phase.selected);
+  if (tokens == 0) return true;
+  const auto kernel = tokens <= kDecodeTokens ? tier_.matmul.decode : tier_.matmul.prefill;
+  int64_t total = 0;
+  for (const Instruction& i : phase.instructions) total += tier_.matmul.panels(program_->weight(i.weight));
+  const int64_t grain = std::max<int64_t>(total / (pool_->threads() * 8), 1);
+  return share.take(total, grain, [&](int64_t begin, int64_t end) {
+    int64_t base = 0;  // of the product's panels among all of the phase's
+    for (const Instruction& i : phase.instructions) {
+      const Weight& w = program_->weight(i.weight);
+      const int64_t panels = tier_.matmul.panels(w), first = std::max(begin - base, int64_t{0}),
+                    last = std::min(end - base, panels);
+      if (first < last)
+        kernel(w, inputs_[static_cast<size_t>(i.input)], tokens, at(i.out, 0), width(i.out), first, last, scratch);
+      base += panels;
+    }
+  });
+}
+
+bool Executor::run_observe(const Phase& phase, const Call& call, Share& share) {
+  const int64_t rows = call.rows(phase.selected);
+  int64_t total = 0;
+  for (const Instruction& i : phase.instructions) total += width(i.a);
+  return share.take(total, kObserveGrain, [&](int64_t begin, int64_t end) {
+    int64_t base = 0;  // of the instruction's columns among all of the phase's
+    for (const Instruction& i : phase.instructions) {
+      const int64_t width = this->width(i.a), first = std::max(begin - base, int64_t{0}),
+                    last = std::min(end - base, width);
+      Squares& squares = squares_[static_cast<size_t>(i.index)];
+      for (int64_t row = 0; row < rows; ++row)
+        for (int64_t c = first; c < last; ++c)
+          squares.sums[static_cast<size_t>(c)] += static_cast<double>(at(i.a, row)[c]) * at(i.a, row)[c];
+      if (first == 0 && last > 0) squares.rows += rows;
+      base += width;
+    }
+  });
+}
+
+bool Executor::run_attention(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share,
+                             float* scratch) {
+  const Instruction& i = phase.instructions.front();
+  const Cache& c = memory.cache(i.index);
+  int64_t split = 1;
+  if (call.n <= kSplitTokens)
+    for (const AttentionTile& t : tiles_) split = std::max(split, ranges(c, t));
+  const AttentionArgs args{at(i.a, 0), at(i.out, 0), c,     tiles_.data(), i.heads,
+                           i.value,    i.softcap,    split, partials_,     finished_.data()};
+  const int64_t items = static_cast<int64_t>(tiles_.size()) * c.kv_heads * split;
+  const int64_t grain = split == 1 ? 1 : std::max<int64_t>(items / (pool_->threads() * 8), 1);
+  return share.take(items, grain,
+                    [&](int64_t begin, int64_t end) { tier_.vector.attention(args, begin, end, scratch); });
+}
+
+}  // namespace bitwright

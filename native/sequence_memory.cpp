@@ -1,0 +1,308 @@
+#include "sequence_memory.h"
+
+#include <algorithm>
+#include <cstring>
+#include <new>
+#include <stdexcept>
+#include <utility>
+
+#include "checked.h"
+
+namespace bitwright {
+namespace {
+
+// The most pages that n consecutive positions can touch.
+int64_t pages_touched(int64_t n) { return n < 2 ? n : (n - 2) / kKeyBlock + 2; }
+
+Memory region_of(int64_t bytes) {
+  try {
+    return Memory(static_cast<size_t>(bytes));
+  } catch (const std::bad_alloc&) {
+    throw std::runtime_error("a key-value cache of " + std::to_string(bytes) +
+                             " bytes does not fit this machine's memory: choose a smaller context, fewer sequences or "
+                             "a quantized cache");
+  }
+}
+
+}  // namespace
+
+SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64_t> states, Limits limits,
+                               FormatId format)
+    : shapes_(std::move(layers)), state_floats_(std::move(states)), limits_(limits), writer_(format) {
+  check_size("batch", limits.batch, 1, kMostBatch);
+  check_size("context", limits.context, 1, kMostContext);
+  check_size("sequences", limits.sequences, 1, kMostSequences);
+  const auto slots = static_cast<size_t>(limits.sequences);
+  lengths_.assign(slots, 0);
+  const int64_t whole = divided_up(limits.context, kKeyBlock);
+  std::vector<size_t> group_of;
+  for (const LayerShape& shape : shapes_) {
+    check_size("heads", shape.kv_heads, 1, kMostWidth);
+    check_size("values in a head", shape.head_dim, 1, kMaxHeadDim);
+    check_size("window", shape.window, 0, kMostContext);
+    const bool bounded = shape.window > 0 && shape.window < limits.context;
+    const int64_t window = bounded ? shape.window : 0, reach = window - 1 + limits.batch;
+    auto g = std::find_if(groups_.begin(), groups_.end(), [&](const Group& own) { return own.window == window; });
+    if (g == groups_.end()) {
+      g = groups_.insert(groups_.end(), Group{});
+      g->window = window;
+      g->most = bounded ? std::min(whole, pages_touched(reach)) : whole;
+      g->tables.resize(slots);
+      g->first.resize(slots);
+      g->views.resize(slots);
+    }
+    int64_t positions = padded(limits.context);
+    if (bounded) positions = std::min(positions, padded(reach, kKeyBlock));
+    caches_.push_back(
+        {writer_.format(), shape.kv_heads, shape.head_dim, shape.window, positions, nullptr, 0, 0, 0, 0, 0, nullptr});
+    g->page_bytes = place(caches_.back(), g->page_bytes);
+    check_size("bytes of a page", g->page_bytes, 1, kMostBytes);
+    group_of.push_back(static_cast<size_t>(g - groups_.begin()));
+  }
+  for (Group& g : groups_) g.region = region_of(product(product(limits.sequences, g.most), g.page_bytes));
+  for (size_t l = 0; l < caches_.size(); ++l) {
+    const Group& g = groups_[group_of[l]];
+    caches_[l].pages = g.region.data();
+    caches_[l].page_bytes = g.page_bytes;
+    caches_[l].tables = g.views.data();
+  }
+  for (int64_t floats : state_floats_) {
+    check_size("floats of a state", floats, 1, kMostWidth);
+    state_offsets_.push_back(std::exchange(floats_, floats_ + padded(floats)));
+  }
+  states_ = region_of(product(product(limits.sequences, floats_), sizeof(float)));
+}
+
+int64_t SequenceMemory::earliest(int64_t slot) const {
+  check(slot);
+  int64_t lowest = 0;
+  for (const Group& g : groups_)
+    if (const int64_t first = g.first[static_cast<size_t>(slot)])
+      lowest = std::max(lowest, first * kKeyBlock + g.window - 1);
+  return lowest;
+}
+
+size_t SequenceMemory::bytes() const {
+  size_t sum = states_.size();
+  for (const Group& g : groups_) sum += g.region.size();
+  return sum;
+}
+
+size_t SequenceMemory::bytes_in_use() const {
+  size_t sum = states_.size();
+  for (const Group& g : groups_)
+    sum += (static_cast<size_t>(g.fresh) - g.free.size()) * static_cast<size_t>(g.page_bytes);
+  return sum;
+}
+
+std::string SequenceMemory::layout() const {
+  std::string words =
+      "format " + std::to_string(static_cast<int>(writer_.format())) + ", context " + std::to_string(limits_.context);
+  for (size_t l = 0; l < shapes_.size(); ++l)
+    words += ", " + std::to_string(shapes_[l].kv_heads) + "x" + std::to_string(shapes_[l].head_dim) + "/" +
+             std::to_string(shapes_[l].window) + ":" + std::to_string(caches_[l].positions);
+  for (int64_t floats : state_floats_) words += ", state " + std::to_string(floats);
+  return words;
+}
+
+float* SequenceMemory::state(int index, int64_t slot) {
+  return states_.as<float>() + slot * floats_ + state_offsets_[static_cast<size_t>(index)];
+}
+
+int32_t SequenceMemory::take(Group& g) {
+  int32_t page;
+  if (g.free.empty()) {
+    page = static_cast<int32_t>(g.fresh++);
+    g.users.push_back(0);
+  } else {
+    page = g.free.back();
+    g.free.pop_back();
+  }
+  g.users[static_cast<size_t>(page)] = 1;
+  return page;
+}
+
+void SequenceMemory::release(Group& g, int32_t page) const {
+  if (page >= 0 && --g.users[static_cast<size_t>(page)] == 0) g.free.push_back(page);
+}
+
+void SequenceMemory::truncate(Group& g, size_t slot, int64_t pages) const {
+  std::vector<int32_t>& table = g.tables[slot];
+  while (static_cast<int64_t>(table.size()) > pages) {
+    release(g, table.back());
+    table.pop_back();
+  }
+  if (table.empty()) g.first[slot] = 0;
+  g.views[slot] = table.data();
+}
+
+void SequenceMemory::begin(int64_t slot, int64_t begin, int64_t end) {
+  const auto s = static_cast<size_t>(slot);
+  for (Group& g : groups_) {
+    std::vector<int32_t>& table = g.tables[s];
+    truncate(g, s, divided_up(begin, kKeyBlock));
+    if (begin % kKeyBlock && g.users[static_cast<size_t>(table.back())] > 1) {
+      const int32_t shared = std::exchange(table.back(), take(g));
+      std::memcpy(g.page(table.back()), g.page(shared), static_cast<size_t>(g.page_bytes));
+      release(g, shared);
+    }
+    const int64_t pages = divided_up(end, kKeyBlock);
+    for (; g.first[s] < std::min<int64_t>(pages - g.most, static_cast<int64_t>(table.size())); ++g.first[s])
+      release(g, std::exchange(table[static_cast<size_t>(g.first[s])], -1));
+    while (static_cast<int64_t>(table.size()) < pages) table.push_back(take(g));
+    g.views[s] = table.data();
+  }
+  lengths_[s] = begin;
+}
+
+void SequenceMemory::check(int64_t slot) const {
+  if (slot < 0 || slot >= limits_.sequences)
+    throw std::invalid_argument("expected a sequence from 0 to " + std::to_string(limits_.sequences - 1) + ", got " +
+                                std::to_string(slot));
+}
+
+void SequenceMemory::fork(int64_t from, int64_t to) {
+  check(from);
+  check(to);
+  if (from == to) return;
+  std::lock_guard lock(mutex_);
+  const auto source = static_cast<size_t>(from), target = static_cast<size_t>(to);
+  for (Group& g : groups_) {
+    truncate(g, target, 0);
+    g.tables[target] = g.tables[source];
+    for (int32_t page : g.tables[target])
+      if (page >= 0) ++g.users[static_cast<size_t>(page)];
+    g.first[target] = g.first[source];
+    g.views[target] = g.tables[target].data();
+  }
+  lengths_[target] = lengths_[source];
+  if (floats_) std::copy_n(states_.as<float>() + from * floats_, floats_, states_.as<float>() + to * floats_);
+}
+
+void SequenceMemory::drop(int64_t slot, int64_t keep) {
+  check(slot);
+  std::lock_guard lock(mutex_);
+  const auto s = static_cast<size_t>(slot);
+  const int64_t lowest = earliest(slot), length = lengths_[s];
+  if (keep < 0 || keep > length || (keep > 0 && keep < length && (keep < lowest || floats_)))
+    throw std::invalid_argument("sequence " + std::to_string(slot) + " can keep 0" +
+                                (floats_ ? "" : " or " + std::to_string(lowest) + " to " + std::to_string(length)) +
+                                " of its " + std::to_string(length) + " positions, not " + std::to_string(keep));
+  for (Group& g : groups_) truncate(g, s, divided_up(keep, kKeyBlock));
+  lengths_[s] = keep;
+  if (keep == 0 && floats_) std::fill_n(states_.as<float>() + slot * floats_, floats_, 0.f);
+}
+
+void SequenceMemory::evict(int64_t slot) {
+  drop(slot, 0);
+  std::lock_guard lock(mutex_);
+  for (Group& g : groups_)
+    for (int32_t page : g.free) g.region.discard(page * g.page_bytes, g.page_bytes);
+}
+
+size_t SequenceMemory::saved_bytes(int64_t slot) const {
+  const auto s = static_cast<size_t>(slot);
+  size_t sum = sizeof(int64_t) + static_cast<size_t>(floats_) * sizeof(float);
+  for (const Group& g : groups_)
+    sum += sizeof(int64_t) + (g.tables[s].size() - static_cast<size_t>(g.first[s])) * static_cast<size_t>(g.page_bytes);
+  return sum;
+}
+
+// The length; of each group the first page's index and the pages; the states.
+std::vector<uint8_t> SequenceMemory::save(int64_t slot) const {
+  check(slot);
+  std::lock_guard lock(mutex_);
+  const auto s = static_cast<size_t>(slot);
+  std::vector<uint8_t> saved(saved_bytes(slot));
+  uint8_t* at = saved.data();
+  const auto put = [&at](const void* from, size_t bytes) {
+    at = static_cast<uint8_t*>(std::memcpy(at, from, bytes)) + bytes;
+  };
+  put(&lengths_[s], sizeof(int64_t));
+  for (const Group& g : groups_) {
+    put(&g.first[s], sizeof(int64_t));
+    for (size_t i = static_cast<size_t>(g.first[s]); i < g.tables[s].size(); ++i)
+      put(g.page(g.tables[s][i]), static_cast<size_t>(g.page_bytes));
+  }
+  if (floats_) put(states_.as<float>() + slot * floats_, static_cast<size_t>(floats_) * sizeof(float));
+  return saved;
+}
+
+void SequenceMemory::restore(int64_t slot, const uint8_t* saved, size_t bytes) {
+  check(slot);
+  std::lock_guard lock(mutex_);
+  const auto s = static_cast<size_t>(slot);
+  const auto refuse = [] {
+    throw std::invalid_argument("the saved sequence is not whole, or of another memory's layout");
+  };
+  const uint8_t* at = saved;
+  const auto number = [&] {
+    int64_t value = 0;
+    if (static_cast<size_t>(saved + bytes - at) < sizeof value) refuse();
+    std::memcpy(&value, at, sizeof value);
+    at += sizeof value;
+    return value;
+  };
+  // Everything is checked before anything changes.
+  const int64_t length = number(), pages = divided_up(length, kKeyBlock);
+  if (length < 0 || length > limits_.context) refuse();
+  std::vector<std::pair<int64_t, const uint8_t*>> found;  // of each group: index of its first page, its pages
+  for (const Group& g : groups_) {
+    const int64_t first = number(), held = pages - first;
+    if (first < 0 || held < 0 || (length && !held) || held > g.most || (first && !g.window)) refuse();
+    const auto size = static_cast<size_t>(held * g.page_bytes);
+    if (static_cast<size_t>(saved + bytes - at) < size) refuse();
+    found.emplace_back(first, at);
+    at += size;
+  }
+  if (static_cast<size_t>(saved + bytes - at) != static_cast<size_t>(floats_) * sizeof(float)) refuse();
+  for (size_t i = 0; i < groups_.size(); ++i) {
+    Group& g = groups_[i];
+    auto [first, page] = found[i];
+    truncate(g, s, 0);
+    g.tables[s].assign(static_cast<size_t>(first), -1);
+    g.first[s] = first;
+    for (; static_cast<int64_t>(g.tables[s].size()) < pages; page += g.page_bytes) {
+      g.tables[s].push_back(take(g));
+      std::memcpy(g.page(g.tables[s].back()), page, static_cast<size_t>(g.page_bytes));
+    }
+    g.views[s] = g.tables[s].data();
+  }
+  if (floats_) std::memcpy(states_.as<float>() + slot * floats_, at, static_cast<size_t>(floats_) * sizeof(float));
+  lengths_[s] = length;
+}
+
+void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t first, int64_t end) {
+  if (&from == this || layout() != from.layout())
+    throw std::invalid_argument(
+        "keys and values can only be taken from another program whose cache has the same layers, heads, format and "
+        "context");
+  const int64_t slots = std::min(limits_.sequences, from.limits_.sequences);
+  if (slot < 0 || slot >= slots)
+    throw std::invalid_argument("both programs have sequences 0 to " + std::to_string(slots - 1) + ", got " +
+                                std::to_string(slot));
+  std::scoped_lock lock(mutex_, from.mutex_);
+  const auto s = static_cast<size_t>(slot);
+  if (first < 0 || first > end || first > lengths_[s] || end > from.lengths_[s] ||
+      (first > 0 && first < lengths_[s] && first < earliest(slot)))
+    throw std::invalid_argument("positions " + std::to_string(first) + " to " + std::to_string(end) + " of sequence " +
+                                std::to_string(slot) + " cannot follow the " + std::to_string(lengths_[s]) +
+                                " here from the " + std::to_string(from.lengths_[s]) + " there");
+  begin(slot, first, end);
+  for (size_t i = 0; i < groups_.size(); ++i) {  // what is not there either has been given up here too
+    Group& g = groups_[i];
+    const int64_t theirs = from.groups_[i].first[s];
+    if (theirs * kKeyBlock <= first) continue;
+    for (; g.first[s] < theirs; ++g.first[s])
+      release(g, std::exchange(g.tables[s][static_cast<size_t>(g.first[s])], -1));
+  }
+  for (size_t l = 0; l < caches_.size(); ++l) {
+    int64_t held = first;
+    for (const Group& g : groups_)
+      if (g.views.data() == caches_[l].tables) held = std::max(held, g.first[s] * kKeyBlock);
+    for (int64_t position = held; position < end; ++position) copy(from.caches_[l], slot, caches_[l], slot, position);
+  }
+  lengths_[s] = end;
+}
+
+}  // namespace bitwright

@@ -1,0 +1,87 @@
+// What sequences are remembered by: keys and values of every layer, in pages, and states of a fixed size.
+//
+// Layers with the same window form a group, and a page holds kKeyBlock positions of all layers of a group. Each sequence has a
+// table of pages for each group. Sequences that were forked share their pages until one of them writes: then it gets a copy of
+// the one page that both have begun, and new pages after it. In a group with a window a sequence gives its oldest pages up when
+// it has as many as a window and a batch can touch.
+#pragma once
+#include <cstdint>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "cache.h"
+#include "memory.h"
+
+namespace bitwright {
+
+struct LayerShape {
+  int64_t kv_heads, head_dim, window;  // window 0: a token sees every position before it
+  bool operator==(const LayerShape&) const = default;
+};
+
+struct Limits { int64_t batch, context, sequences; };  // tokens of a step, positions of a sequence, sequences
+
+class SequenceMemory {
+ public:
+  // `states`: floats that each sequence keeps for each recurrent layer. Throws std::invalid_argument for sizes that no memory can
+  // have and std::runtime_error where the system has not that much.
+  SequenceMemory(std::vector<LayerShape> layers, std::vector<int64_t> states, Limits limits, FormatId format);
+
+  const Limits& limits() const { return limits_; }
+  const std::vector<LayerShape>& layers() const { return shapes_; }
+  const std::vector<int64_t>& lengths() const { return lengths_; }  // positions each sequence holds
+  int64_t earliest(int64_t slot) const;  // the lowest position, but for 0, that it may go on from
+  size_t bytes() const;                  // of all pages and states that there can be
+  size_t bytes_in_use() const;           // of pages that some sequence holds, and of states
+  std::string layout() const;            // in words: two memories with the same can exchange sequences
+
+  // For a step. begin() makes room for positions [begin, end) of a sequence, in pages of its own; what it held from there on is
+  // forgotten. The sequence holds the new positions once commit() says so.
+  void begin(int64_t slot, int64_t begin, int64_t end);
+  void commit(int64_t slot, int64_t length) { lengths_[static_cast<size_t>(slot)] = length; }
+  const Cache& cache(int layer) const { return caches_[static_cast<size_t>(layer)]; }
+  const CacheWriter& writer() const { return writer_; }
+  float* state(int index, int64_t slot);
+  std::mutex& mutex() const { return mutex_; }
+
+  // All of these throw std::invalid_argument for a sequence or position that is not there.
+  void fork(int64_t from, int64_t to);    // `to` becomes what `from` is; no full page is copied
+  void drop(int64_t slot, int64_t keep);  // forgets all but the first `keep` positions
+  void evict(int64_t slot);               // forgets all, and gives the memory of its pages back to the system
+  std::vector<uint8_t> save(int64_t slot) const;
+  void restore(int64_t slot, const uint8_t* saved, size_t bytes);
+  // Positions [begin, end) of a sequence as another memory of the same layout holds them; the sequence then ends at `end`. What
+  // was held before `begin` stays.
+  void adopt(const SequenceMemory& from, int64_t slot, int64_t begin, int64_t end);
+
+ private:
+  struct Group {
+    int64_t window, most;               // pages that a sequence can have
+    int64_t page_bytes = 0, fresh = 0;  // pages from `fresh` on were never used
+    Memory region;
+    std::vector<int32_t> free, users;          // users of each page
+    std::vector<std::vector<int32_t>> tables;  // of each sequence; -1: given up
+    std::vector<int64_t> first;                // index of the first page each sequence still holds
+    std::vector<const int32_t*> views;         // of the tables, for the kernels
+    uint8_t* page(int32_t index) const { return region.data() + index * page_bytes; }
+  };
+  int32_t take(Group& g);
+  void release(Group& g, int32_t page) const;
+  void truncate(Group& g, size_t slot, int64_t pages) const;
+  void check(int64_t slot) const;
+  size_t saved_bytes(int64_t slot) const;
+
+  std::vector<LayerShape> shapes_;
+  std::vector<int64_t> state_floats_, state_offsets_;
+  Limits limits_;
+  CacheWriter writer_;
+  std::vector<Group> groups_;
+  std::vector<Cache> caches_;
+  std::vector<int64_t> lengths_;
+  int64_t floats_ = 0;  // of all states of one sequence
+  Memory states_;
+  mutable std::mutex mutex_;
+};
+
+}  // namespace bitwright

@@ -1,0 +1,84 @@
+"""One pass over a text that keeps how large the inputs of every weight are."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import calibration
+from bitwright.calibration import ActivationStatistics, SquareSums
+from bitwright.calibration.partial import SAVE_SECONDS, Partial
+from bitwright.calibration.texts import Text, cut, digest
+from bitwright.kernels import Executor, Memory, Program, WeightBank
+from bitwright.progress import Progress
+
+if TYPE_CHECKING:
+    from bitwright.model.model import Model
+
+BATCH = 128  # tokens at a time; all their logits are asked for, because the last layer sees no other tokens
+
+
+def calibrate(
+    model: Model,
+    texts: Sequence[Text],
+    context: int = 512,
+    chunks: int | None = None,
+    progress: Progress | None = None,
+    output: str | Path | None = None,
+    threads: int | None = None,
+    tier: str | None = None,
+) -> ActivationStatistics:
+    """Importance of every weight that is multiplied by, over texts cut into chunks of `context` tokens.
+
+    Chunks are as llama.cpp's imatrix makes them: disjoint, each read afresh, beginning with the beginning-of-text token
+    where the model wants one. `chunks` takes the first of each text. progress(done, chunks, "") follows each chunk.
+    The head is observed too. With `output` the statistics are written there, what is done is kept in a folder beside it
+    every two minutes, and an interrupted run of the same is taken up again. Raises UsageError where no text is as long
+    as a chunk, or the folder holds the beginning of something else.
+    """
+    pieces = cut(model, texts, context, chunks)
+    batch = min(context, BATCH)
+    program = Program(model.step, model.tensors, WeightBank(tier, threads), observe=True)
+    memory, executor = Memory(program.layers, context, 1, batch), Executor(program, batch, threads)
+    squares = _Squares(executor)
+    kept = Partial(Path(output), f"{model.sha256()} {digest(pieces)} importance") if output else None
+    done, saved = kept.of(0).restore([squares]) if kept else 0, time.monotonic()
+    model.release()
+    for number in range(done, len(pieces)):
+        for start in range(0, context, batch):
+            positions = np.arange(start, min(start + batch, context))
+            executor.run(memory, pieces[number, positions], positions, np.zeros_like(positions), positions - start)
+        if kept and time.monotonic() - saved > SAVE_SECONDS:
+            kept.of(0).save([squares], number + 1)
+            saved = time.monotonic()
+        if progress:
+            progress(number + 1, len(pieces), "")
+    gathered = {name: SquareSums(sums[None], np.array([rows])) for name, (sums, rows) in squares.found().items()}
+    statistics = ActivationStatistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
+    if output and kept:
+        calibration.write(output, statistics)
+        kept.remove()
+    return statistics
+
+
+class _Squares:
+    """An executor's sums of squares, on top of those of the run that it takes up again."""
+
+    def __init__(self, executor: Executor) -> None:
+        self.executor = executor
+        self.before = {name: (np.zeros_like(sums), 0) for name, (sums, _) in executor.squares().items()}
+
+    def found(self) -> dict[str, tuple[NDArray[np.float64], int]]:
+        own = self.executor.squares()
+        return {name: (sums + own[name][0], rows + own[name][1]) for name, (sums, rows) in self.before.items()}
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        return {name: np.append(sums, rows) for name, (sums, rows) in self.found().items()}
+
+    def restore(self, state: Callable[[str], NDArray[Any]]) -> None:
+        self.before = {name: (state(name)[:-1], int(state(name)[-1])) for name in self.before}

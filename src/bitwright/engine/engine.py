@@ -1,0 +1,126 @@
+"""A model and how it is run: what opens sessions."""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bitwright import kernels
+from bitwright.engine.session import Session
+from bitwright.errors import UnknownNameError, UsageError
+from bitwright.kernels import Program, WeightBank
+from bitwright.model.model import Model
+from bitwright.model.model import load as load_model
+
+if TYPE_CHECKING:
+    from bitwright.model import Config
+    from bitwright.model.chat import ChatTemplate
+    from bitwright.model.tokenizer import Tokenizer
+
+DEFAULT_CONTEXT = 4096  # tokens, where the model was trained on more: a cache for all of them may not fit
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How a model is run.
+
+    `context` is the number of tokens a sequence may have (default: what the model was trained on, at most 4096).
+    `threads` defaults to the cores this process may use, `tier` to this machine's best instruction set. `kv` is the
+    format of keys and values (kernels.KV), `activations` how the inputs of quantized weights are rounded
+    (kernels.ACTIVATIONS).
+    """
+
+    context: int | None = None
+    threads: int | None = None
+    tier: str | None = None
+    kv: str = "f16"
+    activations: str = "int8"
+
+
+class Engine:
+    """Opens sessions of a model. Those that are open at the same time share one program and its packed weights.
+
+    Raises UsageError where the context is larger than the model was trained on, UnknownNameError where there is no such
+    cache or rounding.
+    """
+
+    def __init__(self, model: Model, options: RunOptions | None = None) -> None:
+        options = options or RunOptions()
+        if options.kv.lower() not in kernels.KV:
+            raise UnknownNameError("key-value cache", options.kv, kernels.KV)
+        if options.activations not in kernels.ACTIVATIONS:
+            raise UnknownNameError("rounding of activations", options.activations, kernels.ACTIVATIONS)
+        trained = model.config.context
+        context = min(trained, DEFAULT_CONTEXT) if options.context is None else options.context
+        if not 1 <= context <= trained:
+            limit = f"{trained} tokens (what the model was trained on)"
+            raise UsageError(f"expected a context of 1 to {limit}, got {context}")
+        threads = kernels.usable_cores() if options.threads is None else options.threads
+        self.model = model
+        self.options = replace(options, context=context, threads=threads, kv=options.kv.lower())
+        self.context, self.threads = context, threads
+        self._program: weakref.ref[Program] | None = None
+
+    @property
+    def path(self) -> Path:
+        """What the model is called in messages."""
+        return self.model.path
+
+    @property
+    def config(self) -> Config:
+        """The model's architecture."""
+        return self.model.config
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back."""
+        return self.model.tokenizer
+
+    @property
+    def chat_template(self) -> ChatTemplate | None:
+        """How the model wants a conversation written, or None where the file does not say."""
+        return self.model.chat_template
+
+    @property
+    def tier(self) -> str:
+        """The instruction set the kernels use."""
+        return self.options.tier or kernels.tier()
+
+    def replace(self, **options: Any) -> Engine:
+        """The same model run otherwise: `options` are fields of RunOptions."""
+        return Engine(self.model, replace(self.options, **options))
+
+    def program(self) -> Program:
+        """The compiled step over packed weights. It lives as long as somebody holds it; sessions do."""
+        program = None if self._program is None else self._program()
+        if program is None:
+            bank = WeightBank(self.options.tier, self.threads)
+            program = Program(self.model.step, self.model.tensors, bank, self.options.activations)
+            self._program = weakref.ref(program)
+            self.model.release()  # the bank has packed what is multiplied by
+        return program
+
+    def session(self, sequences: int = 1) -> Session:
+        """Memory for `sequences` independent texts, each of up to `context` tokens, and what runs the model over it."""
+        return Session(self, sequences)
+
+
+def load(
+    ref: str | Path,
+    context: int | None = None,
+    threads: int | None = None,
+    tier: str | None = None,
+    kv: str = "f16",
+    activations: str = "int8",
+) -> Engine:
+    """Opens a model to run it: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
+
+    `context` is in tokens (default: what the model was trained on, at most 4096), `threads` defaults to this machine's
+    cores, `tier` to its best instruction set. `kv` is the format of the key-value cache: f16, bf16, q8_0 (half of
+    their size) or q4_0 (a quarter). `activations` "ggml" rounds the inputs of quantized weights as llama.cpp
+    does: it loses more, and shows what the file will do there. Raises BitwrightError saying what is wrong with the
+    file or the name.
+    """
+    return Engine(load_model(ref), RunOptions(context, threads, tier, kv, activations))

@@ -1,0 +1,52 @@
+"""Weights in the layout that products read, packed once for everyone who uses them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from bitwright.errors import UsageError
+from bitwright.formats import QuantizedTensor
+from bitwright.kernels import _native
+
+
+class WeightBank:
+    """Matrices packed for one tier (default: this machine's best), shared by all programs that ask for the same bytes.
+
+    A matrix is known by its bytes in memory, its format and its shape, and lives as long as a program uses it: two
+    programs over one file share every matrix, and a program that differs in one tensor packs that one alone. Whoever
+    changes the bytes of a tensor in place after packing it gets the old weights.
+    """
+
+    def __init__(self, tier: str | None = None, threads: int | None = None) -> None:
+        """`threads` pack (default: the cores this process may use). UsageError: the machine cannot run the tier."""
+        if threads is not None and threads < 1:
+            raise UsageError(f"threads must be at least 1, got {threads}")
+        self.native = _native.core().WeightBank(tier or "", threads or 0)
+
+    @property
+    def tier(self) -> str:
+        """The tier whose layout the matrices have."""
+        return str(self.native.tier)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of packed weights in use; those that products read as the file has them are not counted."""
+        return int(self.native.bytes)
+
+    def __len__(self) -> int:
+        """Matrices in use."""
+        return len(self.native)
+
+    def matrices(self, tensors: Sequence[QuantizedTensor], multiplied: Sequence[bool]) -> list[Any]:
+        """The matrix of each tensor (rows, columns). Those not `multiplied` by are only looked up and stay unpacked.
+
+        Raises UsageError where a tensor's bytes do not fit its shape, UnsupportedError for a format the core lacks.
+        """
+        wanted = []
+        for tensor, packed in zip(tensors, multiplied, strict=True):
+            data = np.ascontiguousarray(tensor.data).reshape(-1)
+            wanted.append((_native.format_id(tensor.format), *tensor.shape, data, packed))
+        return list(self.native.matrices(wanted))

@@ -1,0 +1,105 @@
+"""What sequences are remembered by: keys and values in pages, and states of a fixed size."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import formats
+from bitwright.errors import UnknownNameError, UsageError
+from bitwright.kernels import _native
+
+KV = ("f16", "bf16", "q8_0", "q4_0")  # formats keys and values may have
+PAGE = 64  # positions of a page (attention.h: kKeyBlock)
+
+
+class LayerShape(NamedTuple):
+    """The keys and values of one layer; window 0: a token sees every position before it."""
+
+    kv_heads: int
+    head_dim: int
+    window: int = 0
+
+
+class Memory:
+    """Keys and values of `sequences` sequences of up to `context` positions, for steps of up to `batch` tokens.
+
+    Positions lie in pages of 64, which a sequence gets as it grows. Forked sequences share their full pages. Layers
+    with a window keep the pages that a window and a batch can touch. `kv` is the format, one of KV; `states` are the
+    floats that each sequence keeps for each recurrent layer. Raises UsageError for sizes out of range, BitwrightError
+    where the system has not that much memory.
+    """
+
+    def __init__(
+        self,
+        layers: Sequence[LayerShape],
+        context: int,
+        sequences: int = 1,
+        batch: int = 512,
+        kv: str = "f16",
+        states: Sequence[int] = (),
+    ) -> None:
+        if kv.lower() not in KV:
+            raise UnknownNameError("key-value cache", kv, KV)
+        self.context, self.sequences, self.batch, self.kv = context, sequences, batch, kv.lower()
+        sizes = {"context": context, "sequences": sequences, "batch": batch}
+        for name, size in sizes.items():
+            if not 1 <= size < 1 << 31:
+                raise UsageError(f"{name} must be at least 1 and at most {(1 << 31) - 1}, got {size}")
+        id = _native.format_id(formats.get(self.kv))
+        self.native = _native.core().Memory([tuple(own) for own in layers], list(states), batch, context, sequences, id)
+
+    @property
+    def lengths(self) -> list[int]:
+        """The number of positions each sequence holds; a step may go on at this position, or from `earliest` on."""
+        return list(self.native.lengths)
+
+    @property
+    def earliest(self) -> list[int]:
+        """The lowest position, but for 0, that each sequence may go back to: layers with a window forget."""
+        return list(self.native.earliest)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes of all pages and states there can be; the system gives them as they are first used."""
+        return int(self.native.bytes)
+
+    @property
+    def bytes_in_use(self) -> int:
+        """Bytes of the pages that some sequence holds, and of the states."""
+        return int(self.native.bytes_in_use)
+
+    def fork(self, source: int, target: int) -> None:
+        """Makes sequence `target` a copy of `source`. Pages are shared until one of the two writes into them."""
+        self.native.fork(source, target)
+
+    def drop(self, sequence: int, keep: int = 0) -> None:
+        """Forgets all but the first `keep` positions; UsageError below `earliest`, where a window has forgotten."""
+        self.native.drop(sequence, keep)
+
+    def evict(self, sequence: int) -> None:
+        """Forgets a sequence and gives the memory of pages that nobody uses back to the system."""
+        self.native.evict(sequence)
+
+    def save(self, sequence: int) -> NDArray[np.uint8]:
+        """A sequence as bytes that `restore` takes: here, or in a Memory of the same layers, format and context."""
+        layout = np.frombuffer(self.native.layout.encode() + b"\0", np.uint8)
+        return np.concatenate([layout, self.native.save(sequence)])
+
+    def restore(self, sequence: int, saved: NDArray[np.uint8]) -> None:
+        """Makes a sequence what was saved. UsageError, and nothing changes, where it is not whole or does not fit."""
+        own = self.native.layout.encode() + b"\0"
+        if bytes(saved[: len(own)]) != own:
+            raise UsageError("the saved sequence is not whole, or of another memory's layout")
+        self.native.restore(sequence, np.ascontiguousarray(saved[len(own) :]))
+
+    def adopt(self, other: Memory, sequence: int, begin: int, end: int) -> None:
+        """Takes the keys and values of positions `begin` to `end` of a sequence from another memory, as other weights
+        computed them; the sequence then ends at `end`. What it held before `begin` stays.
+
+        UsageError where the two are not alike (layers, heads, format, context) or the positions are not there.
+        """
+        self.native.adopt(other.native, sequence, begin, end)

@@ -1,0 +1,129 @@
+"""A model: its architecture, its tensors and its vocabulary. Nothing here runs; sessions of `engine` do."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bitwright.errors import FileFormatError, UsageError
+from bitwright.formats import QuantizedTensor
+from bitwright.kernels import Step
+from bitwright.model import Config, Weights, build
+
+if TYPE_CHECKING:
+    from bitwright.io.gguf import GGUF
+    from bitwright.model.chat import ChatTemplate
+    from bitwright.model.tokenizer import Tokenizer
+    from bitwright.progress import Progress
+
+
+@dataclass(frozen=True, eq=False)
+class Model:
+    """An architecture (`config`, and the `step` it computes) over `tensors` by name, with the `metadata` that hold its
+    vocabulary. `path` names it in messages; `file` is the open file that tensors are read from, if there is one."""
+
+    path: Path
+    config: Config
+    step: Step
+    tensors: Mapping[str, QuantizedTensor]
+    metadata: Mapping[str, Any]
+    file: GGUF | None = None
+
+    @classmethod
+    def from_gguf(cls, file: GGUF) -> Model:
+        """The model in an open file. The tokenizer is built when it is first asked for.
+
+        Raises FileFormatError, UnsupportedError or BitwrightError where the file is not a model bitwright runs.
+        """
+        config = Config.from_gguf(file)
+        if not file.tensors:
+            raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a file of a vocabulary alone")
+        tensors = Tensors(file)
+        return cls(file.path, config, build(config, Weights(tensors, file.path)), tensors, file.metadata, file)
+
+    def with_tensors(self, tensors: Mapping[str, QuantizedTensor]) -> Model:
+        """The same architecture and vocabulary over other tensors; UsageError where a name or a shape differs."""
+        for name, own in self.tensors.items():
+            got = tuple(tensors[name].shape) if name in tensors else "no such tensor"
+            if got != tuple(own.shape):
+                raise UsageError(f"{self.path}: expected a tensor {name} of shape {tuple(own.shape)}, got {got}")
+        return replace(self, tensors=tensors)
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of weights that decoding one token reads: every matrix that is multiplied by."""
+        return sum(self.tensors[op.weights[0]].nbytes for op in self.step.ops if op.kind == "linear")
+
+    @cached_property
+    def tokenizer(self) -> Tokenizer:
+        """Text to ids and back; UnsupportedError where the vocabulary is of a kind bitwright does not read."""
+        from bitwright.model.tokenizer import Tokenizer
+
+        return Tokenizer.from_metadata(self.metadata)
+
+    @cached_property
+    def chat_template(self) -> ChatTemplate | None:
+        """How the model wants a conversation written, or None where the file does not say."""
+        from bitwright.model.chat import ChatTemplate
+
+        return ChatTemplate.from_metadata(self.metadata)
+
+    @property
+    def file_bytes(self) -> int:
+        """Bytes on disk, or of all tensors where they are in no file."""
+        return self.file.file_bytes if self.file is not None else sum(t.nbytes for t in self.tensors.values())
+
+    def opened(self) -> GGUF:
+        """The open file; UsageError where the tensors are in none."""
+        if self.file is None:
+            raise UsageError(f"{self.path}: expected a model that is in a file")
+        return self.file
+
+    def sha256(self, progress: Progress | None = None) -> str:
+        """SHA-256 of the model's file, or of its tensors' bytes where they are in no file."""
+        from bitwright.io.checksum import sha256
+
+        if self.file is not None:
+            return sha256(self.file.paths, progress)
+        digest = hashlib.sha256()
+        for name, tensor in sorted(self.tensors.items()):
+            digest.update(f"{name} {tensor.shape} {tensor.format.name}".encode())
+            digest.update(tensor.data.tobytes())
+        return digest.hexdigest()
+
+    def release(self) -> None:
+        """Gives back the memory of what was read of the file; what is read again comes from the file again."""
+        if self.file is not None:
+            self.file.release()
+
+
+class Tensors(Mapping[str, QuantizedTensor]):
+    """The tensors of an open file, as views of it."""
+
+    def __init__(self, file: GGUF) -> None:
+        self.file = file
+
+    def __getitem__(self, name: str) -> QuantizedTensor:
+        if name not in self.file.tensors:
+            raise KeyError(name)
+        return self.file.tensor(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.file.tensors)
+
+    def __len__(self) -> int:
+        return len(self.file.tensors)
+
+
+def load(ref: str | Path) -> Model:
+    """Opens a model: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
+
+    Raises BitwrightError saying what is wrong with the file or the name.
+    """
+    from bitwright.io import gguf, hub
+
+    return Model.from_gguf(gguf.open(hub.resolve(ref)))
