@@ -57,7 +57,7 @@ class Affine(Shared):
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         scale, zero = scales
-        codes = np.rint(values * inverse(scale)).clip(-256, 256).astype(np.int16)
+        codes: Codes = np.rint(values * inverse(scale)).clip(-256, 256).astype(np.int16)
         return codes.clip(-zero, (1 << self.bits) - 1 - zero)
 
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:

@@ -36,7 +36,8 @@ def pack(codes: Bytes, bits: int, run: int = 1) -> Bytes:
         return _pack_dense(codes, bits)
     shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
     planes = codes.reshape(len(codes), codes.shape[1] * bits // (8 * run), 8 // bits, run) << shifts
-    return np.bitwise_or.reduce(planes, axis=2).reshape(len(codes), codes.shape[1] * bits // 8)
+    packed: Bytes = np.bitwise_or.reduce(planes, axis=2)
+    return packed.reshape(len(codes), codes.shape[1] * bits // 8)
 
 
 def _unpack_dense(data: Bytes, bits: int) -> Bytes:

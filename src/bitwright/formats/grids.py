@@ -28,7 +28,8 @@ def grid(name: str) -> NDArray[np.int8]:
     bits_each = 16 // coordinates
     words = np.frombuffer(bytes.fromhex(points), ">u2")[:, None]
     index = words >> (bits_each * np.arange(coordinates)) & ((1 << bits_each) - 1)
-    return np.array(levels, np.int8)[index]
+    grid_points: NDArray[np.int8] = np.array(levels, np.int8)[index]
+    return grid_points
 
 
 @cache
@@ -173,7 +174,7 @@ class ShiftedGrid(Grid):
 
     def shifted(self, index: NDArray[Any], down: NDArray[Any]) -> Codes:
         """Codes (blocks, 256) of grid indices (blocks, 32); down (blocks, 32) is 1 where 1/8 is subtracted."""
-        points = grid("iq1")[index] * np.int8(8) + signs(down.astype(np.uint8))[..., None]
+        points: Codes = grid("iq1")[index] * np.int8(8) + signs(down.astype(np.uint8))[..., None]
         return points.reshape(len(index), 256)
 
 

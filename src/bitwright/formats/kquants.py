@@ -40,7 +40,8 @@ class AsymmetricK(KQuant):
 
     def weights(self, x: Floats) -> Floats:
         """How much each value's error counts, for want of a measured importance."""
-        return np.sqrt((x * x).mean(-1, keepdims=True)) + np.abs(x)
+        spread: Floats = np.sqrt((x * x).mean(-1, keepdims=True))
+        return spread + np.abs(x)
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         x = self.sub_blocks(values)

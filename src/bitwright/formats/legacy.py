@@ -36,7 +36,7 @@ class Symmetric(Format):
         return (scale_fit.symmetric(values, weights, grid, trials)[:, None],)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
-        codes = np.trunc(values * inverse(scales[0]) + np.float32(self.zero + 0.5))
+        codes: Codes = np.trunc(values * inverse(scales[0]) + np.float32(self.zero + 0.5))
         return (codes.clip(0, 2 * self.zero - 1) - self.zero).astype(np.int8)
 
 
@@ -56,7 +56,7 @@ class Asymmetric(Format):
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         scale, low = scales
-        codes = np.trunc((values - low) * inverse(scale) + np.float32(0.5))
+        codes: Codes = np.trunc((values - low) * inverse(scale) + np.float32(0.5))
         return codes.clip(0, self.top).astype(np.uint8)
 
     def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:

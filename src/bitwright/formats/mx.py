@@ -79,4 +79,5 @@ class NVFP4(ScaledE2M1):
         return self.scale_table[scales[0]], None
 
     def overflows(self, values: Floats, packed: Bytes) -> NDArray[np.bool_]:
-        return (self.split(packed)[0] == 127).any(axis=1)
+        too_large: NDArray[np.bool_] = self.split(packed)[0] == 127
+        return np.asarray(too_large.any(axis=1))

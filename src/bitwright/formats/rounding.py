@@ -18,7 +18,8 @@ def half_away(x: Floats) -> Floats:
     """C's roundf: to the nearest integer, ties away from zero."""
     magnitude = np.abs(x)
     whole = np.floor(magnitude)
-    return np.copysign(whole + (magnitude - whole >= 0.5), x)
+    rounded: Floats = np.copysign(whole + (magnitude - whole >= 0.5), x)
+    return rounded
 
 
 def extreme(x: Floats) -> Floats:

@@ -51,11 +51,13 @@ def asymmetric(
 
     def error(scale: Floats, minimum: Floats, q: Floats) -> Floats:
         difference = np.abs(scale[..., None] * q + minimum[..., None] - x)
-        return (weights * (difference if absolute else difference * difference)).sum(-1)
+        weighted: Floats = weights * (difference if absolute else difference * difference)
+        return np.asarray(weighted.sum(-1))
 
     def codes(shift: float) -> Floats:
         stretch = np.float32(top + shift) * inverse(high - minimum)
-        return np.rint((x - minimum[..., None]) * stretch[..., None]).clip(0, top)
+        rounded: Floats = np.rint((x - minimum[..., None]) * stretch[..., None])
+        return rounded.clip(0, top)
 
     least = error(scale, minimum, codes(0))
     for shift in shifts:
@@ -76,4 +78,5 @@ def importance_weights(values: Floats, importance: Floats) -> Floats:
     """Weights of squared errors (blocks, block_size) from the importance of columns, by llama.cpp's rule: errors of
     large values count somewhat more."""
     variance = 2 * (values * values).mean(axis=1, keepdims=True)
-    return importance * np.sqrt(variance + values * values)
+    root: Floats = np.sqrt(variance + values * values)
+    return importance * root

@@ -1,4 +1,4 @@
-"""llama.cpp's file types as recipes: one entry each, by the rules of llama_tensor_get_type_impl.
+"""llama.cpp's file types as rules: one entry each, by llama_tensor_get_type_impl.
 
 https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp
 """
@@ -28,8 +28,9 @@ from bitwright.recipes.rules import (
 
 @dataclass(frozen=True)
 class FileType:
-    """number: `general.file_type` of the files. rules: by role; `attn_v` stands also for attn_qkv and attn_kv_b.
-    low_bit: the codebooks of 1 and 2 bits, which count layers otherwise and have their own rules for 8 experts."""
+    """number: `general.file_type` of the files. base: the format of tensors without a rule. rules: by role; attn_v
+    includes attn_qkv and attn_kv_b. low_bit: for the I-quants of 1 and 2 bits, which count layers in another way and
+    have other rules for 8 experts."""
 
     number: int
     base: str
@@ -38,7 +39,7 @@ class FileType:
 
 
 def low_bit(number: int, base: str, better: str, embedding: str, output_projection: str | None) -> FileType:
-    """Codebooks of up to 2.7 bits: `better` is for the tensors that hurt most."""
+    """The I-quants of up to 2.7 bits; `better` is for the most sensitive tensors."""
     rules = {
         "token_embd": always(embedding),
         "attn_v": shared_keys_or_experts("q4_k", better),

@@ -1,12 +1,12 @@
 """What a tensor is to a model, by its name: its role, and whether it is ever quantized.
 
-The names are GGUF's; the rules are llama.cpp's, whose recipes are written over them
-(tensor_allows_quantization and tensor_get_category, https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp).
+The names are GGUF's. The rules are llama.cpp's (tensor_allows_quantization and tensor_get_category of
+https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp).
 """
 
 from __future__ import annotations
 
-# The first part that occurs in the name decides; the two tables for tokens go by their whole name.
+# The first of these parts that a name contains decides; the tensors of WHOLE go by their whole name.
 ROLES = {
     "attn_qkv.weight": "attn_qkv",
     "attn_kv_b.weight": "attn_kv_b",
@@ -20,7 +20,7 @@ ROLES = {
 }
 WHOLE = {"output.weight": "output", "token_embd.weight": "token_embd", "per_layer_token_embd.weight": "token_embd"}
 
-# Matrices that keep their type: small, or read otherwise than as the weights of a matrix product.
+# Matrices that keep their type: they are small, or are not the weights of a matrix product.
 KEPT_NAMES = {"position_embd.weight", "token_types.weight"}
 KEPT_PARTS = (
     "_norm.weight", "ffn_gate_inp.weight", "ffn_gate_tid2eid.weight", "altup", "laurel", "per_layer_model_proj",
@@ -45,7 +45,7 @@ def role(name: str) -> str:
 
 
 def is_quantized(name: str, shape: tuple[int, ...], architecture: str) -> bool:
-    """Whether recipes apply to the tensor at all. shape is in NumPy order, leading ones not counted as dimensions."""
+    """Whether recipes apply to the tensor at all. shape is in NumPy order; leading ones do not count."""
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
     kept = KEPT_PARTS + KEPT_BY_ARCHITECTURE.get(architecture, ())

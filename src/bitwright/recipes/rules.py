@@ -1,4 +1,4 @@
-"""The rules of which recipes are made: which format the tensors of one role get, by their place in the model."""
+"""The rules that file types are made of: which format tensors of one role get, by their place in the model."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import Any
 
 from bitwright.model.architectures.values import Values
 
-# Architectures whose models of this many layers llama.cpp classes as 70B (llama: only where queries share keys).
+# With this many layers llama.cpp classes a model as 70B (a llama only where queries share keys).
 LAYERS_OF_70B = {"llama": 80, "deci": 80, "qwen2": 80, "olmo": 80, "jais2": 68}
 
 
 @dataclass(frozen=True)
 class Shape:
-    """What the rules ask of a model. `heads` and `kv_heads` are those of the first layer."""
+    """What the rules need to know of a model. `heads` and `kv_heads` are those of the first layer."""
 
     architecture: str
     layers: int
@@ -24,7 +24,7 @@ class Shape:
 
     @classmethod
     def of(cls, metadata: Mapping[str, Any]) -> Shape:
-        """From GGUF metadata; a key that is absent counts as 0. FileFormatError for a value that is not a number."""
+        """From GGUF metadata; an absent key counts as 0. Raises FileFormatError for a value that is not a number."""
         values = Values.of_gguf(metadata)
         heads = values.first("attention.head_count", 0)
         kv_heads = values.first("attention.head_count_kv", heads)
@@ -43,21 +43,21 @@ class Shape:
 
 @dataclass(frozen=True)
 class Place:
-    """One tensor among those of its role: `index` of `count`, in the order of layers and names."""
+    """A tensor's place among those of its role: `index` of `count`, in order of layer and name."""
 
     index: int
     count: int
     model: Shape
-    importance: bool  # whether an importance is at hand
+    importance: bool  # whether importance data are at hand
 
     @property
     def deserves_more_bits(self) -> bool:
-        """Half of the layers: the first and last eighth, and every third between."""
+        """llama.cpp's use_more_bits: the first and the last eighth, and every third tensor between them."""
         i, n = self.index, self.count
         return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
 
 
-# A rule names the format for a place, or nothing: then the recipe's base format stays.
+# A rule gives the name of a format for a place, or None where the file type's base format stays.
 Rule = Callable[[Place], "str | None"]
 
 
@@ -70,7 +70,7 @@ def where_more_bits(name: str) -> Rule:
 
 
 def first_share(divisor: int, name: str, otherwise: str | None = None) -> Rule:
-    """The first 1/divisor of the tensors, and the others."""
+    """`name` for the first 1/divisor of the tensors."""
     return lambda place: name if place.index < place.count // divisor else otherwise
 
 
@@ -79,12 +79,12 @@ def first(number: int, name: str, otherwise: str | None = None) -> Rule:
 
 
 def inner(name: str) -> Rule:
-    """All but the first and last eighth."""
+    """`name` for all but the first and the last eighth."""
     return lambda place: name if place.count // 8 <= place.index < 7 * place.count // 8 else None
 
 
 def shared_keys(name: str, otherwise: str | None = None) -> Rule:
-    """Where four or more query heads share a key head: the tensor is small then."""
+    """`name` where four or more query heads share a key head, so that the tensor is small."""
     return lambda place: name if place.model.queries_per_key >= 4 else otherwise
 
 
@@ -101,7 +101,7 @@ def with_importance(rule: Rule) -> Rule:
 
 
 def either(*rules: Rule) -> Rule:
-    """The first that names a format."""
+    """The format of the first rule that gives one."""
     return lambda place: next((name for rule in rules if (name := rule(place))), None)
 
 
@@ -114,5 +114,5 @@ def unless_eight_experts(rule: Rule) -> Rule:
 
 
 def falcon(rule: Rule | None, others: Rule) -> Rule:
-    """Falcon has rules of its own."""
+    """`rule` for Falcon, `others` for every other architecture."""
     return lambda place: others(place) if place.model.architecture != "falcon" else rule(place) if rule else None
