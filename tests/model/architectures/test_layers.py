@@ -11,11 +11,12 @@ import tiny
 
 from bitwright.errors import FileFormatError
 from bitwright.io import gguf
-from bitwright.model import ARCHITECTURES, Config, build, load_weights, steps
+from bitwright.model import ARCHITECTURES, Config, steps
 from bitwright.model.architectures.layers import Layer, read_layers
 from bitwright.model.architectures.names import layer_number
 from bitwright.model.architectures.outline import from_blueprint, from_gguf
 from bitwright.model.architectures.values import Values
+from bitwright.model.model import Model
 
 
 class Named:
@@ -45,10 +46,9 @@ def test_planner_and_engine_see_one_model(architecture: str, tmp_path: Path) -> 
 def test_the_engine_runs_what_a_config_json_describes(family: str, tmp_path: Path) -> None:
     """Every tensor of the blueprint is one that the step asks for, in its shape."""
     made = tiny.tiny(family, tmp_path / "tiny.gguf")
-    file = gguf.open(tmp_path / "tiny.gguf")
-    config = Config.from_gguf(file)
-    assert config.layers == from_blueprint(made, family, "", "").layers
-    assert sum(op.kind == "attention" for op in build(config, load_weights(file)).ops) == 4
+    model = Model.from_gguf(gguf.open(tmp_path / "tiny.gguf"))
+    assert model.config.layers == from_blueprint(made, family, "", "").layers
+    assert sum(op.kind == "attention" for op in model.step.ops) == 4
 
 
 def test_every_step_file_has_an_entry() -> None:
