@@ -70,7 +70,7 @@ def measure(model: Path, step: Step) -> tuple[float, float]:
     session = loaded.session(SEQUENCES if together else 1)
     rates = [0.0]
     if together:
-        session.advance({s: ids[:1] for s in range(SEQUENCES)})
+        session.advance(dict.fromkeys(range(SEQUENCES), ids[:1]))
     else:
         session.prefill(prompt[:8])
         session.reset()

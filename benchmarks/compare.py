@@ -101,7 +101,7 @@ def time_bitwright(file: Path, rows: Rows, args: argparse.Namespace, meter: bw.k
 def together(model: bw.Model, sequences: int, ids: list[int]) -> float:
     """Tokens per second of all sequences, each decoding `ids`."""
     session = model.session(sequences)
-    session.advance({s: ids[:1] for s in range(sequences)})
+    session.advance(dict.fromkeys(range(sequences), ids[:1]))
     started = time.perf_counter()
     for id in ids[1:]:
         session.advance({s: [id] for s in range(sequences)})

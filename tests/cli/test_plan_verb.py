@@ -128,7 +128,7 @@ def labelled(stories260k, tmp_path):
     from bitwright.io import gguf, label
 
     numbers = {name: 1 if kind == "uint32" else 0.5 for name, kind in label.NUMBERS.items()}
-    values = numbers | {name: "0" for name in label.HASHES} | {"kl_divergence.mean": 0.0123, "same_top1": 0.95}
+    values = numbers | dict.fromkeys(label.HASHES, "0") | {"kl_divergence.mean": 0.0123, "same_top1": 0.95}
     path = tmp_path / "labelled.gguf"
     label.write(gguf.open(stories260k), label.Label(values), path)
     return path

@@ -20,7 +20,7 @@ from bitwright.kernels import KV, Oracle
 
 IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolist()
 # The same sums in another order: batches of one and of many go through different kernels.
-close = dict(rtol=0, atol=2e-2)
+close = {"rtol": 0, "atol": 2e-2}
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +61,7 @@ def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> Non
     model = make("gemma3")
     expected = model.session().logits(IDS)
     session = model.session()
-    session.prefill(IDS[:30] + [5, 6, 7, 8])
+    session.prefill([*IDS[:30], 5, 6, 7, 8])
     session.reset(keep=30)
     assert session.position == 30
     np.testing.assert_allclose(session.logits(IDS[30:]), expected[30:], **close)

@@ -17,7 +17,7 @@ from bitwright.model.architectures.layers import Layer
 from bitwright.model.architectures.outline import outline
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import memory as measured  # noqa: E402
+import memory as measured
 
 KIB = 1024
 

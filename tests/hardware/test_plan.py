@@ -181,7 +181,7 @@ def test_layers_that_a_card_has_room_for_where_the_model_does_not_fit() -> None:
 def test_the_label_in_the_file_is_its_quality(tmp_path: Path) -> None:
     made = tiny.tiny("llama", tmp_path / "plain.gguf")
     assert plan.quality(outline(tmp_path / "plain.gguf")) == "not measured"
-    numbers = {name: 0.0 for name in label.NUMBERS} | {"kl_divergence.mean": 0.0123, "same_top1": 0.956}
+    numbers = dict.fromkeys(label.NUMBERS, 0.0) | {"kl_divergence.mean": 0.0123, "same_top1": 0.956}
     said = numbers | dict.fromkeys(label.HASHES, "")
     made.metadata |= {label.PREFIX + name: value for name, value in said.items()}
     found = outline(tiny.write(made, tmp_path / "labelled.gguf"))

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import sizes  # noqa: E402
+import sizes
 
 ROWS = sizes.rows()
 

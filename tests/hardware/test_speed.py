@@ -18,8 +18,8 @@ from bitwright.hardware.weights import assign
 from bitwright.model.architectures.outline import from_published
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
-import fit_speed  # noqa: E402
-import speed_rows  # noqa: E402
+import fit_speed
+import speed_rows
 
 BUILT_IN = devices.built_in()
 KINDS = fit_speed.KINDS

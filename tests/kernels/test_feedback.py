@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 import numpy as np
 import pytest
 
@@ -33,7 +35,7 @@ def test_objective_is_told_truly_falls_and_lies_under_rounding(name):
     weights, hessian = layer()
     format = formats.get(name)
     data, objective = kernels.feedback(format, weights, hessian, rounds=3)
-    assert all(after < before for before, after in zip(objective, objective[1:], strict=False))
+    assert all(after < before for before, after in itertools.pairwise(objective))
     assert left(weights, format.dequantize(data), hessian) == pytest.approx(objective[-1], rel=1e-3)
     importance = np.ascontiguousarray(hessian.diagonal()) if encoders()[format.ggml]["rtn"] else None
     rounded = kernels.quantize(format, weights, importance, method="rtn")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -144,7 +145,7 @@ def test_parts_are_where_one_buffer_flows() -> None:
     kinds = [[op.kind for op in part] for part in found]
     assert len(found) == 4 + 2 * 2 and kinds[0] == ["embed"]
     assert [own[-1] for own in kinds[1:5]] == ["add"] * 4
-    for before, part in zip(found, found[1:], strict=False):
+    for before, part in itertools.pairwise(found):
         own = {op.output.id for op in part}
         assert {b.id for op in part for b in op.inputs} <= own | {before[-1].output.id}
 

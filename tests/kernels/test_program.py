@@ -135,8 +135,7 @@ def test_threads_and_runs_do_not_change_a_bit(name: str, tier: str) -> None:
     for threads in (1, 2, 3):
         program = Running(step, stored(weights), context=64, batch=64, threads=threads, tier=tier)
         assert (program.executor.threads, program.program.tier) == (threads, tier)
-        for _ in range(3):
-            results.append(program.run(tokens, positions, slots, outputs))
+        results += [program.run(tokens, positions, slots, outputs) for _ in range(3)]
         results.append(np.concatenate([program.run([t], [p], [0], [0]) for p, t in enumerate(tokens)]))
     for i, result in enumerate(results):
         assert np.array_equal(result, results[i % 4])

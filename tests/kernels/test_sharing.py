@@ -33,7 +33,7 @@ def test_each_does_every_item_at_once_and_tells_of_errors() -> None:
     Sharing(3).each(work, range(3))
     assert sorted(seen) == [0, 1, 2]
     with pytest.raises(ZeroDivisionError):
-        Sharing(2).each(lambda item: None if 1 / item else None, [1, 0])
+        Sharing(2).each(lambda item: 1 // item and None, [1, 0])
 
 
 def test_blas_is_single_inside_and_as_before_after() -> None:

@@ -28,7 +28,7 @@ def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
     others = ("dequantize.cpp", "dispatch.cpp", "platform.cpp", *(f"tests/{program}.cpp" for program in PROGRAMS))
-    sources |= dict.fromkeys([NATIVE / f for f in others], ["-O2"])
+    sources |= {NATIVE / f: ["-O2"] for f in others}
 
     def compile(item: tuple[Path, list[str]]) -> Path:
         target = folder / (item[0].stem + ".o")

@@ -4,4 +4,4 @@ from bitwright.calibration.activations import ActivationStatistics, SquareSums
 from bitwright.calibration.imatrix import read, write
 from bitwright.calibration.moments import Provenance, SecondMoment, Weighting
 
-__all__ = ["SquareSums", "SecondMoment", "Provenance", "ActivationStatistics", "Weighting", "read", "write"]
+__all__ = ["ActivationStatistics", "Provenance", "SecondMoment", "SquareSums", "Weighting", "read", "write"]

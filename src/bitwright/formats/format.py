@@ -247,7 +247,7 @@ def register(cls: type[Format]) -> type[Format]:
 def add(format: Format) -> None:
     """Makes a format known by its name, aliases and GGUF id."""
     _all.append(format)
-    _by_name.update({name: format for name in (format.name, *format.aliases)})
+    _by_name.update(dict.fromkeys((format.name, *format.aliases), format))
     if format.ggml is not None:
         _by_ggml[format.ggml] = format
 

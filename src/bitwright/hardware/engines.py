@@ -45,10 +45,7 @@ def uses(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
     data = schema.data("engines.json")
     for entry in data["engines"]:
         engine = entry["engine"]
-        if device.id == THIS_MACHINE:
-            runs = engine == "bitwright"
-        else:
-            runs = _fits(entry, device)
+        runs = engine == "bitwright" if device.id == THIS_MACHINE else _fits(entry, device)
         if runs:
             yield from _own(s, device, native) if engine == "bitwright" else _by_rules(engine, s, device, native)
 

@@ -71,8 +71,10 @@ def resolve(
     if missing := [part for part in parts if part not in files]:
         raise BitwrightError(f"{place} lacks {missing[0]} of its split files")
     if headers_only:
-        return [hub_headers.gguf(reference.repo, part, reference.revision, offline) for part in parts][0]
-    return [hub_files.fetch(reference.repo, part, reference.revision, offline, progress) for part in parts][0]
+        found = [hub_headers.gguf(reference.repo, part, reference.revision, offline) for part in parts]
+    else:
+        found = [hub_files.fetch(reference.repo, part, reference.revision, offline, progress) for part in parts]
+    return found[0]
 
 
 def parse(ref: str) -> Reference:

@@ -127,11 +127,12 @@ def per_byte(losses: np.ndarray, scores: TokenScores) -> Interval:
 
 def warnings(scores: TokenScores, ratio: Interval, overlaps: Sequence[Overlap]) -> list[str]:
     """What a reader should know before trusting the figures."""
-    found = []
-    for o in overlaps:
-        if o.share >= OVERLAP:
-            found.append(f"{100 * o.share:.1f}% of the text's runs of 13 words stand in the calibration text: the "
-                         "figures flatter models calibrated on it")  # fmt: skip
+    found = [
+        f"{100 * o.share:.1f}% of the text's runs of 13 words stand in the calibration text: the "
+        "figures flatter models calibrated on it"
+        for o in overlaps
+        if o.share >= OVERLAP
+    ]
     if ratio.estimate < 0:
         cause = "which chance can explain"
         if ratio.below(0):

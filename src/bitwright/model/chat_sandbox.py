@@ -226,7 +226,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             "join": lambda values, d="", attribute=None: joined(values, str(d)),
             "replace": replaced,
             "tojson": to_json,
-            **{"_turns": turns, "_step": step, "_weigh": weigh, "_joined": joined},
+            "_turns": turns,
+            "_step": step,
+            "_weigh": weigh,
+            "_joined": joined,
         }
         self.globals = {name: self.globals[name] for name in ("range", "dict", "cycler", "joiner")}
         self.globals |= {"namespace": _Namespace, "raise_exception": raise_exception, "strftime_now": strftime_now}

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -128,7 +127,7 @@ def _target(output: Path, sources: Sequence[Path]) -> Path:
         raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
     if output.exists() and not output.is_file():
         raise UsageError(f"cannot write {output}: it is not a regular file")
-    if any(output.exists() and os.path.samefile(output, source) for source in sources):
+    if any(output.exists() and output.samefile(source) for source in sources):
         raise UsageError(f"cannot write {output}: it is the source itself")
     return output
 

@@ -8,6 +8,7 @@ taken off: a run is whole while neither has struck, so S(h) = S_damage(h) * (1 -
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass, field
 
@@ -159,7 +160,7 @@ def half_life(rate: ArrayLike) -> NDArray[np.float64]:
 def bins(horizon: int) -> list[tuple[int, int]]:
     """Steps 1, 2, 3 to 4, 5 to 8, ... each as long as all before it."""
     edges = [0, *(1 << k for k in range(horizon.bit_length()) if 1 << k < horizon), horizon]
-    return [(a + 1, b) for a, b in zip(edges, edges[1:], strict=False)]
+    return [(a + 1, b) for a, b in itertools.pairwise(edges)]
 
 
 def _rate(wrong: Float64, exposed: Float64) -> NDArray[np.float64]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 
 from bitwright.measure.comparison import DIVERGENCE, Comparison, Pair
@@ -11,7 +12,7 @@ from bitwright.statistics.interval import FEWEST
 def ranking(c: Comparison) -> list[str]:
     """Which of the models are better, cannot be told apart, or are worth their bytes and their time."""
     names = [contender.identity.name for contender in c.contenders]
-    found = [_between_neighbours(c.pair(a, b), c.measure) for a, b in zip(names, names[1:], strict=False)]
+    found = [_between_neighbours(c.pair(a, b), c.measure) for a, b in itertools.pairwise(names)]
     if len(names) > 1:
         found.append(f"Worth their bytes (no other is smaller and better by {c.measure}): {_list(c.front_of_bytes)}.")
         found += [_why_not(c, name) for name in names if name not in c.front_of_bytes]

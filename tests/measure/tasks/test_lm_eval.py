@@ -11,9 +11,9 @@ import pytest
 
 pytest.importorskip("lm_eval", reason="lm-eval is not installed: pip install bitwright[lm-eval]")
 
-from bitwright.errors import UsageError  # noqa: E402
-from bitwright.measure.tasks import choice, items  # noqa: E402
-from bitwright.measure.tasks.lm_eval import BitwrightLM  # noqa: E402
+from bitwright.errors import UsageError
+from bitwright.measure.tasks import choice, items
+from bitwright.measure.tasks.lm_eval import BitwrightLM
 
 ROWS = [
     {"query": "Once upon a time, there was a little", "choices": ["girl named Lily.", "dog", "the"], "gold": 0},

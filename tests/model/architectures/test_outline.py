@@ -106,7 +106,7 @@ def test_metadata_that_cannot_be_is_refused_in_a_line(family: str, changes: dict
     except FileFormatError as error:
         assert "\n" not in str(error)
     else:
-        assert 0 <= needed.kv and 0 < needed.weights and 0 <= found.active_parameters <= found.parameters
+        assert needed.kv >= 0 and needed.weights > 0 and 0 <= found.active_parameters <= found.parameters
 
 
 @pytest.mark.parametrize("name", ["x", "blk.x.attn_k.weight", "blk.9.attn_k.weight", "blk.", ".", "blk.0.weight"])

@@ -23,7 +23,7 @@ from bitwright.recipes.roles import is_quantized
 from bitwright.recipes.rules import Shape
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "recipes"))
-import snapshots  # noqa: E402
+import snapshots
 
 LLAMA_CPP = json.loads(Path(__file__).with_name("llama_cpp.json").read_text())
 SAME = {"gemma3": "gemma3_text", "mistral3": "ministral3", "deepseek_v2": "deepseek_v3", "kimi_k2": "deepseek_v3",

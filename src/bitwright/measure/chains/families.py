@@ -106,7 +106,7 @@ def pointers(level: int, steps: int, random: Random) -> Chain:
     size = [3, 4, 8, 16, 26][level - 1]
     letters = string.ascii_uppercase[:size]
     cycle = random.sample(letters, size)
-    follows = {a: b for a, b in zip(cycle, cycle[1:] + cycle[:1], strict=True)}
+    follows = dict(zip(cycle, cycle[1:] + cycle[:1], strict=True))
     rows = sorted(follows) if level < 3 else random.sample(letters, size)
     start = cycle[0]
 

@@ -25,7 +25,7 @@ def grid(level: int, steps: int, random: Random) -> Chain:
         distances = distances_to(goal, cells)
         if distances.get(start, 0) >= (2 if level < 3 else level):
             break
-    marks = {cell: "." for cell in cells} | {start: "A", goal: "G"}
+    marks = dict.fromkeys(cells, ".") | {start: "A", goal: "G"}
     drawn = ["".join(marks.get((r, c), "#") for c in range(columns)) for r in range(rows)]
 
     def rule(k: int, said: Sequence[str]) -> ChainStep:
