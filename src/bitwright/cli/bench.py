@@ -49,17 +49,18 @@ def bench(
         with output.progress("profiling") as report:
             found["explain"] = profile_view(profile.profile(loaded, prompt, tokens, depth, rounds, report))
     if json:
-        return output.print_json(found)
-    show(found)
+        output.print_json(found)
+        return
+    _show(found)
     if explain:
         profile_table.show(found["explain"])
 
 
-def show(found: dict[str, Any]) -> None:
+def _show(found: dict[str, Any]) -> None:
     prefill, decode, limits = found["prefill"], found["decode"], found["limits"]
     rows = [
-        row("prefill", f"{prefill['tokens']} tokens", prefill, "arithmetic"),
-        row("decode", f"{decode['tokens']} tokens after {decode['depth']}", decode, "reads"),
+        _row("prefill", f"{prefill['tokens']} tokens", prefill, "arithmetic"),
+        _row("decode", f"{decode['tokens']} tokens after {decode['depth']}", decode, "reads"),
     ]
     output.print_table(["", "work", ">tokens/s", ">fastest round", "share of this machine's limit"], rows)
     reads = f"reads {limits['read_gb_s']:.1f} GB/s (one core {limits['read_one_core_gb_s']:.1f})"
@@ -67,6 +68,6 @@ def show(found: dict[str, Any]) -> None:
     print(f"\ntier {found['tier']}, {found['threads']} threads; measured limits: {reads}, {arithmetic}")
 
 
-def row(name: str, work: str, x: dict[str, Any], limit: str) -> tuple[str, ...]:
+def _row(name: str, work: str, x: dict[str, Any], limit: str) -> tuple[str, ...]:
     share = f"{100 * x['share_of_limit']:.0f}% of its {limit}"
     return name, work, f"{x['tokens_per_second']:.1f}", f"{x['fastest']:.1f}", share

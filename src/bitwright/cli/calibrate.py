@@ -88,7 +88,8 @@ def calibrate(
             statistics = calibrate(loaded, texts, context, chunks, report, out, threads)
     found = view(statistics, out, context, time.monotonic() - started)
     if json:
-        return output.print_json(found)
+        output.print_json(found)
+        return
     more = f", {found['moments']} second moments ({', '.join(found['weighting'])})" if found["moments"] else ""
     print(f"wrote {out}: {found['weights']} weights{more} over {found['tokens']} tokens in {found['seconds']:.1f} s")
     output.remark(f"next: bitwright quantize {model} --to q4_k_m --stats {out} -o small.gguf")

@@ -60,7 +60,8 @@ def compare(
     if out is not None:
         report.write(out, with_heat(found, heats))
     if json:
-        return output.print_json(found)
+        output.print_json(found)
+        return
     show(result, found["words"])
 
 

@@ -22,34 +22,40 @@ def recipe(incomplete: str) -> list[str]:
 
 
 def format(incomplete: str) -> list[str]:
+    """Names of formats."""
     from bitwright import formats
 
     return _beginning((f.name for f in formats.all()), incomplete)
 
 
 def device(incomplete: str) -> list[str]:
+    """Ids of the built-in devices."""
     from bitwright.hardware import devices
 
     return _beginning(devices.devices(), incomplete)
 
 
 def kv(incomplete: str) -> list[str]:
+    """Formats of the key-value cache."""
     from bitwright.kernels import KV
 
     return _beginning(KV, incomplete)
 
 
 def suite(incomplete: str) -> list[str]:
+    """The suites of eval."""
     return _beginning(("quick", "full"), incomplete)
 
 
 def activations(incomplete: str) -> list[str]:
+    """Ways to round activations."""
     from bitwright.kernels import ACTIVATIONS
 
     return _beginning(ACTIVATIONS, incomplete)
 
 
 def method(incomplete: str) -> list[str]:
+    """Ways to choose codes."""
     from bitwright.quantizers.quantizer import METHODS
 
     return _beginning(METHODS, incomplete)

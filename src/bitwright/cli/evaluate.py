@@ -82,20 +82,22 @@ def evaluate(
         found = evaluation(result, setting.about(time.monotonic() - started))
         if out is not None:
             report.write(out, found | {"heat": heat(result, loaded, setting.reference)})
-        return output.print_json(found) if json else evaluation_table.show(result, found["words"], statistics)
+        output.print_json(found) if json else evaluation_table.show(result, found["words"], statistics)
+        return
     text = options.read_text(file)
     loaded = models.load(model, context, threads, kv, activations)
     if kld is not None:
         with output.progress("writing log-probabilities") as progress:
             kld_file.write(kld, loaded, windows.cut(loaded.tokenizer, text, context, chunks), progress)
-        return output.remark(f"wrote {kld}: {output.human_bytes(kld.stat().st_size)}")
+        output.remark(f"wrote {kld}: {output.human_bytes(kld.stat().st_size)}")
+        return
     with output.progress("scoring") as progress:
         own = perplexity(loaded, text, context=context, chunks=chunks, progress=progress)
     scores = view(own, time.monotonic() - started)
-    output.print_json(scores) if json else show_perplexity(scores)
+    output.print_json(scores) if json else _show_perplexity(scores)
 
 
-def show_perplexity(p: dict[str, Any]) -> None:
+def _show_perplexity(p: dict[str, Any]) -> None:
     print(f"perplexity {p['perplexity']['mean']:.4f} ± {p['perplexity']['standard_error']:.4f}")
     scored = f"{p['chunks']} chunks of {p['context']}, {p['tokens_scored']} tokens scored"
     output.remark(f"{scored}, {p['seconds']:.1f} s")

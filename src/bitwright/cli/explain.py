@@ -66,25 +66,26 @@ def explain(
             machine = measured(report=report)
         found.append(execution_path(format, machine.device(), machine))
     if json:
-        return output.print_json(view(found))
-    show(found[0]) if len(found) == 1 else show_all(found)
+        output.print_json(view(found))
+        return
+    _show(found[0]) if len(found) == 1 else _show_all(found)
 
 
-def show(e: ExecutionPath) -> None:
+def _show(e: ExecutionPath) -> None:
     d = e.device
-    print(f"{output.bold(e.stored.name)} on {output.bold(d.name)}: {way(e)}\n")
+    print(f"{output.bold(e.stored.name)} on {output.bold(d.name)}: {_way(e)}\n")
     pairs = [
         ("stored as", e.stored.described()),
         ("loaded as", e.loaded),
         ("converted to", e.converted_to),
         ("multiplied as", f"{e.multiplied_as}, on the {UNITS[e.unit]} ({e.way_standing})" if e.unit else "not known"),
         ("instruction", e.instruction or "not known"),
-        ("peak", f"{peak(e)} ({e.peak_standing})" if e.peak else peak(e)),
+        ("peak", f"{_peak(e)} ({e.peak_standing})" if e.peak else _peak(e)),
         ("accumulated in", e.accumulated_in or "not known"),
         ("scaled", e.scaled),
         ("decode", e.decode_note),
         ("prefill", e.prefill_note),
-        ("break-even", even(e)),
+        ("break-even", _even(e)),
     ]
     pairs += [("remark", text) for text in e.remarks]
     if e.alternatives:
@@ -92,14 +93,14 @@ def show(e: ExecutionPath) -> None:
     output.print_pairs(pairs)
     print()
     for use in e.uses:
-        print(f"{output.bold(engine(use))}: {use.what}{verdict(use)}")
+        print(f"{output.bold(_engine(use))}: {use.what}{verdict(use)}")
         print(output.dim(f"  {use.standing}{': ' if use.where and use.where != use.standing else ''}"
                          f"{use.where if use.where != use.standing else ''}"))  # fmt: skip
     for source in d.sources:
         print(output.dim(f"source: {source}"))
 
 
-def way(e: ExecutionPath) -> str:
+def _way(e: ExecutionPath) -> str:
     return {
         "native": f"multiplied natively, as {e.multiplied_as}",
         "converted": f"converted to {e.multiplied_as} first",
@@ -108,13 +109,13 @@ def way(e: ExecutionPath) -> str:
     }[e.path]
 
 
-def peak(e: ExecutionPath) -> str:
+def _peak(e: ExecutionPath) -> str:
     from bitwright.hardware.execution import operations
 
     return operations(e.peak, e.multiplied_as) if e.peak else "not known"
 
 
-def even(e: ExecutionPath) -> str:
+def _even(e: ExecutionPath) -> str:
     if e.break_even is None:
         return "not known"
     many = f"{e.break_even:.1f}" if e.break_even < 10 else f"{e.break_even:.0f}"
@@ -122,7 +123,7 @@ def even(e: ExecutionPath) -> str:
     return f"{many} tokens at a time: {first} limits the speed below, arithmetic above"
 
 
-def engine(use: Use) -> str:
+def _engine(use: Use) -> str:
     return use.engine if use.phase == "any" else f"{use.engine}, {use.phase}"
 
 
@@ -133,14 +134,14 @@ def verdict(use: Use) -> str:
     ]
 
 
-def show_all(found: list[ExecutionPath]) -> None:
+def _show_all(found: list[ExecutionPath]) -> None:
     s = found[0].stored
     print(f"{output.bold(s.name)}: {s.described()}\n")
     rows = []
     for e in found:
         many = "?" if e.break_even is None else f"{e.break_even:.0f}"
         standing = e.peak_standing if e.peak else ""
-        rows.append((e.device.id, e.path, e.multiplied_as or "?", e.unit or "?", peak(e), standing, many, engines(e)))
+        rows.append((e.device.id, e.path, e.multiplied_as or "?", e.unit or "?", _peak(e), standing, many, engines(e)))
     titles = ["device", "path", "as", "unit", ">peak", "standing", ">break-even", "engines"]
     output.print_table(titles, rows)
 

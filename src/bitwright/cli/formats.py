@@ -28,27 +28,28 @@ def formats(
 
     found = view(name)
     if json:
-        return output.print_json(found)
-    show_all(found) if name is None else show(found)
+        output.print_json(found)
+        return
+    _show_all(found) if name is None else _show(found)
 
 
-def show_all(found: dict[str, Any]) -> None:
+def _show_all(found: dict[str, Any]) -> None:
     rows = [
-        (d["name"], f"{d['bits_per_weight']:g}", d["block_size"], d["block_bytes"], dash(d["ggml"]), d["summary"])
+        (d["name"], f"{d['bits_per_weight']:g}", d["block_size"], d["block_bytes"], _dash(d["ggml"]), d["summary"])
         for d in found["formats"]
     ]
     output.print_table(["format", ">bits/weight", ">block", ">bytes", ">gguf", "summary"], rows)
     print(f"\nand the families {' and '.join(found['families'])}, such as int4_asym_g32")
 
 
-def show(d: dict[str, Any]) -> None:
+def _show(d: dict[str, Any]) -> None:
     print(f"{output.bold(d['name'])}: {d['summary']}\n")
     block = f"{d['block_size']} weights in {d['block_bytes']} bytes" if d["block_size"] else "a whole row"
     output.print_pairs(
         [
             ("bits per weight", f"{d['bits_per_weight']:g}{'' if d['block_size'] else ' (plus a scale per row)'}"),
             ("block", block),
-            ("GGUF type", dash(d["ggml"])),
+            ("GGUF type", _dash(d["ggml"])),
             ("decode", d["formula"]),
         ]
     )
@@ -56,11 +57,11 @@ def show(d: dict[str, Any]) -> None:
     rows = []
     for f in d["fields"]:
         holds = f"{f['count']} x {f['type']}" if f["count"] else f"row x {f['type']}"
-        rows.append((f["offset"], dash(f["bytes"]), f["name"], holds, f["doc"]))
+        rows.append((f["offset"], _dash(f["bytes"]), f["name"], holds, f["doc"]))
         if f["layout"]:
             rows.append(("", "", "", "", f["layout"]))
     output.print_table([">byte", ">bytes", "field", "holds", "meaning"], rows)
 
 
-def dash(value: object) -> object:
+def _dash(value: object) -> object:
     return "-" if value is None else value

@@ -26,11 +26,11 @@ def hardware(
 
     with output.progress("measuring") as report:
         found = view(this_machine(again, report))
-    output.print_json(found) if json else show(found)
+    output.print_json(found) if json else _show(found)
 
 
-def show(m: dict[str, Any]) -> None:
-    output.print_pairs([("processor", f"{m['cpu']}, {m['name']}"), ("cores", cores(m)), *memory(m), *cards(m)])
+def _show(m: dict[str, Any]) -> None:
+    output.print_pairs([("processor", f"{m['cpu']}, {m['name']}"), ("cores", _cores(m)), *_memory(m), *_cards(m)])
     limits = m["limits"]
     reads = f"reads {limits['read_gb_s']:.1f} GB/s (one core {limits['read_one_core_gb_s']:.1f})"
     arithmetic = f"int8 {limits['int8_gop_s']:.0f} Gop/s, float32 and bf16 {limits['bf16_gflop_s']:.0f} Gflop/s"
@@ -50,13 +50,13 @@ def show(m: dict[str, Any]) -> None:
     )
 
 
-def cores(m: dict[str, Any]) -> str:
+def _cores(m: dict[str, Any]) -> str:
     physical = f"{m['cores_physical']} cores, " if m["cores_physical"] else ""
     quota = f" (a control group allows {m['cpu_quota']:g})" if m["cpu_quota"] else ""
     return f"{physical}{m['cores_logical']} logical, {m['cores_usable']} usable{quota}"
 
 
-def memory(m: dict[str, Any]) -> list[tuple[str, str]]:
+def _memory(m: dict[str, Any]) -> list[tuple[str, str]]:
     available = f", {output.human_bytes(m['memory_available'])} available" if m["memory_available"] else ""
     limit = f"; a control group allows {output.human_bytes(m['memory_limit'])}" if m["memory_limit"] else ""
     found = [
@@ -68,12 +68,12 @@ def memory(m: dict[str, Any]) -> list[tuple[str, str]]:
     return found
 
 
-def cards(m: dict[str, Any]) -> list[tuple[str, str]]:
+def _cards(m: dict[str, Any]) -> list[tuple[str, str]]:
     tier = ("tier", f"{m['tier']} (of {', '.join(m['tiers'])})")
-    return [*([("GPU", card(gpu)) for gpu in m["gpus"]] or [("GPU", "none found")]), tier]
+    return [*([("GPU", _card(gpu)) for gpu in m["gpus"]] or [("GPU", "none found")]), tier]
 
 
-def card(gpu: dict[str, Any]) -> str:
+def _card(gpu: dict[str, Any]) -> str:
     parts = [
         gpu["name"],
         gpu["isa"],

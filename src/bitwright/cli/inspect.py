@@ -36,7 +36,8 @@ def inspect(
 
         values = file.tensor(tensor).dequantize()
         found = tensor_view(file.tensors[tensor], summarize(values))
-        return output.print_json(found) if json else tensor_table.show(found)
+        output.print_json(found) if json else tensor_table.show(found)
+        return
     from bitwright.views.inspect import inspect as view
 
     output.print_json(view(file)) if json else inspect_table.show(file, view(file), all)

@@ -26,19 +26,19 @@ def show(file: GGUF, found: dict[str, Any], all: bool) -> None:
     print(output.bold("\ntokenizer"))
     output.print_pairs(list(found["tokenizer"].items()), 2)
     print(output.bold("\nchat template"))
-    print(template(found["chat_template"], all))
+    print(_template(found["chat_template"], all))
     if found["tensors"]:
         print(output.bold("\ntensors"))
         rows = tensor_rows(found["tensors"], collapse=not all)
         output.print_table(["name", ">count", ">shape", "format", ">bytes", ">bits/weight"], rows, 2)
         print(output.bold("\nformats"))
         output.print_table(
-            ["format", ">tensors", ">weights", ">bytes", ">bits/weight"], [*map(format_row, found["formats"])], 2
+            ["format", ">tensors", ">weights", ">bytes", ">bits/weight"], [*map(_format_row, found["formats"])], 2
         )
-    print(f"\n{output.bold(file.path.name)}: {summary(found)}")
+    print(f"\n{output.bold(file.path.name)}: {_summary(found)}")
 
 
-def summary(found: dict[str, Any]) -> str:
+def _summary(found: dict[str, Any]) -> str:
     weights = "no tensors"
     if found["parameters"]:
         bits = f"{found['bits_per_weight']:.3f} bits per weight"
@@ -47,7 +47,7 @@ def summary(found: dict[str, Any]) -> str:
     return f"{architecture}, {weights}, {output.human_bytes(found['file_bytes'])}"
 
 
-def template(text: object, all: bool) -> str:
+def _template(text: object, all: bool) -> str:
     if text is None:
         return "  none"
     if all:
@@ -55,7 +55,7 @@ def template(text: object, all: bool) -> str:
     return f"  {len(str(text))} characters (--all shows it)"
 
 
-def format_row(f: dict[str, Any]) -> tuple[object, ...]:
+def _format_row(f: dict[str, Any]) -> tuple[object, ...]:
     weights, size = output.human_count(f["parameters"]), output.human_bytes(f["bytes"])
     return f["format"], f["tensors"], weights, size, f"{f['bits_per_weight']:.3f}"
 
@@ -77,6 +77,7 @@ def tensor_rows(tensors: Iterable[dict[str, Any]], collapse: bool) -> list[tuple
 
 
 def shape(dimensions: Sequence[int]) -> str:
+    """(576, 1536) -> '576 x 1536'."""
     return " x ".join(map(str, dimensions))
 
 

@@ -46,7 +46,8 @@ def label(
     target = loaded.path if out is None else out
     labels.write(loaded.model.opened(), new, target)
     if json:
-        return output.print_json(view(new, target, report))
+        output.print_json(view(new, target, report))
+        return
     show(new.values)
     print(f"wrote {target}")
 

@@ -19,13 +19,13 @@ def show(c: Compounding) -> None:
     """First divergence and sequences; amplification, endings and plans where they were measured."""
     tellable = "tokens until the texts can be told apart: their divergence reaches ln 2 nats"
     rows = [
-        first("first divergence", c.first_divergence),
+        _first("first divergence", c.first_divergence),
         ("  tokens that differ", *shares(c.first_divergence.differing), "% along the reference's own text"),
-        first("  of samples", c.sampled_first_divergence),
+        _first("  of samples", c.sampled_first_divergence),
         ("can be told apart", *steps(c.sequence.tellable, c.steps), tellable),
     ]
     if c.free:
-        rows += free_running(c.free)
+        rows += _free_running(c.free)
     if c.local:
         rows.append(("local error", *shares(c.local[-1].local_share), "% of the divergence; the rest has accumulated"))
     print()
@@ -35,7 +35,7 @@ def show(c: Compounding) -> None:
     output.remark(f"{c.prompts} prompts in {c.clusters} clusters, {c.steps} tokens each{checked}")
 
 
-def free_running(f: FreeRunning) -> list[Row]:
+def _free_running(f: FreeRunning) -> list[Row]:
     ends, last = f.endings, f.planning.rows[-1]
     reference = f"% of texts; the reference's {100 * ends.reference_loops.estimate:.1f}%"
     plans = f"% more of the plans that looked alike are worse than better {last.step} tokens later"
@@ -50,7 +50,7 @@ def free_running(f: FreeRunning) -> list[Row]:
     return rows
 
 
-def first(name: str, d: FirstDivergence) -> Row:
+def _first(name: str, d: FirstDivergence) -> Row:
     s, above = d.survival, d.survival.above_floor
     floor = "" if above is None or above.distinguishable else "; not distinguishable from the reference's own noise"
     ties = f", {d.near_ties} at near ties" if d.near_ties else ""

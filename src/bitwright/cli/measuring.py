@@ -115,6 +115,7 @@ def prepare(
 
 
 def identify(engine: Engine) -> Identity:
+    """The identity of a model file, whose hash takes a moment."""
     from bitwright.measure import suite
 
     with output.progress(f"reading {engine.path.name}") as report:

@@ -41,10 +41,12 @@ def colored(stream: Any = None) -> bool:
 
 
 def bold(text: str) -> str:
+    """`text` in bold, on a terminal."""
     return f"\x1b[1m{text}\x1b[0m" if colored() else text
 
 
 def dim(text: str, stream: Any = None) -> str:
+    """`text` dimmed, if `stream` (default: stdout) is a terminal."""
     return f"\x1b[2m{text}\x1b[0m" if colored(stream) else text
 
 

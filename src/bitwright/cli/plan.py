@@ -114,15 +114,18 @@ def plan(
     if sum(map(bool, (devices, models, budget))) > 1:
         raise UsageError("--devices, --models and --budget answer different questions: give only one of them")
     if devices:
-        return plan_tables.devices(json)
+        plan_tables.devices(json)
+        return
     room = None if memory is None else options.parse_size("--memory", memory)
     if models:
         chosen, machine = places(device, this_machine)
-        return plan_tables.models(chosen, machine, context or 8192, kv, room, json)
+        plan_tables.models(chosen, machine, context or 8192, kv, room, json)
+        return
     outline, quality = described(model, shape)
     ask = Ask(context or min(8192, outline.context or 8192), kv, batch)
     if budget is not None:
-        return plan_tables.budget(outline, budget, ask, recipe or ["q4_k_m"], json)
+        plan_tables.budget(outline, budget, ask, recipe or ["q4_k_m"], json)
+        return
     if (watts is None) != (kwh_price is None):
         raise UsageError("--watts and --kwh-price belong together: give both")
     cost = Cost(watts or 0.0, kwh_price or 0.0, price or 0.0, years) if price is not None or watts is not None else None

@@ -35,18 +35,19 @@ def formats(
 
     rows = plan.rows(outline, devices, plan.candidates(outline, recipes), ask, machine, quality, room)
     if json:
-        return output.print_json(view(outline, rows, cost))
-    print(heading(outline, ask))
+        output.print_json(view(outline, rows, cost))
+        return
+    print(_heading(outline, ask))
     for device in devices:
-        print(f"\n{output.bold(device_line(device, room))}")
-        table([row for row in rows if row.device is device], cost)
+        print(f"\n{output.bold(_device_line(device, room))}")
+        _table([row for row in rows if row.device is device], cost)
     print(f"\nquality: {quality}")
     for reason in dict.fromkeys(row.unknown for row in rows if row.unknown):
         output.remark(reason)
-    output.remark(footnote(devices, machine))
+    output.remark(_footnote(devices, machine))
 
 
-def table(rows: Sequence[Row], cost: Cost | None) -> None:
+def _table(rows: Sequence[Row], cost: Cost | None) -> None:
     headers = ["format", ">weights", ">cache", ">buffers", ">total", ">left", "fits", ">longest"]
     headers += ["decode t/s", "prefill t/s", "as"] + [">$/M tokens"] * (cost is not None)
     cells = []
@@ -59,7 +60,7 @@ def table(rows: Sequence[Row], cost: Cost | None) -> None:
             str(row.longest or "-"),
         ]
         line += [speed(row, "decode"), speed(row, "prefill"), speeds.multiplied_as if speeds else "-"]
-        line += [dollars(row, cost)] * (cost is not None)
+        line += [_dollars(row, cost)] * (cost is not None)
         cells.append(line)
     output.print_table(headers, cells)
 
@@ -82,7 +83,7 @@ def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
     return f"{middle} ({low}-{high})"
 
 
-def dollars(row: Row, cost: Cost | None) -> str:
+def _dollars(row: Row, cost: Cost | None) -> str:
     return (
         "-"
         if cost is None or row.forecast is None
@@ -90,14 +91,14 @@ def dollars(row: Row, cost: Cost | None) -> str:
     )
 
 
-def heading(outline: Outline, ask: Ask) -> str:
+def _heading(outline: Outline, ask: Ask) -> str:
     active = f", {human_count(outline.active_parameters)} active" if outline.experts else ""
     at_once = f", {ask.sequences} sequences at once" if ask.sequences > 1 else ""
     return (f"{outline.name}: {human_count(outline.parameters)} parameters{active}, shape {outline.standing}; "
             f"context {ask.context}, {ask.kv} cache{at_once}")  # fmt: skip
 
 
-def device_line(device: Device, room: int | None) -> str:
+def _device_line(device: Device, room: int | None) -> str:
     from bitwright.hardware.plan import capacity
 
     usable = room if room is not None else capacity(device)
@@ -107,15 +108,15 @@ def device_line(device: Device, room: int | None) -> str:
     bandwidth = (
         "?" if device.bandwidth is None else f"{device.bandwidth / 1e9:.0f} GB/s ({device.standing('bandwidth')})"
     )
-    return "; ".join([f"{device.id}: {device.name}", memory, bandwidth, *map(price_text, device.prices)])
+    return "; ".join([f"{device.id}: {device.name}", memory, bandwidth, *map(_price_text, device.prices)])
 
 
-def price_text(price: Price) -> str:
+def _price_text(price: Price) -> str:
     span = f"${price.usd_low:.0f}" + (f"-{price.usd_high:.0f}" if price.usd_high > price.usd_low else "")
     return f"{span} {price.condition}, {price.date}"
 
 
-def footnote(devices: Sequence[Device], machine: Machine | None) -> str:
+def _footnote(devices: Sequence[Device], machine: Machine | None) -> str:
     from bitwright.hardware.speed import fitted
 
     notes = [
@@ -140,15 +141,16 @@ def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str], json:
     sold = [device for device in devices().values() if device.prices]
     offers = plan.by_budget(plan.rows(outline, sold, plan.candidates(outline, recipes), ask), usd)
     if json:
-        return output.print_json(view(outline, usd, offers))
+        output.print_json(view(outline, usd, offers))
+        return
     if not offers:
         known = f"prices of {len(sold)} devices are known"
         raise BitwrightError(f"no device sold for {usd:g} dollars fits {outline.name} in {', '.join(recipes)}; {known}")
-    print(heading(outline, ask) + f"; within ${usd:g}\n")
+    print(_heading(outline, ask) + f"; within ${usd:g}\n")
     headers = ["device", "format", ">total", ">left", "decode t/s", ">t/s per $1000", "price", "date", "source"]
     output.print_table(headers, [
         [row.device.id, row.recipe, human_bytes(row.memory.total), human_bytes(row.left or 0),
-         speed(row, "decode"), f"{per:.0f}", price_text(p).partition(",")[0], p.date, p.source]
+         speed(row, "decode"), f"{per:.0f}", _price_text(p).partition(",")[0], p.date, p.source]
         for row, p, per in offers
     ])  # fmt: skip
     output.remark(f"prices of {len(sold)} devices are known; prices change, check before you buy")
@@ -163,9 +165,10 @@ def models(
 
     found = {d.id: catalogue.models(d, context, kv, machine if d is devices[-1] else None, room) for d in devices}
     if json:
-        return output.print_json(view(pair for pairs in found.values() for pair in pairs))
+        output.print_json(view(pair for pairs in found.values() for pair in pairs))
+        return
     for device in devices:
-        print(f"{output.bold(device_line(device, room))}")
+        print(f"{output.bold(_device_line(device, room))}")
         headers = ["model", ">parameters", "format", ">context", ">total", ">left", ">longest", "decode t/s"]
         output.print_table([*headers, "prefill t/s"], [
             [o.name, human_count(o.parameters), row.recipe, row.ask.context, human_bytes(row.memory.total),
@@ -176,7 +179,7 @@ def models(
         print()
     formats = ", ".join(catalogue.USEFUL)
     useful = f"each model in the best of {formats} that fits and decodes at least {catalogue.READING:g} tokens/s"
-    output.remark(f"{useful}; {footnote(devices, machine)}")
+    output.remark(f"{useful}; {_footnote(devices, machine)}")
 
 
 def devices(json: bool) -> None:
@@ -185,25 +188,26 @@ def devices(json: bool) -> None:
     from bitwright.views.devices import devices as view
 
     if json:
-        return output.print_json(view(known().values()))
+        output.print_json(view(known().values()))
+        return
     headers = ["device", "name", ">year", ">memory", ">GB/s", "", ">fp16", "", ">int8", "", "price"]
     rows = []
     for d in known().values():
         memory = "-" if d.memory_bytes is None else f"{d.memory_bytes / 2**30:.0f} GiB"
         bandwidth = "?" if d.bandwidth is None else f"{d.bandwidth / 1e9:.0f}"
-        peaks = [cell for format in ("fp16", "int8") for cell in (peak(d, format), mark(d, f"compute.{format}"))]
-        prices = "; ".join(map(price_text, d.prices)) or "-"
-        rows.append([d.id, d.name, d.year or "?", memory, bandwidth, mark(d, "bandwidth"), *peaks, prices])
+        peaks = [cell for format in ("fp16", "int8") for cell in (_peak(d, format), _mark(d, f"compute.{format}"))]
+        prices = "; ".join(map(_price_text, d.prices)) or "-"
+        rows.append([d.id, d.name, d.year or "?", memory, bandwidth, _mark(d, "bandwidth"), *peaks, prices])
     output.print_table(headers, rows)
     print("\nr: read in a source, c: computed, g: general knowledge; fp16 and int8 in 10^12 operations per second, "
           "~: of the format it is converted to")  # fmt: skip
 
 
-def mark(device: Device, field: str) -> str:
+def _mark(device: Device, field: str) -> str:
     return device.standing(field)[0]
 
 
-def peak(device: Device, format: str) -> str:
+def _peak(device: Device, format: str) -> str:
     rate = device.compute.get(format)
     if rate is None or rate.peak is None:
         return "?"

@@ -11,49 +11,49 @@ SMALL = 0.01  # of the time: operations below are shown as one
 
 def show(found: dict[str, Any]) -> None:
     """Print what the view `profile` holds."""
-    show_pass("decode", found["decode"])
-    show_pass("prefill", found["prefill"])
-    show_formats(found["formats"], found["coverage"])
+    _show_pass("decode", found["decode"])
+    _show_pass("prefill", found["prefill"])
+    _show_formats(found["formats"], found["coverage"])
     for sentence in surprises(found["formats"]):
         print(sentence)
 
 
-def show_pass(name: str, p: dict[str, Any]) -> None:
+def _show_pass(name: str, p: dict[str, Any]) -> None:
     after = f" after {p['depth']}" if p["depth"] else ""
     tokens = "1 token" if p["tokens"] == 1 else f"{p['tokens']} tokens"
     print(output.bold(f"\n{name}") + f", {tokens}{after}: {1e3 * p['seconds']:.2f} ms")
     shown = [line for line in p["operations"] if line["share_of_time"] >= SMALL]
     rest = 1 - sum(line["share_of_time"] for line in shown)
-    rows = [*map(row, shown), ("other", "", percent(rest), "", "", "", "", "", "")]
+    rows = [*map(_row, shown), ("other", "", _percent(rest), "", "", "", "", "", "")]
     titles = ["operation", "formats", ">time", ">MB", ">GB/s", ">of reads", ">Mop", ">Gop/s", ">of arithmetic"]
     output.print_table(titles, rows, 2)
 
 
-def row(line: dict[str, Any]) -> tuple[str, ...]:
+def _row(line: dict[str, Any]) -> tuple[str, ...]:
     operations = line["int8_operations"] + line["float_operations"]
-    reads = number(line["bytes"] / 1e6), number(line["gb_s"]), percent(line["share_of_read"])
-    arithmetic = number(operations / 1e6), number(line["gop_s"]), percent(line["share_of_arithmetic"])
+    reads = _number(line["bytes"] / 1e6), _number(line["gb_s"]), _percent(line["share_of_read"])
+    arithmetic = _number(operations / 1e6), _number(line["gop_s"]), _percent(line["share_of_arithmetic"])
     none = ("", "", "")
     used = *(reads if line["bytes"] else none), *(arithmetic if operations else none)
-    return line["operation"], " ".join(line["formats"]), percent(line["share_of_time"]), *used
+    return line["operation"], " ".join(line["formats"]), _percent(line["share_of_time"]), *used
 
 
-def number(x: float) -> str:
+def _number(x: float) -> str:
     return f"{x:.0f}" if x >= 100 else f"{x:.1f}" if x >= 10 else f"{x:.2f}"
 
 
-def percent(x: float) -> str:
+def _percent(x: float) -> str:
     return f"{100 * x:.0f}%"
 
 
-def show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) -> None:
-    ways = {(c["format"], c["tier"]): way(c["decode"], c["prefill"]) for c in coverage}
+def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) -> None:
+    ways = {(c["format"], c["tier"]): _way(c["decode"], c["prefill"]) for c in coverage}
     tiers = list(dict.fromkeys(c["tier"] for c in coverage))
     print(output.bold("\nformats") + ", one token, all threads: ns per weight, and the part of unpacking and reading")
     rows = [
         (
             c["format"],
-            percent(c["share_of_weights"]) if c["share_of_weights"] else "none",
+            _percent(c["share_of_weights"]) if c["share_of_weights"] else "none",
             f"{c['stored_bits']:.2f}",
             f"{c['read_bits']:.2f}",
             f"{c['ns_per_weight']:.4f}",
@@ -70,7 +70,7 @@ def show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) 
     output.print_table([*titles, "bound by", *tiers], rows, 2)
 
 
-def way(decode: str, prefill: str) -> str:
+def _way(decode: str, prefill: str) -> str:
     return decode if decode == prefill else f"{decode}, prefill {prefill}"
 
 

@@ -106,10 +106,10 @@ def quantize(
             method=method,
             effort=effort,
         )
-    output.print_json(view(result)) if json else show(result, source, dry_run)
+    output.print_json(view(result)) if json else _show(result, source, dry_run)
 
 
-def show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
+def _show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     from bitwright.io import gguf
 
     count: Counter[str] = Counter()

@@ -82,13 +82,15 @@ def run(
     sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     conversation = Conversation(loaded, sampler, system, raw)
     if prompt is None:
-        return chat(conversation, count)
+        chat(conversation, count)
+        return
     answer = Answer()
     pieces = conversation.ask(prompt, count, answer)
     if json:
         for _ in pieces:
             pass
-        return output.print_json(view(answer))
+        output.print_json(view(answer))
+        return
     stream(pieces)
     remark_on(answer)
 

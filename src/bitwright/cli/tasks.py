@@ -71,11 +71,12 @@ def tasks(
     started = time.monotonic()
     files, families = parse(names, limit, shots)
     pair = [models.load(name, context, threads, kv) for name in (model, reference) if name is not None]
-    scores = [[scored(m, task, max_tokens, unguarded) for m in pair] for task in files]
+    scores = [[_scored(m, task, max_tokens, unguarded) for m in pair] for task in files]
     chains = chained(pair, families, limit, seed) if families else []
     seconds = time.monotonic() - started
     if json:
-        return output.print_json(view(scores, chains) | {"seed": seed, "seconds": seconds})
+        output.print_json(view(scores, chains) | {"seed": seed, "seconds": seconds})
+        return
     tasks_table.show(scores, chains)
     output.remark(f"{seconds:.1f} s")
 
@@ -101,7 +102,7 @@ def parse(names: str, limit: int | None, shots: int) -> tuple[list[Task], list[s
     return files, families
 
 
-def scored(engine: Engine, task: Task, tokens: int | None, unguarded: bool) -> TaskScore:
+def _scored(engine: Engine, task: Task, tokens: int | None, unguarded: bool) -> TaskScore:
     from bitwright.measure.tasks import scores
 
     with output.progress(f"{task.name}, {engine.path.name}") as report:

@@ -15,10 +15,10 @@ def show(t: dict[str, Any]) -> None:
     print(f"{output.bold(t['name'])}: {shape(t['shape'])}, {t['format']}, {output.human_bytes(t['bytes'])}\n")
     output.print_pairs(
         [
-            ("range", f"{figure(t['minimum'])} to {figure(t['maximum'])}"),
-            ("mean", figure(t["mean"])),
-            ("standard deviation", figure(t["standard_deviation"])),
-            ("kurtosis", f"{figure(t['kurtosis'], '.2f')} (a normal distribution has 3)"),
+            ("range", f"{_figure(t['minimum'])} to {_figure(t['maximum'])}"),
+            ("mean", _figure(t["mean"])),
+            ("standard deviation", _figure(t["standard_deviation"])),
+            ("kurtosis", f"{_figure(t['kurtosis'], '.2f')} (a normal distribution has 3)"),
             ("zeros", f"{t['zeros']} of {t['count']}"),
             *([("NaN or infinite", t["not_finite"])] if t["not_finite"] else []),
         ]
@@ -37,5 +37,5 @@ def show(t: dict[str, Any]) -> None:
     output.print_table([">from", ">values", ""], bars, 2)
 
 
-def figure(value: float | None, digits: str = ".6g") -> str:
+def _figure(value: float | None, digits: str = ".6g") -> str:
     return "nan" if value is None else f"{value:{digits}}"

@@ -11,6 +11,7 @@ from bitwright.reports.svg import Series
 
 
 def quantiles(models: Sequence[dict[str, Any]]) -> str:
+    """Quantiles of the tokens' divergences, a line for each model."""
     series = [
         Series(m["model"]["name"], [(share, max(value, 1e-9)) for share, value in m["kl_divergence"]["quantiles"]])
         for m in models
@@ -22,6 +23,7 @@ def quantiles(models: Sequence[dict[str, Any]]) -> str:
 
 
 def survival(models: Sequence[dict[str, Any]]) -> str:
+    """Texts that are still the reference's, by tokens written; nothing where no texts were written."""
     found = [(m["model"]["name"], m["first_divergence"]) for m in models if m.get("first_divergence")]
     if not found:
         return ""
@@ -60,6 +62,7 @@ def growth(r: dict[str, Any]) -> str:
 
 
 def attribution(r: dict[str, Any]) -> str:
+    """Bars of what each source of error, and each kind of tensor, does alone."""
     captions = {
         "source": "Sources of error, each alone and all together (activations: compared with the same weights in "
         "floats).",

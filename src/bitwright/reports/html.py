@@ -14,10 +14,12 @@ def section(title: str, body: str) -> str:
 
 
 def figure(plot: str, caption: str) -> str:
+    """A plot with its caption."""
     return f"<figure>{plot}<figcaption>{escape(caption)}</figcaption></figure>"
 
 
 def note(text: str) -> str:
+    """A small paragraph."""
     return f'<p class="note">{escape(text)}</p>'
 
 

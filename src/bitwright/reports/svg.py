@@ -39,6 +39,7 @@ class Axis:
     text: Callable[[float], str] = field(default=lambda x: f"{x:g}")
 
     def __call__(self, value: float) -> float:
+        """The pixel at which a value lies."""
         low, high, value = (math.log10(max(x, 1e-300)) if self.log else x for x in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
         return self.at + self.length * min(max(share, -0.02), 1.02)

@@ -8,6 +8,7 @@ from bitwright.reports.html import note, span, table
 
 
 def measures(r: dict[str, Any]) -> str:
+    """The main measures with their intervals."""
     f, k = r["flips"], r["kl_divergence"]
     rows = [
         ("KL divergence, nats", *span(k, 5)),
@@ -38,6 +39,7 @@ def stored(r: dict[str, Any]) -> str:
 
 
 def floor(r: dict[str, Any]) -> str:
+    """The variations of the noise floor."""
     found = r["noise_floor"]
     if not found:
         return ""
@@ -50,6 +52,7 @@ def floor(r: dict[str, Any]) -> str:
 
 
 def statistics(r: dict[str, Any]) -> str:
+    """All that llama-perplexity prints."""
     rows = []
     for s in r["statistics"]:
         value = "" if s["value"] is None else f"{s['value']:.6f}"
@@ -60,6 +63,7 @@ def statistics(r: dict[str, Any]) -> str:
 
 
 def ranking(r: dict[str, Any]) -> str:
+    """The models of a comparison, best first."""
     rows = []
     for m in r["models"]:
         model, size = m["model"], f"{m['model']['file_bytes'] / 1e6:.1f}"
@@ -71,5 +75,6 @@ def ranking(r: dict[str, Any]) -> str:
 
 
 def pairs(r: dict[str, Any]) -> str:
+    """Whether each model is better than each other."""
     rows = [(p["first"], p["verdict"], p["second"], *span(p["difference"], 5)) for p in r["pairs"]]
     return table(["model", "is", "than", f">difference in {r['measure']}", ">95% interval"], rows) if rows else ""

@@ -10,6 +10,7 @@ from bitwright.reports.html import note
 
 
 def partings(r: dict[str, Any]) -> str:
+    """Texts at the points where the candidate's continuation differs from the reference's."""
     parts = []
     for e in (r.get("free_running") or {}).get("examples", []):
         sides = "".join(f"<div><b>{side}</b><br>{escape(e[side])}…</div>" for side in ("reference", "candidate"))
@@ -18,6 +19,7 @@ def partings(r: dict[str, Any]) -> str:
 
 
 def heat(r: dict[str, Any]) -> str:
+    """One chunk, each token coloured by its divergence."""
     found = r.get("heat")
     if not found:
         return ""

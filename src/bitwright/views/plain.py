@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from pathlib import PurePath
 from typing import Any
 
 
-def plain(value: Any) -> Any:
-    """`value` in dicts with string keys, lists, strings, integers, finite floats, booleans and None.
+def plain(found: Mapping[Any, Any]) -> dict[str, Any]:
+    """`found` in dicts with string keys, lists, strings, integers, finite floats, booleans and None.
 
-    NumPy arrays and scalars become lists and numbers. NaN and infinity become None: JSON has no word for them. Bytes
-    that are not UTF-8 become U+FFFD.
+    NumPy arrays and scalars become lists and numbers, paths strings. NaN and infinity become None: JSON has no word for
+    them. Bytes that are not UTF-8 become U+FFFD.
     """
+    return {str(key): _plain(value) for key, value in found.items()}
+
+
+def _plain(value: Any) -> Any:
     if isinstance(value, dict):
-        return {str(key): plain(item) for key, item in value.items()}
+        return plain(value)
     if isinstance(value, (list, tuple)):
-        return [plain(item) for item in value]
+        return [_plain(item) for item in value]
     if hasattr(value, "tolist"):
-        return plain(value.tolist())
+        return _plain(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, str):

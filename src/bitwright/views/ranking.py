@@ -36,7 +36,7 @@ def _why_not(c: Comparison, name: str) -> str:
     by = next(x.identity.name for x in c.contenders if x.identity.name in c.front_of_bytes and sizes[x.identity.name]
               <= sizes[name])  # fmt: skip
     sure = c.pair(by, name).verdict == "better"
-    return f"{name} is larger than {by} and {'worse' if sure else 'cannot be told from it'}."
+    return f"{name} is larger than {by} and {'worse' if sure else 'cannot be told apart from it'}."
 
 
 def _list(names: Sequence[str]) -> str:
