@@ -33,7 +33,7 @@ using ByteResult = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>;
 
 const std::unordered_map<std::string, Code> kCodes = {
     {"embed", Code::embed},
-    {"hidden", Code::input},
+    {"hidden", Code::hidden},
     {"angles", Code::angles},
     {"rms_norm", Code::rms_norm},
     {"load", Code::load},

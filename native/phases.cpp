@@ -64,7 +64,7 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
         if (i.value != 1) v.scale(out, i.value, width);
         break;
       }
-      case Code::input: std::copy_n(call.hidden + row * width, width, out); break;
+      case Code::hidden: std::copy_n(call.hidden + row * width, width, out); break;
       case Code::angles: fill_angles(i.index, call.positions[row], row); break;
       case Code::rms_norm:
         for (int64_t h = 0, n = width / i.heads; h < i.heads; ++h)

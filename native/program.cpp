@@ -57,7 +57,7 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::observe) needs("sum of squares", i.index, squares_.size());
   phases_.back().instructions.push_back(i);
   if (i.code == Code::embed) vocabulary_ = weight(i.weight).rows;
-  if (i.code == Code::input) hidden_width_ = widths_[static_cast<size_t>(i.out)];
+  if (i.code == Code::hidden) hidden_width_ = widths_[static_cast<size_t>(i.out)];
 }
 
 void Program::finish(int result, bool selected) {

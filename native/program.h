@@ -29,7 +29,7 @@ enum class Code : uint8_t {
   copy,
   linear,  // a matrix product; those of one phase share out their panels
   attention,
-  input,    // the hidden state that the caller gives, in place of an embedding
+  hidden,   // the hidden state that the caller gives, in place of an embedding
   observe,  // adds up the squares of each column of `a`; threads share out the columns
 };
 

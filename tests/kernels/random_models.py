@@ -56,6 +56,7 @@ def random_model(
     frequencies = 10000.0 ** (-np.arange(half) / half)
     x = s.embed(w("embedding", vocabulary, width), width**0.5 if gemma else 1.0)
     for n in range(layers):
+        s.begin_layer(x)
         h = norm(x, f"{n}.norm", width)
         q, k = linear(h, f"{n}.q", q_width, width), linear(h, f"{n}.k", kv_width, width)
         v = linear(h, f"{n}.v", kv_width, width)

@@ -80,7 +80,7 @@ class RandomOps:
 def random_ops(seed: int, length: int = 12) -> tuple[Step, Weights]:
     """A step of ops drawn from all that are declared; the logits are (outputs, width)."""
     made = RandomOps(seed)
-    ops = [op for op in OPS.values() if op.kind not in ("embed", "select")]
+    ops = [op for op in OPS.values() if op.kind not in ("embed", "hidden", "select")]  # hidden: test_cuts.py
     for _ in range(length):
         made.grow(ops[made.rng.integers(len(ops))])
     x = made.step.select(made.join())

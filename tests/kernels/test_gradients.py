@@ -50,7 +50,8 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
 
 
 def test_every_op_has_a_case() -> None:
-    assert {op.kind for op, _, _ in CASES.values()} == set(ops.OPS)
+    """But for the hidden state of a step that was cut, which has no input to move."""
+    assert {op.kind for op, _, _ in CASES.values()} == set(ops.OPS) - {"hidden"}
 
 
 @pytest.mark.parametrize("name", CASES)

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from bitwright import kernels
 from bitwright.engine.session import Session
 from bitwright.errors import UnknownNameError, UsageError
-from bitwright.kernels import Program, WeightBank
+from bitwright.kernels import Program
+from bitwright.kernels.backend import Backend, Cpu
 from bitwright.model.model import Model
 from bitwright.model.model import load as load_model
 
@@ -61,6 +62,7 @@ class Engine:
         self.model = model
         self.options = replace(options, context=context, threads=threads, kv=options.kv.lower())
         self.context, self.threads = context, threads
+        self.backend: Backend = Cpu(options.tier, threads)
         self._program: weakref.ref[Program] | None = None
 
     @property
@@ -86,7 +88,7 @@ class Engine:
     @property
     def tier(self) -> str:
         """The instruction set the kernels use."""
-        return self.options.tier or kernels.tier()
+        return self.backend.name
 
     def replace(self, **options: Any) -> Engine:
         """The same model run otherwise: `options` are fields of RunOptions."""
@@ -96,8 +98,8 @@ class Engine:
         """The compiled step over packed weights. It lives as long as somebody holds it; sessions do."""
         program = None if self._program is None else self._program()
         if program is None:
-            bank = WeightBank(self.options.tier, self.threads)
-            program = Program(self.model.step, self.model.tensors, bank, self.options.activations)
+            bank, activations = self.backend.bank(), self.options.activations
+            program = self.backend.compile(self.model.step, self.model.tensors, bank, activations)
             self._program = weakref.ref(program)
             self.model.release()  # the bank has packed what is multiplied by
         return program

@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
-from bitwright.kernels import Executor, Memory
 
 if TYPE_CHECKING:
     from bitwright.engine.engine import Engine
@@ -33,8 +32,9 @@ class Session:
         self.ids: list[list[int]] = [[] for _ in range(sequences)]  # what the memory holds, by sequence
         self.batch = min(BATCH, engine.context)
         self.program = engine.program()
-        self.memory = Memory(self.program.layers, engine.context, sequences, self.batch, engine.options.kv)
-        self.executor = Executor(self.program, self.batch, engine.threads)
+        backend, kv = engine.backend, engine.options.kv
+        self.memory = backend.memory(self.program, engine.context, sequences, self.batch, kv)
+        self.executor = backend.executor(self.program, self.batch)
 
     @property
     def positions(self) -> list[int]:
@@ -126,7 +126,7 @@ class Session:
         What the memory holds stays as the earlier weights computed it. BitwrightError where a shape differs.
         """
         self.program = self.program.replace(tensors)
-        self.executor = Executor(self.program, self.batch, self.engine.threads)
+        self.executor = self.engine.backend.executor(self.program, self.batch)
 
     def fork(self, source: int, target: int) -> None:
         """Makes sequence `target` a copy of `source`, which shares its full pages of memory."""

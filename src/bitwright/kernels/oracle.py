@@ -25,10 +25,17 @@ class Oracle:
         self.weights = {name: np.asarray(w, dtype=dtype) for name, w in weights.items()}
         self.cache: Cache = {}
 
-    def run(self, tokens: ArrayLike, positions: ArrayLike, sequences: ArrayLike, outputs: ArrayLike) -> Array:
+    def run(
+        self,
+        tokens: ArrayLike,
+        positions: ArrayLike,
+        sequences: ArrayLike,
+        outputs: ArrayLike,
+        hidden: Array | None = None,
+    ) -> Array:
         """Logits (m, vocabulary) of tokens `outputs` (m,); tokens, positions and sequences are (n,)."""
         ids, where = np.asarray(tokens), (np.asarray(positions), np.asarray(sequences))
-        call = Call(self.dtype, ids, *where, np.asarray(outputs, dtype=np.intp), self.cache, self._stored)
+        call = Call(self.dtype, ids, *where, np.asarray(outputs, dtype=np.intp), self.cache, self._stored, hidden)
         values: list[Array] = []
         for op in self.step.ops:
             weights = [self.weights[name][ids if op.looks_up else ...] for name in op.weights]

@@ -1,4 +1,4 @@
-"""A step compiled for the native executor: a plan over packed weights that never changes."""
+"""A step compiled for the native executor: a schedule over packed weights that never changes."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bitwright.kernels.memory import LayerShape
 from bitwright.kernels.ops import Step
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.linear import PRODUCT
-from bitwright.kernels.schedule import Instruction, Phase, Plan
+from bitwright.kernels.schedule import Instruction, Phase, Schedule
 
 ACTIVATIONS = ("int8", "ggml")  # how the inputs of products with quantized weights are rounded: our way, llama.cpp's
 
@@ -33,22 +33,25 @@ class Program:
         bank: WeightBank,
         activations: str = "int8",
         observe: bool = False,
+        part_of: Program | None = None,
     ) -> None:
+        """With `part_of`, layers go by their numbers in that program, and one Memory serves both."""
         if activations not in ACTIVATIONS:
             raise UnknownNameError("rounding of activations", activations, ACTIVATIONS)
         self.step, self.weights, self.bank = step, weights, bank
         self.activations, self.observe = activations, observe
         as_ggml = activations == "ggml"
-        plan = Plan(step, weights, lambda name: _ggml_rounding(weights[name].format) if as_ggml else 0, observe)
-        self.phases: tuple[Phase, ...] = tuple(plan.phases)
-        self.observed = [tuple(names) for names in plan.observed.values()]
-        attentions = [op for op in step.ops if isinstance(op, Attention)]
+        schedule = Schedule(step, weights, lambda name: _ggml_rounding(weights[name].format) if as_ggml else 0, observe)
+        self.phases: tuple[Phase, ...] = tuple(schedule.phases)
+        self.observed = [tuple(names) for names in schedule.observed.values()]
+        whole = step if part_of is None else part_of.step
+        attentions = [op for op in whole.ops if isinstance(op, Attention)]
         self.layers = tuple(LayerShape(op.kv_heads, op.head_dim, op.window or 0) for op in attentions)
         self._layer_numbers = {op.layer: number for number, op in enumerate(attentions)}
         self.native = _native.core().Program(bank.tier, [tuple(own) for own in self.layers])
         assert step.result is not None
         self.result = step.result
-        self._build(plan)
+        self._build(schedule)
 
     @property
     def tier(self) -> str:
@@ -60,27 +63,37 @@ class Program:
         weights = {**self.weights, **tensors}
         return Program(self.step, weights, self.bank, self.activations, self.observe)
 
-    def _build(self, plan: Plan) -> None:
+    def cut(self, begin: int = 0, end: int | None = None) -> Program:
+        """The layers from `begin` up to `end` alone, over the same packed weights and for the same Memory.
+
+        It reads the input of layer `begin` (tokens, width) in place of token ids, unless `begin` is 0, and returns the
+        input of layer `end` for every token, or without an `end` the logits. A step that is cut gives the same bits as
+        one that is not. UsageError where there is no such layer.
+        """
+        step = self.step.cut(begin, end, self.weights)
+        return Program(step, self.weights, self.bank, self.activations, part_of=self)
+
+    def _build(self, schedule: Schedule) -> None:
         native = self.native
-        self._matrices, self._vectors = self._add_matrices(plan), dict[str, int]()
-        for width in plan.buffers:
+        self._matrices, self._vectors = self._add_matrices(schedule), dict[str, int]()
+        for width in schedule.buffers:
             native.buffer(width)
-        for columns in plan.inputs:
+        for columns in schedule.inputs:
             native.input(columns)
         for names in self.observed:
             native.squares(self.weights[names[0]].shape[1])
-        for frequencies, magnitude, interleaved in plan.angles:
+        for frequencies, magnitude, interleaved in schedule.angles:
             native.angles(np.frombuffer(frequencies, np.float32).tolist(), magnitude, interleaved)
-        for phase in plan.phases:
+        for phase in schedule.phases:
             native.phase(phase.kind, phase.selected)
             for instruction in phase.instructions:
                 self._add(instruction)
-        native.finish(plan.result, self.result.selected)
+        native.finish(schedule.result, self.result.selected)
 
-    def _add_matrices(self, plan: Plan) -> dict[str, int]:
+    def _add_matrices(self, schedule: Schedule) -> dict[str, int]:
         """The number of every matrix in the native program, by name; the bank has them all at once."""
         multiplied: dict[str, bool] = {}
-        for phase in plan.phases:
+        for phase in schedule.phases:
             for i in phase.instructions:
                 if i.weight is not None and i.entry.weight == "matrix":
                     multiplied[i.weight] = multiplied.get(i.weight, False) or i.entry is PRODUCT

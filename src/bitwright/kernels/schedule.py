@@ -49,7 +49,7 @@ class Phase:
     instructions: list[Instruction] = field(default_factory=list)
 
 
-class Plan:
+class Schedule:
     """`phases`; the widths of native `buffers` and `inputs`; `angles` tables; `result`: the buffer of the logits."""
 
     def __init__(

@@ -51,6 +51,7 @@ class Call:
     outputs: NDArray[np.intp]
     cache: Cache = field(default_factory=dict)
     stored: Callable[[Array], Array] = lambda x: x
+    hidden: Array | None = None  # (n, width), for a step that begins at a layer
 
 
 @dataclass(eq=False)
@@ -95,6 +96,13 @@ class Op:
             raise UsageError(f"{self.kind}: one input has all tokens and another only the selected ones; select both")
         if self.all_tokens and any(b.selected for b in self.inputs):
             raise UsageError(f"{self.kind}: it needs every token, so it cannot follow `select`")
+
+    def reading(self, buffers: Mapping[int, Buffer]) -> Op:
+        """The same use of the op in another step, where the buffer with id i is `buffers[i]`."""
+        if missing := [b.id for b in self.inputs if b.id not in buffers]:
+            raise UsageError(f"{self}: it reads b{missing[0]}, across the border of a layer")
+        own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
+        return type(self)(**(own | {name: buffers[b.id] for name, b in own.items() if isinstance(b, Buffer)}))
 
     @property
     def layers(self) -> tuple[int, ...]:

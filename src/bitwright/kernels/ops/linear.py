@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from bitwright.kernels.ops.declaration import Array, Buffer, Call, Op, Shape, Weight
+from bitwright.errors import UsageError
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape, Weight
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
 OBSERVE = Entry("observe", {"index": "index"}, phase="observe", writes="other")  # adds up squares of each column
@@ -37,6 +38,30 @@ class Embed(Op):
 
     def gradient(self, call: Call, y: Array, rows: Array) -> tuple[()]:
         return ()
+
+
+@dataclass(eq=False)
+class Hidden(Op):
+    """What the caller computed before this step: `columns` floats for each token, in place of an embedding."""
+
+    columns: Count
+
+    kind = "hidden"
+    entries = (Entry("hidden"),)
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        return self.columns
+
+    def meaning(self, call: Call) -> Array:
+        if call.hidden is None or call.hidden.shape != (len(call.tokens), self.columns):
+            raise UsageError(f"expected a hidden state of {(len(call.tokens), self.columns)}")
+        return call.hidden
+
+    def gradient(self, call: Call, y: Array) -> tuple[()]:
+        return ()
+
+    def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
+        return to.emit(self.entries[0], reads, width)
 
 
 @dataclass(eq=False)

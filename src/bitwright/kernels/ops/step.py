@@ -14,7 +14,7 @@ from bitwright.errors import BitwrightError, UsageError
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import Buffer, Op
 from bitwright.kernels.ops.elementwise import Add, Glu, Scale, Select, Softcap
-from bitwright.kernels.ops.linear import Embed, Linear
+from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
 
@@ -51,11 +51,13 @@ class Step:
     scale = _method(Scale)
     softcap = _method(Softcap)
     select = _method(Select)
+    hidden = _method(Hidden)
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.result: Buffer | None = None
         self.layers: set[int] = set()
+        self.borders: list[Buffer] = []  # the input of each layer
 
     def append(self, op: Op) -> Buffer:
         """Appends an op; UsageError where its inputs are selected already, or its layer belongs to another op."""
@@ -69,6 +71,29 @@ class Step:
         op.output = Buffer(len(self.ops), op.selects or selected)
         self.ops.append(op)
         return op.output
+
+    def begin_layer(self, x: Buffer) -> None:
+        """Marks x as all that the ops from here on read of those before: the input of the next layer."""
+        self.borders.append(x)
+
+    def cut(self, begin: int, end: int | None, weights: Mapping[str, HasShape]) -> Step:
+        """The layers from `begin` up to `end` alone; see Program.cut. UsageError where there is no such layer."""
+        count = len(self.borders)
+        last = count if end is None else end
+        if not 0 <= begin < last <= count or (end is not None and last == count):
+            raise UsageError(f"expected layers 0 <= begin < end < {count}, got {begin} and {end}")
+        part, first = Step(), 0
+        known: dict[int, Buffer] = {}
+        if begin:
+            border = self.borders[begin]
+            known[border.id] = part.hidden(widths(self, weights)[border.id])
+            first = border.id + 1
+        for op in self.ops[first:] if end is None else self.ops[first : self.borders[end].id + 1]:
+            known[op.output.id] = part.append(op.reading(known))
+        result = self.result if end is None else self.borders[end]
+        assert result is not None
+        part.result = known[result.id]
+        return part
 
     def logits(self, x: Buffer) -> None:
         """Marks x (outputs, vocabulary) as the step's result."""

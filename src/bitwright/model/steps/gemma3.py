@@ -21,6 +21,7 @@ def step(c: Config, weights: Weights) -> Step:
     attention_scale = 1 / math.sqrt(c.width // c.heads) if len(c.layers) == LAYERS_27B else c.attention_scale
     x = s.embed(weights("token_embd.weight", c.vocabulary, c.width), scale=math.sqrt(c.width))
     for layer, window in enumerate(c.windows):
+        s.begin_layer(x)
         w = weights.layer(layer)
         rope = c.local_rope if window else c.rope
         frequencies = rope.inverse_frequencies()

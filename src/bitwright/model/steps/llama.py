@@ -17,6 +17,7 @@ def step(c: Config, weights: Weights) -> Step:
     frequencies = c.rope.inverse_frequencies(weights.rope_divisors(c.rope.dim))
     x = s.embed(weights("token_embd.weight", c.vocabulary, c.width))
     for layer in range(len(c.layers)):
+        s.begin_layer(x)
         w = weights.layer(layer)
 
         h = s.rms_norm(x, w("attn_norm.weight", c.width), c.eps)

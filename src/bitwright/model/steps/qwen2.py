@@ -14,6 +14,7 @@ def step(c: Config, weights: Weights) -> Step:
     frequencies = c.rope.inverse_frequencies()
     x = s.embed(weights("token_embd.weight", c.vocabulary, c.width))
     for layer in range(len(c.layers)):
+        s.begin_layer(x)
         w = weights.layer(layer)
 
         h = s.rms_norm(x, w("attn_norm.weight", c.width), c.eps)

@@ -1,0 +1,67 @@
+"""The seam between what is to be computed and what computes it.
+
+Weights cross it as tensors, tokens and results as arrays: nothing in it points into a backend's memory. The CPU's tiers
+are one backend.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from bitwright.formats import QuantizedTensor
+from bitwright.kernels import _matmul
+from bitwright.kernels.bank import WeightBank
+from bitwright.kernels.executor import Executor
+from bitwright.kernels.memory import Memory
+from bitwright.kernels.ops import Step
+from bitwright.kernels.program import Program
+
+
+class Backend(Protocol):
+    """Compiles steps, and runs them: `executor(...).run(memory, tokens, ...)`."""
+
+    @property
+    def name(self) -> str:
+        """What computes, as `bitwright bench` shows it."""
+
+    def bank(self) -> WeightBank:
+        """An empty bank for weights in this backend's layout."""
+
+    def compile(
+        self, step: Step, weights: Mapping[str, QuantizedTensor], bank: WeightBank, activations: str = "int8"
+    ) -> Program:
+        """A step over weights, which the bank takes in. BitwrightError where the two disagree."""
+
+    def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
+        """Room for `sequences` sequences of up to `context` positions of a program, read `batch` at a time."""
+
+    def executor(self, program: Program, batch: int) -> Executor:
+        """What runs a program, up to `batch` tokens at a time."""
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """This machine's processor: a tier (default: its best) and a number of threads (default: all usable cores)."""
+
+    tier: str | None = None
+    threads: int | None = None
+
+    @property
+    def name(self) -> str:
+        return self.tier or _matmul.tier()
+
+    def bank(self) -> WeightBank:
+        return WeightBank(self.tier, self.threads)
+
+    def compile(
+        self, step: Step, weights: Mapping[str, QuantizedTensor], bank: WeightBank, activations: str = "int8"
+    ) -> Program:
+        return Program(step, weights, bank, activations)
+
+    def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
+        return Memory(program.layers, context, sequences, batch, kv)
+
+    def executor(self, program: Program, batch: int) -> Executor:
+        return Executor(program, batch, self.threads)

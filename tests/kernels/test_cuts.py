@@ -1,0 +1,100 @@
+"""Steps cut at the borders of layers: run in parts they give the bits of the whole."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from random_models import MODELS, random_model, stored
+from running import Running
+
+from bitwright.errors import UsageError
+from bitwright.kernels import Executor, Memory, Oracle, Program, Step, WeightBank, tiers
+
+LAYERS = 4
+TOKENS = np.random.default_rng(4).integers(0, 101, 90)
+
+
+def whole(name: str, tier: str | None = None, batch: int = 90) -> Running:
+    step, weights = random_model(**MODELS[name] | {"layers": LAYERS})
+    return Running(step, stored(weights), context=100, batch=batch, threads=2, tier=tier)
+
+
+@pytest.mark.parametrize("tier", tiers())
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("at", [1, 3])
+def test_two_parts_give_the_bits_of_the_whole(name: str, at: int, tier: str) -> None:
+    own = whole(name, tier)
+    n, outputs = np.arange(90), [3, 88, 89, 3]
+    expected = own.run(TOKENS, n, 0 * n, outputs)
+    memory = Memory(own.program.layers, 100, batch=90)
+    below, above = own.program.cut(end=at), own.program.cut(at)
+    packed = own.bank.bytes
+    hidden = Executor(below, 90, 2).run(memory, TOKENS, n, 0 * n, [])
+    memory.drop(0)  # the layers above read the same positions for the first time
+    resumed = Executor(above, 90, 2)
+    again = Memory(own.program.layers, 100, batch=90)
+    assert np.array_equal(resumed.run(again, TOKENS, n, 0 * n, outputs, hidden), expected)
+    assert own.bank.bytes == packed
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma"])
+def test_a_resumed_layer_sees_what_earlier_steps_left_in_memory(name: str) -> None:
+    """A prompt, then tokens one at a time, resumed from the input of layer 2 as the search for formats does."""
+    own = whole(name)
+    n = np.arange(60)
+    below, above = Executor(own.program.cut(end=2), 90, 2), Executor(own.program.cut(2), 90, 2)
+    first, second = (Memory(own.program.layers, 100, batch=90) for _ in range(2))
+    for part in (slice(0, 50), *(slice(i, i + 1) for i in range(50, 60))):
+        where = n[part]
+        expected = own.run(TOKENS[part], where, 0 * where, [len(where) - 1])
+        hidden = below.run(first, TOKENS[part], where, 0 * where, [])
+        assert np.array_equal(above.run(second, TOKENS[part], where, 0 * where, [len(where) - 1], hidden), expected)
+
+
+def test_a_middle_part_and_batches() -> None:
+    own, n = whole("gemma"), np.arange(90)
+    memories = [Memory(own.program.layers, 100, batch=90) for _ in range(3)]
+    x = Executor(own.program.cut(end=1), 90, 2).run(memories[0], TOKENS, n, 0 * n, [])
+    x = Executor(own.program.cut(1, 3), 20, 2).run(memories[1], TOKENS, n, 0 * n, [], x)
+    assert len(x) == 90
+    got = Executor(own.program.cut(3), 90, 2).run(memories[2], TOKENS, n, 0 * n, [89, 0], x)
+    np.testing.assert_allclose(
+        got, own.run(TOKENS, n, 0 * n, [89, 0]), rtol=0, atol=1e-4
+    )  # other kernels for 10 tokens
+
+
+def test_parts_mean_what_the_whole_means() -> None:
+    step, weights = random_model(layers=3)
+    n = np.arange(20)
+    expected = Oracle(step, weights).run(TOKENS[:20], n, 0 * n, n)
+    tensors = stored(weights)
+    hidden = Oracle(step.cut(0, 2, tensors), weights).run(TOKENS[:20], n, 0 * n, [])
+    assert np.array_equal(Oracle(step.cut(2, None, tensors), weights).run(TOKENS[:20], n, 0 * n, n, hidden), expected)
+
+
+@pytest.mark.parametrize("part", [(0, 0), (2, 1), (-1, 2), (4, None), (0, 4), (1, 9)])
+def test_layers_that_are_not_there_are_refused(part: tuple[int, int | None]) -> None:
+    with pytest.raises(UsageError, match="expected layers 0 <= begin < end"):
+        whole("llama").program.cut(*part)
+
+
+def test_a_hidden_state_is_checked() -> None:
+    own, n = whole("llama"), np.arange(5)
+    above = Executor(own.program.cut(2), 90, 2)
+    for wrong in (None, np.zeros((4, 48), np.float32), np.zeros((5, 47), np.float32)):
+        with pytest.raises(UsageError, match="begins with a hidden state of 5 rows and 48 columns"):
+            above.run(own.memory, TOKENS[:5], n, 0 * n, [4], wrong)
+    with pytest.raises(UsageError, match="takes no hidden state"):
+        own.executor.run(own.memory, TOKENS[:5], n, 0 * n, [4], np.zeros((5, 48), np.float32))
+
+
+def test_what_reads_across_a_border_cannot_be_cut() -> None:
+    step = Step()
+    early = x = step.embed("x")
+    for _ in range(2):
+        step.begin_layer(x)
+        x = step.add(step.linear(x, "w"), early)
+    step.logits(step.select(x))
+    weights = stored({"x": np.zeros((9, 32), np.float32), "w": np.zeros((32, 32), np.float32)})
+    with pytest.raises(UsageError, match="across the border of a layer"):
+        Program(step, weights, WeightBank()).cut(1)
