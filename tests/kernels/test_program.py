@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checks import U, values, within
-from numpy.typing import NDArray
+from float_error import FloatError
 from random_models import MODELS, Weights, random_model, stored
 from running import Running
 
@@ -81,19 +81,6 @@ def test_rope(heads: int, head_dim: int, rotary: int, interleaved: bool, tier: s
         assert np.array_equal(passed, weights["x"].reshape(40, heads, head_dim)[..., rotary:])
 
 
-def float_error(step: Step, weights: Weights, *arguments: Any) -> tuple[NDArray[np.float64], float]:
-    """Logits in float64, and how far NumPy's own float32 lands from them: the step's condition in that precision. With
-    weights as they are, and off by a rounding: a key or value that is nearly half-way between two float16 is stored as
-    the one or the other by the order of a sum, and then that is the largest error by far."""
-    exact = Oracle(step, weights, kv="f16").run(*arguments)
-    rng, unit = np.random.default_rng(1), 1e-6
-    for off in (0, 2 * U, 2 * U, 2 * U):
-        moved = {name: w * (1 + off * rng.choice([-1, 1], w.shape)).astype(np.float32) for name, w in weights.items()}
-        rounded = Oracle(step, moved, np.float32, kv="f16").run(*arguments)
-        unit = max(unit, float(np.abs(exact - rounded).max()))
-    return exact, unit
-
-
 def batch(n: int, vocabulary: int = 101, seed: int = 5) -> tuple[Any, Any, Any, Any]:
     tokens = np.random.default_rng(seed).integers(0, vocabulary, n)
     return tokens, np.arange(n), np.zeros(n, int), np.arange(n)
@@ -103,27 +90,24 @@ def batch(n: int, vocabulary: int = 101, seed: int = 5) -> tuple[Any, Any, Any, 
 def test_whole_models_however_batched(name: str, tier: str) -> None:
     step, weights = random_model(**MODELS[name])
     tokens, positions, slots, outputs = batch(83)
-    exact, unit = float_error(step, weights, tokens, positions, slots, outputs)
+    error = FloatError(step, weights, tokens)
     program = Running(step, stored(weights), context=100, sequences=3, batch=90, threads=2, tier=tier)
-    whole = program.run(tokens, positions, slots, outputs)
-    within(whole, exact, 4 * unit)
+    error.check(program, 0, tokens, program.run(tokens, positions, slots, outputs))
     assert program.lengths == [83, 0, 0]
 
     by_token = np.concatenate([program.run([t], [p], [1], [0]) for p, t in enumerate(tokens)])
-    within(by_token, exact, 4 * unit)
+    error.check(program, 1, tokens, by_token)
     split = Running(step, stored(weights), context=100, batch=20, threads=2, tier=tier)
-    within(split.run(tokens, positions, slots, outputs), exact, 4 * unit)
+    error.check(split, 0, tokens, split.run(tokens, positions, slots, outputs))
 
-    # Two sequences in turns, one of them replaying the first from its middle on: outputs in an order of their own.
+    # Two sequences in turns. The first goes back and replays its tokens 40 to 59; outputs are in another order.
     other = np.random.default_rng(6).integers(0, 101, 40)
     program.run(other[:20], np.arange(20), np.full(20, 2), [])
     mixed = np.ravel(np.column_stack([tokens[40:60], other[20:40]]))
     where = np.ravel(np.column_stack([np.arange(40, 60), np.arange(20, 40)]))
     got = program.run(mixed, where, np.tile([0, 2], 20), np.arange(39, -1, -1))[::-1]
-    within(got[::2], exact[40:60], 4 * unit)
-    n = np.arange(40)
-    oracle = Oracle(step, weights, kv="f16").run(other, n, np.zeros(40, int), n)
-    within(got[1::2], oracle[20:], 4 * unit)
+    error.check(program, 0, tokens[:60], got[::2])
+    error.check(program, 2, other, got[1::2])
     assert program.lengths == [60, 83, 40]
 
 

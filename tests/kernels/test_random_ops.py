@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from checks import within
+from kernels.float_error import FloatError
 from kernels.random_models import stored
 from kernels.random_ops import SEEDS, random_ops
 from kernels.running import Running
 from kernels.test_gradients import CLOSE, differs
-from kernels.test_program import batch, float_error
+from kernels.test_program import batch
 
 from bitwright.kernels import tiers
 from bitwright.kernels.ops import OPS
@@ -21,8 +21,8 @@ from bitwright.kernels.tape import missing
 def test_the_executor_agrees_with_the_oracle(seed: int, tier: str) -> None:
     step, weights = random_ops(seed)
     arguments = batch(30)
-    exact, unit = float_error(step, weights, *arguments)
-    within(Running(step, stored(weights), context=30, batch=30, threads=2, tier=tier).run(*arguments), exact, 4 * unit)
+    own = Running(step, stored(weights), context=30, batch=30, threads=2, tier=tier)
+    FloatError(step, weights, arguments[0]).check(own, 0, arguments[0], own.run(*arguments))
 
 
 @pytest.mark.parametrize("seed", SEEDS)
