@@ -1,8 +1,8 @@
 """Rotary position embedding: the frequency of every pair of values, and the scalings that stretch a model's context.
 
-A pair i of a head is turned by position * inverse_frequencies[i]. Plain: base**(-2i / dim) (Su et al., RoFormer,
+Pair i of a head is turned by position * inverse_frequencies[i]. Plain: base**(-2i / dim) (Su et al., RoFormer,
 https://arxiv.org/abs/2104.09864). Linear scaling divides all frequencies by a factor. Llama 3 and friends store one
-divisor a pair in the file (`rope_freqs.weight`). YaRN (Peng et al., https://arxiv.org/abs/2309.00071) divides only the
+divisor per pair in the file (`rope_freqs.weight`). YaRN (Peng et al., https://arxiv.org/abs/2309.00071) divides only
 slow pairs, those that turn fewer than `beta_slow` times within the original context, and leaves the fast ones.
 """
 
@@ -12,13 +12,14 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
+from numpy.typing import NDArray
 
 SCALINGS = ("none", "linear", "yarn")
 
 
 @dataclass(frozen=True, slots=True)
 class Rope:
-    """The rotation of a kind of layer: `dim` values of a head are turned; `factor` is how far the context stretches."""
+    """The rotation of a kind of layer: `dim` values of a head are turned. factor: how far the context is stretched."""
 
     base: float
     dim: int
@@ -29,9 +30,9 @@ class Rope:
     beta_fast: float = 32.0
     beta_slow: float = 1.0
 
-    def inverse_frequencies(self, divisors: np.ndarray | None = None) -> np.ndarray:
-        """(dim / 2,) float64 radians a position; `divisors` (dim / 2,) are the file's own, one a pair."""
-        plain = self.base ** (-2 * np.arange(self.dim // 2) / self.dim)
+    def inverse_frequencies(self, divisors: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
+        """(dim / 2,) float64 radians per position. divisors (dim / 2,): those in the file, one per pair."""
+        plain: NDArray[np.float64] = self.base ** (-2 * np.arange(self.dim // 2) / self.dim)
         if divisors is not None:
             plain = plain / np.asarray(divisors, np.float64)
         if self.scaling == "none":
@@ -43,12 +44,12 @@ class Rope:
 
     @property
     def magnitude(self) -> float:
-        """What rotated queries and keys are multiplied by: YaRN sharpens attention by (0.1 ln factor + 1) a side."""
+        """What rotated queries and keys are multiplied by: YaRN sharpens each of them by 0.1 ln(factor) + 1."""
         sharper = 0.1 * math.log(self.factor) + 1 if self.scaling == "yarn" and self.factor > 1 else 1.0
         return sharper * self.attention_factor
 
-    def _share_kept(self) -> np.ndarray:
-        """(dim / 2,): 1 for pairs that keep their frequency, 0 for those that are divided, a ramp between."""
+    def _share_kept(self) -> NDArray[np.float64]:
+        """(dim / 2,): 1 for pairs that keep their frequency, 0 for those that are divided, a ramp in between."""
         low = max(math.floor(self._pair_turning(self.beta_fast)), 0)
         high = min(math.ceil(self._pair_turning(self.beta_slow)), self.dim - 1)
         ramp = (np.arange(self.dim // 2) - low) / max(high - low, 0.001)
