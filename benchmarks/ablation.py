@@ -1,7 +1,7 @@
 """What each ingredient of quantizing is worth: a model, recipe by recipe, by one method after another, at equal bytes.
 
     python benchmarks/ablation.py --model widened.f16.gguf --stats fisher.gguf --plain plain.gguf \\
-        --recipes q4_k:,q4_k_m,q3_k_m --peer PATH/llama-quantize --docs widened
+        --recipes q4_k:,q4_k_m,q3_k_m --peer PATH/llama-quantize --write widened
 
 --stats and --plain are what `bitwright calibrate --hessian` gathered, with and without --no-fisher. A recipe is one
 that `bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures
@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reporting import describe_machine, markdown
+from reporting import describe_machine, markdown, write
 
 import bitwright as bw
 from bitwright import calibration
@@ -35,7 +35,7 @@ from bitwright.statistics import studentized
 
 HERE = Path(__file__).parent
 TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
-WORK, DOCS = HERE.parent / "build/ablation", HERE.parent / "docs/quantizers.md"
+WORK = HERE.parent / "build/ablation"
 CARRIER = "q4_k_m"  # the recipe that pure files start from; every matrix is overruled
 PURE = ["token_embd=q6_k", "output.weight=q6_k"]
 ARMS = {
@@ -148,7 +148,7 @@ def main() -> None:
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=WORK, help="where results are kept")
-    parser.add_argument("--docs", metavar="NAME", help="put the table into docs/quantizers.md, under this name")
+    parser.add_argument("--write", metavar="NAME", help="write benchmarks/results/quantizers-NAME.md")
     args = parser.parse_args()
     model = bw.load(args.model)
     text = windows.cut(model.tokenizer, args.file.read_text(), 512, args.chunks)
@@ -159,13 +159,11 @@ def main() -> None:
         found = run(args, store, report)
     headers, rows = table(found, clusters.ravel())
     output.print_table(headers, rows)
-    if args.docs:
+    if args.write:
         texts = ", ".join(calibration.read(args.stats).texts)
         about = f"{args.model.stem} on {args.file.name}, {len(text)} chunks, intervals over {of}"
         lines = [f"{about}; calibrated on {texts}.", "", *markdown(headers, rows, describe_machine(args.threads))]
-        begin, end = f"<!-- {args.docs}: benchmarks/ablation.py --docs -->", f"<!-- end of {args.docs} -->"
-        before, rest = DOCS.read_text().split(begin)
-        DOCS.write_text("\n".join([before + begin, *lines, end]) + rest.split(end)[1])
+        write(f"quantizers-{args.write}", f"KL divergence by quantizer: {args.write}", "ablation.py", lines)
 
 
 if __name__ == "__main__":

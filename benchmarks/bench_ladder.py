@@ -1,6 +1,6 @@
-"""From the NumPy reference to what the engine does today, step by step, on one model: the table of docs/kernels.md.
+"""From the NumPy reference to what the engine does today, step by step, on one model.
 
-    python benchmarks/bench_ladder.py widened.q4_k_m.gguf --build "before the change=CHECKOUT" --docs
+    python benchmarks/bench_ladder.py widened.q4_k_m.gguf --build "before the change=CHECKOUT" --write
 
 First what tiers and threads give, then what changes gave: a step that can no longer be switched off is measured by a
 build of its commit in another checkout (--build, as often as wanted, oldest first), made there by `make build` or in
@@ -22,8 +22,6 @@ from pathlib import Path
 from typing import NamedTuple
 
 HERE = Path(__file__).parent
-DOCS = HERE.parent / "docs/kernels.md"
-BEGIN, END = "<!-- ladder: benchmarks/bench_ladder.py --docs -->", "<!-- end of ladder -->"
 HEADERS = ["step", ">prefill, tokens/s", ">times", ">decode, tokens/s", ">times"]
 SEQUENCES = 8
 
@@ -136,12 +134,12 @@ def main() -> None:
     parser.add_argument("--build", action="append", default=[], metavar="NAME=CHECKOUT", help="an older build to time")
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--docs", action="store_true", help="put the table into docs/kernels.md")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results/speed-ladder.md")
     parser.add_argument("--step", help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.step:
         return print(json.dumps(measure(args.model, Step(*json.loads(args.step)))))
-    from reporting import describe_machine, markdown
+    from reporting import describe_machine, markdown, write
 
     from bitwright.cli import output
 
@@ -155,9 +153,8 @@ def main() -> None:
     machine = describe_machine(args.threads) | {"rounds": args.rounds, "model": args.model.name}
     lines = markdown(HEADERS, table(found), machine)
     print(*lines, sep="\n")
-    if args.docs:
-        before, rest = DOCS.read_text().split(BEGIN)
-        DOCS.write_text("\n".join([before + BEGIN, *lines, END]) + rest.split(END)[1])
+    if args.write:
+        write("speed-ladder", "Speed, step by step", "bench_ladder.py", lines)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Fits the speed model on published measurements and judges it on devices that were left out of the fit.
 
     python benchmarks/fit_speed.py            prints the judgement
-    python benchmarks/fit_speed.py --write    also writes src/bitwright/hardware/data/speed.json and docs/hardware.md
+    python benchmarks/fit_speed.py --write    also writes hardware/data/speed.json and benchmarks/results/speed-model.md
     python benchmarks/fit_speed.py --check    fails if what is written there is not what the fit gives
 
 Every number of the model has a prior, set by hand to what physics and neighbouring terms suggest; the fit moves it as
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from reporting import RESULTS, page
 from speed_rows import Case, cases
 
 from bitwright.hardware import speed
@@ -26,7 +27,7 @@ from bitwright.hardware.devices import built_in
 
 HERE = Path(__file__).parent
 DATA = HERE.parent / "src/bitwright/hardware/data/speed.json"
-DOCS = HERE.parent / "docs/hardware.md"
+JUDGEMENT = RESULTS / "speed-model.md"
 COVERAGE = 0.9
 POOL = 2.0  # devices that a family's mean error of zero counts for
 PRIORS: dict[str, dict[str, tuple[float, float]]] = {  # by the term's first word: number, and its spread in logarithms
@@ -44,8 +45,6 @@ PRIORS: dict[str, dict[str, tuple[float, float]]] = {  # by the term's first wor
 # (ik_llama.cpp discussion 164; those rows are in no fit); ik_llama.cpp's are alike for all formats but grids.
 CPU_KINDS = {"cpu": {"float": 1.0, "k": 2.0, "grid": 5.0}, "ik": {"float": 1.0, "k": 1.0, "grid": 1.6}}
 
-
-BEGIN, END = "<!-- speed: benchmarks/fit_speed.py --write -->", "<!-- end of speed -->"
 KINDS: tuple[speed.Kind, ...] = ("float", "block", "k", "grid", "fp4")
 
 
@@ -243,8 +242,8 @@ def data(judged: Mapping[str, Judgement]) -> dict[str, Any]:
 
 
 def document(judged: Mapping[str, Judgement], left_out: Mapping[str, int]) -> str:
-    """The block of docs/hardware.md between the markers."""
-    lines = [BEGIN, "", "|  | decode | prefill |", "| --- | ---: | ---: |"]
+    """The text of benchmarks/results/speed-model.md."""
+    lines = ["|  | decode | prefill |", "| --- | ---: | ---: |"]
     for name in judged["decode"].summary:
         cells = [judged[what].summary[name] for what in judged]
         lines.append(f"| {name} | " + " | ".join(f"{cell:.0f}" if cell > 1 else f"{cell:.1%}" for cell in cells) + " |")
@@ -252,7 +251,7 @@ def document(judged: Mapping[str, Judgement], left_out: Mapping[str, int]) -> st
     lines += ["", f"Rows of the collection that are not used, by the first reason that holds: {reasons}."]
     for what, judgement in judged.items():
         lines += ["", f"Errors of {what}, each device predicted by a fit that saw no row of it:", "", *table(judgement)]
-    return "\n".join([*lines, "", END])
+    return page("Errors of the speed model", "fit_speed.py", lines)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -263,17 +262,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     read = {what: cases(what) for what in ("decode", "prefill")}
     judged = {what: judge(what, rows) for what, (rows, _) in read.items()}
     text = json.dumps(data(judged), indent=1) + "\n"
-    block = document(judged, read["decode"][1])
-    docs = DOCS.read_text(encoding="utf-8")
-    new = docs[: docs.index(BEGIN)] + block + docs[docs.index(END) + len(END) :]
+    judgement = document(judged, read["decode"][1])
     if args.write:
         DATA.write_text(text, encoding="utf-8")
-        DOCS.write_text(new, encoding="utf-8")
-    elif args.check and (DATA.read_text(encoding="utf-8"), docs) != (text, new):
-        print("speed.json or docs/hardware.md is not what the fit gives: python benchmarks/fit_speed.py --write")
+        JUDGEMENT.write_text(judgement, encoding="utf-8")
+    elif args.check and [path.read_text(encoding="utf-8") for path in (DATA, JUDGEMENT)] != [text, judgement]:
+        print("speed.json or speed-model.md is stale: python benchmarks/fit_speed.py --write")
         return 1
     else:
-        print(block)
+        print(judgement)
     return 0
 
 

@@ -5,25 +5,26 @@ decodes a token and looks at its resident memory: Linux's VmRSS, pages of the mo
 
     python benchmarks/memory.py --text FILE MODEL... [--contexts N ...] [--kv FORMAT ...] [--write]
 
---write puts the table into docs/hardware.md.
+--write writes benchmarks/results/memory.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import os
 import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
+from reporting import describe_machine, write
+
 from bitwright import load_tokenizer
 from bitwright.hardware.memory import Footprint, memory
 from bitwright.model.architectures.outline import outline
 
-DOCS = Path(__file__).resolve().parent.parent / "docs/hardware.md"
-BEGIN, END = "<!-- memory: benchmarks/memory.py --write -->", "<!-- end of memory -->"
 MB = 1e6
 CASE = """
 import json, sys
@@ -109,8 +110,8 @@ def main() -> None:
     lines += ["", f"Megabytes. {sum(case.good for case in cases)} of {len(cases)} within 2% or 20 MB."]
     print("\n".join(lines[-2:]))
     if options.write:
-        before, rest = DOCS.read_text().split(BEGIN)
-        DOCS.write_text("\n".join([before + BEGIN, "", *lines, "", END]) + rest.split(END)[1])
+        about = ", ".join(f"{key} {value}" for key, value in describe_machine(os.cpu_count() or 1).items())
+        write("memory", "Memory: predicted and resident", "memory.py", [about, "", *lines])
 
 
 if __name__ == "__main__":

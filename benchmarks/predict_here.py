@@ -1,10 +1,11 @@
 """How well the speed on this machine is told before a model runs: what `bitwright plan --this-machine` says once
 `bitwright hardware` has measured, against the fastest round of `bitwright bench`.
 
-    python benchmarks/predict_here.py --model widened.f16.gguf --formats q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16 --docs
+    python benchmarks/predict_here.py --model widened.f16.gguf --formats q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16 --write
 
 Each round measures the machine anew and then times every file; of predicted, measured and error the medians over the
-rounds are shown, since what a shared machine can do drifts within minutes. --docs writes the table to docs/hardware.md.
+rounds are shown, since what a shared machine can do drifts within minutes. --write writes
+benchmarks/results/speed-here.md.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ import tempfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from reporting import describe_machine, markdown
+from reporting import describe_machine, markdown, write
 
 import bitwright as bw
 from bitwright.bench import speed
@@ -26,8 +27,6 @@ from bitwright.hardware.weights import assign
 from bitwright.model.architectures.outline import outline
 
 TOKENS = 64
-DOCS = Path(__file__).parents[1] / "docs/hardware.md"
-BEGIN, END = "<!-- here: benchmarks/predict_here.py --docs -->", "<!-- end of here -->"
 
 
 def main() -> None:
@@ -36,7 +35,7 @@ def main() -> None:
     parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--remembered", action="store_true", help="count on what was measured of the machine before")
-    parser.add_argument("--docs", action="store_true")
+    parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     names = args.formats.split(",")
     found: dict[str, list[list[float]]] = {name: [] for name in names}
@@ -54,10 +53,8 @@ def main() -> None:
     about = {"model": args.model.stem, "rounds": args.rounds}
     table = markdown(headers, rows, describe_machine(machine.measured.threads) | about)
     print("\n".join(table))
-    if args.docs:
-        docs = DOCS.read_text(encoding="utf-8")
-        block = "\n".join([BEGIN, "", *table, "", END])
-        DOCS.write_text(docs[: docs.index(BEGIN)] + block + docs[docs.index(END) + len(END) :], encoding="utf-8")
+    if args.write:
+        write("speed-here", "Speed on one machine: predicted and measured", "predict_here.py", table)
 
 
 def one(machine: Machine, path: Path) -> list[float]:

@@ -13,6 +13,7 @@ import bitwright as bw
 from bitwright.cli import output
 
 HERE = Path(__file__).parent
+RESULTS = HERE / "results"
 
 
 def describe_machine(threads: int) -> dict[str, object]:
@@ -44,10 +45,19 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dic
 def save(
     name: str, text: str, headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dict[str, object]
 ) -> Path:
-    """Writes a table to benchmarks/results as Markdown, under a name that says when, where and of what it is; returns
-    the path."""
-    target = HERE / "results" / f"{machine['date']}-{machine['tier']}-{machine['commit']}-{name}.md"
+    """Keeps a table in benchmarks/results under a name of its date, tier and commit; returns the path."""
+    target = RESULTS / f"{machine['date']}-{machine['tier']}-{machine['commit']}-{name}.md"
     target.parent.mkdir(exist_ok=True)
     target.write_text("\n".join([text, "", *markdown(headers, rows, machine)]) + "\n")
     output.remark(f"saved {target}")
     return target
+
+
+def page(title: str, script: str, lines: Sequence[str]) -> str:
+    """The text of a result that docs/ links to: its title, the script that made it, and the lines of its tables."""
+    return "\n".join([f"# {title}", "", f"Made by `benchmarks/{script} --write`.", "", *lines, ""])
+
+
+def write(subject: str, title: str, script: str, lines: Sequence[str]) -> None:
+    """Writes benchmarks/results/SUBJECT.md, which docs/ links to, in place of the one of the last run."""
+    (RESULTS / f"{subject}.md").write_text(page(title, script, lines), encoding="utf-8")

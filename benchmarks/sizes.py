@@ -4,7 +4,7 @@ data/published_sizes.json: a row a file. unit: GB of 10^9 or GiB of 2^30 bytes; 
 alone. A rounded size stands for every size that would be rounded to it. importance: the publisher quantized with an
 importance matrix, by which some recipes choose other formats; null: the row stands for two publishers, one of whom did.
 
-    python benchmarks/sizes.py [--write]     the table, into docs/hardware.md too
+    python benchmarks/sizes.py [--write]     the table, also to benchmarks/results/published-sizes.md
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from reporting import write
+
 from bitwright.hardware.weights import assign, file_bytes, weight_bytes
 from bitwright.model.architectures.outline import outline
 from bitwright.recipes import FILE_TYPES, Pattern, Recipe
 
 ROOT = Path(__file__).resolve().parent
-DOCS = ROOT.parent / "docs/hardware.md"
-BEGIN, END = "<!-- sizes: benchmarks/sizes.py --write -->", "<!-- end of sizes -->"
 UNITS = {"B": 1.0, "MB": 1e6, "GB": 1e9, "MiB": 2.0**20, "GiB": 2.0**30}
 FLOAT_ENDS = "(f16 embed+output)"  # files whose embedding and output stay in float16
 ROUNDED_UP = "rounded up 0.1"
@@ -104,8 +104,7 @@ def main() -> None:
     lines = table(rows())
     print("\n".join(lines))
     if options.write:
-        before, rest = DOCS.read_text().split(BEGIN)
-        DOCS.write_text("\n".join([before + BEGIN, "", *lines, "", END]) + rest.split(END)[1])
+        write("published-sizes", "Published file sizes and computed ones", "sizes.py", lines)
 
 
 if __name__ == "__main__":
