@@ -63,7 +63,7 @@ $(VENV)/.tools: pyproject.toml
 	@$(PYTHON) -c 'import os, sys, sysconfig; sys.exit(not os.path.exists(sysconfig.get_path("include") + "/Python.h"))' || { echo "bitwright: $(PYTHON) lacks its headers: install them (Debian: apt install python3-dev)" >&2; exit 1; }
 	@echo "bitwright: making $(VENV)" >&2
 	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
-	@$(PIP) 'scikit-build-core>=1.0' 'nanobind>=3.1' cmake ninja
+	@$(PIP) 'scikit-build-core>=1.1' 'nanobind>=3.1' cmake ninja
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(native)

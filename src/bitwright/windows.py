@@ -43,4 +43,4 @@ def peak_memory_bytes() -> int:
     kernel32.K32GetProcessMemoryInfo.argtypes = [ctypes.c_void_p, ctypes.c_void_p, c_uint32]
     if not kernel32.K32GetProcessMemoryInfo(kernel32.GetCurrentProcess(), ctypes.byref(counters), counters.size):
         raise ctypes.WinError()
-    return counters.peak
+    return int(counters.peak)

@@ -148,7 +148,7 @@ def _pass(
 
 def _of_labels(draws: Array, rows: slice, logits: Array) -> Array:
     """The gradient (rows, vocabulary) of the log-probability of labels that `draws`, uniform in [0, 1), choose."""
-    p = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     cumulative = np.cumsum(p, axis=1)
     labels = (cumulative < (draws[rows] * cumulative[:, -1])[:, None]).sum(axis=1)

@@ -72,7 +72,8 @@ def _largest(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
 
 def _softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
     e = np.exp(x - x[0])  # x falls, so its first is its largest
-    return e / e.sum()
+    shares: NDArray[np.float64] = e / e.sum()
+    return shares
 
 
 def _check(name: str, value: float, low: float, high: float) -> None:

@@ -60,11 +60,13 @@ class Session:
         """Reads `ids`; the logits (vocabulary,) of what follows the last. UsageError: there are none, or no room."""
         if not len(ids):
             raise UsageError("there is nothing to read: at least one token is needed")
-        return self.extend(ids, [len(ids) - 1], sequence)[0]
+        logits: Float32 = self.extend(ids, [len(ids) - 1], sequence)[0]
+        return logits
 
     def step(self, id: int, sequence: int = 0) -> Float32:
         """Reads one token; the logits (vocabulary,) of what follows."""
-        return self.extend([id], [0], sequence)[0]
+        logits: Float32 = self.extend([id], [0], sequence)[0]
+        return logits
 
     def logits(self, ids: Ids, sequence: int = 0) -> Float32:
         """Reads `ids`; the logits (tokens, vocabulary) after each."""

@@ -120,7 +120,7 @@ def _progress_bar(progress: Progress | None) -> Any:
     """A tqdm class that draws nothing and reports to `progress`."""
     from tqdm import tqdm
 
-    class Bar(tqdm):
+    class Bar(tqdm):  # type: ignore[misc]  # tqdm has no types
         def __init__(self, *args: Any, name: str | None = None, **options: Any) -> None:
             super().__init__(*args, **{**options, "disable": True})
 

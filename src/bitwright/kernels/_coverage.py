@@ -36,4 +36,4 @@ def bytes_read(format: Format, rows: int, columns: int, tier: str | None = None)
     """Bytes of a weight in the layout that the tier (default: the best) reads; what the file stores may differ."""
     if not is_native(format):
         return 4 * rows * columns
-    return core().bytes_read(format_id(format), rows, columns, tier or "")
+    return int(core().bytes_read(format_id(format), rows, columns, tier or ""))

@@ -19,12 +19,12 @@ Path = Literal["decode", "prefill"]
 
 def tier() -> str:
     """The CPU tier in use; BITWRIGHT_TIER forces one. Raises UsageError when this machine cannot run the forced one."""
-    return core().tier()
+    return str(core().tier())
 
 
 def tiers() -> list[str]:
     """The CPU tiers this machine can run, slowest first."""
-    return core().tiers()
+    return list(core().tiers())
 
 
 def dequantize(format: Format | str, data: NDArray[np.uint8], threads: int | None = None) -> NDArray[np.float32]:
@@ -40,7 +40,7 @@ def dequantize(format: Format | str, data: NDArray[np.uint8], threads: int | Non
         return format.dequantize(data)
     columns = format.columns(data.shape[-1])
     rows = data.size // data.shape[-1]
-    weights = core().dequantize(format_id(format), rows, columns, data.reshape(-1), threads or 0)
+    weights: NDArray[np.float32] = core().dequantize(format_id(format), rows, columns, data.reshape(-1), threads or 0)
     return weights.reshape(*data.shape[:-1], columns)
 
 
@@ -57,7 +57,8 @@ def matmul(
     x = np.ascontiguousarray(x, dtype=np.float32)
     if x.ndim != 2:
         raise UsageError(f"x is (tokens, columns), got shape {x.shape}")
-    return packed(weight, tier, threads).multiply(x, path == "prefill", threads=threads or 0)
+    y: NDArray[np.float32] = packed(weight, tier, threads).multiply(x, path == "prefill", threads=threads or 0)
+    return y
 
 
 def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None = None) -> Any:

@@ -43,16 +43,16 @@ class Meter:
 
     def read_gb_s(self, seconds: float = SECONDS) -> float:
         """GB/s read from memory."""
-        return self._native.read(seconds) / 1e9
+        return float(self._native.read(seconds)) / 1e9
 
     def int8_gop_s(self, seconds: float = SECONDS) -> float:
         """Billions of int8 operations a second in dot products; a product and a sum are two."""
-        return self._native.integer_dots(seconds) / 1e9
+        return float(self._native.integer_dots(seconds)) / 1e9
 
     def bf16_gflop_s(self, seconds: float = SECONDS) -> float:
         """Billions of float operations a second, by the instruction that bfloat16 weights are multiplied with: float32
         multiply-add on every tier so far."""
-        return self._native.float_dots(seconds) / 1e9
+        return float(self._native.float_dots(seconds)) / 1e9
 
     def decoding(self, weight: QuantizedTensor, seconds: float = SECONDS) -> Decoding:
         """How fast a weight (rows, columns) of a format the core knows is decoded, by as many of its rows as fit a

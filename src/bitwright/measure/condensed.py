@@ -39,7 +39,8 @@ class Condensed:
     def log_p(self) -> NDArray[np.float64]:
         """Log-probabilities (n, kept + sampled)."""
         peaks, log_sums = self.normalizers.T[..., None]
-        return (self.logits.astype(np.float64) - peaks) - log_sums
+        found: NDArray[np.float64] = (self.logits.astype(np.float64) - peaks) - log_sums
+        return found
 
     def __getitem__(self, positions: slice) -> Condensed:
         at = positions

@@ -53,7 +53,8 @@ class KldChunk:
 
     @property
     def top(self) -> NDArray[np.int32]:
-        return self.stored[:, 4 : 4 + self.vocabulary].argmax(1).astype(np.int32)
+        found: NDArray[np.int32] = self.stored[:, 4 : 4 + self.vocabulary].argmax(1).astype(np.int32)
+        return found
 
     def divergence(self, start: int, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         result = np.empty(len(logits))

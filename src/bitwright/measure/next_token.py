@@ -43,16 +43,16 @@ class TokenScores:
 
     @property
     def same_top(self) -> NDArray[np.bool_]:
-        return self.top == self.base_top
+        return np.equal(self.top, self.base_top)
 
     @property
     def right(self) -> NDArray[np.bool_]:
         """Where the candidate's likeliest token is the text's."""
-        return self.top == self.windows.targets
+        return np.equal(self.top, self.windows.targets)
 
     @property
     def base_right(self) -> NDArray[np.bool_]:
-        return self.base_top == self.windows.targets
+        return np.equal(self.base_top, self.windows.targets)
 
     @property
     def probability_change(self) -> Float64:

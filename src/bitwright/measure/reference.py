@@ -181,7 +181,7 @@ def _agreed(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
             raise UsageError(f"{folder} is neither empty nor a store of reference predictions (it has no about.json)")
         return dict(about)
     try:
-        found = json.loads(path.read_text())
+        found: dict[str, Any] = json.loads(path.read_text())
         wrong = [key for key in about if key != "model" and found.get(key) != about[key]]
     except (ValueError, AttributeError) as error:
         raise UsageError(f"{path} is damaged ({error}): remove the folder to compute the reference anew") from None

@@ -38,7 +38,7 @@ class Windows:
 
     @property
     def context(self) -> int:
-        return self.ids.shape[1]
+        return int(self.ids.shape[1])
 
     @property
     def first(self) -> int:

@@ -21,9 +21,10 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from jinja2 import TemplateError, nodes, pass_context
+from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment, SecurityError
+from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
@@ -59,7 +60,7 @@ def render(template: Any, variables: dict[str, Any]) -> str:
     """`template`, compiled by a `Sandbox`, within a fresh budget."""
     token = _budget.set(Budget())
     try:
-        return template.render(variables)
+        return str(template.render(variables))
     finally:
         _budget.reset(token)
 
@@ -235,14 +236,14 @@ class Sandbox(ImmutableSandboxedEnvironment):
         self.globals |= {"namespace": _Namespace, "raise_exception": raise_exception, "strftime_now": strftime_now}
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
-        tree = _Metering().visit(super()._parse(source, name, filename))
+        tree: nodes.Template = _Metering().visit(super()._parse(source, name, filename))
         tree.set_environment(self)
         return tree
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
         raise SecurityError(f"access to {attribute!r} of a {type(obj).__name__}")
 
-    def call(self, context: Any, function: Any, *arguments: Any, **named: Any) -> Any:  # type: ignore[override]
+    def call(self, context: Any, function: Any, *arguments: Any, **named: Any) -> Any:
         """Every call in a template: a method's result is weighed, one that could be huge is worked out here."""
         method = getattr(function, "__wrapped__", function)
         owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")

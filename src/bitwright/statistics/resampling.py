@@ -27,7 +27,8 @@ def resampled(w: Float64, sums: Float64) -> Float64:
 
     Without BLAS: where the engine's threads run too, its threads wait for each other much longer than this takes.
     """
-    return np.einsum("dc,c...->d...", w, sums)
+    found: Float64 = np.einsum("dc,c...->d...", w, sums)
+    return found
 
 
 def total(values: ArrayLike, clusters: NDArray[np.int64]) -> Float64:

@@ -165,7 +165,9 @@ def bins(horizon: int) -> list[tuple[int, int]]:
 
 def _rate(wrong: Float64, exposed: Float64) -> NDArray[np.float64]:
     below = exposed.sum(-1)
-    return np.divide(wrong.sum(-1), below, out=np.full(np.shape(below), math.nan), where=below > 0)
+    rate: Float64 = np.full(np.shape(below), math.nan)
+    np.divide(wrong.sum(-1), below, out=rate, where=below > 0)
+    return rate
 
 
 def _hazards(tables: tuple[Float64, Float64], drawn: tuple[Float64, Float64], clusters: int, of: str) -> list[Hazard]:

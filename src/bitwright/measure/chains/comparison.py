@@ -101,7 +101,8 @@ def after_error(chains: Sequence[FreeRun]) -> Interval:
     def of(t: Float64) -> Float64:
         before, failed, after, again = np.moveaxis(t, -1, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
-            return (again / after) / (failed / before)
+            ratio: Float64 = (again / after) / (failed / before)
+            return ratio
 
     w = resampling.weights(len(table))
     return percentile.interval(of(table.sum(0)), of(resampling.resampled(w, table)), len(table), "chains")

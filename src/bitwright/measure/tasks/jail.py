@@ -45,7 +45,7 @@ def without_network() -> bool:
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
-    return libc.unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0 or libc.unshare(CLONE_NEWNET) == 0
+    return any(libc.unshare(flags) == 0 for flags in (CLONE_NEWUSER | CLONE_NEWNET, CLONE_NEWNET))
 
 
 def writing_only_in(folder: str) -> bool:
@@ -59,8 +59,9 @@ def writing_only_in(folder: str) -> bool:
         return False
     place = os.open(folder, os.O_PATH)
     rule = struct.pack("=Qi", LANDLOCK_WRITES, place)
-    added = libc.syscall(LANDLOCK_ADD, rules, 1, rule, 0) == 0
-    return added and libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 and libc.syscall(LANDLOCK_RESTRICT, rules, 0) == 0
+    if libc.syscall(LANDLOCK_ADD, rules, 1, rule, 0) != 0 or libc.prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0:
+        return False
+    return bool(libc.syscall(LANDLOCK_RESTRICT, rules, 0) == 0)
 
 
 def main() -> None:

@@ -41,7 +41,7 @@ class Written:
 def prompt(item: Item, form: str) -> str:
     """What the model continues."""
     if form == "humaneval":
-        return item["prompt"]
+        return str(item["prompt"])
     if form == "mbpp":
         return f'"""\n{item["text"]}\n{item["test_list"][0]}\n"""\n'
     return f"Question: {item['context']}\nAnswer:"
@@ -50,9 +50,9 @@ def prompt(item: Item, form: str) -> str:
 def solved(item: Item, form: str) -> str:
     """An item with its answer, as an example."""
     if form == "humaneval":
-        return item["prompt"] + item["canonical_solution"]
+        return f"{item['prompt']}{item['canonical_solution']}"
     if form == "mbpp":
-        return prompt(item, form) + item["code"].replace("\r", "")
+        return prompt(item, form) + str(item["code"]).replace("\r", "")
     thought = item.get("chain_of_thought", "").strip()
     answer = f"{thought}\n#### {item['answer']}" if thought else item["answer"]
     return f"{prompt(item, form)} {answer}"
