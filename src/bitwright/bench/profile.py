@@ -59,6 +59,7 @@ class FormatCost:
 
     @property
     def read_bits(self) -> float:
+        """Bits read per weight in the packed layout, scales included."""
         return 8 * self.decoding.bytes_per_weight
 
     def bound(self, limits: Limits) -> str:
@@ -96,6 +97,7 @@ def profile(
 
 
 def middle(steps: list[ProfiledStep]) -> ProfiledStep:
+    """The step of median time; the slower of the middle two."""
     return sorted(steps, key=lambda step: step.seconds)[len(steps) // 2]
 
 
@@ -133,11 +135,13 @@ def what(phase: Phase) -> str:
 
 
 def formats_of(phase: Phase, engine: Engine) -> tuple[str, ...]:
+    """Names of the weight formats that a phase multiplies with, sorted."""
     found = (engine.model.tensors[i.weight].format.name for i in phase.instructions if i.code == "linear" and i.weight)
     return tuple(sorted(set(found)))
 
 
 def work_of(phase: Phase, engine: Engine, tokens: int, depth: int) -> Work:
+    """Bytes and operations of one phase for `tokens` tokens after `depth` earlier ones."""
     total = Work()
     for i in phase.instructions:
         if i.code == "linear" and i.weight:

@@ -84,6 +84,7 @@ def measure_speed(
 
 
 def seconds_to_prefill(session: Session, ids: list[int]) -> float:
+    """Seconds to read `ids` into an empty session."""
     session.reset()
     started = time.perf_counter()
     session.prefill(ids)
@@ -91,6 +92,7 @@ def seconds_to_prefill(session: Session, ids: list[int]) -> float:
 
 
 def seconds_to_decode(session: Session, before: list[int], ids: list[int]) -> float:
+    """Seconds to read `ids` one by one, after `before` has been read untimed."""
     session.reset()
     if before:
         session.prefill(before)

@@ -23,6 +23,7 @@ class Limits(NamedTuple):
 
     @classmethod
     def measure(cls, meter: kernels.Meter) -> Limits:
+        """Measure what this machine can do, with the meter's threads and tier."""
         return cls(meter.read_gb_s(), meter.int8_gop_s(), meter.bf16_gflop_s())
 
 
@@ -40,6 +41,7 @@ class Work:
 
     @property
     def operations(self) -> float:
+        """Integer and float operations together."""
         return self.int8 + self.floats
 
     def reading_share(self, seconds: float, limits: Limits) -> float:

@@ -55,11 +55,13 @@ class Sums:
         self.tokens += len(x)
 
     def state(self) -> dict[str, Array]:
+        """The sums as named arrays, to be saved; `restore` takes them back."""
         squares: dict[str, Array] = {f"gradients.{i}": own for i, own in enumerate(self.gradients.values())}
         numbers = np.array([self.total, self.tokens])
         return {"moment": pack(self.moment), "squares": self.squares, "numbers": numbers, **squares}
 
     def restore(self, state: Callable[[str], Array]) -> None:
+        """Continue from saved sums; `state(name)` reads one array."""
         self.moment = unpack(state("moment"), len(self.moment))
         self.squares = state("squares")
         self.gradients = {name: state(f"gradients.{i}") for i, name in enumerate(self.gradients)}

@@ -19,8 +19,15 @@ SAVE_SECONDS = 120.0  # between one saving and the next
 
 
 class Sums(Protocol):
-    def state(self) -> dict[str, NDArray[Any]]: ...
-    def restore(self, state: Callable[[str], NDArray[Any]]) -> None: ...
+    """Sums that can be saved between runs and continued."""
+
+    def state(self) -> dict[str, NDArray[Any]]:
+        """The sums as named arrays."""
+        ...
+
+    def restore(self, state: Callable[[str], NDArray[Any]]) -> None:
+        """Take sums back; `state(name)` reads one array."""
+        ...
 
 
 class Partial:
@@ -31,9 +38,11 @@ class Partial:
         self.folder, self.key = output.with_name(output.name + ".partial"), key
 
     def of(self, index: int) -> Pass:
+        """The file of pass `index`."""
         return Pass(self.folder / f"{index}.npz", self.key)
 
     def remove(self) -> None:
+        """Delete the folder, once its sums are in the finished file."""
         if self.folder.exists():  # a short run has saved nothing
             shutil.rmtree(self.folder)
 

@@ -153,6 +153,7 @@ def user_folder() -> Path:
 
 @cache
 def built_in() -> Mapping[str, Device]:
+    """The devices that come with bitwright, by id. Raises FileFormatError if the data file is damaged."""
     file = schema.data("devices.json")
     found = [parse(value, "devices.json", file["sources"]) for value in file["devices"]]
     by_id = {device.id: device for device in found}

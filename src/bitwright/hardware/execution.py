@@ -60,6 +60,7 @@ class ExecutionPath:
 
     @property
     def converted_to(self) -> str:
+        """What a weight becomes before it is multiplied, in words."""
         if self.path == "native":
             return "nothing: it is multiplied as it is"
         return "not known" if self.multiplied_as is None else f"{self.multiplied_as}, in registers"
@@ -94,6 +95,7 @@ class ExecutionPath:
 
     @property
     def decode_note(self) -> str:
+        """What bounds decode with this format on this device, in words."""
         bits, bandwidth = self.stored.bits, self.device.bandwidth
         if bandwidth is None:
             return "the memory's bandwidth is not known"
@@ -108,6 +110,7 @@ class ExecutionPath:
 
     @property
     def prefill_note(self) -> str:
+        """What bounds prefill with this format on this device, in words."""
         if self.peak is None:
             return f"the peak of {self.multiplied_as or 'this multiply'} is not known"
         half = self.device.compute.get("fp16")

@@ -33,6 +33,7 @@ class Gpu:
 
 
 def find(root: Path = Path("/")) -> tuple[Gpu, ...]:
+    """The graphics processors of this machine; under another `root`, those in its sysfs."""
     if platform.system() == "Darwin" and root == Path("/"):
         return tuple(apples(detect.run("system_profiler", "-json", "SPDisplaysDataType")))
     return (*nvidia(), *amd(root))

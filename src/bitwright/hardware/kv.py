@@ -21,6 +21,7 @@ PAD = 256  # positions, in llama.cpp
 
 
 def padded(n: int, to: int) -> int:
+    """`n` rounded up to a multiple of `to`."""
     return -(-n // to) * to
 
 

@@ -25,6 +25,8 @@ CONVERTED = "to float32, a few rows at a time"
 
 @dataclass(frozen=True)
 class Machine:
+    """This machine: system, graphics processors, CPU tiers that run on it, and measured limits."""
+
     system: System
     gpus: tuple[Gpu, ...]
     tiers: tuple[str, ...]

@@ -35,6 +35,7 @@ class Footprint:
 
     @property
     def total(self) -> int:
+        """All parts together, in bytes."""
         return self.weights + self.kv + self.compute + self.overhead
 
 

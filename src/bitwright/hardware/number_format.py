@@ -50,6 +50,7 @@ class NumberFormat:
         return frozenset(found)
 
     def described(self) -> str:
+        """Bits per weight, block layout and summary, in one line."""
         f = self.format
         if f is None or f.name != self.name:
             return f"{self.bits:g} bits a weight"

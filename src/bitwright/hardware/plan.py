@@ -59,10 +59,12 @@ class Row:
 
     @property
     def fits(self) -> bool:
+        """Whether the model fits; False if the capacity is unknown."""
         return self.capacity is not None and self.memory.total <= self.capacity
 
     @property
     def left(self) -> int | None:
+        """Bytes that remain, negative if it does not fit; None if the capacity is unknown."""
         return None if self.capacity is None else self.capacity - self.memory.total
 
     @property
@@ -159,6 +161,7 @@ def row(
     quality: str | None = None,
     room: int | None = None,
 ) -> Row:
+    """One line of the plan: memory, speed and price of one recipe on one device."""
     engine = "llama.cpp" if machine is None else "bitwright"
     options = {"kv": ask.kv, "sequences": ask.sequences, "engine": engine}
     needed = memory(outline, assignments, ask.context, **options)  # type: ignore[arg-type]

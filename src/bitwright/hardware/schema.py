@@ -60,6 +60,7 @@ def parse(text: bytes, where: str) -> Any:
 
 @cache
 def schema(name: str) -> Mapping[str, Any]:
+    """The JSON schema of that name."""
     found: dict[str, Any] = data(f"{name}.schema.json")
     return found
 

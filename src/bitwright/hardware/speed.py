@@ -66,6 +66,7 @@ class PredictedSpeed:
     high: float
 
     def as_json(self) -> dict[str, float]:
+        """The figures rounded to four digits, by name."""
         return {key: float(f"{value:.4g}") for key, value in vars(self).items()}
 
 

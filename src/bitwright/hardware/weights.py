@@ -30,6 +30,7 @@ def assigned(outline: Outline, formats: str | Recipe | Sequence[Assignment] | No
 
 
 def weight_bytes(assignments: Iterable[Assignment]) -> int:
+    """Bytes of all assigned tensors together."""
     return sum(a.bytes for a in assignments)
 
 

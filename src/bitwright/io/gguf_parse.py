@@ -77,6 +77,7 @@ class Cursor:
         self.buffer, self.path, self.size, self.at = buffer, path, len(buffer), 0
 
     def fail(self, at: int, expected: str, got: object) -> NoReturn:
+        """Raise FileFormatError for what was found at byte `at`."""
         raise FileFormatError(self.path, at, expected, str(got))
 
     def take(self, length: int, what: str) -> int:
@@ -88,6 +89,8 @@ class Cursor:
         return start
 
     def integer(self, width: int, what: str) -> int:
+        """The next `width` bytes as an unsigned little-endian integer. Raises FileFormatError at the end of the
+        file."""
         start = self.take(width, what)
         return int.from_bytes(self.buffer[start : self.at], "little")
 
@@ -100,6 +103,7 @@ class Cursor:
         return count
 
     def string(self, what: str) -> str:
+        """The next string: its length in 8 bytes, then UTF-8. Raises FileFormatError if it is not."""
         start = self.take(self.integer(8, f"the length of {what}"), what)
         try:
             return str(self.buffer[start : self.at], "utf-8")

@@ -52,6 +52,7 @@ class Audit:
 
     @property
     def holds(self) -> bool:
+        """Whether the label agrees with its file."""
         return not self.complaints
 
 

@@ -50,18 +50,23 @@ class Cpu:
 
     @property
     def name(self) -> str:
+        """The tier in use."""
         return self.tier or _matmul.tier()
 
     def bank(self) -> WeightBank:
+        """An empty bank for packed weights."""
         return WeightBank(self.tier, self.threads)
 
     def compile(
         self, step: Step, weights: Mapping[str, QuantizedTensor], bank: WeightBank, activations: str = "int8"
     ) -> Program:
+        """The immutable program of a step, its weights packed into `bank`."""
         return Program(step, weights, bank, activations)
 
     def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
+        """Empty keys and values for `sequences` sequences of `context` tokens, in format `kv`."""
         return Memory(program.layers, context, sequences, batch, kv)
 
     def executor(self, program: Program, batch: int) -> Executor:
+        """What runs the program, with buffers for `batch` tokens."""
         return Executor(program, batch, self.threads)

@@ -76,6 +76,7 @@ def quantize(
 
 
 def check_method(method: str) -> None:
+    """Raise UnknownNameError unless there is such a method."""
     if method not in METHODS:
         raise UnknownNameError("method", method, METHODS)
 

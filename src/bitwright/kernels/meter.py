@@ -23,10 +23,12 @@ class Decoding(NamedTuple):
 
     @property
     def cached_gb_s(self) -> float:
+        """GB of packed weights per second when they come from the cache."""
         return self.cached * self.bytes_per_weight / 1e9
 
     @property
     def memory_gb_s(self) -> float:
+        """GB of packed weights per second when they come from memory."""
         return self.memory * self.bytes_per_weight / 1e9
 
 

@@ -46,6 +46,7 @@ class Contender:
 
     @property
     def bits_per_byte(self) -> Interval:
+        """Bits per byte of text, with its interval over the clusters."""
         seen = self.sizes > 0
         return studentized.ratio(self.nats[seen] / math.log(2), self.sizes[seen])
 
@@ -75,6 +76,7 @@ class Comparison:
         return quality(self.measure, c)
 
     def pair(self, first: str, second: str) -> Pair:
+        """The paired comparison of two contenders by name. Raises StopIteration if they were not paired."""
         return next(p for p in self.pairs if (p.first, p.second) == (first, second))
 
 
@@ -103,6 +105,7 @@ def tokens_per_second(seconds: Sequence[float]) -> float:
 
 
 def quality(measure: str, c: Contender) -> Interval:
+    """The measure that contenders are ranked by: bits per byte or KL divergence."""
     if measure == BITS:
         return c.bits_per_byte
     assert c.evaluation is not None

@@ -49,14 +49,17 @@ class KldChunk:
 
     @property
     def losses(self) -> NDArray[np.float64]:
+        """The reference's loss in nats at each scored position."""
         return np.array([-self._log_p(row)[target] for row, target in enumerate(self.targets)])
 
     @property
     def top(self) -> NDArray[np.int32]:
+        """The reference's likeliest token at each scored position."""
         found: NDArray[np.int32] = self.stored[:, 4 : 4 + self.vocabulary].argmax(1).astype(np.int32)
         return found
 
     def divergence(self, start: int, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """KL(reference || softmax(logits)) at positions from `start` on, and the variance that storing adds to it."""
         result = np.empty(len(logits))
         for index, row in enumerate(logits):
             log_p, (peak, log_sum) = self._log_p(start + index), normalizer(row)
@@ -95,6 +98,7 @@ class KldFile:
         self.about: dict[str, Any] = {"file": path.name, "clip": CLIP}
 
     def chunk(self, index: int) -> KldChunk:
+        """The stored predictions of chunk `index`."""
         return KldChunk(np.asarray(self.stored[index]), self.windows.targets[index], self.vocabulary)
 
 

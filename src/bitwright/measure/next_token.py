@@ -43,6 +43,7 @@ class TokenScores:
 
     @property
     def same_top(self) -> NDArray[np.bool_]:
+        """Where candidate and reference find the same token likeliest."""
         return np.equal(self.top, self.base_top)
 
     @property
@@ -52,6 +53,7 @@ class TokenScores:
 
     @property
     def base_right(self) -> NDArray[np.bool_]:
+        """Where the reference's likeliest token is the text's."""
         return np.equal(self.base_top, self.windows.targets)
 
     @property

@@ -57,10 +57,12 @@ class NoiseFloor:
 
     @property
     def kl_divergence(self) -> float:
+        """The largest KL divergence of any variation, in nats."""
         return max(v.kl_divergence for v in self.variations)
 
     @property
     def same_top1(self) -> float:
+        """The smallest share of equal likeliest tokens of any variation."""
         return min(v.same_top1 for v in self.variations)
 
     def above(self, value: float) -> float:

@@ -34,6 +34,7 @@ def overlap(evaluation: str, calibration: str) -> Overlap:
 
 
 def sha256_of(text: str) -> str:
+    """SHA-256 of a text in UTF-8, in hex."""
     return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
 
 

@@ -34,14 +34,17 @@ class Perplexity:
 
     @property
     def chunks(self) -> int:
+        """Number of chunks scored."""
         return len(self.losses)
 
     @property
     def tokens_scored(self) -> int:
+        """Number of tokens scored."""
         return self.losses.size
 
     @property
     def mean(self) -> float:
+        """The perplexity: exp of the mean loss."""
         return float(np.exp(self.losses.mean()))
 
     @property

@@ -39,10 +39,12 @@ class ChunkPredictions(Protocol):
     """Predictions of one chunk's scored tokens (n,): their negative log-likelihoods, and the likeliest tokens."""
 
     @property
-    def losses(self) -> NDArray[np.float64]: ...
+    def losses(self) -> NDArray[np.float64]:
+        """The reference's loss in nats at each scored position."""
 
     @property
-    def top(self) -> NDArray[np.int32]: ...
+    def top(self) -> NDArray[np.int32]:
+        """The reference's likeliest token at each scored position."""
 
     def divergence(self, start: int, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """KL(reference || softmax(logits)) at positions from `start` on, and the variance that storing adds to it."""
@@ -56,7 +58,8 @@ class ReferencePredictions(Protocol):
     vocabulary: int
     about: dict[str, Any]
 
-    def chunk(self, index: int) -> ChunkPredictions: ...
+    def chunk(self, index: int) -> ChunkPredictions:
+        """The predictions of chunk `index`. A store raises UsageError if they are gone."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +71,11 @@ class StoredChunk:
 
     @property
     def top(self) -> NDArray[np.int32]:
+        """The reference's likeliest token at each scored position."""
         return self.distributions.ids[:, 0]
 
     def divergence(self, start: int, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """KL(reference || softmax(logits)) at positions from `start` on, and the variance that storing adds to it."""
         return self.distributions[start : start + len(logits)].divergence(logits)
 
 
@@ -83,6 +88,7 @@ class ReferenceStore:
         self.computed = self.damaged = 0
 
     def chunk(self, index: int) -> StoredChunk:
+        """The predictions of chunk `index`. A store raises UsageError if they are gone."""
         found = self.read(index)
         if found is None:
             raise UsageError(f"the store {self.folder} does not hold chunk {index}: something removed it")

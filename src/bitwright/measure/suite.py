@@ -40,6 +40,7 @@ class Identity:
 
 
 def identity(engine: Engine, sha256: str) -> Identity:
+    """Name, checksum, size and bits per weight of a model."""
     bits = 8 * sum(t.nbytes for t in engine.model.tensors.values()) / parameters(engine)
     return Identity(engine.path.name, sha256, engine.model.file_bytes, bits)
 
@@ -74,10 +75,12 @@ class Evaluation:
 
     @property
     def perplexity(self) -> Perplexity:
+        """The candidate's perplexity."""
         return Perplexity(self.scores.windows.context, self.scores.losses)
 
     @property
     def base_perplexity(self) -> Perplexity:
+        """The reference's perplexity on the same tokens."""
         return Perplexity(self.scores.windows.context, self.scores.base_losses)
 
     @property

@@ -38,6 +38,7 @@ class Windows:
 
     @property
     def context(self) -> int:
+        """Tokens in a chunk."""
         return int(self.ids.shape[1])
 
     @property

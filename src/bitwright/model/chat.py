@@ -54,6 +54,7 @@ class ChatTemplate:
 
     @property
     def source(self) -> str:
+        """The Jinja source of the template in use."""
         return self.templates[self.name]
 
     def render(

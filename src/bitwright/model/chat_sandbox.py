@@ -48,6 +48,7 @@ class Budget:
         self.left, self.deadline = WORK, time.thread_time() + SECONDS
 
     def spend(self, amount: int) -> None:
+        """Count work. Raises SecurityError once the budget or its time is used up."""
         self.left -= amount + STEP
         if self.left < 0 or time.thread_time() > self.deadline:
             raise SecurityError(f"it does more than a prompt needs ({WORK} units of work or {SECONDS:g} s)")
@@ -119,20 +120,24 @@ def to_json(
 
 
 def check_arguments(*arguments: object) -> None:
+    """Raise SecurityError for a number that would make a call run long."""
     if any(isinstance(argument, int) and abs(argument) > LARGEST_NUMBER for argument in arguments):
         raise SecurityError(f"a number above {LARGEST_NUMBER} as an argument")
 
 
 def check_format(text: object) -> None:
+    """Raise SecurityError for a format string that could give a huge result."""
     if isinstance(text, str) and _WIDTH.search(text):
         raise SecurityError("a format with a very large or a computed width")
 
 
 def raise_exception(message: object) -> None:
+    """What templates call to refuse a conversation: raises TemplateError."""
     raise TemplateError(str(message))
 
 
 def strftime_now(format: str) -> str:
+    """The current local time, formatted."""
     check_format(format)
     return datetime.datetime.now().strftime(format)
 
@@ -241,6 +246,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return tree
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
+        """Refuse an attribute that templates may not read: raises SecurityError."""
         raise SecurityError(f"access to {attribute!r} of a {type(obj).__name__}")
 
     def call(self, context: Any, function: Any, *arguments: Any, **named: Any) -> Any:

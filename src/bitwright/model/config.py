@@ -38,10 +38,12 @@ class Config(Architecture):
 
     @property
     def kv_heads(self) -> int:
+        """Heads of keys and values in the first layer."""
         return self.layers[0].kv_heads
 
     @property
     def head_dim(self) -> int:
+        """Width of a head in the first layer."""
         return self.layers[0].key_dim
 
     @property

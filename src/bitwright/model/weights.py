@@ -25,6 +25,7 @@ class Weights:
         return inner
 
     def has(self, name: str) -> bool:
+        """Whether the model has that tensor in this scope."""
         return self.prefix + name in self.tensors
 
     def __call__(self, name: str, *shape: int) -> str:

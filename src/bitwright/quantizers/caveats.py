@@ -15,6 +15,7 @@ Changed = Sequence[tuple[HasFormat, Assignment]]  # tensors that get another for
 
 
 def unmatched(patterns: Sequence[Pattern]) -> list[str]:
+    """A warning for recipe patterns that match no tensor, or nothing."""
     if not patterns:
         return []
     several = f"{len(patterns)} patterns of the recipe match" if patterns[1:] else "1 pattern of the recipe matches"
@@ -22,6 +23,7 @@ def unmatched(patterns: Sequence[Pattern]) -> list[str]:
 
 
 def quantized_source(changed: Changed) -> list[str]:
+    """A warning for a source that is already quantized, or nothing."""
     names = sorted({tensor.format.name for tensor, _ in changed if tensor.format.ggml not in PLAIN})
     if not names:
         return []

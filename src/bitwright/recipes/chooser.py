@@ -40,6 +40,7 @@ class Chooser:
         return formats.get(name), "" if name == self.file_type.base else f"{kind} in {self.name}"
 
     def format_name(self, tensor: HasShape, kind: str) -> str:
+        """The name of the format that the file type gives a tensor of this kind."""
         base = self.file_type.base
         if base in ("f32", "f16", "bf16"):
             return base
@@ -73,6 +74,7 @@ class Chooser:
         return "q8_0" if base.name == "q8_0" else "q6_k"
 
     def is_expert(self, tensor: HasShape, kind: str) -> bool:
+        """Whether a tensor holds the stacked weights of experts."""
         stacked = len(tensor.shape) > 2 and tensor.shape[-3] > 1
         return stacked and (self.model.architecture != "bailingmoe3" or kind in ("ffn_up", "ffn_gate", "ffn_down"))
 

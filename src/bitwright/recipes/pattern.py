@@ -63,9 +63,11 @@ class Pattern:
 
     @cached_property
     def compiled(self) -> re.Pattern[str]:
+        """The regular expression, compiled."""
         return re.compile(self.regex)
 
     def matches(self, name: str) -> bool:
+        """Whether the pattern occurs in a tensor's name; never in an overlong one."""
         return len(name) <= LONGEST_NAME and self.compiled.search(name) is not None
 
 

@@ -33,10 +33,12 @@ class Shape:
 
     @property
     def queries_per_key(self) -> int:
+        """Query heads per head of keys; 0 without attention."""
         return self.heads // self.kv_heads if self.kv_heads else 0
 
     @property
     def is_70b(self) -> bool:
+        """Whether the model has the shape of a 70B llama."""
         of_size = LAYERS_OF_70B.get(self.architecture) == self.layers
         return of_size and (self.architecture != "llama" or self.heads != self.kv_heads)
 
@@ -62,10 +64,12 @@ Rule = Callable[[Place], "str | None"]
 
 
 def always(name: str) -> Rule:
+    """A rule: this format."""
     return lambda place: name
 
 
 def where_more_bits(name: str) -> Rule:
+    """A rule: this format in layers that deserve more bits."""
     return lambda place: name if place.deserves_more_bits else None
 
 
@@ -75,6 +79,7 @@ def first_share(divisor: int, name: str, otherwise: str | None = None) -> Rule:
 
 
 def first(number: int, name: str, otherwise: str | None = None) -> Rule:
+    """A rule: this format in the first `number` layers."""
     return lambda place: name if place.index < number else otherwise
 
 
@@ -89,14 +94,17 @@ def shared_keys(name: str, otherwise: str | None = None) -> Rule:
 
 
 def shared_keys_or_experts(name: str, otherwise: str | None = None) -> Rule:
+    """A rule: this format if four or more queries share a key, or the model has four or more experts."""
     return lambda place: name if place.model.queries_per_key >= 4 or place.model.experts >= 4 else otherwise
 
 
 def without_importance(rule: Rule, otherwise: str | None = None) -> Rule:
+    """A rule: `rule` where there is no importance, else `otherwise`."""
     return lambda place: otherwise if place.importance else rule(place)
 
 
 def with_importance(rule: Rule) -> Rule:
+    """A rule: `rule` where there is an importance."""
     return lambda place: rule(place) if place.importance else None
 
 
@@ -106,10 +114,12 @@ def either(*rules: Rule) -> Rule:
 
 
 def eight_experts(rule: Rule) -> Rule:
+    """A rule: `rule` in a model of exactly eight experts."""
     return lambda place: rule(place) if place.model.experts == 8 else None
 
 
 def unless_eight_experts(rule: Rule) -> Rule:
+    """A rule: `rule` in any model but one of eight experts."""
     return lambda place: rule(place) if place.model.experts != 8 else None
 
 

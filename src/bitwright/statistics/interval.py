@@ -33,10 +33,12 @@ class Interval:
 
     @property
     def low(self) -> float | None:
+        """The lower end; None if there are too few clusters for an interval."""
         return self.ends[0] if self.ends else None
 
     @property
     def high(self) -> float | None:
+        """The upper end; None if there are too few clusters for an interval."""
         return self.ends[1] if self.ends else None
 
     def above(self, value: float) -> bool:

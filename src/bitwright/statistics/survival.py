@@ -43,6 +43,7 @@ class Runs:
 
     @property
     def events(self) -> int:
+        """How many sequences ended with the event."""
         return int(self.wrong.sum())
 
     def tables(self, horizon: int) -> tuple[Float64, Float64]:
@@ -106,6 +107,7 @@ class AboveFloor:
 
     @property
     def distinguishable(self) -> bool:
+        """Whether the runs' rate is above the floor's beyond chance."""
         return self.rate.above(0)
 
 

@@ -51,6 +51,7 @@ class FreeRun:
 
     @property
     def first_wrong(self) -> int | None:
+        """The first wrong step, counted from 1; None if all are right."""
         return self.right.index(False) + 1 if False in self.right else None
 
 
@@ -105,6 +106,7 @@ def _says(chosen: list[int], read: list[int], answers: list[list[int]], tokenize
 
 
 def ends_line(token: int, tokenizer: Tokenizer) -> bool:
+    """Whether a token ends the line that is being written, or the text."""
     return token in tokenizer.end_of_generation or tokenizer.token_bytes(token).lstrip(b" ").startswith(b"\n")
 
 

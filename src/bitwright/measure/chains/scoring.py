@@ -58,6 +58,7 @@ class ChainScore:
 
     @property
     def survival(self) -> Survival:
+        """Share of chains without a wrong step, by step."""
         return survival.survive(self.runs, self.steps)
 
     @property

@@ -60,6 +60,7 @@ class Baseline:
 
     @property
     def prompts(self) -> list[Prompt]:
+        """The prompts that the reference continued."""
         return [rollout.prompt for rollout in self.greedy.rollouts]
 
 

@@ -165,6 +165,7 @@ class SequenceDivergence:
 
     @property
     def advantage(self) -> Float64:
+        """Bretagnolle-Huber bound on total variation, sqrt(1 - exp(-KL)), by step."""
         return np.sqrt(-np.expm1(-np.maximum(self.total, 0)))
 
 

@@ -98,6 +98,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         return ids[-room:]
 
     def loglikelihood_rolling(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[float]:
+        """Log-probability in nats of each whole text, in windows of the context."""
         found = []
         for (text,) in [request.args for request in requests]:
             ids = self.tok_encode(text, add_special_tokens=False)
@@ -134,6 +135,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
 
     @property
     def tokenizer_name(self) -> str:
+        """The name that lm-evaluation-harness caches under: the file of the model."""
         return self.model.path.name
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:

@@ -34,10 +34,12 @@ class TaskScore:
 
     @property
     def metric(self) -> str:
+        """The name of the metric of this form of task."""
         return METRICS[self.form]
 
     @property
     def accuracy(self) -> Interval:
+        """Share of items solved, with its interval over items."""
         return studentized.mean(self.right, np.arange(len(self.right)), "items")
 
 
@@ -78,6 +80,7 @@ class TaskComparison:
 
 
 def compare_tasks(candidate: TaskScore, reference: TaskScore) -> TaskComparison:
+    """The same items by both: difference in accuracy, items lost and won, McNemar's test."""
     lost = int((reference.right & ~candidate.right).sum())
     won = int((candidate.right & ~reference.right).sum())
     change = candidate.right.astype(float) - reference.right

@@ -50,6 +50,7 @@ class Blueprint:
         self._add(name, shape, FLOAT32)
 
     def norm(self, name: str, length: int) -> None:
+        """Declare the weight vector of a normalization."""
         self.vector(f"{name}.weight", length)
 
     def _add(self, name: str, shape: tuple[int, ...], format: Format) -> None:
@@ -67,22 +68,27 @@ class Blueprint:
 
     @property
     def layers(self) -> int:
+        """Number of layers."""
         return self.values.integer("num_hidden_layers", low=1)
 
     @property
     def width(self) -> int:
+        """Width of the residual stream."""
         return self.values.integer("hidden_size", low=1)
 
     @property
     def heads(self) -> int:
+        """Number of query heads."""
         return self.values.integer("num_attention_heads", low=1)
 
     @property
     def kv_heads(self) -> int:
+        """Number of heads of keys and values; as many as query heads if not given."""
         return self.values.integer("num_key_value_heads", self.heads)
 
     @property
     def head_dim(self) -> int:
+        """Width of a head; the width shared out among heads if not given."""
         return self.values.integer("head_dim", self.width // self.heads)
 
     def frame(self, tied: bool = False, last_norm: str = "output_norm") -> None:

@@ -43,6 +43,7 @@ class Outline(Architecture):
 
     @property
     def parameters(self) -> int:
+        """Number of weights in all tensors."""
         return sum(math.prod(tensor.shape) for tensor in self.tensors)
 
     @property

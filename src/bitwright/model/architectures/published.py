@@ -31,6 +31,7 @@ class PublishedModel:
 
     @property
     def standing(self) -> str:
+        """What the configuration rests on: a source that was read, or general knowledge."""
         known = [key for key in self.config if key not in self.read_in_source and key != "model_type"]
         if not known:
             return "read in a source"

@@ -40,6 +40,7 @@ class Values:
         return self.values.get(self.name(key))
 
     def has(self, key: str) -> bool:
+        """Whether the file gives this value."""
         return self.name(key) in self.values
 
     def error(self, key: str, expected: str) -> FileFormatError:
