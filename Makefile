@@ -44,7 +44,7 @@ format: $(VENV)/.lint  ## format Python and C++, and apply ruff's automatic fixe
 docs: $(VENV)/.built  ## regenerate what of docs/ is made from the code
 	@$(VENV)/bin/python -m bitwright.cli.reference > docs/cli.md
 	@$(VENV)/bin/python -m bitwright.formats.document > docs/formats.md
-	@$(VENV)/bin/python -m bitwright.hardware.document docs/hardware.md
+	@$(VENV)/bin/python -m bitwright.hardware.document docs/devices.md
 
 bench: $(VENV)/.built  ## time this machine (PEER=path/to/llama-bench compares)
 	@$(VENV)/bin/python benchmarks/compare.py $(if $(PEER),--peer $(PEER))

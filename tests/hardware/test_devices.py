@@ -221,7 +221,7 @@ def test_the_schema_file_is_wholly_understood() -> None:
 
 
 def test_the_documented_example_is_a_device() -> None:
-    document = (Path(__file__).parents[2] / "docs/hardware.md").read_text(encoding="utf-8")
+    document = (Path(__file__).parents[2] / "docs/devices.md").read_text(encoding="utf-8")
     (example,) = re.findall(r"```json\n(.*?)```", document, re.DOTALL)
     assert devices.parse(json.loads(example), "docs").standing("compute.fp16") == "read"
 

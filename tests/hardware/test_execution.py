@@ -197,7 +197,7 @@ def test_operations_have_the_unit_of_what_is_multiplied() -> None:
 
 
 def test_the_document_is_not_stale() -> None:
-    text = (Path(__file__).parents[2] / "docs/hardware.md").read_text(encoding="utf-8")
+    text = (Path(__file__).parents[2] / "docs/devices.md").read_text(encoding="utf-8")
     assert document.written(text) == text, "run `make docs`"
 
 

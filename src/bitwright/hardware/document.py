@@ -1,4 +1,4 @@
-"""The table of devices in docs/hardware.md: `python -m bitwright.hardware.document docs/hardware.md` writes it anew."""
+"""The table of devices in docs/devices.md: `python -m bitwright.hardware.document docs/devices.md` writes it anew."""
 
 from __future__ import annotations
 

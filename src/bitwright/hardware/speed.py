@@ -9,7 +9,8 @@ A time is a sum of physical terms. Each is a quantity over a rate of the device,
                         + operations / vector rate (scales, once per block) + attention
 
 The reciprocal of the number that belongs to `bytes / bandwidth` is the share of the bandwidth that is reached.
-benchmarks/fit_speed.py fits the numbers and tests them on devices that it left out of the fit: docs/hardware.md.
+benchmarks/fit_speed.py fits the numbers and tests them on devices that it left out of the fit:
+benchmarks/results/speed-model.md.
 """
 
 from __future__ import annotations
