@@ -64,7 +64,7 @@ def test_a_fork_takes_pages_only_as_it_writes() -> None:
 
 
 def test_forking_4096_tokens_takes_no_page() -> None:
-    """The shape of SmolLM2's memory; benchmarks/bench_memory.py times it."""
+    """The shape of SmolLM2's memory; benchmarks/bench_sessions.py times it."""
     memory = Memory([LayerShape(3, 64)] * 30, context=4200, sequences=2)
     memory.restore(0, saved_of(memory, 4096))
     used = memory.bytes_in_use
