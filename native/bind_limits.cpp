@@ -1,4 +1,4 @@
-// How each format is multiplied, and how fast at best: for `bench --explain`. Arguments are checked here.
+// How each format is multiplied, and the most this machine does. Checks the arguments.
 #include <stdexcept>
 #include <string>
 
@@ -88,7 +88,8 @@ void bind_limits(nb::module_& m) {
       .def("__init__", construct, "tier"_a, "threads"_a)
       .def("read", &Meter::read, "seconds"_a, Released())
       .def("integer_dots", &Meter::integer_dots, "seconds"_a, Released())
-      .def("float_dots", &Meter::float_dots, "seconds"_a, Released())
+      .def("float32_dots", &Meter::float32_dots, "seconds"_a, Released())
+      .def("bf16_dots", &Meter::bf16_dots, "seconds"_a, Released())
       .def("decode", decode, "format"_a, "rows"_a, "columns"_a, "data"_a, "from_memory"_a, "seconds"_a);
 }
 

@@ -1,4 +1,4 @@
-// Tiers, codebooks and dequantization for Python. Arguments are checked here; the kernels trust them.
+// Tiers, codebooks and dequantization for Python. Checks the arguments; the kernels trust them.
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
@@ -46,10 +46,11 @@ FloatResult dequantize_array(int format, int64_t rows, int64_t columns, const By
   float* y = out.data();
   const uint8_t* bytes = data.data();
   const int64_t stride = row_bytes(id, columns);
+  const auto decode = tier().dequantize;
   nb::gil_scoped_release release;
   const auto pool = shared_pool(threads);
   pool->parallel_for(rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t begin, int64_t end, int) {
-    for (int64_t r = begin; r < end; ++r) dequantize(id, bytes + r * stride, columns, y + r * columns);
+    for (int64_t r = begin; r < end; ++r) decode(id, bytes + r * stride, columns, y + r * columns);
   });
   return out;
 }

@@ -13,6 +13,7 @@
 #include "codebooks.h"
 #include "pool.h"
 #include "quantize/encode.h"
+#include "tier.h"
 
 namespace nb = nanobind;
 
@@ -35,8 +36,8 @@ FormatId source_format(const Values& values) {
 
 std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& values,
                                                    const std::optional<Importance>& importance, bool search,
-                                                   const Bytes& out, int threads, bool portable) {
-  const EncoderSet& set = encoder_set(portable);
+                                                   const Bytes& out, int threads) {
+  const EncoderSet& set = *tier().encoders;
   const Encoder* encoder = set.find(static_cast<FormatId>(format));
   if (!encoder) throw std::invalid_argument("quantize: no encoder for format " + std::to_string(format));
   const FormatId source = source_format(values);
@@ -64,8 +65,8 @@ std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& val
 }
 
 std::vector<double> feedback(int format, const Matrix& values, const Matrix& hessian, int rounds, const Bytes& out,
-                             int threads, bool portable) {
-  const EncoderSet& set = encoder_set(portable);
+                             int threads) {
+  const EncoderSet& set = *tier().encoders;
   const Feedback* coder = set.find_feedback(static_cast<FormatId>(format));
   const Encoder* encoder = set.find(static_cast<FormatId>(format));
   if (!coder || !encoder) throw std::invalid_argument("feedback: no encoder for format " + std::to_string(format));
@@ -93,7 +94,7 @@ std::vector<double> feedback(int format, const Matrix& values, const Matrix& hes
 
 nb::list feedback_formats() {  // (format id, columns whose scales belong together)
   nb::list formats;
-  const EncoderSet& set = encoder_set(true);
+  const EncoderSet& set = *tier().encoders;
   for (size_t i = 0; i < set.feedback_count; i++)
     formats.append(nb::make_tuple(static_cast<int>(set.feedback[i].format), set.feedback[i].unit));
   return formats;
@@ -101,7 +102,7 @@ nb::list feedback_formats() {  // (format id, columns whose scales belong togeth
 
 nb::list encoder_formats() {  // (format id, block size, block bytes, whether method rtn takes importance, and search)
   nb::list formats;
-  const EncoderSet& set = encoder_set(true);
+  const EncoderSet& set = *tier().encoders;
   for (size_t i = 0; i < set.count; i++) {
     const Encoder& e = set.encoders[i];
     formats.append(
@@ -114,9 +115,9 @@ nb::list encoder_formats() {  // (format id, block size, block bytes, whether me
 
 void bind_quantize(nb::module_& m) {
   m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("search"),
-        nb::arg("out"), nb::arg("threads"), nb::arg("portable"));
+        nb::arg("out"), nb::arg("threads"));
   m.def("feedback", &feedback, nb::arg("format"), nb::arg("values"), nb::arg("hessian"), nb::arg("rounds"),
-        nb::arg("out"), nb::arg("threads"), nb::arg("portable"));
+        nb::arg("out"), nb::arg("threads"));
   m.def("feedback_formats", &feedback_formats);
   m.def("encoder_formats", &encoder_formats);
 }

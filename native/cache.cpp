@@ -6,6 +6,8 @@
 #include <string>
 #include <utility>
 
+#include "tier.h"
+
 namespace bitwright {
 namespace {
 
@@ -82,7 +84,7 @@ const char* name(FormatId format) {
 }  // namespace
 
 CacheWriter::CacheWriter(FormatId format)
-    : name_(name(format)), encoders_(encoder_set(false)), encoder_(encoders_.find(format)) {}
+    : name_(name(format)), encoders_(*tier().encoders), encoder_(encoders_.find(format)) {}
 
 void CacheWriter::encode(const float* x, int64_t n, uint8_t* blocks) const {
   const int64_t whole = padded(n, encoder_->block_size);

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cstring>
 #include <stdexcept>
 #include <string>
 
@@ -14,90 +13,54 @@ Codebooks codebooks;
 
 namespace {
 
-using Row = void (*)(const uint8_t*, int64_t, float*);
 struct Entry {
   FormatInfo info;
-  Row row;
   bool needs_codebooks;
 };
 
-template <class F> void block_row(const uint8_t* data, int64_t columns, float* out) {
-  int8_t codes[32];
-  for (int64_t group = 0; group < columns / 32; ++group) {
-    const auto& block = block_of<F>(data, group);
-    const int g = int(group % (F::columns / 32));
-    F::codes(block, g, codes);
-    constexpr int subs = 32 / F::sub_columns;
-    for (int s = 0; s < subs; ++s) {
-      const float scale = scale_of<F>(block, g * subs + s), min = min_of<F>(block, g * subs + s);
-      for (int j = s * F::sub_columns; j < (s + 1) * F::sub_columns; ++j)
-        out[32 * group + j] = scale * float(codes[j]) + min;
-    }
-  }
+template <class F> constexpr Entry block_format(bool needs_codebooks = false) {
+  return {{F::id, F::columns, int64_t(sizeof(typename F::Block)), true}, needs_codebooks};
 }
-
-template <class T, float (*kConvert)(T)> void element_row(const uint8_t* data, int64_t columns, float* out) {
-  for (int64_t c = 0; c < columns; ++c) {
-    T value;
-    std::memcpy(&value, data + c * int64_t(sizeof(T)), sizeof(T));
-    out[c] = kConvert(value);
-  }
-}
-
-// Codes of `kBits` bits in one little-endian stream.
-template <int kBits, float (*kConvert)(uint8_t)> void dense_row(const uint8_t* data, int64_t columns, float* out) {
-  for (int64_t c = 0; c < columns; ++c) {
-    const int64_t bit = c * kBits;
-    const unsigned low = data[bit / 8], high = (bit % 8) + kBits > 8 ? data[bit / 8 + 1] : 0u;
-    out[c] = kConvert(uint8_t((low | high << 8) >> (bit % 8) & ((1u << kBits) - 1)));
-  }
-}
-
-void float_row(const uint8_t* data, int64_t columns, float* out) { std::memcpy(out, data, size_t(columns) * 4); }
-
-template <class F> constexpr Entry block_entry(bool needs_codebooks = false) {
-  return {{F::id, F::columns, int64_t(sizeof(typename F::Block)), true}, block_row<F>, needs_codebooks};
-}
-constexpr Entry element(FormatId id, int64_t columns, int64_t bytes, Row row) {
-  return {{id, columns, bytes, false}, row, false};
+constexpr Entry float_format(FormatId id, int64_t columns, int64_t bytes) {
+  return {{id, columns, bytes, false}, false};
 }
 
 constexpr Entry kEntries[] = {
-    element(FormatId::f32, 1, 4, float_row),
-    element(FormatId::f16, 1, 2, element_row<half_t, half_to_float>),
-    element(FormatId::bf16, 1, 2, element_row<bf16_t, bf16_to_float>),
-    element(FormatId::float8_e4m3fn, 1, 1, element_row<uint8_t, e4m3fn_to_float>),
-    element(FormatId::float8_e5m2, 1, 1, element_row<uint8_t, e5m2_to_float>),
-    element(FormatId::float8_e8m0fnu, 1, 1, element_row<uint8_t, e8m0fnu_to_float>),
-    element(FormatId::float6_e2m3fn, 4, 3, dense_row<6, e2m3fn_to_float>),
-    element(FormatId::float6_e3m2fn, 4, 3, dense_row<6, e3m2fn_to_float>),
-    element(FormatId::float4_e2m1fn, 2, 1, dense_row<4, e2m1fn_to_float>),
-    block_entry<Q4_0>(),
-    block_entry<Q4_1>(),
-    block_entry<Q5_0>(),
-    block_entry<Q5_1>(),
-    block_entry<Q8_0>(),
-    block_entry<Q2_K>(),
-    block_entry<Q3_K>(),
-    block_entry<Q4_K>(),
-    block_entry<Q5_K>(),
-    block_entry<Q6_K>(),
-    block_entry<Q8_K>(),
-    block_entry<IQ4_NL>(true),
-    block_entry<IQ4_XS>(true),
-    block_entry<MXFP4>(),
-    block_entry<NVFP4>(),
-    block_entry<IQ2_XXS>(true),
-    block_entry<IQ2_XS>(true),
-    block_entry<IQ2_S>(true),
-    block_entry<IQ3_XXS>(true),
-    block_entry<IQ3_S>(true),
-    block_entry<IQ1_S>(true),
-    block_entry<IQ1_M>(true),
-    block_entry<TQ1_0>(),
-    block_entry<TQ2_0>(),
-    block_entry<Q1_0>(),
-    block_entry<Q2_0>(),
+    float_format(FormatId::f32, 1, 4),
+    float_format(FormatId::f16, 1, 2),
+    float_format(FormatId::bf16, 1, 2),
+    float_format(FormatId::float8_e4m3fn, 1, 1),
+    float_format(FormatId::float8_e5m2, 1, 1),
+    float_format(FormatId::float8_e8m0fnu, 1, 1),
+    float_format(FormatId::float6_e2m3fn, 4, 3),
+    float_format(FormatId::float6_e3m2fn, 4, 3),
+    float_format(FormatId::float4_e2m1fn, 2, 1),
+    block_format<Q4_0>(),
+    block_format<Q4_1>(),
+    block_format<Q5_0>(),
+    block_format<Q5_1>(),
+    block_format<Q8_0>(),
+    block_format<Q2_K>(),
+    block_format<Q3_K>(),
+    block_format<Q4_K>(),
+    block_format<Q5_K>(),
+    block_format<Q6_K>(),
+    block_format<Q8_K>(),
+    block_format<IQ4_NL>(true),
+    block_format<IQ4_XS>(true),
+    block_format<MXFP4>(),
+    block_format<NVFP4>(),
+    block_format<IQ2_XXS>(true),
+    block_format<IQ2_XS>(true),
+    block_format<IQ2_S>(true),
+    block_format<IQ3_XXS>(true),
+    block_format<IQ3_S>(true),
+    block_format<IQ1_S>(true),
+    block_format<IQ1_M>(true),
+    block_format<TQ1_0>(),
+    block_format<TQ2_0>(),
+    block_format<Q1_0>(),
+    block_format<Q2_0>(),
 };
 
 const Entry* find(FormatId id) {
@@ -142,12 +105,6 @@ void check_ready(FormatId id) {
     throw std::invalid_argument("format " + std::to_string(int(id)) +
                                 " needs its codebooks: call kernels.codebooks first");
   }
-}
-
-void dequantize(FormatId id, const uint8_t* data, int64_t columns, float* out) {
-  check_ready(id);
-  row_bytes(id, columns);
-  known(id).row(data, columns, out);
 }
 
 }  // namespace bitwright

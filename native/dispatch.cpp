@@ -1,4 +1,4 @@
-// Which tiers were built (CMake defines BITWRIGHT_HAS_*), which this machine can run, and which one is used.
+// Which tiers were built (CMake defines BITWRIGHT_HAS_*), which ones this machine can run, and which one is used.
 #include <cstdlib>
 #include <stdexcept>
 #include <string>
@@ -14,23 +14,26 @@ extern const Tier tier_scalar, tier_avx2, tier_avx512_vnni, tier_neon_dotprod, t
 namespace {
 
 std::vector<const Tier*> detect() {
-  [[maybe_unused]] const platform::Features machine = platform::features();
-  std::vector<const Tier*> found;
+  const Tier* const built[] = {
 #ifdef BITWRIGHT_HAS_scalar
-  found.push_back(&tier_scalar);
+      &tier_scalar,
 #endif
 #ifdef BITWRIGHT_HAS_avx2
-  if (machine.avx2) found.push_back(&tier_avx2);
+      &tier_avx2,
 #endif
 #ifdef BITWRIGHT_HAS_avx512_vnni
-  if (machine.avx512_vnni) found.push_back(&tier_avx512_vnni);
+      &tier_avx512_vnni,
 #endif
 #ifdef BITWRIGHT_HAS_neon_dotprod
-  if (machine.neon_dotprod) found.push_back(&tier_neon_dotprod);
+      &tier_neon_dotprod,
 #endif
 #ifdef BITWRIGHT_HAS_neon_i8mm
-  if (machine.neon_i8mm) found.push_back(&tier_neon_i8mm);
+      &tier_neon_i8mm,
 #endif
+  };
+  std::vector<const Tier*> found;
+  for (const Tier* t : built)
+    if ((t->features & ~platform::features()) == 0) found.push_back(t);
   return found;
 }
 

@@ -10,7 +10,8 @@ namespace {
 [[maybe_unused]] inline float float_from_bits(uint32_t bits) { return __builtin_bit_cast(float, bits); }
 [[maybe_unused]] inline uint32_t bits_from_float(float value) { return __builtin_bit_cast(uint32_t, value); }
 
-// IEEE binary16: shifted into a float's place the exponent is 112 too small, which one exact product repairs, denormals too.
+// IEEE binary16: shifted into a float's place the exponent is 112 too small, which one exact product repairs, denormals
+// too.
 [[maybe_unused]] inline float half_to_float(half_t h) {
   const uint32_t sign = uint32_t(h & 0x8000) << 16, magnitude = uint32_t(h & 0x7fff) << 13;
   const uint32_t finite = bits_from_float(float_from_bits(magnitude) * 0x1p112f);
@@ -30,8 +31,8 @@ namespace {
   return float_from_bits(e < 2 ? 0x00200000u << e : uint32_t(e - 1) << 23);
 }
 
-// Unsigned E4M3 halved, as NVFP4 scales blocks of doubled values; ggml reads the code 0x7f as zero and ignores the sign bit.
-// Shifted into a half's place the exponent is 8 too small.
+// Unsigned E4M3 halved, as NVFP4 scales blocks of doubled values; ggml reads the code 0x7f as zero and ignores the sign
+// bit. Shifted into a half's place the exponent is 8 too small.
 [[maybe_unused]] inline float ue4m3_half_to_float(uint8_t e) {
   return e == 0x7f ? 0.0f : half_to_float(half_t((e & 0x7f) << 7)) * 128.0f;
 }

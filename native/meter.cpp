@@ -74,7 +74,8 @@ double Meter::arithmetic(double seconds, int64_t (*dots)(int64_t)) const {
 }
 
 double Meter::integer_dots(double seconds) { return arithmetic(seconds, tier_.limits.integer_dots); }
-double Meter::float_dots(double seconds) { return arithmetic(seconds, tier_.limits.float_dots); }
+double Meter::float32_dots(double seconds) { return arithmetic(seconds, tier_.limits.float32_dots); }
+double Meter::bf16_dots(double seconds) { return arithmetic(seconds, tier_.limits.bf16_dots); }
 
 double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
   const MatmulKernels& k = tier_.matmul;

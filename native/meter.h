@@ -1,6 +1,6 @@
-// Measures what this machine does at best with a tier's own instructions: the limits that speeds are set beside. All threads
-// work without a pause and note when they finish each small item; the rate is that of the best stretch of about a
-// millisecond, because on a shared machine some of those are left undisturbed and no second is.
+// Measures the most that this machine does with a tier's own instructions: the limits that speeds are compared with.
+// All threads work without a pause and note when they finish each small item. The rate is that of the best stretch of
+// about a millisecond, because on a shared machine some milliseconds are undisturbed and no second is.
 #pragma once
 #include <functional>
 #include <memory>
@@ -18,14 +18,15 @@ class Meter {
   // All threads together, measured for `seconds`.
   double read(double seconds);          // bytes per second from memory
   double integer_dots(double seconds);  // operations per second: a product and a sum are two
-  double float_dots(double seconds);
-  // Weights per second in products with one token, when every thread has a copy of `weight` in its own cache, or when all read
-  // copies one after another from memory. `weight` should fill a part of the second cache.
+  double float32_dots(double seconds);
+  double bf16_dots(double seconds);
+  // Weights per second in products with one token, when every thread has a copy of `weight` in its own cache, or when
+  // all read copies one after another from memory. `weight` should fill a part of the second cache.
   double decode(const Weight& weight, bool from_memory, double seconds);
 
  private:
-  // Items per second; f(item, thread). `share`: the threads share what they use, so that only what they do at one time counts;
-  // else each counts for itself, and it does not matter when the others are held up.
+  // Items per second; f(item, thread). `share`: the threads share what they use, so that only what they do at one time
+  // counts; else each counts for itself, and it does not matter when the others are held up.
   double rate(double seconds, bool share, const std::function<void(int64_t, int)>& f) const;
   double arithmetic(double seconds, int64_t (*dots)(int64_t)) const;
 

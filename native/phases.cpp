@@ -60,7 +60,7 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
     switch (i.code) {
       case Code::embed: {
         const Weight& w = program_->weight(i.weight);
-        dequantize(w.format, w.file + call.tokens[row] * row_bytes(w.format, w.columns), w.columns, out);
+        tier_.dequantize(w.format, w.file + call.tokens[row] * row_bytes(w.format, w.columns), w.columns, out);
         if (i.value != 1) v.scale(out, i.value, width);
         break;
       }

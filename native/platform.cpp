@@ -24,40 +24,54 @@
 
 namespace bitwright::platform {
 
+namespace {
+
 #if defined(__x86_64__)
-Features features() {
-  Features found;
+uint32_t ask_features() {  // bits of CPUID (Intel SDM, volume 2A), and of XCR0: which registers the system saves
+  using namespace feature;
   unsigned a = 0, b = 0, c = 0, d = 0;
-  if (!__get_cpuid(1, &a, &b, &c, &d)) return found;
-  const bool fma = c >> 12 & 1, f16c = c >> 29 & 1, osxsave = c >> 27 & 1;
-  if (!osxsave) return found;
-  unsigned saved, high;  // which registers the operating system saves on a context switch
+  uint32_t found = 0;
+  const auto add = [&found](unsigned word, int bit, uint32_t feature) { found |= word >> bit & 1 ? feature : 0; };
+  if (!__get_cpuid(1, &a, &b, &c, &d) || !(c >> 27 & 1)) return 0;
+  unsigned saved, high;
   __asm__("xgetbv" : "=a"(saved), "=d"(high) : "c"(0));
+  if ((saved & 6) != 6) return 0;
+  add(c, 12, fma), add(c, 29, f16c);
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
-  found.avx2 = (saved & 6) == 6 && fma && f16c && (b >> 5 & 1);
-  const bool f = b >> 16 & 1, dq = b >> 17 & 1, bw = b >> 30 & 1, vl = b >> 31 & 1, vnni = c >> 11 & 1;
-  found.avx512_vnni = found.avx2 && (saved & 0xe6) == 0xe6 && f && dq && bw && vl && vnni;
+  add(b, 5, avx2);
+  if ((saved & 0xe6) != 0xe6) return found;
+  add(b, 16, avx512_f), add(b, 17, avx512_dq), add(b, 30, avx512_bw), add(b, 31, avx512_vl), add(c, 11, avx512_vnni);
+  if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) add(a, 5, avx512_bf16);
   return found;
 }
 #elif defined(__aarch64__) && defined(__linux__)
-Features features() {  // bits of the kernel's hwcap words: asm/hwcap.h
+uint32_t ask_features() {  // bits of the kernel's hwcap words: asm/hwcap.h
+  using namespace feature;
   const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
-  const bool half = first >> 10 & 1, dotprod = first >> 20 & 1, i8mm = second >> 13 & 1;
-  return {.neon_dotprod = half && dotprod, .neon_i8mm = half && dotprod && i8mm};
+  return (first >> 10 & 1 ? fp16 : 0) | (first >> 20 & 1 ? dotprod : 0) | (second >> 13 & 1 ? i8mm : 0) |
+         (second >> 14 & 1 ? bf16 : 0);
 }
 #elif defined(__aarch64__) && defined(__APPLE__)
-Features features() {  // developer.apple.com/documentation/kernel/1387446-sysctlbyname
+uint32_t ask_features() {  // developer.apple.com/documentation/kernel/1387446-sysctlbyname
+  using namespace feature;
   const auto has = [](const char* name) {
     int value = 0;
     size_t size = sizeof value;
     return sysctlbyname(name, &value, &size, nullptr, 0) == 0 && value != 0;
   };
-  const bool dotprod = has("hw.optional.arm.FEAT_DotProd") && has("hw.optional.arm.FEAT_FP16");
-  return {.neon_dotprod = dotprod, .neon_i8mm = dotprod && has("hw.optional.arm.FEAT_I8MM")};
+  return (has("hw.optional.arm.FEAT_FP16") ? fp16 : 0) | (has("hw.optional.arm.FEAT_DotProd") ? dotprod : 0) |
+         (has("hw.optional.arm.FEAT_I8MM") ? i8mm : 0) | (has("hw.optional.arm.FEAT_BF16") ? bf16 : 0);
 }
 #else
-Features features() { return {}; }  // Windows on Arm reports no float16 arithmetic: the scalar tier runs there
+uint32_t ask_features() { return 0; }  // Windows on Arm reports no float16 arithmetic: the scalar tier runs there
 #endif
+
+}  // namespace
+
+uint32_t features() {
+  static const uint32_t found = ask_features();
+  return found;
+}
 
 #ifdef _WIN32
 int usable_cores() {  // of the process's own processor group, which holds up to 64

@@ -4,16 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "cpu.h"
+
 namespace bitwright::platform {
 
-// What both the processor and the operating system support. False also where the system offers no way to ask.
-struct Features {
-  bool avx2 = false;          // with FMA and F16C
-  bool avx512_vnni = false;   // with F, BW, DQ and VL
-  bool neon_dotprod = false;  // with float16 arithmetic
-  bool neon_i8mm = false;     // with the two above
-};
-Features features();
+// What both the processor and the operating system support, as bits of cpu.h; nothing where the system offers no way to ask.
+uint32_t features();
 
 int usable_cores();     // those this process may run on, at least 1
 uint64_t process_id();  // a child of fork() has another

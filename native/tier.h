@@ -1,5 +1,5 @@
-// What one CPU tier provides. The executor (program.cpp) and the binding know a tier only through these tables; the tables are
-// filled by kernels/*.inl, compiled once per tier in tiers/*.cpp with that tier's flags, in a namespace of the tier's own.
+// What one CPU tier provides. The rest of the core and the binding know a tier only through these tables. kernels/*.inl
+// fills them, compiled once per tier in tiers/*.cpp with that tier's flags and in its own namespace.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace bitwright {
 
-// A weight matrix (rows, columns): `file` are the bytes as stored, row after row; `packed` is the tier's own layout of the same
-// weights, nullptr where the tier reads the file's blocks as they are.
+// A weight matrix (rows, columns): `file` are the bytes as stored, row after row; `packed` is the tier's own layout of
+// the same weights, nullptr where the tier reads the file's blocks as they are.
 struct Weight {
   FormatId format;
   int64_t rows, columns;
@@ -17,12 +17,13 @@ struct Weight {
   const uint8_t* packed;
 };
 
-// How an input is rounded to int8: in our own way, or in that of llama.cpp for weights whose inputs it makes Q8_0, Q8_1 or Q8_K.
+// How an input is rounded to int8: the engine's own way, or llama.cpp's for weights whose inputs it converts to Q8_0,
+// Q8_1 or Q8_K.
 enum class Rounding : uint8_t { own, q8_0, q8_1, q8_k };
 
-// y[t, r] = sum_c W[r, c] x[t, c]. Rows are divided among threads in panels. Inputs are converted once (`load_input`) and then
-// read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats, float32 beside them
-// for the rest. The layout of a loaded input is the tier's own.
+// y[t, r] = sum_c W[r, c] x[t, c]. Rows are divided among threads in panels. Inputs are converted once (`load_input`)
+// and then read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats,
+// float32 for the rest. The layout of a loaded input is the tier's own.
 struct MatmulKernels {
   size_t (*packed_bytes)(const Weight&);  // 0: no packed form, `file` is used
   void (*pack)(const Weight&, uint8_t* packed, int64_t panel_begin, int64_t panel_end);
@@ -40,7 +41,8 @@ struct MatmulKernels {
 
 struct AttentionArgs;  // attention.h
 
-// Everything that is not a matrix product (kernels/vector.inl): each call handles one row (token), attention a range of items.
+// Everything that is not a matrix product (kernels/vector.inl): each call handles one row (token), attention a range of
+// items.
 struct VectorKernels {
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* y);
   void (*rope)(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim, bool interleaved);
@@ -52,24 +54,33 @@ struct VectorKernels {
   void (*attention)(const AttentionArgs&, int64_t begin, int64_t end, float* scratch);
 };
 
-// How a product with a format is computed: int8 inputs times the stored codes; bfloat16 inputs times bfloat16 weights; weights
-// made float32 in registers; or weights made float32 a few rows at a time in scratch.
+// How a product with a format is computed: int8 inputs times the stored codes; bfloat16 inputs times bfloat16 weights;
+// weights made float32 in registers; or weights made float32 a few rows at a time in scratch.
 enum class Path { integer_dot, bf16_dot, floats, converted };
 
-// What the machine does at best (kernels/limits.inl): loops to be timed. `read` takes a multiple of 4096 bytes, without and with
-// software prefetch, and returns what the compiler must not leave out; the others return the operations they did.
+// Loops to be timed for the most this machine does (kernels/limits.inl). `read` takes a multiple of 4096 bytes, without
+// and with software prefetch, and returns a value that keeps the compiler from leaving the reads out; the others return
+// the operations they did. bf16_dots uses the CPU's dot product of bfloat16 where the op-set and this CPU have one,
+// else float32 after widening.
 struct LimitKernels {
   uint64_t (*read[2])(const uint8_t* data, size_t bytes);
   int64_t (*integer_dots)(int64_t rounds);
-  int64_t (*float_dots)(int64_t rounds);
+  int64_t (*float32_dots)(int64_t rounds);
+  int64_t (*bf16_dots)(int64_t rounds);
 };
+
+struct EncoderSet;  // quantize/encode.h
 
 struct Tier {
   const char* name;
+  uint32_t features;  // of cpu.h: what the CPU must have
   MatmulKernels matmul;
   VectorKernels vector;
   Path (*path)(FormatId format, bool prefill);
   LimitKernels limits;
+  // `columns` columns of one row, or of rows that follow one another, to float32. The caller has checked the format.
+  void (*dequantize)(FormatId format, const uint8_t* data, int64_t columns, float* out);
+  const EncoderSet* encoders;  // with or without AVX2; the bytes are the same
 };
 
 const Tier* const* tiers(int* count);      // the ones this machine can run, slowest first (dispatch.cpp)

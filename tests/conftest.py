@@ -149,5 +149,5 @@ def machine():
     from bitwright.hardware.rates import Kernel, Measured
 
     rates = {format.name: Kernel(10e9, 100e9) for format in formats.all()}
-    measured = Measured("2026-11-24", kernels.tier(), 2, 20e9, 12e9, 500e9, 180e9, rates)
+    measured = Measured("2026-11-24", kernels.tier(), 2, 20e9, 12e9, 500e9, 360e9, 180e9, rates)
     return Machine(detect.system(), (), (kernels.tier(),), measured)

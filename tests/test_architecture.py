@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,7 +28,18 @@ LAYERS = [
 OPEN = {"__init__", "__main__"}  # the public names reach everywhere, lazily; `python -m bitwright` is the command line
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}
 FILES = sorted(ROOT.rglob("*.py"))
-LONG_FILE = 320  # lines; beyond this a file usually holds two ideas
+MOST_LINES = 260  # a file beyond this holds two ideas
+# Files that are still to be parted, and the lines each may have until then: this only shrinks.
+LONGER = {
+    "native/kernels/attention.inl": 410,
+    "native/sequence_memory.cpp": 310,
+    "src/bitwright/formats/format.py": 270,
+    "src/bitwright/model/chat_sandbox.py": 280,
+    "tests/calibration/test_second_moments.py": 350,
+    "tests/hardware/test_machine.py": 340,
+    "tests/io/test_hub.py": 290,
+    "tests/model/test_tokenizer.py": 280,
+}
 
 
 def imports(path: Path) -> Iterator[str]:
@@ -93,8 +103,15 @@ def test_formats_need_numpy_only(path: Path) -> None:
     assert foreign <= {"numpy", "bitwright"}
 
 
-def test_long_files_are_noticed() -> None:
-    for path in FILES:
-        lines = path.read_text(encoding="utf-8").count("\n")
-        if lines > LONG_FILE:
-            warnings.warn(f"{names(path)} has {lines} lines", stacklevel=1)
+def test_files_stay_short() -> None:
+    top = Path(__file__).parents[1]
+    sources = [p for folder in ("src", "native", "tests") for p in (top / folder).rglob("*")]
+    lines = {
+        p.relative_to(top).as_posix(): p.read_text(encoding="utf-8").count("\n")
+        for p in sources
+        if p.suffix in {".py", ".cpp", ".h", ".inl"}
+    }
+    too_long = {name: n for name, n in lines.items() if n > LONGER.get(name, MOST_LINES)}
+    assert not too_long, f"part these files by idea (more than {MOST_LINES} lines, or than LONGER allows)"
+    parted = [name for name in LONGER if lines.get(name, 0) <= MOST_LINES]
+    assert not parted, "short by now: take them out of LONGER"

@@ -141,7 +141,7 @@ def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
 def test_speed_is_predicted_beside_what_is_measured(stories260k, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     rates = {name: Kernel(10e9, 100e9) for name in ("q8_0", "float16", "float32")}
-    measured = Measured("2026-11-26", kernels.tier(), 2, 20e9, 12e9, 500e9, 180e9, rates)
+    measured = Measured("2026-11-26", kernels.tier(), 2, 20e9, 12e9, 500e9, 360e9, 180e9, rates)
     monkeypatch.setattr(machine, "measure", lambda *_: measured)
     machine.this_machine()
     flags = "--model", stories260k, "--formats", "q8_0", "--rounds", 1, "--remembered"

@@ -21,7 +21,7 @@ struct Float32 {
   using Other = Float32;
   static constexpr int64_t kBytes = 64;
   static constexpr bool kPrefetch = false;
-  static vf get(const uint8_t* rows, int64_t r, int v) {
+  static Floats get(const uint8_t* rows, int64_t r, int v) {
     return load(reinterpret_cast<const float*>(rows + r * kBytes) + v * kLanes);
   }
 };
@@ -29,15 +29,15 @@ struct Float16 {
   using Other = Float16;
   static constexpr int64_t kBytes = 32;
   static constexpr bool kPrefetch = true;
-  static vf get(const uint8_t* rows, int64_t r, int v) {
-    return load(reinterpret_cast<const half_t*>(rows + r * kBytes) + v * kLanes);
+  static Floats get(const uint8_t* rows, int64_t r, int v) {
+    return load_half(reinterpret_cast<const half_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
 struct BFloat16 {
   using Other = BFloat16;
   static constexpr int64_t kBytes = 32;
   static constexpr bool kPrefetch = true;
-  static vf get(const uint8_t* rows, int64_t r, int v) {
+  static Floats get(const uint8_t* rows, int64_t r, int v) {
     return load_bf16(reinterpret_cast<const bf16_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
@@ -45,14 +45,14 @@ struct Codes8 {
   using Other = Codes8;
   static constexpr int64_t kBytes = 16;
   static constexpr bool kPrefetch = true;
-  static vf get(const uint8_t* rows, int64_t r, int v) {
+  static Floats get(const uint8_t* rows, int64_t r, int v) {
     return load_codes(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
 struct HighCodes4 {
   static constexpr int64_t kBytes = 16;
   static constexpr bool kPrefetch = true;
-  static vf get(const uint8_t* rows, int64_t r, int v) {
+  static Floats get(const uint8_t* rows, int64_t r, int v) {
     return load_high(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
@@ -60,7 +60,7 @@ struct Codes4 {
   using Other = HighCodes4;
   static constexpr int64_t kBytes = 16;
   static constexpr bool kPrefetch = true;
-  static vf get(const uint8_t* rows, int64_t r, int v) {
+  static Floats get(const uint8_t* rows, int64_t r, int v) {
     return load_low(reinterpret_cast<const int8_t*>(rows + r * kBytes) + v * kLanes);
   }
 };
@@ -89,18 +89,18 @@ struct Runs {
 // a[r] · b for R rows and G groups: a is (R, depth). emit(r, column, sums) takes what comes out, a vector at a time.
 template <int R, int G, typename E, typename Emit>
 static inline void product(const float* a, int64_t a_stride, Runs b, int64_t depth, Emit emit) {
-  vf sums[R][G][kVectors];
+  Floats sums[R][G][kVectors];
   for (auto& row : sums)
     for (auto& group : row)
-      for (vf& sum : group) sum = vf{};  // `= {}` would clear memory, not registers
+      for (Floats& sum : group) sum = Floats{};  // `= {}` would clear memory, not registers
   for (int64_t k = 0, run = b.first; k < depth; ++k, run += b.down) {
-    vf columns[G][kVectors];
+    Floats columns[G][kVectors];
     for (int g = 0; g < G; ++g) {
       if constexpr (E::kPrefetch) __builtin_prefetch(b.at + (run + g * b.across) * E::kBytes + b.ahead);
       for (int v = 0; v < kVectors; ++v) columns[g][v] = E::get(b.at, run + g * b.across, v);
     }
     for (int r = 0; r < R; ++r) {
-      const vf factor = splat(a[r * a_stride + k]);
+      const Floats factor = splat(a[r * a_stride + k]);
       for (int g = 0; g < G; ++g)
         for (int v = 0; v < kVectors; ++v) sums[r][g][v] = fma(factor, columns[g][v], sums[r][g][v]);
     }
@@ -121,7 +121,7 @@ static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs
                                                          : 1;  // sums and columns in registers
     for (int64_t g = 0; g < groups;) {
       const Runs rest{b.at, b.first + g * b.across, b.down, b.across, b.ahead};
-      const auto placed = [&](int r, int64_t column, vf sum) { emit(r, g * kKeyGroup + column, sum); };
+      const auto placed = [&](int r, int64_t column, Floats sum) { emit(r, g * kKeyGroup + column, sum); };
       if (groups - g >= kTogether)
         product<R, kTogether, E>(a, a_stride, rest, depth, placed), g += kTogether;
       else
@@ -143,12 +143,12 @@ static inline void soften(float* scores, int64_t first, int64_t last, float soft
     for (int64_t j = 0; j < kKeyBlock; j += kLanes) store(scores + j, softcap * tanh(load(scores + j) / softcap));
   for (int64_t j = 0; j < first; ++j) scores[j] = kNever;
   for (int64_t j = last; j < kKeyBlock; ++j) scores[j] = kNever;
-  vf most = load(scores);
+  Floats most = load(scores);
   for (int64_t j = kLanes; j < kKeyBlock; j += kLanes) most = max(most, load(scores + j));
   const float block = largest(most), now = block > maximum ? block : maximum;
-  vf sums{};
+  Floats sums{};
   for (int64_t j = 0; j < kKeyBlock; j += kLanes) {
-    const vf p = exp(load(scores + j) - now);
+    const Floats p = exp(load(scores + j) - now);
     store(scores + j, p);
     sums += p;
   }
@@ -176,7 +176,7 @@ struct Softmax {
     for (int64_t r = 0; r < rows; ++r) {
       if (other.totals[r] == 0) continue;  // it saw nothing
       const float now = other.maxima[r] > maxima[r] ? other.maxima[r] : maxima[r];
-      const vf mine = exp(splat(maxima[r] - now)), others = exp(splat(other.maxima[r] - now));
+      const Floats mine = exp(splat(maxima[r] - now)), others = exp(splat(other.maxima[r] - now));
       for (int64_t i = r * stride; i < (r + 1) * stride; i += kLanes)
         store(sums + i, fma(load(sums + i), mine, load(other.sums + i) * others));
       totals[r] = totals[r] * mine[0] + other.totals[r] * others[0];
@@ -281,9 +281,9 @@ struct Item {  // one tile of one key-value head
     for (int64_t d = 0; d < c.head_dim; d += dims) {
       const int64_t depth = c.head_dim - d < dims ? c.head_dim - d : dims;
       const half_t* scales = b.key_scales ? b.key_scales + d / kScaleDims * kKeyBlock : nullptr;
-      const auto put = [=](int r, int64_t column, vf sum) {
+      const auto put = [=](int r, int64_t column, Floats sum) {
         float* to = s + r * kKeyBlock + column;
-        if (scales) sum *= load(scales + column);
+        if (scales) sum *= load_half(scales + column);
         store(to, d ? load(to) + sum : sum);
       };
       getting<E>(d, [&]<typename H>(H) {
@@ -303,11 +303,11 @@ struct Item {  // one tile of one key-value head
         const half_t* scales = b.value_scales + d / kScaleDims * kKeyBlock;
         for (int64_t r = 0; r < n; ++r)
           for (int64_t j = 0; j < depth; j += kLanes)
-            store(scaled + r * kKeyBlock + j, load(scores + (row + r) * kKeyBlock + j) * load(scales + j));
+            store(scaled + r * kKeyBlock + j, load(scores + (row + r) * kKeyBlock + j) * load_half(scales + j));
         weights = scaled;
       }
       float* sums = to.sums + row * stride + d;
-      const auto put = [=, this](int r, int64_t column, vf sum) {
+      const auto put = [=, this](int r, int64_t column, Floats sum) {
         float* at = sums + r * stride + column;
         store(at, fma(load(at), splat(kept[r]), sum));
       };

@@ -1,8 +1,9 @@
-// What a weight is multiplied with: for each token int8 codes, then what belongs to each 32 of them, then the float32 values
+// What a weight is multiplied with: for each token int8 codes, then what belongs to each 32 of them, then the float32
+// values
 //
-// What int8 loses of a group grows with the square of its scale, and a few groups with outliers lose most of it all. So in every
-// piece (kPieceGroups groups) the kFine groups of the largest scales have codes for their remainders too: 16 bits in effect.
-// That leaves less than half of the loss (measured as KL divergence) for a sixteenth more products.
+// What int8 loses of a group grows with the square of its scale, and a few groups with outliers lose most of it all. So
+// in every piece (kPieceGroups groups) the kFine groups of the largest scales have codes for their remainders too: 16
+// bits in effect. That leaves less than half of the loss (measured as KL divergence) for a sixteenth more products.
 
 constexpr int kPieceGroups = 32, kFine = 2;
 
@@ -43,8 +44,9 @@ inline float largest_of(const float* x, int64_t n) {
   return __builtin_bit_cast(float, largest);
 }
 
-// One group: symmetric int8 with `largest` at 127, round to nearest even. A NaN or infinity makes the scale NaN or infinite, and
-// so every product with it NaN; below 1e-30 (where 127 / largest would overflow) the group counts as zero.
+// One group: symmetric int8 with `largest` at 127, round to nearest even. A NaN or infinity makes the scale NaN or
+// infinite, and so every product with it NaN; below 1e-30 (where 127 / largest would overflow) the group counts as
+// zero.
 inline void load_group(const float* x, float largest, int8_t* codes, ColumnGroup& info, int64_t group) {
   const bool tiny = largest < 1e-30f, finite = __builtin_bit_cast(int32_t, largest) < 0x7f800000;
   const float scale = tiny ? 0.0f : largest / 127.0f, inverse = tiny || !finite ? 0.0f : 127.0f / largest;
@@ -82,8 +84,8 @@ inline void load_fine(const float* x, const int8_t* codes, const ColumnGroup* in
   }
 }
 
-// Rounded as llama.cpp does (ggml/src/ggml-cpu/quants.c): scales kept as float16, or one scale for 256 columns. The values become
-// what the codes stand for: no remainders are left, and weights that are made float32 see the same input.
+// Rounded as llama.cpp does (ggml/src/ggml-cpu/quants.c): scales kept as float16, or one scale for 256 columns. The
+// values become what the codes stand for: no remainders are left, and weights that are made float32 see the same input.
 inline void load_as_ggml(float* values, int8_t* codes, ColumnGroup* infos, int64_t begin, int64_t end,
                          Rounding rounding) {
   const int64_t shared = rounding == Rounding::q8_k ? 8 : 1;

@@ -1,18 +1,15 @@
-// What the machine does at best with the tier's own instructions: reading memory, the integer dot product, float multiply-add.
-// The arithmetic is the inner loop of a matrix product and nothing else: a tile of sums in registers, operands in the first
-// cache. Included inside a namespace of the tier's.
+// The most this machine does with the tier's own instructions: reading memory, integer dot products, products of
+// float32 and of bfloat16. The arithmetic is the inner loop of a matrix product and nothing else: a tile of sums in
+// registers, operands in the first cache. Included inside the tier's namespace.
 
-using Bytes = Ops::Bytes;
-using Ints = Ops::Ints;
-using Floats = Ops::Floats;
-constexpr int kVector = Ops::kVector, kLanes = Ops::kLanes;
-constexpr int kRows = 2, kTokens = 6,
-              kSteps = 8;  // vectors of rows and tokens of a tile; products added to each sum in a round
+constexpr int kVector = Ops::kVector;
+// Vectors of rows and tokens of a tile; products added to each sum in a round.
+constexpr int kRows = 2, kTokens = 6, kSteps = 8;
 
 typedef uint64_t Wide __attribute__((vector_size(kVector), aligned(16), may_alias));
 
-// All bits of `bytes` (a multiple of 4096) or-ed together. Four places are read in turn, because a core can have more reads
-// under way than one run of addresses keeps busy. Some cores gain from being asked a page ahead and others lose: try both.
+// ORs together all `bytes` bytes (a multiple of 4096). Four places are read in turn, because a core can have more reads
+// under way than one run of addresses keeps busy. Prefetching a page ahead helps some cores and slows others: try both.
 template <bool kPrefetch> uint64_t read_all(const uint8_t* data, size_t bytes) {
   constexpr size_t kPlaces = 4, kStep = 128;
   Wide seen[4] = {};
@@ -38,12 +35,12 @@ struct Operands {
 #define BITWRIGHT_TILE \
   _Pragma("GCC unroll 8") for (int t = 0; t < kTokens; ++t) _Pragma("GCC unroll 8") for (int r = 0; r < kRows; ++r)
 
-// Runs `round` over sums that start at zero, such that the compiler can neither know the operands nor keep them in registers
-// from round to round, but has to compute the sums.
-template <class Sum, class Round> void repeat(int64_t rounds, Sum zero, Round round) {
+// Runs `round` over sums that start at zero. The compiler can neither know the operands nor keep them in registers from
+// round to round, and it has to compute the sums.
+template <class Sum, class Round> void repeat(int64_t rounds, Round round) {
   Operands operands{};
   Sum sums[kRows][kTokens], result[kRows][kTokens];
-  BITWRIGHT_TILE sums[r][t] = zero;
+  BITWRIGHT_TILE sums[r][t] = Sum{};
   for (const Operands* at = &operands; rounds > 0; --rounds) {
     asm volatile("" : "+r"(at) : : "memory");
     round(*at, sums);
@@ -53,16 +50,11 @@ template <class Sum, class Round> void repeat(int64_t rounds, Sum zero, Round ro
 }
 
 template <class O> void integer_round(const Operands& in, Ints (&sums)[kRows][kTokens]) {
-  typename O::Partial partial[kRows][kTokens];
-  BITWRIGHT_TILE {
-    if constexpr (O::kDirect)
-      partial[r][t] = sums[r][t];
-    else
-      partial[r][t] = typename O::Partial{};
-  }
+  Ints partial[kRows][kTokens];
+  BITWRIGHT_TILE partial[r][t] = O::kDirect ? sums[r][t] : Ints{};
   _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
     Bytes w[kRows];
-    for (int r = 0; r < kRows; ++r) w[r] = O::load(in.rows[k][r]);
+    for (int r = 0; r < kRows; ++r) w[r] = load(in.rows[k][r]);
     BITWRIGHT_TILE partial[r][t] = O::template step<false>(partial[r][t], w[r], in.tokens[t] + 4 * k);
   }
   BITWRIGHT_TILE sums[r][t] = O::flush(sums[r][t], partial[r][t]);
@@ -72,33 +64,62 @@ template <class O> void integer_round(const Operands& in, Ints (&sums)[kRows][kT
 template <class O> void matrix_round(const Operands& in, Ints (&sums)[kRows][kTokens]) {
   _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; k += 2) {
     Bytes w[2][kRows], x[kTokens / 2];
-    for (int r = 0; r < kRows; ++r) w[0][r] = O::load(in.rows[k][r]), w[1][r] = O::load(in.rows[k + 1][r]);
+    for (int r = 0; r < kRows; ++r) w[0][r] = load(in.rows[k][r]), w[1][r] = load(in.rows[k + 1][r]);
     for (int t = 0; t < kTokens / 2; ++t) x[t] = O::tokens(in.tokens[2 * t] + 4 * k, in.tokens[2 * t + 1] + 4 * k);
     BITWRIGHT_TILE sums[r][t] = O::matrix(sums[r][t], w[t % 2][r], x[t / 2]);
   }
 }
 
-// Both return the operations done; a product and a sum are two.
+// bfloat16 as the engine multiplies it: widened to float32.
+inline void widened_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
+  _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
+    Floats w[kRows];
+    for (int r = 0; r < kRows; ++r) w[r] = load_bf16(in.rows[k][r]);
+    BITWRIGHT_TILE sums[r][t] = fma(w[r], splat(reinterpret_cast<const float*>(in.tokens[t])[k]), sums[r][t]);
+  }
+}
+
+// bfloat16 by its own dot product (Ops::kBf16Dot), two columns to a lane.
+template <class O> void bf16_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
+  _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
+    Bytes w[kRows];
+    for (int r = 0; r < kRows; ++r) w[r] = load(in.rows[k][r]);
+    BITWRIGHT_TILE sums[r][t] = O::bf16_dot(sums[r][t], w[r], in.tokens[t] + 4 * k);
+  }
+}
+
+// These return the operations done; a product and a sum are two.
 inline int64_t integer_dots(int64_t rounds) {
   if constexpr (Ops::kMatrix)
-    repeat(rounds, Ops::splat(int32_t(0)), matrix_round<Ops>);
+    repeat<Ints>(rounds, matrix_round<Ops>);
   else
-    repeat(rounds, Ops::splat(int32_t(0)), integer_round<Ops>);
+    repeat<Ints>(rounds, integer_round<Ops>);
   return rounds * kRows * kTokens * kSteps * kVector * 2;
 }
 
-inline int64_t float_dots(int64_t rounds) {
-  repeat(rounds, Ops::splat(0.0f), [](const Operands& in, Floats(&sums)[kRows][kTokens]) {
+inline int64_t float32_dots(int64_t rounds) {
+  repeat<Floats>(rounds, [](const Operands& in, Floats(&sums)[kRows][kTokens]) {
     _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
       Floats w[kRows];
-      for (int r = 0; r < kRows; ++r) w[r] = Ops::load(reinterpret_cast<const float*>(in.rows[k][r]));
-      BITWRIGHT_TILE sums[r][t] =
-          Ops::fma(w[r], Ops::splat(reinterpret_cast<const float*>(in.tokens[t])[k]), sums[r][t]);
+      for (int r = 0; r < kRows; ++r) w[r] = load(reinterpret_cast<const float*>(in.rows[k][r]));
+      BITWRIGHT_TILE sums[r][t] = fma(w[r], splat(reinterpret_cast<const float*>(in.tokens[t])[k]), sums[r][t]);
     }
   });
   return rounds * kRows * kTokens * kSteps * kLanes * 2;
 }
 
+template <class O> int64_t dots_of_bf16(int64_t rounds) {
+  if constexpr (O::kBf16Dot) {
+    if (platform::features() & feature::avx512_bf16) {
+      repeat<Floats>(rounds, bf16_round<O>);
+      return rounds * kRows * kTokens * kSteps * kLanes * 2 * 2;
+    }
+  }
+  repeat<Floats>(rounds, widened_round);
+  return rounds * kRows * kTokens * kSteps * kLanes * 2;
+}
+
 #undef BITWRIGHT_TILE
 
-constexpr LimitKernels limit_kernels = {{read_all<false>, read_all<true>}, integer_dots, float_dots};
+constexpr LimitKernels limit_kernels = {
+    {read_all<false>, read_all<true>}, integer_dots, float32_dots, dots_of_bf16<Ops>};

@@ -1,8 +1,10 @@
-// The tier's MatmulKernels: one body, templated over the op-set `Ops` that the tier's file includes first, and over formats,
-// which contribute only their numbers and their unpacking (unpack.h). Included inside the tier's anonymous namespace.
+// The tier's MatmulKernels: one body, templated over the op-set `Ops` that the tier's file includes first, and over
+// formats, which contribute only their numbers and their unpacking (unpack.h). Included inside the tier's anonymous
+// namespace.
 #include "matmul_layout.inl"
 #include "input.inl"
 #include "matmul_integer.inl"
+#include "matmul_integer_prefill.inl"
 #include "matmul_float.inl"
 
 inline int64_t panels(const Weight& w) { return (w.rows + kPanelRows - 1) / kPanelRows; }

@@ -1,7 +1,7 @@
-// Weights that are floats, multiplied in float32. Packed, a panel is its columns one after the other, in each the kPanelRows rows
-// as the file has them. Formats narrower than 16 bits without blocks have no packed form: they are made float32 as they are used.
-// Every 64 columns are summed in order, four such sums (a piece) too, and pieces are added to y: decode and prefill give the same floats,
-// and what rounding loses does not grow with the columns.
+// Weights that are floats, multiplied in float32. Packed, a panel is its columns one after the other, in each the
+// kPanelRows rows as the file has them. Formats narrower than 16 bits without blocks have no packed form: they are made
+// float32 as they are used. Every 64 columns are summed in order, four such sums (a piece) too, and pieces are added to
+// y: decode and prefill give the same floats, and what rounding loses does not grow with the columns.
 
 constexpr int kFloatTokens = 3 * Ops::kTokens / 2;
 constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup,
@@ -13,15 +13,15 @@ static_assert(sizeof(FloatPiece) <= sizeof(Piece));
 
 struct F32 {
   static constexpr int bytes = 4;
-  static Floats load(const uint8_t* p) { return Ops::load(reinterpret_cast<const float*>(p)); }
+  static Floats get(const uint8_t* p) { return load(reinterpret_cast<const float*>(p)); }
 };
 struct F16 {
   static constexpr int bytes = 2;
-  static Floats load(const uint8_t* p) { return Ops::load_half(p); }
+  static Floats get(const uint8_t* p) { return load_half(p); }
 };
 struct BF16 {
   static constexpr int bytes = 2;
-  static Floats load(const uint8_t* p) { return Ops::load_bf16(p); }
+  static Floats get(const uint8_t* p) { return load_bf16(p); }
 };
 struct Narrow {
   static constexpr int bytes = 0;  // of a packed value
@@ -66,14 +66,14 @@ template <class F> void load_piece(const Weight& w, int64_t panel, int64_t first
     const uint8_t* at = w.file + panel * kPanelRows * bytes + row_bytes(w.format, first);
     float row[kFloatPiece];
     for (int64_t r = 0; r < rows; ++r) {  // rows that do not exist keep what is there: nobody reads their sums
-      dequantize(w.format, at + r * bytes, count, row);
+      dequantize_row(w.format, at + r * bytes, count, row);
       float* const out = &piece.values[0][0][0] + r;
       for (int64_t c = 0; c < count; ++c) out[c * kPanelRows] = row[c];
     }
   } else {
     const uint8_t* at = w.packed + panel * panel_bytes<F>(w.columns) + first * kPanelRows * F::bytes;
     for (int64_t c = 0; c < count; ++c) {
-      for (int r = 0; r < kStrips; ++r, at += kLanes * F::bytes) Ops::store(piece.values[c][r], F::load(at));
+      for (int r = 0; r < kStrips; ++r, at += kLanes * F::bytes) store(piece.values[c][r], F::get(at));
     }
   }
 }
@@ -82,25 +82,25 @@ template <class F> void load_piece(const Weight& w, int64_t panel, int64_t first
 template <int kTokens> struct FloatSums {
   Floats of[kStrips][kTokens];
 
-  BITWRIGHT_INLINE FloatSums() {
-    each([](Floats& sum, int, int) { sum = Ops::splat(0.0f); });
+  BITWRIGHT_FORCE FloatSums() {
+    each([](Floats& sum, int, int) { sum = Floats{}; });
   }
-  template <class Fn> BITWRIGHT_INLINE void each(Fn f) {
+  template <class Fn> BITWRIGHT_FORCE void each(Fn f) {
 #pragma GCC unroll 16
     for (int t = 0; t < kTokens; ++t) {
 #pragma GCC unroll 4
       for (int r = 0; r < kStrips; ++r) f(of[r][t], r, t);
     }
   }
-  BITWRIGHT_INLINE void add(const FloatSums& more) {
-    each([&](Floats& sum, int r, int t) { sum = Ops::add(sum, more.of[r][t]); });
+  BITWRIGHT_FORCE void add(const FloatSums& more) {
+    each([&](Floats& sum, int r, int t) { sum += more.of[r][t]; });
   }
   // Starts y, or adds to it.
   void store(bool start, int64_t rows, float* y, int64_t stride) {
     each([&](Floats& sum, int r, int t) {
       float* const at = y + t * stride + r * kLanes;
       const int64_t left = rows - r * kLanes;
-      if (left > 0) store_rows(at, start ? sum : Ops::add(load_rows(at, left), sum), left);
+      if (left > 0) store_rows(at, start ? sum : load_rows(at, left) + sum, left);
     });
   }
 };
@@ -115,9 +115,8 @@ template <int kTokens> void float_tile(const FloatPiece& piece, const float* x, 
     FloatSums<kTokens> sums;
     for (int64_t c = group, end = smaller(group + kFloatGroup, count); c < end; ++c) {
       const float* const at = x + first + c;
-      sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA {
-        sum = Ops::fma(Ops::load(piece.values[c][r]), Ops::splat(at[t * columns]), sum);
-      });
+      sums.each([&](Floats& sum, int r, int t)
+                    BITWRIGHT_FORCE { sum = fma(load(piece.values[c][r]), splat(at[t * columns]), sum); });
     }
     total.add(sums);
   }
@@ -169,8 +168,8 @@ template <class F, int kTokens> void decode_panel(const uint8_t* panel, const fl
       for (int64_t c = group, end = smaller(group + kFloatGroup, last); c < end; ++c) {
         const uint8_t* const at = panel + c * kBytes;
         for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i + kFloatAhead);
-        sums.each([&](Floats& sum, int r, int t) BITWRIGHT_LAMBDA {
-          sum = Ops::fma(F::load(at + r * kLanes * F::bytes), Ops::splat(x[t * columns + c]), sum);
+        sums.each([&](Floats& sum, int r, int t) BITWRIGHT_FORCE {
+          sum = fma(F::get(at + r * kLanes * F::bytes), splat(x[t * columns + c]), sum);
         });
       }
       total.add(sums);

@@ -1,18 +1,15 @@
 // The packed form of a weight.
 //
-// kLanes rows form a strip. A strip holds first the scales of all its groups of 32 columns, then all its codes; both run along the
-// columns, so decoding reads two streams. Codes are F::bits wide: a group is F::bits vectors, in planes of whole vectors, such
-// that masks and shifts give eight vectors, the k-th with columns 4k to 4k + 3 of every row:
+// kLanes rows form a strip. A strip holds first the scales of all its groups of 32 columns, then all its codes; both
+// run along the columns, so decoding reads two streams. Codes are F::bits wide: a group is F::bits vectors, in planes
+// of whole vectors, such that masks and shifts give eight vectors, the k-th with columns 4k to 4k + 3 of every row:
 //   a plane of 4 bits (4 vectors): vector i holds k = i in the low nibbles, k = i + 4 in the high ones
 //   a plane of 2 bits (2 vectors): vector i holds k = i + 2 j at bit 2 j
 //   a plane of 1 bit  (1 vector):  k at bit k
-// 3, 5 and 6 bits are a plane of 2 or 4 and a plane of 1 or 2 for the bits above. A panel, what threads share out, is
+// 3, 5 and 6 bits are a plane of 2 or 4 and a plane of 1 or 2 for the bits above. Threads share out panels of
 // kRowVectors strips. Rows and groups that do not exist have zero scales.
 
-using Bytes = Ops::Bytes;
-using Ints = Ops::Ints;
-using Floats = Ops::Floats;
-constexpr int kLanes = Ops::kLanes, kVector = Ops::kVector, kStrips = Ops::kRowVectors, kPanelRows = kLanes * kStrips;
+constexpr int kVector = Ops::kVector, kStrips = Ops::kRowVectors, kPanelRows = kLanes * kStrips;
 
 template <int...> struct Indices {};
 
@@ -47,18 +44,18 @@ template <class T> void put(uint8_t* strip_item, int row, T value) {
 template <class F> void pack_scales(const typename F::Block& b, int g, uint8_t* at, int row) {
   using L = Layout<F>;
   if constexpr (F::kind == Kind::half) {
-    put<half_t>(at, row, F::d(b));
-    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::m(b));
+    put<half_t>(at, row, F::scale(b));
+    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::min(b));
   } else if constexpr (F::kind == Kind::super) {
-    put<half_t>(at, row, F::d(b));
-    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::dmin(b) ^ 0x8000);  // mins are subtracted
+    put<half_t>(at, row, F::scale(b));
+    if constexpr (L::has_min) put<half_t>(at + 2 * kLanes, row, F::min(b) ^ 0x8000);  // mins are subtracted
     for (int i = 0; i < 8 * L::subs; ++i) {
       uint8_t* sub = at + L::halves + i / L::subs * L::subs_bytes + i % L::subs * kLanes;
       if constexpr (L::paired)
-        put<uint8_t>(sub, row, uint8_t(F::sub(b, i) | F::submin(b, i) << 4));
+        put<uint8_t>(sub, row, uint8_t(F::sub_scale(b, i) | F::sub_min(b, i) << 4));
       else
-        put<int8_t>(sub, row, int8_t(F::sub(b, i)));
-      if constexpr (L::has_min && !L::paired) put<int8_t>(sub + L::subs * kLanes, row, int8_t(F::submin(b, i)));
+        put<int8_t>(sub, row, int8_t(F::sub_scale(b, i)));
+      if constexpr (L::has_min && !L::paired) put<int8_t>(sub + L::subs * kLanes, row, int8_t(F::sub_min(b, i)));
     }
   } else if constexpr (F::kind == Kind::e8m0) {
     const uint8_t e = F::e(b);
@@ -69,7 +66,7 @@ template <class F> void pack_scales(const typename F::Block& b, int g, uint8_t* 
       put<uint8_t>(at + s * kLanes, row, e == 0x7f ? 0 : e & 0x7f);
     }
   } else {
-    put<float>(at, row, F::d(b));
+    put<float>(at, row, F::scale(b));
   }
 }
 
@@ -143,7 +140,7 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
 template <class F> struct ScaleReader {
   using L = Layout<F>;
   const uint8_t* at;
-  Floats d = Ops::splat(0.0f), m = d;
+  Floats super_scale{}, super_min{};
 
   explicit ScaleReader(const uint8_t* strip) : at(strip) {}
   ScaleReader(const uint8_t* strip, int64_t g)
@@ -154,31 +151,33 @@ template <class F> struct ScaleReader {
 
   void block() {
     if constexpr (F::kind == Kind::super) {
-      d = Ops::load_half(at);
-      if constexpr (F::factor != 1.0f) d = Ops::mul(d, Ops::splat(F::factor));
-      if constexpr (L::has_min) m = Ops::load_half(at + 2 * kLanes);
+      super_scale = load_half(at);
+      if constexpr (F::factor != 1.0f) super_scale = super_scale * F::factor;
+      if constexpr (L::has_min) super_min = load_half(at + 2 * kLanes);
       at += L::halves;
     }
   }
 
   void group(Floats* scale, Floats* min) {
     if constexpr (F::kind == Kind::half) {
-      scale[0] = Ops::load_half(at);
-      if constexpr (L::has_min) min[0] = Ops::load_half(at + 2 * kLanes);
+      scale[0] = load_half(at);
+      if constexpr (L::has_min) min[0] = load_half(at + 2 * kLanes);
       at += L::halves;
     } else if constexpr (F::kind == Kind::super) {
       for (int s = 0; s < L::subs; ++s) {
         const uint8_t* sub = at + s * kLanes;
-        scale[s] = Ops::mul(d, L::paired ? Ops::load_low(sub) : Ops::load_signed(sub));
-        if constexpr (L::has_min)
-          min[s] = Ops::mul(m, L::paired ? Ops::load_high(sub) : Ops::load_signed(sub + L::subs * kLanes));
+        scale[s] = super_scale * (L::paired ? load_low(sub) : load_codes(reinterpret_cast<const int8_t*>(sub)));
+        if constexpr (L::has_min) {
+          const auto* after = reinterpret_cast<const int8_t*>(sub + L::subs * kLanes);
+          min[s] = super_min * (L::paired ? load_high(sub) : load_codes(after));
+        }
       }
       at += L::subs_bytes;
     } else {
       for (int s = 0; s < L::subs; ++s) {
-        scale[s] = F::kind == Kind::real   ? Ops::load(reinterpret_cast<const float*>(at))
-                   : F::kind == Kind::e8m0 ? Ops::load_exponent(at)
-                                           : Ops::mul(Ops::load_ue4m3(at + s * kLanes), Ops::splat(128.0f));
+        scale[s] = F::kind == Kind::real   ? load(reinterpret_cast<const float*>(at))
+                   : F::kind == Kind::e8m0 ? load_exponent(at)
+                                           : load_ue4m3(at + s * kLanes) * 128.0f;
       }
       at += L::scale_bytes;
     }
@@ -193,38 +192,34 @@ template <class F> Bytes code_table() {
 }
 
 // The eight vectors of unsigned codes (int8 with F::full and no offset) of the group at p.
-template <class F> inline __attribute__((always_inline)) void unpack_codes(const uint8_t* p, Bytes table, Bytes* w) {
+template <class F> BITWRIGHT_INLINE void unpack_codes(const uint8_t* p, Bytes table, Bytes* w) {
   constexpr int low = F::bits >= 4 ? 4 : 2, high = F::bits - low;
-  auto bits = [&]<int kLeft>(Bytes v, int mask) {
-    return Ops::and_(Ops::template shift<kLeft>(v), Ops::splat(uint8_t(mask)));
-  };
+  auto bits = [&]<int kLeft>(Bytes v, int mask) { return shift<kLeft>(v) & splat_byte(uint8_t(mask)); };
   auto each = [&]<int... i>(auto f, Indices<i...>) { (f.template operator()<i>(), ...); };
   if constexpr (F::bits == 8) {
-    for (int k = 0; k < 8; ++k) w[k] = Ops::load(p + k * kVector);
+    for (int k = 0; k < 8; ++k) w[k] = load(p + k * kVector);
     return;
   } else if constexpr (low == 4) {
     for (int k = 0; k < 4; ++k) {
-      const Bytes v = Ops::load(p + k * kVector);
-      w[k] = Ops::and_(v, Ops::splat(uint8_t(15)));
+      const Bytes v = load(p + k * kVector);
+      w[k] = v & splat_byte(15);
       w[k + 4] = bits.template operator()<-4>(v, 15);
     }
   } else {
     for (int i = 0; i < 2; ++i) {
-      const Bytes v = Ops::load(p + i * kVector);
+      const Bytes v = load(p + i * kVector);
       each([&]<int j>() { w[i + 2 * j] = bits.template operator()<-2 * j>(v, 3); }, Indices<0, 1, 2, 3>{});
     }
   }
   p += low * kVector;
   if constexpr (high == 2) {
     for (int i = 0; i < 2; ++i) {
-      const Bytes v = Ops::load(p + i * kVector);
-      each([&]<int j>() { w[i + 2 * j] = Ops::or_(w[i + 2 * j], bits.template operator()<low - 2 * j>(v, 3 << low)); },
-           Indices<0, 1, 2, 3>{});
+      const Bytes v = load(p + i * kVector);
+      each([&]<int j>() { w[i + 2 * j] |= bits.template operator()<low - 2 * j>(v, 3 << low); }, Indices<0, 1, 2, 3>{});
     }
   } else if constexpr (high == 1) {
-    const Bytes v = Ops::load(p);
-    each([&]<int k>() { w[k] = Ops::or_(w[k], bits.template operator()<low - k>(v, 1 << low)); },
-         Indices<0, 1, 2, 3, 4, 5, 6, 7>{});
+    const Bytes v = load(p);
+    each([&]<int k>() { w[k] |= bits.template operator()<low - k>(v, 1 << low); }, Indices<0, 1, 2, 3, 4, 5, 6, 7>{});
   }
   if constexpr (HasTable<F>)
     for (int k = 0; k < 8; ++k) w[k] = Ops::look_up(table, w[k]);

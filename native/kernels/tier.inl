@@ -1,12 +1,14 @@
-// One CPU tier: every kernel over the op-set `Ops`, in a namespace of its own, and the tables that tier.h describes. A tier's file
-// includes its op-set, names itself in BITWRIGHT_TIER, and includes this.
+// One CPU tier: every kernel over its op-set, and the tables that tier.h describes. A tier's file includes its op-set,
+// names itself in BITWRIGHT_TIER, and includes this.
 #include "../attention.h"
 #include "../dequantize.h"
+#include "../platform.h"
 #include "../tier.h"
 #include "../unpack.h"
 
 namespace bitwright {
 namespace {
+#include "rows.inl"
 namespace products {
 #include "matmul.inl"
 #include "paths.inl"
@@ -24,8 +26,26 @@ namespace ceilings {
 #define BITWRIGHT_TEXT(name) #name
 #define BITWRIGHT_NAME(name) BITWRIGHT_TEXT(name)
 
+#ifdef __AVX2__
+namespace encode_avx2 {
+extern const EncoderSet encoder_set;
+}
+using encode_avx2::encoder_set;
+#else
+namespace encode_portable {
+extern const EncoderSet encoder_set;
+}
+using encode_portable::encoder_set;
+#endif
+
 extern const Tier BITWRIGHT_VARIABLE(BITWRIGHT_TIER);
-const Tier BITWRIGHT_VARIABLE(BITWRIGHT_TIER) = {BITWRIGHT_NAME(BITWRIGHT_TIER), products::matmul_kernels,
-                                                 vectors::vector_kernels, products::path, ceilings::limit_kernels};
+const Tier BITWRIGHT_VARIABLE(BITWRIGHT_TIER) = {BITWRIGHT_NAME(BITWRIGHT_TIER),
+                                                 compiled_features(),
+                                                 products::matmul_kernels,
+                                                 vectors::vector_kernels,
+                                                 products::path,
+                                                 ceilings::limit_kernels,
+                                                 dequantize_row,
+                                                 &encoder_set};
 
 }  // namespace bitwright

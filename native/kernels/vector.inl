@@ -1,7 +1,6 @@
-// The tier's VectorKernels: everything that is not a matrix product; defines `vector_kernels`. Included inside the tier's
-// namespace, where <immintrin.h> or <arm_neon.h>, tier.h and attention.h have been included before.
+// The tier's VectorKernels: everything that is not a matrix product; defines `vector_kernels`. Included inside the
+// tier's namespace, after its op-set, tier.h and attention.h.
 
-#include "lanes.inl"
 #include "attention.inl"
 
 // y[i] = f(a[i], b[i]) for n values; the ragged end goes through one padded vector.
@@ -10,9 +9,9 @@ static inline void map(const float* a, const float* b, int64_t n, float* y, F f)
   int64_t i = 0;
   for (; i + kLanes <= n; i += kLanes) store(y + i, f(load(a + i), load(b + i)));
   if (i == n) return;
-  vf x{}, z{};
+  Floats x{}, z{};
   for (int64_t j = i; j < n; ++j) x[j - i] = a[j], z[j - i] = b[j];
-  const vf r = f(x, z);
+  const Floats r = f(x, z);
   for (int64_t j = i; j < n; ++j) y[j] = r[j - i];
 }
 
@@ -21,17 +20,18 @@ static void rms_norm(const float* x, const float* weight, float eps, int64_t n, 
   double total = 0;
   int64_t i = 0;
   while (i + kLanes <= n) {
-    vf squares{};
+    Floats squares{};
     for (const int64_t end = i + 256; i < end && i + kLanes <= n; i += kLanes)
       squares = fma(load(x + i), load(x + i), squares);
     total += sum(squares);
   }
   for (; i < n; ++i) total += static_cast<double>(x[i]) * x[i];
-  const vf factor = splat(static_cast<float>(1 / __builtin_sqrt(total / static_cast<double>(n) + eps)));
-  map(x, weight, n, y, [=](vf a, vf w) { return a * factor * w; });
+  const Floats factor = splat(static_cast<float>(1 / __builtin_sqrt(total / static_cast<double>(n) + eps)));
+  map(x, weight, n, y, [=](Floats a, Floats w) { return a * factor * w; });
 }
 
-// cos_sin holds rotary_dim / 2 cosines, then as many sines. Interleaved pairs are (2i, 2i + 1), others (i, i + rotary_dim / 2).
+// cos_sin holds rotary_dim / 2 cosines, then as many sines. Interleaved pairs are (2i, 2i + 1), others (i, i +
+// rotary_dim / 2).
 static void rope(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim,
                  bool interleaved) {
   const int64_t half = rotary_dim / 2;
@@ -47,7 +47,7 @@ static void rope(float* x, const float* cos_sin, int64_t heads, int64_t head_dim
       continue;
     }
     for (; i + kLanes <= half; i += kLanes) {
-      const vf a = load(x + i), b = load(x + half + i), c = load(cosine + i), s = load(sine + i);
+      const Floats a = load(x + i), b = load(x + half + i), c = load(cosine + i), s = load(sine + i);
       store(x + i, a * c - b * s);
       store(x + half + i, a * s + b * c);
     }
@@ -60,24 +60,25 @@ static void rope(float* x, const float* cos_sin, int64_t heads, int64_t head_dim
 }
 
 static void glu_silu(const float* gate, const float* up, int64_t n, float* y) {
-  map(gate, up, n, y, [](vf g, vf u) { return g / (1.f + exp(-g)) * u; });
+  map(gate, up, n, y, [](Floats g, Floats u) { return g / (1.f + exp(-g)) * u; });
 }
 
 // 0.5 g (1 + tanh(z)) is g / (1 + e^-2z), z = sqrt(2 / pi) (g + 0.044715 g³).
 static void glu_gelu(const float* gate, const float* up, int64_t n, float* y) {
-  map(gate, up, n, y, [](vf g, vf u) { return g / (1.f + exp(g * (-1.5957691216f - 0.0713548163f * g * g))) * u; });
+  map(gate, up, n, y,
+      [](Floats g, Floats u) { return g / (1.f + exp(g * (-1.5957691216f - 0.0713548163f * g * g))) * u; });
 }
 
 static void add(const float* a, const float* b, int64_t n, float* y) {
-  map(a, b, n, y, [](vf p, vf q) { return p + q; });
+  map(a, b, n, y, [](Floats p, Floats q) { return p + q; });
 }
 
 static void scale(float* x, float factor, int64_t n) {
-  map(x, x, n, x, [=](vf a, vf) { return a * factor; });
+  map(x, x, n, x, [=](Floats a, Floats) { return a * factor; });
 }
 
 static void softcap(float* x, float cap, int64_t n) {
-  map(x, x, n, x, [=](vf a, vf) { return cap * tanh(a / cap); });
+  map(x, x, n, x, [=](Floats a, Floats) { return cap * tanh(a / cap); });
 }
 
 static constexpr VectorKernels vector_kernels = {rms_norm, rope, glu_silu, glu_gelu, add, scale, softcap, attention};

@@ -1,4 +1,5 @@
-// The encoders with AVX2. Not with FMA: a fused product would round once and change the bytes.
+// The encoders with AVX2, eight lanes. A pragma, and not the compiler's flags, allows it: the standard library's inline
+// functions above must stay what every machine can run, since the linker keeps one copy of each.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,6 +9,7 @@
 
 #include "codebooks.h"
 #include "encode.h"
+#include "fp.h"
 #include "pool.h"
 
 #if defined(__x86_64__)

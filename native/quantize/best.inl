@@ -1,25 +1,27 @@
 // The scale (and min) of kLanes blocks that lose least, by the squared error of each value times its weight.
 //
-// The best scale is a fixed point: its codes are the nearest, and no other scale fits those codes better. A scan of starts finer
-// than the distance between changes of codes, each refitted to its codes, therefore finds the best one or next to it. It is wide,
-// since where the outermost values weigh little they are best cut off, and it tries both ends of the grid for them.
+// The best scale is a fixed point: its codes are the nearest, and no other scale fits those codes better. A scan of
+// starts finer than the distance between changes of codes, each refitted to its codes, therefore finds the best one or
+// next to it. It is wide, since where the outermost values weigh little they are best cut off, and it tries both ends
+// of the grid for them.
 
 // ---- symmetric: x ~ scale * grid value ----
 
 template <int Most>
 struct EvenGrid {  // -Most .. Most, stored as they are, or from 0 in ternary formats
   static constexpr float low = -Most, high = Most;
-  BITWRIGHT_INLINE floats nearest(floats v) { return clamp(round_even(v), -Most, Most); }
-  BITWRIGHT_INLINE floats code(floats v) { return nearest(v) + (Most == 1 ? 1.f : 0.f); }
+  BITWRIGHT_INLINE Floats nearest(Floats v) { return clamp(round_even(v), -Most, Most); }
+  BITWRIGHT_INLINE Floats code(Floats v) { return nearest(v) + (Most == 1 ? 1.f : 0.f); }
 };
 
-// The outermost value is put at `first`, `first * ratio`, ... times the end of the grid, then more finely around the best.
+// The outermost value is put at `first`, `first * ratio`, ... times the end of the grid, then more finely around the
+// best.
 struct Stretch {
   float first, ratio;
   int steps, fine;
 };
 
-// How far search goes for a grid's scale, where nothing else is said.
+// The usual scan of a grid's scale.
 template <class Grid> constexpr Stretch kStretch{0.85f, 1.05f, 20, 3};
 template <> constexpr Stretch kStretch<IntegerGrid<4>>{0.75f, 1.06f, 22, 3};
 template <> constexpr Stretch kStretch<IntegerGrid<16>>{0.92f, 1.03f, 24, 3};
@@ -29,12 +31,12 @@ template <> constexpr Stretch kStretch<TwoBitGrid>{0.7f, 1.06f, 22, 3};
 template <> constexpr Stretch kStretch<SignGrid>{1.f, 1.f, 1, 0};  // the codes do not depend on it
 
 template <int N, class Grid>
-BITWRIGHT_INLINE void refit_symmetric(const floats* x, const floats* w, floats inverse, floats& scale, floats& gain,
-                                      floats& sum_ll) {
-  floats sum_lx{};
-  sum_ll = floats{};
+BITWRIGHT_INLINE void refit_symmetric(const Floats* x, const Floats* w, Floats inverse, Floats& scale, Floats& gain,
+                                      Floats& sum_ll) {
+  Floats sum_lx{};
+  sum_ll = Floats{};
   for (int i = 0; i < N; i++) {
-    const floats l = Grid::nearest(inverse * x[i]), wl = w[i] * l;
+    const Floats l = Grid::nearest(inverse * x[i]), wl = w[i] * l;
     sum_lx += wl * x[i];
     sum_ll += wl * l;
   }
@@ -44,16 +46,16 @@ BITWRIGHT_INLINE void refit_symmetric(const floats* x, const floats* w, floats i
 
 // The best scale; in `other` the best one with the outermost value at the grid's other end.
 template <int N, class Grid>
-BITWRIGHT_INLINE floats best_symmetric(const floats* x, const floats* w, Stretch stretch, floats& other) {
-  const floats extreme = signed_extreme<N>(x), unit = reciprocal(extreme);
+BITWRIGHT_INLINE Floats best_symmetric(const Floats* x, const Floats* w, Stretch stretch, Floats& other) {
+  const Floats extreme = signed_extreme<N>(x), unit = reciprocal(extreme);
   const int around = 2 * stretch.fine, refits = 2;
-  floats found[2], gains[2];
+  Floats found[2], gains[2];
   for (int side = 0; side < 2; side++) {
     const float end = side ? Grid::high : Grid::low;
     float at = end * stretch.first;
-    floats start = unit;
+    Floats start = unit;
     found[side] = extreme / end;
-    gains[side] = floats{};
+    gains[side] = Floats{};
     for (int step = 0; step < stretch.steps + around + refits; step++) {
       const int near = step - stretch.steps;
       if (near == 0 || near >= around) start = reciprocal(found[side]);
@@ -63,15 +65,15 @@ BITWRIGHT_INLINE floats best_symmetric(const floats* x, const floats* w, Stretch
                  ? 1.f
                  : 1.f + (stretch.ratio - 1.f) * static_cast<float>(offset) / static_cast<float>(stretch.fine + 1);
       }
-      floats scale, gain, sum_ll;
+      Floats scale, gain, sum_ll;
       refit_symmetric<N, Grid>(x, w, at * start, scale, gain, sum_ll);
-      const ints better = gain > gains[side];
+      const Ints better = gain > gains[side];
       gains[side] = select(better, gain, gains[side]);
       found[side] = select(better, scale, found[side]);
       at *= stretch.ratio;
     }
   }
-  const ints second = gains[1] > gains[0];
+  const Ints second = gains[1] > gains[0];
   other = select(second, found[0], found[1]);
   return select(second, found[1], found[0]);
 }
@@ -82,23 +84,23 @@ constexpr float kCuts[] = {-0.04f, 0.f, 0.04f, 0.09f, 0.15f, 0.22f, 0.32f};  // 
 constexpr float kNear[] = {0.f, -0.03f, 0.03f, -0.015f, 0.015f, 0.f, 0.f};   // changes of the best scale so far
 
 template <int N, int Top, bool Free>
-BITWRIGHT_INLINE void best_asymmetric(const floats* x, const floats* w, floats& scale, floats& low) {
-  floats least = x[0], most = x[0], sum_w{}, sum_x{}, sum_xx{}, code[N];
+BITWRIGHT_INLINE void best_asymmetric(const Floats* x, const Floats* w, Floats& scale, Floats& low) {
+  Floats least = x[0], most = x[0], sum_w{}, sum_x{}, sum_xx{}, code[N];
   for (int i = 0; i < N; i++) {
-    least = min_of(x[i], least);
-    most = max_of(x[i], most);
+    least = min(x[i], least);
+    most = max(x[i], most);
     sum_w += w[i];
     sum_x += w[i] * x[i];
     sum_xx += w[i] * x[i] * x[i];
   }
-  const floats start = Free ? least : min_of(least, floats{}), range = most - start;
-  const floats negligible = 1e-10f * sum_xx;  // of two fits that are exact the first is kept, whose min is an end
+  const Floats start = Free ? least : min(least, Floats{}), range = most - start;
+  const Floats negligible = 1e-10f * sum_xx;  // of two fits that are exact the first is kept, whose min is an end
   low = start;
   scale = range / static_cast<float>(Top);
-  floats best = splat(INFINITY);
+  Floats best = splat(INFINITY);
   constexpr int whole = 3, cuts = std::size(kCuts), trials = whole + cuts * cuts + std::size(kNear);
   for (int trial = 0; trial < trials; trial++) {
-    floats from = start, inverse;
+    Floats from = start, inverse;
     if (trial < whole) {  // values that were rounded before may leave the topmost codes unused
       inverse = static_cast<float>(Top - trial) * reciprocal(range);
     } else if (const int cut = trial - whole; cut < cuts * cuts) {
@@ -108,23 +110,23 @@ BITWRIGHT_INLINE void best_asymmetric(const floats* x, const floats* w, floats& 
       from = low;
       inverse = (1.f + kNear[cut - cuts * cuts]) * reciprocal(scale);
     }
-    floats sum_l{}, sum_ll{}, sum_lx{};
+    Floats sum_l{}, sum_ll{}, sum_lx{};
     for (int i = 0; i < N; i++) {
       code[i] = asymmetric_code(x[i], inverse, from, Top);
-      const floats wl = w[i] * code[i];
+      const Floats wl = w[i] * code[i];
       sum_l += wl;
       sum_ll += wl * code[i];
       sum_lx += wl * x[i];
     }
-    const floats determinant = reciprocal(sum_w * sum_ll - sum_l * sum_l);
-    floats s = (sum_w * sum_lx - sum_x * sum_l) * determinant, m = (sum_ll * sum_x - sum_l * sum_lx) * determinant;
+    const Floats determinant = reciprocal(sum_w * sum_ll - sum_l * sum_l);
+    Floats s = (sum_w * sum_lx - sum_x * sum_l) * determinant, m = (sum_ll * sum_x - sum_l * sum_lx) * determinant;
     if (!Free) {
-      const ints positive = m > 0.f;
+      const Ints positive = m > 0.f;
       s = select(positive, sum_lx * reciprocal(sum_ll), s);
-      m = select(positive, floats{}, m);
+      m = select(positive, Floats{}, m);
     }
-    const floats error = fit_error<N, false>(x, w, code, s, m);
-    const ints better = (determinant > 0.f) & (error + negligible < best);
+    const Floats error = fit_error<N, false>(x, w, code, s, m);
+    const Ints better = (determinant > 0.f) & (error + negligible < best);
     best = select(better, error, best);
     scale = select(better, s, scale);
     low = select(better, m, low);

@@ -5,10 +5,10 @@ template <class Grid, class Store>
 BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, int64_t blocks, Stretch stretch,
                                        Store store) {
   constexpr int N = Store::size;
-  const auto encode = [stretch](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {
-    floats other;
-    d = best_symmetric<N, Grid>(v, w, stretch, other);
-    const floats inverse = reciprocal(as_half(d));
+  const auto encode = [stretch](Floats* v, const Floats* w, Floats& scale, Floats&) BITWRIGHT_FORCE {
+    Floats other;
+    scale = best_symmetric<N, Grid>(v, w, stretch, other);
+    const Floats inverse = reciprocal(as_half(scale));
     for (int i = 0; i < N; i++) v[i] = Grid::code(inverse * v[i]);
   };
   return by_weighted_lanes<N>(x, importance, blocks, encode, store);
@@ -16,24 +16,24 @@ BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, 
 
 // The float16 scale next to the wanted one, and the float16 min that fits its codes, that lose least.
 template <int N, int Top>
-BITWRIGHT_INLINE void store_asymmetric(const floats* x, const floats* w, floats& scale, floats& low) {
-  const ints bits = half_bits(scale);
-  const floats wanted_low = low;
-  floats best = splat(INFINITY), sum_w{}, sum_x{}, code[N];
+BITWRIGHT_INLINE void store_asymmetric(const Floats* x, const Floats* w, Floats& scale, Floats& low) {
+  const Ints bits = half_bits(scale);
+  const Floats wanted_low = low;
+  Floats best = splat(INFINITY), sum_w{}, sum_x{}, code[N];
   for (int i = 0; i < N; i++) {
     sum_w += w[i];
     sum_x += w[i] * x[i];
   }
   for (int delta : {0, -1, 1}) {
-    const ints trial = bits + ((bits > 0) & (bits < 0x7bff) & delta);
-    const floats s = half_value(trial), inverse = reciprocal(s);
-    floats sum_l{};
+    const Ints trial = bits + ((bits > 0) & (bits < 0x7bff) & delta);
+    const Floats s = half_value(trial), inverse = reciprocal(s);
+    Floats sum_l{};
     for (int i = 0; i < N; i++) {
       code[i] = asymmetric_code(x[i], inverse, wanted_low, Top);
       sum_l += w[i] * code[i];
     }
-    const floats m = as_half((sum_x - s * sum_l) * reciprocal(sum_w)), error = fit_error<N, false>(x, w, code, s, m);
-    const ints better = error < best;
+    const Floats m = as_half((sum_x - s * sum_l) * reciprocal(sum_w)), error = fit_error<N, false>(x, w, code, s, m);
+    const Ints better = error < best;
     best = select(better, error, best);
     scale = select(better, s, scale);
     low = select(better, m, low);
@@ -42,10 +42,10 @@ BITWRIGHT_INLINE void store_asymmetric(const floats* x, const floats* w, floats&
 
 template <int Top, class Store>
 BITWRIGHT_INLINE int64_t search_from_min(const float* x, const float* importance, int64_t blocks, Store store) {
-  const auto encode = [](floats* v, const floats* w, floats& d, floats& m) BITWRIGHT_FORCE {
-    best_asymmetric<32, Top, true>(v, w, d, m);
-    store_asymmetric<32, Top>(v, w, d, m);
-    const floats inverse = reciprocal(d), low = m;
+  const auto encode = [](Floats* v, const Floats* w, Floats& scale, Floats& m) BITWRIGHT_FORCE {
+    best_asymmetric<32, Top, true>(v, w, scale, m);
+    store_asymmetric<32, Top>(v, w, scale, m);
+    const Floats inverse = reciprocal(scale), low = m;
     for (int i = 0; i < 32; i++) v[i] = asymmetric_code(v[i], inverse, low, Top);
   };
   return by_weighted_lanes<32>(x, importance, blocks, encode, store);
@@ -84,14 +84,14 @@ static int64_t search_tq2_0(const float* x, const float* importance, int64_t blo
 }
 
 static int64_t search_q1_0(const float* x, const float* importance, int64_t blocks, uint8_t* out) {
-  const auto encode = [](floats* v, const floats* w, floats& d, floats&) BITWRIGHT_FORCE {  // the exact best
-    floats sum_w{}, sum_x{};
+  const auto encode = [](Floats* v, const Floats* w, Floats& scale, Floats&) BITWRIGHT_FORCE {  // the exact best
+    Floats sum_w{}, sum_x{};
     for (int i = 0; i < 128; i++) {
       sum_w += w[i];
-      sum_x += w[i] * abs_of(v[i]);
+      sum_x += w[i] * abs(v[i]);
       v[i] = SignGrid::code(v[i]);
     }
-    d = sum_x * reciprocal(sum_w);
+    scale = sum_x * reciprocal(sum_w);
   };
   return by_weighted_lanes<128>(x, importance, blocks, encode, store_to<StoreQ1_0>(out));
 }

@@ -1,20 +1,16 @@
-// Dense algebra whose every sum runs in one fixed order, with nothing fused: the same bits whatever the thread count or the
-// instruction set. Matrices are row-major float32.
+// Dense algebra whose every sum runs in one fixed order, with nothing fused: the same bits whatever the thread count or
+// the instruction set. Matrices are row-major float32.
 
 constexpr int64_t kRows = 32;  // rows of a weight worked on side by side: a tile is [column][row]
 constexpr int kVectors = kRows / kLanes;
 constexpr int64_t kDepth = 256;  // columns summed before the next column's turn: what stays in the first cache
-
-typedef float floats_anywhere __attribute__((vector_size(4 * kLanes), aligned(4), may_alias));
-BITWRIGHT_INLINE floats load(const float* from) { return *reinterpret_cast<const floats_anywhere*>(from); }
-BITWRIGHT_INLINE void store(floats v, float* to) { *reinterpret_cast<floats_anywhere*>(to) = v; }
 
 // t[j] += sum of e[k] * a[j * stride + k] over k < depth, for `columns` (even) columns j of a tile.
 BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64_t stride, int64_t columns,
                                  int64_t depth) {
   for (int64_t k0 = 0; k0 < depth; k0 += kDepth)
     for (int64_t j = 0; j < columns; j += 2) {
-      floats sum[2][kVectors];  // by vectors, not by memcpy: then they stay in registers
+      Floats sum[2][kVectors];  // by vectors, not by memcpy: then they stay in registers
       for (int v = 0; v < kVectors; v++) {
         sum[0][v] = load(t + j * kRows + v * kLanes);
         sum[1][v] = load(t + (j + 1) * kRows + v * kLanes);
@@ -22,21 +18,21 @@ BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64
       const float *first = a + j * stride, *second = first + stride;
       for (int64_t k = k0; k < std::min(k0 + kDepth, depth); k++) {
         for (int v = 0; v < kVectors; v++) {
-          const floats column = load(e + k * kRows + v * kLanes);
+          const Floats column = load(e + k * kRows + v * kLanes);
           sum[0][v] += column * first[k];
           sum[1][v] += column * second[k];
         }
       }
       for (int v = 0; v < kVectors; v++) {
-        store(sum[0][v], t + j * kRows + v * kLanes);
-        store(sum[1][v], t + (j + 1) * kRows + v * kLanes);
+        store(t + j * kRows + v * kLanes, sum[0][v]);
+        store(t + (j + 1) * kRows + v * kLanes, sum[1][v]);
       }
     }
 }
 
-// The symmetric a (n, n), of which the lower triangle is read, becomes F and D of a = F' D F: D on the diagonal, the unit lower
-// triangular F below it (the Cholesky decomposition taken from the last row up); above it lies nothing of use. False where
-// a is not positive definite. n is a multiple of 16.
+// The symmetric a (n, n), of which the lower triangle is read, becomes F and D of a = F' D F: D on the diagonal, the
+// unit lower triangular F below it (the Cholesky decomposition taken from the last row up); above it lies nothing of
+// use. False where a is not positive definite. n is a multiple of 16.
 static bool factor(float* a, int64_t n, Pool& pool) {
   constexpr int64_t kBlock = 64;
   std::vector<float> scaled(kBlock * n);  // D F of a block's rows
@@ -54,26 +50,26 @@ static bool factor(float* a, int64_t n, Pool& pool) {
     pool.parallel_for(begin / kBlock, 1, [&](int64_t from, int64_t to, int) {  // left of it
       for (int64_t c = from * kBlock; c < to * kBlock; c += kLanes)
         for (int64_t j = end - 1; j >= begin; j--) {
-          floats sum = load(a + j * n + c);
+          Floats sum = load(a + j * n + c);
           for (int64_t i = end - 1; i > j; i--) sum -= a[i * n + j] * load(&scaled[(i - begin) * n + c]);
-          store(sum, &scaled[(j - begin) * n + c]);
-          store(sum / a[j * n + j], a + j * n + c);
+          store(&scaled[(j - begin) * n + c], sum);
+          store(a + j * n + c, sum / a[j * n + j]);
         }
     });
     pool.parallel_for(begin / 4, 4, [&](int64_t from, int64_t to, int) {  // above it
       for (int64_t i = from * 4; i < to * 4; i += 4)
         for (int64_t c = 0; c < i + 4; c += 2 * kLanes) {
-          floats sum[4][2];
+          Floats sum[4][2];
           for (int r = 0; r < 4; r++)
             for (int v = 0; v < 2; v++) sum[r][v] = load(a + (i + r) * n + c + v * kLanes);
           for (int64_t j = end - 1; j >= begin; j--) {
             const float* u = &scaled[(j - begin) * n + c];
-            const floats both[2] = {load(u), load(u + kLanes)};
+            const Floats both[2] = {load(u), load(u + kLanes)};
             for (int r = 0; r < 4; r++)
               for (int v = 0; v < 2; v++) sum[r][v] -= a[j * n + i + r] * both[v];
           }
           for (int r = 0; r < 4; r++)
-            for (int v = 0; v < 2; v++) store(sum[r][v], a + (i + r) * n + c + v * kLanes);
+            for (int v = 0; v < 2; v++) store(a + (i + r) * n + c + v * kLanes, sum[r][v]);
         }
     });
   }

@@ -1,6 +1,6 @@
-// Encoders: float32 values to the blocks of one format. An encoder sees whole blocks, one after another; rows, threads and the
-// source's type are the driver's (quantize.cpp). The bytes do not depend on the thread count or the instruction set: sums run in
-// one fixed order and nothing is fused or reassociated.
+// Encoders: float32 values to the blocks of one format. An encoder sees whole blocks, one after another; rows, threads
+// and the source's type are the driver's (quantize.cpp). The bytes do not depend on the thread count or the instruction
+// set: sums run in one fixed order and nothing is fused or reassociated.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -11,8 +11,8 @@ namespace bitwright {
 
 class Pool;
 
-// Encodes `blocks` blocks of x. `importance` is nullptr or one weight per value of x. Returns the first block whose scale (for float
-// formats: whose value) leaves the range of its stored type, or -1.
+// Encodes `blocks` blocks of x. `importance` is nullptr or one weight per value of x. Returns the first block whose
+// scale (for float formats: whose value) leaves the range of its stored type, or -1.
 using Encode = int64_t (*)(const float* x, const float* importance, int64_t blocks, uint8_t* out);
 
 struct Encoder {
@@ -37,7 +37,8 @@ struct Layer {  // what a weight (rows, n) is multiplied by
 struct Feedback {
   FormatId format;
   int unit;  // columns whose scales belong together: what n must be a multiple of
-  // Encodes w (rows, n) with error feedback; objective[0] is what that leaves of tr(E H E'), objective[i] what the i-th round does.
+  // Encodes w (rows, n) with error feedback; objective[0] is what that leaves of tr(E H E'), objective[i] what the i-th
+  // round does.
   void (*encode)(const Layer& layer, const float* w, int64_t rows, uint8_t* out, double* objective, Pool& pool);
 };
 
@@ -59,10 +60,8 @@ struct EncoderSet {
   const Feedback* find_feedback(FormatId format) const;
 };
 
-const EncoderSet& encoder_set(bool portable);  // portable: without any optional instruction; same bytes
-
-// values (rows, columns) of type f32, f16 or bf16 to out (rows, columns / block_size * block_bytes); importance (columns,) or nullptr,
-// finite and not negative. search: the method, where the encoder has both.
+// values (rows, columns) of type f32, f16 or bf16 to out (rows, columns / block_size * block_bytes); importance
+// (columns,) or nullptr, finite and not negative. search: the method, where the encoder has both.
 EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatId source, const void* values,
                           int64_t rows, int64_t columns, const float* importance, bool search, uint8_t* out,
                           Pool& pool);

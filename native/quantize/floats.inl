@@ -9,8 +9,8 @@ template <class Bits>
 BITWRIGHT_INLINE int64_t encode_16(const float* x, int64_t n, uint8_t* out, int32_t exponent, Bits&& bits_of) {
   auto* y = reinterpret_cast<uint16_t*>(out);
   for (int64_t i = 0; i < n; i += kLanes) {
-    const ints bits = bits_of(load_some<floats>(x + i, n - i)), infinite = (bits & exponent) == exponent;
-    store_some(__builtin_convertvector(bits, halves), y + i, n - i);
+    const Ints bits = bits_of(load_some<Floats>(x + i, n - i)), infinite = (bits & exponent) == exponent;
+    store_some(__builtin_convertvector(bits, Halves), y + i, n - i);
     if (any(infinite))
       for (int k = 0; k < kLanes; k++)
         if (infinite[k]) return i + k;
@@ -19,12 +19,12 @@ BITWRIGHT_INLINE int64_t encode_16(const float* x, int64_t n, uint8_t* out, int3
 }
 
 static int64_t encode_f16(const float* x, const float*, int64_t n, uint8_t* out) {
-  return encode_16(x, n, out, 0x7c00, [](floats v) { return half_bits(v); });
+  return encode_16(x, n, out, 0x7c00, [](Floats v) { return half_bits(v); });
 }
 
 static int64_t encode_bf16(const float* x, const float*, int64_t n, uint8_t* out) {
-  return encode_16(x, n, out, 0x7f80, [](floats v) {
-    const ints bits = (ints)v;
+  return encode_16(x, n, out, 0x7f80, [](Floats v) {
+    const Ints bits = (Ints)v;
     return ((bits + 0x7fff + ((bits >> 16) & 1)) >> 16) & 0xffff;
   });
 }

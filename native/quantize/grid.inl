@@ -1,5 +1,6 @@
-// Nearest points of the IQ formats' grids. A point is Dim coordinates of Levels kinds; what each costs a group of values is added
-// up from its two halves, of which there are few kinds, so that one pass over the points finds the best exactly.
+// Nearest points of the IQ formats' grids. A point is Dim coordinates of Levels kinds; what each costs a group of
+// values is added up from its two halves, of which there are few kinds, so that one pass over the points finds the best
+// exactly.
 
 constexpr int power(int base, int exponent) { return exponent == 0 ? 1 : base * power(base, exponent - 1); }
 
@@ -53,49 +54,49 @@ struct PointTable {
 // What each pattern of half a point costs: with an even number of the other signs taken, and with an odd one.
 template <class Table>
 struct HalfCosts {
-  floats even[Table::Patterns], odd[Table::Patterns];
+  Floats even[Table::Patterns], odd[Table::Patterns];
 
-  BITWRIGHT_FORCE void add_up(const floats (*cost)[Table::Levels]) {
-    even[0] = floats{};
+  BITWRIGHT_FORCE void add_up(const Floats (*cost)[Table::Levels]) {
+    even[0] = Floats{};
     for (int i = 0, count = 1; i < Table::Half; i++, count *= Table::Levels)
       for (int l = Table::Levels - 1; l >= 0; l--)
         for (int p = 0; p < count; p++) even[p + count * l] = even[p] + cost[i][l];
   }
-  BITWRIGHT_FORCE void add_up(const floats (*cost)[Table::Levels], const floats (*flipped)[Table::Levels]) {
-    even[0] = floats{};
+  BITWRIGHT_FORCE void add_up(const Floats (*cost)[Table::Levels], const Floats (*flipped)[Table::Levels]) {
+    even[0] = Floats{};
     odd[0] = splat(INFINITY);
     for (int i = 0, count = 1; i < Table::Half; i++, count *= Table::Levels)
       for (int l = Table::Levels - 1; l >= 0; l--)
         for (int p = 0; p < count; p++) {
-          const floats e = even[p], o = odd[p];
-          even[p + count * l] = min_of(e + cost[i][l], o + flipped[i][l]);
-          odd[p + count * l] = min_of(o + cost[i][l], e + flipped[i][l]);
+          const Floats e = even[p], o = odd[p];
+          even[p + count * l] = min(e + cost[i][l], o + flipped[i][l]);
+          odd[p + count * l] = min(o + cost[i][l], e + flipped[i][l]);
         }
   }
 };
 
-// The point of least first[its first half] + second[its second half], or, where those of the other pair are given, of the lesser
-// of the two sums. `at` is its place in the table. Per first half only the least second half matters, so the pass over the points
-// keeps no more than that; which point it was is looked up afterwards.
+// The point of least first[its first half] + second[its second half], or, where those of the other pair are given, of
+// the lesser of the two sums. `at` is its place in the table. Per first half only the least second half matters, so the
+// pass over the points keeps no more than that; which point it was is looked up afterwards.
 template <class Table>
-BITWRIGHT_INLINE floats nearest_point(const Table& table, const floats* first, const floats* second,
-                                      const floats* other_first, const floats* other_second, ints& at) {
-  floats best = splat(INFINITY);
-  ints pattern{};
+BITWRIGHT_INLINE Floats nearest_point(const Table& table, const Floats* first, const Floats* second,
+                                      const Floats* other_first, const Floats* other_second, Ints& at) {
+  Floats best = splat(INFINITY);
+  Ints pattern{};
   for (int p = 0; p < Table::Patterns; p++) {
     if (table.start[p] == table.start[p + 1]) continue;
-    floats least = splat(INFINITY), other = least;
+    Floats least = splat(INFINITY), other = least;
     for (const uint8_t *at = table.second + table.start[p], *end = table.second + table.start[p + 1]; at < end;
          at += Table::Unroll)
       for (int k = 0; k < Table::Unroll; k++) {
-        least = min_of(second[at[k]], least);
-        if (other_first) other = min_of(other_second[at[k]], other);
+        least = min(second[at[k]], least);
+        if (other_first) other = min(other_second[at[k]], other);
       }
-    floats cost = first[p] + least;
-    if (other_first) cost = min_of(other_first[p] + other, cost);
-    const ints better = cost < best;
+    Floats cost = first[p] + least;
+    if (other_first) cost = min(other_first[p] + other, cost);
+    const Ints better = cost < best;
     best = better ? cost : best;
-    pattern = better ? ints{} + p : pattern;
+    pattern = better ? Ints{} + p : pattern;
   }
   for (int k = 0; k < kLanes; k++) {
     const int p = pattern[k];

@@ -5,52 +5,52 @@ constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
 
 struct Iq4Grid {
   static constexpr float low = -127.f, high = 113.f;
-  BITWRIGHT_INLINE floats nearest(floats v) {
-    floats value = splat(kIq4Values[0]);
-    for (int i = 1; i < 16; i++) value += select(v >= middle(i), splat(kIq4Values[i] - kIq4Values[i - 1]), floats{});
+  BITWRIGHT_INLINE Floats nearest(Floats v) {
+    Floats value = splat(kIq4Values[0]);
+    for (int i = 1; i < 16; i++) value += select(v >= middle(i), splat(kIq4Values[i] - kIq4Values[i - 1]), Floats{});
     return value;
   }
-  BITWRIGHT_INLINE floats code(floats v) {
-    floats code{};
-    for (int i = 1; i < 16; i++) code += select(v >= middle(i), splat(1.f), floats{});
+  BITWRIGHT_INLINE Floats code(Floats v) {
+    Floats code{};
+    for (int i = 1; i < 16; i++) code += select(v >= middle(i), splat(1.f), Floats{});
     return code;
   }
   BITWRIGHT_INLINE float middle(int i) { return 0.5f * (kIq4Values[i - 1] + kIq4Values[i]); }
 };
 
-BITWRIGHT_INLINE floats scan_iq4(const floats* x, const floats* w) {
+BITWRIGHT_INLINE Floats scan_iq4(const Floats* x, const Floats* w) {
   return scan_symmetric<32, Iq4Grid>(x, w, splat(127.f), -127.f, 1.f, 7);
 }
 
-// The scale as float16 stores it, or the one that fits the codes it leads to, if that lowers the weighted error without raising
-// the plain one.
-BITWRIGHT_INLINE floats settle_iq4(const floats* x, const floats* w, floats found) {
-  floats scale{}, best = splat(INFINITY), best_plain = best;
+// The scale as float16 stores it, or the one that fits the codes it leads to, if that lowers the weighted error without
+// raising the plain one.
+BITWRIGHT_INLINE Floats settle_iq4(const Floats* x, const Floats* w, Floats found) {
+  Floats scale{}, best = splat(INFINITY), best_plain = best;
   for (int round = 0; round < 2; round++) {
-    const floats d = as_half(found), inverse = reciprocal(d);
-    floats error{}, plain{}, sum_lx{}, sum_ll{};
+    const Floats stored = as_half(found), inverse = reciprocal(stored);
+    Floats error{}, plain{}, sum_lx{}, sum_ll{};
     for (int i = 0; i < 32; i++) {
-      const floats l = Iq4Grid::nearest(inverse * x[i]), miss = d * l - x[i], square = miss * miss;
+      const Floats l = Iq4Grid::nearest(inverse * x[i]), miss = stored * l - x[i], square = miss * miss;
       error += w[i] * square;
       plain += square;
       sum_lx += w[i] * l * x[i];
       sum_ll += w[i] * l * l;
     }
-    const ints better = (error < best) & (plain <= best_plain);
+    const Ints better = (error < best) & (plain <= best_plain);
     best = select(better, error, best);
     best_plain = select(better, plain, best_plain);
-    scale = select(better, d, scale);
+    scale = select(better, stored, scale);
     found = select(sum_ll > 0.f, sum_lx / sum_ll, found);
   }
   return scale;
 }
 
 static int64_t encode_iq4_nl(const float* x, const float*, int64_t blocks, uint8_t* out) {
-  const auto encode = [](floats* v, floats& d, floats&) {
-    floats w[32];
+  const auto encode = [](Floats* v, Floats& scale, Floats&) {
+    Floats w[32];
     make_weights<32>(v, nullptr, 0.f, Weight::square, w);
-    d = settle_iq4(v, w, scan_iq4(v, w));
-    const floats inverse = reciprocal(d);
+    scale = settle_iq4(v, w, scan_iq4(v, w));
+    const Floats inverse = reciprocal(scale);
     for (int i = 0; i < 32; i++) v[i] = Iq4Grid::code(inverse * v[i]);
   };
   return by_lanes<32>(x, blocks, encode, store_to<StoreIq4Nl>(out));
@@ -64,7 +64,8 @@ static int64_t encode_iq4_xs(const float* x, const float* importance, int64_t bl
     for (int g = 0; g < s.groups; g++) s.scale[g] = scan_iq4(s.x[g], s.w[g]);
     y[b].d = to_half(extreme_of(s.scale) / -32);
     if (is_infinite(y[b].d)) return b;
-    for (int g = 0; g < s.groups; g++) settle_symmetric<32, 32, Iq4Grid>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
+    for (int g = 0; g < s.groups; g++)
+      settle_symmetric<32, 32, Iq4Grid>(s.x[g], s.w[g], half_to_float(y[b].d), s.scale[g]);
     write_symmetric(s, y[b]);
   }
   return -1;

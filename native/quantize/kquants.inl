@@ -1,9 +1,10 @@
-// Q2_K to Q6_K: 256 values in sub-blocks of 16 or 32, whose scales (and mins) are small integers of one float16 scale (and min).
+// Q2_K to Q6_K: 256 values in sub-blocks of 16 or 32, whose scales (and mins) are small integers of one float16 scale
+// (and min).
 
 template <int N, int Count = kSuper / N / kLanes>
 struct Super {  // one superblock's sub-blocks as lanes
   static constexpr int groups = Count;
-  floats x[Count][N], w[Count][N], scale[Count], low[Count];
+  Floats x[Count][N], w[Count][N], scale[Count], low[Count];
 
   BITWRIGHT_FORCE void load(const float* values, const float* importance, float spread, Weight kind) {
     for (int g = 0; g < Count; g++) {
@@ -11,10 +12,15 @@ struct Super {  // one superblock's sub-blocks as lanes
       make_weights<N>(x[g], importance ? importance + g * N * kLanes : nullptr, spread, kind, w[g]);
     }
   }
+  BITWRIGHT_FORCE Floats weight(int g) const {  // of whole sub-blocks
+    Floats sum{};
+    for (int i = 0; i < N; i++) sum += w[g][i];
+    return sum;
+  }
   BITWRIGHT_FORCE void store(uint8_t* codes) const {
     for (int g = 0; g < Count; g++) store_lanes<N>(x[g], codes + g * N * kLanes);
   }
-  BITWRIGHT_FORCE void stored(const floats* from, int* to) const {
+  BITWRIGHT_FORCE void stored(const Floats* from, int* to) const {
     for (int j = 0; j < Count * kLanes; j++) to[j] = static_cast<int>(from[j / kLanes][j % kLanes]);
   }
 };
@@ -22,7 +28,7 @@ struct Super {  // one superblock's sub-blocks as lanes
 template <class Block>
 BITWRIGHT_INLINE float largest_of(const Block& values) {
   float largest = 0.f;
-  for (const floats& v : values)
+  for (const Floats& v : values)
     for (int k = 0; k < kLanes; k++) largest = std::max(largest, v[k]);
   return largest;
 }
@@ -31,16 +37,17 @@ BITWRIGHT_INLINE float largest_of(const Block& values) {
 template <class Block>
 BITWRIGHT_INLINE float extreme_of(const Block& values) {
   float extreme = 0.f;
-  for (const floats& v : values)
+  for (const Floats& v : values)
     for (int k = 0; k < kLanes; k++)
       if (std::fabs(v[k]) > std::fabs(extreme)) extreme = v[k];
   return extreme;
 }
 
-// The superblock scale of sub-scales that are to be integers 0..Limit, each as heavy as its sub-block's weights: a scan around
-// largest / Limit, then integer by integer for as long as the fit gets better (ggml's make_qp_quants). The values become integers.
+// The superblock scale of sub-scales that are to be integers 0..Limit, each as heavy as its sub-block's weights: a scan
+// around largest / Limit, then integer by integer for as long as the fit gets better (ggml's make_qp_quants). The
+// values become integers.
 template <int Limit, int Groups>
-BITWRIGHT_INLINE float weighted_unit(floats (&values)[Groups], const floats (&weights)[Groups]) {
+BITWRIGHT_INLINE float weighted_unit(Floats (&values)[Groups], const Floats (&weights)[Groups]) {
   constexpr int n = Groups * kLanes;
   const float largest = largest_of(values);
   if (largest < 1e-15f) {
@@ -83,35 +90,36 @@ BITWRIGHT_INLINE float weighted_unit(floats (&values)[Groups], const floats (&we
 
 // Fits an asymmetric superblock whole; false when a superblock scale is out of float16's range.
 template <int N, int Top, int Limit, bool Absolute>
-BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& d, half_t& dmin) {
+BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& super_scale, half_t& super_min) {
   for (int g = 0; g < s.groups; g++)
     scan_asymmetric<N, Top, Absolute, false>(s.x[g], s.w[g], scan, s.scale[g], s.low[g]);
-  floats depth[Super<N>::groups];
+  Floats depth[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) depth[g] = -s.low[g];
-  d = to_half(largest_of(s.scale) / Limit);
-  dmin = to_half(largest_of(depth) / Limit);
+  super_scale = to_half(largest_of(s.scale) / Limit);
+  super_min = to_half(largest_of(depth) / Limit);
   for (int g = 0; g < s.groups; g++)
-    settle_asymmetric<N, Top, Limit, Absolute>(s.x[g], s.w[g], from_half(d), from_half(dmin), s.scale[g], s.low[g]);
-  return !is_infinite(d) && !is_infinite(dmin);
+    settle_asymmetric<N, Top, Limit, Absolute>(s.x[g], s.w[g], half_to_float(super_scale), half_to_float(super_min),
+                                               s.scale[g], s.low[g]);
+  return !is_infinite(super_scale) && !is_infinite(super_min);
 }
 
 // The same where the weights come from an importance.
 template <int N, int Top, int Limit>
-BITWRIGHT_INLINE bool fit_weighted(Super<N>& s, half_t& d, half_t& dmin) {
-  floats heavy[Super<N>::groups];
+BITWRIGHT_INLINE bool fit_weighted(Super<N>& s, half_t& super_scale, half_t& super_min) {
+  Floats heavy[Super<N>::groups];
   for (int g = 0; g < s.groups; g++) {
     scan_asymmetric<N, Top, false, true>(s.x[g], s.w[g], {-0.9f, 0.05f, 36}, s.scale[g], s.low[g]);
     s.low[g] = -s.low[g];
-    heavy[g] = floats{};
-    for (int i = 0; i < N; i++) heavy[g] += s.w[g][i];
+    heavy[g] = s.weight(g);
   }
-  d = to_half(weighted_unit<Limit>(s.scale, heavy));
-  dmin = to_half(weighted_unit<Limit>(s.low, heavy));
+  super_scale = to_half(weighted_unit<Limit>(s.scale, heavy));
+  super_min = to_half(weighted_unit<Limit>(s.low, heavy));
   for (int g = 0; g < s.groups; g++) {
-    const floats inverse = reciprocal(from_half(d) * s.scale[g]), low = -from_half(dmin) * s.low[g];
+    const Floats inverse = reciprocal(half_to_float(super_scale) * s.scale[g]),
+                 low = -half_to_float(super_min) * s.low[g];
     for (int i = 0; i < N; i++) s.x[g][i] = asymmetric_code(s.x[g][i], inverse, low, Top);
   }
-  return !is_infinite(d) && !is_infinite(dmin);
+  return !is_infinite(super_scale) && !is_infinite(super_min);
 }
 
 template <class Super, class Block>  // an asymmetric superblock
@@ -175,11 +183,10 @@ static int64_t encode_q3_k(const float* x, const float* importance, int64_t bloc
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
     float unit;
     if (importance) {
-      floats scales[16], heavy[16];  // every lane the same: one block of sixteen sub-scales
+      Floats scales[16], heavy[16];  // every lane the same: one block of sixteen sub-scales
       for (int g = 0; g < s.groups; g++) {
         s.scale[g] = scan_symmetric<16, IntegerGrid<4>>(s.x[g], s.w[g], splat(-4.f), -4.f, 0.1f, 9);
-        floats sum{};
-        for (int i = 0; i < 16; i++) sum += s.w[g][i];
+        const Floats sum = s.weight(g);
         for (int k = 0; k < kLanes; k++)
           scales[g * kLanes + k] = splat(s.scale[g][k]), heavy[g * kLanes + k] = splat(sum[k]);
       }
@@ -191,7 +198,7 @@ static int64_t encode_q3_k(const float* x, const float* importance, int64_t bloc
     y[b].d = to_half(unit);
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++)
-      settle_symmetric<16, 32, IntegerGrid<4>>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
+      settle_symmetric<16, 32, IntegerGrid<4>>(s.x[g], s.w[g], half_to_float(y[b].d), s.scale[g]);
     write_symmetric(s, y[b]);
   }
   return -1;
@@ -207,7 +214,7 @@ static int64_t encode_q6_k(const float* x, const float* importance, int64_t bloc
     y[b].d = to_half(extreme_of(s.scale) / -128);
     if (is_infinite(y[b].d)) return b;
     for (int g = 0; g < s.groups; g++)
-      settle_symmetric<16, 128, IntegerGrid<32>>(s.x[g], s.w[g], from_half(y[b].d), s.scale[g]);
+      settle_symmetric<16, 128, IntegerGrid<32>>(s.x[g], s.w[g], half_to_float(y[b].d), s.scale[g]);
     write_symmetric(s, y[b]);
   }
   return -1;

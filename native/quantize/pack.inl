@@ -1,30 +1,33 @@
 // Placing codes into a block's bytes.
 
-BITWRIGHT_INLINE void pack_nibbles(const uint8_t* codes, uint8_t* qs) {  // 32 codes, the later half in the high nibbles
-  for (int i = 0; i < 16; i++) qs[i] = (codes[i] & 15) | (codes[i + 16] & 15) << 4;
+BITWRIGHT_INLINE void pack_nibbles(const uint8_t* codes,
+                                   uint8_t* packed) {  // 32 codes, the later half in the high nibbles
+  for (int i = 0; i < 16; i++) packed[i] = (codes[i] & 15) | (codes[i + 16] & 15) << 4;
 }
 
 BITWRIGHT_INLINE void pack_nibbles_64(const uint8_t* codes,
-                                      uint8_t* qs) {  // 256 codes in runs of 64, 32 low and 32 high nibbles
+                                      uint8_t* packed) {  // 256 codes in runs of 64, 32 low and 32 high nibbles
   for (int run = 0; run < 4; run++)
-    for (int i = 0; i < 32; i++) qs[32 * run + i] = (codes[64 * run + i] & 15) | (codes[64 * run + i + 32] & 15) << 4;
+    for (int i = 0; i < 32; i++)
+      packed[32 * run + i] = (codes[64 * run + i] & 15) | (codes[64 * run + i + 32] & 15) << 4;
 }
 
-BITWRIGHT_INLINE void pack_pairs(const uint8_t* codes, uint8_t* qs) {  // the low two bits of 256 codes, 128 to a run
+BITWRIGHT_INLINE void pack_pairs(const uint8_t* codes,
+                                 uint8_t* packed) {  // the low two bits of 256 codes, 128 to a run
   for (int run = 0; run < 2; run++)
     for (int i = 0; i < 32; i++) {
       const uint8_t* c = codes + 128 * run + i;
-      qs[32 * run + i] = (c[0] & 3) | (c[32] & 3) << 2 | (c[64] & 3) << 4 | (c[96] & 3) << 6;
+      packed[32 * run + i] = (c[0] & 3) | (c[32] & 3) << 2 | (c[64] & 3) << 4 | (c[96] & 3) << 6;
     }
 }
 
-BITWRIGHT_INLINE void pack_fifth_bits(const uint8_t* codes, uint8_t* qh) {  // bit 4 of 32 codes
+BITWRIGHT_INLINE void pack_fifth_bits(const uint8_t* codes, uint8_t* high) {  // bit 4 of 32 codes
   uint32_t bits = 0;
   for (int i = 0; i < 32; i++) bits |= static_cast<uint32_t>(codes[i] >> 4 & 1) << i;
-  for (int i = 0; i < 4; i++) qh[i] = static_cast<uint8_t>(bits >> (8 * i));
+  for (int i = 0; i < 4; i++) high[i] = static_cast<uint8_t>(bits >> (8 * i));
 }
 
-// ---- a whole block: codes, a byte each, and the integers stored for its sub-blocks; float scales are the caller's ----
+// ---- a whole block from codes (a byte each) and its sub-blocks' integers; the caller stores the float scales ----
 
 BITWRIGHT_INLINE void pack_block(block_q4_0& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 BITWRIGHT_INLINE void pack_block(block_q4_1& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
@@ -33,10 +36,10 @@ BITWRIGHT_INLINE void pack_block(block_iq4_nl& y, const uint8_t* codes) { pack_n
 BITWRIGHT_INLINE void pack_block(block_mxfp4& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 
 template <int Bits>  // `codes` one after the other, from the lowest bits of a byte on
-BITWRIGHT_INLINE void pack_run(const uint8_t* codes, uint8_t* qs) {
+BITWRIGHT_INLINE void pack_run(const uint8_t* codes, uint8_t* packed) {
   for (int i = 0; i < 16; i++) {
-    qs[i] = 0;
-    for (int j = 0; j < 8 / Bits; j++) qs[i] |= static_cast<uint8_t>(codes[8 / Bits * i + j] << Bits * j);
+    packed[i] = 0;
+    for (int j = 0; j < 8 / Bits; j++) packed[i] |= static_cast<uint8_t>(codes[8 / Bits * i + j] << Bits * j);
   }
 }
 BITWRIGHT_INLINE void pack_block(block_q1_0& y, const uint8_t* codes) { pack_run<1>(codes, y.qs); }
@@ -122,8 +125,8 @@ template <class Block, int Size = 32>
 struct StoreScale {
   static constexpr int size = Size;
   Block* y;
-  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float) const {
-    y[b].d = to_half(d);
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float scale, float) const {
+    y[b].d = to_half(scale);
     pack_block(y[b], codes);
     return !is_infinite(y[b].d);
   }
@@ -133,9 +136,9 @@ template <class Block>
 struct StoreScaleMin {
   static constexpr int size = 32;
   Block* y;
-  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float m) const {
-    y[b].d = to_half(d);
-    y[b].m = to_half(m);
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float scale, float low) const {
+    y[b].d = to_half(scale);
+    y[b].m = to_half(low);
     pack_block(y[b], codes);
     return !is_infinite(y[b].d) && !is_infinite(y[b].m);
   }

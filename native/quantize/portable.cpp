@@ -1,4 +1,4 @@
-// The encoders with the instructions every machine of this architecture has.
+// The encoders with the instructions that every machine of this architecture has, four lanes.
 #include <algorithm>
 #include <cmath>
 #include <cstring>
@@ -8,6 +8,7 @@
 
 #include "codebooks.h"
 #include "encode.h"
+#include "fp.h"
 #include "pool.h"
 
 #pragma GCC diagnostic ignored "-Wpsabi"  // vectors are passed only to functions that are inlined

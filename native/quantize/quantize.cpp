@@ -1,4 +1,5 @@
-// Rows to blocks, in parallel over the pool: widen, check, encode, a chunk at a time, so that no float32 copy of the tensor exists.
+// Rows to blocks, in parallel over the pool: widen, check, encode, a chunk at a time, so that no float32 copy of the
+// tensor exists.
 #include "encode.h"
 
 #include <algorithm>
@@ -8,13 +9,6 @@
 #include "pool.h"
 
 namespace bitwright {
-
-namespace encode_portable {
-extern const EncoderSet encoder_set;
-}
-namespace encode_avx2 {
-extern const EncoderSet encoder_set;
-}
 
 const Encoder* EncoderSet::find(FormatId format) const {
   const Encoder* end = encoders + count;
@@ -26,14 +20,6 @@ const Feedback* EncoderSet::find_feedback(FormatId format) const {
   const Feedback* end = feedback + feedback_count;
   const Feedback* found = std::find_if(feedback, end, [format](const Feedback& f) { return f.format == format; });
   return found == end ? nullptr : found;
-}
-
-const EncoderSet& encoder_set(bool portable) {
-#if defined(__x86_64__)
-  if (!portable && __builtin_cpu_supports("avx2")) return encode_avx2::encoder_set;
-#endif
-  (void)portable;
-  return encode_portable::encoder_set;
 }
 
 namespace {
@@ -55,8 +41,8 @@ const float* as_float32(const EncoderSet& set, FormatId source, const void* valu
   return copy.data();
 }
 
-// Importance as a multiple of its mean, with a floor: columns that the calibration text left at rest still count a little among
-// themselves, where nothing else decides.
+// Importance as a multiple of its mean, with a floor: columns that the calibration text left at rest still count a
+// little among themselves, where nothing else decides.
 std::vector<float> relative_importance(const float* importance, int64_t columns) {
   constexpr double kFloor = 1.0 / 8192;
   double sum = 0;
@@ -85,7 +71,8 @@ EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatI
     const std::lock_guard<std::mutex> lock(guard);
     if (fault.kind == EncodeFault::none || value < fault.value) fault = {kind, value};
   };
-  // Importance belongs to columns, so then a piece is one row; without it a piece is a run of blocks that may cross rows.
+  // Importance belongs to columns, so then a piece is one row; without it a piece is a run of blocks that may cross
+  // rows.
   const int64_t block = encoder.block_size;
   const int64_t piece = importance ? columns : std::max<int64_t>(1, kChunkValues / block) * block,
                 total = rows * columns;

@@ -2,25 +2,26 @@
 
 // The scale, unrounded; codes by it.
 BITWRIGHT_INLINE float ternary_codes(const float* x, uint8_t* codes) {
-  floats largest{};
+  Floats largest{};
   for (int i = 0; i < kSuper; i += kLanes) {
-    floats v;
+    Floats v;
     std::memcpy(&v, x + i, sizeof v);
-    largest = max_of(abs_of(v), largest);
+    largest = max(abs(v), largest);
   }
-  float d = 0.f;
-  for (int k = 0; k < kLanes; k++) d = std::max(d, largest[k]);
-  const floats inverse = reciprocal(splat(d));
+  float scale = 0.f;
+  for (int k = 0; k < kLanes; k++) scale = std::max(scale, largest[k]);
+  const Floats inverse = reciprocal(splat(scale));
   for (int i = 0; i < kSuper; i += kLanes) {
-    floats v;
+    Floats v;
     std::memcpy(&v, x + i, sizeof v);
-    const ints code = __builtin_convertvector(round_away(v * inverse) + 1.f, ints);
+    const Ints code = to_ints(round_away(v * inverse) + 1.f);
     for (int k = 0; k < kLanes; k++) codes[i + k] = static_cast<uint8_t>(code[k]);
   }
-  return d;
+  return scale;
 }
 
-// Five ternary digits as a fraction of 256, rounded up, so that multiplying by 3 shifts the leading digit out of the byte.
+// Five ternary digits as a fraction of 256, rounded up, so that multiplying by 3 shifts the leading digit out of the
+// byte.
 BITWRIGHT_INLINE uint8_t pack_trits(const uint8_t* codes, int stride, int count) {
   int value = 0;
   for (int n = 0; n < 5; n++) value = 3 * value + (n < count ? codes[n * stride] : 0);
@@ -30,8 +31,8 @@ BITWRIGHT_INLINE uint8_t pack_trits(const uint8_t* codes, int stride, int count)
 struct StoreTq1 {
   static constexpr int size = kSuper;
   block_tq1_0* y;
-  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float) const {
-    y[b].d = to_half(d);
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float scale, float) const {
+    y[b].d = to_half(scale);
     for (int i = 0; i < 32; i++) y[b].qs[i] = pack_trits(codes + i, 32, 5);
     for (int i = 0; i < 16; i++) y[b].qs[32 + i] = pack_trits(codes + 160 + i, 16, 5);
     for (int i = 0; i < 4; i++) y[b].qh[i] = pack_trits(codes + 240 + i, 4, 4);
@@ -42,8 +43,8 @@ struct StoreTq1 {
 struct StoreTq2 {
   static constexpr int size = kSuper;
   block_tq2_0* y;
-  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float d, float) const {
-    y[b].d = to_half(d);
+  BITWRIGHT_FORCE bool operator()(int64_t b, const uint8_t* codes, float scale, float) const {
+    y[b].d = to_half(scale);
     pack_pairs(codes, y[b].qs);
     return !is_infinite(y[b].d);
   }
@@ -53,8 +54,8 @@ template <class Store>
 BITWRIGHT_INLINE int64_t encode_ternary(const float* x, int64_t blocks, Store store) {
   for (int64_t b = 0; b < blocks; b++) {
     uint8_t codes[kSuper];
-    const float d = ternary_codes(x + b * kSuper, codes);
-    if (!store(b, codes, d, 0.f)) return b;
+    const float scale = ternary_codes(x + b * kSuper, codes);
+    if (!store(b, codes, scale, 0.f)) return b;
   }
   return -1;
 }

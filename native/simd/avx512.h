@@ -1,5 +1,6 @@
-// AVX-512 with VNNI. dpbusd multiplies unsigned by signed bytes into 32 bits; the operand it can broadcast from memory is the
-// signed one, so weights are the unsigned: codes that span int8 are stored plus 128. See scalar.h for what the names mean.
+// AVX-512 with VNNI. dpbusd multiplies unsigned by signed bytes into 32 bits; the operand it can broadcast from memory
+// is the signed one, so weights are the unsigned: codes that span int8 are stored plus 128. scalar.h says what the
+// names mean.
 #pragma once
 #ifdef BITWRIGHT_EMULATE_AVX512
 #include "../tests/emulate_avx512.h"  // the kernel test runs this file's arithmetic on machines without AVX-512
@@ -12,64 +13,58 @@
 namespace bitwright {
 namespace {
 
-struct Ops {
-  static constexpr int kLanes = 16, kVector = 64, kRowVectors = 2, kTokens = 6, kFullOffset = 128;
-  static constexpr bool kDirect = true, kMatrix = false;
-  static constexpr __mmask16 kAll = 0xffff;  // unmasked conversions read an undefined vector, which GCC 12 warns of
-  struct Bytes { __m512i v; };
-  struct Ints { __m512i v; };
-  struct Floats { __m512 v; };
-  using Partial = Ints;
+constexpr int kLanes = 16;
+#include "vectors.inl"
 
-  static Bytes load(const uint8_t* p) { return {_mm512_loadu_si512(p)}; }
-  static void store(uint8_t* p, Bytes a) { _mm512_storeu_si512(p, a.v); }
-  static Bytes splat(uint8_t b) { return {_mm512_set1_epi8(char(b))}; }
+constexpr __mmask16 kAll = 0xffff;  // unmasked conversions read an undefined vector, which GCC 12 warns of
+BITWRIGHT_INLINE __m128i sixteen_bytes(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
+BITWRIGHT_INLINE __m256i sixteen_words(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+
+BITWRIGHT_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm512_fmadd_ps(a, b, c); }
+BITWRIGHT_INLINE Ints widen(const int8_t* from) { return (Ints)_mm512_maskz_cvtepi8_epi32(kAll, sixteen_bytes(from)); }
+BITWRIGHT_INLINE Ints widen(const uint8_t* from) { return (Ints)_mm512_maskz_cvtepu8_epi32(kAll, sixteen_bytes(from)); }
+BITWRIGHT_INLINE Ints widen(const uint16_t* from) {
+  return (Ints)_mm512_maskz_cvtepu16_epi32(kAll, sixteen_words(from));
+}
+BITWRIGHT_INLINE Floats load_half(const void* from) { return _mm512_maskz_cvtph_ps(kAll, sixteen_words(from)); }
+BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
+  return _mm512_maskz_cvtph_ps(kAll, _mm256_slli_epi16(_mm256_cvtepu8_epi16(sixteen_bytes(from)), 7));
+}
+
+struct Ops {
+  static constexpr int kVector = 64, kRowVectors = 2, kTokens = 6, kFullOffset = 128;
+  static constexpr bool kDirect = true, kMatrix = false;
+
   static Bytes table(const uint8_t* sixteen) {
-    return {_mm512_maskz_broadcast_i32x4(kAll, _mm_loadu_si128(reinterpret_cast<const __m128i*>(sixteen)))};
+    return (Bytes)_mm512_maskz_broadcast_i32x4(kAll, sixteen_bytes(sixteen));
   }
-  static Bytes look_up(Bytes table, Bytes index) { return {_mm512_shuffle_epi8(table.v, index.v)}; }
-  static Bytes and_(Bytes a, Bytes b) { return {_mm512_and_si512(a.v, b.v)}; }
-  static Bytes or_(Bytes a, Bytes b) { return {_mm512_or_si512(a.v, b.v)}; }
-  template <int kLeft> static Bytes shift(Bytes a) {
-    if constexpr (kLeft >= 0)
-      return {_mm512_slli_epi16(a.v, kLeft)};
-    else
-      return {_mm512_srli_epi16(a.v, -kLeft)};
-  }
+  static Bytes look_up(Bytes table, Bytes index) { return (Bytes)_mm512_shuffle_epi8((__m512i)table, (__m512i)index); }
 
   static constexpr int run(int, bool) { return 8; }
-  template <bool> static Partial step(Partial p, Bytes w, const int8_t* x) {
+  template <bool> static Ints step(Ints partial, Bytes weights, const int8_t* x) {
     int32_t four;
     __builtin_memcpy(&four, x, 4);
-    return {_mm512_dpbusd_epi32(p.v, w.v, _mm512_set1_epi32(four))};
+    return (Ints)_mm512_dpbusd_epi32((__m512i)partial, (__m512i)weights, _mm512_set1_epi32(four));
   }
-  static Ints flush(Ints, Partial p) { return p; }
-  static Ints splat(int32_t a) { return {_mm512_set1_epi32(a)}; }
-  static Floats to_float(Ints a) { return {_mm512_maskz_cvtepi32_ps(kAll, a.v)}; }
+  static Ints flush(Ints, Ints partial) { return partial; }
 
-  static Floats splat(float a) { return {_mm512_set1_ps(a)}; }
-  static Floats load(const float* p) { return {_mm512_loadu_ps(p)}; }
-  static void store(float* p, Floats a) { _mm512_storeu_ps(p, a.v); }
-  static Floats add(Floats a, Floats b) { return {_mm512_add_ps(a.v, b.v)}; }
-  static Floats mul(Floats a, Floats b) { return {_mm512_mul_ps(a.v, b.v)}; }
-  static Floats fma(Floats a, Floats b, Floats c) { return {_mm512_fmadd_ps(a.v, b.v, c.v)}; }
-  static __m128i sixteen(const uint8_t* p) { return _mm_loadu_si128(reinterpret_cast<const __m128i*>(p)); }
-  static __m256i thirty_two(const uint8_t* p) { return _mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)); }
-  static __m512i wide(const uint8_t* p) { return _mm512_maskz_cvtepu8_epi32(kAll, sixteen(p)); }
-  static Floats load_half(const uint8_t* p) { return {_mm512_maskz_cvtph_ps(kAll, thirty_two(p))}; }
-  static Floats load_bf16(const uint8_t* p) {
-    return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, _mm512_maskz_cvtepu16_epi32(kAll, thirty_two(p)), 16))};
+#ifdef BITWRIGHT_EMULATE_AVX512
+  static constexpr bool kBf16Dot = false;
+#else
+  // Only for the meter, and only where the CPU has feature::avx512_bf16: the tier runs without it and is compiled
+  // without it, which is why the instruction is spelled out.
+  static constexpr bool kBf16Dot = true;
+  static Floats bf16_dot(Floats sum, Bytes weights, const int8_t* x) {
+    int32_t two;
+    __builtin_memcpy(&two, x, 4);
+    const Ints pair = splat_int(two);
+    asm("vdpbf16ps %2, %1, %0" : "+v"(sum) : "v"(weights), "v"(pair));
+    return sum;
   }
-  static Floats load_signed(const uint8_t* p) { return to_float({_mm512_maskz_cvtepi8_epi32(kAll, sixteen(p))}); }
-  static Floats load_low(const uint8_t* p) { return to_float({_mm512_and_si512(wide(p), _mm512_set1_epi32(15))}); }
-  static Floats load_high(const uint8_t* p) { return to_float({_mm512_maskz_srli_epi32(kAll, wide(p), 4)}); }
-  static Floats load_exponent(const uint8_t* p) {
-    return {_mm512_castsi512_ps(_mm512_maskz_slli_epi32(kAll, wide(p), 23))};
-  }
-  static Floats load_ue4m3(const uint8_t* p) {
-    return {_mm512_maskz_cvtph_ps(kAll, _mm256_slli_epi16(_mm256_cvtepu8_epi16(sixteen(p)), 7))};
-  }
+#endif
 };
+
+#include "derived.inl"
 
 }  // namespace
 }  // namespace bitwright

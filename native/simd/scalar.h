@@ -1,107 +1,65 @@
-// The op-set without intrinsics: the reference the other tiers are compared with, and what runs where none of them can.
+// The op-set without intrinsics: the reference that other tiers are compared with, and what runs where none of them
+// can.
 //
-// Every op-set provides the same names. A vector covers `kLanes` rows: Floats and Ints have one lane a row, Bytes has four
-// consecutive columns of each row. Codes are unsigned bytes, except with `Full`, where they span all of int8 and are stored
-// with kFullOffset added. A Partial sums dot products of four columns; `run` says how many it holds before `flush`
-// must move them to Ints, and kDirect that Partial and Ints are the same thing, kMatrix that there is a product of two rows by two tokens (neon.h).
+// Every op-set provides the same names: kLanes, the vocabulary of vectors.inl and derived.inl, and what only its own
+// instructions do. In a product a vector covers kLanes rows: Floats and Ints have one lane per row, Bytes has four
+// consecutive columns of each. Codes are unsigned bytes; those that span all of int8 (kFull) are stored with
+// kFullOffset added.
+//   kVector         bytes of a vector                    kRowVectors, kTokens    the size of a prefill tile
+//   fma, widen, load_half, load_ue4m3                    kLanes numbers; e4m3 scales come times 2^-8
+//   table, look_up  sixteen bytes, indexed by each byte
+//   step            adds products of four columns to a partial sum, whose lanes are the op-set's own; `run` says how
+//                   many it can hold before `flush` must add it to Ints. kDirect: a partial sum is simply Ints
+//   kMatrix         there is a product of two rows by two tokens (neon.h)
+//   kBf16Dot        there is a dot product of bfloat16 pairs, for machines that have it (avx512.h)
 #pragma once
 #include "../fp.h"
 
 namespace bitwright {
 namespace {
 
+constexpr int kLanes = 4;
+#include "vectors.inl"
+
+template <class T> BITWRIGHT_INLINE Ints widen(const T* from) {
+  Ints v{};
+  for (int i = 0; i < kLanes; ++i) v[i] = from[i];
+  return v;
+}
+BITWRIGHT_INLINE Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
+BITWRIGHT_INLINE Floats load_half(const void* from) {
+  Floats v{};
+  for (int i = 0; i < kLanes; ++i) v[i] = half_to_float(static_cast<const half_t*>(from)[i]);
+  return v;
+}
+BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
+  Floats v{};
+  for (int i = 0; i < kLanes; ++i) v[i] = half_to_float(half_t(from[i] << 7));
+  return v;
+}
+
 struct Ops {
-  static constexpr int kLanes = 4, kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFullOffset = 0;
-  static constexpr bool kDirect = true, kMatrix = false;
-  struct Bytes { uint8_t v[kVector]; };
-  struct Ints { int32_t v[kLanes]; };
-  struct Floats { float v[kLanes]; };
-  using Partial = Ints;
+  static constexpr int kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFullOffset = 0;
+  static constexpr bool kDirect = true, kMatrix = false, kBf16Dot = false;
 
-  template <class R, class Fn> static R map(Fn f) {
-    R r;
-    for (int i = 0; i < int(sizeof(r.v) / sizeof(r.v[0])); ++i) r.v[i] = f(i);
-    return r;
-  }
-
-  static Bytes load(const uint8_t* p) {
-    return map<Bytes>([&](int i) { return p[i]; });
-  }
-  static void store(uint8_t* p, Bytes a) { __builtin_memcpy(p, a.v, kVector); }
-  static Bytes splat(uint8_t b) {
-    return map<Bytes>([&](int) { return b; });
-  }
-  static Bytes table(const uint8_t* sixteen) {
-    return map<Bytes>([&](int i) { return sixteen[i % 16]; });
-  }
+  static Bytes table(const uint8_t* sixteen) { return load(sixteen); }
   static Bytes look_up(Bytes table, Bytes index) {
-    return map<Bytes>([&](int i) { return table.v[index.v[i]]; });
-  }
-  static Bytes and_(Bytes a, Bytes b) {
-    return map<Bytes>([&](int i) { return uint8_t(a.v[i] & b.v[i]); });
-  }
-  static Bytes or_(Bytes a, Bytes b) {
-    return map<Bytes>([&](int i) { return uint8_t(a.v[i] | b.v[i]); });
-  }
-  template <int kLeft> static Bytes shift(
-      Bytes a) {  // to the left; bits may cross into neighbouring bytes, so mask them
-    return map<Bytes>([&](int i) { return uint8_t(kLeft >= 0 ? a.v[i] << (kLeft & 7) : a.v[i] >> (-kLeft & 7)); });
+    for (int i = 0; i < kVector; ++i) index[i] = table[index[i]];
+    return index;
   }
 
   static constexpr int run(int, bool) { return 8; }
   // Not inlined: unrolled into every kernel it would take the compiler minutes.
-  template <bool kFull> __attribute__((noinline)) static Partial step(Partial p, Bytes w, const int8_t* x) {
+  template <bool kFull> __attribute__((noinline)) static Ints step(Ints partial, Bytes weights, const int8_t* x) {
     for (int i = 0; i < kLanes; ++i) {
-      for (int j = 0; j < 4; ++j) p.v[i] += (kFull ? int8_t(w.v[4 * i + j]) : int(w.v[4 * i + j])) * x[j];
+      for (int j = 0; j < 4; ++j) partial[i] += (kFull ? int8_t(weights[4 * i + j]) : int(weights[4 * i + j])) * x[j];
     }
-    return p;
+    return partial;
   }
-  static Ints flush(Ints, Partial p) { return p; }
-  static Ints splat(int32_t a) {
-    return map<Ints>([&](int) { return a; });
-  }
-  static Floats to_float(Ints a) {
-    return map<Floats>([&](int i) { return float(a.v[i]); });
-  }
-
-  static Floats splat(float a) {
-    return map<Floats>([&](int) { return a; });
-  }
-  static Floats load(const float* p) {
-    return map<Floats>([&](int i) { return p[i]; });
-  }
-  static void store(float* p, Floats a) { __builtin_memcpy(p, a.v, sizeof(a.v)); }
-  static Floats add(Floats a, Floats b) {
-    return map<Floats>([&](int i) { return a.v[i] + b.v[i]; });
-  }
-  static Floats mul(Floats a, Floats b) {
-    return map<Floats>([&](int i) { return a.v[i] * b.v[i]; });
-  }
-  static Floats fma(Floats a, Floats b, Floats c) {
-    return map<Floats>([&](int i) { return a.v[i] * b.v[i] + c.v[i]; });
-  }
-  static Floats load_half(const uint8_t* p) {
-    return map<Floats>([&](int i) { return half_to_float(half_t(p[2 * i] | p[2 * i + 1] << 8)); });
-  }
-  static Floats load_bf16(const uint8_t* p) {
-    return map<Floats>([&](int i) { return bf16_to_float(bf16_t(p[2 * i] | p[2 * i + 1] << 8)); });
-  }
-  static Floats load_signed(const uint8_t* p) {
-    return map<Floats>([&](int i) { return float(int8_t(p[i])); });
-  }
-  static Floats load_low(const uint8_t* p) {
-    return map<Floats>([&](int i) { return float(p[i] & 15); });
-  }
-  static Floats load_high(const uint8_t* p) {
-    return map<Floats>([&](int i) { return float(p[i] >> 4); });
-  }
-  static Floats load_exponent(const uint8_t* p) {  // 2^(e - 127); 0 for e = 0
-    return map<Floats>([&](int i) { return float_from_bits(uint32_t(p[i]) << 23); });
-  }
-  static Floats load_ue4m3(const uint8_t* p) {  // times 2^-8
-    return map<Floats>([&](int i) { return half_to_float(half_t(p[i] << 7)); });
-  }
+  static Ints flush(Ints, Ints partial) { return partial; }
 };
+
+#include "derived.inl"
 
 }  // namespace
 }  // namespace bitwright

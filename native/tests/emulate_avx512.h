@@ -1,5 +1,5 @@
-// AVX-512 by SIMDe (Debian: libsimde-dev) on an AVX2 machine, for the kernel test; with the few conversions that SIMDe 0.7 lacks,
-// each lane by lane.
+// AVX-512 by SIMDe (Debian: libsimde-dev) on an AVX2 machine, for the kernel test; with the few conversions that SIMDe
+// 0.7 lacks, each lane by lane.
 #pragma once
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
@@ -23,9 +23,6 @@ template <class T, class V> inline T lane(const V& v, int i) {
   return value;
 }
 
-inline __m512 emulated_cvtepi32_ps(__mmask16 m, __m512i a) {
-  return by_lane<__m512>(m, a, [](auto& v, int i) { return float(lane<int32_t>(v, i)); });
-}
 inline __m512i emulated_cvtepi8_epi32(__mmask16 m, __m128i a) {
   return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<int8_t>(v, i)); });
 }
@@ -39,14 +36,8 @@ inline __m512 emulated_cvtph_ps(__mmask16 m, __m256i a) {
   return by_lane<__m512>(m, a, [](auto& v, int i) { return bitwright::half_to_float(lane<uint16_t>(v, i)); });
 }
 
-inline __m512i emulated_slli_epi32(__mmask16, __m512i a, unsigned n) { return _mm512_slli_epi32(a, n); }
-inline __m512i emulated_srli_epi32(__mmask16, __m512i a, unsigned n) { return _mm512_srli_epi32(a, n); }
-
 }  // namespace
 
-#define _mm512_maskz_slli_epi32 emulated_slli_epi32
-#define _mm512_maskz_srli_epi32 emulated_srli_epi32
-#define _mm512_maskz_cvtepi32_ps emulated_cvtepi32_ps
 #define _mm512_maskz_cvtepi8_epi32 emulated_cvtepi8_epi32
 #define _mm512_maskz_cvtepu8_epi32 emulated_cvtepu8_epi32
 #define _mm512_maskz_cvtepu16_epi32 emulated_cvtepu16_epi32

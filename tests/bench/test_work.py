@@ -50,7 +50,7 @@ def test_attention_is_what_counting_pairs_gives(tokens: int, depth: int, window:
 
 
 def test_a_share_is_one_at_the_limit() -> None:
-    limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=20)
+    limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=40, float32_gflop_s=20)
     w = Work(int8=3e9, floats=1e9, bytes=5e8)
     assert w.reading_share(0.05, limits) == pytest.approx(1)
     assert w.arithmetic_share(0.03 + 0.05, limits) == pytest.approx(1)
@@ -86,7 +86,7 @@ def test_costs_name_the_models_formats_and_a_yardstick(model, explained) -> None
 
 
 def test_what_is_bound_by_what() -> None:
-    limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=20)
+    limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=40, float32_gflop_s=20)
     slow, fast = kernels.Decoding(1e10, 8e9, 0.5), kernels.Decoding(4e10, 8e9, 0.5)  # 5 and 20 GB/s from cache
     assert profile.FormatCost("q2_k", 1, 2.6, slow).bound(limits) == "unpacking"
     assert profile.FormatCost("q2_k", 1, 2.6, fast).bound(limits) == "memory"

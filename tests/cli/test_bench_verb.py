@@ -8,7 +8,7 @@ import pytest
 def test_bench_keys(bitwright, small) -> None:
     found = bitwright("bench", small, "-p", "16", "-n", "4", "-d", "8", "-r", "1", "-t", "1", "--json").json
     assert found["threads"] == 1 and found["tier"]
-    assert {"read_gb_s", "int8_gop_s", "bf16_gflop_s"} <= set(found["limits"])
+    assert {"read_gb_s", "int8_gop_s", "bf16_gflop_s", "float32_gflop_s"} <= set(found["limits"])
     assert all(value > 0 for value in found["limits"].values())
     assert found["prefill"]["tokens"] == 16 and found["prefill"]["tokens_per_second"] > 0
     assert found["prefill"]["share_of_limit"] > 0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bitwright.hardware import machine
 from bitwright.hardware.rates import Kernel, Measured
 
-MEASURED = Measured("2026-11-24", "avx2", 2, 20e9, 12e9, 500e9, 180e9, {"q4_k": Kernel(10e9, 110e9)})
+MEASURED = Measured("2026-11-24", "avx2", 2, 20e9, 12e9, 500e9, 360e9, 180e9, {"q4_k": Kernel(10e9, 110e9)})
 KEYS = {"device", "format", "stored", "loaded", "multiplied_as", "accumulated_in", "path", "instruction", "unit",
         "engine_uses", "decode_note", "prefill_note", "verified"}  # fmt: skip
 

@@ -6,15 +6,15 @@ from bitwright import kernels
 from bitwright.hardware import machine, rates
 from bitwright.hardware.rates import Kernel, Measured
 
-MEASURED = Measured("2026-11-24", "avx2", 2, 20e9, 12e9, 500e9, 180e9, {"q4_k": Kernel(10e9, 110e9)})
+MEASURED = Measured("2026-11-24", "avx2", 2, 20e9, 12e9, 500e9, 360e9, 180e9, {"q4_k": Kernel(10e9, 110e9)})
 
 
 def test_this_machine_as_json(bitwright, monkeypatch, tmp_path) -> None:
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     monkeypatch.setattr(machine, "measure", lambda *_: MEASURED)
     found = bitwright("hardware", "--json").json
-    assert found["limits"] == {"read_gb_s": 20, "read_one_core_gb_s": 12, "int8_gop_s": 500, "bf16_gflop_s": 180,
-                               "fp32_gflop_s": 180}  # fmt: skip
+    assert found["limits"] == {"read_gb_s": 20, "read_one_core_gb_s": 12, "int8_gop_s": 500, "bf16_gflop_s": 360,
+                               "float32_gflop_s": 180, "fp32_gflop_s": 180}  # fmt: skip
     assert found["formats"] == [{"format": "q4_k", "bits_per_weight": 4.5, "decode_gb_s": 10.0,
                                  "decode_share_of_read": 0.5, "prefill_gop_s": 110.0}]  # fmt: skip
     assert found["cores_usable"] >= 1 and found["memory_total"] >= found["memory_available"] > 0

@@ -166,7 +166,7 @@ def test_every_rule_names_a_known_engine_and_formats_and_is_used() -> None:
 
 def machine(tier: str) -> Machine:
     rates = {"q4_k": Kernel(10e9, 110e9), "float16": Kernel(17e9, 68e9)}
-    measured = Measured("2026-11-24", tier, 2, 20e9, 12e9, 500e9, 180e9, rates)
+    measured = Measured("2026-11-24", tier, 2, 20e9, 12e9, 500e9, 360e9, 180e9, rates)
     return Machine(detect.system(), (), tuple(kernels.tiers()), measured)
 
 

@@ -125,7 +125,7 @@ def test_this_machine_is_told_from_its_kernels(machine) -> None:
             name: dataclasses.replace(rate, decode=rate.decode * factor, prefill=rate.prefill * factor)
             for name, rate in m.kernels.items()
         }
-        faster = dataclasses.replace(m, kernels=rates, read=m.read * factor, float=m.float * factor)
+        faster = dataclasses.replace(m, kernels=rates, read=m.read * factor, float32=m.float32 * factor)
         chosen = dataclasses.replace(machine, measured=faster)
         return forecast(chosen.device(), LLAMA, assignments, 0, machine=chosen)
 

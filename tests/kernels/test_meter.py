@@ -35,7 +35,8 @@ def test_a_format_without_kernels_is_read_as_float32() -> None:
 @pytest.mark.parametrize("tier", kernels.tiers())
 def test_a_meter_measures(tier: str) -> None:
     meter = kernels.Meter(1, tier)
-    for value in (meter.read_gb_s(0.01), meter.int8_gop_s(0.01), meter.bf16_gflop_s(0.01)):
+    for measure in (meter.read_gb_s, meter.int8_gop_s, meter.bf16_gflop_s, meter.float32_gflop_s):
+        value = measure(0.01)
         assert value > 0 and math.isfinite(value)
 
 

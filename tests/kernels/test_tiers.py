@@ -1,9 +1,10 @@
-"""The C++ kernel tests (native/tests) on every tier: natively, AVX-512 emulated, Arm under qemu."""
+"""The C++ tests (native/tests) on every tier: natively, AVX-512 emulated, Arm under qemu."""
 
 from __future__ import annotations
 
 import os
 import platform
+import re
 import shlex
 import shutil
 import subprocess
@@ -20,26 +21,33 @@ FLAGS = ["-std=c++20", "-fno-math-errno", "-fno-trapping-math", "-ffp-contract=o
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
-PROGRAMS = ("kernel_test", "attention_test")
+PROGRAMS = ("kernel_test", "attention_test", "encoder_test")
+SHARED = ("dequantize.cpp", "dispatch.cpp", "platform.cpp", "pool.cpp", "quantize/portable.cpp")
+CMAKE = (NATIVE.parent / "CMakeLists.txt").read_text()
+# What each tier is compiled with, optimization aside.
+FLAGS_OF = {tier: [f for f in flags.split() if f.startswith("-m")]
+            for tier, flags in reversed(re.findall(r"set\(flags_(\w+) ([^)]*)\)", CMAKE))}  # fmt: skip
 
 
 def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags: str) -> list[Path]:
-    """The C++ tests with those tiers, each compiled with its own flags; `flags` are for all, and for the linker."""
+    """The C++ tests with those tiers, each compiled with its own flags; all, and the linker, get `flags`."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
-    others = ("dequantize.cpp", "dispatch.cpp", "platform.cpp", *(f"tests/{program}.cpp" for program in PROGRAMS))
-    sources |= {NATIVE / f: ["-O2"] for f in others}
+    others = [*SHARED, *(f"tests/{program}.cpp" for program in PROGRAMS)]
+    sources |= {NATIVE / f: ["-O1"] for f in others}
+    if "avx2" in tiers:
+        sources[NATIVE / "quantize/avx2.cpp"] = ["-O1"]
 
     def compile(item: tuple[Path, list[str]]) -> Path:
-        target = folder / (item[0].stem + ".o")
-        run([*compiler, *FLAGS, *has, *flags, *item[1], "-c", item[0], "-o", target])
+        target = folder / f"{item[0].parent.name}_{item[0].stem}.o"
+        run([*compiler, *FLAGS, f"-I{NATIVE}", *has, *flags, *item[1], "-c", item[0], "-o", target])
         return target
 
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compile, sources.items()))
-    shared = [o for o in objects if o.stem not in PROGRAMS]
+    shared = [o for o in objects if not o.stem.startswith("tests_")]
     for program in PROGRAMS:
-        run([*compiler, *shared, folder / f"{program}.o", *flags, "-o", folder / program])
+        run([*compiler, *shared, folder / f"tests_{program}.o", *flags, "-pthread", "-o", folder / program])
     return [folder / program for program in PROGRAMS]
 
 
@@ -76,8 +84,8 @@ def test_x86_tiers(tmp_path: Path) -> None:
         pytest.skip("SIMDe is not installed (Debian: libsimde-dev)")
     if "avx2" not in kernels.tiers():
         pytest.skip("this machine has no AVX2")
-    avx2 = ["-mavx2", "-mfma", "-mf16c"]
-    tiers = {"scalar": ["-O0"], "avx2": ["-O0", *avx2], "avx512_vnni": ["-O0", "-w", *avx2]}
+    avx2 = ["-O0", *FLAGS_OF["avx2"]]
+    tiers = {"scalar": ["-O0"], "avx2": avx2, "avx512_vnni": [*avx2, "-w"]}
     check(build(tmp_path, compiler(), tiers, "-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni"), list(tiers))
 
 
@@ -88,22 +96,32 @@ def test_under_the_sanitizers(tmp_path: Path) -> None:
     empty = [*compiler(), flags[0], "-xc++", "-", "-o", os.devnull]
     if subprocess.run(empty, input=b"int main() {}", capture_output=True).returncode:
         pytest.skip(f"the compiler has no {flags[0]}")
-    check(build(tmp_path, compiler(), {"avx2": ["-O0", "-mavx2", "-mfma", "-mf16c"]}, *flags), ["avx2"])
+    check(build(tmp_path, compiler(), {"avx2": ["-O0", *FLAGS_OF["avx2"]]}, *flags), ["avx2"])
 
 
 def test_arm_tiers(tmp_path: Path) -> None:
     """scalar, neon_dotprod and neon_i8mm: natively on Arm, elsewhere cross-compiled and run by qemu."""
-    tiers = {
-        "scalar": ["-O0"],
-        "neon_dotprod": ["-O0", "-march=armv8.2-a+dotprod+fp16"],
-        "neon_i8mm": ["-O0", "-march=armv8.6-a+i8mm+dotprod+fp16"],
-    }
+    tiers = {tier: ["-O0", *FLAGS_OF[tier]] for tier in ("scalar", "neon_dotprod", "neon_i8mm")}
     if platform.machine() in ("aarch64", "arm64") and "neon_i8mm" in kernels.tiers():
         check(build(tmp_path, compiler(), tiers), list(tiers))
     else:
         cross = tool("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
         qemu = tool("qemu-aarch64-static", "qemu-user-static")
         check(build(tmp_path, [cross], tiers, "-static"), list(tiers), qemu, "-cpu", "max")
+
+
+def test_the_dispatcher_knows_every_flag() -> None:
+    """A tier asks for each feature that cpu.h lists and its flags allow, so each flag must have a line there."""
+    listed = set(re.findall(r"#ifdef __(\w+?)_*\n", (NATIVE / "cpu.h").read_text()))
+    names = {"dotprod": "DOTPROD", "i8mm": "MATMUL_INT8", "fp16": "FP16_VECTOR_ARITHMETIC"}
+    for tier in ("avx2", "avx512_vnni"):
+        flags = [f for f in FLAGS_OF[tier] if not f.startswith("-mprefer-vector-width")]
+        assert {f.removeprefix("-m").upper() for f in flags} <= listed, tier
+    for tier in ("neon_dotprod", "neon_i8mm"):
+        (flag,) = FLAGS_OF[tier]
+        base, *extensions = flag.removeprefix("-march=").split("+")
+        assert base == "armv8.2-a"  # a later one would allow more than is listed
+        assert {f"ARM_FEATURE_{names[e]}" for e in extensions} <= listed, tier
 
 
 def forced(tier: str) -> subprocess.CompletedProcess[str]:

@@ -15,22 +15,23 @@ if TYPE_CHECKING:
 
 
 class Limits(NamedTuple):
-    """What the machine does at best with all threads of a model on its tier."""
+    """The most the machine does with all threads of a model on its tier."""
 
     read_gb_s: float
     int8_gop_s: float
     bf16_gflop_s: float
+    float32_gflop_s: float
 
     @classmethod
     def measure(cls, meter: kernels.Meter) -> Limits:
         """Measure what this machine can do, with the meter's threads and tier."""
-        return cls(meter.read_gb_s(), meter.int8_gop_s(), meter.bf16_gflop_s())
+        return cls(meter.read_gb_s(), meter.int8_gop_s(), meter.bf16_gflop_s(), meter.float32_gflop_s())
 
 
 @dataclass(frozen=True)
 class Work:
-    """Operations (a product and a sum are two) of integer dot products and of floats; bytes of weights and of the cache
-    read from memory, each once."""
+    """Operations (a product and a sum are two) of integer dot products and of float32 arithmetic; bytes of weights and
+    of the cache that are read from memory, each once."""
 
     int8: float = 0
     floats: float = 0
@@ -50,7 +51,7 @@ class Work:
 
     def arithmetic_share(self, seconds: float, limits: Limits) -> float:
         """The time that the arithmetic alone would take at the limits of its kinds, over the time it all took."""
-        return (self.int8 / limits.int8_gop_s + self.floats / limits.bf16_gflop_s) / 1e9 / seconds
+        return (self.int8 / limits.int8_gop_s + self.floats / limits.float32_gflop_s) / 1e9 / seconds
 
 
 @cache

@@ -64,7 +64,8 @@ def _show(found: dict[str, Any]) -> None:
     ]
     output.print_table(["", "work", ">tokens/s", ">fastest round", "share of this machine's limit"], rows)
     reads = f"reads {limits['read_gb_s']:.1f} GB/s (one core {limits['read_one_core_gb_s']:.1f})"
-    arithmetic = f"int8 {limits['int8_gop_s']:.0f} Gop/s, bf16 {limits['bf16_gflop_s']:.0f} Gflop/s"
+    floats = f"bf16 {limits['bf16_gflop_s']:.0f} Gflop/s, float32 {limits['float32_gflop_s']:.0f} Gflop/s"
+    arithmetic = f"int8 {limits['int8_gop_s']:.0f} Gop/s, {floats}"
     print(f"\ntier {found['tier']}, {found['threads']} threads; measured limits: {reads}, {arithmetic}")
 
 

@@ -110,7 +110,7 @@ def _measured(
     decode = sum(size / rates[name].decode for name, size in read.items()) + layers + sequences * cached / m.read
     inner = operations_by_format(outline, assignments)
     token = sum(operations / rates[name].prefill for name, operations in inner.items())
-    looked_back = attention_operations(outline, PROMPT // 2) / m.float
+    looked_back = attention_operations(outline, PROMPT // 2) / m.float32
     prompt = PROMPT * (token + looked_back) + layers * math.ceil(PROMPT / speed.BATCH)
     return Forecast(
         _around(sequences / (decode + (sequences - 1) * token), ENGINE_CLOSE),

@@ -48,7 +48,7 @@ class Machine:
             memory_bytes=s.memory_bytes,
             unified_memory=False,
             bandwidth=m.read,
-            vector={"fp32": m.float, "int8": m.int8},
+            vector={"fp32": m.float32, "int8": m.int8},
             compute=rates,
             verified=frozenset({"bandwidth", "memory", *(f"compute.{f}" for f in rates)}),
             sources=(f"measured on {m.date}, tier {m.tier}, {m.threads} threads", schema.data("tiers.json")["source"]),
@@ -63,8 +63,8 @@ def _rates(m: Measured) -> dict[str, Rate]:
     def via(format: str, how: str, peak: float) -> Rate:
         return Rate(False, "vector", how, peak, format, accumulate="fp32" if format == "fp32" else "int32")
 
-    found = {"fp32": Rate(True, "vector", fp32, m.float, basis="measured", accumulate="fp32")}
-    found |= {f: via("fp32", f"{does.get(f, CONVERTED)} + {fp32}", m.float) for f in FLOATS}
+    found = {"fp32": Rate(True, "vector", fp32, m.float32, basis="measured", accumulate="fp32")}
+    found |= {f: via("fp32", f"{does.get(f, CONVERTED)} + {fp32}", m.float32) for f in FLOATS}
     exact = Rate(True, "vector", int8, m.int8, basis="measured", accumulate="int32")
     found["int8"] = via(does["int8_via"], int8, m.int8) if does["int8_via"] else exact
     found["int4"] = via("int8", f"{does['nibble']} + {int8}", m.int8)
@@ -111,7 +111,7 @@ def _remembered(fingerprint: str) -> Measured | None:
 
 
 def _sound(m: Measured) -> bool:
-    numbers: list[Any] = [m.read, m.read_one_core, m.int8, m.float]
+    numbers: list[Any] = [m.read, m.read_one_core, m.int8, m.bf16, m.float32]
     numbers += [x for rate in m.kernels.values() for x in (rate.decode, rate.prefill)]
     return all(isinstance(x, float) and x > 0 for x in numbers) and isinstance(m.date, str)
 

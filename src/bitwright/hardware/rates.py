@@ -46,8 +46,8 @@ class Kernel:
 
 @dataclass(frozen=True)
 class Measured:
-    """Bytes a second that are read from memory by all threads and by one, operations a second of int8 dot products and
-    of float multiply-add (which bfloat16 weights, too, are multiplied by); and each format's kernels by name."""
+    """Bytes per second that all threads and one thread read from memory; operations per second of int8 dot products, of
+    bfloat16 products and of float32 multiply-add (the limit of every float kernel); each format's kernels by name."""
 
     date: str
     tier: str
@@ -55,7 +55,8 @@ class Measured:
     read: float
     read_one_core: float
     int8: float
-    float: float
+    bf16: float
+    float32: float
     kernels: Mapping[str, Kernel]
 
 
@@ -73,15 +74,16 @@ def measure(threads: int, last_cache_bytes: int | None, report: Callable[..., No
         if done % len(names) == 0:
             limits.append(_limits(threads))
         report(done, PASSES * len(names), name)
-    read, one_core, int8, floats = map(max, *limits)
-    return Measured(date.today().isoformat(), tier, threads, read, one_core, int8, floats, rates)
+    read, one_core, int8, bf16, float32 = map(max, *limits)
+    return Measured(date.today().isoformat(), tier, threads, read, one_core, int8, bf16, float32, rates)
 
 
 def _limits(threads: int) -> tuple[float, ...]:
-    """Bytes a second that all threads and one read, operations a second of int8 dot products and of floats."""
+    """Bytes per second that all threads and one read; operations per second of int8, bfloat16 and float32 products."""
     meter = kernels.Meter(threads)
-    found = meter.read_gb_s(), kernels.Meter(1).read_gb_s(), meter.int8_gop_s(), meter.bf16_gflop_s()
-    return tuple(1e9 * x for x in found)
+    reads = meter.read_gb_s(), kernels.Meter(1).read_gb_s()
+    products = meter.int8_gop_s(), meter.bf16_gflop_s(), meter.float32_gflop_s()
+    return tuple(1e9 * x for x in reads + products)
 
 
 def kernel(format: Format, threads: int, least_bytes: int) -> Kernel:

@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.formats import Format, from_ggml
 from bitwright.kernels import _native
-from bitwright.kernels.encoders import portable
 
 
 @cache
@@ -46,7 +45,7 @@ def feedback(
         raise BitwrightError(f"expected finite values, got {values[row, column]} at [{row}, {column}]")
     out = np.empty((len(values), format.row_bytes(columns)), np.uint8)
     arrays: list[Any] = [np.ascontiguousarray(a, np.float32) for a in (values, hessian)]
-    objective = _native.core().feedback(_native.format_id(format), *arrays, rounds, out, threads or 0, portable())
+    objective = _native.core().feedback(_native.format_id(format), *arrays, rounds, out, threads or 0)
     if not objective:
         raise BitwrightError("the Hessian is not positive definite: its damping is too small")
     if not np.isfinite(objective).all():

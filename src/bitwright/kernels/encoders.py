@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import cache
 from typing import Any
 
@@ -15,11 +14,6 @@ from bitwright.kernels import _native
 
 METHODS = ("search", "rtn")
 SOURCES = (np.float32, np.float16, np.uint16)  # uint16 holds bfloat16 bits
-
-
-def portable() -> bool:
-    """Whether native encoders are to do without optional instructions: BITWRIGHT_TIER is scalar."""
-    return os.environ.get("BITWRIGHT_TIER") == "scalar"
 
 
 @cache
@@ -62,9 +56,7 @@ def quantize(
     out = np.empty(shape, np.uint8) if out is None else out
     values = np.ascontiguousarray(values)
     id = _native.format_id(format)
-    kind, row, column = _native.core().quantize(
-        id, values, importance, method == "search", out, threads or 0, portable()
-    )
+    kind, row, column = _native.core().quantize(id, values, importance, method == "search", out, threads or 0)
     if kind == "not_finite":
         raise BitwrightError(f"expected finite values, got {_value(values, row, column)} at [{row}, {column}]")
     if kind == "overflow":

@@ -52,9 +52,13 @@ class Meter:
         return float(self._native.integer_dots(seconds)) / 1e9
 
     def bf16_gflop_s(self, seconds: float = SECONDS) -> float:
-        """Billions of float operations a second, by the instruction that bfloat16 weights are multiplied with: float32
-        multiply-add on every tier so far."""
-        return float(self._native.float_dots(seconds)) / 1e9
+        """Billions of float operations a second in products of bfloat16: by the CPU's own dot product where the tier's
+        machines can have one (AVX-512 BF16), else widened to float32 and multiplied, as the engine always does."""
+        return float(self._native.bf16_dots(seconds)) / 1e9
+
+    def float32_gflop_s(self, seconds: float = SECONDS) -> float:
+        """Billions of float operations a second in float32 multiply-add: the limit of every float kernel."""
+        return float(self._native.float32_dots(seconds)) / 1e9
 
     def decoding(self, weight: QuantizedTensor, seconds: float = SECONDS) -> Decoding:
         """How fast a weight (rows, columns) of a format the core knows is decoded, by as many of its rows as fit a

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
 
 
 def bench(s: Speed) -> dict[str, Any]:
-    """tier, threads, limits{read_gb_s, read_one_core_gb_s, int8_gop_s, bf16_gflop_s} (10^9 bytes or operations per
-    second), prefill{tokens, tokens_per_second, fastest, share_of_limit}, decode{depth, tokens, tokens_per_second,
-    fastest, share_of_limit}; `fastest` is the fastest round's tokens per second, shares are 0 to 1."""
+    """tier, threads, limits{read_gb_s, read_one_core_gb_s, int8_gop_s, bf16_gflop_s, float32_gflop_s} (10^9 bytes or
+    operations per second), prefill{tokens, tokens_per_second, fastest, share_of_limit}, decode{depth, tokens,
+    tokens_per_second, fastest, share_of_limit}; `fastest` is the fastest round's tokens per second, shares are
+    0 to 1."""
     return plain(
         {
             "tier": s.tier,
@@ -23,6 +24,7 @@ def bench(s: Speed) -> dict[str, Any]:
                 "read_one_core_gb_s": s.read_one_core_gb_s,
                 "int8_gop_s": s.limits.int8_gop_s,
                 "bf16_gflop_s": s.limits.bf16_gflop_s,
+                "float32_gflop_s": s.limits.float32_gflop_s,
             },
             "prefill": {
                 "tokens": s.prompt,

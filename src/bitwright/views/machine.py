@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 def machine(m: Machine) -> dict[str, Any]:
     """The fields of `hardware.detect.System` (sizes in bytes), memory_bytes, gpus[the fields of `hardware.gpus.Gpu`],
     tiers, measured (a date), tier, threads, limits{read_gb_s, read_one_core_gb_s, int8_gop_s, bf16_gflop_s,
-    fp32_gflop_s} (10^9 bytes or operations per second), formats[{format, bits_per_weight, decode_gb_s,
-    decode_share_of_read, prefill_gop_s}], fewest bits first."""
+    float32_gflop_s, and fp32_gflop_s, an older name of it} (10^9 bytes or operations per second), formats[{format,
+    bits_per_weight, decode_gb_s, decode_share_of_read, prefill_gop_s}], fewest bits first."""
     measured = m.measured
     return plain(
         {
@@ -31,8 +31,9 @@ def machine(m: Machine) -> dict[str, Any]:
                 "read_gb_s": measured.read / 1e9,
                 "read_one_core_gb_s": measured.read_one_core / 1e9,
                 "int8_gop_s": measured.int8 / 1e9,
-                "bf16_gflop_s": measured.float / 1e9,
-                "fp32_gflop_s": measured.float / 1e9,
+                "bf16_gflop_s": measured.bf16 / 1e9,
+                "float32_gflop_s": measured.float32 / 1e9,
+                "fp32_gflop_s": measured.float32 / 1e9,
             },
             "formats": sorted(_formats(m), key=lambda row: row["bits_per_weight"]),
         }
