@@ -13,14 +13,15 @@ FLOATS = ("float8_e4m3fn_g128", "float8_e4m3fn_row", "float8_e5m2_tensor")
 HEAD = """\
 # Number formats
 
-Made from `src/bitwright/formats` by `make docs`; a test fails when it is stale. `bitwright formats NAME` prints one.
+Generated from `src/bitwright/formats` by `make docs`; a test fails if it is stale. `bitwright formats NAME` shows one
+format.
 
 A format stores weights in blocks. Every block holds codes (small integers) and what turns them back into weights:
 `weight = scale * code + min`, computed in float32. Element formats have no scale: each code is a number by itself. Bits
-per weight count all stored bits. All items are little-endian. Names are the same in any case.
+per weight count all stored bits, scales included. Fields are little-endian. Case does not matter in names.
 
-`quantize` refuses a weight that is NaN or infinite, and one too large for the format, naming its index. A block too
-small for its scale becomes zero. float6 and float4 formats, which have neither infinity nor NaN, saturate.
+`quantize` refuses weights that are NaN, infinite or too large for the format, and names their index. A block whose
+scale is too small to be stored becomes zero. float6 and float4 formats, which have neither infinity nor NaN, saturate.
 """
 
 AFFINE = """\
@@ -28,14 +29,14 @@ AFFINE = """\
 
 `int<bits>_<sym|asym>_<share>`: 2 to 8 bits; symmetric, or asymmetric with an integer zero-point; one scale for each
 group of columns (`g32`, any multiple of 8), for each `row`, or for the whole `tensor` (repeated in every row, so that
-any row can be read by itself). Rows have multiples of 8 columns. Some of the family:
+any row can be read by itself). The number of columns must be a multiple of 8. Examples:
 """
 
 SCALED = """\
 ## Scaled 8-bit floats
 
 `<float8_e4m3fn|float8_e5m2>_<share>`: FP8 as other runtimes store it, under a float32 scale for each group, row or
-tensor. Some of the family:
+tensor. Examples:
 """
 
 
