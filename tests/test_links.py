@@ -1,4 +1,4 @@
-"""Every relative link in the documents points to a file that exists, and to a heading that it has."""
+"""What the documents name exists: linked files and their headings, paths, and in the guides every name in the code."""
 
 from __future__ import annotations
 
@@ -11,7 +11,12 @@ ROOT = Path(__file__).resolve().parent.parent
 DOCS = sorted((ROOT / "docs").rglob("*.md"))
 PAGES = sorted([*ROOT.glob("*.md"), *DOCS, ROOT / "benchmarks/results/README.md"])
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-CODE = re.compile(r"^ *```.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
+FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
+INLINE = re.compile(r"`([^`\n]*)`")
+FOLDERS = ("src", "native", "tests", "benchmarks")
+SOURCES = {".py", ".cpp", ".h", ".inl"}
+CALLED = re.compile(r"[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*")
+NAMED = re.compile(r"(?:src/bitwright|native|tests|benchmarks|docs|tools|examples)/[\w./-]+|test_\w+\.py")
 
 
 def anchors(page: Path) -> set[str]:
@@ -20,9 +25,14 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
+def prose(page: Path) -> str:
+    """A page without its blocks of code."""
+    return FENCED.sub("", page.read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 def test_links_point_to_what_exists(page: Path) -> None:
-    text = CODE.sub("", page.read_text(encoding="utf-8"))
+    text = INLINE.sub("", prose(page))
     broken = []
     for link in LINK.findall(text):
         path, _, anchor = link.partition("#")
@@ -32,6 +42,23 @@ def test_links_point_to_what_exists(page: Path) -> None:
         if not target.exists() or (anchor and anchor not in anchors(target)):
             broken.append(link)
     assert not broken, f"{page.relative_to(ROOT)} links to what is not there: {', '.join(broken)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_paths_exist(page: Path) -> None:
+    named = [name for name in INLINE.findall(prose(page)) if NAMED.fullmatch(name)]
+    missing = [n for n in named if not ((ROOT / n).exists() if "/" in n else any((ROOT / "tests").rglob(n)))]
+    assert not missing, f"{page.relative_to(ROOT)} names what is not there: {', '.join(missing)}"
+
+
+@pytest.mark.parametrize("guide", sorted((ROOT / "docs").glob("adding-*.md")), ids=lambda guide: guide.stem)
+def test_guides_name_what_the_code_has(guide: Path) -> None:
+    """Of `Rule.fit(values)` the last name before the bracket, somewhere in the sources."""
+    files = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in SOURCES]
+    words = {word for p in files for word in re.findall(r"\w+", p.read_text(encoding="utf-8"))}
+    named = {found[0].split(".")[-1]: text for text in INLINE.findall(prose(guide)) if (found := CALLED.match(text))}
+    missing = [text for name, text in named.items() if name not in words]
+    assert not missing, f"{guide.name} names what the code has not: {', '.join(missing)}"
 
 
 def test_the_index_names_every_page() -> None:
