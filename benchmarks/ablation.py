@@ -1,14 +1,14 @@
-"""What each ingredient of quantizing is worth: a model, recipe by recipe, by one method after another, at equal bytes.
+"""What each ingredient of quantizing is worth: one model, by every recipe and method, at equal bytes.
 
     python benchmarks/ablation.py --model widened.f16.gguf --stats fisher.gguf --plain plain.gguf \\
         --recipes q4_k:,q4_k_m,q3_k_m --peer PATH/llama-quantize --write widened
 
---stats and --plain are what `bitwright calibrate --hessian` gathered, with and without --no-fisher. A recipe is one
-that `bitwright quantize` knows; "q4_k:" gives every block tensor that format, and Q6_K to head and embedding. Figures
-are the mean KL divergence in nats from the model over WikiText-2 in chunks of 512 (-f, --chunks), and in brackets its
-paired difference from llama.cpp's file with the same importance, in percent of that, with a 95% interval over
-documents; under "all" their geometric mean. All files are run by bitwright, whose own rounding of inputs adds less than
-.001. Results are kept (--work) as they come, so that a run that was stopped goes on where it was.
+`bitwright calibrate --hessian` gathers --stats, and --plain with --no-fisher. A recipe is one that `bitwright quantize`
+knows; "q4_k:" gives that format to every block tensor, and Q6_K to head and embedding. A figure is the mean KL
+divergence from the model in nats over WikiText-2 in chunks of 512 (-f, --chunks). In brackets: the paired difference
+from llama.cpp's file with the same importance, in percent, with a 95% interval over documents. "all" is the geometric
+mean over the recipes. bitwright runs all files; its own rounding of inputs adds less than 0.001. Results are kept in
+--work as they come, so an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations

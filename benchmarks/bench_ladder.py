@@ -1,11 +1,11 @@
-"""From the NumPy reference to what the engine does today, step by step, on one model.
+"""From the NumPy reference to today's engine, step by step, on one model.
 
     python benchmarks/bench_ladder.py widened.q4_k_m.gguf --build "before the change=CHECKOUT" --write
 
-First what tiers and threads give, then what changes gave: a step that can no longer be switched off is measured by a
-build of its commit in another checkout (--build, as often as wanted, oldest first), made there by `make build` or in
-place by CMake. Every step is a process of its own, and a round runs each once, so that all meet the same weather;
-medians over the rounds. NumPy multiplies float32 weights that were decoded beforehand, with its own threads.
+First what tiers and threads gain, then what changes gained. A step that can no longer be switched off is measured with
+a build of its commit in another checkout (--build, repeatable, oldest first), made there by `make build` or in place by
+CMake. Every step runs in its own process, and a round runs each once, so that all meet the same load on the machine;
+figures are medians over the rounds. NumPy multiplies float32 weights, decoded beforehand, with its own threads.
 """
 
 from __future__ import annotations
@@ -17,9 +17,12 @@ import statistics
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from bitwright import Engine
 
 HERE = Path(__file__).parent
 HEADERS = ["step", ">prefill, tokens/s", ">times", ">decode, tokens/s", ">times"]
@@ -59,13 +62,13 @@ def measure(model: Path, step: Step) -> tuple[float, float]:
 
     if step.checkout and not Path(bw.__file__).is_relative_to(step.checkout):
         raise SystemExit(f"{step.name}: no build in {step.checkout}: run make build there")
-    loaded = bw.load(model, context=512, threads=step.threads, tier=step.tier or None)
-    ids = np.random.default_rng(0).integers(0, loaded.config.vocabulary, 512).tolist()
+    engine = bw.load(model, context=512, threads=step.threads, tier=step.tier or None)
+    ids = np.random.default_rng(0).integers(0, engine.config.vocabulary, 512).tolist()
     prompt, tokens = ids[: step.prompt], ids[: step.tokens]
     if not step.tier:
-        return measure_numpy(loaded, prompt, tokens)
+        return measure_numpy(engine, prompt, tokens)
     together = not step.prompt
-    session = loaded.session(SEQUENCES if together else 1)
+    session = engine.session(SEQUENCES if together else 1)
     rates = [0.0]
     if together:
         session.advance(dict.fromkeys(range(SEQUENCES), ids[:1]))
@@ -83,13 +86,14 @@ def measure(model: Path, step: Step) -> tuple[float, float]:
     return rates[0], rates[1]
 
 
-def measure_numpy(loaded, prompt: list[int], tokens: list[int]) -> tuple[float, float]:
+def measure_numpy(engine: Engine, prompt: list[int], tokens: list[int]) -> tuple[float, float]:
     import numpy as np
 
     from bitwright import kernels
 
-    weights = {op_weight: loaded.weights[op_weight] for op in loaded.step.ops for op_weight in op.weights}
-    oracle = kernels.Oracle(loaded.step, {name: w.dequantize() for name, w in weights.items()}, np.float32)
+    step, tensors = engine.model.step, engine.model.tensors
+    weights = {name: tensors[name].dequantize() for op in step.ops for name in op.weights}
+    oracle = kernels.Oracle(step, weights, np.float32)
 
     def run(ids: list[int], first: int) -> None:
         oracle.run(ids, np.arange(first, first + len(ids)), np.zeros(len(ids), int), [len(ids) - 1])
@@ -99,7 +103,7 @@ def measure_numpy(loaded, prompt: list[int], tokens: list[int]) -> tuple[float, 
     return len(prompt) / prefill, len(tokens) / decode
 
 
-def seconds(work) -> float:
+def seconds(work: Callable[[], object]) -> float:
     started = time.perf_counter()
     work()
     return time.perf_counter() - started

@@ -1,10 +1,10 @@
-"""Quantizing a file (method rtn) beside llama-quantize, turn by turn, and the errors beside libgguf's.
+"""Compares quantizing a file (method rtn) with llama-quantize, turn by turn, and its errors with libgguf's.
 
     python benchmarks/bench_quantize.py model.f16.gguf --peer PATH/llama-quantize --recipes q4_k_m,q8_0
 
 Seconds are medians over the rounds; MB/s counts the source's bytes; the ratio is above 1 where bitwright is faster.
 Errors are root mean squares over up to 1024 rows of each matrix whose rows are whole superblocks, all matrices
-together; "weighted" is the error the format's own search looks at.
+together; "weighted" is the error that the format's own search minimizes.
 """
 
 from __future__ import annotations

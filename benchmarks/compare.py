@@ -1,11 +1,11 @@
-"""bitwright beside llama.cpp on the same files, in one run, turn by turn.
+"""Compares the speed of bitwright and llama.cpp on the same files, in one run, turn by turn.
 
     python benchmarks/compare.py --peer PATH/llama-bench --model model.f16.gguf --formats q4_k_m,q8_0,f16 --save
     python benchmarks/compare.py --peer PATH/llama-bench --files 1.5b.q4_k_m.gguf -d 8192
 
 Files are made from --model by bitwright's quantizer, or given. A round measures this machine's limits, then times
-bitwright (in this process) and then the peer, file by file, so that all meet the same weather. Medians over the rounds
-are printed, with ratios above 1 where bitwright is faster (and their range over the rounds).
+bitwright (in this process) and then the peer, file by file, so that all meet the same load. Medians over the rounds are
+printed, with ratios above 1 where bitwright is faster (and their range over the rounds).
 
 prefill, decode  as `bitwright bench`; "of limit" is its share_of_limit: of the arithmetic, or of the reading of the
                  file's weights and the cache, at the limits measured in the same round
@@ -196,7 +196,7 @@ def main() -> None:
     output.print_table(HEADERS, table)
     if args.save:
         name = "-".join(dict.fromkeys(file.name.split(".")[0] for file in all_rows))
-        text = "# bitwright beside llama.cpp\n\nMade by `benchmarks/compare.py`, which says what the rows are."
+        text = "# bitwright compared with llama.cpp\n\nMade by `benchmarks/compare.py`, which says what the rows are."
         target = save(name, text, HEADERS, table, machine)
         rows = {file.name: {what: asdict(row) for what, row in rows.items()} for file, rows in all_rows.items()}
         target.with_suffix(".json").write_text(json.dumps({**machine, "files": rows}, indent=1) + "\n")

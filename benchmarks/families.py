@@ -1,8 +1,8 @@
-"""Is every family's outline what llama.cpp makes of it? Prints what both allocate for keys, values and buffers.
+"""Compares every family's outline with llama.cpp: what both allocate for keys, values and buffers.
 
-A tiny config.json of each family becomes a GGUF file of zeros; llama.cpp loads it only if every tensor has the name and
-the shape it expects and none is left over, and says what it allocates. Buffers are of wider ones. The table is kept in
-tests/model/architectures/llama_cpp.json, so that the tests need no llama.cpp.
+A tiny config.json of each family becomes a GGUF file of zeros. llama.cpp loads it only if every tensor has the expected
+name and shape and none is left over, and reports what it allocates. Buffers are compared on wider models. The table is
+kept in tests/model/architectures/llama_cpp.json, so that tests do not need llama.cpp.
 
     python benchmarks/families.py --llama-bench PATH [--write]
 """

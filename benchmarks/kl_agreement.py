@@ -1,12 +1,12 @@
-"""Every statistic of `llama-perplexity --kl-divergence` beside bitwright's on the same files.
+"""Compares every statistic of `llama-perplexity --kl-divergence` with bitwright's on the same files.
 
     python benchmarks/kl_agreement.py --peer PATH/llama-perplexity --model widened.f16.gguf --save
 
 Engines round activations to int8 each in its own way, so the arithmetic of the statistics is compared where engines
 must agree: the model, and the model quantized by each recipe, are written out as float32. Three figures a line: theirs;
 bitwright's, against the store that llama-perplexity wrote (so both read the same base); and theirs against the store
-that bitwright wrote. "off" is how far the second and third lie from the first, at most, in percent of it, where that
-has two digits or more. What is left is not arithmetic but the engines': bitwright's float16 cache beside llama.cpp's in
+that bitwright wrote. "off" is the larger distance of the second and third from the first, in percent, where the first
+has two digits or more. The remaining difference comes from the engines: bitwright's cache is float16, llama.cpp's
 float32.
 """
 
@@ -116,7 +116,7 @@ def main() -> None:
             rows += compare(recipe, args, folder, base)
     output.print_table(headers, rows)
     if args.save:
-        title = f"# KL statistics beside llama.cpp: {args.model.name}, {args.chunks} chunks of {args.context} tokens"
+        title = f"# KL statistics, compared: {args.model.name}, {args.chunks} chunks of {args.context} tokens"
         about = f"{title}\n\nMade by `benchmarks/kl_agreement.py`, which says what the columns are."
         save("kl-agreement", about, headers, rows, describe_machine(args.threads))
 

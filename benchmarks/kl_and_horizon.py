@@ -1,4 +1,4 @@
-"""KL divergence beside the median horizon, file by file, and where they rank files differently.
+"""KL divergence and the median horizon, file by file, and where they rank files differently.
 
     python benchmarks/kl_and_horizon.py --model widened.f16.gguf --recipes q8_0,q6_k,q4_k_m,q2_k --save widened
 

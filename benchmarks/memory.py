@@ -1,7 +1,7 @@
-"""bitwright's memory: what `bitwright.hardware.memory` predicts beside what is resident, a process for each case.
+"""bitwright's memory: what `bitwright.hardware.memory` predicts and what is resident, in one process per case.
 
-The process opens the model, reads a text as long as the context (so that all of the cache and the buffers is touched),
-decodes a token and looks at its resident memory: Linux's VmRSS, pages of the model file that are mapped included.
+The process opens the model, reads a text as long as the context (which touches all of the cache and the buffers),
+decodes a token and reads its resident memory: Linux's VmRSS, which includes mapped pages of the model file.
 
     python benchmarks/memory.py --text FILE MODEL... [--contexts N ...] [--kv FORMAT ...] [--write]
 
@@ -65,7 +65,7 @@ class Case:
 
 
 def measure(model: Path, ids: list[int], context: int, kv: str) -> Case:
-    """In a process of its own; RuntimeError where that fails."""
+    """Runs the case in its own process. RuntimeError if that fails."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump((ids * (context // len(ids) + 1))[:context], file)
         file.flush()

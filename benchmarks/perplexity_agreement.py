@@ -1,4 +1,4 @@
-"""Perplexity beside llama.cpp's on the same files, and what each engine loses by quantizing activations to int8.
+"""Compares perplexity with llama.cpp's on the same files, and what each engine loses by rounding activations to int8.
 
     python benchmarks/perplexity_agreement.py --peer PATH/llama-perplexity --files a.gguf b.gguf \\
         --model widened.f16.gguf --recipes q8_0,q4_k_m,q4_0,q6_k --save

@@ -1,11 +1,10 @@
-"""How well the speed on this machine is told before a model runs: what `bitwright plan --this-machine` says once
-`bitwright hardware` has measured, against the fastest round of `bitwright bench`.
+"""How well the speed on this machine is predicted: what `bitwright plan --this-machine` predicts after `bitwright
+hardware` has measured, against the fastest round of `bitwright bench`.
 
     python benchmarks/predict_here.py --model widened.f16.gguf --formats q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16 --write
 
-Each round measures the machine anew and then times every file; of predicted, measured and error the medians over the
-rounds are shown, since what a shared machine can do drifts within minutes. --write writes
-benchmarks/results/speed-here.md.
+Each round measures the machine again and then times every file. The medians over the rounds are shown, since what a
+shared machine can do changes within minutes. --write writes benchmarks/results/speed-here.md.
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--remembered", action="store_true", help="count on what was measured of the machine before")
+    parser.add_argument("--remembered", action="store_true", help="use what was measured of the machine before")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     names = args.formats.split(",")
@@ -61,9 +60,9 @@ def one(machine: Machine, path: Path) -> list[float]:
     """Of a file, decode and prefill in turn: tokens a second predicted and measured, and by how many percent the first
     is off."""
     shape = outline(path)
-    told = forecast(machine.device(), shape, assign(shape, None), 0, machine=machine)
-    was = speed.measure_speed(bw.load(path), PROMPT, TOKENS, rounds=5)
-    pairs = (told.decode, was.fastest_decode), (told.prefill, was.fastest_prefill)
+    predicted = forecast(machine.device(), shape, assign(shape, None), 0, machine=machine)
+    measured = speed.measure_speed(bw.load(path), PROMPT, TOKENS, rounds=5)
+    pairs = (predicted.decode, measured.fastest_decode), (predicted.prefill, measured.fastest_prefill)
     guesses = [(guess.tokens_per_second, truth) for guess, truth in pairs]
     return [x for guess, truth in guesses for x in (guess, truth, 100 * (guess / truth - 1))]
 

@@ -1,8 +1,8 @@
-"""Sizes that others published for quantized files, beside those that bitwright computes from the built-in shapes.
+"""Compares sizes that others published for quantized files with those that bitwright computes from built-in shapes.
 
-data/published_sizes.json: a row a file. unit: GB of 10^9 or GiB of 2^30 bytes; llama-bench's sizes are of the tensors
-alone. A rounded size stands for every size that would be rounded to it. importance: the publisher quantized with an
-importance matrix, by which some recipes choose other formats; null: the row stands for two publishers, one of whom did.
+data/published_sizes.json has a row for each file. unit: GB of 10^9 or GiB of 2^30 bytes; llama-bench counts tensors
+only. A rounded size stands for every size that rounds to it. importance: the publisher quantized with an importance
+matrix, which makes some recipes choose other formats; null: the row stands for two publishers, only one of whom did.
 
     python benchmarks/sizes.py [--write]     the table, also to benchmarks/results/published-sizes.md
 """
