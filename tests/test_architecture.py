@@ -35,10 +35,6 @@ LONGER = {
     "native/sequence_memory.cpp": 310,
     "src/bitwright/formats/format.py": 270,
     "src/bitwright/model/chat_sandbox.py": 280,
-    "tests/calibration/test_second_moments.py": 350,
-    "tests/hardware/test_machine.py": 340,
-    "tests/io/test_hub.py": 290,
-    "tests/model/test_tokenizer.py": 280,
 }
 
 
