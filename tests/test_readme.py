@@ -1,4 +1,4 @@
-"""The README's commands run and print what it shows, on any machine: measured numbers and the tier may differ."""
+"""Commands of the README and the docs run and print what is shown, on any machine: numbers and the tier may differ."""
 
 from __future__ import annotations
 
@@ -18,15 +18,16 @@ from bitwright.errors import BitwrightError
 from bitwright.io import hub
 
 README = Path(__file__).resolve().parent.parent / "README.md"
+PAGES = [README, *sorted((README.parent / "docs").rglob("*.md"))]
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])\d+(\.\d+)?(e[+-]\d+)?(?![\w.]*\w)")
 TIER = re.compile(r"\btier \w+")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
 
-def examples() -> list[tuple[str, str]]:
+def examples(page: Path) -> list[tuple[str, str]]:
     """(command, output) of every `$ bitwright` line, in order; later commands use files of earlier ones."""
-    blocks = CONSOLE.findall(README.read_text(encoding="utf-8"))
+    blocks = CONSOLE.findall(page.read_text(encoding="utf-8"))
     parts = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.MULTILINE) if part.strip()]
     pairs = [part.partition("\n") for part in parts]
     return [(command, shown) for command, _, shown in pairs if command.startswith("bitwright ")]
@@ -69,16 +70,17 @@ def matches(shown: str, printed: str) -> bool:
 
 
 def test_the_readme_shows_something() -> None:
-    assert len(examples()) >= 5
+    assert len(examples(README)) >= 5
 
 
-def test_the_tour(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
-    for command, shown in examples():
+@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda page: page.name)
+def test_the_tour(page: Path, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
+    for command, shown in examples(page):
         line = command.replace("bitwright", f"{sys.executable} -m bitwright", 1)
         line = line.replace("examples/", f"{README.parent}/examples/")
         done = run(["bash", "-c", line])
         assert done.returncode == 0, f"{command}: {done.stderr}"
-        assert matches(shown, done.stdout), f"{command} printed\n{done.stdout}\nbut the README shows\n{shown}"
+        assert matches(shown, done.stdout), f"{command} printed\n{done.stdout}\nbut {page.name} shows\n{shown}"
 
 
 def test_the_python_example(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
