@@ -1,4 +1,4 @@
-"""Commands in the documents use verbs and options that the command line has."""
+"""Commands in the documents use verbs and options that the command line has, and source files they name exist."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ REFERENCE = ROOT / "docs/cli.md"  # tests/cli/test_reference.py holds it to the 
 PAGES = [page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if page != REFERENCE]
 CODE = re.compile(r"^ *```\w*\n.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?<![\w.-])(?<!import )(?<!from )bitwright ([a-z]+)\b([^`\n|#]*)")
+SOURCE = re.compile(r"`([a-z0-9_/]+\.(?:py|h|cpp|inl))`")
 OPTION = re.compile(r"(?<![\w-])--?[a-z][\w-]*")
 
 
@@ -29,3 +30,12 @@ def test_commands_exist(page: Path) -> None:
             unknown = [verb] if verb not in known else sorted(set(OPTION.findall(rest)) - known[verb])
             wrong += [f"bitwright {verb} {' '.join(unknown)}"] if unknown else []
     assert not wrong, f"{page.relative_to(ROOT)}: no such command or option: {'; '.join(wrong)}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+def test_source_files_exist(page: Path) -> None:
+    rooms = [ROOT / name for name in ("src", "native", "tests", "benchmarks")]
+    files = [file.as_posix() for room in rooms for file in room.rglob("*.*")]
+    named = set(SOURCE.findall(page.read_text(encoding="utf-8")))
+    missing = sorted(name for name in named if not any(file.endswith(f"/{name}") for file in files))
+    assert not missing, f"{page.relative_to(ROOT)} names files that do not exist: {', '.join(missing)}"
