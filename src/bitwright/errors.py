@@ -6,7 +6,7 @@ import difflib
 import os.path
 from collections.abc import Iterable
 
-SHORT_LIST = 50  # of so many names a message lists all
+SHORT_LIST = 50  # a message lists all names if there are at most this many
 
 
 class BitwrightError(Exception):
@@ -31,7 +31,7 @@ class FileFormatError(BitwrightError):
 
 
 class UnsupportedError(BitwrightError):
-    """Something well-formed that bitwright does not handle, named beside what it does handle."""
+    """Something well-formed that bitwright does not handle; the message names what it does handle."""
 
     def __init__(self, kind: str, name: object, supported: Iterable[object]) -> None:
         self.kind, self.name, self.supported = kind, str(name), [str(s) for s in supported]
@@ -39,7 +39,7 @@ class UnsupportedError(BitwrightError):
 
 
 class UnknownNameError(UnsupportedError, UsageError):
-    """A name from the user that stands for nothing. The message suggests the nearest names, or else lists them."""
+    """An unknown name from the user. The message suggests the nearest names, or lists the known ones."""
 
     def __init__(self, kind: str, name: str, known: Iterable[object]) -> None:
         super().__init__(kind, name, known)
@@ -53,6 +53,6 @@ class UnknownNameError(UnsupportedError, UsageError):
 def _nearest(name: str, known: list[str]) -> list[str]:
     """Up to three similar names: first those that begin alike, then those of about the same length."""
     similar = difflib.get_close_matches(name, known, n=12)
-    alike = {other: len(os.path.commonprefix([name, other])) for other in similar}  # noqa: RUF071  characters are meant
+    alike = {other: len(os.path.commonprefix([name, other])) for other in similar}  # noqa: RUF071  characters
     key = {other: (-length, abs(len(name) - len(other))) for other, length in alike.items()}
     return sorted(dict.fromkeys(n for n in known if n in key), key=key.__getitem__)[:3]

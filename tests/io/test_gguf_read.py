@@ -213,7 +213,7 @@ def test_split_sets_with_repeated_or_missing_tensors(tmp_path: Path) -> None:
     paths = split(tmp_path)
     place = {"split.no": gguf.Typed(2, "uint16"), "split.count": gguf.Typed(3, "uint16")}
     gguf.write(paths[2], place, ggufs.tensors(1))
-    with pytest.raises(FileFormatError, match="tensors of no other part, got t0 once more"):
+    with pytest.raises(FileFormatError, match="tensors that no other part has, got t0 again"):
         gguf.open(paths[0])
     gguf.write(paths[2], place, [])
     with pytest.raises(FileFormatError, match="expected 3 tensors in all parts"):

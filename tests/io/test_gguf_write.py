@@ -95,7 +95,7 @@ def test_alignments_that_do_not_fit(tmp_path: Path, alignment: object) -> None:
 @pytest.mark.parametrize(
     ("name", "shape", "format", "nbytes", "message"),
     [
-        ("t", (2, 33), "q4_0", 36, "rows of 33 are no multiple of q4_0's 32"),
+        ("t", (2, 33), "q4_0", 36, "q4_0 blocks of 32 do not divide 33"),
         ("t", (), "f32", 4, "1 to 4 dimensions"),
         ("t", (1, 1, 1, 1, 1), "f32", 4, "1 to 4 dimensions"),
         ("t", (0, 32), "f32", 0, "at least 1"),

@@ -112,7 +112,7 @@ def test_what_the_hub_does_not_have(client: Client) -> None:
         "org/weights": "UsageError: org/weights holds no .gguf file",
         "org/torn": "BitwrightError: org/torn lacks m-Q2_K-00002-of-00002.gguf of its split files",
         "org/broken": "BitwrightError: org/broken: the hub answered Server error '503",
-        "org/gated": "BitwrightError: org/gated asks for an agreement on the hub first",
+        "org/gated": "BitwrightError: org/gated requires you to accept its terms on the hub",
     }
     for found, expected in zip(client.resolve(*wanted), wanted.values(), strict=True):
         assert found.startswith(expected) and "\n" not in found
@@ -126,8 +126,8 @@ def test_offline_only_the_cache_is_read(client: Client, fake_hub: Hub) -> None:
     )
     assert found[:2] == ["q8_0", "first"]
     assert found[2] == "UsageError: org/name in the cache has no BF16; it has Q2_K, Q8_0"
-    assert found[3] == "BitwrightError: org/first at main is not in the cache, and this is offline"
-    assert found[4].startswith("BitwrightError: smollm2-135m is not in the cache, and this is offline")
+    assert found[3] == "BitwrightError: org/first at main is not in the cache, and offline mode is on"
+    assert found[4].startswith("BitwrightError: smollm2-135m is not in the cache, and offline mode is on")
     assert fake_hub.asked == []
 
 

@@ -56,7 +56,7 @@ def test_an_audit_believes_what_meets_and_says_what_does_not(file) -> None:
     (complaint,) = label.audit(claimed, measured(0.1, None, None), file).complaints
     assert "too few documents" in complaint
     other = label.audit(claimed, measured(0.1, 0.08, 0.12, reference={"sha256": "x" * 64}), file)
-    assert other.complaints == ("the reference is another file than the label's",)
+    assert other.complaints == ("the reference is not the file that the label names",)
 
 
 def test_a_label_does_not_hold_for_other_weights(file, tmp_path) -> None:

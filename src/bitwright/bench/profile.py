@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from bitwright.engine import Engine, Session
     from bitwright.kernels.schedule import Phase
 
-YARDSTICKS = ("q4_k", "q4_0")  # formats to compare others with: the first whose blocks fit
+YARDSTICKS = ("q4_k", "q4_0")  # formats to compare others with; the first whose blocks fit is used
 YARDSTICK_ROWS = 128
 NAMES = {"load": "int8 inputs", "store": "to cache", "glu_silu": "glu", "glu_gelu_tanh": "glu"}
 
 
 @dataclass
 class PhaseGroup:
-    """Phases that do the same with weights of the same formats: their seconds and work in one step."""
+    """Phases of the same operation on weights of the same formats: their seconds and work in one step."""
 
     what: str
     formats: tuple[str, ...]
@@ -49,8 +49,8 @@ class ProfiledStep:
 
 @dataclass(frozen=True)
 class FormatCost:
-    """What unpacking weights of a format costs with all threads. `share`: of the weights that a token is multiplied
-    with, 0 for a yardstick that the model does not use. Bits are per weight."""
+    """The cost of unpacking weights of a format with all threads. `share`: of the weights a token is multiplied with; 0
+    for a yardstick that the model does not use. Bits are per weight."""
 
     format: str
     share: float
@@ -69,7 +69,7 @@ class FormatCost:
 
 @dataclass(frozen=True)
 class Profile:
-    """One decode step, one prefill step, the cost of each weight format, and how its products run."""
+    """One decode step, one prefill step, the cost of each weight format, and the way its products run."""
 
     decode: ProfiledStep
     prefill: ProfiledStep
@@ -97,7 +97,7 @@ def profile(
 
 
 def middle(steps: list[ProfiledStep]) -> ProfiledStep:
-    """The step of median time; the slower of the middle two."""
+    """The step of median time; of two in the middle, the slower."""
     return sorted(steps, key=lambda step: step.seconds)[len(steps) // 2]
 
 

@@ -23,8 +23,8 @@ class Speed:
     """Medians over the rounds: tokens per second, the limits, and shares of the limits of the same round; also the
     tokens per second of the fastest round, which other work on the machine disturbed least.
 
-    `prefill_share`: the time that the arithmetic takes at the limits, over the time it took. `decode_share`: the rate
-    at which the weights (as the file stores them) and the cache were read, over the memory's limit.
+    `prefill_share`: the time that the arithmetic would take at the limits, over the measured time. `decode_share`: the
+    rate at which the weights (as the file stores them) and the cache were read, over the memory's limit.
     `read_one_core_gb_s`: the limit of one core.
     """
 
@@ -52,7 +52,7 @@ def measure_speed(
     progress: Progress | None = None,
 ) -> Speed:
     """Time `rounds` prefills of `prompt` tokens and decodes of `tokens` tokens after `depth` others. The limits are
-    measured before each round, since the speed of a shared machine drifts within minutes."""
+    measured before each round, because the speed of a shared machine drifts within minutes."""
     one_core = kernels.Meter(1, engine.tier).read_gb_s()
     meter = kernels.Meter(engine.threads, engine.tier)
     ids = np.random.default_rng(0).integers(0, engine.config.vocabulary, max(prompt, depth + tokens)).tolist()

@@ -30,8 +30,8 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """Operations (a product and a sum are two) of integer dot products and of float32 arithmetic; bytes of weights and
-    of the cache that are read from memory, each once."""
+    """Operations (a multiplication and an addition are two) of integer dot products and of float32 arithmetic; bytes of
+    weights and cache read from memory, each counted once."""
 
     int8: float = 0
     floats: float = 0
@@ -46,11 +46,11 @@ class Work:
         return self.int8 + self.floats
 
     def reading_share(self, seconds: float, limits: Limits) -> float:
-        """The time that reading alone would take at the limit, over the time it all took."""
+        """The time that reading alone would take at the limit, over the measured time."""
         return self.bytes / 1e9 / limits.read_gb_s / seconds
 
     def arithmetic_share(self, seconds: float, limits: Limits) -> float:
-        """The time that the arithmetic alone would take at the limits of its kinds, over the time it all took."""
+        """The time that the arithmetic alone would take at the limits of its kinds, over the measured time."""
         return (self.int8 / limits.int8_gop_s + self.floats / limits.float32_gflop_s) / 1e9 / seconds
 
 
@@ -61,7 +61,7 @@ def paths() -> dict[tuple[str, str], dict[str, str]]:
 
 
 def linear(weight: QuantizedTensor, tokens: int, tier: str) -> Work:
-    """The product of a weight (rows, columns) with so many tokens."""
+    """The product of a weight (rows, columns) with `tokens` tokens."""
     rows, columns = weight.shape
     path = paths()[weight.format.name, tier]["decode" if tokens == 1 else "prefill"]
     operations = 2 * rows * columns * tokens
@@ -70,7 +70,7 @@ def linear(weight: QuantizedTensor, tokens: int, tier: str) -> Work:
 
 
 def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
-    """Attention of so many tokens that follow `depth` others in a cache of format `kv`; `a` are the op's attributes."""
+    """Attention of `tokens` tokens after `depth` others in a cache of format `kv`; `a` are the op's attributes."""
     window = a["window"] or depth + tokens
     seen = sum(min(position + 1, window) for position in range(depth, depth + tokens))
     values = a["kv_heads"] * a["head_dim"] * min(depth + tokens, window + tokens - 1)
@@ -79,7 +79,7 @@ def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
 
 
 def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
-    """All products and attentions of one step over so many tokens after `depth` others, with `outputs` logits."""
+    """All products and attentions of one step over `tokens` tokens after `depth` others, with `outputs` logits."""
     total = Work()
     for op in engine.model.step.ops:
         if op.kind == "linear":
@@ -90,7 +90,7 @@ def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
 
 
 def bytes_of_token(engine: Engine, depth: int) -> float:
-    """What decoding a token after `depth` others has to read: the weights as the file stores them, and the cache. The
+    """The bytes read to decode a token after `depth` others: the weights as the file stores them, and the cache. The
     engine's own layout of a weight may take more or fewer bytes; those are in `linear`."""
     ops = (op for op in engine.model.step.ops if op.kind == "attention")
     return engine.model.bytes_per_token + sum(attention(op.attributes, 1, depth, engine.options.kv).bytes for op in ops)

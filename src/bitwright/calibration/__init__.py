@@ -1,4 +1,4 @@
-"""Activation statistics, their files, and the text they are gathered on."""
+"""Activation statistics, their files, and the texts to gather them on."""
 
 from bitwright.calibration.activations import ActivationStatistics, SquareSums
 from bitwright.calibration.imatrix import read, write

@@ -1,4 +1,4 @@
-"""What a model's activations are like on a calibration set: importance, second moments and gradients for each weight.
+"""Statistics of a model's activations on a calibration set: importance, second moments and gradients per weight.
 
 Importance is the mean squared activation of each input column (llama.cpp's imatrix), the diagonal of the layer's
 Hessian: an error costs more in a column whose inputs are large.
@@ -27,7 +27,7 @@ class SquareSums:
 
     @property
     def importance(self) -> NDArray[np.float32]:
-        """Mean squares (matrices, columns). As in llama.cpp, an expert that no token reached has ones."""
+        """Mean squares (matrices, columns). As in llama.cpp, an expert that no token reached gets ones."""
         reached = self.counts[:, None] > 0
         return np.where(reached, self.sums / np.maximum(self.counts, 1)[:, None], 1).astype(np.float32)
 
@@ -50,7 +50,7 @@ class ActivationStatistics:
     provenance: Provenance = field(default_factory=Provenance)
 
     def check(self, tensors: Mapping[str, HasShape], source: object) -> None:
-        """Raises BitwrightError, naming `source` and the tensor, where the statistics do not fit the tensors."""
+        """Raise BitwrightError, naming `source` and the tensor, if the statistics do not fit the tensors."""
         widths = {name: own.sums.shape for name, own in self.squares.items()}
         moments = {name: (m.matrices, m.columns) for m in self.moments for name in m.weights}
         if not (widths.keys() | moments.keys()) & tensors.keys():
@@ -64,11 +64,11 @@ class ActivationStatistics:
                     raise BitwrightError(f"{source}: {name} needs {kind} of shape {expected}, got {got}")
 
     def importance(self, name: str) -> NDArray[np.float32] | None:
-        """The mean squares (matrices, columns) of a weight's inputs; None where none were gathered."""
+        """The mean squares (matrices, columns) of a weight's inputs; None if none were gathered."""
         return self.squares[name].importance if name in self.squares else None
 
     def tokens(self, name: str) -> NDArray[np.int64]:
-        """How many tokens (matrices,) the statistics of a weight rest on."""
+        """How many tokens (matrices,) the statistics of a weight come from."""
         moment = self.moment(name)
         read = np.full(moment.matrices if moment else 1, self.provenance.tokens)
         return self.squares[name].counts if name in self.squares else read
@@ -79,10 +79,10 @@ class ActivationStatistics:
 
     def hessian(self, name: str) -> NDArray[np.float32] | None:
         """The second moments (matrices, columns, columns) of a weight's inputs, read now and weighted as `SecondMoment`
-        says; None where none were gathered. Raises FileFormatError for a damaged file."""
+        says; None if none were gathered. Raises FileFormatError for a damaged file."""
         moment = self.moment(name)
         return None if moment is None else moment.matrix()
 
     def sensitivity(self, name: str) -> NDArray[np.float32] | None:
-        """The mean squared gradients (matrices, outputs) at a weight's outputs; None where none were gathered."""
+        """The mean squared gradients (matrices, outputs) at a weight's outputs; None if none were gathered."""
         return self.sensitivities.get(name)

@@ -1,4 +1,4 @@
-"""What is added up of a tape's inputs and gradients, for weights that read one input."""
+"""Sums of a tape's inputs and gradients, for weights that read the same input."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Group:
 
 
 class Sums:
-    """What is added up for a group: `moment` (columns, columns) of f x x', the lower triangle, `total` of f, `squares`
-    (columns,) of x², of each weight the squared gradients at its outputs, and `tokens`."""
+    """The sums of a group: `moment` (columns, columns) of f x x', the lower triangle; `total` of f; `squares`
+    (columns,) of x²; for each weight the squared gradients at its outputs; and `tokens`."""
 
     def __init__(self, group: Group, sharing: Sharing) -> None:
         self.sharing = sharing
@@ -42,7 +42,7 @@ class Sums:
         self.total, self.tokens = 0.0, 0
 
     def add(self, x: Array, f: Array | None = None) -> None:
-        """x (tokens, columns), f (tokens,)."""
+        """Add x (tokens, columns) with weights f (tokens,)."""
         y = x if f is None else x * np.sqrt(f)[:, None]
 
         def strip(start: int) -> None:
@@ -55,7 +55,7 @@ class Sums:
         self.tokens += len(x)
 
     def state(self) -> dict[str, Array]:
-        """The sums as named arrays, to be saved; `restore` takes them back."""
+        """The sums as named arrays, for saving; `restore` takes them back."""
         squares: dict[str, Array] = {f"gradients.{i}": own for i, own in enumerate(self.gradients.values())}
         numbers = np.array([self.total, self.tokens])
         return {"moment": pack(self.moment), "squares": self.squares, "numbers": numbers, **squares}
@@ -70,7 +70,7 @@ class Sums:
 
 
 class Collector:
-    """Adds up what the tape shows of some groups."""
+    """Adds up what the tape yields for some groups."""
 
     def __init__(self, step: Step, groups: Sequence[Group], sharing: Sharing) -> None:
         self.sums = {group.buffer: Sums(group, sharing) for group in groups}
@@ -78,7 +78,8 @@ class Collector:
         self.weighing: dict[int, Array] = {}  # f so far, by the buffer of a group that is being visited
 
     def visit(self, op: Op, inputs: list[Array], gradient: Array | None) -> None:
-        """For the tape. Of products that read one buffer, the first in the step is visited last: then f is whole."""
+        """Called by the tape. Of the products that read one buffer, the first in the step is visited last; f is then
+        complete."""
         if op.kind == "embed" and op.output.id in self.sums and gradient is not None:
             self.sums[op.output.id].add(gradient * op.attributes["scale"])
             self.sums[op.output.id].gradients[op.weights[0]] += np.einsum("ij,ij->j", gradient, gradient)

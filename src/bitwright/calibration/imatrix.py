@@ -23,7 +23,7 @@ KIND, TEXTS, CHUNKS, CHUNK_TOKENS = "general.type", "imatrix.datasets", "imatrix
 
 
 def read(path: str | Path) -> ActivationStatistics:
-    """Statistics from either kind of file. Raises FileFormatError where the file is damaged, or holds values that are
+    """Statistics from either kind of file. Raises FileFormatError if the file is damaged, or holds values that are
     negative or not finite."""
     path = Path(path)
     try:
@@ -42,13 +42,13 @@ def read(path: str | Path) -> ActivationStatistics:
 
 
 def write(path: str | Path, statistics: ActivationStatistics) -> None:
-    """Writes a GGUF imatrix, or the older form where the name ends in .dat. The file appears whole or not at all."""
+    """Write a GGUF imatrix, or the older form if the name ends in .dat. The file appears in full or not at all."""
     path = Path(path)
     if not statistics.squares:
         raise UsageError(f"{path}: there are no statistics to write")
     if path.suffix == ".dat":
         if statistics.moments:
-            raise UsageError(f"{path}: a .dat holds importance alone; second moments need a .gguf")
+            raise UsageError(f"{path}: a .dat holds only importance; second moments need a .gguf")
         return _write_dat(path, statistics)
     metadata = {
         KIND: gguf.Typed("imatrix", "string"),
@@ -94,7 +94,7 @@ def _read_gguf(path: Path) -> ActivationStatistics:
 
 
 class _Dat:
-    """An int32 count of entries, each of them: int32 length, name, int32 calls, int32 count, float32 mean squares times
+    """An int32 count of entries; for each: int32 length, name, int32 calls, int32 count, float32 mean squares times
     calls. Newer files then hold int32 chunks, int32 length, name of the text."""
 
     def __init__(self, path: Path) -> None:
@@ -131,7 +131,7 @@ class _Dat:
 
 
 def _write_dat(path: Path, statistics: ActivationStatistics) -> None:
-    """As llama.cpp writes it: experts' rows follow each other, and counts are in chunks."""
+    """As llama.cpp writes it: the rows of experts follow each other, and counts are in chunks."""
     with replacing(path) as file:
         file.write(struct.pack("<i", len(statistics.squares)))
         for name, own in sorted(statistics.squares.items()):

@@ -1,4 +1,4 @@
-"""One pass over a text that keeps how large the inputs of every weight are."""
+"""One pass over texts that records the size of the inputs of every weight."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bitwright.progress import Progress
 if TYPE_CHECKING:
     from bitwright.model.model import Model
 
-BATCH = 128  # tokens at a time; all their logits are asked for, because the last layer sees no other tokens
+BATCH = 128  # tokens at a time; all their logits are computed, because the last layer sees no other tokens
 
 
 def calibrate(
@@ -36,10 +36,10 @@ def calibrate(
     """Importance of every weight that is multiplied by, over texts cut into chunks of `context` tokens.
 
     Chunks are as llama.cpp's imatrix makes them: disjoint, each read afresh, beginning with the beginning-of-text token
-    where the model wants one. `chunks` takes the first of each text. progress(done, chunks, "") follows each chunk.
-    The head is observed too. With `output` the statistics are written there, what is done is kept in a folder beside it
-    every two minutes, and an interrupted run of the same is taken up again. Raises UsageError where no text is as long
-    as a chunk, or the folder holds the beginning of something else.
+    if the model uses one. `chunks` takes the first of each text. progress(done, chunks, "") follows each chunk. The
+    head is observed too. With `output` the statistics are written there, and progress is saved in a folder next to it
+    every two minutes; an interrupted run is resumed by the same call. Raises UsageError if no text is as long as a
+    chunk, or if the folder belongs to another run.
     """
     pieces = cut(model, texts, context, chunks)
     batch = min(context, BATCH)
@@ -67,7 +67,7 @@ def calibrate(
 
 
 class _Squares:
-    """An executor's sums of squares, on top of those of the run that it takes up again."""
+    """An executor's sums of squares, added to those of the run being resumed."""
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor

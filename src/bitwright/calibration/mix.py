@@ -1,8 +1,7 @@
-"""A calibration mix for who names no text: what a machine with Python on it has, always in the same order.
+"""A default calibration mix: texts found on any machine with Python, always in the same order.
 
-English prose about programs, source code and licences, and Perl's manuals where there are any, under the licences
-named. It knows no story, no conversation and no other language: text like what the model will read
-is better.
+English prose about programs, source code and licences, and Perl's manuals if installed, under the licences named. It
+holds no stories, no conversation and no other language: text like what the model will read is better.
 """
 
 from __future__ import annotations
@@ -14,12 +13,12 @@ from pathlib import Path
 
 from bitwright.errors import UsageError
 
-PIECE = 8 << 10  # characters of a document at most, so that many have a say
+PIECE = 8 << 10  # characters of a document at most, so that many documents are used
 
 
 @dataclass(frozen=True)
 class Source:
-    """documents(): texts, or files of text; so many `characters` are taken of them."""
+    """documents(): texts, or files of text; `characters`: how many to take from them."""
 
     name: str
     licence: str
@@ -60,7 +59,7 @@ SOURCES = (
 
 
 def texts() -> list[tuple[Source, str]]:
-    """Each source that this machine has, and what is taken of it. UsageError where it has none."""
+    """Each source on this machine with the text taken from it. UsageError if there are none."""
     found = [(source, text) for source in SOURCES if (text := _taken(source))]
     if not found:
         raise UsageError("this machine has none of the texts of the default calibration mix: give one with -f FILE")
@@ -68,8 +67,8 @@ def texts() -> list[tuple[Source, str]]:
 
 
 def _taken(source: Source) -> str:
-    """The beginnings of documents, up to the end of a line, until there are enough: in an order that is spread over all
-    there are from the first (by multiples of the golden ratio)."""
+    """The beginnings of documents, each up to the end of a line, until there are enough. The order is spread evenly
+    over all documents (by multiples of the golden ratio)."""
     documents, pieces, room = source.documents(), [], source.characters
     for index in sorted(range(len(documents)), key=lambda i: i * 0.6180339887498949 % 1):
         text = _read(documents[index])[: min(PIECE, room)]
@@ -82,7 +81,7 @@ def _taken(source: Source) -> str:
 
 
 def _read(document: str | Path) -> str:
-    """Nothing where it cannot be read, or is not UTF-8."""
+    """The text; empty if it cannot be read or is not UTF-8."""
     if isinstance(document, str):
         return document
     try:

@@ -91,7 +91,7 @@ def unpack(packed: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
 
 
 def metadata(moments: tuple[SecondMoment, ...], provenance: Provenance) -> dict[str, gguf.Typed]:
-    """The metadata that describes the moments; empty where there are none."""
+    """The metadata that describes the moments; empty if there are none."""
     if not moments:
         return {}
     return {
@@ -112,7 +112,7 @@ def tensors(moments: tuple[SecondMoment, ...]) -> Iterator[tuple[str, tuple[int,
 
 
 def read(file: gguf.GGUF) -> tuple[tuple[SecondMoment, ...], Provenance]:
-    """The moments in an imatrix file, not read yet. Raises FileFormatError where they do not match its metadata."""
+    """The moments in an imatrix file, read only when used. Raises FileFormatError if they do not match its metadata."""
     if WEIGHTS not in file.metadata:
         return (), Provenance()
     weights, of = _list(file, WEIGHTS, str), _list(file, OF, int)
@@ -143,7 +143,7 @@ def read(file: gguf.GGUF) -> tuple[tuple[SecondMoment, ...], Provenance]:
 
 
 def _values(file: gguf.GGUF, name: str) -> NDArray[np.float32]:
-    file.release()  # pages of the moments read before: together they are as large as a model
+    file.release()  # pages of earlier moments: together they are as large as a model
     return file.tensor(name).data.view(np.float32)
 
 

@@ -1,4 +1,4 @@
-"""What a long calibration has done so far, in a folder beside its output: nothing is lost when it is stopped."""
+"""The progress of a long calibration, saved in a folder next to its output, so that an interrupted run can resume."""
 
 from __future__ import annotations
 
@@ -31,8 +31,8 @@ class Sums(Protocol):
 
 
 class Partial:
-    """`output`.partial/: a file of sums for each pass. `key` says of what; where the folder is of something else, it is
-    a UsageError, as only the user knows which of the two to keep."""
+    """`output`.partial/: a file of sums for each pass. `key` identifies the run; a folder of another run raises
+    UsageError, because only the user knows which of the two to keep."""
 
     def __init__(self, output: Path, key: str) -> None:
         self.folder, self.key = output.with_name(output.name + ".partial"), key
@@ -48,27 +48,27 @@ class Partial:
 
 
 class Pass:
-    """The sums of one pass, and how many chunks they are of."""
+    """The sums of one pass, and how many chunks they cover."""
 
     def __init__(self, path: Path, key: str) -> None:
         self.path, self.key = path, key
 
     def save(self, sums: Sequence[Sums], done: int) -> None:
-        """Whole or not at all."""
+        """Save the sums over `done` chunks, in full or not at all."""
         self.path.parent.mkdir(exist_ok=True)
         arrays: dict[str, Any] = {f"{i}.{name}": v for i, own in enumerate(sums) for name, v in own.state().items()}
         with replacing(self.path) as file:
             np.savez(file, key=np.array(self.key), done=np.array(done), **arrays)
 
     def restore(self, sums: Sequence[Sums]) -> int:
-        """Fills `sums` with what was saved; the chunks they are of, 0 where nothing was."""
+        """Fill `sums` with the saved ones; returns how many chunks they cover, 0 if nothing was saved."""
         if not self.path.exists():
             return 0
         try:
             with np.load(self.path) as file:
                 if str(file["key"]) != self.key:
                     raise UsageError(
-                        f"{self.path.parent} holds the beginning of a calibration with another model, text or setting: "
+                        f"{self.path.parent} holds an unfinished calibration with another model, text or setting: "
                         "give another output, or remove it"
                     )
                 for i, own in enumerate(sums):
@@ -82,5 +82,5 @@ class Pass:
         return cast(Mapping[str, NDArray[Any]], np.load(self.path))
 
     def read(self, index: int, name: str) -> NDArray[Any]:
-        """One array of the sums number `index`, of a pass that is done."""
+        """One array of the sums number `index` of a finished pass."""
         return self._file[f"{index}.{name}"]

@@ -1,11 +1,11 @@
-"""Second moments of every weight's inputs, each token weighed by how much its outputs matter (its Fisher information).
+"""Second moments of every weight's inputs, with each token weighted by its Fisher information.
 
-For each chunk: forward, a label drawn at every position from the model's own prediction, and the gradient of the
-labels' log-likelihood backward. A token t counts for weights that read one input with f_t, the squared norm of the
-gradient at their outputs: E[f x x'] is the Fisher information of a row but for the rows' differences. Fisher with
-labels of the model's own, not the text's, is the curvature of the KL divergence from it (Kunstner et al.,
-https://arxiv.org/abs/1905.12558). An embedding's rows are looked up, not multiplied: there the gradient's own second
-moment weighs an error.
+For each chunk: forward, a label drawn at every position from the model's own prediction, and backward with the gradient
+of the labels' log-likelihood. For weights that read the same input, token t counts with f_t, the squared norm of the
+gradient at their outputs: E[f x x'] is the Fisher information of a row, ignoring differences between rows. With labels
+from the model instead of the text, the Fisher information is the curvature of the KL divergence from the model
+(Kunstner et al., https://arxiv.org/abs/1905.12558). An embedding's rows are looked up, not multiplied: there the second
+moment of the gradient itself weighs an error.
 """
 
 from __future__ import annotations
@@ -51,15 +51,15 @@ def gather(
 ) -> ActivationStatistics:
     """Importance and second moments of every weight, over texts cut as by `calibrate`, into `output`.
 
-    `fisher` False counts every token alike, which needs no gradients. `seed` is that of the labels. What is done is
-    kept in a folder beside the output every two minutes, and taken up again where a run of the same was interrupted.
-    progress(done chunks, all, note) follows each chunk. Raises UnsupportedError where an op of the model has no
-    gradient, UsageError where no text is as long as a chunk or the folder holds the beginning of something else.
+    `fisher` False counts every token alike, which needs no gradients. `seed` is that of the labels. Progress is saved
+    in a folder next to the output every two minutes; an interrupted run is resumed by the same call. progress(done
+    chunks, all, note) follows each chunk. Raises UnsupportedError if an op of the model has no gradient, UsageError if
+    no text is as long as a chunk or the folder belongs to another run.
     """
     if fisher and (lacking := missing(model.step)):
         raise UnsupportedError("the gradient of", ", ".join(lacking), ["plain second moments (fisher=False)"])
     if Path(output).suffix == ".dat":
-        raise UsageError(f"{output}: a .dat holds importance alone; second moments need a .gguf")
+        raise UsageError(f"{output}: a .dat holds only importance; second moments need a .gguf")
     pieces = cut(model, texts, context, chunks)
     tape = Tape(model.step, partial(_weight, model), sharing=Sharing(threads or kernels.usable_cores()))
     groups = _groups(model, tape, fisher)
@@ -86,7 +86,7 @@ def _weight(model: Model, name: str, rows: Array | None) -> Array:
 
 
 def _groups(model: Model, tape: Tape, fisher: bool) -> list[Group]:
-    """In the order of the step; an embedding that is the head too has the head's."""
+    """Groups in the order of the step; an embedding that is also the head is placed as the head."""
     multiplied = {op.weights[0] for op in model.step.ops if op.kind == "linear"}
     found: dict[int, Group] = {}
     for part, ops in enumerate(tape.parts):
@@ -128,7 +128,7 @@ def _pass(
     seed: int,
     report: Callable[[int], None],
 ) -> None:
-    """Adds up these groups over all chunks, from where it was left."""
+    """Add up these groups over all chunks, from where an earlier run stopped."""
     collector = Collector(tape.step, groups, tape.sharing)
     done = kept.restore([collector.sums[group.buffer] for group in groups])
     until, saved = min(group.part for group in groups), time.monotonic()
@@ -147,7 +147,7 @@ def _pass(
 
 
 def _of_labels(draws: Array, rows: slice, logits: Array) -> Array:
-    """The gradient (rows, vocabulary) of the log-probability of labels that `draws`, uniform in [0, 1), choose."""
+    """The gradient (rows, vocabulary) of the log-probability of the labels chosen by `draws`, uniform in [0, 1)."""
     p: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
     p /= p.sum(axis=1, keepdims=True)
     cumulative = np.cumsum(p, axis=1)
@@ -165,7 +165,7 @@ def _check(groups: Sequence[Group], collector: Collector) -> None:
 
 
 def _statistics(passes: Sequence[Sequence[Group]], kept: Partial, base: ActivationStatistics) -> ActivationStatistics:
-    """Means of what the passes added up; second moments stay in their files until they are asked for."""
+    """Means of the passes' sums; second moments stay in their files until used."""
     gathered: dict[str, SquareSums] = {}
     sensitivities: dict[str, Array] = {}
     moments = []

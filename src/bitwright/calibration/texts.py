@@ -24,7 +24,7 @@ def digest(pieces: NDArray[np.int32]) -> str:
 
 
 def cut(model: Model, texts: Sequence[Text], context: int, chunks: int | None) -> NDArray[np.int32]:
-    """The token ids (pieces, context) of texts; UsageError where no text is as long as a chunk."""
+    """The token ids (pieces, context) of texts; UsageError if no text is as long as a chunk."""
     trained = model.config.context
     if not 1 <= context <= trained:
         raise UsageError(f"chunks must have 1 to {trained} tokens (the model's context), got {context}")
@@ -41,7 +41,7 @@ def conversations(model: Model, text: str, source: object) -> list[int]:
     """
     template = model.chat_template
     if template is None:
-        raise UsageError(f"{model.path} has no chat template: it does not say how it wants a conversation written")
+        raise UsageError(f"{model.path} has no chat template, which conversations need")
     ids: list[int] = []
     for number, line in enumerate(text.splitlines(), 1):
         if not line.strip():

@@ -126,5 +126,5 @@ def _second_moments(
 
     lacking = missing(model.step) if fisher else []
     if lacking:
-        output.remark(f"no gradient of {', '.join(lacking)} is known: all tokens count equally (as with --no-fisher)")
+        output.remark(f"no gradient is known for {', '.join(lacking)}: all tokens count equally (as with --no-fisher)")
     return gather(model, texts, out, context, chunks, fisher and not lacking, seed, progress=report, threads=threads)

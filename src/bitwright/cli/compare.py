@@ -68,14 +68,14 @@ def compare(
 def contest(
     candidates: list[str], setting: Setting, context: int, chunks: int | None, heats: dict[str, Any] | None = None
 ) -> Comparison:
-    """All candidates scored, then timed in two turns: what a shared machine can do drifts. `heats` collects the view
-    `heat` of each, by name, for a report."""
+    """Score all candidates, then time them in two turns, because the speed of a shared machine drifts. `heats` collects
+    each one's view `heat` by name, for a report."""
     from bitwright.measure import comparison, suite, windows
     from bitwright.views.heat import heat
 
     found: list[tuple[str, Contender]] = []
     assert setting.model is not None
-    same = True  # one model quantized differently
+    same = True  # all are quantizations of one model
     for name in candidates:
         model = models.load(name, context, setting.threads, setting.kv)
         identity = measuring.identify(model)
@@ -105,7 +105,7 @@ def timed(found: list[tuple[str, Contender]], setting: Setting, context: int) ->
 
 
 def with_heat(found: dict[str, Any], heats: dict[str, Any]) -> dict[str, Any]:
-    """The view of a comparison with the heat of each model, by its name, where there is one."""
+    """The view of a comparison with each model's heat by its name, if there is any."""
     models = [m | ({"heat": heats[name]} if (name := m["model"]["name"]) in heats else {}) for m in found["models"]]
     return {**found, "models": models}
 

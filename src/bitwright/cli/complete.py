@@ -1,4 +1,4 @@
-"""What the shell offers when Tab is pressed; where that is nothing, it offers files."""
+"""What Tab completes in the shell; if nothing matches, the shell offers files."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 
 def model(incomplete: str) -> list[str]:
-    """Aliases that begin so. An empty word is left to files, which most models are."""
+    """Aliases with this prefix. An empty word completes to files, because most models are files."""
     from bitwright.io.aliases import ALIASES
 
     return _beginning(ALIASES, incomplete) if incomplete else []

@@ -19,7 +19,7 @@ LONG, FIRST = 100, 3  # without --all: characters of a metadata value, elements 
 
 
 def show(file: GGUF, found: dict[str, Any], all: bool) -> None:
-    """Print a file of which `found` is the view `inspect`; in full with `all`."""
+    """Print a file's view `inspect`, given as `found`; in full with `all`."""
     print(output.bold("metadata"))
     keys = [key for key in file.metadata if not key.startswith("tokenizer.")]
     output.print_pairs([(key, one_line(file.metadata[key], not all)) for key in keys], 2)
@@ -104,7 +104,7 @@ def one_line(value: Any, short: bool) -> str:
 
 
 def text(value: Any) -> str:
-    """A value as text. GGUF's floats are single precision: seven digits say all of one."""
+    """A value as text. GGUF's floats are single precision: seven digits are enough."""
     value = value.item() if hasattr(value, "item") else value
     return (
         printable(value)

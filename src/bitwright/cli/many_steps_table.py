@@ -31,14 +31,14 @@ def show(c: Compounding) -> None:
     print()
     output.print_table(["over many steps", ">", "95% interval", ""], rows)
     v = c.free.verification if c.free else None
-    checked = f"; {v.rollouts - len(v.exceptions)} of {v.rollouts} part where running free does" if v else ""
+    checked = f"; {v.rollouts - len(v.exceptions)} of {v.rollouts} diverge at the same token running free" if v else ""
     output.remark(f"{c.prompts} prompts in {c.clusters} clusters, {c.steps} tokens each{checked}")
 
 
 def _free_running(f: FreeRunning) -> list[Row]:
     ends, last = f.endings, f.planning.rows[-1]
     reference = f"% of texts; the reference's {100 * ends.reference_loops.estimate:.1f}%"
-    plans = f"% more of the plans that looked alike are worse than better {last.step} tokens later"
+    plans = f"% more of the plans that looked equal turn out worse than better {last.step} tokens later"
     rows = [
         ("amplification", *decimal(f.growth[-1].amplification), "times the divergence, on its own texts"),
         ("length", *shares(ends.length_ratio), "% of the reference's"),

@@ -25,7 +25,7 @@ KLD = ".kld"
 
 @dataclass(frozen=True)
 class Setting:
-    """What candidates are measured on. `model`, `floor` and `baseline` are None where the reference is a .kld file."""
+    """What candidates are measured on. `model`, `floor` and `baseline` are None if the reference is a .kld file."""
 
     text: str
     suite: str
@@ -56,7 +56,7 @@ class Setting:
 
 
 def check_tokens(candidate: str, reference: str) -> None:
-    """UsageError where a model and its reference have different tokens, before anything is measured."""
+    """UsageError if a model and its reference have different tokens, before anything is measured."""
     from bitwright.io import gguf
 
     if reference.endswith(KLD):
@@ -64,8 +64,8 @@ def check_tokens(candidate: str, reference: str) -> None:
     own, base = (gguf.open(models.resolve(name)) for name in (candidate, reference))
     if own.metadata.get("tokenizer.ggml.tokens") != base.metadata.get("tokenizer.ggml.tokens"):
         raise UsageError(
-            f"{own.path.name} has other tokens than the reference {base.path.name}, so there is no divergence between "
-            "them (bitwright compare compares such models in bits per byte)"
+            f"{own.path.name} and the reference {base.path.name} have different tokens, so no divergence between them "
+            "is defined (bitwright compare compares such models in bits per byte)"
         )
 
 
@@ -82,7 +82,7 @@ def prepare(
 ) -> Setting:
     """The reference's predictions of the text in `file`, from the cache or computed now, its noise floor and its texts.
 
-    A .kld file says itself which chunks are scored and needs the tokenizer of `candidate`. UsageError where the text is
+    A .kld file determines which chunks are scored, and needs the tokenizer of `candidate`. UsageError if the text is
     too short.
     """
     from bitwright.measure import noise_floor, overlap, windows
@@ -144,7 +144,7 @@ def evaluate(engine: Engine, setting: Setting, identity: Identity) -> Evaluation
 def report_on(
     name: str, reference: str | None, file: Path | None, suite: str, context: int, threads: int | None
 ) -> tuple[Engine, Evaluation, dict[str, Any]]:
-    """A model measured for its label: the model, the evaluation and its view. UsageError where no label can be made."""
+    """A model measured for its label: the model, the evaluation and its view. UsageError if no label can be made."""
     if reference is None or file is None:
         raise UsageError("a label needs the original model and a text: --reference REF -f FILE")
     if reference.endswith(KLD):

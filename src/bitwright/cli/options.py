@@ -103,7 +103,7 @@ def parse_size(option: str, text: str) -> int:
 
 
 def read_text(file: Path) -> str:
-    """The text of `file` (`-`: standard input); raises UsageError where it cannot be read or is not UTF-8."""
+    """The text of `file` (`-`: standard input); raises UsageError if it cannot be read or is not UTF-8."""
     import sys
 
     from bitwright.errors import UsageError

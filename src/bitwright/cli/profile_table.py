@@ -6,7 +6,7 @@ from typing import Any
 
 from bitwright.cli import output
 
-SMALL = 0.01  # of the time: operations below are shown as one
+SMALL = 0.01  # share of the time; smaller operations are shown as one row
 
 
 def show(found: dict[str, Any]) -> None:
@@ -49,7 +49,7 @@ def _percent(x: float) -> str:
 def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) -> None:
     ways = {(c["format"], c["tier"]): _way(c["decode"], c["prefill"]) for c in coverage}
     tiers = list(dict.fromkeys(c["tier"] for c in coverage))
-    print(output.bold("\nformats") + ", one token, all threads: ns per weight, and the part of unpacking and reading")
+    print(output.bold("\nformats") + ", one token on all threads: ns per weight, of which unpacking and reading")
     rows = [
         (
             c["format"],

@@ -46,7 +46,7 @@ def quantize(
         typer.Option(
             "--tensor-type-file",
             metavar="FILE",
-            help="More of them, in a file as llama-quantize reads it; --tensor-type comes first.",
+            help="More of these, in a file that llama-quantize can read; --tensor-type takes precedence.",
             show_default=False,
         ),
     ] = None,

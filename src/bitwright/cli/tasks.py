@@ -82,7 +82,7 @@ def tasks(
 
 
 def parse(names: str, limit: int | None, shots: int) -> tuple[list[Task], list[str]]:
-    """The tasks and the families of chains that a list names; UsageError where it names neither."""
+    """The tasks and the families of chains that a list names; UsageError if it names neither."""
     from bitwright.measure.chains.families import FAMILIES
     from bitwright.measure.tasks import items
 

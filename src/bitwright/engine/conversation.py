@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @dataclass
 class Answer:
-    """One answer. `stopped`: stop (the model ended it), length (as many tokens as asked for), context (no room left) or
+    """One answer. `stopped`: stop (the model ended it), length (as many tokens as requested), context (no room left) or
     interrupted."""
 
     prompt_tokens: int = 0
@@ -30,7 +30,7 @@ class Answer:
 
     @property
     def decode_rate(self) -> float | None:
-        """Tokens per second after the first; None where only one came."""
+        """Tokens per second after the first; None if only one came."""
         return (len(self.ids) - 1) / self.decode_seconds if len(self.ids) > 1 else None
 
 
@@ -38,7 +38,7 @@ def prepare(engine: Engine) -> Session:
     """A session of the model. A thread builds the tokenizer meanwhile: that takes one core, packing takes all."""
 
     def build() -> None:
-        with contextlib.suppress(BitwrightError):  # the next use of it raises the error
+        with contextlib.suppress(BitwrightError):  # the next use raises the error again
             engine.tokenizer  # noqa: B018
 
     thread = threading.Thread(target=build)
@@ -59,7 +59,7 @@ class Conversation:
         self.session = prepare(engine)
 
     def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
-        """Yield the answer to `text` in pieces, filling `answer`; raises UsageError where the context is too small."""
+        """Yield the answer to `text` in pieces, filling `answer`; raises UsageError if the context is too small."""
         self.messages.append({"role": "user", "content": text})
         try:
             yield from self._generate(self._prompt(text), max_tokens, answer)
@@ -85,7 +85,7 @@ class Conversation:
             raise UsageError(f"the prompt has {len(ids)} tokens, the context {context}: shorten it or raise -c")
         kept = self._keep_common_prefix(ids)
         answer.prompt_tokens, answer.cached_tokens = len(ids), kept
-        room = context - len(ids) + 1  # the last token is never read
+        room = context - len(ids) + 1  # the last token is never read back
         limit = room if max_tokens is None else min(room, max_tokens)
         decoder = self.engine.tokenizer.stream(continuing=self.raw)
         last = started = time.monotonic()
@@ -113,7 +113,7 @@ class Conversation:
         yield rest
 
     def _keep_common_prefix(self, ids: list[int]) -> int:
-        """Drop from the session what differs from `ids`; leave at least one id to read, so that there are logits."""
+        """Drop from the session what differs from `ids`; keep at least one id unread, so that reading gives logits."""
         read = self.session.ids[0]
         common = next((i for i, (a, b) in enumerate(zip(read, ids, strict=False)) if a != b), min(len(read), len(ids)))
         kept = min(common, len(ids) - 1)

@@ -1,4 +1,4 @@
-"""A model and how it is run: what opens sessions."""
+"""A model and its run options; opens sessions."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bitwright.model.chat import ChatTemplate
     from bitwright.model.tokenizer import Tokenizer
 
-DEFAULT_CONTEXT = 4096  # tokens, where the model was trained on more: a cache for all of them may not fit
+DEFAULT_CONTEXT = 4096  # tokens, if the model was trained on more: a cache for all of them may not fit
 
 
 @dataclass(frozen=True)
@@ -43,8 +43,8 @@ class RunOptions:
 class Engine:
     """Opens sessions of a model. Those that are open at the same time share one program and its packed weights.
 
-    Raises UsageError where the context is larger than the model was trained on, UnknownNameError where there is no such
-    cache or rounding.
+    Raises UsageError if the context is larger than the model was trained on, UnknownNameError for an unknown cache
+    format or rounding.
     """
 
     def __init__(self, model: Model, options: RunOptions | None = None) -> None:
@@ -67,7 +67,7 @@ class Engine:
 
     @property
     def path(self) -> Path:
-        """What the model is called in messages."""
+        """The name of the model in messages."""
         return self.model.path
 
     @property
@@ -82,7 +82,7 @@ class Engine:
 
     @property
     def chat_template(self) -> ChatTemplate | None:
-        """How the model wants a conversation written, or None where the file does not say."""
+        """The template the model was trained with; None if the file has none."""
         return self.model.chat_template
 
     @property
@@ -91,21 +91,21 @@ class Engine:
         return self.backend.name
 
     def replace(self, **options: Any) -> Engine:
-        """The same model run otherwise: `options` are fields of RunOptions."""
+        """The same model with other options: fields of RunOptions."""
         return Engine(self.model, replace(self.options, **options))
 
     def program(self) -> Program:
-        """The compiled step over packed weights. It lives as long as somebody holds it; sessions do."""
+        """The compiled step over packed weights. It lives as long as someone holds it; sessions do."""
         program = None if self._program is None else self._program()
         if program is None:
             bank, activations = self.backend.bank(), self.options.activations
             program = self.backend.compile(self.model.step, self.model.tensors, bank, activations)
             self._program = weakref.ref(program)
-            self.model.release()  # the bank has packed what is multiplied by
+            self.model.release()  # the bank has packed the matrices
         return program
 
     def session(self, sequences: int = 1) -> Session:
-        """Memory for `sequences` independent texts, each of up to `context` tokens, and what runs the model over it."""
+        """Memory for `sequences` independent texts, each of up to `context` tokens, with the model to run over it."""
         return Session(self, sequences)
 
 
@@ -117,12 +117,12 @@ def load(
     kv: str = "f16",
     activations: str = "int8",
 ) -> Engine:
-    """Opens a model to run it: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
+    """Open a model to run it: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
 
     `context` is in tokens (default: what the model was trained on, at most 4096), `threads` defaults to this machine's
     cores, `tier` to its best instruction set. `kv` is the format of the key-value cache: f16, bf16, q8_0 (half of
     their size) or q4_0 (a quarter). `activations` "ggml" rounds the inputs of quantized weights as llama.cpp
-    does: it loses more, and shows what the file will do there. Raises BitwrightError saying what is wrong with the
-    file or the name.
+    does: that loses more, and shows what the file will do in llama.cpp. Raises BitwrightError saying what is wrong with
+    the file or the name.
     """
     return Engine(load_model(ref), RunOptions(context, threads, tier, kv, activations))

@@ -1,4 +1,4 @@
-"""Writing on: token after token, until the model ends, a limit is reached, or a stop string appears."""
+"""Generating text: token after token, until the model ends, a limit is reached, or a stop string appears."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ def generate(
 ) -> Iterator[int]:
     """Read `ids` into the session and yield the tokens that follow, each as soon as it is drawn.
 
-    Ends before a token of `stop` (default: those the model ends a text with), after `max_tokens`, or where the context
-    is full. Without a sampler the likeliest token is taken. A token is read back into the session only when the next
-    one is asked for, so `session.position` lags by one behind what was yielded.
+    Ends before a token of `stop` (default: the model's end-of-text tokens), after `max_tokens`, or when the context is
+    full. Without a sampler the likeliest token is taken. A token is read back into the session only when the next one
+    is requested, so `session.position` lags one behind the tokens yielded.
     """
     if max_tokens is not None and max_tokens < 0:
         raise UsageError(f"max_tokens must be 0 or more, got {max_tokens}")
@@ -45,8 +45,8 @@ def generate(
 def text_of(tokens: Iterable[int], tokenizer: Tokenizer, stop: Sequence[str] = ()) -> Iterator[str]:
     """The text of `tokens` in pieces as they come, ending before the first of the strings `stop`.
 
-    A piece that might begin a stop string is held back until it is clear whether it does. The pieces continue other
-    text, so the first keeps its leading space.
+    A piece that might begin a stop string is held back until that is clear. The pieces continue other text, so the
+    first keeps its leading space.
     """
     if "" in stop:
         raise UsageError("a stop string must not be empty")

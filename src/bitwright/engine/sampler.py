@@ -1,7 +1,7 @@
 """Choosing the next token, in llama.cpp's order and meaning: top-k, top-p, min-p, then temperature, then the draw.
 
-Top-p and min-p look at the probabilities before temperature changes them (llama.cpp, common/sampling.cpp and
-src/llama-sampler.cpp). The draw itself is NumPy's, so a seed gives the same text here again, not llama.cpp's.
+Top-p and min-p use the probabilities before temperature changes them (llama.cpp, common/sampling.cpp and
+src/llama-sampler.cpp). The draw itself is NumPy's, so a seed repeats a text in bitwright, but not llama.cpp's.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from bitwright.errors import BitwrightError, UsageError
 
 
 class Sampler:
-    """Draws token ids from logits. Temperature 0 takes the likeliest; without a seed one is drawn, and kept as `seed`.
+    """Draws token ids from logits. Temperature 0 takes the likeliest; without a seed, one is drawn and kept as `seed`.
 
     `top_k`: only the k likeliest (0: all). `top_p`: only the likeliest that together have at least this probability
     (1: all). `min_p`: only those at least this share as likely as the likeliest (0: all).
@@ -39,7 +39,7 @@ class Sampler:
         self._random = np.random.default_rng(self.seed)
 
     def __call__(self, logits: NDArray[np.float32]) -> int:
-        """The next token, from logits (vocabulary,). BitwrightError where they are not numbers."""
+        """The next token, from logits (vocabulary,). BitwrightError if they are not finite."""
         likeliest = int(np.argmax(logits))
         if not np.isfinite(logits[likeliest]):
             raise BitwrightError(f"the model computed {logits[likeliest]} as a logit: its weights are damaged")
@@ -61,7 +61,7 @@ class Sampler:
 
 
 def _largest(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
-    """The ids of the `count` largest (0: all), in falling order, equal ones by id."""
+    """The ids of the `count` largest (0: all) in descending order, ties by id."""
     if 0 < count < len(logits):
         smallest_kept = np.partition(logits, -count)[-count]
         ids = np.flatnonzero(logits >= smallest_kept)
@@ -71,7 +71,7 @@ def _largest(logits: NDArray[np.float32], count: int) -> NDArray[np.intp]:
 
 
 def _softmax(x: NDArray[np.float64]) -> NDArray[np.float64]:
-    e = np.exp(x - x[0])  # x falls, so its first is its largest
+    e = np.exp(x - x[0])  # x is in descending order
     shares: NDArray[np.float64] = e / e.sum()
     return shares
 

@@ -1,4 +1,4 @@
-"""A program, a memory, and where each of its sequences stands."""
+"""A program, a memory, and the position of each sequence."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from bitwright.formats import QuantizedTensor
 if TYPE_CHECKING:
     from bitwright.engine.engine import Engine
 
-BATCH = 512  # tokens run in one go: enough for the prefill kernels, few enough that Ctrl-C is heard soon
-RELEASE = 32  # tokens after which mapped pages of the embedding go; each time costs about 0.1 ms
+BATCH = 512  # tokens per run: enough for the prefill kernels, few enough that Ctrl-C takes effect soon
+RELEASE = 32  # tokens after which mapped pages of the embedding are released; takes about 0.1 ms
 
 Float32 = NDArray[np.float32]
 Ids = Sequence[int] | NDArray[np.int32]
@@ -57,23 +57,23 @@ class Session:
         }
 
     def prefill(self, ids: Ids, sequence: int = 0) -> Float32:
-        """Reads `ids`; the logits (vocabulary,) of what follows the last. UsageError: there are none, or no room."""
+        """Read `ids`; the logits (vocabulary,) after the last. UsageError if there are no ids or no room."""
         if not len(ids):
             raise UsageError("there is nothing to read: at least one token is needed")
         logits: Float32 = self.extend(ids, [len(ids) - 1], sequence)[0]
         return logits
 
     def step(self, id: int, sequence: int = 0) -> Float32:
-        """Reads one token; the logits (vocabulary,) of what follows."""
+        """Read one token; the logits (vocabulary,) after it."""
         logits: Float32 = self.extend([id], [0], sequence)[0]
         return logits
 
     def logits(self, ids: Ids, sequence: int = 0) -> Float32:
-        """Reads `ids`; the logits (tokens, vocabulary) after each."""
+        """Read `ids`; the logits (tokens, vocabulary) after each."""
         return self.extend(ids, range(len(ids)), sequence)
 
     def extend(self, ids: Ids, outputs: Sequence[int], sequence: int = 0) -> Float32:
-        """Reads `ids` in batches; the logits (outputs, vocabulary) after those at the ascending indices `outputs`."""
+        """Read `ids` in batches; the logits (outputs, vocabulary) after those at the ascending indices `outputs`."""
         self._check_room(len(ids), sequence)
         tokens, wanted = np.asarray(ids, np.int32), np.asarray(outputs, np.int32)
         results = []
@@ -87,11 +87,11 @@ class Session:
         return np.concatenate(filled) if filled else np.empty((0, self.model.config.vocabulary), np.float32)
 
     def advance(self, ids: Mapping[int, Ids], outputs: Mapping[int, Sequence[int]] | None = None) -> Float32:
-        """Reads some tokens of several sequences in one run, at the price of about one where they are few.
+        """Read some tokens of several sequences in one run; a few tokens cost about as much as one.
 
-        `ids` maps a sequence to its next tokens, at least one. `outputs` maps a sequence to the indices of those of its
-        tokens whose logits are wanted (default: the last of each sequence). Returns the logits (outputs, vocabulary),
-        in the order of `ids` and, within a sequence, of its outputs.
+        `ids` maps a sequence to its next tokens, at least one. `outputs` maps a sequence to the indices of its tokens
+        whose logits to return (default: the last of each sequence). Returns the logits (outputs, vocabulary), in the
+        order of `ids` and, within a sequence, of its outputs.
         """
         for sequence, own in ids.items():
             if not len(own):
@@ -107,8 +107,8 @@ class Session:
         return self._run(ids, np.array(wanted, np.int32))
 
     def _run(self, ids: Mapping[int, Ids], outputs: NDArray[np.int32]) -> Float32:
-        """One run. Now and then what was looked up in the embedding is given back to the file, for around one row a
-        system maps as much as 2 MiB."""
+        """One run. From time to time, mapped pages of the embedding are released: for each row looked up, a system maps
+        as much as 2 MiB."""
         lengths = [len(own) for own in ids.values()]
         tokens = np.concatenate([np.asarray(own, np.int32) for own in ids.values()])
         places = np.concatenate([np.arange(len(own)) + len(self.ids[sequence]) for sequence, own in ids.items()])
@@ -123,15 +123,15 @@ class Session:
         return result
 
     def replace(self, tensors: Mapping[str, QuantizedTensor]) -> None:
-        """Puts other tensors in the place of some. Only those are packed; nothing else is packed or copied again.
+        """Replace some tensors. Only the new ones are packed; nothing else is packed or copied again.
 
-        What the memory holds stays as the earlier weights computed it. BitwrightError where a shape differs.
+        Keys and values in memory stay as the earlier weights computed them. BitwrightError if a shape differs.
         """
         self.program = self.program.replace(tensors)
         self.executor = self.engine.backend.executor(self.program, self.batch)
 
     def fork(self, source: int, target: int) -> None:
-        """Makes sequence `target` a copy of `source`, which shares its full pages of memory."""
+        """Make sequence `target` a copy of `source`; they share full pages of memory."""
         self._check_sequence(source)
         self._check_sequence(target)
         self.memory.fork(source, target)
@@ -143,7 +143,7 @@ class Session:
         return self.memory.save(sequence)
 
     def restore(self, ids: Ids, saved: NDArray[np.uint8], sequence: int = 0) -> None:
-        """Makes a sequence the tokens `ids`, whose keys and values were saved. UsageError where the two do not fit."""
+        """Set a sequence to the tokens `ids`, whose keys and values were saved. UsageError if their lengths differ."""
         self._check_sequence(sequence)
         self.memory.restore(sequence, saved)
         if self.memory.lengths[sequence] != len(ids):
@@ -154,8 +154,8 @@ class Session:
         self.ids[sequence] = list(ids)
 
     def adopt(self, other: Session, sequence: int = 0, keep: int = 0) -> None:
-        """Remembers a sequence as `other` does, another model's session: with its keys and values, except for those of
-        the first `keep` tokens, which stay as they are. UsageError where its memory is not alike, or the tokens differ.
+        """Take over a sequence from `other`, another model's session, with its keys and values, except for those of the
+        first `keep` tokens, which stay as they are. UsageError if the memories are not alike or those tokens differ.
         """
         self._check_sequence(sequence)
         other._check_sequence(sequence)
@@ -166,9 +166,9 @@ class Session:
         self.ids[sequence] = list(taken)
 
     def reset(self, keep: int = 0, sequence: int = 0) -> None:
-        """Forgets a sequence except for its first `keep` tokens.
+        """Forget a sequence except for its first `keep` tokens.
 
-        Going back further than a batch, past what the layers with a window still hold, reads the kept tokens again.
+        Going back further than a batch, beyond what layers with a window still hold, rereads the kept tokens.
         """
         self._check_sequence(sequence)
         ids = self.ids[sequence]

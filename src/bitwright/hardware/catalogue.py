@@ -29,7 +29,7 @@ def models(
 
 
 def best(outline: Outline, device: Device, ask: Ask, machine: Machine | None, room: int | None) -> Row | None:
-    """The first useful format that fits and decodes at reading speed. A model that its makers ship in fewer than 16
+    """The first useful format that fits and decodes at reading speed. A model published in fewer than 16
     bits is taken as it is."""
     stored = assign(outline, None)
     shipped = bits_per_weight(outline, stored) < plan.SIXTEEN_BITS

@@ -1,7 +1,7 @@
-"""What the operating system says of this machine: cores, their features, memory, and the limits on both.
+"""What the operating system reports about this machine: cores, their features, memory, and the limits on both.
 
-Linux is read from /proc and /sys (under `root`, so that a test can bring its own), macOS through sysctl and vm_stat.
-Windows reports memory and cores. What cannot be found out is None.
+Linux is read from /proc and /sys (under `root`, so that tests can supply their own), macOS through sysctl and vm_stat.
+Windows reports memory and cores. Unknown values are None.
 """
 
 from __future__ import annotations
@@ -37,8 +37,8 @@ class Node:
 
 @dataclass(frozen=True)
 class System:
-    """`cores_usable`: those that this process may run on, whole ones of its cgroup's quota; threads beyond them wait.
-    `memory_limit`: of the cgroup; None: none."""
+    """cores_usable: cores that this process may run on, at most its cgroup's quota in whole cores; more threads would
+    wait. memory_limit: bytes that the cgroup allows; None: no limit."""
 
     name: str
     cpu: str
@@ -55,7 +55,7 @@ class System:
 
     @property
     def memory_bytes(self) -> int:
-        """What this process may have at most: of the nodes it is allowed, and of its control group."""
+        """The most memory this process may use: that of its allowed nodes, within its cgroup's limit."""
         if not all(node.allowed for node in self.nodes):
             total = sum(node.memory_bytes for node in self.nodes if node.allowed)
         else:
@@ -105,7 +105,7 @@ def _words(info: str, *keys: str) -> list[str]:
 
 
 def _last_cache(cpus: list[Path]) -> int | None:
-    """Bytes of all caches of the last level together."""
+    """Bytes of all last-level caches together."""
     found: dict[tuple[int, str], int] = {}
     for place in (place for cpu in cpus for place in cpu.glob("cache/index*")):
         level, size, shared = (_text(place / name) for name in ("level", "size", "shared_cpu_list"))
@@ -132,7 +132,7 @@ def _list(text: str) -> set[int]:
 def cgroup_limits(root: Path = Path("/")) -> tuple[float | None, int | None]:
     """Cores and bytes of memory that this process's control groups (either version) allow; None: no limit.
 
-    A group is bound by those above it, and a container sees its own as the root: every level counts, the least wins.
+    A group is also bound by its ancestors, and a container sees its own group as the root: the lowest limit applies.
     """
     quotas, memories = [], []
     for line in (_text(root / "proc/self/cgroup") or "").splitlines():
@@ -160,7 +160,7 @@ def _number(path: Path) -> int | None:
 
 
 def _text(path: Path) -> str | None:
-    """The file's text without the space around it, None where it cannot be read."""
+    """The file's text, stripped; None if it cannot be read."""
     try:
         return path.read_text(encoding="utf-8", errors="replace").strip()
     except OSError:
@@ -168,7 +168,7 @@ def _text(path: Path) -> str | None:
 
 
 def run(*command: str, seconds: float = 10) -> str:
-    """What a system's own command prints; nothing where there is no such command or it fails."""
+    """The output of a system command; empty if the command is missing or fails."""
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=True)
     except (OSError, subprocess.SubprocessError):
@@ -215,7 +215,7 @@ def _windows() -> System:
 
 
 def _apple_available(text: str) -> int | None:
-    """Free, inactive and speculative pages of what vm_stat prints."""
+    """Free, inactive and speculative memory in the output of vm_stat."""
     page = re.search(r"page size of (\d+) bytes", text)
     pages = re.findall(r"^Pages (?:free|inactive|speculative):\s+(\d+)\.", text, re.MULTILINE)
     return int(page[1]) * sum(map(int, pages)) if page and pages else None

@@ -114,7 +114,7 @@ def devices() -> dict[str, Device]:
     for path in sorted(user_folder().glob("*.json")):
         device = load(path)
         if device.id in own:
-            raise FileFormatError(path, None, "an id that no other of your files has", device.id)
+            raise FileFormatError(path, None, "an id that none of your other files has", device.id)
         own[device.id] = device
     return {**built_in(), **own}
 
@@ -139,7 +139,7 @@ def load(path: Path) -> Device:
     try:
         value = schema.read(path)
     except OSError as error:
-        raise BitwrightError(f"{path}: {error.strerror or error}; a device's file is JSON") from error
+        raise BitwrightError(f"{path}: {error.strerror or error}; a device file is JSON") from error
     return parse(value, str(path))
 
 

@@ -16,19 +16,19 @@ from bitwright.hardware.number_format import NumberFormat
 PHASES = ("decode", "prefill")
 GGUF_TYPES = "llama.cpp b11434 ggml/include/ggml.h, enum ggml_type"
 OWN = {  # kernels.Coverage: what is multiplied, and how
-    "integer dot": ("int8", "inputs go to 8 bits, a scale per 32 columns; integer dot products, scaled in float32"),
+    "integer dot": ("int8", "8-bit inputs, a scale per 32 columns; integer dot products, scaled in float32"),
     "bf16 dot": ("bf16", "bfloat16 inputs times bfloat16 weights"),
-    "float": ("fp32", "made float32 in registers; multiply-add"),
-    "converted": ("fp32", "made float32 a few rows at a time; multiply-add"),
-    "reference": ("fp32", "made float32 once, when the model is loaded, and kept so"),
+    "float": ("fp32", "converted to float32 in registers; multiply-add"),
+    "converted": ("fp32", "converted to float32 a few rows at a time; multiply-add"),
+    "reference": ("fp32", "converted to float32 once, when the model is loaded"),
 }
 
 
 @dataclass(frozen=True)
 class Use:
-    """What an engine does with the format here in a phase ("decode", "prefill" or "any"). `multiplied_as` is None where
-    it has no way to. `uses_chip`: whether it uses the chip's native multiply, None where the chip has none or that is
-    not known. `standing` of the statement, `where` it was read."""
+    """How an engine runs the format here in a phase ("decode", "prefill" or "any"). `multiplied_as` is None if it
+    cannot. `uses_chip`: whether it uses the chip's native multiply; None if the chip has none or that is not known.
+    `where`: the source of the statement; `standing`: how it is known."""
 
     engine: str
     phase: str
@@ -51,7 +51,7 @@ def uses(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
 
 
 def _by_rules(engine: str, s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
-    """From the first rule that fits each phase, or both at once."""
+    """By the first rule that matches each phase, or both at once."""
     data = schema.data("engines.json")
     rules = [r for r in data["rules"] if r["engine"] == engine and s.tokens & set(r["formats"]) and _fits(r, device)]
     if not rules and not engine.startswith("llama.cpp"):

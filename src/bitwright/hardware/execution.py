@@ -1,4 +1,4 @@
-"""What happens to a weight between memory and accumulator: what the chip offers, what engines do, what follows.
+"""What happens to a weight between memory and accumulator: what the chip offers, what engines use, and the limits.
 
 A product of a weight with B tokens reads `bits / 8` bytes and takes 2 B operations. Memory and multiplier take the same
 time at the break-even batch
@@ -121,7 +121,7 @@ class ExecutionPath:
             if use.phase != "decode" and use.multiplied_as is not None and not same:
                 peak = self.peak_of(use)
                 most = f", at most {operations(peak, use.multiplied_as)}" if peak else ""
-                note += f"; {use.engine} goes by {use.multiplied_as}{most}"
+                note += f"; {use.engine} multiplies as {use.multiplied_as}{most}"
         if self.measured is None:
             return note
         return f"{note}; measured {operations(self.measured.prefill, self.multiplied_as)} with 512 tokens"

@@ -19,7 +19,7 @@ AMD = "0x1002"  # the vendor's PCI number
 @dataclass(frozen=True)
 class Gpu:
     """`bandwidth`, in bytes a second, is computed from the memory's clock and width as the driver states them.
-    `device` is the id of the device that it is by its name, if there is one."""
+    `device` is the id of the device with its name, if there is one."""
 
     name: str
     vendor: str
@@ -60,7 +60,7 @@ def _nvidia(nvml, card) -> Gpu:  # type: ignore[no-untyped-def]
     def ask(function: str, *arguments):  # type: ignore[no-untyped-def]
         try:
             return getattr(nvml, function)(*arguments)
-        except nvml.NVMLError:  # not every card answers everything: unified memory has no width, old ones no limit
+        except nvml.NVMLError:  # cards may lack a value: unified memory has no width, old cards no limit
             return None
 
     memory = ask("nvmlDeviceGetMemoryInfo", card)
@@ -100,7 +100,7 @@ def amd(root: Path = Path("/")) -> Iterator[Gpu]:
 
 
 def apples(text: str) -> Iterator[Gpu]:
-    """Apple's, of the JSON that system_profiler prints; its memory is the machine's."""
+    """Apple's, from the JSON that system_profiler prints; they share the machine's memory."""
     for card in (json.loads(text) if text.strip() else {}).get("SPDisplaysDataType", []):
         cores = card.get("sppci_cores")
         model = card.get("sppci_model", "GPU")
@@ -109,7 +109,7 @@ def apples(text: str) -> Iterator[Gpu]:
 
 
 def known_as(gpu: Gpu, devices: Mapping[str, Device]) -> str | None:
-    """The id of the device that has the GPU's name and, where sizes differ, nearest its memory."""
+    """The id of the device with the GPU's name and, if sizes differ, the nearest memory size."""
 
     def words(name: str) -> set[str]:
         return set(re.findall(r"[a-z0-9-]+", re.sub(r"\d+ ?gb|\(hgx\)|nvidia|amd|corporation", " ", name.lower())))

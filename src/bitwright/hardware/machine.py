@@ -1,4 +1,4 @@
-"""This machine: what the system says of it, what was measured, and the device that it is to everything that plans."""
+"""This machine: what the system reports, what was measured, and the device that plans see."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bitwright.hardware.rates import Kernel, Measured, measure
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 
-FLOATS = ("fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "fp6")  # what is made float32
+FLOATS = ("fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "fp6")  # converted to float32
 CONVERTED = "to float32, a few rows at a time"
 
 
@@ -72,10 +72,10 @@ def _rates(m: Measured) -> dict[str, Rate]:
 
 
 def this_machine(again: bool = False, report: Callable[..., None] = lambda *_: None, root: Path = Path("/")) -> Machine:
-    """This machine, measured once and then remembered in the user's cache; `again` measures anew.
+    """This machine, measured once and then read from the user's cache; `again` measures anew.
 
-    What was measured counts for the same processor, cores, memory, tier and bitwright. `report(done, total, note)`
-    tells how far the measuring is.
+    A measurement is valid for the same processor, cores, memory, tier and bitwright. `report(done, total, note)`
+    receives the progress.
     """
     found = system(root)
     known = devices.devices()
@@ -98,7 +98,7 @@ def _place() -> Path:
 
 
 def _remembered(fingerprint: str) -> Measured | None:
-    """What was measured here before; None where nothing was, or it is no longer true of this machine."""
+    """The cached measurement; None if there is none or this machine has changed."""
     try:
         kept = schema.read(_place())
         if kept["fingerprint"] != fingerprint:
@@ -106,7 +106,7 @@ def _remembered(fingerprint: str) -> Measured | None:
         rates = {name: Kernel(**rate) for name, rate in kept["measured"].pop("kernels").items()}
         found = Measured(**kept["measured"], kernels=rates)
         return found if _sound(found) else None
-    except (OSError, BitwrightError, KeyError, TypeError, AttributeError):  # a cache that is damaged is no cache
+    except (OSError, BitwrightError, KeyError, TypeError, AttributeError):  # a damaged cache counts as none
         return None
 
 

@@ -115,7 +115,7 @@ def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: st
 def _bitwright(outline: Outline, context: int, batch: int) -> int:
     """What native/program.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k, v
     and what attention makes of them; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34
-    bytes of scales and sums, and the floats), tables of angles, and what attention works in."""
+    bytes of scales and sums, and the floats), tables of angles, and attention's working memory."""
     width, ff = outline.width, outline.feed_forward
     head = max((layer.key_dim for layer in outline.layers), default=0)
     kv = max((layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in outline.layers), default=0)

@@ -1,4 +1,4 @@
-"""A number format as hardware sees it: bits on the bus, and the element that a multiplier would have to take.
+"""A number format as hardware sees it: bits on the bus, and the element that a multiplier would need to accept.
 
 `data/formats.json` says which element's codes a format stores. Names are those of `bitwright formats`, and those of the
 chips (fp8_e4m3, tf32, int1), some of which no file format has.

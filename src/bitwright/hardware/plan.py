@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 RECIPES = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "iq2_m")  # those shown for a 16-bit model
 STORED, SIXTEEN_BITS = "as stored", 15.0  # bits per weight, at least; some tensors may have fewer
-LEAST_CONTEXT = 2048  # tokens; a shorter context that fits would help nobody
+LEAST_CONTEXT = 2048  # tokens; a shorter context is not useful
 # The share of its memory that macOS gives a GPU, up to 36 GB and above (recommendedMaxWorkingSetSize); general
 # knowledge.
 APPLE_SHARES = (36 * 10**9, 2 / 3, 3 / 4)

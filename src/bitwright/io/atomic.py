@@ -1,4 +1,4 @@
-"""Files that are wholly written or not there: a reader never meets half of one, whatever interrupts the writer."""
+"""Atomic writing: a file appears complete or not at all, whatever interrupts the writer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ from bitwright.errors import BitwrightError, UsageError
 
 @contextlib.contextmanager
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
-    """A new file, open for both, that takes the place of `path` when the block ends and vanishes if it raises.
+    """A new file, open for reading and writing, that replaces `path` when the block ends or vanishes if it raises.
 
-    The bytes go to a hidden `.part` file beside the target, reach the disk (fsync), and only then get the name (rename,
-    then fsync of the directory). A symbolic link keeps pointing where it did: what it points to is replaced. A killed
-    process can leave its `.part` file behind, never a damaged target.
-    Raises UsageError where the target is something else than a file, BitwrightError where writing fails.
+    The bytes go to a hidden `.part` file next to the target, reach the disk (fsync), and only then get the name
+    (rename, then fsync of the directory). A symbolic link stays, and the file it points to is replaced. A killed
+    process can leave its `.part` file behind, but never a damaged target.
+    Raises UsageError if the target exists and is not a regular file, BitwrightError if writing fails.
     """
     target = Path(os.path.realpath(path))
     if target.exists() and not target.is_file():

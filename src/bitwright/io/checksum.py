@@ -1,4 +1,4 @@
-"""SHA-256 of files, so that a figure can say of which file it is."""
+"""SHA-256 of files, which tie a measurement to the files it was made on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ PIECE = 1 << 22
 
 
 def sha256(paths: Iterable[Path], progress: Progress | None = None) -> str:
-    """Of the files' bytes one after the other, in hexadecimal; BitwrightError where one cannot be read."""
+    """SHA-256 of the files' bytes, concatenated, in hexadecimal; BitwrightError if one cannot be read."""
     digest, paths = hashlib.sha256(), list(paths)
     try:
         total, done = sum(path.stat().st_size for path in paths), 0

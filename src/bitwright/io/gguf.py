@@ -42,7 +42,7 @@ class GGUF:
         return sum(len(buffer) for buffer in self._buffers)
 
     def release(self) -> None:
-        """Free the memory that what was read of the file takes, where the system allows it; reading works as before."""
+        """Free the memory of the pages read so far, if the system can; later reads work as before."""
         for buffer in self._buffers:
             system.release_pages(buffer)
 
@@ -59,8 +59,8 @@ class GGUF:
 def open(path: str | Path) -> GGUF:
     """Open a GGUF file of version 2 or 3, or the first part of a split set with all the others.
 
-    Raises FileFormatError where the file breaks the format, UnsupportedError where a tensor's format is one bitwright
-    cannot decode, BitwrightError where the file cannot be read.
+    Raises FileFormatError if the file breaks the format, UnsupportedError if a tensor's format is one bitwright
+    cannot decode, BitwrightError if the file cannot be read.
     """
     path = Path(path)
     buffers = [_map(path)]
@@ -76,7 +76,7 @@ def open(path: str | Path) -> GGUF:
         if (place := _place(Metadata(buffers[index], part_path, part.values))) != (index, count):
             raise FileFormatError(part_path, None, f"part {index + 1} of {count}", f"part {place[0] + 1} of {place[1]}")
         if repeated := tensors.keys() & part.tensors.keys():
-            raise FileFormatError(part_path, None, "tensors of no other part", f"{min(repeated)} once more")
+            raise FileFormatError(part_path, None, "tensors that no other part has", f"{min(repeated)} again")
         tensors |= part.tensors
     total = metadata.get("split.tensors.count")
     if count > 1 and isinstance(total, int) and total != len(tensors):
@@ -85,7 +85,7 @@ def open(path: str | Path) -> GGUF:
 
 
 def part_paths(path: Path, count: int) -> list[Path]:
-    """The files of a split set of `count`, in order, from the name of one of them."""
+    """The files of a split set of `count`, in order, given the name of any of them."""
     match = PART.search(path.name)
     if match is None or int(match[2]) != count:
         raise FileFormatError(path, None, f"one of {count} parts, named like -00001-of-{count:05}.gguf", path.name)
@@ -93,7 +93,7 @@ def part_paths(path: Path, count: int) -> list[Path]:
 
 
 def _place(metadata: Metadata) -> tuple[int, int]:
-    """Which part of how many a file says it is, counted from 0; a file that is not split is part 0 of 1."""
+    """Which part of how many this file is, counted from 0; a file that is not split is part 0 of 1."""
     number, count = metadata.get("split.no", 0), metadata.get("split.count", 1)
     if not (isinstance(number, int) and isinstance(count, int)):
         types = " and ".join(metadata.value_type(key) for key in ("split.no", "split.count") if key in metadata)

@@ -17,8 +17,8 @@ from bitwright.io.gguf_values import DTYPES, STRING, Typed, type_name
 class Metadata(Mapping[str, Any]):
     """The metadata by key: Python scalars and strings, lists of strings, read-only NumPy arrays; decoded on first use.
 
-    Bytes of a string that are not UTF-8 come as lone surrogates (Python's `surrogateescape`), and `write` turns them
-    back. Raises FileFormatError where a bool is neither 0 nor 1.
+    Bytes of a string that are not UTF-8 become lone surrogates (Python's `surrogateescape`), and `write` turns them
+    back. Raises FileFormatError if a bool is neither 0 nor 1.
     """
 
     def __init__(self, buffer: mmap.mmap | bytes, path: Path, values: dict[str, Value]) -> None:

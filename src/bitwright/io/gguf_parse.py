@@ -1,6 +1,6 @@
-"""From the bytes of one GGUF file to where everything in it lies. Every length is checked before it is believed.
+"""Locate everything in one GGUF file. Every length is checked before it is used.
 
-Nothing is decoded here but names and what the layout needs: a `Value` says where a metadata value lies, a `TensorInfo`
+Only names and what the layout needs are decoded here: a `Value` says where a metadata value lies, a `TensorInfo`
 where a tensor does, and both are known to lie inside the file. Source: the GGUF specification,
 https://github.com/ggml-org/ggml/blob/master/docs/gguf.md
 
@@ -25,7 +25,7 @@ MAGIC = b"GGUF"
 VERSIONS = (2, 3)
 DEFAULT_ALIGNMENT = 32
 MAX_DIMENSIONS = 4
-UNDECODED = {9: "Q8_1", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64"}  # ggml types of no Format
+UNDECODED = {9: "Q8_1", 24: "I8", 25: "I16", 26: "I32", 27: "I64", 28: "F64"}  # ggml types without a Format
 LENGTH = struct.Struct("<Q")
 _SMALLEST_VALUE = 8 + 4 + 1  # an empty key, a type, one byte
 _SMALLEST_INFO = 8 + 4 + 8 + 4 + 8  # an empty name, one dimension, a type, an offset
@@ -95,11 +95,11 @@ class Cursor:
         return int.from_bytes(self.buffer[start : self.at], "little")
 
     def count(self, what: str, smallest: int) -> int:
-        """A 64-bit count of things that take at least `smallest` bytes each, and so have to fit in the file."""
+        """A 64-bit count of items that take at least `smallest` bytes each, and so must fit in the file."""
         start = self.at
         count = self.integer(8, f"the number of {what}")
         if count > (self.size - self.at) // smallest:
-            self.fail(start, f"at most {(self.size - self.at) // smallest} {what} in what is left of the file", count)
+            self.fail(start, f"at most {(self.size - self.at) // smallest} {what} in the rest of the file", count)
         return count
 
     def string(self, what: str) -> str:
@@ -111,7 +111,7 @@ class Cursor:
             self.fail(start + error.start, f"UTF-8 in {what}", f"byte 0x{self.buffer[start + error.start]:02x}")
 
     def skip_strings(self, count: int, what: str) -> None:
-        """Step over an array of strings: the loop that decides how fast a large vocabulary opens."""
+        """Step over an array of strings. This loop determines how fast a large vocabulary opens."""
         at, previous, last, buffer, unpack = self.at, self.at, self.size - 8, self.buffer, LENGTH.unpack_from
         for index in range(count):
             if at > last:
@@ -182,7 +182,7 @@ def _alignment(cursor: Cursor, values: dict[str, Value]) -> int:
 
 
 def _tensors(cursor: Cursor, count: int, alignment: int, part: int) -> dict[str, TensorInfo]:
-    """The tensors in file order, each inside the file and outside every other."""
+    """The tensors in file order, all inside the file and without overlap."""
     found: dict[str, tuple[TensorInfo, int]] = {}
     for index in range(count):
         start = cursor.at
@@ -202,7 +202,7 @@ def _tensors(cursor: Cursor, count: int, alignment: int, part: int) -> dict[str,
 
 
 def _tensor(cursor: Cursor, index: int, alignment: int, part: int) -> TensorInfo:
-    """One tensor's description, its offset still counted from the start of the data."""
+    """One tensor's description, its offset counted from the start of the data."""
     name = cursor.string(f"the name of tensor {index}")
     start = cursor.at
     dimensions = cursor.integer(4, f"the number of dimensions of {name}")

@@ -45,7 +45,7 @@ def type_numbers(name: str) -> tuple[int, int | None]:
 def guess_type(value: Any) -> str:
     """The type for a plain value: bool; uint32 or the first of int32, uint64, int64 that holds it; float32; string.
 
-    NumPy scalars and arrays keep their type; a list takes its first element's, and of int is int32. Raises ValueError.
+    NumPy scalars and arrays keep their type; a list takes its first element's type; ints become int32. Else ValueError.
     """
     if isinstance(value, np.ndarray | np.generic) and value.dtype.name in NAMES:
         return f"array[{value.dtype.name}]" if value.ndim else value.dtype.name

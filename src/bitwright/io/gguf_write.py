@@ -26,7 +26,7 @@ Tensor = tuple[str, tuple[int, ...], Format, Callable[[], Any]]
 
 
 class Layout(NamedTuple):
-    """Where everything in a file goes: its header, the bytes of each tensor's data, and of the whole."""
+    """How a file is laid out: its header, the bytes of each tensor's data, and the bytes in all."""
 
     header: list[bytes]
     alignment: int
@@ -37,7 +37,7 @@ class Layout(NamedTuple):
 def layout(
     metadata: Mapping[str, Any], tensors: Iterable[tuple[str, tuple[int, ...], Format]], more: int = 0
 ) -> Layout:
-    """How a file of this metadata and these tensors lies; more: bytes that the header has beyond those.
+    """The layout of a file with this metadata and these tensors; more: extra bytes of the header.
 
     Raises UsageError for names, shapes or values that GGUF cannot hold.
     """
@@ -58,12 +58,12 @@ def layout(
 
 
 def write(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[Tensor]) -> int:
-    """Write a GGUF file whole or not at all; returns its size in bytes.
+    """Write a GGUF file in full or not at all; returns its size in bytes.
 
     `metadata` maps keys to `Typed` values, or to plain ones whose type is guessed (`gguf_values.guess_type`); the
     metadata of an open GGUF keeps its types. A tensor is `(name, shape in NumPy order, format, data)`: `data()` is
     called once, when its turn comes, and returns the bytes, or an array that holds them in C order.
-    Raises UsageError for names, shapes, values or data that GGUF cannot hold, BitwrightError where writing fails.
+    Raises UsageError for names, shapes, values or data that GGUF cannot hold, BitwrightError if writing fails.
     """
     typed = metadata.typed() if isinstance(metadata, Metadata) else metadata
     tensors = list(tensors)
@@ -102,10 +102,10 @@ def _value(key: str, value: Any) -> bytes:
 
 
 def _numbers(kind: int, value: Any, dimensions: int) -> bytes:
-    """Numbers in their stored form; raises ValueError where that would change one (but for float rounding)."""
+    """Numbers in their stored form; raises ValueError if that changes one by more than float rounding."""
     dtype = DTYPES[kind]
     whole = dtype.kind in "iu" and isinstance(value, list) and all(type(item) is int for item in value)
-    given = np.array(value, dtype) if whole else np.asarray(value)  # left to itself, NumPy makes large ints floats
+    given = np.array(value, dtype) if whole else np.asarray(value)  # NumPy would turn large ints into floats
     fitting = {"b": "b", "f": "fiu"}.get(dtype.kind, "iu")
     if given.ndim != dimensions or (given.size and given.dtype.kind not in fitting):
         raise ValueError(f"expected {dtype.name}{'s' * dimensions}, got {given.dtype.name} of shape {given.shape}")
@@ -124,7 +124,7 @@ def _text(text: Any) -> bytes:
 
 
 def _string(name: str, shortest: int, longest: int) -> bytes:
-    """A key or a tensor name, which unlike other strings has to be UTF-8 and has bounds."""
+    """A key or a tensor name, which unlike other strings must be UTF-8 and of limited length."""
     encoded = name.encode()
     if not shortest <= len(encoded) <= longest:
         raise ValueError(f"expected a name of {shortest} to {longest} bytes, got {len(encoded)}")
@@ -137,7 +137,7 @@ def _nbytes(name: str, shape: tuple[int, ...], format: Format) -> int:
     if format.ggml is None:
         raise UsageError(f"tensor {name}: GGUF has no type for the format {format.name}")
     if shape[-1] % format.block_size:
-        raise UsageError(f"tensor {name}: rows of {shape[-1]} are no multiple of {format.name}'s {format.block_size}")
+        raise UsageError(f"tensor {name}: {format.name} blocks of {format.block_size} do not divide {shape[-1]}")
     return math.prod(shape[:-1]) * format.row_bytes(shape[-1])
 
 

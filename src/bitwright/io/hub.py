@@ -1,7 +1,7 @@
-"""From what a user types for a model to a file on this machine.
+"""Find the local file for what a user typed as a model.
 
-A reference is a path, a built-in alias, `org/name[:QUANT][@revision]` or `org/name/file.gguf`; before the last two may
-stand `hf.co/` or `huggingface.co/`.
+A reference is a path, a built-in alias, `org/name[:QUANT][@revision]` or `org/name/file.gguf`; the last two may start
+with `hf.co/` or `huggingface.co/`.
 """
 
 from __future__ import annotations
@@ -44,14 +44,14 @@ class Reference(NamedTuple):
 def resolve(
     ref: str | Path, offline: bool | None = None, progress: Progress | None = None, headers_only: bool = False
 ) -> Path:
-    """The local file that `ref` names (of a split set, the first part), downloaded where need be and allowed.
+    """The local file that `ref` names (of a split set, the first part), downloaded if needed and allowed.
 
-    `offline` is HF_HUB_OFFLINE where it is None; then only what is cached is found and nothing touches the network.
-    `progress(done, total, "")` counts downloaded bytes. headers_only: of files on the hub that are not here, only what
-    stands before the tensors (`hub_headers.gguf`).
-    Raises UsageError where `ref` names nothing, BitwrightError where it cannot be had.
+    `offline` defaults to HF_HUB_OFFLINE; if true, only cached files are found and nothing touches the network.
+    `progress(done, total, "")` counts downloaded bytes. headers_only: of files on the hub that are not here,
+    download only the part before the tensors (`hub_headers.gguf`).
+    Raises UsageError if `ref` names nothing, BitwrightError if the file cannot be obtained.
     """
-    path = os.path.expanduser(ref)  # os.path: whatever the user typed, the answer is yes or no
+    path = os.path.expanduser(ref)  # os.path: it raises for nothing that a user can type
     if ref and os.path.isdir(path):
         return Path(path, choose((file.name for file in Path(path).glob("*.gguf")), None, str(ref), only=True))
     if ref and os.path.exists(path):
@@ -78,18 +78,18 @@ def resolve(
 
 
 def parse(ref: str) -> Reference:
-    """Take a hub reference apart; raises UsageError where it is none."""
+    """Take a hub reference apart; raises UsageError if it is not one."""
     match = _REFERENCE.fullmatch(ref)
     looks_local = ref.startswith((".", "/", "~")) or (match and match["repo"].lower().endswith(".gguf"))
     if match is None or looks_local or ".." in ref:
-        raise UsageError(f"there is no file {ref}, and no model is called that; accepted: {ACCEPTED}")
+        raise UsageError(f"no file or model is named {ref}; accepted: {ACCEPTED}")
     return Reference(
         match["repo"], match["file"], match["quant"], match["revision"] or match["address_revision"] or "main"
     )
 
 
 def choose(files: Iterable[str], quant: str | None, place: str, only: bool = False) -> str:
-    """The file of quantization `quant`, by default Q4_K_M, else the first (`only`: refuse where there are more)."""
+    """The file of quantization `quant`, by default Q4_K_M, else the first (`only`: refuse if there are several)."""
     models = [file for file in sorted(files) if file.endswith(".gguf") and "mmproj" not in file.lower()]
     models = [file for file in models if not PART.search(file) or FIRST_PART.search(file)]
     if not models:

@@ -20,7 +20,7 @@ class UnreachableError(BitwrightError):
 
 
 def offline_by_default() -> bool:
-    """What huggingface_hub would say, without the time that importing it takes."""
+    """Whether huggingface_hub would be offline; importing it to ask takes too long."""
     values = (os.environ.get(name, "") for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"))
     return any(value.upper() in ("1", "ON", "YES", "TRUE") for value in values)
 
@@ -28,11 +28,12 @@ def offline_by_default() -> bool:
 def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT) -> tuple[list[str], bool]:
     """The files of a repository, and whether only the cache was asked: if `offline`, or if the hub cannot be reached.
 
-    Raises UsageError where there is no such repository or revision, BitwrightError where nothing can be found out.
+    Raises UsageError if there is no such repository or revision, BitwrightError if neither the hub nor the cache can
+    answer.
     """
     in_cache = _snapshot_files(repo, revision)
     if offline and not in_cache:
-        raise BitwrightError(f"{repo} at {revision} is not in the cache, and this is offline")
+        raise BitwrightError(f"{repo} at {revision} is not in the cache, and offline mode is on")
     if offline:
         return in_cache, True
     from huggingface_hub import HfApi
@@ -44,12 +45,12 @@ def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT
     except UnreachableError as error:
         if not in_cache:
             raise
-        logging.getLogger(__name__).warning("%s; taking what is in the cache", error)
+        logging.getLogger(__name__).warning("%s; using the cache", error)
         return in_cache, True
 
 
 def fetch(repo: str, file: str, revision: str, offline: bool, progress: Progress | None = None) -> Path:
-    """One file's path in the cache, downloaded if it is not there; raises BitwrightError where it cannot be had."""
+    """One file's path in the cache, downloaded if it is not there; raises BitwrightError if it cannot be obtained."""
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -58,18 +59,18 @@ def fetch(repo: str, file: str, revision: str, offline: bool, progress: Progress
         with hub_errors(repo, revision):
             return Path(hf_hub_download(repo, file, revision=revision, local_files_only=offline, tqdm_class=bar))
     except LocalEntryNotFoundError as error:
-        reason = "this is offline" if offline else "the hub cannot be reached"
+        reason = "offline mode is on" if offline else "the hub cannot be reached"
         raise BitwrightError(f"{repo}/{file} is not in the cache, and {reason}") from error
 
 
 def cached(repo: str, file: str, revision: str) -> Path | None:
-    """The file's path where the cache holds it."""
+    """The file's path if the cache holds it."""
     path = _snapshot(repo, revision) / file
     return path if path.exists() else None
 
 
 def _snapshot(repo: str, revision: str) -> Path:
-    """Where huggingface_hub keeps a revision (a commit, or a branch or tag that `refs` says the commit of).
+    """Where huggingface_hub keeps a revision (a commit, or a branch or tag whose commit is in `refs`).
 
     Layout: https://huggingface.co/docs/huggingface_hub/guides/manage-cache
     """
@@ -87,7 +88,7 @@ def _snapshot_files(repo: str, revision: str) -> list[str]:
 
 @contextmanager
 def hub_errors(repo: str, revision: str) -> Iterator[None]:
-    """Turns what huggingface_hub raises into one line; a missing cache entry goes through as it is."""
+    """Turn errors of huggingface_hub into one line; a missing cache entry passes through unchanged."""
     from huggingface_hub import errors
 
     try:
@@ -95,9 +96,7 @@ def hub_errors(repo: str, revision: str) -> Iterator[None]:
     except errors.LocalEntryNotFoundError:
         raise
     except errors.GatedRepoError as error:
-        raise BitwrightError(
-            f"{repo} asks for an agreement on the hub first: accept it there and set HF_TOKEN"
-        ) from error
+        raise BitwrightError(f"{repo} requires you to accept its terms on the hub: do so and set HF_TOKEN") from error
     except errors.RepositoryNotFoundError as error:
         raise UsageError(f"there is no model {repo} on the hub (if it is private, set HF_TOKEN)") from error
     except errors.RevisionNotFoundError as error:

@@ -13,7 +13,7 @@ from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 from bitwright.io.gguf_parse import parse
 
-PIECE, MOST = 4 << 20, 256 << 20  # bytes asked for at first, and before a header is given up
+PIECE, MOST = 4 << 20, 256 << 20  # bytes to request first, and the longest header accepted
 
 
 def gguf(repo: str, file: str, revision: str, offline: bool) -> Path:
@@ -22,10 +22,10 @@ def gguf(repo: str, file: str, revision: str, offline: bool) -> Path:
     if (whole := hub_files.cached(repo, file, revision)) is not None:
         return whole
     if offline:
-        raise BitwrightError(f"{repo}/{file} is not in the cache, and this is offline")
+        raise BitwrightError(f"{repo}/{file} is not in the cache, and offline mode is on")
     with hub_files.hub_errors(repo, revision):
         header, total, commit = _ranged(repo, file, revision, 0, PIECE)
-        flat = (re.sub(r"[^\w.-]", "--", name) for name in (repo, commit or revision, file))  # no name leads elsewhere
+        flat = (re.sub(r"[^\w.-]", "--", name) for name in (repo, commit or revision, file))  # names stay in the folder
         path = cache_folder().joinpath("headers", *flat)
         if path.exists():
             return path
@@ -40,7 +40,7 @@ def gguf(repo: str, file: str, revision: str, offline: bool) -> Path:
 
 
 def _ranged(repo: str, file: str, revision: str, start: int, length: int) -> tuple[bytes, int, str]:
-    """Bytes of a file from `start` on, its size, and its commit if the hub says which."""
+    """Bytes of a file from `start` on, its size, and its commit if the hub reports it."""
     from huggingface_hub import hf_hub_url
     from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
 
@@ -49,7 +49,7 @@ def _ranged(repo: str, file: str, revision: str, start: int, length: int) -> tup
         hf_hub_url(repo, file, revision=revision), headers=headers, timeout=hub_files.TIMEOUT, follow_redirects=True
     )
     hf_raise_for_status(answer)
-    first = answer.history[0] if answer.history else answer  # the hub's own; what follows is its store's
+    first = answer.history[0] if answer.history else answer  # the hub's own answer, before its redirect to storage
     content: bytes = answer.content
     if answer.status_code != 206:
         return content[start:], len(content), first.headers.get("X-Repo-Commit", "")

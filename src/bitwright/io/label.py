@@ -1,4 +1,4 @@
-"""A damage label in a model file: what quantizing it cost, measured, and on what, so that anybody can measure it again.
+"""A damage label in a model file: what quantizing it cost, and on which text, so that anyone can check.
 
 "Q4_K_M" alone says little: files of that name differ fourfold in what they lost. The label is metadata of the GGUF file
 under `bitwright.damage.`; other programs ignore it. It is bound to the weights by a hash of all tensors' bytes.
@@ -34,8 +34,8 @@ HASHES = ("tensors_sha256", "reference_sha256", "text_sha256", "chunks_sha256", 
 
 @dataclass(frozen=True)
 class Label:
-    """What a label says. Divergences in nats, `half_life` in tokens until half of greedy texts differ (NaN: unknown);
-    hashes of the tensors, the reference's file, the text and the token ids that were scored."""
+    """The values of a label. Divergences in nats, `half_life` in tokens until half of greedy texts differ (NaN:
+    unknown); hashes of the tensors, the reference's file, the text and the token ids that were scored."""
 
     values: dict[str, Any]
 
@@ -45,7 +45,7 @@ class Label:
 
 @dataclass(frozen=True)
 class Audit:
-    """A file measured again: `holds` where nothing in `complaints` speaks against its label."""
+    """A file measured again: its label `holds` if there are no `complaints`."""
 
     label: Label
     complaints: tuple[str, ...]
@@ -57,8 +57,8 @@ class Audit:
 
 
 def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan) -> Label:
-    """The label for `file` from a report on it (the view `evaluation`) and the half-life of its greedy texts, in tokens
-    (infinite where no text differs, which a report cannot say)."""
+    """The label for `file` from a report on it (the view `evaluation`) and the half-life of its greedy texts in tokens:
+    infinite if no text differs, which a report cannot express."""
     k, floor = report["kl_divergence"], report["noise_floor"]
     numbers = {
         "kl_divergence.mean": k["mean"],
@@ -78,7 +78,7 @@ def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan)
 
 
 def sha256_of_tensors(file: GGUF) -> str:
-    """Of every tensor's name and bytes, by name: what the metadata says does not change it."""
+    """SHA-256 of every tensor's name and bytes, sorted by name; metadata does not affect it."""
     digest = hashlib.sha256()
     for name in sorted(file.tensors):
         digest.update(name.encode())
@@ -87,12 +87,12 @@ def sha256_of_tensors(file: GGUF) -> str:
 
 
 def read(file: GGUF) -> Label | None:
-    """The label of an open file, None where it has none; BitwrightError where it is incomplete."""
+    """The label of an open file, None if it has none; BitwrightError if it is incomplete."""
     return of(file.metadata)
 
 
 def of(metadata: Metadata) -> Label | None:
-    """The label in a file's metadata, as `read`."""
+    """The label in a file's metadata, as `read` returns it."""
     found = {key.removeprefix(PREFIX): metadata[key] for key in metadata if key.startswith(PREFIX)}
     if not found:
         return None
@@ -103,7 +103,7 @@ def of(metadata: Metadata) -> Label | None:
 
 
 def write(file: GGUF, label: Label, path: Path) -> int:
-    """A copy of the file with the label in its metadata, in place of any other; the bytes written."""
+    """Copy the file with the label in its metadata, replacing any other; returns the bytes written."""
     metadata = {key: value for key, value in file.metadata.typed().items() if not key.startswith(PREFIX)}
     for name, value in label.values.items():
         metadata[PREFIX + name] = Typed(value, NUMBERS.get(name, "string"))
@@ -113,16 +113,16 @@ def write(file: GGUF, label: Label, path: Path) -> int:
 
 
 def audit(label: Label, report: dict[str, Any], file: GGUF) -> Audit:
-    """Compare a label with a new measurement on any text: the divergences' intervals must meet, the weights be the
-    same, and so must be the reference."""
+    """Compare a label with a new measurement on any text: the weights and the reference must be the same, and the
+    intervals of the divergences must overlap."""
     found, k, complaints = from_report(report, file), report["kl_divergence"], []
     if found["tensors_sha256"] != label["tensors_sha256"]:
         complaints.append("the weights are not those that were labelled")
     if found["reference_sha256"] != label["reference_sha256"]:
-        complaints.append("the reference is another file than the label's")
+        complaints.append("the reference is not the file that the label names")
     low, high = (label[f"kl_divergence.{end}"] for end in ("low", "high"))
     if k["low"] is None or math.isnan(low):
-        complaints.append("without intervals (too few documents) nothing can be said about the divergence")
+        complaints.append("too few documents for an interval: the divergence cannot be checked")
     elif k["high"] < low or k["low"] > high:
         complaints.append(f"its KL divergence is {k['mean']:.5f} ({k['low']:.5f} to {k['high']:.5f}), the label says "
                           f"{label['kl_divergence.mean']:.5f} ({low:.5f} to {high:.5f})")  # fmt: skip

@@ -28,7 +28,7 @@ class HeaderEntry(NamedTuple):
 
 
 def read_header(path: Path) -> list[HeaderEntry]:
-    """The tensors that a safetensors file says it holds. FileFormatError if its header is malformed."""
+    """The tensors in the header of a safetensors file. FileFormatError if its header is malformed."""
     with path.open("rb") as file:
         size = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
         room = path.stat().st_size - 8

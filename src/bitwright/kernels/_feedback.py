@@ -32,7 +32,7 @@ def feedback(
     symmetric, positive definite. Returns uint8 (rows, row bytes) and the objective after feedback and after each round.
     The bytes depend neither on `threads` nor on the machine.
 
-    Raises UnsupportedError for a format without it, UsageError on shapes that do not fit, BitwrightError where values
+    Raises UnsupportedError for a format without it, UsageError on shapes that do not fit, BitwrightError if values
     or Hessian are not finite, the Hessian is not positive definite or a scale leaves the format's range.
     """
     if format.ggml not in feedback_formats():

@@ -32,7 +32,7 @@ class Backend(Protocol):
     def compile(
         self, step: Step, weights: Mapping[str, QuantizedTensor], bank: WeightBank, activations: str = "int8"
     ) -> Program:
-        """A step over weights, which the bank takes in. BitwrightError where the two disagree."""
+        """A step over weights, which the bank takes in. BitwrightError if the two disagree."""
 
     def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
         """Room for `sequences` sequences of up to `context` positions of a program, read `batch` at a time."""

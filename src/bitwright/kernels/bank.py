@@ -43,7 +43,7 @@ class WeightBank:
     def matrices(self, tensors: Sequence[QuantizedTensor], multiplied: Sequence[bool]) -> list[Any]:
         """The matrix of each tensor (rows, columns). Those not `multiplied` by are only looked up and stay unpacked.
 
-        Raises UsageError where a tensor's bytes do not fit its shape, UnsupportedError for a format the core lacks.
+        Raises UsageError if a tensor's bytes do not fit its shape, UnsupportedError for a format the core lacks.
         """
         wanted = []
         for tensor, packed in zip(tensors, multiplied, strict=True):

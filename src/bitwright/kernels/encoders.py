@@ -37,7 +37,7 @@ def quantize(
     scales and codes of least (weighted) squared error in each block, or "rtn", those that llama.cpp chooses; formats
     whose codes are points of a grid (IQ1 to IQ3) have method "search" alone.
 
-    Raises UnsupportedError where the format has no native encoder or no use for an importance, UsageError on a shape
+    Raises UnsupportedError if the format has no native encoder or no use for an importance, UsageError on a shape
     the format cannot hold or an importance that is negative or not finite, BitwrightError naming row and column at a
     value that is NaN, infinite or out of range.
     """

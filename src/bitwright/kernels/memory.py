@@ -100,6 +100,6 @@ class Memory:
         """Takes the keys and values of positions `begin` to `end` of a sequence from another memory, as other weights
         computed them; the sequence then ends at `end`. What it held before `begin` stays.
 
-        UsageError where the two are not alike (layers, heads, format, context) or the positions are not there.
+        UsageError if the two are not alike (layers, heads, format, context) or the positions are not there.
         """
         self.native.adopt(other.native, sequence, begin, end)

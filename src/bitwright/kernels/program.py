@@ -23,7 +23,7 @@ class Program:
     """A step over weights. Sessions and threads may share one; it is run by an Executor, with a Memory.
 
     The bank packs the weights it does not hold yet. `activations` is one of ACTIVATIONS; with `observe` an executor
-    sums the squares of every product's input. Raises BitwrightError where weights and step disagree.
+    sums the squares of every product's input. Raises BitwrightError if weights and step disagree.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class Program:
 
         It reads the input of layer `begin` (tokens, width) in place of token ids, unless `begin` is 0, and returns the
         input of layer `end` for every token, or without an `end` the logits. A step that is cut gives the same bits as
-        one that is not. UsageError where there is no such layer.
+        one that is not. UsageError if there is no such layer.
         """
         step = self.step.cut(begin, end, self.weights)
         return Program(step, self.weights, self.bank, self.activations, part_of=self)

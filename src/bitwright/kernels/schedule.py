@@ -61,7 +61,7 @@ class Schedule:
     ) -> None:
         """`rounding` says how the inputs of a weight become int8: a number of tier.h's Rounding. With `observe`, the
         program also sums the squares of each product's input: `observed` lists the weights that share an input, in the
-        order of the native sums. Raises BitwrightError where the shapes of weights and ops disagree."""
+        order of the native sums. Raises BitwrightError if the shapes of weights and ops disagree."""
         self.phases: list[Phase] = []
         self.angles: dict[tuple[bytes, float, bool], Value] = {}
         self._rounding, self._observe = rounding, observe

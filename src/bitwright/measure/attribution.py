@@ -1,16 +1,16 @@
 """Where a candidate's error comes from: its weights, int8 activations, the key-value cache; and which tensors.
 
-The reference here computes in floats: what is quantized in either file is decoded to float32, which the engine
-multiplies without rounding activations. Each source is then put in alone:
+The reference here computes in floats: quantized tensors of either file are decoded to float32, which the engine
+multiplies without rounding activations. Each source is then introduced alone:
 
 - weights: the candidate's, decoded to float32, against the reference's;
 - activations: the candidate as it runs, its activations in int8, against its own weights decoded; and the same
   rounded as llama.cpp does, which is coarser;
 - cache: the reference's own weights with a quantized key-value cache;
 - together: the candidate as it runs, with that cache;
-- a kind of tensor: the reference's weights, but those of one kind are the candidate's.
+- a kind of tensor: the reference's weights, with those of one kind replaced by the candidate's.
 
-Sources alone need not add up to what they do together.
+The sources' divergences need not add up to that of all together.
 """
 
 from __future__ import annotations
@@ -35,15 +35,15 @@ from bitwright.recipes.roles import role
 from bitwright.statistics.interval import Interval
 
 CONTEXT, CHUNKS = 128, 12  # short chunks, many documents: the model runs a dozen times
-CACHE = "q8_0"  # looked at where the model runs with a float cache
+CACHE = "q8_0"  # measured if the model runs with a float cache
 Tensors = Mapping[str, QuantizedTensor]
 FLOATS = ("float32", "float16", "bfloat16")
 
 
 @dataclass(frozen=True)
 class Contribution:
-    """One source alone: its mean divergence in nats. `kind`: "source" or "tensors"; `bytes`: of the candidate's
-    tensors, 0 where that says nothing."""
+    """The mean divergence in nats from one source alone. `kind`: "source" or "tensors"; `bytes`: of the candidate's
+    tensors, 0 if not applicable."""
 
     name: str
     kind: str
@@ -52,7 +52,7 @@ class Contribution:
 
 
 def decoded(tensors: Tensors, other: Tensors | None = None, kind: str = "") -> Tensors:
-    """The tensors, those of a `kind` from `other`, with what is quantized decoded to float32."""
+    """The tensors, those of a `kind` from `other`, with quantized ones decoded to float32."""
 
     def floats(name: str) -> QuantizedTensor:
         tensor = (other if other is not None and role(name) == kind else tensors)[name]
@@ -70,9 +70,9 @@ def windows_of(engine: Engine, text: str) -> Windows:
 
 
 def attribute(reference: Engine, candidate: Engine, text: str, progress: Progress | None = None) -> list[Contribution]:
-    """The divergence that each source makes alone, sources first, then kinds of tensors, the worst first.
+    """The divergence from each source alone: sources first, then kinds of tensors, the worst first.
 
-    UsageError where the candidate's tensors are not the reference's quantized.
+    UsageError if the candidate's tensors are not the reference's quantized.
     """
     kinds = _kinds(reference.model, candidate.model)
     windows = windows_of(reference, text)
@@ -112,7 +112,7 @@ def _sources(reference: Engine, candidate: Engine, cache: str) -> Iterator[tuple
 
 
 def alike(reference: Model, candidate: Model) -> bool:
-    """Whether a model has the tensors of another, but for their formats."""
+    """Whether two models have the same tensors, whatever their formats."""
     return {n: t.shape for n, t in reference.tensors.items()} == {n: t.shape for n, t in candidate.tensors.items()}
 
 
@@ -128,7 +128,7 @@ def _kinds(reference: Model, candidate: Model) -> dict[str, int]:
 
 
 def _over(engine: Engine, tensors: Tensors, kv: str = "f16", activations: str = "int8") -> Engine:
-    """The same threads and tier over other weights."""
+    """An engine with the same threads and tier but other weights."""
     options = replace(engine.options, context=CONTEXT, kv=kv, activations=activations)
     return Engine(engine.model.with_tensors(tensors), options)
 

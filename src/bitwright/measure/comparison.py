@@ -35,7 +35,7 @@ Float64 = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Contender:
-    """One model of a comparison. `evaluation` is None where it does not share the reference's tokenizer; `nats` and
+    """One model of a comparison. `evaluation` is None if it does not share the reference's tokenizer; `nats` and
     `sizes`: of each document of the text (documents,), its losses and its bytes; `speed`: tokens decoded per second."""
 
     identity: Identity
@@ -53,7 +53,7 @@ class Contender:
 
 @dataclass(frozen=True)
 class Pair:
-    """Whether the first of two models is better: the interval of its measure less the other's."""
+    """Whether the first of two models is better: the interval of its measure minus the other's."""
 
     first: str
     second: str
@@ -72,7 +72,7 @@ class Comparison:
     front_of_speed: tuple[str, ...]
 
     def quality(self, c: Contender) -> Interval:
-        """Less is better."""
+        """The measure; lower is better."""
         return quality(self.measure, c)
 
     def pair(self, first: str, second: str) -> Pair:
@@ -81,7 +81,7 @@ class Comparison:
 
 
 def contender(engine: Engine, identity: Identity, evaluation: Evaluation | None, windows: Windows) -> Contender:
-    """A model that was evaluated, or is scored here on `windows` of its own tokenizer; its speed is not yet known."""
+    """A model with its evaluation, or else scored on `windows` of its own tokenizer; the speed is not yet known."""
     if evaluation is not None:
         losses = evaluation.scores.losses
     else:
@@ -93,7 +93,7 @@ def contender(engine: Engine, identity: Identity, evaluation: Evaluation | None,
 
 
 def seconds_per_token(engine: Engine) -> list[float]:
-    """ROUNDS times: of decoding one token, in seconds."""
+    """ROUNDS measurements of the seconds to decode one token."""
     session, ids = engine.session(), list(range(1, DECODED + 1))
     session.prefill(ids)
     return [seconds_to_decode(session, ids[:1], ids) / DECODED for _ in range(ROUNDS)]
@@ -124,7 +124,7 @@ def compare(contenders: Sequence[Contender], measure: str) -> Comparison:
 
 
 def between(measure: str, a: Contender, b: Contender) -> Interval:
-    """The measure of a less that of b, drawn by document."""
+    """The measure of a minus that of b, resampled by document."""
     if measure == DIVERGENCE:
         assert a.evaluation is not None and b.evaluation is not None
         return a.evaluation.scores.mean(a.evaluation.scores.divergences - b.evaluation.scores.divergences)
@@ -136,7 +136,7 @@ def between(measure: str, a: Contender, b: Contender) -> Interval:
 
 
 def front(ranked: Sequence[Contender], cost: Callable[[Contender], float]) -> tuple[str, ...]:
-    """The names of the contenders (ranked by quality, best first) that no better one undercuts."""
+    """The names of the contenders (ranked by quality, best first) such that no better one costs as little."""
     kept: list[Contender] = []
     for c in ranked:
         if all(cost(c) < cost(better) for better in kept):

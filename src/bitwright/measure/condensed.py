@@ -1,9 +1,9 @@
 """Next-token distributions stored compactly: exact where they matter, sampled where they do not.
 
-Of every distribution the likeliest tokens are kept with their exact log-probabilities. Of the rest, its total mass is
-kept and a systematic sample drawn in proportion to probability: mass * mean(log p - log q) over the sample estimates
+The likeliest tokens of every distribution are kept with their exact log-probabilities. Of the rest, the total mass is
+kept, and a systematic sample drawn in proportion to probability: mass * mean(log p - log q) over the sample estimates
 the rest's part of KL(P || Q) without bias, and the sample shows the estimate's variance. The mass alone (the rest as
-one outcome) would always understate the divergence, since merging outcomes never raises it.
+one outcome) would always understate the divergence, because merging outcomes never raises it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from bitwright.errors import UsageError
 from bitwright.measure.softmax import normalizer
 
 TAIL = 0.02  # mean probability that is left to the sample
-FEWEST_KEPT, MOST_KEPT = 256, 4096  # tokens kept of a distribution
+FEWEST_KEPT, MOST_KEPT = 256, 4096  # tokens kept per distribution
 SAMPLED = 4  # one token is sampled from the rest for this many kept
 
 
@@ -47,8 +47,8 @@ class Condensed:
         return Condensed(self.ids[at], self.logits[at], self.normalizers[at], self.rest[at], self.kept)
 
     def divergence(self, logits: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """KL(these || softmax(logits)) of each position (n,) in nats, logits (n, vocabulary), and what the sample's
-        chance adds to its variance (n,), as of an independent sample.
+        """KL(these || softmax(logits)) of each position (n,) in nats, logits (n, vocabulary), and the variance that
+        sampling adds to it (n,), estimated as if the sample were independent.
         """
         log_p = self.log_p
         ratio = log_p.copy()
@@ -64,7 +64,7 @@ class Condensed:
 
 def kept_for(logits: NDArray[np.float32]) -> int:
     """How many tokens to keep of distributions like these, logits (n, vocabulary): the power of two, within bounds,
-    that leaves TAIL of the probability to the sample on average; all where that is at least half of the vocabulary."""
+    that leaves TAIL of the probability to the sample on average; all if that is at least half of the vocabulary."""
     sums = np.zeros(logits.shape[1])
     for row in logits:
         peak, log_sum = normalizer(row)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 def continued(tokenizer: Tokenizer, text: str) -> list[int]:
-    """The ids of text that goes on from other text; it begins with a space or a line's end."""
+    """The ids of text that continues other text; it begins with a space or a newline."""
     ids = tokenizer.encode(text.removeprefix(" ") if tokenizer.space_prefix else text, add_special_tokens=False)
     lone = tokenizer.space_prefix and text.startswith("\n") and tokenizer.token_bytes(ids[0]) == b" "
     return ids[1:] if lone else ids

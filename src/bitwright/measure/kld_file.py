@@ -3,9 +3,9 @@
     "_logits_"  context, vocabulary, chunks (int32)  tokens (int32, chunks * context)
     for every scored token: scale, lowest (float32), then a code (uint16) for each id: log p = scale * code + lowest
 
-rounded up to an even number of codes (tools/perplexity/perplexity.cpp). What is less likely than e**-16 times the
-likeliest token shares the code 0, and what is less likely than e**-16 is left out of divergences: a divergence from
-such a file lacks what happens out there. `reference.ReferenceStore` has no such limit and takes a tenth of the room.
+rounded up to an even number of codes (tools/perplexity/perplexity.cpp). All tokens less likely than e**-16 times the
+likeliest share the code 0, and tokens less likely than e**-16 are left out of divergences, so a divergence from such a
+file misses the far tail. `reference.ReferenceStore` has no such limit and takes a tenth of the space.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ class KldFile:
 
 
 def write(path: Path, engine: Engine, windows: Windows, progress: Progress | None = None) -> None:
-    """Run a model over `windows` and write the file, which llama-perplexity reads; whole or not at all."""
+    """Run a model over `windows` and write the file, which llama-perplexity can read; in full or not at all."""
     vocabulary, session = engine.config.vocabulary, engine.session()
     with replacing(path) as file:
         file.write(MAGIC + np.array([windows.context, vocabulary, len(windows)], "<i4").tobytes())

@@ -13,7 +13,7 @@ Row = tuple[str, float, float | None]
 
 
 class LlamaStatistic(NamedTuple):
-    """One line as llama-perplexity prints it. `error` is its standard error, as if tokens were independent, or None;
+    """A line of llama-perplexity's output. `error` is its standard error, as if tokens were independent, or None;
     `unit` is "" or "%"."""
 
     section: str
@@ -82,5 +82,5 @@ def _mean(values: Float64) -> tuple[float, float]:
 
 
 def _covariance(a: Float64, b: Float64) -> float:
-    """Of the means of a and b."""
+    """The covariance of the means of a and b."""
     return float((a * b).mean() - a.mean() * b.mean()) / max(a.size - 1, 1)

@@ -43,41 +43,41 @@ class TokenScores:
 
     @property
     def same_top(self) -> NDArray[np.bool_]:
-        """Where candidate and reference find the same token likeliest."""
+        """Whether candidate and reference have the same likeliest token."""
         return np.equal(self.top, self.base_top)
 
     @property
     def right(self) -> NDArray[np.bool_]:
-        """Where the candidate's likeliest token is the text's."""
+        """Whether the candidate's likeliest token is the text's."""
         return np.equal(self.top, self.windows.targets)
 
     @property
     def base_right(self) -> NDArray[np.bool_]:
-        """Where the reference's likeliest token is the text's."""
+        """Whether the reference's likeliest token is the text's."""
         return np.equal(self.base_top, self.windows.targets)
 
     @property
     def probability_change(self) -> Float64:
-        """Of the text's own token: the candidate's probability less the reference's (llama.cpp's delta p)."""
+        """The candidate's probability of the text's token minus the reference's (llama.cpp's delta p)."""
         return np.exp(-self.losses) - np.exp(-self.base_losses)
 
     def mean(self, values: NDArray[np.generic]) -> Interval:
-        """The mean of values (chunks, scored) with its interval, drawn over documents, or over chunks where there are
-        too few documents."""
+        """The mean of values (chunks, scored) with its interval over documents, or over chunks if there are too few
+        documents."""
         clusters, of = clusters_of(self.windows)
         return studentized.mean(values, clusters, of)
 
 
 def clusters_of(windows: Windows) -> tuple[NDArray[np.int64], str]:
-    """The cluster of each scored token (chunks, scored) and what clusters are: documents, or chunks where there are
-    fewer documents than an interval needs."""
+    """The cluster of each scored token (chunks, scored) and what clusters are: documents, or chunks if there are fewer
+    documents than an interval needs."""
     if len(np.unique(windows.documents)) >= FEWEST:
         return windows.documents, "documents"
     return np.broadcast_to(windows.places[:, None], windows.documents.shape), "chunks"
 
 
 def score_tokens(engine: Engine, reference: ReferencePredictions, progress: Progress | None = None) -> TokenScores:
-    """Run a candidate over the reference's windows. UsageError where its vocabulary or context does not fit them."""
+    """Run a candidate over the reference's windows. UsageError if its vocabulary or context does not fit them."""
     windows = reference.windows
     check(engine, reference)
     shape = windows.targets.shape
@@ -100,12 +100,12 @@ def score_tokens(engine: Engine, reference: ReferencePredictions, progress: Prog
 
 
 def check(engine: Engine, reference: ReferencePredictions) -> None:
-    """UsageError where a model cannot be measured against a reference."""
+    """UsageError if a model cannot be measured against a reference."""
     if engine.config.vocabulary != reference.vocabulary:
         raise UsageError(
             f"{engine.path.name} has a vocabulary of {engine.config.vocabulary}, the reference one of "
-            f"{reference.vocabulary}: only models that share a tokenizer have a divergence (compare sets others side "
-            "by side in bits per byte)"
+            f"{reference.vocabulary}: divergence needs a shared tokenizer (bitwright compare compares other models in "
+            "bits per byte)"
         )
     if reference.windows.context > engine.context:
         raise UsageError(f"chunks of {reference.windows.context} tokens do not fit a context of {engine.context}")
@@ -122,7 +122,7 @@ class Flips:
 
 
 def flips(scores: TokenScores) -> Flips:
-    """Where the candidate's likeliest token differs; accuracy hides flips that cancel out (arXiv 2407.09141)."""
+    """Shares of tokens that flip. Accuracy hides flips that cancel out (arXiv 2407.09141)."""
     lost = scores.base_right & ~scores.right
     won = scores.right & ~scores.base_right
     return Flips(scores.mean(~scores.same_top), scores.mean(lost), scores.mean(won), lost.size)

@@ -2,8 +2,8 @@
 
 The same weights give slightly different numbers in another tier, and may with other thread counts or batch sizes;
 log-probabilities rounded to 16 bits differ too. A candidate no farther from the reference than the reference is from
-itself has lost nothing that can be measured. With int8 activations the floor is higher: a sum that differs in its last
-bit is sometimes rounded to another code.
+itself has no measurable loss. With int8 activations the floor is higher, because a sum that differs in its last bit is
+sometimes rounded to another code.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ if TYPE_CHECKING:
     from bitwright.measure.windows import Windows
 
 CHUNKS, TOKENS = 2, 128  # chunks, spread over the windows, and the first tokens of each
-BATCH = 24  # tokens per step in "batches of 24": few enough to run other kernels than whole chunks
-SLOW, SLOW_TOKENS = "scalar", 48  # takes fifty times as long: run only where no other tier is, on fewer tokens
+BATCH = 24  # tokens per step in "batches of 24": small enough to run other kernels than whole chunks do
+SLOW, SLOW_TOKENS = "scalar", 48  # takes fifty times as long: run only without other tiers, on fewer tokens
 ROUNDED = "log-probabilities in 16 bits"
 
 
 @dataclass(frozen=True)
 class Variation:
-    """Another way to compute the reference: the mean KL(reference || reference computed so) in nats over `tokens`
+    """Another way to compute the reference: the mean KL(reference || reference computed this way) in nats over `tokens`
     tokens, and the share of them with the same likeliest token."""
 
     name: str
@@ -66,11 +66,11 @@ class NoiseFloor:
         return min(v.same_top1 for v in self.variations)
 
     def above(self, value: float) -> float:
-        """A divergence in multiples of the noise floor; infinite where the floor is zero."""
+        """A divergence in multiples of the noise floor; infinite if the floor is zero."""
         return value / self.kl_divergence if self.kl_divergence > 0 else np.inf if value > 0 else 0.0
 
     def distinguishable(self, divergence: Interval) -> bool:
-        """Whether a divergence's whole interval lies above the floor; without one, whether half of its mean does."""
+        """Whether the whole interval of a divergence, or without an interval half of its mean, lies above the floor."""
         low = divergence.ends[0] if divergence.ends else divergence.estimate / 2
         return low > self.kl_divergence
 

@@ -17,7 +17,7 @@ WORD = re.compile(r"\w+")
 
 @dataclass(frozen=True)
 class Overlap:
-    """The share of the evaluation text's runs of 13 words that stand in a calibration text too; hashes of both."""
+    """The share of the evaluation text's runs of 13 words that also occur in a calibration text; hashes of both."""
 
     share: float
     runs: int
@@ -26,7 +26,7 @@ class Overlap:
 
 
 def overlap(evaluation: str, calibration: str) -> Overlap:
-    """How much of `evaluation` stands in `calibration`; case, punctuation and white space do not count."""
+    """How much of `evaluation` also occurs in `calibration`, ignoring case, punctuation and white space."""
     known = set(_runs(calibration))
     found = [run in known for run in _runs(evaluation)]
     share = sum(found) / len(found) if found else 0.0
@@ -39,7 +39,7 @@ def sha256_of(text: str) -> str:
 
 
 def _runs(text: str) -> Iterator[int]:
-    """A hash of every 13 words that follow each other (64 bits: a book's runs collide once in millions of books)."""
+    """A hash of every 13 consecutive words (64 bits: runs collide once in millions of books)."""
     words = WORD.findall(text.lower())
     for start in range(len(words) - RUN + 1):
         yield hash(tuple(words[start : start + RUN]))

@@ -60,8 +60,8 @@ def perplexity(
 ) -> Perplexity:
     """Perplexity of a model on a text, over all its chunks of `context` tokens or the first `chunks`.
 
-    `progress(done, total, note)` is called after each chunk. Raises UsageError where the text is shorter than a chunk,
-    BitwrightError where the model computes NaN or infinity.
+    `progress(done, total, note)` is called after each chunk. Raises UsageError if the text is shorter than a chunk,
+    BitwrightError if the model computes NaN or infinity.
     """
     if not 4 <= context <= engine.context:
         raise UsageError(f"chunks must have 4 to {engine.context} tokens (the model's context), got {context}")

@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from bitwright.engine import Engine, Session
 
 ARRAYS = ("ids", "logits", "normalizers", "rest")  # of Condensed
-VERSION = 1  # of the store; one of another version is not read
-PROBED = 64  # positions of the first chunk that decide how much is kept of a distribution
+VERSION = 1  # of the store; other versions are not read
+PROBED = 64  # positions of the first chunk that decide how many tokens to keep
 
 
 class ChunkPredictions(Protocol):
@@ -64,7 +64,7 @@ class ReferencePredictions(Protocol):
 
 @dataclass(frozen=True)
 class StoredChunk:
-    """Of one chunk: losses (n,) float64, the likeliest tokens (n,), the distributions."""
+    """One chunk: losses (n,) float64, the likeliest tokens (n,), the distributions."""
 
     losses: NDArray[np.float64]
     distributions: Condensed
@@ -95,7 +95,7 @@ class ReferenceStore:
         return found
 
     def read(self, index: int) -> StoredChunk | None:
-        """A chunk, or None where its file is missing or damaged."""
+        """A chunk, or None if its file is missing or damaged."""
         path = self._path(index)
         try:
             with np.load(path) as file:
@@ -143,7 +143,7 @@ def store_reference(
     """The predictions of `model` over `windows`, read from `folder`, or computed and stored there.
 
     `folder` defaults to one in the user's cache for this model and these settings; `digest` is the model's SHA-256 if
-    known. Raises UsageError where the folder holds another reference, or the windows are longer than the model's
+    known. Raises UsageError if the folder holds another reference, or the windows are longer than the model's
     context.
     """
     if windows.context > engine.context:
@@ -165,7 +165,7 @@ def store_reference(
 
 
 def describe(engine: Engine, digest: str | None = None) -> dict[str, Any]:
-    """What a reference's predictions depend on, except for rounding (which `noise_floor` measures)."""
+    """Everything that determines a reference's predictions, except rounding (which `noise_floor` measures)."""
     from bitwright import __version__
 
     digest = digest or engine.model.sha256()
@@ -180,7 +180,7 @@ def describe(engine: Engine, digest: str | None = None) -> dict[str, Any]:
 
 
 def _agreed(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """What the folder says it holds, which must match `about`; written with the first chunk where it is missing."""
+    """The folder's description, which must match `about`; written with the first chunk if it is missing."""
     path = folder / "about.json"
     if not path.exists():
         if any(folder.iterdir()):

@@ -13,7 +13,7 @@ from bitwright.measure.softmax import negative_log_likelihoods
 if TYPE_CHECKING:
     from bitwright.engine import Session
 
-LOGITS_BYTES = 64 << 20  # of logits at a time, however large the vocabulary
+LOGITS_BYTES = 64 << 20  # of logits at a time, for any vocabulary
 
 
 def token_losses(session: Session, ids: NDArray[np.int32], first: int) -> NDArray[np.float64]:

@@ -1,4 +1,4 @@
-"""Log-probabilities in float64: the error of float32 would be as large as the differences to measure."""
+"""Log-probabilities in float64: float32's error would be as large as the differences being measured."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from bitwright.errors import BitwrightError
 def normalizer(row: NDArray[np.float32]) -> tuple[float, float]:
     """The largest of the logits (vocabulary,), and log(sum(exp(logits - largest))).
 
-    Apart, because logits may be large and the differences small: log-probability = (logit - largest) - log-sum. Raises
-    BitwrightError where they are not numbers.
+    They are separate because logits may be large and differences small: log-probability = (logit - largest) - log-sum.
+    Raises BitwrightError if the logits are not finite numbers.
     """
     peak = float(row.max())
     if not math.isfinite(peak):

@@ -1,4 +1,4 @@
-"""One candidate against one reference: everything that is measured, in one object."""
+"""One candidate against one reference: all measurements in one object."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def identity(engine: Engine, sha256: str) -> Identity:
 
 
 def parameters(engine: Engine) -> int:
-    """Weights of all tensors."""
+    """The number of weights in all tensors."""
     return sum(math.prod(t.shape) for t in engine.model.tensors.values())
 
 
@@ -55,8 +55,8 @@ class Evaluation:
     """What a candidate lost: next-token measures with intervals, the noise floor, and warnings.
 
     `divergence` is in nats, `flips` are shares of scored tokens, `bits_per_byte` can be compared between tokenizers.
-    `floor` and `compounding` (how errors compound over many steps) are None where the reference is llama.cpp's file,
-    which cannot be run again. `attribution`: the divergence of each source of error alone, where asked for.
+    `floor` and `compounding` (how errors compound over many steps) are None if the reference is llama.cpp's file,
+    which cannot be run again. `attribution`: the divergence of each source of error alone, if requested.
     """
 
     candidate: Identity
@@ -97,7 +97,7 @@ def evaluate(
     overlaps: Sequence[Overlap] = (),
     progress: Progress | None = None,
 ) -> Evaluation:
-    """Score a candidate against a reference. Raises UsageError where they do not share a tokenizer."""
+    """Score a candidate against a reference. Raises UsageError if they do not share a tokenizer."""
     scores = next_token.score_tokens(engine, reference, progress)
     ratio = scores.mean(scores.losses - scores.base_losses)
     return Evaluation(
@@ -121,7 +121,7 @@ def bits_per_byte(scores: TokenScores) -> Interval:
 
 
 def per_byte(losses: np.ndarray, scores: TokenScores) -> Interval:
-    """Nats of losses (chunks, scored) as bits per byte of text, with the interval over documents."""
+    """Losses in nats (chunks, scored) as bits per byte of text, with the interval over documents."""
     clusters, of = next_token.clusters_of(scores.windows)
     _, members = np.unique(clusters.ravel(), return_inverse=True)
     nats, sizes = np.bincount(members, losses.ravel()), np.bincount(members, scores.windows.sizes.ravel())
@@ -131,7 +131,7 @@ def per_byte(losses: np.ndarray, scores: TokenScores) -> Interval:
 def warnings(scores: TokenScores, ratio: Interval, overlaps: Sequence[Overlap]) -> list[str]:
     """What a reader should know before trusting the figures."""
     found = [
-        f"{100 * o.share:.1f}% of the text's runs of 13 words stand in the calibration text: the "
+        f"{100 * o.share:.1f}% of the text's runs of 13 words also occur in the calibration text: the "
         "figures flatter models calibrated on it"
         for o in overlaps
         if o.share >= OVERLAP
@@ -139,11 +139,11 @@ def warnings(scores: TokenScores, ratio: Interval, overlaps: Sequence[Overlap]) 
     if ratio.estimate < 0:
         cause = "which chance can explain"
         if ratio.below(0):
-            cause = "more than chance explains: was it calibrated on this text?"
+            cause = "more than chance can explain: was it calibrated on this text?"
         below = 100 * (1 - math.exp(ratio.estimate))
         found.append(f"its perplexity is {below:.2f}% below the reference's, {cause}")
     if scores.mean(scores.divergences).of == "chunks":
         count = len(np.unique(scores.windows.documents))
-        found.append(f"the scored text has {count} {'document' if count == 1 else 'documents'}, too few to draw from: "
+        found.append(f"the scored text has {count} {'document' if count == 1 else 'documents'}, too few to resample: "
                      "intervals are over chunks and may be too narrow")  # fmt: skip
     return found

@@ -12,7 +12,7 @@ SLICE = 1 << 20  # values at a time
 
 @dataclass(frozen=True)
 class Outlier:
-    """A value far from the mean: where it stands, and how many standard deviations away it lies."""
+    """A value far from the mean: its index, and its distance in standard deviations."""
 
     index: tuple[int, ...]
     value: float
@@ -21,7 +21,7 @@ class Outlier:
 
 @dataclass(frozen=True)
 class ValueSummary:
-    """Of a tensor's finite values; `not_finite` counts NaN and infinity, which no other figure includes."""
+    """Statistics of a tensor's finite values; `not_finite` counts NaN and infinity, which no other figure includes."""
 
     count: int
     not_finite: int
@@ -30,14 +30,15 @@ class ValueSummary:
     maximum: float
     mean: float
     standard_deviation: float
-    kurtosis: float  # 3 for a normal distribution; NaN where every value is equal
+    kurtosis: float  # 3 for a normal distribution; NaN if all values are equal
     outliers: tuple[Outlier, ...]  # largest distance from the mean first
     edges: np.ndarray  # (bins + 1,)
     histogram: np.ndarray  # (bins,) counts
 
 
 def summarize(values: np.ndarray, outliers: int = 8, bins: int = 21) -> ValueSummary:
-    """A summary of `values`, float32 of any shape, computed in float64 a slice at a time: an embedding is large."""
+    """A summary of `values`, float32 of any shape, computed in float64 slice by slice, because an embedding is
+    large."""
     flat = values.reshape(-1)
     count = zeros = 0
     total, low, high = 0.0, np.inf, -np.inf
@@ -82,7 +83,7 @@ def summarize(values: np.ndarray, outliers: int = 8, bins: int = 21) -> ValueSum
 
 
 def _finite(flat: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """The finite values of `flat` (n,) in slices: their places, int64, and what they are, float64."""
+    """The finite values of `flat` (n,) in slices: their indices, int64, and values, float64."""
     for start in range(0, flat.size, SLICE):
         part = flat[start : start + SLICE].astype(np.float64)
         places = np.flatnonzero(np.isfinite(part))

@@ -1,10 +1,10 @@
 """Which tokens of a text are scored, and which document each belongs to.
 
 The cut is llama.cpp's (tools/perplexity/perplexity.cpp): the text is tokenized once and cut into disjoint chunks of
-`context` tokens; each is read afresh, its first token replaced by the beginning-of-text token where the model wants
-one. Only the second half is scored: positions context // 2 to context - 2 predict the next token.
+`context` tokens. Each is read afresh, its first token replaced by the beginning-of-text token if the model uses one.
+Only the second half is scored: positions context // 2 to context - 2 predict the next token.
 
-Tokens of one document go wrong together, so error bars count documents. A document begins at a line ` = Title = ` (a
+Errors within one document are correlated, so error bars count documents. A document begins at a line ` = Title = ` (a
 WikiText article) or after `<|endoftext|>`; a text with neither is one document.
 """
 
@@ -28,7 +28,7 @@ class Windows:
     """The chunks of a text that are scored.
 
     `ids` (chunks, context); `places` (chunks,): which chunk of the text each is. For every scored token, in (chunks,
-    scored tokens of a chunk): `documents`, the number of the document it stands in, and `sizes`, its bytes of text.
+    scored tokens of a chunk): `documents`, the number of its document, and `sizes`, its bytes of text.
     """
 
     ids: NDArray[np.int32] = field(repr=False)
@@ -53,7 +53,7 @@ class Windows:
 
     @property
     def sha256(self) -> str:
-        """Of the scored chunks' token ids: two runs with this in common scored the same thing."""
+        """SHA-256 of the scored chunks' token ids: runs with the same hash scored the same tokens."""
         return hashlib.sha256(np.ascontiguousarray(self.ids, "<i4").tobytes()).hexdigest()
 
     def __len__(self) -> int:
@@ -67,7 +67,7 @@ class Windows:
 
 
 def spread(total: int, count: int) -> NDArray[np.int64]:
-    """`count` of the numbers below `total`, in the middle of equal shares."""
+    """`count` of the numbers below `total`, each in the middle of one of `count` equal parts."""
     count = min(count, total)
     return ((np.arange(count) + 0.5) * total / count).astype(np.int64)
 
@@ -75,7 +75,7 @@ def spread(total: int, count: int) -> NDArray[np.int64]:
 def cut(tokenizer: Tokenizer, text: str, context: int, chunks: int | None = None, spread_out: bool = False) -> Windows:
     """All chunks of a text, the first `chunks` of them (what llama.cpp scores), or `chunks` spread over the whole text.
 
-    Raises UsageError where the text is shorter than a chunk.
+    Raises UsageError if the text is shorter than a chunk.
     """
     if context < 4:
         raise UsageError(f"chunks must have at least 4 tokens, got {context}")
@@ -87,7 +87,7 @@ def cut(tokenizer: Tokenizer, text: str, context: int, chunks: int | None = None
 def cut_ids(
     tokenizer: Tokenizer, ids: NDArray[np.int32], context: int, chunks: int | None = None, spread_out: bool = False
 ) -> Windows:
-    """The same of a text that is tokenized already, `ids` (tokens,)."""
+    """As `cut`, for a text that is already tokenized, `ids` (tokens,)."""
     total = len(ids) // context
     if not total:
         raise UsageError(f"the text has {len(ids)} tokens, too few for one chunk of {context}")
@@ -103,7 +103,7 @@ def cut_ids(
 
 
 def documents_of(tokenizer: Tokenizer, ids: NDArray[np.int32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """The document that each token (tokens,) begins in, counted from 0, and the bytes of text it stands for."""
+    """The document that each token (tokens,) begins in, counted from 0, and its bytes of text."""
     used, places = np.unique(ids, return_inverse=True)
     pieces = [b"" if tokenizer.is_special(int(id)) else tokenizer.token_bytes(int(id)) for id in used]
     sizes = np.array([len(piece) for piece in pieces], np.int64)[places]

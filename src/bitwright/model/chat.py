@@ -33,12 +33,12 @@ class ChatTemplate:
 
     @classmethod
     def from_gguf(cls, gguf: GGUF, name: str | None = None) -> ChatTemplate | None:
-        """The templates of an open file; None where it has none."""
+        """The templates of an open file; None if it has none."""
         return cls.from_metadata(gguf.metadata, name)
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], name: str | None = None) -> ChatTemplate | None:
-        """The templates in GGUF metadata; None where there are none. UsageError where `name` is not among them."""
+        """The templates in GGUF metadata; None if there are none. UsageError if `name` is not among them."""
         templates = {
             key.removeprefix(KEY).lstrip(".") or "default": str(value)
             for key, value in ((key, metadata[key]) for key in metadata if key == KEY or key.startswith(KEY + "."))

@@ -37,7 +37,7 @@ class Model:
     def from_gguf(cls, file: GGUF) -> Model:
         """The model in an open file. The tokenizer is built when it is first asked for.
 
-        Raises FileFormatError, UnsupportedError or BitwrightError where the file is not a model bitwright runs.
+        Raises FileFormatError, UnsupportedError or BitwrightError if the file is not a model bitwright runs.
         """
         config = Config.from_gguf(file)
         if not file.tensors:
@@ -46,7 +46,7 @@ class Model:
         return cls(file.path, config, build(config, Weights(tensors, file.path)), tensors, file.metadata, file)
 
     def with_tensors(self, tensors: Mapping[str, QuantizedTensor]) -> Model:
-        """The same architecture and vocabulary over other tensors; UsageError where a name or a shape differs."""
+        """The same architecture and vocabulary over other tensors; UsageError if a name or a shape differs."""
         for name, own in self.tensors.items():
             got = tuple(tensors[name].shape) if name in tensors else "no such tensor"
             if got != tuple(own.shape):
@@ -60,14 +60,14 @@ class Model:
 
     @cached_property
     def tokenizer(self) -> Tokenizer:
-        """Text to ids and back; UnsupportedError where the vocabulary is of a kind bitwright does not read."""
+        """Text to ids and back; UnsupportedError if the vocabulary is of a kind bitwright does not read."""
         from bitwright.model.tokenizer import Tokenizer
 
         return Tokenizer.from_metadata(self.metadata)
 
     @cached_property
     def chat_template(self) -> ChatTemplate | None:
-        """How the model wants a conversation written, or None where the file does not say."""
+        """How the model wants a conversation written, or None if the file does not say."""
         from bitwright.model.chat import ChatTemplate
 
         return ChatTemplate.from_metadata(self.metadata)
@@ -78,7 +78,7 @@ class Model:
         return self.file.file_bytes if self.file is not None else sum(t.nbytes for t in self.tensors.values())
 
     def opened(self) -> GGUF:
-        """The open file; UsageError where the tensors are in none."""
+        """The open file; UsageError if the tensors are in none."""
         if self.file is None:
             raise UsageError(f"{self.path}: expected a model that is in a file")
         return self.file

@@ -22,7 +22,7 @@ SPACE = "▁"  # how SentencePiece writes a space
 
 
 def byte_level(vocabulary: dict[str, int], merges: Sequence[str], words: PreTokenizer) -> tokenizers.Tokenizer:
-    """Byte-level BPE: `merges` are "left right", best first. Raises BitwrightError where one names no token."""
+    """Byte-level BPE: `merges` are "left right", best first. Raises BitwrightError if one names no token."""
     pairs = [(merge[:at], merge[at + 1 :]) for merge in merges if (at := merge.find(" ", 1)) > 0]
     encoder = tokenizers.Tokenizer(_bpe(vocabulary, pairs, ignore_merges=words.ignore_merges))
     encoder.pre_tokenizer = pre_tokenizers.Sequence(

@@ -33,22 +33,22 @@ def quantized_source(changed: Changed) -> list[str]:
 def missing_importance(
     recipe: Recipe, assignments: Iterable[Assignment], statistics: ActivationStatistics | None
 ) -> list[str]:
-    """What llama.cpp refuses to write without importance data: the smallest formats, and files of all Q2_K."""
+    """A warning if llama.cpp would demand importance data: for the smallest formats, and files of all Q2_K."""
     needing = NEEDS_IMPORTANCE | ({"q2_k"} if recipe.file_type == "q2_k_s" else set())
     known = statistics.squares if statistics else {}
     without = (a for a in assignments if a.tensor not in known)
     count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)
     if not count:
         return []
-    return [f"{count} tensors have so few bits that they lose much without importance data: bitwright calibrate MODEL"]
+    return [f"{count} tensors have so few bits that they lose much without importance data (bitwright calibrate MODEL)"]
 
 
 def without_feedback(quantizer: Quantizer, changed: Changed) -> list[str]:
-    """Tensors that method feedback was asked for and cannot serve."""
+    """A warning for tensors that method feedback cannot quantize although it was requested."""
     without = [
         t.name for t, a in changed if quantizer.method == "feedback" and quantizer.method_of(t, a.format) != "feedback"
     ]
     if not without:
         return []
-    why = "they lack second moments, or their format takes no feedback"
-    return [f"method search was used for {len(without)} tensors, since {why}: {without[0]}, ..."]
+    why = "they lack second moments, or their format does not support feedback"
+    return [f"method search was used for {len(without)} tensors, because {why}: {without[0]}, ..."]

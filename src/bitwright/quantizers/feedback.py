@@ -18,7 +18,7 @@ SLICE = 1 << 24  # values in float32 at a time
 
 
 def supports_feedback(format: Format, columns: int) -> bool:
-    """Whether rows of so many columns can be encoded to `format` with error feedback."""
+    """Whether rows of `columns` columns can be encoded to `format` with error feedback."""
     unit = kernels.feedback_formats().get(format.ggml) if format.ggml is not None else None
     return unit is not None and columns % unit == 0
 
@@ -26,9 +26,9 @@ def supports_feedback(format: Format, columns: int) -> bool:
 def damped(hessian: NDArray[Any], tokens: float = math.inf) -> NDArray[np.float32]:
     """The Hessian (columns, columns) with an equal amount added to its diagonal.
 
-    Without it, columns and directions that no calibration input used would cost nothing, and errors would be hidden
-    there for other text to find. The fewer `tokens` per column the Hessian was gathered over, the larger the amount. A
-    Hessian of zeros (a rare expert) becomes the identity.
+    Without it, errors in columns and directions that no calibration input used would cost nothing, and would show up on
+    other text. The fewer `tokens` per column the Hessian was gathered over, the larger the amount. A Hessian of zeros
+    (a rare expert) becomes the identity.
     """
     result = np.array(hessian, np.float32)
     mean, share = float(result.diagonal().mean(dtype=np.float64)), max(DAMPING, len(result) / (4 * max(tokens, 1)))

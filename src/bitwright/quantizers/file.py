@@ -1,4 +1,4 @@
-"""A model file to a smaller one, a tensor at a time: memory holds one tensor, never the model."""
+"""Quantize a model file tensor by tensor, with only one tensor in memory."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ Progress = Callable[[float, float, str], object]
 @dataclass(frozen=True)
 class QuantizeResult:
     """output: None after a dry run. bytes: of the file; exact after a dry run too. bits_per_weight: all tensors' bits
-    over all their weights. methods: how the codes of each assignment are chosen, "" where the tensor stays as it is.
-    warnings: what the user should know, a line each."""
+    over all their weights. methods: how the codes of each assignment are chosen, "" if the tensor stays as it is.
+    warnings: what the user should know, one line each."""
 
     output: Path | None
     bytes: int
@@ -53,17 +53,17 @@ def quantize(
     method: str | None = None,
     effort: int = EFFORT,
 ) -> QuantizeResult:
-    """Writes the model `source` to `output`, each tensor in the format that `recipe` gives it.
+    """Write the model `source` to `output`, each tensor in the format that `recipe` gives it.
 
     recipe: a `Recipe`, the name of one of llama.cpp's file types, or a .toml file. tensor_types: "REGEX=FORMAT",
     patterns in front of the recipe's. dry_run: only assign formats. progress(done, total, tensor name) is called before
     each tensor, in units of work. stats: activation statistics or a file of them, llama.cpp's imatrix too. method,
-    effort: see `Quantizer`. Metadata and the order of tensors stay. The file appears whole or not at all.
+    effort: see `Quantizer`. Metadata and the order of tensors stay. The file appears in full or not at all.
 
     Raises UnknownNameError for an unknown recipe, format or method; UnsupportedError for a format that cannot be
-    encoded; UsageError for an output that cannot be written, a pattern that matches nothing, or statistics that do not
-    serve the method; BitwrightError naming the tensor for a value that is not finite or too large for its format, or
-    for statistics of another model.
+    encoded; UsageError for an output that cannot be written, a pattern that matches nothing, or statistics unsuitable
+    for the method; BitwrightError naming the tensor for a value that is not finite or too large for its format, or for
+    statistics of another model.
     """
     started = time.monotonic()
     overrides = _overrides(tensor_types)
@@ -147,7 +147,7 @@ def _stream(
         if progress is not None:
             progress(done, total, name)
         done += works[name]
-        model.release()  # pages of the tensor before
+        model.release()  # pages of the previous tensor
         return quantizer.quantize(model.tensor(name), format).data
 
     for a in assignments:

@@ -1,4 +1,4 @@
-"""What a quantized file says about how it was made."""
+"""Metadata of a quantized file: how it was made."""
 
 from __future__ import annotations
 

@@ -29,10 +29,10 @@ PLAIN = {0: np.float32, 1: np.float16, 30: np.uint16}  # GGUF types that encoder
 class Quantizer:
     """Chooses codes by a method, with activation statistics.
 
-    method: "rtn", the codes that llama.cpp chooses; "search", those of least error in each block; "feedback", those of
-    least change in the layer's outputs, where each column makes up for the errors in the columns before it; None, for
-    each tensor the last of these that its statistics and format allow. effort: 0 to 3, how long feedback keeps reducing
-    the error. threads: None for every core; the bytes do not depend on it.
+    method: "rtn", the codes that llama.cpp chooses; "search", the codes of least error in each block; "feedback", the
+    codes that change the layer's outputs least, where each column compensates for the errors in earlier columns; None,
+    for each tensor the last of these that its statistics and format allow. effort: 0 to 3, how long feedback keeps
+    reducing the error. threads: None for all cores; the bytes do not depend on it.
 
     Raises UnknownNameError for another method, UsageError for another effort or for feedback without second moments.
     """
@@ -51,7 +51,7 @@ class Quantizer:
             raise UsageError("feedback needs statistics with second moments: bitwright calibrate MODEL --hessian")
 
     def method_of(self, tensor: HasFormat, format: Format) -> str:
-        """The method for a tensor; "" where it has the format already."""
+        """The method for a tensor; "" if it already has the format."""
         if tensor.format is format:
             return ""
         known = self.statistics is not None and self.statistics.moment(tensor.name) is not None
@@ -60,7 +60,7 @@ class Quantizer:
         return "rtn" if self.method == "rtn" else "search"
 
     def work(self, tensor: HasFormat, format: Format) -> float:
-        """About how long a tensor takes, where one weight by method search takes 1."""
+        """The approximate time for a tensor, in units of one weight by method search."""
         columns, rounds = tensor.shape[-1], ROUNDS[self.effort]
         each = 1.0
         if self.method_of(tensor, format) == "feedback":
@@ -68,7 +68,7 @@ class Quantizer:
         return math.prod(tensor.shape) * (each if tensor.format is not format else 0.01)
 
     def quantize(self, tensor: QuantizedTensor, format: Format) -> QuantizedTensor:
-        """The tensor in `format`; the same tensor where it has that format already.
+        """The tensor in `format`; the same tensor if it already has that format.
 
         Raises BitwrightError naming the tensor and the rows for a value that is not finite or too large.
         """

@@ -1,4 +1,5 @@
-"""One tensor to one format: natively where there is an encoder, else by the format's NumPy `fit`, `round` and `pack`.
+"""Quantize one tensor to one format: natively if there is an encoder, else by the format's NumPy `fit`, `round` and
+`pack`.
 
 Method "search" chooses the codes of least (weighted) squared error in each block, method "rtn" those of llama.cpp.
 """
@@ -41,11 +42,11 @@ def quantize_tensor(
     threads: int | None = None,
     method: str = "search",
 ) -> QuantizedTensor:
-    """Quantizes values (..., columns) to `format`.
+    """Quantize values (..., columns) to `format`.
 
-    importance: float32 (columns,), the mean squared activation of each column. threads: None for every core; the bytes
+    importance: float32 (columns,), the mean squared activation of each column. threads: None for all cores; the bytes
     do not depend on it. method: "search" for the least squared error in each block, "rtn" for llama.cpp's choice.
-    Raises UnsupportedError for a format that cannot be encoded or takes no importance, UsageError where blocks do not
+    Raises UnsupportedError for a format that cannot be encoded or takes no importance, UsageError if blocks do not
     divide the columns, BitwrightError naming tensor and place for a value that is not finite or too large.
     """
     format = formats.get(format) if isinstance(format, str) else format
@@ -81,7 +82,7 @@ def encode_rows(
 
 @contextlib.contextmanager
 def tensor_in_errors(name: str) -> Iterator[None]:
-    """Adds the tensor's name to errors about its values; errors about arguments pass unchanged."""
+    """Add the tensor's name to errors about its values; errors about arguments pass unchanged."""
     try:
         yield
     except BitwrightError as error:

@@ -24,7 +24,7 @@ GLM5_SENSITIVE = ("attn_q_a", "attn_q_b", "nextn.eh_proj")  # never below Q8_0 i
 class Chooser:
     """Chooses formats for one model; called once for each quantizable tensor, in order of layer and name.
 
-    name: of the file type. names: of all the model's tensors. importance: whether importance data are at hand.
+    name: of the file type. names: of all the model's tensors. importance: whether importance data are available.
     """
 
     def __init__(self, name: str, model: Shape, names: Sequence[str], importance: bool) -> None:
@@ -34,7 +34,7 @@ class Chooser:
         self.seen: Counter[str] = Counter()
 
     def __call__(self, tensor: HasShape) -> tuple[Format, str]:
-        """The format, and the reason for it where it is not the file type's base."""
+        """The format, and why, if it is not the file type's base."""
         kind = role(tensor.name)
         name = self.format_name(tensor, kind)
         return formats.get(name), "" if name == self.file_type.base else f"{kind} in {self.name}"
@@ -57,7 +57,8 @@ class Chooser:
         return name if self.file_type.low_bit else self.protect_attention(kind, name)
 
     def place(self, tensor: HasShape, kind: str) -> Place:
-        """Feed-forward tensors count by layer in models with experts, whose layers have several tensors of a role."""
+        """The tensor's place. With experts, layers have several feed-forward tensors of a role, so these count by
+        layer."""
         if kind == "attn_v":
             return Place(self.seen[kind], self.values, self.model, self.importance)
         by_layer = self.model.experts > 1 and not self.file_type.low_bit and kind.startswith("ffn")
@@ -65,7 +66,7 @@ class Chooser:
         return Place(index, self.model.layers, self.model, self.importance)
 
     def output(self, tensor: HasShape) -> str:
-        """The output projection, or the embedding that serves as one."""
+        """The format of the output projection, or of the embedding that serves as one."""
         base = formats.get(self.file_type.base)
         if self.name == "mxfp4_moe" or self.model.architecture == "falcon" or tensor.shape[-1] % base.block_size:
             return "q8_0"
@@ -79,7 +80,8 @@ class Chooser:
         return stacked and (self.model.architecture != "bailingmoe3" or kind in ("ffn_up", "ffn_gate", "ffn_down"))
 
     def protect_attention(self, kind: str, name: str) -> str:
-        """Keys and values are small in models of 8 experts, and values in those of the 70B class."""
+        """More bits for keys and values in models of 8 experts, and for values in the 70B class, where they are
+        small."""
         if self.model.experts == 8 and kind in ("attn_k", "attn_v"):
             return "q8_0"
         return "q5_k" if kind == "attn_v" and self.model.is_70b and name in ("q3_k", "q4_k") else name

@@ -29,8 +29,8 @@ from bitwright.recipes.rules import (
 @dataclass(frozen=True)
 class FileType:
     """number: `general.file_type` of the files. base: the format of tensors without a rule. rules: by role; attn_v
-    includes attn_qkv and attn_kv_b. low_bit: for the I-quants of 1 and 2 bits, which count layers in another way and
-    have other rules for 8 experts."""
+    includes attn_qkv and attn_kv_b. low_bit: for the I-quants of 1 and 2 bits, which count layers differently and have
+    other rules for 8 experts."""
 
     number: int
     base: str

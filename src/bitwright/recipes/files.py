@@ -47,14 +47,14 @@ def _quoted(text: str) -> str:
 
 
 def save(path: str | Path, recipe: Recipe) -> None:
-    """Writes a .toml file, whole or not at all. Raises UsageError for another suffix."""
+    """Write a .toml file, in full or not at all. Raises UsageError for another suffix."""
     if Path(path).suffix.lower() != SUFFIX:
         raise UsageError(f"{path}: the name of a recipe file ends in {SUFFIX}")
     _write(path, dumps(recipe))
 
 
 def load(path: str | Path) -> Recipe:
-    """Reads a .toml file. Raises FileFormatError for one that is not a recipe, UsageError naming the file for a bad
+    """Read a .toml file. Raises FileFormatError for one that is not a recipe, UsageError naming the file for a bad
     pattern or an unknown name."""
     try:
         text = _read(path)
@@ -93,9 +93,9 @@ def read_tensor_types(path: str | Path) -> tuple[Pattern, ...]:
 
 
 def write_tensor_types(path: str | Path, patterns: Sequence[Pattern]) -> None:
-    """Writes a tensor-type file for llama.cpp, whole or not at all.
+    """Write a tensor-type file for llama.cpp, in full or not at all.
 
-    Raises UsageError for what it cannot hold: white space, "=" or capital letters in a pattern, formats not in GGUF.
+    Raises UsageError for anything it cannot hold: white space, "=" or capitals in a pattern, formats not in GGUF.
     """
     for p in patterns:
         if p.regex != p.regex.lower() or "=" in p.regex or len(p.regex.split()) != 1 or p.regex != p.regex.strip():

@@ -12,7 +12,7 @@ from bitwright.formats import Format
 
 LONGEST_NAME = 64  # GGML_MAX_NAME; a longer name matches no pattern
 LONGEST_PATTERN = 512
-MOST_PATHS = 4 * LONGEST_NAME**3  # three ".*" and a few alternatives: seconds at worst, on names made for it
+MOST_PATHS = 4 * LONGEST_NAME**3  # three ".*" and a few alternatives: seconds at worst, on adversarial names
 TOKEN = re.compile(
     r"(?P<class>\[\^?\]?(?:\\.|[^\]\\])*\])"
     r"|(?P<open>\(\??)|(?P<close>\))|(?P<either>\|)"
@@ -23,7 +23,7 @@ TOKEN = re.compile(
 
 @dataclass(frozen=True)
 class Pattern:
-    """Tensors in whose names the regular expression is found (`re.search`) get the format.
+    """Tensors whose names contain a match of the regular expression (`re.search`) get the format.
 
     Raises UsageError for an expression that is not valid, or that could take too long on some name.
     """
@@ -74,8 +74,8 @@ class Pattern:
 def paths(regex: str) -> float:
     """An upper bound on the ways in which backtracking can try a valid `regex` at one place of a name.
 
-    Alternatives add up, parts in sequence multiply, and a repetition multiplies by its most rounds. It is infinite
-    where the repeated part can itself be tried in more than one way: such patterns take exponential time.
+    Alternatives add up, parts in sequence multiply, and a repetition multiplies by its maximum count. The bound is
+    infinite if the repeated part can itself be tried in more than one way: such patterns take exponential time.
     """
     open_groups: list[tuple[float, float]] = []  # of the enclosing groups
     done, here, last = 0.0, 1.0, 1.0  # ways of earlier alternatives, of this one up to its last part, of that part
@@ -99,7 +99,7 @@ def paths(regex: str) -> float:
 
 
 def _most_rounds(token: re.Match[str]) -> int:
-    """How often a repetition can go round, in the longest name where it has no limit."""
+    """The maximum count of a repetition; if unlimited, that in the longest name."""
     if token["repeat"] == "?":
         return 1
     most = token["low"] if token["high"] is None else token["high"]

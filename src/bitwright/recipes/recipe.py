@@ -17,7 +17,7 @@ from bitwright.recipes.pattern import Pattern
 from bitwright.recipes.roles import is_quantized
 from bitwright.recipes.rules import Shape
 
-# The format to use where a format's blocks do not divide the row.
+# The format to use if a format's blocks do not divide the row.
 FALLBACKS = dict.fromkeys(("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_xs"), "iq4_nl")
 FALLBACKS |= dict.fromkeys(("q2_k", "q3_k", "tq1_0", "tq2_0", "q2_0"), "q4_0")
 FALLBACKS["q1_0"] = "q4_0"  # llama.cpp has no fallback here and gives up
@@ -28,8 +28,8 @@ KEPT = "kept as it is"
 
 @dataclass(frozen=True)
 class Assignment:
-    """reason: why the format is not the file type's base format ("" where it is). fallback: the part of the reason that
-    says why the shape did not allow the format that was chosen ("" where it did)."""
+    """reason: why the format is not the file type's base format ("" if it is). fallback: the part of the reason that
+    says why the shape did not allow the chosen format ("" if it did)."""
 
     tensor: str
     format: Format
@@ -42,8 +42,8 @@ class Assignment:
 class Recipe:
     """The first of `patterns` that matches a tensor's name decides its format.
 
-    For the others the rules of `file_type` decide, one of llama.cpp's (a key of FILE_TYPES); without a file type they
-    keep the format they have. A search result is a recipe whose patterns name every tensor (`Recipe.exact`).
+    The rules of `file_type`, one of llama.cpp's (a key of FILE_TYPES), decide for the others; without a file type they
+    keep their format. A search result is a recipe whose patterns name every tensor (`Recipe.exact`).
     """
 
     patterns: tuple[Pattern, ...] = ()
@@ -72,7 +72,7 @@ class Recipe:
         return None if self.file_type is None else formats.get(FILE_TYPES[self.file_type].base)
 
     def assign(self, model: Shape, tensors: Sequence[HasFormat], importance: bool = False) -> list[Assignment]:
-        """A format for every tensor, in the order given. importance: whether importance data are at hand.
+        """A format for every tensor, in the order given. importance: whether importance data are available.
 
         As in llama.cpp, rules count tensors by layer and name, and leave out those that a pattern matches.
         """
@@ -103,7 +103,7 @@ def _assignment(tensor: HasFormat, format: Format, reason: str, fallback: str = 
 
 
 def _fit(tensor: HasFormat, wanted: Format, reason: str) -> Assignment:
-    """The wanted format, or its fallback where its blocks do not divide the columns."""
+    """The wanted format, or its fallback if its blocks do not divide the columns."""
     columns = tensor.shape[-1]
     if not wanted.block_size or columns % wanted.block_size == 0:
         return _assignment(tensor, wanted, reason)

@@ -1,4 +1,4 @@
-"""What a tensor is to a model, by its name: its role, and whether it is ever quantized.
+"""A tensor's role, by its name, and whether it is ever quantized.
 
 The names are GGUF's. The rules are llama.cpp's (tensor_allows_quantization and tensor_get_category of
 https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp).
@@ -6,7 +6,7 @@ https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp).
 
 from __future__ import annotations
 
-# The first of these parts that a name contains decides; the tensors of WHOLE go by their whole name.
+# The first of these parts that a name contains gives the role; the tensors of WHOLE are matched by their whole name.
 ROLES = {
     "attn_qkv.weight": "attn_qkv",
     "attn_kv_b.weight": "attn_kv_b",

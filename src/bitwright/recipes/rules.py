@@ -14,7 +14,7 @@ LAYERS_OF_70B = {"llama": 80, "deci": 80, "qwen2": 80, "olmo": 80, "jais2": 68}
 
 @dataclass(frozen=True)
 class Shape:
-    """What the rules need to know of a model. `heads` and `kv_heads` are those of the first layer."""
+    """What the rules need to know about a model. `heads` and `kv_heads` are those of the first layer."""
 
     architecture: str
     layers: int
@@ -50,7 +50,7 @@ class Place:
     index: int
     count: int
     model: Shape
-    importance: bool  # whether importance data are at hand
+    importance: bool  # whether importance data are available
 
     @property
     def deserves_more_bits(self) -> bool:
@@ -59,17 +59,17 @@ class Place:
         return i < n // 8 or i >= 7 * n // 8 or (i - n // 8) % 3 == 2
 
 
-# A rule gives the name of a format for a place, or None where the file type's base format stays.
+# A rule gives the name of a format for a place, or None to keep the file type's base format.
 Rule = Callable[[Place], "str | None"]
 
 
 def always(name: str) -> Rule:
-    """A rule: this format."""
+    """This format."""
     return lambda place: name
 
 
 def where_more_bits(name: str) -> Rule:
-    """A rule: this format in layers that deserve more bits."""
+    """This format in layers that deserve more bits."""
     return lambda place: name if place.deserves_more_bits else None
 
 
@@ -79,7 +79,7 @@ def first_share(divisor: int, name: str, otherwise: str | None = None) -> Rule:
 
 
 def first(number: int, name: str, otherwise: str | None = None) -> Rule:
-    """A rule: this format in the first `number` layers."""
+    """This format in the first `number` layers."""
     return lambda place: name if place.index < number else otherwise
 
 
@@ -89,22 +89,22 @@ def inner(name: str) -> Rule:
 
 
 def shared_keys(name: str, otherwise: str | None = None) -> Rule:
-    """`name` where four or more query heads share a key head, so that the tensor is small."""
+    """`name` if four or more query heads share a key head, which makes the tensor small."""
     return lambda place: name if place.model.queries_per_key >= 4 else otherwise
 
 
 def shared_keys_or_experts(name: str, otherwise: str | None = None) -> Rule:
-    """A rule: this format if four or more queries share a key, or the model has four or more experts."""
+    """This format if four or more queries share a key, or the model has four or more experts."""
     return lambda place: name if place.model.queries_per_key >= 4 or place.model.experts >= 4 else otherwise
 
 
 def without_importance(rule: Rule, otherwise: str | None = None) -> Rule:
-    """A rule: `rule` where there is no importance, else `otherwise`."""
+    """`rule` without importance data, else `otherwise`."""
     return lambda place: otherwise if place.importance else rule(place)
 
 
 def with_importance(rule: Rule) -> Rule:
-    """A rule: `rule` where there is an importance."""
+    """`rule` if there are importance data."""
     return lambda place: rule(place) if place.importance else None
 
 
@@ -114,12 +114,12 @@ def either(*rules: Rule) -> Rule:
 
 
 def eight_experts(rule: Rule) -> Rule:
-    """A rule: `rule` in a model of exactly eight experts."""
+    """`rule` in a model of exactly eight experts."""
     return lambda place: rule(place) if place.model.experts == 8 else None
 
 
 def unless_eight_experts(rule: Rule) -> Rule:
-    """A rule: `rule` in any model but one of eight experts."""
+    """`rule` in any model except one of eight experts."""
     return lambda place: rule(place) if place.model.experts != 8 else None
 
 

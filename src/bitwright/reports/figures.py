@@ -23,7 +23,7 @@ def quantiles(models: Sequence[dict[str, Any]]) -> str:
 
 
 def survival(models: Sequence[dict[str, Any]]) -> str:
-    """Texts that are still the reference's, by tokens written; nothing where no texts were written."""
+    """The share of texts that still equal the reference's, by tokens written; empty without texts."""
     found = [(m["model"]["name"], m["first_divergence"]) for m in models if m.get("first_divergence")]
     if not found:
         return ""
@@ -38,7 +38,7 @@ def survival(models: Sequence[dict[str, Any]]) -> str:
 
 
 def growth(r: dict[str, Any]) -> str:
-    """Along the reference's texts and along the candidate's, by how many tokens have been written."""
+    """The divergence along the reference's and the candidate's texts, by tokens written."""
     rows = (r.get("free_running") or {}).get("kl_by_horizon", [])[:-1]  # the last row is of all steps
     if not rows:
         return ""
@@ -62,7 +62,7 @@ def growth(r: dict[str, Any]) -> str:
 
 
 def attribution(r: dict[str, Any]) -> str:
-    """Bars of what each source of error, and each kind of tensor, does alone."""
+    """Bars of the divergence from each source of error alone, and from each kind of tensor alone."""
     captions = {
         "source": "Sources of error, each alone and all together (activations: compared with the same weights in "
         "floats).",

@@ -9,7 +9,7 @@ from typing import Any
 
 
 def section(title: str, body: str) -> str:
-    """A heading with its body; nothing where there is no body."""
+    """A heading with its body; empty without a body."""
     return f"<h2>{escape(title)}</h2>{body}" if body else ""
 
 
@@ -43,5 +43,5 @@ def span(interval: dict[str, Any], digits: int, factor: float = 1) -> tuple[str,
 
 
 def number(value: float | None) -> float:
-    """A number of a view, whose None stands for NaN: plots leave it out."""
+    """A number of a view; None becomes NaN, which plots leave out."""
     return math.nan if value is None else value

@@ -48,7 +48,7 @@ def evaluation(r: dict[str, Any]) -> list[str]:
 
 
 def comparison(r: dict[str, Any]) -> list[str]:
-    """Everything about several."""
+    """Everything about several candidates."""
     measured = [m for m in r["models"] if "kl_divergence" in m]
     return [
         section("Quality against bytes", figures.front(r, "bytes")),
@@ -63,7 +63,7 @@ def comparison(r: dict[str, Any]) -> list[str]:
 
 
 def provenance(r: dict[str, Any]) -> str:
-    """How the report was made, and all of it as data."""
+    """How the report was made, and the whole report as JSON."""
     about = {**r["about"], "seconds": f"{r['about']['seconds']:.1f}"}
     rows = list(about.items()) + [(m["model"]["name"], m["model"]["sha256"]) for m in r.get("models", [r])]
     data = json.dumps(r, ensure_ascii=False, allow_nan=False)

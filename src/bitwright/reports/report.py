@@ -14,7 +14,7 @@ ENDINGS = (".html", ".json")
 
 
 def check_name(path: Path) -> None:
-    """UsageError where a report cannot have that name, before anything is measured."""
+    """UsageError if a report cannot have that name, before anything is measured."""
     if path.suffix.lower() not in ENDINGS:
         raise UsageError(f"expected a report that ends in .html or .json, got {path.name}")
     if not path.absolute().parent.is_dir():

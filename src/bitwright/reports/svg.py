@@ -1,4 +1,4 @@
-"""Plots as SVG text: enough for a report, and nothing that a page would have to fetch. Colours are the page's."""
+"""Plots as SVG text: enough for a report, without external resources. The page's style sets the colours."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ def plot(
     floor: float | None = None,
     joined: Sequence[Point] = (),
 ) -> str:
-    """Lines, or points with labels, over two axes; `floor` draws a dashed line across, `joined` a thin one by these."""
+    """Lines, or points with labels; `floor` draws a dashed line across, `joined` a thin line through its points."""
     xs = [p[0] for s in series for p in s.points]
     ys = [p[1] for s in series for p in s.points] + [v for s in series for v in (*s.low, *s.high)]
     ys += [floor] if floor is not None else []
@@ -109,7 +109,7 @@ def bars(rows: Sequence[tuple[str, float, float, float]], label: str, log: bool 
 
 
 def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
-    """What an axis spans: a little more than the values, from 0 where they are near it."""
+    """The range of an axis: slightly more than the values, from 0 if they are near it."""
     finite = [v for v in values if math.isfinite(v) and (v > 0 or not log)]
     low, high = (min(finite), max(finite)) if finite else (0.1, 1.0)
     if log:

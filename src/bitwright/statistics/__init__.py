@@ -1,1 +1,1 @@
-"""Intervals over clusters, survival and paired tests: arithmetic over numbers that knows no model."""
+"""Intervals over clusters, survival and paired tests: arithmetic that knows nothing of models."""

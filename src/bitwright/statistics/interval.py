@@ -1,7 +1,7 @@
-"""An estimate and the interval around it, or the statement that there is none.
+"""An estimate and its interval, if it has one.
 
-Values of one cluster (the tokens of a document) are correlated, so intervals come from drawing whole clusters anew. Two
-methods do that: `studentized` for means, `percentile` for any other statistic. Both give no interval below FEWEST
+Values of one cluster (the tokens of a document) are correlated, so intervals come from resampling whole clusters. Two
+methods do that: `studentized` for means, `percentile` for any other statistic. Neither gives an interval below FEWEST
 clusters: the studentized bootstrap holds its level down to there on simulated data, and fewer clusters cannot show how
 far clusters differ.
 """
@@ -17,11 +17,11 @@ LEVEL = 0.95
 
 @dataclass(frozen=True)
 class Interval:
-    """`estimate`, and the `ends` between which the true value lies in `level` of all cases.
+    """`estimate`, and the `ends` between which the true value lies with confidence `level`.
 
-    `ends` is None where there is no interval: fewer than FEWEST clusters, or a statistic that no draw defines.
-    `clusters` counts what was drawn anew, `of` says what that is, and `method` how. A number of steps may be infinite
-    (not reached within what was seen); an estimate without data (0 / 0) is NaN and has no interval.
+    `ends` is None if there is no interval: fewer than FEWEST clusters, or a statistic that no draw defines. `clusters`
+    counts what was resampled, `of` names it, and `method` says how. A number of steps may be infinite (not reached
+    within the steps observed); an estimate without data (0 / 0) is NaN and has no interval.
     """
 
     estimate: float
@@ -42,11 +42,11 @@ class Interval:
         return self.ends[1] if self.ends else None
 
     def above(self, value: float) -> bool:
-        """Whether the whole interval lies above `value`; False where there is none."""
+        """Whether the whole interval lies above `value`; False without an interval."""
         return self.ends is not None and self.ends[0] > value
 
     def below(self, value: float) -> bool:
-        """Whether the whole interval lies below `value`; False where there is none."""
+        """Whether the whole interval lies below `value`; False without an interval."""
         return self.ends is not None and self.ends[1] < value
 
     def map(self, increasing: Callable[[float], float]) -> Interval:
@@ -56,5 +56,6 @@ class Interval:
 
 
 def verdict(difference: Interval) -> str:
-    """What an interval of (first - second), where less is better, says of the first: better, worse or cannot tell."""
+    """Whether the first is better, by an interval of (first - second) where lower is better: better, worse or cannot
+    tell."""
     return "better" if difference.below(0) else "worse" if difference.above(0) else "cannot tell"

@@ -1,8 +1,8 @@
 """Expanded percentiles of the bootstrap over clusters: intervals of any statistic that can be computed from a draw.
 
 Hesterberg, The American Statistician 69 (2015), section 4.4. Plain percentiles are too narrow by sqrt((n - 1) / n) and
-ignore the t distribution, which matters with the few dozen documents that are usual here; the tails are widened for
-both. Two things measured on the same clusters are paired by using the same draws for both (`resampling`).
+ignore the t distribution, which matters with the usual few dozen documents; the tails are widened for
+both. Two measures on the same clusters are paired by using the same draws for both (`resampling`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ METHOD = "percentile bootstrap"
 
 
 def interval(estimate: ArrayLike, drawn: ArrayLike, clusters: int, of: str = "documents") -> Interval:
-    """A statistic with the interval of its values in every draw (draws,); draws without a value (NaN) are left out."""
+    """A statistic with its interval from the values of all draws (draws,); draws without a value (NaN) are left out."""
     values = np.asarray(drawn, np.float64)
     values = values[~np.isnan(values)]
     found = band(values, clusters) if values.size else None
@@ -30,7 +30,7 @@ def interval(estimate: ArrayLike, drawn: ArrayLike, clusters: int, of: str = "do
 
 
 def band(drawn: Float64, clusters: int) -> Float64 | None:
-    """The ends (2, ...) of the intervals of statistics (draws, ...); None where there are too few clusters."""
+    """The ends (2, ...) of the intervals of statistics (draws, ...); None if there are too few clusters."""
     if clusters < FEWEST:
         return None
     tail = NormalDist().cdf(-math.sqrt(clusters / (clusters - 1)) * student((1 + LEVEL) / 2, clusters - 1))
@@ -40,7 +40,7 @@ def band(drawn: Float64, clusters: int) -> Float64 | None:
 
 
 def student(share: float, freedom: int) -> float:
-    """The quantile of Student's t (Abramowitz and Stegun, 26.7.5), within 0.4% from 4 degrees of freedom on."""
+    """The quantile of Student's t (Abramowitz and Stegun, 26.7.5), within 0.4% for 4 or more degrees of freedom."""
     z = NormalDist().inv_cdf(share)
     terms = (
         (z**3 + z) / 4,
@@ -58,7 +58,7 @@ def mean(values: ArrayLike, clusters: NDArray[np.int64], of: str = "documents") 
 
 
 def ratio(above: ArrayLike, below: ArrayLike, clusters: NDArray[np.int64], of: str = "documents") -> Interval:
-    """sum(above) / sum(below), both (n,), clusters (n,) numbered from 0: of means, of rates, of lengths."""
+    """sum(above) / sum(below), both (n,), clusters (n,) numbered from 0."""
     a, b = resampling.total(above, clusters), resampling.total(below, clusters)
     w = resampling.weights(len(a))
     with np.errstate(divide="ignore", invalid="ignore"):

@@ -25,14 +25,14 @@ def weights(clusters: int, draws: int = DRAWS, seed: int = 0) -> Float64:
 def resampled(w: Float64, sums: Float64) -> Float64:
     """Sums over the clusters of every draw: (draws, clusters) of weights and (clusters, ...) give (draws, ...).
 
-    Without BLAS: where the engine's threads run too, its threads wait for each other much longer than this takes.
+    Without BLAS, whose threads and the engine's would wait for each other much longer than this takes.
     """
     found: Float64 = np.einsum("dc,c...->d...", w, sums)
     return found
 
 
 def total(values: ArrayLike, clusters: NDArray[np.int64]) -> Float64:
-    """Sums of values (n, ...) by cluster, clusters (n,) numbered from 0: (clusters, ...). NaN counts as nothing."""
+    """Sums of values (n, ...) by cluster, clusters (n,) numbered from 0: (clusters, ...). NaN counts as 0."""
     array = np.nan_to_num(np.asarray(values, np.float64), nan=0.0)
     sums = np.zeros((int(clusters.max()) + 1, *array.shape[1:]))
     np.add.at(sums, clusters, array)

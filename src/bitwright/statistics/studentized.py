@@ -1,10 +1,10 @@
 """The studentized bootstrap over clusters: intervals of means.
 
-Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 12.5. Of every draw of clusters the t value is
-taken (its mean less the sample's, over its own standard error), and quantiles of those replace Student's. For skewed
-sums, as divergences are, and for a few dozen documents, such intervals cover the truth about as often as they say;
-plain percentiles of the drawn means do not. The standard error of the sample is the jackknife's, which is fair to
-clusters of unequal size.
+Efron and Tibshirani, An Introduction to the Bootstrap (1993), section 12.5. Every draw of clusters gives a t value (its
+mean minus the sample's, over its own standard error), and quantiles of those replace Student's. For skewed sums, such
+as divergences, and a few dozen documents, such intervals cover the truth about as often as they claim; plain
+percentiles of the drawn means do not. The sample's standard error is the jackknife's, which allows for clusters of
+unequal size.
 """
 
 from __future__ import annotations
@@ -48,8 +48,8 @@ def ratio(sums: Float64, sizes: Float64, of: str = "documents", level: float = L
 
 
 def _t_values(sums: Float64, sizes: Float64, mean: float, error: float, seed: int) -> Float64:
-    """(mean of a draw - mean) / (standard error of the draw), of each draw. A draw without any spread (what is counted
-    is rare, and none of its clusters has it) takes the sample's `error`."""
+    """(mean of a draw - mean) / (standard error of the draw), for each draw. A draw without any spread (because the
+    counted event is rare and in none of its clusters) takes the sample's `error`."""
     count, found = len(sums), []
     batches = max(1, resampling.DRAWS * count // BATCH)
     for batch in range(batches):

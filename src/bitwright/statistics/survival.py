@@ -1,9 +1,9 @@
-"""When do runs first go wrong? Survival over steps, from the step at which each run was first wrong or last seen.
+"""Survival over steps: when runs first go wrong, from the step at which each was first wrong or last seen.
 
 A step may be a token that differs from the reference's, or a step of a chain. Runs that end before anything goes wrong
-are censored, not counted as survivors for ever (Kaplan and Meier, JASA 53 (1958)). A hazard is the chance to go wrong
-at a step when nothing was wrong before. Where the reference differs even from itself, its own hazard (the floor) is
-taken off: a run is whole while neither has struck, so S(h) = S_damage(h) * (1 - floor)^h.
+are censored, not counted as survivors for ever (Kaplan and Meier, JASA 53 (1958)). A hazard is the chance of going
+wrong at a step if nothing was wrong before. If the reference differs even from itself, its own hazard (the floor) is
+removed: a run survives while neither has struck, so S(h) = S_damage(h) * (1 - floor)^h.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from bitwright.statistics.resampling import Float64
 
 
 class Runs:
-    """n runs: `steps` (n,), counted from 1, is when each was first wrong or, where not `wrong` (n,), last seen.
+    """n runs: `steps` (n,), counted from 1, is when each was first wrong or, if not `wrong` (n,), last seen.
 
-    `clusters` (n,): which runs belong together, by default none; `of` says what a cluster is. A run seen for 0 steps
-    is allowed and counts for nothing. UsageError where there are no runs or a step is below 0.
+    `clusters` (n,): which runs belong together, by default none; `of` says what a cluster is. A run seen for 0 steps is
+    allowed and has no effect. UsageError if there are no runs or a step is below 0.
     """
 
     def __init__(
@@ -43,7 +43,7 @@ class Runs:
 
     @property
     def events(self) -> int:
-        """How many sequences ended with the event."""
+        """How many runs went wrong."""
         return int(self.wrong.sum())
 
     def tables(self, horizon: int) -> tuple[Float64, Float64]:
@@ -56,7 +56,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Hazard:
-    """The chance per step to go wrong in steps `first` to `last`; NaN where no run got that far."""
+    """The chance per step of going wrong in steps `first` to `last`; NaN where no run got that far."""
 
     first: int
     last: int
@@ -66,11 +66,11 @@ class Hazard:
 @dataclass(frozen=True)
 class Survival:
     """`share` (horizon + 1,): of runs with nothing wrong in the first h steps, h from 0; `band` (2, horizon + 1): its
-    intervals, None where there are too few clusters.
+    intervals, None if there are too few clusters.
 
-    `median`: the step by which half of the runs are wrong. `restricted_mean`: steps before the first wrong one, where a
-    run that is whole counts `horizon`. `rate`: wrong runs per step at risk; `half_life`: the steps after which, at that
-    rate, half of the runs are wrong. `above_floor`: the same above the floor, where there is one.
+    `median`: the step by which half of the runs are wrong. `restricted_mean`: steps before the first wrong one; a run
+    that never goes wrong counts `horizon`. `rate`: wrong runs per step at risk; `half_life`: the steps after which, at
+    that rate, half of the runs are wrong. `above_floor`: the same above the floor, if there is one.
     """
 
     horizon: int
@@ -98,7 +98,7 @@ class Survival:
 
 @dataclass(frozen=True)
 class AboveFloor:
-    """Survival with the reference's own hazard, `floor`, taken off; `rate` is the runs' rate less the floor's."""
+    """Survival with the reference's own hazard, `floor`, removed; `rate` is the runs' rate minus the floor's."""
 
     floor: Interval
     rate: Interval
@@ -148,13 +148,13 @@ def kaplan_meier(wrong: Float64, exposed: Float64) -> Float64:
 
 
 def median(share: Float64) -> NDArray[np.float64]:
-    """The first step at which survival (..., horizon + 1) is a half or less; infinite where it never is."""
+    """The first step at which survival (..., horizon + 1) is a half or less; infinite if it never is."""
     fallen = share <= 0.5 + 1e-12
     return np.where(fallen.any(-1), fallen.argmax(-1).astype(np.float64), math.inf)
 
 
 def half_life(rate: ArrayLike) -> NDArray[np.float64]:
-    """Steps in which half of the runs go wrong at this chance per step."""
+    """Steps after which half of the runs are wrong, at this chance per step."""
     with np.errstate(divide="ignore"):
         return math.log(0.5) / np.log1p(-np.asarray(rate, np.float64))
 
@@ -188,7 +188,7 @@ def _above(
     share: tuple[Float64, Float64],
     rate: tuple[NDArray[np.float64], NDArray[np.float64]],
 ) -> AboveFloor:
-    """What is left without the floor; pairs are (of all runs, of every draw)."""
+    """Survival with the floor removed; pairs are (of all runs, of every draw)."""
     if not np.array_equal(runs.clusters, floor.clusters):
         raise UsageError("the floor needs the runs of the same documents, in the same order")
     d, r = floor.tables(horizon)
@@ -204,7 +204,7 @@ def _above(
 
 
 def _lifted(share: Float64, floor: NDArray[np.float64]) -> Float64:
-    """Survival (..., horizon + 1) divided by that of a floor of this chance per step, at most 1."""
+    """Survival (..., horizon + 1) divided by that of a floor with this chance per step, at most 1."""
     whole = (1 - floor) ** np.arange(share.shape[-1])
     return np.minimum(np.divide(share, whole, out=np.ones_like(share), where=whole > 0), 1)
 

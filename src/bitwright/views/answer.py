@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 def answer(a: Answer) -> dict[str, Any]:
     """text, ids, stopped (stop, length, context or interrupted), prompt_tokens, prefill_seconds,
-    decode_tokens_per_second (None where only one token came)."""
+    decode_tokens_per_second (None if only one token came)."""
     return plain(
         {
             "text": a.text,

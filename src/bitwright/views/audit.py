@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 
 def audit(claimed: Label | None, complaints: Sequence[str], report: dict[str, Any]) -> dict[str, Any]:
-    """holds, complaints[sentences], label{the values of `io.label`} (None where the file has none), report (the view
+    """holds, complaints[sentences], label{the values of `io.label`} (None if the file has none), report (the view
     `evaluation`)."""
     values = None if claimed is None else claimed.values
     return plain({"holds": not complaints, "complaints": complaints, "label": values, "report": report})

@@ -16,7 +16,7 @@ from bitwright.views.plain import plain
 def compounding(c: Compounding) -> dict[str, Any]:
     """first_divergence and sampled_first_divergence (survival, near_ties, tie, without_near_ties, tokens_differing,
     above_floor), sequence_kl{tellable_at, total[nats by step; low; high], advantage_at_most}, local_error, free_running
-    (both None where not measured), rollout{steps, prompts, clusters, seed, floor, draws, confidence}.
+    (both None if not measured), rollout{steps, prompts, clusters, seed, floor, draws, confidence}.
 
     Steps are tokens counted from 1; divergences are in nats, shares 0 to 1. None also stands for what was not reached
     within the steps, or cannot be known from them."""

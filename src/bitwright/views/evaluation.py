@@ -28,7 +28,7 @@ def evaluation(e: Evaluation, about: dict[str, Any] | None = None) -> dict[str, 
     attribution, warnings, bootstrap{resamples, seed}, what the view `compounding` has; and, where `about` says
     how it was measured, words (the verdict in sentences) and about.
 
-    Shares are 0 to 1, divergences in nats; the ends of an interval are None where there are too few clusters."""
+    Shares are 0 to 1, divergences in nats; the ends of an interval are None if there are too few clusters."""
     found = _measures(e) | (compounding(e.compounding) if e.compounding else {})
     return plain(found if about is None else found | {"words": verdict(e), "about": about})
 

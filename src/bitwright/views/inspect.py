@@ -54,7 +54,7 @@ def _formats(file: GGUF) -> list[dict[str, Any]]:
 
 
 def _tokenizer(file: GGUF) -> dict[str, Any]:
-    """Kind, size and special tokens of the vocabulary; empty where the file has no vocabulary."""
+    """Kind, size and special tokens of the vocabulary; empty if the file has no vocabulary."""
     metadata = file.metadata
     if "tokenizer.ggml.tokens" not in metadata:
         return {}
@@ -79,7 +79,7 @@ def _shortened(value: Any) -> object:
 
 
 def metadata_value(value: Any) -> Any:
-    """One value of the metadata. GGUF's floats are single precision: seven digits say all of one."""
+    """One value of the metadata. GGUF's floats are single precision: seven digits are enough."""
     value = value.item() if hasattr(value, "item") else value
     if isinstance(value, str):
         return printable(value)

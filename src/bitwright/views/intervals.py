@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 def of_interval(i: Interval) -> dict[str, Any]:
-    """mean, low, high (None where there are fewer `clusters` than an interval needs), clusters, of (what a cluster is),
+    """mean, low, high (None if there are fewer `clusters` than an interval needs), clusters, of (what a cluster is),
     confidence, method."""
     return {
         "mean": i.estimate,
@@ -25,7 +25,7 @@ def of_interval(i: Interval) -> dict[str, Any]:
 
 
 def of_estimate(i: Interval) -> dict[str, Any]:
-    """value, low, high (None where there are fewer `clusters` than an interval needs), clusters."""
+    """value, low, high (None if there are fewer `clusters` than an interval needs), clusters."""
     return {"value": i.estimate, "low": i.low, "high": i.high, "clusters": i.clusters}
 
 

@@ -11,7 +11,7 @@ from typing import Any
 def plain(found: Mapping[Any, Any]) -> dict[str, Any]:
     """`found` in dicts with string keys, lists, strings, integers, finite floats, booleans and None.
 
-    NumPy arrays and scalars become lists and numbers, paths strings. NaN and infinity become None: JSON has no word for
+    NumPy arrays and scalars become lists and numbers, paths strings. NaN and infinity become None, because JSON lacks
     them. Bytes that are not UTF-8 become U+FFFD.
     """
     return {str(key): _plain(value) for key, value in found.items()}

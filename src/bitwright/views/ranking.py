@@ -31,7 +31,7 @@ def _between_neighbours(p: Pair, measure: str) -> str:
 
 
 def _why_not(c: Comparison, name: str) -> str:
-    """Beaten by the best smaller one."""
+    """Why a model is not worth its bytes: the best smaller model."""
     sizes = {x.identity.name: x.identity.file_bytes for x in c.contenders}
     by = next(x.identity.name for x in c.contenders if x.identity.name in c.front_of_bytes and sizes[x.identity.name]
               <= sizes[name])  # fmt: skip

@@ -125,7 +125,7 @@ def test_built_in_shapes_say_how_far_they_can_be_trusted() -> None:
 
 
 def test_names_that_name_nothing() -> None:
-    with pytest.raises(UsageError, match="no model is called that"):
+    with pytest.raises(UsageError, match="no file or model is named"):
         outline("qwen3-9b")
     with pytest.raises(BitwrightError, match="unknown shape 'qwen3-9b'; did you mean .*qwen3-8b"):
         published.get("qwen3-9b")
@@ -235,7 +235,7 @@ def test_what_the_hub_does_not_have(server: Hub, tmp_path: Path) -> None:
     assert "there is no model org/absent" in absent
     assert neither == "org/neither holds neither a .gguf file nor a config.json"
     assert "expected" in damaged and "version" in damaged
-    assert offline == "org/gguf at main is not in the cache, and this is offline"
+    assert offline == "org/gguf at main is not in the cache, and offline mode is on"
 
 
 def test_a_shape_and_its_file_agree(smollm2: Path) -> None:

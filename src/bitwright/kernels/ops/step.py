@@ -60,7 +60,7 @@ class Step:
         self.borders: list[Buffer] = []  # the input of each layer
 
     def append(self, op: Op) -> Buffer:
-        """Appends an op; UsageError where its inputs are selected already, or its layer belongs to another op."""
+        """Appends an op; UsageError if its inputs are selected already, or its layer belongs to another op."""
         selected = any(b.selected for b in op.inputs)
         if op.selects and selected:
             raise UsageError(f"{op.kind}: these rows were selected already")
@@ -77,7 +77,7 @@ class Step:
         self.borders.append(x)
 
     def cut(self, begin: int, end: int | None, weights: Mapping[str, HasShape]) -> Step:
-        """The layers from `begin` up to `end` alone; see Program.cut. UsageError where there is no such layer."""
+        """The layers from `begin` up to `end` alone; see Program.cut. UsageError if there is no such layer."""
         count = len(self.borders)
         last = count if end is None else end
         if not 0 <= begin < last <= count or (end is not None and last == count):

@@ -1,1 +1,1 @@
-"""Chains of steps that can be checked: where a model first goes wrong, and what an error leads to."""
+"""Chains of steps that can be checked: where a model first goes wrong, and what follows an error."""

@@ -1,8 +1,7 @@
 """A chain: a task of n steps that can be checked one by one, where each step builds on those before.
 
 At each step the environment writes what is `given`, the model answers in one line, and both stay in the text. A rule
-says which answers are right after what was said so far, so that a step after an error can be judged by its own
-premises.
+says which answers are right given what was said so far, so a step after an error can be judged by its own premises.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from random import Random
 
 @dataclass(frozen=True)
 class ChainStep:
-    """What the environment writes, and the right answers; none where earlier answers leave nothing to judge."""
+    """What the environment writes, and the right answers; none if earlier answers leave nothing to judge."""
 
     given: str
     answers: tuple[str, ...]
@@ -56,7 +55,7 @@ class Family:
     make: Callable[[int, int, Random], Chain]
 
     def chains(self, level: int, steps: int, count: int, seed: int) -> list[Chain]:
-        """`count` chains; the same for the same arguments, whatever else was made before."""
+        """`count` chains; the same for the same arguments, whatever was made before."""
         return [self.make(level, steps, Random(f"{seed} {self.name} {level} {i}")) for i in range(count)]
 
     def prefix(self, level: int, examples: int = 2, steps: int = 6) -> str:

@@ -26,8 +26,8 @@ class ChainComparison:
 
     `horizon_ratio`: half-life over half-life; below 1 the candidate does not get as far. `loss_change`: by how many
     nats a step's right answer is less likely. `excess`: of the candidate, ln p(n) / n - ln p(1) at n = `steps`;
-    below 0, later steps fail more than the first would. `after_error`: chance of a wrong step, by its own premises,
-    after a first one over that before; None where it did not run free.
+    below 0, later steps fail more than the first would. `after_error`: the chance of a wrong step (by its own premises)
+    after a first error over the chance before; None if the candidate did not run free.
     """
 
     family: str
@@ -73,7 +73,7 @@ def overall_horizon_ratio(candidate: Sequence[ChainScore], reference: Sequence[C
 
 
 def excess(score: ChainScore) -> Interval:
-    """ln p(n) / n - ln p(1), n being all steps: 0 where steps are alike and independent, below 0 where errors compound.
+    """ln p(n) / n - ln p(1), n being all steps: 0 if steps are alike and independent, below 0 if errors compound.
     Half a chain is added to those that succeed and half to those that fail, so that logarithms exist."""
     steps = score.steps
     wrong, exposed = score.runs.tables(steps)
@@ -90,7 +90,7 @@ def excess(score: ChainScore) -> Interval:
 
 
 def after_error(chains: Sequence[FreeRun]) -> Interval:
-    """Chance of a wrong step, judged by its own premises, after a first wrong one, over the chance before; NaN where
+    """Chance of a wrong step, judged by its own premises, after a first wrong one, over the chance before; NaN if
     nothing was wrong or nothing came after."""
     table = np.zeros((len(chains), 4))  # steps up to the first wrong one, of them wrong; judged steps after it, wrong
     for row, chain in zip(table, chains, strict=True):

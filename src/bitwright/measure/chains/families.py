@@ -1,4 +1,4 @@
-"""The families of chains, each from what 100 million parameters can begin to what is hard for 30 billion.
+"""The families of chains, each from levels a 100-million-parameter model can start to levels hard for 30 billion.
 
 Names, numbers and orders are drawn at random, so nothing can be memorized.
 """
@@ -18,7 +18,7 @@ PAIRS = {"(": ")", "[": "]", "{": "}", "<": ">"}
 
 
 def copying(level: int, steps: int, random: Random) -> Chain:
-    """The values of a JSON object, one by one; longer and stranger by level."""
+    """The values of a JSON object, one by one; longer and less regular by level."""
 
     def value() -> str:
         match level:
@@ -54,7 +54,7 @@ def running_sum(level: int, steps: int, random: Random) -> Chain:
 
 
 def variables(level: int, steps: int, random: Random) -> Chain:
-    """Values of variables that are made from earlier ones: the last, any, any plus a number, two, two of three."""
+    """Variables computed from earlier ones: the last, any, any plus a number, two, two of three."""
     names = [a + str(b) for b in range(10) for a in string.ascii_lowercase]
     start = random.randrange(2, 10)
     sources = [[k, *(random.randrange(k + 1) for _ in range(2))] for k in range(steps)]
@@ -74,7 +74,7 @@ def variables(level: int, steps: int, random: Random) -> Chain:
 
 
 def brackets(level: int, steps: int, random: Random) -> Chain:
-    """Brackets are read one by one; the answer is what is open."""
+    """Brackets are read one by one; the answer lists those still open."""
     kinds, depth = list(PAIRS)[: min(level, 4)], level + 1
     openings: list[str] = []
     read = []
@@ -102,7 +102,7 @@ def brackets(level: int, steps: int, random: Random) -> Chain:
 
 
 def pointers(level: int, steps: int, random: Random) -> Chain:
-    """Following arrows through a table, from where the last answer led."""
+    """Follow arrows through a table, each from where the last answer led."""
     size = [3, 4, 8, 16, 26][level - 1]
     letters = string.ascii_uppercase[:size]
     cycle = random.sample(letters, size)

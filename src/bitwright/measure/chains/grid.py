@@ -1,4 +1,4 @@
-"""An agent on a grid: it is told where it stands and must choose a move that brings it nearer to its goal."""
+"""An agent on a grid: it sees its position and must choose a move that brings it nearer to its goal."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ Cell = tuple[int, int]
 
 
 def grid(level: int, steps: int, random: Random) -> Chain:
-    """A corridor, an open field, then walls, more of them and farther to go; as many steps as the way is long, at most
-    `steps`. Where several moves are as good, each is right."""
+    """A corridor, an open field, then walls, with more walls and longer ways by level; one step per move on the way, at
+    most `steps`. If several moves are equally good, each is right."""
     rows, columns = [(1, 9), (4, 4), (5, 5), (6, 6), (8, 8)][level - 1]
     walls = [0, 0, 0.2, 0.3, 0.35][level - 1]
     while True:
@@ -52,7 +52,7 @@ def distances_to(goal: Cell, cells: set[Cell]) -> dict[Cell, int]:
 
 
 def moved(at: Cell, said: str, cells: set[Cell]) -> Cell:
-    """Where a move leads; into a wall, out of the world, or what is no move, nowhere."""
+    """Where a move leads; a move into a wall or off the grid, or an invalid one, stays in place."""
     word = said.split()[0].strip(".,;!").lower() if said.split() else ""
     dr, dc = MOVES.get(word, (0, 0))
     return (at[0] + dr, at[1] + dc) if (at[0] + dr, at[1] + dc) in cells else at

@@ -1,7 +1,7 @@
-"""A model on chains: teacher forced, where it reads right answers in one pass, and free running on its own answers.
+"""A model on chains: teacher forced, reading right answers in one pass, and free running, reading its own answers.
 
-A step is right where the model gives a right answer and then ends the line. Up to its first wrong step it reads what it
-would have written, so that step is the same either way; only free running shows what happens after it.
+A step is right if the model gives a right answer and then ends the line. Up to its first wrong step the model reads
+what it would have written, so that step is the same either way; only free running shows what happens after it.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ class TeacherForced:
 
 @dataclass(frozen=True)
 class FreeRun:
-    """A chain run free: what the model `said` at each step, and whether that is right after what it said before; None
-    where nothing could be right."""
+    """A chain run free: what the model `said` at each step, and whether that is right given what it said before; None
+    if nothing could be right."""
 
     said: list[str]
     right: list[bool | None]
@@ -56,7 +56,7 @@ class FreeRun:
 
 
 def fitted(engine: Engine, prefix: str, chains: Sequence[Chain]) -> Engine:
-    """The model with a context that fits these chains and its answers. UsageError where it was trained on less."""
+    """The model with a context that fits these chains and its answers. UsageError if it was trained on less."""
     encode = engine.tokenizer.encode
     lengths = [len(encode(f"{prefix}\n\n{chain.text()}")) + chain.steps * (SLACK + 2) for chain in chains]
     return writing.fitted(engine, max(lengths))
@@ -98,7 +98,7 @@ def _forced(session: Session, chain: Chain, steps: int | None) -> TeacherForced:
 
 
 def _says(chosen: list[int], read: list[int], answers: list[list[int]], tokenizer: Tokenizer) -> bool:
-    """Whether a model that chose these tokens, one after each that it read and one at the end, gives a right answer. Of
+    """Whether a model that chose these tokens, one after each token read and one at the end, gives a right answer. Of
     an answer other than the one it read, only the first token is known."""
     if chosen[0] != read[0]:
         return any(chosen[0] == answer[0] for answer in answers)

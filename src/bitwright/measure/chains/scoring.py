@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bitwright.progress import Progress
 
 STEPS, CHAINS, SINGLES = 16, 24, 1  # SINGLES: chains of one step per chain, for p(1)
-TRIED, TRIED_STEPS = 4, 8  # chains and steps that a level is tried on
+TRIED, TRIED_STEPS = 4, 8  # chains and steps for trying a level
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class ChainSuite:
 
 @dataclass(frozen=True)
 class ChainScore:
-    """A model on the chains of one family. `single`, `forced` and, where it ran free, `free`, chain by chain."""
+    """A model on the chains of one family. `single`, `forced` and, if it ran free, `free`, chain by chain."""
 
     family: str
     level: int
@@ -68,7 +68,7 @@ class ChainScore:
 
     @property
     def disagreements(self) -> int:
-        """Chains whose first wrong step differs when run free, where text may be cut into other tokens."""
+        """Chains whose first wrong step differs when run free, because text may be tokenized differently."""
         return sum(a.first_wrong != b.first_wrong for a, b in zip(self.forced, self.free or (), strict=False))
 
 
@@ -104,7 +104,7 @@ def fitting_levels(
     progress: Progress | None = None,
 ) -> dict[str, int]:
     """For each family the level at which the reference's half-life is nearest to half of the steps, so that a candidate
-    can do visibly worse or better. It is estimated on a few chains from another seed than those that are scored."""
+    can do visibly worse or better. Estimated on a few chains from another seed than the scored ones."""
     names = list(names)
     stages = Stages(progress, len(names))
     return {name: _level(reference, FAMILIES[name], steps, seed + 2, stages.next(name)) for name in names}

@@ -1,1 +1,1 @@
-"""What errors do over many steps: continuations of the reference and of candidates."""
+"""How errors act over many steps: continuations of the reference and of candidates."""

@@ -1,4 +1,4 @@
-"""What a reference writes from a set of prompts, with its noise floor: made once for all candidates."""
+"""A reference's continuations of a set of prompts, with its noise floor; made once for all candidates."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ if TYPE_CHECKING:
     from bitwright.progress import Progress
 
 PROMPTS, PROMPT_TOKENS, STEPS = 32, 64, 128
-SUITES = {"quick": (16, 64), "full": (48, 128)}  # prompts, steps; in the full suite candidates write too
+SUITES = {"quick": (16, 64), "full": (48, 128)}  # prompts, steps; in the full suite, candidates write too
 
 
 def prompts_of(tokenizer: Tokenizer, text: str, count: int = PROMPTS, length: int = PROMPT_TOKENS) -> list[Prompt]:
-    """`count` prompts of `length` tokens, spread evenly over a text; UsageError where it is too short for one.
+    """`count` prompts of `length` tokens, spread evenly over a text; UsageError if it is too short for one.
 
-    Where they come from fewer documents than an interval needs, each prompt counts as a document.
+    If they come from fewer documents than an interval needs, each prompt counts as a document.
     """
     cut = windows.cut(tokenizer, text, length, count, spread_out=True)
     documents = cut.documents[:, -1] if len(np.unique(cut.documents[:, -1])) >= FEWEST else np.arange(len(cut))
@@ -38,7 +38,7 @@ def prompts_of(tokenizer: Tokenizer, text: str, count: int = PROMPTS, length: in
 
 @dataclass(frozen=True)
 class Texts:
-    """What the reference wrote, and its noise `floor`: how it reads that when computed `otherwise`."""
+    """What the reference wrote, and its noise `floor`: how the reference reads it when computed `otherwise`."""
 
     rollouts: list[Rollout]
     floor: list[Reading]
@@ -67,7 +67,7 @@ class Baseline:
 def baseline(
     reference: Engine, prompts: Sequence[Prompt], steps: int = STEPS, seed: int = 0, progress: Progress | None = None
 ) -> Baseline:
-    """Let the reference write. UsageError where there are no prompts, or where they do not fit its context."""
+    """Let the reference write. UsageError if there are no prompts or they do not fit its context."""
     if not prompts:
         raise UsageError("at least one prompt is needed")
     reference = writing.fitted(reference, max(len(prompt.ids) for prompt in prompts) + steps)
@@ -83,7 +83,7 @@ def baseline(
 
 
 def otherwise(engine: Engine) -> Engine:
-    """The same model in another tier, as another machine might compute it, where this machine has two tiers besides
-    scalar (which takes fifty times as long). Other thread counts and batches give the same bits."""
+    """The same model in another tier, as another machine might compute it, if this machine has two tiers besides scalar
+    (which takes fifty times as long). Other thread counts and batches give the same bits."""
     tiers = [tier for tier in kernels.tiers() if tier not in (engine.tier, "scalar")]
     return engine.replace(tier=tiers[0]) if tiers else engine

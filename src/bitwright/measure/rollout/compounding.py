@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 class Compounding:
     """Measures over texts of up to `steps` tokens from `prompts` prompts in `clusters` documents.
 
-    `free` and `local` are None where they were not asked for; `local` also where the caches are not alike.
+    `free` and `local` are None if not requested; `local` also if the caches are not alike.
     """
 
     steps: int
@@ -51,7 +51,7 @@ def measure_compounding(
 ) -> Compounding:
     """Measure a candidate. `free`: let it write too; `local`: also run it on the reference's keys and values.
 
-    UsageError where it has another vocabulary or the texts do not fit its context.
+    UsageError if it has another vocabulary or the texts do not fit its context.
     """
     _check(base, candidate)
     candidate = writing.fitted(candidate, base.model.context)

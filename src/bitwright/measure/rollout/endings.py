@@ -18,8 +18,8 @@ LONGEST_CYCLE, REPEATS, LOOP = 64, 3, 24  # a loop: at least 3 repeats of a cycl
 
 @dataclass(frozen=True)
 class Endings:
-    """How texts end, the candidate's beside the reference's: `length_ratio` of mean lengths; shares of texts that ran
-    into a loop; shares that did not end themselves within the steps, among prompts where the reference did."""
+    """How the candidate's and the reference's texts end: `length_ratio` of mean lengths; shares of texts that ran into
+    a loop; shares of texts without an end within the steps, among prompts whose reference text ended."""
 
     length_ratio: Interval
     loops: Interval
@@ -29,7 +29,7 @@ class Endings:
 
 
 def endings(own: Sequence[Rollout], reference: Sequence[Rollout]) -> Endings:
-    """Paths of both from the same prompts."""
+    """How both end; `own` and `reference` continue the same prompts."""
     clusters = clusters_of(reference)
     ended = np.array([rollout.ended for rollout in reference])
     missing = ended & ~np.array([rollout.ended for rollout in own])
@@ -44,7 +44,7 @@ def endings(own: Sequence[Rollout], reference: Sequence[Rollout]) -> Endings:
 
 
 def loop_start(tokens: NDArray[np.int32]) -> int | None:
-    """Where the loop begins that a text (steps,) is in at its end, or None."""
+    """Where the loop at the end of a text (steps,) begins; None without one."""
     n = len(tokens)
     for period in range(1, min(LONGEST_CYCLE, n // REPEATS) + 1):
         differs = np.flatnonzero(tokens[period:] != tokens[:-period])

@@ -16,13 +16,13 @@ from bitwright.measure.rollout.writing import GREEDY, Chooser, Float64, Rollout
 from bitwright.model.tokenizer import Tokenizer
 from bitwright.progress import Stages
 
-EXAMPLES, AROUND = 3, 24  # divergences that are shown, and the tokens shown on either side of them
+EXAMPLES, AROUND = 3, 24  # divergences shown, and tokens shown on either side of each
 
 
 @dataclass(frozen=True)
 class Verification:
-    """Of `rollouts` run free, the `exceptions` whose first divergence is not where one pass over the reference's text
-    put it: (rollout, step by one pass, step by running free), None for never."""
+    """Of `rollouts` run free, the `exceptions` whose first divergence differs from the one found in one pass over the
+    reference's text: (rollout, step by one pass, step by running free), None for never."""
 
     rollouts: int
     exceptions: list[tuple[int, int | None, int | None]]
@@ -78,7 +78,7 @@ def measure_free_running(
 
 
 def verify(readings: Sequence[Reading], own: Sequence[Rollout]) -> Verification:
-    """Compare first divergences found in one pass with those of the texts that the candidate wrote."""
+    """Compare first divergences found in one pass with those in the candidate's own texts."""
     exceptions = []
     for reading, rollout in zip(readings, own, strict=True):
         predicted, found = reading.first_divergence, parting(reading.rollout, rollout)

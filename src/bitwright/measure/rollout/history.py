@@ -1,8 +1,8 @@
-"""How much of a divergence a single step makes, and how much has accumulated in the key-value cache.
+"""How much of a divergence comes from a single step, and how much has accumulated in the key-value cache.
 
 A token is predicted from the keys and values of all tokens before it, and each of the candidate's is slightly wrong.
-If the candidate reads the reference's keys and values for all tokens but the current one, the divergence that is left
-is the error of that single step. The rest had accumulated in the cache.
+If the candidate reads the reference's keys and values for all tokens but the current one, the remaining divergence is
+the error of that single step. The rest had accumulated in the cache.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def divergences_on_reference_history(
     reference: Engine, candidate: Engine, rollouts: Sequence[Rollout], progress: Progress | None = None
 ) -> list[Float64]:
     """KL(reference || candidate) in nats at each step (steps,) of every rollout, with the reference's keys and values
-    of all earlier tokens in the candidate's cache. UsageError where the caches are not `alike`."""
+    of all earlier tokens in the candidate's cache. UsageError if the caches are not `alike`."""
     together = min(TOGETHER, len(rollouts))
     ours, theirs = reference.session(together), candidate.session(together)
     found: list[Float64] = []

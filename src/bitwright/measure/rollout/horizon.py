@@ -1,4 +1,4 @@
-"""What readings of rollouts show: the first divergence, how KL divergence grows, when two models can be told apart.
+"""Results from readings: the first divergence, the growth of KL divergence, when two models can be told apart.
 
 Arrays (rollouts, steps) hold NaN after a rollout's end. First divergence and the share of tokens that differ are
 defined as in arXiv 2311.01544. The KL divergence of a sequence is the sum of its tokens' (chain rule), which is exact
@@ -26,7 +26,7 @@ NEAR_TIE = 0.99  # quantile of the noise floor's shifts of a lead, below which a
 
 @dataclass(frozen=True)
 class FirstDivergence:
-    """When a candidate first writes another token than the reference.
+    """When a candidate first writes a token that differs from the reference's.
 
     `near_ties` counts divergences at steps where the reference's lead was below `tie`, which the noise floor alone can
     overturn; `without_near_ties` censors the rollout there instead of counting a divergence. `differing`: share of all
@@ -170,7 +170,8 @@ class SequenceDivergence:
 
 
 def sequence_divergence(divergences: Float64, clusters: NDArray[np.int64]) -> SequenceDivergence:
-    """From divergences (rollouts, steps) along rollouts sampled from the reference; ended rollouts add nothing."""
+    """The sequence divergence from divergences (rollouts, steps) along the reference's samples; ended ones add
+    nothing."""
     sums = np.cumsum(resampling.total(divergences, clusters), 1)
     sizes = np.bincount(clusters).astype(np.float64)
     w = resampling.weights(len(sums))

@@ -1,10 +1,10 @@
-"""A planner proposes how a text continues; a judge with a proposal of its own compares the two k steps later.
+"""A planner proposes how a text continues; a judge compares that with its own proposal k steps later.
 
-Both proposals are samples drawn with the same noise, and both are scored by the judge's log-likelihood. Of the
-planner's proposals that looked as likely as the judge's at the first step, some turn out worse after k steps, some
-better. If the planner were as good as the judge, the two would be exchangeable and `excess`, the share of worse ones
-less that of better ones, would be zero: anything above it is bad judgement that the first step did not show. Any two
-models can be compared: a planner with another tokenizer is read as the text it wrote.
+Both proposals are sampled with the same noise, and both are scored by the judge's log-likelihood. Of the planner's
+proposals that looked as likely as the judge's at the first step, some turn out worse after k steps, some better. If the
+planner were as good as the judge, the two would be exchangeable and `excess`, the share of worse ones minus that of
+better ones, would be zero: anything above it is bad judgement that the first step did not show. Any two models can be
+compared: a planner with another tokenizer is read as the text it wrote.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ TOLERANCE = 0.1  # nats within which two proposals look equally likely
 @dataclass(frozen=True)
 class Foresight:
     """After `step` tokens: shares of proposals that are worse or better than the judge's by more than the
-    tolerance, `excess` of the worse over the better, and `regret`, the mean loss of log-likelihood in nats."""
+    tolerance, `excess` of worse over better, and `regret`, the mean loss of log-likelihood in nats."""
 
     step: int
     worse: Interval
@@ -43,7 +43,7 @@ class Foresight:
 
 @dataclass(frozen=True)
 class Planning:
-    """`alike` of `proposals` looked as likely as the judge's at the first step; `rows` are about these."""
+    """`alike` of `proposals` looked as likely as the judge's at the first step; `rows` describe these."""
 
     proposals: int
     alike: int
@@ -78,7 +78,7 @@ def measure_planning(
 
 def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance: float = TOLERANCE) -> Planning:
     """From the judge's negative log-likelihoods (proposals, steps) of the planner's proposals and of its own."""
-    alike = np.abs(theirs[:, 0] - own[:, 0]) <= tolerance  # either way: early luck does not last
+    alike = np.abs(theirs[:, 0] - own[:, 0]) <= tolerance  # in either direction, because early luck does not last
     behind = np.cumsum(np.nan_to_num(theirs), 1) - np.cumsum(np.nan_to_num(own), 1)
     rows = []
     steps = theirs.shape[1]

@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Reading:
-    """A rollout read by a model. Of each step (steps,): `leads` of the rollout's token over the best other token, which
-    is in `others`; `losses`, the token's negative log-likelihood in nats; and `divergences`, KL(writer || reader) in
-    nats, where the rollout kept the writer's predictions."""
+    """A rollout read by a model. For each step (steps,): `leads` of the rollout's token over the best other token,
+    which is in `others`; `losses`, the token's negative log-likelihood in nats; and `divergences`, KL(writer || reader)
+    in nats, if the rollout kept the writer's predictions."""
 
     rollout: Rollout
     leads: Float64 = field(repr=False)
@@ -57,7 +57,7 @@ def predicting(session: Session, rollout: Rollout) -> Iterator[tuple[int, Float3
 
 
 def read(session: Session, rollout: Rollout, rounded: bool = False) -> Reading:
-    """Read a rollout in one pass, with divergences where the writer's predictions were kept. `rounded` rounds the
+    """Read a rollout in one pass, with divergences if the writer's predictions were kept. `rounded` rounds the
     reader's log-probabilities to 16 bits."""
     n = len(rollout)
     leads, losses, others = np.empty(n), np.empty(n), np.empty(n, np.int32)

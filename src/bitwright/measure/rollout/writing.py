@@ -2,7 +2,7 @@
 
 A token is the argmax of logits / temperature + noise. The noise is Gumbel, drawn from the seed, the rollout's number
 and the step, which makes the token a sample of the softmax (the Gumbel-max trick); at temperature 0 there is no noise.
-So a choice depends on logits alone, and another model that reads the rollout (`reading`) can tell what it would have
+So a choice depends on logits alone, and another model that reads the rollout (`reading`) can find what it would have
 chosen at each step with the same noise, at any temperature.
 """
 
@@ -57,7 +57,7 @@ class Chooser:
         return logits / np.float32(self.temperature) - np.log(np.maximum(waits, np.finfo(np.float32).tiny))
 
     def lead(self, logits: Float32, token: int, rollout: int, step: int) -> tuple[float, int]:
-        """How far `token` is ahead of the best other token (below 0: it is not chosen), and that other token."""
+        """How far `token` is ahead of the best other token (negative: it is not chosen), and that other token."""
         noisy = self.noisy(logits, rollout, step).copy()
         own, noisy[token] = float(noisy[token]), -np.inf
         other = int(noisy.argmax())
@@ -69,7 +69,7 @@ GREEDY = Chooser()
 
 @dataclass(frozen=True)
 class Rollout:
-    """What a model wrote: `tokens` (steps,), including the end token where the text `ended`.
+    """What a model wrote: `tokens` (steps,), including the end token if the text `ended`.
 
     `leads` (steps,): how far each token was ahead of the second best. `losses` (steps,): negative log-likelihoods in
     nats. `predictions`: the distribution at each step, if kept. `number` seeds the noise.
@@ -96,7 +96,7 @@ class Rollout:
 def fitted(engine: Engine, context: int) -> Engine:
     """The same model with a context of `context` tokens, so that many sequences fit in memory.
 
-    UsageError where it was trained on a shorter one.
+    UsageError if it was trained on a shorter one.
     """
     if context > engine.config.context:
         raise UsageError(f"{context} tokens are needed, and {engine.path.name} was trained on {engine.config.context}")
@@ -150,7 +150,7 @@ def write(
     """Continue every prompt for up to `steps` tokens or until the model ends the text; TOGETHER at once.
 
     `keep` keeps the distribution at each step (condensed). `until`, given the tokens so far, says whether to stop. A
-    prefix that all prompts share is read once per sequence. UsageError where a prompt and the steps do not fit the
+    prefix that all prompts share is read once per sequence. UsageError if a prompt and the steps do not fit the
     context.
     """
     longest = max(len(prompt.ids) for prompt in prompts)

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Judged:
-    """One item: whether the right choice won, by log-likelihood for each byte of text (`right`, lm-eval's acc_norm) and
-    by log-likelihood alone (`right_unnormed`, its acc); the log-likelihoods in nats."""
+    """One item: whether the right choice won, by log-likelihood per byte of text (`right`, lm-eval's acc_norm) and by
+    log-likelihood alone (`right_unnormed`, its acc); the log-likelihoods in nats."""
 
     right: bool
     right_unnormed: bool
@@ -37,7 +37,7 @@ def shown(item: Item) -> str:
 
 
 def judge(engine: Engine, task: Task, progress: Progress | None = None) -> list[Judged]:
-    """Every item of a task of form choice, schema or last. UsageError where one does not fit the context."""
+    """Every item of a task of form choice, schema or last. UsageError if one does not fit the context."""
     session, found = engine.session(), []
     prefix = "".join(shown(item) + "\n\n" for item in task.shots)
     judge_item = {"choice": _choice, "schema": _schema, "last": _last}[task.form]
@@ -74,7 +74,7 @@ def _judged(likelihoods: Sequence[float], sizes: Sequence[int], gold: int) -> Ju
 
 
 def _likelihood(session: Session, context: str, own: str) -> tuple[float, bool]:
-    """`likelihood` of two texts. UsageError where they do not fit the context."""
+    """`likelihood` of two texts. UsageError if they do not fit the context."""
     tokenizer = session.model.tokenizer
     before, tokens = tokenizer.encode(context), continued(tokenizer, own)
     if len(before) + len(tokens) > session.context:

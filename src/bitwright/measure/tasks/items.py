@@ -1,4 +1,4 @@
-"""Tasks from one file: a JSON object a line (or BIG-Bench-Hard's JSON), each of one of these forms.
+"""Tasks from one file: one JSON object per line (or BIG-Bench-Hard's JSON), in one of these forms.
 
     choice    {"query", "choices", "gold"}                  the likeliest of the choices
     schema    {"context_options", "continuation", "gold"}   the context that makes the continuation likeliest
@@ -32,7 +32,7 @@ Item = dict[str, Any]
 
 @dataclass(frozen=True)
 class Task:
-    """A name, what form its items have, and the items; `shots` of them are shown solved and not scored."""
+    """A name, the form of the items, and the items; `shots` of them are shown solved and not scored."""
 
     name: str
     form: str
@@ -41,10 +41,10 @@ class Task:
 
 
 def load(path: Path, limit: int | None = None, shots: int = 0) -> Task:
-    """A task from a file: its first `shots` items as examples, and of the rest the first `limit`.
+    """A task from a file: its first `shots` items as examples, then the next `limit` items.
 
-    Raises UsageError where the file cannot be read or holds too few items, FileFormatError where a line is no item of
-    the form that the first one has.
+    Raises UsageError if the file cannot be read or holds too few items, FileFormatError if a line does not have the
+    form of the first one.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -66,7 +66,7 @@ def _parsed(path: Path, text: str) -> list[Item]:
             return [{"context": e["input"], "answer": e["target"]} for e in examples]
         items = [json.loads(line) for line in text.splitlines() if line.strip()]
     except (ValueError, KeyError, TypeError) as error:
-        what = "one JSON object a line" if path.suffix != ".json" else '{"examples": [{"input", "target"}]}'
+        what = "one JSON object per line" if path.suffix != ".json" else '{"examples": [{"input", "target"}]}'
         raise FileFormatError(path, None, what, f"{type(error).__name__}: {error}") from None
     if not items:
         raise UsageError(f"{path} holds no items")
@@ -83,7 +83,7 @@ def _form(path: Path, item: Any, number: int) -> str:
 
 
 def _check(path: Path, item: Any, form: str, number: int) -> None:
-    """FileFormatError where a field is missing or of the wrong type."""
+    """FileFormatError if a field is missing or of the wrong type."""
     if not isinstance(item, dict) or not set(item) >= set(FORMS[form]):
         raise FileFormatError(path, None, f"{', '.join(FORMS[form])} in line {number}, as in line 1", f"{item}"[:80])
     lists = [name for name in ("choices", "context_options", "test_list") if name in FORMS[form]]
@@ -102,13 +102,13 @@ def _texts(value: Any) -> bool:
 
 
 def asked(query: str) -> str:
-    """A question as models know it: `Question: ...`, then a line `Answer:` (which lm-eval and llm-foundry add)."""
+    """A question in the usual form: `Question: ...`, then a line `Answer:` (which lm-eval and llm-foundry add)."""
     query = query.rstrip()
     known = query.startswith("Question:") and not query.endswith(":")
     return f"{query}\nAnswer:" if known else query
 
 
 def joined(context: str, continuation: str) -> tuple[str, str]:
-    """Context and continuation with one space between, on the continuation, as tokenizers want it."""
+    """Context and continuation with one space between; it belongs to the continuation, as tokenizers expect."""
     space = " " if context and continuation[:1] not in (" ", "\n", ",", ".", ":", ";", "?", "!") else ""
     return context.rstrip(" "), space + continuation

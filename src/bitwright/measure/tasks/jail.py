@@ -1,11 +1,12 @@
-"""Runs a program that nobody vouches for: `python -I jail.py FOLDER SECONDS BYTES WORD < program`.
+"""Run an untrusted program: `python -I jail.py FOLDER SECONDS BYTES WORD < program`.
 
 Started as a script, so it imports nothing of bitwright. Before the program starts, the process gives up what it does
 not need: processor time, memory, the size and number of files, other processes; the network, by a new network namespace
 without any device; and writing anywhere but in FOLDER, by Landlock. The first line of stdout says in JSON which of
-these hold. Namespaces and Landlock are Linux's: elsewhere `network` and `files` are false, macOS keeps all limits but
-that on memory, and Windows keeps none. The caller decides whether that is enough. Reading files is not barred: nothing
-read can leave. WORD is printed after the program's last line, so not by one that exits before its tests.
+these hold. Namespaces and Landlock exist only on Linux: elsewhere `network` and `files` are false, macOS keeps all
+limits except that on memory, and Windows keeps none. The caller decides whether that is enough. Reading files is not
+blocked, because nothing read can leave. WORD is printed after the program's last line, so a program that exits before
+its tests never prints it.
 """
 
 import ctypes
@@ -15,13 +16,13 @@ import struct
 import sys
 
 CLONE_NEWUSER, CLONE_NEWNET, PR_SET_NO_NEW_PRIVS = 0x10000000, 0x40000000, 38
-LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # system calls, alike on x86-64 and AArch64
+LANDLOCK_CREATE, LANDLOCK_ADD, LANDLOCK_RESTRICT = 444, 445, 446  # system calls, the same on x86-64 and AArch64
 LANDLOCK_WRITES = sum(1 << bit for bit in (1, 4, 5, 6, 7, 8, 9, 10, 11, 12))  # WRITE_FILE, REMOVE_*, MAKE_* (ABI 1)
 LARGEST_FILE, FILES, PROCESSES = 1 << 20, 32, 8
 
 
 def limit(seconds: int, memory: int) -> bool:
-    """Bound what the process may use; False where not all of it can be."""
+    """Limit what the process may use; False if a limit cannot be set."""
     if sys.platform == "win32":
         return False
     import resource
@@ -41,7 +42,7 @@ def limit(seconds: int, memory: int) -> bool:
 
 
 def without_network() -> bool:
-    """Leave the machine's network for an empty one."""
+    """Replace the machine's network by an empty one."""
     if sys.platform != "linux":
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -65,7 +66,7 @@ def writing_only_in(folder: str) -> bool:
 
 
 def main() -> None:
-    """Give up what can be given up, say what was, and run the program of stdin."""
+    """Drop all possible rights, report which were dropped, and run the program from stdin."""
     folder, seconds, memory, word = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
     program, sys.argv = sys.stdin.read(), ["program"]
     os.chdir(folder)

@@ -2,7 +2,7 @@
 
     python -m bitwright.measure.tasks.lm_eval --model bitwright --model_args path=FILE --tasks arc_easy
 
-which is lm_eval's own command line with one model more; it finds models by import, not by entry points. In Python,
+This is lm_eval's own command line with one more model; lm_eval finds models by import, not by entry points. In Python,
 importing this module registers it: `lm_eval.simple_evaluate("bitwright", "path=FILE", tasks=["arc_easy"])`.
 """
 
@@ -29,12 +29,12 @@ try:
     from lm_eval.models.utils import normalize_gen_kwargs
     from lm_eval.utils import get_rolling_token_windows, make_disjoint_window
 except ModuleNotFoundError as error:
-    missing = f"lm-evaluation-harness is not here ({error}): pip install bitwright[lm-eval]"
+    missing = f"lm-evaluation-harness is not installed ({error}): pip install bitwright[lm-eval]"
     if __name__ == "__main__":
         sys.exit(f"bitwright: error: {missing}")
     raise BitwrightError(missing) from None
 
-NEUTRAL = {"top_p": 1, "top_k": 0, "min_p": 0}  # what sampling may be asked for, since it changes nothing
+NEUTRAL = {"top_p": 1, "top_k": 0, "min_p": 0}  # sampling options that are accepted because they change nothing
 log = logging.getLogger(__name__)
 
 
@@ -42,9 +42,9 @@ log = logging.getLogger(__name__)
 class BitwrightLM(TemplateLM):  # type: ignore[misc]
     """A GGUF file; `path` is whatever `bitwright run` takes, the other arguments are those of `bitwright.load`.
 
-    lm_eval passes more, which decides nothing here: `device` ("cuda:0" where the user says nothing), since all runs on
-    the processor, and `batch_size`: texts are written `writing.TOGETHER` at once, and what two questions have in common
-    is read once.
+    lm_eval passes more options, which have no effect here: `device` ("cuda:0" by default), because everything runs on
+    the processor, and `batch_size`, because texts are written `writing.TOGETHER` at once and shared prefixes are read
+    once.
     """
 
     def __init__(
@@ -64,20 +64,20 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
 
     @property
     def eot_token_id(self) -> int:
-        """What stands before a text that has no context."""
+        """The token before a text without context."""
         found = next((id for id in (self.text.bos, self.text.eos, self.text.eot) if id is not None), None)
         if found is None:
             raise BitwrightError(f"{self.model.path.name} names no token that begins or ends a text")
         return found
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
-        """Control tokens in the text are taken as such: a chat template writes them."""
+        """Token ids. Control tokens in the text are recognized, because chat templates write them."""
         ids, bos = self.text.encode(string, add_special_tokens=False, parse_special=True), self.text.bos
         wanted = self.text.add_bos and bos is not None and add_special_tokens is not False
         return [bos, *ids] if wanted and ids[:1] != [bos] else ids  # type: ignore[list-item]
 
     def _loglikelihood_tokens(self, requests: Sequence[Any], **kwargs: Any) -> list[tuple[float, bool]]:
-        """Those that begin alike are read one after the other; of what is too long, the beginning is left out."""
+        """Requests that share a prefix are read one after another; texts too long lose their beginning."""
         session, found = self.model.session(), {}
         for number in sorted(range(len(requests)), key=lambda n: requests[n][1:]):
             key, before, tokens = requests[number]
@@ -89,7 +89,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         return [found[number] for number in range(len(requests))]
 
     def _fitting(self, ids: list[int], more: int) -> list[int]:
-        """The end of a context that leaves room for `more` tokens. UsageError where there is none."""
+        """The end of a context that leaves room for `more` tokens. UsageError if there is no room."""
         room = self.model.context - more
         if room < 1:
             raise UsageError(f"{more} tokens do not fit the context of {self.model.context}: raise context=")
@@ -109,7 +109,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         return found
 
     def generate_until(self, requests: Sequence[Any], disable_tqdm: bool = False) -> list[str]:
-        """Requests that end alike are written together."""
+        """Requests with the same stop strings and limits are written together."""
         groups: dict[tuple[Any, ...], list[int]] = defaultdict(list)
         for number, request in enumerate(requests):
             groups[_ways(request.args[1])].append(number)
@@ -139,7 +139,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         return self.model.path.name
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
-        """UsageError where the model has none, or is asked for one by name."""
+        """The model's template. UsageError if it has none, or one is requested by name."""
         if not chat_template:
             return None
         if self.model.chat_template is None or isinstance(chat_template, str):
@@ -148,7 +148,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         return self.model.chat_template.source
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        """Without the prompt for a reply, the text ends with the last message, to be gone on with."""
+        """Without the prompt for a reply, the text ends with the last message, which the model continues."""
         if self.model.chat_template is None:
             raise UsageError(f"{self.model.path.name} has no chat template")
         text, last = self.model.chat_template.render(chat_history, add_generation_prompt), chat_history[-1]["content"]
@@ -156,18 +156,18 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
 
 
 def _ways(asked: dict[str, Any]) -> tuple[tuple[str, ...], int, float]:
-    """Stop strings, most tokens and temperature from lm_eval's keywords. UsageError for a way to sample that there is
-    not here."""
+    """Stop strings, most tokens and temperature from lm_eval's keywords. UsageError for a way to sample that is not
+    supported."""
     ways = dict(normalize_gen_kwargs(asked, 256))
     temperature = float(ways.get("temperature") or 0)
     other = {name: value for name, value in ways.items() if name in NEUTRAL and value != NEUTRAL[name]}
     if temperature and other:
-        raise UsageError(f"sampling here knows a temperature and nothing else, got {other}")
+        raise UsageError(f"only greedy decoding and temperature sampling are supported, got {other}")
     return tuple(stop for stop in ways["until"] if stop), ways["max_gen_toks"], temperature
 
 
 def main() -> None:
-    """lm_eval's command line; our own errors are one line, as on bitwright's."""
+    """lm_eval's command line; bitwright's errors print as one line, as in `bitwright`."""
     from lm_eval.__main__ import cli_evaluate
 
     try:

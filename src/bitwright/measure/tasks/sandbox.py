@@ -21,7 +21,7 @@ GUARDS = {"network": "reaching the network", "files": "writing outside its own f
 
 @dataclass(frozen=True)
 class Outcome:
-    """Whether a program ran to its end without an error, the last line of its errors, and what it was kept from."""
+    """Whether a program ran to its end without an error, the last line of its errors, and the guards that held."""
 
     passed: bool
     error: str
@@ -31,8 +31,8 @@ class Outcome:
 def run(program: str, seconds: int = SECONDS, memory: int = BYTES, unguarded: bool = False) -> Outcome:
     """Run Python in an empty folder, for at most `seconds` and in `memory` bytes.
 
-    Raises BitwrightError, and runs nothing, where this system cannot keep it from the network or from writing outside
-    that folder, unless it may run `unguarded`.
+    Raises BitwrightError, and runs nothing, if this system cannot keep it from the network or from writing outside
+    that folder, unless `unguarded`.
     """
     if not unguarded:
         check()
@@ -41,11 +41,11 @@ def run(program: str, seconds: int = SECONDS, memory: int = BYTES, unguarded: bo
 
 @cache
 def check() -> None:
-    """BitwrightError where this system cannot guard a program."""
+    """BitwrightError if this system cannot guard a program."""
     missing = [what for guard, what in GUARDS.items() if guard not in _run("", SECONDS, BYTES).guards]
     if missing:
         raise BitwrightError(
-            f"this system cannot keep a program from {' or '.join(missing)} (that takes user namespaces and Landlock), "
+            f"this system cannot keep a program from {' or '.join(missing)} (this needs user namespaces and Landlock), "
             "so code that a model wrote is not run; allow it with --unsafe-code, in a container that you can lose"
         )
 
@@ -54,7 +54,7 @@ def _run(program: str, seconds: int, memory: int) -> Outcome:
     with tempfile.TemporaryDirectory(prefix="bitwright-") as folder:
         word = secrets.token_hex(8)
         command = [sys.executable, "-I", str(JAIL), folder, str(seconds), str(memory), word]
-        # In a new session, so that what it starts ends with it; with an environment that holds nobody's secrets.
+        # A new session, so that everything it starts ends with it; an environment without secrets.
         process = subprocess.Popen(
             command,
             stdin=subprocess.PIPE,

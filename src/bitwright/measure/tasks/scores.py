@@ -24,7 +24,7 @@ METRICS = {"choice": "acc_norm", "schema": "acc", "last": "acc", "answer": "exac
 
 @dataclass(frozen=True)
 class TaskScore:
-    """Whether each item (items,) was right; `others`: the same by other metrics; `details` of each item."""
+    """Whether each item (items,) was right; `others`: the same for other metrics; `details` of each item."""
 
     task: str
     form: str

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bitwright.engine import Engine
     from bitwright.progress import Progress
 
-TOKENS = {"answer": 256, "humaneval": 320, "mbpp": 256}  # that an answer may have
+TOKENS = {"answer": 256, "humaneval": 320, "mbpp": 256}  # the most an answer may have
 STOPS = {
     "answer": ("\nQuestion:", "\n\n"),
     "humaneval": ("\nclass ", "\ndef ", "\n#", "\nif ", "\nprint", "\n@", "\n```"),
@@ -29,8 +29,8 @@ NUMBER = re.compile(r"-?\$?\d[\d,]*(?:\.\d+)?")
 
 @dataclass(frozen=True)
 class Written:
-    """One item: whether the answer is right, what was written, why it is wrong where that is known, and whether it
-    ended by itself before the limit."""
+    """One item: whether the answer is right, what was written, why it is wrong if that is known, and whether it ended
+    by itself before the limit."""
 
     right: bool
     text: str
@@ -39,7 +39,7 @@ class Written:
 
 
 def prompt(item: Item, form: str) -> str:
-    """What the model continues."""
+    """The text that the model continues."""
     if form == "humaneval":
         return str(item["prompt"])
     if form == "mbpp":
@@ -61,10 +61,11 @@ def solved(item: Item, form: str) -> str:
 def write(
     engine: Engine, task: Task, tokens: int | None = None, unguarded: bool = False, progress: Progress | None = None
 ) -> list[Written]:
-    """Let a model write answers to a task of form answer, humaneval or mbpp, the likeliest each, and check them.
+    """Let a model write answers to a task of form answer, humaneval or mbpp, always the likeliest token, and check
+    them.
 
-    Raises BitwrightError where code cannot be run safely here and may not be run `unguarded`, UsageError where a prompt
-    does not fit the context.
+    Raises BitwrightError if code cannot be run safely here and `unguarded` is false, UsageError if a prompt does not
+    fit the context.
     """
     if task.form in ("humaneval", "mbpp") and not unguarded:
         sandbox.check()
@@ -90,7 +91,7 @@ def write(
 
 
 def cut(text: str, stops: Sequence[str]) -> str:
-    """A text up to the first of the stops, which may not begin it."""
+    """A text up to the first stop string that is not at its beginning."""
     start = len(text) - len(text.lstrip("\n "))
     ends = [at for stop in stops if (at := text.find(stop, start)) >= 0]
     return text[: min(ends)] if ends else text
@@ -110,8 +111,8 @@ def check(item: Item, form: str, text: str, unguarded: bool = False) -> tuple[bo
 
 
 def exact(text: str, answer: str) -> str:
-    """What a text answers: what follows ####, else its last number where the right answer is one, else its first line;
-    numbers without signs of currency and thousands."""
+    """The answer in a text: what follows ####; else its last number if the right answer is a number; else its first
+    line. Numbers lose currency signs and thousands separators."""
     said = text.rsplit("####", 1)[-1] if "####" in text else text
     if NUMBER.fullmatch(answer.strip()):
         numbers = NUMBER.findall(said)
