@@ -1,14 +1,14 @@
-// How a layer's keys and values lie in memory, and what one call of an attention kernel needs. Plain data: the tiers include this.
+// The memory layout of a layer's keys and values, and the arguments of an attention kernel. Plain data: the tiers include this.
 //
-// Positions lie in pages of kKeyBlock. A page holds those positions of every layer of a group (layers with the same window); a
-// sequence's table says which page holds its positions 64 i to 64 i + 63. A layer's part of a page:
+// A page holds kKeyBlock positions of every layer in a group (the layers with the same window). A sequence's table maps its
+// positions 64 i to 64 i + 63 to a page. The part of a page that belongs to one layer:
 //
 // Elements lie in runs of 16, so that every tier loads whole vectors, and runs in rows:
-//   keys    (kv_head, position / 16, dim) runs of 16 positions: q·k goes over 16 positions at a time
-//   values  (kv_head, position, dim / 16) runs of 16 dims; the last is filled up with zeros
-// A row is one run: 32 bytes of F16 or BF16, 16 of Q8_0's codes. A row of Q4_0's is 16 bytes and two runs, as in a file: that of
-// dim d of 32 in the low halves, that of d + 16 in the high ones, each code as a signed integer. So 32 dims take 16 rows of keys
-// and one of values. Those 32 dims of a position share a float16 scale; scales lie apart:
+//   keys    (kv_head, position / 16, dim) runs of 16 positions: q·k handles 16 positions at a time
+//   values  (kv_head, position, dim / 16) runs of 16 dims; the last is padded with zeros
+// A row is one run: 32 bytes of F16 or BF16, or 16 codes of Q8_0. A row of Q4_0 codes is two runs in 16 bytes, as in a file: dim d
+// of 32 is in the low nibbles and d + 16 in the high ones, each code as a signed integer. So 32 dims take 16 rows of keys
+// and one of values. These 32 dims of a position share a float16 scale; scales are stored separately:
 //   scales  (kv_head, dim / 32, position), one such array for keys and one for values; none for F16 and BF16
 #pragma once
 #include <cstdint>
@@ -18,8 +18,8 @@
 namespace bitwright {
 
 constexpr int64_t kKeyGroup = 16;
-constexpr int64_t kKeyBlock = 64;   // positions of a page, scored between two updates of the running softmax
-constexpr int64_t kScaleDims = 32;  // that share a scale
+constexpr int64_t kKeyBlock = 64;   // positions in a page, scored between two updates of the running softmax
+constexpr int64_t kScaleDims = 32;  // dims that share a scale
 constexpr int64_t kMaxHeadDim = 1024;
 constexpr int64_t kTileRows =
     96;  // query rows (tokens × heads that share a key) that share one conversion of a key block
@@ -39,16 +39,16 @@ static constexpr int64_t value_rows(FormatId f, int64_t head_dim) {  // of one p
   return divided_up(head_dim, f == FormatId::q4_0 ? kScaleDims : 16);
 }
 
-// One layer's keys and values of every sequence.
+// One layer's keys and values, for every sequence.
 struct Cache {
   FormatId format;
   int64_t kv_heads, head_dim;
-  int64_t window;     // positions a token sees, its own included; 0: all
-  int64_t positions;  // a sequence can have: the context, or a window and a batch
+  int64_t window;     // positions that a token sees, including its own; 0: all
+  int64_t positions;  // most positions of a sequence: the context, or a window and a batch
   uint8_t* pages;     // page n begins at pages + n * page_bytes
   int64_t page_bytes;
-  int64_t keys, values, key_scales, value_scales;  // where in a page the layer's own begin
-  const int32_t* const* tables;                    // of each sequence: the page of its positions 64 i to 64 i + 63
+  int64_t keys, values, key_scales, value_scales;  // byte offsets of this layer's parts in a page
+  const int32_t* const* tables;                    // for each sequence: the page of its positions 64 i to 64 i + 63
 };
 
 static inline uint8_t* page_at(const Cache& c, int64_t slot, int64_t position) {
@@ -58,19 +58,19 @@ static inline uint8_t* page_at(const Cache& c, int64_t slot, int64_t position) {
 // Consecutive tokens of one sequence: rows [token, token + count) of the batch, at positions position, position + 1, ...
 struct AttentionTile { int64_t token, count, slot, position; };
 
-// The positions that a tile sees are gone through in ranges; each leaves a running softmax of its own, and these are merged in
-// order. So the result is the same whether an item is a tile and a kv_head (`split` 1) or also one of `split` ranges: then each
-// leaves its softmax in `partials`, and the last to be done, by the count in `finished`, merges them.
+// The positions that a tile sees are processed in ranges. Each range yields a separate running softmax, and these are merged in
+// order, so the result does not depend on `split`. With `split` 1 an item is a tile and a kv_head. Otherwise it is also one of
+// `split` ranges: each stores its softmax in `partials`, and the last to finish, by the count in `finished`, merges them.
 struct AttentionArgs {
   const float* q;  // (tokens, heads * head_dim)
   float* y;        // like q
   Cache cache;
   const AttentionTile* tiles;
   int64_t heads;
-  float scale;        // of q·k
+  float scale;        // applied to q·k
   float softcap;      // 0: none
-  int64_t split;      // 1, or the most ranges of any tile: beyond its last a tile's items are empty
-  float* partials;    // a softmax for every item
+  int64_t split;      // 1, or the most ranges that any tile has: a tile with fewer has empty items
+  float* partials;    // one softmax per item
   int32_t* finished;  // (tiles, kv_heads) zeros, and zeros again afterwards
 };
 
@@ -87,10 +87,10 @@ static constexpr int64_t ranges(const Cache& c, const AttentionTile& t) {
   return (t.position + t.count - 1) / range_positions(c) - oldest_position(c, t) / range_positions(c) + 1;
 }
 
-// Floats of the running softmax of so many rows: sums, maxima, totals.
+// Floats in the running softmax of `rows` rows: sums, maxima, totals.
 static constexpr int64_t softmax_floats(int64_t rows, int64_t head_dim) { return rows * (padded(head_dim) + 2); }
 
-// Floats of scratch that a tile of so many rows needs.
+// Floats of scratch that a tile of `rows` rows needs.
 static constexpr int64_t attention_scratch(int64_t rows, int64_t head_dim) {
   return 2 * softmax_floats(rows, head_dim) + rows * (head_dim + kKeyBlock + 1) +
          kKeyBlock * (head_dim + padded(head_dim));

@@ -7,7 +7,7 @@ namespace nb = nanobind;
 
 namespace {
 
-// std::invalid_argument is the caller's mistake, std::runtime_error (and what derives from it) any other refusal.
+// std::invalid_argument is the caller's mistake; std::runtime_error (and what derives from it) is any other failure.
 void translate(const std::exception_ptr& error, void*) {
   const auto raise = [](const char* type, const std::exception& e) {
     PyErr_SetString(nb::module_::import_("bitwright.errors").attr(type).ptr(), e.what());

@@ -1,4 +1,4 @@
-// The parts of the one Python module; each is defined in its own bind_*.cpp.
+// The parts of the Python module, each defined in a bind_*.cpp.
 #pragma once
 #include <nanobind/nanobind.h>
 

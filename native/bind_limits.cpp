@@ -1,4 +1,4 @@
-// How each format is multiplied, and the most this machine does. Checks the arguments.
+// How each format is multiplied, and the limits of this machine, for Python. Checks the arguments.
 #include <stdexcept>
 #include <string>
 

@@ -1,4 +1,4 @@
-// Weight banks, programs, memories of sequences and executors for Python. Arguments are checked here and where they are used;
+// Weight banks, programs, sequence memories and executors for Python. Arguments are checked here and where they are used;
 // sizes are bounded before any arithmetic.
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
@@ -78,7 +78,7 @@ std::vector<std::shared_ptr<Matrix>> matrices(WeightBank& bank, const std::vecto
   std::vector<WeightBank::Request> requests;
   for (const auto& [format, rows, columns, data, multiplied] : wanted) {
     const FormatId id = static_cast<FormatId>(format);
-    check_ready(id);  // now, so that no step can fail half-way
+    check_ready(id);  // now, so that no step can fail midway
     check_size("rows of a weight", rows, 1, kMostWidth);
     check_size("columns of a weight", columns, 1, kMostWidth);
     const auto expected = static_cast<size_t>(product(rows, row_bytes(id, columns)));
@@ -88,7 +88,7 @@ std::vector<std::shared_ptr<Matrix>> matrices(WeightBank& bank, const std::vecto
                                   std::to_string(data.size()));
     requests.push_back({id, rows, columns, data.data(), std::make_shared<Bytes>(data), multiplied});
   }
-  std::vector<std::shared_ptr<Matrix>> found;  // nanobind knows no pointers to const
+  std::vector<std::shared_ptr<Matrix>> found;  // nanobind does not support pointers to const
   nb::gil_scoped_release released;
   for (const MatrixRef& matrix : bank.get(requests)) found.push_back(std::const_pointer_cast<Matrix>(matrix));
   return found;

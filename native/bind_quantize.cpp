@@ -1,4 +1,4 @@
-// Quantization for Python: checks the arguments, releases the GIL, turns a fault into (kind, row, column).
+// Quantization for Python: checks the arguments, releases the GIL, returns a fault as (kind, row, column).
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/string.h>
@@ -25,7 +25,7 @@ using Importance = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::devic
 using Matrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Bytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
-// float32 and float16 arrays speak for themselves; uint16 holds bfloat16 bits.
+// The array's type says what the values are; uint16 holds bfloat16 bits.
 FormatId source_format(const Values& values) {
   if (values.dtype() == nb::dtype<float>()) return FormatId::f32;
   if (values.dtype() == nb::dtype<uint16_t>()) return FormatId::bf16;
@@ -92,7 +92,7 @@ std::vector<double> feedback(int format, const Matrix& values, const Matrix& hes
   return objective;
 }
 
-nb::list feedback_formats() {  // (format id, columns whose scales belong together)
+nb::list feedback_formats() {  // (format id, columns of a unit)
   nb::list formats;
   const EncoderSet& set = *tier().encoders;
   for (size_t i = 0; i < set.feedback_count; i++)

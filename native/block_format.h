@@ -1,19 +1,18 @@
-// What a block format contributes to the engine: how the codes and scales of a group of 32 columns lie in a block, as
-// numbers
+// What a block format contributes to the engine: how to read the codes and scales of a group of 32 columns, where
 //     w = scale * code + min
 // with one scale and min per 16 columns, computed in ggml's order, so that `dequantize` equals ggml bit for bit. A
 // format is a struct with the static members below; everything else (layouts, kernels, dequantize) is derived from
 // them.
 //
 //   Block, id, columns       the bytes, the GGUF type, and the columns of one block
-//   codes(b, g, out)         the 32 signed codes of group g of the block
-//   kind                     how scales are stored, and so which accessors exist (i counts sub-blocks):
+//   codes(b, g, out)         writes the 32 signed codes of group g of the block
+//   kind                     how scales are stored, which decides the accessors (i is a sub-block's index):
 //     half      scale(b) [min(b)]                                float16 per 32 columns
 //     super     scale(b) sub_scale(b, i) [min(b) sub_min(b, i)]  scale * factor * sub_scale, and -(min * sub_min)
 //     e8m0      e(b)      ue4m3  e(b, i)     real  scale(b)
 //   bits, offset, highest    packed codes are unsigned: code + offset, at most `highest`, in `bits` bits each
-//   level(i)                 (codebook formats) bits index a table of 16 codes; `offset` makes those unsigned
-//   full                     codes need all of int8, so each tier chooses its own offset
+//   level(i)                 (codebook formats) the packed bits index a table of 16 codes; `offset` makes these unsigned
+//   full                     codes span int8, so each tier chooses the offset
 #pragma once
 #include "codebooks.h"
 #include "fp.h"
@@ -57,7 +56,7 @@ template <class F> float scale_of(const typename F::Block& b, int i) {
     return F::scale(b);
 }
 
-// Without a min, adding -0.0 leaves every number as it is, the sign of zero included.
+// Without a min: adding -0.0 changes no number, not even the sign of a zero.
 template <class F> float min_of(const typename F::Block& b, int i) {
   if constexpr (!HasMin<F>)
     return -0.0f;

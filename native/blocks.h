@@ -1,17 +1,17 @@
-// The bytes of every ggml block format, as they lie in a file. Letters (d, dmin, qs, qh) are ggml's (ggml-common.h);
-// sizes are asserted. Nothing here is tier-specific.
+// The bytes of every ggml block format, as stored in a file. The letters (d, dmin, qs, qh) are ggml's (ggml-common.h);
+// sizes are asserted. Nothing here depends on the tier.
 #pragma once
 #include <cstdint>
 
 namespace bitwright {
 
-using half_t = uint16_t;  // IEEE binary16, by bits
+using half_t = uint16_t;  // the bits of an IEEE binary16
 using bf16_t = uint16_t;
 
 constexpr int kSuper = 256;  // weights in a superblock (K- and I-quants)
 
-// clang-format off: tables, a line each
-// Ids of GGUF's tensor types; formats GGUF has no id for start at 1000.
+// clang-format off: tables, one entry a line
+// Ids of GGUF's tensor types; formats without a GGUF id start at 1000.
 enum class FormatId : int32_t {
   f32 = 0, f16 = 1, q4_0 = 2, q4_1 = 3, q5_0 = 6, q5_1 = 7, q8_0 = 8, q2_k = 10, q3_k = 11, q4_k = 12, q5_k = 13, q6_k = 14,
   q8_k = 15, iq2_xxs = 16, iq2_xs = 17, iq3_xxs = 18, iq1_s = 19, iq4_nl = 20, iq3_s = 21, iq2_s = 22, iq4_xs = 23,

@@ -1,4 +1,4 @@
-// Sizes that come from outside: bounded before any arithmetic, and multiplied without overflow.
+// Sizes given by a caller: bounded before any arithmetic, and multiplied without overflow.
 #pragma once
 #include <cstdint>
 #include <stdexcept>

@@ -1,6 +1,6 @@
-// Optional instruction sets, as bits. Each translation unit knows which ones its flags let the compiler use, and a tier
-// runs only where the CPU has all of them: no flag can be forgotten by the dispatcher, as long as it has a line here (a
-// test compares them with CMakeLists.txt).
+// Optional instruction sets, as bits. Each translation unit knows which ones its compiler flags allow, and a tier runs
+// only where the CPU has all of them. So the dispatcher cannot miss a flag that has a line here (a test compares these
+// lines with CMakeLists.txt).
 #pragma once
 #include <cstdint>
 

@@ -1,4 +1,4 @@
-// The formats that the core knows, and the sizes of their rows.
+// The formats that the core supports, and the sizes of their rows.
 #pragma once
 #include "blocks.h"
 
@@ -10,11 +10,11 @@ struct FormatInfo {
   bool integer;  // a block format: codes and scales, multiplied by the integer dot product
 };
 
-const FormatInfo* format_info(FormatId id);  // nullptr when the core does not know the format
+const FormatInfo* format_info(FormatId id);  // nullptr: the core does not support the format
 const FormatInfo* format_infos(int* count);
 // Throws std::invalid_argument when the format is unknown or `columns` is not a multiple of its block_columns.
 int64_t row_bytes(FormatId id, int64_t columns);
-// Throws std::invalid_argument when the format is unknown or needs codebooks that nobody has set.
+// Throws std::invalid_argument when the format is unknown or its codebooks have not been set.
 void check_ready(FormatId id);
 
 }  // namespace bitwright

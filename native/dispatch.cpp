@@ -1,4 +1,4 @@
-// Which tiers were built (CMake defines BITWRIGHT_HAS_*), which ones this machine can run, and which one is used.
+// Which tiers were built (CMake defines BITWRIGHT_HAS_*), which of them this machine can run, and which one is used.
 #include <cstdlib>
 #include <stdexcept>
 #include <string>

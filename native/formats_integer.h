@@ -1,5 +1,4 @@
-// The formats whose codes are integers: Q1_0 to Q8_0, the K-quants and the ternary ones (block_format.h says what each
-// declares).
+// Formats with integer codes: Q1_0 to Q8_0, the K-quants and the ternary formats (block_format.h explains the members).
 #pragma once
 #include "block_format.h"
 
@@ -70,7 +69,7 @@ struct Q8_K : Numbers<8, 0, 255, Kind::real, 32, 256> {
   static float scale(const Block& b) { return b.d; }
 };
 
-// -- K-quants: a superblock of 256 with a float16 scale over small integer ones
+// -- K-quants: a superblock of 256 with a float16 scale and a small integer scale per sub-block
 
 inline void two_bits(const uint8_t* packed, int g,
                      int8_t* out) {  // 32 bytes hold four groups, one in each pair of bits
@@ -101,7 +100,7 @@ struct Q3_K : Numbers<3, 4, 7, Kind::super, 16, 256> {
   }
 };
 
-// Eight 6-bit scales and eight 6-bit mins in 12 bytes: the first four of each whole, the rest split over two places.
+// Eight 6-bit scales and eight 6-bit mins in 12 bytes: the first four of each are whole, the others split in two.
 inline int sub6(const uint8_t* s, int i) { return i < 4 ? s[i] & 63 : (s[i + 4] & 15) | (s[i - 4] >> 6) << 4; }
 inline int submin6(const uint8_t* s, int i) { return i < 4 ? s[i + 4] & 63 : s[i + 4] >> 4 | (s[i] >> 6) << 4; }
 
@@ -135,7 +134,8 @@ struct Q5_K : Numbers<5, 0, 31, Kind::super, 32, 256> {
 struct Q6_K : Numbers<6, 32, 63, Kind::super, 16, 256> {
   using Block = block_q6_k;
   static constexpr FormatId id = FormatId::q6_k;
-  static void codes(const Block& b, int g, int8_t* out) {  // each half of 128: 64 bytes of nibbles, 32 bytes of pairs
+  static void codes(const Block& b, int g,
+                    int8_t* out) {  // each half of 128: 64 bytes of nibbles, 32 bytes of 2-bit fields
     const int half = g / 4, q = g % 4;
     const uint8_t* low = b.ql + 64 * half + 32 * (q % 2);
     for (int j = 0; j < 32; ++j) {
@@ -182,8 +182,8 @@ struct TQ2_0 : Numbers<2, 1, 3, Kind::super, 32, 256> {
 struct TQ1_0 : Numbers<2, 1, 3, Kind::super, 32, 256> {
   using Block = block_tq1_0;
   static constexpr FormatId id = FormatId::tq1_0;
-  // Five ternary digits a byte as a fraction of 243/256: times 3^n, modulo 256, the top digit is the n-th. Runs of 32
-  // bytes (160 weights), 16 bytes (80), and 4 bytes with four digits (16).
+  // A byte holds five ternary digits as a fraction of 243/256: multiplied by 3^n modulo 256, its top digit is the n-th.
+  // There are runs of 32 bytes (160 weights), 16 bytes (80), and 4 bytes with four digits each (16).
   static int digit(uint8_t q, int n) {
     constexpr uint8_t pow3[5] = {1, 3, 9, 27, 81};
     return (uint8_t(q * pow3[n]) * 3 >> 8) - 1;

@@ -1,5 +1,4 @@
-// The formats whose codes come from a table or a grid: IQ4, FP4, and IQ3 to IQ1 (block_format.h says what each
-// declares).
+// Formats whose codes come from a table or a grid: IQ4, FP4, and IQ3 to IQ1 (block_format.h explains the members).
 #pragma once
 #include "block_format.h"
 
@@ -56,8 +55,8 @@ struct NVFP4 : Numbers<4, 12, 24, Kind::ue4m3, 16, 64> {
   static uint8_t e(const Block& b, int i) { return b.d[i]; }
 };
 
-// -- grids: each index names 8 (or 4) magnitudes, and a byte their signs. Where only 7 signs are stored, the 8th makes
-// the number of negative values even
+// -- grids: an index selects 8 (or 4) magnitudes, and a byte holds their signs. Where only 7 signs are stored, the 8th
+// makes the number of negative values even
 
 inline void signed_grid(const uint8_t* grid, unsigned signs, int count, int8_t* out) {
   for (int j = 0; j < count; ++j) out[j] = int8_t(signs >> j & 1 ? -grid[j] : grid[j]);
@@ -65,7 +64,7 @@ inline void signed_grid(const uint8_t* grid, unsigned signs, int count, int8_t* 
 inline unsigned even_signs(unsigned seven) { return seven | unsigned(__builtin_parity(seven)) << 7; }
 
 struct IQ2 : Numbers<3, 43, 86, Kind::super, 16,
-                     256> {  // (0.5 + s) / 4 of the superblock's scale is 1/8 of it times 2 s + 1, exactly
+                     256> {  // (0.5 + s) / 4 = (2 s + 1) / 8, exactly
   static constexpr float factor = 0.125f;
   static int level(int i) { return (i & 4 ? -1 : 1) * codebooks.iq2_levels[i & 3]; }
 };
@@ -139,10 +138,10 @@ struct IQ3_S : Numbers<4, 15, 30, Kind::super, 32, 256> {
   static int sub_scale(const Block& b, int i) { return 2 * (b.scales[i / 2] >> 4 * (i % 2) & 15) + 1; }
 };
 
-// A grid of -1, 0, 1 and, per 8 (or 32) weights, a shift of all by +-1/8: in eighths the codes are 8 g +- 1.
+// A grid of -1, 0, 1, where each 8 (or 32) weights are shifted together by +-1/8: in eighths the codes are 8 g +- 1.
 struct IQ1 : Numbers<3, 9, 18, Kind::super, 16, 256> {
   static constexpr float factor = 0.125f;
-  static int level(int i) { return 8 * (i % 3 - 1) + (i & 7) / 3 * 2 - 1; }  // three of -1/8, three of +1/8
+  static int level(int i) { return 8 * (i % 3 - 1) + (i & 7) / 3 * 2 - 1; }  // three shifted by -1/8, three by +1/8
   static void shifted(const int8_t* grid, bool minus, int8_t* out) {
     for (int j = 0; j < 8; ++j) out[j] = int8_t(8 * grid[j] + (minus ? -1 : 1));
   }
@@ -170,7 +169,7 @@ struct IQ1_M : IQ1 {
       shifted(codebooks.iq1[b.qs[4 * g + l] | (high & 7) << 8], high & 8, out + 8 * l);
     }
   }
-  static half_t scale(const Block& b) {  // its four nibbles are the top ones of the four scale words
+  static half_t scale(const Block& b) {  // its four nibbles are the top nibbles of the four scale words
     return half_t(word(b, 0) >> 12 | (word(b, 1) >> 12) << 4 | (word(b, 2) >> 12) << 8 | (word(b, 3) >> 12) << 12);
   }
   static int sub_scale(const Block& b, int i) { return 2 * (word(b, i / 4) >> 3 * (i % 4) & 7) + 1; }

@@ -53,10 +53,10 @@ std::vector<MatrixRef> WeightBank::get(const std::vector<Request>& requests) {
   return found;
 }
 
-// All threads share the work, a panel at a time. One slab for all, so that the system can give huge pages.
+// All threads share the work, a panel at a time. One slab holds all matrices, so that the system can use huge pages.
 void WeightBank::pack(const std::vector<Matrix*>& fresh) {
   std::vector<size_t> offsets;
-  std::vector<int64_t> ends;  // of each matrix's panels in the list of all panels to pack
+  std::vector<int64_t> ends;  // where each matrix's panels end in the list of all panels
   size_t bytes = 0;
   int64_t panels = 0;
   for (Matrix* m : fresh) {

@@ -1,4 +1,4 @@
-// Weight matrices ready to be multiplied by, and the bank that packs each of them once however many programs use it.
+// Weight matrices ready for multiplication, and the bank that packs each of them once, however many programs use it.
 #pragma once
 #include <map>
 #include <memory>
@@ -12,14 +12,14 @@
 
 namespace bitwright {
 
-// One matrix in the layout of one tier. It keeps its memory (and, through `owner`, the file's bytes) alive.
+// One matrix in a tier's layout. It keeps its memory (and, through `owner`, the file's bytes) alive.
 class Matrix {
  public:
   const Weight& weight() const { return weight_; }
   const Tier& tier() const { return tier_; }
-  size_t bytes() const { return packed_bytes_ ? packed_bytes_ : file_bytes_; }  // of the layout that products read
-  size_t packed_bytes() const { return packed_bytes_; }                         // 0: the file's own layout serves
-  // y (tokens, rows) = x (tokens, columns) W'; prefill: by the kernel for many tokens.
+  size_t bytes() const { return packed_bytes_ ? packed_bytes_ : file_bytes_; }  // in the layout that products read
+  size_t packed_bytes() const { return packed_bytes_; }                         // 0: products read the file's layout
+  // y (tokens, rows) = x (tokens, columns) W'; prefill: use the kernel for many tokens.
   void multiply(Pool& pool, const float* x, int64_t tokens, bool prefill, Rounding rounding, float* y) const;
 
  private:
@@ -29,14 +29,14 @@ class Matrix {
   const Tier& tier_;
   size_t file_bytes_, packed_bytes_ = 0;
   std::shared_ptr<const void> owner_;
-  std::shared_ptr<Memory> slab_;  // where it was packed, together with those that were asked for at the same time
+  std::shared_ptr<Memory> slab_;  // holds the packed form, together with the others of one request
 };
 
 using MatrixRef = std::shared_ptr<const Matrix>;
 
 class WeightBank {
  public:
-  // What to have: `file` are the bytes as stored, kept valid by `owner`; `multiplied`: else rows are only looked up.
+  // `file` are the bytes as stored, kept valid by `owner`. Not `multiplied`: rows are only looked up.
   struct Request {
     FormatId format;
     int64_t rows, columns;
@@ -46,11 +46,11 @@ class WeightBank {
   };
 
   WeightBank(const Tier& tier, std::shared_ptr<Pool> pool) : tier_(tier), pool_(std::move(pool)) {}
-  // One matrix for each request. Those of the same bytes, format and shape that are still in use are shared; the others are
-  // packed together, by all threads.
+  // One matrix for each request. A matrix in use with the same bytes, format and shape is shared; the others are packed
+  // together, by all threads.
   std::vector<MatrixRef> get(const std::vector<Request>& requests);
-  size_t bytes() const;  // of packed weights in use
-  size_t count() const;  // of matrices in use
+  size_t bytes() const;  // packed weights in use
+  size_t count() const;  // matrices in use
   const Tier& tier() const { return tier_; }
   const std::shared_ptr<Pool>& pool() const { return pool_; }
 

@@ -1,4 +1,4 @@
-// A zeroed region for weights, caches and activations: pages are taken from the system as they are touched, huge ones if given.
+// A zeroed region for weights, caches and activations. The system provides pages as they are touched, huge pages if it can.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -14,7 +14,8 @@ class Memory {
   Memory& operator=(Memory&& other) noexcept;
   size_t size() const { return bytes_; }
   uint8_t* data() const { return data_; }
-  void discard(int64_t offset, int64_t bytes) const;  // gives the system pages inside back; their contents are lost
+  void discard(int64_t offset,
+               int64_t bytes) const;  // returns whole pages inside the range to the system; their contents are lost
   template <typename T>
   T* as() const {
     return reinterpret_cast<T*>(data_);

@@ -14,15 +14,15 @@
 namespace bitwright {
 namespace {
 
-constexpr size_t kBytes = size_t{256} << 20;  // read in turn: several times a last-level cache
-constexpr size_t kPart = size_t{256} << 10;   // an item of reading: about ten microseconds
-constexpr double kItemSeconds = 1e-5;         // of arithmetic
-constexpr size_t kStretch = 64;               // items of each thread; those under way at its ends are a 64th of it
+constexpr size_t kBytes = size_t{256} << 20;  // several times the size of a last-level cache
+constexpr size_t kPart = size_t{256} << 10;   // one item: read in about ten microseconds
+constexpr double kItemSeconds = 1e-5;         // one item of arithmetic
+constexpr size_t kStretch = 64;               // items of each thread: those unfinished at its ends are a 64th of it
 
 size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
-// Items per second over the best `stretch` of them, of the times at which they were finished.
+// Items per second over the best `stretch` consecutive ones, from the times at which they finished.
 double fastest(const std::vector<double>& times, size_t stretch) {
   stretch = std::min(stretch, times.size() - 1);
   double shortest = times[stretch] - times[0];
@@ -33,7 +33,7 @@ double fastest(const std::vector<double>& times, size_t stretch) {
 }  // namespace
 
 Meter::Meter(const Tier& tier, std::shared_ptr<Pool> pool) : tier_(tier), pool_(std::move(pool)), data_(kBytes) {
-  std::memset(data_.data(), 1, kBytes);  // pages that nobody wrote are all the same one, and lie in cache
+  std::memset(data_.data(), 1, kBytes);  // unwritten pages are all the same physical page, which stays in cache
 }
 
 double Meter::rate(double seconds, bool share, const std::function<void(int64_t, int)>& f) const {

@@ -1,4 +1,4 @@
-// What the phases of a step do. All threads run these; each takes shares of the work until none is left.
+// The phases of a step. All threads run these functions; each takes chunks of the work until none is left.
 #include <algorithm>
 #include <chrono>
 #include <cmath>
@@ -10,9 +10,9 @@
 namespace bitwright {
 namespace {
 
-constexpr int64_t kDecodeTokens = 4;   // up to so many rows a matrix product is bound by reading the weights
+constexpr int64_t kDecodeTokens = 4;   // up to this many rows, a matrix product is bound by reading the weights
 constexpr int64_t kObserveGrain = 64;  // columns
-constexpr int64_t kRowGrain = 16;  // rows a thread takes at a time, so that their values stay in its cache between ops
+constexpr int64_t kRowGrain = 16;      // rows that a thread takes at a time: their values stay in its cache between ops
 
 }  // namespace
 
@@ -93,7 +93,7 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
   }
 }
 
-// The cosines and sines of a position, in double until the last step: a float angle of 8000 rad is off by 5e-4.
+// The cosines and sines of a position. They stay in double until the last step: a float angle of 8000 rad is off by 5e-4.
 void Executor::fill_angles(int index, int64_t position, int64_t row) const {
   const Angles& angles = program_->all_angles()[static_cast<size_t>(index)];
   const size_t half = angles.frequencies.size();
@@ -113,7 +113,7 @@ bool Executor::run_linears(const Phase& phase, const Call& call, Share& share, u
   for (const Instruction& i : phase.instructions) total += tier_.matmul.panels(program_->weight(i.weight));
   const int64_t grain = std::max<int64_t>(total / (pool_->threads() * 8), 1);
   return share.take(total, grain, [&](int64_t begin, int64_t end) {
-    int64_t base = 0;  // of the product's panels among all of the phase's
+    int64_t base = 0;  // index of the product's first panel among all panels of the phase
     for (const Instruction& i : phase.instructions) {
       const Weight& w = program_->weight(i.weight);
       const int64_t panels = tier_.matmul.panels(w), first = std::max(begin - base, int64_t{0}),
@@ -130,7 +130,7 @@ bool Executor::run_observe(const Phase& phase, const Call& call, Share& share) {
   int64_t total = 0;
   for (const Instruction& i : phase.instructions) total += width(i.a);
   return share.take(total, kObserveGrain, [&](int64_t begin, int64_t end) {
-    int64_t base = 0;  // of the instruction's columns among all of the phase's
+    int64_t base = 0;  // index of the instruction's first column among all columns of the phase
     for (const Instruction& i : phase.instructions) {
       const int64_t width = this->width(i.a), first = std::max(begin - base, int64_t{0}),
                     last = std::min(end - base, width);

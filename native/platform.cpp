@@ -27,7 +27,7 @@ namespace bitwright::platform {
 namespace {
 
 #if defined(__x86_64__)
-uint32_t ask_features() {  // bits of CPUID (Intel SDM, volume 2A), and of XCR0: which registers the system saves
+uint32_t ask_features() {  // CPUID (Intel SDM, volume 2A), and XCR0: which registers the system saves
   using namespace feature;
   unsigned a = 0, b = 0, c = 0, d = 0;
   uint32_t found = 0;
@@ -45,7 +45,7 @@ uint32_t ask_features() {  // bits of CPUID (Intel SDM, volume 2A), and of XCR0:
   return found;
 }
 #elif defined(__aarch64__) && defined(__linux__)
-uint32_t ask_features() {  // bits of the kernel's hwcap words: asm/hwcap.h
+uint32_t ask_features() {  // bits of the kernel's hwcap words (asm/hwcap.h)
   using namespace feature;
   const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
   return (first >> 10 & 1 ? fp16 : 0) | (first >> 20 & 1 ? dotprod : 0) | (second >> 13 & 1 ? i8mm : 0) |
@@ -63,7 +63,7 @@ uint32_t ask_features() {  // developer.apple.com/documentation/kernel/1387446-s
          (has("hw.optional.arm.FEAT_I8MM") ? i8mm : 0) | (has("hw.optional.arm.FEAT_BF16") ? bf16 : 0);
 }
 #else
-uint32_t ask_features() { return 0; }  // Windows on Arm reports no float16 arithmetic: the scalar tier runs there
+uint32_t ask_features() { return 0; }  // Windows on Arm does not report float16 arithmetic: the scalar tier runs
 #endif
 
 }  // namespace
@@ -74,7 +74,7 @@ uint32_t features() {
 }
 
 #ifdef _WIN32
-int usable_cores() {  // of the process's own processor group, which holds up to 64
+int usable_cores() {  // cores of the process's processor group, which has at most 64
   DWORD_PTR own = 0, all = 0;
   const bool known = GetProcessAffinityMask(GetCurrentProcess(), &own, &all) && own;
   return known ? std::popcount(uint64_t{own}) : std::max(1, int(std::thread::hardware_concurrency()));
@@ -102,7 +102,7 @@ void* map_pages(size_t bytes) {
   void* pages = mmap(nullptr, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
   if (pages == MAP_FAILED) return nullptr;
 #ifdef MADV_HUGEPAGE
-  madvise(pages, bytes, MADV_HUGEPAGE);  // a refusal costs speed only
+  madvise(pages, bytes, MADV_HUGEPAGE);  // a failure costs only speed
 #endif
   return pages;
 }

@@ -1,5 +1,5 @@
-// What native code asks of the operating system, in one place: the processor's features, usable cores, memory pages, the process.
-// Linux (glibc or musl), macOS and Windows, by GCC or Clang; the kernels' vector extension rules out MSVC.
+// Everything that native code asks the operating system for: processor features, usable cores, memory pages, the process id.
+// Supports Linux (glibc or musl), macOS and Windows with GCC or Clang; the kernels' vector extension rules out MSVC.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,16 +8,16 @@
 
 namespace bitwright::platform {
 
-// What both the processor and the operating system support, as bits of cpu.h; nothing where the system offers no way to ask.
+// What both the processor and the operating system support, as bits of cpu.h; 0 where there is no way to ask.
 uint32_t features();
 
-int usable_cores();     // those this process may run on, at least 1
-uint64_t process_id();  // a child of fork() has another
+int usable_cores();     // cores that this process may run on, at least 1
+uint64_t process_id();  // changes in a child of fork()
 
-// `bytes` (above 0) of zeroed memory, taken page by page as it is touched, in huge pages if the system has them; nullptr if refused.
+// `bytes` (above 0) of zeroed memory, allocated by page as it is touched, in huge pages if the system has them; nullptr if refused.
 void* map_pages(size_t bytes);
 void unmap_pages(void* pages, size_t bytes);
-// Gives the system back what whole pages inside the range take; their contents are lost. Where it cannot, nothing happens.
+// Returns whole pages inside the range to the system; their contents are lost. Does nothing where that is unsupported.
 void discard_pages(void* at, size_t bytes);
 
 }  // namespace bitwright::platform

@@ -16,7 +16,7 @@
 namespace bitwright {
 namespace {
 
-// About 20 µs: longer than any gap between two ops of a step, far shorter than a person notices.
+// About 20 µs: longer than any gap between two ops of a step, far shorter than a user notices.
 constexpr int kSpins = 2000;
 
 void pause() {
@@ -43,8 +43,8 @@ thread_local const void* inside = nullptr;  // the pool whose run() this thread 
 }  // namespace
 
 struct Pool::State {
-  // Each counter has a cache line of its own: one thread spins on it while others write elsewhere.
-  alignas(64) std::atomic<uint32_t> generation{0};  // a new value: there is work, or it is time to stop
+  // Each counter has a separate cache line: one thread spins on it while others write elsewhere.
+  alignas(64) std::atomic<uint32_t> generation{0};  // a new value means work, or that it is time to stop
   alignas(64) std::atomic<uint32_t> finished{0};    // workers done with this generation
   std::atomic<bool> failed{false}, stop{false};
   const std::function<void(int)>* work = nullptr;

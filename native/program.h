@@ -1,5 +1,5 @@
 // A compiled step: phases of instructions over numbered buffers, matrices, vectors and layers. It never changes once it is
-// finished, so any number of executors and threads may use it. kernels/schedule.py decides the phases and which buffer is which.
+// finished, so any number of executors and threads may use it. kernels/schedule.py chooses the phases and the buffers.
 #pragma once
 #include <cstdint>
 #include <memory>
@@ -12,7 +12,7 @@
 namespace bitwright {
 
 enum class Code : uint8_t {
-  // work row by row (a row is a token): all of a phase's run one after another over the same rows
+  // row by row (a row is a token): all such instructions of a phase run one after another over the same rows
   embed,
   angles,
   rms_norm,
@@ -27,9 +27,9 @@ enum class Code : uint8_t {
   softcap,
   select,
   copy,
-  linear,  // a matrix product; those of one phase share out their panels
+  linear,  // a matrix product; threads share out the panels of all products in a phase
   attention,
-  hidden,   // the hidden state that the caller gives, in place of an embedding
+  hidden,   // the hidden state that the caller passes in place of an embedding
   observe,  // adds up the squares of each column of `a`; threads share out the columns
 };
 
@@ -38,9 +38,8 @@ enum class PhaseKind : uint8_t { rows, linears, attention, observe };
 struct Instruction {
   Code code;
   int out = 0, a = 0, b = 0, input = 0;  // `out`, `a`, `b` are buffers; `input` is a converted input (load, linear)
-  int weight = 0;                        // of a matrix (embed, linear) or a vector (rms_norm, bias)
-  int index =
-      0;  // of a layer (store, attention), angles (angles, rope), a Rounding (load) or sums of squares (observe)
+  int weight = 0;                        // a matrix (embed, linear) or a vector (rms_norm, bias)
+  int index = 0;  // a layer (store, attention), angles (angles, rope), a Rounding (load) or sums of squares (observe)
   int heads = 1;
   int64_t head_dim = 0, window = 0;
   float value = 0, softcap = 0;  // eps, factor, cap, scale of q·k
@@ -48,7 +47,7 @@ struct Instruction {
 
 struct Phase {
   PhaseKind kind;
-  bool selected;  // over the rows whose logits were asked for, not over all tokens
+  bool selected;  // over the rows whose logits are requested, not over all tokens
   std::vector<Instruction> instructions;
 };
 
@@ -62,7 +61,7 @@ class Program {
  public:
   explicit Program(const Tier& tier, std::vector<LayerShape> layers) : tier_(tier), layers_(std::move(layers)) {}
 
-  // Building; each returns the number by which instructions name it, and throws std::invalid_argument for a size out of range.
+  // Each returns the number that instructions refer to, and throws std::invalid_argument for a size out of range.
   int matrix(MatrixRef matrix);
   int vector(std::vector<float> values);
   int angles(std::vector<float> inverse_frequencies, float magnitude, bool interleaved);
@@ -70,8 +69,8 @@ class Program {
   int input(int64_t columns);
   int squares(int64_t columns);
   void phase(PhaseKind kind, bool selected);
-  void add(const Instruction& instruction);  // to the latest phase
-  void finish(int result, bool selected);    // the buffer of the logits, and whether its rows are those asked for
+  void add(const Instruction& instruction);  // to the last phase
+  void finish(int result, bool selected);    // the buffer of the logits, and whether it has only the requested rows
 
   const Tier& tier() const { return tier_; }
   const std::vector<LayerShape>& layers() const { return layers_; }
@@ -86,10 +85,10 @@ class Program {
   int result() const { return result_; }
   bool result_selected() const { return result_selected_; }
   int64_t result_width() const { return widths_[static_cast<size_t>(result_)]; }
-  int64_t vocabulary() const { return vocabulary_; }  // 0: it embeds nothing
+  int64_t vocabulary() const { return vocabulary_; }  // 0: there is no embedding
   int64_t hidden_width() const {
     return hidden_width_;
-  }  // of the hidden state it begins with; 0: it begins with tokens
+  }  // width of the hidden state that it begins with; 0: it begins with tokens
 
  private:
   const Tier& tier_;

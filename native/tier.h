@@ -1,5 +1,5 @@
-// What one CPU tier provides. The rest of the core and the binding know a tier only through these tables. kernels/*.inl
-// fills them, compiled once per tier in tiers/*.cpp with that tier's flags and in its own namespace.
+// What one CPU tier provides. The rest of the core and the binding use a tier only through these tables. kernels/*.inl
+// fills them, compiled once per tier by tiers/*.cpp, with the tier's flags and in its namespace.
 #pragma once
 #include <cstddef>
 #include <cstdint>
@@ -8,8 +8,8 @@
 
 namespace bitwright {
 
-// A weight matrix (rows, columns): `file` are the bytes as stored, row after row; `packed` is the tier's own layout of
-// the same weights, nullptr where the tier reads the file's blocks as they are.
+// A weight matrix (rows, columns): `file` are the bytes as stored, row after row; `packed` holds the same weights in the
+// tier's layout, or is nullptr where the tier reads the file's blocks.
 struct Weight {
   FormatId format;
   int64_t rows, columns;
@@ -17,22 +17,22 @@ struct Weight {
   const uint8_t* packed;
 };
 
-// How an input is rounded to int8: the engine's own way, or llama.cpp's for weights whose inputs it converts to Q8_0,
-// Q8_1 or Q8_K.
+// How an input is rounded to int8: bitwright's way, or llama.cpp's for weights whose inputs it converts to Q8_0, Q8_1 or
+// Q8_K.
 enum class Rounding : uint8_t { own, q8_0, q8_1, q8_k };
 
 // y[t, r] = sum_c W[r, c] x[t, c]. Rows are divided among threads in panels. Inputs are converted once (`load_input`)
 // and then read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats,
-// float32 for the rest. The layout of a loaded input is the tier's own.
+// float32 for the rest. The layout of a loaded input depends on the tier.
 struct MatmulKernels {
-  size_t (*packed_bytes)(const Weight&);  // 0: no packed form, `file` is used
+  size_t (*packed_bytes)(const Weight&);  // 0: there is no packed form, `file` is read
   void (*pack)(const Weight&, uint8_t* packed, int64_t panel_begin, int64_t panel_end);
   int64_t (*panels)(const Weight&);
   size_t (*input_bytes)(int64_t tokens, int64_t columns);
   void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, uint8_t* input,
                      int64_t token_begin, int64_t token_end);
   size_t (*scratch_bytes)(const Weight&);  // per thread
-  // few tokens (decode, bandwidth-bound) and many (prefill, compute-bound); y is (tokens, stride)
+  // for few tokens (decode, bandwidth-bound) and many (prefill, compute-bound); y is (tokens, stride)
   void (*decode)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin,
                  int64_t panel_end, uint8_t* scratch);
   void (*prefill)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin,
@@ -41,7 +41,7 @@ struct MatmulKernels {
 
 struct AttentionArgs;  // attention.h
 
-// Everything that is not a matrix product (kernels/vector.inl): each call handles one row (token), attention a range of
+// Everything except matrix products (kernels/vector.inl). A call handles one row (token); attention handles a range of
 // items.
 struct VectorKernels {
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* y);
@@ -55,13 +55,13 @@ struct VectorKernels {
 };
 
 // How a product with a format is computed: int8 inputs times the stored codes; bfloat16 inputs times bfloat16 weights;
-// weights made float32 in registers; or weights made float32 a few rows at a time in scratch.
+// weights converted to float32 in registers; or weights converted to float32 a few rows at a time in scratch.
 enum class Path { integer_dot, bf16_dot, floats, converted };
 
-// Loops to be timed for the most this machine does (kernels/limits.inl). `read` takes a multiple of 4096 bytes, without
-// and with software prefetch, and returns a value that keeps the compiler from leaving the reads out; the others return
-// the operations they did. bf16_dots uses the CPU's dot product of bfloat16 where the op-set and this CPU have one,
-// else float32 after widening.
+// Loops that are timed to find the machine's limits (kernels/limits.inl). `read` takes a multiple of 4096 bytes, without
+// and with software prefetch, and returns a value that keeps the compiler from removing the reads; the others return
+// the number of operations. bf16_dots uses the CPU's bfloat16 dot product where the op-set and this CPU have one,
+// otherwise float32 after widening.
 struct LimitKernels {
   uint64_t (*read[2])(const uint8_t* data, size_t bytes);
   int64_t (*integer_dots)(int64_t rounds);
@@ -73,17 +73,17 @@ struct EncoderSet;  // quantize/encode.h
 
 struct Tier {
   const char* name;
-  uint32_t features;  // of cpu.h: what the CPU must have
+  uint32_t features;  // bits of cpu.h that the CPU must have
   MatmulKernels matmul;
   VectorKernels vector;
   Path (*path)(FormatId format, bool prefill);
   LimitKernels limits;
-  // `columns` columns of one row, or of rows that follow one another, to float32. The caller has checked the format.
+  // Converts `columns` columns of one row, or of consecutive rows, to float32. The caller has checked the format.
   void (*dequantize)(FormatId format, const uint8_t* data, int64_t columns, float* out);
-  const EncoderSet* encoders;  // with or without AVX2; the bytes are the same
+  const EncoderSet* encoders;  // compiled with or without AVX2; the bytes are the same
 };
 
-const Tier* const* tiers(int* count);      // the ones this machine can run, slowest first (dispatch.cpp)
+const Tier* const* tiers(int* count);      // the tiers that this machine can run, slowest first (dispatch.cpp)
 const Tier& tier();                        // the fastest, or the one BITWRIGHT_TIER names; throws std::invalid_argument
 const Tier& tier_named(const char* name);  // nullptr: the fastest; throws std::invalid_argument when it cannot run here
 

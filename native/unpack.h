@@ -1,4 +1,4 @@
-// Every block format, and the choice of one by its id.
+// Every block format, selected by its id.
 #pragma once
 #include "formats_integer.h"
 #include "formats_table.h"
@@ -6,7 +6,7 @@
 namespace bitwright {
 namespace {
 
-// Calls f.template operator()<F>() with the struct of the format; false when it is no block format.
+// Calls f.template operator()<F>() with the struct of the format; false when it is not a block format.
 template <class Fn> bool with_block_format(FormatId id, Fn&& f) {
   auto one = [&]<class F>() { return id == F::id && (f.template operator()<F>(), true); };
   auto any = [&]<class... Fs>() { return (one.template operator()<Fs>() || ...); };

@@ -1,17 +1,17 @@
-// What a weight is multiplied with: for each token int8 codes, then what belongs to each 32 of them, then the float32
-// values
+// The converted input of a product: for all tokens int8 codes, then the scale and sums of each 32 codes, then the float32
+// values.
 //
-// What int8 loses of a group grows with the square of its scale, and a few groups with outliers lose most of it all. So
-// in every piece (kPieceGroups groups) the kFine groups of the largest scales have codes for their remainders too: 16
-// bits in effect. That leaves less than half of the loss (measured as KL divergence) for a sixteenth more products.
+// The error of rounding a group to int8 grows with the square of its scale, so a few groups with outliers cause most of
+// it. In every piece (kPieceGroups groups), the kFine groups with the largest scales therefore also have codes for their
+// remainders, in effect 16 bits. This more than halves the loss (KL divergence) for a sixteenth more products.
 
 constexpr int kPieceGroups = 32, kFine = 2;
 
 struct ColumnGroup {
   float scale;      // x = scale * code
-  int32_t sums[3];  // of the codes: of all 32, of the first 16, of the last 16
+  int32_t sums[3];  // of the codes: all 32, the first 16, the last 16
   float totals[3];  // scale * sums
-  int32_t group;    // its number
+  int32_t group;    // the group's index
 };
 
 struct Input {
@@ -34,7 +34,7 @@ struct Input {
   }
 };
 
-// The largest magnitude of n values; a NaN or an infinity is larger than all.
+// The largest magnitude of n values; a NaN or an infinity counts as largest.
 inline float largest_of(const float* x, int64_t n) {
   int32_t largest = 0;
   for (int64_t j = 0; j < n; ++j) {
@@ -44,9 +44,8 @@ inline float largest_of(const float* x, int64_t n) {
   return __builtin_bit_cast(float, largest);
 }
 
-// One group: symmetric int8 with `largest` at 127, round to nearest even. A NaN or infinity makes the scale NaN or
-// infinite, and so every product with it NaN; below 1e-30 (where 127 / largest would overflow) the group counts as
-// zero.
+// Rounds one group to symmetric int8, nearest even, with `largest` at 127. A NaN or infinity makes the scale NaN or
+// infinite, and so every product with it NaN. Below 1e-30, where 127 / largest could overflow, the group counts as zero.
 inline void load_group(const float* x, float largest, int8_t* codes, ColumnGroup& info, int64_t group) {
   const bool tiny = largest < 1e-30f, finite = __builtin_bit_cast(int32_t, largest) < 0x7f800000;
   const float scale = tiny ? 0.0f : largest / 127.0f, inverse = tiny || !finite ? 0.0f : 127.0f / largest;
@@ -66,7 +65,7 @@ inline void load_group(const float* x, int8_t* codes, ColumnGroup& info, int64_t
   load_group(x, largest_of(x, 32), codes, info, group);
 }
 
-// The remainders of the kFine groups of the largest scales among `count`; zeros where there are fewer.
+// The remainders of the kFine groups with the largest scales among `count`; zeros where there are fewer.
 inline void load_fine(const float* x, const int8_t* codes, const ColumnGroup* infos, int64_t count, int8_t* fine_codes,
                       ColumnGroup* fine) {
   for (int f = 0; f < kFine; ++f) {
@@ -84,8 +83,8 @@ inline void load_fine(const float* x, const int8_t* codes, const ColumnGroup* in
   }
 }
 
-// Rounded as llama.cpp does (ggml/src/ggml-cpu/quants.c): scales kept as float16, or one scale for 256 columns. The
-// values become what the codes stand for: no remainders are left, and weights that are made float32 see the same input.
+// Rounds as llama.cpp does (ggml/src/ggml-cpu/quants.c): scales stored as float16, or one scale for 256 columns. The
+// values become those of the codes, so there are no remainders, and weights converted to float32 see the same input.
 inline void load_as_ggml(float* values, int8_t* codes, ColumnGroup* infos, int64_t begin, int64_t end,
                          Rounding rounding) {
   const int64_t shared = rounding == Rounding::q8_k ? 8 : 1;
@@ -121,7 +120,7 @@ inline void load_input(const float* x, int64_t stride, int64_t tokens, int64_t c
         load_as_ggml(values, codes, infos, first, first + whole, rounding);
       else
         for (int64_t g = first; g < first + whole; ++g) load_group(values + 32 * g, codes + 32 * g, infos[g], g);
-      if (whole < count) {  // the last group's columns end early; only floats use it
+      if (whole < count) {  // the last group is incomplete; only float formats allow that
         float last[32] = {};
         __builtin_memcpy(last, values + columns / 32 * 32, size_t(columns % 32) * 4);
         load_group(last, codes + columns / 32 * 32, infos[columns / 32], columns / 32);

@@ -1,5 +1,5 @@
-// The tier's MatmulKernels: one body, templated over the op-set `Ops` that the tier's file includes first, and over
-// formats, which contribute only their numbers and their unpacking (unpack.h). Included inside the tier's anonymous
+// The tier's MatmulKernels: one body, templated over the op-set `Ops` (which the tier's file includes first) and over the
+// formats, which contribute only their constants and their unpacking (unpack.h). Included inside the tier's anonymous
 // namespace.
 #include "matmul_layout.inl"
 #include "input.inl"

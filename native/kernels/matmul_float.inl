@@ -1,12 +1,12 @@
-// Weights that are floats, multiplied in float32. Packed, a panel is its columns one after the other, in each the
-// kPanelRows rows as the file has them. Formats narrower than 16 bits without blocks have no packed form: they are made
-// float32 as they are used. Every 64 columns are summed in order, four such sums (a piece) too, and pieces are added to
-// y: decode and prefill give the same floats, and what rounding loses does not grow with the columns.
+// Float weights, multiplied in float32. A packed panel holds its columns one after the other, each with the values of
+// kPanelRows rows as the file stores them. Narrower formats without blocks have no packed form: they are converted to
+// float32 on use. Each 64 columns are summed in order, then four such sums (a piece), and pieces are added to y. So
+// decode and prefill give the same floats, and the rounding error does not grow with the number of columns.
 
 constexpr int kFloatTokens = 3 * Ops::kTokens / 2;
 constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup,
-                  kFloatBlock = 20 * kFloatTokens;  // the latter as kTokenBlock
-constexpr int kFloatAhead = 1024;                   // as kAhead
+                  kFloatBlock = 20 * kFloatTokens;  // see kTokenBlock
+constexpr int kFloatAhead = 1024;                   // see kAhead
 
 struct FloatPiece { alignas(64) float values[kFloatPiece][kStrips][kLanes]; };
 static_assert(sizeof(FloatPiece) <= sizeof(Piece));
@@ -24,10 +24,10 @@ struct BF16 {
   static Floats get(const uint8_t* p) { return load_bf16(p); }
 };
 struct Narrow {
-  static constexpr int bytes = 0;  // of a packed value
+  static constexpr int bytes = 0;  // per packed value
 };
 
-// Calls f.template operator()<F>() with one of the above; false when the format has blocks.
+// Calls f.template operator()<F>() with one of the structs above; false when the format has blocks.
 template <class Fn> bool with_float_format(FormatId id, Fn&& f) {
   if (id == FormatId::f32)
     f.template operator()<F32>();
@@ -65,7 +65,7 @@ template <class F> void load_piece(const Weight& w, int64_t panel, int64_t first
                   bytes = row_bytes(w.format, w.columns);
     const uint8_t* at = w.file + panel * kPanelRows * bytes + row_bytes(w.format, first);
     float row[kFloatPiece];
-    for (int64_t r = 0; r < rows; ++r) {  // rows that do not exist keep what is there: nobody reads their sums
+    for (int64_t r = 0; r < rows; ++r) {  // padding rows keep old values: nothing reads their sums
       dequantize_row(w.format, at + r * bytes, count, row);
       float* const out = &piece.values[0][0][0] + r;
       for (int64_t c = 0; c < count; ++c) out[c * kPanelRows] = row[c];
@@ -127,7 +127,7 @@ template <class F> void prefill_floats(const Weight& w, const uint8_t* input, in
                                        int64_t begin, int64_t end, uint8_t* scratch) {
   const Input in(input, tokens, w.columns);
   FloatPiece& piece = *reinterpret_cast<FloatPiece*>((reinterpret_cast<uintptr_t>(scratch) + 63) / 64 * 64);
-  const int64_t block = is_narrow<F> ? tokens : kFloatBlock;  // what is costly to convert is converted once
+  const int64_t block = is_narrow<F> ? tokens : kFloatBlock;  // narrow formats are converted only once
   for (int64_t token = 0; token < tokens; token += block) {
     const int64_t last = smaller(token + block, tokens);
     for (int64_t first = 0; first < w.columns; first += kFloatPiece) {
@@ -135,7 +135,7 @@ template <class F> void prefill_floats(const Weight& w, const uint8_t* input, in
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t row = panel * kPanelRows, rows = w.rows - row;
         load_piece<F>(w, panel, first, count, piece);
-        Ahead ahead;  // the first tiles fetch half of the next panel each
+        Ahead ahead;  // each of the first tiles fetches half of the next panel
         if constexpr (!is_narrow<F>) {
           if (panel + 1 < end)
             ahead = {w.packed + (panel + 1) * panel_bytes<F>(w.columns) + first * kPanelRows * F::bytes,
@@ -160,7 +160,7 @@ template <class F> void prefill_floats(const Weight& w, const uint8_t* input, in
 
 template <class F, int kTokens> void decode_panel(const uint8_t* panel, const float* x, int64_t columns, int64_t rows,
                                                   float* y, int64_t stride) {
-  constexpr int kBytes = kPanelRows * F::bytes;  // of a column
+  constexpr int kBytes = kPanelRows * F::bytes;  // per column
   for (int64_t first = 0; first < columns; first += kFloatPiece) {
     FloatSums<kTokens> total;
     for (int64_t group = first, last = smaller(first + kFloatPiece, columns); group < last; group += kFloatGroup) {

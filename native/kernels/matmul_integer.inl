@@ -1,18 +1,18 @@
 // The integer dot product of block formats: y += scale * (sum of code * x) + min * (sum of x), group by group of 32
-// columns. Lane = row throughout: four bytes of x are broadcast to all rows, so that nothing is summed across a vector.
+// columns. A lane is always a row: four bytes of x are broadcast to all rows, so there are no sums across a vector.
 // Decode and prefill add in the same order, so they give the same floats.
 
-// What of a format still matters once its codes are bytes; formats that agree here share one tile.
+// The properties of a format that still matter once its codes are bytes. Formats with equal ones share a tile.
 template <int kHighest, bool kFull, int kSubColumns, int kOffset, bool kHasMin> struct Shape {
   static constexpr int highest = kHighest, offset = kOffset, subs = 32 / kSubColumns,
                        count = 8 / subs;  // count: vectors of a sub-group
   static constexpr bool full = kFull, has_min = kHasMin;
-  static constexpr int which(int s) { return subs == 1 ? 0 : 1 + s; }  // of a group's sums
+  static constexpr int which(int s) { return subs == 1 ? 0 : 1 + s; }  // index into a group's sums
 };
 template <class F> using ShapeOf =
     Shape<F::highest, F::full && Ops::kFullOffset == 0, F::sub_columns, Layout<F>::offset, Layout<F>::has_min>;
 
-// The dot product of a sub-group's vectors of codes with as many columns of x, less what the codes' offset adds.
+// The dot product of a sub-group's codes with its columns of x, minus what the offset of the codes adds.
 template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, int32_t x_sum) {
   constexpr int kCount = S::count, run = Ops::kDirect ? kCount : smaller(Ops::run(S::highest, S::full), kCount);
   Ints sum = splat_int(-S::offset * x_sum);
@@ -30,7 +30,7 @@ template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, in
   return sum;
 }
 
-// y and the share of sub-group s: its dot product, scaled, and its min times the sum of x.
+// y plus the part of sub-group s: its scaled dot product, and its min times the sum of x.
 template <class S> BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, Floats min,
                                                       const ColumnGroup& info, int s) {
   y = fma(to_floats(sum), scale * splat(info.scale), y);
@@ -38,7 +38,7 @@ template <class S> BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats
   return y;
 }
 
-// The same for a whole group, its codes in registers.
+// The same for a whole group, with its codes in registers.
 template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min,
                                                      const int8_t* x, const ColumnGroup& info) {
 #pragma GCC unroll 2
@@ -49,7 +49,7 @@ template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, c
   return y;
 }
 
-// Stores (or reads) one value for each row that exists.
+// Stores (or reads) one value for each row, without the padding rows.
 BITWRIGHT_INLINE void store_rows(float* y, Floats value, int64_t rows) {
   if (rows >= kLanes) return store(y, value);
   float lanes[kLanes];
@@ -66,8 +66,8 @@ BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
 
 // -- decode: each group is unpacked into registers and used for a few tokens at once
 
-// How far ahead to prefetch. The processor's own prefetching stops at every page of 4 KiB, which left a core waiting
-// half of the time.
+// How many bytes ahead to prefetch. Hardware prefetching stops at every page of 4 KiB, which left a core waiting half of
+// the time.
 constexpr int kAhead = 4096;
 
 template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y,

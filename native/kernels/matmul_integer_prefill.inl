@@ -1,12 +1,12 @@
-// Prefill of block formats: a piece of a panel is unpacked to bytes and float32 scales that stay in the first cache,
-// and used for every token. Sums are those of matmul_integer.inl, in the same order.
+// Prefill of block formats: a piece of a panel is unpacked to bytes and float32 scales, which stay in the L1 cache while
+// every token uses them. The sums are those of matmul_integer.inl, in the same order.
 
 struct Piece {
   alignas(64) uint8_t codes[kPieceGroups][8][kStrips][kVector];
   alignas(64) float scales[kPieceGroups][2][kStrips][kLanes], mins[kPieceGroups][2][kStrips][kLanes];
 };
 
-// `count` groups of a strip from `first` on, into place r of the piece.
+// Unpacks `count` groups of a strip, from `first` on, into place r of the piece.
 template <class F> void unpack_piece(const uint8_t* strip, int64_t groups, int64_t first, int64_t count, int r,
                                      Piece& piece) {
   using L = Layout<F>;
@@ -59,7 +59,7 @@ template <class S, int kTokens, int kCount> BITWRIGHT_INLINE void tile_dot(const
   }
 }
 
-// The same by two rows and two tokens at a time (Ops::kMatrix).
+// The same, two rows and two tokens at a time (Ops::kMatrix).
 template <class O, int kTokens, int kCount> BITWRIGHT_INLINE void matrix_dot(const uint8_t (*codes)[kStrips][kVector],
                                                                              const int8_t* const* x,
                                                                              Ints (&sum)[kStrips][kTokens]) {
@@ -91,7 +91,7 @@ template <class O, int kTokens, int kCount> BITWRIGHT_INLINE void matrix_dot(con
   }
 }
 
-// What memory is asked for while a tile is computed: for every group `bytes` more, from `at` on.
+// What is prefetched while a tile is computed: `bytes` for every group, from `at` on.
 struct Ahead {
   const uint8_t* at = nullptr;
   int64_t bytes = 0;
@@ -113,7 +113,7 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
     info[t] = in.infos + (token + t) * in.groups + group;
     x[t] = in.codes + ((token + t) * in.groups + group) * 32;
     for (int r = 0; r < kPanelRows; r += 16)
-      __builtin_prefetch(y + t * stride + r);  // a store without its line holds up what follows
+      __builtin_prefetch(y + t * stride + r);  // a store that misses the cache delays what follows
   }
   for (int64_t g = 0; g < count; ++g) {
     for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64)
@@ -171,7 +171,7 @@ template <class S, int kTokens> void tile(const Piece& piece, Input in, int64_t 
   }
 }
 
-// All panels use a block of tokens before the next: so many that what they have of a piece stays in the second cache.
+// All panels use a block of tokens before the next block. Its size lets the inputs of a piece stay in the L2 cache.
 constexpr int64_t kTokenBlock = 64 / Ops::kTokens * Ops::kTokens;
 
 template <class F> void prefill_integer(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride,

@@ -1,13 +1,13 @@
 // The packed form of a weight.
 //
-// kLanes rows form a strip. A strip holds first the scales of all its groups of 32 columns, then all its codes; both
-// run along the columns, so decoding reads two streams. Codes are F::bits wide: a group is F::bits vectors, in planes
-// of whole vectors, such that masks and shifts give eight vectors, the k-th with columns 4k to 4k + 3 of every row:
+// kLanes rows form a strip. A strip holds the scales of all its groups of 32 columns, then all its codes. Both are in the
+// order of the columns, so decoding reads two streams. Codes are F::bits wide: a group takes F::bits vectors, in planes
+// of whole vectors. Masks and shifts turn them into eight vectors, the k-th with columns 4k to 4k + 3 of every row:
 //   a plane of 4 bits (4 vectors): vector i holds k = i in the low nibbles, k = i + 4 in the high ones
 //   a plane of 2 bits (2 vectors): vector i holds k = i + 2 j at bit 2 j
 //   a plane of 1 bit  (1 vector):  k at bit k
-// 3, 5 and 6 bits are a plane of 2 or 4 and a plane of 1 or 2 for the bits above. Threads share out panels of
-// kRowVectors strips. Rows and groups that do not exist have zero scales.
+// 3, 5 and 6 bits are a plane of 2 or 4 bits and a plane of 1 or 2 for the upper bits. Threads share out panels of
+// kRowVectors strips. Padding rows and groups have zero scales.
 
 constexpr int kVector = Ops::kVector, kStrips = Ops::kRowVectors, kPanelRows = kLanes * kStrips;
 
@@ -24,23 +24,23 @@ template <class F> struct Layout {
   static constexpr bool paired = has_min && subs == 2;       // Q2_K: scale and min are 4 bits each, and share a byte
   static constexpr int halves = (1 + has_min) * 2 * kLanes;  // bytes of the float16 scale and min
   static constexpr int subs_bytes = subs * (paired ? 1 : 1 + has_min) * kLanes;
-  static constexpr int scale_bytes =  // of a block
+  static constexpr int scale_bytes =  // per block
       F::kind == Kind::half    ? halves
       : F::kind == Kind::super ? halves + 8 * subs_bytes
       : F::kind == Kind::real  ? 4 * kLanes
                                : subs * kLanes;
-  static constexpr int code_bytes = F::bits * kVector;  // of a group
+  static constexpr int code_bytes = F::bits * kVector;  // per group
   static int64_t codes_at(int64_t groups) { return aligned(groups / block_groups * scale_bytes); }
   static int64_t strip_bytes(int64_t groups) { return codes_at(groups) + groups * code_bytes; }
 };
 
-// -- packing: plain code, once at load
+// -- packing: plain code, run once at load
 
 template <class T> void put(uint8_t* strip_item, int row, T value) {
   __builtin_memcpy(strip_item + row * sizeof(T), &value, sizeof(T));
 }
 
-// The scales of block number `index` of a strip, for one row; `at` is where the block's begin.
+// Packs the scales of block `index` of a strip, for one row; `at` is where that block's scales begin.
 template <class F> void pack_scales(const typename F::Block& b, int g, uint8_t* at, int row) {
   using L = Layout<F>;
   if constexpr (F::kind == Kind::half) {
@@ -70,7 +70,7 @@ template <class F> void pack_scales(const typename F::Block& b, int g, uint8_t* 
   }
 }
 
-// Which packed code stands for the signed code `c`, at [c & 255].
+// The packed code of the signed code `c` is at [c & 255].
 template <class F> struct CodeMap {
   uint8_t of[256] = {};
   CodeMap() {
@@ -83,7 +83,7 @@ template <class F> struct CodeMap {
 template <class F> void pack_codes(const int8_t* codes, const CodeMap<F>& map, uint8_t* out, int row) {
   uint8_t packed[32];
   for (int c = 0; c < 32; ++c) packed[c] = map.of[uint8_t(codes[c])];
-  uint32_t k[8];  // four codes each; planes are built for the four at once
+  uint32_t k[8];  // four codes each, so planes are built for four at once
   __builtin_memcpy(k, packed, 32);
   uint8_t* at = out + 4 * row;
   auto next = [&](uint32_t four) {
@@ -134,9 +134,9 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
   }
 }
 
-// -- reading it back, in registers
+// -- unpacking, in registers
 
-// Walks the scales of a strip: block() at every block, then group() for each group in it.
+// Reads the scales of a strip: call block() at every block, then group() for each group in it.
 template <class F> struct ScaleReader {
   using L = Layout<F>;
   const uint8_t* at;
@@ -191,7 +191,7 @@ template <class F> Bytes code_table() {
   return Ops::table(levels);
 }
 
-// The eight vectors of unsigned codes (int8 with F::full and no offset) of the group at p.
+// The eight vectors of unsigned codes (int8 for F::full without an offset) of the group at p.
 template <class F> BITWRIGHT_INLINE void unpack_codes(const uint8_t* p, Bytes table, Bytes* w) {
   constexpr int low = F::bits >= 4 ? 4 : 2, high = F::bits - low;
   auto bits = [&]<int kLeft>(Bytes v, int mask) { return shift<kLeft>(v) & splat_byte(uint8_t(mask)); };

@@ -1,4 +1,4 @@
-// Rows of any format to float32: the tier's `dequantize`. Included inside the tier's anonymous namespace, after
+// The tier's `dequantize`: rows of any format to float32. Included inside the tier's anonymous namespace, after
 // unpack.h.
 
 template <class F> void block_row(const uint8_t* data, int64_t columns, float* out) {

@@ -1,5 +1,5 @@
 // One CPU tier: every kernel over its op-set, and the tables that tier.h describes. A tier's file includes its op-set,
-// names itself in BITWRIGHT_TIER, and includes this.
+// defines its name in BITWRIGHT_TIER, and includes this.
 #include "../attention.h"
 #include "../dequantize.h"
 #include "../platform.h"

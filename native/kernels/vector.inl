@@ -1,9 +1,9 @@
-// The tier's VectorKernels: everything that is not a matrix product; defines `vector_kernels`. Included inside the
-// tier's namespace, after its op-set, tier.h and attention.h.
+// The tier's VectorKernels: everything except matrix products. Defines `vector_kernels`. Included inside the tier's
+// namespace, after its op-set, tier.h and attention.h.
 
 #include "attention.inl"
 
-// y[i] = f(a[i], b[i]) for n values; the ragged end goes through one padded vector.
+// y[i] = f(a[i], b[i]) for n values; the last ones are processed in a padded vector.
 template <typename F>
 static inline void map(const float* a, const float* b, int64_t n, float* y, F f) {
   int64_t i = 0;
@@ -15,7 +15,7 @@ static inline void map(const float* a, const float* b, int64_t n, float* y, F f)
   for (int64_t j = i; j < n; ++j) y[j] = r[j - i];
 }
 
-// Squares are summed in float over 256 values at most, and in double from there on.
+// Squares are summed in float over at most 256 values, then in double.
 static void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* y) {
   double total = 0;
   int64_t i = 0;
@@ -30,8 +30,8 @@ static void rms_norm(const float* x, const float* weight, float eps, int64_t n, 
   map(x, weight, n, y, [=](Floats a, Floats w) { return a * factor * w; });
 }
 
-// cos_sin holds rotary_dim / 2 cosines, then as many sines. Interleaved pairs are (2i, 2i + 1), others (i, i +
-// rotary_dim / 2).
+// cos_sin holds rotary_dim / 2 cosines, then as many sines. Interleaved pairs are (2i, 2i + 1), the others
+// (i, i + rotary_dim / 2).
 static void rope(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim,
                  bool interleaved) {
   const int64_t half = rotary_dim / 2;

@@ -1,5 +1,5 @@
-// The encoders with AVX2, eight lanes. A pragma, and not the compiler's flags, allows it: the standard library's inline
-// functions above must stay what every machine can run, since the linker keeps one copy of each.
+// The encoders with AVX2, eight lanes. A pragma enables it instead of compiler flags: every machine must be able to run
+// the inline functions of the standard headers above, since the linker keeps one copy of each.
 #include <algorithm>
 #include <cmath>
 #include <cstring>

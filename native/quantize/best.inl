@@ -1,20 +1,20 @@
-// The scale (and min) of kLanes blocks that lose least, by the squared error of each value times its weight.
+// The scale (and min) of kLanes blocks with the least weighted squared error.
 //
-// The best scale is a fixed point: its codes are the nearest, and no other scale fits those codes better. A scan of
-// starts finer than the distance between changes of codes, each refitted to its codes, therefore finds the best one or
-// next to it. It is wide, since where the outermost values weigh little they are best cut off, and it tries both ends
-// of the grid for them.
+// The best scale is a fixed point: its codes are the nearest ones, and no other scale fits these codes better. So a scan
+// whose steps are finer than the distance between changes of codes, each start refitted to its codes, finds the best
+// scale or one close to it. The scan is wide, because outermost values with little weight are best clipped, and it tries
+// both ends of the grid for them.
 
 // ---- symmetric: x ~ scale * grid value ----
 
 template <int Most>
-struct EvenGrid {  // -Most .. Most, stored as they are, or from 0 in ternary formats
+struct EvenGrid {  // -Most .. Most, stored as such, or from 0 in ternary formats
   static constexpr float low = -Most, high = Most;
   BITWRIGHT_INLINE Floats nearest(Floats v) { return clamp(round_even(v), -Most, Most); }
   BITWRIGHT_INLINE Floats code(Floats v) { return nearest(v) + (Most == 1 ? 1.f : 0.f); }
 };
 
-// The outermost value is put at `first`, `first * ratio`, ... times the end of the grid, then more finely around the
+// The scan puts the outermost value at `first`, `first * ratio`, ... times the end of the grid, then refines around the
 // best.
 struct Stretch {
   float first, ratio;
@@ -41,10 +41,10 @@ BITWRIGHT_INLINE void refit_symmetric(const Floats* x, const Floats* w, Floats i
     sum_ll += wl * l;
   }
   scale = sum_lx * reciprocal(sum_ll);
-  gain = scale * sum_lx;  // what these codes take off the squared error
+  gain = scale * sum_lx;  // how much these codes reduce the squared error
 }
 
-// The best scale; in `other` the best one with the outermost value at the grid's other end.
+// The best scale; `other` receives the best one with the outermost value at the grid's other end.
 template <int N, class Grid>
 BITWRIGHT_INLINE Floats best_symmetric(const Floats* x, const Floats* w, Stretch stretch, Floats& other) {
   const Floats extreme = signed_extreme<N>(x), unit = reciprocal(extreme);
@@ -59,7 +59,7 @@ BITWRIGHT_INLINE Floats best_symmetric(const Floats* x, const Floats* w, Stretch
     for (int step = 0; step < stretch.steps + around + refits; step++) {
       const int near = step - stretch.steps;
       if (near == 0 || near >= around) start = reciprocal(found[side]);
-      if (near >= 0) {  // from a step below the best to a step above, but for the best itself
+      if (near >= 0) {  // from a step below the best to a step above, except the best itself
         const int offset = near - stretch.fine + (near >= stretch.fine);
         at = near >= around
                  ? 1.f
@@ -80,8 +80,8 @@ BITWRIGHT_INLINE Floats best_symmetric(const Floats* x, const Floats* w, Stretch
 
 // ---- asymmetric: x ~ scale * code + low, code in 0..Top; low is never positive unless Free ----
 
-constexpr float kCuts[] = {-0.04f, 0.f, 0.04f, 0.09f, 0.15f, 0.22f, 0.32f};  // of the range, at either end
-constexpr float kNear[] = {0.f, -0.03f, 0.03f, -0.015f, 0.015f, 0.f, 0.f};   // changes of the best scale so far
+constexpr float kCuts[] = {-0.04f, 0.f, 0.04f, 0.09f, 0.15f, 0.22f, 0.32f};  // as shares of the range, at either end
+constexpr float kNear[] = {0.f, -0.03f, 0.03f, -0.015f, 0.015f, 0.f, 0.f};  // relative changes of the best scale so far
 
 template <int N, int Top, bool Free>
 BITWRIGHT_INLINE void best_asymmetric(const Floats* x, const Floats* w, Floats& scale, Floats& low) {
@@ -94,14 +94,14 @@ BITWRIGHT_INLINE void best_asymmetric(const Floats* x, const Floats* w, Floats& 
     sum_xx += w[i] * x[i] * x[i];
   }
   const Floats start = Free ? least : min(least, Floats{}), range = most - start;
-  const Floats negligible = 1e-10f * sum_xx;  // of two fits that are exact the first is kept, whose min is an end
+  const Floats negligible = 1e-10f * sum_xx;  // of two exact fits the first is kept, whose min is an end
   low = start;
   scale = range / static_cast<float>(Top);
   Floats best = splat(INFINITY);
   constexpr int whole = 3, cuts = std::size(kCuts), trials = whole + cuts * cuts + std::size(kNear);
   for (int trial = 0; trial < trials; trial++) {
     Floats from = start, inverse;
-    if (trial < whole) {  // values that were rounded before may leave the topmost codes unused
+    if (trial < whole) {  // already rounded values may leave the topmost codes unused
       inverse = static_cast<float>(Top - trial) * reciprocal(range);
     } else if (const int cut = trial - whole; cut < cuts * cuts) {
       from = start + kCuts[cut / cuts] * range;

@@ -1,4 +1,4 @@
-// Method search for the formats of one float16 scale (and min) to a block: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL TQ1_0 TQ2_0
+// Method search for formats with one float16 scale (and min) per block: Q4_0 Q4_1 Q5_0 Q5_1 Q8_0 IQ4_NL TQ1_0 TQ2_0
 // Q1_0 Q2_0.
 
 template <class Grid, class Store>
@@ -14,7 +14,7 @@ BITWRIGHT_INLINE int64_t search_blocks(const float* x, const float* importance, 
   return by_weighted_lanes<N>(x, importance, blocks, encode, store);
 }
 
-// The float16 scale next to the wanted one, and the float16 min that fits its codes, that lose least.
+// The float16 scale near the wanted one, and the float16 min that fits its codes, with the least error.
 template <int N, int Top>
 BITWRIGHT_INLINE void store_asymmetric(const Floats* x, const Floats* w, Floats& scale, Floats& low) {
   const Ints bits = half_bits(scale);

@@ -1,5 +1,4 @@
-// Method search for MXFP4 and NVFP4: of the scales that their few bits can store near the usual one, the one that loses
-// least.
+// Method search for MXFP4 and NVFP4: among the few storable scales near the usual one, the one with the least error.
 
 BITWRIGHT_INLINE Floats e2m1_error(const Floats* x, const Floats* w, int n, Floats scale) {
   const Floats inverse = reciprocal(scale);
@@ -11,8 +10,7 @@ BITWRIGHT_INLINE Floats e2m1_error(const Floats* x, const Floats* w, int n, Floa
   return error;
 }
 
-// Of the stored codes usual + first .. usual + last of each lane, within 0..limit, the best; `value` is what a code
-// stands for.
+// The best of the stored codes usual + first .. usual + last of each lane, within 0..limit; `value` decodes a code.
 template <int N, class Value>
 BITWRIGHT_INLINE void best_stored_scale(const Floats* x, const Floats* w, int* code, Floats& scale, int first, int last,
                                         int limit, Value&& value) {

@@ -1,5 +1,4 @@
-// Method search for IQ3_S to IQ1_M: the scale of a superblock and the odd multiples 2 s + 1 of it that its sub-blocks
-// get.
+// Method search for IQ3_S to IQ1_M: the scale of a superblock, and the odd multiple 2 s + 1 of it for each sub-block.
 
 template <int N, int Dim>
 BITWRIGHT_INLINE void refit_points(const Floats* x, const Floats* w, const Points<N, Dim>& points, Floats& sum_lx,
@@ -37,7 +36,7 @@ BITWRIGHT_INLINE void best_grid_scale(const Grid& grid, const Floats* x, const F
   }
 }
 
-// The unit u for which odd multiples u (2 s + 1), s in 0..limit, come nearest to the wanted scales.
+// The unit u whose odd multiples u (2 s + 1), s in 0..limit, are nearest to the wanted scales.
 BITWRIGHT_INLINE float best_unit(const float* wanted, const float* curvature, int count, int limit) {
   float most = 0.f;
   for (int j = 0; j < count; j++) most = std::max(most, wanted[j]);
@@ -59,8 +58,8 @@ BITWRIGHT_INLINE float best_unit(const float* wanted, const float* curvature, in
   return static_cast<float>(unit);
 }
 
-// A superblock's points and sub-scales: on return s.x holds signed codes, s.scale the integers, `index` the points'
-// indices.
+// Chooses a superblock's points and sub-scales: on return s.x holds signed codes, s.scale the integers, and `index` the
+// indices of the points.
 template <class Grid, int Count = kSuper / Grid::N / kLanes>
 BITWRIGHT_INLINE bool search_grid(const Grid& grid, Super<Grid::N>& s, half_t& super_scale,
                                   Ints (&index)[Count][Grid::N / Grid::Dim]) {

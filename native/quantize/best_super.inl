@@ -1,8 +1,8 @@
-// Method search for Q2_K to Q6_K and IQ4_XS: the superblock's scale (and min) and the small integers that multiply it
-// are chosen together. Several superblock scales are tried, each with the integers whose codes lose least; the best is
-// then refitted to its codes by least squares, as long as that still helps.
+// Method search for Q2_K to Q6_K and IQ4_XS: chooses the superblock's scale (and min) together with the small integers
+// that multiply it. It tries several superblock scales, each with the integers whose codes have the least error, then
+// refits the best one to its codes by least squares for as long as that helps.
 
-// A lane's error, in the order of the sub-blocks whatever the number of lanes.
+// A lane's error, summed in the order of the sub-blocks whatever the number of lanes.
 template <int Count>
 BITWRIGHT_INLINE float total_of(const Floats (&values)[Count]) {
   float total = 0.f;
@@ -19,9 +19,9 @@ BITWRIGHT_INLINE void load_super(Super<N>& s, const float* values, const float* 
   }
 }
 
-constexpr int kTrials = 8, kRefits = 4;  // superblock scales tried, by the integer that the largest sub-scale gets
+constexpr int kTrials = 8, kRefits = 4;  // trials differ in the integer of the largest sub-scale
 
-// The integer -Limit..Limit-1 near one of two wanted scales that loses least, and what it loses.
+// The integer -Limit..Limit-1 near one of two wanted scales with the least error, and that error.
 template <int N, int Limit, class Grid>
 BITWRIGHT_INLINE Floats place_symmetric(const Floats* x, const Floats* w, float super_scale, Floats& scale,
                                         Floats other) {

@@ -1,7 +1,6 @@
-// Method search for the superblocks that have mins too: Q2_K Q4_K Q5_K. As best_super.inl, with scale and min chosen
-// together.
+// Method search for superblocks with mins: Q2_K Q4_K Q5_K. Like best_super.inl, with scale and min chosen together.
 
-// The integers 0..Limit near the wanted scale and min that lose least, and what they lose.
+// The integers 0..Limit near the wanted scale and min with the least error, and that error.
 template <int N, int Top, int Limit>
 BITWRIGHT_INLINE Floats place_asymmetric(const Floats* x, const Floats* w, float super_scale, float super_min,
                                          Floats& scale, Floats& low) {
@@ -40,8 +39,8 @@ BITWRIGHT_INLINE Floats place_asymmetric(const Floats* x, const Floats* w, float
   return best;
 }
 
-// super_scale and super_min of least squared error for the codes that the present ones and the sub-blocks' integers
-// lead to.
+// The super_scale and super_min with the least squared error for the codes that the current ones and the sub-blocks'
+// integers give.
 template <int N, int Top>
 BITWRIGHT_INLINE void refit_super(const Super<N>& s, float& super_scale, float& super_min) {
   double aa = 0, ab = 0, bb = 0, ax = 0, bx = 0;  // a: what multiplies super_scale, b: super_min
@@ -99,7 +98,7 @@ BITWRIGHT_INLINE bool search_super(Super<N>& s, half_t& super_scale, half_t& sup
       if (!(fitted > 0.f) || !(fitted_min >= 0.f)) break;
       try_scale = to_half(fitted);
       try_min = to_half(fitted_min);
-      for (int g = 0; g < s.groups; g++) {  // from here on, near the integers found
+      for (int g = 0; g < s.groups; g++) {  // from here on, search near the integers found
         scale[g] = fitted * s.scale[g];
         low[g] = -fitted_min * s.low[g];
       }

@@ -1,16 +1,16 @@
-// Dense algebra whose every sum runs in one fixed order, with nothing fused: the same bits whatever the thread count or
-// the instruction set. Matrices are row-major float32.
+// Dense algebra that sums in one fixed order and fuses nothing: the bits do not depend on the thread count or the
+// instruction set. Matrices are row-major float32.
 
-constexpr int64_t kRows = 32;  // rows of a weight worked on side by side: a tile is [column][row]
+constexpr int64_t kRows = 32;  // rows of a weight processed side by side: a tile is [column][row]
 constexpr int kVectors = kRows / kLanes;
-constexpr int64_t kDepth = 256;  // columns summed before the next column's turn: what stays in the first cache
+constexpr int64_t kDepth = 256;  // columns summed before the next output column: they stay in the L1 cache
 
 // t[j] += sum of e[k] * a[j * stride + k] over k < depth, for `columns` (even) columns j of a tile.
 BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64_t stride, int64_t columns,
                                  int64_t depth) {
   for (int64_t k0 = 0; k0 < depth; k0 += kDepth)
     for (int64_t j = 0; j < columns; j += 2) {
-      Floats sum[2][kVectors];  // by vectors, not by memcpy: then they stay in registers
+      Floats sum[2][kVectors];  // loaded as vectors, not by memcpy, so that they stay in registers
       for (int v = 0; v < kVectors; v++) {
         sum[0][v] = load(t + j * kRows + v * kLanes);
         sum[1][v] = load(t + (j + 1) * kRows + v * kLanes);
@@ -30,9 +30,9 @@ BITWRIGHT_INLINE void accumulate(float* t, const float* e, const float* a, int64
     }
 }
 
-// The symmetric a (n, n), of which the lower triangle is read, becomes F and D of a = F' D F: D on the diagonal, the
-// unit lower triangular F below it (the Cholesky decomposition taken from the last row up); above it lies nothing of
-// use. False where a is not positive definite. n is a multiple of 16.
+// Factors the symmetric a (n, n) as F' D F in place, reading its lower triangle: D is on the diagonal and the unit lower
+// triangular F below it (a Cholesky decomposition from the last row up). What is above the diagonal is unspecified.
+// False when a is not positive definite. n is a multiple of 16.
 static bool factor(float* a, int64_t n, Pool& pool) {
   constexpr int64_t kBlock = 64;
   std::vector<float> scaled(kBlock * n);  // D F of a block's rows
@@ -76,7 +76,7 @@ static bool factor(float* a, int64_t n, Pool& pool) {
   return true;
 }
 
-// The inverse (S, S) of the leading block of a positive definite a, by Gauss and Jordan.
+// The inverse (S, S) of the leading block of a positive definite a, by Gauss-Jordan elimination.
 template <int S>
 BITWRIGHT_INLINE void invert(const float* a, int64_t stride, float* inverse) {
   double left[S][S], right[S][S];

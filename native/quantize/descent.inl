@@ -1,5 +1,5 @@
 // Coordinate descent on the codes and scales that feedback chose (feedback.inl). pull_ is E H of the unit's columns:
-// half of how fast the objective falls as a decoded weight rises.
+// half of the rate at which the objective falls as a decoded weight rises.
 
 template <class P>
 void Tile<P>::descend(int64_t begin) {
@@ -11,7 +11,7 @@ void Tile<P>::descend(int64_t begin) {
   if (P::integers) rescale_unit(begin);
 }
 
-// Codes from column `begin + j` on to the nearest of what is best with all others as they are.
+// Moves each code from column `begin + j` on to the one nearest to its optimum while all others stay fixed.
 template <class P>
 inline BITWRIGHT_FORCE void Tile<P>::recode(int64_t begin, int j) {
   constexpr int S = P::step;
@@ -56,7 +56,7 @@ inline BITWRIGHT_FORCE void Tile<P>::recode(int64_t begin, int j) {
   }
 }
 
-// A sub-block's scale (and low) to the stored ones nearest to the best for its codes.
+// Moves a sub-block's scale (and low) to the storable ones nearest to the best for its codes.
 template <class P>
 inline BITWRIGHT_FORCE void Tile<P>::rescale(int64_t begin, int g) {
   const int64_t first = begin + g * P::N, block = first / P::N;
@@ -86,7 +86,7 @@ inline BITWRIGHT_FORCE void Tile<P>::rescale(int64_t begin, int g) {
     const Floats wanted = now.scale + step * reciprocal(unit_scale);
     Codes best = now;
     Floats least{};
-    for (int i = 0; i < (P::integers ? 4 : 2); i++) {  // the nearest and its neighbours; and only the low changed
+    for (int i = 0; i < (P::integers ? 4 : 2); i++) {  // the nearest and its neighbours, and a change of the low alone
       const Floats scale = i == (P::integers ? 3 : 1)
                                ? now.scale
                                : P::clamped(Codes{wanted + static_cast<float>(P::integers ? i - 1 : 0), now.low}).scale;
@@ -114,12 +114,12 @@ inline BITWRIGHT_FORCE void Tile<P>::rescale(int64_t begin, int g) {
   accumulate(pull_, first_, layer_.hessian + begin * n_ + first, n_, P::unit, P::N);
 }
 
-// unit_scale (and unit_min) of the unit by least squares, as float16 stores them.
+// Fits unit_scale (and unit_min) by least squares and rounds them to float16.
 template <class P>
 inline BITWRIGHT_FORCE void Tile<P>::rescale_unit(int64_t begin) {
   const int64_t unit = begin / P::unit;
   const float* h = layer_.hessian + begin * n_ + begin;
-  float* codes[2] = {first_, second_};  // how decoded weights move with unit_scale, and with unit_min
+  float* codes[2] = {first_, second_};  // the derivatives of decoded weights with respect to unit_scale and unit_min
   Floats product[2][2][kVectors] = {}, pulled[2][kVectors] = {};
   for (int j = 0; j < P::unit; j++)
     for (int v = 0; v < kVectors; v++) {

@@ -1,6 +1,6 @@
-// Every encoder, compiled once with AVX2 and once without (avx2.cpp, portable.cpp), each in its own namespace. They
-// share the vectors of simd/vectors.inl with the kernels, but not the tiers' own instructions: those round once where
-// the encoders must round twice (fma), and the bytes must not depend on them.
+// Every encoder, compiled once with AVX2 and once without (avx2.cpp, portable.cpp), in separate namespaces. They share
+// the vectors of simd/vectors.inl with the kernels, but not the tiers' instructions: fma rounds once where the encoders
+// must round twice, and the bytes must not depend on the tier.
 #include "../simd/vectors.inl"
 #include "lanes.inl"
 #include "pack.inl"
@@ -86,7 +86,7 @@ static const Feedback kFeedback[] = {
     {FormatId::iq3_s, kSuper, feed_back_rows<PointsK<Iq3S, 8>>},
 };
 
-// float16 to float32; an infinity or NaN becomes an infinity, which the check below then finds.
+// float16 to float32; an infinity or NaN becomes an infinity, which the check below finds.
 static void widen_f16(const uint16_t* in, int64_t n, float* out) {
   for (int64_t i = 0; i < n; i += kLanes) {
     const Ints bits = __builtin_convertvector(load_some<Halves>(in + i, n - i), Ints);

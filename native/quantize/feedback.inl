@@ -1,13 +1,12 @@
-// Codes chosen with error feedback (GPTQ, arXiv 2210.17323, in the form of LDLQ, arXiv 2307.13304) on a format's own
-// grid, then coordinate descent. What is made small is the layer's objective tr(E H E'), E = weights - decoded weights
-// (rows, n).
+// Error feedback (GPTQ, arXiv 2210.17323, in the form of LDLQ, arXiv 2307.13304) on a format's grid, then coordinate
+// descent. Both minimize the layer's objective tr(E H E'), E = weights - decoded weights (rows, n).
 //
 // With H = F' D F the objective of a row is the sum over columns j of D_j (target_j - decoded_j)^2, where target_j =
-// weight_j + sum over k < j of error_k F_jk: each column makes up for what was lost before it. Scales are chosen where
-// their columns' turn comes, among the best fits to the targets then and their neighbours, by that sum itself.
+// weight_j + sum over k < j of error_k F_jk: each column compensates for the errors before it. Scales are chosen when
+// their columns are reached, among the best fits to the current targets and their neighbours, by the same sum.
 
 template <class P>
-class Tile {  // kRows rows, side by side: every array is [column or sub-block or unit][row]
+class Tile {  // kRows rows side by side: every array is [column or sub-block or unit][row]
  public:
   explicit Tile(const Layer& layer)
       : layer_(layer), n_(layer.n), memory_((4 * n_ + 2 * n_ / P::N + 2 * n_ / P::unit + 3 * P::unit) * kRows) {
@@ -18,7 +17,7 @@ class Tile {  // kRows rows, side by side: every array is [column or sub-block o
     take(pull_, P::unit), take(first_, P::unit), take(second_, P::unit);
   }
 
-  // Encodes `rows` rows of w; objective[0] takes what feedback leaves, objective[i] what the i-th round does.
+  // Encodes `rows` rows of w. objective[0] receives the objective after feedback, objective[i] after the i-th round.
   void encode(const float* w, int64_t rows, typename P::Block* out, double* objective) {
     for (int64_t j = 0; j < n_; j++)
       for (int64_t r = 0; r < kRows; r++) weight_[j * kRows + r] = w[std::min(r, rows - 1) * n_ + j];
@@ -64,7 +63,7 @@ class Tile {  // kRows rows, side by side: every array is [column or sub-block o
     put(unit_min_, begin / P::unit, v, unit_min);
   }
 
-  // Tries scales for a sub-block, each with the feedback inside it, and keeps what leaves the least.
+  // Tries scales for a sub-block, each with the feedback inside it, and keeps the one with the least objective.
   BITWRIGHT_FORCE void settle(int64_t begin, int64_t first, int v) {
     const Floats unit_scale = get(unit_scale_, begin / P::unit, v), unit_min = get(unit_min_, begin / P::unit, v);
     Floats x[P::N], w[P::N];

@@ -1,7 +1,7 @@
-// MXFP4 (a power of two per 32 values) and NVFP4 (an unsigned e4m3 per 16): round to nearest, no search, as ggml has
-// them.
+// MXFP4 (a power of two per 32 values) and NVFP4 (an unsigned e4m3 per 16): round to nearest without a search, as in
+// ggml.
 
-struct E2m1Grid {  // doubled: 0 1 2 3 4 6 8 12 and their negatives
+struct E2m1Grid {  // doubled values: 0 1 2 3 4 6 8 12 and their negatives
   BITWRIGHT_INLINE Floats magnitude(Floats a) {
     Floats value{};
     for (float middle : {0.5f, 1.5f, 2.5f, 3.5f}) value += select(a > middle, splat(1.f), Floats{});
@@ -17,8 +17,8 @@ struct E2m1Grid {  // doubled: 0 1 2 3 4 6 8 12 and their negatives
   }
 };
 
-// e2m1 code of x in units of scale (a value is half of scale times 0 1 2 3 4 6 8 12): the nearest, ties to the smaller
-// magnitude.
+// The e2m1 code of x in units of scale (a value is half of scale times 0 1 2 3 4 6 8 12): the nearest, ties to the
+// smaller magnitude.
 BITWRIGHT_INLINE Floats e2m1_code(Floats x, Floats scale) {
   const Floats a = abs(x);
   Floats code{};
@@ -28,8 +28,8 @@ BITWRIGHT_INLINE Floats e2m1_code(Floats x, Floats scale) {
   return code + select((x < 0.f) & (code > 0.f), splat(8.f), Floats{});
 }
 
-// Exponent byte of a block. The logarithm is rounded to float32 before the floor, as in ggml: a largest value a hair
-// under a power of two counts as that power.
+// The exponent byte of a block. The logarithm is rounded to float32 before the floor, as in ggml: a largest value just
+// below a power of two counts as that power.
 BITWRIGHT_INLINE int mxfp4_exponent(float largest) {
   if (largest == 0.f) return 0;
   const float log2_largest = static_cast<float>(std::log2(static_cast<double>(largest)));
@@ -58,8 +58,8 @@ static int64_t encode_mxfp4(const float* x, const float*, int64_t blocks, uint8_
 
 constexpr float kLargestUe4m3 = 448.f;
 
-// v in [0, 448] to unsigned e4m3, rounded half up on the bit after the mantissa. (ggml rounds 256 to 448 up to 448;
-// here to nearest.)
+// v in [0, 448] to unsigned e4m3, rounded half up on the bit after the mantissa. (ggml rounds every v from 256 up to 448;
+// this rounds to nearest.)
 BITWRIGHT_INLINE uint8_t to_ue4m3(float v) {
   if (v < 0.015625f) return static_cast<uint8_t>(std::min(7, static_cast<int>(v * 512.f + 0.5f)));
   int32_t bits;
@@ -68,7 +68,7 @@ BITWRIGHT_INLINE uint8_t to_ue4m3(float v) {
   return static_cast<uint8_t>(std::min(code, 0x7e));
 }
 
-// Half of the e4m3 value: codes count in halves.
+// Half of the e4m3 value: grid values are doubled.
 BITWRIGHT_INLINE float from_ue4m3_halved(uint8_t code) {
   const int exponent = code >> 3, mantissa = code & 7;
   return exponent == 0 ? std::ldexp(static_cast<float>(mantissa), -10) : std::ldexp(8.f + mantissa, exponent - 11);

@@ -1,6 +1,6 @@
-// Nearest points of the IQ formats' grids. A point is Dim coordinates of Levels kinds; what each costs a group of
-// values is added up from its two halves, of which there are few kinds, so that one pass over the points finds the best
-// exactly.
+// Nearest points of the IQ formats' grids. A point has Dim coordinates, each one of Levels values. Its cost for a group of
+// values is the sum of the costs of its two halves, of which there are few patterns, so one pass over the points finds
+// the best exactly.
 
 constexpr int power(int base, int exponent) { return exponent == 0 ? 1 : base * power(base, exponent - 1); }
 
@@ -9,12 +9,13 @@ struct PointTable {
   static constexpr int Dim = Dim_, Levels = Levels_, Points = Points_, Half = Dim / 2, Patterns = power(Levels, Half);
   static constexpr int Unroll = 4, Places = Points + Patterns * (Unroll - 1);
   float level[Levels];
-  uint16_t start[Patterns + 1];  // points are sorted by the pattern of their first half: where each begins; the
-  uint8_t second[Places];        // last of each is repeated to a multiple of Unroll. Pattern of the second half
+  // Points are sorted by the pattern of their first half; the last of each pattern is repeated to a multiple of Unroll.
+  uint16_t start[Patterns + 1];  // where each pattern begins
+  uint8_t second[Places];        // the pattern of the second half
   uint16_t index[Places];        // the format's index
   float coordinate[Places][Dim];
 
-  template <class T>  // coordinates of the format's points, in the order of its indices
+  template <class T>  // the coordinates of the format's points, in the order of their indices
   explicit PointTable(const T (&grid)[Points][Dim]) {
     int levels = 0;
     for (int value = -128; value < 128; value++)
@@ -51,7 +52,7 @@ struct PointTable {
   }
 };
 
-// What each pattern of half a point costs: with an even number of the other signs taken, and with an odd one.
+// What each pattern of half a point costs, with an even number of turned signs and with an odd one.
 template <class Table>
 struct HalfCosts {
   Floats even[Table::Patterns], odd[Table::Patterns];
@@ -75,9 +76,9 @@ struct HalfCosts {
   }
 };
 
-// The point of least first[its first half] + second[its second half], or, where those of the other pair are given, of
-// the lesser of the two sums. `at` is its place in the table. Per first half only the least second half matters, so the
-// pass over the points keeps no more than that; which point it was is looked up afterwards.
+// The point with the least first[its first half] + second[its second half] or, where the other pair is given, the least
+// of the two sums. `at` is its place in the table. For each first half only the least second half matters, so the pass
+// over the points keeps only that sum; the point is looked up afterwards.
 template <class Table>
 BITWRIGHT_INLINE Floats nearest_point(const Table& table, const Floats* first, const Floats* second,
                                       const Floats* other_first, const Floats* other_second, Ints& at) {

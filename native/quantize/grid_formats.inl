@@ -1,4 +1,4 @@
-// IQ3_S to IQ1_M: the block, the grid (of N values chosen together), and the values in a sub-block of each.
+// For IQ3_S to IQ1_M: the block, the grid (of N values chosen together), and the number of values in a sub-block.
 
 struct Iq2Xxs {
   using Block = block_iq2_xxs;

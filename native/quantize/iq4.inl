@@ -1,4 +1,4 @@
-// IQ4_NL and IQ4_XS: four-bit codes into a fixed table of sixteen values, denser near zero.
+// IQ4_NL and IQ4_XS: four-bit codes that index a fixed table of sixteen values, denser near zero.
 
 constexpr int8_t kIq4Values[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                    1,    13,   25,  38,  53,  69,  89,  113};  // ggml: kvalues_iq4nl
@@ -22,7 +22,7 @@ BITWRIGHT_INLINE Floats scan_iq4(const Floats* x, const Floats* w) {
   return scan_symmetric<32, Iq4Grid>(x, w, splat(127.f), -127.f, 1.f, 7);
 }
 
-// The scale as float16 stores it, or the one that fits the codes it leads to, if that lowers the weighted error without
+// The scale rounded to float16, or the scale fitted to the resulting codes if that lowers the weighted error without
 // raising the plain one.
 BITWRIGHT_INLINE Floats settle_iq4(const Floats* x, const Floats* w, Floats found) {
   Floats scale{}, best = splat(INFINITY), best_plain = best;

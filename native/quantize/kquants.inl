@@ -1,4 +1,4 @@
-// Q2_K to Q6_K: 256 values in sub-blocks of 16 or 32, whose scales (and mins) are small integers of one float16 scale
+// Q2_K to Q6_K: 256 values in sub-blocks of 16 or 32, whose scales (and mins) are small integers times one float16 scale
 // (and min).
 
 template <int N, int Count = kSuper / N / kLanes>
@@ -12,7 +12,7 @@ struct Super {  // one superblock's sub-blocks as lanes
       make_weights<N>(x[g], importance ? importance + g * N * kLanes : nullptr, spread, kind, w[g]);
     }
   }
-  BITWRIGHT_FORCE Floats weight(int g) const {  // of whole sub-blocks
+  BITWRIGHT_FORCE Floats weight(int g) const {  // the weight of a whole sub-block
     Floats sum{};
     for (int i = 0; i < N; i++) sum += w[g][i];
     return sum;
@@ -33,7 +33,7 @@ BITWRIGHT_INLINE float largest_of(const Block& values) {
   return largest;
 }
 
-// The sub-scale of largest magnitude, sign and all.
+// The sub-scale with the largest magnitude, with its sign.
 template <class Block>
 BITWRIGHT_INLINE float extreme_of(const Block& values) {
   float extreme = 0.f;
@@ -43,8 +43,8 @@ BITWRIGHT_INLINE float extreme_of(const Block& values) {
   return extreme;
 }
 
-// The superblock scale of sub-scales that are to be integers 0..Limit, each as heavy as its sub-block's weights: a scan
-// around largest / Limit, then integer by integer for as long as the fit gets better (ggml's make_qp_quants). The
+// The superblock scale for sub-scales that become integers 0..Limit, each weighted by its sub-block's weights: a scan
+// around largest / Limit, then changes of single integers for as long as the fit improves (ggml's make_qp_quants). The
 // values become integers.
 template <int Limit, int Groups>
 BITWRIGHT_INLINE float weighted_unit(Floats (&values)[Groups], const Floats (&weights)[Groups]) {
@@ -88,7 +88,7 @@ BITWRIGHT_INLINE float weighted_unit(Floats (&values)[Groups], const Floats (&we
   return sum_ll > 0.f ? sum_lx / sum_ll : 0.f;
 }
 
-// Fits an asymmetric superblock whole; false when a superblock scale is out of float16's range.
+// Fits a whole asymmetric superblock; false when a superblock scale is out of float16's range.
 template <int N, int Top, int Limit, bool Absolute>
 BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& super_scale, half_t& super_min) {
   for (int g = 0; g < s.groups; g++)
@@ -103,7 +103,7 @@ BITWRIGHT_INLINE bool fit_asymmetric(Super<N>& s, Scan scan, half_t& super_scale
   return !is_infinite(super_scale) && !is_infinite(super_min);
 }
 
-// The same where the weights come from an importance.
+// The same with weights from importance.
 template <int N, int Top, int Limit>
 BITWRIGHT_INLINE bool fit_weighted(Super<N>& s, half_t& super_scale, half_t& super_min) {
   Floats heavy[Super<N>::groups];
@@ -183,7 +183,7 @@ static int64_t encode_q3_k(const float* x, const float* importance, int64_t bloc
     s.load(x, importance, importance ? 2 * mean_square(x) : 0.f, Weight::square);
     float unit;
     if (importance) {
-      Floats scales[16], heavy[16];  // every lane the same: one block of sixteen sub-scales
+      Floats scales[16], heavy[16];  // the same in every lane: one block of sixteen sub-scales
       for (int g = 0; g < s.groups; g++) {
         s.scale[g] = scan_symmetric<16, IntegerGrid<4>>(s.x[g], s.w[g], splat(-4.f), -4.f, 0.1f, 9);
         const Floats sum = s.weight(g);

@@ -1,7 +1,8 @@
-// Several blocks (or sub-blocks) side by side: lane k of every vector belongs to block k, so each block's sums run in
-// order and a scan needs no horizontal step. The results do not depend on kLanes.
+// Several blocks (or sub-blocks) side by side: lane k of every vector belongs to block k. So each block's sums run in
+// order, and a scan needs no sum across lanes. The results do not depend on kLanes.
 
-// The first `count` of kLanes elements, the others zero; and back. A whole vector is one instruction, a part a call.
+// Load or store the first `count` of kLanes elements; the others load as zero. A whole vector is one instruction, a part
+// is a call.
 template <class Vector, class Element>
 BITWRIGHT_INLINE Vector load_some(const Element* from, int64_t count) {
   Vector v{};

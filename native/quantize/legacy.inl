@@ -1,7 +1,6 @@
-// Q4_0 Q4_1 Q5_0 Q5_1 Q8_0: one float16 scale (and min) per 32 values, straight from the block's extremes, as ggml has
-// them.
+// Q4_0 Q4_1 Q5_0 Q5_1 Q8_0: one float16 scale (and min) per 32 values, taken from the block's extremes as in ggml.
 
-// Signed value of largest magnitude; of equals, the first.
+// The signed value with the largest magnitude; the first among equals.
 template <int N>
 BITWRIGHT_INLINE Floats signed_extreme(const Floats* x) {
   Floats best{}, magnitude{};
@@ -15,7 +14,7 @@ BITWRIGHT_INLINE Floats signed_extreme(const Floats* x) {
 }
 
 // Runs `encode(lanes, scale, m)`, which turns values into codes, over kLanes blocks at a time, then `store(block,
-// codes, scale, m)` over each; `store` says whether the block's scales were in range.
+// codes, scale, m)` for each block. `store` returns whether the block's scales were in range.
 template <int N, class Encode, class Store>
 BITWRIGHT_INLINE int64_t by_lanes(const float* x, int64_t blocks, Encode&& encode, Store&& store) {
   for (int64_t b = 0; b < blocks; b += kLanes) {

@@ -1,4 +1,4 @@
-// Placing codes into a block's bytes.
+// Packs codes into a block's bytes.
 
 BITWRIGHT_INLINE void pack_nibbles(const uint8_t* codes,
                                    uint8_t* packed) {  // 32 codes, the later half in the high nibbles
@@ -27,7 +27,7 @@ BITWRIGHT_INLINE void pack_fifth_bits(const uint8_t* codes, uint8_t* high) {  //
   for (int i = 0; i < 4; i++) high[i] = static_cast<uint8_t>(bits >> (8 * i));
 }
 
-// ---- a whole block from codes (a byte each) and its sub-blocks' integers; the caller stores the float scales ----
+// ---- a whole block from codes (one byte each) and its sub-blocks' integers; the caller stores the float scales ----
 
 BITWRIGHT_INLINE void pack_block(block_q4_0& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 BITWRIGHT_INLINE void pack_block(block_q4_1& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
@@ -35,7 +35,7 @@ BITWRIGHT_INLINE void pack_block(block_q8_0& y, const uint8_t* codes) { std::mem
 BITWRIGHT_INLINE void pack_block(block_iq4_nl& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 BITWRIGHT_INLINE void pack_block(block_mxfp4& y, const uint8_t* codes) { pack_nibbles(codes, y.qs); }
 
-template <int Bits>  // `codes` one after the other, from the lowest bits of a byte on
+template <int Bits>  // `codes` one after the other, starting at the lowest bits of a byte
 BITWRIGHT_INLINE void pack_run(const uint8_t* codes, uint8_t* packed) {
   for (int i = 0; i < 16; i++) {
     packed[i] = 0;
@@ -62,7 +62,7 @@ BITWRIGHT_INLINE void pack_block(block_q2_k& y, const uint8_t* codes, const int*
 }
 
 BITWRIGHT_INLINE void pack_scales_45(const int* scale, const int* low, uint8_t* scales) {
-  for (int j = 0; j < 4; j++) {  // six bits each: the low six of the first four, then the rest in nibbles and top bits
+  for (int j = 0; j < 4; j++) {  // six bits each: the first four whole, the rest in nibbles and in the top bits
     scales[j] = scale[j] | scale[j + 4] >> 4 << 6;
     scales[j + 4] = low[j] | low[j + 4] >> 4 << 6;
     scales[j + 8] = (scale[j + 4] & 15) | (low[j + 4] & 15) << 4;
@@ -119,7 +119,7 @@ BITWRIGHT_INLINE void pack_block(block_iq4_xs& y, const uint8_t* codes, const in
   }
 }
 
-// ---- blocks of one float16 scale (and min): where the b-th goes; false where a scale is out of float16's range ----
+// ---- blocks with one float16 scale (and min), stored as the b-th; false when a scale is out of float16's range ----
 
 template <class Block, int Size = 32>
 struct StoreScale {

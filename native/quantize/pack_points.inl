@@ -1,7 +1,7 @@
-// Placing grid points, signs and scales into the bytes of IQ1 to IQ3 blocks.
+// Packs grid points, signs and scales into the bytes of IQ1 to IQ3 blocks.
 
-// What the formats store of a superblock, in the order of its values: the index of each point, the signs of each eight,
-// whether each eight is moved down, the integer of each sub-block.
+// What the formats store for a superblock, in the order of its values: the index of each point, the signs of each eight
+// values, whether each eight are moved down, the integer of each sub-block.
 template <class Grid>
 struct Chosen {
   uint16_t index[kSuper / Grid::Dim];
@@ -99,7 +99,7 @@ BITWRIGHT_INLINE void pack_points(const Chosen& c, half_t super_scale, block_iq1
     y.qh[t / 2] =
         static_cast<uint8_t>(c.index[t] >> 8 | c.down[t] << 3 | (c.index[t + 1] >> 8 | c.down[t + 1] << 3) << 4);
   }
-  for (int word = 0; word < 4; word++) {  // the scale's nibbles are the top ones of the four words
+  for (int word = 0; word < 4; word++) {  // the scale's nibbles are the top nibbles of the four words
     uint16_t bits = static_cast<uint16_t>((super_scale >> 4 * word & 15) << 12);
     for (int t = 0; t < 4; t++) bits |= static_cast<uint16_t>(c.scale[4 * word + t] << 3 * t);
     std::memcpy(y.scales + 2 * word, &bits, sizeof bits);

@@ -1,25 +1,26 @@
-// The best points of a grid for the values of a sub-block at a given scale: IQ3_S to IQ1_M.
+// For IQ3_S to IQ1_M: the best points of a grid for the values of a sub-block at a given scale.
 
-// What a sub-block's values became: signed codes, and the grid's index of each group of Dim.
+// An encoded sub-block: signed codes, and the grid index of each group of Dim values.
 template <int N, int Dim>
 struct Points {
   Floats code[N];
   Ints index[N / Dim];
 };
 
-enum class Signs { free, even };  // even: of each eight values an even number is negative, as 7 bits can say
+enum class Signs { free, even };  // even: 7 bits store eight signs, of which an even number is negative
 
 // Magnitudes from a grid, with signs.
 template <class Table_, int N_, Signs signs, int Limit_, int Divisor_>
 struct SignedGrid {
   using Table = Table_;
   static constexpr int N = N_, Dim = Table::Dim, Limit = Limit_, Divisor = Divisor_, pair = 8 / Dim;
-  static constexpr float first = 1.2f, last = 0.45f;  // the outermost value over the grid's, in the scan of scales
+  static constexpr float first = 1.2f,
+                         last = 0.45f;  // ratios of the outermost value to the grid's, in the scan of scales
   const Table& table;
 
   BITWRIGHT_FORCE float largest() const { return table.level[Table::Levels - 1]; }
 
-  // The best points of a sub-block at a scale, and what they lose.
+  // The best points of a sub-block at a scale, and their error.
   BITWRIGHT_FORCE Floats choose(const Floats* x, const Floats* w, Floats scale, Points<N, Dim>& out) const {
     Floats lost{};
     for (int eight = 0; eight < N; eight += 8) {
@@ -55,7 +56,7 @@ struct SignedGrid {
           odd_cost[t] = nearest_point(table, a.odd, b.even, a.even, b.odd, at_odd[t]);
         }
       }
-      if constexpr (signs == Signs::even && pair == 2) {  // the sign is turned in the half where that costs less
+      if constexpr (signs == Signs::even && pair == 2) {  // turn a sign in the half where that costs less
         const Floats turned[2] = {odd_cost[0] + even_cost[1], even_cost[0] + odd_cost[1]};
         const Ints second = turned[1] < turned[0];
         odd[0] = negative & ~second;
@@ -92,8 +93,8 @@ struct SignedGrid {
   }
 };
 
-// Coordinates -1, 0, 1, all of a group (a sub-block's, or of eight) moved up or down by an eighth; the codes are the
-// moved ones.
+// Coordinates -1, 0, 1, all moved up or down by an eighth in a group (of a sub-block, or of eight values); the codes are
+// the moved coordinates.
 template <class Table_, int N_, bool EachEight>
 struct ShiftedGrid {
   using Table = Table_;

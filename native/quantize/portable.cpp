@@ -1,4 +1,4 @@
-// The encoders with the instructions that every machine of this architecture has, four lanes.
+// The encoders with four lanes and the instructions that every machine of this architecture has.
 #include <algorithm>
 #include <cmath>
 #include <cstring>

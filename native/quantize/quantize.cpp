@@ -1,5 +1,5 @@
-// Rows to blocks, in parallel over the pool: widen, check, encode, a chunk at a time, so that no float32 copy of the
-// tensor exists.
+// Quantizes rows in parallel over the pool: widen, check and encode a chunk at a time, without a float32 copy of the whole
+// tensor.
 #include "encode.h"
 
 #include <algorithm>
@@ -24,7 +24,7 @@ const Feedback* EncoderSet::find_feedback(FormatId format) const {
 
 namespace {
 
-constexpr int64_t kChunkValues = 1 << 14;  // float32 copy of a chunk: 64 KiB
+constexpr int64_t kChunkValues = 1 << 14;  // the float32 copy of a chunk takes 64 KiB
 
 // The values [begin, begin + n) as float32: in place, or widened into `copy`.
 const float* as_float32(const EncoderSet& set, FormatId source, const void* values, int64_t begin, int64_t n,
@@ -41,8 +41,8 @@ const float* as_float32(const EncoderSet& set, FormatId source, const void* valu
   return copy.data();
 }
 
-// Importance as a multiple of its mean, with a floor: columns that the calibration text left at rest still count a
-// little among themselves, where nothing else decides.
+// Importance as a multiple of its mean, with a floor: columns that the calibration text did not activate still have a
+// small weight, which decides where nothing else does.
 std::vector<float> relative_importance(const float* importance, int64_t columns) {
   constexpr double kFloor = 1.0 / 8192;
   double sum = 0;
@@ -71,8 +71,7 @@ EncodeFault quantize_rows(const EncoderSet& set, const Encoder& encoder, FormatI
     const std::lock_guard<std::mutex> lock(guard);
     if (fault.kind == EncodeFault::none || value < fault.value) fault = {kind, value};
   };
-  // Importance belongs to columns, so then a piece is one row; without it a piece is a run of blocks that may cross
-  // rows.
+  // Importance is per column, so with it a piece is one row. Without it a piece is a run of blocks that may cross rows.
   const int64_t block = encoder.block_size;
   const int64_t piece = importance ? columns : std::max<int64_t>(1, kChunkValues / block) * block,
                 total = rows * columns;

@@ -1,7 +1,7 @@
-// Choosing the scale (and min) of kLanes sub-blocks at a time by weighted least squares over a scan of starting scales
-// (ggml's make_qkx2_quants, make_qx_quants, make_q3_quants), and settling them on the few bits a superblock stores.
+// Chooses the scale (and min) of kLanes sub-blocks at a time by weighted least squares over a scan of starting scales
+// (ggml's make_qkx2_quants, make_qx_quants, make_q3_quants), and rounds them to the few bits that a superblock stores.
 //
-// "low" is the value that code 0 of an asymmetric sub-block decodes to: never positive; what is stored is -low.
+// "low" is the value that code 0 of an asymmetric sub-block decodes to. It is never positive; -low is stored.
 
 // ---- asymmetric: x ~ scale * code + low, code in 0..Top ----
 
@@ -24,7 +24,7 @@ struct Scan {  // inverse scales tried: (top + first + step * i) / range, i = 0.
   int steps;
 };
 
-// Moving: codes are tried from the best low so far, as ggml does, not from the least value.
+// Moving: codes are computed from the best low so far, as in ggml, not from the least value.
 template <int N, int Top, bool Absolute, bool Moving>
 BITWRIGHT_INLINE void scan_asymmetric(const Floats* x, const Floats* w, Scan scan, Floats& scale, Floats& low) {
   Floats least = x[0], most = x[0], sum_w{}, sum_x{}, code[N];
@@ -68,8 +68,8 @@ BITWRIGHT_INLINE void scan_asymmetric(const Floats* x, const Floats* w, Scan sca
   }
 }
 
-// Sub-scales and sub-mins as integers 0..Limit of super_scale and super_min, chosen together: the rounded ones and
-// their neighbours, each with the min that fits its codes best, by the error of the codes they lead to. On return x
+// Sub-scales and sub-mins as integers 0..Limit times super_scale and super_min, chosen together: the rounded integers and
+// their neighbours, each with the min that fits its codes best, are compared by the error of their codes. On return x
 // holds the codes.
 template <int N, int Top, int Limit, bool Absolute>
 BITWRIGHT_INLINE void settle_asymmetric(Floats* x, const Floats* w, float super_scale, float super_min, Floats& scale,
@@ -117,8 +117,8 @@ struct IntegerGrid {  // -Half .. Half - 1
   BITWRIGHT_INLINE Floats code(Floats v) { return nearest(v) + static_cast<float>(Half); }
 };
 
-// Best of the scales 1 / inverse and then (centre + step * i) / extreme, i = -reach..reach: each is refitted to the
-// codes it leads to, and judged by the squared error it takes away.
+// The best of the inverse scales first_inverse / extreme and (centre + step * i) / extreme, i = -reach..reach. Each is
+// refitted to its codes and judged by how much it reduces the squared error.
 template <int N, class Grid>
 BITWRIGHT_INLINE Floats scan_symmetric(const Floats* x, const Floats* w, Floats first_inverse, float centre, float step,
                                        int reach) {
@@ -141,8 +141,8 @@ BITWRIGHT_INLINE Floats scan_symmetric(const Floats* x, const Floats* w, Floats 
   return scale;
 }
 
-// Codes -4..3 improved one at a time, five passes: each code becomes the nearest to what the others' scale asks for,
-// where that lowers the error (ggml's make_q3_quants).
+// Improves codes -4..3 one at a time in five passes: each becomes the nearest at the scale fitted to the others, if that
+// lowers the error (ggml's make_q3_quants).
 template <int N>
 BITWRIGHT_INLINE Floats scan_by_coordinates(const Floats* x, const Floats* w) {
   using Grid = IntegerGrid<4>;
@@ -170,7 +170,7 @@ BITWRIGHT_INLINE Floats scan_by_coordinates(const Floats* x, const Floats* w) {
   return select(sum_ll > 0.f, sum_lx / sum_ll, Floats{});
 }
 
-// The sub-scale as an integer of super_scale in -Limit..Limit - 1: the rounded one, or a neighbour whose codes lower
+// The sub-scale as an integer -Limit..Limit - 1 times super_scale: the rounded integer, or a neighbour whose codes lower
 // the weighted error without raising the plain one. On return x holds the stored codes.
 template <int N, int Limit, class Grid>
 BITWRIGHT_INLINE void settle_symmetric(Floats* x, const Floats* w, float super_scale, Floats& scale) {
@@ -199,8 +199,8 @@ BITWRIGHT_INLINE void settle_symmetric(Floats* x, const Floats* w, float super_s
 
 enum class Weight { magnitude, mean_plus_magnitude, square };
 
-// Without importance: by the value itself, large values counting more. With it: importance * sqrt(spread + x^2), or
-// importance alone where spread is negative (ggml's rules; spread is a multiple of the block's mean square).
+// Without importance, large values weigh more. With it, the weight is importance * sqrt(spread + x^2), or importance
+// alone where spread is negative (ggml's rules; spread is a multiple of the block's mean square).
 template <int N>
 BITWRIGHT_INLINE void make_weights(const Floats* x, const float* importance, float spread, Weight kind, Floats* w) {
   if (importance) {

@@ -1,12 +1,12 @@
-// What error feedback needs to know of a format: its grid, and how a unit's scales are stored. Lanes are rows here:
+// What error feedback needs to know about a format: its grid, and how a unit's scales are stored. Lanes are rows here:
 // each vector holds one column of kLanes rows. A value is scale * grid + low with
 //
 //   scale = unit_scale * scale code,   low = -unit_min * low code
 //
-// K-quants: codes are integers of a unit's float16 unit_scale and unit_min. Elsewhere unit_scale = 1 and unit_min = -1,
-// and the "codes" are the stored floats themselves.
+// In K-quants these codes are integers, and a unit has a float16 unit_scale and unit_min. Elsewhere unit_scale = 1 and
+// unit_min = -1, and the "codes" are the stored floats.
 
-// What the formats have in common whose values are rounded one by one: P is the format.
+// The common part of formats whose values are rounded one by one; P is the format.
 template <class P, class Grid>
 struct OneByOne {
   static constexpr int step = 1;
@@ -14,7 +14,7 @@ struct OneByOne {
     value[0] = Grid::nearest((x[0] - low) * reciprocal(scale));
   }
 
-  // Of kLanes rows: value (unit), scale and low (sub-blocks) to the blocks, `stride` apart.
+  // Stores kLanes rows as blocks `stride` bytes apart, from value (unit), scale and low (sub-blocks).
   template <class Block>
   BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const Floats* value, const Floats* scale,
                              const Floats* low, Floats unit_scale, Floats unit_min) {
@@ -30,7 +30,7 @@ struct OneByOne {
   }
 };
 
-struct Codes {  // of one sub-block
+struct Codes {  // of a sub-block
   Floats scale, low;
 };
 
@@ -55,7 +55,7 @@ struct AsymmetricK : OneByOne<AsymmetricK<BlockType, N_, Top, Limit>, UnsignedGr
   BITWRIGHT_INLINE Floats clamped(Floats code) { return clamp(round_even(code), 0.f, Limit); }
   BITWRIGHT_INLINE Codes clamped(Codes c) { return {clamped(c.scale), clamped(c.low)}; }
 
-  // The unit's unit_scale and unit_min for targets x (unit) with weights w.
+  // The unit_scale and unit_min for targets x (unit) with weights w.
   BITWRIGHT_INLINE void fit(const Floats* x, const Floats* w, Floats& unit_scale, Floats& unit_min) {
     Floats most{}, deepest{};
     for (int g = 0; g < groups; g++) {
@@ -87,7 +87,7 @@ struct AsymmetricK : OneByOne<AsymmetricK<BlockType, N_, Top, Limit>, UnsignedGr
   }
 };
 
-// Q3_K Q6_K IQ4_XS: the sub-scales of either sign.
+// Q3_K Q6_K IQ4_XS: sub-scales of either sign.
 template <class BlockType, int N_, class GridType, int Limit>
 struct SymmetricK : OneByOne<SymmetricK<BlockType, N_, GridType, Limit>, GridType> {
   using Block = BlockType;
@@ -167,7 +167,7 @@ struct AsymmetricHalf : OneByOne<AsymmetricHalf<BlockType, Top>, UnsignedGrid<To
   BITWRIGHT_INLINE void propose(const Floats* x, const Floats* w, Floats, Floats, Codes* tried) {
     Floats scale, low;
     best_asymmetric<N, Top, true>(x, w, scale, low);
-    const Floats middle = low + scale * (0.5f * Top);  // shrinking or stretching keeps the middle where it is
+    const Floats middle = low + scale * (0.5f * Top);  // a change of the scale keeps the middle in place
     for (int i = 0; i < candidates; i++) {
       const Floats s = scale * (1.f + 0.03f * static_cast<float>(i % 3 - 1));
       tried[i] = clamped(Codes{s, middle - s * (0.5f * Top - 0.25f * static_cast<float>(i / 3 - 1))});
@@ -181,7 +181,7 @@ struct AsymmetricHalf : OneByOne<AsymmetricHalf<BlockType, Top>, UnsignedGrid<To
   }
 };
 
-// MXFP4: a power of two for 32 values.
+// MXFP4: a power of two per 32 values.
 struct PowerOfTwo : OneByOne<PowerOfTwo, E2m1Grid> {
   using Block = block_mxfp4;
   using Grid = E2m1Grid;
@@ -209,7 +209,7 @@ struct PowerOfTwo : OneByOne<PowerOfTwo, E2m1Grid> {
   }
 };
 
-// NVFP4: an unsigned e4m3 for each 16 of 64 values; the grid is doubled, so the scale is half of it.
+// NVFP4: an unsigned e4m3 per 16 values, 64 to a block; the grid is doubled, so the scale is half of the e4m3.
 struct Ue4m3 : OneByOne<Ue4m3, E2m1Grid> {
   using Block = block_nvfp4;
   using Grid = E2m1Grid;

@@ -1,10 +1,10 @@
-// What error feedback needs to know of IQ1 to IQ3 (scales.inl has the other formats).
+// What error feedback needs to know about IQ1 to IQ3 (scales.inl has the other formats).
 
-// Groups of eight values (of a whole sub-block for IQ1_S) are points of a grid; sub-scales are odd multiples.
+// Groups of eight values (or a whole sub-block in IQ1_S) are points of a grid; sub-scales are odd multiples.
 template <class Format, int Step>
 struct PointsK {
   using Block = typename Format::Block;
-  using Few = typename Format::template Grid<Step>;  // what is rounded at a time
+  using Few = typename Format::template Grid<Step>;  // the values rounded together
   using Whole = typename Format::template Grid<Format::N>;
   static constexpr int unit = kSuper, N = Format::N, groups = unit / N, candidates = 3, step = Step;
   static constexpr bool lows = false, integers = true;
@@ -35,18 +35,18 @@ struct PointsK {
     for (int i = 0; i < candidates; i++) tried[i] = clamped(Codes{nearest + static_cast<float>(2 * i - 2), Floats{}});
   }
 
-  // Grid values of x (Step) at a scale.
+  // The grid values of x (Step) at a scale.
   BITWRIGHT_INLINE void round(const Floats* x, const Floats* w, Floats scale, Floats, Floats* value) {
     Points<Step, Few::Dim> points = {};
     Few{Format::table()}.choose(x, w, scale, points);
     std::copy(points.code, points.code + Step, value);
   }
 
-  // Of kLanes rows: value (unit) to the blocks, `stride` apart.
+  // Stores kLanes rows as blocks `stride` bytes apart, from value (unit).
   BITWRIGHT_INLINE void pack(Block* y, int64_t stride, int64_t rows, const Floats* value, const Floats* scale,
                              const Floats*, Floats unit_scale, Floats) {
     Ints index[unit / Few::Dim];
-    for (int j = 0; j < unit; j += Step) {  // what was chosen is its own nearest point
+    for (int j = 0; j < unit; j += Step) {  // a chosen point is nearest to itself
       Floats ones[Step];
       for (Floats& w : ones) w = splat(1.f);
       Points<Step, Few::Dim> points = {};

@@ -1,6 +1,6 @@
-// TQ1_0 and TQ2_0: one float16 scale, the largest magnitude, per 256 values of -1, 0, 1.
+// TQ1_0 and TQ2_0: 256 values -1, 0, 1 with one float16 scale, the largest magnitude.
 
-// The scale, unrounded; codes by it.
+// Returns the unrounded scale and computes codes with it.
 BITWRIGHT_INLINE float ternary_codes(const float* x, uint8_t* codes) {
   Floats largest{};
   for (int i = 0; i < kSuper; i += kLanes) {
@@ -20,8 +20,7 @@ BITWRIGHT_INLINE float ternary_codes(const float* x, uint8_t* codes) {
   return scale;
 }
 
-// Five ternary digits as a fraction of 256, rounded up, so that multiplying by 3 shifts the leading digit out of the
-// byte.
+// Five ternary digits as a fraction of 256, rounded up, so that multiplying by 3 shifts the leading digit out of the byte.
 BITWRIGHT_INLINE uint8_t pack_trits(const uint8_t* codes, int stride, int count) {
   int value = 0;
   for (int n = 0; n < 5; n++) value = 3 * value + (n < count ? codes[n * stride] : 0);

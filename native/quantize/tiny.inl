@@ -23,7 +23,7 @@ static int64_t encode_q1_0(const float* x, const float*, int64_t blocks, uint8_t
   return by_lanes<128>(x, blocks, encode, store_to<StoreQ1_0>(out));
 }
 
-// The scale is the largest magnitude, so ggml makes no use of the code for twice the scale.
+// The scale is the largest magnitude, so ggml never uses the code for twice the scale.
 static int64_t encode_q2_0(const float* x, const float*, int64_t blocks, uint8_t* out) {
   const auto encode = [](Floats* v, Floats& scale, Floats&) {
     scale = abs(signed_extreme<64>(v));

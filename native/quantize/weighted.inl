@@ -1,4 +1,4 @@
-// Q4_0 Q4_1 Q5_0 Q5_1 IQ4_NL as llama.cpp encodes them with an importance: the scans of scale_scan.inl.
+// Q4_0 Q4_1 Q5_0 Q5_1 IQ4_NL as llama.cpp encodes them with importance, by the scans of scale_scan.inl.
 
 // Importance, or ones.
 template <int N>
@@ -9,7 +9,7 @@ BITWRIGHT_INLINE void load_weights(const float* importance, int64_t count, Float
     for (int i = 0; i < N; i++) w[i] = splat(1.f);
 }
 
-// As by_lanes, with the weights beside the values; the scales passed on are those that float16 stores.
+// Like by_lanes, with a weight for each value; the scales passed on are rounded to float16.
 template <int N, class Encode, class Store>
 BITWRIGHT_INLINE int64_t by_weighted_lanes(const float* x, const float* importance, int64_t blocks, Encode&& encode,
                                            Store&& store) {
@@ -27,8 +27,8 @@ BITWRIGHT_INLINE int64_t by_weighted_lanes(const float* x, const float* importan
   return -1;
 }
 
-// llama.cpp's weights: importance * sqrt(spread + x^2), the spread being the mean square of the row or twice that of
-// the block.
+// llama.cpp's weights: importance * sqrt(spread + x^2), where spread is the mean square of the row or twice that of the
+// block.
 template <int N>
 BITWRIGHT_INLINE void stress(const Floats* x, Floats spread, Floats* w) {
   for (int i = 0; i < N; i++) w[i] = w[i] * sqrt(spread + x[i] * x[i]);

@@ -1,6 +1,6 @@
 // AVX2, FMA and F16C. The integer product is maddubs: unsigned by signed bytes, pairs summed with saturation in 16
-// bits. So a run of products may share 16-bit lanes only while it cannot overflow; codes that span int8 go in as |w|
-// times x with w's sign. scalar.h says what the names mean.
+// bits. So products may be summed in 16-bit lanes only while they cannot overflow, and codes that span int8 are
+// multiplied as |w| times x with w's sign. scalar.h explains the names.
 #pragma once
 #include <immintrin.h>
 
@@ -43,7 +43,7 @@ struct Ops {
     const __m256i pairs =
         kFull ? _mm256_maddubs_epi16(_mm256_abs_epi8(w), _mm256_sign_epi8(b, w)) : _mm256_maddubs_epi16(w, b);
     __m256i sum = _mm256_add_epi16((__m256i)partial, pairs);
-    asm("" : "+x"(sum));  // the sums stay where they are: GCC would take all products first, and spill them
+    asm("" : "+x"(sum));  // keeps the sums in place: GCC would compute all products first, and spill them
     return (Ints)sum;
   }
   static Ints flush(Ints sum, Ints partial) {

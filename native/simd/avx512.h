@@ -1,6 +1,6 @@
-// AVX-512 with VNNI. dpbusd multiplies unsigned by signed bytes into 32 bits; the operand it can broadcast from memory
-// is the signed one, so weights are the unsigned: codes that span int8 are stored plus 128. scalar.h says what the
-// names mean.
+// AVX-512 with VNNI. dpbusd multiplies unsigned by signed bytes into 32 bits. The operand that it can broadcast from
+// memory is the signed one, so weights are unsigned: codes that span int8 are stored plus 128. scalar.h explains the
+// names.
 #pragma once
 #ifdef BITWRIGHT_EMULATE_AVX512
 #include "../tests/emulate_avx512.h"  // the kernel test runs this file's arithmetic on machines without AVX-512
@@ -16,7 +16,7 @@ namespace {
 constexpr int kLanes = 16;
 #include "vectors.inl"
 
-constexpr __mmask16 kAll = 0xffff;  // unmasked conversions read an undefined vector, which GCC 12 warns of
+constexpr __mmask16 kAll = 0xffff;  // unmasked conversions read an undefined vector, and GCC 12 warns about it
 BITWRIGHT_INLINE __m128i sixteen_bytes(const void* p) { return _mm_loadu_si128(static_cast<const __m128i*>(p)); }
 BITWRIGHT_INLINE __m256i sixteen_words(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 
@@ -51,8 +51,8 @@ struct Ops {
 #ifdef BITWRIGHT_EMULATE_AVX512
   static constexpr bool kBf16Dot = false;
 #else
-  // Only for the meter, and only where the CPU has feature::avx512_bf16: the tier runs without it and is compiled
-  // without it, which is why the instruction is spelled out.
+  // Used only by the meter, on CPUs with feature::avx512_bf16. The tier is compiled without that feature, so the
+  // instruction is written as assembly.
   static constexpr bool kBf16Dot = true;
   static Floats bf16_dot(Floats sum, Bytes weights, const int8_t* x) {
     int32_t two;

@@ -1,7 +1,8 @@
-// What follows from a tier's own instructions (fma, widen, load_half) for every tier alike. Included after its op-set.
+// Operations that every tier derives in the same way from its instructions (fma, widen, load_half). Included after its
+// op-set.
 
 // kLanes stored numbers as float32: bfloat16, signed codes of 8 bits, and codes of 4 bits in the low or the high half
-// of a byte, which are signed where the pointer is.
+// of a byte, which are signed if the pointer's type is.
 BITWRIGHT_INLINE Floats load_bf16(const void* from) {
   return (Floats)(widen(static_cast<const uint16_t*>(from)) << 16);
 }
@@ -14,7 +15,7 @@ BITWRIGHT_INLINE Floats load_exponent(const uint8_t* from) {
   return (Floats)(widen(from) << 23);
 }  // 2^(e - 127); 0 for e = 0
 
-// Lane i of the result is lane i ^ w of v. Reductions go by halves, so that a tier adds in one fixed order.
+// Lane i of the result is lane i ^ w of v. Reductions proceed by halves, so that a tier adds in one fixed order.
 template <int w>
 BITWRIGHT_INLINE Floats exchange(Floats v) {
   static_assert(kLanes == 4 || kLanes == 8 || kLanes == 16);
@@ -44,7 +45,7 @@ static inline float largest(Floats v) {
 }
 
 // e^x within 2 ulp: x = n ln 2 + r with |r| <= ln(2) / 2, the Taylor series of e^r to r^7 (its remainder is 5e-9),
-// times 2^n. Below -87.3, where e^x leaves the normal floats, the result is 0; above 88.3 it no longer grows.
+// times 2^n. Below -87.3, where e^x is no longer a normal float, the result is 0; above 88.3 it stays constant.
 static inline Floats exp(Floats x) {
   const Floats clamped = min(max(x, splat(-87.3f)), splat(88.3f));
   const Floats shift = splat(0x1.8p23f);  // adding it rounds to an integer, which the low bits hold

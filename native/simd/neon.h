@@ -1,5 +1,5 @@
-// Arm NEON with the int8 dot product (signed by signed), and, where the tier's flags allow it, the int8 matrix product
-// of i8mm: two rows by two tokens over eight columns. scalar.h says what the names mean.
+// Arm NEON with the int8 dot product (signed by signed) and, where the tier's flags allow it, the int8 matrix product
+// of i8mm: two rows by two tokens over eight columns. scalar.h explains the names.
 #pragma once
 #include <arm_neon.h>
 
@@ -50,7 +50,7 @@ struct Ops {
 
 #ifdef __ARM_FEATURE_MATMUL_INT8
   static constexpr bool kMatrix = true;
-  // Rows 0 and 1 (and 2 and 3), eight columns each, of two neighbouring vectors.
+  // Rows 0 and 1 (and 2 and 3), eight columns each, from two adjacent vectors.
   static Bytes first_rows(Bytes a, Bytes b) { return (Bytes)vzip1q_u32((uint32x4_t)a, (uint32x4_t)b); }
   static Bytes last_rows(Bytes a, Bytes b) { return (Bytes)vzip2q_u32((uint32x4_t)a, (uint32x4_t)b); }
   // Eight columns of two tokens.

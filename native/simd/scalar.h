@@ -1,17 +1,16 @@
-// The op-set without intrinsics: the reference that other tiers are compared with, and what runs where none of them
-// can.
+// The op-set without intrinsics: the reference for the other tiers, and the one that runs where they cannot.
 //
-// Every op-set provides the same names: kLanes, the vocabulary of vectors.inl and derived.inl, and what only its own
-// instructions do. In a product a vector covers kLanes rows: Floats and Ints have one lane per row, Bytes has four
-// consecutive columns of each. Codes are unsigned bytes; those that span all of int8 (kFull) are stored with
+// Every op-set provides the same names: kLanes, the vocabulary of vectors.inl and derived.inl, and the operations below,
+// which depend on its instructions. In a product a vector covers kLanes rows: Floats and Ints have one lane per row,
+// Bytes has four consecutive columns of each row. Codes are unsigned bytes; those that span int8 (kFull) are stored with
 // kFullOffset added.
 //   kVector         bytes of a vector                    kRowVectors, kTokens    the size of a prefill tile
-//   fma, widen, load_half, load_ue4m3                    kLanes numbers; e4m3 scales come times 2^-8
+//   fma, widen, load_half, load_ue4m3                    on kLanes numbers; e4m3 scales are multiplied by 2^-8
 //   table, look_up  sixteen bytes, indexed by each byte
-//   step            adds products of four columns to a partial sum, whose lanes are the op-set's own; `run` says how
-//                   many it can hold before `flush` must add it to Ints. kDirect: a partial sum is simply Ints
-//   kMatrix         there is a product of two rows by two tokens (neon.h)
-//   kBf16Dot        there is a dot product of bfloat16 pairs, for machines that have it (avx512.h)
+//   step            adds products of four columns to a partial sum, whose lanes depend on the op-set; `run` is how many
+//                   steps it can hold before `flush` must add it to Ints. kDirect: a partial sum is Ints
+//   kMatrix         whether there is a product of two rows by two tokens (neon.h)
+//   kBf16Dot        whether there is a dot product of bfloat16 pairs, for CPUs that have it (avx512.h)
 #pragma once
 #include "../fp.h"
 
@@ -49,7 +48,7 @@ struct Ops {
   }
 
   static constexpr int run(int, bool) { return 8; }
-  // Not inlined: unrolled into every kernel it would take the compiler minutes.
+  // Not inlined: unrolling it into every kernel would take the compiler minutes.
   template <bool kFull> __attribute__((noinline)) static Ints step(Ints partial, Bytes weights, const int8_t* x) {
     for (int i = 0; i < kLanes; ++i) {
       for (int j = 0; j < 4; ++j) partial[i] += (kFull ? int8_t(weights[4 * i + j]) : int(weights[4 * i + j])) * x[j];

@@ -1,6 +1,6 @@
-// The vocabulary of vectors: their types, and every operation that GCC's vector extension can express. The kernels of
-// all tiers and the encoders use it. Types support + - * / & | ~ << >>, comparisons (which give masks) and mask ? a : b
-// as operators. Include it inside a namespace, after `constexpr int kLanes`.
+// Vector types, and every operation that GCC's vector extension can express. The kernels of all tiers and the encoders
+// use them. The types support the operators + - * / & | ~ << >>, comparisons (which give masks) and mask ? a : b.
+// Include this inside a namespace, after `constexpr int kLanes`.
 
 typedef float Floats __attribute__((vector_size(4 * kLanes)));
 typedef int32_t Ints __attribute__((vector_size(4 * kLanes)));
@@ -61,7 +61,7 @@ BITWRIGHT_INLINE bool any(Ints mask) {
   return all != 0;
 }
 
-// Each 16 bits shifted left (right where kLeft is negative). Bits cross from one byte into its neighbour: mask them.
+// Shifts each 16 bits left (right where kLeft is negative). Bits cross from one byte into the next: mask them.
 template <int kLeft>
 BITWRIGHT_INLINE Bytes shift(Bytes a) {
   if constexpr (kLeft >= 0)
@@ -70,7 +70,7 @@ BITWRIGHT_INLINE Bytes shift(Bytes a) {
     return (Bytes)((BytePairs)a >> -kLeft);
 }
 
-// float32 to float16 by bits, to nearest even; each lane holds the sixteen bits. Beyond float16's range the result is
+// float32 to the bits of a float16 (16 in each lane), rounded to nearest even. Beyond float16's range the result is
 // infinity.
 BITWRIGHT_INLINE Ints half_bits(Floats a) {
   const Ints bits = (Ints)a, sign = (bits >> 16) & 0x8000, magnitude = bits & 0x7fffffff;
@@ -87,4 +87,4 @@ BITWRIGHT_INLINE Floats half_value(Ints bits) {
   return (Floats)((Ints)magnitude | ((bits & 0x8000) << 16));
 }
 
-BITWRIGHT_INLINE Floats as_half(Floats a) { return half_value(half_bits(a)); }  // as float16 stores it
+BITWRIGHT_INLINE Floats as_half(Floats a) { return half_value(half_bits(a)); }  // rounded to float16

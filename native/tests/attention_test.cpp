@@ -1,6 +1,6 @@
-// Attention of every tier this program was built with, over caches of every format filled at random, against sums in double that
-// read the cache as attention.h tells its layout. However a tile's work is divided, not a bit may differ.
-// Prints one line per tier; on failure also the worst cell, and returns 1. Needs no Python, so that it runs under an emulator.
+// Tests attention in every tier of this build, with random caches of every format, against sums in double that read the
+// cache by the layout in attention.h. The result must be the same to the bit however a tile's work is divided.
+// Prints one line per tier. On failure it also prints the worst cell and returns 1. Needs no Python, so it runs under an emulator.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -48,7 +48,7 @@ const Shape kShapes[] = {
     {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}},  // more rows than one conversion is worth
 };
 
-// Pages of one layer, filled at random and handed out to two sequences in no order.
+// Random pages of one layer, assigned to two sequences in a shuffled order.
 struct Pages {
   Cache cache;
   std::vector<uint8_t> bytes;
@@ -82,7 +82,7 @@ struct Pages {
     return f == FormatId::bf16 ? pick(0x3e00, 0x3f7f) | sign() : pick(0, 0xffff);
   }
 
-  double element(const uint8_t* row, int64_t lane, int64_t dim) const {  // without its scale
+  double element(const uint8_t* row, int64_t lane, int64_t dim) const {  // before scaling
     const auto bits = [&] { return half_t(row[2 * lane] | row[2 * lane + 1] << 8); };
     switch (cache.format) {
       case FormatId::f16: return half_to_float(bits());
@@ -119,7 +119,7 @@ struct Expected {
   double bound;
 };
 
-// In double; the bound as in tests/kernels/test_attention.py.
+// Computed in double; the bound is that of tests/kernels/test_attention.py.
 Expected attend(const Pages& m, const Shape& s, const std::vector<float>& q, float scale) {
   Expected e{std::vector<double>(q.size()), 0};
   double most_products = 0, most_value = 0, most_seen = 0;
@@ -156,7 +156,7 @@ Expected attend(const Pages& m, const Shape& s, const std::vector<float>& q, flo
   return e;
 }
 
-// How the work may be divided: one item for a tile and head, or one for each of its ranges, last or first.
+// Ways to divide the work: one item for a tile and head, or one for each of its ranges, from the last or the first.
 enum class Order { whole, ranges, ranges_backwards };
 
 std::vector<float> run(const Tier& tier, const Pages& m, const Shape& s, const std::vector<float>& q, float scale,
@@ -196,7 +196,7 @@ bool test(const Tier& tier) {
       const std::vector<float> y = run(tier, m, s, q, scale, Order::whole);
       for (const Order order : {Order::ranges, Order::ranges_backwards}) {
         if (!y.empty() && run(tier, m, s, q, scale, order) == y) continue;
-        std::printf("FAILED %s %s: heads %lld of %lld dims, ranges apart differ from all in one\n", tier.name,
+        std::printf("FAILED %s %s: heads %lld of %lld dims, separate ranges differ from a single one\n", tier.name,
                     kNames[f], (long long)s.heads, (long long)s.head_dim);
         return false;
       }

@@ -1,5 +1,5 @@
-// AVX-512 by SIMDe (Debian: libsimde-dev) on an AVX2 machine, for the kernel test; with the few conversions that SIMDe
-// 0.7 lacks, each lane by lane.
+// AVX-512 on an AVX2 machine through SIMDe (Debian: libsimde-dev), for the kernel test, with the few conversions that
+// SIMDe 0.7 lacks, done lane by lane.
 #pragma once
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>

@@ -1,5 +1,5 @@
-// Every tier writes the same bytes, on every architecture: each encodes fixed values in every format, by both methods,
-// with and without importance, and with error feedback, and the digest of it all must be the one below. Prints one line
+// Every tier must write the same bytes on every architecture. Each encodes fixed values in every format, by both methods,
+// with and without importance, and with error feedback; the digest of all bytes must be the one below. Prints one line
 // per tier.
 #include <memory>
 
@@ -21,7 +21,7 @@ struct Digest {  // FNV-1a
   }
 };
 
-// Values of about one, of a wide range, and blocks of zeros; the importance positive.
+// Values near one, values of a wide range, and blocks of zeros; importance is positive.
 void fill(std::vector<float>& x, std::vector<float>& importance) {
   for (size_t i = 0; i < x.size(); ++i) {
     const float v = float(pick(-1000, 1000)) / 700;
@@ -53,7 +53,7 @@ bool add_feedback(const EncoderSet& set, const std::vector<float>& x, Pool& pool
     for (int64_t j = 0; j < kColumns; ++j)
       hessian[size_t(i * kColumns + j)] = (i == j ? 2.0f : 0.0f) + 1.0f / float(1 + (i > j ? i - j : j - i));
   std::vector<float> factored = hessian;
-  if (!set.factor(factored.data(), kColumns, pool)) return std::printf("FAILED: no factor\n"), false;
+  if (!set.factor(factored.data(), kColumns, pool)) return std::printf("FAILED: factorization refused\n"), false;
   for (const Feedback* f = set.feedback; f < set.feedback + set.feedback_count; ++f) {
     if (f->format != FormatId::q4_0 && f->format != FormatId::q4_k) continue;
     std::vector<uint8_t> out(size_t(kRows * row_bytes(f->format, kColumns)));
@@ -77,7 +77,7 @@ int main() {
     if (!add_encodings(*tier->encoders, x, importance, digest) || !add_feedback(*tier->encoders, x, *pool, digest))
       failed = true;
     std::printf("%s: %016llx\n", tier->name, (unsigned long long)digest.value);
-    if (digest.value != kDigest) std::printf("FAILED %s: other bytes\n", tier->name), failed = true;
+    if (digest.value != kDigest) std::printf("FAILED %s: the bytes differ\n", tier->name), failed = true;
   }
   return failed;
 }

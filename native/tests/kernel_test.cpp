@@ -1,8 +1,8 @@
-// Every tier this program was built with, on every format, ragged size, token count and path, against sums in double of
-// the dequantized weights. Where all terms are multiples of one power of two and stay below 2^24 of it, float
-// arithmetic is exact and the results must be equal: that holds the integer parts of all tiers to each other. Elsewhere
-// the bound is derived. Prints one line per tier; on failure also the worst cell, and returns 1. Needs no Python, so
-// that it runs under an emulator.
+// Tests products in every tier of this build, for every format, ragged size, token count and path, against sums in double
+// of the dequantized weights. Where all terms are multiples of one power of two and below 2^24 times it, float arithmetic
+// is exact and the results must be equal, so the integer parts of all tiers agree. Elsewhere the bound is derived. Prints
+// one line per tier. On failure it also prints the worst cell and returns 1. Needs no Python, so it runs under an
+// emulator.
 #include "random_cases.h"
 
 using namespace bitwright;
@@ -21,12 +21,12 @@ void compare(const Tier& tier, const Case& c, int64_t tokens, bool prefill, cons
     for (int64_t r = 0; r < stride; ++r) {
       const float got = y[size_t(t * stride + r)];
       const size_t i = size_t(t * c.rows + r);
-      if (r >= c.rows && got == -7.0f) continue;  // the gap between rows of y must stay as it was
+      if (r >= c.rows && got == -7.0f) continue;  // the gap between rows of y must not change
       const double want = r < c.rows ? c.want[i] : -7.0, magnitude = r < c.rows ? c.magnitude[i] : 0;
-      // A min is added apart from the codes it belongs to, so what is summed exceeds the terms: here at most 8 times.
+      // A min is added separately from its codes, so partial sums exceed the terms, here by at most 8 times.
       const bool exact = c.unit > 0 && 8 * magnitude < c.unit * 16777216.0;
       const double bound =
-          exact ? 0 : magnitude * 8 * double(c.columns / 16 + 8) * 0x1p-24;  // one rounding an addition
+          exact ? 0 : magnitude * 8 * double(c.columns / 16 + 8) * 0x1p-24;  // one rounding per addition
       worst.exact += exact;
       worst.cells += 1;
       const double ratio = got == want ? 0 : bound > 0 ? std::fabs(got - want) / bound : HUGE_VAL;
@@ -66,7 +66,7 @@ void run(const Tier& tier, const Case& c, Worst& worst) {
       k.load_input(c.x.data(), c.columns, tokens, c.columns, Rounding::own, align(input), t, t + 1);
     for (const bool prefill : {false, true}) {
       std::vector<float> y(size_t(tokens * stride), -7.0f);
-      const int64_t middle = panels / 2;  // two threads' shares
+      const int64_t middle = panels / 2;  // as two threads would share them
       for (auto [begin, end] : {std::pair{int64_t(0), middle}, std::pair{middle, panels}}) {
         (prefill ? k.prefill : k.decode)(w, align(input), tokens, y.data(), stride, begin, end, align(scratch));
       }
@@ -75,8 +75,8 @@ void run(const Tier& tier, const Case& c, Worst& worst) {
   }
 }
 
-// What is read to measure the memory is read whole: a bit set anywhere is seen. And a path is what the other tables
-// say.
+// The memory measurement reads every byte: a bit set anywhere changes its result. Each format's path agrees with the
+// other tables.
 bool check_limits(const Tier& tier) {
   std::vector<uint8_t> data(2 * 4096 + 128);  // a prefetch may point past it
   uint8_t* at = align(data);
@@ -102,21 +102,21 @@ bool check_limits(const Tier& tier) {
                                                         : Path::converted;
     for (const bool prefill : {false, true}) {
       if (tier.path(w.format, prefill) != expected)
-        return std::printf("FAILED %s: format %d does not go the way that its path says\n", tier.name, int(w.format)),
+        return std::printf("FAILED %s: format %d does not take the path that is reported\n", tier.name, int(w.format)),
                false;
     }
   }
   return true;
 }
 
-// Rows are dequantized to the same bits by every tier.
+// Every tier dequantizes rows to the same bits.
 bool check_rows(const Tier& tier, const std::vector<Case>& all) {
   for (const Case& c : all) {
     std::vector<float> want(size_t(c.rows * c.columns)), got(want.size());
     tested_tiers().front()->dequantize(c.format, c.file.data(), c.rows * c.columns, want.data());
     tier.dequantize(c.format, c.file.data(), c.rows * c.columns, got.data());
     if (std::memcmp(want.data(), got.data(), want.size() * sizeof(float)))
-      return std::printf("FAILED %s: %s is not dequantized as by the first tier\n", tier.name, c.name.c_str()), false;
+      return std::printf("FAILED %s: %s is dequantized to different bits\n", tier.name, c.name.c_str()), false;
   }
   return true;
 }

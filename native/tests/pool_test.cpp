@@ -1,4 +1,4 @@
-// Runs the pool hard enough for ThreadSanitizer to see every pair of accesses: exits 0, or 1 with what went wrong.
+// Runs the pool hard enough for ThreadSanitizer to see every pair of accesses. Exits 0, or 1 after printing what failed.
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -24,7 +24,7 @@ void check(bool good, const char* what) {
   std::exit(1);
 }
 
-// Plain (non-atomic) memory handed from thread to thread from phase to phase: right only if a phase's end orders them.
+// Plain (non-atomic) memory passes between threads from phase to phase. This is correct only if a phase's end orders them.
 void phases_order(Pool& pool, int rounds) {
   constexpr int64_t kCells = 5;
   std::vector<int> cells(kCells, 0);
@@ -39,7 +39,7 @@ void phases_order(Pool& pool, int rounds) {
               ++left;
             }
           });
-      check(whole, "a phase was given up");
+      check(whole, "a phase was abandoned");
     }
   });
   for (int cell : cells) check(cell == rounds, "a phase missed or repeated work");
@@ -71,8 +71,8 @@ void exceptions_arrive(Pool& pool) {
             throw std::runtime_error("thread " + std::to_string(thread));
           });
         while (!taken) std::this_thread::yield();
-        // One item will never be done: the others must not wait for it for ever.
-        check(!share.take(2, 1, [](int64_t, int64_t) {}), "work that was given up counts as done");
+        // One item will never be done: the others must not wait for it forever.
+        check(!share.take(2, 1, [](int64_t, int64_t) {}), "abandoned work counts as done");
       });
     } catch (const std::runtime_error& e) { got = e.what(); }
     check(got == "thread " + std::to_string(failing), "an exception was lost");
@@ -108,7 +108,7 @@ void sleepers_wake(Pool& pool) {
   }
 }
 
-// A child of fork() has no threads: it must be told so, must be able to make a pool of its own, and must be able to leave.
+// A child of fork() has no threads: run() must throw there, a new pool must work, and the child must be able to exit.
 void fork_is_refused() {
   auto pool = std::make_unique<Pool>(2);
   const pid_t child = fork();
@@ -144,8 +144,8 @@ int main(int argc, char**) {
   try {
     Pool none(0);
   } catch (const std::invalid_argument&) { refused = true; }
-  check(refused, "a pool of no threads");
-  check(bitwright::shared_pool(2) != bitwright::shared_pool(3), "pools of two sizes are one");
+  check(refused, "a pool without threads was not refused");
+  check(bitwright::shared_pool(2) != bitwright::shared_pool(3), "pools of two sizes are the same");
   auto a = bitwright::shared_pool(2), b = bitwright::shared_pool(2);
   check(a == b, "pools of one size are not shared");
 }

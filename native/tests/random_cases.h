@@ -23,7 +23,7 @@ namespace {
 std::mt19937 generator(7);
 [[maybe_unused]] int pick(int low, int high) { return std::uniform_int_distribution<int>(low, high)(generator); }
 
-// Any table within the formats' ranges will do: Python checks the real ones.
+// Any table within the formats' ranges will do here: the Python tests check the real ones.
 [[maybe_unused]] void fill_codebooks() {
   const int8_t iq2[4] = {8, 25, 43, 0}, iq3[8] = {4, 12, 20, 28, 36, 44, 52, 62};
   std::memcpy(codebooks.iq2_levels, iq2, 4);
@@ -44,7 +44,7 @@ std::mt19937 generator(7);
   codebooks.loaded = true;
 }
 
-// The tiers that this machine can run, and the one that is emulated.
+// The tiers that this machine can run, and the emulated one.
 [[maybe_unused]] std::vector<const Tier*> tested_tiers() {
   int count;
   const Tier* const* found = tiers(&count);
@@ -57,7 +57,7 @@ std::mt19937 generator(7);
 
 enum class Fill { random, exact, zeros, ones };  // ones: every bit of every code and small scale
 
-// Scales of exactly 1 (or, with random, of about 1/100); the rest as `fill` says.
+// Scales are exactly 1 (or about 1/100 with `random`); `fill` chooses the rest.
 template <class F> void fill_block(typename F::Block& b, Fill fill) {
   auto* bytes = reinterpret_cast<uint8_t*>(&b);
   for (size_t i = 0; i < sizeof(b); ++i)
@@ -84,18 +84,18 @@ struct Case {
   int64_t rows, columns;
   std::vector<uint8_t> file;
   std::vector<float> x;                 // (kMostTokens, columns)
-  std::vector<double> want, magnitude;  // (kMostTokens, rows): the sum of products, and of their magnitudes
-  double unit = 0;                      // 0: not exact; else every product is a multiple of it
+  std::vector<double> want, magnitude;  // (kMostTokens, rows): the sums of the products and of their magnitudes
+  double unit = 0;                      // 0: not exact; otherwise every product is a multiple of it
 };
 
 constexpr int kMostTokens = 13;
 constexpr int kTokenCounts[] = {1, 2, 3, 5, 8, kMostTokens};
 
-// What an input may be, so that every product is exact: integers with a 127 in every 32, which int8 holds; all of them
-// 127; or, in the groups of the largest scales (the first of equal ones), with remainders in 256ths, one of them 127.
+// Inputs for which every product is exact: integers with a 127 in every 32, which int8 holds; 127 everywhere; or, in the
+// groups with the largest scales (the first among equals), remainders in 256ths, one of them 127.
 enum class Values { small, large, remainders };
 
-// The inputs, and what is expected of them. The weights are dequantized.
+// Makes the inputs and the expected sums from the dequantized weights.
 [[maybe_unused]] void finish(Case& c, Values values) {
   std::vector<float> w(size_t(c.rows * c.columns));
   tested_tiers().front()->dequantize(c.format, c.file.data(), c.rows * c.columns, w.data());
@@ -137,7 +137,7 @@ enum class Values { small, large, remainders };
         }
         if (fill != Fill::random) c.unit = values == Values::remainders ? F::factor / 256 : F::factor;
       });
-      if (!block) {  // bytes of an exponent near zero, so that no float is infinite or NaN
+      if (!block) {  // bytes with an exponent near zero, so that no float is infinite or NaN
         const bool wide = info.id == FormatId::f16 || info.id == FormatId::bf16 || info.id == FormatId::f32;
         for (size_t b = 0; b < c.file.size(); ++b)
           c.file[b] =
