@@ -103,5 +103,5 @@ def test_other_names_are_refused(name: str) -> None:
 def test_rows_are_multiples_of_eight() -> None:
     with pytest.raises(UsageError, match="8 columns at a time"):
         formats.get("int3_sym_row").quantize(weights((1, 12)))
-    with pytest.raises(UsageError, match="3 more for each 8 columns"):
+    with pytest.raises(UsageError, match="plus 3 for each 8 columns"):
         formats.get("int3_sym_row").dequantize(np.zeros((1, 9), np.uint8))

@@ -140,7 +140,7 @@ def test_weights_are_checked_before_anything_runs(tmp_path: Path) -> None:
         opened(**{"token_embd.weight": None})
     with pytest.raises(FileFormatError, match="output.weight"):
         opened(**{"output.weight": wrong})
-    with pytest.raises(BitwrightError, match="no place for the tensors blk.0.attn_sinks.weight"):
+    with pytest.raises(BitwrightError, match="does not use the tensors blk.0.attn_sinks.weight"):
         opened(**{"blk.0.attn_sinks.weight": wrong})
     with pytest.raises(FileFormatError, match="rope_freqs.weight"):
         opened(**{"rope_freqs.weight": np.zeros(8, np.float32)})

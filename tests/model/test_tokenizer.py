@@ -140,5 +140,5 @@ def test_bytes_stand_in_for_unknown_characters(shared_data: Path) -> None:
 def test_ids_outside_the_vocabulary_are_refused() -> None:
     tokenizer = Tokenizer.from_metadata(byte_level_metadata([], []))
     for id in (-1, 256):
-        with pytest.raises(UsageError, match="not below the vocabulary's 256"):
+        with pytest.raises(UsageError, match="not below the vocabulary size 256"):
             tokenizer.decode([id])

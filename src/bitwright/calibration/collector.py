@@ -27,7 +27,7 @@ class Group:
     weights: dict[str, int]
     columns: int
     weighting: Weighting
-    part: int  # of the tape, where it is read
+    part: int  # of the tape that reads it
 
 
 class Sums:

@@ -32,7 +32,7 @@ from bitwright.progress import Progress
 if TYPE_CHECKING:
     from bitwright.model.model import Model
 
-BUDGET = 2 << 30  # bytes of second moments at a time; what does not fit is gathered in another pass
+BUDGET = 2 << 30  # bytes of second moments at a time; the rest is gathered in further passes
 
 Array = NDArray[Any]
 
@@ -187,5 +187,5 @@ def _statistics(passes: Sequence[Sequence[Group]], kept: Partial, base: Activati
 
 
 def _mean(state: Callable[[str], Array], total: float) -> NDArray[np.float32]:
-    """(1, lower triangle); zeros where no token counts."""
+    """Means (1, lower triangle); zeros if no token counts."""
     return (state("moment")[None] / (total or 1)).astype(np.float32, copy=False)

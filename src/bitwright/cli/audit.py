@@ -19,7 +19,7 @@ def audit(
     """Measure a model again and check its label.
 
     On the label's text the figures should repeat; on any other text the intervals should overlap. The exit code is 1
-    where they do not, where the weights differ from those that were labelled, or where the file has no label.
+    if they do not, if the weights differ from the labelled ones, or if the file has no label.
 
     Example: bitwright audit small.gguf --reference large.gguf -f wiki.txt
     """

@@ -120,7 +120,7 @@ def _second_moments(
     threads: int | None,
     report: output.Report,
 ) -> ActivationStatistics:
-    """Second moments weighted by gradients; plain, with a remark, where the model has an op without a gradient."""
+    """Second moments weighted by gradients; plain, with a remark, if the model has an op without a gradient."""
     from bitwright.calibration.second_moments import gather
     from bitwright.kernels.tape import missing
 

@@ -128,7 +128,7 @@ def _engine(use: Use) -> str:
 
 
 def verdict(use: Use) -> str:
-    """Whether the engine uses the chip's native multiply, where the chip has one."""
+    """Whether the engine uses the chip's native multiply, if the chip has one."""
     return {True: " [uses the chip's native multiply]", False: " [does not use the chip's native multiply]", None: ""}[
         use.uses_chip
     ]
@@ -147,7 +147,7 @@ def _show_all(found: list[ExecutionPath]) -> None:
 
 
 def engines(e: ExecutionPath) -> str:
-    """llama.cpp CUDA: int8 then mxfp4 (decode, then prefill, where they differ)."""
+    """llama.cpp CUDA: int8 then mxfp4 (decode, then prefill, if they differ)."""
     ways: dict[str, list[str]] = {}
     for use in e.uses:
         ways.setdefault(use.engine, []).append(use.multiplied_as or use.what.split(":")[0])

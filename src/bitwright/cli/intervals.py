@@ -13,14 +13,14 @@ Cells = tuple[str, str]
 
 
 def spread(i: Interval, text: Callable[[float], str]) -> Cells:
-    """The estimate and its interval; "too few documents" where the interval is unknown."""
+    """The estimate and its interval; "too few documents" if the interval is unknown."""
     if math.isnan(i.estimate):
         return "?", ""
     return text(i.estimate), f"{text(i.ends[0])} to {text(i.ends[1])}" if i.ends else f"too few {i.of}"
 
 
 def decimal(i: Interval, digits: int = 2, factor: float = 1) -> Cells:
-    """A number times `factor` with so many decimals."""
+    """A number times `factor`, with `digits` decimals."""
     return spread(i, lambda x: f"{factor * x:.{digits}f}")
 
 

@@ -16,7 +16,7 @@ Row = tuple[str, str, str, str]
 
 
 def show(c: Compounding) -> None:
-    """First divergence and sequences; amplification, endings and plans where they were measured."""
+    """First divergence and sequences; amplification, endings and plans if they were measured."""
     tellable = "tokens until the texts can be told apart: their divergence reaches ln 2 nats"
     rows = [
         _first("first divergence", c.first_divergence),

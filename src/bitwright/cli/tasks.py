@@ -48,7 +48,7 @@ def tasks(
         ),
     ] = None,
     unguarded: Annotated[
-        bool, typer.Option("--unsafe-code", help="Run the code a model writes even where it cannot be sandboxed.")
+        bool, typer.Option("--unsafe-code", help="Run the code a model writes even if it cannot be sandboxed.")
     ] = False,
     seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the chains.")] = 0,
     context: options.Context = None,

@@ -50,7 +50,7 @@ def tokenize(
 
 
 def quoted(piece: bytes) -> str:
-    """A token's text in quotes; as bytes where it is not a whole character."""
+    """A token's text in quotes; as bytes if it is not a whole character."""
     try:
         return repr(piece.decode("utf-8"))
     except UnicodeDecodeError:

@@ -27,7 +27,7 @@ DEFAULT_CONTEXT = 4096  # tokens, if the model was trained on more: a cache for 
 class RunOptions:
     """How a model is run.
 
-    `context` is the number of tokens a sequence may have (default: what the model was trained on, at most 4096).
+    `context` is the number of tokens a sequence may have (default: the model's own, at most 4096).
     `threads` defaults to the cores this process may use, `tier` to this machine's best instruction set. `kv` is the
     format of keys and values (kernels.KV), `activations` how the inputs of quantized weights are rounded
     (kernels.ACTIVATIONS).
@@ -119,7 +119,7 @@ def load(
 ) -> Engine:
     """Open a model to run it: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
 
-    `context` is in tokens (default: what the model was trained on, at most 4096), `threads` defaults to this machine's
+    `context` is in tokens (default: the model's own, at most 4096), `threads` defaults to this machine's
     cores, `tier` to its best instruction set. `kv` is the format of the key-value cache: f16, bf16, q8_0 (half of
     their size) or q4_0 (a quarter). `activations` "ggml" rounds the inputs of quantized weights as llama.cpp
     does: that loses more, and shows what the file will do in llama.cpp. Raises BitwrightError saying what is wrong with

@@ -10,11 +10,12 @@
 from bitwright.errors import UnknownNameError
 from bitwright.formats import affine, codebook, format, grids, kquants, legacy, mx, scaled, ternary, tiny  # noqa: F401
 from bitwright.formats.describe import describe
-from bitwright.formats.format import Field, Format, from_ggml
+from bitwright.formats.field import Field
+from bitwright.formats.format import Format, from_ggml
 from bitwright.formats.format import all_formats as all
 from bitwright.formats.tensor import QuantizedTensor
 
-FAMILIES = affine.NAMES, scaled.NAMES  # of formats that are made on demand
+FAMILIES = affine.NAMES, scaled.NAMES  # of formats made on demand
 
 __all__ = ["FAMILIES", "Field", "Format", "QuantizedTensor", "all", "describe", "from_ggml", "get"]
 

@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Scales
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Scales
 from bitwright.formats.rounding import inverse
 from bitwright.formats.shared import SHARE, SHARES, Shared
 
@@ -72,7 +73,7 @@ class Affine(Shared):
 
 @cache
 def parse(name: str) -> Affine | None:
-    """The affine format of a lower-case name such as "int4_sym_g32"; None when it is not one."""
+    """The affine format of a lower-case name such as "int4_sym_g32"; None if it is not one."""
     match = PATTERN.fullmatch(name)
     if match is None or int(match[3] or 0) % 8:
         return None

@@ -1,4 +1,4 @@
-"""Codes narrower than a byte: packing them into bytes and getting them out again.
+"""Codes narrower than a byte: packing them into bytes and unpacking them.
 
 Two layouts cover every format here.
 

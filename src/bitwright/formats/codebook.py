@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.formats import scale_fit
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, inverse
 
 # kvalues_iq4nl of https://github.com/ggml-org/llama.cpp/blob/0c1e57098/ggml/src/ggml-common.h
@@ -34,8 +35,8 @@ class NonLinear4(Format):
         return np.searchsorted(self.midpoints, x).astype(np.uint8)
 
     def sub_scales(self, values: Floats, importance: Floats | None) -> Floats:
-        """The best scale (blocks, groups) for each 32 values. The trials put the extreme near the outermost code, but
-        one puts it at the other end."""
+        """The best scale (blocks, groups) of each 32 values. The trials put the extreme near the outermost code; one of
+        them puts it at the other end."""
         x = values.reshape(len(values), self.groups, 32)
         weights = x * x if importance is None else scale_fit.importance_weights(values, importance).reshape(x.shape)
         table = self.table.astype(np.float32)

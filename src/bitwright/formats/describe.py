@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from bitwright.formats.format import Field, Format
+from bitwright.formats.field import Field
+from bitwright.formats.format import Format
 
 
 def describe(format: Format) -> dict[str, Any]:
     """name, aliases, ggml (GGUF id or None), block_size and block_bytes (None: a block is a row), bits_per_weight,
     groups, encode, summary, formula, fields[{name, type, count, offset, bytes, bits, run, layout, doc}].
 
-    A field's layout says in words what `bits` and `run` say in numbers (`bits.py`); both are empty in fields that are
+    A field's layout puts `bits` and `run` in words (`bits.py`); both are empty in fields that are
     not packed codes."""
     fields, offset = [], 0
     for field in format.fields:
@@ -55,7 +56,7 @@ def layout(field: Field) -> str:
     planes = 8 // bits
     parts = [f"{_span(plane * bits, bits)} code j{f'+{plane * run}' if plane else ''}" for plane in range(planes)]
     text = f"byte j < {run}: {', '.join(parts)}"
-    return text if field.nbytes == run else f"{text}; each {run} bytes more: the next {planes * run} codes"
+    return text if field.nbytes == run else f"{text}; every further {run} bytes: the next {planes * run} codes"
 
 
 def _span(start: int, bits: int) -> str:

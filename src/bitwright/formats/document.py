@@ -16,7 +16,7 @@ HEAD = """\
 Generated from `src/bitwright/formats` by `make docs`; a test fails if it is stale. `bitwright formats NAME` shows one
 format.
 
-A format stores weights in blocks. Every block holds codes (small integers) and what turns them back into weights:
+A format stores weights in blocks. Every block holds codes (small integers) and the scales that decode them:
 `weight = scale * code + min`, computed in float32. Element formats have no scale: each code is a number by itself. Bits
 per weight count all stored bits, scales included. Fields are little-endian. Case does not matter in names.
 
@@ -51,7 +51,7 @@ def document() -> str:
 
 
 def table(descriptions: list[dict[str, Any]]) -> Iterator[str]:
-    """A Markdown table, one row a format."""
+    """A Markdown table, one row per format."""
     yield "| format | GGUF id | block | bytes | bits per weight | encodes | |"
     yield "| --- | ---: | ---: | ---: | ---: | --- | --- |"
     for d in descriptions:

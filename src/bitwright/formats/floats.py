@@ -1,8 +1,8 @@
-"""Element formats: every weight is a floating-point number by itself, with no scale beside it.
+"""Element formats: every weight is a floating-point number by itself, without a scale.
 
-Names and rounding are those of ml_dtypes: round to nearest, ties to even; what is out of range becomes an infinity
-where the format has one, else NaN where it has one, else the largest number. `quantize`, meant for weights, refuses
-what would become infinite or NaN; `round` is the plain conversion.
+Names and rounding are those of ml_dtypes: round to nearest, ties to even; a value out of range becomes an infinity if
+the format has one, else NaN if it has one, else the largest number. `quantize`, meant for weights, refuses values that
+would become infinite or NaN; `round` is the plain conversion.
 """
 
 from __future__ import annotations
@@ -12,7 +12,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, add, register
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Format, Scales, add, register
 
 
 class ElementFormat(Format):
@@ -68,7 +69,7 @@ class BFloat16(ElementFormat):
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         bits = values.view(np.uint32)
-        even = bits + (np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1)))  # half a step, less one bit when even
+        even = bits + (np.uint32(0x7FFF) + ((bits >> 16) & np.uint32(1)))  # half a step, minus one bit if even
         nan = bits >> 16 & np.uint32(0x8000) | np.uint32(0x7FC0)
         return np.where(np.isnan(values), nan, even >> 16).astype(np.uint16)
 
@@ -81,7 +82,7 @@ class MiniFloat(ElementFormat):
 
     def __init__(self, name: str, exponent: int, mantissa: int, bias: int, special: str, nan: int, summary: str):
         """special: which magnitudes are not numbers: "ieee" (top exponent), "fn" (the topmost code), "" (none).
-        nan: what is put under the sign (by exclusive or) for NaN."""
+        nan: the bits that are XORed with the sign for NaN."""
         self.name, self.nan, self.summary = name, nan, summary
         self.exponent, self.mantissa, self.bias, self.special = exponent, mantissa, bias, special
         self.bits = 1 + exponent + mantissa
@@ -119,7 +120,7 @@ class MiniFloat(ElementFormat):
 
     @cached_property
     def thresholds(self) -> Floats:
-        """The largest float32 that rounds to code k; just below the midpoint where the tie goes to the even k + 1."""
+        """The largest float32 that rounds to code k; just below the midpoint if the tie goes to the even k + 1."""
         last = self.finite if self.special else self.finite - 1
         midpoints = ((self.magnitudes[:last] + self.magnitudes[1 : last + 1]) / 2).astype(np.float32)
         midpoints[1::2] = np.nextafter(midpoints[1::2], np.float32(0))
@@ -135,7 +136,7 @@ class MiniFloat(ElementFormat):
 
 
 class Exponent8(ElementFormat):
-    """OCP E8M0: a power of two, the scale of the MX formats; no zero and no sign. As in ml_dtypes ties go up, and so
+    """OCP E8M0: a power of two, the scale of the MX formats; no zero and no sign. As in ml_dtypes, ties go up, and so
     does everything between the two smallest."""
 
     name, block_size = "float8_e8m0fnu", 1

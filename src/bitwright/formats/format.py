@@ -1,18 +1,17 @@
-"""What a number format is: its bytes in order, and the way from codes and scales to weights and back.
+"""What a number format is: its bytes in order, and the conversion between weights and codes with scales.
 
 A format is declared once, as a class (or an instance, for a family) whose `fields` list the bytes of one block. Sizes,
 the registry, the documents and the byte maps are derived from that declaration. Every format decodes by the same rule,
 
     weight = scale * code + min
 
-with one scale (and, in asymmetric formats, one min) for each of the block's `groups`; what differs is where the codes
+with one scale (and, in asymmetric formats, one min) for each of the block's `groups`. Formats differ in where the codes
 and scales lie in the bytes (`unpack`, `pack`) and how they are chosen (`fit`, `round`).
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -20,34 +19,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
-from bitwright.formats import bits as bitpack
+from bitwright.formats.field import Bytes, Field, join, split
 
-Bytes = NDArray[np.uint8]
 Floats = NDArray[np.float32]
 Codes = NDArray[Any]  # small integers, (blocks, block_size)
-Scales = tuple[NDArray[Any], ...]  # what a block stores beside its codes; each (blocks, ...), the format says which
+Scales = tuple[NDArray[Any], ...]  # what a block stores besides its codes; each (blocks, ...), as the format defines
 
-DTYPES = {"u8": "<u1", "i8": "<i1", "u16": "<u2", "i16": "<i2", "u32": "<u4", "f16": "<f2", "f32": "<f4"}
-CHUNK = 1 << 18  # weights converted at a time: temporaries stay in the cache and small
-
-
-@dataclass(frozen=True)
-class Field:
-    """Consecutive bytes of a block: `count` items of `dtype`.
-
-    With `bits`, the field's bytes hold codes of that width, laid out as `bits.py` says with runs of `run` bytes.
-    """
-
-    name: str
-    dtype: str
-    count: int
-    doc: str
-    bits: int = 0
-    run: int = 1
-
-    @property
-    def nbytes(self) -> int:
-        return self.count * np.dtype(DTYPES[self.dtype]).itemsize
+CHUNK = 1 << 18  # weights converted at a time, so that temporaries stay in the cache
 
 
 class Format:
@@ -55,7 +33,7 @@ class Format:
     define `fit`, `round` and `pack`.
 
     block_size: weights in one block (0: a block is one whole row).
-    groups: runs of equal length within a block that each have a scale of their own.
+    groups: runs of equal length within a block, each with its own scale.
     """
 
     name: str
@@ -65,7 +43,7 @@ class Format:
     groups: int = 1
     fields: tuple[Field, ...]
     summary: str  # one line
-    formula: str  # how a weight comes out of the fields
+    formula: str  # how the fields give a weight
     whole: bool = False  # `fit` must see the whole tensor at once
     compiled: bool = False  # encoded by the compiled quantizer only, not by `fit`
 
@@ -81,22 +59,22 @@ class Format:
         return 8 * self.block_bytes / self.block_size
 
     def row_bytes(self, columns: int) -> int:
-        """Bytes of one row. Raises UsageError when blocks do not fill it exactly."""
+        """Bytes of one row. Raises UsageError if blocks do not fill it exactly."""
         if columns % self.block_size:
             raise UsageError(f"{self.name} stores blocks of {self.block_size} columns, which do not divide {columns}")
         return columns // self.block_size * self.block_bytes
 
     def columns(self, row_bytes: int) -> int:
-        """Columns of a row of so many bytes: the inverse of `row_bytes`."""
+        """Columns of a row of `row_bytes` bytes: the inverse of the method `row_bytes`."""
         if row_bytes % self.block_bytes:
             raise UsageError(f"{self.name} stores blocks of {self.block_bytes} bytes, which do not divide {row_bytes}")
         return row_bytes // self.block_bytes * self.block_size
 
-    # -- what a subclass says
+    # -- what a subclass defines
 
     @cached_property
     def table(self) -> NDArray[Any] | None:
-        """The number each code stands for; None: the code is the number."""
+        """The number for each code; None if the code is the number."""
         return None
 
     def unpack(self, data: Bytes) -> tuple[Codes, Scales]:
@@ -104,8 +82,8 @@ class Format:
         raise NotImplementedError
 
     def steps(self, scales: Scales) -> tuple[Floats, Floats | None]:
-        """The float32 (blocks, groups) scale and min (None: no min) that turn codes into weights; unless a format says
-        otherwise, the first of its scales alone."""
+        """The float32 (blocks, groups) scale and min (None: no min) that turn codes into weights; by default the
+        first of its scales, without a min."""
         return scales[0].astype(np.float32), None
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
@@ -121,14 +99,14 @@ class Format:
         raise NotImplementedError
 
     def overflows(self, values: Floats, packed: Bytes) -> NDArray[np.bool_]:
-        """Which blocks (blocks,) the format has no room for: those with a stored float that is not finite."""
+        """Which blocks (blocks,) the format cannot hold: those with a stored float that is not finite."""
         bad = np.zeros(len(packed), bool)
         for field, part in zip(self.fields, self.split(packed), strict=True):
             if field.dtype in ("f16", "f32"):
                 bad |= ~np.isfinite(part).all(axis=1)
         return bad
 
-    # -- what follows
+    # -- what follows from that
 
     @property
     def encodes(self) -> bool:
@@ -190,24 +168,12 @@ class Format:
             raise BitwrightError(f"{self.name}: weight {x[block, worst]:.6g} at {where} is too large for the format")
 
     def split(self, data: Bytes) -> list[NDArray[Any]]:
-        """The fields of packed bytes (blocks, block_bytes), in order; packed codes come out one a byte."""
-        parts: list[NDArray[Any]] = []
-        start = 0
-        for field in self.fields:
-            stop = start + field.nbytes if field.nbytes else data.shape[1]
-            part = bitpack.words(data[:, start:stop], DTYPES[field.dtype])
-            parts.append(bitpack.unpack(part, field.bits, field.run) if field.bits else part)
-            start = stop
-        return parts
+        """The fields of packed bytes (blocks, block_bytes), in order; packed codes come out one per byte."""
+        return split(self.fields, data)
 
     def join(self, *parts: NDArray[Any]) -> Bytes:
         """Packed bytes (blocks, block_bytes) of the fields in order: the inverse of `split`."""
-        packed = []
-        for field, part in zip(self.fields, parts, strict=True):
-            part = part.reshape(len(part), -1)
-            part = bitpack.pack(part.astype(np.uint8), field.bits, field.run) if field.bits else part
-            packed.append(np.ascontiguousarray(part.astype(DTYPES[field.dtype], copy=False)).view(np.uint8))
-        return np.concatenate(packed, axis=1)
+        return join(self.fields, parts)
 
     def __repr__(self) -> str:
         return f"<format {self.name}>"
@@ -221,7 +187,7 @@ def _chunks(blocks: int, block_size: int) -> Iterator[slice]:
 def _importance(importance: ArrayLike, values: Floats) -> Floats:
     importance = np.asarray(importance, np.float32)
     if importance.shape != values.shape[-1:]:
-        raise UsageError(f"importance has shape {importance.shape}, expected one number a column: {values.shape[-1:]}")
+        raise UsageError(f"importance has shape {importance.shape}, expected {values.shape[-1:]}, one per column")
     if not (np.isfinite(importance).all() and (importance >= 0).all()):
         raise UsageError("importance must be finite and not negative")
     return np.broadcast_to(importance, values.shape)
@@ -239,13 +205,13 @@ _all: list[Format] = []
 
 
 def register(cls: type[Format]) -> type[Format]:
-    """Class decorator: the format's one instance becomes known by its name, aliases and GGUF id."""
+    """Class decorator: registers the format's one instance."""
     add(cls())
     return cls
 
 
 def add(format: Format) -> None:
-    """Makes a format known by its name, aliases and GGUF id."""
+    """Register a format under its name, aliases and GGUF id."""
     _all.append(format)
     _by_name.update(dict.fromkeys((format.name, *format.aliases), format))
     if format.ggml is not None:
@@ -253,18 +219,18 @@ def add(format: Format) -> None:
 
 
 def find(name: str) -> Format | None:
-    """The registered format of that name or alias, in any case; None when there is none."""
+    """The registered format of that name or alias, in any case; None if there is none."""
     return _by_name.get(name.lower())
 
 
 def from_ggml(id: int) -> Format:
-    """The format of a GGUF tensor type id. Raises UnsupportedError naming the ids that are known."""
+    """The format of a GGUF tensor type id. Raises UnsupportedError, which lists the known ids."""
     if id not in _by_ggml:
         raise UnsupportedError("GGUF tensor type", id, [f"{i} ({f.name})" for i, f in sorted(_by_ggml.items())])
     return _by_ggml[id]
 
 
 def all_formats() -> tuple[Format, ...]:
-    """Every registered format, by GGUF id, then those without one; families, whose members are made on demand, are not
-    among them."""
+    """Every registered format, by GGUF id, then those without one. Members of families are made on demand and not
+    included."""
     return tuple(sorted(_all, key=lambda format: (format.ggml is None, format.ggml)))

@@ -1,9 +1,9 @@
-"""ggml's grids: the points that eight (or four) weights at a time are rounded to in the formats IQ1 to IQ3.
+"""ggml's grids: the points to which the formats IQ1 to IQ3 round eight (or four) weights at a time.
 
 Source: the tables iq2xxs_grid, iq2xs_grid, iq2s_grid, iq3xxs_grid, iq3s_grid and iq1s_grid of llama.cpp 0c1e570,
 https://github.com/ggml-org/llama.cpp/blob/0c1e57098/ggml/src/ggml-common.h. Here a point is a 16-bit number, written as
-four hexadecimal digits. Each coordinate is an index into the grid's levels, in 2 bits where a point has 8 coordinates
-and in 4 bits where it has 4. The last coordinate comes first, as in ggml's constants.
+four hexadecimal digits. Each coordinate is an index into the grid's levels, in 2 bits if a point has 8 coordinates and
+in 4 bits if it has 4. The last coordinate comes first, as in ggml's constants.
 
 MIT License, Copyright (c) 2023-2026 The ggml authors
 

@@ -1,4 +1,4 @@
-"""The I-quants of 1 to 3 bits: eight (or four) weights at a time are a point of a fixed grid, and their signs.
+"""The I-quants of 1 to 3 bits: eight (or four) weights at a time are a point of a fixed grid, with signs.
 
 Layouts: ggml-common.h; order of operations: dequantize_row_iq* of ggml-quants.c, matched bit for bit. This module only
 decodes: the compiled quantizer finds the points. Codes are coordinates with their signs.
@@ -13,7 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.formats import bits
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Format, Scales, register
 from bitwright.formats.grid_points import GRIDS
 
 SCALE = Field("d", "f16", 1, "scale of the scales")
@@ -41,7 +42,7 @@ def even_signs() -> NDArray[np.int8]:
 
 
 def signs(negative: Bytes) -> NDArray[np.int8]:
-    """-1 for 1, 1 for 0."""
+    """Factors: -1 for bit 1, 1 for bit 0."""
     return np.int8(1) - negative.view(np.int8) * np.int8(2)
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from bitwright.formats import scale_fit
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, inverse
 
 SCALE = Field("d", "f16", 1, "scale of the scales")
@@ -39,7 +40,7 @@ class AsymmetricK(KQuant):
     absolute = False  # minimize |error| rather than its square
 
     def weights(self, x: Floats) -> Floats:
-        """How much each value's error counts, for want of a measured importance."""
+        """The weight of each value's error without importance data."""
         spread: Floats = np.sqrt((x * x).mean(-1, keepdims=True))
         return spread + np.abs(x)
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from bitwright.formats import scale_fit
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Format, Scales, register
 from bitwright.formats.rounding import extreme, half_away, inverse
 
 SCALE = Field("d", "f16", 1, "scale")
@@ -133,7 +134,7 @@ class Q8_0(Symmetric):
     formula = "w = d * q"
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
-        """From the largest magnitude; importance has next to nothing to gain at 8 bits and is not used."""
+        """From the largest magnitude; importance gains almost nothing at 8 bits and is not used."""
         return (np.abs(values).max(axis=1, keepdims=True) / np.float32(127),)
 
     def round(self, values: Floats, scales: Scales) -> Codes:

@@ -1,8 +1,8 @@
 """MXFP4 and NVFP4: 4-bit floats (E2M1) under a shared scale that is itself an 8-bit float.
 
 https://www.opencompute.org/documents/ocp-microscaling-formats-mx-v1-0-spec-final-pdf, as ggml stores and rounds them.
-Codes stand for twice their E2M1 value, an integer; the scale is halved in return. Importance is not used: the largest
-magnitude alone decides the scale, as in llama.cpp.
+Codes stand for twice their E2M1 value, an integer; the scale is halved to compensate. Importance is not used: the
+largest magnitude alone decides the scale, as in llama.cpp.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.formats.field import Bytes, Field
 from bitwright.formats.floats import float4_e2m1fn, float8_e4m3fn
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.format import Codes, Floats, Format, Scales, register
 
 
 class ScaledE2M1(Format):
@@ -22,7 +23,7 @@ class ScaledE2M1(Format):
         return (2 * float4_e2m1fn.table).astype(np.int8)
 
     def round(self, values: Floats, scales: Scales) -> Codes:
-        """The code of least float32 error, the first of equals."""
+        """The code of least float32 error, the first among equals."""
         x = values.reshape(len(values), self.groups, -1)
         scale = self.steps(scales)[0][..., None]
         codes, least = np.zeros(x.shape, np.uint8), np.full(x.shape, np.inf, np.float32)

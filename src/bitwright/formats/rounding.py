@@ -8,7 +8,7 @@ from bitwright.formats.format import Floats
 
 
 def inverse(scale: Floats) -> Floats:
-    """1 / scale, and 0 where that is not finite: every code of such a block is the code of zero."""
+    """1 / scale, or 0 if that is not finite: every code of such a block is the code of zero."""
     with np.errstate(divide="ignore", over="ignore", invalid="ignore"):
         result = np.float32(1) / scale
     return np.where(np.isfinite(result), result, np.float32(0))
@@ -23,5 +23,5 @@ def half_away(x: Floats) -> Floats:
 
 
 def extreme(x: Floats) -> Floats:
-    """The value (blocks, 1) of largest magnitude of each block, with its sign; the first of equals."""
+    """The value (blocks, 1) of largest magnitude of each block, with its sign; the first among equals."""
     return np.take_along_axis(x, np.abs(x).argmax(axis=-1, keepdims=True), axis=-1)

@@ -22,7 +22,7 @@ def symmetric(x: Floats, weights: Floats, grid: Callable[[Floats], Floats], inve
     """The scale s (...) of least sum(weights * (x - s * grid(x / s))^2) among those that the trials lead to.
 
     For codes q the best scale is sum(wxq) / sum(wqq), which lowers the error by sum(wxq)^2 / sum(wqq); the trial that
-    lowers it most wins. The first trial stands where sums overflow or vanish.
+    lowers it most wins. The first trial stands if sums overflow or vanish.
     """
     trials = list(inverse_scales)
     scale, best = inverse(trials[0]), np.zeros(x.shape[:-1], np.float32)

@@ -1,8 +1,8 @@
 """Eight-bit floats under a shared scale, as other runtimes multiply them: w = scale * float8(code).
 
 `float8_e4m3fn_row`: a scale for each row (output channel). `float8_e5m2_tensor`: one for the tensor.
-`float8_e4m3fn_g128`: one for each group of 128 columns. Scales are float32; the largest magnitude they are for becomes
-the largest number of the element, so that nothing saturates.
+`float8_e4m3fn_g128`: one for each group of 128 columns. Scales are float32; the largest magnitude under a scale becomes
+the element's largest number, so nothing saturates.
 """
 
 from __future__ import annotations
@@ -12,8 +12,9 @@ from functools import cache
 
 import numpy as np
 
+from bitwright.formats.field import Bytes, Field
 from bitwright.formats.floats import MiniFloat, float8_e4m3fn, float8_e5m2
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Scales
+from bitwright.formats.format import Codes, Floats, Scales
 from bitwright.formats.rounding import inverse
 from bitwright.formats.shared import SHARE, SHARES, Shared
 
@@ -50,7 +51,7 @@ class ScaledFloat(Shared):
 
 @cache
 def parse(name: str) -> ScaledFloat | None:
-    """The format of a lower-case name such as "float8_e4m3fn_row"; None when it is not one."""
+    """The format of a lower-case name such as "float8_e4m3fn_row"; None if it is not one."""
     match = PATTERN.fullmatch(name)
     if match is None or int(match[2] or 0) % 8:
         return None

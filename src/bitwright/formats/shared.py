@@ -20,7 +20,7 @@ class Shared(Format):
     """A family of formats whose blocks are groups, or whole rows; subclasses define `span`."""
 
     def __init__(self, bits: int, group: int, whole: bool) -> None:
-        """bits: of a code. group: columns that share a scale, 0 for all of a row; whole: all rows share it."""
+        """bits: of a code. group: columns that share a scale, 0 for a whole row. whole: all rows share it."""
         self.bits, self.block_size, self.whole = bits, group, whole
         self.share = f"g{group}" if group else "tensor" if whole else "row"
         self.shared = f"every {group} columns" if group else "the whole tensor" if whole else "each row"
@@ -33,7 +33,7 @@ class Shared(Format):
 
     @property
     def bits_per_weight(self) -> float:
-        """All stored bits over all weights; for a block of a whole row, what long rows tend to."""
+        """All stored bits over all weights; if a block is a whole row, the limit for long rows."""
         return super().bits_per_weight if self.block_size else float(self.bits)
 
     def row_bytes(self, columns: int) -> int:
@@ -49,8 +49,7 @@ class Shared(Format):
         octets, rest = divmod(row_bytes - self.block_bytes, self.bits)
         if rest or octets < 0:
             raise UsageError(
-                f"{self.name}: a row is {self.block_bytes} bytes and {self.bits} more for each 8 columns, "
-                f"got {row_bytes}"
+                f"{self.name}: a row is {self.block_bytes} bytes plus {self.bits} for each 8 columns, got {row_bytes}"
             )
         return 8 * octets
 

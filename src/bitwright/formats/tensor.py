@@ -30,7 +30,7 @@ class HasFormat(HasShape, Protocol):
 @dataclass(frozen=True, eq=False)
 class QuantizedTensor:
     """shape is in NumPy order, (rows, columns) for a weight; data is uint8 (..., row bytes), C order, perhaps a view of
-    a mapped file. Raises UsageError when data is not what shape and format need."""
+    a mapped file. Raises UsageError if data does not match shape and format."""
 
     name: str
     shape: tuple[int, ...]

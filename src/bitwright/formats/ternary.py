@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Format, Scales, register
 from bitwright.formats.rounding import half_away, inverse
 
 SCALE = Field("d", "f16", 1, "scale")

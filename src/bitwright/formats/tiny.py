@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from bitwright.formats.format import Bytes, Codes, Field, Floats, Format, Scales, register
+from bitwright.formats.field import Bytes, Field
+from bitwright.formats.format import Codes, Floats, Format, Scales, register
 from bitwright.formats.rounding import half_away, inverse
 from bitwright.formats.ternary import Ternary
 
@@ -16,7 +17,7 @@ SCALE = Field("d", "f16", 1, "scale")
 
 @register
 class Q1_0(Format):
-    """The scale is the mean magnitude, by which signs lose least."""
+    """The scale is the mean magnitude, which minimizes the error of signs."""
 
     name, ggml, block_size = "q1_0", 41, 128
     fields = (SCALE, Field("qs", "u8", 16, "signs: 1 for plus", bits=1))
@@ -40,7 +41,7 @@ class Q1_0(Format):
 
 @register
 class Q2_0(Ternary):
-    """As ggml has it, the code for twice the scale is not used."""
+    """As in ggml, the code for twice the scale is not used."""
 
     name, ggml, block_size = "q2_0", 42, 64
     fields = (SCALE, Field("qs", "u8", 16, "codes", bits=2))

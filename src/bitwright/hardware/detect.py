@@ -23,7 +23,7 @@ FEATURES = {  # as the kernel or sysctl names them; those that decide how number
     *("asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2", "sme"),
 }
 APPLE_FEATURES = {"DotProd": "asimddp", "FP16": "asimdhp", "I8MM": "i8mm", "BF16": "bf16", "SME": "sme"}
-UNLIMITED = 1 << 60  # cgroup 1 writes a number near 2**63 where there is no limit
+UNLIMITED = 1 << 60  # cgroup 1 writes a number near 2**63 if there is no limit
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,6 @@
 """Devices and the formats they compute in: those that come with bitwright, and the user's own.
 
-Wherever a figure is shown, so is its standing: "read" in a public source, "computed" from what was read, or "general
+Every figure is shown with its standing: "read" in a public source, "computed" from what was read, or "general
 knowledge". `data/devices.json` records which fields were read, and where.
 """
 

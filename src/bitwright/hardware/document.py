@@ -1,4 +1,4 @@
-"""The table of devices in docs/devices.md: `python -m bitwright.hardware.document docs/devices.md` writes it anew."""
+"""The table of devices in docs/devices.md: `python -m bitwright.hardware.document docs/devices.md` rewrites it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What engines do with a format on a device. For llama.cpp's backends, vLLM and MLX, rules read in their sources say so
+"""How engines run a format on a device. For llama.cpp's backends, vLLM and MLX, rules read in their sources say so
 (`data/engines.json`); for bitwright, its kernels' coverage table."""
 
 from __future__ import annotations

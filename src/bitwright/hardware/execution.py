@@ -128,7 +128,7 @@ class ExecutionPath:
 
 
 def operations(peak: float, format: str | None) -> str:
-    """989.4 TFLOP/s, or TOP/s where integers are multiplied."""
+    """989.4 TFLOP/s, or TOP/s for integers."""
     return _si(peak, "OP/s" if format in INTEGERS else "FLOP/s", "")
 
 

@@ -23,7 +23,7 @@ from bitwright.recipes.recipe import Assignment
 
 PROMPT = 512  # tokens of the prompt whose speed is predicted, as in llama-bench's pp512
 # From benchmarks/predict_here.py: bitwright's speed lies within this factor of what its kernels' rates predict; a layer
-# takes so many seconds in addition to its products, for norms, rotations and threads that wait for each other.
+# takes this many seconds besides its products, for norms, rotations and threads that wait for each other.
 ENGINE_CLOSE, LAYER = 1.15, 55e-6
 
 

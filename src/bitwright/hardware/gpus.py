@@ -40,7 +40,7 @@ def find(root: Path = Path("/")) -> tuple[Gpu, ...]:
 
 
 def nvidia() -> Iterator[Gpu]:
-    """NVIDIA's, in the driver's order; none where the package, the library or the driver is missing."""
+    """NVIDIA's, in the driver's order; none if the package, the library or the driver is missing."""
     try:
         import pynvml as nvml
     except ImportError:

@@ -1,4 +1,4 @@
-"""Bytes of what a model remembers of a sequence: keys and values, windows, latent vectors, recurrent states.
+"""Bytes of the memory that a model keeps of a sequence: keys and values, windows, latent vectors, recurrent states.
 
 Every engine has its own layout: bitwright's is in native/attention.h and native/cache.cpp, llama.cpp's in
 src/llama-kv-cache*.cpp and src/llama-memory-recurrent.cpp.

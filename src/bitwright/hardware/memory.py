@@ -48,8 +48,8 @@ def memory(
     batch: int = BATCH,
     engine: str = "llama.cpp",
 ) -> Footprint:
-    """What a model takes in the formats of a recipe (None: those it has), with room for `sequences` sequences of up to
-    `context` tokens (default: what it was trained on), read `batch` at a time.
+    """The memory of a model in the formats of a recipe (None: those it has), with room for `sequences` sequences of up
+    to `context` tokens (default: what it was trained on), read `batch` at a time.
 
     Raises UnknownNameError for an unknown recipe, format of keys and values, or engine.
     """
@@ -88,7 +88,7 @@ def longest_context(
 
 def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str) -> int:
     """Bytes of weights in memory. bitwright packs the matrices it multiplies, and looks the embedding's rows up in the
-    file, whose pages it gives back. llama.cpp holds everything as it is stored, except for layers that predict further
+    file, whose pages it then frees. llama.cpp holds everything as it is stored, except for layers that predict further
     tokens, which it does not load."""
     shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
     total = 0
@@ -114,7 +114,7 @@ def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: st
 
 def _bitwright(outline: Outline, context: int, batch: int) -> int:
     """What native/program.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k, v
-    and what attention makes of them; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34
+    and attention's outputs; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34
     bytes of scales and sums, and the floats), tables of angles, and attention's working memory."""
     width, ff = outline.width, outline.feed_forward
     head = max((layer.key_dim for layer in outline.layers), default=0)

@@ -20,7 +20,7 @@ from bitwright.io.gguf_values import DTYPES, STRING, Typed, guess_type, type_num
 
 VERSION = 3
 MAX_KEY_BYTES = 65535  # by the specification
-MAX_NAME_BYTES = 63  # what llama.cpp holds
+MAX_NAME_BYTES = 63  # the most that llama.cpp holds
 
 Tensor = tuple[str, tuple[int, ...], Format, Callable[[], Any]]
 
@@ -87,7 +87,7 @@ def _alignment(metadata: Mapping[str, Any]) -> int:
 
 
 def _value(key: str, value: Any) -> bytes:
-    """One metadata entry: the key, the type, what it holds."""
+    """One metadata entry: the key, the type, the value."""
     try:
         value = value if isinstance(value, Typed) else Typed(value, guess_type(value))
         kind, element = type_numbers(value.type)

@@ -1,4 +1,4 @@
-"""The facade over the compiled module: what the rest of bitwright computes with. All is imported on first use."""
+"""The facade over the compiled module. Everything is imported on first use."""
 
 from __future__ import annotations
 
@@ -41,5 +41,5 @@ def __getattr__(name: str) -> Any:
     if name not in _HOME:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
-    globals()[name] = value  # a submodule of the same name (matmul, coverage) must not stay in the way
+    globals()[name] = value  # a submodule of the same name (matmul, coverage) must not shadow it
     return value

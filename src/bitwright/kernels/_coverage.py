@@ -13,8 +13,8 @@ from bitwright.kernels._native import core, format_id
 
 class Coverage(NamedTuple):
     """One format on one tier. A path is "integer dot" (int8 inputs times stored codes), "bf16 dot" (bfloat16 inputs
-    times bfloat16 weights), "float" (weights made float32 in registers), "converted" (made float32 a few rows at a
-    time) or "reference" (made float32 once, by `formats`, and kept so)."""
+    times bfloat16 weights), "float" (weights converted to float32 in registers), "converted" (to float32 a few rows at
+    a time) or "reference" (to float32 once, by `formats`, and kept)."""
 
     format: str
     tier: str
@@ -33,7 +33,7 @@ def coverage(chosen: Iterable[Format] | None = None) -> list[Coverage]:
 
 
 def bytes_read(format: Format, rows: int, columns: int, tier: str | None = None) -> int:
-    """Bytes of a weight in the layout that the tier (default: the best) reads; what the file stores may differ."""
+    """Bytes of a weight in the layout that the tier (default: the best) reads; the file's layout may differ."""
     if not is_native(format):
         return 4 * rows * columns
     return int(core().bytes_read(format_id(format), rows, columns, tier or ""))

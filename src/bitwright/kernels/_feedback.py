@@ -26,14 +26,14 @@ def feedback(
     rounds: int = 2,
     threads: int | None = None,
 ) -> tuple[NDArray[np.uint8], list[float]]:
-    """Encodes values (rows, columns) so that tr(E H E') is small, E the error of the decoded values.
+    """Encode values (rows, columns) so that tr(E H E') is small, where E is the error of the decoded values.
 
     GPTQ (arXiv 2210.17323) on the format's grid, then `rounds` of coordinate descent. hessian: (columns, columns),
     symmetric, positive definite. Returns uint8 (rows, row bytes) and the objective after feedback and after each round.
     The bytes depend neither on `threads` nor on the machine.
 
-    Raises UnsupportedError for a format without it, UsageError on shapes that do not fit, BitwrightError if values
-    or Hessian are not finite, the Hessian is not positive definite or a scale leaves the format's range.
+    Raises UnsupportedError for a format without feedback, UsageError for shapes that do not match, BitwrightError if
+    values or Hessian are not finite, the Hessian is not positive definite or a scale leaves the format's range.
     """
     if format.ggml not in feedback_formats():
         raise UnsupportedError("error feedback for", format.name, [from_ggml(n).name for n in feedback_formats()])

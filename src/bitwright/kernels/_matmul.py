@@ -18,7 +18,7 @@ Path = Literal["decode", "prefill"]
 
 
 def tier() -> str:
-    """The CPU tier in use; BITWRIGHT_TIER forces one. Raises UsageError when this machine cannot run the forced one."""
+    """The CPU tier in use; BITWRIGHT_TIER forces one. Raises UsageError if this machine cannot run the forced one."""
     return str(core().tier())
 
 
@@ -53,10 +53,10 @@ def matmul(
     `path` chooses the kernel for few tokens or the one for many; they agree.
     """
     if path not in ("decode", "prefill"):
-        raise UsageError(f"path is decode or prefill, got {path!r}")
+        raise UsageError(f"expected path decode or prefill, got {path!r}")
     x = np.ascontiguousarray(x, dtype=np.float32)
     if x.ndim != 2:
-        raise UsageError(f"x is (tokens, columns), got shape {x.shape}")
+        raise UsageError(f"expected x of (tokens, columns), got shape {x.shape}")
     y: NDArray[np.float32] = packed(weight, tier, threads).multiply(x, path == "prefill", threads=threads or 0)
     return y
 
@@ -64,7 +64,7 @@ def matmul(
 def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None = None) -> Any:
     """The core's Matrix of a weight (rows, columns), packed for the tier: `multiply(x, prefill)` and `bytes`."""
     if len(weight.shape) != 2:
-        raise UsageError(f"{weight.name}: a weight is (rows, columns), got shape {weight.shape}")
+        raise UsageError(f"{weight.name}: expected (rows, columns), got shape {weight.shape}")
     if not is_native(weight.format):
         values = weight.dequantize()
         rows = values.view(np.uint8).reshape(len(values), -1)

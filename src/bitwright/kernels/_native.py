@@ -19,7 +19,7 @@ BEYOND_GGUF = {
 
 @cache
 def core() -> Any:
-    """The module `_core`; BitwrightError says what to do when it has not been built."""
+    """The module `_core`; BitwrightError says what to do if it has not been built."""
     try:
         from bitwright.kernels import _core
     except ImportError as error:
@@ -30,12 +30,12 @@ def core() -> Any:
 
 
 def usable_cores() -> int:
-    """Cores that this process may run on: the threads used where no number is given."""
+    """Cores that this process may run on; the default number of threads."""
     return int(core().usable_cores())
 
 
 def format_id(format: Format) -> int:
-    """blocks.h's FormatId of a format; UnsupportedError when the native core has none."""
+    """blocks.h's FormatId of a format; UnsupportedError if the native core has none."""
     id = format.ggml if format.ggml is not None else BEYOND_GGUF.get(format.name)
     if id is None:
         raise UnsupportedError("a weight of format", format.name, [*BEYOND_GGUF, "every format with a GGUF type"])

@@ -1,6 +1,6 @@
-"""The seam between what is to be computed and what computes it.
+"""The interface between a computation and the hardware that runs it.
 
-Weights cross it as tensors, tokens and results as arrays: nothing in it points into a backend's memory. The CPU's tiers
+Weights cross it as tensors, tokens and results as arrays: no pointer into a backend's memory. The CPU's tiers
 are one backend.
 """
 
@@ -24,7 +24,7 @@ class Backend(Protocol):
 
     @property
     def name(self) -> str:
-        """What computes, as `bitwright bench` shows it."""
+        """The backend's name, as `bitwright bench` shows it."""
 
     def bank(self) -> WeightBank:
         """An empty bank for weights in this backend's layout."""
@@ -32,13 +32,13 @@ class Backend(Protocol):
     def compile(
         self, step: Step, weights: Mapping[str, QuantizedTensor], bank: WeightBank, activations: str = "int8"
     ) -> Program:
-        """A step over weights, which the bank takes in. BitwrightError if the two disagree."""
+        """A step over weights, which are added to the bank. BitwrightError if the two disagree."""
 
     def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
-        """Room for `sequences` sequences of up to `context` positions of a program, read `batch` at a time."""
+        """Memory for `sequences` sequences of up to `context` positions of a program, read `batch` at a time."""
 
     def executor(self, program: Program, batch: int) -> Executor:
-        """What runs a program, up to `batch` tokens at a time."""
+        """An executor that runs a program on up to `batch` tokens at a time."""
 
 
 @dataclass(frozen=True)
@@ -68,5 +68,5 @@ class Cpu:
         return Memory(program.layers, context, sequences, batch, kv)
 
     def executor(self, program: Program, batch: int) -> Executor:
-        """What runs the program, with buffers for `batch` tokens."""
+        """An executor for the program, with buffers for `batch` tokens."""
         return Executor(program, batch, self.threads)

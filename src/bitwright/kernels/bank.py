@@ -1,4 +1,4 @@
-"""Weights in the layout that products read, packed once for everyone who uses them."""
+"""Weights in the layout that products read, packed once for all users."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from bitwright.kernels import _native
 class WeightBank:
     """Matrices packed for one tier (default: this machine's best), shared by all programs that ask for the same bytes.
 
-    A matrix is known by its bytes in memory, its format and its shape, and lives as long as a program uses it: two
-    programs over one file share every matrix, and a program that differs in one tensor packs that one alone. Whoever
-    changes the bytes of a tensor in place after packing it gets the old weights.
+    A matrix is identified by its bytes in memory, its format and its shape, and lives as long as a program uses it: two
+    programs over one file share every matrix, and a program that differs in one tensor packs only that one. If a
+    tensor's bytes are changed in place after packing, the old weights stay in use.
     """
 
     def __init__(self, tier: str | None = None, threads: int | None = None) -> None:
-        """`threads` pack (default: the cores this process may use). UsageError: the machine cannot run the tier."""
+        """`threads` pack (default: the cores this process may use). UsageError if the machine cannot run the tier."""
         if threads is not None and threads < 1:
             raise UsageError(f"threads must be at least 1, got {threads}")
         self.native = _native.core().WeightBank(tier or "", threads or 0)
@@ -33,7 +33,7 @@ class WeightBank:
 
     @property
     def bytes(self) -> int:
-        """Bytes of packed weights in use; those that products read as the file has them are not counted."""
+        """Bytes of packed weights in use; those that products read directly from the file are not counted."""
         return int(self.native.bytes)
 
     def __len__(self) -> int:
@@ -41,7 +41,7 @@ class WeightBank:
         return len(self.native)
 
     def matrices(self, tensors: Sequence[QuantizedTensor], multiplied: Sequence[bool]) -> list[Any]:
-        """The matrix of each tensor (rows, columns). Those not `multiplied` by are only looked up and stay unpacked.
+        """The matrix of each tensor (rows, columns). Those not `multiplied` are only looked up and stay unpacked.
 
         Raises UsageError if a tensor's bytes do not fit its shape, UnsupportedError for a format the core lacks.
         """

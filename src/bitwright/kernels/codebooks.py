@@ -14,7 +14,7 @@ from bitwright.formats.grid_points import GRIDS
 
 @cache
 def load(core: Any) -> None:
-    """Gives the core the grids of the IQ formats, the levels of their coordinates and IQ4's 16 values."""
+    """Give the core the grids of the IQ formats, the levels of their coordinates and IQ4's 16 values."""
     tables: dict[str, ArrayLike] = {name: grids.grid(name) for name in GRIDS}
     levels = {f"{name}_levels": GRIDS[name].levels for name in ("iq3_xxs", "iq3_s")}
     tables |= levels | {"iq2_levels": (*GRIDS["iq2_s"].levels, 0), "iq4_nl": codebook.VALUES}

@@ -18,7 +18,7 @@ SOURCES = (np.float32, np.float16, np.uint16)  # uint16 holds bfloat16 bits
 
 @cache
 def encoders() -> dict[int, dict[str, bool]]:
-    """GGUF type id of each format with a native encoder, and by method whether it takes an importance."""
+    """GGUF type id of each format with a native encoder, and by method whether it uses importance."""
     return {format: {"rtn": rtn, "search": search} for format, _, _, rtn, search in _native.core().encoder_formats()}
 
 
@@ -30,16 +30,16 @@ def quantize(
     out: NDArray[np.uint8] | None = None,
     method: str = "search",
 ) -> NDArray[np.uint8]:
-    """Encodes values (rows, columns) to uint8 (rows, row bytes), written to `out` where given.
+    """Encode values (rows, columns) to uint8 (rows, row bytes), written to `out` if given.
 
     values: float32, float16, or bfloat16 bits as uint16. importance: float32 (columns,), the mean squared input of each
-    column, weighs the squared error. threads: None for every core; the bytes do not depend on it. method: "search", the
+    column, weighs the squared error. threads: None for all cores; the bytes do not depend on it. method: "search", the
     scales and codes of least (weighted) squared error in each block, or "rtn", those that llama.cpp chooses; formats
-    whose codes are points of a grid (IQ1 to IQ3) have method "search" alone.
+    whose codes are points of a grid (IQ1 to IQ3) have only method "search".
 
-    Raises UnsupportedError if the format has no native encoder or no use for an importance, UsageError on a shape
-    the format cannot hold or an importance that is negative or not finite, BitwrightError naming row and column at a
-    value that is NaN, infinite or out of range.
+    Raises UnsupportedError if the format has no native encoder or does not use importance, UsageError for a shape the
+    format cannot hold or an importance that is negative or not finite, BitwrightError naming row and column for a value
+    that is NaN, infinite or out of range.
     """
     able = encoders()
     check_method(method)

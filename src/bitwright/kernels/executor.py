@@ -1,4 +1,4 @@
-"""Runs programs: the buffers of one caller, and the threads that work for it."""
+"""Runs programs: one caller's buffers and threads."""
 
 from __future__ import annotations
 
@@ -51,14 +51,14 @@ class Executor:
         hidden: Float32 | None = None,
     ) -> Float32:
         """One step: token ids, their positions and their sequences (n,), and the indices (m,) of the tokens whose
-        logits are wanted. Returns logits (m, vocabulary).
+        logits to return. Returns logits (m, vocabulary).
 
-        A sequence's positions go on by one from token to token; its first in a call may lie before its end (0, or from
-        `memory.earliest` on), and then replaces what was held from there on. More than `batch` tokens run as several
-        steps. A program that begins at a layer takes the layer's input `hidden` (n, width) in place of the tokens, and
+        A sequence's positions increase by one from token to token. Its first in a call may lie before its end (0, or
+        from `memory.earliest` on) and then replaces everything from there on. More than `batch` tokens run as several
+        steps. A program that begins at a layer takes the layer's input `hidden` (n, width) instead of the tokens, and
         one that ends before the head returns a row for every token.
-        UsageError names the first token id, position, sequence or output that is out of range; BitwrightError says
-        that the memory's format cannot hold what the model computed.
+        UsageError names the first token id, position, sequence or output that is out of range; BitwrightError if the
+        memory's format cannot hold the computed values.
         """
         t, p, s, o = _ids(tokens), _ids(positions), _ids(sequences), _ids(outputs)
         n = self.batch
@@ -85,14 +85,14 @@ class Executor:
         return result
 
     def squares(self) -> dict[str, tuple[NDArray[np.float64], int]]:
-        """Of each product's weight in a program that observes: the sum of the squares of its input (columns,), and over
-        how many tokens, since the executor was made."""
+        """For each product's weight in an observing program: the sum of the squares of its input (columns,), and the
+        number of tokens, since the executor was made."""
         found = [self.native.squares_of(index) for index in range(len(self.program.observed))]
         sums = [(np.array(values), rows) for values, rows in found]
         return {name: own for names, own in zip(self.program.observed, sums, strict=True) for name in names}
 
     def watch(self) -> None:
-        """Sum up, from zero, what each phase takes from now on."""
+        """Measure the time of each phase from now on, starting at zero."""
         self.native.watch()
 
     def seconds(self) -> list[tuple[Phase, float]]:

@@ -1,4 +1,4 @@
-"""What sequences are remembered by: keys and values in pages, and states of a fixed size."""
+"""The memory of sequences: keys and values in pages, and states of a fixed size."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from bitwright import formats
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.kernels import _native
 
-KV = ("f16", "bf16", "q8_0", "q4_0")  # formats keys and values may have
-PAGE = 64  # positions of a page (attention.h: kKeyBlock)
+KV = ("f16", "bf16", "q8_0", "q4_0")  # formats of keys and values
+PAGE = 64  # positions per page (attention.h: kKeyBlock)
 
 
 class LayerShape(NamedTuple):
@@ -27,10 +27,10 @@ class LayerShape(NamedTuple):
 class Memory:
     """Keys and values of `sequences` sequences of up to `context` positions, for steps of up to `batch` tokens.
 
-    Positions lie in pages of 64, which a sequence gets as it grows. Forked sequences share their full pages. Layers
+    Positions lie in pages of 64, which a sequence acquires as it grows. Forked sequences share their full pages. Layers
     with a window keep the pages that a window and a batch can touch. `kv` is the format, one of KV; `states` are the
     floats that each sequence keeps for each recurrent layer. Raises UsageError for sizes out of range, BitwrightError
-    where the system has not that much memory.
+    if the system lacks the memory.
     """
 
     def __init__(
@@ -54,51 +54,52 @@ class Memory:
 
     @property
     def lengths(self) -> list[int]:
-        """The number of positions each sequence holds; a step may go on at this position, or from `earliest` on."""
+        """The number of positions each sequence holds; a step may continue at this position, or at any from `earliest`
+        on."""
         return list(self.native.lengths)
 
     @property
     def earliest(self) -> list[int]:
-        """The lowest position, but for 0, that each sequence may go back to: layers with a window forget."""
+        """The lowest position, except 0, that each sequence may go back to, because layers with a window forget."""
         return list(self.native.earliest)
 
     @property
     def bytes(self) -> int:
-        """Bytes of all pages and states there can be; the system gives them as they are first used."""
+        """The most bytes of pages and states; the system provides each on first use."""
         return int(self.native.bytes)
 
     @property
     def bytes_in_use(self) -> int:
-        """Bytes of the pages that some sequence holds, and of the states."""
+        """Bytes of the pages held by any sequence, and of the states."""
         return int(self.native.bytes_in_use)
 
     def fork(self, source: int, target: int) -> None:
-        """Makes sequence `target` a copy of `source`. Pages are shared until one of the two writes into them."""
+        """Make sequence `target` a copy of `source`. Pages are shared until one of the two writes into them."""
         self.native.fork(source, target)
 
     def drop(self, sequence: int, keep: int = 0) -> None:
-        """Forgets all but the first `keep` positions; UsageError below `earliest`, where a window has forgotten."""
+        """Forget all but the first `keep` positions; UsageError below `earliest`."""
         self.native.drop(sequence, keep)
 
     def evict(self, sequence: int) -> None:
-        """Forgets a sequence and gives the memory of pages that nobody uses back to the system."""
+        """Forget a sequence and return unused pages to the system."""
         self.native.evict(sequence)
 
     def save(self, sequence: int) -> NDArray[np.uint8]:
-        """A sequence as bytes that `restore` takes: here, or in a Memory of the same layers, format and context."""
+        """A sequence as bytes for `restore`, here or in a Memory of the same layers, format and context."""
         layout = np.frombuffer(self.native.layout.encode() + b"\0", np.uint8)
         return np.concatenate([layout, self.native.save(sequence)])
 
     def restore(self, sequence: int, saved: NDArray[np.uint8]) -> None:
-        """Makes a sequence what was saved. UsageError, and nothing changes, where it is not whole or does not fit."""
+        """Set a sequence to the saved one. UsageError, without any change, if that is incomplete or does not fit."""
         own = self.native.layout.encode() + b"\0"
         if bytes(saved[: len(own)]) != own:
             raise UsageError("the saved sequence is not whole, or of another memory's layout")
         self.native.restore(sequence, np.ascontiguousarray(saved[len(own) :]))
 
     def adopt(self, other: Memory, sequence: int, begin: int, end: int) -> None:
-        """Takes the keys and values of positions `begin` to `end` of a sequence from another memory, as other weights
-        computed them; the sequence then ends at `end`. What it held before `begin` stays.
+        """Take the keys and values of positions `begin` to `end` of a sequence from another memory, as computed by
+        other weights; the sequence then ends at `end`. Positions before `begin` stay.
 
         UsageError if the two are not alike (layers, heads, format, context) or the positions are not there.
         """

@@ -1,4 +1,4 @@
-"""What this machine does at best, measured with a tier's own instructions: the limits that speeds are set beside."""
+"""This machine's limits, measured with a tier's own instructions; speeds are compared with them."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from bitwright.formats import QuantizedTensor
 from bitwright.kernels import _native
 
 SECONDS = 0.15  # of one measurement
-PART_BYTES = 96 << 10  # of weights, as stored: they and their inputs stay in a second cache of 256 kB
+PART_BYTES = 96 << 10  # of stored weights: they and their inputs fit a second-level cache of 256 kB
 
 
 class Decoding(NamedTuple):
     """Products with one token: weights per second, from a copy in each thread's own cache and from memory, and the
-    bytes that are read for a weight."""
+    bytes read per weight."""
 
     cached: float
     memory: float
@@ -48,21 +48,21 @@ class Meter:
         return float(self._native.read(seconds)) / 1e9
 
     def int8_gop_s(self, seconds: float = SECONDS) -> float:
-        """Billions of int8 operations a second in dot products; a product and a sum are two."""
+        """Billions of int8 operations per second in dot products; a multiplication and an addition are two."""
         return float(self._native.integer_dots(seconds)) / 1e9
 
     def bf16_gflop_s(self, seconds: float = SECONDS) -> float:
-        """Billions of float operations a second in products of bfloat16: by the CPU's own dot product where the tier's
+        """Billions of float operations per second in products of bfloat16: by the CPU's own dot product if the tier's
         machines can have one (AVX-512 BF16), else widened to float32 and multiplied, as the engine always does."""
         return float(self._native.bf16_dots(seconds)) / 1e9
 
     def float32_gflop_s(self, seconds: float = SECONDS) -> float:
-        """Billions of float operations a second in float32 multiply-add: the limit of every float kernel."""
+        """Billions of float operations per second in float32 multiply-add: the limit of every float kernel."""
         return float(self._native.float32_dots(seconds)) / 1e9
 
     def decoding(self, weight: QuantizedTensor, seconds: float = SECONDS) -> Decoding:
-        """How fast a weight (rows, columns) of a format the core knows is decoded, by as many of its rows as fit a
-        second cache."""
+        """How fast a weight (rows, columns) of a format the core knows is decoded, using as many of its rows as fit a
+        second-level cache."""
         rows = max(1, min(weight.shape[0], PART_BYTES // weight.data.shape[-1]))
         rows = max(32, rows // 32 * 32) if weight.shape[0] >= 32 else rows  # whole panels of every tier
         data = np.ascontiguousarray(weight.data[:rows]).reshape(-1)

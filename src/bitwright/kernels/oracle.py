@@ -1,4 +1,4 @@
-"""A step in plain NumPy: what the native executor is tested against. Slow, short, in float64 by default."""
+"""A step in plain NumPy, the reference for the native executor. Slow and short; float64 by default."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A step compiled for the native executor: a schedule over packed weights that never changes."""
+"""A step compiled for the native executor: an immutable schedule over packed weights."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.linear import PRODUCT
 from bitwright.kernels.schedule import Instruction, Phase, Schedule
 
-ACTIVATIONS = ("int8", "ggml")  # how the inputs of products with quantized weights are rounded: our way, llama.cpp's
+ACTIVATIONS = ("int8", "ggml")  # how inputs of quantized weights are rounded: bitwright's way, llama.cpp's
 
 
 class Program:
-    """A step over weights. Sessions and threads may share one; it is run by an Executor, with a Memory.
+    """A step over weights. Sessions and threads may share one. An Executor runs it with a Memory.
 
     The bank packs the weights it does not hold yet. `activations` is one of ACTIVATIONS; with `observe` an executor
     sums the squares of every product's input. Raises BitwrightError if weights and step disagree.
@@ -35,7 +35,7 @@ class Program:
         observe: bool = False,
         part_of: Program | None = None,
     ) -> None:
-        """With `part_of`, layers go by their numbers in that program, and one Memory serves both."""
+        """With `part_of`, layers keep their numbers in that program, and one Memory serves both."""
         if activations not in ACTIVATIONS:
             raise UnknownNameError("rounding of activations", activations, ACTIVATIONS)
         self.step, self.weights, self.bank = step, weights, bank
@@ -59,16 +59,16 @@ class Program:
         return str(self.native.tier)
 
     def replace(self, tensors: Mapping[str, QuantizedTensor]) -> Program:
-        """The same program with other tensors in the place of some; only those are packed, and nothing is copied."""
+        """The same program with some tensors replaced; only those are packed, and nothing is copied."""
         weights = {**self.weights, **tensors}
         return Program(self.step, weights, self.bank, self.activations, self.observe)
 
     def cut(self, begin: int = 0, end: int | None = None) -> Program:
-        """The layers from `begin` up to `end` alone, over the same packed weights and for the same Memory.
+        """Only the layers from `begin` up to `end`, over the same packed weights and for the same Memory.
 
-        It reads the input of layer `begin` (tokens, width) in place of token ids, unless `begin` is 0, and returns the
-        input of layer `end` for every token, or without an `end` the logits. A step that is cut gives the same bits as
-        one that is not. UsageError if there is no such layer.
+        It reads the input of layer `begin` (tokens, width) instead of token ids, unless `begin` is 0, and returns the
+        input of layer `end` for every token, or the logits without an `end`. A cut step gives the same bits as an uncut
+        one. UsageError if there is no such layer.
         """
         step = self.step.cut(begin, end, self.weights)
         return Program(step, self.weights, self.bank, self.activations, part_of=self)
@@ -91,7 +91,7 @@ class Program:
         native.finish(schedule.result, self.result.selected)
 
     def _add_matrices(self, schedule: Schedule) -> dict[str, int]:
-        """The number of every matrix in the native program, by name; the bank has them all at once."""
+        """The number of every matrix in the native program, by name; the bank packs them all at once."""
         multiplied: dict[str, bool] = {}
         for phase in schedule.phases:
             for i in phase.instructions:
@@ -101,7 +101,7 @@ class Program:
         return {name: self.native.matrix(matrix) for name, matrix in zip(multiplied, found, strict=True)}
 
     def _add(self, i: Instruction) -> None:
-        """Adds one instruction; its layer and its weight become numbers of what the native program holds."""
+        """Add one instruction; its layer and its weight become indices in the native program."""
         entry = i.entry
         values = {field: i.attributes[name] or 0 for name, field in entry.fields.items()}
         if "layer" in entry.fields:
@@ -126,7 +126,7 @@ class Program:
 
 
 def _ggml_rounding(format: Format) -> int:
-    """tier.h's Rounding that is what llama.cpp does to the inputs of a weight (ggml-cpu.c: vec_dot_type)."""
+    """The Rounding of tier.h that llama.cpp applies to the inputs of a weight (ggml-cpu.c: vec_dot_type)."""
     if format.ggml is None or format.block_size == 1:
-        return 0  # floats: the inputs stay what they are
+        return 0  # floats: the inputs stay as they are
     return {"q4_1": 2, "q5_1": 2}.get(format.name, 3 if format.block_size == 256 else 1)

@@ -1,7 +1,7 @@
-"""From a step's ops to what the native executor runs: phases of instructions, and buffers that share memory.
+"""Schedule a step's ops for the native executor: phases of instructions, and buffers that share memory.
 
-Threads wait for one another between phases only. A phase is a chain of instructions that go row by row (each thread
-takes the whole chain for its own rows), or matrix products that do not need one another (their rows are shared out
+Threads wait for one another only between phases. A phase is a chain of instructions that go row by row (each thread
+runs the whole chain on its own rows), or matrix products that do not need one another (their rows are shared out
 together), or one attention. An instruction goes into the earliest phase of its kind after what it reads: q, k and v
 become one phase, gate and up another, and residual add, norm and the conversion of the next input run together.
 """
@@ -36,7 +36,7 @@ class Instruction:
 
     @property
     def code(self) -> str:
-        """Its name in the executor."""
+        """The instruction's name in the executor."""
         return self.entry.code
 
 
@@ -59,7 +59,7 @@ class Schedule:
         rounding: Callable[[str], int] = lambda weight: 0,
         observe: bool = False,
     ) -> None:
-        """`rounding` says how the inputs of a weight become int8: a number of tier.h's Rounding. With `observe`, the
+        """`rounding` gives how a weight's inputs become int8, a number of tier.h's Rounding. With `observe`, the
         program also sums the squares of each product's input: `observed` lists the weights that share an input, in the
         order of the native sums. Raises BitwrightError if the shapes of weights and ops disagree."""
         self.phases: list[Phase] = []
@@ -78,7 +78,7 @@ class Schedule:
         self.result = result.place
 
     def converted(self, x: Buffer, value: Value, weight: str) -> Value:
-        """`value` of buffer `x` as products with `weight` read it, observed where the plan observes."""
+        """`value` of buffer `x` as products with `weight` read it, observed if the schedule observes."""
         if self._observe:
             if x.id not in self.observed:
                 self.emit(OBSERVE, [value], index=len(self.observed))
@@ -100,9 +100,9 @@ class Schedule:
     def emit(
         self, entry: Entry, reads: Sequence[Value], width: int = 0, weight: str | None = None, **attributes: Any
     ) -> Value:
-        """Puts one instruction of the op at work into the earliest phase it can run in; returns what it writes."""
+        """Put one instruction of the current op into the earliest phase it can run in; returns its output."""
         want, selected, at = entry.phase, self._selected, 0
-        for value in reads:  # rows of one chain may follow each other in a phase; all else waits for the phase's end
+        for value in reads:  # rows of one chain may follow each other in a phase; all else waits for its end
             source = self.phases[value.phase]
             at = max(at, value.phase + (want != "rows" or source.kind != "rows" or source.selected != selected))
         while at < len(self.phases) and (
@@ -118,7 +118,7 @@ class Schedule:
         return written
 
     def _place(self, result: Value) -> tuple[list[int], list[int]]:
-        """Gives every value a place; values of one width that are never alive in the same phase share theirs."""
+        """Give every value a place; values of one width that are never alive in the same phase share one."""
         sizes: dict[str, list[int]] = {"buffer": [], "input": [], "other": []}
         free_after: dict[tuple[str, int], list[tuple[int, int]]] = {}  # (kind, width): (last phase used, place)
         chains = self._chains()

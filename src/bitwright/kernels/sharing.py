@@ -33,14 +33,14 @@ class Sharing:
         return list(self._pool.map(work, parts))
 
     def each(self, work: Callable[[int], None], items: Iterable[int]) -> None:
-        """Calls work(item) for each item, on whichever thread is free."""
+        """Call work(item) for each item, on whichever thread is free."""
         for _ in map(work, items) if self._pool is None else self._pool.map(work, items):
             pass
 
 
 @contextlib.contextmanager
 def single_blas() -> Iterator[None]:
-    """Runs NumPy's products on the calling thread where its BLAS is OpenBLAS; leaves any other BLAS as it is."""
+    """Run NumPy's products on the calling thread if its BLAS is OpenBLAS; leave any other BLAS as it is."""
     setter, getter = _openblas("set"), _openblas("get")
     if setter is None or getter is None:
         yield

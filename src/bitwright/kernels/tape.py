@@ -1,8 +1,8 @@
 """A step over one whole text in NumPy, forward and backward: the gradient at the output of every op.
 
-The ops are cut wherever later ops read a single buffer (the residual stream, twice a layer). The forward pass keeps
-that buffer for every part, and what lies between while it fits `memory`; the backward pass runs the other parts again.
-So memory holds one part of a model, and each weight is read when a part needs it.
+The ops are cut wherever later ops read a single buffer (the residual stream, twice per layer). The forward pass keeps
+that buffer for every part, and the values in between as long as they fit `memory`; the backward pass runs the other
+parts again. So memory holds one part of a model, and each weight is read when a part needs it.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Visit = Callable[[Op, list[Array], Array | None], None]  # an op, its inputs, th
 Work = Callable[[Op, Call, list[Array]], tuple[Array, ...]]
 
 LOGITS = 1 << 24  # values at a time, for any size of vocabulary
-ROWS = 32  # the fewest that a thread gets
+ROWS = 32  # the fewest rows a thread gets
 
 
 def missing(step: Step) -> list[str]:
@@ -33,8 +33,8 @@ def missing(step: Step) -> list[str]:
 class Tape:
     """Runs `step` forward over the tokens of a text, with positions from 0, and backward.
 
-    `weight(name, rows)` gives a weight as floats, whole where `rows` is None. `memory` limits the bytes of values that
-    are kept. `sharing` holds the threads.
+    `weight(name, rows)` gives a weight as floats, in full if `rows` is None. `memory` limits the bytes of values
+    kept. `sharing` holds the threads.
     """
 
     def __init__(
@@ -50,7 +50,7 @@ class Tape:
         self.parts = parts(step)
         self._flows: list[Values] = []
         self._kept: dict[int, Values] = {}
-        self._held: tuple[tuple[Op, ...], dict[str, Array]] = ((), {})  # the weights of the part at work
+        self._held: tuple[tuple[Op, ...], dict[str, Array]] = ((), {})  # the weights of the current part
 
     def observe(self, tokens: ArrayLike, visit: Visit) -> None:
         """Forward only, without logits: visit(op, inputs, None) for every op up to the last product."""
@@ -66,7 +66,7 @@ class Tape:
             flow = {ops[-1].output.id: flow[ops[-1].output.id]}
 
     def logits(self, tokens: ArrayLike) -> Iterator[tuple[slice, Array]]:
-        """Forward; the logits after every token, some rows at a time: which, and (rows, vocabulary)."""
+        """Forward; yields the logits after every token, some rows at a time: the rows, and (rows, vocabulary)."""
         self._forward(tokens)
         for rows, values in self._last():
             yield rows, values[self._result.id]
@@ -76,8 +76,8 @@ class Tape:
     ) -> None:
         """Forward, then visit(op, inputs, gradient) for the ops from the last to the first of part `until`.
 
-        of_logits(rows, logits), called for all rows in some order, is the gradient of what is differentiated with
-        respect to the logits (rows, vocabulary).
+        of_logits(rows, logits), called for all rows in some order, is the gradient with respect to the logits (rows,
+        vocabulary) of the differentiated value.
         The ops of a last part that work row by row are visited for some rows at a time.
         """
         self._forward(tokens)
@@ -101,7 +101,7 @@ class Tape:
         self.call = Call(self.dtype, ids, n, np.zeros_like(n), n.astype(np.intp))
 
     def _forward(self, tokens: ArrayLike) -> None:
-        """Every part but the last: `_flows` are the inputs of all parts, `_kept` the values that fitted, by part."""
+        """Every part except the last: `_flows` are the inputs of all parts, `_kept` the values that fit, by part."""
         self._start(tokens)
         self._flows, self._kept, room = [{}], {}, self.memory
         for index, ops in enumerate(self.parts[:-1]):
@@ -113,7 +113,7 @@ class Tape:
             self._flows.append({ops[-1].output.id: values[ops[-1].output.id]})
 
     def _last(self) -> Iterator[tuple[slice, Values]]:
-        """The values of the last part: whole or, where all its ops work row by row, some rows at a time."""
+        """The values of the last part: whole or, if all its ops work row by row, some rows at a time."""
         ops, flow, n = self.parts[-1], self._flows[-1], len(self.call.tokens)
         width = max((len(weight) for op in ops for weight in self._weights(op, ops)), default=1)
         step = max(1, LOGITS // width) if all(op.by_row for op in ops) else n
@@ -137,7 +137,7 @@ class Tape:
         return self._shared(op, call, work, [values[b.id] for b in op.inputs])[0].astype(self.dtype, copy=False)
 
     def _shared(self, op: Op, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
-        """The results of `work` on these: each thread takes some rows, or some heads of attention."""
+        """The results of `work` on `arrays`: each thread takes some rows, or some heads of attention."""
         least, count = ROWS, len(arrays[0]) if arrays else 0
         if isinstance(op, Attention):
             least, count = 1, op.kv_heads
@@ -159,7 +159,7 @@ class Tape:
         return [np.concatenate(pieces, axis=axis) for pieces in zip(*done, strict=True)]
 
     def _back(self, ops: tuple[Op, ...], values: Values, gradient: Array, visit: Visit, call: Call) -> Array:
-        """From the gradient of a part's result to that of its input; the first part reads tokens: an empty one."""
+        """From the gradient of a part's result to that of its input; empty for the first part, which reads tokens."""
         gradients = {ops[-1].output.id: gradient}
         for op in reversed(ops):
             own = gradients.pop(op.output.id).astype(self.dtype, copy=False)

@@ -136,7 +136,7 @@ def between(measure: str, a: Contender, b: Contender) -> Interval:
 
 
 def front(ranked: Sequence[Contender], cost: Callable[[Contender], float]) -> tuple[str, ...]:
-    """The names of the contenders (ranked by quality, best first) such that no better one costs as little."""
+    """The contenders (ranked by quality, best first) for which no better one costs as little or less."""
     kept: list[Contender] = []
     for c in ranked:
         if all(cost(c) < cost(better) for better in kept):

@@ -26,7 +26,7 @@ class Condensed:
     """Distributions of n positions: `kept` tokens of each, likeliest first, then those sampled from the rest.
 
     `ids` and `logits` (n, kept + sampled), `normalizers` (n, 2) as `softmax.normalizer` gives them, `rest` (n,) the
-    mass of what is not kept.
+    mass of the tokens not kept.
     """
 
     ids: NDArray[np.int32]

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 MAGIC = b"_logits_"
 HEADER = 20  # bytes before the tokens
-CLIP = 16  # nats below the likeliest that have codes of their own
+CLIP = 16  # nats below the likeliest; tokens further below share a code
 STEPS = 65535
 
 

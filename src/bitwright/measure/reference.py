@@ -1,7 +1,7 @@
 """What candidates are measured against: a reference model's predictions of a text, computed once and stored.
 
 A store is a folder: `about.json` identifies the model, and one file per chunk, named after the chunk's tokens, holds
-its distributions (`condensed`). A chunk is written whole or not at all, so an interrupted run continues where it
+its distributions (`condensed`). A chunk is written in full or not at all, so an interrupted run continues where it
 stopped, and a run over more text computes only new chunks. The files are NumPy's .npz, whose checksums (CRC-32) are
 verified on reading; a damaged chunk is computed again.
 """

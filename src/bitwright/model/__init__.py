@@ -1,4 +1,4 @@
-"""From a model file to what it computes: configuration, tokenizer, chat template, and a `Step` per architecture."""
+"""Reading models: configuration, tokenizer, chat template, and a `Step` per architecture."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Chat templates: a conversation as the text its model was trained on.
 
-A template is a program from a model file and not to be trusted: `chat_sandbox` says what it can do and what it cannot.
+A template is a program from a model file and is not trusted: `chat_sandbox` limits what it can do.
 """
 
 from __future__ import annotations
@@ -23,7 +23,8 @@ _MESSAGE = 300  # characters of an error
 class ChatTemplate:
     """The templates of one model by name; `default` is the one without a name.
 
-    `source` is the text of the one in use. `special` are the variables a template knows tokens by, such as `bos_token`.
+    `source` is the text of the one in use. `special` are the variables that name tokens in templates, such as
+    `bos_token`.
     """
 
     def __init__(self, templates: Mapping[str, str], special: Mapping[str, str], name: str = "default") -> None:
@@ -64,12 +65,12 @@ class ChatTemplate:
         tools: Sequence[Mapping[str, Any]] | None = None,
         **variables: Any,
     ) -> str:
-        """The prompt for a conversation of `{"role": ..., "content": ...}`, with the words that open the reply.
+        """The prompt for a conversation of `{"role": ..., "content": ...}`, including the opening of the reply.
 
-        With `tools`, a template named `tool_use` goes first where the model has one. Raises BitwrightError, one line,
-        where the template refuses the conversation, is broken, or does more work than a prompt needs.
+        With `tools`, a template named `tool_use` is preferred if there is one. Raises BitwrightError, one line, if the
+        template refuses the conversation, is broken, or does more work than a prompt needs.
         """
-        from bitwright.model import chat_sandbox
+        from bitwright.model import chat_budget
 
         source = self.templates["tool_use"] if tools and "tool_use" in self.templates else self.source
         known = {
@@ -79,16 +80,16 @@ class ChatTemplate:
             "add_generation_prompt": add_generation_prompt,
         }
         try:
-            return chat_sandbox.render(_compiled(source), {**self.special, **known, **variables})
+            return chat_budget.render(_compiled(source), {**self.special, **known, **variables})
         except Exception as error:  # a template can raise anything
             detail = " ".join(f"{error}".split()) or type(error).__name__
             raise BitwrightError(f"the model's chat template failed: {detail[:_MESSAGE]}") from error
 
     def encode(self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], **variables: Any) -> list[int]:
-        """The ids of the rendered conversation, with one `bos` even where template and tokenizer both want it there.
+        """The ids of the rendered conversation, with one `bos` even if both template and tokenizer add it.
 
-        Control tokens written in a message's content are taken as control tokens, as in every engine that renders first
-        and tokenizes afterwards.
+        Control tokens written in a message's content are treated as control tokens, as in every engine that renders
+        first and tokenizes afterwards.
         """
         ids = tokenizer.encode(self.render(messages, **variables), add_special_tokens=False, parse_special=True)
         if tokenizer.add_bos and tokenizer.bos is not None and ids[:1] != [tokenizer.bos]:

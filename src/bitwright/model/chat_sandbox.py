@@ -1,23 +1,20 @@
-"""A Jinja environment for templates that nobody has read: the ones inside model files.
+"""A Jinja environment for untrusted templates: those inside model files.
 
-Jinja's sandbox keeps a template away from Python's insides. It does not keep one from running for ever or eating all
-memory, so here every step of work is charged to a budget: loop turns, calls, filters, comparisons, the characters of
-every string and the elements of every list that is made. The compiled template does the charging itself, because the
-syntax tree is rewritten before compilation: loops, comparisons, literals and `~` pass through filters of ours.
+Jinja's sandbox keeps a template away from Python's internals, but not from running for ever or using all memory. So
+every step of work is charged to a budget (`chat_budget`). The compiled template does the charging itself, because the
+syntax tree is rewritten before compilation: loops, comparisons, literals and `~` pass through filters of this module.
 
-Not covered: a template may spend the whole budget, three seconds of one core and some hundred megabytes, on every
-render; and what it writes is the prompt, so a hostile template still decides what the model is asked.
+Not covered: a template may spend the whole budget, three seconds of one core and a few hundred megabytes, on every
+render; and it writes the prompt, so a hostile template still decides what the model is asked.
 """
 
 from __future__ import annotations
 
-import contextvars
 import datetime
 import functools
 import json
 import re
-import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 from jinja2 import TemplateError, nodes, pass_context
@@ -28,9 +25,8 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-WORK = 1 << 27  # units in one render; a step costs STEP, a character or an element costs 1
-STEP = 64  # hence at most two million steps
-SECONDS = 3.0  # of this thread's CPU time
+from bitwright.model.chat_budget import joined, replaced, spend, step, turns, weigh
+
 LARGEST_NUMBER = 10_000  # an argument above this (a width, a count, a precision) is refused
 LARGEST_BITS = 4096  # of an integer
 FILTERS = (
@@ -39,72 +35,6 @@ FILTERS = (
     "string striptags sum title trim truncate unique upper urlencode wordcount"
 ).split()
 _WIDTH = re.compile(r"\d{5,}|%[^%a-zA-Z]*\*|\{[^{}]*\{")  # a padding of 10000 or more, or one taken from an argument
-
-
-class Budget:
-    """What one render may still do."""
-
-    def __init__(self) -> None:
-        self.left, self.deadline = WORK, time.thread_time() + SECONDS
-
-    def spend(self, amount: int) -> None:
-        """Count work. Raises SecurityError once the budget or its time is used up."""
-        self.left -= amount + STEP
-        if self.left < 0 or time.thread_time() > self.deadline:
-            raise SecurityError(f"it does more than a prompt needs ({WORK} units of work or {SECONDS:g} s)")
-
-
-_budget: contextvars.ContextVar[Budget] = contextvars.ContextVar("budget")
-
-
-def render(template: Any, variables: dict[str, Any]) -> str:
-    """`template`, compiled by a `Sandbox`, within a fresh budget."""
-    token = _budget.set(Budget())
-    try:
-        return str(template.render(variables))
-    finally:
-        _budget.reset(token)
-
-
-def weigh(value: Any) -> Any:
-    """Charge for everything `value` holds, shared parts as often as they would be printed; returns it."""
-    spend, waiting = _budget.get().spend, [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, dict):
-            waiting += [*item.keys(), *item.values()]
-        elif isinstance(item, (list, tuple, set)):
-            waiting += item
-        spend(len(item) if isinstance(item, (str, bytes, dict, list, tuple, set)) else 0)
-    return value
-
-
-def turns(values: Iterable[Any]) -> Iterator[Any]:
-    """Charge for every turn of a loop."""
-    for value in values:
-        _budget.get().spend(0)
-        yield value
-
-
-def step(value: Any) -> Any:
-    """Charge for one step."""
-    _budget.get().spend(0)
-    return value
-
-
-def joined(values: Iterable[Any], separator: str = "") -> str:
-    """The texts of `values` in one string, charged before it is made."""
-    texts = [str(value) for value in turns(values)]
-    _budget.get().spend(sum(map(len, texts)) + len(separator) * len(texts))
-    return separator.join(texts)
-
-
-def replaced(text: str, old: str, new: str, count: int | None = -1) -> str:
-    """`text.replace`, charged before the result is made."""
-    text, old, new, count = str(text), str(old), str(new), -1 if count is None else count
-    found = text.count(old) if count < 0 else min(count, text.count(old))
-    _budget.get().spend(len(text) + found * len(new))
-    return text.replace(old, new, count)
 
 
 def to_json(
@@ -143,7 +73,7 @@ def strftime_now(format: str) -> str:
 
 
 def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter that weighs what it gives; its context or environment argument stays the first."""
+    """A filter whose result is charged; its context or environment argument stays the first."""
 
     @functools.wraps(function)
     def filter(*arguments: Any, **named: Any) -> Any:
@@ -159,11 +89,11 @@ def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 class _Namespace(Namespace):
-    __repr__ = object.__repr__  # the inherited one prints what it holds, at any depth
+    __repr__ = object.__repr__  # the inherited one prints its contents, at any depth
 
 
 class _Generation(Extension):
-    """`{% generation %}`, which marks the assistant's words for training; here only its content counts."""
+    """`{% generation %}`, which marks the assistant's words for training; here only its content matters."""
 
     tags = {"generation"}
 
@@ -173,7 +103,7 @@ class _Generation(Extension):
 
 
 class _Metering(NodeTransformer):
-    """Puts a filter of ours around everything that could make a template's work grow."""
+    """Puts a charging filter around everything that could make a template's work grow."""
 
     def visit_For(self, node: nodes.For) -> nodes.Node:
         if node.recursive:
@@ -194,7 +124,7 @@ class _Metering(NodeTransformer):
     visit_Dict = visit_List
 
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
-        return self.visit_List(node) if node.ctx == "load" else node  # the others are targets of assignment
+        return self.visit_List(node) if node.ctx == "load" else node  # other tuples are targets of assignment
 
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
@@ -208,10 +138,10 @@ def _through(name: str, node: Any) -> nodes.Filter:
     return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
 
 
-@pass_context  # also keeps Jinja from working constants out while it compiles
+@pass_context  # also keeps Jinja from evaluating constants while it compiles
 def _finalize(context: Any, value: Any) -> str:
     text = str(value)
-    _budget.get().spend(len(text))
+    spend(len(text))
     return text
 
 
@@ -250,11 +180,11 @@ class Sandbox(ImmutableSandboxedEnvironment):
         raise SecurityError(f"access to {attribute!r} of a {type(obj).__name__}")
 
     def call(self, context: Any, function: Any, *arguments: Any, **named: Any) -> Any:
-        """Every call in a template: a method's result is weighed, one that could be huge is worked out here."""
+        """Every call in a template: results of methods are charged, and those that could be huge are made here."""
         method = getattr(function, "__wrapped__", function)
         owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
         if isinstance(owner, (str, int, float, list, tuple, dict)):
-            _budget.get().spend(len(owner) if hasattr(owner, "__len__") else 0)
+            spend(len(owner) if hasattr(owner, "__len__") else 0)
             if isinstance(owner, str) and name == "join":
                 return joined(arguments[0], owner)
             if isinstance(owner, str) and name == "replace":
@@ -266,7 +196,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         return weigh(super().call(context, function, *arguments, **named))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """`*`, `**`, `+` and `%`: refused where the result would be huge, before it is worked out."""
+        """`*`, `**`, `+` and `%`: refused before they are evaluated if the result would be huge."""
         if operator == "%":
             check_format(left)
         elif isinstance(left, int) and isinstance(right, int):
@@ -276,5 +206,5 @@ class Sandbox(ImmutableSandboxedEnvironment):
         elif operator == "*":
             length = next((len(side) for side in (left, right) if hasattr(side, "__len__")), 0)
             times = next((side for side in (left, right) if isinstance(side, int)), 0)
-            _budget.get().spend(length * max(times, 0))
+            spend(length * max(times, 0))
         return weigh(super().call_binop(context, operator, left, right))

@@ -1,4 +1,4 @@
-"""What the engine needs to know of a model besides its shape, read from GGUF metadata.
+"""What the engine needs to know about a model besides its shape, read from GGUF metadata.
 
 Keys and their defaults: https://github.com/ggml-org/ggml/blob/master/docs/gguf.md and llama.cpp's src/llama-model.cpp.
 """
@@ -26,7 +26,7 @@ REQUIRED = ("embedding_length", "feed_forward_length", "context_length")
 class Config(Architecture):
     """A model that the engine runs. Its layers all attend, with the same heads; only their windows differ.
 
-    `rope` turns the layers that see everything, `local_rope` those with a window. A cap of None means no cap.
+    `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
     """
 
     eps: float
@@ -61,7 +61,7 @@ class Config(Architecture):
         """Read the configuration of an open file.
 
         Raises FileFormatError naming a key that is missing, of the wrong type or out of range; UnsupportedError if the
-        architecture, or something that it asks for, is not among those that bitwright runs.
+        architecture, or a feature it needs, is not one that bitwright runs.
         """
         name = Values(file.metadata, file.path).text("general.architecture")
         if name not in ARCHITECTURES:
@@ -91,10 +91,10 @@ class Config(Architecture):
 
 
 def _only_layer(values: Values, shape: Architecture) -> Layer:
-    """What all layers are, but for their windows; raises where the engine cannot run them."""
+    """The layer that all layers equal except in their windows; raises if the engine cannot run them."""
     if shape.experts:
         raise UnsupportedError(
-            f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward a layer"]
+            f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward per layer"]
         )
     for key in REQUIRED:
         values.integer(key, low=1, high=MAX_TOKENS)

@@ -35,7 +35,7 @@ class Model:
 
     @classmethod
     def from_gguf(cls, file: GGUF) -> Model:
-        """The model in an open file. The tokenizer is built when it is first asked for.
+        """The model in an open file. The tokenizer is built on first use.
 
         Raises FileFormatError, UnsupportedError or BitwrightError if the file is not a model bitwright runs.
         """
@@ -55,7 +55,7 @@ class Model:
 
     @property
     def bytes_per_token(self) -> int:
-        """Bytes of weights that decoding one token reads: every matrix that is multiplied by."""
+        """Bytes of weights that decoding one token reads: of every matrix in a product."""
         return sum(self.tensors[op.weights[0]].nbytes for op in self.step.ops if op.kind == "linear")
 
     @cached_property
@@ -67,24 +67,24 @@ class Model:
 
     @cached_property
     def chat_template(self) -> ChatTemplate | None:
-        """How the model wants a conversation written, or None if the file does not say."""
+        """The template the model was trained with; None if the file has none."""
         from bitwright.model.chat import ChatTemplate
 
         return ChatTemplate.from_metadata(self.metadata)
 
     @property
     def file_bytes(self) -> int:
-        """Bytes on disk, or of all tensors where they are in no file."""
+        """Bytes on disk, or of all tensors without a file."""
         return self.file.file_bytes if self.file is not None else sum(t.nbytes for t in self.tensors.values())
 
     def opened(self) -> GGUF:
-        """The open file; UsageError if the tensors are in none."""
+        """The open file; UsageError without one."""
         if self.file is None:
             raise UsageError(f"{self.path}: expected a model that is in a file")
         return self.file
 
     def sha256(self, progress: Progress | None = None) -> str:
-        """SHA-256 of the model's file, or of its tensors' bytes where they are in no file."""
+        """SHA-256 of the model's file, or of its tensors' bytes without a file."""
         from bitwright.io.checksum import sha256
 
         if self.file is not None:
@@ -96,7 +96,7 @@ class Model:
         return digest.hexdigest()
 
     def release(self) -> None:
-        """Gives back the memory of what was read of the file; what is read again comes from the file again."""
+        """Free the memory of the file's pages read so far; later reads fetch them again."""
         if self.file is not None:
             self.file.release()
 
@@ -120,7 +120,7 @@ class Tensors(Mapping[str, QuantizedTensor]):
 
 
 def load(ref: str | Path) -> Model:
-    """Opens a model: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
+    """Open a model: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
 
     Raises BitwrightError saying what is wrong with the file or the name.
     """

@@ -13,10 +13,10 @@ from bitwright.errors import UnsupportedError
 
 
 class PreTokenizer(NamedTuple):
-    """Patterns applied one after another, each isolating its matches; what lies between two matches is a word too."""
+    """Patterns applied one after another, each isolating its matches; text between two matches is a word too."""
 
     patterns: tuple[str, ...]
-    ignore_merges: bool = False  # a word that is in the vocabulary whole is taken whole
+    ignore_merges: bool = False  # a word in the vocabulary is one token
     add_bos: bool = False  # unless tokenizer.ggml.add_bos_token says otherwise
 
 
@@ -35,7 +35,7 @@ def _words(
     other: str = r"[^\s\p{L}\p{N}]+[\r\n]*",
     lines: str = _LINES,
 ) -> str:
-    """The shape tiktoken's cl100k set and most models since follow."""
+    """The form of tiktoken's cl100k, which most later models follow."""
     return rf"{contraction}{letters}|{digits}| ?{other}|{lines}|{_SPACES}"
 
 
@@ -49,7 +49,7 @@ def _o200k(digits: str, contraction: str) -> str:
     return _words(digits, "", _cased(contraction), r"[^\s\p{L}\p{N}]+[\r\n/]*")
 
 
-# The letters that have case, as DeepSeek LLM listed them; younger scripts that have case are missing, on purpose.
+# The letters that have case, as DeepSeek LLM listed them; more recent scripts with case are missing on purpose.
 _DEEPSEEK_LETTERS = (
     "A-Za-zµÀ-ÖØ-öø-ƺƼ-ƿǄ-ʓʕ-ʯͰ-ͳͶͷͻ-ͽͿΆΈ-ΊΌΎ-ΡΣ-ϵϷ-ҁҊ-ԯԱ-ՖႠ-ჅᎠ-Ᏽᏸ-ᏽᲐ-ᲺᲽ-Ჿᴀ-ᴫᵫ-ᵷᵹ-ᶚḀ-ἕἘ-Ἕἠ-ὅὈ-Ὅὐ-ὗὙὛὝὟ-ώ"
     "ᾀ-ᾴᾶ-ᾼιῂ-ῄῆ-ῌῐ-ΐῖ-Ίῠ-Ῥῲ-ῴῶ-ῼℂℇℊ-ℓℕℙ-ℝℤΩℨK-ℭℯ-ℴℹℼ-ℿⅅ-ⅉⅎↃↄⰀ-ⱻⱾ-ⳤⳫ-ⳮⳲⳳꙀ-ꙭꚀ-ꚛꜢ-ꝯꝱ-ꞇꞋ-ꞎꭰ-ꮿﬀ-ﬆﬓ-ﬗＡ-Ｚａ-ｚ𐐀-𐑏"
@@ -127,7 +127,7 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
 
 
 def get(name: str) -> PreTokenizer:
-    """The pre-tokenizer `tokenizer.ggml.pre` names; UnsupportedError, with the list of those supported, otherwise."""
+    """The pre-tokenizer that `tokenizer.ggml.pre` names; else UnsupportedError, which lists the supported ones."""
     if name not in PRE_TOKENIZERS:
         raise UnsupportedError("pre-tokenizer", repr(name), sorted(PRE_TOKENIZERS))
     return PRE_TOKENIZERS[name]

@@ -1,9 +1,9 @@
 """Rotary position embedding: the frequency of every pair of values, and the scalings that stretch a model's context.
 
 Pair i of a head is turned by position * inverse_frequencies[i]. Plain: base**(-2i / dim) (Su et al., RoFormer,
-https://arxiv.org/abs/2104.09864). Linear scaling divides all frequencies by a factor. Llama 3 and friends store one
-divisor per pair in the file (`rope_freqs.weight`). YaRN (Peng et al., https://arxiv.org/abs/2309.00071) divides only
-slow pairs, those that turn fewer than `beta_slow` times within the original context, and leaves the fast ones.
+https://arxiv.org/abs/2104.09864). Linear scaling divides all frequencies by a factor. Llama 3 and its relatives store
+one divisor per pair in the file (`rope_freqs.weight`). YaRN (Peng et al., https://arxiv.org/abs/2309.00071) divides
+only slow pairs, those that turn fewer than `beta_slow` times within the original context, and leaves the fast ones.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class Rope:
     beta_slow: float = 1.0
 
     def inverse_frequencies(self, divisors: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
-        """(dim / 2,) float64 radians per position. divisors (dim / 2,): those in the file, one per pair."""
+        """(dim / 2,) float64 radians per position. divisors (dim / 2,): the file's, one per pair."""
         plain: NDArray[np.float64] = self.base ** (-2 * np.arange(self.dim // 2) / self.dim)
         if divisors is not None:
             plain = plain / np.asarray(divisors, np.float64)
@@ -44,12 +44,12 @@ class Rope:
 
     @property
     def magnitude(self) -> float:
-        """What rotated queries and keys are multiplied by: YaRN sharpens each of them by 0.1 ln(factor) + 1."""
+        """The factor on rotated queries and keys: YaRN multiplies each by 0.1 ln(factor) + 1."""
         sharper = 0.1 * math.log(self.factor) + 1 if self.scaling == "yarn" and self.factor > 1 else 1.0
         return sharper * self.attention_factor
 
     def _share_kept(self) -> NDArray[np.float64]:
-        """(dim / 2,): 1 for pairs that keep their frequency, 0 for those that are divided, a ramp in between."""
+        """(dim / 2,): 1 for pairs that keep their frequency, 0 for divided ones, a ramp in between."""
         low = max(math.floor(self._pair_turning(self.beta_fast)), 0)
         high = min(math.ceil(self._pair_turning(self.beta_slow)), self.dim - 1)
         ramp = (np.arange(self.dim // 2) - low) / max(high - low, 0.001)

@@ -1,4 +1,4 @@
-"""Text to token ids and back, from nothing but a GGUF file's metadata."""
+"""Text to token ids and back, from a GGUF file's metadata alone."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ class Tokenizer:
         """The tokenizer that GGUF metadata describes.
 
         Raises UnsupportedError for a kind of vocabulary or a pre-tokenizer that bitwright does not know, BitwrightError
-        where the metadata contradicts itself.
+        if the metadata contradicts itself.
         """
         return _build(metadata)
 
@@ -85,7 +85,7 @@ class Tokenizer:
     def token_text(self, id: int) -> str:
         """The text the vocabulary lists for an id: `Ġthe`, `▁the`, `<0x0A>`, `<|im_end|>`."""
         if not 0 <= id < len(self._tokens):
-            raise UsageError(f"token id {id} is not below the vocabulary's {len(self._tokens)}")
+            raise UsageError(f"token id {id} is not below the vocabulary size {len(self._tokens)}")
         return self._tokens[id]
 
     def token_bytes(self, id: int) -> bytes:
@@ -107,7 +107,7 @@ class Tokenizer:
         return self._types[id] in _SPECIAL
 
     def encode(self, text: str, add_special_tokens: bool = True, parse_special: bool = False) -> list[int]:
-        """The ids of `text`, with the model's own first and last token where it wants them.
+        """The ids of `text`, with the model's first and last special tokens if it uses them.
 
         `parse_special`: whether `<|im_end|>` and the like in the text become control tokens. Leave it off for text that
         comes from users.
@@ -126,10 +126,10 @@ class Tokenizer:
             text = _SURROGATE.sub("\ufffd", text)
         with self._lock:
             self._encoder.encode_special_tokens = not parse_special
-            return self._encoder.encode_batch_fast([text], add_special_tokens=False)[0].ids  # fast: without offsets
+            return self._encoder.encode_batch_fast([text], add_special_tokens=False)[0].ids  # fast: skips offsets
 
     def decode(self, ids: Iterable[int], skip_special: bool = False) -> str:
-        """The text of `ids`; bytes that are no UTF-8 become U+FFFD. Undoes `encode(text, add_special_tokens=False)`."""
+        """The text of `ids`; bytes that are not UTF-8 become U+FFFD. Undoes `encode` without special tokens."""
         stream = self.stream(skip_special=skip_special)
         return "".join([stream.feed(id) for id in ids]) + stream.finish()
 
@@ -139,12 +139,12 @@ class Tokenizer:
 
 
 class TextStream:
-    """Turns ids into text as they come; a character whose bytes span several tokens is given out with the last."""
+    """Turns ids into text as they come; a character whose bytes span several tokens is returned with the last."""
 
     def __init__(self, tokenizer: Tokenizer, skip_special: bool, continuing: bool) -> None:
         self._tokenizer, self._skip_special = tokenizer, skip_special
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
-        self._at_start = not continuing  # where encode put a space of its own
+        self._at_start = not continuing  # where encode added a space
 
     def feed(self, id: int) -> str:
         """The text that `id` completes, often empty in the middle of a character."""
@@ -156,7 +156,7 @@ class TextStream:
         return "" if self._skip_special and kind in _SPECIAL else self._utf8.decode(piece)
 
     def finish(self) -> str:
-        """What is left: U+FFFD for the bytes of an unfinished character."""
+        """The rest: U+FFFD for the bytes of an unfinished character."""
         return self._utf8.decode(b"", final=True)
 
 
@@ -206,12 +206,12 @@ def _tokens(metadata: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
     """Texts and types of all ids."""
     tokens = list(_array(metadata, "tokens"))
     if not tokens or not all(isinstance(text, str) for text in tokens):
-        raise BitwrightError("the file's tokenizer is broken: tokenizer.ggml.tokens is no list of texts")
+        raise BitwrightError("the file's tokenizer is broken: tokenizer.ggml.tokens is not a list of texts")
     return tokens, _numbers(metadata, "token_type", len(tokens), NORMAL).astype(np.int32)
 
 
 def _encodable(tokens: list[str]) -> list[str]:
-    """The texts as the encoder can hold them: one that is empty or no UTF-8 (a lone surrogate) gets a made-up name."""
+    """The texts as the encoder can hold them: one that is empty or not UTF-8 (a lone surrogate) gets a made-up name."""
     try:
         "".join(tokens).encode()
         if all(tokens):
@@ -228,8 +228,8 @@ def _array(metadata: Mapping[str, Any], name: str) -> Any:
 
 
 def _numbers(metadata: Mapping[str, Any], name: str, count: int, default: int) -> np.ndarray:
-    """A numeric array, one number a token."""
+    """A numeric array, one number per token."""
     values = np.asarray(metadata.get(f"tokenizer.ggml.{name}", np.full(count, default)))
     if values.shape != (count,) or values.dtype.kind not in "iuf":
-        raise BitwrightError(f"the file's tokenizer is broken: tokenizer.ggml.{name} is not one number for each token")
+        raise BitwrightError(f"the file's tokenizer is broken: tokenizer.ggml.{name} is not one number per token")
     return values

@@ -1,7 +1,7 @@
 """Vocabularies of GGUF files as encoders of the `tokenizers` library.
 
 Byte-level BPE files carry their merges. SentencePiece files carry scores: the encoder joins the adjacent pair whose
-joined text has the best score, so every way to cut a token into two tokens is a merge, ranked by the token's score.
+joined text has the best score, so every way to split a token into two is a merge, ranked by the token's score.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ SPACE = "▁"  # how SentencePiece writes a space
 
 
 def byte_level(vocabulary: dict[str, int], merges: Sequence[str], words: PreTokenizer) -> tokenizers.Tokenizer:
-    """Byte-level BPE: `merges` are "left right", best first. Raises BitwrightError if one names no token."""
+    """Byte-level BPE: `merges` are "left right", best first. Raises BitwrightError if one does not give a token."""
     pairs = [(merge[:at], merge[at + 1 :]) for merge in merges if (at := merge.find(" ", 1)) > 0]
     encoder = tokenizers.Tokenizer(_bpe(vocabulary, pairs, ignore_merges=words.ignore_merges))
     encoder.pre_tokenizer = pre_tokenizers.Sequence(
@@ -44,7 +44,7 @@ def sentencepiece(
 ) -> tokenizers.Tokenizer:
     """SentencePiece BPE with byte fallback. `scores` float32 (tokens,), `types` int32 (tokens,) as the file has them.
 
-    Control, unknown and byte tokens take no part in merging: their text, typed by a user, is only text.
+    Control, unknown and byte tokens are never merged: their text, typed by a user, is plain text.
     """
     merges = merges_from_scores(tokens, scores, ~np.isin(types, (UNKNOWN, CONTROL, BYTE)))
     encoder = tokenizers.Tokenizer(_bpe(vocabulary, merges, byte_fallback=True, unk_token=unknown))
@@ -55,7 +55,7 @@ def sentencepiece(
 
 
 def add_tokens(encoder: tokenizers.Tokenizer, tokens: Sequence[str], types: np.ndarray) -> None:
-    """Control and user-defined tokens are found in the text before anything else looks at it."""
+    """Control and user-defined tokens are found in the text before any other processing."""
     chosen = np.flatnonzero(np.isin(types, (UNKNOWN, CONTROL, USER_DEFINED)))
     encoder.add_tokens(
         [AddedToken(tokens[i], normalized=False, special=bool(types[i] != USER_DEFINED)) for i in chosen.tolist()]
@@ -69,7 +69,7 @@ def merges_from_scores(tokens: Sequence[str], scores: np.ndarray, mergeable: np.
     tokens first, with the longer left part first, gives the same. `scores` float32 and `mergeable` bool, (tokens,).
     """
     lengths = np.fromiter(map(len, tokens), np.int64, len(tokens))
-    order = np.lexsort((lengths, scores))  # worst first: cuts are read backwards below
+    order = np.lexsort((lengths, scores))  # worst first, because cuts are read backwards below
     order = order[mergeable[order]]
     tokens, lengths = [tokens[id] for id in order.tolist()], lengths[order]
     text, ends = "".join(tokens), np.cumsum(lengths)
@@ -97,7 +97,7 @@ def space_pattern(tokens: Sequence[str]) -> str:
 def _substring_hashes(text: str) -> Callable[[np.ndarray, np.ndarray], np.ndarray]:
     """A function of (first, last), int64 (n,), giving the hashes of text[first:last], uint64 (n,).
 
-    The hash is Σ scramble(code point) · b^(place in the substring) modulo 2^64: a difference of two prefix sums of the
+    The hash is Σ scramble(code point) · b^(index in the substring) modulo 2^64: a difference of two prefix sums of the
     whole text, times a power of 1/b.
     """
     base = 0x9E3779B97F4A7C15  # odd, so it has an inverse modulo 2^64
@@ -110,9 +110,9 @@ def _substring_hashes(text: str) -> Callable[[np.ndarray, np.ndarray], np.ndarra
 
 
 def _places(known: np.ndarray, left: np.ndarray, right: np.ndarray) -> tuple[list[int], list[int]]:
-    """Where `known` holds left[i] and right[i], for every i where it holds both. All uint64.
+    """The indices in `known` of left[i] and right[i], for every i with both in it. All uint64.
 
-    A table of the top bits sorts out nearly all the others first, because a binary search costs twenty cache misses.
+    A table of the top bits rejects nearly all others first, because a binary search costs twenty cache misses.
     """
     table, shift = np.zeros(1 << 24, bool), np.uint64(64 - 24)
     table[known >> shift] = True
@@ -140,7 +140,7 @@ def _bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]], **options: A
 
 
 def from_json(metadata: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    """The encoder that the file carries whole in tokenizer.huggingface.json."""
+    """The encoder that the file carries complete in tokenizer.huggingface.json."""
     try:
         encoder = tokenizers.Tokenizer.from_str(metadata["tokenizer.huggingface.json"])
     except Exception as error:

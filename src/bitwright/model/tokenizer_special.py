@@ -1,7 +1,7 @@
 """Which tokens of a vocabulary are special, and which of them end a reply.
 
-GGUF files name some special tokens by key and leave others to be known by their text. The texts are those llama.cpp
-looks for (src/llama-vocab.cpp), so a reply ends here where it ends there.
+GGUF files name some special tokens by key; others must be recognized by their text. The texts are those llama.cpp looks
+for (src/llama-vocab.cpp), so replies end at the same tokens.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ HARMONY_CHANNELS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
 
 
 class SpecialTokens(NamedTuple):
-    """Ids by role (None: the vocabulary has none), the ids that end a reply, and the types all this leads to."""
+    """Ids by role (None: the vocabulary has none), the ids that end a reply, and the resulting types."""
 
     bos: int | None
     eos: int | None
@@ -63,7 +63,7 @@ class SpecialTokens(NamedTuple):
 
 
 def find(metadata: Mapping[str, Any], vocabulary: Mapping[str, int], types: np.ndarray, spm: bool) -> SpecialTokens:
-    """The special tokens of `vocabulary` (text → id) whose file gives the token types `types`, int32 (tokens,)."""
+    """The special tokens of `vocabulary` (text → id) given the file's token types `types`, int32 (tokens,)."""
     types = types.copy()
 
     def by_key(role: str, default: int | None = None) -> int | None:
@@ -89,7 +89,7 @@ def find(metadata: Mapping[str, Any], vocabulary: Mapping[str, int], types: np.n
         # Harmony and Solar end a message, not the reply, with <|end|>.
         ends.remove(vocabulary["<|end|>"])
         types[vocabulary["<|end|>"]] = USER_DEFINED
-    if "</s>" in has and "<|tool_response>" in has:  # Gemma 4, where </s> is a piece of HTML
+    if "</s>" in has and "<|tool_response>" in has:  # Gemma 4, where </s> is an HTML tag
         ends.remove(vocabulary["</s>"])
         types[vocabulary["</s>"]] = NORMAL
     bos, unknown = by_key("bos", 1 if spm else None), by_key("unknown", 0 if spm else None)

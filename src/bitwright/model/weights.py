@@ -12,7 +12,7 @@ from bitwright.formats import QuantizedTensor
 
 
 class Weights:
-    """Checks tensors as an architecture asks for them. `prefix` precedes every name (`blk.0.`)."""
+    """Checks tensors as an architecture requests them. `prefix` precedes every name (`blk.0.`)."""
 
     def __init__(self, tensors: Mapping[str, QuantizedTensor], path: Path, prefix: str = "") -> None:
         self.tensors, self.path, self.prefix = tensors, path, prefix
@@ -63,11 +63,11 @@ class Weights:
         return values
 
     def check_all_used(self, architecture: str) -> None:
-        """BitwrightError if the file holds tensors that the architecture did not ask for: what ran would be another
+        """BitwrightError if the file holds tensors that the architecture does not use: it would run as a different
         model."""
         unused = sorted(self.tensors.keys() - self.used)
         if unused:
             more = f" and {len(unused) - 3} more" if len(unused) > 3 else ""
             raise BitwrightError(
-                f"{self.path}: bitwright's {architecture} has no place for the tensors {', '.join(unused[:3])}{more}"
+                f"{self.path}: bitwright's {architecture} does not use the tensors {', '.join(unused[:3])}{more}"
             )

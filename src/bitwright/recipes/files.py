@@ -42,7 +42,7 @@ def dumps(recipe: Recipe) -> str:
 
 
 def _quoted(text: str) -> str:
-    """A TOML string, written without escapes where it can be."""
+    """A TOML string, without escapes if possible."""
     return f"'{text}'" if "'" not in text else json.dumps(text, ensure_ascii=False)
 
 

@@ -45,7 +45,7 @@ class Axis:
         return self.at + self.length * min(max(share, -0.02), 1.02)
 
     def ticks(self) -> list[float]:
-        """About five round values; powers of ten on a logarithmic axis, with 2 and 5 between where they are few."""
+        """About five round values; powers of ten on a logarithmic axis, with 2 and 5 in between if there are few."""
         if self.log:
             first, last = math.floor(math.log10(self.low)), math.ceil(math.log10(self.high))
             factors = (1,) if last - first > 3 else (1, 2, 5)

@@ -56,7 +56,7 @@ class Runs:
 
 @dataclass(frozen=True)
 class Hazard:
-    """The chance per step of going wrong in steps `first` to `last`; NaN where no run got that far."""
+    """The chance per step of going wrong in steps `first` to `last`; NaN if no run got that far."""
 
     first: int
     last: int

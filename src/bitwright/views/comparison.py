@@ -13,7 +13,7 @@ from bitwright.views.ranking import ranking
 
 def comparison(c: measured.Comparison, about: dict[str, Any]) -> dict[str, Any]:
     """measure ("KL divergence" or "bits per byte"), models[what the view `evaluation` has, or model{name, sha256,
-    file_bytes, bits_per_weight} where the tokenizer is another; with bits_per_byte, tokens_per_second], best first,
+    file_bytes, bits_per_weight} if the tokenizer differs; with bits_per_byte, tokens_per_second], best first,
     pairs[{first, second, difference{mean, low, high}, verdict}], front{bytes[names], speed[names]}, words (the verdict
     in sentences), about (as given: how it was measured)."""
     return plain(

@@ -18,8 +18,8 @@ def compounding(c: Compounding) -> dict[str, Any]:
     above_floor), sequence_kl{tellable_at, total[nats by step; low; high], advantage_at_most}, local_error, free_running
     (both None if not measured), rollout{steps, prompts, clusters, seed, floor, draws, confidence}.
 
-    Steps are tokens counted from 1; divergences are in nats, shares 0 to 1. None also stands for what was not reached
-    within the steps, or cannot be known from them."""
+    Steps are tokens counted from 1; divergences are in nats, shares 0 to 1. None also means not reached
+    within the steps, or not known from them."""
     s = c.sequence
     return plain(
         {

@@ -25,7 +25,7 @@ def evaluation(e: Evaluation, about: dict[str, Any] | None = None) -> dict[str, 
     high, median, p99, max, quantiles[[share, nats]], storage_error}, same_top1, same_top1_interval, flips{changed,
     right_to_wrong, wrong_to_right, tokens}, bits_per_byte, noise_floor{kl_divergence, same_top1, variations,
     floors_above, distinguishable, verdict}, statistics (llama-perplexity's), calibration_overlap, calibration,
-    attribution, warnings, bootstrap{resamples, seed}, what the view `compounding` has; and, where `about` says
+    attribution, warnings, bootstrap{resamples, seed}, what the view `compounding` has; and, if `about` says
     how it was measured, words (the verdict in sentences) and about.
 
     Shares are 0 to 1, divergences in nats; the ends of an interval are None if there are too few clusters."""

@@ -22,7 +22,7 @@ SHOWN = 5  # likeliest tokens of both models, for every token
 
 def heat(e: Evaluation, engine: Engine, reference: ReferencePredictions) -> dict[str, Any]:
     """chunk (its number), before (the text that leads up to it), tokens[{text, kl, candidate[[text, probability]],
-    reference[[text, probability]]}]: kl in nats, the likeliest tokens first; no `reference` where its store has none.
+    reference[[text, probability]]}]: kl in nats, the likeliest tokens first; no `reference` if its store has none.
 
     The candidate reads the chunk once more."""
     windows = e.scores.windows

@@ -34,5 +34,5 @@ def _plain(value: Any) -> Any:
 
 
 def printable(text: str) -> str:
-    """Text with U+FFFD for what is not UTF-8 (`io.gguf` keeps such bytes of a file as lone surrogates)."""
+    """Text with U+FFFD for bytes that are not UTF-8 (`io.gguf` keeps such bytes of a file as lone surrogates)."""
     return text.encode("utf-8", "surrogateescape").decode("utf-8", "replace")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def tasks(scores: Sequence[Sequence[TaskScore]], of_chains: Sequence[Sequence[ChainScore]] = ()) -> dict[str, Any]:
     """tasks[{task, form, metric, items, <metric>{mean, low, high, ...}, right[bool of every item], <other metrics>}],
-    and where chains were run what the view `chains` has. `scores` has the candidate's of each task, then, if there is a
+    and, if chains were run, what the view `chains` has. `scores` has the candidate's of each task, then, if there is a
     reference, the reference's; each task then adds reference{<metric>}, lost, won (items), difference{mean, low,
     high}, p (McNemar's test), verdict."""
     found = {"tasks": [_task(own[0], compare_tasks(*own) if len(own) > 1 else None) for own in scores]}

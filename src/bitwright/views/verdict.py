@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def verdict(e: Evaluation) -> list[str]:
-    """Sentences about the divergence, the flips, the perplexity and, where they were measured, texts and sources."""
+    """Sentences about the divergence, the flips, the perplexity and, if they were measured, texts and sources."""
     return [*_next_token(e), _perplexity(e), *_many_steps(e), *_sources(e)]
 
 

@@ -120,7 +120,7 @@ def test_names_that_are_no_models(name: str) -> None:
 def test_built_in_shapes_say_how_far_they_can_be_trusted() -> None:
     assert outline("qwen3-8b").standing == "read in a source"
     assert outline("llama-2-13b").standing == "general knowledge"
-    assert outline("gpt-oss-20b").standing.startswith("read in a source, but for tie_word_embeddings")
+    assert outline("gpt-oss-20b").standing.startswith("read in a source, except for tie_word_embeddings")
     assert all(shape.source for shape in published.models().values())
 
 

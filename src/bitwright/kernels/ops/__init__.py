@@ -1,4 +1,4 @@
-"""The operations that a model's step is written in, each declared once, and the `Step` that records them."""
+"""The operations that make up a model's step, each declared once, and the `Step` that records them."""
 
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import OPS, Array, Buffer, Call, Op

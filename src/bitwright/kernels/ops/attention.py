@@ -16,7 +16,7 @@ STORE = Entry("store", {"layer": "index"}, writes="other")  # appends keys and v
 ATTEND = Entry(
     "attention", {"layer": "index", "heads": "heads", "scale": "value", "softcap": "softcap"}, phase="attention"
 )
-QUERIES = 128  # rows of scores at a time: keys after the last of them are left out
+QUERIES = 128  # rows of scores at a time; keys after the last row are left out
 
 
 @dataclass(eq=False)
@@ -100,7 +100,7 @@ class Attention(Op):
         return _by_token(to_q), _by_token(to_k), _by_token(to_v)
 
     def of_heads(self, kv_heads: int) -> Attention:
-        """The same op for so many of its key-value heads and the query heads that share them."""
+        """The same op for `kv_heads` of its key-value heads and the query heads that share them."""
         return replace(self, heads=self.heads // self.kv_heads * kv_heads, kv_heads=kv_heads)
 
     def _by_head(self, x: Array) -> Array:

@@ -1,8 +1,8 @@
-"""How an op is declared: once, as a subclass of `Op`. Everything else that knows ops derives from these classes.
+"""How an op is declared: once, as a subclass of `Op`. Everything else about ops derives from these classes.
 
 An op is a dataclass. Its fields, in the order in which the method of `Step` takes them, are its inputs (`Buffer`), its
 weights (`Weight`) and its attributes (all others). An instance is one use of the op in a step. The class also declares
-the op's shapes, its meaning in NumPy, its gradient, and the native instructions that it becomes.
+the op's shapes, its meaning in NumPy, its gradient, and its native instructions.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ OPS: dict[str, type[Op]] = {}  # every declared op by its kind
 
 @dataclass(frozen=True, slots=True)
 class Buffer:
-    """What an op writes: its number, and whether it holds only the rows chosen by `select`."""
+    """An op's output: its number, and whether it holds only the rows chosen by `select`."""
 
     id: int
     selected: bool = False
@@ -39,7 +39,7 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Call:
-    """One run of a step: `dtype` is computed in; tokens, positions and sequences are (n,), outputs (m,).
+    """One run of a step, computed in `dtype`; tokens, positions and sequences are (n,), outputs (m,).
 
     `cache` holds earlier keys and values, and `stored` rounds new ones (tokens, heads, head_dim) as a cache would.
     """
@@ -65,11 +65,11 @@ class Op:
     entries: ClassVar[tuple[Entry, ...]]  # the native instructions that it becomes
     by_row: ClassVar[bool] = False  # whether a row of the output needs only that row of the inputs
     all_tokens: ClassVar[bool] = False  # whether it needs every token, and so cannot follow `select`
-    selects: ClassVar[bool] = False  # whether its output holds only the rows whose logits are wanted
+    selects: ClassVar[bool] = False  # whether its output holds only the rows whose logits are requested
     looks_up: ClassVar[bool] = False  # whether its weight is given as the rows of the call's tokens
 
     # meaning(call, *inputs, *weights) is the output; inputs are (tokens, width). gradient(call, gradient of the output,
-    # *inputs, *weights) are the gradients of the inputs; weights get none, since calibration needs those at outputs.
+    # *inputs, *weights) are the gradients of the inputs; weights get none, because calibration needs those at outputs.
     meaning: ClassVar[Callable[..., Array]]
     gradient: ClassVar[Callable[..., tuple[Array, ...]]]
 
@@ -95,7 +95,7 @@ class Op:
         if len({b.selected for b in self.inputs}) > 1:
             raise UsageError(f"{self.kind}: one input has all tokens and another only the selected ones; select both")
         if self.all_tokens and any(b.selected for b in self.inputs):
-            raise UsageError(f"{self.kind}: it needs every token, so it cannot follow `select`")
+            raise UsageError(f"{self.kind}: needs every token, so it cannot follow `select`")
 
     def reading(self, buffers: Mapping[int, Buffer]) -> Op:
         """The same use of the op in another step, where the buffer with id i is `buffers[i]`."""
@@ -111,7 +111,7 @@ class Op:
 
     @property
     def attributes(self) -> Mapping[str, Any]:
-        """What is neither input nor weight, by name."""
+        """The fields that are neither inputs nor weights, by name."""
         own = types_of(self.kind)
         return {name: getattr(self, name) for name, types in own.items() if not {Buffer, Weight} & {*types}}
 
@@ -131,11 +131,11 @@ class Op:
         return ()
 
     def over_text(self, call: Call, *arrays: Array) -> Array:
-        """The meaning where the call holds one whole text: positions from 0, one sequence, nothing cached."""
+        """The meaning if the call holds one whole text: positions from 0, one sequence, nothing cached."""
         return self.meaning(call, *arrays)
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
-        """Emits the op's native instructions and returns the value of its output, `width` wide."""
+        """Emit the op's native instructions and returns the value of its output, `width` wide."""
         (entry,) = self.entries
         attributes = {name: getattr(self, name) for name in entry.fields}
         return to.emit(entry, reads, width, next(iter(self.weights), None), **attributes)

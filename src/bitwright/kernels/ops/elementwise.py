@@ -112,7 +112,7 @@ class Softcap(Op):
 
 @dataclass(eq=False)
 class Select(Op):
-    """The rows of x whose logits are wanted, in the order asked for; what follows computes only those."""
+    """The rows of x whose logits are requested, in that order; later ops compute only those."""
 
     x: Buffer
 

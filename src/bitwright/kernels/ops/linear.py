@@ -42,7 +42,7 @@ class Embed(Op):
 
 @dataclass(eq=False)
 class Hidden(Op):
-    """What the caller computed before this step: `columns` floats for each token, in place of an embedding."""
+    """The hidden state that the caller provides: `columns` floats for each token, instead of an embedding."""
 
     columns: Count
 

@@ -1,4 +1,4 @@
-"""What an op becomes for the native executor: instructions, each of a kind that its op declares."""
+"""An op's native instructions, each of a kind that the op declares."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ class Entry:
     """One kind of native instruction.
 
     `code` is its name in the executor. `fields` maps attributes to the fields of a native instruction that hold them.
-    `phase` is the kind of phase it runs in. `in_place` says whether it may, or must, write over an operand that nothing
-    reads later. `weight` is how it takes its weight: packed as a matrix, or as float32 values. `writes` is what it
-    makes, see `Value`.
+    `phase` is the kind of phase it runs in. `in_place`: whether it may, or must, overwrite an operand that nothing
+    reads later. `weight`: how it takes its weight, packed as a matrix or as float32 values. `writes`: the kind of its
+    `Value`.
     """
 
     code: str
@@ -48,12 +48,12 @@ class Value:
 
 
 class Lowering(Protocol):
-    """What an op writes its instructions to."""
+    """Receives an op's instructions."""
 
     def emit(
         self, entry: Entry, reads: Sequence[Value], width: int = 0, weight: str | None = None, **attributes: Any
     ) -> Value:
-        """Adds one instruction and returns what it writes."""
+        """Add one instruction and return what it writes."""
 
     def converted(self, x: Buffer, value: Value, weight: str) -> Value:
         """`value` of buffer `x` as products with `weight` read it; converted once for all weights that share it."""

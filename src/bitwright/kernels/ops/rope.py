@@ -61,7 +61,7 @@ class Rope(Op):
         return h.reshape(x.shape)
 
     def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
-        return (replace(self, inverse_frequencies=-self.inverse_frequencies).meaning(call, y),)  # turned back
+        return (replace(self, inverse_frequencies=-self.inverse_frequencies).meaning(call, y),)  # rotated back
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
         table, index = to.angle_table(self.inverse_frequencies, self.magnitude, self.interleaved)

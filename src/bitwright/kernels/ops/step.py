@@ -1,7 +1,7 @@
 """A step: what a model computes from a batch of tokens, as a flat list of ops.
 
 `kernels.Program` compiles the list for the native executor; `kernels.Oracle` runs the same list in NumPy. Every buffer
-is a float32 matrix (tokens, width); after `select` it has only the rows whose logits are wanted. Weights go by their
+is a float32 matrix (tokens, width); after `select` it has only the rows whose logits are requested. Weights have their
 GGUF names.
 """
 
@@ -22,7 +22,7 @@ P = ParamSpec("P")
 
 
 class HasShape(Protocol):
-    """A weight, as far as shape inference is concerned."""
+    """What shape inference needs of a weight."""
 
     @property
     def shape(self) -> tuple[int, ...]: ...
@@ -60,7 +60,7 @@ class Step:
         self.borders: list[Buffer] = []  # the input of each layer
 
     def append(self, op: Op) -> Buffer:
-        """Appends an op; UsageError if its inputs are selected already, or its layer belongs to another op."""
+        """Append an op; UsageError if its inputs are selected already, or its layer belongs to another op."""
         selected = any(b.selected for b in op.inputs)
         if op.selects and selected:
             raise UsageError(f"{op.kind}: these rows were selected already")
@@ -73,11 +73,11 @@ class Step:
         return op.output
 
     def begin_layer(self, x: Buffer) -> None:
-        """Marks x as all that the ops from here on read of those before: the input of the next layer."""
+        """Mark x as the input of the next layer: the only earlier buffer that later ops read."""
         self.borders.append(x)
 
     def cut(self, begin: int, end: int | None, weights: Mapping[str, HasShape]) -> Step:
-        """The layers from `begin` up to `end` alone; see Program.cut. UsageError if there is no such layer."""
+        """Only the layers from `begin` up to `end`; see Program.cut. UsageError if there is no such layer."""
         count = len(self.borders)
         last = count if end is None else end
         if not 0 <= begin < last <= count or (end is not None and last == count):
@@ -96,11 +96,11 @@ class Step:
         return part
 
     def logits(self, x: Buffer) -> None:
-        """Marks x (outputs, vocabulary) as the step's result."""
+        """Mark x (outputs, vocabulary) as the step's result."""
         if self.result is not None:
             raise UsageError("logits: the step has its result already")
         if not x.selected:
-            raise UsageError("logits: apply `select` before the head, so that it computes only the rows asked for")
+            raise UsageError("logits: apply `select` before the head, so that it computes only the requested rows")
         self.result = x
 
 

@@ -30,7 +30,7 @@ class FirstDivergence:
 
     `near_ties` counts divergences at steps where the reference's lead was below `tie`, which the noise floor alone can
     overturn; `without_near_ties` censors the rollout there instead of counting a divergence. `differing`: share of all
-    tokens where the candidate would have written another one.
+    tokens for which the candidate would have written another.
     """
 
     survival: Survival
@@ -155,7 +155,7 @@ def ratio_of_means(below: Float64, above: Float64, clusters: NDArray[np.int64]) 
 class SequenceDivergence:
     """`total` (steps,): KL divergence in nats of texts of h tokens, h from 1; `band` (2, steps): its interval, if any.
 
-    `tellable`: the first h at which the total reaches ln 2, infinite where it never does. `advantage` (steps,) bounds
+    `tellable`: the first h at which the total reaches ln 2, infinite if it never does. `advantage` (steps,) bounds
     how well anyone can tell which model wrote a text of h tokens: total variation, by the Bretagnolle-Huber inequality.
     """
 

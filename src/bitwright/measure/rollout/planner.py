@@ -77,7 +77,7 @@ def measure_planning(
 
 
 def judged(theirs: Float64, own: Float64, clusters: NDArray[np.int64], tolerance: float = TOLERANCE) -> Planning:
-    """From the judge's negative log-likelihoods (proposals, steps) of the planner's proposals and of its own."""
+    """From the judge's negative log-likelihoods (proposals, steps) of the planner's and its own proposals."""
     alike = np.abs(theirs[:, 0] - own[:, 0]) <= tolerance  # in either direction, because early luck does not last
     behind = np.cumsum(np.nan_to_num(theirs), 1) - np.cumsum(np.nan_to_num(own), 1)
     rows = []
@@ -97,7 +97,7 @@ def translated(prompt: Prompt, judge: Engine, planner: Engine) -> Prompt:
 
 
 def retold(rollout: Rollout, planner: Engine, judge: Engine, prompt: Prompt, steps: int) -> Rollout:
-    """What the planner wrote as at most `steps` of the judge's tokens, with the judge's end of text where it ended."""
+    """What the planner wrote as at most `steps` of the judge's tokens, with the judge's end of text if it ended."""
     from bitwright.engine import text_of
 
     written = rollout.tokens[:-1] if rollout.ended else rollout.tokens

@@ -1,4 +1,4 @@
-"""A model's shape: what both the planner, which adds up what it takes, and the engine, which runs it, ask for."""
+"""A model's shape, which both the planner and the engine need."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bitwright.model.architectures.values import MAX_TOKENS, Values
 @dataclass(frozen=True)
 class Architecture:
     """architecture: the family's name in GGUF. layers: one entry per block. width: values of a token between layers.
-    feed_forward: length of the longest feed-forward, a dense one or an expert's. vocabulary: rows of the embedding.
+    feed_forward: length of the longest feed-forward, dense or an expert's. vocabulary: rows of the embedding.
     context: tokens it was trained on. experts: in a layer, of which a token takes experts_used; 0 without.
     A width, feed_forward or context of 0 means that the file does not say."""
 
@@ -28,12 +28,12 @@ class Architecture:
 
     @property
     def heads(self) -> int:
-        """Heads of queries, in the layer that has most."""
+        """Heads of queries in the layer with the most."""
         return max(layer.heads for layer in self.layers)
 
 
 def read_architecture(values: Values, tensors: Iterable[HasShape]) -> Architecture:
-    """The shape of a GGUF file, which has these values and tensors. FileFormatError for values that cannot be."""
+    """The shape of a GGUF file with these values and tensors. FileFormatError for impossible values."""
     tensors = tuple(tensors)
     layers = read_layers(values, tensors)
     experts, used = values.integer("expert_count", 0), values.integer("expert_used_count", 0)

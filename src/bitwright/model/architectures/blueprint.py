@@ -38,19 +38,19 @@ class Blueprint:
     at: int | None = None
 
     def key(self, **values: Any) -> None:
-        """Adds metadata of the architecture; `__` in a name stands for a dot."""
+        """Add metadata of the architecture; `__` in a name stands for a dot."""
         self.metadata |= {f"{self.architecture}.{name.replace('__', '.')}": value for name, value in values.items()}
 
     def matrix(self, name: str, *shape: int) -> None:
-        """Adds a `.weight` in the base format: (rows, columns), or (experts, rows, columns)."""
+        """Add a `.weight` in the base format: (rows, columns), or (experts, rows, columns)."""
         self._add(f"{name}.weight", shape, self.base)
 
     def vector(self, name: str, *shape: int) -> None:
-        """Adds a float32 tensor under its full name."""
+        """Add a float32 tensor under its full name."""
         self._add(name, shape, FLOAT32)
 
     def norm(self, name: str, length: int) -> None:
-        """Declare the weight vector of a normalization."""
+        """Add the weight vector of a normalization."""
         self.vector(f"{name}.weight", length)
 
     def _add(self, name: str, shape: tuple[int, ...], format: Format) -> None:
@@ -64,7 +64,7 @@ class Blueprint:
             yield index
         self.at = None
 
-    # What nearly all decoders share. Sizes have Hugging Face's usual names in config.json.
+    # Parts that nearly all decoders share. Sizes have Hugging Face's usual names in config.json.
 
     @property
     def layers(self) -> int:
@@ -83,17 +83,17 @@ class Blueprint:
 
     @property
     def kv_heads(self) -> int:
-        """Number of heads of keys and values; as many as query heads if not given."""
+        """Number of heads of keys and values; by default as many as query heads."""
         return self.values.integer("num_key_value_heads", self.heads)
 
     @property
     def head_dim(self) -> int:
-        """Width of a head; the width shared out among heads if not given."""
+        """Width of a head; by default the width divided by the number of heads."""
         return self.values.integer("head_dim", self.width // self.heads)
 
     def frame(self, tied: bool = False, last_norm: str = "output_norm") -> None:
-        """Adds embedding, last norm, output, and the keys that every architecture has. tied: what an absent
-        `tie_word_embeddings` means."""
+        """Add embedding, last norm, output, and the keys that every architecture has. tied: the meaning of an absent
+        `tie_word_embeddings`."""
         values, vocabulary = self.values, self.values.integer("vocab_size", low=1)
         self.metadata["general.architecture"] = self.architecture
         self.key(block_count=self.layers, embedding_length=self.width, vocab_size=vocabulary)
@@ -109,7 +109,7 @@ class Blueprint:
         self.rope_factors()
 
     def rope_factors(self) -> None:
-        """Adds Llama 3's frequencies, or LongRoPE's two sets."""
+        """Add Llama 3's frequencies, or LongRoPE's two sets."""
         scaling = self.values.inner("rope_scaling" if self.values.has("rope_scaling") else "rope_parameters")
         kind = scaling.text("rope_type", scaling.text("type", ""))
         if kind == "llama3":
@@ -129,7 +129,7 @@ class Blueprint:
         head_dim: int | None = None,
         kv_heads: int | None = None,
     ) -> None:
-        """Adds grouped-query attention. bias: of q, k and v. gated: q has twice the rows, half of which are a gate."""
+        """Add grouped-query attention. bias: of q, k and v. gated: q has twice the rows, half of which are a gate."""
         head_dim, kv_heads = head_dim or self.head_dim, self.kv_heads if kv_heads is None else kv_heads
         width, q, kv = self.width, self.heads * head_dim, kv_heads * head_dim
         if fused:
@@ -144,14 +144,14 @@ class Blueprint:
             self.norm("attn_k_norm", head_dim)
 
     def feed_forward(self, length: int, suffix: str = "", fused: bool = False) -> None:
-        """Adds a gated feed-forward. suffix: `_shexp` for the expert that takes every token."""
+        """Add a gated feed-forward. suffix: `_shexp` for the expert that takes every token."""
         if not fused:
             self.matrix(f"ffn_gate{suffix}", length, self.width)
         self.matrix(f"ffn_up{suffix}", length * (1 + fused), self.width)
         self.matrix(f"ffn_down{suffix}", self.width, length)
 
     def experts(self, count: int, length: int, base: Format | None = None) -> None:
-        """Adds a router, in float32, and `count` gated feed-forwards, stacked."""
+        """Add a router, in float32, and `count` gated feed-forwards, stacked."""
         self.vector("ffn_gate_inp.weight", count, self.width)
         for name, rows, columns in (
             ("gate", length, self.width),

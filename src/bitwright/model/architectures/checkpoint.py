@@ -1,4 +1,4 @@
-"""Models as their makers publish them: config.json and safetensors files, of which only the headers are read."""
+"""Published checkpoints: config.json and safetensors files, of which only the headers are read."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bitwright.model.architectures.families import blueprint
 
 CONFIG = "config.json"
 FLOATS = {"BF16": "bf16", "F16": "f16", "F32": "f32"}  # other types become BF16 in a GGUF file
-MANY = 0.01  # of the parameters: if more than these are outside of the outline, the standing says so
+MANY = 0.01  # share of the parameters; if more are missing from the outline, the standing says so
 
 
 def local(path: Path) -> tuple[Blueprint, str] | None:
@@ -33,7 +33,7 @@ def local(path: Path) -> tuple[Blueprint, str] | None:
 
 
 def remote(ref: str) -> tuple[Blueprint, str] | None:
-    """The same of a hub repository without GGUF files; None if it has some, or if `ref` is a path or an alias.
+    """The same for a hub repository without GGUF files; None if it has some, or if `ref` is a path or an alias.
 
     Raises UsageError or BitwrightError if the repository cannot be read.
     """

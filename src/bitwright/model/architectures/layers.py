@@ -1,4 +1,4 @@
-"""What each layer of a model is, read from GGUF metadata and the names of the layer's tensors.
+"""The layers of a model, read from GGUF metadata and the names of the layer's tensors.
 
 Keys and patterns: llama.cpp's src/llama-hparams.cpp and src/models/*.cpp.
 """
@@ -13,26 +13,26 @@ from bitwright.formats.tensor import HasShape
 from bitwright.model.architectures.names import layer_number
 from bitwright.model.architectures.values import MAX_TOKENS, Values
 
-# Every n-th layer sees everything, where the file does not say which do. In FIRST it is the first of each n layers.
+# Every n-th layer sees all tokens if the file does not say which do. In FIRST it is the first of each n layers.
 PATTERNS = {
     "afmoe": 4, "cohere2": 4, "cohere2moe": 4, "exaone-moe": 4, "exaone4": 4, "gemma-embedding": 6, "gemma2": 2,
     "gemma3": 6, "gemma3n": 5, "gpt-oss": 2, "laguna": 4, "llama4": 4, "mellum": 4, "muse-glimmer": 4, "olmo2": 4,
     "plamo3": 8, "smallthinker": 4,
 }  # fmt: skip
 FIRST = {"cohere2moe", "laguna", "smallthinker"}
-ALL_WINDOWED = {"lfm2"}  # every attention has the window that the file names
-NEVER_WINDOWED = {"llama", "qwen2", "qwen3"}  # whatever the file names
+ALL_WINDOWED = {"lfm2"}  # every attention has the file's window
+NEVER_WINDOWED = {"llama", "qwen2", "qwen3"}  # whatever the file says
 Kind = Literal["attention", "latent", "recurrent", "convolution", "none", "prediction"]
 
 
 @dataclass(frozen=True)
 class Layer:
-    """One layer. `heads` heads of queries look at what the layer remembers: of each token `kv_heads` keys of `key_dim`
-    values and as many values of `value_dim`, of the last `window` tokens (None: of all of them); and `state_bytes` for
-    the sequence as a whole, however long.
+    """One layer. `heads` heads of queries attend to what the layer remembers: for each token `kv_heads` keys of
+    `key_dim` values and as many values of `value_dim`, for the last `window` tokens (None: all); and `state_bytes` for
+    the sequence as a whole, whatever its length.
 
-    A latent layer keeps one vector of `key_dim` per token, whose first `latent_rank` values are what keys and values
-    are made from. A layer of kind "none" shares the memory of an earlier one or needs none. A prediction layer guesses
+    A latent layer keeps one vector of `key_dim` per token; keys and values are made from its first `latent_rank`
+    values. A layer of kind "none" shares the memory of an earlier one or needs none. A prediction layer guesses
     further tokens; engines do not run it while decoding.
     """
 
@@ -47,7 +47,7 @@ class Layer:
 
 
 def read_layers(values: Values, tensors: Iterable[HasShape]) -> tuple[Layer, ...]:
-    """The layers of a GGUF file, which has these values and tensors. FileFormatError for values that cannot be."""
+    """The layers of a GGUF file with these values and tensors. FileFormatError for impossible values."""
     tensors = list(tensors)
     count = values.integer("block_count", low=1, high=max(1, len(tensors)))
     rows: list[dict[str, int]] = [{} for _ in range(count)]
@@ -70,7 +70,7 @@ def read_layers(values: Values, tensors: Iterable[HasShape]) -> tuple[Layer, ...
 
 
 def _layer(values: Values, rows: Mapping[str, int], heads: int, kv_heads: int, window: int | None) -> Layer:
-    """rows: of the layer's tensors, by their names inside it. kv_heads 0: the layer keeps no keys and values."""
+    """rows: of the layer's tensors, by their names within it. kv_heads 0: the layer keeps no keys and values."""
     if "shortconv.conv" in rows:
         kernel = values.integer("shortconv.l_cache", 3, low=1)
         return Layer("convolution", state_bytes=4 * rows["shortconv.conv"] * (kernel - 1))

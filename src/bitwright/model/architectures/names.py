@@ -1,4 +1,4 @@
-"""What the names of tensors in a GGUF file say.
+"""What tensor names in a GGUF file mean.
 
 Source: llama.cpp's src/llama-arch.cpp, https://github.com/ggml-org/llama.cpp
 """

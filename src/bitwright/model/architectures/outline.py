@@ -30,9 +30,9 @@ LLAMA3_TOKENS = 128256
 
 @dataclass(frozen=True)
 class Outline(Architecture):
-    """What a model is made of. tensors: as a GGUF file has them. source: where this was read. standing: how far it can
-    be trusted, in words. metadata: of the GGUF file, or of the one that config.json would become. vocabulary_bytes:
-    the estimate for the tokenizer, which that file would hold too; 0 for a GGUF file, whose metadata holds it."""
+    """The parts of a model. tensors: as a GGUF file has them. source: where this was read. standing: how far it can be
+    trusted, in words. metadata: of the GGUF file, or of the one that config.json would become. vocabulary_bytes: the
+    estimated tokenizer in the latter; 0 for a GGUF file, whose metadata holds it."""
 
     name: str
     tensors: tuple[TensorSpec, ...]
@@ -53,7 +53,7 @@ class Outline(Architecture):
 
     @property
     def tied(self) -> bool:
-        """Whether the embedding serves as the output too."""
+        """Whether the embedding also serves as the output."""
         return all(tensor.name != "output.weight" for tensor in self.tensors)
 
     def share_read(self, name: str) -> float:
@@ -83,7 +83,7 @@ def outline(ref: str | Path) -> Outline:
     """
     ref = str(ref)
     path = Path(os.path.expanduser(ref))
-    if ref in ALIASES:  # its file if that is here; an outline alone is not worth the download
+    if ref in ALIASES:  # use its file if cached; an outline alone is not worth the download
         with contextlib.suppress(BitwrightError):
             return from_gguf(gguf.open(hub.resolve(ref, offline=True)))
     if ref in published.models() and not path.exists():
@@ -104,7 +104,7 @@ def from_gguf(file: gguf.GGUF) -> Outline:
 
 
 def from_published(id: str) -> Outline:
-    """The outline of a published model, as its makers store its weights. UnknownNameError with close ids."""
+    """The outline of a published model, with its weights as published. UnknownNameError with close ids."""
     model = published.get(id)
     made = blueprint(model.config, f"shape {id}", formats.get("bf16"))
     return from_blueprint(made, model.name, model.source, model.standing)
@@ -117,7 +117,7 @@ def from_blueprint(made: Blueprint, name: str, source: str, standing: str) -> Ou
 
 
 def vocabulary_bytes(architecture: str, tokens: int) -> int:
-    """Estimates the bytes of a tokenizer in a GGUF file: tokens, their types, and scores or merges.
+    """Estimate the bytes of a tokenizer in a GGUF file: tokens, their types, and scores or merges.
 
     Measured on files: 23 to 25 bytes a token with scores (SentencePiece: Llama 2, Gemma), 35 to 36 with as many merges
     as tokens (byte-level BPE: GPT-2, Falcon, SmolLM2), 61 with Llama 3's two merges a token.
@@ -135,7 +135,7 @@ def _outline(
     standing: str,
     vocabulary_bytes: int = 0,
 ) -> Outline:
-    """Raises FileFormatError for metadata that cannot be."""
+    """Raises FileFormatError for impossible metadata."""
     tensors = tuple(tensors)
     shape = read_architecture(Values.of_gguf(metadata), tensors)
     return Outline(**vars(shape), name=name, tensors=tensors, source=source, standing=standing, metadata=metadata,

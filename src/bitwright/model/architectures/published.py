@@ -15,9 +15,9 @@ DATA = "models.json"
 
 @dataclass(frozen=True)
 class PublishedModel:
-    """config: what shapes the model in its config.json. published_billions: of parameters, vision parts included.
-    read_in_source: the keys of config that were read in `source`; the others are general knowledge. native: the format
-    that its makers ship, if it is not a 16-bit one."""
+    """config: the keys of its config.json that determine its shape. published_billions: of parameters, vision parts
+    included. read_in_source: the keys of config that were read in `source`; the others are general knowledge. native:
+    the format that its makers publish, unless that has 16 bits."""
 
     id: str
     name: str
@@ -31,16 +31,16 @@ class PublishedModel:
 
     @property
     def standing(self) -> str:
-        """What the configuration rests on: a source that was read, or general knowledge."""
+        """The source of the configuration: a source that was read, or general knowledge."""
         known = [key for key in self.config if key not in self.read_in_source and key != "model_type"]
         if not known:
             return "read in a source"
-        return "general knowledge" if not self.read_in_source else f"read in a source, but for {', '.join(known)}"
+        return "general knowledge" if not self.read_in_source else f"read in a source, except for {', '.join(known)}"
 
 
 @cache
 def models() -> dict[str, PublishedModel]:
-    """All of them, by id."""
+    """All published models by id."""
     text = resources.files("bitwright.model.architectures").joinpath("data", DATA).read_text(encoding="utf-8")
     found: dict[str, PublishedModel] = {}
     for row in json.loads(text)["models"]:

@@ -22,7 +22,7 @@ class Values:
     """
 
     def __init__(self, values: Mapping[str, Any], place: object, prefix: str = "") -> None:
-        """place: what errors name: a path, or the id of a published model."""
+        """place: named in errors: a path, or the id of a published model."""
         self.values, self.place, self.prefix = values, place, prefix
 
     @classmethod
@@ -50,7 +50,8 @@ class Values:
         return FileFormatError(self.place, None, f"{self.name(key)} to be {expected}", found)
 
     def integer(self, key: str, default: int | None = None, low: int = 0, high: int = MAX_SIZE) -> int:
-        """A whole number from `low` to `high`. A list that repeats one number, an entry per layer, counts as that."""
+        """A whole number from `low` to `high`. A list that repeats one number, with an entry per layer, counts as that
+        number."""
         if default is not None and not self.has(key):
             return default
         value = self.get(key)
@@ -70,7 +71,7 @@ class Values:
         return float(value)
 
     def optional(self, key: str) -> float | None:
-        """A finite number above 0, or None: an absent key and a 0 both mean that the model does without."""
+        """A finite number above 0, or None: an absent key and a 0 both mean that the model does not use it."""
         return self.number(key) if self.has(key) and self.get(key) != 0 else None
 
     def flag(self, key: str, default: bool) -> bool:
@@ -108,7 +109,7 @@ class Values:
         return [int(entry) for entry in value]
 
     def first(self, key: str, default: int) -> int:
-        """A whole number. Of a list, the entry of the first layer."""
+        """A whole number; from a list, the entry of the first layer."""
         value = self.get(key)
         if isinstance(value, list | np.ndarray):
             return self.per_layer(key, len(value))[0] if len(value) else default
@@ -124,7 +125,7 @@ class Values:
         return [bool(entry) for entry in value]
 
     def inner(self, key: str) -> Values:
-        """The values of a mapping inside, whose names in errors are `key.name`; empty if the key is absent."""
+        """The values of a nested mapping, named `key.name` in errors; empty if the key is absent."""
         value = self.get(key) if self.has(key) else {}
         if not isinstance(value, Mapping):
             raise self.error(key, "a mapping")

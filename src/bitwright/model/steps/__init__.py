@@ -1,4 +1,5 @@
-"""What the engine runs: one readable file per architecture, whose `step(config, weights)` records the ops of a step."""
+"""The steps that the engine runs: one readable file per architecture, whose `step(config, weights)` records the ops of
+a step."""
 
 from __future__ import annotations
 

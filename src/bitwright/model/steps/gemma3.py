@@ -1,6 +1,6 @@
 """Gemma 3: most layers see a sliding window only, with their own rotary base; GeGLU; norms before and after each part.
 
-GGUF files of this architecture store every norm's weight with the 1 added that the published model adds when it runs.
+GGUF files of this architecture store every norm's weight plus 1; the published model adds the 1 when it runs.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
 from bitwright.model.weights import Weights
 
-LAYERS_27B = 62  # the one Gemma 3 that scales attention by width / heads instead of the width of a head; no key says so
+LAYERS_27B = 62  # only this Gemma 3 scales attention by width / heads instead of head width; no key says so
 
 
 def step(c: Config, weights: Weights) -> Step:

@@ -1,6 +1,6 @@
-"""Llama 1 to 3, and what follows it (Mistral, SmolLM, TinyLlama): RMS norms, rotary positions, grouped heads, SwiGLU.
+"""Llama 1 to 3, and models like it (Mistral, SmolLM, TinyLlama): RMS norms, rotary positions, grouped heads, SwiGLU.
 
-GGUF files of this architecture store the rows of q and k permuted, so that a rotated pair lies side by side.
+GGUF files of this architecture store the rows of q and k permuted, so that rotated pairs are adjacent.
 """
 
 from __future__ import annotations

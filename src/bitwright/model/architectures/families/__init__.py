@@ -55,7 +55,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
 
 
 def blueprint(config: Mapping[str, Any], place: object, base: Format) -> Blueprint:
-    """The GGUF file that a config.json stands for, its matrices in the format `base`. place: what errors name. Of a
+    """The GGUF file that a config.json would become, with matrices in the format `base`. place: named in errors. Of a
     model with vision it is the language part (`text_config`).
 
     Raises UnsupportedError for an unknown family, FileFormatError for a value that is missing or wrong.

@@ -9,8 +9,8 @@ from bitwright.model.architectures.values import MAX_TOKENS
 def decoder(
     b: Blueprint, tied: bool = False, bias: bool = False, qk_norm: bool = False, sandwich: bool = False, fused: str = ""
 ) -> None:
-    """tied: what an absent `tie_word_embeddings` means. sandwich: a norm after attention and feed-forward too. fused:
-    "qkv" if q, k and v are one matrix, "up" if gate and up are one."""
+    """tied: the meaning of an absent `tie_word_embeddings`. sandwich: a norm after attention and feed-forward too.
+    fused: "qkv" if q, k and v are one matrix, "up" if gate and up are one."""
     b.frame(tied)
     for _ in b.blocks():
         b.norm("attn_norm", b.width)
@@ -48,7 +48,7 @@ def gemma2(b: Blueprint) -> None:
 
 
 def gemma3(b: Blueprint) -> None:
-    """A newer config.json lists each layer's kind. Without a list every sixth layer sees everything."""
+    """A newer config.json lists each layer's kind. Without a list, every sixth layer sees all tokens."""
     decoder(b, tied=True, qk_norm=True, sandwich=True)
     b.key(attention__sliding_window=b.values.integer("sliding_window", 1024, high=MAX_TOKENS))
     if kinds := b.values.names("layer_types", b.layers):

@@ -7,8 +7,8 @@ from bitwright.model.architectures.values import MAX_TOKENS
 
 
 def windows(b: Blueprint, every: int) -> list[bool]:
-    """Adds the keys of the windows, and says of each layer whether it has one. Without a list in config.json, one layer
-    in `every` sees everything."""
+    """Add the keys of the windows; returns whether each layer has one. Without a list in config.json, one layer
+    in `every` sees all tokens."""
     kinds = b.values.names("layer_types", b.layers)
     local = [index % every < every - 1 if kinds is None else kinds[index] == "sliding_attention"
              for index in range(b.layers)]  # fmt: skip
@@ -25,7 +25,7 @@ def shared_layers(b: Blueprint) -> int:
 
 
 def per_layer(b: Blueprint, length: int) -> None:
-    """An embedding of every token for each layer, and what mixes it with the first one's."""
+    """An embedding of every token for each layer, and the tensors that mix it with the main embedding."""
     b.key(embedding_length_per_layer_input=length)
     if length:
         b.matrix("per_layer_token_embd", b.values.integer("vocab_size_per_layer_input", low=1), length * b.layers)
@@ -41,9 +41,9 @@ def per_layer_gate(b: Blueprint, length: int) -> None:
 
 
 def gemma4(b: Blueprint) -> None:
-    """Layers that see everything have wider heads and fewer key-value heads; in the larger models their keys serve as
-    values too. Feed-forwards may be twice as long from the first layer on that shares keys. A newer config.json
-    describes the layers that see everything under `per_layer_config`."""
+    """Layers that see all tokens have wider heads and fewer key-value heads; in the larger models their keys also serve
+    as values. Feed-forwards may be twice as long from the first layer that shares keys. A newer config.json describes
+    the layers that see all tokens under `per_layer_config`."""
     values = b.values
     b.frame(tied=True)
     local, shared, length = windows(b, 6), shared_layers(b), values.integer("hidden_size_per_layer_input", 0)

@@ -9,7 +9,7 @@ from bitwright.model.architectures.families.mixture import latent_attention, lat
 
 
 def kinds(b: Blueprint, full: str) -> list[bool]:
-    """Of each layer, whether it attends: `full` in config.json's list; without a list, one layer in every few does."""
+    """For each layer, whether it attends: `full` in config.json's list; without a list, one layer in every few does."""
     if (named := b.values.names("layer_types", b.layers)) is not None:
         return [name == full for name in named]
     every = b.values.integer("full_attention_interval", 4, low=1)
@@ -41,7 +41,7 @@ def _delta_sizes(b: Blueprint) -> tuple[int, int, int, int]:
 
 
 def qwen35(b: Blueprint, feed_forward: Callable[[], None] | None = None, fused: bool = False) -> None:
-    """Qwen3.5 and 3.6. feed_forward: adds a layer's feed-forward, if it is not that of the dense models."""
+    """Qwen3.5 and 3.6. feed_forward: adds a layer's feed-forward, if it differs from the dense models'."""
     b.frame()
     key_heads, key_dim, value_heads, value_dim = _delta_sizes(b)
     b.key(ssm__conv_kernel=b.values.integer("linear_conv_kernel_dim", 4), ssm__state_size=key_dim)
@@ -109,7 +109,7 @@ def lfm2(b: Blueprint) -> None:
 
 
 def _lfm2_length(b: Blueprint) -> int:
-    """The dense models' config.json holds a length of which two thirds are taken and rounded up."""
+    """The dense models' config.json holds a length; two thirds of it, rounded up, are used."""
     length = b.values.integer("block_ff_dim", b.values.integer("intermediate_size", 0), low=1)
     if not b.values.flag("block_auto_adjust_ff_dim", False):
         return length

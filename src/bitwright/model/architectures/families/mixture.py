@@ -1,4 +1,4 @@
-"""Mixtures of experts: a layer holds many feed-forwards, of which a token takes a few."""
+"""Mixtures of experts: a layer holds many feed-forwards, and a token uses a few."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from bitwright.model.architectures.values import MAX_TOKENS
 
 
 def routed(b: Blueprint, count: str, length: str, shared: int = 0) -> tuple[int, int]:
-    """Adds the keys of a mixture and returns the number of experts and the length of one. count, length: the names
-    of these in config.json. shared: length of the expert that takes every token."""
+    """Add the keys of a mixture; returns the number of experts and the length of one. count, length: their names
+    in config.json. shared: length of the expert that takes every token."""
     experts, size = b.values.integer(count, low=1), b.values.integer(length, low=1)
     b.key(expert_count=experts, expert_used_count=b.values.integer("num_experts_per_tok", low=1))
     b.key(expert_feed_forward_length=size)
@@ -19,7 +19,7 @@ def routed(b: Blueprint, count: str, length: str, shared: int = 0) -> tuple[int,
 
 
 def leading(b: Blueprint, experts: int, size: int, shared: int) -> None:
-    """Adds the current layer's feed-forward: dense in the first layers, then experts, one of them for all tokens."""
+    """Add the current layer's feed-forward: dense in the first layers, then experts, one of them for all tokens."""
     assert b.at is not None
     if b.at < b.values.integer("first_k_dense_replace", 0):
         return b.feed_forward(b.values.integer("intermediate_size", low=1))
@@ -46,7 +46,7 @@ def qwen3_moe(b: Blueprint) -> None:
 
 
 def gpt_oss(b: Blueprint) -> None:
-    """Biases everywhere, a sink per head, and experts in MXFP4 if config.json says that they were published so."""
+    """Biases everywhere, a sink per head, and experts in MXFP4 if config.json says so."""
     b.frame()
     experts, size = routed(b, "num_local_experts", "intermediate_size")
     b.key(attention__sliding_window=b.values.integer("sliding_window", 128, high=MAX_TOKENS))
