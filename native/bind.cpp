@@ -2,6 +2,10 @@
 
 #include <exception>
 #include <stdexcept>
+#include <string>
+
+#include "checked.h"
+#include "dequantize.h"
 
 namespace nb = nanobind;
 
@@ -20,6 +24,26 @@ void translate(const std::exception_ptr& error, void*) {
 }
 
 }  // namespace
+
+namespace bitwright {
+
+const Tier& tier_of(const std::string& name) { return name.empty() ? tier() : tier_named(name.c_str()); }
+
+int64_t weight_bytes(FormatId format, int64_t rows, int64_t columns) {
+  check_size("rows of a weight", rows, 1, kMostWidth);
+  check_size("columns of a weight", columns, 1, kMostWidth);
+  return product(rows, row_bytes(format, columns));
+}
+
+void check_weight(FormatId format, int64_t rows, int64_t columns, size_t bytes) {
+  check_ready(format);  // now, so that no step can fail half-way
+  const int64_t expected = weight_bytes(format, rows, columns);
+  if (static_cast<int64_t>(bytes) != expected)
+    throw std::invalid_argument("a weight of " + std::to_string(rows) + " rows and " + std::to_string(columns) +
+                                " columns has " + std::to_string(expected) + " bytes, got " + std::to_string(bytes));
+}
+
+}  // namespace bitwright
 
 NB_MODULE(_core, m) {
   nb::register_exception_translator(translate);

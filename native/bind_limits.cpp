@@ -43,35 +43,23 @@ nb::list coverage() {
   return all;
 }
 
-const Tier& tier_or_best(const std::string& name) { return name.empty() ? tier() : tier_named(name.c_str()); }
-
-Weight weight_of(int format, int64_t rows, int64_t columns) {
-  if (rows < 1 || columns < 1) throw std::invalid_argument("a weight needs at least one row and one column");
-  return {FormatId(format), rows, columns, nullptr, nullptr};
-}
-
 int64_t bytes_read(int format, int64_t rows, int64_t columns, const std::string& tier_name) {
-  const Weight w = weight_of(format, rows, columns);
-  const int64_t stored = rows * row_bytes(w.format, columns),
-                packed = int64_t(tier_or_best(tier_name).matmul.packed_bytes(w));
+  const Weight w{FormatId(format), rows, columns, nullptr, nullptr};
+  const int64_t stored = weight_bytes(w.format, rows, columns);
+  const auto packed = int64_t(tier_of(tier_name).matmul.packed_bytes(w));
   return packed ? packed : stored;
 }
 
 double decode(Meter& meter, int format, int64_t rows, int64_t columns, const ByteArray& data, bool from_memory,
               double seconds) {
-  Weight w = weight_of(format, rows, columns);
-  check_ready(w.format);
-  const int64_t expected = rows * row_bytes(w.format, columns);
-  if (int64_t(data.size()) != expected)
-    throw std::invalid_argument("expected " + std::to_string(expected) + " bytes of weights, got " +
-                                std::to_string(data.size()));
-  w.file = data.data();
+  const Weight w{FormatId(format), rows, columns, data.data(), nullptr};
+  check_weight(w.format, rows, columns, data.size());
   nb::gil_scoped_release released;
   return meter.decode(w, from_memory, seconds);
 }
 
 void construct(Meter* at, const std::string& tier_name, int threads) {
-  new (at) Meter(tier_or_best(tier_name), shared_pool(threads));
+  new (at) Meter(tier_of(tier_name), shared_pool(threads));
 }
 
 }  // namespace

@@ -29,19 +29,9 @@ FloatResult new_floats(std::initializer_list<size_t> shape) {
   return FloatResult(data, shape, nb::capsule(data, [](void* p) noexcept { delete[] static_cast<float*>(p); }));
 }
 
-void check_bytes(FormatId format, int64_t rows, int64_t columns, const ByteArray& data) {
-  if (rows < 1 || columns < 1) throw std::invalid_argument("a weight needs at least one row and one column");
-  check_ready(format);
-  const int64_t expected = rows * row_bytes(format, columns);
-  if (int64_t(data.size()) != expected) {
-    throw std::invalid_argument("expected " + std::to_string(expected) + " bytes of weights, got " +
-                                std::to_string(data.size()));
-  }
-}
-
 FloatResult dequantize_array(int format, int64_t rows, int64_t columns, const ByteArray& data, int threads) {
   const auto id = FormatId(format);
-  check_bytes(id, rows, columns, data);
+  check_weight(id, rows, columns, data.size());
   FloatResult out = new_floats({size_t(rows), size_t(columns)});
   float* y = out.data();
   const uint8_t* bytes = data.data();

@@ -69,8 +69,6 @@ FloatResult new_floats(size_t rows, size_t columns) {
   return {data, {rows, columns}, nb::capsule(data, [](void* x) noexcept { delete[] static_cast<float*>(x); })};
 }
 
-const Tier& tier_of(const std::string& name) { return name.empty() ? tier() : tier_named(name.c_str()); }
-
 // format, rows, columns, bytes as stored, and whether it is multiplied by or only looked up in
 using Stored = std::tuple<int, int64_t, int64_t, Bytes, bool>;
 
@@ -78,14 +76,7 @@ std::vector<std::shared_ptr<Matrix>> matrices(WeightBank& bank, const std::vecto
   std::vector<WeightBank::Request> requests;
   for (const auto& [format, rows, columns, data, multiplied] : wanted) {
     const FormatId id = static_cast<FormatId>(format);
-    check_ready(id);  // now, so that no step can fail midway
-    check_size("rows of a weight", rows, 1, kMostWidth);
-    check_size("columns of a weight", columns, 1, kMostWidth);
-    const auto expected = static_cast<size_t>(product(rows, row_bytes(id, columns)));
-    if (data.size() != expected)
-      throw std::invalid_argument("a weight of " + std::to_string(rows) + " rows and " + std::to_string(columns) +
-                                  " columns has " + std::to_string(expected) + " bytes, got " +
-                                  std::to_string(data.size()));
+    check_weight(id, rows, columns, data.size());
     requests.push_back({id, rows, columns, data.data(), std::make_shared<Bytes>(data), multiplied});
   }
   std::vector<std::shared_ptr<Matrix>> found;  // nanobind does not support pointers to const

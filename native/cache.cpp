@@ -69,7 +69,9 @@ void store_halves(const Cache& c, const Place& to, const uint8_t* key, const uin
   std::memcpy(to.value, value, 2 * static_cast<size_t>(c.head_dim));
 }
 
-const char* name(FormatId format) {
+}  // namespace
+
+const char* cache_format_name(FormatId format) {
   switch (format) {
     case FormatId::f16: return "f16";
     case FormatId::bf16: return "bf16";
@@ -81,10 +83,8 @@ const char* name(FormatId format) {
   }
 }
 
-}  // namespace
-
-CacheWriter::CacheWriter(FormatId format)
-    : name_(name(format)), encoders_(*tier().encoders), encoder_(encoders_.find(format)) {}
+CacheWriter::CacheWriter(FormatId format, const EncoderSet& encoders)
+    : name_(cache_format_name(format)), encoders_(encoders), encoder_(encoders_.find(format)) {}
 
 void CacheWriter::encode(const float* x, int64_t n, uint8_t* blocks) const {
   const int64_t whole = padded(n, encoder_->block_size);

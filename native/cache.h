@@ -8,13 +8,15 @@
 
 namespace bitwright {
 
+// The name of a format that keys and values may have: f16, bf16, q8_0 or q4_0. Throws std::invalid_argument for any other.
+const char* cache_format_name(FormatId format);
+
 class CacheWriter {
  public:
-  explicit CacheWriter(FormatId format);  // f16, bf16, q8_0 or q4_0; throws std::invalid_argument for any other
+  CacheWriter(FormatId format, const EncoderSet& encoders);  // throws like cache_format_name
   // Keys and values (kv_heads, head_dim) of one position, rounded as formats/ defines it; threads may write neighbouring positions
   // at once. Throws std::runtime_error where the format cannot hold a value.
   void store(const Cache& cache, int64_t slot, int64_t position, const float* keys, const float* values) const;
-  FormatId format() const { return encoder_->format; }
 
  private:
   void encode(const float* x, int64_t n, uint8_t* blocks) const;

@@ -127,6 +127,7 @@ void Executor::run(SequenceMemory& memory, const Call& call) {
   std::scoped_lock lock(one_run_, memory.mutex());
   const std::vector<int64_t> lengths = check(memory, call);
   make_tiles(call);
+  writer_.emplace(memory.format(), *tier_.encoders);
   std::vector<bool> begun(lengths.size());
   for (int64_t i = 0; i < call.n; ++i) {  // a step that fails half-way leaves its sequences where it took them up
     const int64_t slot = call.sequences[i];

@@ -3,6 +3,7 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <vector>
 
 #include "attention.h"
@@ -64,6 +65,7 @@ class Executor {
   const Tier& tier_;
   int64_t batch_, tile_tokens_ = 1;
   Memory region_;
+  std::optional<CacheWriter> writer_;       // of the memory that runs
   std::vector<float*> buffers_, tables_;    // tables: cosines and sines of each angles, (batch, rotary_dim)
   std::vector<uint8_t*> inputs_, scratch_;  // scratch: one per thread
   std::vector<Squares> squares_;

@@ -78,9 +78,7 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
                angles.interleaved);
         break;
       }
-      case Code::store:
-        memory.writer().store(memory.cache(i.index), call.sequences[row], call.positions[row], a, b);
-        break;
+      case Code::store: writer_->store(memory.cache(i.index), call.sequences[row], call.positions[row], a, b); break;
       case Code::glu_silu: v.glu_silu(a, b, width, out); break;
       case Code::glu_gelu: v.glu_gelu(a, b, width, out); break;
       case Code::add: v.add(a, b, width, out); break;

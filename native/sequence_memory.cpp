@@ -28,7 +28,8 @@ Memory region_of(int64_t bytes) {
 
 SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64_t> states, Limits limits,
                                FormatId format)
-    : shapes_(std::move(layers)), state_floats_(std::move(states)), limits_(limits), writer_(format) {
+    : shapes_(std::move(layers)), state_floats_(std::move(states)), limits_(limits), format_(format) {
+  cache_format_name(format);  // throws for any other
   check_size("batch", limits.batch, 1, kMostBatch);
   check_size("context", limits.context, 1, kMostContext);
   check_size("sequences", limits.sequences, 1, kMostSequences);
@@ -54,7 +55,7 @@ SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64
     int64_t positions = padded(limits.context);
     if (bounded) positions = std::min(positions, padded(reach, kKeyBlock));
     caches_.push_back(
-        {writer_.format(), shape.kv_heads, shape.head_dim, shape.window, positions, nullptr, 0, 0, 0, 0, 0, nullptr});
+        {format_, shape.kv_heads, shape.head_dim, shape.window, positions, nullptr, 0, 0, 0, 0, 0, nullptr});
     g->page_bytes = place(caches_.back(), g->page_bytes);
     check_size("bytes of a page", g->page_bytes, 1, kMostBytes);
     group_of.push_back(static_cast<size_t>(g - groups_.begin()));
@@ -97,7 +98,7 @@ size_t SequenceMemory::bytes_in_use() const {
 
 std::string SequenceMemory::layout() const {
   std::string words =
-      "format " + std::to_string(static_cast<int>(writer_.format())) + ", context " + std::to_string(limits_.context);
+      "format " + std::to_string(static_cast<int>(format_)) + ", context " + std::to_string(limits_.context);
   for (size_t l = 0; l < shapes_.size(); ++l)
     words += ", " + std::to_string(shapes_[l].kv_heads) + "x" + std::to_string(shapes_[l].head_dim) + "/" +
              std::to_string(shapes_[l].window) + ":" + std::to_string(caches_[l].positions);
@@ -198,111 +199,6 @@ void SequenceMemory::evict(int64_t slot) {
   std::lock_guard lock(mutex_);
   for (Group& g : groups_)
     for (int32_t page : g.free) g.region.discard(page * g.page_bytes, g.page_bytes);
-}
-
-size_t SequenceMemory::saved_bytes(int64_t slot) const {
-  const auto s = static_cast<size_t>(slot);
-  size_t sum = sizeof(int64_t) + static_cast<size_t>(floats_) * sizeof(float);
-  for (const Group& g : groups_)
-    sum += sizeof(int64_t) + (g.tables[s].size() - static_cast<size_t>(g.first[s])) * static_cast<size_t>(g.page_bytes);
-  return sum;
-}
-
-// The length; of each group the first page's index and the pages; the states.
-std::vector<uint8_t> SequenceMemory::save(int64_t slot) const {
-  check(slot);
-  std::lock_guard lock(mutex_);
-  const auto s = static_cast<size_t>(slot);
-  std::vector<uint8_t> saved(saved_bytes(slot));
-  uint8_t* at = saved.data();
-  const auto put = [&at](const void* from, size_t bytes) {
-    at = static_cast<uint8_t*>(std::memcpy(at, from, bytes)) + bytes;
-  };
-  put(&lengths_[s], sizeof(int64_t));
-  for (const Group& g : groups_) {
-    put(&g.first[s], sizeof(int64_t));
-    for (size_t i = static_cast<size_t>(g.first[s]); i < g.tables[s].size(); ++i)
-      put(g.page(g.tables[s][i]), static_cast<size_t>(g.page_bytes));
-  }
-  if (floats_) put(states_.as<float>() + slot * floats_, static_cast<size_t>(floats_) * sizeof(float));
-  return saved;
-}
-
-void SequenceMemory::restore(int64_t slot, const uint8_t* saved, size_t bytes) {
-  check(slot);
-  std::lock_guard lock(mutex_);
-  const auto s = static_cast<size_t>(slot);
-  const auto refuse = [] {
-    throw std::invalid_argument("the saved sequence is not whole, or of another memory's layout");
-  };
-  const uint8_t* at = saved;
-  const auto number = [&] {
-    int64_t value = 0;
-    if (static_cast<size_t>(saved + bytes - at) < sizeof value) refuse();
-    std::memcpy(&value, at, sizeof value);
-    at += sizeof value;
-    return value;
-  };
-  // Everything is checked before anything changes.
-  const int64_t length = number(), pages = divided_up(length, kKeyBlock);
-  if (length < 0 || length > limits_.context) refuse();
-  std::vector<std::pair<int64_t, const uint8_t*>> found;  // of each group: index of its first page, its pages
-  for (const Group& g : groups_) {
-    const int64_t first = number(), held = pages - first;
-    if (first < 0 || held < 0 || (length && !held) || held > g.most || (first && !g.window)) refuse();
-    const auto size = static_cast<size_t>(held * g.page_bytes);
-    if (static_cast<size_t>(saved + bytes - at) < size) refuse();
-    found.emplace_back(first, at);
-    at += size;
-  }
-  if (static_cast<size_t>(saved + bytes - at) != static_cast<size_t>(floats_) * sizeof(float)) refuse();
-  for (size_t i = 0; i < groups_.size(); ++i) {
-    Group& g = groups_[i];
-    auto [first, page] = found[i];
-    truncate(g, s, 0);
-    g.tables[s].assign(static_cast<size_t>(first), -1);
-    g.first[s] = first;
-    for (; static_cast<int64_t>(g.tables[s].size()) < pages; page += g.page_bytes) {
-      g.tables[s].push_back(take(g));
-      std::memcpy(g.page(g.tables[s].back()), page, static_cast<size_t>(g.page_bytes));
-    }
-    g.views[s] = g.tables[s].data();
-  }
-  if (floats_) std::memcpy(states_.as<float>() + slot * floats_, at, static_cast<size_t>(floats_) * sizeof(float));
-  lengths_[s] = length;
-}
-
-void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t first, int64_t end) {
-  if (&from == this || layout() != from.layout())
-    throw std::invalid_argument(
-        "keys and values can only be taken from another program whose cache has the same layers, heads, format and "
-        "context");
-  const int64_t slots = std::min(limits_.sequences, from.limits_.sequences);
-  if (slot < 0 || slot >= slots)
-    throw std::invalid_argument("both programs have sequences 0 to " + std::to_string(slots - 1) + ", got " +
-                                std::to_string(slot));
-  std::scoped_lock lock(mutex_, from.mutex_);
-  const auto s = static_cast<size_t>(slot);
-  if (first < 0 || first > end || first > lengths_[s] || end > from.lengths_[s] ||
-      (first > 0 && first < lengths_[s] && first < earliest(slot)))
-    throw std::invalid_argument("positions " + std::to_string(first) + " to " + std::to_string(end) + " of sequence " +
-                                std::to_string(slot) + " cannot follow the " + std::to_string(lengths_[s]) +
-                                " here from the " + std::to_string(from.lengths_[s]) + " there");
-  begin(slot, first, end);
-  for (size_t i = 0; i < groups_.size(); ++i) {  // what is not there either has been given up here too
-    Group& g = groups_[i];
-    const int64_t theirs = from.groups_[i].first[s];
-    if (theirs * kKeyBlock <= first) continue;
-    for (; g.first[s] < theirs; ++g.first[s])
-      release(g, std::exchange(g.tables[s][static_cast<size_t>(g.first[s])], -1));
-  }
-  for (size_t l = 0; l < caches_.size(); ++l) {
-    int64_t held = first;
-    for (const Group& g : groups_)
-      if (g.views.data() == caches_[l].tables) held = std::max(held, g.first[s] * kKeyBlock);
-    for (int64_t position = held; position < end; ++position) copy(from.caches_[l], slot, caches_[l], slot, position);
-  }
-  lengths_[s] = end;
 }
 
 }  // namespace bitwright

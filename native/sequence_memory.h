@@ -41,7 +41,7 @@ class SequenceMemory {
   void begin(int64_t slot, int64_t begin, int64_t end);
   void commit(int64_t slot, int64_t length) { lengths_[static_cast<size_t>(slot)] = length; }
   const Cache& cache(int layer) const { return caches_[static_cast<size_t>(layer)]; }
-  const CacheWriter& writer() const { return writer_; }
+  FormatId format() const { return format_; }  // of keys and values
   float* state(int index, int64_t slot);
   std::mutex& mutex() const { return mutex_; }
 
@@ -75,7 +75,7 @@ class SequenceMemory {
   std::vector<LayerShape> shapes_;
   std::vector<int64_t> state_floats_, state_offsets_;
   Limits limits_;
-  CacheWriter writer_;
+  FormatId format_;
   std::vector<Group> groups_;
   std::vector<Cache> caches_;
   std::vector<int64_t> lengths_;

@@ -71,7 +71,7 @@ template <class O> void matrix_round(const Operands& in, Ints (&sums)[kRows][kTo
 }
 
 // bfloat16 as the engine multiplies it: widened to float32.
-inline void widened_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
+BITWRIGHT_FORCE inline void widened_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
   _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
     Floats w[kRows];
     for (int r = 0; r < kRows; ++r) w[r] = load_bf16(in.rows[k][r]);
@@ -80,7 +80,7 @@ inline void widened_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
 }
 
 // bfloat16 by its own dot product (Ops::kBf16Dot), two columns to a lane.
-template <class O> void bf16_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
+template <class O> BITWRIGHT_FORCE inline void bf16_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
   _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
     Bytes w[kRows];
     for (int r = 0; r < kRows; ++r) w[r] = load(in.rows[k][r]);
@@ -111,11 +111,11 @@ inline int64_t float32_dots(int64_t rounds) {
 template <class O> int64_t dots_of_bf16(int64_t rounds) {
   if constexpr (O::kBf16Dot) {
     if (platform::features() & feature::avx512_bf16) {
-      repeat<Floats>(rounds, bf16_round<O>);
+      repeat<Floats>(rounds, [](const Operands& in, Floats(&sums)[kRows][kTokens]) { bf16_round<O>(in, sums); });
       return rounds * kRows * kTokens * kSteps * kLanes * 2 * 2;
     }
   }
-  repeat<Floats>(rounds, widened_round);
+  repeat<Floats>(rounds, [](const Operands& in, Floats(&sums)[kRows][kTokens]) { widened_round(in, sums); });
   return rounds * kRows * kTokens * kSteps * kLanes * 2;
 }
 
