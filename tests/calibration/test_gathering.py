@@ -63,7 +63,7 @@ def test_a_run_with_other_settings_is_not_resumed(model: Model, tmp_path: Path, 
     with pytest.raises(KeyboardInterrupt):
         gather(model, TEXTS, output, CONTEXT, CHUNKS, progress=stop)
     for other in ({"seed": 3}, {"fisher": False}, {"chunks": 2}):
-        with pytest.raises(UsageError, match="the beginning of a calibration with another"):
+        with pytest.raises(UsageError, match="an unfinished calibration with another"):
             gather(model, TEXTS, output, CONTEXT, **{"chunks": CHUNKS, **other})
     (tmp_path / "s.gguf.partial/0.npz").write_bytes(b"PK")
     with pytest.raises(UsageError, match=r"0\.npz is damaged .* remove"):

@@ -63,7 +63,7 @@ def test_an_interrupted_run_goes_on(ours: ActivationStatistics, stories260k: Pat
     with pytest.raises(KeyboardInterrupt):
         go(TEXT)
     assert not output.exists()
-    with pytest.raises(UsageError, match="the beginning of a calibration with another"):
+    with pytest.raises(UsageError, match="an unfinished calibration with another"):
         go(TEXT[1:])
     found = go(TEXT)
     assert seen == [1, 2, 3] and list(tmp_path.iterdir()) == [output]

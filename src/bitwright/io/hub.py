@@ -51,7 +51,7 @@ def resolve(
     download only the part before the tensors (`hub_headers.gguf`).
     Raises UsageError if `ref` names nothing, BitwrightError if the file cannot be obtained.
     """
-    path = os.path.expanduser(ref)  # os.path: it raises for nothing that a user can type
+    path = os.path.expanduser(ref)  # os.path never raises, whatever the user types
     if ref and os.path.isdir(path):
         return Path(path, choose((file.name for file in Path(path).glob("*.gguf")), None, str(ref), only=True))
     if ref and os.path.exists(path):
