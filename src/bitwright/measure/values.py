@@ -37,8 +37,7 @@ class ValueSummary:
 
 
 def summarize(values: np.ndarray, outliers: int = 8, bins: int = 21) -> ValueSummary:
-    """A summary of `values`, float32 of any shape, computed in float64 slice by slice, because an embedding is
-    large."""
+    """A summary of `values`, float32 of any shape, computed in float64 slice by slice because embeddings are large."""
     flat = values.reshape(-1)
     count = zeros = 0
     total, low, high = 0.0, np.inf, -np.inf

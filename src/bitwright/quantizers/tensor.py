@@ -1,5 +1,4 @@
-"""Quantize one tensor to one format: natively if there is an encoder, else by the format's NumPy `fit`, `round` and
-`pack`.
+"""Quantize one tensor: natively if there is an encoder, else by the format's NumPy `fit`, `round` and `pack`.
 
 Method "search" chooses the codes of least (weighted) squared error in each block, method "rtn" those of llama.cpp.
 """

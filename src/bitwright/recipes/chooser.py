@@ -57,8 +57,7 @@ class Chooser:
         return name if self.file_type.low_bit else self.protect_attention(kind, name)
 
     def place(self, tensor: HasShape, kind: str) -> Place:
-        """The tensor's place. With experts, layers have several feed-forward tensors of a role, so these count by
-        layer."""
+        """The tensor's place. Layers with experts have several feed-forward tensors of a role, so these count by layer."""
         if kind == "attn_v":
             return Place(self.seen[kind], self.values, self.model, self.importance)
         by_layer = self.model.experts > 1 and not self.file_type.low_bit and kind.startswith("ffn")
@@ -80,8 +79,7 @@ class Chooser:
         return stacked and (self.model.architecture != "bailingmoe3" or kind in ("ffn_up", "ffn_gate", "ffn_down"))
 
     def protect_attention(self, kind: str, name: str) -> str:
-        """More bits for keys and values in models of 8 experts, and for values in the 70B class, where they are
-        small."""
+        """More bits for keys and values with 8 experts, and for values in the 70B class, where they are small."""
         if self.model.experts == 8 and kind in ("attn_k", "attn_v"):
             return "q8_0"
         return "q5_k" if kind == "attn_v" and self.model.is_70b and name in ("q3_k", "q4_k") else name

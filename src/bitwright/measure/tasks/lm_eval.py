@@ -156,8 +156,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
 
 
 def _ways(asked: dict[str, Any]) -> tuple[tuple[str, ...], int, float]:
-    """Stop strings, most tokens and temperature from lm_eval's keywords. UsageError for a way to sample that is not
-    supported."""
+    """Stop strings, most tokens and temperature from lm_eval's keywords. UsageError for other ways to sample."""
     ways = dict(normalize_gen_kwargs(asked, 256))
     temperature = float(ways.get("temperature") or 0)
     other = {name: value for name, value in ways.items() if name in NEUTRAL and value != NEUTRAL[name]}

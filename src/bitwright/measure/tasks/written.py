@@ -61,8 +61,7 @@ def solved(item: Item, form: str) -> str:
 def write(
     engine: Engine, task: Task, tokens: int | None = None, unguarded: bool = False, progress: Progress | None = None
 ) -> list[Written]:
-    """Let a model write answers to a task of form answer, humaneval or mbpp, always the likeliest token, and check
-    them.
+    """Let a model write answers to a task of form answer, humaneval or mbpp, by the likeliest tokens, and check them.
 
     Raises BitwrightError if code cannot be run safely here and `unguarded` is false, UsageError if a prompt does not
     fit the context.
