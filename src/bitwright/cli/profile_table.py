@@ -49,7 +49,7 @@ def _percent(x: float) -> str:
 def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) -> None:
     ways = {(c["format"], c["tier"]): _way(c["decode"], c["prefill"]) for c in coverage}
     tiers = list(dict.fromkeys(c["tier"] for c in coverage))
-    print(output.bold("\nformats") + ", one token on all threads: ns per weight, of which unpacking and reading")
+    print(output.bold("\nformats") + ", one token on all threads: ns per weight in all, for unpacking and for reading")
     rows = [
         (
             c["format"],

@@ -1,6 +1,6 @@
 """The interface between a computation and the hardware that runs it.
 
-Weights cross it as tensors, tokens and results as arrays: no pointer into a backend's memory. The CPU's tiers
+Weights cross it as tensors, tokens and results as arrays; no pointers into a backend's memory. The CPU's tiers
 are one backend.
 """
 

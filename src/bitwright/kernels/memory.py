@@ -54,8 +54,7 @@ class Memory:
 
     @property
     def lengths(self) -> list[int]:
-        """The number of positions each sequence holds; a step may continue at this position, or at any from `earliest`
-        on."""
+        """The number of positions each sequence holds. A step may continue there, or anywhere from `earliest` on."""
         return list(self.native.lengths)
 
     @property

@@ -57,7 +57,7 @@ class Chooser:
         return name if self.file_type.low_bit else self.protect_attention(kind, name)
 
     def place(self, tensor: HasShape, kind: str) -> Place:
-        """The tensor's place. Layers with experts have several feed-forward tensors of a role, so these count by layer."""
+        """The tensor's place. Layers with experts have several feed-forward tensors of a role: these count by layer."""
         if kind == "attn_v":
             return Place(self.seen[kind], self.values, self.model, self.importance)
         by_layer = self.model.experts > 1 and not self.file_type.low_bit and kind.startswith("ffn")

@@ -135,7 +135,7 @@ class Op:
         return self.meaning(call, *arrays)
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
-        """Emit the op's native instructions and returns the value of its output, `width` wide."""
+        """Emit the op's native instructions and return the value of its output, `width` wide."""
         (entry,) = self.entries
         attributes = {name: getattr(self, name) for name in entry.fields}
         return to.emit(entry, reads, width, next(iter(self.weights), None), **attributes)

@@ -22,8 +22,7 @@ class Entry:
 
     `code` is its name in the executor. `fields` maps attributes to the fields of a native instruction that hold them.
     `phase` is the kind of phase it runs in. `in_place`: whether it may, or must, overwrite an operand that nothing
-    reads later. `weight`: how it takes its weight, packed as a matrix or as float32 values. `writes`: the kind of its
-    `Value`.
+    reads later. `weight`: how it takes its weight, packed as a matrix or as float32 values. `writes`: see `Value`.
     """
 
     code: str
