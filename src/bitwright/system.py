@@ -1,7 +1,7 @@
 """What differs between operating systems, in one place: Linux, macOS and Windows.
 
-Where a system lacks something, the function says so in what it returns; none pretends. What the compiled module asks of
-the system is native/platform.cpp; how a machine is described is `hardware.detect`.
+If a system lacks something, the function's result says so. The system calls of the compiled module are in
+native/platform.cpp; `hardware.detect` describes a machine.
 """
 
 from __future__ import annotations
@@ -66,10 +66,10 @@ def kill_group(process: subprocess.Popen[str]) -> None:
 
 
 def ran_out_of_time(returncode: int) -> bool:
-    """Whether the system ended a process for using its processor time, or it was killed."""
+    """Whether a process was ended for using up its processor time, or killed."""
     return sys.platform != "win32" and returncode in (-signal.SIGXCPU, -signal.SIGKILL)
 
 
 def empty_environment() -> dict[str, str]:
-    """The fewest variables that Python starts with: none, and on Windows where the system lies."""
+    """The fewest environment variables that Python starts with: none, or on Windows the path of the system."""
     return {"SYSTEMROOT": os.environ["SYSTEMROOT"]} if sys.platform == "win32" else {}

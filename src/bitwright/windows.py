@@ -1,4 +1,4 @@
-"""What only Windows answers, by its C interface; other systems never import this."""
+"""Questions that only Windows answers, through its C interface; other systems never import this."""
 
 from __future__ import annotations
 

@@ -36,7 +36,7 @@ def test_quick(bitwright: Callable[..., Outcome], small: Path, stories260k: Path
     assert found["free_running"] is None and found["sequence_kl"]["total"][0][-1] > 0.1
     printed = bitwright(*flags).out
     line = next(line for line in printed.splitlines() if line.startswith("first divergence"))
-    assert line.split()[2] == f"{first['median']:.0f}" and f"{first['events']} of 16 parted" in line
+    assert line.split()[2] == f"{first['median']:.0f}" and f"{first['events']} of 16 diverged" in line
 
 
 def test_full(

@@ -78,7 +78,7 @@ class Collector:
         self.weighing: dict[int, Array] = {}  # f so far, by the buffer of a group that is being visited
 
     def visit(self, op: Op, inputs: list[Array], gradient: Array | None) -> None:
-        """Called by the tape. Of products that read one buffer, the first in the step is visited last, with f complete."""
+        """For the tape. Of products that read one buffer, the first in the step is visited last: f is then complete."""
         if op.kind == "embed" and op.output.id in self.sums and gradient is not None:
             self.sums[op.output.id].add(gradient * op.attributes["scale"])
             self.sums[op.output.id].gradients[op.weights[0]] += np.einsum("ij,ij->j", gradient, gradient)

@@ -54,4 +54,4 @@ def _first(name: str, d: FirstDivergence) -> Row:
     s, above = d.survival, d.survival.above_floor
     floor = "" if above is None or above.distinguishable else "; not distinguishable from the reference's own noise"
     ties = f", {d.near_ties} at near ties" if d.near_ties else ""
-    return (name, *steps(s.median, s.horizon), f"tokens (median); {s.events} of {s.runs} parted{ties}{floor}")
+    return (name, *steps(s.median, s.horizon), f"tokens (median); {s.events} of {s.runs} diverged{ties}{floor}")

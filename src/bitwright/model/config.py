@@ -91,7 +91,7 @@ class Config(Architecture):
 
 
 def _only_layer(values: Values, shape: Architecture) -> Layer:
-    """The layer that all layers equal except in their windows; raises if the engine cannot run them."""
+    """The one shape of all layers, which differ only in their windows; raises if the engine cannot run them."""
     if shape.experts:
         raise UnsupportedError(
             f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward per layer"]

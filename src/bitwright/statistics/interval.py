@@ -56,5 +56,5 @@ class Interval:
 
 
 def verdict(difference: Interval) -> str:
-    """Whether the first is better, from the interval of first - second (lower is better): better, worse, cannot tell."""
+    """Whether the first is better, from first - second (lower is better): better, worse, cannot tell."""
     return "better" if difference.below(0) else "worse" if difference.above(0) else "cannot tell"

@@ -1,5 +1,4 @@
-"""The steps that the engine runs: one readable file per architecture, whose `step(config, weights)` records the ops of
-a step."""
+"""The steps that the engine runs: one readable file per architecture, whose `step(config, weights)` records ops."""
 
 from __future__ import annotations
 
