@@ -39,7 +39,8 @@ def calibrate(
         ),
     ] = None,
     context: Annotated[
-        int, typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens per chunk; each chunk starts afresh.")
+        int,
+        typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens per chunk; each starts with no context."),
     ] = 512,
     chunks: Annotated[
         int | None,

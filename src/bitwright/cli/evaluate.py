@@ -44,7 +44,7 @@ def evaluate(
         str,
         typer.Option(
             metavar="HOW",
-            help="How activations are rounded: int8 (finely) or ggml (as llama.cpp rounds them).",
+            help="How activations are rounded: int8 (more finely) or ggml (as llama.cpp does).",
             autocompletion=complete.activations,
         ),
     ] = "int8",
@@ -52,9 +52,9 @@ def evaluate(
 ) -> None:
     """Measure perplexity; with --reference, also what was lost.
 
-    Lower is better. Perplexity is defined as in llama.cpp: the second half of every chunk is scored. With a reference
-    (a model, or a .kld file that llama-perplexity wrote) you also get KL divergence, flips, the noise floor and error
-    bars over documents. The suite's chunks are spread over the whole text; --chunks takes the first ones, as
+    Lower perplexity is better. It is defined as in llama.cpp: the second half of every chunk is scored. With a
+    reference (a model, or a .kld file that llama-perplexity wrote) you also get KL divergence, flips, the noise floor
+    and error bars over documents. The suite's chunks are spread over the whole text; --chunks takes the first ones, as
     llama-perplexity does. The reference's predictions are cached and reused.
 
     Example: bitwright eval small.gguf --reference large.gguf -f wiki.txt

@@ -1,4 +1,4 @@
-"""`bitwright label`: write what was lost into a model file."""
+"""`bitwright label`: write the measured loss into a model file."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def label(
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
-    """Write what was lost into a model file.
+    """Write the measured loss into a model file.
 
     Measures the model as eval --reference does. The label holds the KL divergence with its interval, how long greedy
     texts stay the same, the noise floor, and hashes of weights, reference and text. It is metadata of the file, which

@@ -74,7 +74,7 @@ class ExecutionPath:
             return "inside the matrix instruction, per block"
         if self.multiplied_as in INTEGERS:
             return "once per block, in fp32, after the integer sum"
-        return "when the weight is made a float, before the product"
+        return "when the weight is converted to a float, before the product"
 
     @property
     def break_even(self) -> float | None:
@@ -99,14 +99,15 @@ class ExecutionPath:
         bits, bandwidth = self.stored.bits, self.device.bandwidth
         if bandwidth is None:
             return "the memory's bandwidth is not known"
-        most = f"at {bandwidth / 1e9:.4g} GB/s at most {_si(8 * bandwidth / bits, 'weights/s')}"
+        most = f"at most {_si(8 * bandwidth / bits, 'weights/s')} at {bandwidth / 1e9:.4g} GB/s"
         if self.measured is not None:
             rate = self.measured.decode
             limit = "memory" if rate > 0.8 * bandwidth else "unpacking"
             measured = _si(8 * rate / bits, "weights/s")
             return f"{most}; measured {measured} ({rate / bandwidth:.0%}): {limit} is the limit"
-        than = f"{16 / bits:.2g} times fewer than" if bits < 16 else f"{bits / 16:.2g} times" if bits > 16 else "just"
-        return f"{most}, whatever multiplies them: only bytes count, {than} fp16's"
+        fewer, more = f"{16 / bits:.2g} times fewer bytes than", f"{bits / 16:.2g} times as many bytes as"
+        than = fewer if bits < 16 else more if bits > 16 else "as many bytes as"
+        return f"{most}, whatever multiplies them ({than} fp16)"
 
     @property
     def prefill_note(self) -> str:

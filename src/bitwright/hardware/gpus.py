@@ -18,7 +18,7 @@ AMD = "0x1002"  # the vendor's PCI number
 
 @dataclass(frozen=True)
 class Gpu:
-    """`bandwidth`, in bytes a second, is computed from the memory's clock and width as the driver states them.
+    """`bandwidth`, in bytes per second, is computed from the memory's clock and width as the driver states them.
     `device` is the id of the device with its name, if there is one."""
 
     name: str

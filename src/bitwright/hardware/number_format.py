@@ -53,9 +53,9 @@ class NumberFormat:
         """Bits per weight, block layout and summary, in one line."""
         f = self.format
         if f is None or f.name != self.name:
-            return f"{self.bits:g} bits a weight"
+            return f"{self.bits:g} bits per weight"
         block = f": {f.block_size} weights in {f.block_bytes} bytes" if f.block_size > 1 else ""
-        return f"{self.bits:g} bits a weight{block} ({f.summary})"
+        return f"{self.bits:g} bits per weight{block} ({f.summary})"
 
 
 def number_format(name: str) -> NumberFormat:

@@ -119,8 +119,8 @@ def from_blueprint(made: Blueprint, name: str, source: str, standing: str) -> Ou
 def vocabulary_bytes(architecture: str, tokens: int) -> int:
     """Estimate the bytes of a tokenizer in a GGUF file: tokens, their types, and scores or merges.
 
-    Measured on files: 23 to 25 bytes a token with scores (SentencePiece: Llama 2, Gemma), 35 to 36 with as many merges
-    as tokens (byte-level BPE: GPT-2, Falcon, SmolLM2), 61 with Llama 3's two merges a token.
+    Measured on files: 23 to 25 bytes per token with scores (SentencePiece: Llama 2, Gemma), 35 to 36 with one merge
+    per token (byte-level BPE: GPT-2, Falcon, SmolLM2), 61 with two (Llama 3).
     """
     if architecture.startswith("gemma") or tokens <= 32768:
         return 24 * tokens
