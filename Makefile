@@ -20,14 +20,14 @@ cpp := $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 .PHONY: all build demo test lint format docs bench cross wheels clean help
 .DEFAULT_GOAL := all
 
-all: lint test  ## lint, types and tests: what CI does
+all: lint test  ## lint, types and tests, as in CI
 
 build: $(VENV)/.built  ## the package and its compiled module, in .venv
 
 demo: $(VENV)/.built  ## quantize a real model, measure what was lost, talk to it
 	@$(VENV)/bin/python examples/demo.py
 
-test: $(VENV)/.test  ## every test, JOBS=2 at a time (TESTS="tests/cli -k json" runs some)
+test: $(VENV)/.test  ## every test, in JOBS=2 processes (TESTS="tests/cli -k json" runs some)
 	@$(VENV)/bin/python -m pytest -n $(JOBS) $(TESTS)
 
 lint: $(VENV)/.lint  ## check formatting, lint and types
@@ -41,7 +41,7 @@ format: $(VENV)/.lint  ## format Python and C++, and apply ruff's automatic fixe
 	@$(VENV)/bin/ruff format $(checked)
 	@$(VENV)/bin/clang-format -i $(cpp)
 
-docs: $(VENV)/.built  ## regenerate what of docs/ is made from the code
+docs: $(VENV)/.built  ## regenerate the pages of docs/ that are made from the code
 	@$(VENV)/bin/python -m bitwright.cli.reference > docs/cli.md
 	@$(VENV)/bin/python -m bitwright.formats.document > docs/formats.md
 	@$(VENV)/bin/python -m bitwright.hardware.document docs/devices.md
@@ -59,13 +59,13 @@ cross: $(VENV)/.release  ## compile the native library for musl, macOS and Windo
 wheels: $(VENV)/.release  ## wheels for x86-64 and AArch64 Linux in dist/; installs the first without a compiler
 	@$(VENV)/bin/python tools/build_wheels.py --check
 
-clean:  ## remove .venv and what was built; keep the model cache
+clean:  ## remove .venv and build/; keep the model cache
 	@rm -rf $(VENV) build
 
 help:  ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 
-# Each stamp is newer than what it was made from, so a second run starts at once.
+# A stamp newer than its sources means nothing to do, so a second run starts at once.
 $(VENV)/.tools: pyproject.toml
 	@test -n "$(PYTHON)" || { echo "bitwright: no Python 3.11 or newer found: install python3.11 (Debian: apt install python3 python3-venv)" >&2; exit 1; }
 	@command -v $(firstword $(CXX)) >/dev/null || { echo "bitwright: no C++ compiler ($(CXX)): install g++ (Debian: apt install g++)" >&2; exit 1; }

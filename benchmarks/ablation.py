@@ -1,14 +1,14 @@
-"""What each ingredient of quantizing is worth: one model, by every recipe and method, at equal bytes.
+"""Measures what each ingredient of quantization is worth: one model, every recipe and method, at equal bytes.
 
     python benchmarks/ablation.py --model widened.f16.gguf --stats fisher.gguf --plain plain.gguf \\
         --recipes q4_k:,q4_k_m,q3_k_m --peer PATH/llama-quantize --write widened
 
-`bitwright calibrate --hessian` gathers --stats, and --plain with --no-fisher. A recipe is one that `bitwright quantize`
-knows; "q4_k:" gives that format to every block tensor, and Q6_K to head and embedding. A figure is the mean KL
-divergence from the model in nats over WikiText-2 in chunks of 512 (-f, --chunks). In brackets: the paired difference
-from llama.cpp's file with the same importance, in percent, with a 95% interval over documents. "all" is the geometric
-mean over the recipes. bitwright runs all files; its own rounding of inputs adds less than 0.001. Results are kept in
---work as they come, so an interrupted run continues where it stopped.
+`bitwright calibrate --hessian` makes --stats and, with --no-fisher, --plain. A recipe is a name that `bitwright
+quantize` accepts; "q4_k:" uses that format for every block tensor, and Q6_K for the head and the embedding. A figure is
+the mean KL divergence from the model, in nats, on WikiText-2 in chunks of 512 (-f, --chunks). In brackets: the paired
+difference from llama.cpp's file with the same importance, in percent, with a 95% interval over documents. "all" is the
+geometric mean over the recipes. bitwright runs all files; rounding of inputs adds less than 0.001. Results are stored in
+--work one by one, so an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from bitwright.statistics import studentized
 HERE = Path(__file__).parent
 TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
 WORK = HERE.parent / "build/ablation"
-CARRIER = "q4_k_m"  # the recipe that pure files start from; every matrix is overruled
+CARRIER = "q4_k_m"  # the recipe that pure files start from; every matrix is overridden
 PURE = ["token_embd=q6_k", "output.weight=q6_k"]
 ARMS = {
     "llama.cpp": {},
@@ -72,7 +72,7 @@ def make(arm: str, recipe: str, target: Path, args: argparse.Namespace) -> None:
 
 
 def measure(target: Path, store: ReferenceStore) -> list[float]:
-    """Divergences of all scored tokens."""
+    """The divergences of all scored tokens."""
     divergences = next_token.score_tokens(bw.load(target), store).divergences
     return [round(float(d), 6) for d in divergences.ravel()]
 
@@ -82,7 +82,7 @@ Found = dict[str, dict[str, Measured]]  # recipe -> arm -> what was measured
 
 
 def run(args: argparse.Namespace, store: ReferenceStore, report: Callable[..., object]) -> Found:
-    """Every arm of every recipe that is not kept already."""
+    """Measures every arm of every recipe that has no stored result."""
     kept = args.work / f"{args.model.stem}-{args.file.stem}-{args.chunks}.json"
     found = json.loads(kept.read_text()) if kept.exists() else {}
     arms = [arm for arm in args.arms.split(";") if args.peer or not arm.startswith("llama.cpp")]
@@ -117,7 +117,7 @@ def cell(own: Measured, base: Measured, clusters: np.ndarray) -> str:
 
 
 def overall(pairs: Iterable[tuple[Measured, Measured]]) -> str:
-    """By how many percent the first of each pair diverges more, as a geometric mean."""
+    """How much more the first of each pair diverges, in percent (geometric mean)."""
     logs = [np.log(np.mean(own["kl"]) / np.mean(base["kl"])) for own, base in pairs if own and base and own is not base]
     return f"{100 * np.expm1(np.mean(logs)):+.0f}%" if logs else ""
 
@@ -138,8 +138,8 @@ def table(found: Found, clusters: np.ndarray) -> tuple[list[str], list[list[str]
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="in float16")
-    parser.add_argument("--stats", type=Path, required=True, help="second moments weighed by gradients")
+    parser.add_argument("--model", type=Path, required=True, help="a float16 GGUF")
+    parser.add_argument("--stats", type=Path, required=True, help="second moments weighted by gradients")
     parser.add_argument("--plain", type=Path, required=True, help="plain second moments of the same text")
     parser.add_argument("--recipes", default="q4_k:,q4_k_m,q3_k_m", help="separated by commas")
     parser.add_argument("--arms", default=";".join(ARMS), help="separated by semicolons")
@@ -147,7 +147,7 @@ def main() -> None:
     parser.add_argument("-f", "--file", type=Path, default=TEXT)
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=2)
-    parser.add_argument("--work", type=Path, default=WORK, help="where results are kept")
+    parser.add_argument("--work", type=Path, default=WORK, help="folder for results")
     parser.add_argument("--write", metavar="NAME", help="write benchmarks/results/quantizers-NAME.md")
     args = parser.parse_args()
     model = bw.load(args.model)

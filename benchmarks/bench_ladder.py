@@ -1,11 +1,11 @@
-"""From the NumPy reference to today's engine, step by step, on one model.
+"""Times one model step by step, from the NumPy reference to the current engine.
 
     python benchmarks/bench_ladder.py widened.q4_k_m.gguf --build "before the change=CHECKOUT" --write
 
-First what tiers and threads gain, then what changes gained. A step that can no longer be switched off is measured with
-a build of its commit in another checkout (--build, repeatable, oldest first), made there by `make build` or in place by
-CMake. Every step runs in its own process, and a round runs each once, so that all meet the same load on the machine;
-figures are medians over the rounds. NumPy multiplies float32 weights, decoded beforehand, with its own threads.
+The first steps are tiers and threads, the next ones changes of the code. A change that cannot be switched off is
+measured with a build of its commit in another checkout (--build, repeatable, oldest first), made by `make build` or in
+place by CMake. Every step runs in a separate process, and a round runs each step once, so that all see the same load.
+Figures are medians over the rounds. NumPy multiplies float32 weights, decoded in advance, with its own threads.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SEQUENCES = 8
 
 
 class Step(NamedTuple):
-    """`prompt` and `tokens` are fewer where a step is slow; no tier: NumPy."""
+    """A slow step has fewer `prompt` and decoded `tokens`; an empty `tier` means NumPy."""
 
     name: str
     tier: str
@@ -55,7 +55,7 @@ def steps(builds: list[str], threads: int) -> Iterator[Step]:
 
 
 def measure(model: Path, step: Step) -> tuple[float, float]:
-    """Tokens per second of prefill (0: the step has none) and decode, by the checkout that this process imports."""
+    """Tokens per second of prefill (0: the step has none) and decode, in the checkout that this process imports."""
     import numpy as np
 
     import bitwright as bw
@@ -110,7 +110,7 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def run_step(model: Path, step: Step) -> tuple[float, float]:
-    """`measure` in a process that imports the step's checkout, if it has one."""
+    """Runs `measure` in a process that imports the step's checkout, if it has one."""
     own = Path(step.checkout, ".venv/bin/python") if step.checkout else Path(sys.executable)
     command = [own if own.exists() else sys.executable, __file__, model, "--step", json.dumps(step)]
     env = os.environ | ({"PYTHONPATH": f"{step.checkout}/src"} if step.checkout else {})
@@ -122,7 +122,7 @@ def run_step(model: Path, step: Step) -> tuple[float, float]:
 
 
 def table(found: dict[str, list[tuple[float, float]]]) -> list[list[str]]:
-    """Medians, and how many times the first step's they are."""
+    """Medians, and their ratios to the first step's."""
     medians = {name: [statistics.median(x) for x in zip(*rates, strict=True)] for name, rates in found.items()}
     first = next(iter(medians.values()))
 
@@ -149,7 +149,7 @@ def main() -> None:
 
     all_steps = list(steps(args.build, args.threads))
     found: dict[str, list[tuple[float, float]]] = {step.name: [] for step in all_steps}
-    with output.progress("climbing") as progress:
+    with output.progress("timing") as progress:
         for done in range(args.rounds * len(all_steps)):
             step = all_steps[done % len(all_steps)]
             progress(done, args.rounds * len(all_steps), step.name)

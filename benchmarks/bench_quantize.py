@@ -1,10 +1,10 @@
-"""Compares quantizing a file (method rtn) with llama-quantize, turn by turn, and its errors with libgguf's.
+"""Compares quantizing a file (method rtn) with llama-quantize, in turns, and its errors with libgguf's.
 
     python benchmarks/bench_quantize.py model.f16.gguf --peer PATH/llama-quantize --recipes q4_k_m,q8_0
 
 Seconds are medians over the rounds; MB/s counts the source's bytes; the ratio is above 1 where bitwright is faster.
-Errors are root mean squares over up to 1024 rows of each matrix whose rows are whole superblocks, all matrices
-together; "weighted" is the error that the format's own search minimizes.
+Errors are root mean squares over up to 1024 rows of every matrix whose rows are whole superblocks; "weighted" is the
+error that ggml's search for the format minimizes.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ def speed(source: Path, recipes: list[str], peer: Path | None, threads: int, rou
 
 
 def weights(name: str, values: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What the search of a format multiplies squared errors with; ones for a format without a search."""
+    """The weights of squared errors in a format's search; ones for a format without a search."""
     blocks = values.astype(np.float64).reshape(-1, 32 if name in ("q4_k", "q5_k") else 16)
     if name in ("q4_k", "q5_k"):
         weight = np.sqrt((blocks**2).mean(1, keepdims=True)) + abs(blocks)
@@ -95,7 +95,7 @@ def main() -> None:
     parser.add_argument("--recipes", default="q4_k_m,q4_0,q8_0,q6_k")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--formats", default=",".join(FORMATS), help="for the table of errors; empty: none")
+    parser.add_argument("--formats", default=",".join(FORMATS), help="formats in the table of errors; empty: no table")
     arguments = parser.parse_args()
     rows = speed(arguments.source, arguments.recipes.split(","), arguments.peer, arguments.threads, arguments.rounds)
     output.print_table(["recipe", ">seconds", ">MB/s", ">llama.cpp", ">ratio"], list(rows))

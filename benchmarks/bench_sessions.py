@@ -1,9 +1,9 @@
-"""What sessions share, timed: a second session of a model, a fork of a long sequence, a swapped tensor, a cut step.
+"""Times what sessions share: a second session of a model, a fork of a long sequence, a swapped tensor, a cut step.
 
     python benchmarks/bench_sessions.py FILE.gguf [--tokens 4096]
 
-Bytes are what Linux says is resident; times are medians of --rounds. Forking copies no page, so its time does not
-depend on the model; swapping packs one tensor, so its time is that of the tensor and of compiling the schedule.
+Bytes are resident memory as Linux reports it; times are medians over --rounds. A fork copies no page, so its time does
+not depend on the model. A swap packs one tensor and compiles the schedule.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from bitwright.kernels import Executor
 
 
 def resident() -> int:
-    """Bytes of this process in memory."""
+    """Resident bytes of this process."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def median_ms(work: Callable[[], object], rounds: int) -> float:
-    """Milliseconds."""
+    """The median time in milliseconds."""
     found = []
     for _ in range(rounds):
         started = time.perf_counter()
@@ -67,13 +67,13 @@ def main() -> None:
     used = first.memory.bytes_in_use
     row(f"fork of {args.tokens} tokens: time", median_ms(lambda: first.fork(0, 1), args.rounds), "ms")
     row(f"fork of {args.tokens} tokens: pages taken", (first.memory.bytes_in_use - used) / 1e6, "MB")
-    row("saving it: time", median_ms(lambda: first.save(), args.rounds), "ms")
+    row("save: time", median_ms(lambda: first.save(), args.rounds), "ms")
 
     name = next(op.weights[0] for op in engine.model.step.ops if op.kind == "linear")
     tensor = engine.model.tensors[name]
     copies = [type(tensor)(name, tensor.shape, tensor.format, tensor.data.copy()) for _ in range(2)]
     turns = iter(range(1 << 20))
-    row(f"swapping {name}: time", median_ms(lambda: second.replace({name: copies[next(turns) % 2]}), args.rounds), "ms")
+    row(f"swap of {name}: time", median_ms(lambda: second.replace({name: copies[next(turns) % 2]}), args.rounds), "ms")
 
     layers = len(engine.config.layers)
     n = np.arange(min(512, args.tokens))

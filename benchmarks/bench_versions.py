@@ -1,10 +1,10 @@
-"""Two builds of bitwright on the same files, in turns in one run: what a change did to speed.
+"""Compares the speed of two builds of bitwright on the same files, in turns in one run.
 
     python benchmarks/bench_versions.py --before CHECKOUT FILE.gguf ... [--rounds 9] [-d 8000]
 
 CHECKOUT is another working tree whose compiled module was built in place (cmake -DBITWRIGHT_INPLACE=ON) or with `make
-build`. Each build is one process that holds its model; the parent asks them in turns for a prefill and a decode, so
-that both meet the same weather. Medians over the rounds, and quartiles of the ratio within a round.
+build`. Each build runs in one process that holds its model. The parent asks them in turns for a prefill and a decode,
+so that both see the same load. Prints medians over the rounds, and quartiles of the ratio within a round.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ SRC = Path(__file__).resolve().parent.parent / "src"
 
 
 def serve(file: str, prompt: int, tokens: int, depth: int, threads: int) -> None:
-    """The child: answers each line of stdin with seconds. Uses only what every version of the API has."""
+    """The child: answers each line of stdin with seconds. Uses only what every version of the API offers."""
     import numpy as np
 
     import bitwright as bw
@@ -77,7 +77,7 @@ class Build:
         assert self.process.stdout is not None
         line = self.process.stdout.readline()
         if not line:
-            raise SystemExit(f"{self.name}: its process ended")
+            raise SystemExit(f"{self.name}: its process has ended")
         return json.loads(line)
 
     def seconds(self, what: str) -> float:
@@ -88,7 +88,7 @@ class Build:
 
 
 def compare(file: Path, args: argparse.Namespace) -> list[tuple[str, ...]]:
-    """Rows of file, what, before, after, their ratio and its quartiles."""
+    """Rows of file, measurement, before, after, their ratio and its quartiles."""
     work = {"prefill": args.prompt, "decode": args.tokens, "together": args.tokens // 4 * SEQUENCES}
     builds = [Build("before", args.before.resolve(), file, args), Build("after", SRC.parent, file, args)]
     rates: dict[str, list[list[float]]] = {what: [[], []] for what in work}

@@ -1,19 +1,19 @@
-"""Compares the speed of bitwright and llama.cpp on the same files, in one run, turn by turn.
+"""Compares the speed of bitwright and llama.cpp on the same files, in turns in one run.
 
     python benchmarks/compare.py --peer PATH/llama-bench --model model.f16.gguf --formats q4_k_m,q8_0,f16 --save
     python benchmarks/compare.py --peer PATH/llama-bench --files 1.5b.q4_k_m.gguf -d 8192
 
-Files are made from --model by bitwright's quantizer, or given. A round measures this machine's limits, then times
-bitwright (in this process) and then the peer, file by file, so that all meet the same load. Medians over the rounds are
-printed, with ratios above 1 where bitwright is faster (and their range over the rounds).
+Files are given, or made from --model by bitwright's quantizer. A round measures this machine's limits, then times
+bitwright (in this process) and the peer, file by file, so that all see the same load. Prints medians over the rounds,
+and ratios (above 1 where bitwright is faster) with their range over the rounds.
 
-prefill, decode  as `bitwright bench`; "of limit" is its share_of_limit: of the arithmetic, or of the reading of the
-                 file's weights and the cache, at the limits measured in the same round
-at a depth       decode after so many tokens (-d), or as many as the model's context leaves room for
-together         sequences decoded in one step each (-s), all their tokens counted; "of limit" is times one sequence's
-first token      seconds from the start of a new process to its first token after a prompt of 16, files in the page
-                 cache: `bitwright run` to its first byte; of the peer, the whole of `llama-bench -p 16 -n 0
-                 --no-warmup`. Only for files with a vocabulary.
+prefill, decode  as in `bitwright bench`; "of limit" is its share_of_limit: the share of the arithmetic limit, or of the
+                 limit for reading the file's weights and the cache, as measured in the same round
+at a depth       decode after -d tokens, or after as many as the model's context leaves room for
+together         -s sequences decoded in one step, all their tokens counted; "of limit" is the ratio to one sequence
+first token      seconds from the start of a new process to its first token after a prompt of 16 tokens, with files in
+                 the page cache: for `bitwright run` up to its first byte, for the peer the whole of `llama-bench -p 16
+                 -n 0 --no-warmup`. Only for files with a vocabulary.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ HEADERS = ["file", "what", ">bitwright", ">llama.cpp", ">times as fast", ">of li
 
 @dataclass
 class Row:
-    """What the rounds measured of one thing: rates (or seconds), and shares of the limit."""
+    """The rates (or seconds) and shares of the limit that the rounds measured for one row."""
 
     bitwright: list[float] = field(default_factory=list)
     llama_cpp: list[float] = field(default_factory=list)
@@ -72,7 +72,7 @@ Rows = defaultdict[str, Row]
 
 
 def time_bitwright(file: Path, rows: Rows, args: argparse.Namespace, meter: bw.kernels.Meter) -> float:
-    """One of everything, after a warm-up. Returns the read bandwidth measured before."""
+    """Measures every row once, after a warm-up. Returns the read bandwidth measured first."""
     model = bw.load(file, threads=args.threads)
     depth = min(args.depth, model.config.context - args.tokens)
     model = bw.load(file, context=max(args.prompt, depth + args.tokens), threads=args.threads, kv=args.kv)
@@ -109,7 +109,7 @@ def together(model: bw.Model, sequences: int, ids: list[int]) -> float:
 
 
 def time_peer(file: Path, rows: Rows, args: argparse.Namespace) -> None:
-    """The same with llama-bench, which warms up by itself, for the rows there are."""
+    """Measures the rows that exist with llama-bench, which warms up by itself."""
     depths = [int(what.split()[5].rstrip(",")) for what in rows if "depth" in what]
     for flags in (["-p", args.prompt, "-n", args.tokens], *(["-p", 0, "-n", args.tokens, "-d", d] for d in depths)):
         for found in json.loads(run_peer(file, args, *flags)):
@@ -141,7 +141,7 @@ def time_first_token(file: Path, rows: Rows, args: argparse.Namespace) -> None:
 
 
 def prompt_of(model: bw.Model) -> str:
-    """Words that make FIRST tokens (or the next number that can be had)."""
+    """Words that make FIRST tokens, or the next possible number."""
     words: list[str] = []
     while len(model.tokenizer.encode(" ".join(words))) < FIRST:
         words.append(("one", "two", "three", "four", "five")[len(words) % 5])
@@ -151,17 +151,17 @@ def prompt_of(model: bw.Model) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, help="llama-bench of a llama.cpp built for this machine")
-    parser.add_argument("--files", type=Path, nargs="*", default=[], help="GGUF files to time as they are")
-    parser.add_argument("--model", help="what is quantized; float16 and rows of 256 show all recipes")
+    parser.add_argument("--files", type=Path, nargs="*", default=[], help="GGUF files to time")
+    parser.add_argument("--model", help="the file to quantize; all recipes need float16 and rows of a multiple of 256")
     parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0,f16", help="recipes, separated by commas")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("-p", "--prompt", type=int, default=512)
     parser.add_argument("-n", "--tokens", type=int, default=128)
-    parser.add_argument("-d", "--depth", type=int, default=0, help="also decode after so many tokens")
-    parser.add_argument("-s", "--sequences", type=int, default=8, help="decoded together; 0: not")
-    parser.add_argument("--kv", default="f16", help="the key-value cache of both: f16, bf16, q8_0, q4_0")
+    parser.add_argument("-d", "--depth", type=int, default=0, help="also time decoding after this many tokens")
+    parser.add_argument("-s", "--sequences", type=int, default=8, help="sequences decoded together; 0: skip")
+    parser.add_argument("--kv", default="f16", help="format of the key-value cache in both: f16, bf16, q8_0, q4_0")
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--save", action="store_true", help="keep the result in benchmarks/results/")
+    parser.add_argument("--save", action="store_true", help="write the result to benchmarks/results/")
     return parser.parse_args()
 
 
@@ -196,7 +196,7 @@ def main() -> None:
     output.print_table(HEADERS, table)
     if args.save:
         name = "-".join(dict.fromkeys(file.name.split(".")[0] for file in all_rows))
-        text = "# bitwright compared with llama.cpp\n\nMade by `benchmarks/compare.py`, which says what the rows are."
+        text = "# bitwright compared with llama.cpp\n\nMade by `benchmarks/compare.py`, which explains the rows."
         target = save(name, text, HEADERS, table, machine)
         rows = {file.name: {what: asdict(row) for what, row in rows.items()} for file, rows in all_rows.items()}
         target.with_suffix(".json").write_text(json.dumps({**machine, "files": rows}, indent=1) + "\n")

@@ -1,8 +1,8 @@
-"""Compares every family's outline with llama.cpp: what both allocate for keys, values and buffers.
+"""Compares every family's outline with llama.cpp: the sizes of keys, values and buffers.
 
 A tiny config.json of each family becomes a GGUF file of zeros. llama.cpp loads it only if every tensor has the expected
 name and shape and none is left over, and reports what it allocates. Buffers are compared on wider models. The table is
-kept in tests/model/architectures/llama_cpp.json, so that tests do not need llama.cpp.
+stored in tests/model/architectures/llama_cpp.json, so that tests do not need llama.cpp.
 
     python benchmarks/families.py --llama-bench PATH [--write]
 """
@@ -25,12 +25,11 @@ TESTS = Path(__file__).resolve().parent.parent / "tests"
 sys.path.insert(0, str(TESTS))
 import tiny  # noqa: E402
 
-TOKENS = 2048  # so that two decimals of a mebibyte say something
+TOKENS = 2048  # large enough for two decimals of a mebibyte
 
 
 def allocated(llama_bench: str, model: Path, tokens: int) -> tuple[int, float, float]:
-    """The context llama.cpp ran with, the MiB of its caches and of its buffers; SystemExit with its words where it
-    refuses the file."""
+    """llama.cpp's context, and the MiB of its caches and buffers; SystemExit with its message if it refuses."""
     command = [llama_bench, "-m", model, "-p", tokens, "-n", "0", "-r", "1", "-t", "1", "-fa", "1", "-v", "--no-warmup"]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True)
     said = done.stdout + done.stderr
@@ -44,7 +43,7 @@ def allocated(llama_bench: str, model: Path, tokens: int) -> tuple[int, float, f
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--llama-bench", required=True)
-    parser.add_argument("--write", action="store_true", help="keep the table for the tests")
+    parser.add_argument("--write", action="store_true", help="write the table for the tests")
     options = parser.parse_args()
     table = {}
     with tempfile.TemporaryDirectory() as folder:

@@ -1,11 +1,11 @@
-"""Fits the speed model on published measurements and judges it on devices that were left out of the fit.
+"""Fits the speed model to published measurements and tests it on devices that were left out of the fit.
 
-    python benchmarks/fit_speed.py            prints the judgement
+    python benchmarks/fit_speed.py            prints the errors
     python benchmarks/fit_speed.py --write    also writes hardware/data/speed.json and benchmarks/results/speed-model.md
-    python benchmarks/fit_speed.py --check    fails if what is written there is not what the fit gives
+    python benchmarks/fit_speed.py --check    fails if these files differ from what the fit gives
 
-Every number of the model has a prior, set by hand to what physics and neighbouring terms suggest; the fit moves it as
-far as the rows ask (least absolute error of the logarithm, each device weighing as the square root of its rows).
+Every number of the model has a prior, set by hand from physics and similar terms. The fit moves it as far as the rows
+require (least absolute error of the logarithm; a device's weight is the square root of its number of rows).
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 DATA = HERE.parent / "src/bitwright/hardware/data/speed.json"
 JUDGEMENT = RESULTS / "speed-model.md"
 COVERAGE = 0.9
-POOL = 2.0  # devices that a family's mean error of zero counts for
+POOL = 2.0  # the prior of a family's mean error: this many devices with an error of zero
 PRIORS: dict[str, dict[str, tuple[float, float]]] = {  # by the term's first word: number, and its spread in logarithms
     "decode": {
         "layers": (40, 0.5), "bytes": (1.2, 0.15), "bytes wide": (0.6, 0.5), "unpack": (4, 0.7), "cache": (1.5, 0.3),
@@ -41,16 +41,16 @@ PRIORS: dict[str, dict[str, tuple[float, float]]] = {  # by the term's first wor
         "scores": (1, 0.5), "attention": (3, 0.7),
     },
 }  # fmt: skip
-# Unpacking on a CPU, times that of blocks of 32. llama.cpp's own kernels: the ratios of pp512 on an M2 Max's CPU cores
-# (ik_llama.cpp discussion 164; those rows are in no fit); ik_llama.cpp's are alike for all formats but grids.
+# The cost of unpacking on a CPU, relative to blocks of 32. For llama.cpp's kernels: ratios of pp512 on the CPU cores of
+# an M2 Max (ik_llama.cpp discussion 164; no fit uses those rows). ik_llama.cpp's are alike for all formats except grids.
 CPU_KINDS = {"cpu": {"float": 1.0, "k": 2.0, "grid": 5.0}, "ik": {"float": 1.0, "k": 1.0, "grid": 1.6}}
 
 KINDS: tuple[speed.Kind, ...] = ("float", "block", "k", "grid", "fp4")
 
 
 class Judgement(NamedTuple):
-    """Errors are logarithms of measured over predicted speed, of fits that did not see the row's device or, strict, any
-    device of its architecture; inside: whether the row lies in its interval."""
+    """Errors are logarithms of measured over predicted speed, from fits that did not see the row's device (strict: any
+    device of its architecture). inside: whether the row lies in its interval."""
 
     rows: Sequence[Case]
     errors: np.ndarray
@@ -60,7 +60,7 @@ class Judgement(NamedTuple):
 
 
 class Fit(NamedTuple):
-    """The numbers of the terms, and the corrections of families in logarithms of time."""
+    """The numbers of the terms, and the corrections of families as logarithms of time."""
 
     numbers: dict[str, float]
     families: dict[str, float]
@@ -79,7 +79,7 @@ def prior(what: str, name: str) -> tuple[float, float]:
 
 
 def fit(what: str, rows: Sequence[Case], rounds: int = 60) -> Fit:
-    """Gauss-Newton steps on the logarithms of the numbers, reweighted so that absolute errors count, not squares."""
+    """Gauss-Newton steps on the logarithms of the numbers, reweighted to minimize absolute errors, not squares."""
     names = sorted({name for case in rows for name in case.terms})
     terms = np.array([[case.terms.get(name, 0.0) for name in names] for case in rows])
     target = np.log([case.seconds for case in rows])
@@ -108,7 +108,7 @@ def device_weights(rows: Sequence[Case]) -> np.ndarray:
 
 
 def corrections(what: str, bare: Fit, rows: Sequence[Case]) -> dict[str, float]:
-    """Per family the mean error of its devices, drawn towards zero as if POOL more devices had none."""
+    """Each family's mean error over its devices, shrunk towards zero as if POOL more devices had none."""
     errors: dict[str, dict[str, list[float]]] = {}
     for case in rows:
         error = math.log(case.seconds / bare.seconds(what, case))
@@ -120,7 +120,7 @@ def corrections(what: str, bare: Fit, rows: Sequence[Case]) -> dict[str, float]:
 
 
 def held_out(what: str, rows: Sequence[Case], group: Callable[[Case], object]) -> np.ndarray:
-    """Logarithm of measured over predicted speed of every row, from a fit that saw no row of its group."""
+    """The logarithm of measured over predicted speed of every row, from a fit without the rows of its group."""
     groups = [group(case) for case in rows]
     errors = np.zeros(len(rows))
     for left_out in dict.fromkeys(groups):
@@ -132,8 +132,10 @@ def held_out(what: str, rows: Sequence[Case], group: Callable[[Case], object]) -
 
 
 def factors(rows: Sequence[Case], errors: np.ndarray) -> dict[str, float]:
-    """Per backend the factor within which COVERAGE of speeds lie: the conformal quantile of errors of fits that did not
-    see the row's architecture, scaled by its backend's mean error, where one of few devices leans on the others'."""
+    """For each backend, the factor within which COVERAGE of speeds lie.
+
+    It is the conformal quantile of errors from fits that did not see the row's architecture, scaled by the backend's
+    mean error, which for a backend with few devices is drawn towards the others'."""
     devices = np.array([case.device.id for case in rows])
     backends = np.array([case.backend for case in rows])
     size = np.abs(errors)
@@ -155,7 +157,7 @@ def factors(rows: Sequence[Case], errors: np.ndarray) -> dict[str, float]:
 
 
 def covered(rows: Sequence[Case], errors: np.ndarray, strict: np.ndarray) -> np.ndarray:
-    """Whether each row lies in the interval that the errors of all other devices give."""
+    """Whether each row lies in the interval computed from the errors of all other devices."""
     devices = np.array([case.device.id for case in rows])
     inside = np.zeros(len(rows), bool)
     for name in dict.fromkeys(devices):
@@ -225,7 +227,7 @@ def every_term(what: str) -> set[str]:
 
 
 def data(judged: Mapping[str, Judgement]) -> dict[str, Any]:
-    """What goes into speed.json."""
+    """The content of speed.json."""
     written: dict[str, Any] = {"made by": "benchmarks/fit_speed.py"}
     for what, judgement in judged.items():
         final = fit(what, judgement.rows)

@@ -2,12 +2,12 @@
 
     python benchmarks/kl_agreement.py --peer PATH/llama-perplexity --model widened.f16.gguf --save
 
-Engines round activations to int8 each in its own way, so the arithmetic of the statistics is compared where engines
-must agree: the model, and the model quantized by each recipe, are written out as float32. Three figures a line: theirs;
-bitwright's, against the store that llama-perplexity wrote (so both read the same base); and theirs against the store
-that bitwright wrote. "off" is the larger distance of the second and third from the first, in percent, where the first
-has two digits or more. The remaining difference comes from the engines: bitwright's cache is float16, llama.cpp's
-float32.
+Each engine rounds activations to int8 in a different way, so the statistics are compared where engines must agree: the
+model, and the model quantized by each recipe, are written as float32. Each line has three figures: llama-perplexity's;
+bitwright's with the store that llama-perplexity wrote (so both read the same base); and llama-perplexity's with the
+store that bitwright wrote. "off" is the larger difference of the second and third from the first, in percent, where
+the first has at least two digits. The remaining difference comes from the engines: bitwright's cache is float16,
+llama.cpp's is float32.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ ALL = re.compile(r"^====== Perplexity statistics.*^Same top p.*?$", re.MULTILINE
 
 
 def printed(text: str) -> dict[str, str]:
-    """The statistics that llama-perplexity printed, name -> digits; a standard error is named after its value."""
+    """The statistics that llama-perplexity printed, name -> digits; a standard error has its value's name and ±."""
     end = ALL.search(text)
     if end is None:
         raise SystemExit(f"llama-perplexity printed no statistics; its last lines: {text[-500:]}")
@@ -60,7 +60,7 @@ def own(file: Path, store: Path, threads: int) -> dict[str, float]:
 
 
 def off(digits: str, *others: float) -> str:
-    """How far others lie from what was printed, at most, in percent of it; "" where that has less than two digits."""
+    """The largest difference of others from the printed value, in percent; "" if that has fewer than two digits."""
     value, places = float(digits), len(digits.partition(".")[2])
     if abs(value) < 10 * 10.0**-places:
         return ""
@@ -86,14 +86,14 @@ def compare(recipe: str, args: argparse.Namespace, folder: Path, base: dict[str,
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, required=True, help="llama-perplexity built for this machine")
-    parser.add_argument("--model", type=Path, required=True, help="a float16 GGUF, quantized by --recipes")
+    parser.add_argument("--model", type=Path, required=True, help="a float16 GGUF to quantize by --recipes")
     parser.add_argument("--recipes", default="q8_0,q6_k,q4_k_m,q2_k")
     parser.add_argument("--text", type=Path, default=TEXT)
     parser.add_argument("-c", "--context", type=int, default=512)
     parser.add_argument("--chunks", type=int, default=8)
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--work", type=Path, default=HERE.parent / "build", help="a folder with room for 5 GB")
-    parser.add_argument("--save", action="store_true", help="keep the table in benchmarks/results/")
+    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/")
     return parser.parse_args()
 
 
@@ -117,7 +117,7 @@ def main() -> None:
     output.print_table(headers, rows)
     if args.save:
         title = f"# KL statistics, compared: {args.model.name}, {args.chunks} chunks of {args.context} tokens"
-        about = f"{title}\n\nMade by `benchmarks/kl_agreement.py`, which says what the columns are."
+        about = f"{title}\n\nMade by `benchmarks/kl_agreement.py`, which explains the columns."
         save("kl-agreement", about, headers, rows, describe_machine(args.threads))
 
 

@@ -1,15 +1,15 @@
-"""KL divergence and the median horizon, file by file, and where they rank files differently.
+"""KL divergence and the median horizon of each file, and where they rank files differently.
 
     python benchmarks/kl_and_horizon.py --model widened.f16.gguf --recipes q8_0,q6_k,q4_k_m,q2_k --save widened
 
-Each recipe makes a file of the model; the model is the reference. KL is the mean over single tokens of WikiText-2
-(llama.cpp's chunks, spread over the text). The horizon is the number of tokens of the reference's own likeliest text
-that the file would have written too, from prompts of the same text: by one pass over it, which is equal to running
-free. Files are drawn in pairs by document, so that the intervals of two of them share their luck.
+Each recipe makes a file from the model, which is the reference. KL is the mean over single tokens of WikiText-2
+(llama.cpp's chunks, spread over the text). The horizon is how many tokens of the reference's greedy text the file would
+also have written, from prompts of the same text; one pass over the text gives the same result as running free. The
+bootstrap draws the same documents for both files of a pair.
 
 Horizons are ranked by their restricted mean (medians are whole numbers and often equal). A pair is ranked differently
-where one file has the lower KL and the other the longer horizon. "sure" says of which of
-the two orders the interval leaves no doubt: of the KL's (the difference), of the horizon's (the ratio of half-lives).
+if one file has the lower KL and the other the longer horizon. "sure" names the order that the interval leaves no doubt
+about: that of the KL (by the difference) or of the horizon (by the ratio of half-lives).
 """
 
 from __future__ import annotations
@@ -57,12 +57,12 @@ class Row:
 
     @property
     def horizon(self) -> float:
-        """What horizons are ranked by: medians are whole numbers and often equal."""
+        """The restricted mean, which ranks horizons: medians are whole numbers and often equal."""
         return self.first.survival.restricted_mean.estimate
 
 
 class Reference:
-    """The model's predictions of the text's chunks, and what it writes from the prompts."""
+    """The model's predictions for the text's chunks, and what it writes from the prompts."""
 
     def __init__(self, path: Path, folder: Path, arguments: argparse.Namespace) -> None:
         model, text = bw.load(path, context=512), arguments.text.read_text(encoding="utf-8")
@@ -86,7 +86,7 @@ class Reference:
 
 
 def bits(model: Engine) -> float:
-    """Of everything the file stores, for each parameter."""
+    """Stored bits of the whole file per parameter."""
     tensors = model.model.file.tensors.values()
     return 8 * sum(t.nbytes for t in tensors) / sum(math.prod(t.shape) for t in tensors)
 
@@ -121,7 +121,7 @@ def differently_ranked(rows: list[Row], horizon: int) -> list[str]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", type=Path, required=True, help="GGUF file that is quantized, and the reference")
+    parser.add_argument("--model", type=Path, required=True, help="GGUF file to quantize; also the reference")
     parser.add_argument("--recipes", default=RECIPES)
     parser.add_argument("--text", type=Path, default=TEXT)
     parser.add_argument("--chunks", type=int, default=16, help="chunks of 512 tokens for the KL")

@@ -1,11 +1,11 @@
-"""A model of the shape of Qwen2.5-1.5B with random weights, quantized as it is written, for timing both engines.
+"""Writes a quantized model with the shape of Qwen2.5-1.5B and random weights, for timing engines.
 
     python benchmarks/make_model.py q4_k_m 1.5b.q4_k_m.gguf
 
-28 layers, 1536 wide, 8960 in the feed-forward, 12 heads and 2 for keys and values of 128, a vocabulary of 151,936 that
-has no texts (llama.cpp's "no_vocab"), embedding and output tied: 1.54 G parameters. A tensor has 256 rows of its own,
-over and over: what the values are changes no timing, and encoding them all would take minutes. In memory is one tensor.
---stats writes second moments of random inputs beside it, for timing `quantize --method feedback` on a model in f16.
+28 layers of width 1536, 8960 in the feed-forward, 12 heads and 2 key-value heads of 128, a vocabulary of 151,936
+without texts (llama.cpp's "no_vocab"), embedding and output tied: 1.54 G parameters. Each tensor repeats 256 random
+rows: values do not affect timing, and encoding all of them would take minutes. Only one tensor is in memory at a time.
+--stats also writes second moments of random inputs, for timing `quantize --method feedback` on an f16 model.
 """
 
 from __future__ import annotations
@@ -62,7 +62,7 @@ def metadata(file_type: int, layers: int) -> dict[str, Typed]:
 
 
 def tensors(layers: int) -> list[Tensor]:
-    """All tensors in float32, as a recipe wants to see them."""
+    """All tensors as float32, for a recipe to assign formats to."""
     kv = KV_HEADS * HEAD_DIM
     layer: dict[str, tuple[int, ...]] = {
         "attn_norm.weight": (WIDTH,),
@@ -84,7 +84,7 @@ def tensors(layers: int) -> list[Tensor]:
 
 
 def data(tensor: Tensor, format: Format) -> np.ndarray[Any, Any]:
-    """The bytes of the tensor in `format`; values keep the size of what passes through them."""
+    """The bytes of the tensor in `format`, with values that keep the magnitude of activations."""
     random = np.random.default_rng(zlib.crc32(tensor.name.encode()))
     if len(tensor.shape) == 1:
         return (1.0 + 0.1 * random.standard_normal(tensor.shape)).astype(np.float32) * tensor.name.endswith("weight")
@@ -103,7 +103,7 @@ def moments(columns: int) -> np.ndarray[Any, Any]:
 
 
 def statistics(layers: int) -> ActivationStatistics:
-    """Of every matrix; those of one width are alike, and read when their turn comes."""
+    """Second moments of every matrix; those of one width are the same, and are read one at a time."""
     weights = [(t.name, t.shape[-1]) for t in tensors(layers) if len(t.shape) == 2]
     groups = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
     names = [tuple(f"blk.{i}.{name}.weight" for name in group) for i in range(layers) for group in groups]
@@ -118,9 +118,9 @@ def statistics(layers: int) -> ActivationStatistics:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("recipe", help="q4_k_m, q4_0, q8_0, f16 or any other that bitwright quantize knows")
+    parser.add_argument("recipe", help="q4_k_m, q4_0, q8_0, f16 or any other recipe of bitwright quantize")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--layers", type=int, default=LAYERS, help="fewer than its 28, for a quick look")
+    parser.add_argument("--layers", type=int, default=LAYERS, help="number of layers; fewer than 28 for a quick test")
     parser.add_argument("--stats", type=Path, metavar="FILE", help="also write second moments")
     arguments = parser.parse_args()
     if arguments.stats:

@@ -1,6 +1,6 @@
-"""bitwright's memory: what `bitwright.hardware.memory` predicts and what is resident, in one process per case.
+"""Compares the memory that `bitwright.hardware.memory` predicts with what is resident, in one process per case.
 
-The process opens the model, reads a text as long as the context (which touches all of the cache and the buffers),
+The process opens the model, reads a text as long as the context (which touches the whole cache and the buffers),
 decodes a token and reads its resident memory: Linux's VmRSS, which includes mapped pages of the model file.
 
     python benchmarks/memory.py --text FILE MODEL... [--contexts N ...] [--kv FORMAT ...] [--write]
@@ -53,7 +53,7 @@ class Case:
 
     @property
     def good(self) -> bool:
-        """Within 2% or 20 MB."""
+        """Whether the error is within 2% or 20 MB."""
         return abs(self.error) <= max(0.02 * self.resident, 20 * MB)
 
     def line(self) -> str:
@@ -65,7 +65,7 @@ class Case:
 
 
 def measure(model: Path, ids: list[int], context: int, kv: str) -> Case:
-    """Runs the case in its own process. RuntimeError if that fails."""
+    """Runs the case in a separate process. RuntimeError if that fails."""
     with tempfile.NamedTemporaryFile("w", suffix=".json") as file:
         json.dump((ids * (context // len(ids) + 1))[:context], file)
         file.flush()

@@ -1,16 +1,16 @@
-"""Compares perplexity with llama.cpp's on the same files, and what each engine loses by rounding activations to int8.
+"""Compares perplexity with llama.cpp on the same files, and what each engine loses by rounding activations to int8.
 
     python benchmarks/perplexity_agreement.py --peer PATH/llama-perplexity --files a.gguf b.gguf \\
         --model widened.f16.gguf --recipes q8_0,q4_k_m,q4_0,q6_k --save
 
-Two engines that read the same weights differ by how they round activations, so neither is the other's judge. The judge
-here is llama.cpp on the same weights written as float32, with float32 keys, values and attention: the exact value of
-the file. Against it stand both engines as they are used (int8 activations, float16 cache); bitwright rounding as
-llama.cpp does ("as theirs"); llama.cpp once more without flash attention ("theirs again"), because rounding amplifies
-the last bit of a sum, so that no engine agrees with another better than llama.cpp does with itself; and bitwright on
-the float32 file ("float32"), which shows all that does not come from int8. KL is the mean over the scored tokens of
-KL(exact || engine) in nats, by the same formula over the same stored log-probabilities for both engines (16 bits each,
-down to e**-16: tools/perplexity/perplexity.cpp). Noise of a given KL raises perplexity by about exp(KL) - 1.
+Two engines with the same weights differ by how they round activations, so neither is a reference for the other. The
+reference here ("exact") is llama.cpp on the same weights written as float32, with float32 keys, values and attention.
+Compared with it are both engines in normal use (int8 activations, float16 cache); bitwright rounding as llama.cpp does
+("as theirs"); llama.cpp without flash attention ("theirs again"), because rounding amplifies the last bit of a sum, so
+no engine agrees with another better than llama.cpp does with itself; and bitwright on the float32 file ("float32"),
+which shows the differences that do not come from int8. KL is the mean over the scored tokens of KL(exact || engine) in
+nats, by the same formula and the same stored log-probabilities for both engines (16 bits each, down to e**-16:
+tools/perplexity/perplexity.cpp). Noise with a given KL raises perplexity by about exp(KL) - 1.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ HEADERS = ["file", ">exact", ">bitwright", ">as theirs", ">llama.cpp", ">as thei
 
 
 class Exact:
-    """llama.cpp's store of the log-probabilities of every scored token: the file of --kl-divergence-base."""
+    """llama.cpp's store of the log-probabilities at every scored token: the file of --kl-divergence-base."""
 
     def __init__(self, path: Path) -> None:
         magic, header = path.open("rb").read(8), np.fromfile(path, np.int32, 3, offset=8)
@@ -138,14 +138,14 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, required=True, help="llama-perplexity built for this machine")
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="quantized GGUF files")
-    parser.add_argument("--model", type=Path, help="a float16 GGUF that bitwright quantizes by --recipes")
+    parser.add_argument("--model", type=Path, help="a float16 GGUF to quantize by --recipes")
     parser.add_argument("--recipes", default="q8_0,q4_k_m,q4_0,q6_k")
     parser.add_argument("--text", type=Path, default=TEXT)
     parser.add_argument("-c", "--context", type=int, default=512)
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--work", type=Path, default=HERE.parent / "build", help="a folder with room for 5 GB")
-    parser.add_argument("--save", action="store_true", help="keep the table in benchmarks/results/")
+    parser.add_argument("--save", action="store_true", help="write the table to benchmarks/results/")
     return parser.parse_args()
 
 
@@ -165,7 +165,7 @@ def main() -> None:
     output.print_table(HEADERS, rows)
     if args.save:
         title = f"# Agreement with llama.cpp: {args.chunks} chunks of {args.context} tokens of {args.text.name}"
-        text = f"{title}\n\nMade by `benchmarks/perplexity_agreement.py`, which says what the columns are."
+        text = f"{title}\n\nMade by `benchmarks/perplexity_agreement.py`, which explains the columns."
         save("agreement", text, HEADERS, rows, describe_machine(args.threads))
 
 

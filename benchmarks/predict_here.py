@@ -1,10 +1,10 @@
-"""How well the speed on this machine is predicted: what `bitwright plan --this-machine` predicts after `bitwright
-hardware` has measured, against the fastest round of `bitwright bench`.
+"""Compares the speed that `bitwright plan --this-machine` predicts after `bitwright hardware` has measured this machine
+with the fastest round of `bitwright bench`.
 
     python benchmarks/predict_here.py --model widened.f16.gguf --formats q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16 --write
 
-Each round measures the machine again and then times every file. The medians over the rounds are shown, since what a
-shared machine can do changes within minutes. --write writes benchmarks/results/speed-here.md.
+Each round measures the machine again, then times every file. Figures are medians over the rounds, since the speed of a
+shared machine changes within minutes. --write writes benchmarks/results/speed-here.md.
 """
 
 from __future__ import annotations

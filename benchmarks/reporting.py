@@ -1,4 +1,4 @@
-"""What the benchmarks share: on which machine and commit a figure was measured, and tables that can be committed."""
+"""Shared by the benchmarks: the machine and commit that a figure was measured on, and tables to commit."""
 
 from __future__ import annotations
 

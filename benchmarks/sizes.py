@@ -1,8 +1,8 @@
-"""Compares sizes that others published for quantized files with those that bitwright computes from built-in shapes.
+"""Compares published sizes of quantized files with the sizes that bitwright computes from built-in shapes.
 
-data/published_sizes.json has a row for each file. unit: GB of 10^9 or GiB of 2^30 bytes; llama-bench counts tensors
-only. A rounded size stands for every size that rounds to it. importance: the publisher quantized with an importance
-matrix, which makes some recipes choose other formats; null: the row stands for two publishers, only one of whom did.
+data/published_sizes.json has a row for each file. unit: GB of 10^9 or GiB of 2^30 bytes; llama-bench counts only
+tensors. A rounded size stands for every size that rounds to it. importance: the publisher quantized with an importance
+matrix, which changes the formats of some recipes; null: the row is from two publishers, and only one did.
 
     python benchmarks/sizes.py [--write]     the table, also to benchmarks/results/published-sizes.md
 """
@@ -31,7 +31,7 @@ ROUNDED_UP = "rounded up 0.1"
 
 @dataclass(frozen=True)
 class Comparison:
-    """Bytes; low and high: what the published figure may stand for. miss: how far outside that ours is, as a share."""
+    """Sizes in bytes. low and high: the range of the published figure. miss: how far ours is outside it, as a share."""
 
     row: dict[str, Any]
     ours: int
@@ -48,7 +48,7 @@ def rows() -> list[dict[str, Any]]:
 
 
 def interval(row: dict[str, Any]) -> tuple[float, float]:
-    """What sizes are rounded to the published one."""
+    """The range of sizes that round to the published one."""
     unit, size = UNITS[row["unit"]], row["size"]
     if "rounding" not in row:
         return size * unit, size * unit
@@ -61,7 +61,7 @@ def interval(row: dict[str, Any]) -> tuple[float, float]:
 def compare(row: dict[str, Any]) -> Comparison:
     recipe = row["quant"].lower().removesuffix(FLOAT_ENDS).strip()
     ends = "f16" if FLOAT_ENDS in row["quant"] else ""
-    if recipe not in FILE_TYPES:  # such as Q2_K_L, of which bartowski keeps embedding and output in Q8_0
+    if recipe not in FILE_TYPES:  # such as Q2_K_L, where bartowski keeps embedding and output in Q8_0
         recipe, ends = recipe.removesuffix("_l"), "q8_0"
     kept = [Pattern.parse(f"^{name}.weight={ends}") for name in ("token_embd", "output") if ends]
     found, tries = outline(row["shape"]), []
@@ -75,7 +75,7 @@ def compare(row: dict[str, Any]) -> Comparison:
 
 
 def table(all_rows: list[dict[str, Any]]) -> list[str]:
-    """A line for each shape and publisher, and one for each size that is missed."""
+    """A line for each shape and publisher, and one for each size outside its range."""
     groups, missed = defaultdict(list), []
     for row in all_rows:
         found = compare(row)

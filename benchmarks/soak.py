@@ -1,10 +1,10 @@
-"""Mixed prefill and decode for as long as you like, watching what is resident.
+"""Runs mixed prefill and decode for a long time while watching resident memory.
 
     python benchmarks/soak.py MODEL --minutes 30
 
-Prompts of random lengths go to random sequences, which are then continued together, go back, or start again, so that
-every path of a step is taken in every order. Prints what is resident each minute; exits with 1 where the second half's
-peak lies more than 1% over the first half's, or a logit is not finite.
+Prompts of random lengths go to random sequences, which then continue together, rewind, or start again, so that every
+path of a step is taken in every order. Prints resident memory each minute. Exits with 1 if the second half's peak is
+more than 1% above the first half's, or if a logit is not finite.
 """
 
 from __future__ import annotations
@@ -22,12 +22,12 @@ SEQUENCES = 4
 
 
 def resident() -> int:
-    """Bytes of this process in memory (Linux)."""
+    """Resident bytes of this process (Linux)."""
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
 def turn(session: bw.Session, random: np.random.Generator) -> None:
-    """One prompt for one sequence, then a few tokens for all, decoded together."""
+    """Feeds a prompt to one sequence, then decodes a few tokens for all of them together."""
     vocabulary, room = session.model.config.vocabulary, session.context - 20
     slot = int(random.integers(SEQUENCES))
     session.reset(int(random.integers(session.positions[slot] + 1)) if random.random() < 0.5 else 0, slot)
@@ -51,7 +51,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
     session, random = bw.load(args.model, context=args.context).session(SEQUENCES), np.random.default_rng(args.seed)
-    for slot in range(SEQUENCES):  # so that all of the cache has been touched before anything is compared
+    for slot in range(SEQUENCES):  # touch the whole cache before anything is compared
         session.extend(random.integers(session.model.config.vocabulary, size=args.context), [0], slot)
     seen: list[tuple[float, int]] = []
     begin = last = time.monotonic()
@@ -66,7 +66,7 @@ def main() -> None:
     half = 30 * args.minutes
     first, second = (max((b for t, b in seen if (t < half) == early), default=0) for early in (True, False))
     if not first or not second:
-        raise SystemExit(f"{turns} turns are too few to compare two halves: give it more --minutes")
+        raise SystemExit(f"{turns} turns are too few to compare two halves: increase --minutes")
     print(f"{turns} turns; peak of the first half {first / 2**20:.1f} MiB, of the second {second / 2**20:.1f} MiB")
     if second > 1.01 * first:
         raise SystemExit("memory grew")

@@ -1,4 +1,4 @@
-"""The published speeds that the speed model is fitted on: which rows can be used, and what each asked of its device."""
+"""The published speeds that the speed model is fitted to: which rows can be used, and the work of each."""
 
 from __future__ import annotations
 
@@ -25,18 +25,18 @@ from bitwright.recipes.file_types import ALIASES, FILE_TYPES
 
 FILE = Path(__file__).parent / "data/measured.json"
 GIB = 2**30
-SIBLINGS = {  # a chip whose cores another has in another number
+SIBLINGS = {  # chip: a listed device with another number of the same cores
     "M1": "apple-m1-8c", "M1 Pro": "apple-m1-pro-16c", "M1 Ultra": "apple-m1-max-32c", "M2": "apple-m2-10c",
     "M2 Pro": "apple-m2-max-38c", "M2 Max": "apple-m2-max-38c", "M2 Ultra": "apple-m2-ultra-76c",
     "M3 Pro": "apple-m3-max-40c", "M3 Max": "apple-m3-max-40c", "M3 Ultra": "apple-m3-ultra-80c",
     "M4 Pro": "apple-m4-pro-20c", "M4 Max": "apple-m4-max-40c",
 }  # fmt: skip
 MAIN = {"Q4_K_M": "q4_k", "Q4_K_S": "q4_k", "UD-Q4_K_XL": "q4_k", "Q2_K_S": "q2_k", "Q3_K_S": "q3_k", "Q5_K_S": "q5_k"}
-NATIVE_FP4 = ("native mxf4", "benches/dgx-spark")  # rows of builds after December 2025, which multiply MXFP4 as it is
+NATIVE_FP4 = ("native mxf4", "benches/dgx-spark")  # rows of builds after December 2025, which multiply MXFP4 natively
 
 
 class Case(NamedTuple):
-    """One measured time: seconds for a token decoded or a prompt read, and what the speed model sees of it."""
+    """One measured time: seconds per decoded token or per prompt, and the inputs of the speed model."""
 
     device: Device
     backend: speed.Backend
@@ -85,7 +85,7 @@ def unfit(row: Mapping[str, Any], device: Device | None, model: Outline | None) 
 
 
 def device_of(row: Mapping[str, Any]) -> Device | None:
-    """The device by its id, or an Apple chip computed from one with other cores of the same kind."""
+    """The device by its id, or an Apple chip derived from one with another number of the same cores."""
     if "device_id" in row:
         return built_in()[row["device_id"]]
     chip = re.match(r"Apple (M\d(?: \w+)?) \((\d+)-core GPU\)$", row["device"])
@@ -119,7 +119,7 @@ def bits(quant: str) -> float | None:
 
 
 def size(row: Mapping[str, Any], model: Outline | None) -> float | None:
-    """Bytes of the file; where they are not stated, those that its recipe comes to."""
+    """Bytes of the file; if they are not stated, what its recipe amounts to."""
     if bits(row["quant"]) is None or model is None:
         return None
     if row["model"] == "gpt-oss-120b":
@@ -131,8 +131,8 @@ def size(row: Mapping[str, Any], model: Outline | None) -> float | None:
 
 
 def load_of(row: Mapping[str, Any], model: Outline) -> speed.Load:
-    """What the file asks. Its embedding has the format of most weights; experts have the file's mean bits per weight
-    (or MXFP4's), and of them those that are used count."""
+    """The work of a file. Its embedding has the format of most weights; experts have the file's mean bits per weight
+    (or MXFP4's), and only those in use count."""
     stored, per_weight = size(row, model), bits(row["quant"])
     assert stored is not None and per_weight is not None
     fp4 = "MXFP4" in row["quant"]

@@ -1,4 +1,4 @@
-"""The main job in one minute: quantize a real model twice, measure what was lost, and ask each file a question."""
+"""The basics in one minute: quantize a real model twice, measure what was lost, and ask each file a question."""
 
 from __future__ import annotations
 
