@@ -7,8 +7,8 @@
 quantize` accepts; "q4_k:" uses that format for every block tensor, and Q6_K for the head and the embedding. A figure is
 the mean KL divergence from the model, in nats, on WikiText-2 in chunks of 512 (-f, --chunks). In brackets: the paired
 difference from llama.cpp's file with the same importance, in percent, with a 95% interval over documents. "all" is the
-geometric mean over the recipes. bitwright runs all files; rounding of inputs adds less than 0.001. Results are stored in
---work one by one, so an interrupted run continues where it stopped.
+geometric mean over the recipes. bitwright runs all files; rounding of inputs adds less than 0.001. Results go to --work
+one by one, so an interrupted run continues where it stopped.
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ PRIORS: dict[str, dict[str, tuple[float, float]]] = {  # by the term's first wor
     },
 }  # fmt: skip
 # The cost of unpacking on a CPU, relative to blocks of 32. For llama.cpp's kernels: ratios of pp512 on the CPU cores of
-# an M2 Max (ik_llama.cpp discussion 164; no fit uses those rows). ik_llama.cpp's are alike for all formats except grids.
+# an M2 Max (ik_llama.cpp discussion 164; no fit uses those rows). ik_llama.cpp has equal costs except for grids.
 CPU_KINDS = {"cpu": {"float": 1.0, "k": 2.0, "grid": 5.0}, "ik": {"float": 1.0, "k": 1.0, "grid": 1.6}}
 
 KINDS: tuple[speed.Kind, ...] = ("float", "block", "k", "grid", "fp4")
