@@ -12,7 +12,7 @@ import pytest
 import bitwright as bw
 
 
-def test_every_public_name_can_be_had() -> None:
+def test_every_public_name_exists() -> None:
     for name in bw.__all__:
         assert getattr(bw, name) is not None
     assert set(bw.__all__) <= set(dir(bw))

@@ -44,7 +44,7 @@ print(json.dumps(rows))
 """
 
 
-def test_compare_sets_a_peer_beside_each_row(small, tmp_path) -> None:
+def test_compare_shows_a_peer_in_each_row(small, tmp_path) -> None:
     peer = tmp_path / "llama-bench"
     peer.write_text(PEER.format(python=sys.executable))
     peer.chmod(0o755)
@@ -81,7 +81,7 @@ else:
 """
 
 
-def test_kl_agreement_sets_every_statistic_beside_the_peers(stories260k, shared_data, tmp_path) -> None:
+def test_kl_agreement_compares_every_statistic(stories260k, shared_data, tmp_path) -> None:
     peer = tmp_path / "llama-perplexity"
     peer.write_text(KL_PEER.format(python=sys.executable))
     peer.chmod(0o755)
@@ -94,7 +94,7 @@ def test_kl_agreement_sets_every_statistic_beside_the_peers(stories260k, shared_
     assert any("Mean KLD" in " ".join(row) and float(row[3]) > 0.01 for row in rows)
 
 
-def test_the_ablation_has_a_row_for_each_method_and_goes_on_where_it_was(stories260k, shared_data, tmp_path) -> None:
+def test_the_ablation_has_a_row_for_each_method_and_resumes(stories260k, shared_data, tmp_path) -> None:
     stats = tmp_path / "stats.gguf"
     text = (shared_data / "text/tinystories/tiny.utf8").read_text()
     gather(bw.load(stories260k).model, [("tiny", text[-8000:])], stats, 64)
@@ -113,7 +113,7 @@ def test_a_soak_ends_with_a_verdict(small) -> None:
     assert "peak of the first half" in run("soak.py", small, "--minutes", 0.05, "-c", 64).splitlines()[-1]
 
 
-def test_the_ladder_has_a_rung_for_every_tier(small) -> None:
+def test_the_ladder_has_a_step_for_every_tier(small) -> None:
     checkout = Path(bw.__file__).parents[2]
     printed = run("bench_ladder.py", small, "--rounds", 1, "-t", 1, "--build", f"as built={checkout}")
     rungs = [line.split("|")[1].strip() for line in printed.splitlines() if line.startswith("| ")][2:]
@@ -138,7 +138,7 @@ def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
     assert logits.shape == (151_936,) and 0 < logits.std() < 1000
 
 
-def test_speed_is_predicted_beside_what_is_measured(stories260k, tmp_path, monkeypatch) -> None:
+def test_predicted_speed_is_compared_with_the_measured(stories260k, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     rates = {name: Kernel(10e9, 100e9) for name in ("q8_0", "float16", "float32")}
     measured = Measured("2026-11-26", kernels.tier(), 2, 20e9, 12e9, 500e9, 360e9, 180e9, rates)

@@ -31,7 +31,7 @@ def prose(page: Path) -> str:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
-def test_links_point_to_what_exists(page: Path) -> None:
+def test_link_targets_exist(page: Path) -> None:
     text = INLINE.sub("", prose(page))
     broken = []
     for link in LINK.findall(text):
@@ -52,7 +52,7 @@ def test_paths_exist(page: Path) -> None:
 
 
 @pytest.mark.parametrize("guide", sorted((ROOT / "docs").glob("adding-*.md")), ids=lambda guide: guide.stem)
-def test_guides_name_what_the_code_has(guide: Path) -> None:
+def test_names_in_guides_exist_in_the_code(guide: Path) -> None:
     """Of `Rule.fit(values)` the last name before the bracket, somewhere in the sources."""
     files = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in SOURCES]
     words = {word for p in files for word in re.findall(r"\w+", p.read_text(encoding="utf-8"))}

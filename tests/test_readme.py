@@ -69,7 +69,7 @@ def matches(shown: str, printed: str) -> bool:
     return doctest.OutputChecker().check_output(comparable(shown), comparable(printed), FLAGS)
 
 
-def test_the_readme_shows_something() -> None:
+def test_the_readme_has_examples() -> None:
     assert len(examples(README)) >= 5
 
 

@@ -20,7 +20,7 @@ PACKAGE = Path(system.__file__).parent
 LINUX_ONLY = r"sched_getaffinity|killpg|getrusage|madvise|O_DIRECTORY|^ *import (?:fcntl|resource)$"
 
 
-def test_only_one_module_asks_the_system() -> None:
+def test_only_one_module_depends_on_the_system() -> None:
     allowed = {PACKAGE / "system.py", PACKAGE / "measure/tasks/jail.py"}
     for path in set(PACKAGE.rglob("*.py")) - allowed:
         assert not re.findall(LINUX_ONLY, path.read_text("utf-8"), re.MULTILINE), path
@@ -38,14 +38,14 @@ def test_directories_are_synced(tmp_path: Path) -> None:
     assert system.sync_directory(tmp_path) == (sys.platform != "win32")
 
 
-def test_peak_memory_grows_with_what_is_held() -> None:
+def test_peak_memory_grows_with_allocations() -> None:
     held = np.ones(8 << 20)
     assert system.peak_memory_bytes() > held.nbytes
     assert system.peak_memory_bytes() < 1 << 44
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no process groups")
-def test_a_group_ends_with_its_children() -> None:
+def test_ending_a_group_ends_its_children() -> None:
     code = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'print(1, flush=True); input()'])"
     pipe = subprocess.PIPE
     with subprocess.Popen(
@@ -58,7 +58,7 @@ def test_a_group_ends_with_its_children() -> None:
 
 
 @pytest.mark.parametrize("platform", ["darwin", "win32"])
-def test_elsewhere_the_jail_promises_nothing(platform: str) -> None:
+def test_elsewhere_the_jail_guarantees_nothing(platform: str) -> None:
     code = f"import runpy, sys; sys.platform = {platform!r}; runpy.run_path({str(sandbox.JAIL)!r}, run_name='__main__')"
     command = [sys.executable, "-I", "-c", code, ".", "5", str(1 << 30), "end"]
     out = subprocess.run(command, input="print(3)", capture_output=True, text=True, check=True).stdout

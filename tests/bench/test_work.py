@@ -37,7 +37,7 @@ def test_a_product_with_a_block_format_is_int8_and_with_floats_is_not() -> None:
 @pytest.mark.parametrize("window", [None, 1, 4, 100])
 @pytest.mark.parametrize("depth", [0, 3, 17])
 @pytest.mark.parametrize("tokens", [1, 6])
-def test_attention_is_what_counting_pairs_gives(tokens: int, depth: int, window: int | None) -> None:
+def test_attention_equals_a_count_of_pairs(tokens: int, depth: int, window: int | None) -> None:
     pairs = [
         (own, p) for own in range(depth, depth + tokens) for p in range(own + 1) if window is None or own - p < window
     ]
@@ -56,7 +56,7 @@ def test_a_share_is_one_at_the_limit() -> None:
     assert w.arithmetic_share(0.03 + 0.05, limits) == pytest.approx(1)
 
 
-def test_bytes_of_a_token_are_the_files_and_the_caches(model) -> None:
+def test_bytes_of_a_token_are_those_of_the_file_and_the_cache(model) -> None:
     c = model.config
     cache = sum(2 * 2 * c.kv_heads * c.head_dim * 8 for _ in c.layers)
     assert work.bytes_of_token(model, 7) == model.model.bytes_per_token + cache
@@ -75,7 +75,7 @@ def test_groups_add_up_to_the_step(model, explained) -> None:
         assert "attn q k v" in named and "attn output" in named
 
 
-def test_costs_name_the_models_formats_and_a_yardstick(model, explained) -> None:
+def test_costs_list_the_models_formats_and_a_reference(model, explained) -> None:
     """Fewest bits first; ffn_down's rows of 172 hold no whole blocks of 32 and stay float16."""
     assert [(c.format, c.stored_bits) for c in explained.formats] == [("q4_0", 4.5), ("q8_0", 8.5), ("float16", 16)]
     matrices = [model.model.tensors[op.weights[0]] for op in model.model.step.ops if op.kind == "linear"]
@@ -85,7 +85,7 @@ def test_costs_name_the_models_formats_and_a_yardstick(model, explained) -> None
     assert {c.format for c in explained.coverage} == {"q8_0", "float16"}
 
 
-def test_what_is_bound_by_what() -> None:
+def test_which_limit_binds() -> None:
     limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=40, float32_gflop_s=20)
     slow, fast = kernels.Decoding(1e10, 8e9, 0.5), kernels.Decoding(4e10, 8e9, 0.5)  # 5 and 20 GB/s from cache
     assert profile.FormatCost("q2_k", 1, 2.6, slow).bound(limits) == "unpacking"

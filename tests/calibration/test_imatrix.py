@@ -28,7 +28,7 @@ def ours(stories260k: Path) -> ActivationStatistics:
 
 
 @pytest.mark.parametrize("kind", BY_LLAMA_CPP)
-def test_llama_cpp_gathers_the_same(ours: ActivationStatistics, kind: str) -> None:
+def test_importance_equals_llama_cpps(ours: ActivationStatistics, kind: str) -> None:
     """Within 0.1%; measured: 0.015% at worst. Its .dat leaves out the head."""
     theirs = calibration.read(BY_LLAMA_CPP[kind])
     assert theirs.chunks == ours.chunks == 3
@@ -40,14 +40,16 @@ def test_llama_cpp_gathers_the_same(ours: ActivationStatistics, kind: str) -> No
         assert theirs.chunk_tokens == 128
 
 
-def test_all_threads_and_batches_gather_the_same(ours: ActivationStatistics, stories260k: Path, monkeypatch) -> None:
+def test_threads_and_batches_change_nothing(ours: ActivationStatistics, stories260k: Path, monkeypatch) -> None:
     monkeypatch.setattr("bitwright.calibration.importance.BATCH", 48)
     again = calibrate(load(stories260k), [("a", TEXT)], context=128, chunks=3, threads=1)
     for name in ours.squares:
         np.testing.assert_allclose(again.squares[name].sums, ours.squares[name].sums, rtol=1e-4)
 
 
-def test_an_interrupted_run_goes_on(ours: ActivationStatistics, stories260k: Path, tmp_path: Path, monkeypatch) -> None:
+def test_an_interrupted_run_continues(
+    ours: ActivationStatistics, stories260k: Path, tmp_path: Path, monkeypatch
+) -> None:
     """Another run of the same reads only what is left, another text is refused, and nothing stays behind."""
     monkeypatch.setattr("bitwright.calibration.importance.SAVE_SECONDS", 0)
     output, seen = tmp_path / "s.gguf", []
@@ -74,7 +76,7 @@ def test_an_interrupted_run_goes_on(ours: ActivationStatistics, stories260k: Pat
 
 
 @pytest.mark.parametrize("suffix", ["gguf", "dat"])
-def test_what_is_written_is_read_again(tmp_path: Path, suffix: str) -> None:
+def test_files_are_read_back(tmp_path: Path, suffix: str) -> None:
     """Two experts, one of which no token reached: it counts as ones, as in llama.cpp."""
     random = np.random.default_rng(0)
     experts = SquareSums(np.stack([random.random(64) * 1024, np.zeros(64)]), np.array([1024, 0]))

@@ -21,7 +21,7 @@ def test_the_mix_of_this_machine() -> None:
     assert len(library) > 90_000 and library.count("import ") > 50
 
 
-def test_documents_are_taken_from_everywhere(tmp_path: Path) -> None:
+def test_documents_come_from_all_folders(tmp_path: Path) -> None:
     for i in range(100):
         (tmp_path / f"{i:02}").write_text(f"{i:02}\n" + "word\n" * 3 * PIECE)
     (tmp_path / "latin").write_bytes(b"\xe9\n")
@@ -32,7 +32,7 @@ def test_documents_are_taken_from_everywhere(tmp_path: Path) -> None:
     assert len(numbers) == 10 and len({n // 20 for n in numbers}) == 5
 
 
-def test_a_machine_without_any(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_machine_without_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mix, "SOURCES", (Source("none", "l", PIECE, list),))
     with pytest.raises(UsageError, match="none of the texts of the default calibration mix: give one with -f FILE"):
         mix.texts()

@@ -8,7 +8,7 @@ from pathlib import Path
 TEXT = Path(__file__).parents[2] / "examples/measures.txt"
 
 
-def test_calibrate_then_quantize_with_what_it_gathered(bitwright, stories260k, tmp_path) -> None:
+def test_calibrate_then_quantize_with_the_statistics(bitwright, stories260k, tmp_path) -> None:
     stats, target = tmp_path / "stats.gguf", tmp_path / "out.gguf"
     found = bitwright("calibrate", stories260k, "-f", TEXT, "-c", 128, "--chunks", 2, "-o", stats, "--json").json
     assert (found["chunks"], found["tokens"], found["weights"]) == (2, 256, 36)

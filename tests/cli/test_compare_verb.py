@@ -40,7 +40,7 @@ def test_compare(bitwright, quantized, stories260k, text, tmp_path) -> None:
     assert {"Token by token: q8_0.gguf", "Token by token: q4_0.gguf"} < set(page.headings)
 
 
-def test_models_of_other_tokenizers_are_compared_by_bytes(
+def test_models_with_different_tokenizers_are_compared_by_bytes(
     bitwright, quantized, stories260k, smollm2, shared_data
 ) -> None:
     text = shared_data / "text/tinystories/tiny.utf8"

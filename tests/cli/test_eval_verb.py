@@ -31,7 +31,7 @@ def test_eval_refuses_a_text_shorter_than_a_chunk(bitwright, small, tmp_path) ->
     assert outcome.code in (1, 2) and outcome.err.count("\n") == 1 and "bug" not in outcome.err
 
 
-def test_eval_beside_a_reference(bitwright, quantized, stories260k, text, cache) -> None:
+def test_eval_against_a_reference(bitwright, quantized, stories260k, text, cache) -> None:
     command = ["eval", quantized / "q4_0.gguf", "--reference", stories260k, "-f", text, "-c", "128", "--json"]
     found = bitwright(*command).json
     k = found["kl_divergence"]
@@ -57,7 +57,7 @@ def test_eval_in_words(bitwright, quantized, stories260k, text) -> None:
     assert "====== Token probability statistics ======" in outcome.out and "RMS Δp" in outcome.out
 
 
-def test_a_file_of_llama_cpps_as_reference(bitwright, quantized, stories260k, text, tmp_path) -> None:
+def test_a_kl_base_of_llama_cpp_as_reference(bitwright, quantized, stories260k, text, tmp_path) -> None:
     kld = tmp_path / "base.kld"
     cut = ["-f", text, "-c", "128", "--chunks", "10"]
     assert bitwright("eval", stories260k, *cut, "--kl-divergence-base", kld).code == 0
@@ -67,7 +67,7 @@ def test_a_file_of_llama_cpps_as_reference(bitwright, quantized, stories260k, te
     assert found["noise_floor"] is None and found["chunks_sha256"] == exact["chunks_sha256"]
 
 
-def test_an_html_report_of_one(bitwright, quantized, stories260k, text, tmp_path) -> None:
+def test_an_html_report_of_one_model(bitwright, quantized, stories260k, text, tmp_path) -> None:
     command = ["eval", quantized / "q4_0.gguf", "--reference", stories260k, "-f", text, "-c", "128"]
     assert bitwright(*command, "-o", tmp_path / "r.html").code == 0
     source = (tmp_path / "r.html").read_text()
@@ -91,13 +91,13 @@ def test_wrong_use_is_one_line(bitwright, quantized, stories260k, text, extra, s
     assert outcome.code == 2 and said in outcome.err and outcome.err.count("\n") == 1
 
 
-def test_other_tokens_have_no_divergence(bitwright, stories260k, smollm2, text) -> None:
+def test_different_vocabularies_have_no_divergence(bitwright, stories260k, smollm2, text) -> None:
     outcome = bitwright("eval", smollm2, "--reference", stories260k, "-f", text, "-c", "64", "--chunks", "1")
     assert outcome.code == 2 and "and the reference stories260K" in outcome.err
     assert "bits per byte" in outcome.err
 
 
-def test_the_full_suite_says_where_it_comes_from(
+def test_the_full_suite_shows_the_sources_of_error(
     bitwright, quantized, stories260k, text, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setitem(suite.CHUNKS, "full", 12)

@@ -22,7 +22,7 @@ def test_this_machine_as_json(bitwright, monkeypatch, tmp_path) -> None:
     assert "reads 20.0 GB/s (one core 12.0), int8 500 Gop/s" in text and "q4_k" in text and "50%" in text
 
 
-def test_it_is_really_measured_and_then_remembered(bitwright, monkeypatch, tmp_path) -> None:
+def test_the_machine_is_measured_and_remembered(bitwright, monkeypatch, tmp_path) -> None:
     """All of the measurement, with small weights and little time: every format that the engine multiplies has rates."""
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     for name in ("DECODE_SECONDS", "PREFILL_SECONDS"):

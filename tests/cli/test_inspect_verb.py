@@ -24,7 +24,7 @@ def test_json_keys_and_totals(bitwright, stories260k) -> None:
     assert found["tokenizer"]["vocabulary"] == 512
 
 
-def test_layers_share_a_row_unless_all_are_wanted(bitwright, stories260k) -> None:
+def test_similar_layers_share_a_row_by_default(bitwright, stories260k) -> None:
     short, long = bitwright("inspect", stories260k).out, bitwright("inspect", stories260k, "--all").out
     assert "blk.0-4.attn_q.weight" in short and "blk.3.attn_q.weight" not in short
     assert "blk.3.attn_q.weight" in long
@@ -62,6 +62,6 @@ def test_statistics_of_a_tensor(bitwright, stories260k) -> None:
     assert "kurtosis" in text and "histogram" in text and "largest outliers" in text
 
 
-def test_a_mistyped_tensor_is_answered_with_its_like(bitwright, stories260k) -> None:
+def test_a_mistyped_tensor_gets_a_suggestion(bitwright, stories260k) -> None:
     outcome = bitwright("inspect", stories260k, "--tensor", "blk.0.attn_q.wait")
     assert outcome.code == 2 and "did you mean blk.0.attn_q.weight" in outcome.err

@@ -27,7 +27,7 @@ def test_json_has_no_nan(capsys) -> None:
     assert capsys.readouterr().out == '{"a": null, "b": "é"}\n'
 
 
-def test_without_a_terminal_progress_is_a_line_every_ten_seconds(capsys, monkeypatch) -> None:
+def test_progress_without_a_terminal_is_a_line_every_ten_seconds(capsys, monkeypatch) -> None:
     clock = iter([0.0, 1.0, 11.0, 11.0, 12.0])
     monkeypatch.setattr(output.time, "monotonic", lambda: next(clock))
     with output.progress("working") as report:
@@ -39,7 +39,7 @@ def test_without_a_terminal_progress_is_a_line_every_ten_seconds(capsys, monkeyp
 
 
 @pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])
-def test_colour_can_be_refused(monkeypatch, variable) -> None:
+def test_color_can_be_disabled(monkeypatch, variable) -> None:
     class Terminal:
         def isatty(self) -> bool:
             return True

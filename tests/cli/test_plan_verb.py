@@ -36,7 +36,7 @@ def test_the_table_fits_a_screen(bitwright) -> None:
     assert "8% (decode)" in outcome.err
 
 
-def test_a_folder_as_its_makers_publish_it(bitwright, tmp_path) -> None:
+def test_a_published_folder_without_weights(bitwright, tmp_path) -> None:
     """No weights are there, and none are needed: config.json says what they would be."""
     sizes = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
     sizes |= {"intermediate_size": 128, "vocab_size": 1000, "max_position_embeddings": 4096}
@@ -47,7 +47,7 @@ def test_a_folder_as_its_makers_publish_it(bitwright, tmp_path) -> None:
     assert row["fits"] and row["kv_bytes"] == 2 * 2 * 2 * 16 * 2 * 2048 and row["quality"] == "not measured"
 
 
-def test_a_shape_is_the_shape_even_where_a_file_of_that_name_is_at_hand(bitwright) -> None:
+def test_a_shape_takes_precedence_over_a_cached_file(bitwright) -> None:
     arguments = ("--shape", "smollm2-135m", "--device", "rtx-3060-12gb", "-c", 512, "--json")
     rows = bitwright("plan", *arguments).json["rows"]
     assert rows[0]["recipe"] == "f16"  # the alias's file is Q4_1
@@ -74,7 +74,7 @@ def test_usage_errors_are_one_line(bitwright, arguments, complaint) -> None:
     assert complaint in outcome.err and outcome.err.count("\n") == 1
 
 
-def test_devices_with_the_standing_of_each_number(bitwright) -> None:
+def test_devices_show_the_basis_of_each_number(bitwright) -> None:
     table = bitwright("plan", "--devices")
     assert table.code == 0 and all(name in table.out for name in devices.built_in())
     rows = {row["id"]: row for row in bitwright("plan", "--devices", "--json").json["devices"]}
@@ -115,7 +115,7 @@ def test_a_file_on_this_machine(bitwright, stories260k, machine, monkeypatch) ->
     assert text.code == 0 and "rates measured on 2026-11-24" in text.err
 
 
-def test_the_label_tells_what_was_lost(bitwright, labelled, machine, monkeypatch) -> None:
+def test_the_label_shows_what_was_lost(bitwright, labelled, machine, monkeypatch) -> None:
     monkeypatch.setattr("bitwright.hardware.machine.this_machine", lambda **_: machine)
     row = bitwright("plan", labelled, "--json").json["rows"][0]
     assert row["quality"] == "KL 0.0123 nats, same top 95.0% (label)"
@@ -134,7 +134,7 @@ def labelled(stories260k, tmp_path):
     return path
 
 
-def test_a_device_of_ones_own_without_rates_is_planned_for_without_speeds(bitwright, tmp_path) -> None:
+def test_a_user_device_without_rates_has_no_speeds(bitwright, tmp_path) -> None:
     own = {"id": "mine", "name": "Mine", "vendor": "acme", "kind": "gpu", "memory_gib": 24, "bandwidth_gb_s": 900}
     half = {"peak": 120, "basis": "datasheet", "unit": "tensor", "instruction": "mma f16"}
     path = tmp_path / "mine.json"

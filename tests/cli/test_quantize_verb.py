@@ -9,7 +9,7 @@ import pytest
 from cli.support import finish, start
 
 
-def test_quantize_says_what_it_wrote(bitwright, stories260k, tmp_path) -> None:
+def test_quantize_reports_what_it_wrote(bitwright, stories260k, tmp_path) -> None:
     target = tmp_path / "out.gguf"
     found = bitwright("quantize", stories260k, "--to", "q4_0", "-o", target, "--json").json
     assert {"output", "bytes", "bits_per_weight", "recipe", "seconds"} <= set(found)
@@ -22,7 +22,7 @@ def test_quantize_says_what_it_wrote(bitwright, stories260k, tmp_path) -> None:
     assert formats["blk.0.attn_q.weight"][0] == "q4_0" and formats["blk.0.attn_norm.weight"][0] == "float32"
 
 
-def test_a_dry_run_writes_nothing_and_promises_the_same(bitwright, stories260k, tmp_path) -> None:
+def test_a_dry_run_writes_nothing_and_reports_the_same(bitwright, stories260k, tmp_path) -> None:
     target = tmp_path / "out.gguf"
     promised = bitwright("quantize", stories260k, "--to", "q4_k_m", "-o", target, "--dry-run", "--json").json
     assert list(tmp_path.iterdir()) == []
@@ -32,12 +32,12 @@ def test_a_dry_run_writes_nothing_and_promises_the_same(bitwright, stories260k, 
     assert promised["bytes"] == pytest.approx(done["bytes"], rel=0.002)  # metadata and padding are estimated
 
 
-def test_a_fallback_is_said_aloud(bitwright, stories260k) -> None:
+def test_a_fallback_is_reported(bitwright, stories260k) -> None:
     text = bitwright("quantize", stories260k, "--to", "q4_k_m", "--dry-run").out
     assert "256" in text and "64" in text  # rows of 64 hold no superblock of 256
 
 
-def test_tensor_types_overrule_the_recipe(bitwright, stories260k) -> None:
+def test_tensor_types_override_the_recipe(bitwright, stories260k) -> None:
     overrule = ["--tensor-type", r"ffn_down=q8_0", "--tensor-type", "attn_v=Q5_1"]
     found = bitwright("quantize", stories260k, "--to", "q4_0", "--dry-run", "--json", *overrule).json
     formats = {r["tensor"]: r["format"] for r in found["recipe"]}

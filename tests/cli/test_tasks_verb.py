@@ -39,7 +39,7 @@ def test_one_model(bitwright: Callable[..., Outcome], smollm2: Path, capitals: P
     assert bitwright(*flags, "--limit", 2, "-s", 1, "--json").json["tasks"][0]["items"] == 2
 
 
-def test_beside_a_reference(
+def test_against_a_reference(
     bitwright: Callable[..., Outcome], smollm2: Path, small: Path, capitals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("TRIED", "SINGLES"):  # enough to see that chains are run

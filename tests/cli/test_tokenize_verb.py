@@ -9,7 +9,7 @@ CASES = "\n__ggml_vocab_test__\n"
 
 
 @pytest.mark.parametrize("vocabulary", ["gpt-2", "llama-spm"])
-def test_ids_equal_llama_cpps(bitwright, shared_data, tmp_path, vocabulary) -> None:
+def test_ids_equal_the_ids_of_llama_cpp(bitwright, shared_data, tmp_path, vocabulary) -> None:
     model = shared_data / f"tokenizers/ggml-vocab-{vocabulary}.gguf"
     texts = model.with_name(model.name + ".inp").read_bytes().decode().split(CASES)
     expected = [
@@ -21,7 +21,7 @@ def test_ids_equal_llama_cpps(bitwright, shared_data, tmp_path, vocabulary) -> N
         assert bitwright("tokenize", model, "-f", text, "--json").json["ids"] == expected[case]
 
 
-def test_special_tokens_are_added_and_parsed_only_when_asked(bitwright, shared_data, smollm2) -> None:
+def test_special_tokens_are_added_and_parsed_only_on_request(bitwright, shared_data, smollm2) -> None:
     llama = shared_data / "tokenizers/ggml-vocab-llama-spm.gguf"
     plain = bitwright("tokenize", llama, "Hello", "--json").json["ids"]
     assert bitwright("tokenize", llama, "Hello", "--json", "--special").json["ids"] == [1, *plain]
@@ -39,7 +39,7 @@ def test_text_from_stdin(stories260k) -> None:
     assert outcome.code == 0 and len(outcome.out.split()) >= 4
 
 
-def test_what_is_not_text_is_refused(bitwright, stories260k, tmp_path) -> None:
+def test_invalid_text_is_refused(bitwright, stories260k, tmp_path) -> None:
     file = tmp_path / "bytes"
     file.write_bytes(b"abc\xff")
     outcome = bitwright("tokenize", stories260k, "-f", file)

@@ -88,7 +88,7 @@ def test_a_malformed_file_says_where(bitwright, shared_data) -> None:
     ],
     ids=" ".join,
 )
-def test_no_file_is_a_bug(bitwright, shared_data, tmp_path, monkeypatch, verb) -> None:
+def test_every_file_gives_a_result_or_one_line(bitwright, shared_data, tmp_path, monkeypatch, verb) -> None:
     """Whatever a file holds, a verb does its work or says on one line why it does not, and leaves no half a file."""
     monkeypatch.chdir(tmp_path)
     done = 0
@@ -118,7 +118,7 @@ def test_a_bug_is_one_line_and_says_how_to_see_more(bitwright, monkeypatch) -> N
         bitwright("formats")
 
 
-def test_our_errors_bring_their_exit_code(bitwright, monkeypatch) -> None:
+def test_errors_have_their_exit_codes(bitwright, monkeypatch) -> None:
     def failing(*_: object, **__: object) -> None:
         raise FileFormatError(Path("a.gguf"), 8, "a version", "nothing")
 
@@ -134,7 +134,7 @@ def test_a_closed_pipe_is_silent() -> None:
     assert done.stderr == ""
 
 
-def test_results_go_to_stdout_alone_and_carry_no_colour_in_a_pipe() -> None:
+def test_results_go_to_stdout_without_color_in_a_pipe() -> None:
     outcome = finish(start("formats"))
     assert outcome.code == 0 and outcome.err == "" and "\x1b" not in outcome.out
 

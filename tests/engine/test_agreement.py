@@ -122,7 +122,7 @@ def test_in_float_the_engines_agree(file: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("file", FILES, indirect=True)
-def test_we_lie_nearer_to_the_exact_value(file: Path) -> None:
+def test_bitwright_is_closer_to_the_exact_value(file: Path) -> None:
     """Same weights, so all that differs is how activations are rounded; the same token but where that decides."""
     model = load(file, context=CONTEXT)
     text = written_by_llama_cpp(file, model, exact_cache=False)

@@ -24,7 +24,7 @@ def test_greedy_is_the_default_and_a_seed_repeats(model: Engine) -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
-def test_it_stops_at_a_limit_at_an_end_and_at_the_edge_of_the_context(model: Engine, stories260k: Path) -> None:
+def test_it_stops_at_the_limit_the_end_token_and_the_context(model: Engine, stories260k: Path) -> None:
     session = model.session()
     tokens = list(generate(session, [1], max_tokens=12))
     assert len(tokens) == 12 and session.position == 12  # the last token was not read back
@@ -37,7 +37,7 @@ def test_it_stops_at_a_limit_at_an_end_and_at_the_edge_of_the_context(model: Eng
         list(generate(session, [1], max_tokens=-1))
 
 
-def test_a_conversation_goes_on_where_it_stands(model: Engine) -> None:
+def test_a_conversation_continues(model: Engine) -> None:
     tokens = list(generate(model.session(), [1], max_tokens=20))
     session = model.session()
     first = list(generate(session, [1], max_tokens=8))
@@ -59,7 +59,7 @@ def test_stop_strings(model: Engine) -> None:
         text("")
 
 
-def test_pieces_come_as_soon_as_they_are_clear(model: Engine) -> None:
+def test_pieces_are_returned_as_soon_as_possible(model: Engine) -> None:
     tokens = model.tokenizer.encode(STORY, add_special_tokens=False)
     pieces = list(text_of(iter(tokens), model.tokenizer, ["time?"]))
     assert "".join(pieces).strip() == STORY and len(pieces) > 30

@@ -25,13 +25,13 @@ def test_each_filter() -> None:
     assert kept(min_p=0.49) == [1, 3, 4] and kept(min_p=0.51) == [1, 3] and kept(min_p=1) == [1]
 
 
-def test_top_p_counts_only_what_top_k_left() -> None:
+def test_top_p_applies_to_what_top_k_kept() -> None:
     """Of 0.4 and 0.3 alone, 0.4 is 57%: enough for top_p 0.55, though not of the whole."""
     assert kept(top_k=2, top_p=0.55) == [1]
     assert kept(top_p=0.55) == [1, 3]
 
 
-def test_filters_look_at_probabilities_before_temperature() -> None:
+def test_filters_use_probabilities_before_temperature() -> None:
     assert kept(temperature=5, top_p=0.69) == kept(temperature=0.1, top_p=0.69) == [1, 3]
     assert kept(temperature=5, min_p=0.49) == [1, 3, 4]
 
@@ -42,11 +42,11 @@ def test_temperature_sharpens_and_flattens() -> None:
     np.testing.assert_allclose(probabilities, squares / squares.sum(), rtol=1e-5)
 
 
-def test_temperature_0_is_greedy_whatever_else() -> None:
+def test_temperature_0_is_always_greedy() -> None:
     assert Sampler(0, top_k=0, seed=3)(LOGITS) == 1
 
 
-def test_equal_logits_go_by_id() -> None:
+def test_equal_logits_are_ordered_by_id() -> None:
     assert Sampler(1, 3, 1, 0, seed=1).candidates(np.zeros(50, np.float32))[0].tolist() == [0, 1, 2]
 
 
@@ -63,7 +63,7 @@ def test_draws_follow_the_probabilities_and_the_seed() -> None:
     assert [unseeded(LOGITS) for _ in range(9)] == [s(LOGITS) for s in [Sampler(seed=unseeded.seed)] for _ in range(9)]
 
 
-def test_what_is_not_a_number_is_refused() -> None:
+def test_nan_logits_are_refused() -> None:
     for bad in (np.nan, np.inf):
         for temperature in (0, 1):
             with pytest.raises(BitwrightError, match="logit"):

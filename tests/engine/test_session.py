@@ -36,7 +36,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
-def test_one_by_one_in_pieces_and_at_once(
+def test_tokens_one_by_one_in_pieces_and_at_once(
     make: Callable[[str], Engine], architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = make(architecture)
@@ -113,7 +113,7 @@ def test_wrong_calls_are_refused(make: Callable[[str], Engine]) -> None:
     assert session.position == 0
 
 
-def test_going_back_past_what_a_window_holds_reads_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rewinding_past_a_window_reads_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session_module, "BATCH", 7)
     metadata = synthetic_model.metadata_of("gemma3", context_length=300)
     path = synthetic_model.write(tmp_path / "m.gguf", metadata, synthetic_model.weights_of(metadata))
@@ -131,7 +131,7 @@ def test_going_back_past_what_a_window_holds_reads_anew(tmp_path: Path, monkeypa
 
 
 @pytest.mark.parametrize("kv", KV)
-def test_a_smaller_cache_costs_what_rounding_keys_and_values_does(make: Callable[[str], Engine], kv: str) -> None:
+def test_a_smaller_cache_costs_only_the_rounding_of_keys_and_values(make: Callable[[str], Engine], kv: str) -> None:
     """Beside the oracle, by root mean squares: here and there a value close to halfway is rounded the other way."""
     model = make("llama")
     weights = {name: w.dequantize() for name, w in model.model.tensors.items()}
@@ -148,7 +148,7 @@ def test_an_unknown_cache_is_refused(make: Callable[[str], Engine]) -> None:
 
 @pytest.mark.parametrize("kv", KV)
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
-def test_a_memory_taken_over_is_the_others(
+def test_a_memory_can_be_copied_from_another_session(
     tmp_path: Path, architecture: str, kv: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A session that read other tokens goes on exactly as the one whose memory it takes: all of it, past the ring of a
@@ -176,7 +176,7 @@ def test_a_memory_taken_over_is_the_others(
     np.testing.assert_array_equal(taker.step(9, 1), source.step(9, 1))
 
 
-def test_a_memory_that_is_not_alike_is_refused(make: Callable[[str], Engine]) -> None:
+def test_a_different_memory_is_refused(make: Callable[[str], Engine]) -> None:
     model = make("llama")
     for other in (make("gemma3"), model.replace(kv="q8_0"), model.replace(context=64)):
         session = other.session()

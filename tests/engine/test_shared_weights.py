@@ -31,7 +31,7 @@ def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
     return make
 
 
-def test_two_sessions_take_one_models_weights_and_two_caches(smollm2: Path) -> None:
+def test_two_sessions_share_the_weights_and_have_two_caches(smollm2: Path) -> None:
     engine = load(smollm2, context=512)
     first = engine.session()
     bank, one = first.program.bank, first.footprint
@@ -74,7 +74,7 @@ def test_a_swapped_tensor_gives_the_logits_of_the_file_that_has_it(stories260k: 
         session.replace({name: changed.model.tensors["blk.2.ffn_down.weight"]})
 
 
-def test_a_matrix_is_packed_once_however_often_it_is_asked_for(smollm2: Path) -> None:
+def test_a_matrix_is_packed_once(smollm2: Path) -> None:
     engine, bank = load(smollm2, context=64), WeightBank()
     weights = [engine.model.tensors[n] for n in ("blk.0.attn_q.weight", "blk.0.attn_k.weight")]
     first = bank.matrices(weights, [True, True])

@@ -38,7 +38,7 @@ def test_every_code_decodes_as_in_ml_dtypes(name: str) -> None:
 
 @pytest.mark.parametrize("name", BITS)
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
-def test_rounding_is_that_of_ml_dtypes(name: str) -> None:
+def test_rounding_equals_ml_dtypes(name: str) -> None:
     """At every code, every midpoint, the floats just beside them, the specials, and a million random bit patterns."""
     numbers = codes(name).view(peer(name)).astype(np.float32).astype(np.float64)
     exact = np.concatenate([numbers, (numbers[1:] + numbers[:-1]) / 2, numbers * 1.5]).astype(np.float32)
@@ -60,7 +60,7 @@ def test_packing_keeps_every_code(name: str) -> None:
     assert np.array_equal(format.unpack(packed)[0].ravel(), all_codes)
 
 
-def test_six_bit_codes_lie_in_one_little_endian_stream() -> None:
+def test_six_bit_codes_are_one_little_endian_stream() -> None:
     packed = formats.get("float6_e2m3fn").pack(np.uint8([[1, 2, 3, 4]]), ())
     assert int.from_bytes(packed.tobytes(), "little") == 1 | 2 << 6 | 3 << 12 | 4 << 18
     assert formats.get("float4_e2m1fn").pack(np.uint8([[1, 2]]), ()).tolist() == [[0x21]]
@@ -83,7 +83,7 @@ def test_weights_out_of_range_are_refused(name: str, weight: float) -> None:
         formats.get(name).quantize(x)
 
 
-def test_formats_of_numbers_only_saturate() -> None:
+def test_formats_without_infinity_saturate() -> None:
     x = np.float32([[100, -100, 1, 0]])
     e3m2 = formats.get("float6_e3m2fn")
     assert e3m2.dequantize(e3m2.quantize(x)).tolist() == [[28, -28, 1, 0]]

@@ -78,7 +78,7 @@ def test_quantize_vectors(vectors: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "decoded"), [("Q1_0", 874668477), ("Q2_0", 928893343)])
-def test_formats_that_are_newer_than_the_vectors(shared_data: Path, name: str, decoded: int) -> None:
+def test_formats_newer_than_the_vectors(shared_data: Path, name: str, decoded: int) -> None:
     """Bytes of llama-quantize 11434, and the CRC-32 of the float32 that it makes of them again."""
     format, golden = formats.get(name), Path(__file__).parent.parent / f"golden/{name}.from_x.bin"
     x = np.fromfile(shared_data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
@@ -88,7 +88,7 @@ def test_formats_that_are_newer_than_the_vectors(shared_data: Path, name: str, d
 
 
 @pytest.mark.parametrize("format", KNOWN, ids=names(KNOWN))
-def test_sizes_are_ggmls(format: Format) -> None:
+def test_sizes_equal_ggmls(format: Format) -> None:
     assert (format.block_size, format.block_bytes) == gguf.GGML_QUANT_SIZES[ggml_type(format)]
     assert formats.get(ggml_type(format).name) is format
 
@@ -141,7 +141,7 @@ def real_weights(smollm2: Path, gemma3: Path) -> dict[str, np.ndarray]:
 
 
 @pytest.mark.parametrize("format", IN_LIBGGUF, ids=names(IN_LIBGGUF))
-def test_libggufs_quantization_of_real_weights_decodes_as_there(format: Format, real_weights: dict) -> None:
+def test_real_weights_quantized_by_libgguf_decode_the_same(format: Format, real_weights: dict) -> None:
     for x in real_weights.values():
         x = x if format.encodes else x[:2]  # libgguf searches grids for long
         packed = np.asarray(libgguf.quantize_rows(x, ggml_type(format), np.ones(x.shape[1], np.float32))).view(np.uint8)
@@ -181,7 +181,7 @@ def test_encoders_of_simple_formats_give_libggufs_bytes(name: str, real_weights:
         assert np.array_equal(format.quantize(x).ravel(), theirs.ravel())
 
 
-def test_tolerances_of_llama_cpps_own_test(vectors: Path) -> None:
+def test_errors_meet_the_tolerances_of_llama_cpps_test(vectors: Path) -> None:
     table = json.loads((vectors / "llama_cpp_tolerances.json").read_text())["max_total_error"]
     x = (0.1 + 2 * np.cos(np.arange(4096))).astype(np.float32)
     table["Q2_0"] = table["TQ2_0"]  # in its newer versions

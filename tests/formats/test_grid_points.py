@@ -38,5 +38,5 @@ def test_signs_and_values_equal_the_gguf_packages() -> None:
     assert tuple(gguf.quants.IQ4_NL.kvalues) == codebook.VALUES
 
 
-def test_types_without_a_format_are_named_as_ggml_names_them() -> None:
+def test_types_without_a_format_have_ggmls_names() -> None:
     assert gguf_parse.UNDECODED.items() <= {kind.value: kind.name for kind in gguf.GGMLQuantizationType}.items()

@@ -40,7 +40,7 @@ def test_importance_lowers_the_error_it_weighs() -> None:
     assert weighed.sum() < plain.sum()
 
 
-def test_what_a_chip_sees() -> None:
+def test_the_layout_for_hardware() -> None:
     seen = number_format("float8_e4m3fn_row")
     assert (seen.element, seen.scaled) == ("fp8_e4m3", True)
 

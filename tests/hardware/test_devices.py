@@ -41,7 +41,7 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "devices"
 
 
-def test_there_are_64_devices_that_know_every_format() -> None:
+def test_there_are_64_devices_with_every_format() -> None:
     assert len(BUILT_IN) == 64
     for device in BUILT_IN.values():
         assert set(device.compute) == set(devices.FORMATS), device.id
@@ -67,7 +67,7 @@ def test_the_data_is_sane(device: devices.Device) -> None:
     assert bool(device.prices) or "prices" not in device.verified
 
 
-def test_facts_that_the_sources_state() -> None:
+def test_facts_stated_by_the_sources() -> None:
     h100, m1 = BUILT_IN["h100-sxm-80gb"], BUILT_IN["apple-m1-max-32c"]
     assert (h100.memory_bytes, h100.bandwidth, m1.bandwidth) == (80 * 2**30, 3350e9, 400e9)
     assert [h100.compute[f].peak for f in ("fp16", "fp8_e4m3", "int8")] == [989.4e12, 1978.9e12, 1978.9e12]
@@ -96,7 +96,7 @@ def test_a_file_is_a_device(tmp_path: Path) -> None:
     assert device.standing("bandwidth") == "read" and device.standing("compute.fp16") == "general knowledge"
 
 
-def test_own_devices_join_and_replace(own_folder: Path) -> None:
+def test_user_devices_are_added_or_replace(own_folder: Path) -> None:
     (own_folder / "a.json").write_text(json.dumps(MINE))
     (own_folder / "b.json").write_text(json.dumps({**MINE, "id": "rtx-3090-24gb"}))
     assert len(devices.devices()) == 65 and devices.get("MINE").name == "My card"
@@ -199,14 +199,14 @@ def test_hostile_text(tmp_path: Path, text: bytes, message: str) -> None:
         devices.load(file)
 
 
-def test_infinity_is_no_number(tmp_path: Path) -> None:
+def test_infinity_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "mine.json"
     file.write_text(json.dumps(MINE).replace('"bandwidth_gb_s": 900', '"bandwidth_gb_s": 1e999'))
     with pytest.raises(FileFormatError, match="bandwidth_gb_s to be from 0 to 1000000, got Infinity"):
         devices.load(file)
 
 
-def test_the_schema_file_is_wholly_understood() -> None:
+def test_the_checker_supports_the_whole_schema() -> None:
     """Every schema in the tree is checked by words the checker knows, or `check` raises ValueError."""
 
     def walk(node: dict[str, object]) -> None:
@@ -236,7 +236,7 @@ PLACES = [*MINE, "compute.fp16", "compute.int4.via", "compute.int8.peak", "price
 
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PLACES), VALUES)
-def test_any_value_anywhere_gives_a_device_or_one_line(path: str, value: object) -> None:
+def test_any_value_gives_a_device_or_one_line(path: str, value: object) -> None:
     """Whatever stands at any place, the loader takes it or says what it expected; nothing else escapes."""
     try:
         device = devices.parse(broken(path, value), "mine.json")

@@ -26,7 +26,7 @@ def uses(e: ExecutionPath, engine: str, phase: str) -> tuple[str | None, str | N
     return found.multiplied_as, found.unit, found.uses_chip
 
 
-def test_names_that_people_use() -> None:
+def test_common_names_are_accepted() -> None:
     assert number_format("Q4_K_M") == number_format("q4_k") and number_format("iq3_m") == number_format("iq3_s")
     assert number_format("fp8") == number_format("fp8_e4m3")
 
@@ -47,7 +47,7 @@ def test_h100_emulates_fp4_and_lost_int4() -> None:
     assert a100.path == "native" and a100.peak == 2 * BUILT_IN["a100-80gb"].compute["int8"].peak
 
 
-def test_h100_fp8_is_there_and_llama_cpp_never_uses_it() -> None:
+def test_h100_has_fp8_and_llama_cpp_never_uses_it() -> None:
     e = execution_path("fp8_e4m3", H100)
     assert uses(e, "llama.cpp CUDA", "decode") == (None, None, False)
     assert uses(e, "vLLM", "prefill") == ("fp8_e4m3", "tensor", True)
@@ -82,7 +82,7 @@ def test_bf16_is_native_on_apple_from_m3() -> None:
     }
 
 
-def test_fp4_is_native_on_blackwell_and_an_engine_may_leave_it() -> None:
+def test_fp4_is_native_on_blackwell_but_not_always_used() -> None:
     """llama.cpp asks for compute capability 12: the B200 (10.0) has FP4 and does not get it, a 5090 does."""
     b200, rtx = execution_path("mxfp4", BUILT_IN["b200-180gb"]), execution_path("mxfp4", BUILT_IN["rtx-5090-32gb"])
     assert b200.path == rtx.path == "native"
@@ -96,7 +96,7 @@ def test_sums_in_fp16_double_the_rate_of_geforce() -> None:
     assert "660.6 TFLOP/s with sums in fp16" in execution_path("fp8_e4m3", BUILT_IN["rtx-4090-24gb"]).remarks
 
 
-def test_amx_is_used_for_some_formats_only() -> None:
+def test_amx_is_used_only_for_some_formats() -> None:
     xeon = BUILT_IN["xeon-8480plus"]
     assert uses(execution_path("q4_k", xeon), "llama.cpp CPU", "prefill")[1] == "matrix"
     assert uses(execution_path("q3_k", xeon), "llama.cpp CPU", "prefill")[1] == "vector"
@@ -104,7 +104,7 @@ def test_amx_is_used_for_some_formats_only() -> None:
 
 
 @pytest.mark.parametrize("device", BUILT_IN.values(), ids=list(BUILT_IN))
-def test_every_device_answers_for_every_format(device: devices.Device) -> None:
+def test_every_device_explains_every_format(device: devices.Device) -> None:
     for name in ALL:
         e = execution_path(name, device)
         assert e.path in ("native", "converted", "int8") and e.multiplied_as and e.unit and e.instruction, name
@@ -119,7 +119,7 @@ def test_every_device_answers_for_every_format(device: devices.Device) -> None:
             assert use.uses_chip is None or e.path == "native", name
 
 
-def test_break_even_is_where_memory_and_multiplier_take_equally_long() -> None:
+def test_break_even_is_where_memory_and_arithmetic_take_equally_long() -> None:
     for name in ("fp16", "q4_k", "fp8_e4m3"):
         e = execution_path(name, H100)
         weights, tokens = 1e9, e.break_even
@@ -139,7 +139,7 @@ def test_without_bandwidth_or_peak_nothing_is_invented() -> None:
     assert e.converted_to == "not known" and "not known" in e.prefill_note
 
 
-def test_a_format_there_is_not() -> None:
+def test_an_unknown_format() -> None:
     with pytest.raises(UnknownNameError, match="unknown format 'fp5'"):
         execution_path("fp5", H100)
 
@@ -170,7 +170,7 @@ def machine(tier: str) -> Machine:
     return Machine(detect.system(), (), tuple(kernels.tiers()), measured)
 
 
-def test_this_machine_answers_from_its_kernels_and_what_was_measured() -> None:
+def test_this_machine_is_explained_by_its_kernels_and_measurements() -> None:
     m = machine(kernels.tier())
     e = execution_path("q4_k", m.device(), m)
     assert (e.path, e.multiplied_as, e.way_standing, e.peak_standing) == ("int8", "int8", "read", "measured")
@@ -185,14 +185,14 @@ def test_this_machine_answers_from_its_kernels_and_what_was_measured() -> None:
 
 
 @pytest.mark.parametrize("name", FILE_FORMATS)
-def test_own_engine_is_told_from_its_coverage_table(name: str) -> None:
+def test_bitwright_is_explained_by_its_coverage_table(name: str) -> None:
     d = machine(kernels.tier()).device()
     (row,) = [c for c in kernels.coverage([formats.get(name)]) if c.tier == kernels.tier()]
     as_what = {u.multiplied_as for u in execution_path(name, d).uses}
     assert as_what == {"int8" if path == "integer dot" else "fp32" for path in (row.decode, row.prefill)}
 
 
-def test_operations_have_the_unit_of_what_is_multiplied() -> None:
+def test_rates_have_the_unit_of_the_operands() -> None:
     assert operations(989.4e12, "fp16") == "989.4 TFLOP/s" and operations(614e9, "int8") == "614 GOP/s"
 
 
@@ -211,7 +211,7 @@ def test_a_backend_may_have_no_kernel(format: str, device: str, engine: str) -> 
     assert use.multiplied_as is None and "no kernel" in use.what
 
 
-def test_vulkan_has_integer_products_for_some_formats_only() -> None:
+def test_vulkan_has_integer_products_only_for_some_formats() -> None:
     arc = BUILT_IN["arc-a770-16gb"]
     assert uses(execution_path("q4_k", arc), "llama.cpp Vulkan", "prefill") == ("int8", "vector", False)
     assert uses(execution_path("iq2_xs", arc), "llama.cpp Vulkan", "prefill") == ("fp16", "vector", None)

@@ -38,7 +38,7 @@ def test_grouped_heads(shape: str, per_token: int) -> None:
     assert kv.kv_bytes(found, 4096) == 4096 * per_token
 
 
-def test_gemma3_keeps_windows() -> None:
+def test_gemma3_has_windows() -> None:
     """27B at 32768 tokens: 10 of 62 layers see everything, the others 1024 tokens and a batch of 512."""
     found = outline("gemma-3-27b")
     full = [layer for layer in found.layers if layer.window is None]
@@ -110,7 +110,7 @@ def test_the_longest_context_just_fits() -> None:
     assert longest_context(found, "q4_k_m", 1 << 40) == found.context
 
 
-def test_names_that_are_none() -> None:
+def test_unknown_names_are_refused() -> None:
     with pytest.raises(UnknownNameError, match="key-value cache"):
         kv.layer_bytes(Layer("attention", 1, 1, 64, 64), 10, "q9")
     with pytest.raises(UnknownNameError, match="engine"):

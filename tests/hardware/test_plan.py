@@ -26,21 +26,21 @@ def rows(*names: str, ask: Ask = USUAL, recipes: tuple[str, ...] = ("q8_0", "q4_
     return plan.rows(LLAMA, found, plan.candidates(LLAMA, recipes), ask, **options)
 
 
-def test_a_row_holds_the_memory_that_it_says() -> None:
+def test_a_row_adds_up_its_memory() -> None:
     for row in rows("rtx-3060-12gb", "apple-m1-8c"):
         assert row.memory == memory(LLAMA, row.recipe, 8192)
         assert row.left == plan.capacity(row.device) - row.memory.total  # type: ignore[operator]
         assert row.fits == (row.left >= 0)
 
 
-def test_the_longest_context_fits_and_one_longer_does_not() -> None:
+def test_the_longest_context_fits_and_a_longer_one_does_not() -> None:
     row = rows("rtx-3060-12gb", recipes=("q8_0",))[0]
     room = plan.capacity(CARD)
     assert room is not None and 0 < row.longest < LLAMA.context
     assert memory(LLAMA, "q8_0", row.longest).total <= room < memory(LLAMA, "q8_0", row.longest + 256).total
 
 
-def test_a_context_that_is_too_long_fits_shortened() -> None:
+def test_a_context_that_is_too_long_is_shortened() -> None:
     row = rows("rtx-3060-12gb", ask=Ask(100_000), recipes=("q8_0",))[0]
     assert not row.fits and row.verdict == f"with {row.longest} tokens" and row.forecast is not None
     lighter = rows("rtx-3060-12gb", ask=Ask(100_000, "q4_0"), recipes=("q8_0",))[0]
@@ -49,7 +49,7 @@ def test_a_context_that_is_too_long_fits_shortened() -> None:
     assert none.verdict == "no" and none.longest == 0 and none.forecast is None
 
 
-def test_unknown_memory_is_said_to_be_and_can_be_given() -> None:
+def test_unknown_memory_is_reported_and_can_be_given() -> None:
     unknown = rows("ryzen-9-7950x")[0]
     assert unknown.capacity is None and not unknown.fits and unknown.verdict == "memory not known"
     assert unknown.forecast is not None
@@ -63,7 +63,7 @@ def test_a_gpu_shares_its_memory_with_its_driver_and_a_mac_with_its_system() -> 
     assert plan.capacity(small) == small.memory_bytes * 2 // 3  # type: ignore[operator]
 
 
-def test_smaller_formats_decode_faster_and_a_deeper_cache_slower() -> None:
+def test_smaller_formats_decode_faster_and_deeper_caches_slower() -> None:
     speeds = [row.forecast.decode.tokens_per_second for row in rows("rtx-3090-24gb")]
     assert speeds == sorted(speeds)
     deep = rows("rtx-3090-24gb", ask=Ask(65536))
@@ -115,7 +115,7 @@ def test_cost_of_a_million_tokens() -> None:
     assert bought.per_million(50) == pytest.approx(1e-5 / 50 * 1e6)
 
 
-def test_this_machine_is_told_from_its_kernels(machine) -> None:
+def test_this_machine_is_predicted_from_its_kernels(machine) -> None:
     """Twice as fast kernels and memory are twice as fast a model, but for what layers take beside their products."""
     assignments = assign(LLAMA, "q4_k_m")
 
@@ -140,14 +140,14 @@ def test_this_machine_is_told_from_its_kernels(machine) -> None:
     assert stored.forecast.multiplied_as == "fp32"
 
 
-def test_a_format_without_a_kernel_here_has_no_speed_and_says_so(machine) -> None:
+def test_a_format_without_a_kernel_has_no_speed_and_a_reason(machine) -> None:
     kernels = {name: rate for name, rate in machine.measured.kernels.items() if name != "q6_k"}
     without = dataclasses.replace(machine, measured=dataclasses.replace(machine.measured, kernels=kernels))
     row = plan.rows(LLAMA, [machine.device()], {"q4_k_m": assign(LLAMA, "q4_k_m")}, Ask(4096), without)[0]
     assert row.fits and row.forecast is None and "no kernel for q6_k" in row.unknown
 
 
-def test_models_of_a_device_are_useful_and_the_largest_first() -> None:
+def test_models_for_a_device_are_sorted_largest_first() -> None:
     found = catalogue.models(CARD, 8192)
     sizes = [outline.parameters for outline, _ in found]
     assert sizes == sorted(sizes, reverse=True) and max(sizes) > 14e9
@@ -159,7 +159,7 @@ def test_models_of_a_device_are_useful_and_the_largest_first() -> None:
     assert len(on_h100) > len(found)
 
 
-def test_experts_are_read_as_far_as_they_are_used() -> None:
+def test_only_active_experts_are_read() -> None:
     """A mixture of 30B of which 3B are active decodes nearly as fast as a dense 3B, much faster than a 32B."""
     card = devices.get("rtx-3090-24gb")
     mixture, small, large = (
@@ -169,7 +169,7 @@ def test_experts_are_read_as_far_as_they_are_used() -> None:
     assert large * 3 < mixture < small
 
 
-def test_layers_that_a_card_has_room_for_where_the_model_does_not_fit() -> None:
+def test_a_card_takes_the_layers_that_fit() -> None:
     big, small = rows("rtx-3060-12gb", "gtx-1080ti-11gb", recipes=("bf16",))
     assert big.verdict == small.verdict == "no"
     assert small.on_device < big.on_device < len(LLAMA.layers)

@@ -29,7 +29,7 @@ def test_nearly_all_are_inside_the_rounding() -> None:
     )  # exact but for the tokenizer
 
 
-def test_the_importance_is_needed() -> None:
+def test_importance_changes_the_sizes() -> None:
     """Without it some recipes choose larger formats: the same test would fail."""
     row = next(r for r in ROWS if r["quant"] == "IQ3_XXS" and r["publisher"] == "bartowski")
     assert sizes.compare({**row, "importance": False}).miss > 0.03

@@ -31,14 +31,14 @@ def judged():
     return {what: fit_speed.judge(what, speed_rows.cases(what)[0]) for what in ("decode", "prefill")}
 
 
-def test_what_is_written_is_what_the_fit_gives(judged) -> None:
+def test_the_written_model_is_the_fit(judged) -> None:
     left_out = speed_rows.cases("decode")[1]
     assert json.loads(fit_speed.DATA.read_text()) == fit_speed.data(judged)
     assert fit_speed.document(judged, left_out) == fit_speed.JUDGEMENT.read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize(("what", "floor"), [("decode", 0.15), ("prefill", 0.30)])
-def test_errors_and_intervals_on_devices_left_out(judged, what: str, floor: float) -> None:
+def test_errors_and_intervals_on_left_out_devices(judged, what: str, floor: float) -> None:
     summary = judged[what].summary
     assert summary["rows"] > 200 and summary["devices"] > 45
     assert summary["median error"] <= floor
@@ -48,7 +48,7 @@ def test_errors_and_intervals_on_devices_left_out(judged, what: str, floor: floa
 
 
 @pytest.mark.parametrize("what", ["decode", "prefill"])
-def test_a_device_left_out_is_not_seen(what: str) -> None:
+def test_the_fit_does_not_see_a_left_out_device(what: str) -> None:
     """Were its rows a thousand times slower, its prediction and its interval would be the same."""
     rows = [case for case in speed_rows.cases(what)[0] if case.backend in {"cuda", "vulkan"}]
     mine = [index for index, case in enumerate(rows) if case.device.id == "rtx-4090-24gb"]
@@ -68,7 +68,7 @@ def test_a_device_left_out_is_not_seen(what: str) -> None:
     assert factor(slow) == factor(rows)
 
 
-def test_the_fit_finds_the_numbers_that_made_its_rows() -> None:
+def test_the_fit_recovers_the_numbers_behind_made_up_rows() -> None:
     rows = [case for case in speed_rows.cases("decode")[0] if case.backend == "metal"]
     truth = {"bytes metal": 1.3, "layers metal": 80.0, "unpack metal block": 3.0, "unpack metal k": 5.0}
     truth |= {"cache": 1.5, "experts": 40.0, "early metal": 2.0}
@@ -79,7 +79,7 @@ def test_the_fit_finds_the_numbers_that_made_its_rows() -> None:
     assert found.numbers["bytes metal"] == pytest.approx(1.3, rel=0.03)
 
 
-def test_rows_are_used_or_their_reason_is_known() -> None:
+def test_unused_rows_have_a_known_reason() -> None:
     file = json.loads(speed_rows.FILE.read_text())
     found, left_out = speed_rows.cases("decode")
     used = {id(case.row) for case in found}
@@ -89,7 +89,7 @@ def test_rows_are_used_or_their_reason_is_known() -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_every_device_has_an_answer(name: str) -> None:
+def test_every_device_has_a_prediction(name: str) -> None:
     device = BUILT_IN[name]
     for kind, experts in itertools.product(KINDS, (False, True)):
         load = dataclasses.replace(LLAMA_8B, kind=kind, experts=experts)
@@ -124,17 +124,17 @@ def test_more_work_is_slower_and_more_bandwidth_faster(name: str) -> None:
         ("ryzen-9-7950x", "block", "int8"),
     ],
 )
-def test_what_a_prompt_is_multiplied_as(name: str, kind: speed.Kind, format: str) -> None:
+def test_the_operands_of_prefill(name: str, kind: speed.Kind, format: str) -> None:
     device = BUILT_IN[name]
     assert speed.multiplied_as(device, kind, speed.backend_of(device)) == format
 
 
-def test_sums_in_fp16_are_twice_as_fast_where_a_card_halves_those_in_fp32() -> None:
+def test_fp16_sums_are_twice_as_fast_where_a_card_halves_fp32_sums() -> None:
     assert speed.peak(BUILT_IN["rtx-4090-24gb"], "fp16", "cuda") == pytest.approx(330.3e12)
     assert speed.peak(BUILT_IN["a100-80gb"], "fp16", "cuda") == pytest.approx(311.87e12)
 
 
-def test_an_unknown_bandwidth_is_said_to_be() -> None:
+def test_an_unknown_bandwidth_is_reported() -> None:
     device = dataclasses.replace(BUILT_IN["rtx-3090-24gb"], id="mine", bandwidth=None)
     with pytest.raises(UsageError, match="mine: its bandwidth is not known"):
         speed.decode(device, LLAMA_8B)
@@ -158,7 +158,7 @@ def test_kinds(format: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("name", BUILT_IN)
-def test_what_is_multiplied_is_what_explain_says(name: str) -> None:
+def test_the_operands_agree_with_explain(name: str) -> None:
     engines = {"cuda": "CUDA", "metal": "Metal", "rocm": "HIP", "vulkan": "Vulkan", "cpu": "CPU"}
     device = BUILT_IN[name]
     backend = speed.backend_of(device)
@@ -175,7 +175,7 @@ def test_what_is_multiplied_is_what_explain_says(name: str) -> None:
 @pytest.mark.parametrize(
     ("name", "milliseconds"), [("apple-m2-ultra-76c", 10.61), ("apple-m3-max-40c", 15.08), ("apple-m4-pro-20c", 19.71)]
 )
-def test_devices_that_no_row_of_the_collection_is_of(name: str, milliseconds: float) -> None:
+def test_devices_outside_the_collection(name: str, milliseconds: float) -> None:
     """Llama 2 7B in Q4_0, tg128, https://github.com/ggml-org/llama.cpp/discussions/4167: within 10%."""
     assert all(case.device.id != name for case in speed_rows.cases("decode")[0])
     shape = from_published("llama-2-7b")

@@ -35,7 +35,7 @@ def test_shares_add_up(shape: str, budgets: list[int]) -> None:
     assert found.offloaded or sum(budgets) < 4
 
 
-def test_without_devices_all_is_in_the_machines_memory() -> None:
+def test_without_devices_everything_is_in_system_memory() -> None:
     model = outline("llama-3.1-8b")
     assert split(model, "q4_k_m", [], 4096).host.memory == memory(model, "q4_k_m", 4096)
 
@@ -51,7 +51,7 @@ def test_one_more_layer_would_not_fit() -> None:
     assert device.memory.total <= 24 * GIB < device.memory.total + layer + cache
 
 
-def test_a_device_holds_no_embedding_and_pays_for_its_driver() -> None:
+def test_a_device_holds_no_embedding_but_has_a_drivers_overhead() -> None:
     model = outline("llama-3.1-8b")
     found = split(model, "q4_k_m", [80 * GIB], 4096)
     sizes = {a.tensor: a.bytes for a in assign(model, "q4_k_m")}

@@ -18,13 +18,13 @@ MODELS = ("smollm2", "gemma3", "widened")
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_rules_are_asked_of_the_same_shape(model: str, request: pytest.FixtureRequest) -> None:
+def test_rules_see_the_same_shape(model: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(model)
     assert Shape.of(outline(path).metadata) == Shape.of(gguf.open(path).metadata)
 
 
 @pytest.mark.parametrize("model", MODELS)
-def test_a_file_as_it_is(model: str, request: pytest.FixtureRequest) -> None:
+def test_a_file_on_disk(model: str, request: pytest.FixtureRequest) -> None:
     path: Path = request.getfixturevalue(model)
     found = outline(path)
     assert file_bytes(found, assign(found, None)) == path.stat().st_size
@@ -41,7 +41,7 @@ SOME = ("bf16", "q4_0", "q8_0", "q2_k", "q4_k_m", "q6_k", "iq2_xxs", "iq4_nl", "
         *(("gemma3", r) for r in SOME),
     ],
 )
-def test_every_recipe_lies_as_the_writer_lays_it(model: str, recipe: str, request: pytest.FixtureRequest) -> None:
+def test_every_recipe_has_the_writers_layout(model: str, recipe: str, request: pytest.FixtureRequest) -> None:
     """`quantize`'s dry run is laid out by what writes files; `test_the_file_that_quantize_writes` writes some."""
     path: Path = request.getfixturevalue(model)
     found = outline(path)
@@ -74,7 +74,7 @@ def test_the_file_that_quantize_writes(model: str, recipe: str, request: pytest.
         ("gemma-2-27b", "q5_k_m", 19408118624),
     ],
 )
-def test_published_files_to_the_byte_but_for_the_tokenizer(shape: str, recipe: str, published: int) -> None:
+def test_published_files_to_the_byte_except_the_tokenizer(shape: str, recipe: str, published: int) -> None:
     found = outline(shape)
     assignments = assign(found, recipe)
     tokenizer = {"llama-3.1-8b": 7835936, "gemma-2-27b": 6060896}[shape]
@@ -82,7 +82,7 @@ def test_published_files_to_the_byte_but_for_the_tokenizer(shape: str, recipe: s
     assert file_bytes(found, assignments, recipe) == pytest.approx(published, rel=1e-4)
 
 
-def test_a_token_reads_the_matrices_and_not_the_embedding(widened: Path) -> None:
+def test_a_token_reads_the_matrices_without_the_embedding(widened: Path) -> None:
     file, found = gguf.open(widened), outline(widened)
     embedding = file.tensors["token_embd.weight"]
     assert bytes_per_token(found, assign(found, None)) == weight_bytes(assign(found, None)) - embedding.nbytes

@@ -133,7 +133,7 @@ def test_only_files_are_replaced(tmp_path: Path) -> None:
         pass
 
 
-def test_names_as_long_as_a_file_system_takes(tmp_path: Path) -> None:
+def test_names_as_long_as_a_file_system_allows(tmp_path: Path) -> None:
     with replacing(tmp_path / ("ü" * 127)) as file:
         file.write(b"new")
     assert len(list(tmp_path.iterdir())) == 1

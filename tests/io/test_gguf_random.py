@@ -120,5 +120,5 @@ def opened(folder: Path, data: bytes) -> gguf.GGUF:
 
 @fast
 @given(st.binary(max_size=300), st.integers(0, 3), st.integers(0, 3))
-def test_noise_behind_a_good_header(tmp_path: Path, noise: bytes, tensors: int, values: int) -> None:
+def test_noise_after_a_good_header(tmp_path: Path, noise: bytes, tensors: int, values: int) -> None:
     open_and_touch(tmp_path / "m.gguf", ggufs.header(3, tensors, values) + noise)

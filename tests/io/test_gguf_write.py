@@ -40,7 +40,7 @@ def test_a_file_can_be_replaced_while_it_is_open(shared_data: Path, tmp_path: Pa
     assert path.read_bytes() == before and bytes(file.tensor("a.weight").data.reshape(-1)[:4]) in before
 
 
-def test_alignment_of_its_own(tmp_path: Path) -> None:
+def test_a_custom_alignment(tmp_path: Path) -> None:
     gguf.write(tmp_path / "m.gguf", {"general.alignment": 256}, ggufs.tensors(3, "q8_0", (1, 32)))
     file = gguf.open(tmp_path / "m.gguf")
     assert [info.offset % 256 for info in file.tensors.values()] == [0, 0, 0]
@@ -121,7 +121,7 @@ def test_repeated_names_and_formats_gguf_lacks(tmp_path: Path) -> None:
         gguf.write(tmp_path / "m.gguf", {}, [("t", (32,), formats.get("float8_e4m3fn"), lambda: bytes(32))])
 
 
-def test_arrays_are_taken_as_their_bytes(tmp_path: Path) -> None:
+def test_arrays_are_written_as_their_bytes(tmp_path: Path) -> None:
     values = np.arange(12, dtype=np.float32).reshape(3, 4)
     for data in (values, values.T.copy().T, values.tobytes(), bytearray(values.tobytes()), memoryview(values)):
         gguf.write(tmp_path / "m.gguf", {}, [("t", (3, 4), formats.get("f32"), lambda data=data: data)])

@@ -31,7 +31,7 @@ def file(stories260k):
     return gguf.open(stories260k)
 
 
-def test_it_goes_into_the_metadata_and_nothing_else_changes(file, tmp_path) -> None:
+def test_a_label_changes_only_the_metadata(file, tmp_path) -> None:
     assert label.read(file) is None
     label.write(file, label.from_report(REPORT, file, half_life=12.5), tmp_path / "once.gguf")
     once = gguf.open(tmp_path / "once.gguf")
@@ -47,7 +47,7 @@ def test_it_goes_into_the_metadata_and_nothing_else_changes(file, tmp_path) -> N
     assert again["tensors_sha256"] == found["tensors_sha256"] == label.sha256_of_tensors(file)
 
 
-def test_an_audit_believes_what_meets_and_says_what_does_not(file) -> None:
+def test_an_audit_accepts_matching_figures_and_reports_others(file) -> None:
     claimed = label.from_report(REPORT, file)
     assert label.audit(claimed, measured(0.115, 0.1, 0.13), file).holds
     (complaint,) = label.audit(claimed, measured(0.15, 0.13, 0.17), file).complaints
@@ -59,7 +59,7 @@ def test_an_audit_believes_what_meets_and_says_what_does_not(file) -> None:
     assert other.complaints == ("the reference is not the file that the label names",)
 
 
-def test_a_label_does_not_hold_for_other_weights(file, tmp_path) -> None:
+def test_a_label_is_invalid_for_other_weights(file, tmp_path) -> None:
     from bitwright.quantizers import quantize
 
     quantize(file.path, "q8_0", tmp_path / "q8_0.gguf")
@@ -68,7 +68,7 @@ def test_a_label_does_not_hold_for_other_weights(file, tmp_path) -> None:
     assert found.complaints == ("the weights are not those that were labelled",)
 
 
-def test_an_incomplete_label_is_said(file, tmp_path) -> None:
+def test_an_incomplete_label_is_reported(file, tmp_path) -> None:
     values = dict(label.from_report(REPORT, file).values)
     del values["noise_floor"]
     label.write(file, label.Label(values), tmp_path / "l.gguf")

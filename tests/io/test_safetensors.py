@@ -26,7 +26,7 @@ def test_a_header_lists_the_tensors(tmp_path: Path) -> None:
      struct.pack("<Q", 12) + b'{"a": {"b":1', struct.pack("<Q", 9) + b'{"a": {}}',
      struct.pack("<Q", 32) + b'{"a":{"dtype":"F16","shape":[{}'],
 )  # fmt: skip
-def test_headers_that_are_none(tmp_path: Path, content: bytes) -> None:
+def test_malformed_headers_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
     with pytest.raises(FileFormatError, match=r"model\.safetensors, byte [08]: expected a"):

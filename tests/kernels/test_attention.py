@@ -90,7 +90,7 @@ def test_attention(shape: tuple[Any, ...], kv: str, tier: str) -> None:
 
 
 @pytest.mark.parametrize("kv", KV)
-def test_a_cache_takes_what_its_format_takes(kv: str) -> None:
+def test_the_size_of_a_cache_follows_its_format(kv: str) -> None:
     bits = {"f16": 16, "bf16": 16, "q8_0": 8.5, "q4_0": 4.5}[kv]
     program = Alone(6, 2, 64, 100).program(sequences=3, kv=kv)
     positions = 128  # in whole pages of 64
@@ -102,7 +102,7 @@ def test_a_cache_takes_what_its_format_takes(kv: str) -> None:
     [(5, 8, 128), (5, 200, 320), (70, 50, 192), (64, 1, 128), (66, 1, 192), (390, 8, 448)],
 )
 @pytest.mark.parametrize("kv", KV)
-def test_a_window_keeps_no_more_than_itself_and_a_batch(window: int, batch: int, held: int, kv: str) -> None:
+def test_a_window_keeps_only_itself_and_a_batch(window: int, batch: int, held: int, kv: str) -> None:
     alone = Alone(3, 1, 40, 400, window)
     program = alone.program(batch=batch, kv=kv)
     full = Alone(3, 1, 40, 400).program(batch=batch, kv=kv)
@@ -112,7 +112,7 @@ def test_a_window_keeps_no_more_than_itself_and_a_batch(window: int, batch: int,
     assert program.lengths == [400]
 
 
-def test_going_back_in_a_window_as_far_as_it_is_held() -> None:
+def test_rewinding_within_a_window() -> None:
     window, batch, pages = 20, 30, 2  # that 49 positions can touch
     alone = Alone(2, 1, 16, 300, window)
     program, expected, bound = alone.program(batch=batch), alone.expected("f16"), alone.bound("f16")
@@ -157,7 +157,7 @@ def test_random_steps_over_windows_agree_with_the_oracle() -> None:
 
 @pytest.mark.parametrize("kv", ["f16", "q4_0"])
 @pytest.mark.parametrize("window", [None, 600])
-def test_shared_out_or_not_the_bits_are_the_same(kv: str, window: int | None, tier: str) -> None:
+def test_sharing_the_work_changes_no_bit(kv: str, window: int | None, tier: str) -> None:
     """Up to 4 tokens are shared out by ranges of positions as well; more, and other numbers of threads, are not."""
     alone = Alone(4, 2, 24, 1100, window)
     n = np.arange(1100)
@@ -178,7 +178,7 @@ def test_shared_out_or_not_the_bits_are_the_same(kv: str, window: int | None, ti
 
 @pytest.mark.parametrize("kv", KV)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, 1e6])
-def test_what_a_cache_cannot_hold_is_an_error(bad: float, kv: str) -> None:
+def test_values_a_cache_cannot_hold_are_errors(bad: float, kv: str) -> None:
     alone = Alone(2, 1, 40, 8)
     alone.weights["x"] = alone.x = values(8, 160)
     alone.x[5, 2 * 40 + 13] = bad  # in token 5's key

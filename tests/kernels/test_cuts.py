@@ -22,7 +22,7 @@ def whole(name: str, tier: str | None = None, batch: int = 90) -> Running:
 @pytest.mark.parametrize("tier", tiers())
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("at", [1, 3])
-def test_two_parts_give_the_bits_of_the_whole(name: str, at: int, tier: str) -> None:
+def test_two_parts_equal_the_whole_to_the_bit(name: str, at: int, tier: str) -> None:
     own = whole(name, tier)
     n, outputs = np.arange(90), [3, 88, 89, 3]
     expected = own.run(TOKENS, n, 0 * n, outputs)
@@ -38,7 +38,7 @@ def test_two_parts_give_the_bits_of_the_whole(name: str, at: int, tier: str) -> 
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma"])
-def test_a_resumed_layer_sees_what_earlier_steps_left_in_memory(name: str) -> None:
+def test_a_resumed_layer_sees_the_memory_of_earlier_steps(name: str) -> None:
     """A prompt, then tokens one at a time, resumed from the input of layer 2 as the search for formats does."""
     own = whole(name)
     n = np.arange(60)
@@ -63,7 +63,7 @@ def test_a_middle_part_and_batches() -> None:
     )  # other kernels for 10 tokens
 
 
-def test_parts_mean_what_the_whole_means() -> None:
+def test_parts_agree_with_the_oracle() -> None:
     step, weights = random_model(layers=3)
     n = np.arange(20)
     expected = Oracle(step, weights).run(TOKENS[:20], n, 0 * n, n)
@@ -73,7 +73,7 @@ def test_parts_mean_what_the_whole_means() -> None:
 
 
 @pytest.mark.parametrize("part", [(0, 0), (2, 1), (-1, 2), (4, None), (0, 4), (1, 9)])
-def test_layers_that_are_not_there_are_refused(part: tuple[int, int | None]) -> None:
+def test_missing_layers_are_refused(part: tuple[int, int | None]) -> None:
     with pytest.raises(UsageError, match="expected layers 0 <= begin < end"):
         whole("llama").program.cut(*part)
 
@@ -88,7 +88,7 @@ def test_a_hidden_state_is_checked() -> None:
         own.executor.run(own.memory, TOKENS[:5], n, 0 * n, [4], np.zeros((5, 48), np.float32))
 
 
-def test_what_reads_across_a_border_cannot_be_cut() -> None:
+def test_a_step_that_reads_across_a_border_cannot_be_cut() -> None:
     step = Step()
     early = x = step.embed("x")
     for _ in range(2):

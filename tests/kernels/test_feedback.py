@@ -31,7 +31,7 @@ def left(weights, decoded, hessian):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_objective_is_told_truly_falls_and_lies_under_rounding(name):
+def test_the_objective_is_right_falls_and_beats_rounding(name):
     weights, hessian = layer()
     format = formats.get(name)
     data, objective = kernels.feedback(format, weights, hessian, rounds=3)
@@ -43,7 +43,7 @@ def test_objective_is_told_truly_falls_and_lies_under_rounding(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_with_inputs_that_are_independent_it_is_a_search(name):
+def test_with_independent_inputs_it_is_a_search(name):
     """All but as good as method search, which looks for the superblock's scale longer."""
     weights, _ = layer()
     format, hessian = formats.get(name), np.eye(COLUMNS, dtype=np.float32)
@@ -53,7 +53,7 @@ def test_with_inputs_that_are_independent_it_is_a_search(name):
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_bytes_depend_neither_on_threads_nor_on_the_instruction_set(name, monkeypatch):
+def test_threads_and_instruction_sets_change_no_byte(name, monkeypatch):
     weights, hessian = layer(columns=256)
     format = formats.get(name)
     data, objective = kernels.feedback(format, weights, hessian, threads=1)
@@ -65,7 +65,7 @@ def test_bytes_depend_neither_on_threads_nor_on_the_instruction_set(name, monkey
 
 
 @pytest.mark.parametrize("name", FORMATS)
-def test_rows_do_not_depend_on_their_neighbours_and_zeros_stay(name):
+def test_rows_are_independent_and_zeros_stay(name):
     weights, hessian = layer(columns=256)
     weights[3] = 0
     format = formats.get(name)
@@ -75,14 +75,14 @@ def test_rows_do_not_depend_on_their_neighbours_and_zeros_stay(name):
     assert not format.dequantize(data[3:4]).any()
 
 
-def test_the_factor_is_right_where_a_block_is_not_whole():
+def test_the_factor_is_right_with_a_partial_block():
     weights, hessian = layer(columns=96)
     format = formats.get("q8_0")
     data, objective = kernels.feedback(format, weights, hessian, rounds=0)
     assert left(weights, format.dequantize(data), hessian) == pytest.approx(objective[0], rel=1e-3)
 
 
-def test_what_cannot_be_is_refused():
+def test_invalid_arguments_are_refused():
     weights, hessian = layer(columns=256)
     q4_k = formats.get("q4_k")
     with pytest.raises(UnsupportedError, match="error feedback for"):

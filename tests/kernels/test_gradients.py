@@ -139,7 +139,7 @@ def test_forward_is_the_oracle(name: str) -> None:
     np.testing.assert_allclose(got, Oracle(step, weights).run(ids, n, 0 * n, n), rtol=1e-9, atol=1e-9)
 
 
-def test_parts_are_where_one_buffer_flows() -> None:
+def test_parts_end_where_one_buffer_flows() -> None:
     step, _ = random_model(gemma=True)
     found = parts(step)
     assert [op for part in found for op in part] == step.ops
@@ -151,7 +151,7 @@ def test_parts_are_where_one_buffer_flows() -> None:
         assert {b.id for op in part for b in op.inputs} <= own | {before[-1].output.id}
 
 
-def test_an_op_without_a_gradient_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_op_without_a_gradient_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     step, _ = random_model()
     assert missing(step) == []
     monkeypatch.delattr(ops.Glu, "gradient")

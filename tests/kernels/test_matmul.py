@@ -127,7 +127,7 @@ def test_decode_and_prefill_agree_to_the_bit(name: str) -> None:
         assert np.array_equal(decode, prefill), tier
 
 
-def test_tokens_do_not_depend_on_their_neighbours() -> None:
+def test_tokens_are_independent() -> None:
     shape = (24, 512)
     weight = QuantizedTensor("w", shape, formats.get("q4_k"), random_blocks(formats.get("q4_k"), shape, seed=4))
     x = np.random.default_rng(1).normal(0, 1, (11, shape[1])).astype(np.float32)

@@ -51,7 +51,7 @@ def test_decoding_is_measured_on_every_path(name: str) -> None:
     assert found.memory_gb_s == found.memory * found.bytes_per_weight / 1e9
 
 
-def test_a_weight_that_is_not_whole_is_refused() -> None:
+def test_an_incomplete_weight_is_refused() -> None:
     meter = kernels.Meter(1)
     with pytest.raises(BitwrightError, match="has 288 bytes, got 280"):
         meter._native.decode(formats.get("q4_0").ggml, 8, 64, np.zeros(280, np.uint8), False, 0.01)

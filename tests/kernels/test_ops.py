@@ -49,7 +49,7 @@ def test_shapes_that_disagree_are_named(build: Callable[[Step, Any], Any], messa
         widths(s, weights)
 
 
-def test_what_cannot_be_meant_is_refused() -> None:
+def test_invalid_ops_are_refused() -> None:
     s = Step()
     x = s.embed("table")
     rows = s.select(x)
@@ -82,7 +82,7 @@ def test_what_cannot_be_meant_is_refused() -> None:
 
 
 @pytest.mark.parametrize("kind", OPS)
-def test_every_op_is_declared_whole(kind: str) -> None:
+def test_every_declaration_is_complete(kind: str) -> None:
     op = OPS[kind]
     assert op.__doc__ and getattr(Step, kind).__doc__ == op.__doc__
     assert callable(op.meaning) and callable(op.gradient) and op.entries

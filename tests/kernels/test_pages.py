@@ -32,7 +32,7 @@ def running(name: str = "llama", **options: Any) -> Running:
 @pytest.mark.parametrize("kv", KV)
 @pytest.mark.parametrize("name", ["llama", "gemma"])  # gemma: layers with windows
 @pytest.mark.parametrize("length", [5, 64, 150, 333])
-def test_a_fork_goes_on_like_its_source_and_apart_from_it(name: str, kv: str, length: int) -> None:
+def test_a_fork_continues_independently_of_its_source(name: str, kv: str, length: int) -> None:
     own = running(name, kv=kv)
     read(own, 0, length)
     own.memory.fork(0, 1)
@@ -46,7 +46,7 @@ def test_a_fork_goes_on_like_its_source_and_apart_from_it(name: str, kv: str, le
     assert np.array_equal(read(own, length + 9, length + 20, 1), read(again, length + 9, length + 20))
 
 
-def test_a_fork_takes_pages_only_as_it_writes() -> None:
+def test_a_fork_takes_pages_only_when_it_writes() -> None:
     own = running()
     read(own, 0, 150)
     used = own.memory.bytes_in_use
@@ -81,7 +81,7 @@ def saved_of(memory: Memory, length: int) -> np.ndarray:
 
 @pytest.mark.parametrize("name", ["llama", "gemma"])
 @pytest.mark.parametrize("kv", ["f16", "q8_0", "q4_0"])
-def test_a_saved_sequence_goes_on_in_another_memory(name: str, kv: str) -> None:
+def test_a_saved_sequence_continues_in_another_memory(name: str, kv: str) -> None:
     own, other = running(name, kv=kv), running(name, kv=kv, sequences=1)
     for start in range(0, 300, 50):
         read(own, start, start + 50, 2)
@@ -91,7 +91,7 @@ def test_a_saved_sequence_goes_on_in_another_memory(name: str, kv: str) -> None:
     assert np.array_equal(read(other, 300, 340), read(own, 300, 340, 2))
 
 
-def test_what_is_not_a_saved_sequence_is_refused_and_changes_nothing() -> None:
+def test_a_bad_saved_sequence_is_refused_and_changes_nothing() -> None:
     own = running()
     read(own, 0, 70)
     expected = read(own, 70, 71)
@@ -111,7 +111,7 @@ def test_what_is_not_a_saved_sequence_is_refused_and_changes_nothing() -> None:
     assert own.lengths == [70, 0, 0] and np.array_equal(read(own, 70, 71), expected)
 
 
-def test_dropping_a_tail_gives_its_pages_back() -> None:
+def test_dropping_a_tail_frees_its_pages() -> None:
     own = running()
     read(own, 0, 200)
     used = own.memory.bytes_in_use
@@ -129,7 +129,7 @@ def test_dropping_a_tail_gives_its_pages_back() -> None:
             own.memory.drop(0, keep)
 
 
-def test_a_window_that_forgot_cannot_be_dropped_into() -> None:
+def test_forgotten_positions_of_a_window_cannot_be_restored() -> None:
     own = running("gemma")
     for start in range(0, 400, 50):
         read(own, start, start + 50)
@@ -142,7 +142,7 @@ def test_a_window_that_forgot_cannot_be_dropped_into() -> None:
 
 
 @pytest.mark.parametrize("sequence", [-1, 3, 2**40])
-def test_a_sequence_that_is_not_there_is_refused(sequence: int) -> None:
+def test_a_missing_sequence_is_refused(sequence: int) -> None:
     memory = running().memory
     for call in (memory.drop, memory.evict, memory.save, lambda s: memory.fork(s, 0), lambda s: memory.fork(0, s)):
         with pytest.raises(UsageError, match="expected a sequence from 0 to 2"):
@@ -158,7 +158,7 @@ def test_sizes_are_bounded_before_any_arithmetic(sizes: dict[str, int]) -> None:
         running(**sizes)
 
 
-def test_more_memory_than_there_is_is_an_error() -> None:
+def test_too_much_memory_is_an_error() -> None:
     with pytest.raises(BitwrightError):
         Memory([LayerShape(2**20, 1024)] * 64, context=2**31 - 1, sequences=2**16)
 
@@ -187,7 +187,7 @@ def quantized(weights: Weights, **named: str) -> dict[str, QuantizedTensor]:
     return found
 
 
-def test_programs_share_every_matrix_and_pack_what_differs_alone() -> None:
+def test_programs_share_equal_matrices() -> None:
     step, weights = random_model(width=64, layers=2)
     q8 = {name: "q8_0" for name, w in weights.items() if w.ndim == 2 and w.shape[1] % 32 == 0}
     tensors, bank = quantized(weights, **q8), WeightBank(threads=2)

@@ -112,7 +112,7 @@ def test_whole_models_however_batched(name: str, tier: str) -> None:
 
 
 @pytest.mark.parametrize("name", ["llama", "gemma"])
-def test_threads_and_runs_do_not_change_a_bit(name: str, tier: str) -> None:
+def test_threads_and_runs_change_no_bit(name: str, tier: str) -> None:
     step, weights = random_model(**MODELS[name])
     tokens, positions, slots, outputs = batch(61)
     results = []
@@ -145,7 +145,7 @@ def test_random_steps_agree_with_the_oracle() -> None:
     assert program.lengths == [len(oracle.cache[0, slot][0]) for slot in range(3)]
 
 
-def test_two_programs_share_a_pool_and_keep_apart() -> None:
+def test_two_programs_can_share_a_pool() -> None:
     step, weights = random_model()
     programs = [Running(step, stored(weights), context=32, batch=32, threads=2) for _ in range(2)]
     arguments = batch(32)
@@ -187,7 +187,7 @@ NATIVE_FORMATS = [f.name for f in formats.all() if f.encodes and (f.ggml is not 
 
 
 @pytest.mark.parametrize("name", NATIVE_FORMATS)
-def test_any_format_can_be_embedded_and_multiplied_by(name: str, tier: str) -> None:
+def test_any_format_can_be_embedded_and_multiplied(name: str, tier: str) -> None:
     """The embedding is exact, products differ by what rounding their input to int8 costs."""
     format = formats.get(name)
     table, weight = (np.clip(values(n, 512, seed=n), -0.9, 0.9) for n in (37, 70))

@@ -22,7 +22,7 @@ def test_parts_cover_a_range_in_order(threads: int, count: int) -> None:
     assert len(parts) == 1 or min(part.stop - part.start for part in parts) >= 3
 
 
-def test_each_does_every_item_at_once_and_tells_of_errors() -> None:
+def test_each_runs_all_items_together_and_reports_errors() -> None:
     together = threading.Barrier(3, timeout=10)  # nobody passes alone
     seen: list[int] = []
 
@@ -36,7 +36,7 @@ def test_each_does_every_item_at_once_and_tells_of_errors() -> None:
         Sharing(2).each(lambda item: 1 // item and None, [1, 0])
 
 
-def test_blas_is_single_inside_and_as_before_after() -> None:
+def test_blas_has_one_thread_inside_and_is_restored_after() -> None:
     count = sharing._openblas("get")
     if count is None:
         pytest.skip("NumPy's BLAS here is no OpenBLAS")
@@ -48,7 +48,7 @@ def test_blas_is_single_inside_and_as_before_after() -> None:
 
 
 @pytest.mark.parametrize("threads", [2, 3])
-def test_a_shared_step_is_the_step(threads: int) -> None:
+def test_a_shared_step_gives_the_same_result(threads: int) -> None:
     """Forward and backward, to rounding: rows and heads are whole in every share."""
     step, weights = random_model(gemma=True, heads=6, kv_heads=3)
     ids = np.arange(100) % 101

@@ -110,7 +110,7 @@ def test_arm_tiers(tmp_path: Path) -> None:
         check(build(tmp_path, [cross], tiers, "-static"), list(tiers), qemu, "-cpu", "max")
 
 
-def test_the_dispatcher_knows_every_flag() -> None:
+def test_the_dispatcher_checks_every_flag() -> None:
     """A tier asks for each feature that cpu.h lists and its flags allow, so each flag must have a line there."""
     listed = set(re.findall(r"#ifdef __(\w+?)_*\n", (NATIVE / "cpu.h").read_text()))
     names = {"dotprod": "DOTPROD", "i8mm": "MATMUL_INT8", "fp16": "FP16_VECTOR_ARITHMETIC"}

@@ -24,7 +24,7 @@ def shares(stories260k, text, tmp_path_factory):
     return path, attribute(load(stories260k), load(path), text)
 
 
-def test_each_source_stands_alone(shares) -> None:
+def test_each_source_is_measured_alone(shares) -> None:
     found = {share.name: share.divergence.estimate for share in shares[1]}
     assert list(found)[:6] == ["weights", "activations in int8", "activations as llama.cpp", "cache in q8_0",
                                "weights and activations", "all together"]  # fmt: skip
@@ -39,7 +39,7 @@ def test_each_source_stands_alone(shares) -> None:
     assert all(share.bytes > 0 and share.divergence.ends for share in kinds)
 
 
-def test_weights_alone_are_what_the_decoded_file_does(shares, stories260k, text, tmp_path) -> None:
+def test_weights_alone_equal_the_decoded_file(shares, stories260k, text, tmp_path) -> None:
     path, found = shares
     quantize(path, "f32", tmp_path / "decoded.gguf")
     base = load(stories260k)
@@ -57,6 +57,6 @@ def test_one_kind_of_tensor_is_swapped(shares, stories260k) -> None:
         assert mixed[name].format.name == "float32"
 
 
-def test_another_model_cannot_be_taken_apart(stories260k, smollm2, text) -> None:
+def test_another_model_has_no_attribution(stories260k, smollm2, text) -> None:
     with pytest.raises(UsageError, match="their tensors differ"):
         attribute(load(stories260k), load(smollm2), text)

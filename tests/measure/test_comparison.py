@@ -37,7 +37,7 @@ def contender(name: str, size: int, mean: float, speed: float = 10.0, seed: int 
     return Contender(Identity(name, "", size, 4.5), evaluation(name, size, divergences), nats, sizes, speed)
 
 
-def test_pairs_are_told_apart_because_documents_are_shared() -> None:
+def test_shared_documents_separate_pairs() -> None:
     """Each alone is known to a third; their difference, paired, to a hundredth."""
     a, b, c = contender("a", 3, 0.10), contender("b", 2, 0.11, seed=1), contender("c", 1, 0.1001, seed=2)
     found = compare([b, a, c], DIVERGENCE)
@@ -57,7 +57,7 @@ def test_fronts() -> None:
     assert found.front_of_bytes == ("a", "b") and found.front_of_speed == ("a", "c")
 
 
-def test_other_models_are_compared_by_the_bytes_of_the_text() -> None:
+def test_other_tokenizers_are_compared_per_byte_of_text() -> None:
     """Two tokenizers cut one text differently; documents are what they have in common."""
     a = Contender(Identity("a", "", 2, 16), None, np.array([40.0, 0, 60.0]), np.array([50.0, 0, 70.0]), 10)
     b = Contender(Identity("b", "", 1, 16), None, np.array([55.0, 3, 80.0, 9]), np.array([52.0, 4, 69.0, 8]), 10)
@@ -74,7 +74,7 @@ def test_bits_per_byte() -> None:
     assert e.bits_per_byte.estimate == pytest.approx(2 / 3 / math.log(2))  # 2 nats a token of 3 bytes
 
 
-def test_a_perplexity_below_the_references_is_a_warning() -> None:
+def test_a_perplexity_below_the_reference_gives_a_warning() -> None:
     zeros = np.zeros((DOCUMENTS, TOKENS))
     noise = np.random.default_rng(0).normal(0, 0.3, zeros.shape)
     assert not evaluation("a", 1, zeros, np.full(zeros.shape, 2.1)).warnings

@@ -14,7 +14,7 @@ from bitwright.measure.windows import cut
 from bitwright.statistics.interval import Interval
 
 
-def test_the_same_weights_run_in_every_way_there_is(stories260k: Path, shared_data: Path) -> None:
+def test_the_same_weights_in_every_way_of_running(stories260k: Path, shared_data: Path) -> None:
     model = load(stories260k, context=128)
     windows = cut(model.tokenizer, (shared_data / "text/tinystories/tiny.utf8").read_text()[:4000], 128)
     floor = measure_noise_floor(model, windows)

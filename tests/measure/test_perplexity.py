@@ -24,7 +24,7 @@ PEER = {
 }
 
 
-def test_log_likelihoods_are_exact_where_float32_would_not_be() -> None:
+def test_log_likelihoods_are_exact_beyond_float32() -> None:
     logits = np.array([[1000, 999, -1000], [0, 0, 0], [-300, 80, 80 - 30]], np.float32)
     got = negative_log_likelihoods(logits, np.array([1, 2, 2], np.int32))
     expected = [1 + math.log1p(math.exp(-1)), math.log(3), 30 + math.log1p(math.exp(-30))]

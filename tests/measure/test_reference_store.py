@@ -30,7 +30,7 @@ def exact(p: np.ndarray, q: np.ndarray) -> np.ndarray:
     return np.array([np.exp(a) @ (a - b) for a, b in pairs])
 
 
-def test_what_is_kept_is_exact_and_the_likeliest() -> None:
+def test_the_likeliest_are_kept_exactly() -> None:
     logits = peaked(5, 3000)
     found = condense(logits, 64, np.random.default_rng(0))
     for row, ids, log_p, rest in zip(logits, found.ids, found.log_p, found.rest, strict=True):
@@ -41,7 +41,7 @@ def test_what_is_kept_is_exact_and_the_likeliest() -> None:
         assert not set(ids[:64]) & set(ids[64:])
 
 
-def test_a_divergence_is_estimated_without_bias_and_knows_its_error() -> None:
+def test_a_divergence_estimate_has_no_bias_and_the_right_error() -> None:
     """Over many draws of the sample the mean is the exact value, and they differ by what is claimed."""
     p = peaked(40, 3000)
     q = p + 0.3 * np.random.default_rng(1).standard_normal(p.shape).astype(np.float32)
@@ -65,7 +65,7 @@ def test_a_whole_vocabulary_is_exact() -> None:
     assert not variance.any()
 
 
-def test_enough_is_kept() -> None:
+def test_enough_probability_is_kept() -> None:
     logits = 1.2 * peaked(20, 20000)
     kept = kept_for(logits)
     assert kept.bit_count() == 1 and kept > FEWEST_KEPT
@@ -83,7 +83,7 @@ def windows(model, shared_data: Path):
     return cut(model.tokenizer, (shared_data / "text/tinystories/tiny.utf8").read_text()[:3000], 64, 6)
 
 
-def test_it_holds_what_the_model_predicts(model, windows, tmp_path) -> None:
+def test_the_store_holds_the_models_predictions(model, windows, tmp_path) -> None:
     store = reference.store_reference(model, windows, tmp_path)
     session = model.session()
     for index, ids in enumerate(windows.ids):
@@ -96,14 +96,14 @@ def test_it_holds_what_the_model_predicts(model, windows, tmp_path) -> None:
         np.testing.assert_allclose(chunk.divergence(0, logits)[0], 0, atol=1e-12)
 
 
-def test_a_second_run_reads_a_longer_one_adds(model, windows, tmp_path) -> None:
+def test_a_second_run_reads_and_a_longer_one_adds(model, windows, tmp_path) -> None:
     assert reference.store_reference(model, windows.some(3), tmp_path).computed == 3
     again = reference.store_reference(model, windows.some(3), tmp_path)
     assert (again.computed, again.damaged) == (0, 0)
     assert reference.store_reference(model, windows, tmp_path).computed == 3
 
 
-def test_a_killed_run_goes_on(model, windows, tmp_path) -> None:
+def test_a_killed_run_continues(model, windows, tmp_path) -> None:
     class Killed(Exception):
         pass
 
@@ -144,7 +144,7 @@ def test_another_models_store_is_refused(model, windows, tmp_path, stories260k) 
         reference.store_reference(model, windows.some(1), tmp_path)
 
 
-def test_the_users_cache_is_where_it_is_kept(model, windows, tmp_path, monkeypatch) -> None:
+def test_the_store_is_in_the_users_cache(model, windows, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(reference, "user_cache_path", lambda _: tmp_path)
     store = reference.store_reference(model, windows.some(1))
     assert store.folder.parent == tmp_path / "references" and store.folder.name.startswith("stories260K")

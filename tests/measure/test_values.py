@@ -30,7 +30,7 @@ def test_outliers_are_the_farthest_from_the_mean_in_order() -> None:
     assert found[1].deviations == pytest.approx((-40 - values.mean()) / values.std(), rel=1e-5)
 
 
-def test_what_is_not_finite_is_counted_and_left_out() -> None:
+def test_non_finite_values_are_counted_and_left_out() -> None:
     values = np.array([0, 1, np.nan, -1, np.inf, 0], np.float32)
     found = summarize(values)
     assert (found.count, found.not_finite, found.zeros) == (6, 2, 2)
@@ -60,7 +60,7 @@ def test_a_histogram_covers_the_range() -> None:
     assert found.histogram.tolist() == [125] * 8
 
 
-def test_slices_make_no_difference(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     values = np.random.default_rng(3).standard_t(3, (50, 41)).astype(np.float32)
     values[7, :20] = np.nan
     whole = summarize(values)

@@ -20,7 +20,7 @@ def tokenizer(stories260k: Path):
 ARTICLES = " \n = One = \n \n Once upon a time . \n = = Part = = \n \n More . \n = Two = Three = \n \n The end . \n"
 
 
-def test_articles_begin_at_titles_and_stories_after_their_mark() -> None:
+def test_articles_begin_at_titles_and_stories_after_a_separator() -> None:
     assert [m.group() for m in DOCUMENT.finditer(ARTICLES.encode())] == [b" = One = ", b" = Two = Three = "]
     assert [m.start() for m in DOCUMENT.finditer(b"a<|endoftext|>b")] == [14]
     assert not DOCUMENT.search(b" = = Part = = \nx = 3 = y\n =  = \n")
@@ -57,7 +57,7 @@ def test_the_first_chunks_or_chunks_spread_out(tokenizer) -> None:
     assert spread(10, 3).tolist() == [1, 5, 8] and spread(2, 5).tolist() == [0, 1]
 
 
-def test_ids_that_were_cut_before_are_cut_the_same(tokenizer) -> None:
+def test_given_ids_are_cut_the_same(tokenizer) -> None:
     text = ARTICLES * 8
     ids = np.array(tokenizer.encode(text), np.int32)
     again, once = cut_ids(tokenizer, ids, 16), cut(tokenizer, text, 16)

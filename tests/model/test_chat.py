@@ -58,7 +58,7 @@ def test_a_template_of_a_model_with_its_default_system_message(smollm2: Path) ->
         ("{{ extra }}", "given"),
     ],
 )
-def test_templates_mean_what_they_mean_to_hugging_face(source: str, expected: str) -> None:
+def test_templates_render_as_in_hugging_face(source: str, expected: str) -> None:
     assert render(source, extra="given") == expected
 
 
@@ -166,6 +166,6 @@ def test_a_long_honest_conversation_is_within_the_budget() -> None:
     assert render(source, messages).endswith("<|im_end|>\n500")
 
 
-def test_the_error_of_the_template_itself_is_told() -> None:
+def test_the_templates_error_is_reported() -> None:
     with pytest.raises(BitwrightError, match="failed: no system messages$"):
         render("{{ raise_exception('no\nsystem messages') }}")

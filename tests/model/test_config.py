@@ -163,7 +163,7 @@ def test_every_malformed_file_is_refused_or_survives(shared_data: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["gpt-2", "bert-bge", "falcon"])
-def test_vocabulary_files_are_no_models(shared_data: Path, name: str) -> None:
+def test_vocabulary_files_are_not_models(shared_data: Path, name: str) -> None:
     with pytest.raises(BitwrightError):
         load(shared_data / f"tokenizers/ggml-vocab-{name}.gguf")
 

@@ -87,7 +87,7 @@ def test_error_no_worse_than_libgguf_on_real_tensors(name: str, real: dict[str, 
 
 
 @pytest.mark.parametrize("name", [*SEARCHED, "q4_0", "q4_1", "q5_0", "q5_1"])
-def test_with_an_importance_no_worse_than_libgguf(name: str, real: dict[str, Floats]) -> None:
+def test_with_importance_no_worse_than_libgguf(name: str, real: dict[str, Floats]) -> None:
     """Sums in another order decide a few bytes of K-quants; other formats' scales are chosen a little better, Q4_1's a
     little worse (by 0.301% in one tensor)."""
     format, most = formats.get(name), 1.0031 if name == "q4_1" else 1.003
@@ -122,7 +122,7 @@ def test_same_bytes_on_every_tier_and_thread_count(name: str, method: str, monke
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_blocks_are_independent_and_any_number_will_do(name: str) -> None:
+def test_blocks_are_independent(name: str) -> None:
     """One block alone, a few, and a row of many give the same bytes for the same block."""
     format = formats.get(name)
     block = format.block_size
@@ -136,7 +136,7 @@ def test_blocks_are_independent_and_any_number_will_do(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_float16_and_bfloat16_values_are_read_as_they_are(name: str) -> None:
+def test_float16_and_bfloat16_values_are_accepted(name: str) -> None:
     format = formats.get(name)
     half = noise(3, 512).astype(np.float16)
     half[0, :4] = [5e-8, -6e-5, 65504 if name == "float16" else 7, -0.0]  # subnormals, the largest
@@ -148,7 +148,7 @@ def test_float16_and_bfloat16_values_are_read_as_they_are(name: str) -> None:
 
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_values_that_are_not_finite_are_named(name: str, bad: float) -> None:
+def test_values_that_are_not_finite_are_reported(name: str, bad: float) -> None:
     values = noise(200, 512)
     values[150, 301] = values[170, 2] = bad
     for dtype in (np.float32, np.float16):
@@ -157,7 +157,7 @@ def test_values_that_are_not_finite_are_named(name: str, bad: float) -> None:
 
 
 @pytest.mark.parametrize("name", [n for n in NAMES if n not in ("float32", "bfloat16", "mxfp4")])
-def test_values_out_of_range_are_named(name: str) -> None:
+def test_values_out_of_range_are_reported(name: str) -> None:
     values = noise(3, 512)
     values[2, 257] = 1e9
     with pytest.raises(BitwrightError, match=r"the block at \[2, .*values up to 1e\+09\) is out of the range of"):
@@ -174,7 +174,7 @@ def test_importance_lowers_the_error_it_weighs(name: str, real: dict[str, Floats
     assert (importance * (with_it - values) ** 2).sum() < 0.98 * (importance * (without - values) ** 2).sum()
 
 
-def test_what_cannot_be_is_refused_by_name() -> None:
+def test_bad_arguments_are_refused_by_name() -> None:
     values = noise(2, 512)
     with pytest.raises(UnsupportedError, match="importance with method rtn for q8_0 is not.*q4_k"):
         kernels.quantize(formats.get("q8_0"), values, np.ones(512, np.float32), method="rtn")
@@ -192,7 +192,7 @@ def test_what_cannot_be_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -1e-3])
-def test_an_importance_that_is_none_is_refused(bad: float, method: str) -> None:
+def test_invalid_importance_is_refused(bad: float, method: str) -> None:
     values, importance = noise(2, 512), np.ones(512, np.float32)
     with pytest.raises(UsageError, match=r"expected one importance for each of 512 columns, got shape \(256,\)"):
         kernels.quantize(formats.get("q4_k"), values, importance[:256], method=method)
@@ -201,7 +201,7 @@ def test_an_importance_that_is_none_is_refused(bad: float, method: str) -> None:
         kernels.quantize(formats.get("q4_k"), values, importance, method=method)
 
 
-def test_formats_without_a_native_encoder_use_their_own(real: dict[str, Floats]) -> None:
+def test_formats_without_a_native_encoder_use_numpy(real: dict[str, Floats]) -> None:
     values = real["widened blk.0.attn_q.weight"][:8].reshape(2, 4, -1)
     tensor = quantize_tensor(values, "float8_e4m3fn", name="w")
     assert tensor.shape == values.shape

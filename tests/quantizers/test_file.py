@@ -112,7 +112,7 @@ def test_same_file_whatever_the_thread_count(recipe: str, source: Path, tmp_path
     assert len({(tmp_path / f"{threads}.gguf").read_bytes() for threads in (1, 2, 5)}) == 1
 
 
-def test_dry_run_writes_nothing_and_foretells_the_size(source: Path, tmp_path: Path) -> None:
+def test_a_dry_run_writes_nothing_and_predicts_the_size(source: Path, tmp_path: Path) -> None:
     dry = quantize(source, "q4_k_m", None, dry_run=True)
     assert dry.output is None and [p.name for p in tmp_path.iterdir()] == ["source.gguf"]
     real = quantize(source, "q4_k_m", tmp_path / "out.gguf")
@@ -130,7 +130,7 @@ def test_progress_counts_up_to_the_last_tensor(source: Path, tmp_path: Path) -> 
     assert seen[-1][0] + work == pytest.approx(seen[-1][1])
 
 
-def test_memory_is_one_tensor_not_the_model(tmp_path: Path) -> None:
+def test_memory_holds_one_tensor_not_the_model(tmp_path: Path) -> None:
     """Twelve matrices of 2 Mi weights: two output tensors' worth, while the model would be sixteen times that."""
     tensors = {f"blk.{i}.ffn_up.weight": values(2048, 1024, seed=i) for i in range(12)}
     tensors["output.weight"] = values(4, 1024)
@@ -145,7 +145,7 @@ def test_memory_is_one_tensor_not_the_model(tmp_path: Path) -> None:
     assert peak < 2 * output_bytes + (1 << 20), f"{peak} bytes at once"
 
 
-def test_a_quantized_source_is_taken_with_a_warning(source: Path, tmp_path: Path) -> None:
+def test_a_quantized_source_gives_a_warning(source: Path, tmp_path: Path) -> None:
     first = quantize(source, "q8_0", tmp_path / "q8.gguf").output
     assert first is not None
     again = quantize(first, "q4_0", tmp_path / "q4.gguf", method="rtn")
@@ -158,7 +158,7 @@ def test_a_quantized_source_is_taken_with_a_warning(source: Path, tmp_path: Path
     assert not same.warnings and (tmp_path / "same.gguf").read_bytes() == first.read_bytes()
 
 
-def test_too_few_bits_without_importance_is_said(source: Path) -> None:
+def test_few_bits_without_importance_give_a_warning(source: Path) -> None:
     assert "without importance data" in quantize(source, "q2_k_s", None, dry_run=True).warnings[0]
 
 
@@ -207,7 +207,7 @@ def test_a_bad_value_is_named_and_the_old_file_stays(stored: str, tmp_path: Path
     assert sorted(p.name for p in tmp_path.iterdir()) == ["out.gguf", "source.gguf"]
 
 
-def test_importance_is_heeded_and_written_down(tmp_path: Path) -> None:
+def test_importance_is_used_and_recorded(tmp_path: Path) -> None:
     """Errors weighed by importance fall, in formats whose encoder weighs them; the recipe heeds that there is one."""
     source = write(tmp_path / "f16.gguf", small_model())
     random = np.random.default_rng(7)
@@ -232,7 +232,7 @@ def test_importance_is_heeded_and_written_down(tmp_path: Path) -> None:
     np.testing.assert_array_equal(*others)  # nothing was gathered for it
 
 
-def test_each_expert_has_its_own_importance(tmp_path: Path) -> None:
+def test_each_expert_has_separate_importance(tmp_path: Path) -> None:
     name = "blk.0.ffn_down_exps.weight"
     source = write(tmp_path / "f16.gguf", small_model() | {name: values(2, 24, 256)}, **{"llama.expert_count": 2})
     random = np.random.default_rng(8)

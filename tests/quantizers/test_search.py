@@ -76,7 +76,7 @@ def test_llama_cpp_decodes_the_same_weights(name: str, real: dict[str, Floats]) 
 
 
 @pytest.mark.parametrize("name", SEARCHED)
-def test_importance_moves_the_error_to_where_it_counts_little(name: str, real: dict[str, Floats]) -> None:
+def test_importance_moves_error_to_unimportant_columns(name: str, real: dict[str, Floats]) -> None:
     format, values = formats.get(name), real["widened blk.14.ffn_down.weight"]
     importance = skewed(values.shape[1])
     with_it, without = (kernels.quantize(format, values, i) for i in (importance, None))
@@ -166,7 +166,7 @@ def test_no_neighbouring_sub_scale_is_better(name: str, real: dict[str, Floats])
         assert np.minimum(own, other).sum() > 0.995 * own.sum()
 
 
-def test_columns_at_rest_do_not_break_the_search(real: dict[str, Floats]) -> None:
+def test_inactive_columns_do_not_break_the_search(real: dict[str, Floats]) -> None:
     """Whole blocks of importance 0, or all of it: what nothing weighs is still rounded well."""
     values = real["widened blk.14.ffn_down.weight"]
     importance = skewed(values.shape[1])

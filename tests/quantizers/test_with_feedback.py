@@ -44,14 +44,14 @@ def lost(stories260k: Path, tmp_path_factory: pytest.TempPathFactory):
     return lost
 
 
-def test_feedback_loses_less_than_search_and_effort_pays(lost, statistics):
+def test_feedback_loses_less_than_search_and_effort_helps(lost, statistics):
     searched = lost(method="search", stats=statistics)
     fed_back = lost(method="feedback", effort=0, stats=statistics)
     descended = lost(stats=statistics)
     assert fed_back < 0.8 * searched and descended < fed_back
 
 
-def test_feedback_is_what_second_moments_allow(stories260k, statistics):
+def test_feedback_needs_second_moments(stories260k, statistics):
     def methods(*tensor_types: str, **how: object) -> dict[str, str]:
         result = quantize(stories260k, "q4_0", None, tensor_types, dry_run=True, **how)
         return {a.tensor: method for a, method in zip(result.assignments, result.methods, strict=True)}
@@ -63,7 +63,7 @@ def test_feedback_is_what_second_moments_allow(stories260k, statistics):
     assert methods("attn_q=f16", stats=statistics, method="feedback")["blk.0.attn_q.weight"] == "search"
 
 
-def test_what_cannot_be_is_refused(stories260k, tmp_path):
+def test_invalid_arguments_are_refused(stories260k, tmp_path):
     out = tmp_path / "out.gguf"
     with pytest.raises(UsageError, match="calibrate MODEL --hessian"):
         quantize(stories260k, "q4_0", out, method="feedback")
@@ -77,26 +77,26 @@ def test_what_cannot_be_is_refused(stories260k, tmp_path):
     assert not out.exists()
 
 
-def test_the_same_bytes_whatever_the_threads(stories260k, statistics, tmp_path):
+def test_threads_change_no_byte(stories260k, statistics, tmp_path):
     for threads in (1, 3):
         quantize(stories260k, "q4_0", tmp_path / f"{threads}.gguf", stats=statistics, threads=threads)
     assert (tmp_path / "1.gguf").read_bytes() == (tmp_path / "3.gguf").read_bytes()
 
 
-def test_columns_that_no_input_used_cost_something():
+def test_unused_columns_still_count():
     hessian = np.zeros((4, 4), np.float32)
     assert np.array_equal(damped(hessian), np.eye(4))
     hessian[:2, :2] = 1
     assert (damped(hessian).diagonal() > 0).all() and not hessian[2, 2]
 
 
-def test_the_fewer_tokens_the_less_their_moments_say():
+def test_few_tokens_weaken_their_moments():
     hessian = np.ones((4, 4), np.float32)
     shares = [damped(hessian, tokens)[0, 1] / damped(hessian, tokens)[0, 0] for tokens in (1, 10, 1000)]
     assert shares == sorted(shares) and shares[0] == pytest.approx(0.5) and shares[2] == pytest.approx(1 / 1.01)
 
 
-def test_the_command_tells_the_method(stories260k, statistics, capsys, tmp_path):
+def test_the_command_reports_the_method(stories260k, statistics, capsys, tmp_path):
     from bitwright.cli import exit_code
 
     command = ["quantize", str(stories260k), "--to", "q4_0", "-o", str(tmp_path / "o.gguf"), "--stats", str(statistics)]

@@ -48,7 +48,7 @@ def assigned(recipe: str, *tensors: snapshots.Matrix, overrides: tuple[str, ...]
     return [a.format.name for a in given]
 
 
-def test_first_override_wins_and_only_where_its_pattern_is_found() -> None:
+def test_the_first_matching_override_wins() -> None:
     tensors = [matrix(f"blk.{i}.attn_q.weight") for i in range(3)] + [matrix("output.weight")]
     overrides = (r"blk\.[01]\.=Q5_0", "attn_q=q8_0", "^output.weight$=q4_1")
     assert assigned("q4_k_s", *tensors, overrides=overrides) == ["q5_0", "q5_0", "q8_0", "q4_1"]
@@ -83,7 +83,7 @@ def test_tied_embedding_is_treated_as_the_output() -> None:
     assert assigned("q4_k_m", matrix("token_embd.weight"), matrix("output.weight")) == ["q4_k", "q6_k"]
 
 
-def test_rules_count_by_layer_and_name_whatever_the_files_order() -> None:
+def test_rules_do_not_depend_on_the_order_of_tensors() -> None:
     tensors = [matrix(f"blk.{i}.attn_v.weight") for i in reversed(range(8))] + [matrix("output.weight")]
     assert assigned("q4_k_m", *tensors) == ["q6_k", "q6_k", "q4_k", "q4_k", "q6_k", "q4_k", "q4_k", "q6_k", "q6_k"]
 
@@ -99,6 +99,6 @@ def test_eight_experts() -> None:
 
 
 @pytest.mark.parametrize("value", ["many", None, float("nan"), float("inf"), ["x"], [[1]]])
-def test_metadata_that_is_no_number(value: object) -> None:
+def test_metadata_that_is_not_a_number(value: object) -> None:
     with pytest.raises(FileFormatError, match="llama.attention.head_count to be .*whole number"):
         Shape.of({"general.architecture": "llama", "llama.attention.head_count": value})

@@ -95,7 +95,7 @@ def test_a_tensor_type_file_of_llama_cpp(tmp_path: Path) -> None:
     assert (tmp_path / "again.txt").read_text() == "".join(f"{text.lower()}\n" for text in LLAMA_CPP.split())
 
 
-def test_formats_are_written_as_ggml_names_them(tmp_path: Path) -> None:
+def test_formats_have_ggmls_names(tmp_path: Path) -> None:
     known = {kind.value: kind.name.lower() for kind in gguf_package.GGMLQuantizationType}
     written = [f for f in formats.all() if f.ggml in known]
     recipes.write_tensor_types(tmp_path / "t.txt", [Pattern("x", format) for format in written])
@@ -107,7 +107,7 @@ def test_formats_are_written_as_ggml_names_them(tmp_path: Path) -> None:
     [("a b", "q4_0", "no spaces"), ("Attn", "q4_0", "capitals"), ("a(?=b)", "q4_0", '"="'), (" a", "q4_0", "no spaces"),
      ("a", "int4_sym_g32", "GGUF has no type for the format int4_sym_g32")],
 )  # fmt: skip
-def test_what_a_tensor_type_file_cannot_hold(tmp_path: Path, regex: str, format: str, message: str) -> None:
+def test_recipes_that_a_tensor_type_file_cannot_hold(tmp_path: Path, regex: str, format: str, message: str) -> None:
     with pytest.raises(UsageError, match=message):
         recipes.write_tensor_types(tmp_path / "t.txt", [Pattern(regex, formats.get(format))])
     assert not list(tmp_path.iterdir())
@@ -134,7 +134,7 @@ HOSTILE: dict[str, tuple[str | bytes, str]] = {
 
 
 @pytest.mark.parametrize("name", HOSTILE)
-def test_what_is_no_recipe_is_refused(tmp_path: Path, name: str) -> None:
+def test_malformed_recipes_are_refused(tmp_path: Path, name: str) -> None:
     text, message = HOSTILE[name]
     with pytest.raises((FileFormatError, UsageError), match=message):
         loaded(tmp_path / "r.toml", text)
@@ -145,13 +145,13 @@ def test_what_is_no_recipe_is_refused(tmp_path: Path, name: str) -> None:
     [("attn", "REGEX=FORMAT"), ("=q4_0", "REGEX=FORMAT"), ("attn=", "format ''"), ("attn=q9_x", "format 'q9_x'"),
      ("# a comment", "REGEX=FORMAT"), ("(a+)+=q4_0", "could take too long")],
 )  # fmt: skip
-def test_what_is_no_tensor_type_file_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_malformed_tensor_type_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "t.txt").write_text(text)
     with pytest.raises(UsageError, match=rf"t\.txt: .*{message}"):
         recipes.read_tensor_types(tmp_path / "t.txt")
 
 
-def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+def test_a_missing_recipe_file(tmp_path: Path) -> None:
     for path in (tmp_path / "r.toml", tmp_path):
         with pytest.raises(BitwrightError, match="cannot read"):
             recipes.load(path)

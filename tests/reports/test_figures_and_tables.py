@@ -9,7 +9,7 @@ from bitwright.statistics.survival import Runs, survive
 from bitwright.views.intervals import of_survival
 
 
-def test_what_storing_costs_is_compared_with_the_noise_floor() -> None:
+def test_the_cost_of_storage_is_compared_with_the_noise_floor() -> None:
     report = {"kl_divergence": {"mean": 0.01, "storage_error": 2e-5}, "noise_floor": {"kl_divergence": 1e-4}}
     assert tables.stored(report).endswith("2.0e-05 nats: 0.20% of it, 0.2 times the noise floor of 1.0e-04.")
     assert tables.stored({**report, "noise_floor": None}).endswith("2.0e-05 nats: 0.20% of it.")

@@ -31,7 +31,7 @@ def test_a_line_with_a_band_and_a_floor() -> None:
     assert len(corners) == 3 and corners[0][1] == corners[1][1] < corners[2][1]  # a step: across, then down
 
 
-def test_what_is_not_finite_is_left_out() -> None:
+def test_non_finite_points_are_left_out() -> None:
     drawn = svg.plot([Series("a", [(0, 1.0), (1, math.nan), (2, 3.0)], [0.5, math.nan, 2], [1.5, math.nan, 4]),
                       Series("b", [(0, math.nan)])], "x", "y")  # fmt: skip
     assert "nan" not in drawn and drawn.count('class="line') == 1

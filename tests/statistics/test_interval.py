@@ -20,7 +20,7 @@ def test_units_and_verdicts() -> None:
     assert verdict(Interval(0.1, (-0.1, 0.3), 12, "")) == "cannot tell"
 
 
-def test_too_few_clusters_are_a_state_of_their_own() -> None:
+def test_too_few_clusters_are_a_separate_state() -> None:
     few = Interval(3.0, None, 4, "")
     assert few.low is few.high is None and not few.above(0) and not few.below(9) and verdict(few) == "cannot tell"
     assert few.map(math.exp) == Interval(math.exp(3), None, 4, "")

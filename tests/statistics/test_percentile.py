@@ -30,7 +30,7 @@ def test_ratios_of_documents_that_differ_in_length() -> None:
     assert percentile.mean([1.0, math.nan, 3.0], np.array([0, 0, 1])).estimate == 2
 
 
-def test_what_no_draw_defines_has_no_interval() -> None:
+def test_an_undefined_statistic_has_no_interval() -> None:
     none = percentile.ratio(np.zeros(20), np.zeros(20), np.arange(20))
     assert math.isnan(none.estimate) and none.ends is None
 

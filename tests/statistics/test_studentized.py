@@ -47,7 +47,7 @@ def test_coverage_within_two_percent(data, clusters, monkeypatch) -> None:
         assert count / EXPERIMENTS == pytest.approx(level, abs=0.02)
 
 
-def test_counting_tokens_as_independent_would_be_far_too_sure(monkeypatch) -> None:
+def test_independent_tokens_would_be_far_too_sure(monkeypatch) -> None:
     """Why documents are drawn: the same values with every token a cluster of its own."""
     monkeypatch.setattr("bitwright.statistics.resampling.DRAWS", 200)
     random, tokens, documents = np.random.default_rng(1), 0, 0
@@ -76,7 +76,7 @@ def test_the_same_seed_the_same_interval() -> None:
     assert studentized.mean(np.ones(400), documents) == Interval(1, (1, 1), 20, studentized.METHOD)
 
 
-def test_what_never_happened_and_what_happened_once() -> None:
+def test_events_that_never_or_once_happened() -> None:
     documents = np.arange(1000) // 50
     assert studentized.mean(np.zeros(1000), documents) == Interval(0, (0, 0), 20, studentized.METHOD)
     once = studentized.mean(np.arange(1000) == 7, documents)

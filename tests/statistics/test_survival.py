@@ -52,7 +52,7 @@ def test_hazards_are_recovered() -> None:
     assert bins(6) == [(1, 1), (2, 2), (3, 4), (5, 6)]
 
 
-def test_intervals_cover_what_they_say() -> None:
+def test_intervals_have_their_coverage() -> None:
     """Of 95% intervals, 93% to 97% hold the truth, where the four runs of a document share their luck."""
     spread = 0.7
     random, draws = np.random.default_rng(2), np.random.default_rng(3)
@@ -76,7 +76,7 @@ def test_intervals_cover_what_they_say() -> None:
     assert all(abs(share - LEVEL) <= 0.02 for share in covered.values()), covered
 
 
-def test_the_floor_is_taken_off() -> None:
+def test_the_noise_floor_is_subtracted() -> None:
     """Damage of 0.03 a step over a floor of 0.01: what struck first is seen, and 0.03 comes out."""
     random, clusters = np.random.default_rng(4), np.arange(8000) // 4
     floor = simulated(random, np.full(HORIZON, 0.01), clusters)
@@ -101,7 +101,7 @@ def test_the_ratio_of_horizons() -> None:
     assert horizon_ratio(short, short, HORIZON).estimate == pytest.approx(1)
 
 
-def test_where_nothing_goes_wrong() -> None:
+def test_runs_without_errors() -> None:
     found = survive(Runs([8, 5, 8], [0, 0, 0]), 8)
     assert found.median.estimate == found.half_life.estimate == math.inf
     assert found.restricted_mean.estimate == 8 and found.curve() == [(0, 1.0), (8, 1.0)]

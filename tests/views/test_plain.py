@@ -16,7 +16,7 @@ def test_numpy_paths_and_bytes() -> None:
     assert type(found["a"]) is float and type(found["1"][0]) is int
 
 
-def test_what_json_has_no_word_for_is_null() -> None:
+def test_values_without_json_are_null() -> None:
     assert plain({"a": float("nan"), "b": [np.inf, -np.inf], "c": True, "d": None}) == {
         "a": None, "b": [None, None], "c": True, "d": None,
     }  # fmt: skip

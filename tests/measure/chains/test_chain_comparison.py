@@ -56,7 +56,7 @@ def test_errors_that_follow_errors() -> None:
     assert math.isnan(none.estimate) and none.ends is None
 
 
-def test_a_candidate_beside_its_reference() -> None:
+def test_a_candidate_against_its_reference() -> None:
     random = np.random.default_rng(5)
     reference, candidate = score(random, np.full(STEPS, 0.05), 500), score(random, np.full(STEPS, 0.10), 500)
     found = compare_chains(candidate, reference)

@@ -20,9 +20,7 @@ def model(smollm2: Path) -> Engine:
 
 
 @pytest.mark.parametrize("name", ["running sum", "brackets"])
-def test_a_small_model_gets_somewhere_and_the_first_wrong_step_is_that_of_running_free(
-    model: Engine, name: str
-) -> None:
+def test_the_first_wrong_step_is_that_of_running_free(model: Engine, name: str) -> None:
     family = FAMILIES[name]
     chains = family.chains(1, 8, 4, seed=0)
     forced, free = teacher_force(model, family.prefix(1), chains), run_free(model, family.prefix(1), chains)
@@ -36,7 +34,7 @@ def test_a_small_model_gets_somewhere_and_the_first_wrong_step_is_that_of_runnin
         assert own.said[:before] == [answer for _, answer in chain.worked(before)]
 
 
-def test_company_changes_nothing(model: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_sequences_change_nothing(model: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     family = FAMILIES["brackets"]
     chains = family.chains(1, 4, 3, seed=5)
     together = run_free(model, family.prefix(1), chains)
@@ -52,7 +50,7 @@ def test_a_level_is_found_and_scored(model: Engine) -> None:
     assert all(len(f.right) == 1 for f in scores[0].single)
 
 
-def test_text_that_goes_on_is_cut_as_within_a_whole(stories260k: Path, model: Engine, gemma3: Path) -> None:
+def test_continued_text_is_cut_as_in_one_piece(stories260k: Path, model: Engine, gemma3: Path) -> None:
     """SentencePiece puts a space before a text, which must not come between two pieces of one."""
     for tokenizer in (load(stories260k).tokenizer, model.tokenizer, load(gemma3, context=8).tokenizer):
         ids = tokenizer.encode("Once 1 to 2", add_special_tokens=False)

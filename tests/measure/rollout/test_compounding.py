@@ -37,7 +37,7 @@ def test_a_reference_is_as_good_as_itself(base: Baseline) -> None:
     assert found.local is not None and abs(found.local[-1].reference_history.estimate) < 1e-6
 
 
-def test_damage_is_seen_and_the_pass_agrees_with_running_free(base: Baseline, models: dict[str, Engine]) -> None:
+def test_damage_is_detected_and_the_pass_agrees_with_running_free(base: Baseline, models: dict[str, Engine]) -> None:
     small, large = (measure_compounding(base, models[name]) for name in ("q8_0", "q4_0"))
     assert small.free is not None and large.free is not None and large.local is not None
     for found in (small, large):
@@ -80,7 +80,7 @@ def test_the_references_history_written_out(base: Baseline, models: dict[str, En
     assert not np.allclose(found[0], divergences(base.model.session(), candidate.session(), rollouts[0])[0], rtol=0.05)
 
 
-def test_what_is_alike(models: dict[str, Engine]) -> None:
+def test_similar_continuations(models: dict[str, Engine]) -> None:
     assert history.alike(models["f32"], models["q4_0"])
     assert not history.alike(models["f32"], models["f32"].replace(kv="q8_0"))
 

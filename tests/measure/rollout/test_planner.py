@@ -24,7 +24,7 @@ def test_a_planner_as_good_as_the_judge_has_no_excess() -> None:
     assert np.all(np.abs(np.mean(held, 0) - 0.955) <= 0.035), np.mean(held, 0)
 
 
-def test_bad_judgement_that_the_first_step_does_not_show() -> None:
+def test_bad_proposals_that_the_first_step_hides() -> None:
     """Each later step of the planner costs 0.2 nats more; the first tells nothing, and every other one looks alike."""
     random, n = np.random.default_rng(1), 4000
     theirs, own = random.exponential(1, (2, n, 16))

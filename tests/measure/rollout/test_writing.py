@@ -38,7 +38,7 @@ def test_the_first_divergence_is_that_of_running_free(
     assert parted >= at_least
 
 
-def test_a_model_reads_its_own_path_as_it_wrote_it(models: dict[str, Engine], prompts: list[Prompt]) -> None:
+def test_a_model_reads_its_text_as_it_wrote_it(models: dict[str, Engine], prompts: list[Prompt]) -> None:
     for rollout in write(models["q4_0"], prompts[:4], STEPS, Chooser(0.7, 3), keep=True):
         reading = read(models["q4_0"].session(), rollout)
         assert reading.first_divergence is None
@@ -48,7 +48,7 @@ def test_a_model_reads_its_own_path_as_it_wrote_it(models: dict[str, Engine], pr
         np.testing.assert_allclose(reading.divergences, 0, atol=1e-5)
 
 
-def test_what_is_written_does_not_depend_on_company(
+def test_text_does_not_depend_on_other_sequences(
     models: dict[str, Engine], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Sixteen at once or three; slots are taken over where a text ends, here at a full stop."""
@@ -92,6 +92,6 @@ def test_draws_follow_the_softmax() -> None:
     assert GREEDY.lead(logits, 1, 0, 0) == (pytest.approx(math.log(0.3 / 0.5)), 0)
 
 
-def test_no_room(models: dict[str, Engine], prompts: list[Prompt]) -> None:
+def test_a_context_without_room(models: dict[str, Engine], prompts: list[Prompt]) -> None:
     with pytest.raises(UsageError, match="do not fit the model's context of 96"):
         write(models["f32"], prompts, 90)

@@ -54,7 +54,7 @@ def test_a_text_without_context_and_one_longer_than_the_context(lm: BitwrightLM,
     assert len(ids) > 8 and parts < first < 0 and lm.loglikelihood_rolling([asking("")]) == [0]
 
 
-def test_stop_strings_end_what_is_written(lm: BitwrightLM) -> None:
+def test_stop_strings_end_the_text(lm: BitwrightLM) -> None:
     (free,) = lm.generate_until([asking(STORY, {"max_gen_toks": 40})])
     word = free.split()[4]
     assert len(free) > 60 and word in free
@@ -64,7 +64,7 @@ def test_stop_strings_end_what_is_written(lm: BitwrightLM) -> None:
     assert free.startswith(short) and 0 < len(short) < len(first) + len(word)
 
 
-def test_sampling_is_seeded_and_what_is_unknown_is_refused(lm: BitwrightLM) -> None:
+def test_sampling_is_seeded_and_unknown_options_are_refused(lm: BitwrightLM) -> None:
     ways = {"do_sample": True, "temperature": 1.0, "max_gen_toks": 12}
     once, again = (lm.generate_until([asking(STORY, ways), asking(STORY, ways)]) for _ in range(2))
     assert once == again and once[0] != once[1]

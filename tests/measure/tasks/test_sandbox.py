@@ -50,7 +50,7 @@ def test_limits(program: str, error: str) -> None:
     assert not outcome.passed and outcome.error == error
 
 
-def test_sleepers_and_their_children_are_ended() -> None:
+def test_sleepers_and_their_children_are_killed() -> None:
     outcome = sandbox._run("import os, time\nos.fork()\ntime.sleep(600)", 0, sandbox.BYTES)
     assert not outcome.passed and outcome.error == "took longer than 0 s"
 
@@ -64,7 +64,7 @@ def test_the_network_is_out_of_reach(listener: int) -> None:
 
 
 @pytest.mark.usefixtures("guarded")
-def test_nothing_outside_is_written_or_removed(tmp_path: Path) -> None:
+def test_files_outside_cannot_be_written_or_removed(tmp_path: Path) -> None:
     kept = tmp_path / "kept"
     kept.write_text("whole")
     there, new = str(kept), str(tmp_path / "new")

@@ -68,19 +68,19 @@ def test_the_first_items_are_examples(tmp_path: Path) -> None:
         ([{"context": "c", "answer": 7}], "answer to be a text in line 1, got 7"),
     ],
 )
-def test_what_is_no_task(tmp_path: Path, rows: list[object], message: str) -> None:
+def test_malformed_tasks_are_refused(tmp_path: Path, rows: list[object], message: str) -> None:
     with pytest.raises(FileFormatError, match=message):
         items.load(write(tmp_path / "own.jsonl", *rows))
 
 
-def test_no_file(tmp_path: Path) -> None:
+def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         items.load(tmp_path / "none.jsonl")
     with pytest.raises(UsageError, match="holds no items"):
         items.load(write(tmp_path / "empty.jsonl"))
 
 
-def test_likelihoods_are_those_written_out(model: Engine) -> None:
+def test_likelihoods_equal_plain_sums(model: Engine) -> None:
     query = "Question: What do cats like to drink?\nAnswer:"
     item = {"query": query, "choices": ["milk", "the old stone wall"], "gold": 0}
     found = choice.judge(model, Task("own", "choice", [item, item], []))
@@ -93,7 +93,7 @@ def test_likelihoods_are_those_written_out(model: Engine) -> None:
         assert got == pytest.approx(expected, abs=1e-3)
 
 
-def test_questions_get_the_line_that_answers_follow() -> None:
+def test_questions_end_with_the_answer_prompt() -> None:
     assert items.asked("Question: Why?\n") == items.asked("Question: Why?\nAnswer:") == "Question: Why?\nAnswer:"
     assert items.asked("The capital of France is") == "The capital of France is"
     assert items.joined("The man", ", who") == ("The man", ", who") and items.joined("So ", "be it") == ("So", " be it")
@@ -138,7 +138,7 @@ def test_exact(text: str, answer: str, right: bool) -> None:
     assert (written.exact(text, answer) == written.exact(answer, answer)) == right
 
 
-def test_texts_are_cut_where_something_new_begins() -> None:
+def test_answers_end_where_something_new_begins() -> None:
     assert written.cut("    return 1\n\ndef other():", written.STOPS["humaneval"]) == "    return 1\n"
     assert written.cut("\ndef f():\n    return 1\nassert f()", written.STOPS["mbpp"]) == "\ndef f():\n    return 1"
 
@@ -155,7 +155,7 @@ def test_solutions_pass_and_others_do_not(shared_data: Path) -> None:
         assert written.check(item, "mbpp", "pass", unguarded)[1].startswith("NameError")
 
 
-def test_code_is_refused_before_any_is_written(
+def test_code_tasks_are_refused_before_generation(
     monkeypatch: pytest.MonkeyPatch, model: Engine, shared_data: Path
 ) -> None:
     def refuse() -> None:

@@ -68,12 +68,12 @@ def test_errors_say_file_key_expected_and_found(read: Callable[[Values], object]
 
 
 @pytest.mark.parametrize("value", [True, "4", math.nan, math.inf, -1, 4.0, [], ["a", "a"], [[1]], [True, True]])
-def test_what_is_not_a_whole_number(value: object) -> None:
+def test_non_integers_are_refused(value: object) -> None:
     with pytest.raises(FileFormatError, match="n to be a whole number"):
         Values({"n": value}, "config.json").integer("n")
 
 
-def test_a_mapping_inside_has_its_own_names() -> None:
+def test_a_nested_mapping_names_its_keys() -> None:
     inner = Values({"rope": {"type": "yarn", "factor": None}}, "config.json").inner("rope")
     assert inner.text("type") == "yarn" and not inner.has("factor")
     with pytest.raises(FileFormatError, match=r"rope\.factor to be a finite number above 0, got no such key"):

@@ -62,7 +62,7 @@ def test_heads_of_every_layer() -> None:
         (4, 4, 16, "attention"), (8, 2, 8, "attention"), (8, 0, 0, "none")]  # fmt: skip
 
 
-def test_windows_have_their_own_widths() -> None:
+def test_windows_can_have_different_widths() -> None:
     keys = {"attention__head_count": 4, "attention__sliding_window": 32, "attention__key_length": 24}
     pattern = {"attention__sliding_window_pattern": [True, False, True], "attention__key_length_swa": 12}
     assert [(layer.window, layer.key_dim) for layer in layers("attn_k", **keys, **pattern)] == [
@@ -71,7 +71,7 @@ def test_windows_have_their_own_widths() -> None:
     assert [layer.window for layer in layers("attn_k", attention__sliding_window_pattern=2, **keys)] == [32, None, 32]
 
 
-def test_layers_that_keep_something_else() -> None:
+def test_layers_that_keep_other_states() -> None:
     heads = {"attention__head_count": 4, "attention__kv_lora_rank": 6}
     assert layers("attn_kv_a_mqa", **heads) == (Layer("latent", 4, 1, 8, latent_rank=6),) * 3
     assert layers("shortconv.conv") == (Layer("convolution", state_bytes=4 * 8 * 2),) * 3

@@ -76,7 +76,7 @@ def test_a_language_model_inside(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"model_type": 3}'])
-def test_configs_that_are_none(tmp_path: Path, text: str) -> None:
+def test_malformed_configs_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
     with pytest.raises(FileFormatError, match="config.json: expected"):
         outline(tmp_path)
@@ -97,7 +97,7 @@ VALUES = st.one_of(
     st.sampled_from(["qwen3", "gemma3_text", "qwen3_next", "kimi_linear"]),
     st.dictionaries(st.sampled_from(KEYS), VALUES),
 )
-def test_metadata_that_cannot_be_is_refused_in_a_line(family: str, changes: dict[str, object]) -> None:
+def test_impossible_metadata_is_refused_in_one_line(family: str, changes: dict[str, object]) -> None:
     made = blueprint(tiny.config(family), "", formats.get("f16"))
     made.metadata |= {f"{made.architecture}.{key}": value for key, value in changes.items()}
     try:
@@ -110,21 +110,21 @@ def test_metadata_that_cannot_be_is_refused_in_a_line(family: str, changes: dict
 
 
 @pytest.mark.parametrize("name", ["x", "blk.x.attn_k.weight", "blk.9.attn_k.weight", "blk.", ".", "blk.0.weight"])
-def test_names_that_are_no_models(name: str) -> None:
+def test_names_that_are_not_models(name: str) -> None:
     made = blueprint(tiny.config(FAMILY), "", formats.get("f16"))
     made.tensors.append(made.tensors[0]._replace(name=name))
     found = from_blueprint(made, "", "", "")
     assert memory(found, None, 100).total > 0 and memory(found, None, 100, engine="bitwright").total > 0
 
 
-def test_built_in_shapes_say_how_far_they_can_be_trusted() -> None:
+def test_built_in_shapes_state_their_source() -> None:
     assert outline("qwen3-8b").standing == "read in a source"
     assert outline("llama-2-13b").standing == "general knowledge"
     assert outline("gpt-oss-20b").standing.startswith("read in a source, except for tie_word_embeddings")
     assert all(shape.source for shape in published.models().values())
 
 
-def test_names_that_name_nothing() -> None:
+def test_unknown_names() -> None:
     with pytest.raises(UsageError, match="no file or model is named"):
         outline("qwen3-9b")
     with pytest.raises(BitwrightError, match="unknown shape 'qwen3-9b'; did you mean .*qwen3-8b"):

@@ -30,13 +30,13 @@ SAME = {"gemma3": "gemma3_text", "mistral3": "ministral3", "deepseek_v2": "deeps
         "qwen3_5_text": "qwen3_5", "qwen3_5_moe_text": "qwen3_5_moe", "gemma3n": "gemma3n_text"}  # fmt: skip
 
 
-def test_every_family_has_a_tiny_one() -> None:
+def test_every_family_has_a_tiny_config() -> None:
     assert FAMILIES.keys() == tiny.CONFIGS.keys() | SAME.keys()
     assert all(FAMILIES[family] == FAMILIES[other] for family, other in SAME.items())
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
-def test_caches_as_large_as_llama_cpp_makes_them(family: str, tmp_path: Path) -> None:
+def test_caches_have_llama_cpps_size(family: str, tmp_path: Path) -> None:
     """benchmarks/families.py had it load this very file, which also proves names and shapes of all tensors."""
     tiny.tiny(family, tmp_path / "tiny.gguf")
     expected = LLAMA_CPP[family]
@@ -45,7 +45,7 @@ def test_caches_as_large_as_llama_cpp_makes_them(family: str, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
-def test_buffers_as_large_as_llama_cpp_reserves(family: str) -> None:
+def test_buffers_have_llama_cpps_size(family: str) -> None:
     """Gemma 3n alone goes through its layers in four streams, which only shows where the vocabulary is small."""
     made = blueprint(tiny.config(family, **tiny.wide(family)), family, formats.get("f16"))
     got = compute_bytes(from_blueprint(made, family, "", ""), kv.BATCH) / (1 << 20)
@@ -99,7 +99,7 @@ def test_published_counts_of_parameters(shape: str, parameters: int) -> None:
 
 
 @pytest.mark.parametrize("shape", published.models())
-def test_every_built_in_shape_has_about_the_parameters_that_it_is_published_with(shape: str) -> None:
+def test_every_built_in_shape_has_about_the_published_parameters(shape: str) -> None:
     known, found = published.get(shape), outline(shape)
     if shape.startswith("gemma-3-") and shape != "gemma-3-1b":  # published with the vision tower, 0.42 billion
         assert found.parameters + 0.42e9 == pytest.approx(known.published_billions * 1e9, rel=0.01)
@@ -133,7 +133,7 @@ def test_published_keys_and_values_of_a_token(shape: str, bytes_per_token: int) 
     assert kv.kv_bytes_per_token(outline(shape)) == bytes_per_token
 
 
-def test_gpt_oss_keeps_half_of_it_in_windows() -> None:
+def test_half_of_gpt_oss_has_windows() -> None:
     found = outline("gpt-oss-20b")
     assert [layer.window for layer in found.layers[:4]] == [128, None, 128, None]
     per_layer = 2 * 8 * 64 * 2
@@ -144,12 +144,12 @@ def test_gpt_oss_keeps_half_of_it_in_windows() -> None:
     ("context", "published"),
     [(32768, 3523215360), (65536, 6207569920), (131072, 11576279040), (262144, 22313697280)],
 )
-def test_gemma4_keeps_few_heads_of_twice_the_width(context: int, published: int) -> None:
+def test_full_attention_of_gemma4_has_few_wide_heads(context: int, published: int) -> None:
     """31B: 50 layers of 16 heads and 1024 tokens, 10 of 4 heads, 512 wide. Published without room for a batch."""
     assert kv.kv_bytes(outline("gemma-4-31b"), context, batch=0) == published
 
 
-def test_gemma4_as_newer_versions_write_it() -> None:
+def test_gemma4_in_the_newer_config_format() -> None:
     """What the layers that see everything have, under per_layer_config."""
     newer = tiny.config("gemma4")
     layer = {"head_dim": newer.pop("global_head_dim"), "num_key_value_heads": newer.pop("num_global_key_value_heads")}
@@ -158,7 +158,7 @@ def test_gemma4_as_newer_versions_write_it() -> None:
     assert one.tensors == other.tensors and one.metadata == other.metadata
 
 
-def test_qwen35_keeps_a_state_of_fixed_size() -> None:
+def test_qwen35_has_a_state_of_fixed_size() -> None:
     found = outline("qwen3.5-27b")
     recurrent = [layer for layer in found.layers if layer.kind == "recurrent"]
     assert len(recurrent) == 48
@@ -167,7 +167,7 @@ def test_qwen35_keeps_a_state_of_fixed_size() -> None:
     assert kv.kv_bytes(found, 32768, "q8_0") == 48 * state + 32768 * 65536 * 34 // 64
 
 
-def test_experts_are_read_by_those_that_are_used() -> None:
+def test_only_active_experts_count_as_read() -> None:
     found = outline("gpt-oss-20b")
     assignments = assign(found, None)
     one, many = bytes_per_token(found, assignments), bytes_per_token(found, assignments, tokens=64)
@@ -177,7 +177,7 @@ def test_experts_are_read_by_those_that_are_used() -> None:
     assert rest + experts * 0.999 < many < rest + experts
 
 
-def test_gpt_oss_as_it_is_published() -> None:
+def test_gpt_oss_as_published() -> None:
     """llama-bench's size of ggml-org's file, whose experts are in MXFP4 and all else in Q8_0."""
     assert weight_bytes(assign(outline("gpt-oss-20b"), "mxfp4_moe")) / (1 << 30) == pytest.approx(11.27, abs=0.006)
 
@@ -200,12 +200,12 @@ def test_attention_operations_grow_up_to_the_window() -> None:
         ({"layer_types": ["full_attention"]}, "layer_types to be a list of 4 strings"),
     ],
 )
-def test_configs_that_are_wrong(changes: dict[str, Any], message: str) -> None:
+def test_wrong_configs_are_refused(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(FileFormatError, match=message):
         blueprint(tiny.config("gemma3_text", **changes), "config.json", formats.get("bf16"))
 
 
-def test_families_that_are_not_known() -> None:
+def test_unknown_families_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="config.json: model_type bert is not supported; supported: llama"):
         blueprint({"model_type": "bert"}, "config.json", formats.get("bf16"))
 
@@ -232,7 +232,7 @@ SNAPSHOTS: dict[str, dict[str, Any]] = {  # models of which llama.cpp keeps what
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
-def test_formats_are_those_that_llama_cpp_gives_the_real_model(name: str, shared_data: Path) -> None:
+def test_formats_equal_llama_cpps_for_the_real_model(name: str, shared_data: Path) -> None:
     """All its file types, tensor by tensor; the outline is drafted from nothing but the config."""
     found = from_blueprint(blueprint(SNAPSHOTS[name], name, formats.get("bf16")), name, "", "")
     shapes_of = {t.name: t.shape for t in found.tensors}
