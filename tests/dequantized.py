@@ -1,4 +1,4 @@
-"""A model over weights that are all float32: the same model without what int8 arithmetic adds."""
+"""A model with all weights in float32: the same model without the error of int8 arithmetic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from bitwright.model.model import Model
 
 
 class Dequantized:
-    """Reads `path` and decodes every tensor; `arrays` are the float32 weights by name, `metadata` the file's."""
+    """Reads `path` and decodes every tensor; `arrays` are the float32 weights by name, `metadata` is the file's."""
 
     def __init__(self, path: Path) -> None:
         file = gguf.open(path)

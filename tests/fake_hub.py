@@ -1,4 +1,4 @@
-"""A Hugging Face hub on 127.0.0.1: the few answers that huggingface_hub asks for, and a list of what it asked."""
+"""A Hugging Face hub on 127.0.0.1: it answers the few requests of huggingface_hub and records them."""
 
 from __future__ import annotations
 

@@ -23,9 +23,9 @@ class Choice:
 class LlamaCpp:
     """A model file loaded by llama.cpp, `texts` of up to `context` tokens at a time.
 
-    On one thread: two wait for each other after every operation, which on a busy machine takes minutes.
-    `exact_cache`: keys and values in float32 and plain attention, where llama.cpp by default rounds them, the queries
-    and its running sums to float16.
+    It runs on one thread: two wait for each other after every operation, which takes minutes on a busy machine.
+    `exact_cache`: keys and values in float32 and plain attention; by default llama.cpp rounds them, the queries and its
+    running sums to float16.
     """
 
     def __init__(self, path: Path, texts: int = 1, context: int = 128, exact_cache: bool = False) -> None:
@@ -43,7 +43,7 @@ class LlamaCpp:
         self.server = xllamacpp.Server(parameters)
 
     def greedy(self, prompts: list[list[int]], tokens: int, candidates: int) -> list[list[Choice]]:
-        """Each prompt continued by at most `tokens` likeliest tokens, each with `candidates` rivals; side by side."""
+        """Continues all prompts together by up to `tokens` greedy tokens, each with `candidates` alternatives."""
         with ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(lambda ids: self._continue(ids, tokens, candidates), prompts))
 

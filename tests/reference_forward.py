@@ -1,13 +1,14 @@
-"""A plain NumPy forward pass to hold the engine against: float64, one sequence, all positions at once, no cache.
+"""A plain NumPy forward pass to compare the engine with: float64, one sequence, all positions at once, no cache.
 
-It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and is written from the published
-descriptions of the models (Llama, Qwen 2, Qwen 3, Gemma 3), loop by loop, to be read rather than to be fast.
+It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and follows the published
+descriptions of the models (Llama, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable rather than fast.
 
-`rounding` turns it into its own error analysis (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000). With a random
-generator every result gets a normal error as large as float32 arithmetic makes there: u |x| for one operation, and
-u sqrt(n) |products| for a sum of n products, |products| being their Euclidean norm (how a sum's rounding error grows
-when the errors' signs are as good as random: Higham and Mary 2019); u = 2**-24. How far the log-probabilities then
-move is how far a correct float32 engine lies from this reference; `compare` allows a multiple of that.
+With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000): a random generator
+adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
+and u sqrt(n) |products| for a sum of n products, where |products| is their Euclidean norm (the growth of a sum's
+rounding error with effectively random signs: Higham and Mary 2019); u = 2**-24. The resulting change of the
+log-probabilities is the expected distance of a correct float32 engine from this reference; `compare` allows a multiple
+of it.
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large voca
 
 @dataclass
 class Reference:
-    """A model as metadata and weights (any float arrays, (rows, columns)); `cache` is the type keys and values have."""
+    """A model as metadata and weights (any float arrays, (rows, columns)); `cache` is the type of keys and values."""
 
     metadata: Mapping[str, Any]
     weights: Mapping[str, np.ndarray]
@@ -38,13 +39,13 @@ class Reference:
         return np.asarray(self.weights[name], np.float64)
 
     def rounded(self, x: np.ndarray, operations: int = 1) -> np.ndarray:
-        """x after `operations` float32 operations, when rounding is played."""
+        """x after `operations` float32 operations, when rounding is simulated."""
         if self.rounding is None:
             return x
         return x * (1 + UNIT * np.sqrt(operations) * self.rounding.standard_normal(x.shape))
 
     def product(self, x: np.ndarray, y: np.ndarray) -> np.ndarray:
-        """x @ y, summed in float32 when rounding is played."""
+        """x @ y, summed in float32 when rounding is simulated."""
         result = x @ y
         if self.rounding is None:
             return result
@@ -125,7 +126,7 @@ class Reference:
         return None if layer % 6 == 5 else size
 
     def rotate(self, x: np.ndarray, local: bool) -> np.ndarray:
-        """x (tokens, heads, dim) turned by position; pairs are neighbours in Llama files, else half a head apart."""
+        """x (tokens, heads, dim) rotated by position; pairs are adjacent in Llama files, else half a head apart."""
         tokens, _, dim = x.shape
         angles = np.arange(tokens)[:, None] * self.frequencies(dim, local)
         turn = self.rounded(np.cos(angles), 4) + 1j * self.rounded(np.sin(angles), 4)
@@ -139,7 +140,7 @@ class Reference:
         return self.rounded(result)
 
     def frequencies(self, dim: int, local: bool) -> np.ndarray:
-        """(dim / 2,) radians a position, from the papers: RoFormer; position interpolation; Llama 3; YaRN."""
+        """(dim / 2,) radians per position, from the papers: RoFormer; position interpolation; Llama 3; YaRN."""
         pair = np.arange(dim // 2)
         if local:
             return self.get("rope.freq_base_swa", 10000.0) ** (-2.0 * pair / dim)
@@ -170,10 +171,10 @@ def compare(
 ) -> tuple[float, float]:
     """Assert that log-probabilities `got` (tokens, vocabulary) are the reference's, up to float32 rounding.
 
-    The root mean square of the differences may be 3 times, the largest 6 times, what `runs` runs of played rounding
-    give: another run draws a larger error somewhere, and a real engine's errors may lean one way. Keys and values are
-    kept in float16, so that a tiny error can tip one over to the next float16: that is most of the tolerance, and the
-    played rounding tips them as often. Returns both, as shares of what is allowed.
+    The root mean square of the differences may be 3 times, the largest 6 times, what `runs` runs of simulated rounding
+    give: another run draws a larger error somewhere, and a real engine's errors may be biased. Keys and values are
+    stored as float16, so a tiny error can round one to the next float16. This makes up most of the tolerance, and the
+    simulation does it as often. Returns both, as shares of what is allowed.
     """
     exact = Reference(metadata, weights).log_probabilities(ids)
     played = np.array(
@@ -205,5 +206,5 @@ def silu(x: np.ndarray) -> np.ndarray:
 
 
 def gelu(x: np.ndarray) -> np.ndarray:
-    """The tanh form, as Gemma was trained with."""
+    """The tanh form, with which Gemma was trained."""
     return 0.5 * x * (1 + np.tanh(np.sqrt(2 / np.pi) * (x + 0.044715 * x**3)))

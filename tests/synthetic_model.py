@@ -1,4 +1,4 @@
-"""Tiny models with random weights, one architecture or rotary scaling each, for tests that no real file can serve."""
+"""Tiny models with random weights, one architecture or rotary scaling each, for tests without a real file."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
 
 
 def write(path: Path, metadata: Mapping[str, Any], weights: Mapping[str, np.ndarray], format: str = "f32") -> Path:
-    """A GGUF file of these; matrices in `format`, vectors in float32."""
+    """Writes a GGUF file of them, with matrices in `format` and vectors in float32."""
     from bitwright import formats
     from bitwright.io import gguf
 

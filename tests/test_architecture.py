@@ -1,4 +1,4 @@
-"""The import rules of ARCHITECTURE.md, read from the source: packages import downwards only."""
+"""The import rules of ARCHITECTURE.md, checked in the source: packages import only downwards."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def test_imports_point_down(path: Path) -> None:
 
 @pytest.mark.parametrize("package", ["statistics", "measure", "bench", "views", "reports"])
 def test_no_circles(package: str) -> None:
-    """Modules can be put in an order in which each imports earlier ones only, imports within functions included."""
+    """Modules can be ordered so that each imports only earlier ones, including imports within functions."""
     left = {".".join(["bitwright", *p.relative_to(ROOT).with_suffix("").parts]): p for p in FILES}
     left = {name: p for name, p in left.items() if name.startswith(f"bitwright.{package}.")}
     needs = {name: {m for m in left if m != name for i in imports(p) if f"{i}.".startswith(f"{m}.")}
@@ -101,4 +101,4 @@ def test_files_stay_short() -> None:
         if p.suffix in {".py", ".cpp", ".h", ".inl"}
     }
     too_long = {name: n for name, n in lines.items() if n > MOST_LINES}
-    assert not too_long, f"part these files by idea: more than {MOST_LINES} lines"
+    assert not too_long, f"split these files by idea: more than {MOST_LINES} lines"

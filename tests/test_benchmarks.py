@@ -1,4 +1,4 @@
-"""The scripts under benchmarks/ run and say what they promise; how fast anything is, is not looked at."""
+"""The scripts under benchmarks/ run and print what they should; speeds are not checked."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_ladder_has_a_step_for_every_tier(small) -> None:
 
 
 def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
-    """Two layers of it."""
+    """The model is cut to two layers."""
     target = tmp_path / "made.gguf"
     run("make_model.py", "q4_k_m", target, "--layers", 2)
     shown = subprocess.run(
@@ -148,5 +148,5 @@ def test_predicted_speed_is_compared_with_the_measured(stories260k, tmp_path, mo
     name, *cells = [cell.strip() for cell in run("predict_here.py", *flags).splitlines()[-1].strip("|").split("|")]
     assert name == "q8_0" and len(cells) == 6
     assert all(float(cells[index]) > 0 for index in (0, 1, 3, 4))
-    for told, was, error in (cells[:3], cells[3:]):
-        assert float(error.rstrip("%")) == pytest.approx(100 * (float(told) / float(was) - 1), abs=2)
+    for predicted, found, error in (cells[:3], cells[3:]):
+        assert float(error.rstrip("%")) == pytest.approx(100 * (float(predicted) / float(found) - 1), abs=2)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-REFERENCE = ROOT / "docs/cli.md"  # tests/cli/test_reference.py holds it to the code
+REFERENCE = ROOT / "docs/cli.md"  # tests/cli/test_reference.py compares it with the code
 PAGES = [page for page in [*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")] if page != REFERENCE]
 CODE = re.compile(r"^ *```\w*\n.*?^ *```|`[^`\n]*`", re.MULTILINE | re.DOTALL)
 COMMAND = re.compile(r"(?<![\w.-])(?<!import )(?<!from )bitwright ([a-z]+)\b([^`\n|#]*)")

@@ -1,4 +1,4 @@
-"""What the documents name exists: linked files and their headings, paths, and in the guides every name in the code."""
+"""What the documents name exists: linked files and headings, paths, and in the guides names in the code."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def prose(page: Path) -> str:
-    """A page without its blocks of code."""
+    """A page without its code blocks."""
     return FENCED.sub("", page.read_text(encoding="utf-8"))
 
 
@@ -53,7 +53,7 @@ def test_paths_exist(page: Path) -> None:
 
 @pytest.mark.parametrize("guide", sorted((ROOT / "docs").glob("adding-*.md")), ids=lambda guide: guide.stem)
 def test_names_in_guides_exist_in_the_code(guide: Path) -> None:
-    """Of `Rule.fit(values)` the last name before the bracket, somewhere in the sources."""
+    """For `Rule.fit(values)`, `fit` must appear somewhere in the sources."""
     files = [p for folder in FOLDERS for p in (ROOT / folder).rglob("*") if p.suffix in SOURCES]
     words = {word for p in files for word in re.findall(r"\w+", p.read_text(encoding="utf-8"))}
     named = {found[0].split(".")[-1]: text for text in INLINE.findall(prose(guide)) if (found := CALLED.match(text))}
@@ -68,7 +68,7 @@ def test_the_index_names_every_page() -> None:
 
 
 def test_every_result_is_linked() -> None:
-    """Tables with a fixed name stand in the list of results."""
+    """Tables with a fixed name are in the list of results."""
     index = ROOT / "benchmarks/results/README.md"
     named = set(LINK.findall(index.read_text(encoding="utf-8")))
     results = {page.name for page in index.parent.glob("[a-z]*.md")}

@@ -35,7 +35,7 @@ def examples(page: Path) -> list[tuple[str, str]]:
 
 @pytest.fixture
 def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
-    """Runs a command in an empty folder, where the package is importable and the tour's model can be had."""
+    """Runs a command in an empty folder, where the package and the tour's model are available."""
     try:
         hub.resolve("smollm2-135m")
     except BitwrightError as error:
@@ -45,8 +45,8 @@ def run(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
 
 
 def comparable(text: str) -> str:
-    """What every machine prints alike. A number stands for any number, since speeds, times and the last digits of a
-    measurement differ; the tier for any tier. Digits in names (q4_0, int8) stay."""
+    """The output that all machines share. A number matches any number, since speeds, times and the last digits of a
+    measurement differ; a tier matches any tier. Digits in names (q4_0, int8) stay."""
     return TIER.sub("tier TIER", NUMBER.sub("0", text))
 
 

@@ -1,4 +1,4 @@
-"""What differs between operating systems: on this one, and what is said where something cannot be done."""
+"""Differences between operating systems: the behaviour on this one, and messages about what is unsupported."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def test_ending_a_group_ends_its_children() -> None:
     ) as p:
         assert p.stdout is not None and p.stdout.readline() == "1\n"
         system.kill_group(p)
-        assert p.stdout.read() == ""  # ends only when the grandchild is gone too
+        assert p.stdout.read() == ""  # ends only after the grandchild
     assert p.returncode == -signal.SIGKILL and system.ran_out_of_time(p.returncode)
 
 

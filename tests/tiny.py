@@ -1,4 +1,4 @@
-"""A tiny config.json of every family, and the GGUF file it becomes, filled with zeros."""
+"""A tiny config.json of every family, and a GGUF file of zeros made from it."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
                "enable_moe_block": True, "num_experts": 4, "moe_intermediate_size": 32, **WINDOWED},
 }  # fmt: skip
 
-# The same wide enough for buffers to be told apart, with a vocabulary that takes none.
+# The same, wide enough to distinguish buffers, with a vocabulary that needs none.
 WIDE = {
     "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 1536, "vocab_size": 256, "head_dim": 64,
     "moe_intermediate_size": 512, "linear_num_key_heads": 4, "linear_key_head_dim": 64, "linear_num_value_heads": 8,
@@ -86,7 +86,7 @@ def config(family: str, **changes: Any) -> dict[str, Any]:
 
 
 def write(made: Blueprint, path: Path) -> Path:
-    """The blueprint as a file of zeros without a vocabulary."""
+    """Writes the blueprint as a file of zeros without a vocabulary."""
 
     def zeros(tensor: TensorSpec) -> bytes:
         return bytes(math.prod(tensor.shape[:-1]) * tensor.format.row_bytes(tensor.shape[-1]))

@@ -1,4 +1,4 @@
-"""Operations and bytes are counted, not estimated: against counting by hand, and step against its phases."""
+"""Operations and bytes are counted exactly: compared with a count by hand, and a step with its phases."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def test_groups_add_up_to_the_step(model, explained) -> None:
 
 
 def test_costs_list_the_models_formats_and_a_reference(model, explained) -> None:
-    """Fewest bits first; ffn_down's rows of 172 hold no whole blocks of 32 and stay float16."""
+    """Sorted by bits. The 172 columns of ffn_down are not whole blocks of 32, so it stays float16."""
     assert [(c.format, c.stored_bits) for c in explained.formats] == [("q4_0", 4.5), ("q8_0", 8.5), ("float16", 16)]
     matrices = [model.model.tensors[op.weights[0]] for op in model.model.step.ops if op.kind == "linear"]
     down = sum(w.shape[0] * w.shape[1] for w in matrices if "ffn_down" in w.name)

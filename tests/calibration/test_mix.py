@@ -1,4 +1,4 @@
-"""The default calibration mix: bounded, always the same, and nothing where a machine has nothing."""
+"""The default calibration mix: bounded, deterministic, and empty on a machine without documents."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Running the command line as a user does, in a process of its own (signals, pipes) or to look at what it left."""
+"""Running the command line as a user does, in a separate process with signals and pipes, and checking the result."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ COMMAND = [sys.executable, "-m", "bitwright"]
 
 @dataclass
 class Outcome:
-    """What a command left: exit code, stdout, stderr."""
+    """The result of a command: exit code, stdout, stderr."""
 
     code: int
     out: str
@@ -31,8 +31,8 @@ class Outcome:
 
 
 def start(*arguments: object, **options: Any) -> subprocess.Popen[str]:
-    """The command in a process of its own, with pipes, and with a Ctrl-C that works even where ours is ignored (as in
-    a shell's background jobs)."""
+    """Starts the command in a separate process with pipes, where Ctrl-C works even if this process ignores it (as in a
+    shell's background jobs)."""
     environment = {**os.environ, **options.pop("env", {})}
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options}
     command = [*COMMAND, *map(str, arguments)]
@@ -51,7 +51,7 @@ def finish(process: subprocess.Popen[str], stdin: str = "") -> Outcome:
 
 
 class Page(HTMLParser):
-    """Collects what a page shows and what it would fetch."""
+    """Collects the text of a page and what it would fetch."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
@@ -73,7 +73,7 @@ class Page(HTMLParser):
 
 
 def check_page(source: str) -> Page:
-    """A report's page that fetches nothing and whose drawings are sound."""
+    """Asserts that a report's page fetches nothing and that its drawings are valid."""
     page = Page(source)
     assert not page.fetched and "@import" not in source and "url(" not in source
     for drawing in re.findall(r"<svg.*?</svg>", source, re.DOTALL):

@@ -22,7 +22,7 @@ def test_calibrate_then_quantize_with_the_statistics(bitwright, stories260k, tmp
 
 
 def test_calibrate_for_second_moments(bitwright, stories260k, tmp_path, monkeypatch) -> None:
-    """Plain where an op has no gradient, which is said."""
+    """Moments are plain, with a message, if an op has no gradient."""
     arguments = "calibrate", stories260k, "-f", TEXT, "-c", 64, "--chunks", 2, "--hessian", "-o", tmp_path / "s.gguf"
     found = bitwright(*arguments, "--json").json
     assert (found["weights"], found["moments"], found["weighting"]) == (36, 22, ["fisher", "gradient"])

@@ -23,7 +23,7 @@ def test_this_machine_as_json(bitwright, monkeypatch, tmp_path) -> None:
 
 
 def test_the_machine_is_measured_and_remembered(bitwright, monkeypatch, tmp_path) -> None:
-    """All of the measurement, with small weights and little time: every format that the engine multiplies has rates."""
+    """The whole measurement, with small weights and little time: every format that the engine multiplies has rates."""
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     for name in ("DECODE_SECONDS", "PREFILL_SECONDS"):
         monkeypatch.setattr(rates, name, 0)

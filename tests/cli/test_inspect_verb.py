@@ -1,4 +1,4 @@
-"""`bitwright inspect`, against what is known of the files."""
+"""`bitwright inspect`, against known facts about the files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `eval --reference` says about many steps."""
+"""What `eval --reference` reports about many steps."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_full(
     shared_data: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setitem(SUITES, "full", (16, 40))  # what it says of more, and longer ones, is the same
+    monkeypatch.setitem(SUITES, "full", (16, 40))  # more and longer rollouts are reported in the same way
     text = shared_data / "text/tinystories/tiny.utf8"
     flags = ("eval", small, "--reference", stories260k, "-f", text, "-c", 64, "--chunks", 12)
     found = bitwright(*flags, "--suite", "full", "--json").json

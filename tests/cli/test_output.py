@@ -1,4 +1,4 @@
-"""Tables, JSON and progress: what every verb prints through."""
+"""Tables, JSON and progress: the output shared by all verbs."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ def test_the_table_fits_a_screen(bitwright) -> None:
 
 
 def test_a_published_folder_without_weights(bitwright, tmp_path) -> None:
-    """No weights are there, and none are needed: config.json says what they would be."""
+    """The folder has no weights and needs none: config.json describes them."""
     sizes = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}
     sizes |= {"intermediate_size": 128, "vocab_size": 1000, "max_position_embeddings": 4096}
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "llama", **sizes}))
@@ -124,7 +124,7 @@ def test_the_label_shows_what_was_lost(bitwright, labelled, machine, monkeypatch
 
 @pytest.fixture
 def labelled(stories260k, tmp_path):
-    """The model with a label that says what it lost."""
+    """The model with a label that states its loss."""
     from bitwright.io import gguf, label
 
     numbers = {name: 1 if kind == "uint32" else 0.5 for name, kind in label.NUMBERS.items()}

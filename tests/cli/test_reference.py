@@ -1,4 +1,4 @@
-"""docs/cli.md says what the command line says."""
+"""docs/cli.md is what the command line prints."""
 
 from __future__ import annotations
 

@@ -98,13 +98,13 @@ def test_a_question_that_does_not_fit_does_not_end_the_chat(small, monkeypatch, 
 
 
 def converse(terminal: int, lines: list[str]) -> str:
-    """Type each line when the prompt stands there; everything that the terminal showed."""
+    """Types each line at the prompt and returns everything that the terminal showed."""
     shown, waiting = "", list(lines)
     with os.fdopen(terminal, "rb+", buffering=0) as tty:
         while True:
             try:
                 shown += tty.read(4096).decode("utf-8", "replace")
-            except OSError:  # Linux answers so when the other side is closed
+            except OSError:  # Linux reports this when the other side is closed
                 return shown
             if waiting and shown.endswith("> "):
                 tty.write(waiting.pop(0).encode())

@@ -42,7 +42,7 @@ def test_one_model(bitwright: Callable[..., Outcome], smollm2: Path, capitals: P
 def test_against_a_reference(
     bitwright: Callable[..., Outcome], smollm2: Path, small: Path, capitals: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("TRIED", "SINGLES"):  # enough to see that chains are run
+    for name in ("TRIED", "SINGLES"):  # enough to show that chains run
         monkeypatch.setattr(f"bitwright.measure.chains.scoring.{name}", 1)
     flags = ("tasks", small, "--reference", smollm2, "-c", 320, "-L", 2, "--seed", 4)
     found = bitwright(*flags, "--tasks", f"{capitals},chains:grid", "--json").json
@@ -68,7 +68,7 @@ def test_wrong_names(bitwright: Callable[..., Outcome], smollm2: Path, names: st
 
 
 def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
-    """Of a model that gets each step with 0.5 beside one that never fails."""
+    """A model that solves each step with a chance of 0.5 is compared with one that never fails."""
     from bitwright.cli.tasks_table import show
     from bitwright.measure.chains.running import TeacherForced
     from bitwright.measure.chains.scoring import ChainScore

@@ -1,4 +1,4 @@
-"""Exit codes, one-line errors, pipes, versions: what holds for every verb."""
+"""Rules for every verb: exit codes, one-line errors, pipes, versions."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ def test_a_malformed_file_says_where(bitwright, shared_data) -> None:
     ids=" ".join,
 )
 def test_every_file_gives_a_result_or_one_line(bitwright, shared_data, tmp_path, monkeypatch, verb) -> None:
-    """Whatever a file holds, a verb does its work or says on one line why it does not, and leaves no half a file."""
+    """Whatever a file holds, a verb does its work or explains in one line why not, and leaves no partial file."""
     monkeypatch.chdir(tmp_path)
     done = 0
     for case in sorted((shared_data / "gguf-cases").glob("*.gguf")):
@@ -153,7 +153,7 @@ def test_help_imports_nothing_heavy() -> None:
     [
         ("bitwright q", ["quantize"]),
         ("bitwright run smol", ["smollm2-135m"]),
-        ("bitwright run ./smol", []),  # then the shell offers files
+        ("bitwright run ./smol", []),  # the shell then suggests files
         ("bitwright quantize m.gguf --to q4_k", ["q4_k_s", "q4_k_m"]),
         ("bitwright quantize m.gguf --to iq4", ["iq4_nl", "iq4_xs"]),
         ("bitwright formats q8_", ["q8_0", "q8_k"]),

@@ -1,12 +1,13 @@
-"""llama.cpp reads the files we write, and computes from them and from its own what we do.
+"""llama.cpp reads the files that bitwright writes, and both compute the same from them and from llama.cpp's files.
 
-Engines that quantize activations to int8, each in its own way, cannot agree on log-probabilities better than each
-agrees with the file's exact value: the same weights with float activations. So there are two tests. With the weights
-decoded to float32 nothing is quantized, and the engines agree within 0.02 nats; measured: 0.006 to 0.011 at worst, what
-is left being our float16 keys and values. On the quantized files themselves llama.cpp lies 0.11 to 0.13 nats from the
-exact value (root mean square over its likeliest tokens), and 0.29 on Q4_K_M, where it gives 256 activations one scale;
-we must lie nearer, and measured 0.04 to 0.07 on all. Rounding as it does we lie as far as it does, yet elsewhere: the
-last bit of a sum decides how a value is rounded, and within a few layers that is as large as the rounding itself.
+Engines that quantize activations to int8 in different ways cannot agree on log-probabilities better than each agrees
+with the file's exact value: the same weights with float activations. So there are two tests. With the weights decoded
+to float32 nothing is quantized, and the engines agree within 0.02 nats; the largest measured differences are 0.006 to
+0.011, caused by bitwright's float16 keys and values. On the quantized files llama.cpp is 0.11 to 0.13 nats from the
+exact value (root mean square over its likeliest tokens), and 0.29 on Q4_K_M, where 256 activations share a scale.
+bitwright must be closer; it measured 0.04 to 0.07 on all files. With llama.cpp's rounding, bitwright is as far from the
+exact value as llama.cpp is, but with other errors: the last bit of a sum decides how a value is rounded, and within a
+few layers this is as large as the rounding itself.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ AGREEMENT = 0.02  # nats, between engines that compute in float
 
 @pytest.fixture
 def file(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
-    """One of FILES: as llama.cpp wrote it, or as we quantize it."""
+    """One of FILES, written by llama.cpp or quantized by bitwright."""
     name, *recipe = request.param.split()
     source = request.getfixturevalue(name)
     if not recipe:
@@ -79,7 +80,7 @@ def written_by_llama_cpp(path: Path, model: Engine, exact_cache: bool) -> Contin
 
 
 def prefilled(model: Engine, text: Continuations) -> np.ndarray:
-    """Our log-probabilities (steps, vocabulary) before each token of the continuations, every text read in one go."""
+    """bitwright's log-probabilities (steps, vocabulary) before each token of the continuations, texts read at once."""
     texts = zip(text.prompts, text.tokens, strict=True)
     return np.concatenate([log_softmax(after(model, ids, own)) for ids, own in texts])
 
@@ -90,7 +91,7 @@ def after(model: Engine, prompt: list[int], tokens: list[int]) -> np.ndarray:
 
 
 def decoded_and_prefilled(model: Engine, text: Continuations) -> np.ndarray:
-    """The same, but the first text token by token, as generation runs."""
+    """The same, except that the first text is read token by token, as in generation."""
     rows = prefilled(model, text)
     session, tokens = model.session(), text.tokens[0]
     steps = [session.prefill(text.prompts[0]), *(session.step(token) for token in tokens[:-1])]
@@ -103,7 +104,7 @@ def of_candidates(log_probabilities: np.ndarray, text: Continuations) -> np.ndar
 
 
 def margins(exact: np.ndarray, tokens: np.ndarray) -> np.ndarray:
-    """How much likelier than the token taken the likeliest one is, at every step."""
+    """The lead of the likeliest token over the one taken, at every step."""
     return exact.max(1) - exact[np.arange(len(tokens)), tokens]
 
 
@@ -123,7 +124,7 @@ def test_in_float_the_engines_agree(file: Path, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("file", FILES, indirect=True)
 def test_bitwright_is_closer_to_the_exact_value(file: Path) -> None:
-    """Same weights, so all that differs is how activations are rounded; the same token but where that decides."""
+    """Only the rounding of activations differs. The tokens are equal except where rounding decides."""
     model = load(file, context=CONTEXT)
     text = written_by_llama_cpp(file, model, exact_cache=False)
     exact, ours = prefilled(Dequantized(file).engine(CONTEXT), text), decoded_and_prefilled(model, text)

@@ -54,7 +54,7 @@ def test_stop_strings(model: Engine) -> None:
     assert text("little girl") == "Once upon a time, there was a"
     assert text("never there", "Lily.") == "Once upon a time, there was a little girl named"
     assert text("park.", "play") == STORY[: STORY.index("play")].strip()
-    assert text("park!") == STORY  # held back to the end, then let go
+    assert text("park!") == STORY  # held back to the end, then released
     with pytest.raises(UsageError, match="empty"):
         text("")
 

@@ -8,7 +8,7 @@ import pytest
 from bitwright.engine import Sampler
 from bitwright.errors import BitwrightError, UsageError
 
-PROBABILITIES = np.array([0.05, 0.4, 0.02, 0.3, 0.2, 0.03])  # by falling size: ids 1, 3, 4, 0, 5, 2
+PROBABILITIES = np.array([0.05, 0.4, 0.02, 0.3, 0.2, 0.03])  # in descending order: ids 1, 3, 4, 0, 5, 2
 LOGITS = np.log(PROBABILITIES).astype(np.float32) + 7
 
 
@@ -26,7 +26,7 @@ def test_each_filter() -> None:
 
 
 def test_top_p_applies_to_what_top_k_kept() -> None:
-    """Of 0.4 and 0.3 alone, 0.4 is 57%: enough for top_p 0.55, though not of the whole."""
+    """Of 0.4 and 0.3 alone, 0.4 is 57%: enough for top_p 0.55, which 0.4 of the whole would not be."""
     assert kept(top_k=2, top_p=0.55) == [1]
     assert kept(top_p=0.55) == [1, 3]
 

@@ -1,4 +1,4 @@
-"""Sessions: however tokens are fed, whatever else shares the cache, the logits are the same."""
+"""Sessions: the logits do not depend on how tokens are fed or on what shares the cache."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from bitwright.errors import UsageError
 from bitwright.kernels import KV, Oracle
 
 IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolist()
-# The same sums in another order: batches of one and of many go through different kernels.
+# The same sums in another order: single tokens and larger batches use different kernels.
 close = {"rtol": 0, "atol": 2e-2}
 
 
@@ -132,7 +132,7 @@ def test_rewinding_past_a_window_reads_again(tmp_path: Path, monkeypatch: pytest
 
 @pytest.mark.parametrize("kv", KV)
 def test_a_smaller_cache_costs_only_the_rounding_of_keys_and_values(make: Callable[[str], Engine], kv: str) -> None:
-    """Beside the oracle, by root mean squares: here and there a value close to halfway is rounded the other way."""
+    """Compared with the oracle by root mean squares: a few values close to a midpoint round the other way."""
     model = make("llama")
     weights = {name: w.dequantize() for name, w in model.model.tensors.items()}
     n = np.arange(60)
@@ -151,8 +151,8 @@ def test_an_unknown_cache_is_refused(make: Callable[[str], Engine]) -> None:
 def test_a_memory_can_be_copied_from_another_session(
     tmp_path: Path, architecture: str, kv: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A session that read other tokens goes on exactly as the one whose memory it takes: all of it, past the ring of a
-    window, and the last tokens alone."""
+    """A session that read other tokens continues exactly like the one whose memory it copies: with the whole memory,
+    past the ring of a window, and with only the last tokens."""
     monkeypatch.setattr(session_module, "BATCH", 7)
     metadata = synthetic_model.metadata_of(architecture, context_length=300)
     weights = synthetic_model.weights_of(metadata)
@@ -201,7 +201,7 @@ print(memory["packed"], resident, os.path.getsize(sys.argv[1]) + memory["cache"]
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="only Linux says here what is resident")
 def test_weights_are_held_once(smollm2: Path) -> None:
-    """All that is resident after 512 tokens: at most 100 MB over the file and the cache, Python and all."""
+    """After 512 tokens at most 100 MB are resident beyond the file and the cache, including Python."""
     env = os.environ | {"PYTHONPATH": str(Path(bw.__file__).parents[1])}
     done = subprocess.run([sys.executable, "-c", RESIDENT, smollm2], env=env, capture_output=True, text=True)
     packed, resident, needed = map(int, done.stdout.split())

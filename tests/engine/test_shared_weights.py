@@ -42,11 +42,11 @@ def test_two_sessions_share_the_weights_and_have_two_caches(smollm2: Path) -> No
     np.testing.assert_array_equal(first.prefill(IDS), second.prefill(IDS))
     assert first.footprint["packed"] == one["packed"]  # of both together
     del first, second
-    assert len(bank) == 0 and bank.bytes == 0  # nobody holds the program any more
+    assert len(bank) == 0 and bank.bytes == 0  # nothing holds the program any more
 
 
 def test_a_swapped_tensor_gives_the_logits_of_the_file_that_has_it(stories260k: Path, tmp_path: Path) -> None:
-    """A file with one tensor in another format, and a running program that gets this tensor alone."""
+    """A file with one tensor in another format is compared with a running program that receives this tensor."""
     name = "blk.2.ffn_up.weight"
     bw.quantize(stories260k, "q8_0", tmp_path / "base.gguf")
     changed = load(tmp_path / "base.gguf")
@@ -66,7 +66,7 @@ def test_a_swapped_tensor_gives_the_logits_of_the_file_that_has_it(stories260k: 
     session.reset()
     session.replace({name: tensor})
     np.testing.assert_array_equal(session.logits(IDS[:20]), other.logits(IDS[:20]))
-    assert len(session.program.bank) == count  # the one that was replaced is gone
+    assert len(session.program.bank) == count  # the replaced one is gone
     session.reset()
     session.replace({name: own})
     np.testing.assert_array_equal(session.prefill(IDS[:20]), before)

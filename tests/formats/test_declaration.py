@@ -1,4 +1,4 @@
-"""What follows from declarations: the registry, bit packing, descriptions, documents, tensors."""
+"""What is derived from declarations: the registry, bit packing, descriptions, documents, tensors."""
 
 from __future__ import annotations
 

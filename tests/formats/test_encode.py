@@ -16,7 +16,7 @@ pytestmark = pytest.mark.filterwarnings("error")
 AFFINE_NAMES = ("int2_sym_g32", "int5_asym_g128", "int8_sym_row", "int3_asym_row", "int4_asym_tensor")
 AFFINE = [formats.get(name) for name in AFFINE_NAMES]
 ALL = [*ENCODERS, *AFFINE]
-SIGNED = [f for f in ALL if f.name != "float8_e8m0fnu"]  # that one knows neither zero nor minus
+SIGNED = [f for f in ALL if f.name != "float8_e8m0fnu"]  # it has neither zero nor negative values
 WIDE = {"float32", "bfloat16", "float8_e8m0fnu", "mxfp4", "int8_sym_row", "int3_asym_row", "int4_asym_tensor"}
 SATURATING = {"float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn"}
 
@@ -32,7 +32,7 @@ def round_trip(format: Format, x: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("format", ALL, ids=names(ALL))
 def test_packing_is_the_inverse_of_unpacking(format: Format) -> None:
     data = blocks(format, 20) if format.block_size else format.quantize(weights((20, 64)))
-    if format.name == "tq1_0":  # 243 triples of digits in 256 bytes: only bytes that pack() makes come back
+    if format.name == "tq1_0":  # 256 bytes encode 243 values: only bytes that pack() makes come back
         data = format.pack(*format.unpack(data))
     if format.name == "iq4_xs" or format.block_size:
         assert np.array_equal(format.pack(*format.unpack(data)), data)

@@ -39,7 +39,7 @@ def test_every_code_decodes_as_in_ml_dtypes(name: str) -> None:
 @pytest.mark.parametrize("name", BITS)
 @pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")
 def test_rounding_equals_ml_dtypes(name: str) -> None:
-    """At every code, every midpoint, the floats just beside them, the specials, and a million random bit patterns."""
+    """At every code, every midpoint, the adjacent floats, the special values, and a million random bit patterns."""
     numbers = codes(name).view(peer(name)).astype(np.float32).astype(np.float64)
     exact = np.concatenate([numbers, (numbers[1:] + numbers[:-1]) / 2, numbers * 1.5]).astype(np.float32)
     random = np.random.default_rng(0).integers(0, 1 << 32, 1_000_000, dtype=np.uint32).view(np.float32)

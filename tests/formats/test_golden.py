@@ -79,7 +79,7 @@ def test_quantize_vectors(vectors: Path, name: str) -> None:
 
 @pytest.mark.parametrize(("name", "decoded"), [("Q1_0", 874668477), ("Q2_0", 928893343)])
 def test_formats_newer_than_the_vectors(shared_data: Path, name: str, decoded: int) -> None:
-    """Bytes of llama-quantize 11434, and the CRC-32 of the float32 that it makes of them again."""
+    """Bytes of llama-quantize 11434, and the CRC-32 of the float32 values that it decodes them to."""
     format, golden = formats.get(name), Path(__file__).parent.parent / f"golden/{name}.from_x.bin"
     x = np.fromfile(shared_data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
     data = np.fromfile(golden, np.uint8)
@@ -94,7 +94,7 @@ def test_sizes_equal_ggmls(format: Format) -> None:
 
 
 @pytest.mark.parametrize("format", IN_GGUF, ids=names(IN_GGUF))
-@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # the gguf package multiplies NaN scales aloud
+@pytest.mark.filterwarnings("ignore:.*:RuntimeWarning")  # the gguf package warns when it multiplies NaN scales
 def test_random_blocks_decode_as_in_gguf_and_libgguf(format: Format) -> None:
     data = blocks(format, 60 if format.block_size > 1 else 5000)
     got = format.dequantize(data)
@@ -143,7 +143,7 @@ def real_weights(smollm2: Path, gemma3: Path) -> dict[str, np.ndarray]:
 @pytest.mark.parametrize("format", IN_LIBGGUF, ids=names(IN_LIBGGUF))
 def test_real_weights_quantized_by_libgguf_decode_the_same(format: Format, real_weights: dict) -> None:
     for x in real_weights.values():
-        x = x if format.encodes else x[:2]  # libgguf searches grids for long
+        x = x if format.encodes else x[:2]  # libgguf's search over grids is slow
         packed = np.asarray(libgguf.quantize_rows(x, ggml_type(format), np.ones(x.shape[1], np.float32))).view(np.uint8)
         want = libgguf.dequantize_rows(packed, ggml_type(format), n_per_row=x.shape[1])
         assert_same_bits(format.dequantize(packed.reshape(len(x), -1)), want)
@@ -184,7 +184,7 @@ def test_encoders_of_simple_formats_give_libggufs_bytes(name: str, real_weights:
 def test_errors_meet_the_tolerances_of_llama_cpps_test(vectors: Path) -> None:
     table = json.loads((vectors / "llama_cpp_tolerances.json").read_text())["max_total_error"]
     x = (0.1 + 2 * np.cos(np.arange(4096))).astype(np.float32)
-    table["Q2_0"] = table["TQ2_0"]  # in its newer versions
+    table["Q2_0"] = table["TQ2_0"]  # in newer versions
     for format in GGML:
         if format.encodes:
             error = np.sqrt(np.square(format.dequantize(format.quantize(x)) - x, dtype=np.float64).sum()) / len(x)

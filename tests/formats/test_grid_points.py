@@ -12,7 +12,7 @@ from bitwright.formats import codebook, grids
 from bitwright.formats.grid_points import GRIDS
 from bitwright.io import gguf_parse
 
-SHA256 = {  # of the points as int8, in order
+SHA256 = {  # CRC-32 of the points as int8, in order
     "iq2_xxs": "05826b5d3e472a3a78f196be62ac78acf81df0f909626e12ab9fa2a5d490dd54",
     "iq2_xs": "06e47aaca60b4dc1d9b5a3f34540437058a6b142b4d7a59d5ded769b4d1bf1de",
     "iq2_s": "e1aa1473412b0552c2174c30ef22ab4073f6a181b85a17056e8249bd2932fd88",

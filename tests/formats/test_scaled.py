@@ -1,4 +1,4 @@
-"""Scaled 8-bit floats: the codes that ml_dtypes rounds to, under scales that use all of the element's range."""
+"""Scaled 8-bit floats: codes as rounded by ml_dtypes, with scales that use the element's whole range."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the format tests share: weights, packed blocks with extremes, and comparison bit for bit."""
+"""Shared by the format tests: weights, packed blocks with extremes, and comparison bit for bit."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ def names(items: list[Format]) -> list[str]:
 
 
 def weights(shape: tuple[int, ...], seed: int = 0, scale: float = 0.05) -> np.ndarray:
-    """Bell-shaped with a few outliers, as trained weights are."""
+    """Bell-shaped weights with a few outliers, like trained ones."""
     random = np.random.default_rng(seed)
     return (random.standard_t(5, shape) * scale).astype(np.float32)
 
 
 def blocks(format: Format, count: int, seed: int = 0) -> np.ndarray:
-    """Random packed blocks (count + 4, block_bytes), the last four of constant bytes: extreme codes and scales."""
+    """Random packed blocks (count + 4, block_bytes), the last four with constant bytes: extreme codes and scales."""
     random = np.random.default_rng([seed, format.block_bytes])
     data = random.integers(0, 256, (count + 4, format.block_bytes), dtype=np.uint8)
     data[-4:] = np.array([0x00, 0xFF, 0x80, 0x7F], np.uint8)[:, None]

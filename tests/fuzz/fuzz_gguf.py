@@ -1,8 +1,8 @@
 """The GGUF reader under coverage-guided fuzzing: `python fuzz_gguf.py CORPUS [libFuzzer flags]`.
 
-A file is opened, every metadata value decoded and every tensor's bytes read. FileFormatError and UnsupportedError are
-answers; everything else is a finding. So is taking more than 256 MiB beyond what the process had to begin with: there
-the address space ends, and the MemoryError is reported.
+It opens a file, decodes every metadata value and reads every tensor's bytes. FileFormatError and UnsupportedError are
+valid answers; everything else is a finding. So is using more than 256 MiB beyond the initial size of the process: the
+address space is limited to that, and the MemoryError is reported.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def limit_memory() -> None:
 
 
 def test_one_input(data: bytes) -> None:
-    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:  # the first: the fuzzer has what it needs
+    if resource.getrlimit(resource.RLIMIT_AS)[0] == resource.RLIM_INFINITY:  # first: the fuzzer has its memory by now
         limit_memory()
     INPUT.write_bytes(data)
     try:

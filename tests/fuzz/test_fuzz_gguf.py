@@ -38,7 +38,7 @@ def test_no_input_breaks_the_reader(corpus: Path, shared_data: Path) -> None:
 
 @pytest.mark.parametrize(("mistake", "finding"), [("int('x')", "ValueError"), ("bytes(260 << 20)", "MemoryError")])
 def test_the_target_sees_mistakes(corpus: Path, mistake: str, finding: str) -> None:
-    """A reader that raises something else, or takes too much memory, does not get away with it."""
+    """A reader that raises something else, or uses too much memory, is reported."""
     code = TARGET.read_text().replace("        file = gguf", f"        {mistake}\n        file = gguf")
     (corpus / "broken.py").write_text(code)
     (corpus / "seeds").mkdir()

@@ -1,4 +1,4 @@
-"""A folder with the files that a system shows about itself."""
+"""A folder with the files in which a system describes itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The device data, what its loader accepts, and what it says about everything else."""
+"""The device data, what its loader accepts, and its messages for everything else."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_there_are_64_devices_with_every_format() -> None:
 
 @pytest.mark.parametrize("device", BUILT_IN.values(), ids=list(BUILT_IN))
 def test_the_data_is_sane(device: devices.Device) -> None:
-    """Units and orders of magnitude: a mistyped exponent or a sparse peak would be outside."""
+    """Checks units and orders of magnitude: a mistyped exponent or a sparse peak would be out of range."""
     assert 10e9 < device.bandwidth < 10e12
     assert device.memory_bytes is None or 2**30 <= device.memory_bytes <= 2**40
     assert 2016 <= device.year <= 2026
@@ -117,7 +117,7 @@ def test_a_missing_file_is_one_line(tmp_path: Path) -> None:
 
 
 def broken(path: str, value: object) -> dict[str, object]:
-    """MINE with `value` at the dotted path; without the key for `...`."""
+    """MINE with `value` at the dotted path, or without that key if it is `...`."""
     changed = copy.deepcopy(MINE)
     place = changed
     *parents, last = (int(key) if key.isdigit() else key for key in path.split("."))
@@ -207,7 +207,7 @@ def test_infinity_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_checker_supports_the_whole_schema() -> None:
-    """Every schema in the tree is checked by words the checker knows, or `check` raises ValueError."""
+    """Every keyword in the schema is supported; `check` raises ValueError for others."""
 
     def walk(node: dict[str, object]) -> None:
         schema.check({}, {**node, "type": "object", "required": [], "enum": [{}]}, "file", "place")
@@ -237,7 +237,7 @@ PLACES = [*MINE, "compute.fp16", "compute.int4.via", "compute.int8.peak", "price
 @settings(max_examples=300, deadline=None)
 @given(st.sampled_from(PLACES), VALUES)
 def test_any_value_gives_a_device_or_one_line(path: str, value: object) -> None:
-    """Whatever stands at any place, the loader takes it or says what it expected; nothing else escapes."""
+    """Whatever value is at any place, the loader accepts it or reports what it expected; no other error escapes."""
     try:
         device = devices.parse(broken(path, value), "mine.json")
     except FileFormatError as error:

@@ -1,4 +1,4 @@
-"""What happens to a weight: the facts of H100 and M1 Max as their sources state them, and every device with every
+"""How hardware runs a format: facts about H100 and M1 Max as their sources state them, and every device with every
 format."""
 
 from __future__ import annotations
@@ -83,7 +83,7 @@ def test_bf16_is_native_on_apple_from_m3() -> None:
 
 
 def test_fp4_is_native_on_blackwell_but_not_always_used() -> None:
-    """llama.cpp asks for compute capability 12: the B200 (10.0) has FP4 and does not get it, a 5090 does."""
+    """llama.cpp requires compute capability 12: it uses FP4 on a 5090 but not on the B200 (10.0), which also has it."""
     b200, rtx = execution_path("mxfp4", BUILT_IN["b200-180gb"]), execution_path("mxfp4", BUILT_IN["rtx-5090-32gb"])
     assert b200.path == rtx.path == "native"
     assert b200.scaled == "inside the matrix instruction, per block"
@@ -155,7 +155,7 @@ def test_formats_as_hardware_sees_them(name: str, bits: float, element: str | No
 
 
 def test_every_rule_names_a_known_engine_and_formats_and_is_used() -> None:
-    """A misspelt format or pattern would silence a rule: each must decide at least one pair."""
+    """A misspelt format or pattern would disable a rule, so each must decide at least one pair."""
     data = schema.data("engines.json")
     engines = {entry["engine"] for entry in data["engines"]}
     said = {(u.engine, u.what) for d in BUILT_IN.values() for name in ALL for u in execution_path(name, d).uses}

@@ -1,4 +1,4 @@
-"""Memory: keys and values beside published figures and the engines' own allocations."""
+"""Memory: keys and values compared with published figures and the engines' allocations."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ KIB = 1024
 
 @pytest.mark.parametrize(
     ("shape", "per_token"),
-    [  # as published: bytes a token in f16
+    [  # published bytes per token in f16
         ("llama-2-7b", 512 * KIB),
         ("llama-3.1-8b", 128 * KIB),
         ("llama-3.3-70b", 320 * KIB),
@@ -39,7 +39,7 @@ def test_grouped_heads(shape: str, per_token: int) -> None:
 
 
 def test_gemma3_has_windows() -> None:
-    """27B at 32768 tokens: 10 of 62 layers see everything, the others 1024 tokens and a batch of 512."""
+    """27B at 32768 tokens: 10 of 62 layers keep all tokens, the others 1024 and a batch of 512."""
     found = outline("gemma-3-27b")
     full = [layer for layer in found.layers if layer.window is None]
     assert (len(full), len(found.layers)) == (10, 62)
@@ -83,7 +83,7 @@ def test_what_llama_cpp_allocates(
     [("smollm2", 512, 102.14), ("smollm2", 4096, 106.77), ("gemma3", 512, 519.28), ("gemma3", 4096, 524.53)],
 )
 def test_what_llama_cpp_reserves(model: str, context: int, mebibytes: float, request: pytest.FixtureRequest) -> None:
-    """Its "CPU compute buffer size", as above."""
+    """Its "CPU compute buffer size", printed by the same command."""
     found = memory(outline(request.getfixturevalue(model)), None, context)
     assert found.compute / KIB / KIB == pytest.approx(mebibytes, rel=0.012)
 
@@ -94,7 +94,7 @@ def test_what_llama_cpp_reserves(model: str, context: int, mebibytes: float, req
 def test_resident_memory(
     model: str, context: int, format: str, request: pytest.FixtureRequest, shared_data: Path
 ) -> None:
-    """A few of the cases of benchmarks/memory.py, by its own measure."""
+    """A few of the cases of benchmarks/memory.py, measured in the same way."""
     path: Path = request.getfixturevalue(model)
     text = (shared_data / "text/wikitext-2/valid.txt").read_text(encoding="utf-8")
     case = measured.measure(path, load_tokenizer(path).encode(text[:8000]), context, format)

@@ -1,4 +1,4 @@
-"""Plans: what fits, how long a context, what to buy, and that this machine is told from its own measurements."""
+"""Plans: what fits, the longest context, what to buy, and predictions for this machine from its measurements."""
 
 from __future__ import annotations
 
@@ -116,7 +116,7 @@ def test_cost_of_a_million_tokens() -> None:
 
 
 def test_this_machine_is_predicted_from_its_kernels(machine) -> None:
-    """Twice as fast kernels and memory are twice as fast a model, but for what layers take beside their products."""
+    """With twice as fast kernels and memory, a model is twice as fast, except for the layers' time outside products."""
     assignments = assign(LLAMA, "q4_k_m")
 
     def told(factor: float):
@@ -155,12 +155,12 @@ def test_models_for_a_device_are_sorted_largest_first() -> None:
         assert row.fits and row.recipe in (*catalogue.USEFUL, plan.STORED)
         assert row.forecast.decode.tokens_per_second >= catalogue.READING
     on_h100 = {outline.name: row.recipe for outline, row in catalogue.models(devices.get("h100-sxm-80gb"), 8192)}
-    assert on_h100["gpt-oss 120B"] == plan.STORED  # as its makers ship it, in MXFP4
+    assert on_h100["gpt-oss 120B"] == plan.STORED  # as published, in MXFP4
     assert len(on_h100) > len(found)
 
 
 def test_only_active_experts_are_read() -> None:
-    """A mixture of 30B of which 3B are active decodes nearly as fast as a dense 3B, much faster than a 32B."""
+    """A 30B mixture with 3B active decodes nearly as fast as a dense 3B and much faster than a 32B."""
     card = devices.get("rtx-3090-24gb")
     mixture, small, large = (
         plan.row(shape, card, "iq4_xs", assign(shape, "iq4_xs"), Ask(4096)).forecast.decode.tokens_per_second

@@ -16,7 +16,7 @@ ROWS = sizes.rows()
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: f"{row['model']} {row['quant']} {row['publisher'][:12]}")
 def test_within_half_a_percent(row: dict[str, Any]) -> None:
-    """Of what the published figure may stand for, not of the figure: 26.9 GB rounds to 26.9 from 26.85 on."""
+    """The error counts from the range that rounds to the published figure: 26.9 GB begins at 26.85."""
     assert sizes.compare(row).miss <= 0.005
 
 
@@ -26,7 +26,7 @@ def test_nearly_all_are_inside_the_rounding() -> None:
     assert sum(c.miss > 2e-4 for c in found) <= 2
     assert [c.miss for c in found if c.low == c.high] == pytest.approx(
         [0] * 21, abs=2e-5
-    )  # exact but for the tokenizer
+    )  # exact except for the tokenizer
 
 
 def test_importance_changes_the_sizes() -> None:

@@ -1,4 +1,4 @@
-"""The speed model: what it promises of devices it has not seen, and that it has indeed not seen them."""
+"""The speed model: its accuracy on devices left out of the fit, and that they are really left out."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def test_errors_and_intervals_on_left_out_devices(judged, what: str, floor: floa
 
 @pytest.mark.parametrize("what", ["decode", "prefill"])
 def test_the_fit_does_not_see_a_left_out_device(what: str) -> None:
-    """Were its rows a thousand times slower, its prediction and its interval would be the same."""
+    """If its rows were a thousand times slower, its prediction and interval would not change."""
     rows = [case for case in speed_rows.cases(what)[0] if case.backend in {"cuda", "vulkan"}]
     mine = [index for index, case in enumerate(rows) if case.device.id == "rtx-4090-24gb"]
     slow = [case._replace(seconds=case.seconds * 1000) if index in mine else case for index, case in enumerate(rows)]
@@ -84,7 +84,7 @@ def test_unused_rows_have_a_known_reason() -> None:
     found, left_out = speed_rows.cases("decode")
     used = {id(case.row) for case in found}
     rows_without_decode = len(file["rows"]) - sum(left_out.values()) - len(used)
-    assert 0 <= rows_without_decode <= 3  # rows with a prompt's speed alone
+    assert 0 <= rows_without_decode <= 3  # rows with only a prefill speed
     assert all(case.row["quality"] == "community" for case in found)
 
 

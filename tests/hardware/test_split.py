@@ -1,4 +1,4 @@
-"""A model over several devices: nothing is lost or held twice, and no device holds more than it may."""
+"""A model split over devices: nothing is lost or held twice, and no device holds more than it can."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_without_devices_everything_is_in_system_memory() -> None:
 
 
 def test_one_more_layer_would_not_fit() -> None:
-    """24 GB hold 70B in Q4_K_M in part: as many layers as fit, the last ones, and the output."""
+    """24 GB hold part of a 70B in Q4_K_M: the output, and as many of the last layers as fit."""
     model = outline("llama-3.3-70b")
     found = split(model, "q4_k_m", [24 * GIB], 4096)
     (device,) = found.devices

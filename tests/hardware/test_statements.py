@@ -1,7 +1,7 @@
-"""What readers of the essay said, and asked, comes out of the commands.
+"""Commands reproduce statements and questions from practice.
 
 "27B at FP16 is 54 GB, nobody's running that; at Q4_K_M it needs 16; a used 3090 has 24 GB and goes for about $900";
-14B at Q4 is about 10 GB, on a card of 12 for under $270; and how an M1 Max and an H100 multiply what they read.
+14B at Q4 is about 10 GB and runs on a 12 GB card for under $270; how an M1 Max and an H100 multiply what they read.
 """
 
 from __future__ import annotations
@@ -63,7 +63,7 @@ def test_an_m1_max_multiplies_in_fp16_and_an_h100_in_int8_what_is_stored_in_4_bi
     mac, h100 = found
     assert (mac["multiplied_as"], h100["multiplied_as"]) == ("fp16", "int8")
     assert mac["fits"] and h100["fits"]
-    # Bytes decide decoding, the multiply decides a prompt: 8 times the bandwidth, 90 times the FP16 rate.
+    # Bytes limit decode and arithmetic limits prefill: 8 times the bandwidth, 90 times the FP16 rate.
     decode, prefill = (
         h100[what]["tokens_per_second"] / mac[what]["tokens_per_second"] for what in ("decode", "prefill")
     )

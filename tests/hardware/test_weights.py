@@ -1,4 +1,4 @@
-"""Bytes of weights: the file that `quantize` writes, and files that others published."""
+"""Bytes of weights: the file that `quantize` writes, and published files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_a_file_on_disk(model: str, request: pytest.FixtureRequest) -> None:
     assert file_bytes(found, assign(found, None)) == path.stat().st_size
 
 
-# The third model's vocabulary is laid out anew for each file: one recipe for each way its formats may fall.
+# The third model has a large vocabulary to write each time: one recipe for each combination of its formats.
 SOME = ("bf16", "q4_0", "q8_0", "q2_k", "q4_k_m", "q6_k", "iq2_xxs", "iq4_nl", "mxfp4_moe", "tq1_0")
 
 
@@ -42,7 +42,7 @@ SOME = ("bf16", "q4_0", "q8_0", "q2_k", "q4_k_m", "q6_k", "iq2_xxs", "iq4_nl", "
     ],
 )
 def test_every_recipe_has_the_writers_layout(model: str, recipe: str, request: pytest.FixtureRequest) -> None:
-    """`quantize`'s dry run is laid out by what writes files; `test_the_file_that_quantize_writes` writes some."""
+    """A dry run of `quantize` uses the writer's layout; `test_the_file_that_quantize_writes` writes some."""
     path: Path = request.getfixturevalue(model)
     found = outline(path)
     assignments = assign(found, recipe)

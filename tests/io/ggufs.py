@@ -1,4 +1,4 @@
-"""Small GGUF files, made byte by byte, for the tests of the reader."""
+"""Small GGUF files, built byte by byte, for tests of the reader."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def file(infos: list[bytes], data: bytes = b"", values: list[bytes] | None = Non
 
 
 def tensors(count: int = 2, format: str = "f32", shape: tuple[int, ...] = (3, 32)) -> list:
-    """Tensors to write, with data that tells them apart."""
+    """Tensors to write, with distinct data."""
     kind = formats.get(format)
     nbytes = int(np.prod(shape[:-1])) * kind.row_bytes(shape[-1])
     return [(f"t{i}", shape, kind, lambda i=i: bytes([i + 1]) * nbytes) for i in range(count)]

@@ -1,4 +1,4 @@
-"""Interrupted writes: the old file stays whole, and no half file ever has the final name."""
+"""Interrupted writes: the old file stays intact, and no partial file ever has the final name."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from bitwright.io.atomic import replacing
 
 @pytest.fixture(params=["new", "old"])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Path:
-    """A path to write: free, or taken by an older file."""
+    """A path to write to: free, or that of an older file."""
     if request.param == "old":
         (tmp_path / "m.gguf").write_bytes(b"old")
     return tmp_path / "m.gguf"
@@ -93,7 +93,7 @@ def test_a_real_write_past_the_limit(target: Path) -> None:
 
 
 def test_a_file_system_that_fills_up(tmp_path: Path) -> None:
-    """A file system of 256 KiB of our own, where the kernel lets us mount one."""
+    """Writes to a new file system of 256 KiB, if the kernel allows mounting one."""
     mount = f"mount -t tmpfs -o size=256k none {tmp_path} && printf old > {tmp_path}/m.gguf"
     tried = (
         subprocess.run(["unshare", "-rm", "sh", "-c", mount], capture_output=True) if shutil.which("unshare") else None
@@ -113,7 +113,7 @@ def test_a_killed_writer(target: Path) -> None:
     assert done.returncode == -signal.SIGKILL
     after = contents(target)
     left = {name: after.pop(name) for name in list(after) if name.endswith(".part")}
-    assert after == before and len(left) == 1  # what cannot be tidied up has another name
+    assert after == before and len(left) == 1  # what cannot be removed has another name
 
 
 def test_links_stay_links(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Random files: what is written is read back, and damage is either harmless or refused in the reader's own words."""
+"""Random files: what is written is read back, and damage is harmless or refused with the reader's errors."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 
 
 def open_and_touch(path: Path, data: bytes) -> bool:
-    """Whether the file is accepted; any error but the reader's own goes through."""
+    """Whether the file is accepted; errors other than the reader's propagate."""
     path.write_bytes(data)
     try:
         file = gguf.open(path)

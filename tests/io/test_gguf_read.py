@@ -1,4 +1,4 @@
-"""The GGUF reader: what it finds in good files, and what it says about bad ones."""
+"""The GGUF reader: what it finds in good files, and its messages about bad ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SHARED = Path(os.environ.get("BITWRIGHT_SHARED", Path(__file__).resolve().parent
 
 CASES = SHARED / "data/gguf-cases"
 EXPECT = json.loads((CASES / "expect.json").read_text()) if (CASES / "expect.json").exists() else []
-# What bitwright chooses where the specification leaves it open.
+# What bitwright chooses where the specification does not decide.
 ACCEPTED = ("kv_arch_wrong_type", "kv_head_count_0", "kv_token_type_u8", "tensor_offset_gap", "data_short_padding")
 REFUSED = (
     "kv_key_empty",
@@ -161,7 +161,7 @@ def test_unreadable_paths(tmp_path: Path) -> None:
 
 
 def split(folder: Path, changed: dict | None = None, count: int = 3) -> list[Path]:
-    """A split set of one tensor a file; `changed` replaces split values in the last part."""
+    """A split set with one tensor per file; `changed` replaces split values in the last part."""
     paths = [folder / f"m-{i + 1:05}-of-{count:05}.gguf" for i in range(count)]
     for i, path in enumerate(paths):
         values = {"no": gguf.Typed(i, "uint16"), "count": gguf.Typed(count, "uint16"), "tensors.count": count}

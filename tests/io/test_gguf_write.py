@@ -1,4 +1,4 @@
-"""The GGUF writer: what goes in comes out, byte for byte, here and in other implementations."""
+"""The GGUF writer: bitwright and other implementations read back what is written, byte for byte."""
 
 from __future__ import annotations
 
@@ -156,7 +156,7 @@ def test_the_gguf_package_reads_the_same(tmp_path: Path) -> None:
 
 
 def test_llama_cpp_loads_what_is_written(stories260k: Path, tmp_path: Path) -> None:
-    """In a process of its own: llama.cpp ends the process where it does not like a file."""
+    """Runs in a separate process: llama.cpp ends the process when it refuses a file."""
     copied = gguf.open(stories260k)
     metadata = copied.metadata.typed() | {"general.name": "copied", "bitwright.note": ["written", "here"]}
     infos = reversed(copied.tensors.values())

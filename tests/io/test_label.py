@@ -1,4 +1,4 @@
-"""Damage labels: written, read, and caught lying."""
+"""Damage labels: written, read, and checked."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Headers of safetensors files: what they list, and those that are malformed."""
+"""Headers of safetensors files: their contents, and malformed ones."""
 
 from __future__ import annotations
 

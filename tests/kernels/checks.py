@@ -1,4 +1,4 @@
-"""What tests of kernels share: values to compute with, and a comparison that names the worst cell."""
+"""Shared by the kernel tests: input values, and a comparison that reports the worst cell."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-U = 2.0**-24  # half the distance of neighbouring float32 values, relative
+U = 2.0**-24  # half the relative distance of adjacent float32 values
 
 
 def within(got: NDArray[Any], expected: NDArray[Any], bound: Any) -> None:

@@ -1,4 +1,4 @@
-"""What the executor stores and returns, held against the oracle with the error that float32 arithmetic has."""
+"""Compares what the executor stores and returns with the oracle, within the error of float32 arithmetic."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ from bitwright.kernels.ops.declaration import Array
 class FloatError:
     """The error of a step's logits, and of each layer's keys and values, in float32 arithmetic.
 
-    Rounding to float16 is a step function. A key or value that lies within the float32 error of the middle of two
-    float16 becomes the one or the other by the order of a sum. A handful of a model's thousands do, each is then off
-    by a whole float16 step (2**-11 and more, relative, where float32's is 2**-24), and the logits follow: by 10 to 250
-    times as much as all float32 arithmetic moves them. No multiple of one run's error bounds another's, since each run
-    has other keys tip. So the two are judged apart, and both bounds are smooth:
+    Rounding to float16 is a step function. If a key or value is within the float32 error of a midpoint of two float16
+    values, the order of a sum decides which of them it becomes. A few of a model's thousands do this. Each is then off
+    by a whole float16 step (at least 2**-11, relative, where float32's is 2**-24), and moves the logits 10 to 250 times
+    as much as all float32 arithmetic does. No multiple of one run's error bounds another's, since other keys flip in
+    each run. So the two are checked separately, and both bounds are smooth:
 
-    - A stored key or value must be what some number within the float32 error of the exact one rounds to. Rounding is
+    - A stored key or value must be the rounding of some number within the float32 error of the exact one. Rounding is
       monotonic, so it lies between the rounded ends of that range; nearly always these are the same float16.
-    - Logits must be the exact ones of the keys and values that the executor stored, up to the float32 error.
+    - Logits must be the exact ones for the keys and values that the executor stored, up to the float32 error.
 
-    The float32 error is the largest that NumPy's float32 makes anywhere in four runs with one cache given: weights as
-    they are, then each off by 2 roundings at random, which is as much again as the sums' own error. The executor may
-    be off by 4 times that: its sums round as often as NumPy's in another order, but its exp and tanh are off by up to
-    12 roundings (test_elementwise_ops) where NumPy's are off by one or two, and soft caps multiply that.
+    The float32 error is the largest error of NumPy's float32 in four runs with the same cache: first with the weights
+    unchanged, then with each weight off by 2 roundings at random, which adds as much error as the sums have. The
+    executor may be off by 4 times that: its sums round as often as NumPy's in another order, but its exp and tanh are
+    off by up to 12 roundings (test_elementwise_ops) where NumPy's are off by one or two, and soft caps multiply that.
     """
 
     def __init__(self, step: Step, weights: Weights, tokens: ArrayLike) -> None:
@@ -58,8 +58,8 @@ class FloatError:
 
 
 class GivenCache(Oracle):
-    """The oracle with `stored` in the place of the keys and values it computes, and these in `computed`. Both are lists
-    of (positions, kv_heads, head_dim): the keys and the values of each layer. Without `stored`, it is `computed` as
+    """The oracle with `stored` in place of the keys and values that it computes, which go to `computed`. Both are lists
+    of (positions, kv_heads, head_dim): the keys and the values of each layer. The default of `stored` is `computed` as
     float16. Runs once."""
 
     def __init__(
@@ -105,7 +105,7 @@ def stored_by(own: Running, sequence: int) -> list[Array]:
 
 
 def whole(tokens: ArrayLike) -> tuple[Any, Any, Any, Any]:
-    """Arguments of a step that reads the tokens of one sequence and returns the logits after each."""
+    """The arguments of a step that reads the tokens of one sequence and returns the logits after each."""
     n = np.arange(len(np.asarray(tokens)))
     return tokens, n, 0 * n, n
 

@@ -1,4 +1,4 @@
-"""Random bytes of ggml block formats whose scales are ordinary numbers."""
+"""Random bytes of ggml block formats with ordinary numbers as scales."""
 
 from __future__ import annotations
 
@@ -25,6 +25,6 @@ def random_blocks(format: Format, shape: tuple[int, int], seed: int) -> NDArray[
         start += field.nbytes
     if format.name == "mxfp4":
         blocks[:, 0] = rng.integers(112, 126, len(blocks))
-    if format.name == "iq1_m":  # its float16 scale's top bits are those of the last byte
+    if format.name == "iq1_m":  # the top bits of its float16 scale are in the last byte
         blocks[:, 55] = blocks[:, 55] & 0x8F | 0x20
     return blocks.reshape(rows, -1)

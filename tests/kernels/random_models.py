@@ -1,4 +1,4 @@
-"""Small models of random weights, written in the ops' vocabulary, for tests of the executor."""
+"""Small models with random weights, built from ops, for tests of the executor."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def random_model(
     window: int = 5,
     rotary_dim: int | None = None,
 ) -> tuple[Step, Weights]:
-    """A llama-like model; `gemma` adds what gemma 2 and 3 have: a scaled embedding, norms after each half layer, a norm
-    for each head, a window in even layers, soft-capped scores and logits, the gelu."""
+    """A llama-like model. `gemma` adds features of Gemma 2 and 3: a scaled embedding, norms after each half layer, a
+    norm per head, a window in even layers, soft-capped scores and logits, and gelu."""
     rng = np.random.default_rng(seed)
     weights: Weights = {}
 

@@ -1,4 +1,4 @@
-"""Steps of random ops, drawn from all that are declared: a new op is tested as soon as it exists."""
+"""Steps of random ops, drawn from all declared ones, so that a new op is tested as soon as it exists."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SEEDS = range(8)
 
 
 class RandomOps:
-    """A step that grows by ops with fields drawn by their types. Buffers are `width` or `kv_width` wide."""
+    """A step that grows by ops whose fields are drawn by type. Buffers have width `width` or `kv_width`."""
 
     def __init__(self, seed: int, vocabulary: int = 101) -> None:
         self.rng = np.random.default_rng(seed)
@@ -44,7 +44,7 @@ class RandomOps:
         return found
 
     def grow(self, op: type[Op]) -> None:
-        """Appends an op, its norm where it could grow without bound."""
+        """Appends an op, and a norm after it if its values could grow without bound."""
         arguments = {name: self.draw(op, name, types) for name, types in types_of(op.kind).items()}
         x = self.step.append(op(**arguments))
         if op.kind in ("glu", "scale"):
@@ -78,7 +78,7 @@ class RandomOps:
 
 
 def random_ops(seed: int, length: int = 12) -> tuple[Step, Weights]:
-    """A step of ops drawn from all that are declared; the logits are (outputs, width)."""
+    """A step of ops drawn from all declared ones; the logits are (outputs, width)."""
     made = RandomOps(seed)
     ops = [op for op in OPS.values() if op.kind not in ("embed", "hidden", "select")]  # hidden: test_cuts.py
     for _ in range(length):

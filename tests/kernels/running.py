@@ -1,4 +1,4 @@
-"""A program with a memory and an executor, for tests that want a model to run and nothing more."""
+"""A program with a memory and an executor, for tests that only run a model."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Attention and its cache against the oracle: every format, windows that forget, ranges that threads share out."""
+"""Attention and its cache against the oracle: every format, windows, and ranges that threads share."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ def tier(request: pytest.FixtureRequest) -> str:
 
 
 class Alone:
-    """One attention by itself: q, k, v are cut out of an embedding by exact products, so that only its own rounding
-    and that of the cache remain. Token t of the vocabulary is row t of `x`."""
+    """A single attention: exact products cut q, k and v out of an embedding, so that only the rounding of attention and
+    of the cache remains. Token t of the vocabulary is row t of `x`."""
 
     def __init__(
         self, heads: int, kv_heads: int, head_dim: int, tokens: int, window: int | None = None, cap: float | None = None
@@ -47,9 +47,9 @@ class Alone:
         return Oracle(self.step, self.weights, kv=kv).run(n, n, np.zeros_like(n), n)
 
     def bound(self, kv: str) -> float:
-        """A score is a sum of head_dim products, times the scale, perhaps soft-capped; an error ds of it changes its
-        weight by the factor 1 + ds; weights and their sum then carry a few roundings for each block they were updated
-        in, and where scales stand apart from codes, three more in scores and in weights."""
+        """A score is a sum of head_dim products times the scale, possibly soft-capped. An error ds of it changes its
+        weight by the factor 1 + ds. Weights and their sum have a few roundings for each block that updated them, and
+        formats with separate scales add three more to scores and to weights."""
         heads, kv_heads, head_dim = self.shape
         q, k, v = np.split(self.x, [heads * head_dim, (heads + kv_heads) * head_dim], axis=1)
         queries = np.abs(q).reshape(self.tokens, kv_heads, heads // kv_heads, head_dim)
@@ -133,7 +133,7 @@ def test_rewinding_within_a_window() -> None:
 
 
 def test_random_steps_over_windows_agree_with_the_oracle() -> None:
-    """Three sequences that go on, go back as far as they may, and start again, far past the ring of 64 positions."""
+    """Three sequences continue, rewind as far as possible, and start again, far past the ring of 64 positions."""
     rng = np.random.default_rng(12)
     step, weights = random_model(**MODELS["gemma"])
     program = Running(step, stored(weights), context=330, sequences=3, batch=12, threads=2)
@@ -158,7 +158,7 @@ def test_random_steps_over_windows_agree_with_the_oracle() -> None:
 @pytest.mark.parametrize("kv", ["f16", "q4_0"])
 @pytest.mark.parametrize("window", [None, 600])
 def test_sharing_the_work_changes_no_bit(kv: str, window: int | None, tier: str) -> None:
-    """Up to 4 tokens are shared out by ranges of positions as well; more, and other numbers of threads, are not."""
+    """Up to 4 tokens are also shared by ranges of positions; more tokens, or other numbers of threads, are not."""
     alone = Alone(4, 2, 24, 1100, window)
     n = np.arange(1100)
     starts = [1099, 256, 255, 700, 64, 0, 513]

@@ -1,4 +1,4 @@
-"""Steps cut at the borders of layers: run in parts they give the bits of the whole."""
+"""Steps cut at layer borders: their parts give the same bits as the whole."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_two_parts_equal_the_whole_to_the_bit(name: str, at: int, tier: str) -> 
 
 @pytest.mark.parametrize("name", ["llama", "gemma"])
 def test_a_resumed_layer_sees_the_memory_of_earlier_steps(name: str) -> None:
-    """A prompt, then tokens one at a time, resumed from the input of layer 2 as the search for formats does."""
+    """A prompt, then single tokens, resumed from the input of layer 2 as the search for formats does."""
     own = whole(name)
     n = np.arange(60)
     below, above = Executor(own.program.cut(end=2), 90, 2), Executor(own.program.cut(2), 90, 2)

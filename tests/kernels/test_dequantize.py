@@ -27,7 +27,7 @@ def test_random_blocks_equal_ggml(name: str) -> None:
     got = kernels.dequantize(format, data)
     assert got.shape == (60, 1024)
     assert_same_bits(got, formats.get(name).dequantize(data), f"{name} against formats")
-    if name not in ("q8_k", "q2_0"):  # which neither package reads
+    if name not in ("q8_k", "q2_0"):  # neither package reads these
         type = GGMLQuantizationType(format.ggml)
         if name != "q1_0":
             assert_same_bits(got, quants.dequantize(data, type), f"{name} against gguf")

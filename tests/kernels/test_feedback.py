@@ -1,4 +1,4 @@
-"""Error feedback: what it reports is what it leaves, which falls round by round and lies under what rounding does."""
+"""Error feedback: the reported objective is right, falls with each round, and is below that of plain rounding."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ ROWS, COLUMNS = 40, 512  # one whole tile of rows and a part
 
 
 def layer(seed=0, columns=COLUMNS, damping=0.01):
-    """Weights, and the second moments of inputs that depend on one another."""
+    """Weights, and the second moments of correlated inputs."""
     rng = np.random.default_rng(seed)
     mixing = rng.standard_normal((columns, columns)) * np.exp(-np.arange(columns) / 100)[:, None]
     inputs = rng.standard_normal((1000, columns)) @ mixing
@@ -44,7 +44,7 @@ def test_the_objective_is_right_falls_and_beats_rounding(name):
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_with_independent_inputs_it_is_a_search(name):
-    """All but as good as method search, which looks for the superblock's scale longer."""
+    """Nearly as good as method search, which tries more superblock scales."""
     weights, _ = layer()
     format, hessian = formats.get(name), np.eye(COLUMNS, dtype=np.float32)
     data, _ = kernels.feedback(format, weights, hessian)

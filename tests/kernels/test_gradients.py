@@ -50,7 +50,7 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
 
 
 def test_every_op_has_a_case() -> None:
-    """But for the hidden state of a step that was cut, which has no input to move."""
+    """Except the hidden state of a cut step, which has no input to vary."""
     assert {op.kind for op, _, _ in CASES.values()} == set(ops.OPS) - {"hidden"}
 
 
@@ -58,7 +58,7 @@ def test_every_op_has_a_case() -> None:
 def test_an_op_against_finite_differences(name: str) -> None:
     op, widths, shapes = CASES[name]
     rng, n = np.random.default_rng(0), np.arange(N)
-    call = ops.Call(np.float64, n, n, 0 * n, rng.integers(0, N, 40))  # some rows are wanted twice
+    call = ops.Call(np.float64, n, n, 0 * n, rng.integers(0, N, 40))  # some rows are requested twice
     inputs, weights = [rng.standard_normal((N, w)) for w in widths], [rng.standard_normal(s) for s in shapes]
 
     def forward(moved: list[np.ndarray]) -> np.ndarray:
@@ -77,13 +77,13 @@ def test_an_op_against_finite_differences(name: str) -> None:
 
 
 def derivative(f: Callable[[float], float]) -> float:
-    """Of f at 0."""
+    """The derivative of f at 0."""
     return sum(share * f(steps * H) for steps, share in STENCIL.items()) / (12 * H)
 
 
 def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: int = 1 << 30) -> float:
-    """The largest error, over three random directions in which all matrices move, of a derivative that is put together
-    from what the tape shows of each op that uses one; relative to the sizes of its terms."""
+    """The largest error of a directional derivative computed from the tape's gradients of each op that uses a matrix,
+    over three random directions in which all matrices move; relative to the sizes of its terms."""
     original = {name: w.astype(np.float64) for name, w in weights.items()}
     moved = dict(original)
     run = Tape(step, lambda name, rows: moved[name] if rows is None else moved[name][rows], np.float64, memory)
@@ -123,7 +123,7 @@ def test_an_architecture_against_finite_differences(tmp_path: Path, name: str) -
 @pytest.mark.parametrize("name", MODELS)
 @pytest.mark.parametrize("memory", [0, 1 << 30])
 def test_a_random_model_against_finite_differences(monkeypatch: pytest.MonkeyPatch, name: str, memory: int) -> None:
-    """With nothing kept but what flows between parts, and with everything; attention and the head a few rows a time."""
+    """Keeping only what passes between parts, and keeping everything; attention and the head a few rows at a time."""
     monkeypatch.setattr(attention, "QUERIES", 7)
     monkeypatch.setattr(tape, "LOGITS", 5 * 101)
     step, weights = random_model(**MODELS[name])

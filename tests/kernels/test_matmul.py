@@ -1,4 +1,4 @@
-"""Matrix products against NumPy: every format, tier, path and ragged size, int8 inputs modelled exactly."""
+"""Matrix products against NumPy: every format, tier, path and ragged size, with an exact model of int8 inputs."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ ROUNDINGS = {"q4_0": 1, "q8_0": 1, "mxfp4": 1, "q4_1": 2, "q5_1": 2, "q4_k": 3, 
 
 
 def quantized_input(x: NDArray[np.float32]) -> NDArray[np.float64]:
-    """What block formats multiply with: int8 codes per 32 columns, the largest at 127, and a float32 scale. In every
-    1024 columns the two groups of the largest scales have their remainders coded in the same way."""
+    """The converted input of block formats: int8 codes per 32 columns, the largest at 127, and a float32 scale. In
+    every 1024 columns the two groups with the largest scales also have codes for their remainders."""
     groups = x.reshape(len(x), -1, 32)
     coded, scales = int8(groups)
     for start in range(0, groups.shape[1], 32):
@@ -31,7 +31,7 @@ def quantized_input(x: NDArray[np.float32]) -> NDArray[np.float64]:
 
 
 def int8(groups: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
-    """What codes of -127 to 127 say of groups (..., 32), and their scales (...)."""
+    """Groups (..., 32) rounded to codes of -127 to 127, and their scales (...)."""
     largest = np.abs(groups).max(-1)
     scales = largest / np.float32(127)
     codes = np.rint(groups * (np.float32(127) / np.where(largest > 0, largest, np.float32(1)))[..., None])
@@ -44,8 +44,8 @@ def element_bytes(format: Format, shape: tuple[int, int]) -> NDArray[np.uint8]:
 
 
 def check(name: str, shape: tuple[int, int], data: NDArray[np.uint8], x: NDArray[np.float32]) -> None:
-    """All tiers and paths on one weight. Each addition rounds once in 2^-24 of what has been summed; a min is added
-    apart from its codes, so that the sums exceed the terms: 8 times at most here."""
+    """Checks one weight on all tiers and paths. Each addition rounds by up to 2^-24 of the sum so far. A min is added
+    separately from its codes, so partial sums exceed the terms, here by at most 8 times."""
     weight = QuantizedTensor("w", shape, formats.get(name), data)
     w = weight.dequantize().astype(np.float64)
     exact = quantized_input(x) if name in GGML_BLOCKS else x.astype(np.float64)
@@ -76,7 +76,7 @@ def test_block_formats(name: str) -> None:
 
 @pytest.mark.parametrize("name", ROUNDINGS)
 def test_inputs_rounded_as_llama_cpp_does(name: str) -> None:
-    """Scales of 32 columns are float16, and so is the sum of x that mins are multiplied by; that of 256 is float32."""
+    """Scales of 32 columns and the sums of x for mins are float16; the scale of 256 columns is float32."""
     rng = np.random.default_rng(4)
     weight = QuantizedTensor("w", (20, 1280), formats.get(name), random_blocks(formats.get(name), (20, 1280), seed=4))
     assert _ggml_rounding(weight.format) == ROUNDINGS[name]

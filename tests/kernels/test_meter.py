@@ -1,4 +1,4 @@
-"""What the core says of itself: how each format is multiplied, what is read for it, and how fast at best."""
+"""What the core reports: how each format is multiplied, how many bytes it reads, and the highest rates."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_a_meter_measures(tier: str) -> None:
 
 @pytest.mark.parametrize("name", ["q2_k", "q8_0", "float16", "float8_e4m3fn"])
 def test_decoding_is_measured_on_every_path(name: str) -> None:
-    """One of a packed layout with mins, one of full codes, one read as the file has it, one converted in scratch."""
+    """A packed layout with mins, full codes, one read in the file's layout, and one converted in scratch."""
     format, shape = formats.get(name), (40, 512)
     weight = QuantizedTensor("w", shape, format, random_blocks(format, shape, seed=0))
     found = kernels.Meter(2).decoding(weight, 0.01)

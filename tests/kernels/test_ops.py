@@ -1,4 +1,4 @@
-"""The vocabulary refuses what cannot be meant, and shapes are checked against the weights with names."""
+"""Ops refuse invalid arguments, and shapes are checked against the weights by name."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ TOKENS = np.random.default_rng(8).integers(0, 101, 400)
 
 
 def read(own: Running, start: int, stop: int, sequence: int = 0) -> np.ndarray:
-    """Tokens start to stop of TOKENS; the logits after the last."""
+    """Reads tokens start to stop of TOKENS and returns the logits after the last."""
     n = np.arange(start, stop)
     return own.run(TOKENS[start:stop], n, np.full(len(n), sequence), [len(n) - 1])
 
@@ -38,7 +38,7 @@ def test_a_fork_continues_independently_of_its_source(name: str, kv: str, length
     own.memory.fork(0, 1)
     assert own.lengths == [length, length, 0]
     forked = read(own, length, length + 9, 1)
-    others = own.run(TOKENS[6::-1], np.arange(length, length + 7), np.zeros(7, int), [6])  # the source goes elsewhere
+    others = own.run(TOKENS[6::-1], np.arange(length, length + 7), np.zeros(7, int), [6])  # the source reads on
     again = running(name, kv=kv)
     read(again, 0, length)
     assert np.array_equal(forked, read(again, length, length + 9))
@@ -53,7 +53,7 @@ def test_a_fork_takes_pages_only_when_it_writes() -> None:
     own.memory.fork(0, 1)
     own.memory.fork(0, 2)
     assert own.memory.bytes_in_use == used
-    read(own, 150, 151, 1)  # a copy of the page that both have begun
+    read(own, 150, 151, 1)  # a copy of the shared last page
     assert own.memory.bytes_in_use == used * 4 / 3
     read(own, 150, 151, 2)
     read(own, 150, 151, 0)  # its page is no longer shared
@@ -174,7 +174,7 @@ def test_states_are_forked_saved_and_cleared_with_their_sequence() -> None:
     memory.fork(0, 1)
     assert memory.lengths == [3, 3] and np.array_equal(memory.save(1), saved)
     with pytest.raises(UsageError, match="can keep 0 of its 3"):
-        memory.drop(1, 2)  # a state knows no earlier position
+        memory.drop(1, 2)  # a state cannot rewind
     memory.drop(1)
     assert not memory.save(1)[at:].any() and np.array_equal(memory.save(0), saved)
 

@@ -1,4 +1,4 @@
-"""The pool of threads, tested in C++ under the sanitizers."""
+"""The thread pool, tested in C++ with sanitizers."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def test_pool(tmp_path: Path, sanitizer: str | None) -> None:
     program = tmp_path / "pool_test"
     flags = ["-std=c++20", "-O1", "-pthread", f"-I{NATIVE}", "-o", str(program)]
     sources = [str(NATIVE / "tests" / "pool_test.cpp"), str(NATIVE / "pool.cpp"), str(NATIVE / "platform.cpp")]
-    # What a sanitizer adds to a process may be locked when another thread forks: fork() is tested without one.
+    # A sanitizer's runtime may hold a lock while another thread forks, so fork() is tested without one.
     arguments = [] if sanitizer is None else ["no fork"]
     if sanitizer:
         flags.append(f"-fsanitize={sanitizer}")

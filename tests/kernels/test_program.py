@@ -1,4 +1,4 @@
-"""The native executor against the NumPy oracle: every op by itself, then whole models, however batched."""
+"""The native executor against the NumPy oracle: every op alone, then whole models in different batches."""
 
 from __future__ import annotations
 
@@ -45,11 +45,11 @@ def test_elementwise_ops(width: int, tier: str) -> None:
     assert np.array_equal(got, x + x * np.float32(0.3))
     got, expected = run_op(lambda s, x: s.softcap(x, 5.0), weights, 19, tier=tier)
     within(got, expected, 5 * bound)
-    # e^z is off by 2 ulp and by what rounding z does to it, |z| times
+    # e^z is off by 2 ulp, plus the rounding of z multiplied by |z|
     got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5)), weights, 19, tier=tier)
     within(got, expected, (1 + np.abs(x64)) * bound * np.abs(expected) + 1e-34)
     got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5), "gelu_tanh"), weights, 19, tier=tier)
-    z = np.abs(1.6 * (x64 + 0.045 * x64**3))  # beside it, the oracle's own 1 + tanh cancels in float64
+    z = np.abs(1.6 * (x64 + 0.045 * x64**3))  # in addition, the oracle's 1 + tanh cancels in float64
     within(got, expected, (1 + z) * bound * np.abs(expected) + 4e-16 * x64**2 + 1e-34)
 
 
@@ -100,7 +100,7 @@ def test_whole_models_however_batched(name: str, tier: str) -> None:
     split = Running(step, stored(weights), context=100, batch=20, threads=2, tier=tier)
     error.check(split, 0, tokens, split.run(tokens, positions, slots, outputs))
 
-    # Two sequences in turns. The first goes back and replays its tokens 40 to 59; outputs are in another order.
+    # Two sequences in turns. The first rewinds and repeats its tokens 40 to 59; outputs are in another order.
     other = np.random.default_rng(6).integers(0, 101, 40)
     program.run(other[:20], np.arange(20), np.full(20, 2), [])
     mixed = np.ravel(np.column_stack([tokens[40:60], other[20:40]]))
@@ -126,7 +126,7 @@ def test_threads_and_runs_change_no_bit(name: str, tier: str) -> None:
 
 
 def test_random_steps_agree_with_the_oracle() -> None:
-    """200 steps of random length over 3 sequences that also go back, forget and start again."""
+    """200 steps of random length over 3 sequences that also rewind, forget and start again."""
     rng = np.random.default_rng(11)
     step, weights = random_model(**MODELS["gemma"])
     program = Running(step, stored(weights), context=48, sequences=3, batch=12, threads=2)
@@ -182,13 +182,13 @@ def test_wrong_calls_are_usage_errors_and_change_nothing(arguments: Any, message
     assert program.lengths == [0, 0]
 
 
-# Those the executor multiplies by, as far as they can be encoded; e8m0 holds powers of two, all positive.
+# Formats that the executor multiplies and that can be encoded, except e8m0, whose values are positive powers of two.
 NATIVE_FORMATS = [f.name for f in formats.all() if f.encodes and (f.ggml is not None or f.name.startswith("float"))]
 
 
 @pytest.mark.parametrize("name", NATIVE_FORMATS)
 def test_any_format_can_be_embedded_and_multiplied(name: str, tier: str) -> None:
-    """The embedding is exact, products differ by what rounding their input to int8 costs."""
+    """The embedding is exact; products differ by the rounding of their input to int8."""
     format = formats.get(name)
     table, weight = (np.clip(values(n, 512, seed=n), -0.9, 0.9) for n in (37, 70))
     if name == "float8_e8m0fnu":

@@ -1,4 +1,4 @@
-"""Work shared among threads is the work, in order; and BLAS is given back as it was."""
+"""Work shared among threads is complete and in order, and the state of BLAS is restored."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def test_parts_cover_a_range_in_order(threads: int, count: int) -> None:
 
 
 def test_each_runs_all_items_together_and_reports_errors() -> None:
-    together = threading.Barrier(3, timeout=10)  # nobody passes alone
+    together = threading.Barrier(3, timeout=10)  # no thread passes alone
     seen: list[int] = []
 
     def work(item: int) -> None:
@@ -49,7 +49,7 @@ def test_blas_has_one_thread_inside_and_is_restored_after() -> None:
 
 @pytest.mark.parametrize("threads", [2, 3])
 def test_a_shared_step_gives_the_same_result(threads: int) -> None:
-    """Forward and backward, to rounding: rows and heads are whole in every share."""
+    """Forward and backward agree up to rounding: each share has whole rows and heads."""
     step, weights = random_model(gemma=True, heads=6, kv_heads=3)
     ids = np.arange(100) % 101
     found = []

@@ -24,13 +24,13 @@ ON_X86 = platform.machine() in ("x86_64", "AMD64")
 PROGRAMS = ("kernel_test", "attention_test", "encoder_test")
 SHARED = ("dequantize.cpp", "dispatch.cpp", "platform.cpp", "pool.cpp", "quantize/portable.cpp")
 CMAKE = (NATIVE.parent / "CMakeLists.txt").read_text()
-# What each tier is compiled with, optimization aside.
+# The flags of each tier, without those for optimization.
 FLAGS_OF = {tier: [f for f in flags.split() if f.startswith("-m")]
             for tier, flags in reversed(re.findall(r"set\(flags_(\w+) ([^)]*)\)", CMAKE))}  # fmt: skip
 
 
 def build(folder: Path, compiler: list[str], tiers: dict[str, list[str]], *flags: str) -> list[Path]:
-    """The C++ tests with those tiers, each compiled with its own flags; all, and the linker, get `flags`."""
+    """The C++ tests with these tiers, each compiled with its flags; `flags` go to all of them and to the linker."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
     others = [*SHARED, *(f"tests/{program}.cpp" for program in PROGRAMS)]
@@ -91,7 +91,7 @@ def test_x86_tiers(tmp_path: Path) -> None:
 
 @pytest.mark.skipif("avx2" not in kernels.tiers(), reason="this machine has no AVX2")
 def test_under_the_sanitizers(tmp_path: Path) -> None:
-    """Nothing is read or written out of bounds, and nothing computed that C++ leaves undefined."""
+    """There are no out-of-bounds accesses and no undefined behaviour."""
     flags = ["-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
     empty = [*compiler(), flags[0], "-xc++", "-", "-o", os.devnull]
     if subprocess.run(empty, input=b"int main() {}", capture_output=True).returncode:
@@ -111,7 +111,7 @@ def test_arm_tiers(tmp_path: Path) -> None:
 
 
 def test_the_dispatcher_checks_every_flag() -> None:
-    """A tier asks for each feature that cpu.h lists and its flags allow, so each flag must have a line there."""
+    """A tier requires the features of its flags that cpu.h lists, so each flag must have a line there."""
     listed = set(re.findall(r"#ifdef __(\w+?)_*\n", (NATIVE / "cpu.h").read_text()))
     names = {"dotprod": "DOTPROD", "i8mm": "MATMUL_INT8", "fp16": "FP16_VECTOR_ARITHMETIC"}
     for tier in ("avx2", "avx512_vnni"):

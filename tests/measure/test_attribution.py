@@ -1,4 +1,4 @@
-"""Sources of error alone: each against a model that was put together by hand."""
+"""Single sources of error, each against a model assembled by hand."""
 
 from __future__ import annotations
 

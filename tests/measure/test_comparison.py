@@ -1,4 +1,4 @@
-"""Rankings, fronts and the sentences about them, on figures that are known."""
+"""Rankings, fronts and the sentences about them, on known figures."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def evaluation(name: str, size: int, divergences: np.ndarray, losses: np.ndarray
 
 
 def contender(name: str, size: int, mean: float, speed: float = 10.0, seed: int = 0) -> Contender:
-    """Divergences around `mean` whose documents are hard or easy for all contenders alike."""
+    """Divergences around `mean`, where each document is equally hard for all contenders."""
     hard = np.random.default_rng(9).lognormal(0, 0.6, (DOCUMENTS, 1))
     noise = np.random.default_rng(seed).lognormal(0, 0.2, (DOCUMENTS, TOKENS))
     divergences = hard * noise * (mean / (hard * noise).mean())
@@ -38,7 +38,7 @@ def contender(name: str, size: int, mean: float, speed: float = 10.0, seed: int 
 
 
 def test_shared_documents_separate_pairs() -> None:
-    """Each alone is known to a third; their difference, paired, to a hundredth."""
+    """Each mean is known to a third, their paired difference to a hundredth."""
     a, b, c = contender("a", 3, 0.10), contender("b", 2, 0.11, seed=1), contender("c", 1, 0.1001, seed=2)
     found = compare([b, a, c], DIVERGENCE)
     assert [x.identity.name for x in found.contenders] == ["a", "c", "b"]
@@ -58,7 +58,7 @@ def test_fronts() -> None:
 
 
 def test_other_tokenizers_are_compared_per_byte_of_text() -> None:
-    """Two tokenizers cut one text differently; documents are what they have in common."""
+    """Two tokenizers cut one text differently; they share the documents."""
     a = Contender(Identity("a", "", 2, 16), None, np.array([40.0, 0, 60.0]), np.array([50.0, 0, 70.0]), 10)
     b = Contender(Identity("b", "", 1, 16), None, np.array([55.0, 3, 80.0, 9]), np.array([52.0, 4, 69.0, 8]), 10)
     assert a.bits_per_byte.estimate == pytest.approx(100 / 120 / math.log(2))

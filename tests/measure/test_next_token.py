@@ -1,4 +1,4 @@
-"""A candidate beside a reference: the statistics against sums written out, and against what llama-perplexity prints."""
+"""A candidate against a reference: the statistics equal plain sums and what llama-perplexity prints."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_documents_or_chunks_are_drawn() -> None:
 
 @pytest.fixture(scope="module")
 def models(stories260k: Path, tmp_path_factory) -> dict[str, Path]:
-    """stories260K in float32, and what its Q4_0 decodes to: float32 too, so that engines agree on both."""
+    """stories260K in float32, and its Q4_0 decoded to float32, so that engines agree on both."""
     folder = tmp_path_factory.mktemp("models")
     quantize(stories260k, "q4_0", folder / "q4_0.gguf", method="rtn")  # as llama-quantize did for the golden file
     quantize(folder / "q4_0.gguf", "f32", folder / "decoded.gguf")
@@ -61,8 +61,8 @@ LINE = re.compile(r"^ *(\S.*?)\s*:\s+(-?[\d.]+)%?(?:\s+±\s+([\d.]+))?", re.MULT
 
 
 def test_every_statistic_agrees_with_llama_perplexity(models, text, tmp_path) -> None:
-    """Same names in the same order; values within what float16 keys and values and float32 sums can move them: means
-    less than shares of 768 positions, which have errors too, and these less than percentiles, which rest on one."""
+    """Names and order are equal. Values differ by the effects of float16 keys and values and of float32 sums: means
+    least, shares of 768 positions more, and percentiles, which depend on a single position, most."""
     base = load(models["base"])
     path = tmp_path / "base.kld"
     kld_file.write(path, base, cut(base.tokenizer, text, 128, 12))
@@ -78,7 +78,7 @@ def test_every_statistic_agrees_with_llama_perplexity(models, text, tmp_path) ->
 
 
 def test_both_kinds_of_reference_agree(models, text, tmp_path) -> None:
-    """The store and llama.cpp's file, but for the file's 16 bits and what it leaves out."""
+    """The store and llama.cpp's file agree, except for the file's 16 bits and what it omits."""
     base, candidate = load(models["base"]), load(models["candidate"])
     windows = cut(base.tokenizer, text, 128, 6)
     kld_file.write(tmp_path / "base.kld", base, windows)
@@ -99,7 +99,7 @@ def test_both_kinds_of_reference_agree(models, text, tmp_path) -> None:
 
 
 def test_the_file_is_coded_as_llama_cpp_codes_it() -> None:
-    """Against log_softmax of perplexity.cpp, written out in float32."""
+    """Compared with log_softmax of perplexity.cpp, written in NumPy's float32."""
     f = np.float32
     logits = np.array([[0, 5, 3.25, -40, 4.875, 1, 2], [1, 1, 1, 1, 1, 1, 1]], np.float32)
     rows = kld_file.encode(logits)

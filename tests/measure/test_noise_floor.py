@@ -1,4 +1,4 @@
-"""The reference beside itself."""
+"""The reference compared with itself."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Calibration text in the evaluation text."""
+"""Calibration text that appears in the evaluation text."""
 
 from __future__ import annotations
 

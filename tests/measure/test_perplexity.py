@@ -1,4 +1,4 @@
-"""Perplexity: the arithmetic against plain sums, the definition against llama.cpp's own figures."""
+"""Perplexity: the arithmetic against plain sums, the definition against llama.cpp's figures."""
 
 from __future__ import annotations
 
@@ -61,7 +61,7 @@ def test_stories260k_golden(stories260k: Path, shared_data: Path) -> None:
 
 
 def test_chunks_positions_and_slices(stories260k: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Against the definition written out: every chunk alone, BOS first, positions n/2 to n-2; slices change nothing."""
+    """Compared with the definition: every chunk alone, BOS first, positions n/2 to n-2. Slices change nothing."""
     model = load(stories260k)
     text = (shared_data / "text/tinystories/tiny.utf8").read_text()[:1200]
     ids = model.tokenizer.encode(text)
@@ -94,7 +94,7 @@ def test_wrong_calls_are_refused(stories260k: Path) -> None:
 
 @pytest.mark.parametrize("name", PEER)
 def test_four_chunks_agree_with_llama_cpp(name: str, shared_data: Path, request: pytest.FixtureRequest) -> None:
-    """Within 0.2% on the same file (benchmarks/perplexity_agreement.py runs 20 chunks of more files beside a peer)."""
+    """Within 0.2% on the same file (benchmarks/perplexity_agreement.py compares 20 chunks of more files)."""
     text = (shared_data / "text/wikitext-2/valid.txt").read_text()[:20000]
     result = perplexity(load(request.getfixturevalue(name), context=512), text, chunks=4)
     assert result.tokens_scored == 4 * 255

@@ -1,4 +1,4 @@
-"""The store of a reference's predictions: exact where it says so, honest about the rest, whole after any accident."""
+"""The store of a reference's predictions: exact where it claims to be, unbiased elsewhere, safe to interrupt."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def test_the_likeliest_are_kept_exactly() -> None:
 
 
 def test_a_divergence_estimate_has_no_bias_and_the_right_error() -> None:
-    """Over many draws of the sample the mean is the exact value, and they differ by what is claimed."""
+    """Over many draws of the sample, the mean is the exact value and the spread is the claimed error."""
     p = peaked(40, 3000)
     q = p + 0.3 * np.random.default_rng(1).standard_normal(p.shape).astype(np.float32)
     truth, draws, claimed = exact(p, q), [], []

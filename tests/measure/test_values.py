@@ -1,4 +1,4 @@
-"""Statistics of values, against NumPy and SciPy-free definitions."""
+"""Statistics of values, against NumPy and plain definitions."""
 
 from __future__ import annotations
 

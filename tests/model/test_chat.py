@@ -1,4 +1,4 @@
-"""Chat templates: what Hugging Face's rendering gives, and hostile ones that must end in one line."""
+"""Chat templates: equal to Hugging Face's rendering; hostile ones end in one line."""
 
 from __future__ import annotations
 

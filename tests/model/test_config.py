@@ -1,4 +1,4 @@
-"""Configuration is read from metadata whole and right, or refused with the key's name."""
+"""Configuration is read completely from metadata, or refused with the key's name."""
 
 from __future__ import annotations
 
@@ -155,7 +155,7 @@ def test_the_context_is_bounded_by_the_trained_one(tmp_path: Path) -> None:
 
 
 def test_every_malformed_file_is_refused_or_survives(shared_data: Path) -> None:
-    """None of the cases holds a whole model: even the well-formed ones must end in a BitwrightError, never a crash."""
+    """No case holds a complete model: even well-formed ones must end in a BitwrightError, never in a crash."""
     cases = json.loads((shared_data / "gguf-cases/expect.json").read_text())
     for case in cases:
         with pytest.raises(BitwrightError):

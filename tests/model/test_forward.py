@@ -1,4 +1,4 @@
-"""Every architecture's step, run by the NumPy oracle, computes what the plain reference forward does."""
+"""Every architecture's step, run by the NumPy oracle, gives the result of the plain reference forward."""
 
 from __future__ import annotations
 
@@ -47,20 +47,20 @@ def some_ids(count: int, seed: int = 1) -> list[int]:
 
 @pytest.mark.parametrize("name", MODELS)
 def test_step_equals_reference(tmp_path: Path, name: str) -> None:
-    """In float64 throughout; frequencies go through float32 (2**-24 relative, times 40 positions), hence 1e-4."""
+    """In float64 throughout, except frequencies in float32 (2**-24 relative, times 40 positions), hence 1e-4."""
     metadata, weights = synthetic(name)
     file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
     step = Model.from_gguf(file).step
     ids, positions = some_ids(40), np.arange(40)
     got = Oracle(step, weights).run(ids, positions, 0 * positions, positions)
     expected = Reference(metadata, weights, cache=np.float64).logits(ids)
-    assert np.ptp(expected) > 5  # a model whose logits are all alike would prove nothing
+    assert np.ptp(expected) > 5  # a model with equal logits would prove nothing
     np.testing.assert_allclose(log_softmax(got), log_softmax(expected), rtol=0, atol=1e-4)
 
 
 @pytest.mark.parametrize("name", ["llama yarn", "qwen3", "gemma3"])
 def test_the_reference_detects_missing_parts(name: str) -> None:
-    """Each part that sets an architecture apart changes the result by more than the tests above let pass."""
+    """Each feature specific to an architecture changes the result by more than the tests above allow."""
     metadata, weights = synthetic(name)
     architecture = metadata["general.architecture"]
     ids = some_ids(40)

@@ -1,4 +1,4 @@
-"""The reference forward itself reproduces figures that another program wrote for a real trained model."""
+"""The reference forward reproduces figures of another program for a real trained model."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def golden(stories260k: Path) -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def reference(stories260k: Path) -> Reference:
-    """With a float64 cache, as the goldens were made."""
+    """With a float64 cache, as for the goldens."""
     file = gguf.open(stories260k)
     weights = {name: file.tensor(name).dequantize() for name in file.tensors}
     return Reference(file.metadata, weights, cache=np.float64)

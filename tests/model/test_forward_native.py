@@ -1,7 +1,7 @@
-"""The native engine with float32 weights is the reference forward, up to float32 rounding (reference_forward.compare).
+"""The native engine with float32 weights equals the reference forward up to rounding (reference_forward.compare).
 
-This holds everything but the integer kernels against an independent implementation: real models on real text, and
-synthetic ones where no real file can be had.
+This compares everything except the integer kernels with an independent implementation: real models on real text, and
+synthetic ones where there is no real file.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Rotary scalings against numbers worked out from the papers' formulas."""
+"""Rotary scalings against numbers computed from the papers' formulas."""
 
 from __future__ import annotations
 

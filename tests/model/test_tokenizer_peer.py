@@ -1,4 +1,4 @@
-"""Ids and prompts against llama.cpp itself, run in this process on 127.0.0.1, with the two installable models."""
+"""Ids and prompts against llama.cpp, run in this process on 127.0.0.1, with the two installable models."""
 
 from __future__ import annotations
 

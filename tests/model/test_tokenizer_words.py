@@ -1,6 +1,6 @@
 """Pre-tokenizers against llama.cpp: GPT-2's vocabulary with every value of `tokenizer.ggml.pre`.
 
-`golden/pretokenizers.json` holds the ids llama.cpp (b11549) gave for files that differ in that value only.
+`golden/pretokenizers.json` holds the ids llama.cpp (b11549) gave for files that differ only in that value.
 """
 
 from __future__ import annotations

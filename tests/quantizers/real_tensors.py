@@ -16,7 +16,7 @@ REAL = {
 
 
 def real_tensors(request: pytest.FixtureRequest, rows: int, spread: bool) -> dict[str, NDArray[np.float32]]:
-    """Up to so many rows, the first or spread over all, of tensors whose rows are whole superblocks."""
+    """Up to a number of rows, the first or spread over all, of tensors whose rows are whole superblocks."""
     found = {}
     for model, names in REAL.items():
         file = gguf.open(request.getfixturevalue(model))

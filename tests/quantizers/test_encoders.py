@@ -1,4 +1,4 @@
-"""The native encoders: bytes of other implementations, errors against theirs, one result on every machine."""
+"""The native encoders: bytes and errors compared with other implementations, and the same result on every machine."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def noise(rows: int, columns: int, seed: int = 0) -> Floats:
 
 
 def search_error(name: str, values: Floats, data: NDArray[np.uint8]) -> tuple[float, float]:
-    """The plain squared error, and the one that the format's search looks at (algorithm: ggml-quants.c)."""
+    """The plain squared error, and the one that the format's search minimizes (algorithm: ggml-quants.c)."""
     miss = formats.get(name).dequantize(data).astype(np.float64) - values
     blocks = values.astype(np.float64).reshape(-1, SUB_BLOCK.get(name, 16))
     if name in ("q4_k", "q5_k"):
@@ -53,7 +53,7 @@ def search_error(name: str, values: Floats, data: NDArray[np.uint8]) -> tuple[fl
     return float((miss**2).sum()), float((weight.reshape(values.shape) * sized).sum())
 
 
-@pytest.mark.parametrize("name", sorted({*EXACT, *NEWER} - {"nvfp4"}))  # of which there is no vector
+@pytest.mark.parametrize("name", sorted({*EXACT, *NEWER} - {"nvfp4"}))  # there is no vector of them
 def test_bytes_of_the_vectors(name: str, shared_data: Path) -> None:
     format = formats.get(name)
     assert format.ggml is not None
@@ -88,8 +88,8 @@ def test_error_no_worse_than_libgguf_on_real_tensors(name: str, real: dict[str, 
 
 @pytest.mark.parametrize("name", [*SEARCHED, "q4_0", "q4_1", "q5_0", "q5_1"])
 def test_with_importance_no_worse_than_libgguf(name: str, real: dict[str, Floats]) -> None:
-    """Sums in another order decide a few bytes of K-quants; other formats' scales are chosen a little better, Q4_1's a
-    little worse (by 0.301% in one tensor)."""
+    """The order of sums changes a few bytes of K-quants. Scales of other formats are chosen slightly better, those of
+    Q4_1 slightly worse (by 0.301% in one tensor)."""
     format, most = formats.get(name), 1.0031 if name == "q4_1" else 1.003
     for tensor, values in real.items():
         importance = np.random.default_rng(0).exponential(size=values.shape[1]).astype(np.float32) ** 2

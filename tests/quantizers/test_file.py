@@ -1,4 +1,4 @@
-"""Whole files: what is written, what stays, what is refused, and how much memory it takes."""
+"""Whole files: what is written, what is kept, what is refused, and how much memory it takes."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ def test_written_file(source: Path, tmp_path: Path) -> None:
         info, tensor = after.tensors[a.tensor], after.tensor(a.tensor)
         assert info.format is a.format and info.shape == before.tensors[a.tensor].shape and info.nbytes == a.bytes
         rows = before.tensor(a.tensor).dequantize().reshape(-1, info.shape[-1])
-        if a.format.name == "q5_0":  # an exact format, by the NumPy declaration
+        if a.format.name == "q5_0":  # an exact format, encoded by NumPy
             assert np.array_equal(tensor.data.reshape(len(rows), -1), a.format.quantize(rows))
         assert abs(tensor.dequantize().reshape(rows.shape) - rows).max() < 0.06, a
     total = sum(a.bytes for a in result.assignments)
@@ -131,7 +131,7 @@ def test_progress_counts_up_to_the_last_tensor(source: Path, tmp_path: Path) -> 
 
 
 def test_memory_holds_one_tensor_not_the_model(tmp_path: Path) -> None:
-    """Twelve matrices of 2 Mi weights: two output tensors' worth, while the model would be sixteen times that."""
+    """Twelve matrices of 2 Mi weights: memory holds two output tensors; the model would be sixteen times that."""
     tensors = {f"blk.{i}.ffn_up.weight": values(2048, 1024, seed=i) for i in range(12)}
     tensors["output.weight"] = values(4, 1024)
     source = write(tmp_path / "big.gguf", tensors, **{"llama.block_count": 12})
@@ -208,7 +208,7 @@ def test_a_bad_value_is_named_and_the_old_file_stays(stored: str, tmp_path: Path
 
 
 def test_importance_is_used_and_recorded(tmp_path: Path) -> None:
-    """Errors weighed by importance fall, in formats whose encoder weighs them; the recipe heeds that there is one."""
+    """Importance-weighted errors fall in formats whose encoder uses importance, and the recipe depends on it."""
     source = write(tmp_path / "f16.gguf", small_model())
     random = np.random.default_rng(7)
     gathered = {
@@ -229,7 +229,7 @@ def test_importance_is_used_and_recorded(tmp_path: Path) -> None:
     assert files["with"].metadata["quantize.imatrix.dataset"] == "a.txt, b.txt"
     assert "quantize.imatrix.file" not in files["without"].metadata
     others = [file.tensor("blk.0.ffn_down.weight").data for file in files.values()]
-    np.testing.assert_array_equal(*others)  # nothing was gathered for it
+    np.testing.assert_array_equal(*others)  # it has no statistics
 
 
 def test_each_expert_has_separate_importance(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""llama.cpp itself loads what we write and answers from it."""
+"""llama.cpp loads the files that bitwright writes and answers from them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_quantized_file_answers(
 
 
 def second_moments(names: Sequence[str], columns: int) -> ActivationStatistics:
-    """Of inputs that depend on one another."""
+    """Second moments of correlated inputs."""
     mixed = np.random.default_rng(0).standard_normal((2 * columns, columns)) + 1
     packed = pack((mixed.T @ mixed / len(mixed)).astype(np.float32))[None]
     moments = (SecondMoment(tuple(names), "plain", 1, columns, lambda: packed),)
@@ -64,8 +64,8 @@ def second_moments(names: Sequence[str], columns: int) -> ActivationStatistics:
 
 @pytest.mark.parametrize("method", ["search", "feedback"])
 def test_a_file_of_every_format_scores_the_same(method: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
-    """A layer in each format; llama.cpp's probabilities are ours but for how activations are rounded, which alone, in a
-    file of Q8_0, moves these by 0.2 to 0.3 nats."""
+    """A layer in each format. llama.cpp's probabilities equal bitwright's except for the rounding of activations, which
+    alone moves those of a Q8_0 file by 0.2 to 0.3 nats."""
     path, names = tmp_path / "all.gguf", [f.name for f in map(formats.from_ggml, encoders()) if takes_importance(f)]
     types = [rf"blk\.{i}\.attn_[qk]={name}" for i, name in enumerate(names)]
     matrices = [f"blk.{i}.attn_{kind}.weight" for i in range(len(names)) for kind in "qk"]

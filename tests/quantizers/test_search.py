@@ -1,4 +1,4 @@
-"""Method search: the least weighted squared error in each block, beside libgguf's with the same importance."""
+"""Method search: the least weighted squared error in each block, compared with libgguf for the same importance."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from bitwright.kernels.encoders import encoders
 Floats = NDArray[np.float32]
 LEVELS = {"q4_0": 8, "q5_0": 16}  # codes below zero
 SEARCHED = [formats.from_ggml(id).name for id, takes in encoders().items() if takes["search"]]
-# At most this share of libgguf's error is left in the mean of these tensors, with an importance and without.
+# The error may be at most this share of libgguf's, averaged over these tensors, with importance and without.
 MOST = {
     "q4_0": (0.90, 0.88), "q4_1": (0.80, 0.59), "q5_0": (0.90, 0.87), "q5_1": (0.84, 0.62),
     "q8_0": (0.68, 0.86), "q2_k": (0.83, 0.71), "q3_k": (0.91, 0.91), "q4_k": (0.91, 0.96),
@@ -33,7 +33,7 @@ def real(request: pytest.FixtureRequest) -> dict[str, Floats]:
 
 
 def skewed(columns: int, seed: int = 0) -> Floats:
-    """An importance as models have it: most columns alike, a few far larger."""
+    """Importance as in real models: most columns are similar, a few far larger."""
     return np.exp(1.5 * np.random.default_rng(seed).standard_normal(columns)).astype(np.float32)
 
 
@@ -42,7 +42,7 @@ def lost(values: Floats, data: NDArray[np.uint8], format: formats.Format, weight
 
 
 def by_llama_cpp(values: Floats, format: formats.Format, importance: Floats | None) -> NDArray[np.uint8]:
-    """libgguf's bytes; of Q2_0, which it does not know, those of `rtn`, which are ggml's (test_encoders)."""
+    """libgguf's bytes. It lacks Q2_0; there the bytes are those of `rtn`, which are ggml's (test_encoders)."""
     if format.name == "q2_0":
         return kernels.quantize(format, values, method="rtn")
     kind = gguf_package.GGMLQuantizationType(format.ggml)
@@ -62,12 +62,12 @@ def test_error_against_libgguf_on_real_tensors(name: str, weighted: bool, real: 
             lost(values, data, format, weights) for data in (kernels.quantize(format, values, importance), theirs)
         )
         assert ours <= other, f"{tensor}: {ours} against {other}"
-        if other > 0:  # zero where the file's values are of this very format
+        if other > 0:  # zero where the file's values already have this format
             ratios.append(ours / other)
     assert np.mean(ratios) <= MOST[name][not weighted], f"mean {np.mean(ratios):.3f} of {np.round(ratios, 3)}"
 
 
-@pytest.mark.parametrize("name", [name for name in SEARCHED if name != "q2_0"])  # which libgguf does not know
+@pytest.mark.parametrize("name", [name for name in SEARCHED if name != "q2_0"])  # libgguf lacks it
 def test_llama_cpp_decodes_the_same_weights(name: str, real: dict[str, Floats]) -> None:
     format, values = formats.get(name), real["widened blk.29.ffn_up.weight"]
     data = kernels.quantize(format, values, skewed(values.shape[1]))
@@ -104,7 +104,7 @@ def test_no_scale_of_thousands_is_much_better(name: str, real: dict[str, Floats]
 
 @pytest.mark.parametrize("name", ["iq3_s", "iq3_xxs", "iq2_s", "iq2_xs", "iq2_xxs", "iq1_s", "iq1_m"])
 def test_points_are_the_nearest_of_the_grid(name: str, real: dict[str, Floats]) -> None:
-    """With the scales that were stored, no other point of the grid (with signs that the format has) loses less."""
+    """With the stored scales, no other point of the grid (with signs that the format allows) has a lower error."""
     format, values = formats.get(name), real["widened blk.0.attn_v.weight"][:2]
     importance = skewed(values.shape[1])
     data = kernels.quantize(format, values, importance).reshape(-1, format.block_bytes)
@@ -121,7 +121,7 @@ def test_points_are_the_nearest_of_the_grid(name: str, real: dict[str, Floats]) 
 
 
 def nearest(name: str, x: NDArray, w: NDArray, scale: NDArray) -> NDArray[np.float64]:
-    """The least error of each eight values (groups, 8), over every point and what signs and shifts the format has."""
+    """The least error of each eight values (groups, 8), over every point, sign and shift of the format."""
     points = grids.grid("iq1" if name.startswith("iq1") else name).astype(np.float64)
     if name.startswith("iq1"):
         shifted = [shortest(x, w, scale, 8 * points + shift) for shift in (-1, 1)]
@@ -149,7 +149,7 @@ def shortest(x: NDArray, w: NDArray, scale: NDArray, points: NDArray) -> NDArray
 
 @pytest.mark.parametrize("name", ["q2_k", "q4_k", "q5_k"])
 def test_no_neighbouring_sub_scale_is_better(name: str, real: dict[str, Floats]) -> None:
-    """One more or less in the scale or min of a sub-block, its values rounded anew, hardly ever loses less."""
+    """Changing the scale or min of a sub-block by one and rounding again hardly ever lowers the error."""
     format, values = formats.get(name), real["widened blk.14.ffn_down.weight"][:4]
     blocks = values.reshape(-1, 256)
     _, (d, dmin, s, m) = format.unpack(kernels.quantize(format, values).reshape(-1, format.block_bytes))
@@ -167,7 +167,7 @@ def test_no_neighbouring_sub_scale_is_better(name: str, real: dict[str, Floats])
 
 
 def test_inactive_columns_do_not_break_the_search(real: dict[str, Floats]) -> None:
-    """Whole blocks of importance 0, or all of it: what nothing weighs is still rounded well."""
+    """Blocks or whole tensors with an importance of 0 are still rounded well."""
     values = real["widened blk.14.ffn_down.weight"]
     importance = skewed(values.shape[1])
     importance[:512] = 0

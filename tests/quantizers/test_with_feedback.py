@@ -1,4 +1,4 @@
-"""Files quantized with error feedback: what they lose, and when feedback is taken."""
+"""Files quantized with error feedback: what they lose, and when feedback is used."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ CONTEXT = 64
 
 @pytest.fixture(scope="module")
 def statistics(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Of the first half of the text, in a file."""
+    """A file with statistics of the first half of the text."""
     path = tmp_path_factory.mktemp("statistics") / "s.gguf"
     gather(load(stories260k).model, [("first half", TEXT[: len(TEXT) // 2])], path, CONTEXT)
     return path

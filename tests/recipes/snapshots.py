@@ -1,8 +1,8 @@
 """The models of llama.cpp's snapshots of tensor types, as lists of their matrices, and the snapshots' parser.
 
-A snapshot says how many layers, heads and experts a model has and which tensors differ from a file type's base; the
-tensors' names and shapes are those of the GGUF files it was made from. 1-D tensors and norms are left out: no recipe
-touches them.
+A snapshot states a model's numbers of layers, heads and experts and which tensors differ from a file type's base.
+Tensors have the names and shapes of the GGUF files that it was made from. 1-D tensors and norms are left out, because
+no recipe changes them.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ class Matrix(NamedTuple):
 
 
 def header(path: Path) -> dict[str, int]:
-    """The numbers of the comment at the top: n_embd, n_ff, n_vocab, n_layer, n_head, n_head_kv, and n_expert or 0."""
+    """The numbers in the first comment: n_embd, n_ff, n_vocab, n_layer, n_head, n_head_kv, and n_expert or 0."""
     found = dict(re.findall(r"(n_\w+)=(\d+)", path.read_text().split("\n\n", 1)[0]))
     return {"n_expert": 0} | {key: int(value) for key, value in found.items()}
 
@@ -51,7 +51,7 @@ ARCHITECTURES = {
 
 
 def model(path: Path) -> tuple[Shape, list[Matrix]]:
-    """The model's shape and its matrices, by the snapshot's header and what its architecture is known to hold."""
+    """The model's shape and its matrices, from the snapshot's header and the known tensors of its architecture."""
     h = header(path)
     architecture = ARCHITECTURES[path.stem]
     builders = {"deepseek2": _deepseek, "glm4moe": _glm, "qwen3next": _hybrid, "qwen35moe": _hybrid}

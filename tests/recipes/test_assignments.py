@@ -1,7 +1,7 @@
-"""Recipes on the files at hand, against what llama-quantize --dry-run said of them; overrides; kept tensors.
+"""Recipes on real files, against the output of llama-quantize --dry-run; overrides; kept tensors.
 
 llama_quantize_types.json: for each model and file type, how many tensors get which type, and the CRC-32 of the lines
-"NAME TYPE\\n" in order of names (llama.cpp 0c1e570), or null where it gives up for want of a fallback.
+"NAME TYPE\\n" in order of names (llama.cpp 0c1e570), or null where it fails without a fallback.
 """
 
 from __future__ import annotations

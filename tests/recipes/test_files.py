@@ -1,4 +1,4 @@
-"""Recipes in files: what is saved assigns the same formats when it is loaded; what is no recipe is refused."""
+"""Recipes in files: a loaded recipe assigns the same formats as the saved one; malformed files are refused."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ def test_no_pattern_reaches_tensors_that_are_never_quantized() -> None:
 
 @pytest.mark.parametrize("file_type", FILE_TYPES)
 def test_a_result_that_names_every_tensor_is_a_recipe(tmp_path: Path, file_type: str) -> None:
-    """The assignments of a file type, saved tensor by tensor, are assigned again; in both kinds of file."""
+    """The assignments of a file type are saved tensor by tensor and assigned again, in both kinds of file."""
     expected = chosen(Recipe.named(file_type))
     exact = Recipe.exact({name: formats.get(format) for name, format in expected.items()}, file_type)
     recipes.save(tmp_path / "r.toml", exact)

@@ -1,4 +1,4 @@
-"""Patterns: what they match, and that none of them can take long."""
+"""Patterns: what they match, and that none of them is slow."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def test_every_assignment(snapshot: Path) -> None:
 
 
 def test_model_lists_are_whole(snapshot: Path) -> None:
-    """MXFP4_MOE names every matrix but the stacked experts': it shows whether a list of ours lacks or invents one."""
+    """MXFP4_MOE lists every matrix except stacked experts, so a missing or invented one in our lists shows."""
     shape, matrices = snapshots.model(snapshot)
     plain = {m.name for m in matrices if len(m.shape) == 2 and is_quantized(m.name, m.shape, shape.architecture)}
     assert plain == snapshots.sections(snapshot)["mxfp4_moe"][1].keys()

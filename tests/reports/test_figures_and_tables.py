@@ -1,4 +1,4 @@
-"""Sentences and drawings of a page, from figures that are known."""
+"""Sentences and drawings of a page, from known figures."""
 
 from __future__ import annotations
 

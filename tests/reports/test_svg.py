@@ -1,4 +1,4 @@
-"""Plots: what they draw lies where it should, and nothing that cannot be drawn gets in."""
+"""Plots: marks are in the right places, and values that cannot be drawn are left out."""
 
 from __future__ import annotations
 

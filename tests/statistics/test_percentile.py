@@ -16,7 +16,7 @@ EXPERIMENTS = 2000
 
 @pytest.mark.parametrize("clusters", [FEWEST, 24])
 def test_coverage(clusters: int) -> None:
-    """Of paired differences of skewed values; chance moves the share of 2000 intervals by 0.5% (one deviation)."""
+    """For paired differences of skewed values; the share of 2000 intervals has a standard deviation of 0.5%."""
     random, hits = np.random.default_rng(clusters), 0
     for _ in range(EXPERIMENTS):
         sums, sizes = paired(random, clusters)
@@ -25,7 +25,7 @@ def test_coverage(clusters: int) -> None:
 
 
 def test_ratios_of_documents_that_differ_in_length() -> None:
-    """Sums over sums, not means of means."""
+    """A ratio of sums, not a mean of means."""
     assert percentile.ratio([1.0, 0, 0, 3], [1, 1, 1, 3], np.array([0, 0, 0, 1])).estimate == pytest.approx(4 / 6)
     assert percentile.mean([1.0, math.nan, 3.0], np.array([0, 0, 1])).estimate == 2
 

@@ -1,4 +1,4 @@
-"""The studentized bootstrap covers the truth as often as it says, on clustered data whose truth is known."""
+"""The studentized bootstrap has its stated coverage, on clustered data with known truth."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXPERIMENTS = 3000
 
 
 def skewed(random: np.random.Generator, clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """Sums and sizes of documents: log-normal values, as divergences are, around means that differ by document; the
+    """Sums and sizes of documents: log-normal values, like divergences, around means that differ by document; the
     expected ratio is 1."""
     sizes = np.maximum(8, random.lognormal(np.log(100), 0.4, clusters)).astype(int)
     means = np.exp(0.3 * random.standard_normal(clusters) - 0.3**2 / 2)
@@ -21,13 +21,13 @@ def skewed(random: np.random.Generator, clusters: int) -> tuple[np.ndarray, np.n
 
 
 def rare(random: np.random.Generator, clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """Flips: yes or no, with a probability of 0.05 that differs by document."""
+    """Flips: yes or no, with a probability around 0.05 that differs by document."""
     sizes = np.full(clusters, 100.0)
     return random.binomial(100, random.beta(2, 38, clusters)) / 0.05, sizes
 
 
 def paired(random: np.random.Generator, clusters: int) -> tuple[np.ndarray, np.ndarray]:
-    """Two candidates' differences, whose documents are hard for both; the expected one is 1."""
+    """Differences of two candidates that find the same documents hard; the expected difference is 1."""
     sums, sizes = skewed(random, clusters)
     return sums + random.normal(0, 3 * np.sqrt(sizes)), sizes
 
@@ -48,7 +48,7 @@ def test_coverage_within_two_percent(data, clusters, monkeypatch) -> None:
 
 
 def test_independent_tokens_would_be_far_too_sure(monkeypatch) -> None:
-    """Why documents are drawn: the same values with every token a cluster of its own."""
+    """The reason to draw documents: the same values with every token as a separate cluster."""
     monkeypatch.setattr("bitwright.statistics.resampling.DRAWS", 200)
     random, tokens, documents = np.random.default_rng(1), 0, 0
     for experiment in range(100):

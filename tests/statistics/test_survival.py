@@ -1,4 +1,4 @@
-"""Survival on simulated runs whose truth is known."""
+"""Survival on simulated runs with known truth."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ HORIZON = 64
 
 
 def simulated(random: np.random.Generator, hazard: np.ndarray, clusters: np.ndarray, spread: float = 0.0) -> Runs:
-    """Runs of up to HORIZON steps with this hazard per step, multiplied per cluster by a lognormal of mean 1; a tenth
-    of them end early, whatever happens in them."""
+    """Runs of up to HORIZON steps with this hazard per step, multiplied per cluster by a lognormal of mean 1. A tenth
+    of them end early, independently of their errors."""
     n = len(clusters)
     frailty = np.exp(spread * random.standard_normal(clusters.max() + 1) - spread**2 / 2)[clusters]
     struck = random.random((n, HORIZON)) < np.minimum(hazard * frailty[:, None], 1)
@@ -53,7 +53,7 @@ def test_hazards_are_recovered() -> None:
 
 
 def test_intervals_have_their_coverage() -> None:
-    """Of 95% intervals, 93% to 97% hold the truth, where the four runs of a document share their luck."""
+    """Of 95% intervals, 93% to 97% contain the truth, while the four runs of a document are correlated."""
     spread = 0.7
     random, draws = np.random.default_rng(2), np.random.default_rng(3)
     clusters, hazard = np.repeat(np.arange(50), 4), np.full(HORIZON, 0.02)
@@ -77,7 +77,7 @@ def test_intervals_have_their_coverage() -> None:
 
 
 def test_the_noise_floor_is_subtracted() -> None:
-    """Damage of 0.03 a step over a floor of 0.01: what struck first is seen, and 0.03 comes out."""
+    """Damage of 0.03 per step on top of a floor of 0.01: only the first error is visible, and the estimate is 0.03."""
     random, clusters = np.random.default_rng(4), np.arange(8000) // 4
     floor = simulated(random, np.full(HORIZON, 0.01), clusters)
     both = simulated(random, np.full(HORIZON, 1 - 0.97 * 0.99), clusters)

@@ -1,4 +1,4 @@
-"""Holds a view to its keys: `check` fails when one of them disappears or a value is not plain JSON."""
+"""Checks the keys of a view: `check` fails when one is missing or a value is not plain JSON."""
 
 from __future__ import annotations
 

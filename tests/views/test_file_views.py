@@ -1,4 +1,4 @@
-"""The views of files, formats and what the verbs write keep their keys."""
+"""The views of files, formats and written files keep their keys."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def test_inspect(stories260k: Path) -> None:
 
 @pytest.mark.parametrize("fill", [1.5, np.nan])
 def test_tensor(stories260k: Path, fill: float) -> None:
-    """Also of values that have no kurtosis, or that are not numbers."""
+    """Also with values that have no kurtosis or are not numbers."""
     info = gguf.open(stories260k).tensors["output_norm.weight"]
     for values in (np.linspace(-1, 1, 64, dtype=np.float32), np.full(64, fill, np.float32)):
         check(

@@ -1,4 +1,4 @@
-"""The views of what was measured keep their keys."""
+"""The views of measurements keep their keys."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def store(model: Engine, text: str, tmp_path_factory: pytest.TempPathFactory) ->
 
 @pytest.fixture(scope="module")
 def evaluated(model: Engine, small: Engine, store: ReferenceStore, text: str) -> Evaluation:
-    """Everything that `eval --suite full` measures, on little text."""
+    """Everything that `eval --suite full` measures, on a short text."""
     floor = noise_floor.measure_noise_floor(model, store.windows)
     overlaps = [overlap.overlap(text, text[:2000])]
     found = suite.evaluate(small, suite.identity(small, "0" * 64), store, floor, overlaps)

@@ -1,4 +1,4 @@
-"""What is not plain JSON becomes it."""
+"""Other values become plain JSON."""
 
 from __future__ import annotations
 

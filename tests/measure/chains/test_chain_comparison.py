@@ -1,4 +1,4 @@
-"""Statistics of chains, on chains whose truth is known."""
+"""Statistics of chains, on simulated chains with known truth."""
 
 from __future__ import annotations
 
@@ -24,14 +24,14 @@ def score(random: np.random.Generator, wrong: np.ndarray, count: int = 60, singl
 
 
 def test_independent_steps_do_not_compound() -> None:
-    """Of 300 intervals for the excess of independent steps, 93% to 97% hold zero."""
+    """Of 300 intervals for the excess of independent steps, 93% to 97% contain zero."""
     random = np.random.default_rng(0)
     held = sum(e.low <= 0 <= e.high for e in (excess(score(random, np.full(STEPS, 0.06))) for _ in range(300)))
     assert 0.93 <= held / 300 <= 0.97
 
 
 def test_errors_that_compound_are_seen() -> None:
-    """Chances that grow from 2% to 13%: below p(1)^n; that fall: above."""
+    """With chances of error that grow from 2% to 13%, success is below p(1)^n; with falling ones, above."""
     random, growing = np.random.default_rng(1), np.linspace(0.02, 0.13, STEPS)
     found = excess(score(random, growing, 400, 1600))
     expected = np.log1p(-growing).mean() - math.log(0.98)

@@ -1,4 +1,4 @@
-"""Every family's answers, worked out again from the text alone."""
+"""Every family's answers, computed again from the text alone."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ALL = [(name, level) for name, family in FAMILIES.items() for level in range(1, 
 
 
 def lines(chain: Chain) -> list[tuple[str, str]]:
-    """(given, answer) of every step, from the text of a chain done right."""
+    """(given, answer) of every step, from the text of a correct chain."""
     text = chain.text()
     assert text.startswith(chain.opening)
     given = [step.given for step, _ in chain.worked()]
@@ -25,7 +25,7 @@ def lines(chain: Chain) -> list[tuple[str, str]]:
 
 def check_copying(opening: str, rows: list[tuple[str, str]]) -> None:
     source = opening.split("\n")[0]
-    if re.search(r"[:,] [a-zA-Z0-9]*[a-zA-Z]", source):  # strings without quotes, which is no JSON
+    if re.search(r"[:,] [a-zA-Z0-9]*[a-zA-Z]", source):  # strings without quotes are not JSON
         assert all(f"{given} {answer}" in source for given, answer in rows)
     else:
         assert json.loads(source) == {json.loads(given[:-1]): json.loads(answer) for given, answer in rows}
@@ -83,7 +83,7 @@ def check_edits(opening: str, rows: list[tuple[str, str]]) -> None:
 
 
 def check_grid(opening: str, rows: list[tuple[str, str]]) -> None:
-    """The moves lead from A to G around the walls, and no way is shorter (told by flooding)."""
+    """The moves lead from A to G around the walls, and no path is shorter (found by flooding)."""
     world = {(r, c): mark for r, line in enumerate(opening.split("\n")) for c, mark in enumerate(line)}
     place = {mark: cell for cell, mark in world.items()}
     flooded, turns = {place["A"]}, 0
@@ -139,7 +139,7 @@ def test_chains_are_drawn_from_the_seed(name: str, level: int) -> None:
     ],
 )
 def test_a_step_is_judged_by_its_own_premises(name: str, said: str, expected: tuple[str, ...]) -> None:
-    """After a wrong answer; of some, nothing follows."""
+    """Also after a wrong answer; from some answers nothing follows."""
     found = set()
     for chain in FAMILIES[name].chains(1, 12, 40, seed=1):
         found.add(chain.rule(1, [said]).answers)

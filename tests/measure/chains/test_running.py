@@ -51,7 +51,7 @@ def test_a_level_is_found_and_scored(model: Engine) -> None:
 
 
 def test_continued_text_is_cut_as_in_one_piece(stories260k: Path, model: Engine, gemma3: Path) -> None:
-    """SentencePiece puts a space before a text, which must not come between two pieces of one."""
+    """SentencePiece puts a space before a text; none may appear between two pieces of a text."""
     for tokenizer in (load(stories260k).tokenizer, model.tokenizer, load(gemma3, context=8).tokenizer):
         ids = tokenizer.encode("Once 1 to 2", add_special_tokens=False)
         for piece in ("\n\nTom had", " 17", "\n+ 3 ="):

@@ -62,8 +62,8 @@ def test_damage_is_detected_and_the_pass_agrees_with_running_free(base: Baseline
 
 
 def test_the_references_history_written_out(base: Baseline, models: dict[str, Engine]) -> None:
-    """Against the definition: for every step afresh, the reference reads all but the last token, the candidate takes
-    that over and reads the last."""
+    """Compared with the definition: for every step, the reference reads all tokens except the last, and the candidate
+    continues from that memory and reads the last."""
     candidate = fitted(models["q4_0"], base.model.context)
     rollouts = [base.sampled.rollouts[i] for i in (0, 7)]
     found = divergences_on_reference_history(base.model, candidate, rollouts)

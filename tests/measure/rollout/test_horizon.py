@@ -1,4 +1,4 @@
-"""Measures of rollouts, on made-up rollouts and divergences."""
+"""Measures of rollouts, on invented rollouts and divergences."""
 
 from __future__ import annotations
 
@@ -55,9 +55,9 @@ def test_equal_logits_choose_the_lower_token() -> None:
 
 
 def test_growth_recovers_an_amplification() -> None:
-    """Divergences twice as high on the candidate's own rollout from step 5 on, alike before."""
+    """Divergences are twice as high on the candidate's rollout from step 5 on, and equal before."""
     random, n, steps = np.random.default_rng(0), 400, 8
-    scale = random.lognormal(0, 0.5, n)[:, None]  # a document's own
+    scale = random.lognormal(0, 0.5, n)[:, None]  # per document
     along = scale * random.exponential(0.1, (n, steps))
     own = scale * random.exponential(0.1, (n, steps)) * np.where(np.arange(steps) < 4, 1, 2)
     along[::7, 6:] = np.nan  # rollouts that ended
@@ -95,7 +95,7 @@ def test_loops() -> None:
     assert loop_start(np.array([1, 2, 3] + [7] * 24)) == 3
     assert loop_start(np.array([9, 8] + [1, 2, 3, 4, 5] * 5)) == 2
     assert loop_start(np.array([7] * 23)) is None  # too short to be called one
-    assert loop_start(np.array([7] * 30 + [1])) is None  # it got out
+    assert loop_start(np.array([7] * 30 + [1])) is None  # the loop ended
     assert loop_start(np.arange(200)) is None
     assert loop_start(np.array([*range(40)] * 2)) is None
 

@@ -1,4 +1,4 @@
-"""Proposals judged later, made up and real."""
+"""Proposals that are judged later, invented and real."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from bitwright.measure.rollout.writing import Chooser, Prompt, write
 
 
 def test_a_planner_as_good_as_the_judge_has_no_excess() -> None:
-    """Of 200 intervals at each step, 92% to 99% hold zero."""
+    """Of 200 intervals at each step, 92% to 99% contain zero."""
     held = []
     for seed in range(200):
         random = np.random.default_rng(seed)
@@ -25,7 +25,7 @@ def test_a_planner_as_good_as_the_judge_has_no_excess() -> None:
 
 
 def test_bad_proposals_that_the_first_step_hides() -> None:
-    """Each later step of the planner costs 0.2 nats more; the first tells nothing, and every other one looks alike."""
+    """Each later step of the planner costs 0.2 nats more. The first shows nothing; every second one is equal."""
     random, n = np.random.default_rng(1), 4000
     theirs, own = random.exponential(1, (2, n, 16))
     theirs[::2, 0], theirs[1::2, 0] = own[::2, 0], own[1::2, 0] + random.choice([-1, 1], n // 2)
@@ -47,7 +47,7 @@ def test_texts_that_end_cost_no_more() -> None:
 
 
 def test_any_two_models(models: dict[str, Engine], prompts: list[Prompt], smollm2: Path) -> None:
-    """A worse copy of the judge, and a model with another tokenizer, which knows no children's stories."""
+    """A worse copy of the judge, and a model with another tokenizer that was not trained on children's stories."""
     own = write(models["f32"], prompts, 24, Chooser(1.0, 2))
     assert measure_planning(models["f32"], models["f32"], own).rows[-1].worse.estimate == 0
     worse = measure_planning(models["f32"], models["q4_0"], own)

@@ -1,4 +1,4 @@
-"""Rollouts: what one pass says of a candidate is what the candidate does when it runs free."""
+"""Rollouts: what one pass predicts of a candidate is what it does when it runs free."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_a_model_reads_its_text_as_it_wrote_it(models: dict[str, Engine], prompt
 def test_text_does_not_depend_on_other_sequences(
     models: dict[str, Engine], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Sixteen at once or three; slots are taken over where a text ends, here at a full stop."""
+    """Sixteen at once or three; a slot is reused when its text ends, here at a full stop."""
     tokenizer = models["f32"].tokenizer
     monkeypatch.setattr(tokenizer, "end_of_generation", {tokenizer.encode("He ran.")[-1]})
     together = write(models["f32"], prompts, 20, Chooser(1.0, 1))
@@ -66,7 +66,7 @@ def test_text_does_not_depend_on_other_sequences(
 def test_kept_predictions_give_the_divergence(
     models: dict[str, Engine], prompts: list[Prompt], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Within four standard errors of what is sampled; and the exact way against sums written out."""
+    """The sampled value is within four standard errors; the exact one equals plain sums."""
     monkeypatch.setattr(writing, "KEPT", 64)
     reference, candidate = models["f32"].session(), models["q4_0"].session()
     rollout = write(models["f32"], prompts[:1], STEPS, keep=True)[0]

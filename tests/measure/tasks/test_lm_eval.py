@@ -1,4 +1,4 @@
-"""bitwright as a model of lm-evaluation-harness: its likelihoods are ours, and what it writes ends where it should."""
+"""bitwright as a model of lm-evaluation-harness: likelihoods are bitwright's, and texts end where they should."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_likelihoods_are_those_of_multiple_choice(lm: BitwrightLM, tmp_path: Pat
 
 
 def test_a_text_without_context_and_one_longer_than_the_context(lm: BitwrightLM, stories260k: Path) -> None:
-    """Each token is predicted once: in one window as by the whole, in several from less."""
+    """Each token is predicted once: with the whole context if one window suffices, otherwise with less."""
     (whole,) = lm.loglikelihood_rolling([asking(STORY)])
     ((alone, _),) = lm.loglikelihood([asking("", STORY)], disable_tqdm=True)
     assert whole == pytest.approx(alone, abs=1e-4) and whole < 0

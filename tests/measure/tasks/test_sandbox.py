@@ -1,4 +1,4 @@
-"""What a program that a model wrote can do, and what it cannot."""
+"""What a program written by a model can and cannot do."""
 
 from __future__ import annotations
 

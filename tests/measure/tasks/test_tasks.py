@@ -1,4 +1,4 @@
-"""Tasks: files of every form, scores against sums written out, answers that are right and wrong."""
+"""Tasks: files of every form, scores against plain sums, right and wrong answers."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_other_forms(model: Engine) -> None:
 
 
 def test_answers(model: Engine) -> None:
-    """A small model can say again what it was told, and cannot say what it was not."""
+    """A small model can repeat what its prompt contains, and cannot answer anything else."""
     told = [{"context": f"Say the number {n} again.", "answer": str(n)} for n in (31, 84, 52, 67)]
     wrong = {"context": "Say the number 45 again.", "answer": "99"}
     found = written.write(model, Task("echo", "answer", [*told[2:], wrong], told[:2]), tokens=12)
@@ -146,7 +146,7 @@ def test_answers_end_where_something_new_begins() -> None:
 def test_solutions_pass_and_others_do_not(shared_data: Path) -> None:
     human = items.load(shared_data / "eval/human_eval.jsonl", limit=3).items
     mbpp = items.load(shared_data / "eval/mbpp.jsonl", limit=3).items
-    unguarded = True  # these are the sets' own solutions
+    unguarded = True  # the solutions of the sets
     for item in human:
         assert written.check(item, "humaneval", item["canonical_solution"], unguarded) == (True, "")
         assert not written.check(item, "humaneval", "    return None\n", unguarded)[0]

@@ -1,4 +1,4 @@
-"""Values of model files: read as their type, or refused with file, key, what was expected and what was found."""
+"""Values of model files: read as their type, or refused with file, key, and the expected and found value."""
 
 from __future__ import annotations
 

@@ -25,7 +25,7 @@ class Named:
 
 
 def layers(*parts: str, count: int = 3, **keys: Any) -> tuple[Layer, ...]:
-    """Of an architecture "x" with `count` layers that have a tensor of each part."""
+    """Layers of an architecture "x": `count` of them, each with a tensor of each part."""
     named = {f"x.{key.replace('__', '.')}": value for key, value in keys.items()}
     values = {"general.architecture": "x", "x.block_count": count, "x.embedding_length": 64, **named}
     tensors = [Named(f"blk.{index}.{part}.weight") for index in range(count) for part in parts]
@@ -44,7 +44,7 @@ def test_planner_and_engine_see_one_model(architecture: str, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("family", ["mistral", "qwen2", "qwen3", "gemma3_text"])
 def test_the_engine_runs_what_a_config_json_describes(family: str, tmp_path: Path) -> None:
-    """Every tensor of the blueprint is one that the step asks for, in its shape."""
+    """The step uses every tensor of the blueprint, in its shape."""
     made = tiny.tiny(family, tmp_path / "tiny.gguf")
     model = Model.from_gguf(gguf.open(tmp_path / "tiny.gguf"))
     assert model.config.layers == from_blueprint(made, family, "", "").layers
@@ -67,7 +67,7 @@ def test_windows_can_have_different_widths() -> None:
     pattern = {"attention__sliding_window_pattern": [True, False, True], "attention__key_length_swa": 12}
     assert [(layer.window, layer.key_dim) for layer in layers("attn_k", **keys, **pattern)] == [
         (32, 12), (None, 24), (32, 12)]  # fmt: skip
-    assert [layer.window for layer in layers("attn_k", **keys)] == [None] * 3  # no pattern in the file, none is known
+    assert [layer.window for layer in layers("attn_k", **keys)] == [None] * 3  # no pattern in the file, and no default
     assert [layer.window for layer in layers("attn_k", attention__sliding_window_pattern=2, **keys)] == [32, None, 32]
 
 

@@ -1,4 +1,4 @@
-"""Where outlines come from: files, folders, a hub on 127.0.0.1 that counts what it was asked for, built-in shapes."""
+"""Sources of outlines: files, folders, a hub on 127.0.0.1 that records requests, built-in shapes."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ FAMILY = "qwen3"
 
 
 def safetensors(dtype: str = "BF16", more: int = 0) -> bytes:
-    """A header with the parameters of the tiny model, `more` of them outside it, and no data."""
+    """A header with the parameters of the tiny model and `more` outside it, without data."""
     made = blueprint(tiny.config(FAMILY), "", formats.get("bf16"))
     entries = {t.name: {"dtype": dtype, "shape": list(t.shape), "data_offsets": [0, 0]} for t in made.tensors}
     entries |= {"vision.weight": {"dtype": dtype, "shape": [more], "data_offsets": [0, 0]}} if more else {}
@@ -150,7 +150,7 @@ for ref in json.loads(sys.argv[1]):
 
 @pytest.fixture(scope="module")
 def big(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """12 MB, of which 5 are a vocabulary: the header does not come with the first piece."""
+    """12 MB with 5 MB of vocabulary, so that the header is longer than the first piece read."""
     path = tmp_path_factory.mktemp("big") / "big-Q4_K_M.gguf"
     made = blueprint(tiny.config(FAMILY, vocab_size=24000), "", formats.get("f32"))
     made.metadata["tokenizer.ggml.tokens"] = ["x" * 200] * 24000
@@ -204,7 +204,7 @@ def test_of_a_gguf_file_on_the_hub_only_the_header_is_read(server: Hub, big: Pat
     assert not any("HEAD" in request for request in server.asked)
     server.sent = 0
     assert ask(server, tmp_path, "org/gguf:Q4_K_M") == [expected]
-    assert server.sent <= 4 << 20  # what it already has is not asked for again, but for its commit
+    assert server.sent <= 4 << 20  # only the commit of a cached file is requested again
     kept = next((tmp_path / "own/headers").rglob("*.gguf"))
     assert kept.stat().st_size == big.stat().st_size
 
@@ -239,9 +239,9 @@ def test_what_the_hub_does_not_have(server: Hub, tmp_path: Path) -> None:
 
 
 def test_a_shape_and_its_file_agree(smollm2: Path) -> None:
-    """But for the header, whose names and tokenizer the shape does not know."""
+    """Except for the header, whose names and tokenizer the shape does not know."""
     shape, file = outline("smollm2-135m"), outline(smollm2)
-    if shape.source == file.source:  # the alias's file is here
+    if shape.source == file.source:  # the alias's file is cached
         shape = from_published("smollm2-135m")
     assert shape.parameters == file.parameters and shape.layers == file.layers
     for recipe in ("q4_0", "q4_k_m", "q8_0"):

@@ -1,4 +1,4 @@
-"""Outlines of every family: beside llama.cpp's own loading of them, and beside published counts."""
+"""Outlines of every family, compared with what llama.cpp loads and with published counts."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def test_every_family_has_a_tiny_config() -> None:
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_caches_have_llama_cpps_size(family: str, tmp_path: Path) -> None:
-    """benchmarks/families.py had it load this very file, which also proves names and shapes of all tensors."""
+    """llama.cpp loaded this file in benchmarks/families.py, which also proves names and shapes of all tensors."""
     tiny.tiny(family, tmp_path / "tiny.gguf")
     expected = LLAMA_CPP[family]
     got = kv.kv_bytes(outline(tmp_path / "tiny.gguf"), expected["context"]) / (1 << 20)
@@ -46,7 +46,7 @@ def test_caches_have_llama_cpps_size(family: str, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_buffers_have_llama_cpps_size(family: str) -> None:
-    """Gemma 3n alone goes through its layers in four streams, which only shows where the vocabulary is small."""
+    """Only Gemma 3n runs its layers in four streams, which is visible only with a small vocabulary."""
     made = blueprint(tiny.config(family, **tiny.wide(family)), family, formats.get("f16"))
     got = compute_bytes(from_blueprint(made, family, "", ""), kv.BATCH) / (1 << 20)
     expected = LLAMA_CPP[family]["buffers"]
@@ -76,7 +76,7 @@ def test_the_draft_and_its_file_have_one_outline(family: str, tmp_path: Path) ->
 
 @pytest.mark.parametrize("family", tiny.CONFIGS)
 def test_every_recipe_fits_every_family(family: str) -> None:
-    """Nothing is lost on the way: each tensor has a format whose blocks divide its rows."""
+    """Each tensor has a format whose blocks divide its rows."""
     unquantized = tiny.config(family, quantization_config=None)
     found = from_blueprint(blueprint(unquantized, family, formats.get("bf16")), family, "", "")
     for recipe in ("q4_k_m", "iq2_xxs", "mxfp4_moe", "q8_0"):
@@ -87,7 +87,7 @@ def test_every_recipe_fits_every_family(family: str) -> None:
 
 @pytest.mark.parametrize(
     ("shape", "parameters"),
-    [  # as llama-bench prints them, or as the published safetensors sum up
+    [  # as printed by llama-bench, or summed over the published safetensors
         ("smollm2-135m", 134515008), ("llama-3.2-1b", 1235814400), ("llama-3.1-8b", 8030261248),
         ("llama-3.3-70b", 70553706496), ("qwen3-8b", 8190735360), ("qwen3-30b-a3b", 30532122624),
         ("gemma-2-27b", 27227128320), ("gpt-oss-20b", 20914757184), ("gpt-oss-120b", 116829156672),
@@ -150,7 +150,7 @@ def test_full_attention_of_gemma4_has_few_wide_heads(context: int, published: in
 
 
 def test_gemma4_in_the_newer_config_format() -> None:
-    """What the layers that see everything have, under per_layer_config."""
+    """Full-attention layers are described under per_layer_config."""
     newer = tiny.config("gemma4")
     layer = {"head_dim": newer.pop("global_head_dim"), "num_key_value_heads": newer.pop("num_global_key_value_heads")}
     newer["per_layer_config"] = {"3": layer}
@@ -162,7 +162,7 @@ def test_qwen35_has_a_state_of_fixed_size() -> None:
     found = outline("qwen3.5-27b")
     recurrent = [layer for layer in found.layers if layer.kind == "recurrent"]
     assert len(recurrent) == 48
-    state = 4 * (128 * 128 * 48 + 3 * (2 * 16 * 128 + 48 * 128))  # the matrix of every head, three columns to convolve
+    state = 4 * (128 * 128 * 48 + 3 * (2 * 16 * 128 + 48 * 128))  # a matrix per head, and 3 columns to convolve
     assert {layer.state_bytes for layer in recurrent} == {state}
     assert kv.kv_bytes(found, 32768, "q8_0") == 48 * state + 32768 * 65536 * 34 // 64
 
@@ -178,7 +178,7 @@ def test_only_active_experts_count_as_read() -> None:
 
 
 def test_gpt_oss_as_published() -> None:
-    """llama-bench's size of ggml-org's file, whose experts are in MXFP4 and all else in Q8_0."""
+    """The size that llama-bench prints for ggml-org's file: experts in MXFP4, everything else in Q8_0."""
     assert weight_bytes(assign(outline("gpt-oss-20b"), "mxfp4_moe")) / (1 << 30) == pytest.approx(11.27, abs=0.006)
 
 
@@ -213,10 +213,10 @@ def test_unknown_families_are_refused() -> None:
 MIXED = {"num_attention_heads": 96, "num_key_value_heads": 8, "head_dim": 128, "max_position_embeddings": 131072}
 DELTA = {"linear_num_key_heads": 16, "linear_key_head_dim": 128, "linear_value_head_dim": 128, "head_dim": 256,
          "num_key_value_heads": 2, "num_experts": 512, "max_position_embeddings": 262144}  # fmt: skip
-SNAPSHOTS: dict[str, dict[str, Any]] = {  # models of which llama.cpp keeps what it gives each tensor
+SNAPSHOTS: dict[str, dict[str, Any]] = {  # models for which llama.cpp stores the format of each tensor
     "deepseek-v3.1": published.get("deepseek-v3").config,
     "meta-llama-3.1-70b-instruct": published.get("llama-3.3-70b").config,
-    "qwen3-0.6b": {**published.get("qwen3-0.6b").config, "tie_word_embeddings": False},  # that file holds an output
+    "qwen3-0.6b": {**published.get("qwen3-0.6b").config, "tie_word_embeddings": False},  # has an output
     "glm-4.6v": {"model_type": "glm4_moe", "num_hidden_layers": 46, "hidden_size": 4096, "intermediate_size": 10944,
                  "vocab_size": 151552, "n_routed_experts": 128, "num_experts_per_tok": 8, "n_shared_experts": 1,
                  "moe_intermediate_size": 1408, "first_k_dense_replace": 1, "attention_bias": True, **MIXED},
@@ -233,7 +233,7 @@ SNAPSHOTS: dict[str, dict[str, Any]] = {  # models of which llama.cpp keeps what
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
 def test_formats_equal_llama_cpps_for_the_real_model(name: str, shared_data: Path) -> None:
-    """All its file types, tensor by tensor; the outline is drafted from nothing but the config."""
+    """All its file types, tensor by tensor; the outline is drafted from the config alone."""
     found = from_blueprint(blueprint(SNAPSHOTS[name], name, formats.get("bf16")), name, "", "")
     shapes_of = {t.name: t.shape for t in found.tensors}
     sections = snapshots.sections(shared_data / f"quant-type-snapshots/{name}.schema")
