@@ -142,5 +142,5 @@ def test_statistics_of_another_model_are_refused(ours: ActivationStatistics, smo
 
 
 def test_a_text_shorter_than_a_chunk_is_refused(stories260k: Path) -> None:
-    with pytest.raises(UsageError, match="none of the texts has the 128 tokens"):
+    with pytest.raises(UsageError, match="every text is shorter than a chunk of 128 tokens"):
         calibrate(load(stories260k), [("short", "Once")], context=128)

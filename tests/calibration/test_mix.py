@@ -34,5 +34,5 @@ def test_documents_come_from_all_folders(tmp_path: Path) -> None:
 
 def test_a_machine_without_documents(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(mix, "SOURCES", (Source("none", "l", PIECE, list),))
-    with pytest.raises(UsageError, match="none of the texts of the default calibration mix: give one with -f FILE"):
+    with pytest.raises(UsageError, match="no texts for the default calibration mix: give one with -f FILE"):
         mix.texts()

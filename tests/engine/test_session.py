@@ -67,7 +67,7 @@ def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> Non
     np.testing.assert_allclose(session.logits(IDS[30:]), expected[30:], **close)
     session.reset()
     np.testing.assert_allclose(session.prefill(IDS), expected[-1], **close)
-    with pytest.raises(UsageError, match="keep 61 tokens of the 60"):
+    with pytest.raises(UsageError, match="cannot keep 61 tokens: there are 60"):
         session.reset(keep=61)
 
 
@@ -105,7 +105,7 @@ def test_wrong_calls_are_refused(make: Callable[[str], Engine]) -> None:
         session.prefill([])
     with pytest.raises(UsageError, match="at least one token"):
         session.advance({0: []})
-    with pytest.raises(UsageError, match="sequences 0 to 0, got 1"):
+    with pytest.raises(UsageError, match="a sequence from 0 to 0, got 1"):
         session.step(1, sequence=1)
     for id in (-1, 160):
         with pytest.raises(UsageError, match=str(id)):

@@ -197,7 +197,7 @@ def test_invalid_importance_is_refused(bad: float, method: str) -> None:
     with pytest.raises(UsageError, match=r"expected one importance for each of 512 columns, got shape \(256,\)"):
         kernels.quantize(formats.get("q4_k"), values, importance[:256], method=method)
     importance[300] = bad
-    with pytest.raises(UsageError, match=f"expected importances from 0, got {bad:.3g}.* at column 300"):
+    with pytest.raises(UsageError, match=f"expected importance of at least 0, got {bad:.3g}.* at column 300"):
         kernels.quantize(formats.get("q4_k"), values, importance, method=method)
 
 

@@ -62,7 +62,7 @@ def texts() -> list[tuple[Source, str]]:
     """Each source on this machine with the text taken from it. UsageError if there are none."""
     found = [(source, text) for source in SOURCES if (text := _taken(source))]
     if not found:
-        raise UsageError("this machine has none of the texts of the default calibration mix: give one with -f FILE")
+        raise UsageError("this machine has no texts for the default calibration mix: give one with -f FILE")
     return found
 
 

@@ -30,7 +30,7 @@ def cut(model: Model, texts: Sequence[Text], context: int, chunks: int | None) -
         raise UsageError(f"chunks must have 1 to {trained} tokens (the model's context), got {context}")
     pieces = np.concatenate([_pieces(model, text, context, chunks) for _, text in texts])
     if not len(pieces):
-        raise UsageError(f"none of the texts has the {context} tokens of a chunk")
+        raise UsageError(f"every text is shorter than a chunk of {context} tokens")
     return pieces
 
 

@@ -173,7 +173,7 @@ class Session:
         self._check_sequence(sequence)
         ids = self.ids[sequence]
         if not 0 <= keep <= len(ids):
-            raise UsageError(f"cannot keep {keep} tokens of the {len(ids)} there are")
+            raise UsageError(f"cannot keep {keep} tokens: there are {len(ids)}")
         lost = keep < min(len(ids), self.memory.earliest[sequence])
         self.ids[sequence] = [] if lost else ids[:keep]
         self.memory.drop(sequence, len(self.ids[sequence]))
@@ -182,7 +182,7 @@ class Session:
 
     def _check_sequence(self, sequence: int) -> None:
         if not 0 <= sequence < len(self.ids):
-            raise UsageError(f"the session has sequences 0 to {len(self.ids) - 1}, got {sequence}")
+            raise UsageError(f"expected a sequence from 0 to {len(self.ids) - 1}, got {sequence}")
 
     def _check_room(self, count: int, sequence: int) -> None:
         self._check_sequence(sequence)

@@ -55,7 +55,7 @@ def parse(text: bytes, where: str) -> Any:
     except json.JSONDecodeError as error:
         raise FileFormatError(where, error.pos, "JSON", error.msg) from None
     except (RecursionError, ValueError) as error:  # nested too deep; a number of too many digits
-        raise FileFormatError(where, None, "JSON of sane depth and numbers", type(error).__name__) from None
+        raise FileFormatError(where, None, "JSON of reasonable depth and numbers", type(error).__name__) from None
 
 
 @cache

@@ -78,7 +78,7 @@ def _checked(importance: NDArray[Any], columns: int) -> NDArray[np.float32]:
         raise UsageError(f"expected one importance for each of {columns} columns, got shape {importance.shape}")
     bad = np.flatnonzero(~(np.isfinite(importance) & (importance >= 0)))
     if bad.size:
-        raise UsageError(f"expected importances from 0, got {importance[bad[0]]} at column {bad[0]}")
+        raise UsageError(f"expected importance of at least 0, got {importance[bad[0]]} at column {bad[0]}")
     return np.ascontiguousarray(importance, np.float32)
 
 

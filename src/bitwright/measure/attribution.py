@@ -119,7 +119,7 @@ def alike(reference: Model, candidate: Model) -> bool:
 def _kinds(reference: Model, candidate: Model) -> dict[str, int]:
     """The candidate's bytes by kind of tensor, of those whose format differs from the reference's."""
     if not alike(reference, candidate):
-        raise UsageError(f"{candidate.path.name} is not {reference.path.name} quantized: their tensors differ")
+        raise UsageError(f"{candidate.path.name} was not quantized from {reference.path.name}: their tensors differ")
     sizes: dict[str, int] = {}
     for name, info in candidate.tensors.items():
         if info.format is not reference.tensors[name].format:

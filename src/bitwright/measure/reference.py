@@ -91,7 +91,7 @@ class ReferenceStore:
         """The predictions of chunk `index`. A store raises UsageError if they are gone."""
         found = self.read(index)
         if found is None:
-            raise UsageError(f"the store {self.folder} does not hold chunk {index}: something removed it")
+            raise UsageError(f"chunk {index} is missing from the store {self.folder}: it was removed")
         return found
 
     def read(self, index: int) -> StoredChunk | None:

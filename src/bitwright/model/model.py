@@ -41,7 +41,7 @@ class Model:
         """
         config = Config.from_gguf(file)
         if not file.tensors:
-            raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a file of a vocabulary alone")
+            raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a vocabulary file")
         tensors = Tensors(file)
         return cls(file.path, config, build(config, Weights(tensors, file.path)), tensors, file.metadata, file)
 
@@ -80,7 +80,7 @@ class Model:
     def opened(self) -> GGUF:
         """The open file; UsageError without one."""
         if self.file is None:
-            raise UsageError(f"{self.path}: expected a model that is in a file")
+            raise UsageError(f"{self.path}: expected a model from a file")
         return self.file
 
     def sha256(self, progress: Progress | None = None) -> str:

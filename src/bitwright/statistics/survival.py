@@ -117,7 +117,7 @@ def survive(
     """The survival of runs over the first `horizon` steps. `floor`: runs of the reference against itself, from the same
     clusters, which are drawn together."""
     if horizon < 1:
-        raise UsageError(f"a horizon is at least one step, got {horizon}")
+        raise UsageError(f"expected a horizon of at least one step, got {horizon}")
     wrong, exposed = runs.tables(horizon)
     n = len(wrong)
     w = resampling.weights(n, draws, seed)
@@ -213,7 +213,7 @@ def horizon_ratio(runs: Runs, reference: Runs, horizon: int, draws: int = resamp
     """The half-life of `runs` over that of `reference`'s, from the same clusters: below 1, `runs` go wrong sooner."""
     (a, b), (c, d) = runs.tables(horizon), reference.tables(horizon)
     if len(a) != len(c):
-        raise UsageError(f"a ratio of horizons needs the same documents on both sides, got {len(a)} and {len(c)}")
+        raise UsageError(f"a ratio of horizons needs the same documents for both, got {len(a)} and {len(c)}")
     w = resampling.weights(len(a), draws, seed)
 
     def of(*tables: Float64) -> NDArray[np.float64]:

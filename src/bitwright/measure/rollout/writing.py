@@ -99,7 +99,7 @@ def fitted(engine: Engine, context: int) -> Engine:
     UsageError if it was trained on a shorter one.
     """
     if context > engine.config.context:
-        raise UsageError(f"{context} tokens are needed, and {engine.path.name} was trained on {engine.config.context}")
+        raise UsageError(f"{engine.path.name} was trained on {engine.config.context} tokens, but {context} are needed")
     return engine.replace(context=context)
 
 

@@ -97,7 +97,7 @@ def outline(ref: str | Path) -> Outline:
 def from_gguf(file: gguf.GGUF) -> Outline:
     """The outline of an open file; FileFormatError if it holds no tensors."""
     if not file.tensors:
-        raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a file of a vocabulary alone")
+        raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a vocabulary file")
     tensors = tuple(TensorSpec(t.name, tuple(t.shape), t.format) for t in file.tensors.values())
     name = str(file.metadata.get("general.name", file.path.stem))
     return _outline(name, file.metadata, tensors, str(file.path), "read in the file")
