@@ -269,7 +269,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         DATA.write_text(text, encoding="utf-8")
         JUDGEMENT.write_text(judgement, encoding="utf-8")
     elif args.check and [path.read_text(encoding="utf-8") for path in (DATA, JUDGEMENT)] != [text, judgement]:
-        print("speed.json or speed-model.md is stale: python benchmarks/fit_speed.py --write")
+        print("speed.json or speed-model.md is stale: run python benchmarks/fit_speed.py --write")
         return 1
     else:
         print(judgement)

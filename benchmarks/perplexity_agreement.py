@@ -66,14 +66,14 @@ class Exact:
 
 @dataclass
 class Score:
-    """Of one engine on one file."""
+    """The result of one engine on one file."""
 
     perplexity: float
     divergence: float = 0.0
 
 
 def score_bitwright(file: Path, exact: Exact, text: str, threads: int, activations: str = "int8") -> Score:
-    """Over the chunks that llama.cpp scored, which must be those our tokenizer makes."""
+    """Scores the chunks that llama.cpp scored, which must equal those of bitwright's tokenizer."""
     model = bw.load(file, context=exact.context, threads=threads, activations=activations)
     pieces, first = exact.tokens.copy(), exact.context // 2
     if not np.array_equal(model.tokenizer.encode(text)[: pieces.size], pieces.ravel()):

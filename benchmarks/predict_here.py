@@ -33,7 +33,7 @@ def main() -> None:
     parser.add_argument("--model", required=True, type=Path)
     parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0,q6_k,iq4_xs,f16")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--remembered", action="store_true", help="use what was measured of the machine before")
+    parser.add_argument("--remembered", action="store_true", help="use the stored measurement of the machine")
     parser.add_argument("--write", action="store_true")
     args = parser.parse_args()
     names = args.formats.split(",")
@@ -57,8 +57,7 @@ def main() -> None:
 
 
 def one(machine: Machine, path: Path) -> list[float]:
-    """Of a file, decode and prefill in turn: tokens a second predicted and measured, and by how many percent the first
-    is off."""
+    """For decode, then prefill: predicted and measured tokens per second, and the error of the prediction in %."""
     shape = outline(path)
     predicted = forecast(machine.device(), shape, assign(shape, None), 0, machine=machine)
     measured = speed.measure_speed(bw.load(path), PROMPT, TOKENS, rounds=5)

@@ -34,8 +34,8 @@ def describe_machine(threads: int) -> dict[str, object]:
 
 
 def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dict[str, object]) -> list[str]:
-    """The lines of a table, under one that says where it was measured. A header that starts with '>' is set right, as
-    in `output.print_table`."""
+    """The lines of a table below a line that states where it was measured. A header that starts with '>' is aligned
+    right, as in `output.print_table`."""
     rule = ["---:" if header.startswith(">") else "---" for header in headers]
     titles = [header.removeprefix(">") for header in headers]
     lines = [", ".join(f"{key} {value}" for key, value in machine.items()), ""]
@@ -45,7 +45,7 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dic
 def save(
     name: str, text: str, headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dict[str, object]
 ) -> Path:
-    """Keeps a table in benchmarks/results under a name of its date, tier and commit; returns the path."""
+    """Writes a table to benchmarks/results, named by date, tier and commit; returns the path."""
     target = RESULTS / f"{machine['date']}-{machine['tier']}-{machine['commit']}-{name}.md"
     target.parent.mkdir(exist_ok=True)
     target.write_text("\n".join([text, "", *markdown(headers, rows, machine)]) + "\n")
@@ -59,5 +59,5 @@ def page(title: str, script: str, lines: Sequence[str]) -> str:
 
 
 def write(subject: str, title: str, script: str, lines: Sequence[str]) -> None:
-    """Writes benchmarks/results/SUBJECT.md, which docs/ links to, in place of the one of the last run."""
+    """Writes benchmarks/results/SUBJECT.md, which docs/ links to, over that of the last run."""
     (RESULTS / f"{subject}.md").write_text(page(title, script, lines), encoding="utf-8")
