@@ -11,13 +11,13 @@
 namespace bitwright {
 namespace {
 
-// A position's elements become one lane of as many runs.
+// Each element of a position goes to the same lane of another run.
 template <typename T>
 void scatter(const T* x, int64_t n, int64_t lane, T* rows) {
   for (int64_t d = 0; d < n; ++d) rows[d * kKeyGroup + lane] = x[d];
 }
 
-// One block of a position: a lane of its rows of keys, or a row or two of values.
+// Stores one block of a position: one lane of several rows of keys, or one or two rows of values.
 void store_key(const block_q8_0& b, int64_t dims, int64_t lane, uint8_t* rows) {
   scatter(reinterpret_cast<const uint8_t*>(b.qs), dims, lane, rows);
 }
@@ -25,7 +25,7 @@ void store_value(const block_q8_0& b, int64_t dims, uint8_t* rows) {
   std::memcpy(rows, b.qs, static_cast<size_t>(padded(dims)));
 }
 
-constexpr uint8_t kSigned = 0x88;  // turns codes from 0 to 15 with their zero at 8 into signed ones, both of a byte
+constexpr uint8_t kSigned = 0x88;  // turns both codes of a byte, 0 to 15 with zero-point 8, into signed codes
 void store_key(const block_q4_0& b, int64_t, int64_t lane, uint8_t* rows) {
   for (int64_t i = 0; i < 16; ++i) rows[i * kKeyGroup + lane] = b.qs[i] ^ kSigned;
 }
@@ -47,7 +47,7 @@ struct Place {
   uint8_t* page;
   int64_t in_page, lane;
   uint8_t *key, *value;
-  half_t *key_scales, *value_scales;  // of 32 dims; the next 32 dims' lie kKeyBlock further
+  half_t *key_scales, *value_scales;  // of the first 32 dims; those of the next 32 lie kKeyBlock further
 };
 
 template <typename Block>

@@ -1,4 +1,4 @@
-// How one layer's keys and values are written to its pages and copied between them; attention.h tells the layout.
+// How one layer's keys and values are written to its pages and copied between them; attention.h describes the layout.
 #pragma once
 #include <cstdint>
 #include <string>
@@ -14,8 +14,8 @@ const char* cache_format_name(FormatId format);
 class CacheWriter {
  public:
   CacheWriter(FormatId format, const EncoderSet& encoders);  // throws like cache_format_name
-  // Keys and values (kv_heads, head_dim) of one position, rounded as formats/ defines it; threads may write neighbouring positions
-  // at once. Throws std::runtime_error where the format cannot hold a value.
+  // Stores keys and values (kv_heads, head_dim) of one position, rounded as formats/ defines. Threads may write neighbouring
+  // positions at the same time. Throws std::runtime_error if the format cannot hold a value.
   void store(const Cache& cache, int64_t slot, int64_t position, const float* keys, const float* values) const;
 
  private:
@@ -25,10 +25,10 @@ class CacheWriter {
   const Encoder* encoder_;
 };
 
-// Gives a layer its part of a page, from `at` on, and returns where it ends: a multiple of 64 bytes.
+// Assigns a layer its part of a page, from byte `at` on. Returns where the part ends, a multiple of 64 bytes.
 int64_t place(Cache& cache, int64_t at);
 
-// Keys and values of one position of a sequence, from the cache of the same layer elsewhere.
+// Copies the keys and values of one position from the same layer in another memory.
 void copy(const Cache& from, int64_t from_slot, const Cache& to, int64_t to_slot, int64_t position);
 
 }  // namespace bitwright

@@ -48,7 +48,7 @@ void Executor::allocate() {
     return aligned(product(product(rows, columns), sizeof(float)));
   };
   std::vector<size_t> buffers, inputs, tables, scratches;
-  for (size_t b = 0; b < program_->widths().size(); ++b)  // the result's is the caller's
+  for (size_t b = 0; b < program_->widths().size(); ++b)  // the caller owns the result
     buffers.push_back(static_cast<int>(b) == program_->result() ? 0 : take(floats(batch_, program_->widths()[b])));
   for (int64_t columns : program_->input_columns()) {
     product(product(batch_, columns), 16);  // more than any layout takes
@@ -58,7 +58,7 @@ void Executor::allocate() {
     tables.push_back(take(floats(2 * batch_, static_cast<int64_t>(a.frequencies.size()))));
   for (int t = 0; t < pool_->threads(); ++t) scratches.push_back(take(scratch));
   const size_t softmaxes = take(floats(kSplitTokens * (kMostRanges + 1), partials));
-  region_ = Memory(bytes);
+  region_ = Region(bytes);
   for (size_t offset : buffers) buffers_.push_back(reinterpret_cast<float*>(region_.data() + offset));
   for (size_t offset : inputs) inputs_.push_back(region_.data() + offset);
   for (size_t offset : tables) tables_.push_back(reinterpret_cast<float*>(region_.data() + offset));
@@ -118,7 +118,7 @@ void Executor::make_tiles(const Call& call) {
     }
     tiles_.push_back({i, 1, call.sequences[i], call.positions[i]});
   }
-  // The longest first, so that no thread is left alone with one at the end.
+  // Longest first, so that no thread is left alone with a long one at the end.
   std::stable_sort(tiles_.begin(), tiles_.end(),
                    [](const AttentionTile& a, const AttentionTile& b) { return a.position > b.position; });
 }
@@ -129,7 +129,7 @@ void Executor::run(SequenceMemory& memory, const Call& call) {
   make_tiles(call);
   writer_.emplace(memory.format(), *tier_.encoders);
   std::vector<bool> begun(lengths.size());
-  for (int64_t i = 0; i < call.n; ++i) {  // a step that fails half-way leaves its sequences where it took them up
+  for (int64_t i = 0; i < call.n; ++i) {  // after a failure, a sequence ends where the step began
     const int64_t slot = call.sequences[i];
     if (begun[static_cast<size_t>(slot)]) continue;
     memory.begin(slot, call.positions[i], lengths[static_cast<size_t>(slot)]);

@@ -7,32 +7,32 @@
 #include <vector>
 
 #include "attention.h"
-#include "memory.h"
+#include "region.h"
 #include "pool.h"
 #include "program.h"
 #include "sequence_memory.h"
 
 namespace bitwright {
 
-constexpr int64_t kSplitTokens = 4;  // up to so many tokens their positions are shared out too (attention.h)
+constexpr int64_t kSplitTokens = 4;  // up to this many tokens, threads also share out their positions (attention.h)
 
 struct Squares {
   std::vector<double> sums;
   int64_t rows;
-};  // sums (columns) over so many rows, since the executor was made
+};  // sums (columns) over this many rows, since the executor was created
 
 class Executor {
  public:
   // Buffers for steps of up to `batch` tokens. Throws std::invalid_argument for a batch that is out of range.
   Executor(std::shared_ptr<const Program> program, std::shared_ptr<Pool> pool, int64_t batch);
 
-  // n tokens, their positions and sequences, and the indices of the m tokens whose rows of the result are wanted. A program that
+  // n tokens with their positions and sequences, and the indices of the m tokens whose result is requested. A program that
   // begins with a hidden state reads `hidden` (n, width), the others `tokens`.
   struct Call {
     const int32_t *tokens, *positions, *sequences, *outputs;
     int64_t n, m;
     const float* hidden;
-    float* result;  // (m or, where the program ends in a layer, n; width)
+    float* result;  // (m, width), or (n, width) if the program ends at a layer
     int64_t rows(bool selected) const { return selected ? m : n; }
   };
   void run(SequenceMemory& memory, const Call& call);
@@ -42,7 +42,7 @@ class Executor {
   int64_t batch() const { return batch_; }
   size_t bytes() const { return region_.size(); }
   const Squares& squares(int index) const { return squares_.at(static_cast<size_t>(index)); }
-  void watch() { nanoseconds_.assign(program_->phases().size(), 0); }  // from now on each phase's time is summed up
+  void watch() { nanoseconds_.assign(program_->phases().size(), 0); }  // sums up the time of each phase from now on
   const std::vector<int64_t>& nanoseconds() const { return nanoseconds_; }
 
  private:
@@ -64,16 +64,16 @@ class Executor {
   std::shared_ptr<Pool> pool_;
   const Tier& tier_;
   int64_t batch_, tile_tokens_ = 1;
-  Memory region_;
-  std::optional<CacheWriter> writer_;       // of the memory that runs
-  std::vector<float*> buffers_, tables_;    // tables: cosines and sines of each angles, (batch, rotary_dim)
+  Region region_;
+  std::optional<CacheWriter> writer_;       // for the memory of the current step
+  std::vector<float*> buffers_, tables_;    // tables: cosines and sines of each Angles, (batch, rotary_dim)
   std::vector<uint8_t*> inputs_, scratch_;  // scratch: one per thread
   std::vector<Squares> squares_;
   std::vector<AttentionTile> tiles_;
   std::vector<int32_t> finished_;  // see AttentionArgs
   float* partials_ = nullptr;
   std::unique_ptr<Share[]> shares_;   // one per phase
-  std::vector<int64_t> nanoseconds_;  // the same, or none when nobody watches
+  std::vector<int64_t> nanoseconds_;  // one per phase, or none if not watching
   std::mutex one_run_;
 };
 

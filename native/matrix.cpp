@@ -23,7 +23,7 @@ void Matrix::multiply(Pool& pool, const float* x, int64_t tokens, bool prefill, 
   const MatmulKernels& k = tier_.matmul;
   const int64_t columns = weight_.columns, panels = k.panels(weight_);
   const size_t scratch = aligned(k.scratch_bytes(weight_)) + 64;
-  const Memory input(k.input_bytes(tokens, columns) + 64), space(scratch * static_cast<size_t>(pool.threads()));
+  const Region input(k.input_bytes(tokens, columns) + 64), space(scratch * static_cast<size_t>(pool.threads()));
   pool.parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
     k.load_input(x, columns, tokens, columns, rounding, input.data(), begin, end);
   });
@@ -66,7 +66,7 @@ void WeightBank::pack(const std::vector<Matrix*>& fresh) {
     ends.push_back(panels += m->packed_bytes_ ? tier_.matmul.panels(m->weight_) : 0);
   }
   if (!bytes) return;
-  const auto slab = std::make_shared<Memory>(bytes);
+  const auto slab = std::make_shared<Region>(bytes);
   const int64_t grain = std::max<int64_t>(panels / (pool_->threads() * 32), 1);
   pool_->parallel_for(panels, grain, [&](int64_t begin, int64_t end, int) {
     for (size_t i = 0; begin < end; ++i) {
@@ -85,7 +85,7 @@ void WeightBank::pack(const std::vector<Matrix*>& fresh) {
 
 size_t WeightBank::bytes() const {
   std::lock_guard lock(mutex_);
-  std::set<std::shared_ptr<Memory>> slabs;
+  std::set<std::shared_ptr<Region>> slabs;
   for (const auto& [key, known] : known_)
     if (const MatrixRef matrix = known.lock(); matrix && matrix->slab_) slabs.insert(matrix->slab_);
   size_t sum = 0;

@@ -6,7 +6,7 @@
 #include <tuple>
 #include <vector>
 
-#include "memory.h"
+#include "region.h"
 #include "pool.h"
 #include "tier.h"
 
@@ -29,7 +29,7 @@ class Matrix {
   const Tier& tier_;
   size_t file_bytes_, packed_bytes_ = 0;
   std::shared_ptr<const void> owner_;
-  std::shared_ptr<Memory> slab_;  // holds the packed form, together with the others of one request
+  std::shared_ptr<Region> slab_;  // holds the packed form, together with the others of one request
 };
 
 using MatrixRef = std::shared_ptr<const Matrix>;

@@ -94,7 +94,7 @@ double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
   std::vector<float> x(size_t(weight.columns)), y(threads * size_t(weight.rows));
   for (size_t i = 0; i < x.size(); ++i) x[i] = float(int(i * 37 % 201) - 100);
   const size_t scratch = aligned(k.scratch_bytes(weight) + 64);
-  const Memory input(k.input_bytes(1, weight.columns) + 64), space(threads * scratch + 64);
+  const Region input(k.input_bytes(1, weight.columns) + 64), space(threads * scratch + 64);
   k.load_input(x.data(), weight.columns, 1, weight.columns, Rounding::own, input.data(), 0, 1);
   const double products = rate(seconds, from_memory, [&](int64_t item, int thread) {
     Weight w = weight;

@@ -5,7 +5,7 @@
 #include <functional>
 #include <memory>
 
-#include "memory.h"
+#include "region.h"
 #include "pool.h"
 #include "tier.h"
 
@@ -32,7 +32,7 @@ class Meter {
 
   const Tier& tier_;
   std::shared_ptr<Pool> pool_;
-  Memory data_;
+  Region data_;
 };
 
 }  // namespace bitwright

@@ -1,4 +1,4 @@
-// Sequences that leave a memory and come into one: saved as bytes, restored, or taken over from another memory.
+// Moving sequences between memories: save as bytes, restore, or adopt from another memory.
 #include <algorithm>
 #include <cstring>
 #include <stdexcept>
@@ -16,7 +16,7 @@ size_t SequenceMemory::saved_bytes(int64_t slot) const {
   return sum;
 }
 
-// The length; of each group the first page's index and the pages; the states.
+// Saved as: the length; for each group, the index of its first page and the pages; the states.
 std::vector<uint8_t> SequenceMemory::save(int64_t slot) const {
   check(slot);
   std::lock_guard lock(mutex_);
@@ -41,7 +41,7 @@ void SequenceMemory::restore(int64_t slot, const uint8_t* saved, size_t bytes) {
   std::lock_guard lock(mutex_);
   const auto s = static_cast<size_t>(slot);
   const auto refuse = [] {
-    throw std::invalid_argument("the saved sequence is not whole, or of another memory's layout");
+    throw std::invalid_argument("the saved sequence is incomplete, or its memory had another layout");
   };
   const uint8_t* at = saved;
   const auto number = [&] {
@@ -54,7 +54,7 @@ void SequenceMemory::restore(int64_t slot, const uint8_t* saved, size_t bytes) {
   // Everything is checked before anything changes.
   const int64_t length = number(), pages = divided_up(length, kKeyBlock);
   if (length < 0 || length > limits_.context) refuse();
-  std::vector<std::pair<int64_t, const uint8_t*>> found;  // of each group: index of its first page, its pages
+  std::vector<std::pair<int64_t, const uint8_t*>> found;  // for each group: the index of its first page, and its pages
   for (const Group& g : groups_) {
     const int64_t first = number(), held = pages - first;
     if (first < 0 || held < 0 || (length && !held) || held > g.most || (first && !g.window)) refuse();
@@ -97,7 +97,7 @@ void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t fir
                                 std::to_string(slot) + " cannot follow the " + std::to_string(lengths_[s]) +
                                 " here from the " + std::to_string(from.lengths_[s]) + " there");
   begin(slot, first, end);
-  for (size_t i = 0; i < groups_.size(); ++i) {  // what is not there either has been given up here too
+  for (size_t i = 0; i < groups_.size(); ++i) {  // drop what the other memory has given up
     Group& g = groups_[i];
     const int64_t theirs = from.groups_[i].first[s];
     if (theirs * kKeyBlock <= first) continue;

@@ -14,9 +14,9 @@ namespace {
 // The most pages that n consecutive positions can touch.
 int64_t pages_touched(int64_t n) { return n < 2 ? n : (n - 2) / kKeyBlock + 2; }
 
-Memory region_of(int64_t bytes) {
+Region region_of(int64_t bytes) {
   try {
-    return Memory(static_cast<size_t>(bytes));
+    return Region(static_cast<size_t>(bytes));
   } catch (const std::bad_alloc&) {
     throw std::runtime_error("a key-value cache of " + std::to_string(bytes) +
                              " bytes does not fit this machine's memory: choose a smaller context, fewer sequences or "

@@ -1,9 +1,9 @@
-// What sequences are remembered by: keys and values of every layer, in pages, and states of a fixed size.
+// The memory of sequences: keys and values of every layer, in pages, and states of a fixed size.
 //
 // Layers with the same window form a group, and a page holds kKeyBlock positions of all layers of a group. Each sequence has a
-// table of pages for each group. Sequences that were forked share their pages until one of them writes: then it gets a copy of
-// the one page that both have begun, and new pages after it. In a group with a window a sequence gives its oldest pages up when
-// it has as many as a window and a batch can touch.
+// table of pages for each group. Forked sequences share their pages until one of them writes. The writer then gets a copy of the
+// one page that both have started, and new pages after it. In a group with a window, a sequence gives up its oldest pages once it
+// holds as many as a window and a batch can touch.
 #pragma once
 #include <cstdint>
 #include <mutex>
@@ -11,7 +11,7 @@
 #include <vector>
 
 #include "cache.h"
-#include "memory.h"
+#include "region.h"
 
 namespace bitwright {
 
@@ -24,20 +24,20 @@ struct Limits { int64_t batch, context, sequences; };  // tokens of a step, posi
 
 class SequenceMemory {
  public:
-  // `states`: floats that each sequence keeps for each recurrent layer. Throws std::invalid_argument for sizes that no memory can
-  // have and std::runtime_error where the system has not that much.
+  // `states` lists the floats that each sequence keeps for each recurrent layer. Throws std::invalid_argument for sizes out of
+  // range, and std::runtime_error if the system does not have that much memory.
   SequenceMemory(std::vector<LayerShape> layers, std::vector<int64_t> states, Limits limits, FormatId format);
 
   const Limits& limits() const { return limits_; }
   const std::vector<LayerShape>& layers() const { return shapes_; }
   const std::vector<int64_t>& lengths() const { return lengths_; }  // positions each sequence holds
-  int64_t earliest(int64_t slot) const;  // the lowest position, but for 0, that it may go on from
-  size_t bytes() const;                  // of all pages and states that there can be
+  int64_t earliest(int64_t slot) const;  // the lowest position, other than 0, that it may continue from
+  size_t bytes() const;                  // of all the pages and states it can ever hold
   size_t bytes_in_use() const;           // of pages that some sequence holds, and of states
-  std::string layout() const;            // in words: two memories with the same can exchange sequences
+  std::string layout() const;            // as text; memories with equal layouts can exchange sequences
 
-  // For a step. begin() makes room for positions [begin, end) of a sequence, in pages of its own; what it held from there on is
-  // forgotten. The sequence holds the new positions once commit() says so.
+  // For a step. begin() makes room for positions [begin, end) of a sequence in pages that no other sequence shares, and forgets
+  // what the sequence held from `begin` on. The sequence holds the new positions after commit().
   void begin(int64_t slot, int64_t begin, int64_t end);
   void commit(int64_t slot, int64_t length) { lengths_[static_cast<size_t>(slot)] = length; }
   const Cache& cache(int layer) const { return caches_[static_cast<size_t>(layer)]; }
@@ -45,21 +45,21 @@ class SequenceMemory {
   float* state(int index, int64_t slot);
   std::mutex& mutex() const { return mutex_; }
 
-  // All of these throw std::invalid_argument for a sequence or position that is not there.
-  void fork(int64_t from, int64_t to);    // `to` becomes what `from` is; no full page is copied
+  // All of these throw std::invalid_argument for a sequence or position that does not exist.
+  void fork(int64_t from, int64_t to);    // makes `to` a copy of `from`, without copying a page
   void drop(int64_t slot, int64_t keep);  // forgets all but the first `keep` positions
-  void evict(int64_t slot);               // forgets all, and gives the memory of its pages back to the system
+  void evict(int64_t slot);               // forgets everything and gives the memory of free pages back to the system
   std::vector<uint8_t> save(int64_t slot) const;
   void restore(int64_t slot, const uint8_t* saved, size_t bytes);
-  // Positions [begin, end) of a sequence as another memory of the same layout holds them; the sequence then ends at `end`. What
-  // was held before `begin` stays.
+  // Copies positions [begin, end) of a sequence from another memory of the same layout; the sequence then ends at `end`. What it
+  // held before `begin` stays.
   void adopt(const SequenceMemory& from, int64_t slot, int64_t begin, int64_t end);
 
  private:
   struct Group {
     int64_t window, most;               // pages that a sequence can have
     int64_t page_bytes = 0, fresh = 0;  // pages from `fresh` on were never used
-    Memory region;
+    Region region;
     std::vector<int32_t> free, users;          // users of each page
     std::vector<std::vector<int32_t>> tables;  // of each sequence; -1: given up
     std::vector<int64_t> first;                // index of the first page each sequence still holds
@@ -80,7 +80,7 @@ class SequenceMemory {
   std::vector<Cache> caches_;
   std::vector<int64_t> lengths_;
   int64_t floats_ = 0;  // of all states of one sequence
-  Memory states_;
+  Region states_;
   mutable std::mutex mutex_;
 };
 

@@ -1,15 +1,15 @@
 // Causal attention with a running softmax. One item is a tile of query rows (tokens × the heads that share a key-value head)
 // against the cache of that head, kKeyBlock positions at a time. With few rows (decode) the cache's elements are converted in
-// registers; with many a block of keys and values is converted to float32 once and used by every row of the tile.
-// Blocks and ranges start at fixed positions, a row ignores what it may not see, and both ways do the same arithmetic, so a row's
-// result depends neither on which other rows share its tile nor on which thread does what.
+// registers; with many rows, a block of keys and values is converted to float32 once and used by every row of the tile.
+// Blocks and ranges start at fixed positions, a row ignores positions it may not see, and both ways do the same arithmetic. So
+// the result of a row depends neither on the other rows of its tile nor on how threads share the work.
 
 #include "attention_products.inl"
 #include "attention_softmax.inl"
 
 namespace {
 
-struct Block {  // kKeyBlock positions from `start` on: where they lie, and how many bytes further the next ones
+struct Block {  // kKeyBlock positions from `start` on; the next block lies `ahead` bytes further
   int64_t start, ahead, group_rows, position_rows;
   const uint8_t *keys, *values;
   const half_t *key_scales, *value_scales;  // nullptr: none
@@ -22,7 +22,7 @@ struct Item {  // one tile of one key-value head
   const AttentionTile tile;
   const int64_t kv_head, repeat, rows, stride;
   const int64_t oldest, end;  // the positions its rows see
-  const int64_t dims;         // that one product goes over: those that share scales, and come from one half of rows
+  const int64_t dims;         // that one product covers: they share scales and come from the same half of a row
   const int64_t group_rows, position_rows;  // of keys, of values, in the cache
   float* queries;                           // scratch: (rows, head_dim)
   float* scores;                            // (rows, kKeyBlock)
@@ -162,13 +162,13 @@ struct Item {  // one tile of one key-value head
   }
 
   template <typename E>
-  void attend_range(int64_t range, const Softmax& to) {  // counted from the one with the oldest position
+  void attend_range(int64_t range, const Softmax& to) {  // `range` counts from the one with the oldest position
     to.clear();
     const int64_t length = range_positions(c), begin = (oldest / length + range) * length,
                   last = begin + length < end ? begin + length : end;
     for (int64_t start = begin > oldest ? begin : oldest / kKeyBlock * kKeyBlock; start < last; start += kKeyBlock) {
       const Block b = block_at(start);
-      if (rows <= 2 * kRows) {  // what two conversions cost, one and its storing and loading do too
+      if (rows <= 2 * kRows) {  // converting twice costs no more than converting once, storing and loading
         attend<E>(b, to);
         continue;
       }
@@ -201,7 +201,7 @@ struct Item {  // one tile of one key-value head
     finish(all);
   }
 
-  void run(int64_t range) {  // one of the ranges; whoever is last merges them all
+  void run(int64_t range) {  // one range; the last thread to finish merges all of them
     const int64_t rows_before = tile.token * a.heads + kv_head * rows;
     const auto partial = [&](int64_t i) {
       return Softmax(a.partials + softmax_floats(rows_before * a.split + i * rows, c.head_dim), rows, stride);

@@ -11,7 +11,7 @@ constexpr int kVectors = kKeyGroup / kLanes;
 
 // How a run of the cache becomes float32: get(rows, r, v) is vector v of row r, its first run or, for `Other`, its second. Codes
 // come without their scale, which is applied to sums of keys and to weights of values.
-// kPrefetch: whether the rows come from memory, where those of the next block are to be asked for in advance.
+// kPrefetch: rows come from memory, so the same rows of the next block are prefetched.
 struct Float32 {
   using Other = Float32;
   static constexpr int64_t kBytes = 64;
@@ -61,11 +61,11 @@ struct Codes4 {
 };
 template <typename E> constexpr bool kPaired = !__is_same(E, typename E::Other);  // two runs in a row
 
-// The row of a dim, among those of a group of keys or (in units of 16 dims) of a value.
+// The row that holds a dim: in a group of keys, or (in units of 16 dims) in a value.
 template <typename E> static inline int64_t key_row(int64_t dim) { return kPaired<E> ? dim / 32 * 16 + dim % 16 : dim; }
 template <typename E> static inline int64_t value_row(int64_t dim) { return dim / (kPaired<E> ? 32 : 16); }
 
-// Calls f with what gets the run of dims [dim, dim + 16).
+// Calls f with the type that reads the run of dims [dim, dim + 16).
 template <typename E, typename F>
 static inline void getting(int64_t dim, F f) {
   if (kPaired<E> && dim & 16)
@@ -81,7 +81,7 @@ struct Runs {
   int64_t first, down, across, ahead;
 };
 
-// a[r] · b for R rows and G groups: a is (R, depth). emit(r, column, sums) takes what comes out, a vector at a time.
+// a[r] · b for R rows and G groups: a is (R, depth). emit(r, column, sums) receives the results, one vector at a time.
 template <int R, int G, typename E, typename Emit>
 static inline void product(const float* a, int64_t a_stride, Runs b, int64_t depth, Emit emit) {
   Floats sums[R][G][kVectors];
@@ -105,7 +105,7 @@ static inline void product(const float* a, int64_t a_stride, Runs b, int64_t dep
       for (int v = 0; v < kVectors; ++v) emit(r, g * kKeyGroup + v * kLanes, sums[r][g][v]);
 }
 
-// The same for rows <= kRows and any number of groups; as many at a time as keep the registers busy.
+// The same for rows <= kRows and any number of groups, as many at a time as registers can hold.
 template <typename E, int R = kRows, typename Emit>
 static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs b, int64_t groups, int64_t depth,
                             Emit emit) {

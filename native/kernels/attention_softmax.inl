@@ -1,9 +1,9 @@
-// A softmax that runs: blocks of scores come one after another, and what came before is rescaled when a larger one appears.
+// A running softmax: blocks of scores arrive one after another; earlier sums are rescaled when a larger score appears.
 
 constexpr float kNever = -__builtin_inff();
 
-// The running softmax of one row: scores become e^(score - maximum) where first <= column < last, and 0 elsewhere.
-// `keep` is what earlier sums must be multiplied by.
+// Updates the running softmax of one row: scores become e^(score - maximum) where first <= column < last, and 0 elsewhere.
+// Earlier sums must be multiplied by `keep`.
 static inline void soften(float* scores, int64_t first, int64_t last, float softcap, float& maximum, float& total,
                           float& keep) {
   if (first >= last) {
@@ -29,7 +29,7 @@ static inline void soften(float* scores, int64_t first, int64_t last, float soft
   maximum = now;
 }
 
-// What the softmax of some rows has come to: sums (rows, stride) of weighted values, largest scores, sums of weights.
+// The running softmax of several rows: sums (rows, stride) of weighted values, largest scores, sums of weights.
 struct Softmax {
   int64_t rows, stride;
   float *sums, *maxima, *totals;

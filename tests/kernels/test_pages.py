@@ -104,7 +104,7 @@ def test_a_bad_saved_sequence_is_refused_and_changes_nothing() -> None:
     negative = saved.copy()
     negative[at : at + 8].view(np.int64)[:] = -1
     for wrong in (saved[:-1], saved[:at], saved[:3], np.append(saved, np.uint8(0)), longer, first, negative):
-        with pytest.raises(UsageError, match="not whole, or of another memory's layout"):
+        with pytest.raises(UsageError, match="is incomplete, or its memory had another layout"):
             own.memory.restore(0, wrong)
     with pytest.raises(UsageError, match="layout"):
         running(kv="q8_0").memory.restore(0, saved)

@@ -93,7 +93,7 @@ class Memory:
         """Set a sequence to the saved one. UsageError, without any change, if that is incomplete or does not fit."""
         own = self.native.layout.encode() + b"\0"
         if bytes(saved[: len(own)]) != own:
-            raise UsageError("the saved sequence is not whole, or of another memory's layout")
+            raise UsageError("the saved sequence is incomplete, or its memory had another layout")
         self.native.restore(sequence, np.ascontiguousarray(saved[len(own) :]))
 
     def adopt(self, other: Memory, sequence: int, begin: int, end: int) -> None:

@@ -5,13 +5,13 @@
 
 namespace bitwright {
 
-class Memory {
+class Region {
  public:
-  Memory() = default;
-  explicit Memory(size_t bytes);  // throws std::bad_alloc
-  ~Memory();
-  Memory(Memory&& other) noexcept;
-  Memory& operator=(Memory&& other) noexcept;
+  Region() = default;
+  explicit Region(size_t bytes);  // throws std::bad_alloc
+  ~Region();
+  Region(Region&& other) noexcept;
+  Region& operator=(Region&& other) noexcept;
   size_t size() const { return bytes_; }
   uint8_t* data() const { return data_; }
   void discard(int64_t offset,
