@@ -72,6 +72,17 @@ def test_parts_agree_with_the_oracle() -> None:
     assert np.array_equal(Oracle(step.cut(2, None, tensors), weights).run(TOKENS[:20], n, 0 * n, n, hidden), expected)
 
 
+def test_a_tensor_is_replaced_in_a_part() -> None:
+    """Layers keep their numbers in the whole, so the part still runs with its Memory."""
+    own, n = whole("llama"), np.arange(20)
+    below, above = own.program.cut(end=2), own.program.cut(2)
+    hidden = Executor(below, 90, 2).run(Memory(own.program.layers, 100, batch=90), TOKENS[:20], n, 0 * n, [])
+    changed = {"3.up": stored({"3.up": -own.program.weights["3.up"].dequantize()})["3.up"]}
+    got = Executor(above.replace(changed), 90, 2).run(own.memory, TOKENS[:20], n, 0 * n, [19], hidden)
+    again = Running(own.program.step, dict(own.program.weights) | changed, context=100, batch=90, threads=2)
+    assert np.array_equal(got, again.run(TOKENS[:20], n, 0 * n, [19]))
+
+
 @pytest.mark.parametrize("part", [(0, 0), (2, 1), (-1, 2), (4, None), (0, 4), (1, 9)])
 def test_missing_layers_are_refused(part: tuple[int, int | None]) -> None:
     with pytest.raises(UsageError, match="expected layers 0 <= begin < end"):

@@ -39,7 +39,7 @@ class Program:
         if activations not in ACTIVATIONS:
             raise UnknownNameError("rounding of activations", activations, ACTIVATIONS)
         self.step, self.weights, self.bank = step, weights, bank
-        self.activations, self.observe = activations, observe
+        self.activations, self.observe, self._part_of = activations, observe, part_of
         as_ggml = activations == "ggml"
         schedule = Schedule(step, weights, lambda name: _ggml_rounding(weights[name].format) if as_ggml else 0, observe)
         self.phases: tuple[Phase, ...] = tuple(schedule.phases)
@@ -61,7 +61,7 @@ class Program:
     def replace(self, tensors: Mapping[str, QuantizedTensor]) -> Program:
         """The same program with some tensors replaced; only those are packed, and nothing is copied."""
         weights = {**self.weights, **tensors}
-        return Program(self.step, weights, self.bank, self.activations, self.observe)
+        return Program(self.step, weights, self.bank, self.activations, self.observe, self._part_of)
 
     def cut(self, begin: int = 0, end: int | None = None) -> Program:
         """Only the layers from `begin` up to `end`, over the same packed weights and for the same Memory.
