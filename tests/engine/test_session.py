@@ -23,18 +23,6 @@ IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolis
 close = {"rtol": 0, "atol": 2e-2}
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
-    folder = tmp_path_factory.mktemp("models")
-
-    def make(architecture: str) -> Engine:
-        metadata = synthetic_model.metadata_of(architecture)
-        path: Path = folder / f"{architecture}.gguf"
-        return load(synthetic_model.write(path, metadata, synthetic_model.weights_of(metadata)))
-
-    return make
-
-
 @pytest.mark.parametrize("architecture", ["llama", "gemma3"])
 def test_tokens_one_by_one_in_pieces_and_at_once(
     make: Callable[[str], Engine], architecture: str, monkeypatch: pytest.MonkeyPatch

@@ -19,18 +19,6 @@ from bitwright.kernels import WeightBank
 IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolist()
 
 
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
-    folder = tmp_path_factory.mktemp("models")
-
-    def make(architecture: str) -> Engine:
-        metadata = synthetic_model.metadata_of(architecture)
-        path: Path = folder / f"{architecture}.gguf"
-        return load(synthetic_model.write(path, metadata, synthetic_model.weights_of(metadata)))
-
-    return make
-
-
 def test_two_sessions_share_the_weights_and_have_two_caches(smollm2: Path) -> None:
     engine = load(smollm2, context=512)
     first = engine.session()

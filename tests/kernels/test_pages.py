@@ -13,8 +13,8 @@ from bitwright import formats
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import KV, Executor, LayerShape, Memory, Program, WeightBank
+from bitwright.kernels.memory import PAGE
 
-PAGE = 64
 TOKENS = np.random.default_rng(8).integers(0, 101, 400)
 
 

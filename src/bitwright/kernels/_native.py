@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import cache
 from typing import Any
 
-from bitwright.errors import BitwrightError, UnsupportedError
+from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.formats import Format
 
 # blocks.h: formats that GGUF has no id for
@@ -15,6 +15,7 @@ BEYOND_GGUF = {
         ("float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")
     )
 }
+MOST_THREADS = (1 << 16) - 1
 
 
 @cache
@@ -32,6 +33,15 @@ def core() -> Any:
 def usable_cores() -> int:
     """Cores that this process may run on; the default number of threads."""
     return int(core().usable_cores())
+
+
+def thread_count(threads: int | None) -> int:
+    """A number of threads as the core takes it, 0 for all usable cores; UsageError if it is out of range."""
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads must be at least 1, got {threads}")
+    if threads is not None and threads > MOST_THREADS:
+        raise UsageError(f"threads must be at most {MOST_THREADS}, got {threads}")
+    return threads or 0
 
 
 def format_id(format: Format) -> int:

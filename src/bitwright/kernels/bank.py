@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import _native
 
@@ -22,9 +21,7 @@ class WeightBank:
 
     def __init__(self, tier: str | None = None, threads: int | None = None) -> None:
         """`threads` pack (default: the cores this process may use). UsageError if the machine cannot run the tier."""
-        if threads is not None and threads < 1:
-            raise UsageError(f"threads must be at least 1, got {threads}")
-        self.native = _native.core().WeightBank(tier or "", threads or 0)
+        self.native = _native.core().WeightBank(tier or "", _native.thread_count(threads))
 
     @property
     def tier(self) -> str:

@@ -24,12 +24,10 @@ class Executor:
     """
 
     def __init__(self, program: Program, batch: int = 512, threads: int | None = None) -> None:
-        if threads is not None and not 1 <= threads < 1 << 16:
-            raise UsageError(f"threads must be at least 1 and at most {(1 << 16) - 1}, got {threads}")
         if not 1 <= batch <= 1 << 20:
             raise UsageError(f"batch must be at least 1 and at most {1 << 20}, got {batch}")
         self.program, self.batch = program, batch
-        self.native = _native.core().Executor(program.native, threads or 0, batch)
+        self.native = _native.core().Executor(program.native, _native.thread_count(threads), batch)
 
     @property
     def threads(self) -> int:
