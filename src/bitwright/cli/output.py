@@ -12,6 +12,8 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
+from bitwright.cli import table
+
 Report = Callable[..., None]
 QUIET_SECONDS = 1.0  # work shorter than this shows no progress
 LINE_SECONDS = 10.0  # without a terminal, one line per this many seconds
@@ -42,12 +44,32 @@ def colored(stream: Any = None) -> bool:
 
 def bold(text: str) -> str:
     """`text` in bold, on a terminal."""
-    return f"\x1b[1m{text}\x1b[0m" if colored() else text
+    return _styled(text, 1, sys.stdout)
 
 
 def dim(text: str, stream: Any = None) -> str:
     """`text` dimmed, if `stream` (default: stdout) is a terminal."""
-    return f"\x1b[2m{text}\x1b[0m" if colored(stream) else text
+    return _styled(text, 2, stream)
+
+
+def good(text: str) -> str:
+    """`text` in green, on a terminal. The words alone must say the same."""
+    return _styled(text, 32, sys.stdout)
+
+
+def bad(text: str) -> str:
+    """`text` in red, on a terminal. The words alone must say the same."""
+    return _styled(text, 31, sys.stdout)
+
+
+def _styled(text: str, code: int, stream: Any) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if colored(stream) else text
+
+
+def screen(stream: Any = None) -> int | None:
+    """Columns of the terminal that `stream` (default: stdout) is, or what COLUMNS says; None: as many as it takes."""
+    wanted = os.environ.get("COLUMNS", "").isdigit() or (stream or sys.stdout).isatty()
+    return shutil.get_terminal_size().columns if wanted else None
 
 
 def print_json(value: object) -> None:
@@ -55,35 +77,52 @@ def print_json(value: object) -> None:
     print(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if sys.stdout.isatty() else None))
 
 
-def print_table(headers: Sequence[str], rows: Sequence[Sequence[object]], indent: int = 0) -> None:
-    """Aligned columns; a header that starts with '>' aligns its column right."""
-    cells = [[str(cell) for cell in row] for row in rows]
-    right = [header.startswith(">") for header in headers]
-    titles = [header.removeprefix(">") for header in headers]
-    widths = [max(map(len, column)) for column in zip(titles, *cells, strict=True)]
-    for row in ([titles] if any(titles) else []) + cells:
-        aligned = (c.rjust(w) if r else c.ljust(w) for c, w, r in zip(row, widths, right, strict=True))
-        line = (" " * indent + "  ".join(aligned)).rstrip()
-        print(bold(line) if row is titles else _folded(line, indent + sum(w + 2 for w in widths[:-1])))
+def print_table(
+    headers: Sequence[str], rows: Sequence[Sequence[object]], indent: int = 0, drop: Sequence[str] = ()
+) -> list[str]:
+    """Aligned columns; a header that starts with '>' aligns its column right.
 
-
-def _folded(line: str, margin: int) -> str:
-    """On a terminal, a line that is too long continues under its last column."""
-    width = shutil.get_terminal_size().columns
-    if not sys.stdout.isatty() or len(line) <= width or width - margin < 20:
-        return line
-    rest = textwrap.wrap(line[margin:], width - margin)
-    return line[:margin] + ("\n" + " " * margin).join(rest)
+    If the terminal is too narrow, the columns titled in `drop` are left out, in that order, until the others fit;
+    then long texts fold. Returns the titles of the columns left out, for `say_left_out`.
+    """
+    width = screen()
+    lines, left_out = table.layout(headers, rows, width and width - indent, drop)
+    titled = any(header.removeprefix(">") for header in headers)
+    for i, line in enumerate(lines):
+        line = " " * indent + line
+        print(bold(line) if titled and i == 0 else line)
+    return left_out
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]], indent: int = 0) -> None:
-    """Name and value, one pair per line."""
+    """Name and value, one pair per line; long values fold."""
     print_table(["", ""], pairs, indent)
+
+
+def say(text: str, indent: int = 0, style: Callable[[str], str] = str) -> None:
+    """Print prose: on a terminal, lines broken between words; further lines are indented. style: such as `bold`."""
+    print(style(_folded(text, indent, sys.stdout)))
 
 
 def remark(text: str) -> None:
     """Print something worth knowing that is not the result, on stderr."""
-    print(dim(text, sys.stderr), file=sys.stderr)
+    print(dim(_folded(text, 0, sys.stderr), sys.stderr), file=sys.stderr)
+
+
+def say_left_out(titles: Sequence[str]) -> None:
+    """Say, on stderr, which columns of tables were left out, if any."""
+    if titles:
+        columns = ", ".join(dict.fromkeys(titles))
+        remark(f"left out to fit {screen()} columns: {columns} (a wider terminal shows them, --json has them)")
+
+
+def _folded(text: str, indent: int, stream: Any) -> str:
+    width = screen(stream)
+    if width is None:
+        return text
+    lines = textwrap.TextWrapper(max(20, width), subsequent_indent=" " * indent, break_on_hyphens=False,
+                                 break_long_words=False)  # fmt: skip
+    return "\n".join(lines.fill(line) for line in text.split("\n"))
 
 
 @contextlib.contextmanager
