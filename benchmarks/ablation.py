@@ -150,9 +150,9 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=WORK, help="folder for results")
     parser.add_argument("--write", metavar="NAME", help="write benchmarks/results/quantizers-NAME.md")
     args = parser.parse_args()
-    model = bw.load(args.model)
-    text = windows.cut(model.tokenizer, args.file.read_text(), 512, args.chunks)
-    store = reference.store_reference(model, text, args.work / f"{args.model.stem}-{args.file.stem}")
+    engine = bw.load(args.model)
+    text = windows.cut(engine.tokenizer, args.file.read_text(), 512, args.chunks)
+    store = reference.store_reference(engine, text, args.work / f"{args.model.stem}-{args.file.stem}")
     clusters, of = clusters_of(text)
     args.work.mkdir(parents=True, exist_ok=True)
     with output.progress("ablation") as report:

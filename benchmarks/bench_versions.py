@@ -30,11 +30,11 @@ def serve(file: str, prompt: int, tokens: int, depth: int, threads: int) -> None
     import bitwright as bw
 
     started = time.perf_counter()
-    model = bw.load(file, context=max(prompt, depth + tokens) + 2, threads=threads)
-    session = model.session()
-    together = model.session(SEQUENCES)
+    engine = bw.load(file, context=max(prompt, depth + tokens) + 2, threads=threads)
+    session = engine.session()
+    together = engine.session(SEQUENCES)
     print(json.dumps({"open": time.perf_counter() - started, "from": str(Path(bw.__file__).parent)}), flush=True)
-    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, prompt + depth + tokens).tolist()
+    ids = np.random.default_rng(0).integers(0, engine.config.vocabulary, prompt + depth + tokens).tolist()
     session.extend(ids[:depth], [])
     for line in sys.stdin:
         what = line.strip()

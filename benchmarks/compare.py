@@ -73,34 +73,34 @@ Rows = defaultdict[str, Row]
 
 def time_bitwright(file: Path, rows: Rows, args: argparse.Namespace, meter: bw.kernels.Meter) -> float:
     """Measures every row once, after a warm-up. Returns the read bandwidth measured first."""
-    model = bw.load(file, threads=args.threads)
-    depth = min(args.depth, model.config.context - args.tokens)
-    model = bw.load(file, context=max(args.prompt, depth + args.tokens), threads=args.threads, kv=args.kv)
-    ids = np.random.default_rng(0).integers(0, model.config.vocabulary, model.context).tolist()
-    session, limits = model.session(), Limits.measure(meter)
+    engine = bw.load(file, threads=args.threads)
+    depth = min(args.depth, engine.config.context - args.tokens)
+    engine = bw.load(file, context=max(args.prompt, depth + args.tokens), threads=args.threads, kv=args.kv)
+    ids = np.random.default_rng(0).integers(0, engine.config.vocabulary, engine.context).tolist()
+    session, limits = engine.session(), Limits.measure(meter)
     speed.seconds_to_prefill(session, ids[: args.prompt])
     speed.seconds_to_decode(session, [], ids[:2])
 
     seconds = speed.seconds_to_prefill(session, ids[: args.prompt])
     row = rows[f"prefill {args.prompt}, tokens/s"]
     row.bitwright.append(args.prompt / seconds)
-    row.share.append(work.step(model, args.prompt, 0).arithmetic_share(seconds, limits))
+    row.share.append(work.step(engine, args.prompt, 0).arithmetic_share(seconds, limits))
     for before in [0, depth] if depth else [0]:
         row = rows[f"decode at a depth of {before}, tokens/s" if before else "decode, tokens/s"]
         seconds = speed.seconds_to_decode(session, ids[:before], ids[before : before + args.tokens]) / args.tokens
         row.bitwright.append(1 / seconds)
-        row.share.append(work.bytes_of_token(model, before + args.tokens // 2) / 1e9 / limits.read_gb_s / seconds)
+        row.share.append(work.bytes_of_token(engine, before + args.tokens // 2) / 1e9 / limits.read_gb_s / seconds)
     if args.sequences:
         one = rows["decode, tokens/s"].bitwright[-1]
         row = rows[f"{args.sequences} sequences together, tokens/s"]
-        row.bitwright.append(together(model, args.sequences, ids[: args.tokens]))
+        row.bitwright.append(together(engine, args.sequences, ids[: args.tokens]))
         row.share.append(row.bitwright[-1] / one)
     return limits.read_gb_s
 
 
-def together(model: bw.Model, sequences: int, ids: list[int]) -> float:
+def together(engine: bw.Engine, sequences: int, ids: list[int]) -> float:
     """Tokens per second of all sequences, each decoding `ids`."""
-    session = model.session(sequences)
+    session = engine.session(sequences)
     session.advance(dict.fromkeys(range(sequences), ids[:1]))
     started = time.perf_counter()
     for id in ids[1:]:
@@ -125,11 +125,11 @@ def run_peer(file: Path, args: argparse.Namespace, *flags: object) -> str:
 
 
 def time_first_token(file: Path, rows: Rows, args: argparse.Namespace) -> None:
-    model = bw.load(file)
-    if "tokenizer.ggml.tokens" not in model.model.file.metadata:
+    engine = bw.load(file)
+    if "tokenizer.ggml.tokens" not in engine.model.file.metadata:
         return
     row = rows["first token, seconds"]
-    command = [sys.executable, "-m", "bitwright", "run", file, prompt_of(model), "--raw", "--temp", 0, "-n", 8]
+    command = [sys.executable, "-m", "bitwright", "run", file, prompt_of(engine), "--raw", "--temp", 0, "-n", 8]
     started = time.perf_counter()
     with subprocess.Popen([*map(str, command), "-t", str(args.threads)], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None and process.stdout.read(1), "bitwright run printed nothing"
@@ -140,10 +140,10 @@ def time_first_token(file: Path, rows: Rows, args: argparse.Namespace) -> None:
         row.llama_cpp.append(time.perf_counter() - started)
 
 
-def prompt_of(model: bw.Model) -> str:
+def prompt_of(engine: bw.Engine) -> str:
     """Words that make FIRST tokens, or the next possible number."""
     words: list[str] = []
-    while len(model.tokenizer.encode(" ".join(words))) < FIRST:
+    while len(engine.tokenizer.encode(" ".join(words))) < FIRST:
         words.append(("one", "two", "three", "four", "five")[len(words) % 5])
     return " ".join(words)
 

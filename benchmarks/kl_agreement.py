@@ -49,8 +49,8 @@ def printed(text: str) -> dict[str, str]:
 
 def own(file: Path, store: Path, threads: int) -> dict[str, float]:
     """bitwright's statistics of a file against a store, under the same names."""
-    model = bw.load(file, threads=threads)
-    scores = next_token.score_tokens(model, KldFile(store, model.tokenizer))
+    engine = bw.load(file, threads=threads)
+    scores = next_token.score_tokens(engine, KldFile(store, engine.tokenizer))
     found = {}
     for statistic in llama_statistics(scores):
         found[statistic.name] = statistic.value
@@ -108,8 +108,8 @@ def main() -> None:
         quantize(args.model, "f32", reference, threads=args.threads)
         text = ("-f", args.text, "-c", args.context, "--chunks", args.chunks, "--kl-divergence-base", base["theirs"])
         run_peer(args.peer, reference, args.threads, *text, *FLOAT)
-        model = bw.load(reference, threads=args.threads)
-        kld_file.write(base["ours"], model, KldFile(base["theirs"], model.tokenizer).windows)
+        engine = bw.load(reference, threads=args.threads)
+        kld_file.write(base["ours"], engine, KldFile(base["theirs"], engine.tokenizer).windows)
         recipes = args.recipes.split(",")
         for done, recipe in enumerate(recipes):
             progress(done, len(recipes), recipe)

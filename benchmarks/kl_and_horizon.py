@@ -65,29 +65,29 @@ class Reference:
     """The model's predictions for the text's chunks, and what it writes from the prompts."""
 
     def __init__(self, path: Path, folder: Path, arguments: argparse.Namespace) -> None:
-        model, text = bw.load(path, context=512), arguments.text.read_text(encoding="utf-8")
-        cut = windows.cut(model.tokenizer, text, 512, arguments.chunks, spread_out=True)
+        engine, text = bw.load(path, context=512), arguments.text.read_text(encoding="utf-8")
+        cut = windows.cut(engine.tokenizer, text, 512, arguments.chunks, spread_out=True)
         with output.progress("reading the text") as report:
-            self.store = reference.store_reference(model, cut, folder, progress=report)
-        prompts = prompts_of(model.tokenizer, text, arguments.prompts, arguments.prompt_tokens)
-        self.steps, self.model = arguments.steps, writing.fitted(model, arguments.prompt_tokens + arguments.steps)
+            self.store = reference.store_reference(engine, cut, folder, progress=report)
+        prompts = prompts_of(engine.tokenizer, text, arguments.prompts, arguments.prompt_tokens)
+        self.steps, self.engine = arguments.steps, writing.fitted(engine, arguments.prompt_tokens + arguments.steps)
         with output.progress("writing") as report:
-            self.rollouts = writing.write(self.model, prompts, self.steps, progress=report)
-        self.floor = reading.read_all(otherwise(self.model), self.rollouts, rounded=True)
+            self.rollouts = writing.write(self.engine, prompts, self.steps, progress=report)
+        self.floor = reading.read_all(otherwise(self.engine), self.rollouts, rounded=True)
 
     def measure(self, recipe: str, file: Path) -> Row:
-        model = bw.load(file, context=512)
+        engine = bw.load(file, context=512)
         with output.progress(f"{recipe}: scoring") as report:
-            scores = next_token.score_tokens(model, self.store, report)
+            scores = next_token.score_tokens(engine, self.store, report)
         with output.progress(f"{recipe}: reading") as report:
-            readings = reading.read_all(writing.fitted(model, self.model.context), self.rollouts, report)
+            readings = reading.read_all(writing.fitted(engine, self.engine.context), self.rollouts, report)
         first = horizon.first_divergence(readings, self.floor, self.steps)
-        return Row(recipe, bits(model), scores, first, horizon.runs_of(readings))
+        return Row(recipe, bits(engine), scores, first, horizon.runs_of(readings))
 
 
-def bits(model: Engine) -> float:
+def bits(engine: Engine) -> float:
     """Stored bits of the whole file per parameter."""
-    tensors = model.model.file.tensors.values()
+    tensors = engine.model.file.tensors.values()
     return 8 * sum(t.nbytes for t in tensors) / sum(math.prod(t.shape) for t in tensors)
 
 
@@ -146,7 +146,7 @@ def main() -> None:
              "", "Ranked differently:", *differently_ranked(rows, base.steps)]  # fmt: skip
     print("\n".join(words))
     if arguments.save:
-        save(arguments.save, "\n".join(words), HEADERS, table, describe_machine(base.model.threads))
+        save(arguments.save, "\n".join(words), HEADERS, table, describe_machine(base.engine.threads))
 
 
 if __name__ == "__main__":

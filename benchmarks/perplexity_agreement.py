@@ -74,13 +74,13 @@ class Score:
 
 def score_bitwright(file: Path, exact: Exact, text: str, threads: int, activations: str = "int8") -> Score:
     """Scores the chunks that llama.cpp scored, which must equal those of bitwright's tokenizer."""
-    model = bw.load(file, context=exact.context, threads=threads, activations=activations)
+    engine = bw.load(file, context=exact.context, threads=threads, activations=activations)
     pieces, first = exact.tokens.copy(), exact.context // 2
-    if not np.array_equal(model.tokenizer.encode(text)[: pieces.size], pieces.ravel()):
+    if not np.array_equal(engine.tokenizer.encode(text)[: pieces.size], pieces.ravel()):
         raise SystemExit(f"{file.name}: bitwright and llama.cpp cut the text into different tokens")
-    if model.tokenizer.add_bos:
-        pieces[:, 0] = model.tokenizer.bos
-    session, losses, divergences = model.session(), [], []
+    if engine.tokenizer.add_bos:
+        pieces[:, 0] = engine.tokenizer.bos
+    session, losses, divergences = engine.session(), [], []
     for chunk, ids in enumerate(pieces):
         session.reset()
         logits = session.extend(ids[:-1], range(first, exact.context - 1))

@@ -32,8 +32,10 @@ def measure(path: Path) -> tuple[str, ...]:
     weights = sum(math.prod(tensor.shape) for tensor in file.tensors.values())
     stored = sum(tensor.nbytes for tensor in file.tensors.values())
     with output.progress(f"measuring {path.name}") as report:
-        model = bw.load(path, context=CONTEXT)
-        result = bw.perplexity(model, TEXT.read_text(encoding="utf-8"), context=CONTEXT, chunks=CHUNKS, progress=report)
+        engine = bw.load(path, context=CONTEXT)
+        result = bw.perplexity(
+            engine, TEXT.read_text(encoding="utf-8"), context=CONTEXT, chunks=CHUNKS, progress=report
+        )
     size = output.human_bytes(path.stat().st_size)
     return path.name, size, f"{8 * stored / weights:.2f}", f"{result.mean:.2f} ± {result.standard_error:.2f}"
 

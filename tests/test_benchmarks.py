@@ -132,9 +132,9 @@ def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
     )  # fmt: skip
     formats = {t["name"]: t["format"] for t in json.loads(shown.stdout)["tensors"]}
     assert formats["blk.0.attn_q.weight"] == "q4_k" and formats["token_embd.weight"] == "q6_k"
-    model = bw.load(target, context=16)
-    assert len(model.config.layers) == 2 and model.config.vocabulary == 151_936
-    logits = model.session().prefill([5, 151_935])
+    engine = bw.load(target, context=16)
+    assert len(engine.config.layers) == 2 and engine.config.vocabulary == 151_936
+    logits = engine.session().prefill([5, 151_935])
     assert logits.shape == (151_936,) and 0 < logits.std() < 1000
 
 

@@ -15,15 +15,15 @@ PROMPT, TOKENS, DEPTH = 9, 4, 3
 
 
 @pytest.fixture(scope="module")
-def model(stories260k, tmp_path_factory) -> bw.Model:
+def engine(stories260k, tmp_path_factory) -> bw.Engine:
     target = tmp_path_factory.mktemp("models") / "stories.q8_0.gguf"
     bw.quantize(stories260k, "q8_0", target)
     return bw.load(target, context=64, threads=1)
 
 
 @pytest.fixture(scope="module")
-def explained(model) -> profile.Profile:
-    return profile.profile(model, PROMPT, TOKENS, DEPTH, rounds=1)
+def explained(engine) -> profile.Profile:
+    return profile.profile(engine, PROMPT, TOKENS, DEPTH, rounds=1)
 
 
 def test_a_product_with_a_block_format_is_int8_and_with_floats_is_not() -> None:
@@ -56,16 +56,16 @@ def test_a_share_is_one_at_the_limit() -> None:
     assert w.arithmetic_share(0.03 + 0.05, limits) == pytest.approx(1)
 
 
-def test_bytes_of_a_token_are_those_of_the_file_and_the_cache(model) -> None:
-    c = model.config
+def test_bytes_of_a_token_are_those_of_the_file_and_the_cache(engine) -> None:
+    c = engine.config
     cache = sum(2 * 2 * c.kv_heads * c.head_dim * 8 for _ in c.layers)
-    assert work.bytes_of_token(model, 7) == model.model.bytes_per_token + cache
+    assert work.bytes_of_token(engine, 7) == engine.model.bytes_per_token + cache
 
 
-def test_groups_add_up_to_the_step(model, explained) -> None:
+def test_groups_add_up_to_the_step(engine, explained) -> None:
     e = explained
     assert (e.decode.tokens, e.decode.depth, e.prefill.tokens) == (1, DEPTH, PROMPT)
-    wanted = {"decode": work.step(model, 1, DEPTH + TOKENS // 2), "prefill": work.step(model, PROMPT, 0)}
+    wanted = {"decode": work.step(engine, 1, DEPTH + TOKENS // 2), "prefill": work.step(engine, PROMPT, 0)}
     for name, total in wanted.items():
         found = getattr(e, name)
         assert sum((group.work for group in found.groups), Work()) == total, name
@@ -75,10 +75,10 @@ def test_groups_add_up_to_the_step(model, explained) -> None:
         assert "attn q k v" in named and "attn output" in named
 
 
-def test_costs_list_the_models_formats_and_a_reference(model, explained) -> None:
+def test_costs_list_the_models_formats_and_a_reference(engine, explained) -> None:
     """Sorted by bits. The 172 columns of ffn_down are not whole blocks of 32, so it stays float16."""
     assert [(c.format, c.stored_bits) for c in explained.formats] == [("q4_0", 4.5), ("q8_0", 8.5), ("float16", 16)]
-    matrices = [model.model.tensors[op.weights[0]] for op in model.model.step.ops if op.kind == "linear"]
+    matrices = [engine.model.tensors[op.weights[0]] for op in engine.model.step.ops if op.kind == "linear"]
     down = sum(w.shape[0] * w.shape[1] for w in matrices if "ffn_down" in w.name)
     share = down / sum(w.shape[0] * w.shape[1] for w in matrices)
     assert [c.share for c in explained.formats] == [0, pytest.approx(1 - share), pytest.approx(share)]

@@ -69,31 +69,31 @@ class Continuations:
         return np.array([list(choice.log_probabilities.values()) for own in self.choices for choice in own])
 
 
-def written_by_llama_cpp(path: Path, model: Engine, exact_cache: bool) -> Continuations:
+def written_by_llama_cpp(path: Path, engine: Engine, exact_cache: bool) -> Continuations:
     peer = LlamaCpp(path, len(PROMPTS), CONTEXT, exact_cache)
-    prompts = [model.tokenizer.encode(prompt) for prompt in PROMPTS]
+    prompts = [engine.tokenizer.encode(prompt) for prompt in PROMPTS]
     result = Continuations(prompts, peer.greedy(prompts, TOKENS, CANDIDATES))
-    ends = model.tokenizer.end_of_generation
+    ends = engine.tokenizer.end_of_generation
     assert all(len(own) == TOKENS or own[-1] in ends for own in result.tokens)
     assert sum(map(len, result.tokens)) >= 2 * TOKENS
     return result
 
 
-def prefilled(model: Engine, text: Continuations) -> np.ndarray:
+def prefilled(engine: Engine, text: Continuations) -> np.ndarray:
     """bitwright's log-probabilities (steps, vocabulary) before each token of the continuations, texts read at once."""
     texts = zip(text.prompts, text.tokens, strict=True)
-    return np.concatenate([log_softmax(after(model, ids, own)) for ids, own in texts])
+    return np.concatenate([log_softmax(after(engine, ids, own)) for ids, own in texts])
 
 
-def after(model: Engine, prompt: list[int], tokens: list[int]) -> np.ndarray:
+def after(engine: Engine, prompt: list[int], tokens: list[int]) -> np.ndarray:
     ids = prompt + tokens[:-1]
-    return model.session().extend(ids, range(len(prompt) - 1, len(ids))).astype(np.float64)
+    return engine.session().extend(ids, range(len(prompt) - 1, len(ids))).astype(np.float64)
 
 
-def decoded_and_prefilled(model: Engine, text: Continuations) -> np.ndarray:
+def decoded_and_prefilled(engine: Engine, text: Continuations) -> np.ndarray:
     """The same, except that the first text is read token by token, as in generation."""
-    rows = prefilled(model, text)
-    session, tokens = model.session(), text.tokens[0]
+    rows = prefilled(engine, text)
+    session, tokens = engine.session(), text.tokens[0]
     steps = [session.prefill(text.prompts[0]), *(session.step(token) for token in tokens[:-1])]
     rows[: len(tokens)] = log_softmax(np.array(steps, np.float64))
     return rows
@@ -113,9 +113,9 @@ def test_in_float_the_engines_agree(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "float32.gguf"
     quantize(file, "f32", path, threads=2)
     try:
-        model = load(path, context=CONTEXT)
-        text = written_by_llama_cpp(path, model, exact_cache=True)
-        ours = prefilled(model, text)
+        engine = load(path, context=CONTEXT)
+        text = written_by_llama_cpp(path, engine, exact_cache=True)
+        ours = prefilled(engine, text)
     finally:
         path.unlink()
     np.testing.assert_allclose(of_candidates(ours, text), text.log_probabilities, rtol=0, atol=AGREEMENT)
@@ -125,9 +125,9 @@ def test_in_float_the_engines_agree(file: Path, tmp_path: Path) -> None:
 @pytest.mark.parametrize("file", FILES, indirect=True)
 def test_bitwright_is_closer_to_the_exact_value(file: Path) -> None:
     """Only the rounding of activations differs. The tokens are equal except where rounding decides."""
-    model = load(file, context=CONTEXT)
-    text = written_by_llama_cpp(file, model, exact_cache=False)
-    exact, ours = prefilled(Dequantized(file).engine(CONTEXT), text), decoded_and_prefilled(model, text)
+    engine = load(file, context=CONTEXT)
+    text = written_by_llama_cpp(file, engine, exact_cache=False)
+    exact, ours = prefilled(Dequantized(file).engine(CONTEXT), text), decoded_and_prefilled(engine, text)
 
     def distance(log_probabilities: np.ndarray) -> float:
         return float(np.sqrt(np.mean((log_probabilities - of_candidates(exact, text)) ** 2)))

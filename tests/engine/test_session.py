@@ -27,17 +27,17 @@ close = {"rtol": 0, "atol": 2e-2}
 def test_tokens_one_by_one_in_pieces_and_at_once(
     make: Callable[[str], Engine], architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    model = make(architecture)
-    whole = model.session().logits(IDS)
+    engine = make(architecture)
+    whole = engine.session().logits(IDS)
     assert whole.shape == (60, 160) and whole.dtype == np.float32
-    singly = model.session()
+    singly = engine.session()
     np.testing.assert_allclose([singly.step(id) for id in IDS], whole, **close)
-    in_two = model.session()
+    in_two = engine.session()
     np.testing.assert_allclose(in_two.prefill(IDS[:37]), whole[36], **close)
     np.testing.assert_allclose(in_two.prefill(IDS[37:]), whole[59], **close)
     assert in_two.position == 60
     monkeypatch.setattr(session_module, "BATCH", 7)
-    batches = model.session()
+    batches = engine.session()
     np.testing.assert_allclose(batches.logits(IDS), whole, **close)
     batches.reset()
     np.testing.assert_allclose(batches.extend(IDS, [0, 6, 7, 58]), whole[[0, 6, 7, 58]], **close)
@@ -46,9 +46,9 @@ def test_tokens_one_by_one_in_pieces_and_at_once(
 
 
 def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> None:
-    model = make("gemma3")
-    expected = model.session().logits(IDS)
-    session = model.session()
+    engine = make("gemma3")
+    expected = engine.session().logits(IDS)
+    session = engine.session()
     session.prefill([*IDS[:30], 5, 6, 7, 8])
     session.reset(keep=30)
     assert session.position == 30
@@ -60,10 +60,10 @@ def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> Non
 
 
 def test_sequences_do_not_see_each_other(make: Callable[[str], Engine]) -> None:
-    model = make("llama")
+    engine = make("llama")
     texts = {0: IDS[:20], 2: IDS[20:33], 1: IDS[33:60]}
-    alone = {sequence: model.session().logits(ids) for sequence, ids in texts.items()}
-    session = model.session(sequences=3)
+    alone = {sequence: engine.session().logits(ids) for sequence, ids in texts.items()}
+    session = engine.session(sequences=3)
     first = session.advance({sequence: ids[:-2] for sequence, ids in texts.items()})
     for row, sequence in enumerate(texts):
         np.testing.assert_allclose(first[row], alone[sequence][-3], **close)
@@ -105,9 +105,9 @@ def test_rewinding_past_a_window_reads_again(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(session_module, "BATCH", 7)
     metadata = synthetic_model.metadata_of("gemma3", context_length=300)
     path = synthetic_model.write(tmp_path / "m.gguf", metadata, synthetic_model.weights_of(metadata))
-    model, ids = load(path), np.tile(IDS, 4).tolist()
-    expected = model.session().logits(ids)
-    session = model.session(sequences=2)
+    engine, ids = load(path), np.tile(IDS, 4).tolist()
+    expected = engine.session().logits(ids)
+    session = engine.session(sequences=2)
     session.prefill(IDS, sequence=1)
     for keep in (233, 100, 3, 0):  # the first within the ring of 64 positions, the others past it
         session.reset()
@@ -121,11 +121,11 @@ def test_rewinding_past_a_window_reads_again(tmp_path: Path, monkeypatch: pytest
 @pytest.mark.parametrize("kv", KV)
 def test_a_smaller_cache_costs_only_the_rounding_of_keys_and_values(make: Callable[[str], Engine], kv: str) -> None:
     """Compared with the oracle by root mean squares: a few values close to a midpoint round the other way."""
-    model = make("llama")
-    weights = {name: w.dequantize() for name, w in model.model.tensors.items()}
+    engine = make("llama")
+    weights = {name: w.dequantize() for name, w in engine.model.tensors.items()}
     n = np.arange(60)
-    exact, rounded = (Oracle(model.model.step, weights, kv=cache).run(IDS, n, 0 * n, n) for cache in (None, kv))
-    got = model.replace(kv=kv.upper()).session().logits(IDS)
+    exact, rounded = (Oracle(engine.model.step, weights, kv=cache).run(IDS, n, 0 * n, n) for cache in (None, kv))
+    got = engine.replace(kv=kv.upper()).session().logits(IDS)
     assert np.linalg.norm(got - rounded) < 0.1 * np.linalg.norm(rounded - exact)
 
 
@@ -144,9 +144,9 @@ def test_a_memory_can_be_copied_from_another_session(
     monkeypatch.setattr(session_module, "BATCH", 7)
     metadata = synthetic_model.metadata_of(architecture, context_length=300)
     weights = synthetic_model.weights_of(metadata)
-    model = load(synthetic_model.write(tmp_path / "m.gguf", metadata, weights), kv=kv)
+    engine = load(synthetic_model.write(tmp_path / "m.gguf", metadata, weights), kv=kv)
     ids = np.tile(IDS, 3).tolist()
-    source, taker = model.session(2), model.session(2)
+    source, taker = engine.session(2), engine.session(2)
     source.extend(IDS[:20], [], 1), taker.extend(IDS[:20], [], 1)
     source.extend(ids, [])
     taker.extend(ids[::-1], [])
@@ -165,21 +165,21 @@ def test_a_memory_can_be_copied_from_another_session(
 
 
 def test_a_different_memory_is_refused(make: Callable[[str], Engine]) -> None:
-    model = make("llama")
-    for other in (make("gemma3"), model.replace(kv="q8_0"), model.replace(context=64)):
+    engine = make("llama")
+    for other in (make("gemma3"), engine.replace(kv="q8_0"), engine.replace(context=64)):
         session = other.session()
         session.prefill([1, 2])
         with pytest.raises(UsageError, match="same layers, heads, format and context"):
-            model.session().adopt(session)
+            engine.session().adopt(session)
     with pytest.raises(UsageError, match="another program"):
         session.adopt(session)
 
 
 RESIDENT = """
 import os, sys, bitwright as bw
-model = bw.load(sys.argv[1])
-session = model.session()
-session.prefill(model.tokenizer.encode("word " * 600)[:512])
+engine = bw.load(sys.argv[1])
+session = engine.session()
+session.prefill(engine.tokenizer.encode("word " * 600)[:512])
 with open("/proc/self/statm") as file:
     resident = int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 memory = session.footprint

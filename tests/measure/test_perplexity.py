@@ -49,11 +49,11 @@ def test_mean_and_standard_error() -> None:
 def test_stories260k_golden(stories260k: Path, shared_data: Path) -> None:
     """Forty whole stories, each after the beginning-of-text token; float16 keys and values move a story by 0.1 nat."""
     golden = json.loads((stories260k.parent / "golden.json").read_text())["tinystories_first40"]
-    model = load(stories260k)
-    session, total = model.session(), 0.0
+    engine = load(stories260k)
+    session, total = engine.session(), 0.0
     stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")
     for story, (tokens, loss) in zip(stories, golden["per_story"], strict=False):
-        ids = np.array(model.tokenizer.encode(story.strip())[: tokens + 1], np.int32)
+        ids = np.array(engine.tokenizer.encode(story.strip())[: tokens + 1], np.int32)
         own = token_losses(session, ids, 0).sum()
         assert own == pytest.approx(loss, abs=0.5)
         total += own
@@ -62,34 +62,34 @@ def test_stories260k_golden(stories260k: Path, shared_data: Path) -> None:
 
 def test_chunks_positions_and_slices(stories260k: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compared with the definition: every chunk alone, BOS first, positions n/2 to n-2. Slices change nothing."""
-    model = load(stories260k)
+    engine = load(stories260k)
     text = (shared_data / "text/tinystories/tiny.utf8").read_text()[:1200]
-    ids = model.tokenizer.encode(text)
+    ids = engine.tokenizer.encode(text)
     calls: list[tuple[float, float, str]] = []
-    result = perplexity(model, text, context=64, progress=lambda *call: calls.append(call))
+    result = perplexity(engine, text, context=64, progress=lambda *call: calls.append(call))
     assert result.chunks == len(ids) // 64 > 3 and result.tokens_scored == result.chunks * 31
     assert [call[:2] for call in calls] == [(i + 1, result.chunks) for i in range(result.chunks)]
     assert calls[-1][2] == f"perplexity {result.mean:.4f}"
     for chunk, losses in enumerate(result.losses):
-        own = [model.tokenizer.bos, *ids[64 * chunk + 1 : 64 * chunk + 64]]
-        logits = model.session().logits(own).astype(np.float64)
+        own = [engine.tokenizer.bos, *ids[64 * chunk + 1 : 64 * chunk + 64]]
+        logits = engine.session().logits(own).astype(np.float64)
         expected = [np.log(np.exp(logits[p]).sum()) - logits[p, own[p + 1]] for p in range(32, 63)]
         np.testing.assert_allclose(losses, expected, atol=2e-2)
-    first_two = perplexity(model, text, context=64, chunks=2)
+    first_two = perplexity(engine, text, context=64, chunks=2)
     np.testing.assert_allclose(first_two.losses, result.losses[:2])
     monkeypatch.setattr(importlib.import_module("bitwright.measure.scoring"), "LOGITS_BYTES", 4 * 512 * 7)
-    sliced = perplexity(model, text, context=64)
+    sliced = perplexity(engine, text, context=64)
     np.testing.assert_allclose(sliced.losses, result.losses, atol=2e-2)
 
 
 def test_wrong_calls_are_refused(stories260k: Path) -> None:
-    model = load(stories260k, context=64)
+    engine = load(stories260k, context=64)
     with pytest.raises(UsageError, match="too few for one chunk of 64"):
-        perplexity(model, "Once upon a time", context=64)
+        perplexity(engine, "Once upon a time", context=64)
     with pytest.raises(UsageError, match="4 to 64 tokens"):
-        perplexity(model, "Once", context=65)
+        perplexity(engine, "Once", context=65)
     with pytest.raises(UsageError, match="one chunk"):
-        perplexity(model, "Once", context=64, chunks=0)
+        perplexity(engine, "Once", context=64, chunks=0)
 
 
 @pytest.mark.parametrize("name", PEER)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright.engine import load
+from bitwright.engine import Engine, load
 from bitwright.errors import UsageError
 from bitwright.measure import reference
 from bitwright.measure.condensed import FEWEST_KEPT, TAIL, condense, kept_for
@@ -74,18 +74,18 @@ def test_enough_probability_is_kept() -> None:
 
 
 @pytest.fixture(scope="module")
-def model(stories260k: Path):
+def engine(stories260k: Path) -> Engine:
     return load(stories260k)
 
 
 @pytest.fixture(scope="module")
-def windows(model, shared_data: Path):
-    return cut(model.tokenizer, (shared_data / "text/tinystories/tiny.utf8").read_text()[:3000], 64, 6)
+def windows(engine, shared_data: Path):
+    return cut(engine.tokenizer, (shared_data / "text/tinystories/tiny.utf8").read_text()[:3000], 64, 6)
 
 
-def test_the_store_holds_the_models_predictions(model, windows, tmp_path) -> None:
-    store = reference.store_reference(model, windows, tmp_path)
-    session = model.session()
+def test_the_store_holds_the_models_predictions(engine, windows, tmp_path) -> None:
+    store = reference.store_reference(engine, windows, tmp_path)
+    session = engine.session()
     for index, ids in enumerate(windows.ids):
         logits, targets = next(scored_logits(session, ids, windows.first))
         chunk = store.chunk(index)
@@ -96,14 +96,14 @@ def test_the_store_holds_the_models_predictions(model, windows, tmp_path) -> Non
         np.testing.assert_allclose(chunk.divergence(0, logits)[0], 0, atol=1e-12)
 
 
-def test_a_second_run_reads_and_a_longer_one_adds(model, windows, tmp_path) -> None:
-    assert reference.store_reference(model, windows.some(3), tmp_path).computed == 3
-    again = reference.store_reference(model, windows.some(3), tmp_path)
+def test_a_second_run_reads_and_a_longer_one_adds(engine, windows, tmp_path) -> None:
+    assert reference.store_reference(engine, windows.some(3), tmp_path).computed == 3
+    again = reference.store_reference(engine, windows.some(3), tmp_path)
     assert (again.computed, again.damaged) == (0, 0)
-    assert reference.store_reference(model, windows, tmp_path).computed == 3
+    assert reference.store_reference(engine, windows, tmp_path).computed == 3
 
 
-def test_a_killed_run_continues(model, windows, tmp_path) -> None:
+def test_a_killed_run_continues(engine, windows, tmp_path) -> None:
     class Killed(Exception):
         pass
 
@@ -112,41 +112,41 @@ def test_a_killed_run_continues(model, windows, tmp_path) -> None:
             raise Killed
 
     with pytest.raises(Killed):
-        reference.store_reference(model, windows, tmp_path, progress=kill)
-    assert reference.store_reference(model, windows, tmp_path).computed == len(windows) - 2
+        reference.store_reference(engine, windows, tmp_path, progress=kill)
+    assert reference.store_reference(engine, windows, tmp_path).computed == len(windows) - 2
 
 
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied"])
-def test_a_damaged_chunk_is_computed_again(model, windows, tmp_path, damage) -> None:
-    store = reference.store_reference(model, windows, tmp_path)
-    before = store.chunk(2).divergence(0, next(scored_logits(model.session(), windows.ids[0], windows.first))[0])[0]
+def test_a_damaged_chunk_is_computed_again(engine, windows, tmp_path, damage) -> None:
+    store = reference.store_reference(engine, windows, tmp_path)
+    before = store.chunk(2).divergence(0, next(scored_logits(engine.session(), windows.ids[0], windows.first))[0])[0]
     path = store._path(2)
     data = bytearray(path.read_bytes())
     data[len(data) // 2] ^= 1
     path.write_bytes({"flipped": data, "truncated": data[: len(data) // 2], "emptied": b""}[damage])
-    again = reference.store_reference(model, windows, tmp_path)
+    again = reference.store_reference(engine, windows, tmp_path)
     assert (again.computed, again.damaged) == (1, 1)
-    after = again.chunk(2).divergence(0, next(scored_logits(model.session(), windows.ids[0], windows.first))[0])[0]
+    after = again.chunk(2).divergence(0, next(scored_logits(engine.session(), windows.ids[0], windows.first))[0])[0]
     np.testing.assert_array_equal(after, before)
 
 
-def test_another_models_store_is_refused(model, windows, tmp_path, stories260k) -> None:
-    reference.store_reference(model, windows.some(1), tmp_path)
+def test_another_models_store_is_refused(engine, windows, tmp_path, stories260k) -> None:
+    reference.store_reference(engine, windows.some(1), tmp_path)
     with pytest.raises(UsageError, match="another reference: its kv is f16, expected bf16"):
         reference.store_reference(load(stories260k, kv="bf16"), windows.some(1), tmp_path)
     with pytest.raises(UsageError, match="another reference: its sha256"):
-        reference.store_reference(model, windows.some(1), tmp_path, digest="0" * 64)
+        reference.store_reference(engine, windows.some(1), tmp_path, digest="0" * 64)
     (tmp_path / "about.json").write_text("{")
     with pytest.raises(UsageError, match="damaged"):
-        reference.store_reference(model, windows.some(1), tmp_path)
+        reference.store_reference(engine, windows.some(1), tmp_path)
     (tmp_path / "about.json").unlink()
     with pytest.raises(UsageError, match="neither empty nor a store"):
-        reference.store_reference(model, windows.some(1), tmp_path)
+        reference.store_reference(engine, windows.some(1), tmp_path)
 
 
-def test_the_store_is_in_the_users_cache(model, windows, tmp_path, monkeypatch) -> None:
+def test_the_store_is_in_the_users_cache(engine, windows, tmp_path, monkeypatch) -> None:
     monkeypatch.setattr(reference, "user_cache_path", lambda _: tmp_path)
-    store = reference.store_reference(model, windows.some(1))
+    store = reference.store_reference(engine, windows.some(1))
     assert store.folder.parent == tmp_path / "references" and store.folder.name.startswith("stories260K")
     about = json.loads((store.folder / "about.json").read_text())
     assert about["model"] == "stories260K.f32.gguf" and len(about["sha256"]) == 64 and about["kept"] == 512

@@ -21,35 +21,35 @@ from bitwright.engine import Engine, generate, load
 POSITIONS = 64
 
 
-def log_probabilities(model: Engine, ids: list[int]) -> np.ndarray:
-    return log_softmax(model.session().logits(ids).astype(np.float64))
+def log_probabilities(engine: Engine, ids: list[int]) -> np.ndarray:
+    return log_softmax(engine.session().logits(ids).astype(np.float64))
 
 
 @pytest.mark.parametrize("name", MODELS)
 def test_synthetic_models(tmp_path: Path, name: str) -> None:
     metadata, weights = synthetic(name)
-    model = load(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
+    engine = load(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
     ids = some_ids(40)
-    compare(metadata, weights, ids, log_probabilities(model, ids), runs=2)
+    compare(metadata, weights, ids, log_probabilities(engine, ids), runs=2)
 
 
 def test_stories260k(stories260k: Path, shared_data: Path) -> None:
     file = Dequantized(stories260k)
-    model = file.engine()
+    engine = file.engine()
     text = (shared_data / "text/tinystories/tiny.utf8").read_text()[:600]
-    ids = model.tokenizer.encode(text)[:POSITIONS]
+    ids = engine.tokenizer.encode(text)[:POSITIONS]
     assert len(ids) == POSITIONS
-    compare(file.metadata, file.arrays, ids, log_probabilities(model, ids), runs=3)
+    compare(file.metadata, file.arrays, ids, log_probabilities(engine, ids), runs=3)
 
 
 def test_stories260k_goldens(stories260k: Path) -> None:
     """Greedy ids exactly. Log-probabilities were made with a float64 cache; ours is float16 (2**-11 relative)."""
     golden = json.loads((stories260k.parent / "golden.json").read_text())
-    model = load(stories260k)
+    engine = load(stories260k)
     ids = golden["greedy_from_bos"]
-    assert list(generate(model.session(), ids[:1], max_tokens=len(ids) - 1)) == ids[1:]
+    assert list(generate(engine.session(), ids[:1], max_tokens=len(ids) - 1)) == ids[1:]
     for prompt in golden["prompts"]:
-        last = log_probabilities(model, prompt["ids"])[-1]
+        last = log_probabilities(engine, prompt["ids"])[-1]
         assert np.argsort(-last)[0] == prompt["top10_ids"][0]
         np.testing.assert_allclose(last[prompt["top10_ids"]], prompt["top10_logprob"], rtol=0, atol=0.01)
 
@@ -57,8 +57,8 @@ def test_stories260k_goldens(stories260k: Path) -> None:
 @pytest.mark.parametrize("name", ["smollm2", "gemma3"])
 def test_real_models_on_real_text(name: str, shared_data: Path, request: pytest.FixtureRequest) -> None:
     file = Dequantized(request.getfixturevalue(name))
-    model = file.engine(POSITIONS)
+    engine = file.engine(POSITIONS)
     text = (shared_data / "text/wikitext-2/valid.txt").read_text()[:1500]
-    ids = model.tokenizer.encode(text)[:POSITIONS]
+    ids = engine.tokenizer.encode(text)[:POSITIONS]
     assert len(ids) == POSITIONS
-    compare(file.metadata, file.arrays, ids, log_probabilities(model, ids))
+    compare(file.metadata, file.arrays, ids, log_probabilities(engine, ids))

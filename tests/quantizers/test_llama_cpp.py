@@ -72,10 +72,10 @@ def test_a_file_of_every_format_scores_the_same(method: str, request: pytest.Fix
     stats = second_moments(matrices, 768) if method == "feedback" else None
     result = quantize(request.getfixturevalue("widened"), "q8_0", path, types, threads=2, stats=stats, method=method)
     assert result.methods.count(method) >= 2 * len(kernels.feedback_formats())
-    model = load(path, context=64, activations="ggml")
-    prompt = model.tokenizer.encode("The capital of France is")
+    engine = load(path, context=64, activations="ggml")
+    prompt = engine.tokenizer.encode("The capital of France is")
     (choice,) = LlamaCpp(path, context=64).greedy([prompt], 1, 20)[0]
-    ours = model.session().prefill(prompt).astype(np.float64)
+    ours = engine.session().prefill(prompt).astype(np.float64)
     ours -= ours.max() + np.log(np.exp(ours - ours.max()).sum())
     miss = [ours[token] - log_probability for token, log_probability in choice.log_probabilities.items()]
     assert np.sqrt(np.mean(np.square(miss))) < 0.5

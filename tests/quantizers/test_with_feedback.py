@@ -32,9 +32,9 @@ def statistics(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> P
 def lost(stories260k: Path, tmp_path_factory: pytest.TempPathFactory):
     """lost(**how): the mean KL divergence, on the second half of the text, of the model in Q4_0 with a Q4_0 head."""
     folder = tmp_path_factory.mktemp("files")
-    model = load(stories260k)
-    text = windows.cut(model.tokenizer, TEXT[len(TEXT) // 2 :], CONTEXT)
-    original = reference.store_reference(model, text, folder / "reference")
+    engine = load(stories260k)
+    text = windows.cut(engine.tokenizer, TEXT[len(TEXT) // 2 :], CONTEXT)
+    original = reference.store_reference(engine, text, folder / "reference")
 
     def lost(**how: object) -> float:
         quantize(stories260k, "q4_0", folder / "small.gguf", [".=q4_0"], **how)

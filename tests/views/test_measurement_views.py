@@ -45,7 +45,7 @@ def text(shared_data: Path) -> str:
 
 
 @pytest.fixture(scope="module")
-def model(stories260k: Path) -> Engine:
+def engine(stories260k: Path) -> Engine:
     return load(stories260k, context=CONTEXT)
 
 
@@ -57,20 +57,20 @@ def small(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine
 
 
 @pytest.fixture(scope="module")
-def store(model: Engine, text: str, tmp_path_factory: pytest.TempPathFactory) -> ReferenceStore:
+def store(engine: Engine, text: str, tmp_path_factory: pytest.TempPathFactory) -> ReferenceStore:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(reference, "user_cache_path", lambda _: tmp_path_factory.mktemp("cache"))
-        return reference.store_reference(model, windows.cut(model.tokenizer, text, CONTEXT, 10, spread_out=True))
+        return reference.store_reference(engine, windows.cut(engine.tokenizer, text, CONTEXT, 10, spread_out=True))
 
 
 @pytest.fixture(scope="module")
-def evaluated(model: Engine, small: Engine, store: ReferenceStore, text: str) -> Evaluation:
+def evaluated(engine: Engine, small: Engine, store: ReferenceStore, text: str) -> Evaluation:
     """Everything that `eval --suite full` measures, on a short text."""
-    floor = noise_floor.measure_noise_floor(model, store.windows)
+    floor = noise_floor.measure_noise_floor(engine, store.windows)
     overlaps = [overlap.overlap(text, text[:2000])]
     found = suite.evaluate(small, suite.identity(small, "0" * 64), store, floor, overlaps)
-    base = baseline.baseline(model, baseline.prompts_of(model.tokenizer, text, 12), 24)
-    parts = tuple(attribution.attribute(model, small, text))
+    base = baseline.baseline(engine, baseline.prompts_of(engine.tokenizer, text, 12), 24)
+    parts = tuple(attribution.attribute(engine, small, text))
     return replace(found, compounding=measure_compounding(base, small), attribution=parts)
 
 
@@ -143,8 +143,8 @@ def test_comparison(evaluated: Evaluation, small: Engine, store: ReferenceStore)
     assert [("kl_divergence" in m) for m in sorted(found["models"], key=lambda m: m["model"]["name"])] == [False, True]
 
 
-def test_perplexity(model: Engine, text: str) -> None:
-    found = perplexities.perplexity(perplexity(model, text, context=CONTEXT, chunks=2), 0.5)
+def test_perplexity(engine: Engine, text: str) -> None:
+    found = perplexities.perplexity(perplexity(engine, text, context=CONTEXT, chunks=2), 0.5)
     check(found, "tokens_scored context chunks seconds", {"perplexity": "mean standard_error"})
 
 

@@ -74,7 +74,7 @@ def contest(
     from bitwright.views.heat import heat
 
     found: list[tuple[str, Contender]] = []
-    assert setting.model is not None
+    assert setting.engine is not None
     same = True  # all are quantizations of one model
     for name in candidates:
         model = models.load(name, context, setting.threads, setting.kv)
@@ -82,7 +82,7 @@ def contest(
         own = windows.cut(model.tokenizer, setting.text, context, chunks or suite.CHUNKS[setting.suite], chunks is None)
         shares = own.sha256 == setting.reference.windows.sha256
         shares &= model.config.vocabulary == setting.reference.vocabulary
-        same &= shares and suite.parameters(model) == suite.parameters(setting.model)
+        same &= shares and suite.parameters(model) == suite.parameters(setting.engine)
         evaluation = measuring.evaluate(model, setting, identity) if shares else None
         if evaluation is not None and heats is not None:
             heats[identity.name] = heat(evaluation, model, setting.reference)

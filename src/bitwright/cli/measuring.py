@@ -25,12 +25,12 @@ KLD = ".kld"
 
 @dataclass(frozen=True)
 class Setting:
-    """What candidates are measured on. `model`, `floor` and `baseline` are None if the reference is a .kld file."""
+    """What candidates are measured on. `engine`, `floor` and `baseline` are None if the reference is a .kld file."""
 
     text: str
     suite: str
     reference: ReferencePredictions
-    model: Engine | None
+    engine: Engine | None
     floor: NoiseFloor | None
     baseline: Baseline | None
     overlaps: list[Overlap]
@@ -135,10 +135,10 @@ def evaluate(engine: Engine, setting: Setting, identity: Identity) -> Evaluation
     with output.progress(f"measuring {engine.path.name} over many steps") as report:
         steps = measure_compounding(setting.baseline, engine, free=whole, local=whole, progress=report)
     found = replace(found, compounding=steps)
-    if not whole or setting.model is None or not attribution.alike(setting.model.model, engine.model):
+    if not whole or setting.engine is None or not attribution.alike(setting.engine.model, engine.model):
         return found
     with output.progress(f"attributing the error of {engine.path.name}") as report:
-        return replace(found, attribution=tuple(attribution.attribute(setting.model, engine, setting.text, report)))
+        return replace(found, attribution=tuple(attribution.attribute(setting.engine, engine, setting.text, report)))
 
 
 def report_on(

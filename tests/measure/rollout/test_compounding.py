@@ -27,7 +27,7 @@ def base(models: dict[str, Engine], prompts: list[Prompt]) -> Baseline:
 
 
 def test_a_reference_is_as_good_as_itself(base: Baseline) -> None:
-    found = measure_compounding(base, base.model)
+    found = measure_compounding(base, base.engine)
     assert found.first_divergence.survival.events == found.sampled_first_divergence.survival.events == 0
     assert found.sequence.tellable.estimate == np.inf and abs(found.sequence.total[-1]) < 1e-4
     assert found.free is not None and found.free.verification.exceptions == [] and found.free.examples == []
@@ -64,20 +64,20 @@ def test_damage_is_detected_and_the_pass_agrees_with_running_free(base: Baseline
 def test_the_references_history_written_out(base: Baseline, models: dict[str, Engine]) -> None:
     """Compared with the definition: for every step, the reference reads all tokens except the last, and the candidate
     continues from that memory and reads the last."""
-    candidate = fitted(models["q4_0"], base.model.context)
+    candidate = fitted(models["q4_0"], base.engine.context)
     rollouts = [base.sampled.rollouts[i] for i in (0, 7)]
-    found = divergences_on_reference_history(base.model, candidate, rollouts)
+    found = divergences_on_reference_history(base.engine, candidate, rollouts)
     for rollout, row in zip(rollouts, found, strict=True):
         assert row.shape == (STEPS,)
         for step in range(0, STEPS, 7):
             ids = rollout.ids[: len(rollout.prompt.ids) + step]
-            ours, theirs = base.model.session(), candidate.session()
+            ours, theirs = base.engine.session(), candidate.session()
             ours.extend(ids[:-1], [])
             theirs.adopt(ours)
             p, q = (np.exp(x.step(int(ids[-1])).astype(float)) for x in (ours, theirs))
             p, q = p / p.sum(), q / q.sum()
             assert row[step] == pytest.approx((p * np.log(p / q)).sum(), rel=1e-3, abs=1e-6)
-    assert not np.allclose(found[0], divergences(base.model.session(), candidate.session(), rollouts[0])[0], rtol=0.05)
+    assert not np.allclose(found[0], divergences(base.engine.session(), candidate.session(), rollouts[0])[0], rtol=0.05)
 
 
 def test_similar_continuations(models: dict[str, Engine]) -> None:

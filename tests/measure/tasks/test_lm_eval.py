@@ -34,7 +34,7 @@ def asking(*arguments: object) -> SimpleNamespace:
 def test_likelihoods_are_those_of_multiple_choice(lm: BitwrightLM, tmp_path: Path) -> None:
     file = tmp_path / "own.jsonl"
     file.write_text("\n".join(map(json.dumps, ROWS)))
-    ours = [score for judged in choice.judge(lm.model, items.load(file)) for score in judged.log_likelihoods]
+    ours = [score for judged in choice.judge(lm.engine, items.load(file)) for score in judged.log_likelihoods]
     pairs = [items.joined(row["query"], own) for row in ROWS for own in row["choices"]]
     theirs = lm.loglikelihood([asking(*pair) for pair in pairs], disable_tqdm=True)
     np.testing.assert_allclose([score for score, _ in theirs], ours, atol=1e-4)
@@ -49,7 +49,7 @@ def test_a_text_without_context_and_one_longer_than_the_context(lm: BitwrightLM,
     assert whole == pytest.approx(alone, abs=1e-4) and whole < 0
     short, ids = BitwrightLM(stories260k, context=8), lm.tok_encode(STORY, add_special_tokens=False)
     (parts,) = short.loglikelihood_rolling([asking(STORY)])
-    rows = lm.model.session().logits([lm.prefix_token_id, *ids[:7]]).astype(float)
+    rows = lm.engine.session().logits([lm.prefix_token_id, *ids[:7]]).astype(float)
     first = sum(row[id] - np.log(np.exp(row).sum()) for row, id in zip(rows, ids[:8], strict=True))
     assert len(ids) > 8 and parts < first < 0 and lm.loglikelihood_rolling([asking("")]) == [0]
 

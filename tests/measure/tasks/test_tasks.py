@@ -20,7 +20,7 @@ from bitwright.statistics.paired import mcnemar
 
 
 @pytest.fixture(scope="module")
-def model(smollm2: Path) -> Engine:
+def engine(smollm2: Path) -> Engine:
     return load(smollm2, context=512)
 
 
@@ -80,15 +80,15 @@ def test_a_missing_file(tmp_path: Path) -> None:
         items.load(write(tmp_path / "empty.jsonl"))
 
 
-def test_likelihoods_equal_plain_sums(model: Engine) -> None:
+def test_likelihoods_equal_plain_sums(engine: Engine) -> None:
     query = "Question: What do cats like to drink?\nAnswer:"
     item = {"query": query, "choices": ["milk", "the old stone wall"], "gold": 0}
-    found = choice.judge(model, Task("own", "choice", [item, item], []))
+    found = choice.judge(engine, Task("own", "choice", [item, item], []))
     assert found[0].right_unnormed and found[0] == found[1]
-    tokenizer = model.tokenizer
+    tokenizer = engine.tokenizer
     for text, got in zip(item["choices"], found[0].log_likelihoods, strict=True):
         before, own = tokenizer.encode(item["query"]), tokenizer.encode(f" {text}", add_special_tokens=False)
-        logits = model.session().logits(before + own[:-1])[len(before) - 1 :].astype(float)
+        logits = engine.session().logits(before + own[:-1])[len(before) - 1 :].astype(float)
         expected = sum(row[id] - np.log(np.exp(row).sum()) for row, id in zip(logits, own, strict=True))
         assert got == pytest.approx(expected, abs=1e-3)
 
@@ -104,20 +104,20 @@ def test_length_counts_for_acc_norm_only() -> None:
     assert judged.right and not judged.right_unnormed
 
 
-def test_other_forms(model: Engine) -> None:
+def test_other_forms(engine: Engine) -> None:
     schema = {"context_options": ["The trophy is too big, so the trophy", "The trophy is too big, so the banana"],
               "continuation": "does not fit the shelf.", "gold": 0}  # fmt: skip
     last = [{"context": "One, two, three, four, five, six,", "continuation": "seven"},
             {"context": "One, two, three, four, five, six,", "continuation": "banana"}]  # fmt: skip
-    assert choice.judge(model, Task("s", "schema", [schema], []))[0].right
-    assert [j.right for j in choice.judge(model, Task("l", "last", last, []))] == [True, False]
+    assert choice.judge(engine, Task("s", "schema", [schema], []))[0].right
+    assert [j.right for j in choice.judge(engine, Task("l", "last", last, []))] == [True, False]
 
 
-def test_answers(model: Engine) -> None:
+def test_answers(engine: Engine) -> None:
     """A small model can repeat what its prompt contains, and cannot answer anything else."""
     told = [{"context": f"Say the number {n} again.", "answer": str(n)} for n in (31, 84, 52, 67)]
     wrong = {"context": "Say the number 45 again.", "answer": "99"}
-    found = written.write(model, Task("echo", "answer", [*told[2:], wrong], told[:2]), tokens=12)
+    found = written.write(engine, Task("echo", "answer", [*told[2:], wrong], told[:2]), tokens=12)
     assert [(w.right, w.why) for w in found] == [(True, ""), (True, ""), (False, "45 instead of 99")]
     assert all(w.ended for w in found)
 
@@ -156,14 +156,14 @@ def test_solutions_pass_and_others_do_not(shared_data: Path) -> None:
 
 
 def test_code_tasks_are_refused_before_generation(
-    monkeypatch: pytest.MonkeyPatch, model: Engine, shared_data: Path
+    monkeypatch: pytest.MonkeyPatch, engine: Engine, shared_data: Path
 ) -> None:
     def refuse() -> None:
         raise UsageError("not here")
 
     monkeypatch.setattr(sandbox, "check", refuse)
     with pytest.raises(UsageError, match="not here"):
-        score_task(model, items.load(shared_data / "eval/mbpp.jsonl", limit=1))
+        score_task(engine, items.load(shared_data / "eval/mbpp.jsonl", limit=1))
 
 
 def test_mcnemar() -> None:

@@ -51,7 +51,7 @@ class Baseline:
     `floor` describes what the noise floor was measured with.
     """
 
-    model: Engine
+    engine: Engine
     floor: str
     steps: int
     seed: int

@@ -54,8 +54,8 @@ def measure_compounding(
     UsageError if it has another vocabulary or the texts do not fit its context.
     """
     _check(base, candidate)
-    candidate = writing.fitted(candidate, base.model.context)
-    local = local and history.alike(base.model, candidate)
+    candidate = writing.fitted(candidate, base.engine.context)
+    local = local and history.alike(base.engine, candidate)
     stages = Stages(progress, 2 + 3 * free + local)
     greedy = reading.read_all(candidate, base.greedy.rollouts, stages.next("reading"))
     sampled = reading.read_all(candidate, base.sampled.rollouts, stages.next("reading samples"))
@@ -76,7 +76,7 @@ def measure_compounding(
 
 
 def _check(base: Baseline, candidate: Engine) -> None:
-    own, expected = candidate.config.vocabulary, base.model.config.vocabulary
+    own, expected = candidate.config.vocabulary, base.engine.config.vocabulary
     if own != expected:
         raise UsageError(
             f"{candidate.path.name} has a vocabulary of {own}, the reference one of {expected}: only models that share "
@@ -86,5 +86,5 @@ def _check(base: Baseline, candidate: Engine) -> None:
 
 def _local(base: Baseline, candidate: Engine, along: Float64, progress: Progress) -> list[LocalShare]:
     written = base.sampled.rollouts
-    rows = history.divergences_on_reference_history(base.model, candidate, written, progress)
+    rows = history.divergences_on_reference_history(base.engine, candidate, written, progress)
     return horizon.local_shares(along, padded(rows, base.steps), clusters_of(written))

@@ -58,7 +58,7 @@ def measure_free_running(
     own = writing.write(candidate, base.prompts, base.steps, GREEDY, progress=stages.next("writing"))
     chooser = Chooser(1.0, base.seed)
     samples = writing.write(candidate, base.prompts, base.steps, chooser, progress=stages.next("writing samples"))
-    ours, theirs, report = base.model.session(), candidate.session(), stages.next("reference reads them")
+    ours, theirs, report = base.engine.session(), candidate.session(), stages.next("reference reads them")
     rows, losses, clusters = [], [], clusters_of(samples)
     for rollout in samples:
         row, read = divergences(ours, theirs, rollout)

@@ -59,15 +59,15 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         max_batch_size: int | None = None,
     ) -> None:
         super().__init__()
-        self.model = load(str(path), context, threads, kv=kv, activations=activations)
-        self.text = self.model.tokenizer
+        self.engine = load(str(path), context, threads, kv=kv, activations=activations)
+        self.text = self.engine.tokenizer
 
     @property
     def eot_token_id(self) -> int:
         """The token before a text without context."""
         found = next((id for id in (self.text.bos, self.text.eos, self.text.eot) if id is not None), None)
         if found is None:
-            raise BitwrightError(f"{self.model.path.name} names no token that begins or ends a text")
+            raise BitwrightError(f"{self.engine.path.name} names no token that begins or ends a text")
         return found
 
     def tok_encode(self, string: str, add_special_tokens: bool | None = None, **kwargs: Any) -> list[int]:
@@ -78,7 +78,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
 
     def _loglikelihood_tokens(self, requests: Sequence[Any], **kwargs: Any) -> list[tuple[float, bool]]:
         """Requests that share a prefix are read one after another; texts too long lose their beginning."""
-        session, found = self.model.session(), {}
+        session, found = self.engine.session(), {}
         for number in sorted(range(len(requests)), key=lambda n: requests[n][1:]):
             key, before, tokens = requests[number]
             if not tokens:
@@ -90,9 +90,9 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
 
     def _fitting(self, ids: list[int], more: int) -> list[int]:
         """The end of a context that leaves room for `more` tokens. UsageError if there is no room."""
-        room = self.model.context - more
+        room = self.engine.context - more
         if room < 1:
-            raise UsageError(f"{more} tokens do not fit the context of {self.model.context}: raise context=")
+            raise UsageError(f"{more} tokens do not fit the context of {self.engine.context}: raise context=")
         if len(ids) > room:
             log.warning("a context of %d tokens is cut to its last %d", len(ids), room)
         return ids[-room:]
@@ -102,7 +102,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         found = []
         for (text,) in [request.args for request in requests]:
             ids = self.tok_encode(text, add_special_tokens=False)
-            windows = get_rolling_token_windows(ids, self.prefix_token_id, self.model.context, context_len=1)
+            windows = get_rolling_token_windows(ids, self.prefix_token_id, self.engine.context, context_len=1)
             parts = self._loglikelihood_tokens([(None, *make_disjoint_window(window)) for window in windows])
             found.append(sum(score for score, _ in parts))
             self.cache_hook.add_partial("loglikelihood_rolling", (text,), found[-1])
@@ -129,29 +129,29 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
         def ended(ids: Sequence[int]) -> bool:
             return any(stop in "".join(text_of(ids[-tail:], self.text)) for stop in stops)
 
-        model = writing.fitted(self.model, max(len(prompt.ids) for prompt in prompts) + limit)
-        written = writing.write(model, prompts, limit, Chooser(temperature), until=ended)
+        engine = writing.fitted(self.engine, max(len(prompt.ids) for prompt in prompts) + limit)
+        written = writing.write(engine, prompts, limit, Chooser(temperature), until=ended)
         return ["".join(text_of(rollout.tokens.tolist(), self.text, stops)) for rollout in written]
 
     @property
     def tokenizer_name(self) -> str:
         """The name that lm-evaluation-harness caches under: the file of the model."""
-        return self.model.path.name
+        return self.engine.path.name
 
     def chat_template(self, chat_template: bool | str = False) -> str | None:
         """The model's template. UsageError if it has none, or one is requested by name."""
         if not chat_template:
             return None
-        if self.model.chat_template is None or isinstance(chat_template, str):
+        if self.engine.chat_template is None or isinstance(chat_template, str):
             name = f" {chat_template}" if isinstance(chat_template, str) else ""
-            raise UsageError(f"{self.model.path.name} has no chat template{name}")
-        return self.model.chat_template.source
+            raise UsageError(f"{self.engine.path.name} has no chat template{name}")
+        return self.engine.chat_template.source
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         """Without the prompt for a reply, the text ends with the last message, which the model continues."""
-        if self.model.chat_template is None:
-            raise UsageError(f"{self.model.path.name} has no chat template")
-        text, last = self.model.chat_template.render(chat_history, add_generation_prompt), chat_history[-1]["content"]
+        if self.engine.chat_template is None:
+            raise UsageError(f"{self.engine.path.name} has no chat template")
+        text, last = self.engine.chat_template.render(chat_history, add_generation_prompt), chat_history[-1]["content"]
         return text if add_generation_prompt else text[: text.rindex(last.strip()) + len(last.strip())]
 
 
