@@ -3,9 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 
 # Called with the work done, the total in the same unit (None if it is unknown), and a short note, often empty.
 Progress = Callable[[float, float | None, str], object]
+# Called with what is about to be done; the work reports inside the context.
+Stage = Callable[[str], AbstractContextManager[Progress]]
+
+
+def silent(name: str) -> AbstractContextManager[Progress]:
+    """A stage that nobody watches."""
+    return nullcontext(lambda done, total, note="": None)
 
 
 class Stages:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,8 +12,9 @@ from bitwright.cli.intervals import decimal
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
-    from bitwright.cli.measuring import Setting
-    from bitwright.measure.comparison import Comparison, Contender
+    from bitwright.engine import Engine
+    from bitwright.measure.comparison import Comparison
+    from bitwright.measure.suite import Evaluation
 
 
 def compare(
@@ -47,61 +47,35 @@ def compare(
         raise UsageError("compare needs a reference and a text: --reference REF -f FILE")
     if reference.endswith(measuring.KLD):
         raise UsageError("compare needs a reference that is a model, not a .kld file")
+    from bitwright.measure.contest import contest
     from bitwright.reports import report
     from bitwright.views.comparison import comparison as view
+    from bitwright.views.heat import heat
 
     if out is not None:
         report.check_name(out)
     started = time.monotonic()
     setting = measuring.prepare(reference, file, suite, context, chunks, calibration, threads, kv, candidates[0])
     heats: dict[str, Any] = {}
-    result = contest(candidates, setting, context, chunks, heats if out is not None else None)
-    found = view(result, setting.about(time.monotonic() - started))
+
+    def keep_heat(engine: Engine, evaluation: Evaluation) -> None:
+        heats[evaluation.candidate.name] = heat(evaluation, engine, setting.reference)
+
+    result = contest(
+        candidates,
+        lambda name: models.load(name, context, threads, kv),
+        setting,
+        chunks,
+        output.progress,
+        keep_heat if out is not None else None,
+    )
+    found = view(result, measuring.about(setting, threads, kv, time.monotonic() - started))
     if out is not None:
         report.write(out, with_heat(found, heats))
     if json:
         output.print_json(found)
         return
     show(result, found["words"])
-
-
-def contest(
-    candidates: list[str], setting: Setting, context: int, chunks: int | None, heats: dict[str, Any] | None = None
-) -> Comparison:
-    """Score all candidates, then time them in two turns, because the speed of a shared machine drifts. `heats` collects
-    each one's view `heat` by name, for a report."""
-    from bitwright.measure import comparison, suite, windows
-    from bitwright.views.heat import heat
-
-    found: list[tuple[str, Contender]] = []
-    assert setting.engine is not None
-    same = True  # all are quantizations of one model
-    for name in candidates:
-        model = models.load(name, context, setting.threads, setting.kv)
-        identity = measuring.identify(model)
-        own = windows.cut(model.tokenizer, setting.text, context, chunks or suite.CHUNKS[setting.suite], chunks is None)
-        shares = own.sha256 == setting.reference.windows.sha256
-        shares &= model.config.vocabulary == setting.reference.vocabulary
-        same &= shares and suite.parameters(model) == suite.parameters(setting.engine)
-        evaluation = measuring.evaluate(model, setting, identity) if shares else None
-        if evaluation is not None and heats is not None:
-            heats[identity.name] = heat(evaluation, model, setting.reference)
-        with output.progress(f"scoring {identity.name}"):
-            found.append((name, comparison.contender(model, identity, evaluation, own)))
-    return comparison.compare(timed(found, setting, context), comparison.DIVERGENCE if same else comparison.BITS)
-
-
-def timed(found: list[tuple[str, Contender]], setting: Setting, context: int) -> list[Contender]:
-    """With decoding speeds: each model is loaded again in each of two turns, so that only one is in memory."""
-    from bitwright.measure import comparison
-
-    seconds: dict[str, list[float]] = {name: [] for name, _ in found}
-    with output.progress("timing") as report:
-        for turn in range(2):
-            for done, name in enumerate(seconds):
-                seconds[name] += comparison.seconds_per_token(models.load(name, context, setting.threads, setting.kv))
-                report(turn * len(seconds) + done + 1, 2 * len(seconds), name)
-    return [replace(contender, speed=comparison.tokens_per_second(seconds[name])) for name, contender in found]
 
 
 def with_heat(found: dict[str, Any], heats: dict[str, Any]) -> dict[str, Any]:

@@ -66,6 +66,7 @@ def evaluate(
     if out is not None and reference is None:
         raise UsageError("a report compares a model with its original: -o also needs --reference REF")
     from bitwright.measure import kld_file, perplexity, windows
+    from bitwright.measure.setting import evaluate as measure
     from bitwright.reports import report
     from bitwright.views.evaluation import evaluation
     from bitwright.views.heat import heat
@@ -78,8 +79,8 @@ def evaluate(
         measuring.check_tokens(model, reference)
         setting = measuring.prepare(reference, file, suite, context, chunks, calibration, threads, kv, model)
         loaded = models.load(model, setting.reference.windows.context, threads, kv, activations)
-        result = measuring.evaluate(loaded, setting, measuring.identify(loaded))
-        found = evaluation(result, setting.about(time.monotonic() - started))
+        result = measure(loaded, setting, stage=output.progress)
+        found = evaluation(result, measuring.about(setting, threads, kv, time.monotonic() - started))
         if out is not None:
             report.write(out, found | {"heat": heat(result, loaded, setting.reference)})
         output.print_json(found) if json else evaluation_table.show(result, found["words"], statistics)
