@@ -5,7 +5,7 @@
 #include <string>
 
 #include "checked.h"
-#include "dequantize.h"
+#include "format_info.h"
 
 namespace nb = nanobind;
 

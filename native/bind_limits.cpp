@@ -6,7 +6,7 @@
 #include <nanobind/stl/string.h>
 
 #include "bind.h"
-#include "dequantize.h"
+#include "format_info.h"
 #include "meter.h"
 #include "platform.h"
 
@@ -30,12 +30,11 @@ const char* name_of(Path path) {
 
 nb::list coverage() {
   nb::list all;
-  int tier_count, format_count;
+  int tier_count;
   const Tier* const* found = tiers(&tier_count);
-  const FormatInfo* formats = format_infos(&format_count);
-  for (int f = 0; f < format_count; ++f) {
+  for (const FormatInfo& info : formats()) {
     for (int t = 0; t < tier_count; ++t) {
-      const FormatId id = formats[f].id;
+      const FormatId id = info.id;
       all.append(nb::make_tuple(int(id), found[t]->name, name_of(found[t]->path(id, false)),
                                 name_of(found[t]->path(id, true))));
     }

@@ -9,7 +9,7 @@
 
 #include "bind.h"
 #include "codebooks.h"
-#include "dequantize.h"
+#include "format_info.h"
 #include "pool.h"
 #include "tier.h"
 

@@ -15,7 +15,7 @@
 
 #include "bind.h"
 #include "checked.h"
-#include "dequantize.h"
+#include "format_info.h"
 #include "executor.h"
 #include "matrix.h"
 

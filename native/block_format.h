@@ -12,6 +12,7 @@
 //     e8m0      e(b)      ue4m3  e(b, i)     real  scale(b)
 //   bits, offset, highest    packed codes are unsigned: code + offset, at most `highest`, in `bits` bits each
 //   level(i)                 (codebook formats) the packed bits index a table of 16 codes; `offset` makes these unsigned
+//   needs_codebooks          codes come from `codebooks`, which Python has to set first
 //   full                     codes span int8, so each tier chooses the offset
 #pragma once
 #include "codebooks.h"
@@ -28,6 +29,7 @@ struct Numbers {
   static constexpr Kind kind = kKind;
   static constexpr bool full = kHighest > 127;
   static constexpr float factor = 1.0f;
+  static constexpr bool needs_codebooks = false;
 };
 
 template <class F>

@@ -14,6 +14,6 @@ struct Codebooks {
   int8_t iq2_levels[4], iq3_xxs_levels[8], iq3_s_levels[8];
 };
 
-extern Codebooks codebooks;  // defined in dequantize.cpp; written once, before a format that needs it is used
+extern Codebooks codebooks;  // defined in format_info.cpp; written once, before a format that needs it is used
 
 }  // namespace bitwright

@@ -8,11 +8,6 @@
 #include "checked.h"
 
 namespace bitwright {
-namespace {
-
-size_t aligned(int64_t bytes) { return static_cast<size_t>(padded(bytes, 64)); }
-
-}  // namespace
 
 Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Pool> pool, int64_t batch)
     : program_(std::move(program)), pool_(std::move(pool)), tier_(program_->tier()), batch_(batch) {
@@ -41,18 +36,18 @@ void Executor::allocate() {
     scratch = std::max(scratch, sizeof(float) * static_cast<size_t>(floats));
     finished_.resize(std::max(finished_.size(), static_cast<size_t>(kSplitTokens * l.kv_heads)));
   }
-  scratch = aligned(static_cast<int64_t>(scratch)) + 64;
+  scratch = aligned(scratch) + 64;
 
   const auto take = [&](size_t size) { return std::exchange(bytes, bytes + size); };
   const auto floats = [&](int64_t rows, int64_t columns) {
-    return aligned(product(product(rows, columns), sizeof(float)));
+    return aligned(static_cast<size_t>(product(product(rows, columns), sizeof(float))));
   };
   std::vector<size_t> buffers, inputs, tables, scratches;
   for (size_t b = 0; b < program_->widths().size(); ++b)  // the caller owns the result
     buffers.push_back(static_cast<int>(b) == program_->result() ? 0 : take(floats(batch_, program_->widths()[b])));
   for (int64_t columns : program_->input_columns()) {
     product(product(batch_, columns), 16);  // more than any layout takes
-    inputs.push_back(take(aligned(static_cast<int64_t>(tier_.matmul.input_bytes(batch_, columns)))));
+    inputs.push_back(take(aligned(tier_.matmul.input_bytes(batch_, columns))));
   }
   for (const Angles& a : program_->all_angles())
     tables.push_back(take(floats(2 * batch_, static_cast<int64_t>(a.frequencies.size()))));

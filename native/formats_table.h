@@ -17,6 +17,7 @@ inline void look_up(const uint8_t* packed, int bytes, const int8_t* table, int8_
 struct IQ4_NL : Numbers<4, 0, 255, Kind::half, 32, 32> {
   using Block = block_iq4_nl;
   static constexpr FormatId id = FormatId::iq4_nl;
+  static constexpr bool needs_codebooks = true;
   static int level(int i) { return codebooks.iq4_nl[i]; }
   static void codes(const Block& b, int, int8_t* out) { look_up(b.qs, 16, codebooks.iq4_nl, out); }
   static half_t scale(const Block& b) { return b.d; }
@@ -25,6 +26,7 @@ struct IQ4_NL : Numbers<4, 0, 255, Kind::half, 32, 32> {
 struct IQ4_XS : Numbers<4, 0, 255, Kind::super, 32, 256> {
   using Block = block_iq4_xs;
   static constexpr FormatId id = FormatId::iq4_xs;
+  static constexpr bool needs_codebooks = true;
   static int level(int i) { return codebooks.iq4_nl[i]; }
   static void codes(const Block& b, int g, int8_t* out) { look_up(b.qs + 16 * g, 16, codebooks.iq4_nl, out); }
   static half_t scale(const Block& b) { return b.d; }
@@ -63,8 +65,8 @@ inline void signed_grid(const uint8_t* grid, unsigned signs, int count, int8_t* 
 }
 inline unsigned even_signs(unsigned seven) { return seven | unsigned(__builtin_parity(seven)) << 7; }
 
-struct IQ2 : Numbers<3, 43, 86, Kind::super, 16,
-                     256> {  // (0.5 + s) / 4 = (2 s + 1) / 8, exactly
+struct IQ2 : Numbers<3, 43, 86, Kind::super, 16, 256> {  // (0.5 + s) / 4 = (2 s + 1) / 8, exactly
+  static constexpr bool needs_codebooks = true;
   static constexpr float factor = 0.125f;
   static int level(int i) { return (i & 4 ? -1 : 1) * codebooks.iq2_levels[i & 3]; }
 };
@@ -111,6 +113,7 @@ struct IQ2_S : IQ2 {
 struct IQ3_XXS : Numbers<4, 62, 124, Kind::super, 32, 256> {  // (0.5 + s) / 2 = (2 s + 1) / 4
   using Block = block_iq3_xxs;
   static constexpr FormatId id = FormatId::iq3_xxs;
+  static constexpr bool needs_codebooks = true;
   static constexpr float factor = 0.25f;
   static int level(int i) { return (i & 8 ? -1 : 1) * codebooks.iq3_xxs_levels[i & 7]; }
   static void codes(const Block& b, int g, int8_t* out) {
@@ -127,6 +130,7 @@ struct IQ3_XXS : Numbers<4, 62, 124, Kind::super, 32, 256> {  // (0.5 + s) / 2 =
 struct IQ3_S : Numbers<4, 15, 30, Kind::super, 32, 256> {
   using Block = block_iq3_s;
   static constexpr FormatId id = FormatId::iq3_s;
+  static constexpr bool needs_codebooks = true;
   static int level(int i) { return (i & 8 ? -1 : 1) * codebooks.iq3_s_levels[i & 7]; }
   static void codes(const Block& b, int g, int8_t* out) {
     for (int l = 0; l < 8; ++l) {
@@ -140,6 +144,7 @@ struct IQ3_S : Numbers<4, 15, 30, Kind::super, 32, 256> {
 
 // A grid of -1, 0, 1, where each 8 (or 32) weights are shifted together by +-1/8: in eighths the codes are 8 g +- 1.
 struct IQ1 : Numbers<3, 9, 18, Kind::super, 16, 256> {
+  static constexpr bool needs_codebooks = true;
   static constexpr float factor = 0.125f;
   static int level(int i) { return 8 * (i % 3 - 1) + (i & 7) / 3 * 2 - 1; }  // three shifted by -1/8, three by +1/8
   static void shifted(const int8_t* grid, bool minus, int8_t* out) {

@@ -4,14 +4,9 @@
 #include <set>
 #include <utility>
 
-#include "dequantize.h"
+#include "format_info.h"
 
 namespace bitwright {
-namespace {
-
-size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
-
-}  // namespace
 
 Matrix::Matrix(const Weight& weight, const Tier& tier, std::shared_ptr<const void> owner)
     : weight_(weight),

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "dequantize.h"
+#include "format_info.h"
 
 namespace bitwright {
 namespace {
@@ -19,7 +19,6 @@ constexpr size_t kPart = size_t{256} << 10;   // one item: read in about ten mic
 constexpr double kItemSeconds = 1e-5;         // one item of arithmetic
 constexpr size_t kStretch = 64;               // items of each thread: those unfinished at its ends are a 64th of it
 
-size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }
 double now() { return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count(); }
 
 // Items per second over the best `stretch` consecutive ones, from the times at which they finished.

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <stdexcept>
 
-#include "dequantize.h"
+#include "format_info.h"
 #include "executor.h"
 
 namespace bitwright {

@@ -5,6 +5,8 @@
 
 namespace bitwright {
 
+inline size_t aligned(size_t bytes) { return (bytes + 63) / 64 * 64; }  // whole cache lines
+
 class Region {
  public:
   Region() = default;

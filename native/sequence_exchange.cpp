@@ -105,10 +105,9 @@ void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t fir
       release(g, std::exchange(g.tables[s][static_cast<size_t>(g.first[s])], -1));
   }
   for (size_t l = 0; l < caches_.size(); ++l) {
-    int64_t held = first;
-    for (const Group& g : groups_)
-      if (g.views.data() == caches_[l].tables) held = std::max(held, g.first[s] * kKeyBlock);
-    for (int64_t position = held; position < end; ++position) copy(from.caches_[l], slot, caches_[l], slot, position);
+    const int64_t held = groups_[group_of_[l]].first[s] * kKeyBlock;
+    for (int64_t position = std::max(first, held); position < end; ++position)
+      copy(from.caches_[l], slot, caches_[l], slot, position);
   }
   lengths_[s] = end;
 }

@@ -36,7 +36,6 @@ SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64
   const auto slots = static_cast<size_t>(limits.sequences);
   lengths_.assign(slots, 0);
   const int64_t whole = divided_up(limits.context, kKeyBlock);
-  std::vector<size_t> group_of;
   for (const LayerShape& shape : shapes_) {
     check_size("heads", shape.kv_heads, 1, kMostWidth);
     check_size("values in a head", shape.head_dim, 1, kMaxHeadDim);
@@ -58,11 +57,11 @@ SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64
         {format_, shape.kv_heads, shape.head_dim, shape.window, positions, nullptr, 0, 0, 0, 0, 0, nullptr});
     g->page_bytes = place(caches_.back(), g->page_bytes);
     check_size("bytes of a page", g->page_bytes, 1, kMostBytes);
-    group_of.push_back(static_cast<size_t>(g - groups_.begin()));
+    group_of_.push_back(static_cast<size_t>(g - groups_.begin()));
   }
   for (Group& g : groups_) g.region = region_of(product(product(limits.sequences, g.most), g.page_bytes));
   for (size_t l = 0; l < caches_.size(); ++l) {
-    const Group& g = groups_[group_of[l]];
+    const Group& g = groups_[group_of_[l]];
     caches_[l].pages = g.region.data();
     caches_[l].page_bytes = g.page_bytes;
     caches_[l].tables = g.views.data();

@@ -78,6 +78,7 @@ class SequenceMemory {
   FormatId format_;
   std::vector<Group> groups_;
   std::vector<Cache> caches_;
+  std::vector<size_t> group_of_;  // the group of each layer
   std::vector<int64_t> lengths_;
   int64_t floats_ = 0;  // of all states of one sequence
   Region states_;

@@ -1,7 +1,7 @@
 // One CPU tier: every kernel over its op-set, and the tables that tier.h describes. A tier's file includes its op-set,
 // defines its name in BITWRIGHT_TIER, and includes this.
 #include "../attention.h"
-#include "../dequantize.h"
+#include "../format_info.h"
 #include "../platform.h"
 #include "../tier.h"
 #include "../unpack.h"

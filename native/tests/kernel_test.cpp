@@ -93,11 +93,9 @@ bool check_limits(const Tier& tier) {
       tier.limits.bf16_dots(3) != 3 * tier.limits.bf16_dots(1))
     return std::printf("FAILED %s: the operations of three rounds are not three times those of one\n", tier.name),
            false;
-  int count;
-  const FormatInfo* infos = format_infos(&count);
-  for (int i = 0; i < count; ++i) {
-    const Weight w = {infos[i].id, 64, 256, nullptr, nullptr};
-    const Path expected = infos[i].integer              ? Path::integer_dot
+  for (const FormatInfo& info : formats()) {
+    const Weight w = {info.id, 64, 256, nullptr, nullptr};
+    const Path expected = info.integer                  ? Path::integer_dot
                           : tier.matmul.packed_bytes(w) ? Path::floats
                                                         : Path::converted;
     for (const bool prefill : {false, true}) {

@@ -9,7 +9,7 @@
 #include <string>
 #include <vector>
 
-#include "../dequantize.h"
+#include "../format_info.h"
 #include "../tier.h"
 #include "../unpack.h"
 
@@ -122,10 +122,7 @@ enum class Values { small, large, remainders };
 
 [[maybe_unused]] std::vector<Case> cases() {
   std::vector<Case> all;
-  int count;
-  const FormatInfo* infos = format_infos(&count);
-  for (int i = 0; i < count; ++i) {
-    const FormatInfo& info = infos[i];
+  for (const FormatInfo& info : formats()) {
     auto add = [&](const char* what, int64_t rows, int64_t columns, Fill fill, Values values) {
       Case c{"format " + std::to_string(int(info.id)) + " " + what, info.id, rows, columns, {}, {}, {}, {}, 0};
       c.file.resize(size_t(rows * row_bytes(info.id, columns)));

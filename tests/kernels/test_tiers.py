@@ -22,7 +22,7 @@ ON_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
 PROGRAMS = ("kernel_test", "attention_test", "encoder_test")
-SHARED = ("dequantize.cpp", "dispatch.cpp", "platform.cpp", "pool.cpp")
+SHARED = ("format_info.cpp", "dispatch.cpp", "platform.cpp", "pool.cpp")
 CMAKE = (NATIVE.parent / "CMakeLists.txt").read_text()
 # The flags of each tier, without those for optimization.
 FLAGS_OF = {tier: [f for f in flags.split() if f.startswith("-m")]
