@@ -36,8 +36,9 @@ struct Operands {
   _Pragma("GCC unroll 8") for (int t = 0; t < kTokens; ++t) _Pragma("GCC unroll 8") for (int r = 0; r < kRows; ++r)
 
 // Runs `round` over sums that start at zero. The compiler can neither know the operands nor keep them in registers from
-// round to round, and it has to compute the sums.
-template <class Sum, class Round> void repeat(int64_t rounds, Round round) {
+// round to round, and it has to compute the sums. `round` is a lambda, so that it is inlined: around a call, the sums
+// would go through memory.
+template <class Sum, class Round> [[gnu::flatten]] void repeat(int64_t rounds, Round round) {
   Operands operands{};
   Sum sums[kRows][kTokens], result[kRows][kTokens];
   BITWRIGHT_TILE sums[r][t] = Sum{};
@@ -71,7 +72,7 @@ template <class O> void matrix_round(const Operands& in, Ints (&sums)[kRows][kTo
 }
 
 // bfloat16 as the engine multiplies it: widened to float32.
-BITWRIGHT_FORCE inline void widened_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
+inline void widened_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
   _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
     Floats w[kRows];
     for (int r = 0; r < kRows; ++r) w[r] = load_bf16(in.rows[k][r]);
@@ -80,7 +81,7 @@ BITWRIGHT_FORCE inline void widened_round(const Operands& in, Floats (&sums)[kRo
 }
 
 // bfloat16 by its own dot product (Ops::kBf16Dot), two columns to a lane.
-template <class O> BITWRIGHT_FORCE inline void bf16_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
+template <class O> void bf16_round(const Operands& in, Floats (&sums)[kRows][kTokens]) {
   _Pragma("GCC unroll 8") for (int k = 0; k < kSteps; ++k) {
     Bytes w[kRows];
     for (int r = 0; r < kRows; ++r) w[r] = load(in.rows[k][r]);
@@ -90,10 +91,12 @@ template <class O> BITWRIGHT_FORCE inline void bf16_round(const Operands& in, Fl
 
 // These return the operations done; a product and a sum are two.
 inline int64_t integer_dots(int64_t rounds) {
-  if constexpr (Ops::kMatrix)
-    repeat<Ints>(rounds, matrix_round<Ops>);
-  else
-    repeat<Ints>(rounds, integer_round<Ops>);
+  repeat<Ints>(rounds, []<class Sums>(const Operands& in, Sums& sums) {
+    if constexpr (Ops::kMatrix)
+      matrix_round<Ops>(in, sums);
+    else
+      integer_round<Ops>(in, sums);
+  });
   return rounds * kRows * kTokens * kSteps * kVector * 2;
 }
 
