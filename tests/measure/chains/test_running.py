@@ -38,7 +38,7 @@ def test_other_sequences_change_nothing(engine: Engine, monkeypatch: pytest.Monk
     family = FAMILIES["brackets"]
     chains = family.chains(1, 4, 3, seed=5)
     together = run_free(engine, family.prefix(1), chains)
-    monkeypatch.setattr("bitwright.measure.chains.running.TOGETHER", 2)
+    monkeypatch.setattr("bitwright.measure.together.TOGETHER", 2)
     assert run_free(engine, family.prefix(1), chains) == together
 
 

@@ -55,7 +55,7 @@ def test_text_does_not_depend_on_other_sequences(
     tokenizer = models["f32"].tokenizer
     monkeypatch.setattr(tokenizer, "end_of_generation", {tokenizer.encode("He ran.")[-1]})
     together = write(models["f32"], prompts, 20, Chooser(1.0, 1))
-    monkeypatch.setattr(writing, "TOGETHER", 3)
+    monkeypatch.setattr("bitwright.measure.together.TOGETHER", 3)
     for a, b in zip(together, write(models["f32"], prompts, 20, Chooser(1.0, 1)), strict=True):
         np.testing.assert_array_equal(a.tokens, b.tokens)
     lengths = [len(rollout) for rollout in together]

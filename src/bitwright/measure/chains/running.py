@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.measure import together
 from bitwright.measure.chains.chain import Chain
 from bitwright.measure.continuation import continued
 from bitwright.measure.rollout import writing
-from bitwright.measure.rollout.writing import TOGETHER
 from bitwright.measure.softmax import negative_log_likelihoods
 
 if TYPE_CHECKING:
@@ -126,46 +126,32 @@ class _Running:
         lengths = [len(continued(self.tokenizer, f" {answer}")) for answer in self.step.answers]
         self.room, self.answer = max(lengths, default=1) + SLACK, list[int]()
 
-    def hear(self, token: int) -> bool:
-        """Take one token; returns whether the chain continues."""
+    def hear(self, token: int) -> None:
+        """Take one token. After the last step there is nothing to feed."""
         ended = ends_line(token, self.tokenizer)
         if not ended:
             self.answer.append(token)
             self.feed = [token]
             if len(self.answer) < self.room:
-                return True
+                return
         line = self.tokenizer.decode(self.answer).strip()
         self.right.append(line in self.step.answers if self.step.answers else None)
         self.said.append(line)
         if len(self.said) == self.chain.steps:
-            return False
+            self.feed = []
+            return
         unread = [] if ended else self.feed
         self.ask()
         self.feed = unread + self.feed
-        return True
 
 
 def run_free(engine: Engine, prefix: str, chains: Sequence[Chain], progress: Progress | None = None) -> list[FreeRun]:
-    """Every chain with the model's own answers, TOGETHER at once."""
+    """Every chain with the model's own answers."""
     tokenizer = engine.tokenizer
-    session = fitted(engine, prefix, chains).session(min(TOGETHER, len(chains)))
-    start = tokenizer.encode(prefix)
-    waiting = list(enumerate(chains))[::-1]
-    running: dict[int, tuple[int, _Running]] = {}
-    done: dict[int, FreeRun] = {}
-    for slot in range(len(session.ids)):
-        session.extend(start, [], slot)
-    while len(done) < len(chains):
-        for slot in range(len(session.ids)):
-            if slot not in running and waiting:
-                number, chain = waiting.pop()
-                session.reset(len(start), slot)
-                running[slot] = number, _Running(chain, tokenizer)
-        rows = session.advance({slot: own.feed for slot, (_, own) in running.items()})
-        for (slot, (number, own)), row in zip(list(running.items()), rows, strict=True):
-            if not own.hear(int(row.argmax())):
-                done[number] = FreeRun(own.said, own.right)
-                del running[slot]
+    running = [_Running(chain, tokenizer) for chain in chains]
+    for texts, logits in together.predictions(fitted(engine, prefix, chains), tokenizer.encode(prefix), running):
+        for own, row in zip(texts, logits, strict=True):
+            own.hear(int(row.argmax()))
         if progress:
-            progress(len(done), len(chains), "")
-    return [done[number] for number in range(len(chains))]
+            progress(sum(not own.feed for own in running), len(chains), "")
+    return [FreeRun(own.said, own.right) for own in running]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitwright.measure.rollout.reading import divergence
-from bitwright.measure.rollout.writing import TOGETHER, Float64, Rollout
+from bitwright.measure.rollout.writing import Float64, Rollout
+from bitwright.measure.together import TOGETHER
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:

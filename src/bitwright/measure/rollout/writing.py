@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
+from bitwright.measure import together
 from bitwright.measure.condensed import Condensed, condense, kept_for
 from bitwright.measure.softmax import log_probabilities
 from bitwright.progress import Progress
@@ -23,7 +24,6 @@ from bitwright.progress import Progress
 if TYPE_CHECKING:
     from bitwright.engine import Engine
 
-TOGETHER = 16  # rollouts written at once: decoding many costs little more than decoding one
 KEPT = 1024  # most tokens kept of one prediction: 10 kB a step
 
 Float32 = NDArray[np.float32]
@@ -107,7 +107,8 @@ class _Growing:
     """A rollout that is being written."""
 
     def __init__(self, number: int, prompt: Prompt) -> None:
-        self.number, self.prompt = number, prompt
+        self.number, self.prompt, self.ended = number, prompt, False
+        self.feed: list[int] = []
         self.tokens: list[int] = []
         self.leads: list[float] = []
         self.losses: list[float] = []
@@ -125,10 +126,10 @@ class _Growing:
             self.predictions.append(condense(logits[None], kept, random))
         return token
 
-    def rollout(self, chooser: Chooser, ended: bool) -> Rollout:
+    def rollout(self, chooser: Chooser) -> Rollout:
         tokens, leads, losses = np.array(self.tokens, np.int32), np.array(self.leads), np.array(self.losses)
         kept = _joined(self.predictions) if self.predictions else None
-        return Rollout(self.number, self.prompt, chooser, tokens, ended, leads, losses, kept)
+        return Rollout(self.number, self.prompt, chooser, tokens, self.ended, leads, losses, kept)
 
 
 def _joined(parts: Sequence[Condensed]) -> Condensed:
@@ -147,48 +148,34 @@ def write(
     until: Callable[[Sequence[int]], bool] | None = None,
     progress: Progress | None = None,
 ) -> list[Rollout]:
-    """Continue every prompt for up to `steps` tokens or until the model ends the text; TOGETHER at once.
+    """Continue every prompt for up to `steps` tokens or until the model ends the text.
 
     `keep` keeps the distribution at each step (condensed). `until`, given the tokens so far, says whether to stop. A
-    prefix that all prompts share is read once per sequence. UsageError if a prompt and the steps do not fit the
-    context.
+    prefix that all prompts share is read once. UsageError if a prompt and the steps do not fit the context.
     """
     longest = max(len(prompt.ids) for prompt in prompts)
     if longest + steps - 1 > engine.context:
         raise UsageError(f"{longest} tokens and {steps} more do not fit the model's context of {engine.context}")
-    session = engine.session(min(TOGETHER, len(prompts)))
-    waiting = [_Growing(number, prompt) for number, prompt in enumerate(prompts)][::-1]
-    growing: dict[int, _Growing] = {}
-    done: dict[int, Rollout] = {}
-    feed: dict[int, Sequence[int] | NDArray[np.int32]] = {}
-    kept, shared = 0, _shared([prompt.ids for prompt in prompts])
-    while len(done) < len(prompts):
-        for slot in range(len(session.ids)):
-            if slot not in growing and waiting:
-                growing[slot] = waiting.pop()
-                have = min(shared, session.positions[slot])
-                session.reset(have, slot)
-                feed[slot] = growing[slot].prompt.ids[have:]
-        logits = session.advance(feed)
+    growing = [_Growing(number, prompt) for number, prompt in enumerate(prompts)]
+    start, kept = _shared([prompt.ids for prompt in prompts]), 0
+    for text in growing:
+        text.feed = text.prompt.ids[len(start) :].tolist()
+    for texts, logits in together.predictions(engine, start, growing):
         kept = kept or (min(kept_for(logits), KEPT) if keep else 0)
-        written = {slot: growing[slot].add(row, chooser, kept) for slot, row in zip(feed, logits, strict=True)}
-        feed = {}
-        for slot, token in written.items():
-            ended = token in engine.tokenizer.end_of_generation
-            enough = until is not None and until(growing[slot].tokens)
-            if ended or enough or len(growing[slot].tokens) == steps:
-                rollout = growing.pop(slot).rollout(chooser, ended)
-                done[rollout.number] = rollout
-            else:
-                feed[slot] = [token]
+        for text, row in zip(texts, logits, strict=True):
+            token = text.add(row, chooser, kept)
+            text.ended = token in engine.tokenizer.end_of_generation
+            enough = until is not None and until(text.tokens)
+            text.feed = [] if text.ended or enough or len(text.tokens) == steps else [token]
         if progress:
-            progress(len(done) + sum(len(g.tokens) for g in growing.values()) / steps, len(prompts), "writing")
-    return [done[number] for number in range(len(prompts))]
+            progress(sum(len(g.tokens) / steps if g.feed else 1 for g in growing), len(prompts), "writing")
+    return [text.rollout(chooser) for text in growing]
 
 
-def _shared(prompts: Sequence[NDArray[np.int32]]) -> int:
-    """How many tokens all prompts begin with; at least one token of each prompt is left to read."""
+def _shared(prompts: Sequence[NDArray[np.int32]]) -> list[int]:
+    """The tokens that all prompts begin with; at least one token of each prompt is left to read."""
     most = min(map(len, prompts)) - 1
     alike = np.array([ids[:most] for ids in prompts])
     differs = np.flatnonzero((alike != alike[0]).any(0))
-    return int(differs[0]) if len(differs) else most
+    same: list[int] = prompts[0][: differs[0] if len(differs) else most].tolist()
+    return same

@@ -43,7 +43,7 @@ class BitwrightLM(TemplateLM):  # type: ignore[misc]
     """A GGUF file; `path` is whatever `bitwright run` takes, the other arguments are those of `bitwright.load`.
 
     lm_eval passes more options, which have no effect here: `device` ("cuda:0" by default), because everything runs on
-    the processor, and `batch_size`, because texts are written `writing.TOGETHER` at once and shared prefixes are read
+    the processor, and `batch_size`, because texts are written `together.TOGETHER` at once and shared prefixes are read
     once.
     """
 
