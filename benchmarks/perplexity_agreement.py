@@ -121,12 +121,12 @@ def compare(file: Path, args: argparse.Namespace) -> tuple[str, ...]:
         exact, words = Exact(store), args.text.read_text()
         ours, ours_float = (score_bitwright(f, exact, words, args.threads) for f in (file, decoded))
         alike = score_bitwright(file, exact, words, args.threads, "ggml")
-    beside = [s.perplexity / theirs.perplexity - 1 for s in (alike, again, ours)]
+    ratios = [s.perplexity / theirs.perplexity - 1 for s in (alike, again, ours)]
     off = [s.perplexity / value - 1 for s in (ours, theirs, ours_float)]
     return (
         file.name,
         *(f"{x:.4f}" for x in (value, ours.perplexity, alike.perplexity, theirs.perplexity)),
-        *(f"{100 * x:+.2f}%" for x in beside),
+        *(f"{100 * x:+.2f}%" for x in ratios),
         *(f"{100 * x:+.3f}%" for x in off),
         *(f"{s.divergence:.5f}" for s in (ours, alike, theirs)),
         f"{ours.divergence / theirs.divergence:.2f}",

@@ -39,8 +39,9 @@ void check_weight(FormatId format, int64_t rows, int64_t columns, size_t bytes) 
   check_ready(format);  // now, so that no step can fail half-way
   const int64_t expected = weight_bytes(format, rows, columns);
   if (static_cast<int64_t>(bytes) != expected)
-    throw std::invalid_argument("a weight of " + std::to_string(rows) + " rows and " + std::to_string(columns) +
-                                " columns has " + std::to_string(expected) + " bytes, got " + std::to_string(bytes));
+    throw std::invalid_argument("expected " + std::to_string(expected) + " bytes for a weight of " +
+                                std::to_string(rows) + " rows and " + std::to_string(columns) + " columns, got " +
+                                std::to_string(bytes));
 }
 
 }  // namespace bitwright

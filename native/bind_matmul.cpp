@@ -47,7 +47,9 @@ FloatResult dequantize_array(int format, int64_t rows, int64_t columns, const By
 
 template <class T, size_t n> void copy_table(T (&to)[n], nb::dict tables, const char* name) {
   const auto from = nb::cast<ByteArray>(tables[name]);
-  if (from.size() != sizeof(to)) throw std::invalid_argument(std::string("codebook ") + name + " has the wrong size");
+  if (from.size() != sizeof(to))
+    throw std::invalid_argument("expected " + std::to_string(sizeof(to)) + " bytes of codebook " + name + ", got " +
+                                std::to_string(from.size()));
   std::memcpy(&to, from.data(), sizeof(to));
 }
 

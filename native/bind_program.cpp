@@ -59,7 +59,7 @@ const std::unordered_map<std::string, PhaseKind> kPhases = {{"rows", PhaseKind::
 template <typename T>
 T named(const std::unordered_map<std::string, T>& names, const std::string& name) {
   const auto found = names.find(name);
-  if (found == names.end()) throw std::invalid_argument("the executor has no " + name);
+  if (found == names.end()) throw std::invalid_argument("the executor has no instruction or phase named " + name);
   return found->second;
 }
 
@@ -209,7 +209,7 @@ void bind_program(nb::module_& m) {
       .def(
           "__init__",
           [](Executor* at, std::shared_ptr<Program> program, int threads, int64_t batch) {
-            if (threads < 0) throw std::invalid_argument("threads may not be negative, got " + std::to_string(threads));
+            if (threads < 0) throw std::invalid_argument("threads must be at least 0, got " + std::to_string(threads));
             new (at) Executor(std::move(program), shared_pool(threads), batch);
           },
           "program"_a, "threads"_a, "batch"_a)

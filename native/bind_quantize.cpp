@@ -48,9 +48,13 @@ std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& val
   if (static_cast<int64_t>(out.shape(0)) != rows ||
       static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
     throw std::invalid_argument("quantize: out does not have the shape of the result");
-  if (importance && (!encoder->weighs(search) || static_cast<int64_t>(importance->shape(0)) != columns))
-    throw std::invalid_argument("quantize: importance is not taken by this format or not one value per column");
-  if (!encoder->rtn && !codebooks.loaded) throw std::invalid_argument("quantize: the codebooks are not loaded");
+  if (importance && !encoder->weighs(search))
+    throw std::invalid_argument("quantize: this method does not use importance in format " + std::to_string(format));
+  if (importance && static_cast<int64_t>(importance->shape(0)) != columns)
+    throw std::invalid_argument("quantize: expected importance of " + std::to_string(columns) + " columns, got " +
+                                std::to_string(importance->shape(0)));
+  if (!encoder->rtn && !codebooks.loaded)
+    throw std::invalid_argument("quantize: this format needs its codebooks: call kernels.codebooks first");
   if (threads < 0) throw std::invalid_argument("quantize: threads must be at least 0 (0: every core)");
   EncodeFault fault;
   {

@@ -78,7 +78,7 @@ const char* cache_format_name(FormatId format) {
     case FormatId::q8_0: return "q8_0";
     case FormatId::q4_0: return "q4_0";
     default:
-      throw std::invalid_argument("a key-value cache is f16, bf16, q8_0 or q4_0, not of format id " +
+      throw std::invalid_argument("expected a key-value cache in f16, bf16, q8_0 or q4_0, got format id " +
                                   std::to_string(static_cast<int>(format)));
   }
 }

@@ -18,9 +18,9 @@ inline void check_size(const char* what, int64_t got, int64_t least, int64_t mos
 inline int64_t product(int64_t a, int64_t b) {
   int64_t result;
   if (__builtin_mul_overflow(a, b, &result) || result > kMostBytes)
-    throw std::invalid_argument(
-        "a size of " + std::to_string(a) + " times " + std::to_string(b) +
-        " is more than any machine has: choose a smaller context, batch or number of sequences");
+    throw std::invalid_argument(std::to_string(a) + " times " + std::to_string(b) +
+                                " is more than the address space of a process (2^47 bytes): choose a smaller context, "
+                                "batch or number of sequences");
   return result;
 }
 

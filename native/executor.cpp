@@ -68,7 +68,7 @@ std::vector<int64_t> Executor::check(const SequenceMemory& memory, const Call& c
     throw std::invalid_argument("a call takes at most " + std::to_string(most) + " tokens, got " +
                                 std::to_string(std::max(call.n, call.m)));
   if (program_->layers() != memory.layers())
-    throw std::invalid_argument("the memory was made for other layers than the program has");
+    throw std::invalid_argument("the memory was made for a program with other layers");
   std::vector<int64_t> lengths = memory.lengths();
   std::vector<bool> seen(lengths.size());
   const auto refuse = [](const std::string& what, int64_t i, int64_t got, const std::string& expected) {

@@ -92,7 +92,9 @@ double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
   const size_t stride = aligned(bytes), threads = size_t(pool_->threads());
   const size_t copies = from_memory ? kBytes / stride : threads;
   if (copies * stride > kBytes || !copies)
-    throw std::invalid_argument("a weight of " + std::to_string(bytes) + " bytes is too large to be timed");
+    throw std::invalid_argument("expected a weight of at most " +
+                                std::to_string(from_memory ? kBytes : kBytes / threads) + " bytes to time, got " +
+                                std::to_string(bytes));
   if (packed)
     k.pack(weight, data_.data(), 0, k.panels(weight));
   else

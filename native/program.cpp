@@ -44,8 +44,8 @@ void Program::phase(PhaseKind kind, bool selected) { phases_.push_back({kind, se
 void Program::add(const Instruction& i) {
   const auto needs = [](const char* what, int index, size_t count) {
     if (index < 0 || static_cast<size_t>(index) >= count)
-      throw std::invalid_argument("an instruction names " + std::string(what) + " " + std::to_string(index) + " of " +
-                                  std::to_string(count));
+      throw std::invalid_argument("an instruction uses " + std::string(what) + " " + std::to_string(index) +
+                                  ", but the program has only " + std::to_string(count));
   };
   needs("phase", static_cast<int>(phases_.size()) - 1, phases_.size());
   for (int buffer : {i.out, i.a, i.b}) needs("buffer", buffer, widths_.size());
@@ -62,7 +62,7 @@ void Program::add(const Instruction& i) {
 
 void Program::finish(int result, bool selected) {
   if (result < 0 || static_cast<size_t>(result) >= widths_.size())
-    throw std::invalid_argument("the result is buffer " + std::to_string(result) + " of " +
+    throw std::invalid_argument("the result is buffer " + std::to_string(result) + ", but the program has only " +
                                 std::to_string(widths_.size()));
   result_ = result;
   result_selected_ = selected;

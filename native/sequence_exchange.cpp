@@ -87,15 +87,16 @@ void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t fir
         "context");
   const int64_t slots = std::min(limits_.sequences, from.limits_.sequences);
   if (slot < 0 || slot >= slots)
-    throw std::invalid_argument("both programs have sequences 0 to " + std::to_string(slots - 1) + ", got " +
-                                std::to_string(slot));
+    throw std::invalid_argument("expected a sequence from 0 to " + std::to_string(slots - 1) +
+                                ", which both memories have, got " + std::to_string(slot));
   std::scoped_lock lock(mutex_, from.mutex_);
   const auto s = static_cast<size_t>(slot);
   if (first < 0 || first > end || first > lengths_[s] || end > from.lengths_[s] ||
       (first > 0 && first < lengths_[s] && first < earliest(slot)))
-    throw std::invalid_argument("positions " + std::to_string(first) + " to " + std::to_string(end) + " of sequence " +
-                                std::to_string(slot) + " cannot follow the " + std::to_string(lengths_[s]) +
-                                " here from the " + std::to_string(from.lengths_[s]) + " there");
+    throw std::invalid_argument("cannot take positions " + std::to_string(first) + " to " + std::to_string(end) +
+                                " of sequence " + std::to_string(slot) + ": this memory holds " +
+                                std::to_string(lengths_[s]) + " of its positions, the other " +
+                                std::to_string(from.lengths_[s]));
   begin(slot, first, end);
   for (size_t i = 0; i < groups_.size(); ++i) {  // drop what the other memory has given up
     Group& g = groups_[i];

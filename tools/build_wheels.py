@@ -50,7 +50,7 @@ def build(arch: str) -> Path:
     if arch == "aarch64":
         import ziglang
 
-        # Python's headers are the same on both but for pyconfig.h, whose sizes are equal on 64-bit Linux.
+        # Python's headers are the same on both except pyconfig.h, whose sizes are equal on 64-bit Linux.
         environment |= {
             "SKBUILD_CMAKE_ARGS": f"--toolchain={ROOT}/cmake/zig.cmake;-DZIG={Path(ziglang.__file__).parent}/zig;"
             f"-DZIG_TARGET=aarch64-linux-gnu.{GLIBC}",

@@ -55,7 +55,7 @@ def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> Non
     np.testing.assert_allclose(session.logits(IDS[30:]), expected[30:], **close)
     session.reset()
     np.testing.assert_allclose(session.prefill(IDS), expected[-1], **close)
-    with pytest.raises(UsageError, match="cannot keep 61 tokens: there are 60"):
+    with pytest.raises(UsageError, match="sequence 0 can keep 0 to 60 tokens, not 61"):
         session.reset(keep=61)
 
 

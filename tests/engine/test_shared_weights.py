@@ -99,6 +99,6 @@ def test_a_sequence_is_forked_saved_and_restored(make: Callable[[str], Engine], 
     other.restore(IDS[:40], saved)
     np.testing.assert_array_equal(other.step(7), expected)
     fresh: Session = engine.session()
-    with pytest.raises(UsageError, match="has 40 tokens, and 39 were given"):
+    with pytest.raises(UsageError, match="expected the 40 token ids of the saved sequence, got 39"):
         fresh.restore(IDS[:39], saved)
     assert fresh.position == 0 and fresh.memory.lengths == [0]

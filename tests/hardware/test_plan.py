@@ -119,7 +119,7 @@ def test_this_machine_is_predicted_from_its_kernels(machine) -> None:
     """With twice as fast kernels and memory, a model is twice as fast, except for the layers' time outside products."""
     assignments = assign(LLAMA, "q4_k_m")
 
-    def told(factor: float):
+    def predicted(factor: float):
         m = machine.measured
         rates = {
             name: dataclasses.replace(rate, decode=rate.decode * factor, prefill=rate.prefill * factor)
@@ -129,7 +129,7 @@ def test_this_machine_is_predicted_from_its_kernels(machine) -> None:
         chosen = dataclasses.replace(machine, measured=faster)
         return forecast(chosen.device(), LLAMA, assignments, 0, machine=chosen)
 
-    once, twice = told(1), told(2)
+    once, twice = predicted(1), predicted(2)
     assert twice.decode.tokens_per_second == pytest.approx(2 * once.decode.tokens_per_second, rel=0.02)
     assert twice.prefill.tokens_per_second == pytest.approx(2 * once.prefill.tokens_per_second, rel=0.02)
     assert once.decode.low < once.decode.tokens_per_second < once.decode.high

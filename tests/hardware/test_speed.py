@@ -179,6 +179,6 @@ def test_devices_outside_the_collection(name: str, milliseconds: float) -> None:
     """Llama 2 7B in Q4_0, tg128, https://github.com/ggml-org/llama.cpp/discussions/4167: within 10%."""
     assert all(case.device.id != name for case in speed_rows.cases("decode")[0])
     shape = from_published("llama-2-7b")
-    told = forecast.forecast(BUILT_IN[name], shape, assign(shape, "q4_0"), depth=64).decode
-    assert told.tokens_per_second == pytest.approx(1000 / milliseconds, rel=0.10)
-    assert told.low < 1000 / milliseconds < told.high
+    predicted = forecast.forecast(BUILT_IN[name], shape, assign(shape, "q4_0"), depth=64).decode
+    assert predicted.tokens_per_second == pytest.approx(1000 / milliseconds, rel=0.10)
+    assert predicted.low < 1000 / milliseconds < predicted.high

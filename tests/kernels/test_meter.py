@@ -53,7 +53,7 @@ def test_decoding_is_measured_on_every_path(name: str) -> None:
 
 def test_an_incomplete_weight_is_refused() -> None:
     meter = kernels.Meter(1)
-    with pytest.raises(BitwrightError, match="has 288 bytes, got 280"):
+    with pytest.raises(BitwrightError, match="expected 288 bytes for a weight of 8 rows and 64 columns, got 280"):
         meter._native.decode(formats.get("q4_0").ggml, 8, 64, np.zeros(280, np.uint8), False, 0.01)
     with pytest.raises(BitwrightError, match="row"):
         meter._native.decode(formats.get("q4_0").ggml, 0, 64, np.zeros(0, np.uint8), False, 0.01)

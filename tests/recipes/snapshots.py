@@ -96,7 +96,7 @@ def _glm(i: int, h: dict[str, int]) -> Named:
 
 
 def _deepseek(i: int, h: dict[str, int]) -> Named:
-    """Multi-head latent attention: queries of rank 1536, keys and values of rank 512 beside 64 rotated columns."""
+    """Multi-head latent attention: queries of rank 1536, keys and values of rank 512, and 64 rotated columns."""
     heads, width = h["n_head"], h["n_embd"]
     yield from [("attn_q_a", (1536, width)), ("attn_q_b", (192 * heads, 1536)), ("attn_kv_a_mqa", (512 + 64, width))]
     yield from [("attn_k_b", (heads, 512, 128)), ("attn_v_b", (heads, 128, 512))]

@@ -150,7 +150,7 @@ class Session:
             held = self.memory.lengths[sequence]
             self.memory.drop(sequence)
             self.ids[sequence] = []
-            raise UsageError(f"the saved sequence has {held} tokens, and {len(ids)} were given")
+            raise UsageError(f"expected the {held} token ids of the saved sequence, got {len(ids)}")
         self.ids[sequence] = list(ids)
 
     def adopt(self, other: Session, sequence: int = 0, keep: int = 0) -> None:
@@ -173,7 +173,7 @@ class Session:
         self._check_sequence(sequence)
         ids = self.ids[sequence]
         if not 0 <= keep <= len(ids):
-            raise UsageError(f"cannot keep {keep} tokens: there are {len(ids)}")
+            raise UsageError(f"sequence {sequence} can keep 0 to {len(ids)} tokens, not {keep}")
         lost = keep < min(len(ids), self.memory.earliest[sequence])
         self.ids[sequence] = [] if lost else ids[:keep]
         self.memory.drop(sequence, len(self.ids[sequence]))
@@ -188,4 +188,7 @@ class Session:
         self._check_sequence(sequence)
         held = len(self.ids[sequence])
         if held + count > self.context:
-            raise UsageError(f"{held} tokens and {count} more do not fit the context of {self.context}")
+            raise UsageError(
+                f"{held} tokens and {count} more do not fit the context of {self.context}: load the model "
+                "with a larger one, or read less"
+            )

@@ -1,7 +1,8 @@
 """A damage label in a model file: what quantizing it cost, and on which text, so that anyone can check.
 
-"Q4_K_M" alone says little: files of that name differ fourfold in what they lost. The label is metadata of the GGUF file
-under `bitwright.damage.`; other programs ignore it. It is bound to the weights by a hash of all tensors' bytes.
+"Q4_K_M" alone says little: one file of that name can lose four times as much as another. The label is metadata of the
+GGUF file under `bitwright.damage.`; other programs ignore it. It is bound to the weights by a hash of all tensors'
+bytes.
 """
 
 from __future__ import annotations

@@ -115,9 +115,9 @@ def test_other_forms(engine: Engine) -> None:
 
 def test_answers(engine: Engine) -> None:
     """A small model can repeat what its prompt contains, and cannot answer anything else."""
-    told = [{"context": f"Say the number {n} again.", "answer": str(n)} for n in (31, 84, 52, 67)]
+    repeats = [{"context": f"Say the number {n} again.", "answer": str(n)} for n in (31, 84, 52, 67)]
     wrong = {"context": "Say the number 45 again.", "answer": "99"}
-    found = written.write(engine, Task("echo", "answer", [*told[2:], wrong], told[:2]), tokens=12)
+    found = written.write(engine, Task("echo", "answer", [*repeats[2:], wrong], repeats[:2]), tokens=12)
     assert [(w.right, w.why) for w in found] == [(True, ""), (True, ""), (False, "45 instead of 99")]
     assert all(w.ended for w in found)
 

@@ -78,7 +78,6 @@ def _likelihood(session: Session, context: str, own: str) -> tuple[float, bool]:
     tokenizer = session.model.tokenizer
     before, tokens = tokenizer.encode(context), continued(tokenizer, own)
     if len(before) + len(tokens) > session.context:
-        raise UsageError(
-            f"an item has {len(before) + len(tokens)} tokens and the context {session.context}: raise -c, or show fewer"
-        )
+        raise UsageError(f"an item has {len(before) + len(tokens)} tokens, more than the context of {session.context}: "
+                         "raise -c or show fewer examples")  # fmt: skip
     return likelihood(session, before, tokens)
