@@ -49,12 +49,40 @@ class FloatError:
     def check(self, own: Running, sequence: int, tokens: ArrayLike, logits: NDArray[np.float32]) -> None:
         """Asserts that a sequence of `tokens` (n,) holds the right keys and values, and that `logits` (m, vocabulary)
         are those of its last m tokens."""
-        stored = stored_by(own, sequence)
-        exact = GivenCache(self.step, self.weights, stored)
-        expected = exact.run(*whole(tokens))
-        for x, got, error in zip(exact.computed, stored, self.stored, strict=True):
+        within(logits, self.exact(own, sequence, tokens)[-len(logits) :], 4 * self.logits)
+
+    def exact(self, own: Running, sequence: int, tokens: ArrayLike, begin: int = 0) -> Array:
+        """The logits (n - begin, vocabulary) of a sequence's `tokens` (n,) from `begin` on, exact for the keys and
+        values it holds. Asserts that those from `begin` on are right."""
+        held, (ids, where, slots, _) = stored_by(own, sequence), whole(tokens)
+        exact = GivenCache(self.step, self.weights, [x[begin:] for x in held])
+        for layer in range(len(held) // 2):
+            exact.cache[layer, 0] = (list(held[2 * layer][:begin]), list(held[2 * layer + 1][:begin]))
+        logits = exact.run(ids[begin:], where[begin:], slots[begin:], where[begin:] - begin)
+        for x, got, error in zip(exact.computed, exact.stored, self.stored, strict=True):
             within(got, np.clip(got, half(x - 4 * error), half(x + 4 * error)), 0)
-        within(logits, expected[-len(logits) :], 4 * self.logits)
+        return logits
+
+
+class RandomSteps:
+    """Steps that give random tokens to several sequences of `own` at once, each checked within `error`."""
+
+    def __init__(self, own: Running, error: FloatError, random: np.random.Generator) -> None:
+        self.own, self.error, self.random = own, error, random
+        self.tokens: list[list[int]] = [[] for _ in own.lengths]
+
+    def run(self, starts: dict[int, int], most: int) -> None:
+        """One step of 1 to `most` tokens of each sequence, from the position in `starts` on, with some logits of it."""
+        read = []
+        for slot, start in starts.items():
+            end = min(start + self.random.integers(1, most + 1), self.own.memory.context)
+            self.tokens[slot][start:] = self.random.integers(0, 101, end - start).tolist()
+            read += [(self.tokens[slot][position], position, slot) for position in range(start, end)]
+        outputs = self.random.permutation(len(read))[: self.random.integers(1, 4)]
+        got = self.own.run(*zip(*read, strict=True), outputs)
+        expected = [self.error.exact(self.own, slot, self.tokens[slot], start) for slot, start in starts.items()]
+        within(got, np.concatenate(expected)[outputs], 4 * self.error.logits)
+        assert self.own.lengths == [len(tokens) for tokens in self.tokens]
 
 
 class GivenCache(Oracle):
@@ -76,7 +104,8 @@ class GivenCache(Oracle):
 
 
 def stored_by(own: Running, sequence: int) -> list[Array]:
-    """Keys and values (positions, kv_heads, head_dim) of each layer as a float16 memory holds them, in float64.
+    """Keys and values (positions, kv_heads, head_dim) of each layer as a float16 memory holds them, in float64; zeros
+    where a layer with a window has forgotten them.
 
     The layout of `Memory.save` and of a page is that of sequence_memory.cpp and attention.h.
     """
@@ -93,8 +122,11 @@ def stored_by(own: Running, sequence: int) -> list[Array]:
     windows = [layer.window if layer.window < own.memory.context else 0 for layer in own.program.layers]
     pages: list[list[tuple[Array, Array]]] = [[] for _ in windows]
     for window in dict.fromkeys(windows):
-        assert take(np.int64, 1)[0] == 0, "the sequence has forgotten its first page"
-        for _ in range(-(-length // PAGE)):
+        first = int(take(np.int64, 1)[0])
+        for layer, found, seen in zip(own.program.layers, pages, windows, strict=True):
+            if seen == window:
+                found += [(np.zeros((PAGE, layer.kv_heads, layer.head_dim)),) * 2] * first
+        for _ in range(first, -(-length // PAGE)):
             for layer, found, seen in zip(own.program.layers, pages, windows, strict=True):
                 if seen == window:
                     heads, dim = layer.kv_heads, layer.head_dim

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 from checks import U, values, within
+from float_error import FloatError, RandomSteps
 from numpy.typing import NDArray
 from random_models import MODELS, Weights, random_model, stored
 from running import Running
@@ -137,9 +138,9 @@ def test_random_steps_over_windows_agree_with_the_oracle() -> None:
     rng = np.random.default_rng(12)
     step, weights = random_model(**MODELS["gemma"])
     program = Running(step, stored(weights), context=330, sequences=3, batch=12, threads=2)
-    oracle, wrapped, back = Oracle(step, weights, kv="f16"), 0, 0
+    steps, wrapped, back = RandomSteps(program, FloatError(step, weights, rng.integers(0, 101, 330)), rng), 0, 0
     for _ in range(150):
-        tokens, positions, slots = [], [], []
+        starts = {}
         for slot in rng.permutation(3)[: rng.integers(1, 4)]:
             start, lowest = program.lengths[slot], program.earliest[slot]
             if start > 320 or rng.random() < 0.01:
@@ -147,11 +148,8 @@ def test_random_steps_over_windows_agree_with_the_oracle() -> None:
             elif lowest < start and rng.random() < 0.2:
                 start, back = rng.integers(lowest, start), back + 1
             wrapped += lowest > 0
-            for position in range(start, min(start + rng.integers(1, 13), 330)):
-                tokens.append(rng.integers(101)), positions.append(position), slots.append(slot)
-        outputs = rng.permutation(len(tokens))[: rng.integers(1, 4)]
-        got, expected = (p.run(tokens, positions, slots, outputs) for p in (program, oracle))
-        within(got, expected, 2e-3)  # of logits within ±10
+            starts[slot] = start
+        steps.run(starts, 12)
     assert wrapped > 20 and back > 10
 
 
