@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from bitwright import load, load_tokenizer
+from bitwright import kernels, load, load_tokenizer
 from bitwright.errors import UnknownNameError
 from bitwright.hardware import kv
 from bitwright.hardware.memory import longest_context, memory
@@ -47,7 +47,7 @@ def test_gemma3_has_windows() -> None:
     assert kv.kv_bytes(found, 32768) == per_layer * (10 * 32768 + 52 * (1024 + 512))
 
 
-@pytest.mark.parametrize("format", kv.FORMATS)
+@pytest.mark.parametrize("format", kernels.KV)
 @pytest.mark.parametrize("context", [100, 1000, 8192])
 @pytest.mark.parametrize("model", ["smollm2", "gemma3"])
 def test_what_the_engine_allocates(model: str, context: int, format: str, request: pytest.FixtureRequest) -> None:

@@ -37,9 +37,9 @@ def calibrate(
 
     Chunks are as llama.cpp's imatrix makes them: disjoint, each read from an empty cache, beginning with the
     beginning-of-text token if the model uses one. `chunks` takes the first of each text. progress(done, chunks, "")
-    follows each chunk. The head is observed too. With `output` the statistics are written there, and progress is saved
-    in a folder next to it every two minutes; an interrupted run is resumed by the same call. Raises UsageError if no
-    text is as long as a chunk, or if the folder belongs to another run.
+    is called after each. The head is observed too. With `output` the statistics are written there, and progress is
+    saved in a folder next to it every two minutes; an interrupted run is resumed by the same call. Raises UsageError if
+    no text is as long as a chunk, or if the folder belongs to another run.
     """
     pieces = cut(model, texts, context, chunks)
     batch = min(context, BATCH)

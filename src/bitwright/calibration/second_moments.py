@@ -52,8 +52,8 @@ def gather(
     """Importance and second moments of every weight, over texts cut as by `calibrate`, into `output`.
 
     `fisher` False counts every token alike, which needs no gradients. `seed` is that of the labels. Progress is saved
-    in a folder next to the output every two minutes; an interrupted run is resumed by the same call. progress(done
-    chunks, all, note) follows each chunk. Raises UnsupportedError if an op of the model has no gradient, UsageError if
+    in a folder next to the output every two minutes; an interrupted run is resumed by the same call. progress(done,
+    chunks, note) is called after each. Raises UnsupportedError if an op of the model has no gradient, UsageError if
     no text is as long as a chunk or the folder belongs to another run.
     """
     if fisher and (lacking := missing(model.step)):

@@ -11,12 +11,12 @@ from collections.abc import Callable
 from bitwright import formats
 from bitwright.errors import UnknownNameError
 from bitwright.formats import Format
+from bitwright.kernels.memory import KV, PAGE
 from bitwright.model.architectures.layers import Layer
 from bitwright.model.architectures.outline import Outline
 
-FORMATS = ("f16", "bf16", "q8_0", "q4_0")  # of keys and values
 BATCH = 512  # tokens that both engines run at once
-GROUP, BLOCK, SCALED = 16, 64, 32  # native/attention.h: kKeyGroup, kKeyBlock, kScaleDims
+GROUP, SCALED = 16, 32  # native/attention.h: kKeyGroup, kScaleDims
 PAD = 256  # positions, in llama.cpp
 
 
@@ -26,10 +26,10 @@ def padded(n: int, to: int) -> int:
 
 
 def _bitwright(layer: Layer, kv: Format, context: int, batch: int) -> int:
-    pages = -(-context // BLOCK)
+    pages = -(-context // PAGE)
     if layer.window is not None and layer.window < context:
-        pages = min(pages, (layer.window + batch - 3) // BLOCK + 2)  # that a window and a batch can touch
-    positions = pages * BLOCK
+        pages = min(pages, (layer.window + batch - 3) // PAGE + 2)  # that a window and a batch can touch
+    positions = pages * PAGE
     keys, values = layer.key_dim, padded(layer.value_dim, GROUP)
     if kv.block_size == 1:
         return layer.kv_heads * positions * 2 * (keys + values)
@@ -51,8 +51,8 @@ ENGINES: dict[str, Callable[[Layer, Format, int, int], int]] = {"bitwright": _bi
 
 def layer_bytes(layer: Layer, context: int, kv: str = "f16", batch: int = BATCH, engine: str = "llama.cpp") -> int:
     """Bytes that one layer keeps for one sequence of up to `context` tokens, read `batch` at a time."""
-    if kv not in FORMATS:
-        raise UnknownNameError("key-value cache", kv, FORMATS)
+    if kv not in KV:
+        raise UnknownNameError("key-value cache", kv, KV)
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
     own = ENGINES[engine](layer, formats.get(kv), context, batch) if layer.kv_heads else 0

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 
 from bitwright import kernels
 from bitwright.errors import UnknownNameError
-from bitwright.hardware.kv import BATCH, BLOCK, PAD, kv_bytes, padded
+from bitwright.hardware.kv import BATCH, PAD, kv_bytes, padded
 from bitwright.hardware.weights import assigned
+from bitwright.kernels.memory import PAGE
 from bitwright.model.architectures.names import layer_number
 from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment, Recipe
@@ -113,9 +114,9 @@ def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: st
 
 
 def _bitwright(outline: Outline, context: int, batch: int) -> int:
-    """What native/program.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k, v
-    and attention's outputs; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34
-    bytes of scales and sums, and the floats), tables of angles, and attention's working memory."""
+    """What native/executor.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k,
+    v and attention's outputs; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34 bytes of
+    scales and sums, and the floats), tables of angles, and attention's working memory."""
     width, ff = outline.width, outline.feed_forward
     head = max((layer.key_dim for layer in outline.layers), default=0)
     kv = max((layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in outline.layers), default=0)
@@ -124,7 +125,7 @@ def _bitwright(outline: Outline, context: int, batch: int) -> int:
     floats = 3 * width + q * (1 + (q != width)) + kv + 2 * ff + tables * head
     inputs = sum(padded(columns, 32) for columns in {width, q, ff})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
-    tile = TILE_ROWS * (3 * head + BLOCK + 5) + 2 * BLOCK * head  # a thread's working memory in attention
+    tile = TILE_ROWS * (3 * head + PAGE + 5) + 2 * PAGE * head  # a thread's working memory in attention
     return round(batch * (4 * floats + (4 + 2 * 34 / 32) * inputs) + 4 * (partials + kernels.usable_cores() * tile))
 
 

@@ -15,13 +15,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.kernels.ops.declaration import OPS, Buffer
+from bitwright.kernels.ops.declaration import Buffer
 from bitwright.kernels.ops.linear import LOAD, OBSERVE
 from bitwright.kernels.ops.native import Entry, PhaseKind, Value
 from bitwright.kernels.ops.rope import ANGLES
 from bitwright.kernels.ops.step import HasShape, Step, widths
-
-ONLY_IN_PLACE = {entry.code for op in OPS.values() for entry in op.entries if entry.in_place == "required"}
 
 
 @dataclass(slots=True, eq=False)

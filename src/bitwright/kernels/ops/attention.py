@@ -21,7 +21,7 @@ QUERIES = 128  # rows of scores at a time; keys after the last row are left out
 
 @dataclass(eq=False)
 class Attention(Op):
-    """Appends k and v (tokens, kv_heads * head_dim) to the layer's cache (float16), then attends causally.
+    """Appends k and v (tokens, kv_heads * head_dim) to the layer's cache, then attends causally.
 
     A token sees the positions p of its own sequence with p <= its own, and with `window`, own - p < window.
     Scores are q·k * scale, then with `softcap`, cap * tanh(score / cap).
