@@ -1,7 +1,7 @@
 """bitwright: quantize open-weight language models, run them, and measure what was lost.
 
 >>> import bitwright as bw
->>> model = bw.load("smollm2-135m")
+>>> engine = bw.load("smollm2-135m")
 >>> bw.quantize("smollm2-135m", "q4_k_m", "small.gguf")
 >>> bw.open("small.gguf").metadata["general.architecture"]
 'llama'

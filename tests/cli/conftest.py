@@ -52,7 +52,5 @@ def text(shared_data: Path) -> Path:
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty folder in which references are cached."""
-    from bitwright.measure import reference
-
-    monkeypatch.setattr(reference, "user_cache_path", lambda _: tmp_path / "cache")
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"

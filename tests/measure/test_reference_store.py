@@ -144,8 +144,8 @@ def test_another_models_store_is_refused(engine, windows, tmp_path, stories260k)
         reference.store_reference(engine, windows.some(1), tmp_path)
 
 
-def test_the_store_is_in_the_users_cache(engine, windows, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr(reference, "user_cache_path", lambda _: tmp_path)
+def test_the_store_is_in_bitwrights_cache(engine, windows, tmp_path, monkeypatch) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     store = reference.store_reference(engine, windows.some(1))
     assert store.folder.parent == tmp_path / "references" and store.folder.name.startswith("stories260K")
     about = json.loads((store.folder / "about.json").read_text())

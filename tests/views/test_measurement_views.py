@@ -59,7 +59,7 @@ def small(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Engine
 @pytest.fixture(scope="module")
 def store(engine: Engine, text: str, tmp_path_factory: pytest.TempPathFactory) -> ReferenceStore:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(reference, "user_cache_path", lambda _: tmp_path_factory.mktemp("cache"))
+        patch.setenv("BITWRIGHT_CACHE", str(tmp_path_factory.mktemp("cache")))
         return reference.store_reference(engine, windows.cut(engine.tokenizer, text, CONTEXT, 10, spread_out=True))
 
 

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 
 from bitwright.errors import UsageError
+from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 from bitwright.measure.condensed import Condensed, condense, kept_for
 from bitwright.measure.scoring import scored_logits
@@ -140,9 +140,9 @@ def store_reference(
     digest: str | None = None,
     progress: Progress | None = None,
 ) -> ReferenceStore:
-    """The predictions of `model` over `windows`, read from `folder`, or computed and stored there.
+    """The predictions of `engine` over `windows`, read from `folder`, or computed and stored there.
 
-    `folder` defaults to one in the user's cache for this model and these settings; `digest` is the model's SHA-256 if
+    `folder` defaults to one in bitwright's cache for this model and these settings; `digest` is the model's SHA-256 if
     known. Raises UsageError if the folder holds another reference, or the windows are longer than the model's
     context.
     """
@@ -151,7 +151,7 @@ def store_reference(
     about = describe(engine, digest)
     if folder is None:
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
-        folder = user_cache_path("bitwright") / "references" / f"{engine.path.stem[:48]}-{key}"
+        folder = cache_folder() / "references" / f"{engine.path.stem[:48]}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
     result = ReferenceStore(folder, _agreed(folder, about), windows, engine.config.vocabulary)
     missing = [index for index in range(len(windows)) if result.read(index) is None]
