@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -108,7 +107,7 @@ def _variants(engine: Engine) -> Iterator[tuple[str, Callable[[], Session]]]:
     tiers = [tier for tier in kernels.tiers() if tier != engine.tier]
     for tier in [tier for tier in tiers if tier != SLOW] or tiers:
         yield f"tier {tier}", partial(changed, tier=tier)
-    threads = 1 if engine.threads > 1 else max(2, os.cpu_count() or 2)
+    threads = 1 if engine.threads > 1 else max(2, kernels.usable_cores())
     yield f"{threads} {'thread' if threads == 1 else 'threads'}", partial(changed, threads=threads)
     yield f"batches of {BATCH}", split
 
