@@ -47,7 +47,7 @@ void Program::add(const Instruction& i) {
       throw std::invalid_argument("an instruction uses " + std::string(what) + " " + std::to_string(index) +
                                   ", but the program has only " + std::to_string(count));
   };
-  needs("phase", static_cast<int>(phases_.size()) - 1, phases_.size());
+  if (phases_.empty()) throw std::invalid_argument("an instruction needs a phase: begin one first");
   for (int buffer : {i.out, i.a, i.b}) needs("buffer", buffer, widths_.size());
   if (i.code == Code::load || i.code == Code::linear) needs("input", i.input, inputs_.size());
   if (i.code == Code::embed || i.code == Code::linear) needs("matrix", i.weight, matrices_.size());

@@ -186,8 +186,10 @@ void SequenceMemory::drop(int64_t slot, int64_t keep) {
   const int64_t lowest = earliest(slot), length = lengths_[s];
   if (keep < 0 || keep > length || (keep > 0 && keep < length && (keep < lowest || floats_)))
     throw std::invalid_argument("sequence " + std::to_string(slot) + " can keep 0" +
-                                (floats_ ? "" : " or " + std::to_string(lowest) + " to " + std::to_string(length)) +
-                                " of its " + std::to_string(length) + " positions, not " + std::to_string(keep));
+                                (floats_  ? " or "
+                                 : lowest ? " or " + std::to_string(lowest) + " to "
+                                          : " to ") +
+                                std::to_string(length) + " of its positions, not " + std::to_string(keep));
   for (Group& g : groups_) truncate(g, s, divided_up(keep, kKeyBlock));
   lengths_[s] = keep;
   if (keep == 0 && floats_) std::fill_n(states_.as<float>() + slot * floats_, floats_, 0.f);
