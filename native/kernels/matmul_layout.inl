@@ -13,7 +13,6 @@ constexpr int kVector = Ops::kVector, kStrips = Ops::kRowVectors, kPanelRows = k
 
 template <int...> struct Indices {};
 
-inline int64_t aligned(int64_t bytes) { return (bytes + 63) / 64 * 64; }
 template <class T> constexpr T smaller(T a, T b) { return a < b ? a : b; }
 
 template <class F> struct Layout {
@@ -30,7 +29,7 @@ template <class F> struct Layout {
       : F::kind == Kind::real  ? 4 * kLanes
                                : subs * kLanes;
   static constexpr int code_bytes = F::bits * kVector;  // per group
-  static int64_t codes_at(int64_t groups) { return aligned(groups / block_groups * scale_bytes); }
+  static int64_t codes_at(int64_t groups) { return padded(groups / block_groups * scale_bytes, 64); }
   static int64_t strip_bytes(int64_t groups) { return codes_at(groups) + groups * code_bytes; }
 };
 
