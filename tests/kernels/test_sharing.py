@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from kernels.random_models import random_model
 
-from bitwright.kernels import sharing
+from bitwright import formats, kernels
+from bitwright.errors import UsageError
+from bitwright.formats import QuantizedTensor
+from bitwright.kernels import WeightBank, sharing
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape
 
@@ -20,6 +23,24 @@ def test_parts_cover_a_range_in_order(threads: int, count: int) -> None:
     assert [i for part in parts for i in range(part.start, part.stop)] == list(range(count))
     assert len(parts) == max(1, min(threads, count // 3))
     assert len(parts) == 1 or min(part.stop - part.start for part in parts) >= 3
+
+
+@pytest.mark.parametrize("threads", [0, -1, 1 << 40])
+def test_no_entry_takes_an_impossible_number_of_threads(threads: int) -> None:
+    format, values = formats.get("q4_0"), np.eye(32, dtype=np.float32)
+    packed = kernels.quantize(format, values)
+    calls = (
+        lambda: Sharing(threads),
+        lambda: WeightBank(threads=threads),
+        lambda: kernels.Meter(threads),
+        lambda: kernels.dequantize(format, packed, threads),
+        lambda: kernels.quantize(format, values, threads=threads),
+        lambda: kernels.feedback(format, values, values, threads=threads),
+        lambda: kernels.matmul(QuantizedTensor("w", (32, 32), format, packed), values, threads=threads),
+    )
+    for call in calls:
+        with pytest.raises(UsageError, match="threads must be at (least 1|most 65535), got"):
+            call()
 
 
 def test_each_runs_all_items_together_and_reports_errors() -> None:

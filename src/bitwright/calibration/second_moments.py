@@ -61,7 +61,7 @@ def gather(
     if Path(output).suffix == ".dat":
         raise UsageError(f"{output}: a .dat holds only importance; second moments need a .gguf")
     pieces = cut(model, texts, context, chunks)
-    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(threads or kernels.usable_cores()))
+    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(threads))
     groups = _groups(model, tape, fisher)
     passes = _passes(groups, budget)
     ids = digest(pieces)

@@ -45,7 +45,7 @@ def feedback(
         raise BitwrightError(f"expected finite values, got {values[row, column]} at [{row}, {column}]")
     out = np.empty((len(values), format.row_bytes(columns)), np.uint8)
     arrays: list[Any] = [np.ascontiguousarray(a, np.float32) for a in (values, hessian)]
-    objective = _native.core().feedback(_native.format_id(format), *arrays, rounds, out, threads or 0)
+    objective = _native.core().feedback(_native.format_id(format), *arrays, rounds, out, _native.thread_count(threads))
     if not objective:
         raise BitwrightError("the Hessian is not positive definite: its damping is too small")
     if not np.isfinite(objective).all():

@@ -11,7 +11,7 @@ from numpy.typing import ArrayLike, NDArray
 from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.formats import get as get_format
-from bitwright.kernels._native import BEYOND_GGUF, core, format_id
+from bitwright.kernels._native import BEYOND_GGUF, core, format_id, thread_count
 from bitwright.kernels.bank import WeightBank
 
 Path = Literal["decode", "prefill"]
@@ -40,7 +40,8 @@ def dequantize(format: Format | str, data: NDArray[np.uint8], threads: int | Non
         return format.dequantize(data)
     columns = format.columns(data.shape[-1])
     rows = data.size // data.shape[-1]
-    weights: NDArray[np.float32] = core().dequantize(format_id(format), rows, columns, data.reshape(-1), threads or 0)
+    arguments = format_id(format), rows, columns, data.reshape(-1), thread_count(threads)
+    weights: NDArray[np.float32] = core().dequantize(*arguments)
     return weights.reshape(*data.shape[:-1], columns)
 
 
@@ -57,7 +58,7 @@ def matmul(
     x = np.ascontiguousarray(x, dtype=np.float32)
     if x.ndim != 2:
         raise UsageError(f"expected x of (tokens, columns), got shape {x.shape}")
-    y: NDArray[np.float32] = packed(weight, tier, threads).multiply(x, path == "prefill", threads=threads or 0)
+    y: NDArray[np.float32] = packed(weight, tier, threads).multiply(x, path == "prefill", threads=thread_count(threads))
     return y
 
 

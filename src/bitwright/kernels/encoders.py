@@ -55,8 +55,8 @@ def quantize(
     shape = (values.shape[0], format.row_bytes(values.shape[1]))
     out = np.empty(shape, np.uint8) if out is None else out
     values = np.ascontiguousarray(values)
-    id = _native.format_id(format)
-    kind, row, column = _native.core().quantize(id, values, importance, method == "search", out, threads or 0)
+    arguments = _native.format_id(format), values, importance, method == "search", out, _native.thread_count(threads)
+    kind, row, column = _native.core().quantize(*arguments)
     if kind == "not_finite":
         raise BitwrightError(f"expected finite values, got {_value(values, row, column)} at [{row}, {column}]")
     if kind == "overflow":

@@ -41,7 +41,7 @@ class Meter:
 
     def __init__(self, threads: int | None = None, tier: str | None = None) -> None:
         self._tier = tier or ""
-        self._native = _native.core().Meter(self._tier, threads or 0)
+        self._native = _native.core().Meter(self._tier, _native.thread_count(threads))
 
     def read_gb_s(self, seconds: float = SECONDS) -> float:
         """GB/s read from memory."""

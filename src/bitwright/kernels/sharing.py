@@ -13,15 +13,18 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
+from bitwright.kernels._native import thread_count, usable_cores
+
 Result = TypeVar("Result")
 
 
 class Sharing:
-    """Splits work among `threads` threads; with one, the calling thread does it all."""
+    """Splits work among `threads` threads (None: as many as this process may use cores); with one, the calling thread
+    does it all."""
 
-    def __init__(self, threads: int = 1) -> None:
-        self.threads = threads
-        self._pool = ThreadPoolExecutor(threads) if threads > 1 else None
+    def __init__(self, threads: int | None = 1) -> None:
+        self.threads = thread_count(threads) or usable_cores()
+        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
 
     def map(self, work: Callable[[slice], Result], count: int, least: int = 1) -> list[Result]:
         """work(part) of each part of range(count), in order; every part has at least `least` items."""
