@@ -95,7 +95,7 @@ def choose(files: Iterable[str], quant: str | None, place: str, only: bool = Fal
     if not models:
         raise UsageError(f"{place} holds no .gguf file")
     if only and len(models) > 1:
-        raise UsageError(f"{place} holds {len(models)} models, name one: {', '.join(models)}")
+        raise UsageError(f"{place} holds {len(models)} models; name one: {', '.join(models)}")
     wanted = re.compile(_BEFORE + re.escape(quant or DEFAULT_QUANT) + _AFTER, re.IGNORECASE)
     matching = [file for file in models if wanted.search(file)]
     if quant and not matching:

@@ -40,7 +40,10 @@ def missing_importance(
     count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)
     if not count:
         return []
-    return [f"{count} tensors have so few bits that they lose much without importance data (bitwright calibrate MODEL)"]
+    several = (
+        f"{count} tensors have so few bits that they lose" if count > 1 else "1 tensor has so few bits that it loses"
+    )
+    return [f"{several} much without importance data (bitwright calibrate MODEL)"]
 
 
 def without_feedback(quantizer: Quantizer, changed: Changed) -> list[str]:
@@ -50,5 +53,6 @@ def without_feedback(quantizer: Quantizer, changed: Changed) -> list[str]:
     ]
     if not without:
         return []
-    why = "they lack second moments, or their format does not support feedback"
-    return [f"method search was used for {len(without)} tensors, because {why}: {without[0]}, ..."]
+    several = f"{len(without)} tensors" if without[1:] else "1 tensor"
+    why = "second moments are missing, or the format does not support feedback"
+    return [f"method search was used for {several}, because {why}: {without[0]}{', ...' if without[1:] else ''}"]
