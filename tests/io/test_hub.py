@@ -145,7 +145,7 @@ def test_paths(tmp_path: Path) -> None:
     assert hub.resolve(model) == hub.resolve(str(model)) == hub.resolve(tmp_path) == model
     for part in ("m-00001-of-00002.gguf", "m-00002-of-00002.gguf"):
         (tmp_path / part).write_bytes(b"")
-    with pytest.raises(UsageError, match=r"holds 2 models, name one: m-00001-of-00002\.gguf, m\.gguf"):
+    with pytest.raises(UsageError, match=r"holds 2 models; name one: m-00001-of-00002\.gguf, m\.gguf"):
         hub.resolve(tmp_path)
     model.unlink()
     assert hub.resolve(tmp_path).name == "m-00001-of-00002.gguf"

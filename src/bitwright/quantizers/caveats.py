@@ -40,10 +40,8 @@ def missing_importance(
     count = sum(a.format.name in needing and role(a.tensor) not in ("output", "token_embd") for a in without)
     if not count:
         return []
-    several = (
-        f"{count} tensors have so few bits that they lose" if count > 1 else "1 tensor has so few bits that it loses"
-    )
-    return [f"{several} much without importance data (bitwright calibrate MODEL)"]
+    several = f"{count} tensors have" if count > 1 else "1 tensor has"
+    return [f"{several} so few bits that much is lost without importance data (bitwright calibrate MODEL)"]
 
 
 def without_feedback(quantizer: Quantizer, changed: Changed) -> list[str]:
