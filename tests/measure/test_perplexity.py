@@ -84,7 +84,7 @@ def test_chunks_positions_and_slices(stories260k: Path, shared_data: Path, monke
 
 def test_wrong_calls_are_refused(stories260k: Path) -> None:
     engine = load(stories260k, context=64)
-    with pytest.raises(UsageError, match="too few for one chunk of 64"):
+    with pytest.raises(UsageError, match="expected a text of at least one chunk of 64 tokens, got"):
         perplexity(engine, "Once upon a time", context=64)
     with pytest.raises(UsageError, match="4 to 64 tokens"):
         perplexity(engine, "Once", context=65)

@@ -66,7 +66,7 @@ def test_given_ids_are_cut_the_same(tokenizer) -> None:
 
 
 def test_too_little_text_is_refused(tokenizer) -> None:
-    with pytest.raises(UsageError, match="too few for one chunk of 64"):
+    with pytest.raises(UsageError, match="expected a text of at least one chunk of 64 tokens, got"):
         cut(tokenizer, "Once", 64)
     with pytest.raises(UsageError, match="at least 4"):
         cut(tokenizer, "Once", 3)

@@ -90,9 +90,8 @@ def cut_ids(
     """As `cut`, for a text that is already tokenized, `ids` (tokens,)."""
     total = len(ids) // context
     if not total:
-        raise UsageError(
-            f"the text has {len(ids)} tokens, too few for one chunk of {context}: use more text or shorter chunks"
-        )
+        what = f"expected a text of at least one chunk of {context} tokens, got {len(ids)}"
+        raise UsageError(f"{what}: use more text or shorter chunks")
     wanted = total if chunks is None else min(chunks, total)
     places = spread(total, wanted) if spread_out else np.arange(wanted)
     whole = ids[: total * context].reshape(total, context)
