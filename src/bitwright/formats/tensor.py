@@ -13,13 +13,18 @@ from bitwright.errors import UsageError
 from bitwright.formats.format import Format
 
 
-class HasShape(Protocol):
-    """A tensor's name and shape, in NumPy order."""
+class Shaped(Protocol):
+    """Anything with a shape, in NumPy order."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+
+
+class HasShape(Shaped, Protocol):
+    """A tensor's name and shape."""
 
     @property
     def name(self) -> str: ...
-    @property
-    def shape(self) -> tuple[int, ...]: ...
 
 
 class HasFormat(HasShape, Protocol):

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.declaration import Buffer
 from bitwright.kernels.ops.linear import LOAD, OBSERVE
 from bitwright.kernels.ops.native import Entry, PhaseKind, Value
 from bitwright.kernels.ops.rope import ANGLES
-from bitwright.kernels.ops.step import HasShape, Step, widths
+from bitwright.kernels.ops.step import Step, widths
 
 
 @dataclass(slots=True, eq=False)
@@ -53,7 +54,7 @@ class Schedule:
     def __init__(
         self,
         step: Step,
-        weights: Mapping[str, HasShape],
+        weights: Mapping[str, Shaped],
         rounding: Callable[[str], int] = lambda weight: 0,
         observe: bool = False,
     ) -> None:

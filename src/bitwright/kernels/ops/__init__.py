@@ -6,9 +6,9 @@ from bitwright.kernels.ops.elementwise import Add, Glu, Scale, Select, Softcap
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
-from bitwright.kernels.ops.step import HasShape, Step, widths
+from bitwright.kernels.ops.step import Step, widths
 
 __all__ = [
-    "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Embed", "Glu", "HasShape", "Hidden", "Linear", "Op",
+    "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Embed", "Glu", "Hidden", "Linear", "Op",
     "RmsNorm", "Rope", "Scale", "Select", "Softcap", "Step", "widths",
 ]  # fmt: skip

@@ -8,9 +8,10 @@ GGUF names.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Concatenate, ParamSpec, Protocol
+from typing import Concatenate, ParamSpec
 
 from bitwright.errors import BitwrightError, UsageError
+from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import Buffer, Op
 from bitwright.kernels.ops.elementwise import Add, Glu, Scale, Select, Softcap
@@ -19,13 +20,6 @@ from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
 
 P = ParamSpec("P")
-
-
-class HasShape(Protocol):
-    """What shape inference needs of a weight."""
-
-    @property
-    def shape(self) -> tuple[int, ...]: ...
 
 
 def _method(op: Callable[P, Op]) -> Callable[Concatenate[Step, P], Buffer]:
@@ -76,7 +70,7 @@ class Step:
         """Mark x as the input of the next layer: the only earlier buffer that later ops read."""
         self.borders.append(x)
 
-    def cut(self, begin: int, end: int | None, weights: Mapping[str, HasShape]) -> Step:
+    def cut(self, begin: int, end: int | None, weights: Mapping[str, Shaped]) -> Step:
         """Only the layers from `begin` up to `end`; see Program.cut. UsageError if there is no such layer."""
         count = len(self.borders)
         last = count if end is None else end
@@ -104,7 +98,7 @@ class Step:
         self.result = x
 
 
-def widths(step: Step, weights: Mapping[str, HasShape]) -> list[int]:
+def widths(step: Step, weights: Mapping[str, Shaped]) -> list[int]:
     """The width of every buffer by its id, checking each op's shapes; BitwrightError names the op that disagrees."""
     result: list[int] = []
     for op in step.ops:
