@@ -126,6 +126,28 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
 }
 
 
+# As tokenizer.json files spell them, where that is not as above.
+_PUBLISHED_CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
+_PUBLISHED = frozenset(
+    spelling
+    for words in PRE_TOKENIZERS.values()
+    for pattern in words.patterns
+    for spelling in (pattern, pattern.replace(_CONTRACTION, _PUBLISHED_CONTRACTION))
+) | {
+    " ",
+    r"(?:\r?\n)+(?!\r?\n)",
+    r" ?[^(\s|[.,!?…。，、।۔،])]+",
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
+    _words(r"\p{N}{1}", _PUBLISHED_CONTRACTION + "|", other=r"[^\s\p{L}\p{N}\r\n]+"),
+}
+
+
+def published(pattern: object) -> str | None:
+    """`pattern` if it is one of a known model's tokenizer.json, with line ends written as escapes; else None."""
+    spelled = pattern.replace("\r", r"\r").replace("\n", r"\n") if isinstance(pattern, str) else None
+    return spelled if spelled in _PUBLISHED else None
+
+
 def get(name: str) -> PreTokenizer:
     """The pre-tokenizer that `tokenizer.ggml.pre` names; else UnsupportedError, which lists the supported ones."""
     if name not in PRE_TOKENIZERS:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
-from bitwright.model import pretokenizers, tokenizer_build, tokenizer_special
+from bitwright.model import pretokenizers, tokenizer_build, tokenizer_json, tokenizer_special
 from bitwright.model.tokenizer_special import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class Tokenizer:
             text.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot hold
             text = _SURROGATE.sub("\ufffd", text)
-        with self._lock:
+        with self._lock, tokenizer_build.guarded():
             self._encoder.encode_special_tokens = not parse_special
             return self._encoder.encode_batch_fast([text], add_special_tokens=False)[0].ids  # fast: skips offsets
 
@@ -178,9 +178,8 @@ def _build(metadata: Mapping[str, Any]) -> Tokenizer:
     space_prefix = spm and bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
     add_bos = spm
     if "tokenizer.huggingface.json" in metadata:
-        encoder = tokenizer_build.from_json(metadata)
-        if encoder.get_vocab_size() > len(tokens):
-            raise BitwrightError("tokenizer.huggingface.json holds more tokens than tokenizer.ggml.tokens")
+        with tokenizer_build.guarded():
+            encoder = tokenizer_json.build(metadata["tokenizer.huggingface.json"], len(tokens))
     elif spm:
         unknown = None if special.unknown is None else names[special.unknown]
         scores = _numbers(metadata, "scores", len(tokens), 0)

@@ -6,8 +6,9 @@ joined text has the best score, so every way to split a token into two is a merg
 
 from __future__ import annotations
 
+import contextlib
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -133,18 +134,20 @@ def _powers(number: int, count: int) -> np.ndarray:
 
 
 def _bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]], **options: Any) -> models.BPE:
-    try:
+    with guarded():
         return models.BPE(vocabulary, merges, **options)
-    except Exception as error:  # the library raises plain Exception, with the merge's text
-        raise BitwrightError(f"the file's tokenizer is broken: {error}") from error
 
 
-def from_json(metadata: Mapping[str, Any]) -> tokenizers.Tokenizer:
-    """The encoder that the file carries complete in tokenizer.huggingface.json."""
+@contextlib.contextmanager
+def guarded() -> Iterator[None]:
+    """Turns what the library raises, a panic of its Rust code included, into BitwrightError."""
     try:
-        encoder = tokenizers.Tokenizer.from_str(metadata["tokenizer.huggingface.json"])
-    except Exception as error:
-        raise BitwrightError(f"the file's tokenizer.huggingface.json is broken: {error}") from error
-    encoder.no_truncation()
-    encoder.no_padding()
-    return encoder
+        yield
+    except BitwrightError:
+        raise
+    except BaseException as error:
+        # A panic is a BaseException of a class that cannot be imported.
+        if not isinstance(error, Exception) and type(error).__name__ != "PanicException":
+            raise
+        detail = " ".join(f"{error}".split())[:200]
+        raise BitwrightError(f"the file's tokenizer is broken: {detail}") from error
