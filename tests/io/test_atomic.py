@@ -129,7 +129,7 @@ def test_only_files_are_replaced(tmp_path: Path) -> None:
     for path in (tmp_path, Path(os.devnull)):
         with pytest.raises(UsageError, match="not a regular file"), replacing(path):
             pass
-    with pytest.raises(BitwrightError, match="No such file or directory"), replacing(tmp_path / "no/such/folder"):
+    with pytest.raises(BitwrightError, match="there is no folder"), replacing(tmp_path / "no/such/folder"):
         pass
 
 

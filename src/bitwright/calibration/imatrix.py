@@ -13,7 +13,7 @@ from bitwright import formats
 from bitwright.calibration import moments
 from bitwright.calibration.activations import ActivationStatistics, SquareSums
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
-from bitwright.io import gguf
+from bitwright.io import gguf, inputs
 from bitwright.io.atomic import replacing
 
 SUMS, COUNTS = ".in_sum2", ".counts"
@@ -26,6 +26,7 @@ def read(path: str | Path) -> ActivationStatistics:
     """Statistics from either kind of file. Raises FileFormatError if the file is damaged, or holds values that are
     negative or not finite."""
     path = Path(path)
+    inputs.add(path)
     try:
         with path.open("rb") as file:
             is_gguf = file.read(4) == b"GGUF"

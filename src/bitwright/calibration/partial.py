@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import shutil
+import contextlib
 import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
@@ -42,9 +42,12 @@ class Partial:
         return Pass(self.folder / f"{index}.npz", self.key)
 
     def remove(self) -> None:
-        """Delete the folder, once its sums are in the finished file."""
-        if self.folder.exists():  # a short run has saved nothing
-            shutil.rmtree(self.folder)
+        """Delete the passes, once their sums are in the finished file, and the folder unless it holds anything else."""
+        for path in self.folder.glob("*.npz"):  # a short run has saved nothing
+            if path.stem.isdecimal():
+                path.unlink()
+        with contextlib.suppress(OSError):
+            self.folder.rmdir()
 
 
 class Pass:

@@ -20,9 +20,11 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `bitwright ARGUMENTS`; results went to stdout, everything else to stderr."""
     try:
         from bitwright.cli.app import app
+        from bitwright.io import inputs
 
         arguments = sys.argv[1:] if arguments is None else arguments
-        code = app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
+        with inputs.protected():
+            code = app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
     except BitwrightError as error:

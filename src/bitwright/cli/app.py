@@ -24,6 +24,7 @@ from bitwright.cli import (
     tasks,
     tokenize,
 )
+from bitwright.cli.verb import Verb
 
 app = typer.Typer(
     name="bitwright",
@@ -66,3 +67,5 @@ app.command("explain")(explain.explain)
 app.command("hardware")(hardware.hardware)
 app.command("tokenize")(tokenize.tokenize)
 app.command("formats")(formats.formats)
+for command in app.registered_commands:
+    command.cls = Verb

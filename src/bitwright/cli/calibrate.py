@@ -77,9 +77,11 @@ def calibrate(
     if out is None:
         raise UsageError("calibrate needs an output file: -o FILE")
     from bitwright.calibration.importance import calibrate
+    from bitwright.io import atomic
     from bitwright.views.calibration import calibration as view
 
     loaded = models.open(model)
+    atomic.check(out)
     texts = _texts(loaded, file or [], chat)
     started = time.monotonic()
     with output.progress("calibrating") as report:

@@ -65,6 +65,7 @@ def evaluate(
         raise UsageError("--kl-divergence-base writes the predictions of MODEL alone: leave out --reference")
     if out is not None and reference is None:
         raise UsageError("a report compares a model with its original: -o also needs --reference REF")
+    from bitwright.io import atomic
     from bitwright.measure import kld_file, perplexity, windows
     from bitwright.measure.setting import evaluate as measure
     from bitwright.reports import report
@@ -88,6 +89,7 @@ def evaluate(
     text = options.read_text(file)
     loaded = models.load(model, context, threads, kv, activations)
     if kld is not None:
+        atomic.check(kld)
         with output.progress("writing log-probabilities") as progress:
             kld_file.write(kld, loaded, windows.cut(loaded.tokenizer, text, context, chunks), progress)
         output.remark(f"wrote {kld}: {output.human_bytes(kld.stat().st_size)}")

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from bitwright.cli import evaluate, measuring, options, output
+from bitwright.cli import evaluate, measuring, models, options, output
+from bitwright.errors import UsageError
 
 
 def label(
@@ -19,7 +20,8 @@ def label(
         typer.Option(
             *("-o", "--output"),
             metavar="FILE",
-            help="Write the labelled file here; MODEL itself if not given.",
+            help="Write the labelled file here; into MODEL itself if not given, which then must be one file "
+            "outside the caches.",
             show_default=False,
         ),
     ] = None,
@@ -39,17 +41,34 @@ def label(
     from bitwright.io import label as labels
     from bitwright.views.label import label as view
 
+    target = place(model, out)
     loaded, result, report = measuring.report_on(model, reference, file, suite, context, threads)
     steps = result.compounding
     half_life = {} if steps is None else {"half_life": steps.first_divergence.survival.half_life.estimate}
     new = labels.from_report(report, loaded.model.opened(), **half_life)
-    target = loaded.path if out is None else out
     labels.write(loaded.model.opened(), new, target)
     if json:
         output.print_json(view(new, target, report))
         return
     show(new.values)
     print(f"wrote {target}")
+
+
+def place(model: str, out: Path | None) -> Path:
+    """Where to write the labelled file: `out`, or the file that `model` names. UsageError if it must not be written."""
+    from bitwright.io import atomic, gguf, hub, inputs
+
+    file = gguf.open(models.resolve(model))
+    if out is None:
+        if not hub.is_path(model):
+            raise UsageError(f"{model} is a file in a cache, which stays as it was downloaded; name an output: -o FILE")
+        if len(file.paths) > 1:
+            raise UsageError(f"{file.path.name} is one of {len(file.paths)} parts, and a labelled model is one file; "
+                             "name an output: -o FILE")  # fmt: skip
+        inputs.release(file.path)
+    target = file.path if out is None else out
+    atomic.check(target)
+    return target
 
 
 def show(values: dict[str, Any]) -> None:

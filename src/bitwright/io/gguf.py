@@ -16,6 +16,7 @@ import numpy as np
 from bitwright import system
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
 from bitwright.formats import QuantizedTensor
+from bitwright.io import inputs
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
 from bitwright.io.gguf_values import Typed
@@ -102,6 +103,7 @@ def _place(metadata: Metadata) -> tuple[int, int]:
 
 
 def _map(path: Path) -> mmap.mmap:
+    inputs.add(path)
     try:
         with path.open("rb") as file:
             if path.stat().st_size == 0:

@@ -77,6 +77,11 @@ def resolve(
     return found[0]
 
 
+def is_path(ref: str | Path) -> bool:
+    """Whether `ref` names a file or a folder of this machine, and not a model in a cache or on the hub."""
+    return bool(ref) and os.path.exists(os.path.expanduser(ref))
+
+
 def parse(ref: str) -> Reference:
     """Take a hub reference apart; raises UsageError if it is not one."""
     match = _REFERENCE.fullmatch(ref)

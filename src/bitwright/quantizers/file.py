@@ -16,7 +16,7 @@ from bitwright.calibration import ActivationStatistics
 from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
-from bitwright.io import gguf, hub
+from bitwright.io import atomic, gguf, hub, inputs
 from bitwright.quantizers import caveats
 from bitwright.quantizers.metadata import metadata_of, provenance
 from bitwright.quantizers.quantizer import EFFORT, Quantizer
@@ -41,6 +41,7 @@ class QuantizeResult:
     warnings: list[str]
 
 
+@inputs.protected()
 def quantize(
     source: str | Path,
     recipe: str | Path | Recipe,
@@ -61,9 +62,9 @@ def quantize(
     effort: see `Quantizer`. Metadata and the order of tensors stay. The file appears in full or not at all.
 
     Raises UnknownNameError for an unknown recipe, format or method; UnsupportedError for a format that cannot be
-    encoded; UsageError for an output that cannot be written, a pattern that matches nothing, or statistics unsuitable
-    for the method; BitwrightError naming the tensor for a value that is not finite or too large for its format, or for
-    statistics of another model.
+    encoded; UsageError for an output that must not be written (`atomic.check`), a pattern that matches nothing, or
+    statistics unsuitable for the method; BitwrightError naming the tensor for a value that is not finite or too large
+    for its format, or for statistics of another model.
     """
     started = time.monotonic()
     overrides = _overrides(tensor_types)
@@ -83,7 +84,9 @@ def quantize(
     assignments = recipe.assign(shape, tensors, statistics is not None)
     changed = [(t, a) for t, a in zip(tensors, assignments, strict=True) if a.format is not t.format]
     _check_formats(a for _, a in changed)
-    target = None if output is None else _target(Path(output), model.paths)
+    target = None if output is None else Path(output)
+    if target is not None:
+        atomic.check(target)
     metadata = metadata_of(recipe, model.metadata.typed()) | provenance(stats, statistics)
     if dry_run:
         size = gguf.layout(metadata, ((a.tensor, model.tensors[a.tensor].shape, a.format) for a in assignments)).total
@@ -120,16 +123,6 @@ def _check_formats(assignments: Iterable[Assignment]) -> None:
             raise UsageError(f"tensor {a.tensor}: GGUF has no type for the format {a.format.name}")
         if not can_encode(a.format):
             raise UnsupportedError(f"tensor {a.tensor}: encoding to", a.format.name, encodable_names())
-
-
-def _target(output: Path, sources: Sequence[Path]) -> Path:
-    if not output.parent.is_dir():
-        raise UsageError(f"cannot write {output}: there is no folder {output.parent}")
-    if output.exists() and not output.is_file():
-        raise UsageError(f"cannot write {output}: it is not a regular file")
-    if any(output.exists() and output.samefile(source) for source in sources):
-        raise UsageError(f"cannot write {output}: it is the source itself")
-    return output
 
 
 Streamed = tuple[str, tuple[int, ...], Format, Callable[[], NDArray[np.uint8]]]

@@ -20,6 +20,7 @@ from typing import Any
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.io import inputs
 from bitwright.io.atomic import replacing
 from bitwright.recipes.pattern import Pattern
 from bitwright.recipes.recipe import Recipe
@@ -110,6 +111,7 @@ def _ggml_name(pattern: Pattern) -> str:
 
 
 def _read(path: str | Path) -> str:
+    inputs.add(path)
     try:
         with Path(path).open("rb") as file:
             data = file.read(LARGEST + 1)

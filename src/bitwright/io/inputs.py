@@ -1,0 +1,59 @@
+"""The files that the work at hand reads, which nothing may write over meanwhile."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+
+Key = tuple[int, int]  # device and inode: what a file is, whatever it is called
+
+
+@dataclass
+class _Guard:
+    """The files read so far, by the names they were given, and those that may be replaced all the same."""
+
+    read: dict[Key, str] = field(default_factory=dict)
+    released: set[Key] = field(default_factory=set)
+
+
+_guard: ContextVar[_Guard | None] = ContextVar("guard", default=None)
+
+
+@contextlib.contextmanager
+def protected() -> Iterator[None]:
+    """Until the block ends, `atomic` refuses to write over any file that `add` was called for in it."""
+    outer = _guard.get()
+    token = _guard.set(_Guard(dict(outer.read), set(outer.released)) if outer else _Guard())
+    try:
+        yield
+    finally:
+        _guard.reset(token)
+
+
+def add(path: str | os.PathLike[str] | int, name: str | None = None) -> None:
+    """Protect a file (a path, or the number of an open file); what is not there needs no protection."""
+    if (guard := _guard.get()) is not None and (key := _key(path)) is not None:
+        guard.read.setdefault(key, name or str(path))
+
+
+def release(path: str | os.PathLike[str]) -> None:
+    """Let a file be replaced although it is read: the work is to change it."""
+    if (guard := _guard.get()) is not None and (key := _key(path)) is not None:
+        guard.released.add(key)
+
+
+def name_of(path: str | os.PathLike[str]) -> str | None:
+    """What a protected file was called when it was read, None if `path` may be written."""
+    guard, key = _guard.get(), _key(path)
+    return None if guard is None or key is None or key in guard.released else guard.read.get(key)
+
+
+def _key(path: str | os.PathLike[str] | int) -> Key | None:
+    try:
+        found = os.stat(path)
+    except (OSError, ValueError):  # ValueError: a name with a zero byte
+        return None
+    return found.st_dev, found.st_ino
