@@ -51,3 +51,14 @@ def test_calibrate_without_a_text(bitwright, stories260k, tmp_path) -> None:
     assert done.code == 0 and "Python's standard library (PSF-2.0, " in done.err
     texts = bitwright("inspect", tmp_path / "s.gguf", "--json").json["metadata"]["imatrix.datasets"]
     assert "Python's standard library" in texts
+
+
+def test_calibrate_refuses_the_prompts_of_the_horizon_suite(bitwright, stories260k, tmp_path) -> None:
+    """A file that was calibrated on the prompts would look better on them than it is."""
+    from bitwright.measure.horizon.prompts import items
+
+    text = tmp_path / "mine.txt"
+    text.write_text(f"{TEXT.read_text()}\n{items()[200].turns[0]}", encoding="utf-8")
+    outcome = bitwright("calibrate", stories260k, "-f", text, "-c", 64, "--chunks", 1, "-o", tmp_path / "s.gguf")
+    assert outcome.code == 2 and "mine.txt shares 13 words in a row with prompt 20 (scripts)" in outcome.err
+    assert not (tmp_path / "s.gguf").exists()

@@ -18,6 +18,13 @@ def test_runs_of_thirteen_words() -> None:
     assert found.evaluation_sha256 == sha256_of(evaluation) != found.calibration_sha256
 
 
+def test_scripts_without_spaces_are_compared_by_characters() -> None:
+    chinese, thai = "村口的老邮局只剩一位邮差，他每天走三十里山路。", "รถไฟเที่ยวสุดท้ายออกช้าไปเจ็ดนาที"
+    for text in (chinese, thai):
+        assert overlap(text, f"before {text} after").share == 1
+    assert overlap(chinese, thai).share == 0 and overlap(chinese[:14], "").runs == 1
+
+
 def test_the_shared_sets_do_not_mix(shared_data) -> None:
     evaluation = (shared_data / "text/wikitext-2/valid.txt").read_text()
     assert overlap(evaluation, (shared_data / "calibration/technical.utf8").read_text()).share < 0.001

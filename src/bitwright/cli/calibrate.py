@@ -102,13 +102,18 @@ def _texts(model: Model, files: list[Path], chat: bool) -> list[Text]:
     """The texts of files, as they are or as conversations; without files, texts of this machine, and a remark."""
     from bitwright.calibration import mix
     from bitwright.calibration.texts import conversations
+    from bitwright.measure.horizon import held_out
 
     if not files:
         own = mix.texts()
+        for source, text in own:
+            held_out.check(source.name, text)
         used = ", ".join(f"{source.name} ({source.licence}, {len(text) / 1e3:.0f} kB)" for source, text in own)
         output.remark(f"no -f: calibrating on texts of this machine; your own text would be better: {used}")
         return [(source.name, text) for source, text in own]
     read = [(path, options.read_text(path)) for path in files]
+    for path, text in read:
+        held_out.check(path.name, text)
     return [(path.name, conversations(model, text, path) if chat else text) for path, text in read]
 
 
