@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import os.path
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-SHORT_LIST = 50  # a message lists all names if there are at most this many
+SHORT_LIST = 12  # a message lists all names if there are at most this many
 
 
 class BitwrightError(Exception):
@@ -39,20 +39,22 @@ class UnsupportedError(BitwrightError):
 
 
 class UnknownNameError(UnsupportedError, UsageError):
-    """An unknown name from the user. The message suggests the nearest names, or lists the known ones."""
+    """An unknown name from the user. The message suggests the nearest names, at most three, or lists the few there
+    are. near: the nearest, if the caller knows better than the spelling."""
 
-    def __init__(self, kind: str, name: str, known: Iterable[object]) -> None:
+    def __init__(self, kind: str, name: str, known: Iterable[object], near: Sequence[str] = ()) -> None:
         super().__init__(kind, name, known)
-        near = _nearest(name.lower(), self.supported)
+        near = near or _nearest(name.lower(), self.supported)
         few = len(self.supported) <= SHORT_LIST
-        names = self.supported if few else [*self.supported[:3], f"and {len(self.supported) - 3} more"]
-        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(names)}"
+        hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(self.supported)}"
+        if not near and not few:
+            hint = f"the nearest are {', '.join(_nearest(name.lower(), self.supported, least=0.0))}"
         self.args = (f"unknown {kind} {name!r}; {hint}",)
 
 
-def _nearest(name: str, known: list[str]) -> list[str]:
+def _nearest(name: str, known: list[str], least: float = 0.6) -> list[str]:
     """Up to three similar names: first those that begin alike, then those of about the same length."""
-    similar = difflib.get_close_matches(name, known, n=12)
+    similar = difflib.get_close_matches(name, known, n=12, cutoff=least)
     alike = {other: len(os.path.commonprefix([name, other])) for other in similar}  # noqa: RUF071  characters
     key = {other: (-length, abs(len(name) - len(other))) for other, length in alike.items()}
     return sorted(dict.fromkeys(n for n in known if n in key), key=key.__getitem__)[:3]

@@ -59,11 +59,15 @@ def test_a_shape_takes_precedence_over_a_cached_file(bitwright) -> None:
         ([], "either MODEL or --shape"),
         (["x.gguf", "--shape", "llama-3.1-8b"], "either MODEL or --shape"),
         (["--shape", "llama-3.1-9b"], "did you mean llama-3.1-8b"),
-        (["--shape", "llama-3.1-8b", "--device", "rtx-3090"], "rtx-3090-24gb"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3070"], "rtx-3090-24gb"),
+        (["--shape", "foo"], "did you mean"),
+        (["--shape", "llama-3.1-8b", "--device", "3090", "-c", "many"], "8192 or 32k, got 'many'"),
+        (["--shape", "llama-3.1-8b", "--device", "3090", "-c", "4"], "at least 8 tokens"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--recipe", "q4_k_x"], "q4_k_m"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "-c", "999999"], "trained on 131072"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--kv", "q3"], "q8_0"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--memory", "many"], "such as 24GB"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--memory", "12000"], "such as 24GB"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--watts", "300"], "belong together"),
         (["--devices", "--models"], "different questions"),
     ],
@@ -71,7 +75,14 @@ def test_a_shape_takes_precedence_over_a_cached_file(bitwright) -> None:
 def test_usage_errors_are_one_line(bitwright, arguments, complaint) -> None:
     outcome = bitwright("plan", *arguments)
     assert outcome.code == 2 and not outcome.out
-    assert complaint in outcome.err and outcome.err.count("\n") == 1
+    assert complaint in outcome.err and outcome.err.count("\n") == 1 and len(outcome.err) < 200
+
+
+def test_names_and_sizes_as_people_type_them(bitwright) -> None:
+    arguments = ["plan", "--shape", "Llama3.1:8B", "--device", "3090", "--device", "rtx-3090-24gb", "--recipe", "q8_0"]
+    (row,) = bitwright(*arguments, "-c", "32k", "--memory", 12, "--json").json["rows"]
+    assert (row["device"], row["context"], row["capacity_bytes"]) == ("rtx-3090-24gb", 32768, 12 * 10**9)
+    assert bitwright(*arguments, "--memory", "12GB").out == bitwright(*arguments, "--memory", "12").out
 
 
 def test_devices_show_the_basis_of_each_number(bitwright) -> None:

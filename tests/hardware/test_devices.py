@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
+from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.hardware import devices, schema
 
 BUILT_IN = devices.built_in()
@@ -104,11 +104,6 @@ def test_user_devices_are_added_or_replace(own_folder: Path) -> None:
     (own_folder / "c.json").write_text(json.dumps(MINE))
     with pytest.raises(FileFormatError, match=r"c\.json: expected an id that none of your other files has, got mine"):
         devices.devices()
-
-
-def test_an_unknown_id_names_near_ones() -> None:
-    with pytest.raises(UnknownNameError, match="unknown device 'rtx-3090'; did you mean rtx-3090-24gb"):
-        devices.get("rtx-3090")
 
 
 def test_a_missing_file_is_one_line(tmp_path: Path) -> None:

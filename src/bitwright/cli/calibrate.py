@@ -38,10 +38,7 @@ def calibrate(
             show_default=False,
         ),
     ] = None,
-    context: Annotated[
-        int,
-        typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens per chunk; each starts with no context."),
-    ] = 512,
+    context: Annotated[int, options.context("Tokens per chunk; each starts with no context.", shown=True)] = 512,
     chunks: Annotated[
         int | None,
         typer.Option(metavar="N", min=1, help="Chunks of each text; all if not given.", show_default=False),

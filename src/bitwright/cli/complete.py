@@ -29,10 +29,22 @@ def format(incomplete: str) -> list[str]:
 
 
 def device(incomplete: str) -> list[str]:
-    """Ids of the built-in devices."""
+    """Ids of devices, and without their first words if those are not typed: 30 completes to 3090-24gb."""
+    from bitwright import names
     from bitwright.hardware import devices
 
-    return _beginning(devices.devices(), incomplete)
+    text, known = incomplete.lower(), devices.devices()
+    if found := _beginning(known, text):
+        return found
+    ends = {id[i + 1 :]: id for id in known for i, c in enumerate(id) if c == "-" and id.startswith(text, i + 1)}
+    return [end for end, id in ends.items() if names.products(end, {id: ()})]
+
+
+def shape(incomplete: str) -> list[str]:
+    """Ids of published models."""
+    from bitwright.model.architectures import published
+
+    return _beginning(published.models(), incomplete.lower())
 
 
 def kv(incomplete: str) -> list[str]:

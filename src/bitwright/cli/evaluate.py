@@ -11,10 +11,7 @@ import typer
 from bitwright.cli import complete, evaluation_table, measuring, models, options, output
 from bitwright.errors import UsageError
 
-ChunkTokens = Annotated[
-    int,
-    typer.Option(*options.CONTEXT, metavar="N", min=8, help="Tokens per chunk; the second half of each is scored."),
-]
+ChunkTokens = Annotated[int, options.context("Tokens per chunk; the second half of each is scored.", shown=True)]
 
 
 def evaluate(

@@ -25,16 +25,7 @@ def explain(
             autocompletion=complete.format,
         ),
     ],
-    device: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--device",
-            metavar="ID",
-            help="A device, or a JSON file that describes one; repeatable.",
-            show_default=False,
-            autocompletion=complete.device,
-        ),
-    ] = None,
+    device: options.Device = None,
     this_machine: Annotated[
         bool, typer.Option("--this-machine", help="Show this machine, measured, as bitwright uses it.")
     ] = False,
@@ -47,7 +38,7 @@ def explain(
     limits the speed, not memory. Each fact says whether it was read in a source, computed, measured, or is general
     knowledge. Without --device, there is one row per device.
 
-    Example: bitwright explain q4_k --device h100-sxm-80gb --device apple-m1-max-32c
+    Example: bitwright explain q4_k --device h100 --device "M1 Max"
     """
     from bitwright.hardware import devices
     from bitwright.hardware.execution import execution_path
@@ -57,7 +48,7 @@ def explain(
     recipe = FILE_TYPES.get(format.lower())
     if recipe and recipe.base != format.lower():
         output.remark(f"{format} is a recipe; most of its weights are {recipe.base}, which is shown here")
-    chosen = [devices.get(name) for name in device or ([] if this_machine else devices.devices())]
+    chosen = devices.named(device or ([] if this_machine else devices.devices()))
     found = [execution_path(format, d) for d in chosen]
     if this_machine:
         from bitwright.hardware.machine import this_machine as measured

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -29,15 +29,36 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
-CONTEXT = ("-c", "--ctx", "--ctx-size")
+LEAST_CONTEXT = 8
+
+
+def tokens(text: str) -> int:
+    """The tokens of "8192", "32k" (32768) or "1M"; typer.BadParameter, which names the option, for anything else."""
+    import re
+
+    found = re.fullmatch(r"(\d{1,9})([km]?)", str(text).strip().lower())
+    count = int(found[1]) << {"": 0, "k": 10, "m": 20}[found[2]] if found else 0
+    if count < LEAST_CONTEXT:
+        raise typer.BadParameter(f"expected at least {LEAST_CONTEXT} tokens, such as 8192 or 32k, got {text!r}")
+    return count
+
+
+def context(help: str, shown: bool = False) -> Any:
+    """The option for a number of tokens. shown: whether help shows the default."""
+    return typer.Option("-c", "--ctx", "--ctx-size", metavar="N", parser=tokens, help=help, show_default=shown)
+
+
 Context = Annotated[
-    int | None,
+    int | None, context("Context length in tokens, such as 32k; the model's own, at most 4096, if not given.")
+]
+Device = Annotated[
+    list[str] | None,
     typer.Option(
-        *CONTEXT,
-        metavar="N",
-        min=8,
-        help="Context length in tokens; the model's own, at most 4096, if not given.",
+        "--device",
+        metavar="NAME",
+        help='A device, such as 3090 or "M1 Max", or a JSON file that describes one; repeatable.',
         show_default=False,
+        autocompletion=complete.device,
     ),
 ]
 KV = Annotated[
@@ -84,20 +105,23 @@ Chunks = Annotated[
 
 
 UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 1 << 10, "MIB": 1 << 20, "GIB": 1 << 30}
+UNITS |= {letter: UNITS[f"{letter}B"] for letter in "KMGT"}
+GIGABYTES = 1000  # a number without a unit up to this one means gigabytes
 
 
 def parse_size(option: str, text: str) -> int:
-    """Bytes of "24GB", "16 GiB" or "1e9"; raises UsageError."""
+    """Bytes of "24GB", "16 GiB", "24" (gigabytes) or "1e9"; raises UsageError."""
     import re
 
     from bitwright.errors import UsageError
 
-    found = re.fullmatch(r"([0-9.e]+)\s*([KMGT]B|[KMG]IB|)", text.strip().upper().replace("E", "e"))
+    found = re.fullmatch(r"([0-9.e]+)\s*([KMGT]I?B|[KMGT]|)", text.strip().upper().replace("E", "e"))
     try:
-        size = float(found[1]) * UNITS[found[2]] if found else 0.0
+        number, unit = (float(found[1]), found[2]) if found else (0.0, "")
+        size = number * UNITS["GB" if not unit and number <= GIGABYTES else unit]
     except ValueError:
         size = 0.0
-    if size < 1:
+    if not 1 << 20 <= size < 1 << 60:
         raise UsageError(f"{option} expects a size such as 24GB or 16GiB, got {text!r}")
     return int(size)
 

@@ -27,28 +27,17 @@ def plan(
     shape: Annotated[
         str | None,
         typer.Option(
-            "--shape", metavar="ID", help="A published model from the built-in list (see --models).", show_default=False
-        ),
-    ] = None,
-    device: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--device",
-            metavar="ID",
-            help="A device, or a JSON file that describes one; repeatable.",
+            "--shape",
+            metavar="NAME",
+            help="A published model from the built-in list (see --models).",
             show_default=False,
+            autocompletion=complete.shape,
         ),
     ] = None,
+    device: options.Device = None,
     this_machine: Annotated[bool, typer.Option("--this-machine", help="Plan for this machine too.")] = False,
     context: Annotated[
-        int | None,
-        typer.Option(
-            *options.CONTEXT,
-            metavar="N",
-            min=8,
-            help="Context length in tokens; 8192, or the model's own if shorter.",
-            show_default=False,
-        ),
+        int | None, options.context("Context length in tokens, such as 32k; 8192, or the model's own if shorter.")
     ] = None,
     kv: options.KV = "f16",
     batch: Annotated[int, typer.Option("--batch", metavar="N", min=1, help="Sequences to decode at once.")] = 1,
@@ -64,7 +53,7 @@ def plan(
     ] = None,
     memory: Annotated[
         str | None,
-        typer.Option("--memory", metavar="SIZE", help="Assume this much memory, such as 64GB.", show_default=False),
+        typer.Option("--memory", metavar="SIZE", help="Assume this much memory: 64GB, or 64.", show_default=False),
     ] = None,
     devices: Annotated[bool, typer.Option("--devices", help="List all devices.")] = False,
     models: Annotated[bool, typer.Option("--models", help="List the models a device runs, largest first.")] = False,
@@ -106,7 +95,7 @@ def plan(
     with 90% intervals. Without --device, the plan is for this machine. --budget ranks the devices that are sold within
     a budget. --watts with --kwh-price, or --price, adds dollars per million tokens.
 
-    Example: bitwright plan --shape qwen3.5-27b --device rtx-3090-24gb --device apple-m1-max-32c -c 8192
+    Example: bitwright plan --shape qwen3.5-27b --device 3090 --device "M1 Max" -c 32k
     """
     from bitwright.errors import UsageError
     from bitwright.hardware.plan import Ask, Cost
@@ -138,7 +127,7 @@ def places(names: list[str] | None, this_machine: bool) -> tuple[list[Device], M
     from bitwright.hardware import devices
     from bitwright.hardware.machine import this_machine as measured
 
-    found = [devices.get(name) for name in names or ()]
+    found = devices.named(names or ())
     if found and not this_machine:
         return found, None
     with output.progress("measuring this machine") as report:

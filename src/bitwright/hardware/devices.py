@@ -7,13 +7,14 @@ knowledge". `data/devices.json` records which fields were read, and where.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
+from bitwright import names
+from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UsageError
 from bitwright.hardware import schema
 
 FORMATS = (
@@ -90,6 +91,14 @@ class Device:
     driver_names: tuple[str, ...] = ()
     remarks: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def called(self) -> list[str]:
+        """Other names than the id: the product's, with and without its size, and a computer's own."""
+        plain, _, inside = self.name.partition("(")
+        sized = [] if self.memory_bytes is None else [f"{plain} {self.memory_bytes >> 30}gb"]
+        inside = "" if self.kind == "cpu" else inside.rstrip(")")
+        return [self.name, plain, *sized, *inside.split(","), *self.driver_names]
+
     def standing(self, path: str) -> Standing:
         """Where the number at `path` ("bandwidth", "compute.fp16", "compute.fp16.way") comes from."""
         if self.id == THIS_MACHINE and path in self.verified:
@@ -120,18 +129,35 @@ def devices() -> dict[str, Device]:
 
 
 def get(name: str | os.PathLike[str]) -> Device:
-    """The device with this id, or the one in a file whose name ends in .json.
+    """The one device that `name` names, as `find` reads it. Raises UsageError if it names several."""
+    first, *others = find(name)
+    if others:
+        raise UsageError(f"{os.fspath(name)} names several devices: {', '.join(d.id for d in (first, *others))}")
+    return first
+
+
+def find(name: str | os.PathLike[str]) -> list[Device]:
+    """The device with this id, those that people call so ("3090", "M1 Max": one product, perhaps in several sizes), or
+    the one in a file whose name ends in .json.
 
     Raises UnknownNameError with close ids, FileFormatError if the file does not describe a device, BitwrightError if it
     cannot be read.
     """
     text = os.fspath(name)
     if text.lower().endswith(".json"):
-        return load(Path(text))
+        return [load(Path(text))]
     known = devices()
-    if text.lower() not in known:
-        raise UnknownNameError("device", text, known)
-    return known[text.lower()]
+    if text.lower() in known:
+        return [known[text.lower()]]
+    called = {id: device.called for id, device in known.items()}
+    if ids := names.products(text, called):
+        return [known[id] for id in ids]
+    raise UnknownNameError("device", text, known, names.nearest(text, called))
+
+
+def named(names: Iterable[str]) -> list[Device]:
+    """Every device that any of the names finds, once."""
+    return list({device.id: device for name in names for device in find(name)}.values())
 
 
 def load(path: Path) -> Device:

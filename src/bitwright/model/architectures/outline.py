@@ -76,7 +76,7 @@ class Outline(Architecture):
 
 def outline(ref: str | Path) -> Outline:
     """The outline of a model: a GGUF file, a folder of config.json and safetensors, either of them on the hub
-    (`hub.resolve`), or the id of a published model. No weights are read.
+    (`hub.resolve`), or a published model by its name. No weights are read.
 
     Raises UsageError if `ref` names nothing, FileFormatError or UnsupportedError if what it names is not a model of a
     known family, BitwrightError if it cannot be read.
@@ -86,7 +86,7 @@ def outline(ref: str | Path) -> Outline:
     if ref in ALIASES:  # use its file if cached; an outline alone is not worth the download
         with contextlib.suppress(BitwrightError):
             return from_gguf(gguf.open(hub.resolve(ref, offline=True)))
-    if ref in published.models() and not path.exists():
+    if "/" not in ref and not path.exists() and published.find(ref):
         return from_published(ref)
     if found := checkpoint.local(path) or checkpoint.remote(ref):
         made, standing = found
@@ -104,9 +104,10 @@ def from_gguf(file: gguf.GGUF) -> Outline:
 
 
 def from_published(id: str) -> Outline:
-    """The outline of a published model, with its weights as published. UnknownNameError with close ids."""
+    """The outline of a published model (`published.find`), with its weights as published. UnknownNameError with close
+    ids."""
     model = published.get(id)
-    made = blueprint(model.config, f"shape {id}", formats.get("bf16"))
+    made = blueprint(model.config, f"shape {model.id}", formats.get("bf16"))
     return from_blueprint(made, model.name, model.source, model.standing)
 
 

@@ -8,6 +8,7 @@ from functools import cache
 from importlib import resources
 from typing import Any
 
+from bitwright import names
 from bitwright.errors import FileFormatError, UnknownNameError
 
 DATA = "models.json"
@@ -28,6 +29,11 @@ class PublishedModel:
     source: str
     native: str | None = None
     note: str | None = None
+
+    @property
+    def called(self) -> list[str]:
+        """Other names than the id."""
+        return [self.name, *([self.hub.rpartition("/")[2]] if self.hub else ())]
 
     @property
     def standing(self) -> str:
@@ -52,8 +58,17 @@ def models() -> dict[str, PublishedModel]:
     return found
 
 
-def get(id: str) -> PublishedModel:
-    """The model of this id; UnknownNameError with close ids if there is none."""
-    if id not in models():
-        raise UnknownNameError("shape", id, models())
-    return models()[id]
+def find(text: str) -> PublishedModel | None:
+    """The model of this id, or the one that people call so ("Qwen3 8B", "llama3.1:8b", "openai/gpt-oss-20b")."""
+    if text in models():
+        return models()[text]
+    asked = names.compact(text.rpartition("/")[2])
+    return next((m for m in models().values() if asked in map(names.compact, (m.id, *m.called))), None)
+
+
+def get(text: str) -> PublishedModel:
+    """What `find` finds; UnknownNameError with close ids if there is nothing."""
+    if found := find(text):
+        return found
+    called = {id: model.called for id, model in models().items()}
+    raise UnknownNameError("shape", text, called, names.nearest(text, called))
