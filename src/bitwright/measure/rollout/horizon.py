@@ -40,19 +40,21 @@ class FirstDivergence:
     differing: Interval
 
 
-def first_divergence(readings: Sequence[Reading], floor: Sequence[Reading], steps: int) -> FirstDivergence:
-    """`floor`: the same rollouts read by the reference in another tier."""
+def first_divergence(
+    readings: Sequence[Reading], floor: Sequence[Reading], steps: int, of: str = "documents"
+) -> FirstDivergence:
+    """`floor`: the same rollouts read by the reference in another tier; `of`: what clusters are called."""
     tie = near_tie(floor)
-    runs, clusters = runs_of(readings), clusters_of([r.rollout for r in readings])
+    runs, clusters = runs_of(readings, of), clusters_of([r.rollout for r in readings])
     leads = np.array([r.rollout.leads[seen - 1] for r, seen in zip(readings, runs.steps, strict=True)])
     near = runs.wrong & (leads < tie)
     differing = [float((r.chosen != r.rollout.tokens).sum()) for r in readings]
     return FirstDivergence(
-        survival.survive(runs, steps, runs_of(floor)),
-        survival.survive(Runs(np.where(near, runs.steps - 1, runs.steps), runs.wrong & ~near, clusters), steps),
+        survival.survive(runs, steps, runs_of(floor, of)),
+        survival.survive(Runs(np.where(near, runs.steps - 1, runs.steps), runs.wrong & ~near, clusters, of), steps),
         int(near.sum()),
         tie,
-        percentile.ratio(differing, [len(r.rollout) for r in readings], clusters),
+        percentile.ratio(differing, [len(r.rollout) for r in readings], clusters, of),
     )
 
 
@@ -61,11 +63,11 @@ def near_tie(floor: Sequence[Reading]) -> float:
     return float(np.quantile(np.concatenate([np.abs(r.leads - r.rollout.leads) for r in floor]), NEAR_TIE))
 
 
-def runs_of(readings: Sequence[Reading]) -> Runs:
+def runs_of(readings: Sequence[Reading], of: str = "documents") -> Runs:
     """Runs up to the first divergence; a rollout that ends without one is censored there."""
     first = [r.first_divergence for r in readings]
     seen = [f or len(r.rollout) for f, r in zip(first, readings, strict=True)]
-    return Runs(seen, [f is not None for f in first], clusters_of([r.rollout for r in readings]))
+    return Runs(seen, [f is not None for f in first], clusters_of([r.rollout for r in readings]), of)
 
 
 def clusters_of(rollouts: Sequence[Rollout]) -> NDArray[np.int64]:

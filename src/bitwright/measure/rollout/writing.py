@@ -147,16 +147,19 @@ def write(
     keep: bool = False,
     until: Callable[[Sequence[int]], bool] | None = None,
     progress: Progress | None = None,
+    numbers: Sequence[int] | None = None,
+    ends: bool = True,
 ) -> list[Rollout]:
     """Continue every prompt for up to `steps` tokens or until the model ends the text.
 
-    `keep` keeps the distribution at each step (condensed). `until`, given the tokens so far, says whether to stop. A
-    prefix that all prompts share is read once. UsageError if a prompt and the steps do not fit the context.
+    `keep` keeps the distribution at each step (condensed). `until`, given the tokens so far, says whether to stop.
+    `numbers` are the rollouts' (default: 0, 1, ...). Without `ends`, an end token is one like any other. A prefix that
+    all prompts share is read once. UsageError if a prompt and the steps do not fit the context.
     """
     longest = max(len(prompt.ids) for prompt in prompts)
     if longest + steps - 1 > engine.context:
         raise UsageError(f"{longest} tokens and {steps} more do not fit the model's context of {engine.context}")
-    growing = [_Growing(number, prompt) for number, prompt in enumerate(prompts)]
+    growing = list(map(_Growing, range(len(prompts)) if numbers is None else numbers, prompts))
     start, kept = _shared([prompt.ids for prompt in prompts]), 0
     for text in growing:
         text.feed = text.prompt.ids[len(start) :].tolist()
@@ -164,7 +167,7 @@ def write(
         kept = kept or (min(kept_for(logits), KEPT) if keep else 0)
         for text, row in zip(texts, logits, strict=True):
             token = text.add(row, chooser, kept)
-            text.ended = token in engine.tokenizer.end_of_generation
+            text.ended = ends and token in engine.tokenizer.end_of_generation
             enough = until is not None and until(text.tokens)
             text.feed = [] if text.ended or enough or len(text.tokens) == steps else [token]
         if progress:
