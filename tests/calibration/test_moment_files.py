@@ -67,9 +67,9 @@ HOSTILE: dict[str, tuple[dict[str, Any], str]] = {
     "a weight twice": ({"weights": ["w", "w"], "of": gguf.Typed([0, 0], "array[uint32]")}, "which of 1 it uses"),
     "an unknown weighting": ({"weighting": ["most"]}, "weighting: fisher, plain, gradient, got 'most'"),
     "two weightings": ({"weighting": ["plain", "plain"]}, "of one length, got 2, 1"),
-    "not a list": ({"columns": 2}, "columns: a list of int, got 2"),
-    "a list of words": ({"of": ["0"]}, "of: a list of int"),
-    "a seed that is a word": ({"seed": "one"}, "seed: a number from 0, got 'one'"),
+    "not a list": ({"columns": 2}, "columns to be an array of whole numbers, got uint32 2"),
+    "a list of words": ({"of": ["0"]}, "of to be an array of whole numbers, got array of 1 string"),
+    "a seed that is a word": ({"seed": "one"}, "seed to be a whole number from 0 to .*, got string .one."),
     "negative gradients": ({"w__out_grad2": np.full((1, 3), -1.0)}, "mean squared gradients of w"),
 }
 

@@ -184,7 +184,7 @@ def test_split_files_are_joined(tmp_path: Path) -> None:
     [
         ({"no": 1}, "expected part 3 of 3, got part 2 of 3"),
         ({"count": 4}, "expected part 3 of 3, got part 3 of 4"),
-        ({"no": "2"}, "split.no and split.count to be integers, got string and uint16"),
+        ({"no": "2"}, "split.no to be a whole number from 0 to 99999, got string '2'"),
     ],
 )
 def test_split_files_that_disagree(tmp_path: Path, changed: dict, message: str) -> None:

@@ -89,6 +89,14 @@ def test_ignore_merges_takes_a_whole_word() -> None:
     assert len(Tokenizer.from_metadata(metadata).encode("abc")) == 3
 
 
+def test_an_id_outside_of_the_vocabulary_is_the_familys_default() -> None:
+    """As llama.cpp has it: 1 and 2 in SentencePiece vocabularies, 11 in byte-level ones."""
+    beyond = {"bos_token_id": 9999, "eos_token_id": 9999, "add_bos_token": True, "add_eos_token": True}
+    spm = Tokenizer.from_metadata(spm_metadata([("a", -1.0, NORMAL)], **beyond, unknown_token_id=9999))
+    assert (spm.bos, spm.eos, spm.unknown) == (1, 2, 0)
+    assert Tokenizer.from_metadata(byte_level_metadata(["ab"], ["a b"], **beyond)).encode("ab") == [11, 256, 11]
+
+
 def test_odd_tokens_do_no_harm() -> None:
     """Tokens may be empty, repeated, or not UTF-8 (which the reader gives as lone surrogates)."""
     tokenizer = Tokenizer.from_metadata(byte_level_metadata(["", "", "\udcff\udcfe", "a"], []))
@@ -108,12 +116,15 @@ def test_unsupported_kinds_are_refused_by_name(shared_data: Path) -> None:
     ("change", "message"),
     [
         ({"tokenizer.ggml.model": None}, "no tokenizer"),
-        ({"tokenizer.ggml.tokens": None}, "no tokenizer.ggml.tokens"),
-        ({"tokenizer.ggml.tokens": []}, "not a list of texts"),
-        ({"tokenizer.ggml.tokens": np.arange(5)}, "not a list of texts"),
-        ({"tokenizer.ggml.merges": None}, "no tokenizer.ggml.merges"),
+        ({"tokenizer.ggml.tokens": None}, "tokens to be an array of strings, got no such key"),
+        ({"tokenizer.ggml.tokens": []}, "tokens to be an array of one string or more, got array of no elements"),
+        ({"tokenizer.ggml.tokens": np.arange(5)}, "tokens to be an array of strings, got array of 5 int64: 0, 1, 2"),
+        ({"tokenizer.ggml.merges": None}, "merges to be an array of strings, got no such key"),
         ({"tokenizer.ggml.merges": ["a b"]}, "broken"),
-        ({"tokenizer.ggml.token_type": np.ones(5, np.int32)}, "not one number per token"),
+        (
+            {"tokenizer.ggml.token_type": np.ones(5, np.int32)},
+            "an array of 256 whole numbers, got array of 5 int32",
+        ),
         ({"tokenizer.huggingface.json": "{"}, "huggingface.json is broken"),
         ({"tokenizer.huggingface.json": "[]"}, "huggingface.json is broken"),
     ],

@@ -181,7 +181,7 @@ def test_all_else_is_refused_by_name(changes: dict[str, Any], message: str) -> N
         ("[" * 100_000, "is broken"),
         ("9" * 10_000, "is broken"),
         (" " * (2 << 20), "expected a text of at most 1,185,792 characters, found '2,097,152'"),
-        (7, "expected a text of at most 1,185,792 characters, found 'int'"),
+        (7, "huggingface.json to be a string, got integer 7"),
     ],
     ids=range(6),
 )

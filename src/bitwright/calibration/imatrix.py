@@ -15,6 +15,7 @@ from bitwright.calibration.activations import ActivationStatistics, SquareSums
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
 from bitwright.io import gguf, inputs
 from bitwright.io.atomic import replacing
+from bitwright.io.values import MAX_TOKENS, Values
 
 SUMS, COUNTS = ".in_sum2", ".counts"
 GRADIENTS = ".out_grad2"  # bitwright's addition: llama.cpp reads only the other two
@@ -71,8 +72,9 @@ def _float32(name: str, values: NDArray[Any]) -> Any:
 
 def _read_gguf(path: Path) -> ActivationStatistics:
     file = gguf.open(path)
-    if file.metadata.get(KIND) != "imatrix":
-        raise FileFormatError(path, None, f"{KIND} to be imatrix", repr(file.metadata.get(KIND)))
+    values = Values(file.metadata)
+    if values.get(KIND) != "imatrix":
+        raise values.error(KIND, "imatrix")
     squares = {}
     for name in file.tensors:
         if name.endswith(SUMS):
@@ -86,12 +88,11 @@ def _read_gguf(path: Path) -> ActivationStatistics:
             squares[weight] = SquareSums(sums.astype(np.float64), counts.astype(np.int64))
     if not squares:
         raise FileFormatError(path, None, f"tensors named like blk.0.attn_q.weight{SUMS}", "none")
-    number = {key: file.metadata.get(key, 0) for key in (CHUNKS, CHUNK_TOKENS)}
-    texts = tuple(file.metadata.get(TEXTS, ()))
+    chunks, tokens = (values.integer(key, 0, high=MAX_TOKENS) for key in (CHUNKS, CHUNK_TOKENS))
+    texts = tuple(values.strings(TEXTS, ()))
     found, provenance = moments.read(file)
     gradients = {n.removesuffix(GRADIENTS): file.tensor(n).dequantize() for n in file.tensors if n.endswith(GRADIENTS)}
-    tokens = number[CHUNK_TOKENS] or 512
-    return ActivationStatistics(squares, texts, number[CHUNKS], tokens, found, gradients, provenance)
+    return ActivationStatistics(squares, texts, chunks, tokens or 512, found, gradients, provenance)
 
 
 class _Dat:

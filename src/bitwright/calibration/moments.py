@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal, get_args
+from typing import Any, Literal, cast, get_args
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from bitwright import formats
 from bitwright.errors import FileFormatError
 from bitwright.io import gguf
+from bitwright.io.values import Values
 
 Weighting = Literal["fisher", "plain", "gradient"]
 MOMENT = "moment."
@@ -115,8 +116,9 @@ def read(file: gguf.GGUF) -> tuple[tuple[SecondMoment, ...], Provenance]:
     """The moments in an imatrix file, read only when used. Raises FileFormatError if they do not match its metadata."""
     if WEIGHTS not in file.metadata:
         return (), Provenance()
-    weights, of = _list(file, WEIGHTS, str), _list(file, OF, int)
-    kinds, columns = _list(file, WEIGHTING, str), _list(file, COLUMNS, int)
+    values = Values(file.metadata)
+    weights, kinds = values.strings(WEIGHTS), values.strings(WEIGHTING)
+    of, columns = (values.numbers(key, whole=True).tolist() for key in (OF, COLUMNS))
     count = len(columns)
     if len(kinds) != count:
         raise FileFormatError(file.path, None, f"{WEIGHTING} and {COLUMNS} of one length", f"{len(kinds)}, {count}")
@@ -134,22 +136,12 @@ def read(file: gguf.GGUF) -> tuple[tuple[SecondMoment, ...], Provenance]:
             expected = f"{name} to be float32, the lower triangles (matrices, {size(width)}) of {width} columns"
             raise FileFormatError(file.path, None, expected, f"{info.format.name} {info.shape}")
         users = tuple(weight for weight, i in zip(weights, of, strict=True) if i == index)
-        found.append(SecondMoment(users, kind, info.shape[0], width, partial(_values, file, name), file.path))
-    numbers = [file.metadata.get(key, 0) for key in (TOKENS, SEED)]
-    for key, number in zip((TOKENS, SEED), numbers, strict=True):
-        if not isinstance(number, int) or number < 0:
-            raise FileFormatError(file.path, None, f"{key}: a number from 0", repr(number)[:80])
-    return tuple(found), Provenance(numbers[0], numbers[1], str(file.metadata.get(IDS, "")))
+        packed = partial(_values, file, name)
+        found.append(SecondMoment(users, cast(Weighting, kind), info.shape[0], width, packed, file.path))
+    tokens, seed = (values.integer(key, 0, high=(1 << 64) - 1) for key in (TOKENS, SEED))
+    return tuple(found), Provenance(tokens, seed, values.text(IDS, ""))
 
 
 def _values(file: gguf.GGUF, name: str) -> NDArray[np.float32]:
     file.release()  # pages of earlier moments: together they are as large as a model
     return file.tensor(name).data.view(np.float32)
-
-
-def _list(file: gguf.GGUF, key: str, kind: type) -> list[Any]:
-    values = file.metadata.get(key)
-    values = values.tolist() if isinstance(values, np.ndarray) else values
-    if not isinstance(values, list) or not all(type(value) is kind for value in values):
-        raise FileFormatError(file.path, None, f"{key}: a list of {kind.__name__}", repr(values)[:80])
-    return values

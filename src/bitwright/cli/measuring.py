@@ -40,11 +40,13 @@ def about(setting: Setting, threads: int | None, kv: str, seconds: float) -> dic
 def check_tokens(candidate: str, reference: str) -> None:
     """UsageError if a model and its reference have different tokens, before anything is measured."""
     from bitwright.io import gguf
+    from bitwright.io.values import Values
 
     if reference.endswith(KLD):
         return
     own, base = (gguf.open(models.resolve(name)) for name in (candidate, reference))
-    if own.metadata.get("tokenizer.ggml.tokens") != base.metadata.get("tokenizer.ggml.tokens"):
+    ours, theirs = (Values(file.metadata).strings("tokenizer.ggml.tokens", ()) for file in (own, base))
+    if ours != theirs:
         raise UsageError(
             f"{own.path.name} and the reference {base.path.name} have different tokens, so no divergence between them "
             "is defined (bitwright compare compares such models in bits per byte)"

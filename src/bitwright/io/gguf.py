@@ -21,10 +21,12 @@ from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
 from bitwright.io.gguf_values import Typed
 from bitwright.io.gguf_write import layout, write
+from bitwright.io.values import Values
 
 __all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
 
 PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+MOST_PARTS = 99999
 FIRST_PART = re.compile(r"-00001-of-\d{5}\.gguf$")
 
 
@@ -79,8 +81,8 @@ def open(path: str | Path) -> GGUF:
         if repeated := tensors.keys() & part.tensors.keys():
             raise FileFormatError(part_path, None, "tensors that no other part has", f"{min(repeated)} again")
         tensors |= part.tensors
-    total = metadata.get("split.tensors.count")
-    if count > 1 and isinstance(total, int) and total != len(tensors):
+    total = Values(metadata).integer("split.tensors.count", len(tensors))
+    if count > 1 and total != len(tensors):
         raise FileFormatError(path, None, f"{total} tensors in all parts (split.tensors.count)", str(len(tensors)))
     return GGUF(paths, buffers, first._replace(tensors=tensors))
 
@@ -95,10 +97,8 @@ def part_paths(path: Path, count: int) -> list[Path]:
 
 def _place(metadata: Metadata) -> tuple[int, int]:
     """Which part of how many this file is, counted from 0; a file that is not split is part 0 of 1."""
-    number, count = metadata.get("split.no", 0), metadata.get("split.count", 1)
-    if not (isinstance(number, int) and isinstance(count, int)):
-        types = " and ".join(metadata.value_type(key) for key in ("split.no", "split.count") if key in metadata)
-        raise FileFormatError(metadata.path, None, "split.no and split.count to be integers", types)
+    values = Values(metadata)
+    number, count = values.integer("split.no", 0, high=MOST_PARTS), values.integer("split.count", 1, high=MOST_PARTS)
     return (number, count) if count > 1 else (0, 1)
 
 

@@ -81,8 +81,8 @@ def write(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[Tenso
 def _alignment(metadata: Mapping[str, Any]) -> int:
     value = metadata.get("general.alignment", Typed(DEFAULT_ALIGNMENT, "uint32"))
     alignment = value.value if isinstance(value, Typed) else value
-    if not isinstance(alignment, int) or alignment < 1 or alignment.bit_count() != 1:
-        raise UsageError(f"general.alignment: expected a power of two, got {alignment!r}")
+    if not isinstance(alignment, int) or not 1 <= alignment < 1 << 32 or alignment.bit_count() != 1:
+        raise UsageError(f"general.alignment: expected a power of two below 2^32, got {alignment!r}")
     return alignment
 
 

@@ -18,6 +18,7 @@ import numpy as np
 from bitwright.errors import BitwrightError
 from bitwright.io import gguf
 from bitwright.io.gguf import GGUF, Metadata, Typed
+from bitwright.io.values import MAX_TOKENS, Values
 
 PREFIX = "bitwright.damage."
 NUMBERS = {
@@ -88,19 +89,22 @@ def sha256_of_tensors(file: GGUF) -> str:
 
 
 def read(file: GGUF) -> Label | None:
-    """The label of an open file, None if it has none; BitwrightError if it is incomplete."""
+    """The label of an open file, None if it has none; BitwrightError if it is incomplete or of the wrong types."""
     return of(file.metadata)
 
 
 def of(metadata: Metadata) -> Label | None:
     """The label in a file's metadata, as `read` returns it."""
-    found = {key.removeprefix(PREFIX): metadata[key] for key in metadata if key.startswith(PREFIX)}
+    found: dict[str, Any] = {key.removeprefix(PREFIX): None for key in metadata if key.startswith(PREFIX)}
     if not found:
         return None
     missing = [name for name in (*NUMBERS, *HASHES) if name not in found]
     if missing:
         raise BitwrightError(f"{metadata.path}: its damage label lacks {', '.join(missing)}")
-    return Label(found)
+    values = Values(metadata, prefix=PREFIX.removesuffix("."))
+    for name, kind in NUMBERS.items():
+        found[name] = values.integer(name, high=MAX_TOKENS) if kind == "uint32" else values.measured(name)
+    return Label(found | {name: values.text(name) for name in HASHES})
 
 
 def write(file: GGUF, label: Label, path: Path) -> int:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitwright.errors import BitwrightError, UsageError
+from bitwright.io.values import Values
+from bitwright.model.tokenizer_special import MOST_ID
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
@@ -39,17 +41,20 @@ class ChatTemplate:
 
     @classmethod
     def from_metadata(cls, metadata: Mapping[str, Any], name: str | None = None) -> ChatTemplate | None:
-        """The templates in GGUF metadata; None if there are none. UsageError if `name` is not among them."""
+        """The templates in GGUF metadata; None if there are none. UsageError if `name` is not among them,
+        FileFormatError if a value is of the wrong type."""
+        values = Values(metadata)
         templates = {
-            key.removeprefix(KEY).lstrip(".") or "default": str(value)
-            for key, value in ((key, metadata[key]) for key in metadata if key == KEY or key.startswith(KEY + "."))
+            key.removeprefix(KEY).lstrip(".") or "default": values.text(key)
+            for key in metadata
+            if key == KEY or key.startswith(KEY + ".")
         }
         if not templates:
             return None
-        tokens, special = metadata.get("tokenizer.ggml.tokens", ()), {}
+        tokens, special = values.strings("tokenizer.ggml.tokens", ()), {}
         for variable, role in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
-            id = metadata.get(f"tokenizer.ggml.{role}_token_id")
-            if isinstance(id, int) and 0 <= id < len(tokens):
+            id = values.integer(f"tokenizer.ggml.{role}_token_id", len(tokens), high=MOST_ID)
+            if id < len(tokens):
                 special[f"{variable}_token"] = tokens[id]
         return cls(templates, special, name or ("default" if "default" in templates else min(templates)))
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
+from bitwright.io.values import MAX_TOKENS, Values
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.layers import Layer
-from bitwright.model.architectures.values import MAX_TOKENS, Values
 from bitwright.model.rope import SCALINGS, Rope
 from bitwright.model.steps import ARCHITECTURES
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
 
 REQUIRED = ("embedding_length", "feed_forward_length", "context_length")
+TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Config(Architecture):
             **vars(shape),
             eps=values.number("attention.layer_norm_rms_epsilon"),
             rope=rope,
-            local_rope=Rope(values.number("rope.freq_base_swa", 10000.0, above=1), rope.dim),
+            local_rope=Rope(values.number("rope.freq_base_swa", 10000.0, low=2), rope.dim),
             attention_scale=values.optional("attention.scale") or 1 / math.sqrt(layer.key_dim),
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),
@@ -126,12 +127,12 @@ def _rope(values: Values, head_dim: int, context: int) -> Rope:
     if scaling not in SCALINGS:
         raise UnsupportedError(f"{values.place}: rope.scaling.type", scaling, SCALINGS)
     return Rope(
-        base=values.number("rope.freq_base", 10000.0, above=1),
+        base=values.number("rope.freq_base", 10000.0, low=2),
         dim=dim,
         scaling=scaling,
         factor=values.optional("rope.scaling.factor") or values.optional("rope.scale_linear") or 1.0,
         original_context=values.integer("rope.scaling.original_context_length", context, low=1, high=MAX_TOKENS),
         attention_factor=values.number("rope.scaling.attn_factor", 1.0),
-        beta_fast=values.number("rope.scaling.yarn_beta_fast", 32.0),
-        beta_slow=values.number("rope.scaling.yarn_beta_slow", 1.0),
+        beta_fast=values.number("rope.scaling.yarn_beta_fast", 32.0, *TURNS),
+        beta_slow=values.number("rope.scaling.yarn_beta_slow", 1.0, *TURNS),
     )

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
+from bitwright.io.values import Values
 from bitwright.model import pretokenizers, tokenizer_build, tokenizer_json, tokenizer_special
-from bitwright.model.tokenizer_special import BYTE, CONTROL, NORMAL, UNKNOWN, USER_DEFINED
+from bitwright.model.tokenizer_special import BYTE, CONTROL, NORMAL, TYPES, UNKNOWN, USER_DEFINED
 
 if TYPE_CHECKING:
     import tokenizers
@@ -72,10 +73,10 @@ class Tokenizer:
     def from_metadata(cls, metadata: Mapping[str, Any]) -> Tokenizer:
         """The tokenizer that GGUF metadata describes.
 
-        Raises UnsupportedError for a kind of vocabulary or a pre-tokenizer that bitwright does not know, BitwrightError
-        if the metadata contradicts itself.
+        Raises UnsupportedError for a kind of vocabulary or a pre-tokenizer that bitwright does not know,
+        FileFormatError for a value of the wrong type, BitwrightError if the metadata contradicts itself.
         """
-        return _build(metadata)
+        return _build(Values(metadata, prefix="tokenizer.ggml"))
 
     @property
     def vocab_size(self) -> int:
@@ -164,30 +165,31 @@ def _utf8(text: str) -> bytes:
     return text.encode("utf-8", "surrogateescape")
 
 
-def _build(metadata: Mapping[str, Any]) -> Tokenizer:
-    kind = metadata.get("tokenizer.ggml.model")
-    if kind is None:
+def _build(values: Values) -> Tokenizer:
+    if not values.has("model"):
         raise BitwrightError("the file has no tokenizer (no tokenizer.ggml.model in its metadata)")
+    kind = values.text("model")
     if kind not in MODELS:
         raise UnsupportedError("tokenizer model", repr(kind), (f"{name} ({what})" for name, what in MODELS.items()))
-    tokens, types = _tokens(metadata)
+    tokens, types = _tokens(values)
     names = _encodable(tokens)
     vocabulary = {text: id for id, text in enumerate(names)}
     spm = kind == "llama"
-    special = tokenizer_special.find(metadata, vocabulary, types, spm)
-    space_prefix = spm and bool(metadata.get("tokenizer.ggml.add_space_prefix", True))
+    special = tokenizer_special.find(values, vocabulary, types, spm)
+    space_prefix = spm and values.flag("add_space_prefix", True)
     add_bos = spm
-    if "tokenizer.huggingface.json" in metadata:
+    if "tokenizer.huggingface.json" in values.values:
+        text = Values(values.values, values.place).text("tokenizer.huggingface.json")
         with tokenizer_build.guarded():
-            encoder = tokenizer_json.build(metadata["tokenizer.huggingface.json"], len(tokens))
+            encoder = tokenizer_json.build(text, len(tokens))
     elif spm:
         unknown = None if special.unknown is None else names[special.unknown]
-        scores = _numbers(metadata, "scores", len(tokens), 0)
+        scores = values.numbers("scores", len(tokens)) if values.has("scores") else np.zeros(len(tokens))
         encoder = tokenizer_build.sentencepiece(names, vocabulary, scores, types, unknown, space_prefix)
         tokenizer_build.add_tokens(encoder, names, special.types)
     else:
-        words = pretokenizers.get(metadata.get("tokenizer.ggml.pre", "default"))
-        encoder = tokenizer_build.byte_level(vocabulary, _array(metadata, "merges"), words)
+        words = pretokenizers.get(values.text("pre", "default"))
+        encoder = tokenizer_build.byte_level(vocabulary, values.strings("merges"), words)
         tokenizer_build.add_tokens(encoder, names, special.types)
         add_bos = words.add_bos
     return Tokenizer(
@@ -196,17 +198,20 @@ def _build(metadata: Mapping[str, Any]) -> Tokenizer:
         special,
         byte_level=not spm,
         space_prefix=space_prefix,
-        add_bos=bool(metadata.get("tokenizer.ggml.add_bos_token", add_bos)),
-        add_eos=bool(metadata.get("tokenizer.ggml.add_eos_token", False)),
+        add_bos=values.flag("add_bos_token", add_bos),
+        add_eos=values.flag("add_eos_token", False),
     )
 
 
-def _tokens(metadata: Mapping[str, Any]) -> tuple[list[str], np.ndarray]:
+def _tokens(values: Values) -> tuple[list[str], np.ndarray]:
     """Texts and types of all ids."""
-    tokens = list(_array(metadata, "tokens"))
-    if not tokens or not all(isinstance(text, str) for text in tokens):
-        raise BitwrightError("the file's tokenizer is broken: tokenizer.ggml.tokens is not a list of texts")
-    return tokens, _numbers(metadata, "token_type", len(tokens), NORMAL).astype(np.int32)
+    tokens = values.strings("tokens")
+    if not tokens:
+        raise values.error("tokens", "an array of one string or more")
+    if not values.has("token_type"):
+        return tokens, np.full(len(tokens), NORMAL, np.int32)
+    types = values.numbers("token_type", len(tokens), whole=True)
+    return tokens, np.where(np.isin(types, TYPES), types, NORMAL).astype(np.int32)
 
 
 def _encodable(tokens: list[str]) -> list[str]:
@@ -218,17 +223,3 @@ def _encodable(tokens: list[str]) -> list[str]:
     except UnicodeEncodeError:
         pass
     return [text if text and not _SURROGATE.search(text) else f"[UNUSABLE_{id}]" for id, text in enumerate(tokens)]
-
-
-def _array(metadata: Mapping[str, Any], name: str) -> Any:
-    if f"tokenizer.ggml.{name}" not in metadata:
-        raise BitwrightError(f"the file's tokenizer is broken: it has no tokenizer.ggml.{name}")
-    return metadata[f"tokenizer.ggml.{name}"]
-
-
-def _numbers(metadata: Mapping[str, Any], name: str, count: int, default: int) -> np.ndarray:
-    """A numeric array, one number per token."""
-    values = np.asarray(metadata.get(f"tokenizer.ggml.{name}", np.full(count, default)))
-    if values.shape != (count,) or values.dtype.kind not in "iuf":
-        raise BitwrightError(f"the file's tokenizer is broken: tokenizer.ggml.{name} is not one number per token")
-    return values

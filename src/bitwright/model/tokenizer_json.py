@@ -33,15 +33,14 @@ BEHAVIORS = {
 }
 
 
-def build(text: object, tokens: int) -> tokenizers.Tokenizer:
+def build(text: str, tokens: int) -> tokenizers.Tokenizer:
     """The encoder described by `text`, whose ids are all below `tokens`.
 
     Raises UnsupportedError for a component or pattern that bitwright does not know, BitwrightError for a broken file.
     """
     longest = SPARE + LONGEST_PER_TOKEN * tokens
-    if not isinstance(text, str) or len(text) > longest:
-        found = f"{len(text):,}" if isinstance(text, str) else type(text).__name__
-        check.broken("", f"a text of at most {longest:,} characters", found)
+    if len(text) > longest:
+        check.broken("", f"a text of at most {longest:,} characters", f"{len(text):,}")
     try:
         sections = check.object_("", json.loads(text))
     except (ValueError, RecursionError) as error:

@@ -7,12 +7,14 @@ for (src/llama-vocab.cpp), so replies end at the same tokens.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from bitwright.io.values import Values
+
 # Values of tokenizer.ggml.token_type.
-NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
+TYPES = NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
 
 END_OF_TURN = (
     *("<|eot_id|>", "<|im_end|>", "<|end|>", "<end_of_turn>", "<|endoftext|>", "<|end_of_text|>", "<EOT>", "_<EOT>"),
@@ -46,6 +48,9 @@ FILL_PARTS = (
     *("<|code_suffix|>", "<|suffix|>", "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>"),
     *("▁<MID>", "<|code_middle|>", "<|middle|>"),
 )
+# llama.cpp's defaults
+SPM_IDS, BPE_IDS = {"bos": 1, "eos": 2, "unknown": 0}, {"bos": 11, "eos": 11}
+MOST_ID = (1 << 32) - 1  # of GGUF's ids; files that lack a token give one beyond the vocabulary
 HARMONY_CHANNELS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
 
 
@@ -62,13 +67,18 @@ class SpecialTokens(NamedTuple):
     types: np.ndarray  # int32 (vocabulary,)
 
 
-def find(metadata: Mapping[str, Any], vocabulary: Mapping[str, int], types: np.ndarray, spm: bool) -> SpecialTokens:
+def find(values: Values, vocabulary: Mapping[str, int], types: np.ndarray, spm: bool) -> SpecialTokens:
     """The special tokens of `vocabulary` (text → id) given the file's token types `types`, int32 (tokens,)."""
     types = types.copy()
 
-    def by_key(role: str, default: int | None = None) -> int | None:
-        value = metadata.get(f"tokenizer.ggml.{role}_token_id", default)
-        return value if isinstance(value, int) and 0 <= value < len(types) else None
+    def by_key(role: str) -> int | None:
+        """The id that the file gives. One outside of the vocabulary stands for the family's default; without a key
+        only SentencePiece has one."""
+        key = f"{role}_token_id"
+        default = (SPM_IDS if spm else BPE_IDS).get(role) if spm or values.has(key) else None
+        id = values.integer(key, len(types), high=MOST_ID)
+        id = default if id >= len(types) and default is not None else id
+        return id if id < len(types) else None
 
     def by_text(texts: tuple[str, ...]) -> int | None:
         return next((vocabulary[text] for text in texts if text in vocabulary), None)
@@ -76,7 +86,7 @@ def find(metadata: Mapping[str, Any], vocabulary: Mapping[str, int], types: np.n
     def either(role: str, texts: tuple[str, ...]) -> int | None:
         return found if (found := by_key(role)) is not None else by_text(texts)
 
-    eos, eot, eom = by_key("eos", 2 if spm else None), either("eot", END_OF_TURN), either("eom", END_OF_MESSAGE)
+    eos, eot, eom = by_key("eos"), either("eot", END_OF_TURN), either("eom", END_OF_MESSAGE)
     fill = [either(role, texts) for role, texts in FILL_ENDS.items()]
     ends = {vocabulary[text] for text in END_OF_GENERATION if text in vocabulary}
     marks = {vocabulary[text] for text in FILL_PARTS if text in vocabulary}
@@ -92,5 +102,5 @@ def find(metadata: Mapping[str, Any], vocabulary: Mapping[str, int], types: np.n
     if "</s>" in has and "<|tool_response>" in has:  # Gemma 4, where </s> is an HTML tag
         ends.remove(vocabulary["</s>"])
         types[vocabulary["</s>"]] = NORMAL
-    bos, unknown = by_key("bos", 1 if spm else None), by_key("unknown", 0 if spm else None)
+    bos, unknown = by_key("bos"), by_key("unknown")
     return SpecialTokens(bos, eos, eot, eom, unknown, by_key("padding"), frozenset(ends), types)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from bitwright.model.architectures.values import Values
+from bitwright.io.values import Values
 
 # With this many layers llama.cpp classes a model as 70B (a llama only if queries share keys).
 LAYERS_OF_70B = {"llama": 80, "deci": 80, "qwen2": 80, "olmo": 80, "jais2": 68}

@@ -54,19 +54,19 @@ def _formats(file: GGUF) -> list[dict[str, Any]]:
 
 
 def _tokenizer(file: GGUF) -> dict[str, Any]:
-    """Kind, size and special tokens of the vocabulary; empty if the file has no vocabulary."""
+    """Kind, size and special tokens of the vocabulary, as far as they are of the right types; empty without one."""
     metadata = file.metadata
-    if "tokenizer.ggml.tokens" not in metadata:
+    if not isinstance(tokens := metadata.get("tokenizer.ggml.tokens"), list):
         return {}
-    tokens = metadata["tokenizer.ggml.tokens"]
     kinds = {key: metadata.get(f"tokenizer.ggml.{key}") for key in ("model", "pre")}
     found: dict[str, Any] = {key: kind for key, kind in kinds.items() if kind is not None}
     found["vocabulary"] = len(tokens)
     for key, value in metadata.items():
-        if (match := re.fullmatch(r"tokenizer\.ggml\.(\w+)_token_id", key)) and 0 <= value < len(tokens):
-            found[match[1]] = f"{value} {tokens[value]!r}"
+        if match := re.fullmatch(r"tokenizer\.ggml\.(\w+)_token_id", key):
+            if isinstance(value, int) and 0 <= value < len(tokens):
+                found[match[1]] = f"{value} {tokens[value]!r}"
         elif match := re.fullmatch(r"tokenizer\.ggml\.(add_\w+)", key):
-            found[match[1]] = bool(value)
+            found[match[1]] = value
     return found
 
 

@@ -11,11 +11,11 @@ import tiny
 
 from bitwright.errors import FileFormatError
 from bitwright.io import gguf
+from bitwright.io.values import Values
 from bitwright.model import ARCHITECTURES, Config, steps
 from bitwright.model.architectures.layers import Layer, read_layers
 from bitwright.model.architectures.names import layer_number
 from bitwright.model.architectures.outline import from_blueprint, from_gguf
-from bitwright.model.architectures.values import Values
 from bitwright.model.model import Model
 
 

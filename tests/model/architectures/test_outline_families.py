@@ -196,8 +196,8 @@ def test_attention_operations_grow_up_to_the_window() -> None:
         ({"num_hidden_layers": -1}, "num_hidden_layers to be a whole number"),
         ({"num_hidden_layers": 1 << 40}, "num_hidden_layers to be a whole number"),
         ({"tie_word_embeddings": "yes"}, "tie_word_embeddings to be true or false"),
-        ({"rope_scaling": [1]}, "rope_scaling to be a mapping"),
-        ({"layer_types": ["full_attention"]}, "layer_types to be a list of 4 strings"),
+        ({"rope_scaling": [1]}, "rope_scaling to be an object"),
+        ({"layer_types": ["full_attention"]}, "layer_types to be an array of 4 strings"),
     ],
 )
 def test_wrong_configs_are_refused(changes: dict[str, Any], message: str) -> None:

@@ -6,8 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from bitwright.formats.tensor import HasShape
+from bitwright.io.values import MAX_TOKENS, Values
 from bitwright.model.architectures.layers import Layer, read_layers
-from bitwright.model.architectures.values import MAX_TOKENS, Values
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 from bitwright import formats
 from bitwright.formats import Format
-from bitwright.model.architectures.values import MAX_TOKENS, Values
+from bitwright.io.values import MAX_TOKENS, Values
 
 FLOAT32 = formats.get("f32")
 

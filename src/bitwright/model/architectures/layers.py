@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from bitwright.formats.tensor import HasShape
+from bitwright.io.values import MAX_TOKENS, Values
 from bitwright.model.architectures.names import layer_number
-from bitwright.model.architectures.values import MAX_TOKENS, Values
 
 # Every n-th layer sees all tokens if the file does not say which do. In FIRST it is the first of each n layers.
 PATTERNS = {

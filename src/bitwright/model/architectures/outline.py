@@ -18,12 +18,12 @@ from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io import gguf, hub
 from bitwright.io.aliases import ALIASES
+from bitwright.io.values import Values
 from bitwright.model.architectures import checkpoint, published
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.blueprint import Blueprint, TensorSpec
 from bitwright.model.architectures.families import blueprint
 from bitwright.model.architectures.names import EXPERTS, LOOKED_UP, layer_number
-from bitwright.model.architectures.values import Values
 
 LLAMA3_TOKENS = 128256
 
@@ -99,7 +99,7 @@ def from_gguf(file: gguf.GGUF) -> Outline:
     if not file.tensors:
         raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a vocabulary file")
     tensors = tuple(TensorSpec(t.name, tuple(t.shape), t.format) for t in file.tensors.values())
-    name = str(file.metadata.get("general.name", file.path.stem))
+    name = Values(file.metadata).text("general.name", file.path.stem)
     return _outline(name, file.metadata, tensors, str(file.path), "read in the file")
 
 

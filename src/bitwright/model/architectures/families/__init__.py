@@ -10,9 +10,9 @@ from typing import Any
 
 from bitwright.errors import UnsupportedError
 from bitwright.formats import Format
+from bitwright.io.values import Values, without_nulls
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.architectures.families import dense, gemma, hybrid, mixture
-from bitwright.model.architectures.values import Values, without_nulls
 
 # model_type -> (GGUF's name of the architecture, the function that adds its keys and tensors)
 FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from bitwright.io.values import MAX_TOKENS
 from bitwright.model.architectures.blueprint import Blueprint
-from bitwright.model.architectures.values import MAX_TOKENS
 
 
 def decoder(

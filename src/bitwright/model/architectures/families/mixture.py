@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bitwright import formats
+from bitwright.io.values import MAX_TOKENS
 from bitwright.model.architectures.blueprint import Blueprint
-from bitwright.model.architectures.values import MAX_TOKENS
 
 
 def routed(b: Blueprint, count: str, length: str, shared: int = 0) -> tuple[int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from bitwright.errors import FileFormatError
-from bitwright.model.architectures.values import MAX_SIZE, Values
+from bitwright.io.values import MAX_SIZE, Values
 
 METADATA = {
     "general.architecture": "llama",
@@ -47,18 +47,24 @@ def test_one_number_or_one_per_layer() -> None:
     ("read", "message"),
     [
         (lambda v: v.integer("absent"), f"llama.absent to be a whole number from 0 to {MAX_SIZE}, got no such key"),
-        (lambda v: v.integer("ratio"), f"llama.ratio to be a whole number from 0 to {MAX_SIZE}, got float 0.5"),
-        (lambda v: v.integer("count", low=5), f"llama.count to be a whole number from 5 to {MAX_SIZE}, got int 4"),
-        (lambda v: v.integer("each"), f"llama.each to be a whole number from 0 to {MAX_SIZE}, got ndarray array"),
-        (lambda v: v.integer("large"), f"llama.large to be a whole number from 0 to {MAX_SIZE}, got int"),
-        (lambda v: v.number("none"), "llama.none to be a finite number above 0, got float 0.0"),
-        (lambda v: v.flag("count", True), "llama.count to be true or false, got int 4"),
-        (lambda v: v.text("count"), "llama.count to be a string, got int 4"),
-        (lambda v: v.names("name", 2), r"llama.name to be a list of 2 strings, got str 'a\nname'"),
+        (lambda v: v.integer("ratio"), f"llama.ratio to be a whole number from 0 to {MAX_SIZE}, got number 0.5"),
+        (lambda v: v.integer("count", low=5), f"llama.count to be a whole number from 5 to {MAX_SIZE}, got integer 4"),
+        (lambda v: v.integer("each"), f"llama.each to be a whole number from 0 to {MAX_SIZE}, got array of 3 uint32"),
+        (lambda v: v.integer("large"), f"llama.large to be a whole number from 0 to {MAX_SIZE}, got integer 16777217"),
+        (lambda v: v.number("none"), "llama.none to be a number from 1e-30 to 1e+30, got number 0.0"),
+        (lambda v: v.flag("count", True), "llama.count to be true or false, got integer 4"),
+        (lambda v: v.text("count"), "llama.count to be a string, got integer 4"),
+        (lambda v: v.names("name", 2), r"llama.name to be an array of 2 strings, got string 'a\nname'"),
+        (lambda v: v.strings("each"), "llama.each to be an array of strings, got array of 3 uint32: 4, 0, 2"),
+        (lambda v: v.strings("name"), r"llama.name to be an array of strings, got string 'a\nname'"),
+        (lambda v: v.strings("absent"), "llama.absent to be an array of strings, got no such key"),
+        (lambda v: v.numbers("marked"), "llama.marked to be an array of numbers, got array of 3 bool: True, False"),
+        (lambda v: v.numbers("each", 2), "llama.each to be an array of 2 numbers, got array of 3 uint32"),
+        (lambda v: v.numbers("count", whole=True), "llama.count to be an array of whole numbers, got integer 4"),
         (lambda v: v.per_layer("each", 2), f"llama.each to be 2 whole numbers from 0 to {MAX_SIZE}, one per layer"),
         (lambda v: v.per_layer("marked", 3), "llama.marked to be 3 whole numbers"),
         (lambda v: v.marks("each", 2), "llama.each to be 2 times true or false, one per layer"),
-        (lambda v: v.inner("count"), "llama.count to be a mapping, got int 4"),
+        (lambda v: v.inner("count"), "llama.count to be an object, got integer 4"),
     ],
 )  # fmt: skip
 def test_errors_say_file_key_expected_and_found(read: Callable[[Values], object], message: str) -> None:
@@ -76,6 +82,6 @@ def test_non_integers_are_refused(value: object) -> None:
 def test_a_nested_mapping_names_its_keys() -> None:
     inner = Values({"rope": {"type": "yarn", "factor": None}}, "config.json").inner("rope")
     assert inner.text("type") == "yarn" and not inner.has("factor")
-    with pytest.raises(FileFormatError, match=r"rope\.factor to be a finite number above 0, got no such key"):
+    with pytest.raises(FileFormatError, match=r"rope\.factor to be a number from 1e-30 to 1e\+30, got no such key"):
         inner.number("factor")
     assert not Values({}, "config.json").inner("rope").has("type")
