@@ -34,6 +34,7 @@ def test_compare(bitwright, quantized, stories260k, text, tmp_path) -> None:
     assert found["front"]["bytes"] == ["q8_0.gguf", "q4_0.gguf"] and found["measure"] == "KL divergence"
     assert all(m["tokens_per_second"] > 0 for m in found["models"])
     outcome = bitwright(*command, "-o", tmp_path / "r.html")
+    assert outcome.out.startswith("q8_0.gguf is the best of 2 on this text: hardly ")
     assert "q8_0.gguf is better than q4_0.gguf by 0." in outcome.out
     page = check_page((tmp_path / "r.html").read_text())
     assert "Quality against bytes" in page.headings and "Pair by pair" in page.headings

@@ -52,7 +52,9 @@ def test_eval_in_words(bitwright, quantized, stories260k, text) -> None:
     command = ["eval", quantized / "q8_0.gguf", "--reference", stories260k, "-f", text, "-c", "128", "--chunks", "12"]
     outcome = bitwright(*command, "--calibration", text, "--statistics")
     assert outcome.code == 0
-    assert outcome.out.startswith("KL divergence from the reference: 0.000")
+    headline, divergence, *_ = outcome.out.splitlines()
+    assert headline.startswith("q8_0.gguf: hardly ") and "damaged: one token in " in headline
+    assert divergence.startswith("KL divergence from the reference: 0.000")
     assert "warning: 100.0% of the text's runs of 13 words also occur in the calibration text" in outcome.out
     assert "====== Token probability statistics ======" in outcome.out and "RMS Δp" in outcome.out
 
@@ -73,6 +75,7 @@ def test_an_html_report_of_one_model(bitwright, quantized, stories260k, text, tm
     source = (tmp_path / "r.html").read_text()
     page = check_page(source)
     assert page.headings[0] == "What q4_0.gguf lost" and "Token by token" in page.headings
+    assert "q4_0.gguf: clearly" in source and "damaged: one token in " in source
     assert source.count("<svg") >= 1 and "KL divergence from the reference: 0.1" in source
     assert "nothing is lost by storing them" in source  # 512 tokens are all kept
 

@@ -12,7 +12,8 @@ from bitwright.measure import comparison, suite
 from bitwright.measure.comparison import BITS, DIVERGENCE, Contender, compare
 from bitwright.measure.next_token import TokenScores
 from bitwright.measure.suite import Evaluation, Identity
-from bitwright.views.ranking import ranking
+from bitwright.statistics.interval import TOO_LITTLE
+from bitwright.views.ranking import headline, ranking
 
 DOCUMENTS, TOKENS = 20, 30
 WINDOWS = windows_of(np.ones((DOCUMENTS, TOKENS)))
@@ -45,6 +46,8 @@ def test_shared_documents_separate_pairs() -> None:
     assert found.quality(a).high > found.quality(b).low
     assert found.pair("a", "b").verdict == "better" and found.pair("a", "c").verdict == "cannot tell"
     sentences = ranking(found)
+    assert headline(found) == "a, c cannot be told apart on this text"
+    assert headline(compare([a, b], DIVERGENCE)).startswith("a is the best of 2 on this text: slightly to clearly")
     assert sentences[0].startswith("a and c cannot be told apart")
     assert sentences[1].startswith("c is better than b by 0.0")
     assert "Worth their bytes (no other is smaller and better by KL divergence): a, c." in sentences
@@ -66,7 +69,9 @@ def test_other_tokenizers_are_compared_per_byte_of_text() -> None:
     of = [(40 / 50 - 55 / 52) / math.log(2), (60 / 70 - 80 / 69) / math.log(2)]
     assert difference.estimate == pytest.approx((of[0] * 102 + of[1] * 139) / 241) and difference.ends is None
     found = compare([a, b], BITS)
-    assert "no interval" in ranking(found)[0] and "too few for an interval" in ranking(found)[-1]
+    assert found.pairs[0].verdict == TOO_LITTLE and ranking(found)[0].startswith("Too little text to say whether a is")
+    assert headline(found) == "too little text to say which is better: 2 documents, an interval needs 10"
+    assert not any("told apart" in sentence for sentence in ranking(found))
 
 
 def test_bits_per_byte() -> None:

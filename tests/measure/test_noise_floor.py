@@ -33,7 +33,8 @@ def test_how_many_floors_in_words() -> None:
     assert floor.kl_divergence == 2e-4 and floor.same_top1 == 0.99 and floor.above(1e-2) == 50
     assert floor.describe(Interval(1e-2, (9e-3, 1.2e-2), 30, "")) == "50 times the noise floor"
     assert "not distinguishable" in floor.describe(Interval(3e-4, (1e-4, 5e-4), 30, ""))
-    assert "not distinguishable" in floor.describe(Interval(3e-4, None, 3, ""))
+    assert floor.describe(Interval(3e-4, None, 3, "")) == "too little text to tell it from the reference's own noise"
+    assert floor.describe(Interval(100, (99, 101), 30, "")) == "far above the noise floor"
     silent = NoiseFloor((Variation("a", 0.0, 1.0, 100),))
     assert silent.above(1e-9) == math.inf and silent.above(0) == 0
     assert not silent.distinguishable(Interval(0, (0, 0), 30, ""))

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from bitwright.statistics import percentile, studentized
-from bitwright.statistics.interval import FEWEST, Interval, verdict
+from bitwright.statistics.interval import FEWEST, TOO_LITTLE, Interval, verdict
 
 
 def test_units_and_verdicts() -> None:
@@ -22,7 +22,7 @@ def test_units_and_verdicts() -> None:
 
 def test_too_few_clusters_are_a_separate_state() -> None:
     few = Interval(3.0, None, 4, "")
-    assert few.low is few.high is None and not few.above(0) and not few.below(9) and verdict(few) == "cannot tell"
+    assert few.low is few.high is None and not few.above(0) and not few.below(9) and verdict(few) == TOO_LITTLE
     assert few.map(math.exp) == Interval(math.exp(3), None, 4, "")
 
 

@@ -31,9 +31,9 @@ from bitwright.views import perplexity as perplexities
 INTERVAL = "mean low high clusters of confidence method"
 ESTIMATE = "value low high clusters"
 SURVIVAL = "median low high survival band hazard restricted_mean rate half_life runs events censored horizon"
-EVALUATION = "model reference tokens_scored context chunks documents chunks_sha256 perplexity base_perplexity " \
-             "log_perplexity_ratio kl_divergence same_top1 same_top1_interval flips bits_per_byte noise_floor " \
-             "statistics calibration_overlap calibration attribution warnings bootstrap first_divergence " \
+EVALUATION = "headline standing model reference tokens_scored context chunks documents chunks_sha256 perplexity " \
+             "base_perplexity log_perplexity_ratio kl_divergence same_top1 same_top1_interval flips bits_per_byte " \
+             "noise_floor statistics calibration_overlap calibration attribution warnings bootstrap first_divergence " \
              "sampled_first_divergence sequence_kl local_error free_running rollout"  # fmt: skip
 IDENTITY = "name sha256 file_bytes bits_per_weight"
 CONTEXT = 64
@@ -137,7 +137,7 @@ def test_comparison(evaluated: Evaluation, small: Engine, store: ReferenceStore)
         for identity, found in ((evaluated.candidate, evaluated), (other, None))
     ]
     found = comparisons.comparison(comparison.compare(contenders, comparison.BITS), {"seconds": 1.0})
-    check(found, "measure words about", {"front": "bytes speed", "pairs": "first second verdict difference"})
+    check(found, "headline measure words about", {"front": "bytes speed", "pairs": "first second verdict difference"})
     check(found, {"pairs": {"difference": INTERVAL}, "models": {"model": IDENTITY, "bits_per_byte": INTERVAL}})
     check(found, {"models": "tokens_per_second"})
     assert [("kl_divergence" in m) for m in sorted(found["models"], key=lambda m: m["model"]["name"])] == [False, True]

@@ -37,7 +37,8 @@ def audit(
     else:
         if claimed:
             label.show(claimed.values)
-        print(report["words"][0])
+        output.say_headline(report["model"]["name"], report["headline"])
+        output.say(report["words"][0])
         for complaint in complaints:
             print(f"does not hold: {complaint}")
         if not complaints:

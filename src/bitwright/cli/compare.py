@@ -75,7 +75,7 @@ def compare(
     if json:
         output.print_json(found)
         return
-    show(result, found["words"])
+    show(result, found["headline"], found["words"])
 
 
 def with_heat(found: dict[str, Any], heats: dict[str, Any]) -> dict[str, Any]:
@@ -84,8 +84,10 @@ def with_heat(found: dict[str, Any], heats: dict[str, Any]) -> dict[str, Any]:
     return {**found, "models": models}
 
 
-def show(c: Comparison, words: list[str]) -> None:
-    """A row for each model, best first, then the verdict in words."""
+def show(c: Comparison, headline: str, words: list[str]) -> None:
+    """The result in a sentence, a row for each model, best first, then the verdict in words."""
+    output.say(headline, style=output.bold)
+    print()
     rows = []
     for x in c.contenders:
         i, e = x.identity, x.evaluation
@@ -97,4 +99,4 @@ def show(c: Comparison, words: list[str]) -> None:
     output.print_table(titles, rows)
     print()
     for sentence in words:
-        print(sentence)
+        output.say(sentence)

@@ -81,7 +81,9 @@ def evaluate(
         found = evaluation(result, measuring.about(setting, threads, kv, time.monotonic() - started))
         if out is not None:
             report.write(out, found | {"heat": heat(result, loaded, setting.reference)})
-        output.print_json(found) if json else evaluation_table.show(result, found["words"], statistics)
+        output.print_json(found) if json else evaluation_table.show(
+            result, found["headline"], found["words"], statistics
+        )
         return
     text = options.read_text(file)
     loaded = models.load(model, context, threads, kv, activations)

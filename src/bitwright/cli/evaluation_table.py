@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from bitwright.measure.suite import Evaluation
 
 
-def show(e: Evaluation, words: list[str], statistics: bool) -> None:
-    """Print `words` and the measures; with `statistics`, also what llama-perplexity would print."""
+def show(e: Evaluation, headline: str, words: list[str], statistics: bool) -> None:
+    """Print `headline`, `words` and the measures; with `statistics`, also what llama-perplexity would print."""
+    output.say_headline(e.candidate.name, headline)
     for sentence in words:
-        print(sentence)
+        output.say(sentence)
     print()
     base, own, f = e.base_perplexity.mean, e.perplexity.mean, e.flips
     floor = e.floor.describe(e.divergence) if e.floor else "no noise floor: the reference is a file"

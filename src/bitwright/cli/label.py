@@ -50,6 +50,7 @@ def label(
     if json:
         output.print_json(view(new, target, report))
         return
+    output.say_headline(report["model"]["name"], report["headline"])
     show(new.values)
     print(f"wrote {target}")
 

@@ -52,6 +52,6 @@ def _free_running(f: FreeRunning) -> list[Row]:
 
 def _first(name: str, d: FirstDivergence) -> Row:
     s, above = d.survival, d.survival.above_floor
-    floor = "" if above is None or above.distinguishable else "; not distinguishable from the reference's own noise"
+    floor = f"; {above.doubt}" if above is not None and above.doubt else ""
     ties = f", {d.near_ties} at near ties" if d.near_ties else ""
     return (name, *steps(s.median, s.horizon), f"tokens (median); {s.events} of {s.runs} diverged{ties}{floor}")

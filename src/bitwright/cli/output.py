@@ -104,6 +104,11 @@ def say(text: str, indent: int = 0, style: Callable[[str], str] = str) -> None:
     print(style(_folded(text, indent, sys.stdout)))
 
 
+def say_headline(name: str, sentence: str) -> None:
+    """Print the one sentence that a measurement comes to: what was measured, and the result."""
+    say(f"{name}: {sentence}", style=bold)
+
+
 def remark(text: str) -> None:
     """Print something worth knowing that is not the result, on stderr."""
     print(dim(_folded(text, 0, sys.stderr), sys.stderr), file=sys.stderr)

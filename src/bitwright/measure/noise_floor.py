@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 CHUNKS, TOKENS = 2, 128  # chunks, spread over the windows, and the first tokens of each
 BATCH = 24  # tokens per step in "batches of 24": small enough to run other kernels than whole chunks do
 SLOW, SLOW_TOKENS = "scalar", 48  # takes fifty times as long: run only without other tiers, on fewer tokens
+FAR = 100  # times the floor, from which a multiple says nothing more
 ROUNDED = "log-probabilities in 16 bits"
 
 
@@ -74,11 +75,15 @@ class NoiseFloor:
         return low > self.kl_divergence
 
     def describe(self, divergence: Interval) -> str:
-        """In words: "410 times the noise floor" or "not distinguishable from the reference"."""
+        """In words: "41 times the noise floor", "far above the noise floor" from FAR times on, or "not distinguishable
+        from the reference's own noise"."""
         if not self.distinguishable(divergence):
-            return "not distinguishable from the reference's own noise"
+            doubt = "not distinguishable" if divergence.ends else "too little text to tell it"
+            return f"{doubt} from the reference's own noise"
         times = self.above(divergence.estimate)
-        return f"{times:.1f} times the noise floor" if times < 10 else f"{times:,.0f} times the noise floor"
+        if times >= FAR:
+            return "far above the noise floor"
+        return f"{times:.1f} times the noise floor" if times < 10 else f"{times:.0f} times the noise floor"
 
 
 def measure_noise_floor(engine: Engine, windows: Windows, progress: Progress | None = None) -> NoiseFloor:

@@ -17,7 +17,7 @@ from bitwright.measure.overlap import Overlap
 from bitwright.measure.perplexity import Perplexity
 from bitwright.progress import Progress
 from bitwright.statistics import studentized
-from bitwright.statistics.interval import Interval
+from bitwright.statistics.interval import FEWEST, Interval
 
 if TYPE_CHECKING:
     from bitwright.engine import Engine
@@ -137,13 +137,17 @@ def warnings(scores: TokenScores, ratio: Interval, overlaps: Sequence[Overlap]) 
         if o.share >= OVERLAP
     ]
     if ratio.estimate < 0:
-        cause = "which chance can explain"
+        cause = "which chance can explain" if ratio.ends else "and there is too little text to say whether by chance"
         if ratio.below(0):
             cause = "more than chance can explain: was it calibrated on this text?"
         below = 100 * (1 - math.exp(ratio.estimate))
         found.append(f"its perplexity is {below:.2f}% below the reference's, {cause}")
-    if scores.mean(scores.divergences).of == "chunks":
+    if ratio.of == "chunks":
         count = len(np.unique(scores.windows.documents))
-        found.append(f"the scored text has {count} {'document' if count == 1 else 'documents'}, too few to resample: "
-                     "intervals are over chunks and may be too narrow")  # fmt: skip
+        documents = f"the scored text has {count} {'document' if count == 1 else 'documents'}"
+        if ratio.ends:
+            found.append(f"{documents}, too few to resample: intervals are over chunks and may be too narrow")
+        else:
+            chunks = f"{ratio.clusters} {'chunk' if ratio.clusters == 1 else 'chunks'}"
+            found.append(f"{documents} and {chunks}: intervals need {FEWEST} of either, so there are none")
     return found

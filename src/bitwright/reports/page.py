@@ -24,8 +24,10 @@ def page(report: dict[str, Any]) -> str:
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """The sentences of the verdict, then the warnings of every model."""
-    sentences = "".join(f"<p>{escape(s)}</p>" for s in report["words"])
+    """The headline, the sentences of the verdict, then the warnings of every model."""
+    text = report["headline"] if "models" in report else f"{report['model']['name']}: {report['headline']}"
+    headline = f'<p class="headline">{escape(text)}</p>'
+    sentences = headline + "".join(f"<p>{escape(s)}</p>" for s in report["words"])
     models = report.get("models", [report])
     warned = [(m["model"]["name"], w) for m in models for w in m.get("warnings", [])]
     lines = (f'<p class="warning">Warning, {escape(name)}: {escape(text)}</p>' for name, text in warned)

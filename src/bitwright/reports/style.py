@@ -9,6 +9,7 @@ body { font: 16px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   margin: 2rem auto; padding: 0 1rem }
 h1 { font-size: 1.5rem } h2 { font-size: 1.15rem; margin-top: 2.2rem } p.note, figcaption, .legend { color: var(--soft);
   font-size: .88rem }
+.headline { font-size: 1.2rem; font-weight: 600 }
 .verdict { border-left: 4px solid var(--mark); padding: .2rem 1rem } .warning { color: var(--mark); font-weight: 600 }
 table { border-collapse: collapse; font-size: .9rem; display: block; overflow-x: auto }
 td, th { padding: .2rem .8rem .2rem 0; text-align: left;

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 FEWEST = 10  # clusters that an interval needs
 LEVEL = 0.95
+TOO_LITTLE = "too little data"  # the verdict where there is no interval
 
 
 @dataclass(frozen=True)
@@ -56,5 +57,8 @@ class Interval:
 
 
 def verdict(difference: Interval) -> str:
-    """Whether the first is better, from first - second (lower is better): better, worse, cannot tell."""
+    """Whether the first is better, from first - second (lower is better): better, worse, cannot tell; or TOO_LITTLE,
+    which says nothing about either."""
+    if difference.ends is None:
+        return TOO_LITTLE
     return "better" if difference.below(0) else "worse" if difference.above(0) else "cannot tell"

@@ -110,6 +110,15 @@ class AboveFloor:
         """Whether the runs' rate is above the floor's beyond chance."""
         return self.rate.above(0)
 
+    @property
+    def doubt(self) -> str:
+        """Why the runs' rate is not known to be above the floor's; empty if it is."""
+        if self.distinguishable:
+            return ""
+        if self.rate.ends is None:
+            return "too little text to tell from the reference's own noise"
+        return "not distinguishable from the reference's own noise"
+
 
 def survive(
     runs: Runs, horizon: int, floor: Runs | None = None, draws: int = resampling.DRAWS, seed: int = 0

@@ -8,16 +8,17 @@ from bitwright.measure import comparison as measured
 from bitwright.views.evaluation import evaluation
 from bitwright.views.intervals import of_interval
 from bitwright.views.plain import plain
-from bitwright.views.ranking import ranking
+from bitwright.views.ranking import headline, ranking
 
 
 def comparison(c: measured.Comparison, about: dict[str, Any]) -> dict[str, Any]:
-    """measure ("KL divergence" or "bits per byte"), models[what the view `evaluation` has, or model{name, sha256,
-    file_bytes, bits_per_weight} if the tokenizer differs; with bits_per_byte, tokens_per_second], best first,
-    pairs[{first, second, difference{mean, low, high}, verdict}], front{bytes[names], speed[names]}, words (the verdict
-    in sentences), about (as given: how it was measured)."""
+    """headline (which is best, in a sentence), measure ("KL divergence" or "bits per byte"), models[what the view
+    `evaluation` has, or model{name, sha256, file_bytes, bits_per_weight} if the tokenizer differs; with bits_per_byte,
+    tokens_per_second], best first, pairs[{first, second, difference{mean, low, high}, verdict}], front{bytes[names],
+    speed[names]}, words (the verdict in sentences), about (as given: how it was measured)."""
     return plain(
         {
+            "headline": headline(c),
             "measure": c.measure,
             "models": [_model(x) for x in c.contenders],
             "pairs": [{**vars(p), "difference": of_interval(p.difference)} for p in c.pairs],

@@ -12,6 +12,7 @@ from bitwright.statistics.interval import Interval
 from bitwright.statistics.resampling import DRAWS
 from bitwright.statistics.studentized import SEED
 from bitwright.views.compounding import compounding
+from bitwright.views.headline import headline, standing
 from bitwright.views.intervals import of_interval
 from bitwright.views.plain import plain
 from bitwright.views.verdict import verdict
@@ -20,16 +21,18 @@ SHARES = (0.001, 0.01, *(n / 20 for n in range(1, 20)), 0.97, 0.98, 0.99, 0.995,
 
 
 def evaluation(e: Evaluation, about: dict[str, Any] | None = None) -> dict[str, Any]:
-    """model{name, sha256, file_bytes, bits_per_weight}, reference, tokens_scored, context, chunks, documents,
-    chunks_sha256, perplexity and base_perplexity{mean, standard_error}, log_perplexity_ratio, kl_divergence{mean, low,
-    high, median, p99, max, quantiles[[share, nats]], storage_error}, same_top1, same_top1_interval, flips{changed,
-    right_to_wrong, wrong_to_right, tokens}, bits_per_byte, noise_floor{kl_divergence, same_top1, variations,
-    floors_above, distinguishable, verdict}, statistics (llama-perplexity's), calibration_overlap, calibration,
-    attribution, warnings, bootstrap{resamples, seed}, what the view `compounding` has; and, if `about` says
-    how it was measured, words (the verdict in sentences) and about.
+    """headline (what was lost, in one sentence), standing (the same as a key word: `views.headline`), model{name,
+    sha256, file_bytes, bits_per_weight}, reference, tokens_scored, context, chunks, documents, chunks_sha256,
+    perplexity and base_perplexity{mean, standard_error}, log_perplexity_ratio, kl_divergence{mean, low, high, median,
+    p99, max, quantiles[[share, nats]], storage_error}, same_top1, same_top1_interval, flips{changed, right_to_wrong,
+    wrong_to_right, tokens}, bits_per_byte, noise_floor{kl_divergence, same_top1, variations, floors_above,
+    distinguishable, verdict}, statistics (llama-perplexity's), calibration_overlap, calibration, attribution, warnings,
+    bootstrap{resamples, seed}, what the view `compounding` has; and, if `about` says how it was measured, words (the
+    verdict in sentences) and about.
 
     Shares are 0 to 1, divergences in nats; the ends of an interval are None if there are too few clusters."""
-    found = _measures(e) | (compounding(e.compounding) if e.compounding else {})
+    found = {"headline": headline(e), "standing": standing(e)} | _measures(e)
+    found |= compounding(e.compounding) if e.compounding else {}
     return plain(found if about is None else found | {"words": verdict(e), "about": about})
 
 

@@ -27,11 +27,14 @@ def _next_token(e: Evaluation) -> list[str]:
 
 def _perplexity(e: Evaluation) -> str:
     r = e.log_perplexity_ratio
-    if r.ends is None or r.ends[0] <= 0 <= r.ends[1]:
-        return "Its perplexity cannot be told apart from the reference's."
-    higher = "higher" if r.estimate > 0 else "lower"
-    low, high = sorted(abs(math.expm1(x)) for x in r.ends)
-    return f"Its perplexity is {_percent(abs(math.expm1(r.estimate)))} {higher} ({_percent(low)} to {_percent(high)})."
+    change = f"{_percent(abs(math.expm1(r.estimate)))} {'higher' if r.estimate > 0 else 'lower'}"
+    if r.ends is None:
+        return f"Its perplexity on this text is {change}; too little text for an interval."
+    low, high = (math.expm1(x) for x in r.ends)
+    if low <= 0 <= high:
+        return f"Its perplexity cannot be told apart from the reference's: {_change(low)} to {_change(high)}."
+    low, high = sorted(map(abs, (low, high)))
+    return f"Its perplexity is {change} ({_percent(low)} to {_percent(high)})."
 
 
 def _many_steps(e: Evaluation) -> list[str]:
@@ -47,8 +50,8 @@ def _many_steps(e: Evaluation) -> list[str]:
         found = [f"{seen}, half of them within {s.median.estimate:.0f} tokens{span}."]
     else:
         found = [f"{seen}: fewer than half."]
-    if s.above_floor is not None and not s.above_floor.distinguishable:
-        found.append("That is not distinguishable from the reference's own noise.")
+    if s.above_floor is not None and s.above_floor.doubt:
+        found.append(f"That is {s.above_floor.doubt}.")
     return found
 
 
@@ -67,3 +70,7 @@ def _sources(e: Evaluation) -> list[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2f}%"
+
+
+def _change(share: float) -> str:
+    return f"{100 * share:+.2f}%"

@@ -185,3 +185,5 @@ def test_pairs() -> None:
         compare_tasks(reference, reference).verdict == "cannot tell"
         and compare_tasks(reference, candidate).verdict == "better"
     )
+    few = TaskScore("t", "choice", right[:5], {}, [])
+    assert compare_tasks(few, few).verdict == "too little data"  # five items lost of five are still chance: p = 1/16

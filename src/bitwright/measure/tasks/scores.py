@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from bitwright.measure.tasks import choice, written
 from bitwright.measure.tasks.items import Task
 from bitwright.statistics import studentized
-from bitwright.statistics.interval import Interval
+from bitwright.statistics.interval import TOO_LITTLE, Interval
 from bitwright.statistics.paired import mcnemar
 
 if TYPE_CHECKING:
@@ -73,9 +73,9 @@ class TaskComparison:
 
     @property
     def verdict(self) -> str:
-        """better, worse or cannot tell, at the 5% level."""
+        """better, worse or cannot tell, at the 5% level; TOO_LITTLE if no answers to so few items could tell."""
         if self.p >= 0.05:
-            return "cannot tell"
+            return TOO_LITTLE if mcnemar(0, len(self.reference.right)) >= 0.05 else "cannot tell"
         return "worse" if self.lost > self.won else "better"
 
 
