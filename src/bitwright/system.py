@@ -12,7 +12,12 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
+
+if sys.platform != "win32":
+    import fcntl
 
 
 def release_pages(buffer: mmap.mmap) -> bool:
@@ -33,6 +38,47 @@ def sync_directory(directory: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def rename(file: BinaryIO, path: Path, target: Path) -> None:
+    """Give an open file another name, which replaces what has it. Windows must close the file first."""
+    if sys.platform == "win32":
+        file.close()
+    path.replace(target)
+
+
+def copy_access(source: os.stat_result, target: Path) -> None:
+    """Give `target` the permissions that `source` shows and, where this user may, its owner and group."""
+    if sys.platform != "win32":
+        with contextlib.suppress(OSError):
+            os.chown(target, source.st_uid, source.st_gid)
+    target.chmod(source.st_mode & 0o777)
+
+
+def lock(descriptor: int, wait: bool = False) -> bool:
+    """Lock an open file or folder until it is closed, by the end of the process at the latest. False: another process
+    holds the lock, or there is none here (on Windows and some network file systems)."""
+    if sys.platform == "win32":
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+    except OSError:
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def locked(path: Path) -> Iterator[bool]:
+    """Hold the lock of a file or folder while the block runs; yields whether it is held. OSError if it cannot be
+    opened; a symbolic link is not followed."""
+    if sys.platform == "win32":
+        yield False
+        return
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    try:
+        yield lock(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def peak_memory_bytes() -> int:

