@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from bitwright import formats
 from bitwright.calibration import moments
 from bitwright.calibration.activations import ActivationStatistics, SquareSums
-from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.errors import FileFormatError, UsageError
 from bitwright.io import gguf, inputs
 from bitwright.io.atomic import replacing
 from bitwright.io.values import MAX_TOKENS, Values
@@ -27,12 +27,8 @@ def read(path: str | Path) -> ActivationStatistics:
     """Statistics from either kind of file. Raises FileFormatError if the file is damaged, or holds values that are
     negative or not finite."""
     path = Path(path)
-    inputs.add(path)
-    try:
-        with path.open("rb") as file:
-            is_gguf = file.read(4) == b"GGUF"
-    except OSError as error:
-        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
+    with inputs.opened(path) as file:
+        is_gguf = file.read(4) == b"GGUF"
     statistics = _read_gguf(path) if is_gguf else _Dat(path).statistics()
     for name, values in statistics.sensitivities.items():
         if not (np.isfinite(values).all() and (values >= 0).all()):

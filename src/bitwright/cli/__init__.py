@@ -12,7 +12,12 @@ INTERRUPTED = 130
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run `bitwright ARGUMENTS` and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted."""
+    """Run `bitwright ARGUMENTS` and exit: 0 success, 1 failure, 2 wrong usage, 130 interrupted,
+    143 or 129 ended by SIGTERM or SIGHUP."""
+    from bitwright.cli import process
+
+    if (refused := process.prepare()) is not None:
+        sys.exit(complain(refused, 1))
     sys.exit(exit_code(arguments))
 
 

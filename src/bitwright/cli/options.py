@@ -138,6 +138,7 @@ def read_text(file: Path) -> str:
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
+        name = "standard input" if str(file) == "-" else file
         raise UsageError(
-            f"{file}, byte {error.start}: expected UTF-8 text, got byte 0x{data[error.start]:02x}"
+            f"{name}, byte {error.start}: expected UTF-8 text, got byte 0x{data[error.start]:02x}"
         ) from None

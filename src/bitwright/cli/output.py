@@ -10,6 +10,7 @@ import sys
 import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 from bitwright.cli import table
@@ -73,8 +74,14 @@ def screen(stream: Any = None) -> int | None:
 
 
 def print_json(value: object) -> None:
-    """One JSON object, as a view gives it; pretty on a terminal."""
-    print(json.dumps(value, ensure_ascii=False, allow_nan=False, indent=2 if sys.stdout.isatty() else None))
+    """One JSON object, as a view gives it; pretty on a terminal, and escaped if stdout cannot encode it."""
+    dumps = partial(json.dumps, value, allow_nan=False, indent=2 if sys.stdout.isatty() else None)
+    text = dumps(ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = dumps(ensure_ascii=True)
+    print(text)
 
 
 def print_table(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -75,7 +76,7 @@ def run(
     if json and interactive:
         raise UsageError("--json needs a PROMPT (or a prompt on stdin)")
     if prompt is None and not interactive:
-        prompt = sys.stdin.read()
+        prompt = options.read_text(Path("-"))
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty: give one as an argument or on stdin")
     loaded = models.load(model, context, threads, kv)

@@ -8,6 +8,7 @@ replaces files by renaming, which is safe.
 from __future__ import annotations
 
 import mmap
+import os
 import re
 from pathlib import Path
 
@@ -103,10 +104,9 @@ def _place(metadata: Metadata) -> tuple[int, int]:
 
 
 def _map(path: Path) -> mmap.mmap:
-    inputs.add(path)
     try:
-        with path.open("rb") as file:
-            if path.stat().st_size == 0:
+        with inputs.opened(path) as file:
+            if os.fstat(file.fileno()).st_size == 0:
                 raise FileFormatError(path, 0, "a GGUF file", "an empty file")
             return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
     except OSError as error:

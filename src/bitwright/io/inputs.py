@@ -4,11 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
+import stat
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from typing import BinaryIO
+
+from bitwright.errors import BitwrightError
 
 Key = tuple[int, int]  # device and inode: what a file is, whatever it is called
+
+
+KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+}
 
 
 @dataclass
@@ -37,6 +50,17 @@ def add(path: str | os.PathLike[str] | int, name: str | None = None) -> None:
     """Protect a file (a path, or the number of an open file); what is not there needs no protection."""
     if (guard := _guard.get()) is not None and (key := _key(path)) is not None:
         guard.read.setdefault(key, name or str(path))
+
+
+def opened(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file, protected and open for reading. BitwrightError if it cannot be read, or is none: a pipe would block."""
+    add(path)
+    try:
+        if (kind := KINDS.get(stat.S_IFMT(os.stat(path).st_mode))) is not None:
+            raise BitwrightError(f"cannot read {path}: expected a file, found {kind}")
+        return open(path, "rb")
+    except OSError as error:
+        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def release(path: str | os.PathLike[str]) -> None:

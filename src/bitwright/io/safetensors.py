@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from bitwright.errors import BitwrightError, FileFormatError
-from bitwright.io import hub_files
+from bitwright.io import hub_files, inputs
 
 MOST_HEADER = 100 << 20  # bytes, the limit of the safetensors format
 TOGETHER = 8  # files whose headers are read at once
@@ -29,7 +29,7 @@ class HeaderEntry(NamedTuple):
 
 def read_header(path: Path) -> list[HeaderEntry]:
     """The tensors in the header of a safetensors file. FileFormatError if its header is malformed."""
-    with path.open("rb") as file:
+    with inputs.opened(path) as file:
         size = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
         room = path.stat().st_size - 8
         if not 2 <= size <= min(room, MOST_HEADER):

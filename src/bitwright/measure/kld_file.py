@@ -10,6 +10,7 @@ file misses the far tail. `reference.ReferenceStore` has no such limit and takes
 
 from __future__ import annotations
 
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.errors import FileFormatError
+from bitwright.io import inputs
 from bitwright.io.atomic import replacing
 from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import normalizer
@@ -73,12 +75,9 @@ class KldFile:
     """An open file; `windows` are its chunks, cut and scored as llama.cpp does."""
 
     def __init__(self, path: Path, tokenizer: Tokenizer) -> None:
-        try:
-            size = path.stat().st_size
-            with path.open("rb") as file:
-                magic, numbers = file.read(8), file.read(12)
-        except OSError as error:
-            raise BitwrightError(f"cannot read {path}: {error.strerror}") from error
+        with inputs.opened(path) as file:
+            magic, numbers = file.read(8), file.read(12)
+            size = os.fstat(file.fileno()).st_size
         if magic != MAGIC or len(numbers) < 12:
             raise FileFormatError(path, 0, f"{MAGIC!r} and three numbers, as llama-perplexity writes", repr(magic))
         header = np.frombuffer(numbers, "<i4")
