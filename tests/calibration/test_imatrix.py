@@ -92,10 +92,14 @@ def test_files_are_read_back(tmp_path: Path, suffix: str) -> None:
     assert (experts.importance[1] == 1).all()
 
 
+NAMES = {"datasets": "texts", "chunk_count": "chunks"}
+
+
 def gguf_file(path: Path, **changes: object) -> Path:
     """An imatrix of one weight with `changes` made to it."""
     sums = changes.get("sums", np.ones((1, 32)))
     metadata = {"general.type": changes.get("type", "imatrix")}
+    metadata |= {f"imatrix.{key}": changes[name] for key, name in NAMES.items() if name in changes}
     tensors = {"w.in_sum2": sums, "w.counts": changes.get("counts", np.ones((1, 1)))}
     kept = {name: values for name, values in tensors.items() if values is not None}
     made = [(n, v.shape, formats.get("f32"), lambda v=v: v.astype(np.float32)) for n, v in kept.items()]
@@ -108,7 +112,10 @@ def dat(*parts: bytes | int) -> bytes:
 
 
 HOSTILE: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a model": (lambda p: gguf_file(p, type="model"), "general.type to be imatrix, got 'model'"),
+    "a model": (lambda p: gguf_file(p, type="model"), "general.type to be imatrix, got string 'model'"),
+    "a number for its texts": (lambda p: gguf_file(p, texts=7), "datasets to be an array of strings, got uint32 7"),
+    "a text for its chunks": (lambda p: gguf_file(p, chunks="7"), "chunk_count to be a whole number"),
+    "more than can be counted": (lambda p: gguf_file(p, counts=np.full((1, 1), 1e30)), "a count for each"),
     "no counts": (lambda p: gguf_file(p, counts=None), "counts with the sums of w, got none"),
     "counts of others": (lambda p: gguf_file(p, counts=np.ones((3, 1))), "a count for each of the 1 rows of w"),
     "a count that is no number": (lambda p: gguf_file(p, counts=np.full((1, 1), np.inf)), "a count for each"),

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from bitwright.errors import BitwrightError
+from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io import gguf, label
 
 REPORT = {
@@ -74,3 +74,22 @@ def test_an_incomplete_label_is_reported(file, tmp_path) -> None:
     label.write(file, label.Label(values), tmp_path / "l.gguf")
     with pytest.raises(BitwrightError, match="lacks noise_floor"):
         label.read(gguf.open(tmp_path / "l.gguf"))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("kl_divergence.mean", "small", "kl_divergence.mean to be a float, got string 'small'"),
+        ("kl_divergence.low", 1, "kl_divergence.low to be a float, got uint32 1"),
+        ("context", 128.5, "context to be a whole number from 0 to .*, got float32 128.5"),
+        ("chunks", ["a"], "chunks to be a whole number from 0 to .*, got array of 1 string: 'a'"),
+        ("suite", 7, "suite to be a string, got uint32 7"),
+        ("text_sha256", [1], "text_sha256 to be a string, got array of 1 int32: 1"),
+    ],
+)
+def test_a_label_of_wrong_types_is_refused_by_key(file, tmp_path, key: str, value: object, message: str) -> None:
+    label.write(file, label.from_report(REPORT, file), tmp_path / "l.gguf")
+    wrong = gguf.open(tmp_path / "l.gguf").metadata.typed() | {label.PREFIX + key: value}
+    gguf.write(tmp_path / "w.gguf", wrong, [])
+    with pytest.raises(FileFormatError, match=message):
+        label.read(gguf.open(tmp_path / "w.gguf"))

@@ -29,5 +29,27 @@ def test_a_header_lists_the_tensors(tmp_path: Path) -> None:
 def test_malformed_headers_are_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "model.safetensors"
     path.write_bytes(content)
-    with pytest.raises(FileFormatError, match=r"model\.safetensors, byte [08]: expected a"):
+    with pytest.raises(FileFormatError, match=r"model\.safetensors(, byte [08])?: expected "):
+        read_header(path)
+
+
+@pytest.mark.parametrize(
+    ("header", "message"),
+    [
+        ("[" * 100_000 + "]" * 100_000, "byte 8: expected JSON, got lists or objects nested too deeply"),
+        ('{"a": ' * 100_000 + "1" + "}" * 100_000, "byte 8: expected JSON, got lists or objects nested too deeply"),
+        ("9" * 10_000, "byte 8: expected JSON"),
+        ('{"a": 7}', "the shape of 'a', a list of sizes, got no such key"),
+        ('{"a": {"dtype": 7, "shape": [1]}}', "dtype to be a string, got integer 7"),
+        ('{"a": {"dtype": "F16", "shape": [1e400]}}', "the shape of 'a', a list of sizes, got array of 1 number: inf"),
+        ('{"a": {"dtype": "F16", "shape": ["8"]}}', "the shape of 'a', a list of sizes, got array of 1 string: '8'"),
+        ('{"a": {"dtype": "F16", "shape": [-1]}}', "the shape of 'a', a list of sizes, got array of 1 integer: -1"),
+        ('{"a": {"dtype": "F16", "shape": [[[[]]]]}}', "the shape of 'a', a list of sizes, got array of 1 array"),
+    ],
+    ids=range(9),
+)  # fmt: skip
+def test_hostile_headers_are_refused(tmp_path: Path, header: str, message: str) -> None:
+    path = tmp_path / "model.safetensors"
+    path.write_bytes(struct.pack("<Q", len(header)) + header.encode())
+    with pytest.raises(FileFormatError, match=message):
         read_header(path)

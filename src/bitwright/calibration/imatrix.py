@@ -20,6 +20,7 @@ from bitwright.io.values import MAX_TOKENS, Values
 SUMS, COUNTS = ".in_sum2", ".counts"
 GRADIENTS = ".out_grad2"  # bitwright's addition: llama.cpp reads only the other two
 VALID = "that are finite and at least 0"
+MOST_COUNT = 1 << 53  # tokens
 KIND, TEXTS, CHUNKS, CHUNK_TOKENS = "general.type", "imatrix.datasets", "imatrix.chunk_count", "imatrix.chunk_size"
 
 
@@ -79,7 +80,7 @@ def _read_gguf(path: Path) -> ActivationStatistics:
                 raise FileFormatError(path, None, f"counts with the sums of {weight}", "none")
             sums, counts = (file.tensor(weight + kind).dequantize() for kind in (SUMS, COUNTS))
             sums, counts = sums.reshape(-1, sums.shape[-1]), counts.reshape(-1)
-            if len(counts) != len(sums) or not np.isfinite(counts).all():
+            if len(counts) != len(sums) or not (abs(counts) < MOST_COUNT).all():
                 raise FileFormatError(path, None, f"a count for each of the {len(sums)} rows of {weight}", str(counts))
             squares[weight] = SquareSums(sums.astype(np.float64), counts.astype(np.int64))
     if not squares:

@@ -5,17 +5,18 @@ Format: https://huggingface.co/docs/safetensors/index#format
 
 from __future__ import annotations
 
-import json
 import struct
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from bitwright.errors import BitwrightError, FileFormatError
-from bitwright.io import hub_files, inputs
+from bitwright.io import hub_files, inputs, json_text
+from bitwright.io.values import Values, described
 
 MOST_HEADER = 100 << 20  # bytes, the limit of the safetensors format
+MOST_SIZE = 1 << 48  # of a dimension
 TOGETHER = 8  # files whose headers are read at once
 
 
@@ -35,13 +36,18 @@ def read_header(path: Path) -> list[HeaderEntry]:
         if not 2 <= size <= min(room, MOST_HEADER):
             raise FileFormatError(path, 0, f"a header of 2 to {min(room, MOST_HEADER)} bytes", f"{size}")
         text = file.read(size)
-    try:
-        entries = json.loads(text)
-        entries.pop("__metadata__", None)
-        return [HeaderEntry(name, str(e["dtype"]), tuple(map(int, e["shape"]))) for name, e in entries.items()]
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        problem = f"{type(error).__name__}: {error}"
-        raise FileFormatError(path, 8, "a JSON header of dtypes and shapes", problem) from error
+    entries = json_text.parse(text, path, 8)
+    if not isinstance(entries, dict):
+        raise FileFormatError(path, 8, "a header that is a JSON object", described(entries))
+    return [_entry(path, name, entry) for name, entry in entries.items() if name != "__metadata__"]
+
+
+def _entry(path: Path, name: str, entry: Any) -> HeaderEntry:
+    values = Values(entry if isinstance(entry, dict) else {}, path)
+    shape = values.get("shape")
+    if not isinstance(shape, list) or not all(type(size) is int and 0 <= size <= MOST_SIZE for size in shape):
+        raise FileFormatError(path, 8, f"a header with the shape of {name!r}, a list of sizes", values.found("shape"))
+    return HeaderEntry(name, values.text("dtype"), tuple(shape))
 
 
 def read_hub_headers(repo: str, files: Sequence[str], revision: str) -> list[HeaderEntry]:

@@ -52,7 +52,7 @@ class Values:
         if name not in self.values:
             return ABSENT
         value_type = getattr(self.values, "value_type", None)  # which GGUF metadata has
-        return _described(self.values[name], value_type(name) if value_type else "")
+        return described(self.values[name], value_type(name) if value_type else "")
 
     def error(self, key: str, expected: str) -> FileFormatError:
         """The error that says what the value of `key` should have been."""
@@ -171,7 +171,7 @@ def without_nulls(values: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in values.items() if value is not None}
 
 
-def _described(value: Any, type: str = "") -> str:
+def described(value: Any, type: str = "") -> str:
     """A value in words, by the names of GGUF's types and of JSON's."""
     if _is_list(value):
         kind = type.removeprefix("array[").removesuffix("]") or (_kind(value[0]) if len(value) else "")

@@ -60,7 +60,8 @@ def test_the_first_items_are_examples(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("rows", "message"),
     [
-        (["{"], "JSON object per line"),
+        (["{"], "line 1: expected JSON, got "),
+        (["[" * 100_000], "line 1: expected JSON, got lists or objects nested too deeply"),
         ([{"query": "q", "gold": 0}], r"forms in line 1 .*choice: query, choices, gold.*\['gold', 'query'\]"),
         ([{"query": "q", "choices": ["a"], "gold": 1}], "gold below 1 in line 1, got 1"),
         ([{"query": "q", "choices": "ab", "gold": 0}], "choices to be texts in line 1"),

@@ -205,6 +205,13 @@ def test_wrong_configs_are_refused(changes: dict[str, Any], message: str) -> Non
         blueprint(tiny.config("gemma3_text", **changes), "config.json", formats.get("bf16"))
 
 
+@pytest.mark.parametrize("text", ["[" * 100_000, '{"a":' * 100_000, "9" * 10_000, "{", "\xff"])
+def test_a_config_that_is_no_json_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(FileFormatError, match=r"config\.json: expected JSON, got "):
+        outline(tmp_path)
+
+
 def test_unknown_families_are_refused() -> None:
     with pytest.raises(UnsupportedError, match="config.json: model_type bert is not supported; supported: llama"):
         blueprint({"model_type": "bert"}, "config.json", formats.get("bf16"))

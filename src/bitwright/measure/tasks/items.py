@@ -12,12 +12,12 @@ These are the forms of llm-foundry's evaluation sets, of HumanEval and of MBPP.
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from bitwright.errors import FileFormatError, UsageError
+from bitwright.io import json_text
 
 FORMS = {
     "choice": ("query", "choices", "gold"),
@@ -62,10 +62,11 @@ def load(path: Path, limit: int | None = None, shots: int = 0) -> Task:
 def _parsed(path: Path, text: str) -> list[Item]:
     try:
         if path.suffix == ".json":
-            examples = json.loads(text)["examples"]
+            examples = json_text.parse(text, path)["examples"]
             return [{"context": e["input"], "answer": e["target"]} for e in examples]
-        items = [json.loads(line) for line in text.splitlines() if line.strip()]
-    except (ValueError, KeyError, TypeError) as error:
+        lines = enumerate(text.splitlines(), 1)
+        items = [json_text.parse(line, f"{path}, line {number}") for number, line in lines if line.strip()]
+    except (KeyError, TypeError) as error:
         what = "one JSON object per line" if path.suffix != ".json" else '{"examples": [{"input", "target"}]}'
         raise FileFormatError(path, None, what, f"{type(error).__name__}: {error}") from None
     if not items:

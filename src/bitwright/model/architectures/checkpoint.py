@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import os
 from collections import Counter
@@ -12,9 +11,10 @@ from typing import Any
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
-from bitwright.io import hub, hub_files, safetensors
+from bitwright.io import hub, hub_files, json_text, safetensors
 from bitwright.io.aliases import ALIASES
 from bitwright.io.safetensors import HeaderEntry
+from bitwright.io.values import described
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.architectures.families import blueprint
 
@@ -60,13 +60,11 @@ def _one_set(files: Iterable[str]) -> list[str]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))
+        value = json_text.parse(path.read_bytes(), path)
     except OSError as error:
         raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
-    except ValueError as error:
-        raise FileFormatError(path, None, "JSON", str(error)) from error
     if not isinstance(value, dict):
-        raise FileFormatError(path, None, "a JSON object", type(value).__name__)
+        raise FileFormatError(path, None, "a JSON object", described(value))
     return value
 
 

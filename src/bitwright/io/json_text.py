@@ -1,0 +1,22 @@
+"""JSON from strangers."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from bitwright.errors import FileFormatError
+
+
+def parse(text: str | bytes, place: object, offset: int | None = None) -> Any:
+    """The value of a JSON text that begins at byte `offset` of the file `place` (None: it is the file).
+
+    Raises FileFormatError for what is not JSON, is nested too deeply to be read, or holds a number of thousands of
+    digits.
+    """
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise FileFormatError(place, offset, "JSON", "lists or objects nested too deeply to be read") from None
+    except ValueError as error:
+        raise FileFormatError(place, offset, "JSON", str(error)) from None
