@@ -49,23 +49,39 @@ def test_a_label_changes_only_the_metadata(file, tmp_path) -> None:
 
 def test_an_audit_accepts_matching_figures_and_reports_others(file) -> None:
     claimed = label.from_report(REPORT, file)
-    assert label.audit(claimed, measured(0.115, 0.1, 0.13), file).holds
-    (complaint,) = label.audit(claimed, measured(0.15, 0.13, 0.17), file).complaints
+    other = {"chunks_sha256": "d" * 64}
+    assert label.audit(claimed, measured(0.115, 0.1, 0.13, **other)) == ()
+    (complaint,) = label.audit(claimed, measured(0.15, 0.13, 0.17, **other))
     assert "0.15000 (0.13000 to 0.17000), the label says 0.10000 (0.08000 to 0.12000)" in complaint
-    assert not label.audit(claimed, measured(0.05, 0.04, 0.07), file).holds
-    (complaint,) = label.audit(claimed, measured(0.1, None, None), file).complaints
-    assert "too few documents" in complaint
-    other = label.audit(claimed, measured(0.1, 0.08, 0.12, reference={"sha256": "x" * 64}), file)
-    assert other.complaints == ("the reference is not the file that the label names",)
+    assert label.audit(claimed, measured(0.05, 0.04, 0.07, **other))
+    (complaint,) = label.audit(claimed, measured(0.1, None, None, **other))
+    assert "too little text for intervals" in complaint
+    elsewhere = label.audit(claimed, measured(0.1, 0.08, 0.12, reference={"sha256": "x" * 64}))
+    assert elsewhere == ("the reference is not the file that the label names",)
+
+
+def test_an_exact_repeat_holds_even_without_intervals(file) -> None:
+    """Labels of earlier versions may have none."""
+    values = label.from_report(REPORT, file).values | {"kl_divergence.low": math.nan, "kl_divergence.high": math.nan}
+    old = label.Label(values)
+    assert not old.has_interval and label.audit(old, measured(0.1001, None, None)) == ()
+    assert label.audit(old, measured(0.13, None, None)) and label.audit(old, measured(0.13, 0.12, 0.14))
+
+
+def test_no_label_is_made_without_an_interval(file) -> None:
+    few = {"mean": 0.1, "low": None, "high": None, "clusters": 4, "of": "chunks"}
+    with pytest.raises(BitwrightError, match="needs an interval of its KL divergence, and 4 chunks are too few"):
+        label.from_report({**REPORT, "kl_divergence": few}, file)
 
 
 def test_a_label_is_invalid_for_other_weights(file, tmp_path) -> None:
     from bitwright.quantizers import quantize
 
     quantize(file.path, "q8_0", tmp_path / "q8_0.gguf")
-    other = gguf.open(tmp_path / "q8_0.gguf")
-    found = label.audit(label.from_report(REPORT, file), REPORT, other)
-    assert found.complaints == ("the weights are not those that were labelled",)
+    claimed, other = label.from_report(REPORT, file), gguf.open(tmp_path / "q8_0.gguf")
+    assert label.without_measuring(claimed, file) == ()
+    assert label.without_measuring(claimed, other) == ("the weights are not those that were labelled",)
+    assert "no label" in label.without_measuring(None, other)[0]
 
 
 def test_an_incomplete_label_is_reported(file, tmp_path) -> None:

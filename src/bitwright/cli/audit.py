@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
 import typer
 
-from bitwright.cli import evaluate, label, measuring, options, output
+from bitwright.cli import evaluate, label, measuring, models, options, output
+from bitwright.errors import BitwrightError
+
+if TYPE_CHECKING:
+    from bitwright.io.label import Label
+    from bitwright.measure.windows import Windows
 
 
 def audit(
@@ -19,29 +28,51 @@ def audit(
     """Measure a model again and check its label.
 
     On the label's text the figures should repeat; on any other text the intervals should overlap. The exit code is 1
-    if they do not, if the weights differ from the labelled ones, or if the file has no label.
+    if they do not, if the weights differ from the labelled ones, or if the file has no label; the last two are found
+    before anything is measured.
 
     Example: bitwright audit small.gguf --reference large.gguf -f wiki.txt
     """
+    from bitwright.io import gguf
     from bitwright.io import label as labels
     from bitwright.views.audit import audit as view
 
-    loaded, _, report = measuring.report_on(model, reference, file, suite, context, threads)
-    claimed = labels.read(loaded.model.opened())
-    if claimed is None:
-        complaints: tuple[str, ...] = ("the file has no label (bitwright label writes one)",)
-    else:
-        complaints = labels.audit(claimed, report, loaded.model.opened()).complaints
+    opened = gguf.open(models.resolve(model))
+    claimed, report = labels.read(opened), None
+    complaints = labels.without_measuring(claimed, opened)
+    if claimed is not None and not complaints:
+        accept = partial(can_check, claimed)
+        _, _, report = measuring.report_on(model, reference, file, suite, context, threads, accept)
+        complaints = labels.audit(claimed, report)
     if json:
         output.print_json(view(claimed, complaints, report))
     else:
-        if claimed:
-            label.show(claimed.values)
-        output.say_headline(report["model"]["name"], report["headline"])
-        output.say(report["words"][0])
-        for complaint in complaints:
-            print(f"does not hold: {complaint}")
-        if not complaints:
-            print("the label holds")
+        show(claimed, complaints, report)
     if complaints:
         raise typer.Exit(1)
+
+
+def can_check(claimed: Label, cut: Windows) -> None:
+    """Raises if scoring `cut` cannot check a label: neither has intervals, and the label was measured on another."""
+    from bitwright.measure.next_token import check_intervals
+
+    if claimed["chunks_sha256"] == cut.sha256:
+        return
+    if not claimed.has_interval:
+        raise BitwrightError(
+            "the label has no interval, so only the text and the chunks it was measured on can check it"
+        )
+    check_intervals(cut)
+
+
+def show(claimed: Label | None, complaints: Sequence[str], report: dict[str, Any] | None) -> None:
+    """Print the label, what was measured now, and whether they agree."""
+    if claimed:
+        label.show(claimed.values)
+    if report:
+        output.say_headline(report["model"]["name"], report["headline"])
+        output.say(report["words"][0])
+    for complaint in complaints:
+        output.say(f"does not hold: {complaint}")
+    if not complaints:
+        print("the label holds")

@@ -32,17 +32,18 @@ def label(
 ) -> None:
     """Write the measured loss into a model file.
 
-    Measures the model as eval --reference does. The label holds the KL divergence with its interval, how long greedy
-    texts stay the same, the noise floor, and hashes of weights, reference and text. It is metadata of the file, which
-    other programs ignore.
+    Measures the model as eval --reference does; the text must be long enough for intervals. The label holds the KL
+    divergence with its interval, how long greedy texts stay the same, the noise floor, and hashes of weights, reference
+    and text. It is metadata of the file, which other programs ignore.
 
     Example: bitwright label small.gguf --reference large.gguf -f wiki.txt
     """
     from bitwright.io import label as labels
+    from bitwright.measure.next_token import check_intervals
     from bitwright.views.label import label as view
 
     target = place(model, out)
-    loaded, result, report = measuring.report_on(model, reference, file, suite, context, threads)
+    loaded, result, report = measuring.report_on(model, reference, file, suite, context, threads, check_intervals)
     steps = result.compounding
     half_life = {} if steps is None else {"half_life": steps.first_divergence.survival.half_life.estimate}
     new = labels.from_report(report, loaded.model.opened(), **half_life)

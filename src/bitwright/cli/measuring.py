@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from bitwright.engine import Engine
     from bitwright.measure.setting import Setting
     from bitwright.measure.suite import Evaluation
+    from bitwright.measure.windows import Windows
 
 KLD = ".kld"
 
@@ -63,11 +65,12 @@ def prepare(
     threads: int | None,
     kv: str,
     candidate: str,
+    accept: Callable[[Windows], object] = lambda cut: None,
 ) -> Setting:
     """The reference's predictions of the text in `file`, from the cache or computed now, its noise floor and its texts.
 
-    A .kld file determines which chunks are scored, and needs the tokenizer of `candidate`. UsageError if the text is
-    too short.
+    A .kld file determines which chunks are scored, and needs the tokenizer of `candidate`. `accept` sees what a model
+    will score before it runs, and may raise. UsageError if the text is too short.
     """
     from bitwright.measure import overlap, setting
     from bitwright.measure.reference import ReferenceStore
@@ -80,16 +83,23 @@ def prepare(
             raise UsageError("a .kld file says which chunks are scored: leave out --chunks")
         return setting.against_kld(Path(reference), models.tokenizer(candidate), text, suite, overlaps)
     engine = models.load(reference, context, threads, kv)
-    found = setting.against(engine, text, suite, context, chunks, overlaps, output.progress)
+    found = setting.against(engine, text, suite, context, chunks, overlaps, output.progress, accept)
     if isinstance(found.reference, ReferenceStore) and found.reference.damaged:
         output.remark(f"recomputed {found.reference.damaged} damaged chunks in {found.reference.folder}")
     return found
 
 
 def report_on(
-    name: str, reference: str | None, file: Path | None, suite: str, context: int, threads: int | None
+    name: str,
+    reference: str | None,
+    file: Path | None,
+    suite: str,
+    context: int,
+    threads: int | None,
+    accept: Callable[[Windows], object],
 ) -> tuple[Engine, Evaluation, dict[str, Any]]:
-    """A model measured for its label: the model, the evaluation and its view. UsageError if no label can be made."""
+    """A model measured for its label: the model, the evaluation and its view. `accept` is as in `prepare`. UsageError
+    if no label can be made."""
     if reference is None or file is None:
         raise UsageError("a label needs the original model and a text: --reference REF -f FILE")
     if reference.endswith(KLD):
@@ -99,7 +109,7 @@ def report_on(
 
     started = time.monotonic()
     check_tokens(name, reference)
-    setting = prepare(reference, file, suite, context, None, None, threads, "f16", name)
+    setting = prepare(reference, file, suite, context, None, None, threads, "f16", name, accept)
     loaded = models.load(name, context, threads)
     result = evaluate(loaded, setting, stage=output.progress)
     return loaded, result, evaluation(result, about(setting, threads, "f16", time.monotonic() - started))

@@ -31,6 +31,7 @@ NUMBERS = {
     "context": "uint32",
     "chunks": "uint32",
 }
+REPEAT = 0.01  # relative: by how much a repeated divergence may differ, since tiers round differently
 HASHES = ("tensors_sha256", "reference_sha256", "text_sha256", "chunks_sha256", "bitwright", "suite")
 
 
@@ -44,24 +45,20 @@ class Label:
     def __getitem__(self, name: str) -> Any:
         return self.values[name]
 
-
-@dataclass(frozen=True)
-class Audit:
-    """A file measured again: its label `holds` if there are no `complaints`."""
-
-    label: Label
-    complaints: tuple[str, ...]
-
     @property
-    def holds(self) -> bool:
-        """Whether the label agrees with its file."""
-        return not self.complaints
+    def has_interval(self) -> bool:
+        """Whether the divergence has an interval."""
+        return not math.isnan(self["kl_divergence.low"])
 
 
 def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan) -> Label:
     """The label for `file` from a report on it (the view `evaluation`) and the half-life of its greedy texts in tokens:
-    infinite if no text differs, which a report cannot express."""
+    infinite if no text differs, which a report cannot express. BitwrightError without an interval, which a label is
+    checked against."""
     k, floor = report["kl_divergence"], report["noise_floor"]
+    if k["low"] is None:
+        raise BitwrightError(f"a label of {file.path.name} needs an interval of its KL divergence, and {k['clusters']} "
+                             f"{k['of']} are too few for one")  # fmt: skip
     numbers = {
         "kl_divergence.mean": k["mean"],
         "kl_divergence.low": k["low"],
@@ -117,18 +114,33 @@ def write(file: GGUF, label: Label, path: Path) -> int:
     return gguf.write(path, metadata, tensors)
 
 
-def audit(label: Label, report: dict[str, Any], file: GGUF) -> Audit:
-    """Compare a label with a new measurement on any text: the weights and the reference must be the same, and the
-    intervals of the divergences must overlap."""
-    found, k, complaints = from_report(report, file), report["kl_divergence"], []
-    if found["tensors_sha256"] != label["tensors_sha256"]:
-        complaints.append("the weights are not those that were labelled")
-    if found["reference_sha256"] != label["reference_sha256"]:
-        complaints.append("the reference is not the file that the label names")
+def without_measuring(label: Label | None, file: GGUF) -> tuple[str, ...]:
+    """What is wrong with a file's label that no measurement has to show."""
+    if label is None:
+        return ("the file has no label (bitwright label writes one)",)
+    if sha256_of_tensors(file) != label["tensors_sha256"]:
+        return ("the weights are not those that were labelled",)
+    return ()
+
+
+def audit(label: Label, report: dict[str, Any]) -> tuple[str, ...]:
+    """What is wrong with a label, from a new measurement of its file: the reference must be the same, and the
+    divergence must repeat on the same chunks, or its interval overlap the label's on others."""
+    complaints, k, mean = [], report["kl_divergence"], label["kl_divergence.mean"]
     low, high = (label[f"kl_divergence.{end}"] for end in ("low", "high"))
-    if k["low"] is None or math.isnan(low):
-        complaints.append("too few documents for an interval: the divergence cannot be checked")
+    if report["reference"]["sha256"] != label["reference_sha256"]:
+        complaints.append("the reference is not the file that the label names")
+    elif report["chunks_sha256"] == label["chunks_sha256"] and _repeats(k["mean"], mean, report["noise_floor"]):
+        return ()
+    if k["low"] is None or not label.has_interval:
+        complaints.append(f"its KL divergence is {k['mean']:.5f}, the label says {mean:.5f}, and there is too little "
+                          "text for intervals")  # fmt: skip
     elif k["high"] < low or k["low"] > high:
         complaints.append(f"its KL divergence is {k['mean']:.5f} ({k['low']:.5f} to {k['high']:.5f}), the label says "
-                          f"{label['kl_divergence.mean']:.5f} ({low:.5f} to {high:.5f})")  # fmt: skip
-    return Audit(label, tuple(complaints))
+                          f"{mean:.5f} ({low:.5f} to {high:.5f})")  # fmt: skip
+    return tuple(complaints)
+
+
+def _repeats(mean: float, claimed: float, floor: dict[str, Any] | None) -> bool:
+    """Whether two divergences on the same tokens agree; another machine rounds differently."""
+    return math.isclose(mean, claimed, rel_tol=REPEAT, abs_tol=floor["kl_divergence"] if floor else 0.0)

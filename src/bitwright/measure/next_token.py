@@ -76,6 +76,15 @@ def clusters_of(windows: Windows) -> tuple[NDArray[np.int64], str]:
     return np.broadcast_to(windows.places[:, None], windows.documents.shape), "chunks"
 
 
+def check_intervals(windows: Windows) -> None:
+    """UsageError if what is scored gives no intervals."""
+    count = len(np.unique(clusters_of(windows)[0]))
+    if count < FEWEST:
+        size = max(1, round(windows.text_bytes(FEWEST) / 1000))
+        raise UsageError(f"expected a text of at least {FEWEST} chunks of {windows.context} tokens, about {size} kB, "
+                         f"for intervals; got {count}: use more text or shorter chunks (-c)")  # fmt: skip
+
+
 def score_tokens(engine: Engine, reference: ReferencePredictions, progress: Progress | None = None) -> TokenScores:
     """Run a candidate over the reference's windows. UsageError if its vocabulary or context does not fit them."""
     windows = reference.windows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bitwright.measure.noise_floor import NoiseFloor
     from bitwright.measure.rollout.baseline import Baseline
     from bitwright.measure.suite import Evaluation, Identity
+    from bitwright.measure.windows import Windows
     from bitwright.model.tokenizer import Tokenizer
 
 
@@ -52,14 +53,17 @@ def against(
     chunks: int | None = None,
     overlaps: Sequence[Overlap] = (),
     stage: Stage = silent,
+    accept: Callable[[Windows], object] = lambda cut: None,
 ) -> Setting:
     """The reference `engine` reads `text` in chunks of `context` tokens, or its predictions come from the cache; then
     its noise floor, and the texts it writes. `chunks` takes the first ones, None those of the suite, spread out.
+    `accept` sees what will be scored before anything runs, and may raise.
 
     UsageError if the text is too short.
     """
     check_suite(suite_name)
     cut = windows.cut(engine.tokenizer, text, context, chunks or suite.CHUNKS[suite_name], spread_out=chunks is None)
+    accept(cut)
     with stage("predicting with the reference") as report:
         store = store_reference(engine, cut, progress=report)
     with stage("measuring the noise floor") as report:

@@ -59,6 +59,10 @@ class Windows:
     def __len__(self) -> int:
         return len(self.ids)
 
+    def text_bytes(self, chunks: int) -> int:
+        """About how many bytes of such a text that many chunks take."""
+        return round(chunks * self.context * int(self.sizes.sum()) / self.targets.size)
+
     def some(self, count: int) -> Windows:
         """At most `count` of the chunks, spread evenly over them."""
         chosen = spread(len(self), count)

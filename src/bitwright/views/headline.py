@@ -50,9 +50,9 @@ def needed(e: Evaluation) -> str:
     """How much was scored and how much an interval needs: "4 chunks of 512 tokens, and an interval needs 10 (about
     24 kB of text)"."""
     windows = e.scores.windows
-    size = FEWEST * windows.context * windows.sizes.sum() / windows.targets.size
+    size = max(1, round(windows.text_bytes(FEWEST) / 1000))
     scored = f"{len(windows)} {'chunk' if len(windows) == 1 else 'chunks'} of {windows.context} tokens"
-    return f"{scored}, and an interval needs {FEWEST} (about {max(1, round(size / 1000))} kB of text)"
+    return f"{scored}, and an interval needs {FEWEST} (about {size} kB of text)"
 
 
 def tokens_changed(share: float) -> str:
