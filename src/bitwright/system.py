@@ -14,7 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 if sys.platform != "win32":
     import fcntl
@@ -102,7 +102,7 @@ def windows_memory() -> tuple[int, int]:
     return windows.memory()
 
 
-def kill_group(process: subprocess.Popen[str]) -> None:
+def kill_group(process: subprocess.Popen[Any]) -> None:
     """End a process that was started with `start_new_session`, and all it started; Windows ends only the process."""
     if sys.platform == "win32":
         process.kill()
@@ -111,7 +111,7 @@ def kill_group(process: subprocess.Popen[str]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def ran_out_of_time(returncode: int) -> bool:
+def ran_out_of_time(returncode: int | None) -> bool:
     """Whether a process was ended for using up its processor time, or killed."""
     return sys.platform != "win32" and returncode in (-signal.SIGXCPU, -signal.SIGKILL)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -102,11 +103,28 @@ def check(item: Item, form: str, text: str, unguarded: bool = False) -> tuple[bo
         own, right = exact(text, item["answer"]), exact(item["answer"], item["answer"])
         return own == right, "" if own == right else f"{own or 'nothing'} instead of {right}"
     if form == "humaneval":
-        program = f"{item['prompt']}{text}\n{item['test']}\ncheck({item['entry_point']})\n"
+        entry, setup = item["entry_point"], item["prompt"] if _compiles(item["prompt"]) else ""
+        tests = f"{item['test']}\ncheck({entry})\n"
+        outcome = sandbox.run(item["prompt"] + text, tests, setup, [entry], unguarded=unguarded)
     else:
-        program = "\n".join([text, item.get("test_setup_code", ""), *item["test_list"]])
-    outcome = sandbox.run(program, unguarded=unguarded)
+        setup, tests = item.get("test_setup_code", ""), "\n".join(item["test_list"])
+        names = _defined(item.get("code", ""))
+        outcome = sandbox.run(f"{text}\n{setup}", tests, setup, names, unguarded=unguarded)
     return outcome.passed, outcome.error
+
+
+def _compiles(code: str) -> bool:
+    try:
+        ast.parse(code)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _defined(code: str) -> list[str]:
+    """The functions and classes that a solution defines, which may have names of Python's own."""
+    nodes = ast.parse(code).body if _compiles(code) else []
+    return [node.name for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)]
 
 
 def exact(text: str, answer: str) -> str:
