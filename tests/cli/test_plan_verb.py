@@ -9,7 +9,7 @@ import pytest
 from bitwright.hardware import devices
 
 KEYS = {"device", "recipe", "context", "weights_bytes", "kv_bytes", "compute_bytes", "total_bytes", "fits"}
-KEYS |= {"decode", "prefill", "price", "longest_context", "quality", "left_bytes"}
+KEYS |= {"file_bytes", "decode", "prefill", "price", "longest_context", "quality", "left_bytes"}
 
 
 def test_rows_have_the_documented_keys(bitwright) -> None:
@@ -30,10 +30,54 @@ def test_the_table_fits_a_screen(bitwright) -> None:
         "plan", "--shape", "llama-3.1-8b", "--device", "rtx-3060-12gb", "--recipe", "q8_0", "--recipe", "bf16"
     )
     lines = outcome.out.splitlines()
-    assert max(map(len, lines)) <= 120 and len(lines) < 25
+    assert max(map(len, lines)) <= 125 and len(lines) < 25
     assert "8.5 GB" in outcome.out and "  yes  " in outcome.out and "23 layers" in outcome.out
     assert "quality: not measured" in lines
     assert "8% (decode)" in outcome.err
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        ["--shape", "gpt-oss-20b", "--device", "3090", "--device", "3060"],
+        ["--shape", "qwen3-8b", "--budget", "1000"],
+        ["--models", "--device", "3060"],
+    ],
+    ids=lambda asked: " ".join(asked[:2]),
+)
+def test_eighty_columns_do_not_break_a_row(bitwright, monkeypatch, asked) -> None:
+    """Less important columns are left out and named; every row stays on one line."""
+    monkeypatch.setenv("COLUMNS", "80")
+    outcome = bitwright("plan", *asked)
+    lines = outcome.out.splitlines()
+    assert outcome.code == 0 and max(map(len, lines)) <= 80
+    (start,) = [i for i, line in enumerate(lines) if "decode t/s" in line][:1]
+    rows = lines[start + 1 : lines.index("", start) if "" in lines[start:] else None]
+    assert rows and all(len(row.split("  ")) > 4 and not row.startswith(" ") for row in rows)
+    assert "left out to fit 80 columns" in outcome.err and "90% intervals" in " ".join(outcome.err.split())
+
+
+def test_file_bytes_are_those_on_disk(bitwright, stories260k, tmp_path) -> None:
+    from bitwright.quantizers import quantize
+
+    quantize(stories260k, "q8_0", tmp_path / "made.gguf", method="rtn")
+    rows = bitwright("plan", stories260k, "--device", "3090", "-c", 256, "--json").json["rows"]
+    sizes = {row["recipe"]: row["file_bytes"] for row in rows}
+    assert sizes["as stored"] == stories260k.stat().st_size and all(row["file_bytes_exact"] for row in rows)
+    assert sizes["q8_0"] == (tmp_path / "made.gguf").stat().st_size
+    arguments = ("plan", "--shape", "llama-3.1-8b", "--device", "3090", "--recipe", "q4_k_m")
+    (row,) = bitwright(*arguments, "--json").json["rows"]
+    assert row["file_bytes"] == pytest.approx(4920733984, rel=1e-4) and not row["file_bytes_exact"]
+    outcome = bitwright(*arguments)
+    assert "4.9 GB" in outcome.out and "the tokenizer's part of a file is estimated" in outcome.err
+
+
+def test_no_speed_has_a_reason(bitwright) -> None:
+    arguments = ["plan", "--shape", "gpt-oss-20b", "--device", "rtx-3060-12gb"]
+    (row,) = bitwright(*arguments, "--json").json["rows"]
+    assert row["decode"] is None and row["layers_on_device"] == 22
+    assert "no speed for a format that does not fit; with some layers in" in row["no_speed_because"]
+    assert row["no_speed_because"] in bitwright(*arguments).err
 
 
 def test_a_published_folder_without_weights(bitwright, tmp_path) -> None:

@@ -29,6 +29,11 @@ def test_nearly_all_are_inside_the_rounding() -> None:
     )  # exact except for the tokenizer
 
 
+def test_the_docs_table_is_what_is_computed() -> None:
+    page = Path(sizes.__file__).parent / "results/published-sizes.md"
+    assert page.read_text(encoding="utf-8").endswith("\n".join(sizes.table(ROWS)) + "\n")
+
+
 def test_importance_changes_the_sizes() -> None:
     """Without it some recipes choose larger formats: the same test would fail."""
     row = next(r for r in ROWS if r["quant"] == "IQ3_XXS" and r["publisher"] == "bartowski")

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Literal
 from bitwright.cli import output
 from bitwright.cli.output import human_bytes, human_count
 
+WIDE = 100  # columns of a screen that has room for intervals of speeds
 FITS = {"yes": "yes", "no": "no", "memory not known": "?"}
 
 if TYPE_CHECKING:
@@ -37,23 +38,28 @@ def formats(
     if json:
         output.print_json(view(outline, rows, cost))
         return
-    print(_heading(outline, ask))
+    output.say(_heading(outline, ask), 2)
+    left_out = []
     for device in devices:
-        print(f"\n{output.bold(_device_line(device, room))}")
-        _table([row for row in rows if row.device is device], cost)
-    print(f"\nquality: {quality}")
+        print()
+        output.say(_device_line(device, room), 2, output.bold)
+        left_out += _table([row for row in rows if row.device is device], cost)
+    print()
+    output.say(f"quality: {quality}", 2)
     for reason in dict.fromkeys(row.unknown for row in rows if row.unknown):
         output.remark(reason)
-    output.remark(_footnote(devices, machine))
+    output.remark(_footnote(devices, machine, all(row.file_exact for row in rows)))
+    _say_left_out(left_out)
 
 
-def _table(rows: Sequence[Row], cost: Cost | None) -> None:
-    headers = ["format", ">weights", ">cache", ">buffers", ">total", ">left", "fits", ">longest"]
+def _table(rows: Sequence[Row], cost: Cost | None) -> list[str]:
+    """Print a row for each format; returns the columns left out."""
+    headers = ["format", ">file", ">weights", ">cache", ">buffers", ">total", ">left", "fits", ">longest"]
     headers += ["decode t/s", "prefill t/s", "as"] + [">$/M tokens"] * (cost is not None)
     cells = []
     for row in rows:
         m, speeds = row.memory, row.forecast
-        line = [row.recipe, *map(human_bytes, (m.weights, m.kv, m.compute + m.overhead, m.total))]
+        line = [row.recipe, *map(human_bytes, (row.file_bytes, m.weights, m.kv, m.compute + m.overhead, m.total))]
         line += [
             "?" if row.left is None else human_bytes(row.left),
             fits(row),
@@ -62,7 +68,7 @@ def _table(rows: Sequence[Row], cost: Cost | None) -> None:
         line += [speed(row, "decode"), speed(row, "prefill"), speeds.multiplied_as if speeds else "-"]
         line += [_dollars(row, cost)] * (cost is not None)
         cells.append(line)
-    output.print_table(headers, cells)
+    return output.print_table(headers, cells, drop=["as", "buffers", "cache", "weights", "left"])
 
 
 def fits(row: Row) -> str:
@@ -73,14 +79,23 @@ def fits(row: Row) -> str:
 
 
 def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
-    """The speed and its interval, to three digits."""
+    """The speed, on a screen with room for it with its interval, to three digits."""
     if row.forecast is None:
         return "-"
     estimate: PredictedSpeed = getattr(row.forecast, what)
     middle, low, high = (
         f"{x:.0f}" if x >= 99.5 else f"{x:.3g}" for x in (estimate.tokens_per_second, estimate.low, estimate.high)
     )
-    return f"{middle} ({low}-{high})"
+    return middle if narrow() else f"{middle} ({low}-{high})"
+
+
+def _say_left_out(titles: Sequence[str]) -> None:
+    output.say_left_out([*titles, *["the speeds' 90% intervals"] * narrow()])
+
+
+def narrow() -> bool:
+    """Whether the screen has too few columns for intervals."""
+    return (output.screen() or WIDE) < WIDE
 
 
 def _dollars(row: Row, cost: Cost | None) -> str:
@@ -116,12 +131,13 @@ def _price_text(price: Price) -> str:
     return f"{span} {price.condition}, {price.date}"
 
 
-def _footnote(devices: Sequence[Device], machine: Machine | None) -> str:
+def _footnote(devices: Sequence[Device], machine: Machine | None, exact: bool = True) -> str:
     from bitwright.hardware.speed import fitted
 
-    notes = [
-        "decode speed assumes half of the context is in use, prefill a prompt of 512 tokens; brackets: 90% interval"
-    ]
+    notes = ["decode speed assumes half of the context is in use, prefill a prompt of 512 tokens"]
+    notes[0] += "" if narrow() else "; brackets: 90% interval"
+    if not exact:
+        notes.append("the tokenizer's part of a file is estimated")
     if machine is None or len(devices) > 1:
         judged = {what: fitted()[what]["judged"] for what in ("decode", "prefill")}
         errors = " and ".join(f"{100 * judged[what]['median error']:.0f}% ({what})" for what in judged)
@@ -146,13 +162,15 @@ def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str], json:
     if not offers:
         known = f"prices of {len(sold)} devices are known"
         raise BitwrightError(f"no device sold for {usd:g} dollars fits {outline.name} in {', '.join(recipes)}; {known}")
-    print(_heading(outline, ask) + f"; within ${usd:g}\n")
-    headers = ["device", "format", ">total", ">left", "decode t/s", ">t/s per $1000", "price", "date", "source"]
-    output.print_table(headers, [
-        [row.device.id, row.recipe, human_bytes(row.memory.total), human_bytes(row.left or 0),
+    output.say(_heading(outline, ask) + f"; within ${usd:g}", 2)
+    print()
+    headers = ["device", "format", ">file", ">total", ">left", "decode t/s", ">t/s per $1000"]
+    left_out = output.print_table([*headers, "price", "date", "source"], [
+        [row.device.id, row.recipe, *map(human_bytes, (row.file_bytes, row.memory.total, row.left or 0)),
          speed(row, "decode"), f"{per:.0f}", _price_text(p).partition(",")[0], p.date, p.source]
         for row, p, per in offers
-    ])  # fmt: skip
+    ], drop=["source", "file", "total", "date", "left"] if narrow() else [])  # fmt: skip
+    _say_left_out(left_out)
     output.remark(f"prices of {len(sold)} devices are known; prices change, check before you buy")
 
 
@@ -167,19 +185,21 @@ def models(
     if json:
         output.print_json(view(pair for pairs in found.values() for pair in pairs))
         return
+    left_out: list[str] = []
     for device in devices:
-        print(f"{output.bold(_device_line(device, room))}")
-        headers = ["model", ">parameters", "format", ">context", ">total", ">left", ">longest", "decode t/s"]
-        output.print_table([*headers, "prefill t/s"], [
-            [o.name, human_count(o.parameters), row.recipe, row.ask.context, human_bytes(row.memory.total),
-             human_bytes(row.left or 0), row.longest, speed(row, "decode"),
+        output.say(_device_line(device, room), 2, output.bold)
+        headers = ["model", ">parameters", "format", ">context", ">file", ">total", ">left", ">longest", "decode t/s"]
+        left_out += output.print_table([*headers, "prefill t/s"], [
+            [o.name, human_count(o.parameters), row.recipe, row.ask.context, human_bytes(row.file_bytes),
+             human_bytes(row.memory.total), human_bytes(row.left or 0), row.longest, speed(row, "decode"),
              speed(row, "prefill")]
             for o, row in found[device.id]
-        ])  # fmt: skip
+        ], drop=["context", "file", "left", "parameters", "longest"])  # fmt: skip
         print()
     formats = ", ".join(catalogue.USEFUL)
     useful = f"each model in the best of {formats} that fits and decodes at least {catalogue.READING:g} tokens/s"
     output.remark(f"{useful}; {_footnote(devices, machine)}")
+    _say_left_out(left_out)
 
 
 def devices(json: bool) -> None:

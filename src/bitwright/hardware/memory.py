@@ -76,11 +76,12 @@ def longest_context(
     engine: str = "llama.cpp",
 ) -> int:
     """The longest context, up to what the model was trained on, that fits `budget` bytes; 0 if none does."""
-    assignments = assigned(outline, recipe)
+    room = budget - memory(outline, recipe, 1, kv, 0, batch, engine).total + compute_bytes(outline, 1, batch, engine)
     low, high = 0, outline.context
     while low < high:
         middle = (low + high + 1) // 2
-        if memory(outline, assignments, middle, kv, sequences, batch, engine).total <= budget:
+        needed = kv_bytes(outline, middle, kv, sequences, batch, engine) + compute_bytes(outline, middle, batch, engine)
+        if needed <= room:
             low = middle
         else:
             high = middle - 1

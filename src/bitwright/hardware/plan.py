@@ -12,7 +12,7 @@ from bitwright.hardware.forecast import Forecast, forecast
 from bitwright.hardware.memory import DRIVER, Footprint, longest_context, memory
 from bitwright.hardware.speed import UnknownSpeed
 from bitwright.hardware.split import split
-from bitwright.hardware.weights import assign, bits_per_weight
+from bitwright.hardware.weights import assign, bits_per_weight, file_bytes
 from bitwright.io import gguf
 from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment
@@ -43,7 +43,8 @@ class Row:
     """One format of a model on one device. capacity: bytes that a model can use there; None if not known. longest: the
     longest context that fits. forecast: at the requested context or the longest one; None if none fits. on_device: if
     the model does not fit, how many layers do; the others stay in the machine's memory. unknown: why there is no
-    forecast although the model fits."""
+    forecast. file_bytes: of the GGUF file, with the tokenizer, which is estimated unless
+    file_exact."""
 
     device: Device
     recipe: str
@@ -53,6 +54,8 @@ class Row:
     longest: int
     forecast: Forecast | None
     bits_per_weight: float
+    file_bytes: int
+    file_exact: bool
     quality: str = "not measured"
     on_device: int | None = None
     unknown: str | None = None
@@ -167,16 +170,24 @@ def row(
     needed = memory(outline, assignments, ask.context, **options)  # type: ignore[arg-type]
     total = room if room is not None else capacity(device)
     longest = 0 if total is None else longest_context(outline, assignments, total, **options)  # type: ignore[arg-type]
+    made = None if list(assignments) == assign(outline, None) else name
+    size, exact = file_bytes(outline, assignments, made), not outline.vocabulary_bytes
     bits = bits_per_weight(outline, assignments)
-    found = Row(device, name, ask, needed, total, longest, None, bits, quality or "not measured")
+    found = Row(device, name, ask, needed, total, longest, None, bits, size, exact, quality or "not measured")
     if found.verdict == "no":
         held = offloaded(found, outline, assignments) if device.kind == "gpu" else None
-        return replace(found, on_device=held)
+        return replace(found, on_device=held, unknown=_too_small(found, held))
     depth = min(ask.context, longest or ask.context) // 2
     try:
         return replace(found, forecast=forecast(device, outline, assignments, depth, ask.kv, ask.sequences, machine))
     except UnknownSpeed as error:
         return replace(found, unknown=str(error))
+
+
+def _too_small(row: Row, held: int | None) -> str:
+    """Why a model that does not fit has no speed."""
+    rest = "; with some layers in the computer's memory the speed depends on that computer" if held else ""
+    return f"{row.device.id}: no speed for a format that does not fit{rest}"
 
 
 def offloaded(row: Row, outline: Outline, assignments: Sequence[Assignment]) -> int:

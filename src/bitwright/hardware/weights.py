@@ -39,11 +39,13 @@ def file_bytes(outline: Outline, assignments: Sequence[Assignment], recipe: str 
 
     Exact for the outline of a file; for others the tokenizer is estimated (`outline.vocabulary_bytes`).
     """
-    metadata = outline.metadata.typed() if isinstance(outline.metadata, gguf.Metadata) else outline.metadata
+    source, metadata, more = outline.metadata, outline.metadata, outline.vocabulary_bytes
+    if isinstance(source, gguf.Metadata):  # its arrays, such as the vocabulary, are the same in every file
+        metadata, more = source.scalars(), source.array_bytes
     if recipe is not None:
         metadata = metadata_of(recipe if isinstance(recipe, Recipe) else Recipe.named(recipe), metadata)
     placed = ((a.tensor, t.shape, a.format) for a, t in zip(assignments, outline.tensors, strict=True))
-    return gguf.layout(metadata, placed, outline.vocabulary_bytes).total
+    return gguf.layout(metadata, placed, more).total
 
 
 def bytes_per_token(outline: Outline, assignments: Iterable[Assignment], tokens: int = 1) -> int:

@@ -13,6 +13,8 @@ from bitwright.errors import FileFormatError
 from bitwright.io.gguf_parse import LENGTH, Value
 from bitwright.io.gguf_values import DTYPES, STRING, Typed, type_name
 
+ENTRY_BYTES = 8 + 4 + 4 + 8  # of an array's entry: its key's length, type, elements' type, number of elements
+
 
 class Metadata(Mapping[str, Any]):
     """The metadata by key: Python scalars and strings, lists of strings, read-only NumPy arrays; decoded on first use.
@@ -51,6 +53,16 @@ class Metadata(Mapping[str, Any]):
     def typed(self) -> dict[str, Typed]:
         """Every value with its stored type, ready to be changed and given to `write`."""
         return {key: Typed(self[key], self.value_type(key)) for key in self}
+
+    def scalars(self) -> dict[str, Typed]:
+        """Every value but arrays with its stored type."""
+        return {k: Typed(self[k], self.value_type(k)) for k, value in self._values.items() if value.element is None}
+
+    @property
+    def array_bytes(self) -> int:
+        """Bytes that the entries of arrays take in the file, without decoding them."""
+        arrays = [(k.encode(errors="surrogateescape"), v) for k, v in self._values.items() if v.element is not None]
+        return sum(ENTRY_BYTES + len(key) + value.end - value.start for key, value in arrays)
 
     def _decode(self, value: Value) -> object:
         if value.type == STRING:

@@ -30,10 +30,12 @@ def of_price(price: Price) -> dict[str, Any]:
 
 
 def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
-    """device, recipe, bits_per_weight, context, weights_bytes, kv_bytes, compute_bytes, overhead_bytes, total_bytes,
-    capacity_bytes, left_bytes, fits, verdict, longest_context (tokens), layers_on_device, decode and
-    prefill{tokens_per_second, low, high}, multiplied_as, quality, price{usd, date, source, ...} (the cheapest), and
-    with a cost usd_per_million_tokens. None: not known, or does not apply."""
+    """device, recipe, bits_per_weight, context, file_bytes (of the GGUF file, header and tokenizer included),
+    file_bytes_exact (False: the tokenizer is estimated), weights_bytes (as the engine holds them), kv_bytes,
+    compute_bytes, overhead_bytes, total_bytes, capacity_bytes, left_bytes, fits, verdict, longest_context (tokens),
+    layers_on_device, decode and prefill{tokens_per_second, low, high}, no_speed_because, multiplied_as, quality,
+    price{usd, date, source, ...} (the cheapest), and with a cost usd_per_million_tokens. None: not known, or does not
+    apply."""
     m, speeds = row.memory, row.forecast
     cheapest = min(row.device.prices, key=lambda p: p.usd_low, default=None)
     found = {
@@ -41,6 +43,8 @@ def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
         "recipe": row.recipe,
         "bits_per_weight": row.bits_per_weight,
         "context": row.ask.context,
+        "file_bytes": row.file_bytes,
+        "file_bytes_exact": row.file_exact,
         "weights_bytes": m.weights,
         "kv_bytes": m.kv,
         "compute_bytes": m.compute,
@@ -54,6 +58,7 @@ def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
         "layers_on_device": row.on_device,
         "decode": speeds and speeds.decode.as_json(),
         "prefill": speeds and speeds.prefill.as_json(),
+        "no_speed_because": row.unknown,
         "multiplied_as": speeds and speeds.multiplied_as,
         "quality": row.quality,
         "price": cheapest and of_price(cheapest),
