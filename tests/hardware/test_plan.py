@@ -181,7 +181,8 @@ def test_a_card_takes_the_layers_that_fit() -> None:
 def test_the_label_in_the_file_is_its_quality(tmp_path: Path) -> None:
     made = tiny.tiny("llama", tmp_path / "plain.gguf")
     assert plan.quality(outline(tmp_path / "plain.gguf")) == "not measured"
-    numbers = dict.fromkeys(label.NUMBERS, 0.0) | {"kl_divergence.mean": 0.0123, "same_top1": 0.956}
+    zeros = {name: 0 if kind == "uint32" else 0.0 for name, kind in label.NUMBERS.items()}
+    numbers = zeros | {"kl_divergence.mean": 0.0123, "same_top1": 0.956}
     said = numbers | dict.fromkeys(label.HASHES, "")
     made.metadata |= {label.PREFIX + name: value for name, value in said.items()}
     found = outline(tiny.write(made, tmp_path / "labelled.gguf"))
