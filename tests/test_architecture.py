@@ -23,7 +23,7 @@ LAYERS = [
     {"model", "io"},
     {"kernels"},
     {"formats", "statistics"},
-    {"errors", "names", "progress", "system", "windows"},
+    {"errors", "escapes", "names", "progress", "system", "windows"},
 ]
 OPEN = {"__init__", "__main__"}  # the public names reach everywhere, lazily; `python -m bitwright` is the command line
 LEVEL = {package: level for level, packages in enumerate(LAYERS) for package in packages}

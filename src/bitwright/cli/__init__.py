@@ -7,6 +7,7 @@ import sys
 from collections.abc import Sequence
 
 from bitwright.errors import BitwrightError
+from bitwright.escapes import escaped
 
 INTERRUPTED = 130
 
@@ -25,10 +26,11 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `bitwright ARGUMENTS`; results went to stdout, everything else to stderr."""
     try:
         from bitwright.cli.app import app
+        from bitwright.cli.output import shown
         from bitwright.io import inputs
 
         arguments = sys.argv[1:] if arguments is None else arguments
-        with inputs.protected():
+        with inputs.protected(), shown():
             code = app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
         sys.stdout.flush()
         return code if isinstance(code, int) else 0
@@ -53,7 +55,7 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
 
 def complain(message: str, code: int) -> int:
     """Print on one line what went wrong."""
-    print("bitwright: error:", " ".join(message.split()), file=sys.stderr)
+    print("bitwright: error:", " ".join(escaped(message).split()), file=sys.stderr)
     return code
 
 

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitwright.cli import output
+from bitwright.escapes import escaped
 from bitwright.views.plain import printable
 
 if TYPE_CHECKING:
@@ -43,7 +44,7 @@ def _summary(found: dict[str, Any]) -> str:
     if found["parameters"]:
         bits = f"{found['bits_per_weight']:.3f} bits per weight"
         weights = f"{output.human_count(found['parameters'])} parameters, {bits}"
-    architecture = "no architecture" if found["architecture"] is None else found["architecture"]
+    architecture = "no architecture" if found["architecture"] is None else escaped(str(found["architecture"]))
     return f"{architecture}, {weights}, {output.human_bytes(found['file_bytes'])}"
 
 
@@ -51,7 +52,7 @@ def _template(text: object, all: bool) -> str:
     if text is None:
         return "  none"
     if all:
-        return "\n".join("  " + line for line in str(text).splitlines())
+        return "\n".join("  " + line for line in escaped(str(text)).split("\n"))
     return f"  {len(str(text))} characters (--all shows it)"
 
 
@@ -99,7 +100,7 @@ def one_line(value: Any, short: bool) -> str:
         first = FIRST if short and len(value) > FIRST else len(value)
         more = f", ... ({len(value)} in all)" if first < len(value) else ""
         return f"[{', '.join(text(v) for v in value[:first])}{more}]"
-    line = text(value).replace("\n", "\\n")
+    line = output.in_a_line(text(value))
     return f"{line[:LONG]}... ({len(line)} characters)" if short and len(line) > LONG else line
 
 

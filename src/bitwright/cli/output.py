@@ -11,9 +11,10 @@ import textwrap
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from bitwright.cli import table
+from bitwright.escapes import escaped, escaped_but_styled, escaped_json
 
 Report = Callable[..., None]
 QUIET_SECONDS = 1.0  # work shorter than this shows no progress
@@ -63,8 +64,42 @@ def bad(text: str) -> str:
     return _styled(text, 31, sys.stdout)
 
 
+class Styled(str):
+    """Text without control characters but those that colour it. Formatted into other text it is ordinary text again,
+    so a table's cell is styled as a whole."""
+
+    __slots__ = ()
+
+
 def _styled(text: str, code: int, stream: Any) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if colored(stream) else text
+    return Styled(f"\x1b[{code}m{escaped(text)}\x1b[0m") if colored(stream) else escaped(text)
+
+
+class Shown:
+    """A stream whose text is shown with control characters escaped (`escapes`), for what goes to a terminal."""
+
+    def __init__(self, stream: Any) -> None:
+        self.stream = stream
+
+    def write(self, text: str) -> int:
+        """Write text; the styles of this module stay if the stream has any."""
+        self.stream.write(escaped_but_styled(text) if colored(self.stream) else escaped(text))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.stream, name)
+
+
+@contextlib.contextmanager
+def shown() -> Iterator[None]:
+    """In this context everything printed on stdout has its control characters escaped."""
+    with contextlib.redirect_stdout(cast(Any, Shown(sys.stdout))):
+        yield
+
+
+def unchanged() -> Any:
+    """Stdout, for text that is printed as it is."""
+    return sys.stdout.stream if isinstance(sys.stdout, Shown) else sys.stdout
 
 
 def screen(stream: Any = None) -> int | None:
@@ -81,7 +116,7 @@ def print_json(value: object) -> None:
         text.encode(sys.stdout.encoding or "utf-8")
     except UnicodeEncodeError:
         text = dumps(ensure_ascii=True)
-    print(text)
+    print(escaped_json(text))
 
 
 def print_table(
@@ -93,12 +128,18 @@ def print_table(
     then long texts fold. Returns the titles of the columns left out, for `say_left_out`.
     """
     width = screen()
+    rows = [[cell if isinstance(cell, Styled) else in_a_line(str(cell)) for cell in row] for row in rows]
     lines, left_out = table.layout(headers, rows, width and width - indent, drop)
     titled = any(header.removeprefix(">") for header in headers)
     for i, line in enumerate(lines):
         line = " " * indent + line
         print(bold(line) if titled and i == 0 else line)
     return left_out
+
+
+def in_a_line(text: str) -> str:
+    """`text` with control characters escaped, newlines and tabs among them."""
+    return escaped(text).replace("\n", "\\n").replace("\t", "\\t")
 
 
 def print_pairs(pairs: Sequence[tuple[str, object]], indent: int = 0) -> None:
@@ -118,7 +159,7 @@ def say_headline(name: str, sentence: str) -> None:
 
 def remark(text: str) -> None:
     """Print something worth knowing that is not the result, on stderr."""
-    print(dim(_folded(text, 0, sys.stderr), sys.stderr), file=sys.stderr)
+    print(dim(_folded(escaped(text), 0, sys.stderr), sys.stderr), file=sys.stderr)
 
 
 def say_left_out(titles: Sequence[str]) -> None:
@@ -141,6 +182,7 @@ def _folded(text: str, indent: int, stream: Any) -> str:
 def progress(label: str) -> Iterator[Report]:
     """Yields `report(done, total, note="")`: after a second, a bar on a terminal; elsewhere a line
     every ten seconds."""
+    label = in_a_line(label)
     with _bar(label) if sys.stderr.isatty() else contextlib.nullcontext(_lines(label)) as report:
         yield report
 
@@ -154,7 +196,7 @@ def _lines(label: str) -> Report:
             last = time.monotonic()
             share = f"{100 * done / total:.0f}%" if total else ""
             left = f"about {(last - started) * (total / done - 1):.0f} s left" if total and done else ""
-            parts = [part for part in (share, f"{last - started:.0f} s", left, note) if part]
+            parts = [part for part in (share, f"{last - started:.0f} s", left, in_a_line(note)) if part]
             print(f"{label}: {', '.join(parts)}", file=sys.stderr)
 
     return report
@@ -167,11 +209,11 @@ def _bar(label: str) -> Iterator[Report]:
 
     started = time.monotonic()
     columns = (
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         BarColumn(),
         TaskProgressColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.fields[note]}"),
+        TextColumn("{task.fields[note]}", markup=False),
     )
     bar = Progress(*columns, console=Console(stderr=True), transient=True)
     task = bar.add_task(label, total=None, note="")
@@ -179,7 +221,7 @@ def _bar(label: str) -> Iterator[Report]:
     def report(done: float, total: float | None = None, note: str = "") -> None:
         if not bar.live.is_started and time.monotonic() - started >= QUIET_SECONDS:
             bar.start()
-        bar.update(task, completed=done, total=total, note=note)
+        bar.update(task, completed=done, total=total, note=in_a_line(note))
 
     try:
         yield report

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from bitwright.cli import output
 from bitwright.cli.output import human_bytes, human_count
+from bitwright.escapes import escaped
 
 WIDE = 100  # columns of a screen that has room for intervals of speeds
 FITS = {"yes": "yes", "no": "no", "memory not known": "?"}
@@ -109,7 +110,7 @@ def _dollars(row: Row, cost: Cost | None) -> str:
 def _heading(outline: Outline, ask: Ask) -> str:
     active = f", {human_count(outline.active_parameters)} active" if outline.experts else ""
     at_once = f", {ask.sequences} sequences at once" if ask.sequences > 1 else ""
-    return (f"{outline.name}: {human_count(outline.parameters)} parameters{active}, shape {outline.standing}; "
+    return (f"{escaped(outline.name)}: {human_count(outline.parameters)} parameters{active}, shape {outline.standing}; "
             f"context {ask.context}, {ask.kv} cache{at_once}")  # fmt: skip
 
 

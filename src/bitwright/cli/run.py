@@ -11,6 +11,7 @@ import typer
 
 from bitwright.cli import models, options, output
 from bitwright.errors import UsageError
+from bitwright.escapes import escaped
 
 if TYPE_CHECKING:
     from bitwright.engine.conversation import Answer, Conversation
@@ -59,7 +60,12 @@ def run(
     context: options.Context = None,
     threads: options.Threads = None,
     kv: options.KV = "f16",
-    raw: Annotated[bool, typer.Option("--raw", help="Continue PROMPT as it is, without the chat template.")] = False,
+    raw: Annotated[
+        bool,
+        typer.Option(
+            "--raw", help="Continue PROMPT without the chat template, and print control characters as they are."
+        ),
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Ask a model, or chat with it.
@@ -92,16 +98,18 @@ def run(
             pass
         output.print_json(view(answer))
         return
-    stream(pieces)
+    stream(pieces, raw)
     remark_on(answer)
 
 
-def stream(pieces: Iterator[str]) -> None:
-    """Print pieces as they come, and end the line even when the user interrupts."""
+def stream(pieces: Iterator[str], raw: bool) -> None:
+    """Print pieces as they come, and end the line even when the user interrupts. raw: control characters as they
+    are."""
+    out = output.unchanged()
     try:
         for piece in pieces:
-            sys.stdout.write(piece)
-            sys.stdout.flush()
+            out.write(piece if raw else escaped(piece))
+            out.flush()
     finally:
         print(flush=True)
 
@@ -137,7 +145,7 @@ def chat(conversation: Conversation, count: int | None) -> None:
             continue
         answer = Answer()
         try:
-            stream(conversation.ask(text, count, answer))
+            stream(conversation.ask(text, count, answer), conversation.raw)
         except KeyboardInterrupt:
             pass
         except UsageError as error:  # too long a question, or too long a conversation

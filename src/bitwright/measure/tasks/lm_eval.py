@@ -19,6 +19,7 @@ import numpy as np
 from bitwright.engine import load
 from bitwright.engine.generate import text_of
 from bitwright.errors import BitwrightError, UsageError
+from bitwright.escapes import escaped
 from bitwright.measure.continuation import likelihood
 from bitwright.measure.rollout import writing
 from bitwright.measure.rollout.writing import Chooser, Prompt
@@ -172,7 +173,7 @@ def main() -> None:
     try:
         cli_evaluate()
     except BitwrightError as error:
-        print("bitwright: error:", " ".join(str(error).split()), file=sys.stderr)
+        print("bitwright: error:", " ".join(escaped(str(error)).split()), file=sys.stderr)
         sys.exit(error.exit_code)
 
 
