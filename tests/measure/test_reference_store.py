@@ -116,6 +116,48 @@ def test_a_killed_run_continues(engine, windows, tmp_path) -> None:
     assert reference.store_reference(engine, windows, tmp_path).computed == len(windows) - 2
 
 
+@pytest.mark.parametrize("part", [".bitwright-0123456789ab.part", ".about.json.x1.part"])
+def test_a_run_killed_before_its_description_is_named_locks_nothing(engine, windows, tmp_path, part) -> None:
+    (tmp_path / part).write_text('{"store"')
+    assert reference.store_reference(engine, windows.some(1), tmp_path).computed == 1
+
+
+def test_every_flipped_bit_is_noticed_or_harmless(engine, windows, tmp_path) -> None:
+    """In what the archive says about itself, and in places spread over the arrays."""
+    store = reference.store_reference(engine, windows.some(1), tmp_path)
+    path, before = store._path(0), store.chunk(0)
+    data = path.read_bytes()
+    directory = data.index(b"PK\x01\x02")
+    heads = [at + n for at in range(directory) if data[at : at + 4] == b"PK\x03\x04" for n in range(0, 200, 9)]
+    noticed = 0
+    for number, place in enumerate([*range(directory, len(data), 5), *heads, *range(0, directory, 4999)]):
+        flipped = bytearray(data)
+        flipped[place] ^= 1 << number % 8
+        path.write_bytes(flipped)
+        found = store.read(0)
+        noticed += found is None
+        if found is not None:
+            assert np.array_equal(found.losses, before.losses)
+            assert all(np.array_equal(getattr(found.distributions, n), getattr(before.distributions, n))
+                       for n in (*reference.ARRAYS, "kept"))  # fmt: skip
+    assert noticed == store.damaged > 50
+
+
+def test_arrays_of_another_chunk_are_noticed(engine, windows, tmp_path) -> None:
+    store = reference.store_reference(engine, windows.some(1), tmp_path)
+    with np.load(store._path(0)) as file:
+        arrays = dict(file)
+    for name, array in {
+        "losses": arrays["losses"][1:],
+        "ids": arrays["ids"] + store.vocabulary,
+        "kept": np.array(0),
+        "rest": arrays["rest"].astype(int),
+    }.items():
+        np.savez(store._path(0), **arrays | {name: array})
+        assert store.read(0) is None, name
+    assert store.damaged == 4
+
+
 @pytest.mark.parametrize("damage", ["flipped", "truncated", "emptied"])
 def test_a_damaged_chunk_is_computed_again(engine, windows, tmp_path, damage) -> None:
     store = reference.store_reference(engine, windows, tmp_path)

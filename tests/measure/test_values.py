@@ -70,3 +70,18 @@ def test_slices_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     assert parts.histogram.tolist() == whole.histogram.tolist()
     for name in ("mean", "standard_deviation", "kurtosis"):
         assert getattr(parts, name) == pytest.approx(getattr(whole, name), rel=1e-12)
+
+
+@pytest.mark.parametrize("value", [np.finfo(np.float32).max, -np.finfo(np.float32).max, 1e17, 3.0, 0.0])
+def test_equal_values_of_any_size_have_a_histogram(value: float) -> None:
+    found = summarize(np.full((4, 8), value, np.float32))
+    assert found.minimum == found.maximum == np.float32(value) and found.histogram.sum() == 32
+    assert np.isfinite(found.edges).all() and (np.diff(found.edges) > 0).all()
+
+
+def test_neighbouring_floats_have_a_histogram() -> None:
+    top = np.finfo(np.float32).max
+    found = summarize(np.array([top, np.nextafter(top, np.float32(0)), -top], np.float32))
+    assert found.histogram.sum() == 3
+    found = summarize(np.array([top, np.nextafter(top, np.float32(0))], np.float32))
+    assert found.histogram.sum() == 2 and (np.diff(found.edges) > 0).all()

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -100,12 +99,24 @@ class ReferenceStore:
         try:
             with np.load(path) as file:
                 parts = {name: file[name] for name in ARRAYS}
-                return StoredChunk(file["losses"], Condensed(**parts, kept=int(file["kept"])))
+                found = StoredChunk(file["losses"], Condensed(**parts, kept=int(file["kept"])))
+            self._check(found)
+            return found
         except FileNotFoundError:
             return None
-        except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError):
+        except Exception:  # flipped bits of an archive make zipfile and NumPy raise nearly every kind of exception
             self.damaged += 1
             return None
+
+    def _check(self, chunk: StoredChunk) -> None:
+        """Raise ValueError if the arrays do not have the shapes and the tokens that a chunk has."""
+        d, count = chunk.distributions, self.windows.ids.shape[1] - 1 - self.windows.first
+        kinds = [(a.dtype.kind, a.shape) for a in (chunk.losses, d.ids, d.logits, d.normalizers, d.rest)]
+        wide = (count, d.ids.shape[-1])
+        if kinds != [("f", (count,)), ("i", wide), ("f", wide), ("f", (count, 2)), ("f", (count,))]:
+            raise ValueError(f"unexpected arrays: {kinds}")
+        if not (1 <= d.kept <= wide[1] and d.ids.min() >= 0 and d.ids.max() < self.vocabulary):
+            raise ValueError("unexpected tokens")
 
     def compute(self, index: int, session: Session) -> None:
         """Run the reference over a chunk and store its predictions; logits are held a slice at a time."""
@@ -183,7 +194,7 @@ def _agreed(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
     """The folder's description, which must match `about`; written with the first chunk if it is missing."""
     path = folder / "about.json"
     if not path.exists():
-        if any(folder.iterdir()):
+        if not all(path.name.startswith(".") and path.suffix == ".part" for path in folder.iterdir()):  # of killed runs
             raise UsageError(f"{folder} is neither empty nor a store of reference predictions (it has no about.json)")
         return dict(about)
     try:

@@ -50,7 +50,8 @@ def summarize(values: np.ndarray, outliers: int = 8, bins: int = 21) -> ValueSum
             flat.size, flat.size, 0, nan, nan, nan, nan, nan, (), np.zeros(bins + 1), np.zeros(bins, int)
         )
     mean = float(total / count)
-    edges = np.histogram_bin_edges(np.array([low, high]), bins)
+    beyond = max(0.5, abs(low) / (1 << 20)) if low == high else 0.0  # bins need a width, also around a large value
+    edges = np.linspace(low - beyond, high + beyond, bins + 1)
     histogram, squares, fourths = np.zeros(bins, int), 0.0, 0.0
     farthest: list[tuple[float, int]] = []  # (distance from the mean, place)
     for places, part in _finite(flat):
