@@ -11,6 +11,7 @@ import pytest
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.io import gguf
+from bitwright.model import chat_budget
 from bitwright.model.chat import ChatTemplate
 from bitwright.model.tokenizer import Tokenizer
 
@@ -141,19 +142,52 @@ def test_the_first_token_comes_once(shared_data: Path, source: str) -> None:
         "{{ range.__globals__ }}",
         "{{ raise_exception('no\nsystem\nmessages') }}",
         "{% include 'other' %}",
+        # tests, inside `select` or not, and comparisons over long values
+        "{% set s = 'a' * 40000000 %}{{ (['b'] * 300000) | select('in', s) | list | length }}",
+        "{% set s = 'a' * 4000000 %}{{ (['b'] * 30000) | select('in', s) | list | length }}",
+        "{% set s = 'a' * 4000000 %}{% for i in range(99999) %}{{ 'b' is in(seq=s) }}{% endfor %}",
+        "{% set s = 'a' * 4000000 %}{% set t = s[1:] ~ 'a' %}{% for i in range(99999) %}{{ s <= t <= s }}{% endfor %}",
+        "{% set s = 'a' * 4000000 %}{% for i in range(99999) %}{{ s is lower }}{% endfor %}",
+        # searches, conversions and copies
+        "{{ ('a' * 4000000).rfind('a' * 1000000 ~ 'b' ~ 'a' * 1000000) }}",
+        "{{ ('a' * 4000000) | trim('b' * 2000000 ~ 'a') }}",
+        "{{ ('<!---->' * 500000) | striptags }}",
+        "{{ 'x'.encode('punycode') }}",
+        "{{ ('%(a)s' * 99999) % {'a': 'x' * 99999} }}",
+        "{{ ('{0}' * 99999).format('x' * 99999) }}",
+        "{{ ('f' * 99999) | int(0, 16) // 3 }}",
+        "{{ {}.fromkeys('ab') }}",
+        "{{ (['a'] * 9999) | map(attribute='0' ~ '.0' * 99999) | list }}",
+        "{{ (range(99999) | list) | tojson(separators=('x' * 9999, ':')) }}",
+        "{% set s = 'a' * 4000000 %}{{ [" + "s[1:], " * 99 + "] }}",
+        # before any of it runs
+        "{{ a }}" * 140_000,
+        "{{a}}" * 40_000,
+        "{% macro a() %}{% endmacro %}" * 20_000,
+        "{%macro a()%}{%endmacro%}" * 9_000,
+        "{{ 0x" + "f" * 9999 + " }}",
         "{{ nothing.at.all }}",
         "{% for",
         "x" * (1 << 21),
     ],
     ids=lambda source: source[:50],
 )
-def test_a_hostile_or_broken_template_ends_in_one_line(source: str) -> None:
+def test_a_hostile_or_broken_template_ends_in_one_line(source: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chat_budget, "SECONDS", 0.7)
     started = time.thread_time()
     with pytest.raises(BitwrightError, match="^the model's chat template failed: ") as caught:
         render(source)
     message = str(caught.value)
     assert "\n" not in message and len(message) < 400
-    assert time.thread_time() - started < 30  # it ended; the budget is three seconds
+    assert time.thread_time() - started < 5
+
+
+@pytest.mark.parametrize("loop", ["range(0, 99999 * m, m) | unique | list", "dict(range(0, 99998 * m, m) | batch(2))"])
+def test_numbers_that_share_a_hash_end_in_time(loop: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each takes as long to find in a table as all before it."""
+    monkeypatch.setattr(chat_budget, "SECONDS", 0.2)
+    with pytest.raises(BitwrightError, match=r"more than a prompt needs \(.* or 0.2 s\)"):
+        render("{% set m = 2 ** 61 - 1 %}{{ " + loop + " }}")
 
 
 def test_a_long_honest_conversation_is_within_the_budget() -> None:
@@ -164,6 +198,16 @@ def test_a_long_honest_conversation_is_within_the_budget() -> None:
         "{{ '<|im_start|>' + m.role + '\n' + m.content | trim + '<|im_end|>\n' }}{% endfor %}{{ n.seen }}"
     )
     assert render(source, messages).endswith("<|im_end|>\n500")
+
+
+def test_the_budget_grows_with_the_conversation() -> None:
+    """A template that copies the whole prompt for every message, as Reka's does."""
+    messages = [{"role": "user", "content": "word " * 2000}] * 121
+    source = (
+        "{% set n = namespace(out='') %}{% for m in messages %}{% set n.out = n.out + m.role + ': ' + m.content %}"
+        "{% if n.out[-1:] == ' ' %}{% set n.out = n.out | trim %}{% endif %}{% endfor %}{{ n.out }}"
+    )
+    assert len(render(source, messages)) > 1_200_000
 
 
 def test_the_templates_error_is_reported() -> None:

@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from bitwright.model.tokenizer import Tokenizer
 
 KEY = "tokenizer.chat_template"
-LONGEST = 1 << 20  # characters of a template
 _MESSAGE = 300  # characters of an error
 
 
@@ -106,6 +105,4 @@ class ChatTemplate:
 def _compiled(source: str) -> Any:
     from bitwright.model import chat_sandbox
 
-    if len(source) > LONGEST:
-        raise ValueError(f"it has {len(source)} characters, more than {LONGEST}")
     return chat_sandbox.Sandbox().from_string(source)

@@ -2,7 +2,7 @@
 
 Jinja's sandbox keeps a template away from Python's internals, but not from running for ever or using all memory. So
 every step of work is charged to a budget (`chat_budget`). The compiled template does the charging itself, because the
-syntax tree is rewritten before compilation: loops, comparisons, literals and `~` pass through filters of this module.
+syntax tree is rewritten before compilation: loops, comparisons, literals, slices and `~` pass through filters.
 
 Not covered: a template may spend the whole budget, three seconds of one core and a few hundred megabytes, on every
 render; and it writes the prompt, so a hostile template still decides what the model is asked.
@@ -11,54 +11,29 @@ render; and it writes the prompt, so a hostile template still decides what the m
 from __future__ import annotations
 
 import datetime
-import functools
-import json
-import re
-from collections.abc import Callable
+from collections.abc import Iterator
 from typing import Any
 
 from jinja2 import TemplateError, nodes, pass_context
 from jinja2.exceptions import SecurityError
 from jinja2.ext import Extension, loopcontrols
+from jinja2.lexer import Token, TokenStream
 from jinja2.parser import Parser
+from jinja2.runtime import LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import Namespace
 from jinja2.visitor import NodeTransformer
 
-from bitwright.model.chat_budget import joined, replaced, spend, step, turns, weigh
+from bitwright.model import chat_format
+from bitwright.model.chat_budget import LARGEST_BITS, hold, replacing, searching, spend, text_of, turns, weigh
+from bitwright.model.chat_filters import FILTERS, SLOW, TESTS
 
-LARGEST_NUMBER = 10_000  # an argument above this (a width, a count, a precision) is refused
-LARGEST_BITS = 4096  # of an integer
-FILTERS = (
-    "abs attr capitalize count d default dictsort e escape first float forceescape format groupby indent int items "
-    "join last length list lower map max min reject rejectattr replace reverse round safe select selectattr sort "
-    "string striptags sum title trim truncate unique upper urlencode wordcount"
-).split()
-_WIDTH = re.compile(r"\d{5,}|%[^%a-zA-Z]*\*|\{[^{}]*\{")  # a padding of 10000 or more, or one taken from an argument
-
-
-def to_json(
-    value: Any,
-    ensure_ascii: bool = False,
-    indent: int | None = None,
-    separators: tuple[str, str] | None = None,
-    sort_keys: bool = False,
-) -> str:
-    """Hugging Face's `tojson`: plain JSON, nothing escaped for HTML, non-ASCII characters as they are."""
-    check_arguments(indent)
-    return json.dumps(value, ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
-
-
-def check_arguments(*arguments: object) -> None:
-    """Raise SecurityError for a number that would make a call run long."""
-    if any(isinstance(argument, int) and abs(argument) > LARGEST_NUMBER for argument in arguments):
-        raise SecurityError(f"a number above {LARGEST_NUMBER} as an argument")
-
-
-def check_format(text: object) -> None:
-    """Raise SecurityError for a format string that could give a huge result."""
-    if isinstance(text, str) and _WIDTH.search(text):
-        raise SecurityError("a format with a very large or a computed width")
+LONGEST = 1 << 18  # characters of a template; the longest of known models have 30,000
+MOST_TOKENS = 1 << 15
+_BOUNDED = ("center", "ljust", "rjust", "zfill", "to_bytes")  # methods whose number decides how much is made
+_SLOW = ("striptags", "unescape")
+_SEARCHES = ("strip", "lstrip", "rstrip", "rfind", "rindex", "rsplit", "rpartition")
+_REFUSED = ("encode", "expandtabs", "translate")
 
 
 def raise_exception(message: object) -> None:
@@ -68,24 +43,14 @@ def raise_exception(message: object) -> None:
 
 def strftime_now(format: str) -> str:
     """The current local time, formatted."""
-    check_format(format)
+    chat_format.percent(format)
+    chat_format.check_numbers(len(format))
     return datetime.datetime.now().strftime(format)
 
 
-def _metered(function: Callable[..., Any]) -> Callable[..., Any]:
-    """A filter whose result is charged; its context or environment argument stays the first."""
-
-    @functools.wraps(function)
-    def filter(*arguments: Any, **named: Any) -> Any:
-        if function.__name__ != "do_default":
-            check_arguments(*arguments[1:], *named.values())
-        if function.__name__ == "do_format":
-            check_format(arguments[0])
-        if function.__name__ == "sync_do_sum" and not isinstance(named.get("start", 0), (int, float)):
-            raise SecurityError("sum of anything but numbers")
-        return weigh(function(*arguments, **named))
-
-    return filter
+def new_dict(*arguments: Any, **named: Any) -> dict[Any, Any]:
+    """`dict`, charged item by item."""
+    return dict(*(value if isinstance(value, dict) else turns(value) for value in arguments), **named)
 
 
 class _Namespace(Namespace):
@@ -114,7 +79,12 @@ class _Metering(NodeTransformer):
 
     def visit_Compare(self, node: nodes.Compare) -> nodes.Node:
         self.generic_visit(node)
-        node.expr = _through("_step", node.expr)
+        if len(node.ops) == 1:
+            operand = node.ops[0]
+            return _through("_compared", node.expr, nodes.Const(operand.op), operand.expr)
+        node.expr = _through("_weigh", node.expr)
+        for operand in node.ops:
+            operand.expr = _through("_weigh", operand.expr)
         return node
 
     def visit_List(self, node: nodes.List | nodes.Dict | nodes.Tuple) -> nodes.Node:
@@ -126,29 +96,36 @@ class _Metering(NodeTransformer):
     def visit_Tuple(self, node: nodes.Tuple) -> nodes.Node:
         return self.visit_List(node) if node.ctx == "load" else node  # other tuples are targets of assignment
 
+    def visit_Getitem(self, node: nodes.Getitem) -> nodes.Node:
+        self.generic_visit(node)
+        return _through("_sized", node) if isinstance(node.arg, nodes.Slice) else node
+
     def visit_Concat(self, node: nodes.Concat) -> nodes.Node:
         self.generic_visit(node)
         return _through("_joined", nodes.List(node.nodes, lineno=node.lineno))
+
+    def visit_Const(self, node: nodes.Const) -> nodes.Node:
+        if isinstance(node.value, int) and node.value.bit_length() > LARGEST_BITS:
+            raise SecurityError(f"an integer of more than {LARGEST_BITS} bits")
+        return node
 
     def visit_TemplateData(self, node: nodes.TemplateData) -> nodes.Node:
         return _through("_step", nodes.Const(node.data, lineno=node.lineno))  # so that `finalize` counts it
 
 
-def _through(name: str, node: Any) -> nodes.Filter:
-    return nodes.Filter(node, name, [], [], None, None, lineno=node.lineno)
+def _through(name: str, node: Any, *arguments: nodes.Expr) -> nodes.Filter:
+    return nodes.Filter(node, name, [*arguments], [], None, None, lineno=node.lineno)
 
 
 @pass_context  # also keeps Jinja from evaluating constants while it compiles
 def _finalize(context: Any, value: Any) -> str:
-    text = str(value)
-    spend(len(text))
-    return text
+    return text_of(value)
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
     """The environment Hugging Face renders chat templates in, with a budget."""
 
-    intercepted_binops = frozenset(("*", "**", "+", "%"))
+    intercepted_binops = frozenset(("*", "**", "+", "-", "/", "//", "%"))
 
     def __init__(self) -> None:
         super().__init__(
@@ -158,53 +135,95 @@ class Sandbox(ImmutableSandboxedEnvironment):
             optimized=False,
             finalize=_finalize,
         )
-        self.filters = {name: _metered(self.filters[name]) for name in FILTERS} | {
-            "join": lambda values, d="", attribute=None: joined(values, str(d)),
-            "replace": replaced,
-            "tojson": to_json,
-            "_turns": turns,
-            "_step": step,
-            "_weigh": weigh,
-            "_joined": joined,
-        }
-        self.globals = {name: self.globals[name] for name in ("range", "dict", "cycler", "joiner")}
+        self.filters, self.tests = dict(FILTERS), dict(TESTS)
+        self.globals = {name: self.globals[name] for name in ("range", "cycler", "joiner")} | {"dict": new_dict}
         self.globals |= {"namespace": _Namespace, "raise_exception": raise_exception, "strftime_now": strftime_now}
+
+    def _tokenize(self, source: str, *arguments: Any, **named: Any) -> TokenStream:
+        if len(source) > LONGEST:
+            raise ValueError(f"it has {len(source)} characters, more than {LONGEST}")
+        stream = super()._tokenize(source, *arguments, **named)
+        return TokenStream(_few(stream), stream.name, stream.filename)
 
     def _parse(self, source: str, name: str | None, filename: str | None) -> nodes.Template:
         tree: nodes.Template = _Metering().visit(super()._parse(source, name, filename))
         tree.set_environment(self)
         return tree
 
+    def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:
+        """Whether a template may read an attribute: none of a type or of bytes, whose methods are not charged."""
+        return not isinstance(obj, (type, bytes)) and super().is_safe_attribute(obj, attr, value)
+
     def unsafe_undefined(self, obj: Any, attribute: str) -> Any:
         """Refuse an attribute that templates may not read: raises SecurityError."""
         raise SecurityError(f"access to {attribute!r} of a {type(obj).__name__}")
 
-    def call(self, context: Any, function: Any, *arguments: Any, **named: Any) -> Any:
-        """Every call in a template: results of methods are charged, and those that could be huge are made here."""
+    def getitem(self, obj: Any, argument: Any) -> Any:
+        """`obj[argument]`, charged."""
+        weigh(argument)
+        return super().getitem(obj, argument)
+
+    def getattr(self, obj: Any, attribute: str) -> Any:
+        """`obj.attribute`, charged."""
+        spend(0)
+        return super().getattr(obj, attribute)
+
+    def call(self, context: Any, function: Any, /, *arguments: Any, **named: Any) -> Any:
+        """Every call in a template: results of methods are charged, and those that could be huge beforehand."""
         method = getattr(function, "__wrapped__", function)
         owner, name = getattr(method, "__self__", None), getattr(method, "__name__", "")
-        if isinstance(owner, (str, int, float, list, tuple, dict)):
-            spend(len(owner) if hasattr(owner, "__len__") else 0)
-            if isinstance(owner, str) and name == "join":
-                return joined(arguments[0], owner)
-            if isinstance(owner, str) and name == "replace":
-                return replaced(owner, *arguments)
-            if name in ("expandtabs", "translate"):
-                raise SecurityError(f"the method {name}")
-            check_format(owner if name in ("format", "format_map") else None)
-            check_arguments(*arguments, *named.values())
+        if isinstance(owner, type):
+            raise SecurityError(f"the method {name} of a type")
+        if isinstance(owner, str):
+            arguments = _text_method(owner, name, arguments, named)
+        elif isinstance(owner, (list, tuple)):
+            weigh(owner)
+        if isinstance(owner, (str, int, float, list, tuple, dict, LoopContext)):
+            weigh([arguments, named])
+        if name in _BOUNDED:
+            chat_format.check_numbers(*arguments, *named.values())
         return weigh(super().call(context, function, *arguments, **named))
 
     def call_binop(self, context: Any, operator: str, left: Any, right: Any) -> Any:
-        """`*`, `**`, `+` and `%`: refused before they are evaluated if the result would be huge."""
-        if operator == "%":
-            check_format(left)
+        """Every operator on two values: refused before it is evaluated if the result would be huge."""
+        if operator == "%" and isinstance(left, str):
+            chat_format.percent(left, right)
         elif isinstance(left, int) and isinstance(right, int):
             bits = left.bit_length() * abs(right) if operator == "**" else left.bit_length() + right.bit_length()
             if bits > LARGEST_BITS:
                 raise SecurityError(f"an integer of more than {LARGEST_BITS} bits")
         elif operator == "*":
-            length = next((len(side) for side in (left, right) if hasattr(side, "__len__")), 0)
             times = next((side for side in (left, right) if isinstance(side, int)), 0)
-            spend(length * max(times, 0))
+            for side in (left, right):
+                if isinstance(side, str):
+                    hold(len(side) * max(times, 0))
+                else:
+                    weigh(side, max(times, 0))
         return weigh(super().call_binop(context, operator, left, right))
+
+
+def _few(stream: TokenStream) -> Iterator[Token]:
+    """The tokens of a template, which may not have too many: compiling costs memory for each."""
+    for count, token in enumerate(stream):
+        if count > MOST_TOKENS:
+            raise ValueError(f"it has more than {MOST_TOKENS} words and signs")
+        yield token
+
+
+def _text_method(owner: str, name: str, arguments: tuple[Any, ...], named: dict[str, Any]) -> tuple[Any, ...]:
+    """Charge for a method of a string before it runs; returns the arguments to give it."""
+    hold(len(owner))
+    if name in _REFUSED:
+        raise SecurityError(f"the method {name}")
+    if name == "join" and len(arguments) == 1:
+        arguments = (list(turns(arguments[0])),)
+        hold(sum(len(text) for text in arguments[0] if isinstance(text, str)) + len(owner) * len(arguments[0]))
+    elif name == "replace" and all(isinstance(text, str) for text in arguments[:2]) and len(arguments) > 1:
+        replacing(owner, *arguments[:2])
+    elif name in ("format", "format_map"):
+        chat_format.braces(owner, *arguments, *named.values())
+    elif name in _SEARCHES and (sought := [*arguments, *named.values()]):
+        searching(owner, sought[0])
+    elif name in _SLOW:
+        spend(SLOW * len(owner))
+    return arguments
