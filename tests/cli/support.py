@@ -58,6 +58,7 @@ class Page(HTMLParser):
         self.headings: list[str] = []
         self.fetched: list[str] = []
         self.open: list[str] = []
+        self.source = source
         self.feed(source)
 
     def handle_starttag(self, tag, attrs) -> None:

@@ -25,18 +25,32 @@ def test_compare(bitwright, quantized, stories260k, text, tmp_path) -> None:
     found = bitwright(*command, "--json", "-o", tmp_path / "r.json").json
     written = json.loads((tmp_path / "r.json").read_text())
     for model in written["models"]:
+        if model["is_reference"]:
+            continue
         tokens = model.pop("heat")["tokens"]
         assert " " in "".join(token["text"] for token in tokens) and len(tokens[0]["candidate"]) == 5
     assert written == found
-    assert [m["model"]["name"] for m in found["models"]] == ["q8_0.gguf", "q4_0.gguf"]
-    (pair,) = found["pairs"]
+    assert [m["model"]["name"] for m in found["models"]] == [
+        stories260k.name,
+        "q8_0.gguf",
+        "q4_0.gguf",
+    ]
+    original = found["models"][0]
+    assert original["is_reference"] and original["kl_divergence"]["high"] == 0 and original["same_top1"] == 1
+    assert original["bits_per_byte"]["mean"] == pytest.approx(found["models"][1]["bits_per_byte"]["mean"], rel=0.01)
+    pair = found["pairs"][-1]
     assert pair["verdict"] == "better" and pair["difference"]["high"] < 0
-    assert found["front"]["bytes"] == ["q8_0.gguf", "q4_0.gguf"] and found["measure"] == "KL divergence"
-    assert all(m["tokens_per_second"] > 0 for m in found["models"])
+    assert (
+        found["front"]["bytes"] == [stories260k.name, "q8_0.gguf", "q4_0.gguf"] and found["measure"] == "KL divergence"
+    )
+    assert all(0 < m["slowest"] <= m["tokens_per_second"] <= m["fastest"] for m in found["models"])
     outcome = bitwright(*command, "-o", tmp_path / "r.html")
     assert outcome.out.startswith("q8_0.gguf is the best of 2 on this text: hardly ")
     assert "q8_0.gguf is better than q4_0.gguf by 0." in outcome.out
+    row = next(line for line in outcome.out.splitlines() if line.startswith(stories260k.name))
+    assert "the reference" in row and " to " in row
     page = check_page((tmp_path / "r.html").read_text())
+    assert page.source.count(f"{stories260k.name} (the reference)") >= 2  # in both plots of the fronts
     assert "Quality against bytes" in page.headings and "Pair by pair" in page.headings
     assert {"Token by token: q8_0.gguf", "Token by token: q4_0.gguf"} < set(page.headings)
 
@@ -48,8 +62,9 @@ def test_models_with_different_tokenizers_are_compared_by_bytes(
     command = ["compare", quantized / "q4_0.gguf", smollm2, "--reference", stories260k, "-f", text, "-c", "32"]
     found = bitwright(*command, "--chunks", "20", "--json").json
     assert found["measure"] == "bits per byte"
-    better, worse = found["models"]
-    assert better["model"]["name"].startswith("SmolLM2") and "kl_divergence" not in better
+    better, *others = found["models"]
+    worse = next(m for m in others if not m["is_reference"])
+    assert len(others) == 2 and better["model"]["name"].startswith("SmolLM2") and "kl_divergence" not in better
     assert better["bits_per_byte"]["mean"] < worse["bits_per_byte"]["mean"] and "kl_divergence" in worse
 
 

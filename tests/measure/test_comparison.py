@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -10,6 +12,7 @@ from measure.test_next_token import windows_of
 
 from bitwright.measure import comparison, suite
 from bitwright.measure.comparison import BITS, DIVERGENCE, Contender, compare
+from bitwright.measure.contest import _unlike
 from bitwright.measure.next_token import TokenScores
 from bitwright.measure.suite import Evaluation, Identity
 from bitwright.statistics.interval import TOO_LITTLE
@@ -35,7 +38,13 @@ def contender(name: str, size: int, mean: float, speed: float = 10.0, seed: int 
     noise = np.random.default_rng(seed).lognormal(0, 0.2, (DOCUMENTS, TOKENS))
     divergences = hard * noise * (mean / (hard * noise).mean())
     nats, sizes = np.full(DOCUMENTS, mean * 60.0), np.full(DOCUMENTS, 90.0)
-    return Contender(Identity(name, "", size, 4.5), evaluation(name, size, divergences), nats, sizes, speed)
+    return Contender(
+        Identity(name, "", size, 4.5),
+        evaluation(name, size, divergences),
+        nats,
+        sizes,
+        (0.95 * speed, speed, 1.05 * speed),
+    )
 
 
 def test_shared_documents_separate_pairs() -> None:
@@ -50,7 +59,7 @@ def test_shared_documents_separate_pairs() -> None:
     assert headline(compare([a, b], DIVERGENCE)).startswith("a is the best of 2 on this text: slightly to clearly")
     assert sentences[0].startswith("a and c cannot be told apart")
     assert sentences[1].startswith("c is better than b by 0.0")
-    assert "Worth their bytes (no other is smaller and better by KL divergence): a, c." in sentences
+    assert "Worth their bytes (no other is smaller and has less KL divergence): a, c." in sentences
     assert "b is larger than c and worse." in sentences
 
 
@@ -60,10 +69,50 @@ def test_fronts() -> None:
     assert found.front_of_bytes == ("a", "b") and found.front_of_speed == ("a", "c")
 
 
+def test_a_model_is_faster_if_all_its_timings_are() -> None:
+    found = compare([contender("a", 30, 0.1, speed=9), contender("b", 10, 0.2, 9.5), contender("c", 20, 0.3, 11)],
+                    DIVERGENCE)  # fmt: skip
+    assert found.front_of_speed == ("a", "c")  # b's timings overlap with a's
+
+
+def test_the_reference_takes_part() -> None:
+    """It is the best there is, so a larger file is never worth its bytes."""
+    zeros = np.zeros((DOCUMENTS, TOKENS))
+    nats, sizes = np.full(DOCUMENTS, 60.0), np.full(DOCUMENTS, 90.0)
+    original = Contender(Identity("f", "", 98, 16), evaluation("f", 98, zeros), nats, sizes, (5.0,), is_reference=True)
+    found = compare([contender("large", 105, 0.1), original, contender("small", 60, 0.2)], DIVERGENCE)
+    assert [c.identity.name for c in found.contenders] == ["f", "large", "small"]
+    assert found.front_of_bytes == ("f", "small") and [c.identity.name for c in found.candidates] == ["large", "small"]
+    sentences = ranking(found)
+    assert "Worth their bytes (no other is smaller and has less KL divergence): f (the reference), small." in sentences
+    assert "large is larger than the reference, f, and worse." in sentences
+    assert headline(found).startswith("large is the best of 2 on this text")
+    assert not any(s.startswith("f is better") for s in sentences)
+
+
+def test_the_reference_against_itself() -> None:
+    class Stored:
+        windows, about = WINDOWS, {"sha256": "s"}
+
+        def chunk(self, index: int):
+            return SimpleNamespace(losses=np.full(TOKENS, 2.0), top=np.ones(TOKENS, np.int32))
+
+    found = suite.of_itself(Identity("f", "s", 1, 16), Stored(), None)
+    assert found.divergence.ends == (0, 0) and found.same_top1.estimate == 1 and not found.warnings
+    assert found.bits_per_byte.estimate == pytest.approx(2 / 3 / math.log(2))
+
+
+def test_equal_file_names_are_told_apart() -> None:
+    assert (
+        _unlike(["m.gguf"], Path("/x/a/n.gguf")) == "n.gguf" and _unlike(["m.gguf"], Path("/x/a/m.gguf")) == "a/m.gguf"
+    )
+    assert _unlike(["m.gguf", "a/m.gguf"], Path("/x/a/m.gguf")) == "x/a/m.gguf"
+
+
 def test_other_tokenizers_are_compared_per_byte_of_text() -> None:
     """Two tokenizers cut one text differently; they share the documents."""
-    a = Contender(Identity("a", "", 2, 16), None, np.array([40.0, 0, 60.0]), np.array([50.0, 0, 70.0]), 10)
-    b = Contender(Identity("b", "", 1, 16), None, np.array([55.0, 3, 80.0, 9]), np.array([52.0, 4, 69.0, 8]), 10)
+    a = Contender(Identity("a", "", 2, 16), None, np.array([40.0, 0, 60.0]), np.array([50.0, 0, 70.0]), (10,))
+    b = Contender(Identity("b", "", 1, 16), None, np.array([55.0, 3, 80.0, 9]), np.array([52.0, 4, 69.0, 8]), (10,))
     assert a.bits_per_byte.estimate == pytest.approx(100 / 120 / math.log(2))
     difference = comparison.between(BITS, a, b)
     of = [(40 / 50 - 55 / 52) / math.log(2), (60 / 70 - 80 / 69) / math.log(2)]

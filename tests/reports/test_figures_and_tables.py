@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from xml.etree import ElementTree
 
-from bitwright.reports import figures, tables
+import pytest
+
+from bitwright.reports import figures, svg, tables
 from bitwright.statistics.survival import Runs, survive
 from bitwright.views.intervals import of_survival
 
@@ -19,13 +21,29 @@ def test_the_cost_of_storage_is_compared_with_the_noise_floor() -> None:
 
 def test_the_front_is_joined_and_others_are_not() -> None:
     sizes = [("c", 9e6, 0.1), ("b", 8e6, 0.9), ("a", 3e6, 0.5)]
-    models = [{"model": {"name": name, "file_bytes": size}, "kl_divergence": {"mean": kl, "low": None, "high": None}}
-              for name, size, kl in sizes]  # fmt: skip
+    models = [{"model": {"name": name, "file_bytes": size}, "kl_divergence": {"mean": kl, "low": None, "high": None},
+               "is_reference": False} for name, size, kl in sizes]  # fmt: skip
     drawn = figures.front({"models": models, "measure": "KL divergence", "front": {"bytes": ["c", "a"]}}, "bytes")
     root = ElementTree.fromstring(drawn)
     place = {p.find("title").text: f"{p.get('cx')},{p.get('cy')}" for p in root.iter("circle")}
     (line,) = [node.get("d") for node in root.iter("path") if node.get("class") == "joined"]
     assert line == f"M{place['a']}L{place['c']}"
+
+
+def test_the_reference_lies_on_the_axis_and_bytes_start_at_zero() -> None:
+    interval = {"mean": 0.1, "low": 0.08, "high": 0.12}
+    models = [{"model": {"name": "f", "file_bytes": 98e6}, "kl_divergence": {"mean": 0, "low": 0, "high": 0},
+               "is_reference": True, "tokens_per_second": 10, "slowest": 9, "fastest": 11},
+              {"model": {"name": "a", "file_bytes": 49e6}, "kl_divergence": interval,
+               "is_reference": False, "tokens_per_second": 20, "slowest": 15, "fastest": 21}]  # fmt: skip
+    report = {"models": models, "measure": "KL divergence", "front": {"bytes": ["f", "a"], "speed": ["f", "a"]}}
+    drawn = figures.front(report, "bytes")
+    circles = {c.find("title").text: c for c in ElementTree.fromstring(drawn).iter("circle")}
+    f, a = circles["f (the reference)"], circles["a"]
+    assert float(f.get("cy")) > float(a.get("cy")) and drawn.count("whisker") == 1
+    left, right = (float(c.get("cx")) - svg.LEFT for c in (a, f))
+    assert right == pytest.approx(2 * left, rel=0.02)
+    assert figures.front(report, "speed").count("whisker") == 3  # the timings of both, the interval of one
 
 
 def test_too_few_clusters_are_null_in_the_data_and_no_band_in_the_plot() -> None:

@@ -43,3 +43,7 @@ def test_bars_are_as_long_as_their_values() -> None:
     drawn = svg.bars([("one", 1.0, 0.5, 1.5), ("two", 2.0, math.nan, math.nan)], "nats")
     one, two = map(float, re.findall(r'class="bar"[^>]* width="([\d.]+)"', drawn))
     assert two == pytest.approx(2 * one, rel=0.01) and drawn.count("whisker") == 1
+    below = svg.bars([("one", 1.0, -0.5, 1.5), ("two", -0.5, math.nan, math.nan)], "nats")
+    starts = [float(x) for x in re.findall(r'class="bar" x="([\d.]+)"', below)]
+    zero = float(re.search(r'<text x="([\d.]+)" [^>]*>0</text>', below).group(1))
+    assert starts[0] == zero > starts[1]  # bars start at zero, to either side

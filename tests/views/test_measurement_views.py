@@ -133,13 +133,13 @@ def test_heat(evaluated: Evaluation, small: Engine, store: ReferenceStore) -> No
 def test_comparison(evaluated: Evaluation, small: Engine, store: ReferenceStore) -> None:
     other = replace(suite.identity(small, "1" * 64), name="other", file_bytes=1)
     contenders = [
-        replace(comparison.contender(small, identity, found, store.windows), speed=10.0)
+        replace(comparison.contender(small, identity, found, store.windows), speeds=(9.0, 10.0))
         for identity, found in ((evaluated.candidate, evaluated), (other, None))
     ]
     found = comparisons.comparison(comparison.compare(contenders, comparison.BITS), {"seconds": 1.0})
     check(found, "headline measure words about", {"front": "bytes speed", "pairs": "first second verdict difference"})
     check(found, {"pairs": {"difference": INTERVAL}, "models": {"model": IDENTITY, "bits_per_byte": INTERVAL}})
-    check(found, {"models": "tokens_per_second"})
+    check(found, {"models": "is_reference tokens_per_second slowest fastest"})
     assert [("kl_divergence" in m) for m in sorted(found["models"], key=lambda m: m["model"]["name"])] == [False, True]
 
 

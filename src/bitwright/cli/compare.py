@@ -39,7 +39,7 @@ def compare(
 
     Measures every model as eval --reference does. Differences are paired by document: a model is better, worse, or
     cannot be told apart. Models that are not all quantized from the reference are compared in bits per byte of the
-    text. The fronts name the models that are worth their bytes and their time.
+    text. The reference takes part. The fronts name the models that are worth their bytes and their time.
 
     Example: bitwright compare q4_k_m.gguf q3_k_m.gguf --reference f16.gguf -f wiki.txt
     """
@@ -86,17 +86,21 @@ def with_heat(found: dict[str, Any], heats: dict[str, Any]) -> dict[str, Any]:
 
 def show(c: Comparison, headline: str, words: list[str]) -> None:
     """The result in a sentence, a row for each model, best first, then the verdict in words."""
+    from bitwright.measure.comparison import DIVERGENCE
+
     output.say(headline, style=output.bold)
     print()
     rows = []
     for x in c.contenders:
-        i, e = x.identity, x.evaluation
-        same = f"{100 * e.same_top1.estimate:.2f}%" if e else ""
-        quality = decimal(c.quality(x), 5)
-        rows.append((i.name, output.human_bytes(i.file_bytes), f"{i.bits_per_weight:.2f}", *quality, same,
-                     f"{x.speed:.1f}"))  # fmt: skip
-    titles = ["model", ">bytes", ">bits/weight", f">{c.measure}", "95% interval", ">same top", ">tokens/s"]
-    output.print_table(titles, rows)
+        i, e, at_zero = x.identity, x.evaluation, x.is_reference and c.measure == DIVERGENCE
+        name = f"{i.name} (reference)" if x.is_reference and not at_zero else i.name
+        quality = ("0", "the reference") if at_zero else decimal(c.quality(x), 5)
+        same = f"{100 * e.same_top1.estimate:.2f}%" if e and not x.is_reference else ""
+        timings = f"{min(x.speeds):.1f} to {max(x.speeds):.1f}"
+        rows.append((name, output.human_bytes(i.file_bytes), f"{i.bits_per_weight:.2f}", *quality, same,
+                     f"{x.speed:.1f}", timings))  # fmt: skip
+    titles = ["model", ">bytes", ">bits/weight", f">{c.measure}", "95% interval", ">same top", ">tokens/s", "timings"]
+    output.say_left_out(output.print_table(titles, rows, drop=["bits/weight", "same top"]))
     print()
     for sentence in words:
         output.say(sentence)

@@ -36,13 +36,20 @@ Float64 = NDArray[np.float64]
 @dataclass(frozen=True)
 class Contender:
     """One model of a comparison. `evaluation` is None if it does not share the reference's tokenizer; `nats` and
-    `sizes`: of each document of the text (documents,), its losses and its bytes; `speed`: tokens decoded per second."""
+    `sizes`: of each document of the text (documents,), its losses and its bytes; `speeds`: tokens decoded per second,
+    in each timing. `is_reference`: what the others are measured against, itself among them."""
 
     identity: Identity
     evaluation: Evaluation | None
     nats: Float64
     sizes: Float64
-    speed: float
+    speeds: tuple[float, ...] = ()
+    is_reference: bool = False
+
+    @property
+    def speed(self) -> float:
+        """Tokens decoded per second, the median."""
+        return statistics.median(self.speeds)
 
     @property
     def bits_per_byte(self) -> Interval:
@@ -79,9 +86,14 @@ class Comparison:
         """The paired comparison of two contenders by name. Raises StopIteration if they were not paired."""
         return next(p for p in self.pairs if (p.first, p.second) == (first, second))
 
+    @property
+    def candidates(self) -> tuple[Contender, ...]:
+        """The contenders without the reference, best first."""
+        return tuple(c for c in self.contenders if not c.is_reference)
+
 
 def contender(engine: Engine, identity: Identity, evaluation: Evaluation | None, windows: Windows) -> Contender:
-    """A model with its evaluation, or else scored on `windows` of its own tokenizer; the speed is not yet known."""
+    """A model with its evaluation, or else scored on `windows` of its own tokenizer; not yet timed."""
     if evaluation is not None:
         losses = evaluation.scores.losses
     else:
@@ -89,7 +101,7 @@ def contender(engine: Engine, identity: Identity, evaluation: Evaluation | None,
         losses = np.array([token_losses(session, ids, windows.first) for ids in windows.ids])
     documents, count = windows.documents.ravel(), int(windows.documents.max()) + 1
     nats, sizes = (np.bincount(documents, x.ravel(), count).astype(np.float64) for x in (losses, windows.sizes))
-    return Contender(identity, evaluation, nats, sizes, math.nan)
+    return Contender(identity, evaluation, nats, sizes)
 
 
 def seconds_per_token(engine: Engine) -> list[float]:
@@ -97,11 +109,6 @@ def seconds_per_token(engine: Engine) -> list[float]:
     session, ids = engine.session(), list(range(1, DECODED + 1))
     session.prefill(ids)
     return [seconds_to_decode(session, ids[:1], ids) / DECODED for _ in range(ROUNDS)]
-
-
-def tokens_per_second(seconds: Sequence[float]) -> float:
-    """Tokens per second, from the median."""
-    return 1 / statistics.median(seconds)
 
 
 def quality(measure: str, c: Contender) -> Interval:
@@ -113,14 +120,16 @@ def quality(measure: str, c: Contender) -> Interval:
 
 
 def compare(contenders: Sequence[Contender], measure: str) -> Comparison:
-    """Rank contenders and find the fronts. Differences are paired by document."""
-    ranked = sorted(contenders, key=lambda c: quality(measure, c).estimate)
+    """Rank contenders and find the fronts. Differences are paired by document; a model is faster if all of its
+    timings are faster than all of the other's."""
+    ranked = sorted(contenders, key=lambda c: (measure == BITS or not c.is_reference, quality(measure, c).estimate))
     pairs = []
     for a, b in combinations(ranked, 2):
         difference = between(measure, a, b)
         pairs.append(Pair(a.identity.name, b.identity.name, difference, verdict(difference)))
-    fronts = (front(ranked, cost) for cost in (lambda c: c.identity.file_bytes, lambda c: -c.speed))
-    return Comparison(measure, tuple(ranked), tuple(pairs), *fronts)
+    smaller = front(ranked, lambda c, better: c.identity.file_bytes < better.identity.file_bytes)
+    faster = front(ranked, lambda c, better: min(c.speeds) > max(better.speeds))
+    return Comparison(measure, tuple(ranked), tuple(pairs), smaller, faster)
 
 
 def between(measure: str, a: Contender, b: Contender) -> Interval:
@@ -135,10 +144,10 @@ def between(measure: str, a: Contender, b: Contender) -> Interval:
     return studentized.ratio((of_a - of_b) * weights, weights)
 
 
-def front(ranked: Sequence[Contender], cost: Callable[[Contender], float]) -> tuple[str, ...]:
-    """The contenders (ranked by quality, best first) for which no better one costs as little or less."""
+def front(ranked: Sequence[Contender], cheaper: Callable[[Contender, Contender], bool]) -> tuple[str, ...]:
+    """The contenders (ranked by quality, best first) that are `cheaper` than every better one on the front."""
     kept: list[Contender] = []
     for c in ranked:
-        if all(cost(c) < cost(better) for better in kept):
+        if all(cheaper(c, better) for better in kept):
             kept.append(c)
     return tuple(c.identity.name for c in kept)

@@ -115,6 +115,16 @@ def evaluate(
     )
 
 
+def of_itself(candidate: Identity, reference: ReferencePredictions, floor: NoiseFloor | None) -> Evaluation:
+    """The reference against itself, from its stored predictions: nothing is lost."""
+    chunks = [reference.chunk(index) for index in range(len(reference.windows))]
+    losses, top = np.array([c.losses for c in chunks]), np.array([c.top for c in chunks])
+    scores = TokenScores(reference.windows, losses, losses, np.zeros(losses.shape), top, top)
+    none = scores.mean(scores.divergences)
+    return Evaluation(candidate, reference.about, scores, none, scores.mean(scores.same_top), none,
+                      bits_per_byte(scores), next_token.flips(scores), floor, (), ())  # fmt: skip
+
+
 def bits_per_byte(scores: TokenScores) -> Interval:
     """The candidate's bits per byte of the scored text."""
     return per_byte(scores.losses, scores)

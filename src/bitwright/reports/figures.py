@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,14 +82,19 @@ def _bar(a: dict[str, Any]) -> tuple[str, float, float, float]:
 
 
 def front(r: dict[str, Any], cost: str) -> str:
-    """Quality against a cost, "bytes" or "speed": a line joins the models on the front."""
+    """Quality against a cost, "bytes" or "speed": a line joins the models on the front. The reference, whose divergence
+    is 0, lies on the axis."""
     key = "kl_divergence" if r["measure"] == "KL divergence" else "bits_per_byte"
     series = []
     for m in r["models"]:
+        name, zero = m["model"]["name"], m["is_reference"] and key == "kl_divergence"
         place = m["model"]["file_bytes"] / 1e6 if cost == "bytes" else m["tokens_per_second"]
-        low, high = (number(m[key][end]) for end in ("low", "high"))
-        series.append(Series(m["model"]["name"], [(place, m[key]["mean"])], [low], [high]))
+        low, high = (math.nan if zero else number(m[key][end]) for end in ("low", "high"))
+        label = f"{name} (the reference)" if m["is_reference"] else name
+        across = (m["slowest"], m["fastest"]) if cost == "speed" else None
+        series.append(Series(name, [(place, m[key]["mean"])], [low], [high], [label], across=across))
     best = sorted(s.points[0] for s in series if s.name in r["front"][cost])
     plot = svg.plot(series, "file, MB" if cost == "bytes" else "tokens decoded per second", r["measure"],
-                    log_y=key == "kl_divergence", lines=False, joined=best)  # fmt: skip
-    return figure(plot, f"Lower is better. On the front, joined by a line: {', '.join(r['front'][cost])}.")
+                    log_y=key == "kl_divergence", lines=False, joined=best, zero_x=True)  # fmt: skip
+    about = "Whiskers span the intervals" + (" and the timings." if cost == "speed" else ".")
+    return figure(plot, f"Lower is better. {about} On the front, joined by a line: {', '.join(r['front'][cost])}.")

@@ -51,7 +51,7 @@ def evaluation(r: dict[str, Any]) -> list[str]:
 
 def comparison(r: dict[str, Any]) -> list[str]:
     """Everything about several candidates."""
-    measured = [m for m in r["models"] if "kl_divergence" in m]
+    measured = [m for m in r["models"] if "kl_divergence" in m and not m["is_reference"]]
     return [
         section("Quality against bytes", figures.front(r, "bytes")),
         section("Quality against speed", figures.front(r, "speed")),

@@ -16,7 +16,8 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Series:
-    """A named line, or points with labels; `low` and `high` are a band around a line, or whiskers at its points."""
+    """A named line, or points with labels; `low` and `high` are a band around a line, or whiskers at its points;
+    `across` are the ends of a whisker along the other axis, at its first point."""
 
     name: str
     points: Sequence[Point]
@@ -24,6 +25,7 @@ class Series:
     high: Sequence[float] = ()
     labels: Sequence[str] = ()
     steps: bool = False
+    across: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -70,9 +72,12 @@ def plot(
     y_text: Callable[[float], str] = lambda v: f"{v:g}",
     floor: float | None = None,
     joined: Sequence[Point] = (),
+    zero_x: bool = False,
 ) -> str:
-    """Lines, or points with labels; `floor` draws a dashed line across, `joined` a thin line through its points."""
-    xs = [p[0] for s in series for p in s.points]
+    """Lines, or points with labels; `floor` draws a dashed line across, `joined` a thin line through its points;
+    with `zero_x` the horizontal axis starts at 0."""
+    xs = [p[0] for s in series for p in s.points] + [v for s in series for v in s.across or ()]
+    xs += [0.0] if zero_x else []
     ys = [p[1] for s in series for p in s.points] + [v for s in series for v in (*s.low, *s.high)]
     ys += [floor] if floor is not None else []
     across = Axis(*_range(xs, log_x), LEFT, WIDTH - LEFT - RIGHT, log_x, x, x_text)
@@ -88,24 +93,28 @@ def plot(
     return _svg(parts, HEIGHT) + (_legend([s.name for s in series]) if lines and len(series) > 1 else "")
 
 
-def bars(rows: Sequence[tuple[str, float, float, float]], label: str, log: bool = False) -> str:
-    """Horizontal bars: name, value, low and high (NaN: no whisker)."""
+def bars(rows: Sequence[tuple[str, float, float, float]], label: str) -> str:
+    """Horizontal bars from zero: name, value, low and high (NaN: no whisker)."""
     left, height = 190, 26
     values = [v for _, *row in rows for v in row if math.isfinite(v)]
-    low = 0.0 if not log else min(v for v in values if v > 0) / 2
-    across = Axis(low, max(max(values), low + 1e-12), left, WIDTH - left - 90, log)
+    low = min(0.0, *values)
+    across = Axis(low, max(*values, low + 1e-12), left, WIDTH - left - 90)
+    bottom = TOP + len(rows) * height
     parts = []
+    for tick in across.ticks():
+        parts.append(f'<path class="grid" d="M{across(tick):.1f},{TOP}V{bottom}"/>')
+        parts.append(_text(across(tick), bottom + 16, across.text(tick), "middle"))
     for number, (name, value, least, most) in enumerate(rows):
         y = TOP + number * height
         parts.append(_text(left - 8, y + 13, name, "end"))
-        width = max(across(value) - left, 0.5)
-        parts.append(f'<rect class="bar" x="{left}" y="{y + 3}" width="{width:.1f}" height="{height - 10}"/>')
+        start, end = sorted((across(0), across(value)))
+        shape = f'x="{start:.1f}" y="{y + 3}" width="{max(end - start, 0.5):.1f}" height="{height - 10}"'
+        parts.append(f'<rect class="bar" {shape}/>')
         if math.isfinite(least) and math.isfinite(most):
             parts.append(f'<path class="whisker" d="M{across(least):.1f},{y + 11}H{across(most):.1f}"/>')
         parts.append(_text(WIDTH - 84, y + 13, f"{value:.3g}", "start"))
-    bottom = TOP + len(rows) * height
-    parts.append(_text(left, bottom + 16, label, "start"))
-    return _svg(parts, bottom + 24)
+    parts.append(_text((left + WIDTH - 90) / 2, bottom + 36, label, "middle"))
+    return _svg(parts, bottom + 44)
 
 
 def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
@@ -158,6 +167,8 @@ def _points(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
     for number, (px, py) in enumerate(s.points):
         if s.low and math.isfinite(s.low[number]):
             parts.append(f'<path class="whisker" d="M{x(px):.1f},{y(s.low[number]):.1f}V{y(s.high[number]):.1f}"/>')
+        if s.across and number == 0:
+            parts.append(f'<path class="whisker" d="M{x(s.across[0]):.1f},{y(py):.1f}H{x(s.across[1]):.1f}"/>')
         label = s.labels[number] if s.labels else s.name
         parts.append(f'<circle class="{color}" cx="{x(px):.1f}" cy="{y(py):.1f}" r="5"><title>{escape(label)}</title>'
                      "</circle>")  # fmt: skip

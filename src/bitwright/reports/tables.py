@@ -68,9 +68,10 @@ def ranking(r: dict[str, Any]) -> str:
     for m in r["models"]:
         model, size = m["model"], f"{m['model']['file_bytes'] / 1e6:.1f}"
         divergence = span(m["kl_divergence"], 5) if "kl_divergence" in m else ("", "other tokenizer")
-        quality = (*divergence, *span(m["bits_per_byte"], 4))
-        rows.append((model["name"], size, f"{model['bits_per_weight']:.2f}", *quality, f"{m['tokens_per_second']:.1f}"))
-    headers = ["model", ">MB", ">bits/weight", ">KL, nats", ">95%", ">bits/byte", ">95%", ">tokens/s"]
+        quality = (*(("0", "the reference") if m["is_reference"] else divergence), *span(m["bits_per_byte"], 4))
+        speed = (f"{m['tokens_per_second']:.1f}", f"{m['slowest']:.1f} to {m['fastest']:.1f}")
+        rows.append((model["name"], size, f"{model['bits_per_weight']:.2f}", *quality, *speed))
+    headers = ["model", ">MB", ">bits/weight", ">KL, nats", ">95%", ">bits/byte", ">95%", ">tokens/s", ">timings"]
     return table(headers, rows)
 
 

@@ -12,30 +12,42 @@ from bitwright.views.headline import headline as of_one
 
 def headline(c: Comparison) -> str:
     """Which model is best, in one sentence, as far as the intervals say so."""
-    best, *others = (contender.identity.name for contender in c.contenders)
+    if not c.candidates:
+        return "only the reference was given: there is nothing to compare"
+    best, *others = (contender.identity.name for contender in c.candidates)
+    evaluation = c.candidates[0].evaluation
+    lost = f": {of_one(evaluation)}" if evaluation else ""
     if not others:
-        alone = c.contenders[0].evaluation
-        return f"{best}: {of_one(alone) if alone else 'nothing to compare it with'}"
-    verdicts = {name: c.pair(best, name).verdict for name in others}
-    if TOO_LITTLE in verdicts.values():
-        d = c.pairs[0].difference
+        return f"{best}{lost or ': ' + _against_reference(c, best)}"
+    pairs = [c.pair(best, name) for name in others]
+    if any(p.verdict == TOO_LITTLE for p in pairs):
+        d = pairs[0].difference
         return f"too little text to say which is better: {d.clusters} {d.of}, an interval needs {FEWEST}"
-    alike = [name for name, found in verdicts.items() if found != "better"]
+    alike = [p.second for p in pairs if p.verdict != "better"]
     if alike:
         return f"{_list([best, *alike])} cannot be told apart on this text"
-    lost = c.contenders[0].evaluation
-    return f"{best} is the best of {1 + len(others)} on this text{f': {of_one(lost)}' if lost else ''}"
+    return f"{best} is the best of {1 + len(others)} on this text{lost}"
 
 
 def ranking(c: Comparison) -> list[str]:
     """Which of the models are better, cannot be told apart, or are worth their bytes and their time."""
-    names = [contender.identity.name for contender in c.contenders]
+    ranked = c.candidates if c.measure == DIVERGENCE else c.contenders  # nothing is nearer the reference than itself
+    names = [contender.identity.name for contender in ranked]
     found = [_between_neighbours(c.pair(a, b), c.measure) for a, b in itertools.pairwise(names)]
-    if len(names) > 1:
-        found.append(f"Worth their bytes (no other is smaller and better by {c.measure}): {_list(c.front_of_bytes)}.")
+    if len(c.contenders) > 1:
+        better = f"has less {c.measure}" if c.measure == DIVERGENCE else f"needs fewer {c.measure}"
+        found.append(f"Worth their bytes (no other is smaller and {better}): {_named(c, c.front_of_bytes)}.")
         found += [_why_not(c, name) for name in names if name not in c.front_of_bytes]
-        found.append(f"Worth their time (no other decodes faster and is better): {_list(c.front_of_speed)}.")
+        found.append(f"Worth their time (no other decodes as fast and {better}): {_named(c, c.front_of_speed)}.")
     return found
+
+
+def _against_reference(c: Comparison, name: str) -> str:
+    """How a model that has no divergence from the reference compares with it."""
+    reference = next(x.identity.name for x in c.contenders if x.is_reference)
+    p = next(p for p in c.pairs if {p.first, p.second} == {name, reference})
+    found = {"better": "better" if p.first == name else "worse", TOO_LITTLE: "too little text to say whether better"}
+    return f"{found.get(p.verdict, 'not to be told apart')} than the reference"
 
 
 def _between_neighbours(p: Pair, measure: str) -> str:
@@ -49,13 +61,19 @@ def _between_neighbours(p: Pair, measure: str) -> str:
 
 
 def _why_not(c: Comparison, name: str) -> str:
-    """Why a model is not worth its bytes: the best smaller model."""
+    """Why a model is not worth its bytes: the best model that is no larger."""
     sizes = {x.identity.name: x.identity.file_bytes for x in c.contenders}
-    by = next(x.identity.name for x in c.contenders if x.identity.name in c.front_of_bytes and sizes[x.identity.name]
-              <= sizes[name])  # fmt: skip
-    verdict = c.pair(by, name).verdict
+    by = next(x for x in c.contenders if x.identity.name in c.front_of_bytes and sizes[x.identity.name] <= sizes[name])
+    other = f"the reference, {by.identity.name}," if by.is_reference else by.identity.name
+    size = "as large as" if by.identity.file_bytes == sizes[name] else "larger than"
+    verdict = c.pair(by.identity.name, name).verdict
     than = {"better": "worse", TOO_LITTLE: "no better in these figures"}.get(verdict, "cannot be told apart from it")
-    return f"{name} is larger than {by} and {than}."
+    return f"{name} is {size} {other} and {than}."
+
+
+def _named(c: Comparison, names: Sequence[str]) -> str:
+    reference = {x.identity.name for x in c.contenders if x.is_reference}
+    return _list([f"{name} (the reference)" if name in reference else name for name in names])
 
 
 def _list(names: Sequence[str]) -> str:
