@@ -29,6 +29,15 @@ namespace bitwright {
 
 const Tier& tier_of(const std::string& name) { return name.empty() ? tier() : tier_named(name.c_str()); }
 
+std::shared_ptr<Pool> pool_of(int threads) {
+  auto pool = shared_pool(threads);
+  if (pool->threads() < threads) {
+    const nb::gil_scoped_acquire held;
+    nb::module_::import_("bitwright.kernels._native").attr("warn_of_fewer_threads")(threads, pool->threads());
+  }
+  return pool;
+}
+
 int64_t weight_bytes(FormatId format, int64_t rows, int64_t columns) {
   check_size("rows of a weight", rows, 1, kMostWidth);
   check_size("columns of a weight", columns, 1, kMostWidth);

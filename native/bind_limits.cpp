@@ -58,7 +58,7 @@ double decode(Meter& meter, int format, int64_t rows, int64_t columns, const Byt
 }
 
 void construct(Meter* at, const std::string& tier_name, int threads) {
-  new (at) Meter(tier_of(tier_name), shared_pool(threads));
+  new (at) Meter(tier_of(tier_name), pool_of(threads));
 }
 
 }  // namespace

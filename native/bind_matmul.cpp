@@ -38,7 +38,7 @@ FloatResult dequantize_array(int format, int64_t rows, int64_t columns, const By
   const int64_t stride = row_bytes(id, columns);
   const auto decode = tier().dequantize;
   nb::gil_scoped_release release;
-  const auto pool = shared_pool(threads);
+  const auto pool = pool_of(threads);
   pool->parallel_for(rows, std::max<int64_t>(1, 16384 / columns), [&](int64_t begin, int64_t end, int) {
     for (int64_t r = begin; r < end; ++r) decode(id, bytes + r * stride, columns, y + r * columns);
   });

@@ -92,7 +92,7 @@ FloatResult multiply(const Matrix& m, const Floats& x, bool prefill, int roundin
                                 std::to_string(columns));
   FloatResult y = new_floats(x.shape(0), static_cast<size_t>(m.weight().rows));
   nb::gil_scoped_release released;
-  m.multiply(*shared_pool(threads), x.data(), tokens, prefill, static_cast<Rounding>(rounding), y.data());
+  m.multiply(*pool_of(threads), x.data(), tokens, prefill, static_cast<Rounding>(rounding), y.data());
   return y;
 }
 
@@ -154,7 +154,7 @@ void bind_program(nb::module_& m) {
       .def(
           "__init__",
           [](WeightBank* at, const std::string& tier, int threads) {
-            new (at) WeightBank(tier_of(tier), shared_pool(threads));
+            new (at) WeightBank(tier_of(tier), pool_of(threads));
           },
           "tier"_a, "threads"_a)
       .def("matrices", matrices, "wanted"_a)
@@ -210,7 +210,7 @@ void bind_program(nb::module_& m) {
           "__init__",
           [](Executor* at, std::shared_ptr<Program> program, int threads, int64_t batch) {
             if (threads < 0) throw std::invalid_argument("threads must be at least 0, got " + std::to_string(threads));
-            new (at) Executor(std::move(program), shared_pool(threads), batch);
+            new (at) Executor(std::move(program), pool_of(threads), batch);
           },
           "program"_a, "threads"_a, "batch"_a)
       .def("run", run, "memory"_a, "tokens"_a, "positions"_a, "sequences"_a, "outputs"_a,

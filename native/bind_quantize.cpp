@@ -59,7 +59,7 @@ std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& val
   EncodeFault fault;
   {
     nb::gil_scoped_release release;
-    const auto pool = shared_pool(threads);
+    const auto pool = pool_of(threads);
     fault = quantize_rows(set, *encoder, source, values.data(), rows, columns,
                           importance ? importance->data() : nullptr, search, out.data(), *pool);
   }
@@ -87,7 +87,7 @@ std::vector<double> feedback(int format, const Matrix& values, const Matrix& hes
   std::vector<double> objective(rounds + 1);
   {
     nb::gil_scoped_release release;
-    const auto pool = shared_pool(threads);
+    const auto pool = pool_of(threads);
     std::vector<float> factored(hessian.data(), hessian.data() + columns * columns);
     if (!set.factor(factored.data(), columns, *pool)) return {};
     coder->encode({columns, hessian.data(), factored.data(), rounds}, values.data(), rows, out.data(), objective.data(),

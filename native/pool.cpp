@@ -5,8 +5,10 @@
 #include <exception>
 #include <map>
 #include <mutex>
+#include <new>
 #include <stdexcept>
 #include <string>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -73,13 +75,25 @@ struct Pool::State {
       finished.notify_one();
     }
   }
+
+  void end() {
+    stop = true;
+    generation.fetch_add(1, std::memory_order_release);
+    generation.notify_all();
+    for (std::thread& t : workers) t.join();
+  }
 };
 
 Pool::Pool(int threads) {
   if (threads < 1) throw std::invalid_argument("a pool needs at least 1 thread, got " + std::to_string(threads));
   state_ = std::make_unique<State>();
   state_->threads = threads;
-  for (int t = 1; t < threads; ++t) state_->workers.emplace_back([s = state_.get(), t] { s->worker(t); });
+  try {
+    for (int t = 1; t < threads; ++t) state_->workers.emplace_back([s = state_.get(), t] { s->worker(t); });
+  } catch (...) {  // too many for the system, or no memory for their stacks
+    state_->end();
+    throw;
+  }
 }
 
 Pool::~Pool() {
@@ -87,10 +101,7 @@ Pool::~Pool() {
     static_cast<void>(state_.release());
     return;
   }
-  state_->stop = true;
-  state_->generation.fetch_add(1, std::memory_order_release);
-  state_->generation.notify_all();
-  for (std::thread& t : state_->workers) t.join();
+  state_->end();
 }
 
 int Pool::threads() const { return state_->threads; }
@@ -140,6 +151,20 @@ void Share::abandon() {
   done_.notify_all();
 }
 
+namespace {
+
+std::shared_ptr<Pool> largest(int threads) {
+  for (int fewer : {threads, std::min(threads, platform::usable_cores())}) {
+    try {
+      return std::make_shared<Pool>(fewer);
+    } catch (const std::system_error&) {
+    } catch (const std::bad_alloc&) {}
+  }
+  return std::make_shared<Pool>(1);  // the caller's own thread
+}
+
+}  // namespace
+
 std::shared_ptr<Pool> shared_pool(int threads) {
   static std::mutex mutex;
   static std::map<std::pair<int, uint64_t>, std::weak_ptr<Pool>> pools;
@@ -147,7 +172,7 @@ std::shared_ptr<Pool> shared_pool(int threads) {
   std::lock_guard lock(mutex);
   std::weak_ptr<Pool>& known = pools[{threads, platform::process_id()}];
   std::shared_ptr<Pool> pool = known.lock();
-  if (!pool) known = pool = std::make_shared<Pool>(threads);
+  if (!pool) known = pool = largest(threads);
   return pool;
 }
 

@@ -9,7 +9,8 @@ namespace bitwright {
 
 class Pool {
  public:
-  explicit Pool(int threads);  // throws std::invalid_argument below 1
+  // Throws std::invalid_argument below 1, std::system_error or std::bad_alloc if so many threads cannot be started.
+  explicit Pool(int threads);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
@@ -53,7 +54,8 @@ class Share {
   alignas(64) std::atomic<uint32_t> done_{0};  // items done, and a high bit once abandoned
 };
 
-std::shared_ptr<Pool> shared_pool(
-    int threads);  // 0: platform::usable_cores(). One pool per count, as long as anything holds it.
+// One pool per count (0: platform::usable_cores()), as long as anything holds it. If the system cannot start so many
+// threads, a pool of the usable cores, or of 1.
+std::shared_ptr<Pool> shared_pool(int threads);
 
 }  // namespace bitwright

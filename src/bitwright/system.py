@@ -28,6 +28,15 @@ def release_pages(buffer: mmap.mmap) -> bool:
     return True
 
 
+def has_room(count: int) -> bool:
+    """Whether the system would give this process `count` more bytes of address space now."""
+    try:
+        mmap.mmap(-1, max(count, 1)).close()
+    except (OSError, MemoryError):
+        return False
+    return True
+
+
 def sync_directory(directory: Path) -> bool:
     """Make renames inside `directory` survive a power failure. False: Windows leaves that to its file system."""
     if sys.platform == "win32":

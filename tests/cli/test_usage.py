@@ -52,6 +52,7 @@ def test_version(bitwright) -> None:
         ["tokenize", "x.gguf"],
         ["tokenize", "x.gguf", "text", "-f", __file__],
         ["bench", "x.gguf", "--rounds", "0"],
+        ["run", "x.gguf", "hello", "-t", "0"],
     ],
     ids=lambda a: " ".join(a[:3]).replace(__file__, "FILE"),
 )
@@ -116,6 +117,25 @@ def test_a_bug_is_one_line_and_says_how_to_see_more(bitwright, monkeypatch) -> N
     monkeypatch.setenv("BITWRIGHT_DEBUG", "1")
     with pytest.raises(ZeroDivisionError):
         bitwright("formats")
+
+
+@pytest.mark.parametrize(
+    ("error", "line"),
+    [
+        (MemoryError("std::bad_alloc"), "not enough memory"),
+        (MemoryError(), "not enough memory"),
+        (MemoryError("Unable to allocate 1.0 GiB"), "not enough memory: Unable to allocate 1.0 GiB"),
+        (RuntimeError("can't start new thread"), "the system starts no more threads: "
+         "too little memory, or too many processes"),
+    ],
+)  # fmt: skip
+def test_scarcity_is_no_bug(bitwright, monkeypatch, error, line) -> None:
+    def scarce(*_: object, **__: object) -> None:
+        raise error
+
+    monkeypatch.setattr(application, "app", scarce)
+    outcome = bitwright("formats")
+    assert (outcome.code, outcome.err) == (1, f"bitwright: error: {line}\n")
 
 
 def test_errors_have_their_exit_codes(bitwright, monkeypatch) -> None:

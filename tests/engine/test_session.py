@@ -194,3 +194,20 @@ def test_weights_are_held_once(smollm2: Path) -> None:
     done = subprocess.run([sys.executable, "-c", RESIDENT, smollm2], env=env, capture_output=True, text=True)
     packed, resident, needed = map(int, done.stdout.split())
     assert packed < resident < needed + 100_000_000, done.stderr
+
+
+@pytest.mark.filterwarnings("error")  # pytest warns of exceptions in threads
+def test_what_fails_beside_packing_is_raised_at_its_use() -> None:
+    from types import SimpleNamespace
+
+    from bitwright.engine.conversation import prepare
+
+    class Broken(SimpleNamespace):
+        @property
+        def tokenizer(self) -> None:
+            raise ImportError("failed to map segment")
+
+    engine = Broken(session=lambda: "session")
+    assert prepare(engine) == "session"  # type: ignore[arg-type, comparison-overlap]
+    with pytest.raises(ImportError):
+        engine.tokenizer  # noqa: B018

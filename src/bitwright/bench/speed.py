@@ -68,7 +68,7 @@ def measure_speed(
     median = statistics.median
     return Speed(
         tier=engine.tier,
-        threads=engine.threads,
+        threads=session.executor.threads,
         prompt=prompt,
         tokens=tokens,
         depth=depth,

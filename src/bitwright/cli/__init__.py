@@ -42,9 +42,13 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return INTERRUPTED
+    except MemoryError as error:  # NumPy's says what was to be allocated
+        return complain(f"not enough memory: {error}".removesuffix(": std::bad_alloc").removesuffix(": "), 1)
     except OSError as error:
         return complain(f"{error.filename or 'system'}: {error.strerror or error}", 1)
     except Exception as error:
+        if isinstance(error, RuntimeError) and "start new thread" in str(error):  # Python's own
+            return complain("the system starts no more threads: too little memory, or too many processes", 1)
         if hasattr(error, "format_message"):  # typer's own: a wrong option or argument
             return complain(f"{error.format_message().rstrip('.')} (see bitwright {command_of(error)}--help)", 2)
         if os.environ.get("BITWRIGHT_DEBUG"):

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bitwright.errors import BitwrightError, UsageError
+from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
     from bitwright.engine import Engine, Sampler, Session
@@ -38,7 +38,7 @@ def prepare(engine: Engine) -> Session:
     """A session of the model. A thread builds the tokenizer meanwhile: that takes one core, packing takes all."""
 
     def build() -> None:
-        with contextlib.suppress(BitwrightError):  # the next use raises the error again
+        with contextlib.suppress(Exception):  # the next use raises the error again
             engine.tokenizer  # noqa: B018
 
     thread = threading.Thread(target=build)

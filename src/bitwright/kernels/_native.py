@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
+from collections.abc import Iterator
 from functools import cache
 from typing import Any
 
@@ -15,7 +18,7 @@ BEYOND_GGUF = {
         ("float8_e4m3fn", "float8_e5m2", "float8_e8m0fnu", "float6_e2m3fn", "float6_e3m2fn", "float4_e2m1fn")
     )
 }
-MOST_THREADS = (1 << 16) - 1
+MOST_THREADS = 4096  # more than any machine runs at once
 
 
 @cache
@@ -42,6 +45,23 @@ def thread_count(threads: int | None) -> int:
     if threads is not None and threads > MOST_THREADS:
         raise UsageError(f"threads must be at most {MOST_THREADS}, got {threads}")
     return threads or 0
+
+
+@cache
+def warn_of_fewer_threads(wanted: int, started: int) -> None:
+    """Say, once, that the system could not start as many threads as the user wants."""
+    logging.getLogger(__name__).warning(
+        "%d threads could not be started (too little memory, or too many processes): running on %d", wanted, started
+    )
+
+
+@contextlib.contextmanager
+def allocating(what: str) -> Iterator[None]:
+    """Say in one line for what there was not enough memory."""
+    try:
+        yield
+    except MemoryError:
+        raise BitwrightError(f"not enough memory for {what}") from None
 
 
 def format_id(format: Format) -> int:

@@ -46,4 +46,6 @@ class WeightBank:
         for tensor, packed in zip(tensors, multiplied, strict=True):
             data = np.ascontiguousarray(tensor.data).reshape(-1)
             wanted.append((_native.format_id(tensor.format), *tensor.shape, data, packed))
-        return list(self.native.matrices(wanted))
+        size = sum(tensor.data.nbytes for tensor in tensors)
+        with _native.allocating(f"{len(tensors)} weights, {size / 1e6:.1f} MB in the file, packed"):
+            return list(self.native.matrices(wanted))

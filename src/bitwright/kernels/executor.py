@@ -27,7 +27,8 @@ class Executor:
         if not 1 <= batch <= 1 << 20:
             raise UsageError(f"batch must be at least 1 and at most {1 << 20}, got {batch}")
         self.program, self.batch = program, batch
-        self.native = _native.core().Executor(program.native, _native.thread_count(threads), batch)
+        with _native.allocating(f"the buffers of steps of {batch} tokens: choose a smaller context or batch"):
+            self.native = _native.core().Executor(program.native, _native.thread_count(threads), batch)
 
     @property
     def threads(self) -> int:

@@ -9,11 +9,12 @@ import contextlib
 import ctypes
 import importlib
 import itertools
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from bitwright.kernels._native import thread_count, usable_cores
+from bitwright.kernels._native import thread_count, usable_cores, warn_of_fewer_threads
 
 Result = TypeVar("Result")
 
@@ -23,8 +24,12 @@ class Sharing:
     does it all."""
 
     def __init__(self, threads: int | None = 1) -> None:
-        self.threads = thread_count(threads) or usable_cores()
-        self._pool = ThreadPoolExecutor(self.threads) if self.threads > 1 else None
+        wanted = thread_count(threads) or usable_cores()
+        found = (_started(count) for count in (wanted, min(wanted, usable_cores())) if count > 1)
+        self._pool = next((pool for pool in found if pool is not None), None)
+        self.threads = self._pool._max_workers if self._pool else 1
+        if self.threads < wanted:
+            warn_of_fewer_threads(wanted, self.threads)
 
     def map(self, work: Callable[[slice], Result], count: int, least: int = 1) -> list[Result]:
         """work(part) of each part of range(count), in order; every part has at least `least` items."""
@@ -39,6 +44,19 @@ class Sharing:
         """Call work(item) for each item, on whichever thread is free."""
         for _ in map(work, items) if self._pool is None else self._pool.map(work, items):
             pass
+
+
+def _started(threads: int) -> ThreadPoolExecutor | None:
+    """A pool whose threads all run; None if the system cannot start so many."""
+    pool, together = ThreadPoolExecutor(threads), threading.Barrier(threads)
+    try:
+        for begun in [pool.submit(together.wait) for _ in range(threads)]:
+            begun.result()
+    except (RuntimeError, MemoryError):  # "can't start new thread"
+        together.abort()
+        pool.shutdown()
+        return None
+    return pool
 
 
 @contextlib.contextmanager

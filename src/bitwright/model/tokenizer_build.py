@@ -15,10 +15,12 @@ import numpy as np
 import tokenizers
 from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
 
+from bitwright import system
 from bitwright.errors import BitwrightError
 from bitwright.model.pretokenizers import PreTokenizer
 from bitwright.model.tokenizer_special import BYTE, CONTROL, UNKNOWN, USER_DEFINED
 
+BYTES_PER_TOKEN = 1500  # that building takes; the library aborts the process if it cannot allocate them
 SPACE = "▁"  # how SentencePiece writes a space
 
 
@@ -134,6 +136,8 @@ def _powers(number: int, count: int) -> np.ndarray:
 
 
 def _bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]], **options: Any) -> models.BPE:
+    if not system.has_room(BYTES_PER_TOKEN * len(vocabulary)):
+        raise BitwrightError(f"not enough memory for a tokenizer of {len(vocabulary)} tokens")
     with guarded():
         return models.BPE(vocabulary, merges, **options)
 
