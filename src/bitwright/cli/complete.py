@@ -56,7 +56,7 @@ def kv(incomplete: str) -> list[str]:
 
 def suite(incomplete: str) -> list[str]:
     """The suites of eval."""
-    return _beginning(("quick", "full"), incomplete)
+    return _beginning(("quick", "full", "horizon"), incomplete)
 
 
 def activations(incomplete: str) -> list[str]:

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from bitwright.cli import complete, evaluation_table, measuring, models, options, output
+from bitwright.cli import complete, evaluation_table, horizon, measuring, models, options, output
 from bitwright.errors import UsageError
 
 ChunkTokens = Annotated[int, options.context("Tokens per chunk; the second half of each is scored.", shown=True)]
@@ -18,7 +18,24 @@ def evaluate(
     model: options.Model,
     file: options.TextFile = None,
     reference: options.Reference = None,
-    suite: options.Suite = "quick",
+    suite: Annotated[
+        str,
+        typer.Option(
+            "--suite",
+            metavar="quick|full|horizon",
+            help="How much to measure. horizon: how long it stays with the reference, on fixed prompts.",
+            autocompletion=complete.suite,
+        ),
+    ] = "quick",
+    prompts: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="With --suite horizon, use only the first N prompts of each of the five kinds.",
+            show_default=False,
+        ),
+    ] = None,
     out: options.Report = None,
     calibration: options.Calibration = None,
     context: ChunkTokens = 512,
@@ -54,8 +71,18 @@ def evaluate(
     and error bars over documents. The suite's chunks are spread over the whole text; --chunks takes the first ones, as
     llama-perplexity does. The reference's predictions are cached and reused.
 
+    --suite horizon measures how long greedy texts stay the same, on prompts that come with bitwright, and the KL
+    divergence at the same places (docs/horizon.md).
+
     Example: bitwright eval small.gguf --reference large.gguf -f wiki.txt
     """
+    if suite == horizon.NAME:
+        unused = {"-f": file, "--chunks": chunks, "--kl-divergence-base": kld, "--statistics": statistics or None}
+        horizon.check(unused, reference)
+        horizon.run(model, str(reference), prompts, out, calibration, threads, kv, activations, json)
+        return
+    if prompts is not None:
+        raise UsageError("--prompts is for --suite horizon")
     if file is None:
         raise UsageError("eval needs a text: -f FILE")
     if kld is not None and reference is not None:

@@ -23,8 +23,14 @@ KLD = ".kld"
 
 def about(setting: Setting, threads: int | None, kv: str, seconds: float) -> dict[str, Any]:
     """How a report was made, as views take it."""
-    from bitwright import __version__, kernels, system
     from bitwright.measure.overlap import sha256_of
+
+    return about_run(setting.suite, sha256_of(setting.text), threads, kv, seconds)
+
+
+def about_run(suite: str, text_sha256: str, threads: int | None, kv: str, seconds: float) -> dict[str, Any]:
+    """The same for a suite that brings its own text."""
+    from bitwright import __version__, kernels, system
 
     return {
         "command": " ".join(["bitwright", *map(shlex.quote, sys.argv[1:])]),
@@ -32,8 +38,8 @@ def about(setting: Setting, threads: int | None, kv: str, seconds: float) -> dic
         "tier": kernels.tier(),
         "threads": threads or kernels.usable_cores(),
         "kv": kv,
-        "suite": setting.suite,
-        "text_sha256": sha256_of(setting.text),
+        "suite": suite,
+        "text_sha256": text_sha256,
         "seconds": seconds,
         "peak_memory_bytes": system.peak_memory_bytes(),
     }

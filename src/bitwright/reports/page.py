@@ -6,17 +6,18 @@ import json
 from html import escape
 from typing import Any
 
-from bitwright.reports import figures, tables, texts
+from bitwright.reports import figures, horizon, tables, texts
 from bitwright.reports.html import section, table
 from bitwright.reports.style import STYLE
 
 
 def page(report: dict[str, Any]) -> str:
-    """The page of a report: the view `evaluation` or `comparison`, with the view `heat` of each model under `heat`."""
+    """The page of a report: the view `evaluation`, `horizon` or `comparison`, with the view `heat` of each model under
+    `heat`."""
     several = "models" in report
     title = "Models compared" if several else f"What {report['model']['name']} lost"
     parts = [f"<h1>{escape(title)}</h1>", verdict(report)]
-    parts += comparison(report) if several else evaluation(report)
+    parts += comparison(report) if several else suite(report) if "horizon" in report else evaluation(report)
     parts.append(provenance(report))
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
@@ -46,6 +47,15 @@ def evaluation(r: dict[str, Any]) -> list[str]:
         section("Token by token", texts.heat(r)),
         section("Noise floor", tables.floor(r)),
         section("As llama-perplexity prints it", tables.statistics(r)),
+    ]
+
+
+def suite(r: dict[str, Any]) -> list[str]:
+    """Everything about one candidate on the horizon suite."""
+    return [
+        section("How long it stays with the original", horizon.kinds(r)),
+        section("Survival", horizon.survival(r)),
+        section("Where the texts part", horizon.margins(r)),
     ]
 
 

@@ -28,4 +28,5 @@ def check(name: str, text: str) -> None:
 
 @functools.cache
 def _known() -> dict[int, prompts.Item]:
-    return {run: item for item in prompts.items() for turn in item.turns for run in runs(turn)}
+    backwards = prompts.items()[::-1]  # so that the first prompt with a run is named
+    return {run: item for item in backwards for turn in item.turns for run in runs(turn)}

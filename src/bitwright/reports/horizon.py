@@ -1,0 +1,53 @@
+"""The parts of a report's page about the horizon suite; each takes the view `horizon`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from bitwright.reports import svg
+from bitwright.reports.html import figure, note, number, span, table
+from bitwright.reports.svg import Series
+
+
+def kinds(r: dict[str, Any]) -> str:
+    """A line for each kind of prompts, and for the original against itself."""
+    rows = [_row(name, part) for name, part in r["horizon"].items()]
+    rows += [_row(f"the original, {floor['name']}", floor) for floor in r["horizon"]["all"]["floors"]]
+    headers = ["prompts", ">identical, %", ">95%", f">aligned of {r['suite']['steps']}", ">95%", ">KL, nats", ">95%",
+               ">same top, %"]  # fmt: skip
+    suite = r["suite"]
+    used = f"{suite['prompts']} prompts of {suite['name']}, {suite['steps']} greedy tokens after each."
+    about = "Aligned: tokens before the first that differs. KL and same top: over all tokens of the original's texts. "
+    about += "95% intervals over prompts."
+    return table(headers, rows) + note(f"{used} {about}")
+
+
+def _row(name: str, part: dict[str, Any]) -> tuple[str, ...]:
+    same = f"{100 * number(part['same_top1']['mean']):.1f}"
+    return (name, *span(part["identical"], 1, 100), *span(part["aligned"], 1), *span(part["kl_divergence"], 5), same)
+
+
+def survival(r: dict[str, Any]) -> str:
+    """The share of texts still the same, by tokens written: all kinds together with its band, then each kind."""
+    series = []
+    for name, part in r["horizon"].items():
+        d = part["first_divergence"]
+        low, high = ([number(ends[side]) for ends in d["band"] if name == "all"] for side in (1, 2))
+        series.append(Series(name, d["survival"], low, high, steps=True))
+    plot = svg.plot(series, "tokens written", "texts still the same", y_text=lambda y: f"{100 * y:.0f}%")
+    return figure(plot, "Texts that still equal the original's, token for token; the band is the interval of all.")
+
+
+def margins(r: dict[str, Any]) -> str:
+    """How sure the original was where texts part."""
+    m, first = r["horizon"]["all"]["margins"], r["horizon"]["all"]["first_divergence"]
+    if not first["events"]:
+        return ""
+    rows = [
+        (f"{b['nats']:g}", f"{100 * number(b['partings']):.0f}%", f"{100 * number(b['steps']):.0f}%")
+        for b in m["below"]
+    ]
+    text = "The original's lead of its token over its second choice: if small, a coin toss; if large, a loss."
+    noise = f"within the original's own noise (a lead below {number(first['tie']):.2g} nats)"
+    about = note(f"{text} Of {first['events']} partings, {m['near_ties']} are {noise}.")
+    return table([">lead below, nats", ">of partings", ">of all tokens"], rows) + about

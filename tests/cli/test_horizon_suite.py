@@ -1,0 +1,68 @@
+"""`bitwright eval --suite horizon`: prompts that come with bitwright, a small model, and its report."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from cli.support import check_page
+
+from bitwright.measure.horizon import prompts
+
+pytestmark = pytest.mark.usefixtures("cache")
+
+
+@pytest.fixture(autouse=True)
+def short(monkeypatch) -> None:
+    """Prompts that a model of 512 tokens can read."""
+    items = tuple(
+        prompts.Item(kind, n, (f"Once upon a time {word} saw {n} cats",))
+        for kind in prompts.KINDS
+        for n, word in enumerate(("Tom", "Lily"))
+    )
+    monkeypatch.setattr(prompts, "first", lambda each: tuple(item for item in items if item.number < each))
+
+
+def test_eval_on_the_horizon_suite(bitwright, quantized, stories260k, tmp_path) -> None:
+    page = tmp_path / "report.html"
+    command = ["eval", quantized / "q4_0.gguf", "--reference", stories260k, "--suite", "horizon", "-t", 1]
+    found = bitwright(*command, "--json").json
+    assert found["suite"]["name"] == "horizon-1" and len(found["suite"]["ids_sha256"]) == 64
+    assert found["suite"]["prompts"] == 10 and found["suite"]["of"] == 300 and found["suite"]["template"] is None
+    assert list(found["horizon"]) == ["all", *prompts.KINDS]
+    whole = found["horizon"]["all"]
+    for measure in ("identical", "aligned", "kl_divergence", "same_top1", "flips"):
+        assert whole[measure]["low"] <= whole[measure]["mean"] <= whole[measure]["high"], measure
+        assert whole[measure]["of"] == "prompts" and found["horizon"]["code"][measure]["low"] is None
+    events = whole["first_divergence"]["events"]
+    assert math.isclose(whole["identical"]["mean"], 1 - events / 10) and events > 0
+    assert whole["margins"]["below"][-1]["partings"] > 0 and len(whole["floors"]) == 2
+    assert whole["floors"][0]["aligned"]["mean"] > whole["aligned"]["mean"]
+    shown = bitwright(*command, "-o", page)
+    assert shown.code == 0 and "stays with the original for" in shown.out and found["words"][0] in shown.out
+    assert "warning: 10 of the 300 prompts" in shown.out and "The original itself, with" in shown.out
+    assert [line.split()[0] for line in shown.out.splitlines() if line.startswith(tuple(prompts.KINDS))] == [
+        *prompts.KINDS
+    ]
+    titles = check_page(page.read_text()).headings
+    assert titles[0] == "What q4_0.gguf lost" and "How long it stays with the original" in titles
+
+
+def test_the_suite_takes_no_other_text(bitwright, quantized, stories260k, tmp_path) -> None:
+    start = ["eval", quantized / "q4_0.gguf", "--suite", "horizon"]
+    calibrated = tmp_path / "mine.txt"
+    calibrated.write_text(prompts.items()[61].turns[0])
+    for extra, message in (
+        ([], "needs the original model, which writes the texts"),
+        (["--reference", "base.kld"], "needs the original model"),
+        (["--reference", stories260k, "-f", calibrated], "leave out -f"),
+        (["--reference", stories260k, "--chunks", 2], "leave out --chunks"),
+        (
+            ["--reference", stories260k, "--calibration", calibrated],
+            "mine.txt shares 13 words in a row with prompt 1 (code)",
+        ),
+    ):
+        outcome = bitwright(*start, *extra)
+        assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
+    other = bitwright("eval", quantized / "q4_0.gguf", "-f", calibrated, "--prompts", 2)
+    assert other.code == 2 and "--prompts is for --suite horizon" in other.err
