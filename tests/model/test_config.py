@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,8 @@ import synthetic_model
 from bitwright.engine import load
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
-from bitwright.model import ARCHITECTURES, Config
+from bitwright.io.values import Values
+from bitwright.model import ARCHITECTURES, Config, keys
 from bitwright.model.model import Model
 
 
@@ -120,6 +122,49 @@ def test_unsupported_things_are_named_with_what_is_supported(tmp_path: Path) -> 
         Config.from_gguf(written(tmp_path, rope__scaling__type="longrope"))
     with pytest.raises(UnsupportedError, match="experts"):
         Config.from_gguf(written(tmp_path, expert_count=8, expert_used_count=2))
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_keys_that_change_the_numbers_are_honoured_or_refused(tmp_path: Path, architecture: str) -> None:
+    def refused(key: str, value: object) -> str:
+        with pytest.raises(BitwrightError) as caught:
+            Config.from_gguf(written(tmp_path, architecture, **{key: value}))
+        return str(caught.value)
+
+    assert f"the key {architecture}.attention.causal (bool False): bitwright's models never look ahead" in refused(
+        "attention.causal", False
+    )
+    assert "(float32 4.0)" in refused("attention.clamp_kqv", 4.0)
+    assert "(float32 0.5)" in refused("residual_scale", 0.5)
+    assert "(string 'relu')" in refused("hidden_activation", "relu")
+    assert "could change the numbers" in refused("rope.local.freq_base", 1e4)
+    assert f"--remove-metadata {architecture}.new" in refused("new", ["a"])
+    if architecture != "gemma3":
+        assert "does not compute what it asks for" in refused("final_logit_softcapping", 30.0)
+
+
+@pytest.mark.parametrize("architecture", ARCHITECTURES)
+def test_keys_without_effect_are_accepted(tmp_path: Path, architecture: str) -> None:
+    plain = Config.from_gguf(written(tmp_path, architecture))
+    harmless = dict.fromkeys(keys.HARMLESS, 3) | {key: value for key, (value, *_) in keys.NEUTRAL.items()}
+    harmless |= {"hidden_activation": keys.ACTIVATIONS.get(architecture, ("silu",))[0], "expert_count": 0}
+    if architecture == "gemma3":
+        harmless.pop("final_logit_softcapping")
+    else:
+        harmless |= {"attention.sliding_window": 4, "rope.freq_base_swa": 1e5}
+    found = Config.from_gguf(written(tmp_path, architecture, **harmless))
+    assert replace(found, local_rope=plain.local_rope) == plain
+
+
+def test_every_key_that_is_read_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The list of honoured keys names what the readers ask for, so that it cannot go stale."""
+    asked: set[str] = set()
+    has = Values.has
+    monkeypatch.setattr(Values, "has", lambda self, key: asked.add(key) or has(self, key))
+    for architecture in ARCHITECTURES:
+        Config.from_gguf(written(tmp_path, architecture, rope__scaling__type="yarn"))
+    asked -= {key for key in asked if key.startswith(("ssm.", "kda.", "general.", "split."))}  # not of these layers
+    assert asked <= keys.HONOURED | keys.WINDOWS | keys.CAPS
 
 
 def test_weights_are_checked_before_anything_runs(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import MAX_TOKENS, Values
+from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.layers import Layer
 from bitwright.model.rope import SCALINGS, Rope
@@ -77,6 +78,7 @@ class Config(Architecture):
                 expected = f"the rows of token_embd.weight to be {tokens}"
                 raise FileFormatError(file.path, None, expected, str(embedding.shape[0]))
         values = Values(file.metadata, file.path, name)
+        keys.check(values)
         shape = read_architecture(values, file.tensors.values())
         layer = _only_layer(values, shape)
         rope = _rope(values, layer.key_dim, shape.context)

@@ -53,6 +53,19 @@ FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
     "gemma4_text": ("gemma4", gemma.gemma4),
 }
 
+# What a config.json leaves out because it is the default of its class in transformers. Google's files of Gemma 3 with
+# vision are such: their text_config lists only what differs (src/transformers/models/gemma3/configuration_gemma3.py).
+DEFAULTS: dict[str, dict[str, Any]] = {
+    "gemma3": {
+        "vocab_size": 262208,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "head_dim": 256,
+        "max_position_embeddings": 131072,
+        "sliding_window": 4096,
+    }
+}
+
 
 def blueprint(config: Mapping[str, Any], place: object, base: Format) -> Blueprint:
     """The GGUF file that a config.json would become, with matrices in the format `base`. place: named in errors. Of a
@@ -61,11 +74,11 @@ def blueprint(config: Mapping[str, Any], place: object, base: Format) -> Bluepri
     Raises UnsupportedError for an unknown family, FileFormatError for a value that is missing or wrong.
     """
     language = config.get("text_config")
-    values = Values(without_nulls({**config, **language} if isinstance(language, Mapping) else config), place)
-    family = values.text("model_type", "")
+    given = without_nulls({**config, **language} if isinstance(language, Mapping) else config)
+    family = Values(given, place).text("model_type", "")
     if family not in FAMILIES:
         raise UnsupportedError(f"{place}: model_type", family or "(none)", FAMILIES)
     architecture, fill = FAMILIES[family]
-    found = Blueprint(architecture, values, base)
+    found = Blueprint(architecture, Values({**DEFAULTS.get(architecture, {}), **given}, place), base)
     fill(found)
     return found

@@ -50,7 +50,7 @@ def gemma2(b: Blueprint) -> None:
 def gemma3(b: Blueprint) -> None:
     """A newer config.json lists each layer's kind. Without a list, every sixth layer sees all tokens."""
     decoder(b, tied=True, qk_norm=True, sandwich=True)
-    b.key(attention__sliding_window=b.values.integer("sliding_window", 1024, high=MAX_TOKENS))
+    b.key(attention__sliding_window=b.values.integer("sliding_window", high=MAX_TOKENS))
     if kinds := b.values.names("layer_types", b.layers):
         b.key(attention__sliding_window_pattern=[kind == "sliding_attention" for kind in kinds])
 

@@ -1,0 +1,72 @@
+"""Keys of a model file that change what it computes. The engine honours some; a file with others is refused by name.
+
+All keys: llama.cpp's src/llama-arch.cpp; which of them a family uses: its src/models/*.cpp.
+"""
+
+from __future__ import annotations
+
+from bitwright.errors import BitwrightError
+from bitwright.io.values import Values
+
+HONOURED = {
+    *("block_count", "context_length", "embedding_length", "feed_forward_length", "vocab_size"),
+    *("nextn_predict_layers", "expert_count", "expert_used_count", "expert_feed_forward_length"),
+    *("attention.head_count", "attention.head_count_kv", "attention.key_length", "attention.value_length"),
+    *("attention.layer_norm_rms_epsilon", "attention.scale", "attention.shared_kv_layers"),
+    *("rope.dimension_count", "rope.freq_base", "rope.scale_linear", "rope.scaling.type", "rope.scaling.factor"),
+    *("rope.scaling.attn_factor", "rope.scaling.original_context_length", "rope.scaling.yarn_beta_fast"),
+    "rope.scaling.yarn_beta_slow",
+}
+WINDOWS = {
+    *("attention.sliding_window", "attention.sliding_window_pattern", "attention.key_length_swa"),
+    *("attention.value_length_swa", "rope.freq_base_swa"),
+}  # which families without windows ignore in llama.cpp too
+CAPS = {"attn_logit_softcapping", "final_logit_softcapping"}
+OF_FAMILY = {"gemma3": CAPS}  # honoured by these alone
+# What a text's logits do not depend on: pooling and classes are for embeddings, the rest describes the file.
+HARMLESS = {
+    *("tensor_data_layout", "pooling_type", "classifier.output_labels", "embedding_length_out", "features_length"),
+    *("dense_2_feat_in", "dense_2_feat_out", "dense_3_feat_in", "dense_3_feat_out", "rope.scaling.finetuned"),
+    *("attention.layer_norm_epsilon", "attention.group_norm_epsilon", "attention.group_norm_groups"),
+    *("leading_dense_block_count", "expert_shared_count", "expert_shared_feed_forward_length", "expert_gating_func"),
+    *("expert_weights_norm", "expert_weights_scale", "expert_group_count", "expert_group_used_count"),
+}  # keys of experts: files that have experts are refused
+ACTIVATIONS = {"gemma3": ("gelu_pytorch_tanh", "gelu_tanh")}  # others: SiLU
+# Keys that change the numbers unless they have one of these values.
+NEUTRAL: dict[str, tuple[object, ...]] = {
+    "attention.causal": (True,),
+    **dict.fromkeys(CAPS, (0,)),
+    **dict.fromkeys(("attention.clamp_kqv", "attention.max_alibi_bias", "attention.temperature_scale"), (0,)),
+    **dict.fromkeys(("attention.temperature_length", "n_deepstack_layers", "rope.scaling.yarn_log_multiplier"), (0,)),
+    **dict.fromkeys(("logit_scale", "residual_scale", "embedding_scale", "attention.output_scale"), (0, 1)),
+    **dict.fromkeys(("attention.value_scale", "rope.scaling.alpha"), (0, 1)),
+    "rope.scaling.yarn_ext_factor": (-1, 1),
+    "rope.scaling.yarn_attn_factor": (1,),
+    "use_parallel_residual": (False,),
+}
+
+
+def check(values: Values) -> None:
+    """BitwrightError if a key of the architecture changes the numbers in a way that bitwright does not compute, or is
+    not known to change nothing."""
+    architecture = values.prefix
+    known = HONOURED | WINDOWS | HARMLESS | OF_FAMILY.get(architecture, set())
+    neutral = {**NEUTRAL, "hidden_activation": ACTIVATIONS.get(architecture, ("silu", "swish"))}
+    for name in values.values:
+        key = name.removeprefix(f"{architecture}.")
+        if key == name or key in known:
+            continue
+        value = values.get(key)
+        if isinstance(value, bool | int | float | str) and value in neutral.get(key, ()):
+            continue
+        why = (
+            "bitwright's models never look ahead, and this one does (an embedding model?)"
+            if key == "attention.causal"
+            else f"bitwright's {architecture} does not compute what it asks for"
+            if key in neutral
+            else f"bitwright's {architecture} does not know it, and it could change the numbers"
+        )
+        raise BitwrightError(
+            f"{values.place}: cannot run with the key {name} ({values.found(key)}): {why}. Run the file in llama.cpp, "
+            f"or, if the key has no effect, drop it: gguf-new-metadata --remove-metadata {name} IN OUT"
+        )
