@@ -143,9 +143,9 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
 def test_statistics_of_another_model_are_refused(ours: ActivationStatistics, smollm2: Path) -> None:
     tensors = gguf.open(smollm2).tensors
     with pytest.raises(BitwrightError, match=r"s\.gguf: blk\.0\.attn_k\.weight needs statistics of shape \(1, 576\)"):
-        ours.check(tensors, "s.gguf")
+        ours.fitted(tensors, "s.gguf")
     with pytest.raises(BitwrightError, match="expected statistics of this model's tensors, got w"):
-        ActivationStatistics({"w": ours.squares["output.weight"]}).check(tensors, "s.gguf")
+        ActivationStatistics({"w": ours.squares["output.weight"]}).fitted(tensors, "s.gguf")
 
 
 def test_a_text_shorter_than_a_chunk_is_refused(stories260k: Path) -> None:

@@ -7,7 +7,7 @@ Hessian: an error costs more in a column whose inputs are large.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +31,12 @@ class SquareSums:
         reached = self.counts[:, None] > 0
         return np.where(reached, self.sums / np.maximum(self.counts, 1)[:, None], 1).astype(np.float32)
 
+    def split(self, shape: tuple[int, ...]) -> SquareSums:
+        """One row that holds all matrices of a weight of this shape, one after the other, as one row for each."""
+        if len(shape) != 3 or self.sums.shape != (1, shape[0] * shape[-1]):
+            return self
+        return SquareSums(self.sums.reshape(shape[0], -1), np.repeat(self.counts, shape[0]))
+
 
 @dataclass(frozen=True)
 class ActivationStatistics:
@@ -49,9 +55,13 @@ class ActivationStatistics:
     sensitivities: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
 
-    def check(self, tensors: Mapping[str, HasShape], source: object) -> None:
-        """Raise BitwrightError, naming `source` and the tensor, if the statistics do not fit the tensors."""
-        widths = {name: own.sums.shape for name, own in self.squares.items()}
+    def fitted(self, tensors: Mapping[str, HasShape], source: object) -> ActivationStatistics:
+        """The statistics for these tensors; raises BitwrightError, naming `source` and the tensor, if they do not fit.
+
+        An imatrix .dat does not say how many matrices a weight has: one row of all experts is split.
+        """
+        squares = {n: own.split(tensors[n].shape) if n in tensors else own for n, own in self.squares.items()}
+        widths = {name: own.sums.shape for name, own in squares.items()}
         moments = {name: (m.matrices, m.columns) for m in self.moments for name in m.weights}
         if not (widths.keys() | moments.keys()) & tensors.keys():
             names = f"{min(self.squares)}, ..." if self.squares else "nothing"
@@ -62,6 +72,7 @@ class ActivationStatistics:
                 expected = (shape[0] if len(shape) == 3 else 1, shape[-1])
                 if got != expected:
                     raise BitwrightError(f"{source}: {name} needs {kind} of shape {expected}, got {got}")
+        return replace(self, squares=squares)
 
     def importance(self, name: str) -> NDArray[np.float32] | None:
         """The mean squares (matrices, columns) of a weight's inputs; None if none were gathered."""

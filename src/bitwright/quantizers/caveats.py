@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from bitwright.calibration import ActivationStatistics
 from bitwright.formats.tensor import HasFormat
 from bitwright.quantizers.quantizer import PLAIN, Quantizer
+from bitwright.quantizers.tensor import evened, takes_importance
 from bitwright.recipes import Assignment, Pattern, Recipe
 from bitwright.recipes.recipe import NEEDS_IMPORTANCE
 from bitwright.recipes.roles import role
@@ -42,6 +43,41 @@ def missing_importance(
         return []
     several = f"{count} tensors have" if count > 1 else "1 tensor has"
     return [f"{several} so few bits that much is lost without importance data (bitwright calibrate MODEL)"]
+
+
+def not_covered(quantizer: Quantizer, changed: Changed) -> list[str]:
+    """A warning for tensors that the statistics do not cover, or nothing. Few cover the embedding and the head."""
+    known = quantizer.statistics.squares if quantizer.statistics else {}
+    wanted = [t.name for t, a in changed if _weighted(quantizer, t, a) and role(t.name) not in ("output", "token_embd")]
+    names = [name for name in wanted if name not in known]
+    if not known or not names:
+        return []
+    return [f"the statistics cover {len(wanted) - len(names)} of {len(wanted)} tensors that are quantized with them; "
+            f"without: {_listed(names)}"]  # fmt: skip
+
+
+def without_importance(quantizer: Quantizer, changed: Changed) -> list[str]:
+    """A warning for tensors whose statistics are zero for whole blocks, or nothing."""
+    names = []
+    for tensor, assignment in changed:
+        importance = quantizer.statistics.importance(tensor.name) if quantizer.statistics else None
+        if importance is not None and _weighted(quantizer, tensor, assignment):
+            names += [tensor.name] if evened(importance, assignment.format) is not importance else []
+    if not names:
+        return []
+    several = f"{len(names)} tensors" if names[1:] else "1 tensor"
+    return [f"the statistics of {several} are zero for whole blocks, in which all columns count the same: "
+            f"{_listed(names)}"]  # fmt: skip
+
+
+def _weighted(quantizer: Quantizer, tensor: HasFormat, assignment: Assignment) -> bool:
+    """Whether the codes of a tensor would be chosen by importance."""
+    method = quantizer.method_of(tensor, assignment.format)
+    return method in ("rtn", "search") and takes_importance(assignment.format, method)
+
+
+def _listed(names: Sequence[str], most: int = 8) -> str:
+    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
 
 
 def without_feedback(quantizer: Quantizer, changed: Changed) -> list[str]:

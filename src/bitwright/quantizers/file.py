@@ -75,7 +75,7 @@ def quantize(
         raise FileFormatError(model.path, None, "tensors to quantize", "none")
     statistics = read_statistics(stats) if isinstance(stats, str | Path) else stats
     if statistics is not None:
-        statistics.check(model.tensors, stats if isinstance(stats, str | Path) else "stats")
+        statistics = statistics.fitted(model.tensors, stats if isinstance(stats, str | Path) else "stats")
     quantizer = Quantizer(method, effort, statistics, threads)
     shape = Shape.of(model.metadata)
     unmatched = recipe.unmatched(shape, tensors)
@@ -105,6 +105,8 @@ def quantize(
             *caveats.unmatched(unmatched),
             *caveats.quantized_source(changed),
             *caveats.missing_importance(recipe, assignments, statistics),
+            *caveats.not_covered(quantizer, changed),
+            *caveats.without_importance(quantizer, changed),
             *caveats.without_feedback(quantizer, changed),
         ],
     )

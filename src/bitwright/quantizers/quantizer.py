@@ -17,7 +17,7 @@ from bitwright.formats import Format, QuantizedTensor
 from bitwright.formats.tensor import HasFormat
 from bitwright.kernels import encoders
 from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, supports_feedback
-from bitwright.quantizers.tensor import encode_rows, takes_importance
+from bitwright.quantizers.tensor import check_finite, encode_rows, takes_importance
 
 METHODS = ("feedback", *encoders.METHODS)
 EFFORT = 2
@@ -68,13 +68,15 @@ class Quantizer:
         return math.prod(tensor.shape) * (each if tensor.format is not format else 0.01)
 
     def quantize(self, tensor: QuantizedTensor, format: Format) -> QuantizedTensor:
-        """The tensor in `format`; the same tensor if it already has that format.
+        """The tensor in `format`; the same tensor, checked, if it already has that format.
 
-        Raises BitwrightError naming the tensor and the rows for a value that is not finite or too large.
+        Raises BitwrightError naming the tensor and the place for a value that is not finite or too large.
         """
-        if tensor.format is format:
-            return tensor
         stored = tensor.data.reshape(-1, tensor.data.shape[-1])
+        if tensor.format is format:
+            for start, values in self._slices(tensor, stored, len(stored), max(1, SLICE // tensor.shape[-1])):
+                check_finite(values, tensor, start)
+            return tensor
         method, columns = self.method_of(tensor, format), tensor.shape[-1]
         out = np.empty((len(stored), format.row_bytes(columns)), np.uint8)
         statistics, hessians, importance = self.statistics, None, None

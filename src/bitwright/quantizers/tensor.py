@@ -15,6 +15,7 @@ from numpy.typing import ArrayLike, NDArray
 from bitwright import formats, kernels
 from bitwright.errors import BitwrightError, UnsupportedError
 from bitwright.formats import Format, QuantizedTensor
+from bitwright.formats.tensor import HasShape
 from bitwright.kernels.encoders import SOURCES, encoders
 
 
@@ -26,6 +27,18 @@ def can_encode(format: Format) -> bool:
 def takes_importance(format: Format, method: str = "search") -> bool:
     """Whether the method weighs errors by importance in this format. Only native encoders do."""
     return format.ggml in encoders() and encoders()[format.ggml][method]
+
+
+def evened(importance: NDArray[np.float32], format: Format) -> NDArray[np.float32]:
+    """Importance (..., columns) in which columns that share a scale and have none count as much as the mean of those
+    that have some: without any weight, their values would be lost."""
+    width = (format.block_size or importance.shape[-1]) // format.groups
+    if importance.shape[-1] % width or importance.reshape(-1, width).any(axis=1).all():
+        return importance
+    some = importance[importance > 0]
+    mean = some.mean(dtype=np.float64) if some.size else 1
+    runs = importance.reshape(-1, width)
+    return np.where(runs.any(axis=1, keepdims=True), runs, np.float32(mean)).reshape(importance.shape)
 
 
 def encodable_names() -> list[str]:
@@ -43,10 +56,11 @@ def quantize_tensor(
 ) -> QuantizedTensor:
     """Quantize values (..., columns) to `format`.
 
-    importance: float32 (columns,), the mean squared activation of each column. threads: None for all cores; the bytes
-    do not depend on it. method: "search" for the least squared error in each block, "rtn" for llama.cpp's choice.
-    Raises UnsupportedError for a format that cannot be encoded or takes no importance, UsageError if blocks do not
-    divide the columns, BitwrightError naming tensor and place for a value that is not finite or too large.
+    importance: float32 (columns,), the mean squared activation of each column (zeros: `evened`). threads: None for all
+    cores; the bytes do not depend on it. method: "search" for the least squared error in each block, "rtn" for
+    llama.cpp's choice. Raises UnsupportedError for a format that cannot be encoded or takes no importance, UsageError
+    if blocks do not divide the columns, BitwrightError naming tensor and place for a value that is not finite or too
+    large.
     """
     format = formats.get(format) if isinstance(format, str) else format
     array = np.asarray(values)
@@ -70,6 +84,7 @@ def encode_rows(
     """
     if not can_encode(format):
         raise UnsupportedError("encoding to", format.name, encodable_names())
+    importance = None if importance is None else evened(importance, format)
     with tensor_in_errors(name):
         if format.ggml in encoders():
             return kernels.quantize(format, values, importance, threads, method=method)
@@ -77,6 +92,19 @@ def encode_rows(
         if method == "search" and importance is None:
             importance = np.ones(values.shape[-1], np.float32)  # makes the format try several scales
         return format.quantize(values, importance)
+
+
+def check_finite(values: NDArray[Any], tensor: HasShape, start: int = 0) -> None:
+    """Raise BitwrightError naming tensor and place if its rows from `start` on, values (rows, columns), are not all
+    finite. Arrays are float32, float16, or bfloat16 bits as uint16."""
+    step = max(1, (1 << 20) // values.shape[1])
+    for first in range(0, len(values), step):
+        part = as_float32(values[first : first + step])
+        bad = np.flatnonzero(~np.isfinite(part))
+        if bad.size:
+            place = np.unravel_index((start + first) * values.shape[1] + bad[0], tensor.shape)
+            index = ", ".join(map(str, place))
+            raise BitwrightError(f"tensor {tensor.name}: expected finite values, got {part.flat[bad[0]]} at [{index}]")
 
 
 @contextlib.contextmanager
