@@ -66,10 +66,11 @@ def turned(source: GGUF, rotation: Rotation, extra: int, extra_kv: int) -> dict[
         return np.pad(rotation.written(weight(name)).astype(np.float16), ((0, 0), (0, empty)))
 
     embedding = "token_embd.weight"
+    head = "output.weight" if "output.weight" in source.tensors else embedding
     gains = np.full(rotation.width, np.sqrt(rotation.share), np.float32)
     made = {
         embedding: rotation.read(weight(embedding)).astype(np.float16),
-        "output.weight": read("output.weight" if "output.weight" in source.tensors else embedding, "output_norm.weight"),
+        "output.weight": read(head, "output_norm.weight"),
         "output_norm.weight": gains,
     }
     for layer in range(source.metadata["llama.block_count"]):

@@ -17,8 +17,16 @@ def test_calibrate_then_quantize_with_the_statistics(bitwright, stories260k, tmp
     assert metadata["quantize.imatrix.file"] == "stats.gguf"
     refused = bitwright("quantize", stories260k, "--to", "q4_1", "--stats", TEXT, "-o", target)
     assert refused.code == 1 and "expected entries" in refused.err and len(refused.err.splitlines()) == 1
-    unsaid = bitwright("calibrate", stories260k, "-f", TEXT)
-    assert unsaid.code == 2 and "-o FILE" in unsaid.err
+
+
+def test_calibrate_names_its_output_after_the_model(bitwright, stories260k, tmp_path, monkeypatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = "calibrate", stories260k, "-f", TEXT, "-c", 64, "--chunks", 1
+    assert bitwright(*arguments).out.startswith("wrote stories260K.f32.imatrix.gguf: 36 weights")
+    assert bitwright(*arguments, "--hessian").out.startswith("wrote stories260K.f32.stats.gguf: 36 weights")
+    again = bitwright(*arguments)
+    assert again.code == 2
+    assert again.err == "bitwright: error: stories260K.f32.imatrix.gguf exists; name an output: -o FILE\n"
 
 
 def test_calibrate_for_second_moments(bitwright, stories260k, tmp_path, monkeypatch) -> None:

@@ -113,3 +113,14 @@ def test_the_full_suite_shows_the_sources_of_error(
     assert {"Survival", "Where the texts part", "Divergence by horizon", "Where the error comes from"} <= set(
         page.headings
     )
+
+
+def test_eval_without_a_text_reads_its_own(bitwright, small) -> None:
+    outcome = bitwright("eval", small, "--ctx", "128", "--chunks", "2")
+    assert outcome.code == 0 and outcome.out.startswith("perplexity ")
+    assert outcome.err.startswith("no -f: measuring on bitwright's own text (94 kB of English, German, Fre")
+
+
+def test_its_own_text_gives_intervals_over_documents(bitwright, quantized, stories260k) -> None:
+    command = ["eval", quantized / "q8_0.gguf", "--reference", stories260k, "-c", "256"]
+    assert "too few" not in bitwright(*command).out

@@ -31,7 +31,7 @@ def audit(
     if they do not, if the weights differ from the labelled ones, or if the file has no label; the last two are found
     before anything is measured.
 
-    Example: bitwright audit small.gguf --reference large.gguf -f wiki.txt
+    Example: bitwright audit small.gguf --reference large.gguf
     """
     from bitwright.io import gguf
     from bitwright.io import label as labels

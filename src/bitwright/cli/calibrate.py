@@ -34,7 +34,8 @@ def calibrate(
             "-o",
             "--output",
             metavar="FILE",
-            help="Where to write the statistics (.dat: llama.cpp's old format).",
+            help="Where to write the statistics (.dat: llama.cpp's old format). If not given, a file here, named after "
+            "the model: NAME.imatrix.gguf, with --hessian NAME.stats.gguf.",
             show_default=False,
         ),
     ] = None,
@@ -67,17 +68,16 @@ def calibrate(
     Without -f, calibrate uses about 300 kB of text that the machine already has: Python's language reference and
     library (PSF licence), NumPy's sources (BSD), and on Debian Perl's manuals (Artistic or GPL) and licence texts.
 
-    Example: bitwright calibrate model.f16.gguf -f mine.txt -o model.imatrix.gguf
+    Example: bitwright calibrate model.f16.gguf -f mine.txt
     """
     if chat and not file:
         raise UsageError("--chat needs a file of conversations: -f FILE")
-    if out is None:
-        raise UsageError("calibrate needs an output file: -o FILE")
     from bitwright.calibration.importance import calibrate
     from bitwright.io import atomic
     from bitwright.views.calibration import calibration as view
 
     loaded = models.open(model)
+    out = out or _unused(Path(f"{loaded.path.stem}.{'stats' if hessian else 'imatrix'}.gguf"))
     atomic.check(out)
     texts = _texts(loaded, file or [], chat)
     started = time.monotonic()
@@ -93,6 +93,13 @@ def calibrate(
     more = f", {found['moments']} second moments ({', '.join(found['weighting'])})" if found["moments"] else ""
     print(f"wrote {out}: {found['weights']} weights{more} over {found['tokens']} tokens in {found['seconds']:.1f} s")
     output.remark(f"next: bitwright quantize {model} --to q4_k_m --stats {out} -o small.gguf")
+
+
+def _unused(path: Path) -> Path:
+    """`path`, the output if the user names none. UsageError if it exists: only a name the user gave replaces a file."""
+    if path.exists():
+        raise UsageError(f"{path} exists; name an output: -o FILE")
+    return path
 
 
 def _texts(model: Model, files: list[Path], chat: bool) -> list[Text]:

@@ -41,10 +41,10 @@ def compare(
     cannot be told apart. Models that are not all quantized from the reference are compared in bits per byte of the
     text. The reference takes part. The fronts name the models that are worth their bytes and their time.
 
-    Example: bitwright compare q4_k_m.gguf q3_k_m.gguf --reference f16.gguf -f wiki.txt
+    Example: bitwright compare q4_k_m.gguf q3_k_m.gguf --reference f16.gguf
     """
-    if file is None or reference is None:
-        raise UsageError("compare needs a reference and a text: --reference REF -f FILE")
+    if reference is None:
+        raise UsageError("compare needs the model to compare with: --reference REF")
     if reference.endswith(measuring.KLD):
         raise UsageError("compare needs a reference that is a model, not a .kld file")
     from bitwright.measure.contest import contest

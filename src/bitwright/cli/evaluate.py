@@ -74,7 +74,7 @@ def evaluate(
     --suite horizon measures how long greedy texts stay the same, on prompts that come with bitwright, and the KL
     divergence at the same places (docs/horizon.md).
 
-    Example: bitwright eval small.gguf --reference large.gguf -f wiki.txt
+    Example: bitwright eval small.gguf --reference large.gguf
     """
     if suite == horizon.NAME:
         unused = {"-f": file, "--chunks": chunks, "--kl-divergence-base": kld, "--statistics": statistics or None}
@@ -83,8 +83,6 @@ def evaluate(
         return
     if prompts is not None:
         raise UsageError("--prompts is for --suite horizon")
-    if file is None:
-        raise UsageError("eval needs a text: -f FILE")
     if kld is not None and reference is not None:
         raise UsageError("--kl-divergence-base writes the predictions of MODEL alone: leave out --reference")
     if out is not None and reference is None:
@@ -112,7 +110,7 @@ def evaluate(
             result, found["headline"], found["words"], statistics
         )
         return
-    text = options.read_text(file)
+    text = options.measured_text(file)
     loaded = models.load(model, context, threads, kv, activations)
     if kld is not None:
         atomic.check(kld)

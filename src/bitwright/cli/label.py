@@ -36,7 +36,7 @@ def label(
     divergence with its interval, how long greedy texts stay the same, the noise floor, and hashes of weights, reference
     and text. It is metadata of the file, which other programs ignore.
 
-    Example: bitwright label small.gguf --reference large.gguf -f wiki.txt
+    Example: bitwright label small.gguf --reference large.gguf
     """
     from bitwright.io import label as labels
     from bitwright.measure.next_token import check_intervals

@@ -63,7 +63,7 @@ def check_tokens(candidate: str, reference: str) -> None:
 
 def prepare(
     reference: str,
-    file: Path,
+    file: Path | None,
     suite: str,
     context: int,
     chunks: int | None,
@@ -73,7 +73,8 @@ def prepare(
     candidate: str,
     accept: Callable[[Windows], object] = lambda cut: None,
 ) -> Setting:
-    """The reference's predictions of the text in `file`, from the cache or computed now, its noise floor and its texts.
+    """The reference's predictions of the text in `file` (None: bitwright's own), from the cache or computed now, its
+    noise floor and its texts.
 
     A .kld file determines which chunks are scored, and needs the tokenizer of `candidate`. `accept` sees what a model
     will score before it runs, and may raise. UsageError if the text is too short.
@@ -82,7 +83,7 @@ def prepare(
     from bitwright.measure.reference import ReferenceStore
 
     setting.check_suite(suite)
-    text = options.read_text(file)
+    text = options.measured_text(file)
     overlaps = [overlap.overlap(text, options.read_text(path)) for path in calibration or []]
     if reference.endswith(KLD):
         if chunks is not None:
@@ -106,8 +107,8 @@ def report_on(
 ) -> tuple[Engine, Evaluation, dict[str, Any]]:
     """A model measured for its label: the model, the evaluation and its view. `accept` is as in `prepare`. UsageError
     if no label can be made."""
-    if reference is None or file is None:
-        raise UsageError("a label needs the original model and a text: --reference REF -f FILE")
+    if reference is None:
+        raise UsageError("a label needs the original model: --reference REF")
     if reference.endswith(KLD):
         raise UsageError("a label needs a reference that is a model, not a .kld file")
     from bitwright.measure.setting import evaluate

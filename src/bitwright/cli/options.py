@@ -71,7 +71,13 @@ KV = Annotated[
     ),
 ]
 TextFile = Annotated[
-    Path | None, typer.Option("-f", "--file", metavar="FILE", help="A text file; - reads stdin.", show_default=False)
+    Path | None,
+    typer.Option(
+        *("-f", "--file"),
+        metavar="FILE",
+        help="The text to measure on; - reads stdin. If not given, bitwright's own, 94 kB.",
+        show_default=False,
+    ),
 ]
 Reference = Annotated[
     str | None,
@@ -124,6 +130,20 @@ def parse_size(option: str, text: str) -> int:
     if not 1 << 20 <= size < 1 << 60:
         raise UsageError(f"{option} expects a size such as 24GB or 16GiB, got {text!r}")
     return int(size)
+
+
+def measured_text(file: Path | None) -> str:
+    """The text to measure on: of `file`, or bitwright's own, which is said."""
+    from bitwright.cli import output
+    from bitwright.measure import standard_text
+
+    if file is not None:
+        return read_text(file)
+    output.remark(
+        "no -f: measuring on bitwright's own text (94 kB of English, German, French and code); "
+        "text of the kind you use tells you more"
+    )
+    return standard_text.read()
 
 
 def read_text(file: Path) -> str:
