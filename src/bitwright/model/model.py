@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitwright.errors import FileFormatError, UsageError
 from bitwright.formats import QuantizedTensor
+from bitwright.io import kinds
 from bitwright.kernels import Step
 from bitwright.model import Config, Weights, build
 
@@ -37,8 +38,9 @@ class Model:
     def from_gguf(cls, file: GGUF) -> Model:
         """The model in an open file. The tokenizer is built on first use.
 
-        Raises FileFormatError, UnsupportedError or BitwrightError if the file is not a model bitwright runs.
+        Raises BitwrightError (UsageError, FileFormatError, UnsupportedError) if the file is no model bitwright runs.
         """
+        kinds.check_model(file)
         config = Config.from_gguf(file)
         if not file.tensors:
             raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a vocabulary file")

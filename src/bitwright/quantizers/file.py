@@ -16,7 +16,7 @@ from bitwright.calibration import ActivationStatistics
 from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format
-from bitwright.io import atomic, gguf, hub, inputs
+from bitwright.io import atomic, gguf, hub, inputs, kinds
 from bitwright.quantizers import caveats
 from bitwright.quantizers.metadata import metadata_of, provenance
 from bitwright.quantizers.quantizer import EFFORT, Quantizer
@@ -70,6 +70,7 @@ def quantize(
     overrides = _overrides(tensor_types)
     recipe = (recipe if isinstance(recipe, Recipe) else find(recipe)).preceded(overrides)
     model = gguf.open(hub.resolve(str(source)))
+    kinds.check_model(model)
     tensors = list(model.tensors.values())
     if not tensors:
         raise FileFormatError(model.path, None, "tensors to quantize", "none")

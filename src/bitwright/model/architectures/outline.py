@@ -16,7 +16,7 @@ from typing import Any
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError
-from bitwright.io import gguf, hub
+from bitwright.io import gguf, hub, kinds
 from bitwright.io.aliases import ALIASES
 from bitwright.io.values import Values
 from bitwright.model.architectures import checkpoint, published
@@ -95,7 +95,8 @@ def outline(ref: str | Path) -> Outline:
 
 
 def from_gguf(file: gguf.GGUF) -> Outline:
-    """The outline of an open file; FileFormatError if it holds no tensors."""
+    """The outline of an open file; FileFormatError if it holds no tensors or no model."""
+    kinds.check_model(file)
     if not file.tensors:
         raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a vocabulary file")
     tensors = tuple(TensorSpec(t.name, tuple(t.shape), t.format) for t in file.tensors.values())
