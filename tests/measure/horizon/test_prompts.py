@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from collections import Counter
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -28,6 +29,13 @@ def test_the_set() -> None:
     lines = printed.stdout.decode().splitlines()
     assert [json.loads(line)["messages"] for line in lines] == [item.messages for item in items]
     assert [item.number for item in prompts.first(2)] == [0, 1] * 5
+
+
+def test_the_specification_names_the_set() -> None:
+    page = (Path(__file__).parents[3] / "docs/horizon.md").read_text(encoding="utf-8")
+    assert (
+        prompts.SHA256 in page and f"`{prompts.VERSION}`" in page and all(f"`{kind}`" in page for kind in prompts.KINDS)
+    )
 
 
 def test_a_changed_set_is_refused(monkeypatch) -> None:
