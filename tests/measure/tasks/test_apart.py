@@ -56,6 +56,14 @@ CHEATS = {
                 except OSError: pass
             return True
     """,
+    "forged exceptions": """
+        import os
+        def f(x):
+            for number in range(3, 9):
+                try: os.write(number, b'["raised", ["SystemExit"], 0]\n' * 9)
+                except OSError: pass
+    """,
+    "an exception that leaves": "class Leave(Exception): pass\nLeave.__name__ = 'SystemExit'\ndef f(x): raise Leave(0)",
     "asks the tests": """
         import gc
         def f(x):
@@ -79,15 +87,28 @@ def test_cheats_do_not_pass(how: str) -> None:
 
 def test_the_tests_keep_their_frames_and_globals() -> None:
     program = """
-        def f(g):
+        def f(*held):
             found = []
-            for name in ('__globals__', '__code__', '__closure__', '__class__', 'gi_frame'):
-                try: found.append(str(g._side.call(g, '__getattribute__', name)))
+            for g in held:
+                for name in ('__globals__', '__code__', '__closure__', '__class__', '__init__', '__dict__', 'gi_frame'):
+                    try: found.append(str(g._side.call(g, '__getattribute__', name)))
+                    except AttributeError: pass
+                try: found.append(g._side.call(g, '__setattr__', '__class__', 5))
                 except AttributeError: pass
             return found
     """
-    tests = "def numbers():\n    yield 1\nassert f(lambda x: x) == f(numbers()) == []"
-    assert run(dedent(program), tests, unguarded=True) == Outcome(True, "")
+    tests = """
+        def numbers():
+            yield 1
+        class Own:
+            def __init__(self): pass
+        assert f(lambda x: x, numbers(), Own(), Own, Own().__init__) == []
+    """
+    assert run(dedent(program), dedent(tests), unguarded=True) == Outcome(True, "")
+
+
+def test_tests_that_leave_do_not_pass() -> None:
+    assert not run("", "import sys\nsys.exit(0)", unguarded=True).passed
 
 
 HONEST = {

@@ -89,7 +89,8 @@ class Side:
         """Do what the other side asks; send the result or the exception."""
         try:
             what, values = self.value(target), self.value(args)
-            if self.names is None and operation in ATTRIBUTES and type(what).__module__ != "__main__":
+            own = type(what).__module__ == "__main__" and not str([*values, ""][0]).startswith("_")
+            if self.names is None and operation in ATTRIBUTES and not own:
                 raise AttributeError(f"{type(what).__name__} of the tests has no attributes here")
             result = self.plain(OPERATIONS[operation](what, *values, **self.value(named)))
             changed = [self.plain(value) if isinstance(value, CHANGING) else None for value in values]
@@ -164,9 +165,10 @@ def _named(names: dict[str, Any], name: str) -> Any:
 
 def _error(names: list[str], text: str) -> Exception:
     """An exception of the built-in class that is nearest to the other side's."""
-    kind = next(kind for name in names if isinstance(kind := getattr(builtins, name, None), type))
+    known: dict[str, type[Exception]] = {name: kind for name, kind in vars(builtins).items() if isinstance(kind, type)}
+    kind = next((known[name] for name in names if name in known and issubclass(known[name], Exception)), Exception)
     try:
-        return kind(text if kind.__name__ == names[0] else f"{names[0]}: {text}")  # type: ignore[no-any-return]
+        return kind(text if kind.__name__ == names[0] else f"{names[0]}: {text}")
     except TypeError:  # a class that needs more than a text, such as UnicodeDecodeError
         return RuntimeError(f"{names[0]}: {text}")
 
@@ -204,8 +206,11 @@ def tests() -> None:
     names |= {name: Remote(side, name) for name in used}
     exec(compile(job["setup"], "setup", "exec"), names)
     names |= {name: Remote(side, name) for name in job["names"]}
-    exec(compile(job["tests"], "tests", "exec"), names)
-    run("")  # it is still there
+    try:
+        exec(compile(job["tests"], "tests", "exec"), names)
+        run("")  # it is still there
+    except SystemExit as error:  # nothing but the last line ends with 0
+        sys.exit(error.code or "exited before its last line")
 
 
 if __name__ == "__main__":
