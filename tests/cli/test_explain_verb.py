@@ -16,14 +16,20 @@ def test_explain_one_device(bitwright) -> None:
     text = bitwright("explain", "q4_k", "--device", "H100-SXM-80GB").out
     for line in ("stored as", "loaded as", "converted to", "multiplied as", "instruction", "accumulated in", "scaled"):
         assert line in text
-    assert (
-        "weights and activations converted to int8" in text
-        and "(computed)" in text
-        and "dp4a on the vector lanes" in text
-    )
+    assert "int8 on both sides (llama.cpp CUDA)" in text and "(computed)" in text and "dp4a on the vector lanes" in text
     assert (
         "[does not use the chip's native multiply]" in bitwright("explain", "fp8_e4m3", "--device", "h100-sxm-80gb").out
     )
+
+
+def test_what_the_chip_could_do_is_the_second_line(bitwright, monkeypatch) -> None:
+    lines = bitwright("explain", "q4_0", "--device", "3090").out.splitlines()
+    assert lines[0] == "q4_0 on NVIDIA GeForce RTX 3090: int8 on both sides (llama.cpp CUDA)"
+    assert "could multiply int4 by int4" in lines[1] and "if activations were int4 too; no engine" in lines[1]
+    assert bitwright("explain", "q4_0", "--device", "3090", "--json").json["chip_could"]["format"] == "int4"
+    monkeypatch.setenv("COLUMNS", "80")
+    for arguments in (["q4_0", "--device", "3090"], ["mxfp4"]):
+        assert max(map(len, bitwright("explain", *arguments).out.splitlines())) <= 80
 
 
 def test_explain_many_devices(bitwright) -> None:

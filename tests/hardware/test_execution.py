@@ -44,7 +44,7 @@ def test_h100_emulates_fp4_and_lost_int4() -> None:
     int4 = execution_path("int4", H100)
     assert int4.path == "int8" and "removed" in " ".join(int4.remarks) and int4.way_standing == "read"
     a100 = execution_path("int4", BUILT_IN["a100-80gb"])
-    assert a100.path == "native" and a100.peak == 2 * BUILT_IN["a100-80gb"].compute["int8"].peak
+    assert a100.path == "int8" and a100.unused is not None and a100.unused.peak == 2 * a100.peak
 
 
 def test_h100_has_fp8_and_llama_cpp_never_uses_it() -> None:
@@ -62,8 +62,8 @@ def test_llama_cpp_decodes_by_dp4a_and_prefills_by_int8_tensor_cores() -> None:
 
 
 def test_m1_max_has_fp16_at_the_rate_of_fp32_and_nothing_smaller() -> None:
-    fp16, fp32 = execution_path("fp16", M1_MAX), execution_path("fp32", M1_MAX)
-    assert fp16.path == fp32.path == "native" and fp16.peak == fp32.peak == 10.62e12
+    fp16, fp32 = execution_path("fp16", M1_MAX), M1_MAX.compute["fp32"]
+    assert fp16.path == "native" and fp32.native and fp16.peak == fp32.peak == 10.62e12
     assert fp16.unit == "vector" and "9.9 of 10.6 TFLOPS reached" in " ".join(fp16.remarks)
     bf16 = execution_path("bf16", M1_MAX)
     assert (bf16.path, bf16.multiplied_as) == ("converted", "fp32") and "8% slower prefill" in " ".join(bf16.remarks)
@@ -85,8 +85,10 @@ def test_bf16_is_native_on_apple_from_m3() -> None:
 def test_fp4_is_native_on_blackwell_but_not_always_used() -> None:
     """llama.cpp requires compute capability 12: it uses FP4 on a 5090 but not on the B200 (10.0), which also has it."""
     b200, rtx = execution_path("mxfp4", BUILT_IN["b200-180gb"]), execution_path("mxfp4", BUILT_IN["rtx-5090-32gb"])
-    assert b200.path == rtx.path == "native"
-    assert b200.scaled == "inside the matrix instruction, per block"
+    assert (b200.path, rtx.path) == ("int8", "native")
+    assert b200.unused is not None and (b200.unused.format, b200.unused.peak) == ("mxfp4", 9000e12)
+    assert rtx.scaled == "inside the matrix instruction, per block" and rtx.unused is None
+    assert execution_path("nvfp4", BUILT_IN["b200-180gb"]).path == "native"  # by vLLM
     assert uses(b200, "llama.cpp CUDA", "prefill") == ("int8", "tensor", False)
     assert uses(rtx, "llama.cpp CUDA", "prefill") == ("mxfp4", "tensor", True)
     assert uses(rtx, "llama.cpp CUDA", "decode") == ("int8", "vector", False)
@@ -116,7 +118,46 @@ def test_every_device_explains_every_format(device: devices.Device) -> None:
         assert any(u.engine.startswith("llama.cpp") for u in e.uses), name
         for use in e.uses:
             assert use.standing == "general knowledge" or use.where, name
-            assert use.uses_chip is None or e.path == "native", name
+            assert use.uses_chip is None or device.compute[e.stored.element or ""].native, name
+
+
+@pytest.mark.parametrize(
+    ("format", "device", "headline"),
+    [
+        ("q4_0", "tesla-t4-16gb", "int8 on both sides (llama.cpp CUDA)"),
+        ("q4_0", "rtx-3090-24gb", "int8 on both sides (llama.cpp CUDA)"),
+        ("q4_0", "rtx-4090-24gb", "int8 on both sides (llama.cpp CUDA)"),
+        ("q4_0", "rx-7900xtx-24gb", "int8 on both sides (llama.cpp HIP)"),
+        ("q4_0", "arc-b580-12gb", "decode: int8 on both sides, prefill: converted to fp16 (llama.cpp Vulkan)"),
+        ("q8_0", "rtx-3090-24gb", "int8 on both sides (llama.cpp CUDA)"),
+        ("fp16", "rtx-3090-24gb", "decode: converted to fp32, prefill: native fp16 (llama.cpp CUDA)"),
+        ("nvfp4", "b200-180gb", "int8 on both sides (llama.cpp CUDA); native nvfp4 (vLLM)"),
+        ("bf16", "apple-m1-8c", "decode: converted to fp32, prefill: bf16, which the chip emulates (llama.cpp Metal)"),
+        ("q4_k", "ryzen-9-7950x", "int8 on both sides (llama.cpp CPU, bitwright)"),
+        ("tf32", "rtx-3090-24gb", "no engine here runs it; the chip: native tf32"),
+    ],
+)
+def test_the_headline_is_what_engines_do(format: str, device: str, headline: str) -> None:
+    assert execution_path(format, BUILT_IN[device]).headline == headline
+
+
+def test_int4_that_no_engine_uses_is_an_ability_of_the_chip() -> None:
+    """It needs 4-bit activations. Peak, speed-up and break-even are those of what is multiplied."""
+    able = {"turing", "ampere", "ada", "rdna2", "rdna3", "rdna3.5", "rdna4", "cdna2", "xe-hpg", "xe2-hpg", "xe2-lpg"}
+    for id, device in BUILT_IN.items():
+        e = execution_path("q4_0", device)
+        assert e.path != "native" and "int4" not in e.headline, id
+        assert (e.unused is not None and e.unused.format == "int4") == (device.arch in able), id
+    e = execution_path("q4_0", BUILT_IN["rtx-3090-24gb"])
+    assert e.peak == BUILT_IN["rtx-3090-24gb"].compute["int8"].peak and "2 times as fast as fp16" in e.prefill_note
+
+
+@pytest.mark.parametrize("device", [d for d in BUILT_IN.values() if d.arch in ("hopper", "sm100")], ids=lambda d: d.id)
+def test_int8_peaks_follow_one_rule(device: devices.Device) -> None:
+    """The chip's full int8 rate, and a remark that llama.cpp's instruction does not reach it."""
+    for format in ("q4_0", "q4_k", "mxfp4"):
+        e = execution_path(format, device)
+        assert e.peak == device.compute["int8"].peak and any("older mma.sync" in text for text in e.remarks), format
 
 
 def test_break_even_is_where_memory_and_arithmetic_take_equally_long() -> None:

@@ -21,9 +21,9 @@ ROW = "device recipe bits_per_weight context file_bytes file_bytes_exact weights
       "no_speed_because multiplied_as quality"  # fmt: skip
 PRICE = "usd usd_low usd_high condition date source"
 MODEL = "name architecture parameters active_parameters context source standing"
-EXECUTION = "device format stored bits_per_weight loaded converted_to multiplied_as accumulated_in scaled path " \
-            "instruction unit peak_operations_per_second alternatives remarks decode_note prefill_note " \
-            "break_even_tokens sources"  # fmt: skip
+EXECUTION = "device format stored bits_per_weight loaded converted_to multiplied_as accumulated_in scaled " \
+            "headline path chip_could instruction unit peak_operations_per_second alternatives remarks " \
+            "decode_note prefill_note break_even_tokens sources"  # fmt: skip
 USE = "engine phase multiplied_as unit what uses_chip standing where"
 
 

@@ -10,7 +10,7 @@ from bitwright.cli import complete, options, output
 
 if TYPE_CHECKING:
     from bitwright.hardware.engines import Use
-    from bitwright.hardware.execution import ExecutionPath
+    from bitwright.hardware.execution import Ability, ExecutionPath
 
 UNITS = {"vector": "vector lanes", "tensor": "tensor cores", "matrix": "matrix unit"}
 
@@ -32,6 +32,8 @@ def explain(
     json: options.Json = False,
 ) -> None:
     """Show what hardware really does with a number format.
+
+    The first line is what engines do with such weights; below it, what the chip could do besides.
 
     Shows how a weight is stored, loaded, converted, multiplied (instruction and unit), accumulated and scaled; whether
     engines use what the chip offers; what that means for decode and prefill; and the batch size above which arithmetic
@@ -64,7 +66,10 @@ def explain(
 
 def _show(e: ExecutionPath) -> None:
     d = e.device
-    print(f"{output.bold(e.stored.name)} on {output.bold(d.name)}: {_way(e)}\n")
+    output.say(f"{e.stored.name} on {d.name}: {e.headline}", 2, output.bold)
+    if e.unused is not None:
+        output.say(f"{_could(e.unused)}; no engine listed here does", 2)
+    print()
     pairs = [
         ("stored as", e.stored.described()),
         ("loaded as", e.loaded),
@@ -84,20 +89,18 @@ def _show(e: ExecutionPath) -> None:
     output.print_pairs(pairs)
     print()
     for use in e.uses:
-        print(f"{output.bold(_engine(use))}: {use.what}{verdict(use)}")
-        print(output.dim(f"  {use.standing}{': ' if use.where and use.where != use.standing else ''}"
-                         f"{use.where if use.where != use.standing else ''}"))  # fmt: skip
+        output.say(f"{_engine(use)}: {use.what}{verdict(use)}", 2)
+        where = f": {use.where}" if use.where and use.where != use.standing else ""
+        output.say(f"  {use.standing}{where}", 4, output.dim)
     for source in d.sources:
-        print(output.dim(f"source: {source}"))
+        output.say(f"source: {source}", 2, output.dim)
 
 
-def _way(e: ExecutionPath) -> str:
-    return {
-        "native": f"multiplied natively, as {e.multiplied_as}",
-        "converted": f"converted to {e.multiplied_as} first",
-        "int8": "weights and activations converted to int8",
-        "unknown": "not known",
-    }[e.path]
+def _could(unused: Ability) -> str:
+    from bitwright.hardware.execution import operations
+
+    peak = f" at {operations(unused.peak, unused.format)}" if unused.peak else ""
+    return f"the chip could multiply {unused.format} by {unused.format}{peak}, if activations were {unused.format} too"
 
 
 def _peak(e: ExecutionPath) -> str:
@@ -127,14 +130,14 @@ def verdict(use: Use) -> str:
 
 def _show_all(found: list[ExecutionPath]) -> None:
     s = found[0].stored
-    print(f"{output.bold(s.name)}: {s.described()}\n")
+    output.say(f"{s.name}: {s.described()}\n", 2)
     rows = []
     for e in found:
         many = "?" if e.break_even is None else f"{e.break_even:.0f}"
         standing = e.peak_standing if e.peak else ""
         rows.append((e.device.id, e.path, e.multiplied_as or "?", e.unit or "?", _peak(e), standing, many, engines(e)))
     titles = ["device", "path", "as", "unit", ">peak", "standing", ">break-even", "engines"]
-    output.print_table(titles, rows)
+    output.say_left_out(output.print_table(titles, rows, drop=["standing", "unit", "path", "break-even", "as"]))
 
 
 def engines(e: ExecutionPath) -> str:

@@ -232,4 +232,6 @@ def _peak(device: Device, format: str) -> str:
     rate = device.compute.get(format)
     if rate is None or rate.peak is None:
         return "?"
-    return f"{'' if rate.native else '~'}{rate.peak / 1e12:.3g}"
+    from bitwright.hardware.document import tera
+
+    return f"{'' if rate.native else '~'}{tera(rate.peak)}"

@@ -25,8 +25,13 @@ def _row(d: Device) -> list[str]:
 
 
 def _cell(d: Device, format: str, rate: Rate) -> str:
-    peak = "?" if rate.peak is None else f"{rate.peak / 1e12:.3g}"
+    peak = "?" if rate.peak is None else tera(rate.peak)
     return f"**{peak}**{_mark(d, f'compute.{format}')}" if rate.native else f"{rate.via} {peak}"
+
+
+def tera(peak: float) -> str:
+    """Operations per second in units of 10^12, to three digits or the whole number."""
+    return f"{peak / 1e12:.0f}" if peak >= 1e14 else f"{peak / 1e12:.3g}"
 
 
 def _mark(d: Device, path: str) -> str:

@@ -11,6 +11,7 @@ multiplier does (prefill).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -25,14 +26,25 @@ from bitwright.hardware.rates import COLUMNS, Kernel
 Way = Literal["native", "converted", "int8", "unknown"]
 BYTES = ("int8", "int16")  # int16: bytes whose products are summed in pairs, in 16 bits
 INTEGERS = ("int16", "int8", "int4", "int1", "int32")
+OLDER = {"hopper": "wgmma", "sm100": "tcgen05"}  # the instructions of the full int8 rate
 BLOCK_SCALED = ("mxfp8", "mxfp4", "nvfp4")
 
 
 @dataclass(frozen=True)
+class Ability:
+    """A native multiply of the chip that no engine uses for the format: it takes activations in that format too."""
+
+    format: str
+    unit: str
+    instruction: str
+    peak: float | None
+
+
+@dataclass(frozen=True)
 class ExecutionPath:
-    """How a device computes with a number format. peak (operations per second) and instruction: the chip's, for
-    `multiplied_as`; None if not known. The standings say where the way and the peak come from, and remarks what sources
-    say about them."""
+    """How engines compute with a number format on a device; where none runs it, how the chip would. unused: what the
+    chip could do besides. peak (operations per second) and instruction: the chip's, for `multiplied_as`; None if not
+    known. The standings say where the way and the peak come from, and remarks what sources say about them."""
 
     device: Device
     stored: NumberFormat
@@ -48,6 +60,32 @@ class ExecutionPath:
     accumulated_in: str | None
     uses: tuple[Use, ...]
     measured: Kernel | None = None
+    unused: Ability | None = None
+
+    @property
+    def headline(self) -> str:
+        """What engines do with such weights here, in words; if none runs them, the chip's way."""
+        ways: dict[str, list[str]] = {}
+        for engine in dict.fromkeys(use.engine for use in self.uses if use.multiplied_as):
+            own = {use.phase: self._way(use.multiplied_as) for use in self.uses if use.engine == engine}
+            same = len(set(own.values())) == 1
+            said = next(iter(own.values())) if same else ", ".join(f"{phase}: {way}" for phase, way in own.items())
+            ways.setdefault(said, []).append(engine)
+        if ways:
+            return "; ".join(f"{said} ({', '.join(engines)})" for said, engines in ways.items())
+        if self.path == "unknown":
+            return "not known"
+        return f"no engine here runs it; the chip: {self._way(self.multiplied_as)}"
+
+    def _way(self, as_what: str | None) -> str:
+        if as_what is None:
+            return "not run"
+        if as_what in BYTES:
+            return "int8 on both sides"
+        if as_what != self.stored.element:
+            return f"converted to {as_what}"
+        rate = self.device.compute.get(as_what)
+        return f"native {as_what}" if rate and rate.native else f"{as_what}, which the chip emulates"
 
     @property
     def loaded(self) -> str:
@@ -115,7 +153,8 @@ class ExecutionPath:
         if self.peak is None:
             return f"the peak of {self.multiplied_as or 'this multiply'} is not known"
         half = self.device.compute.get("fp16")
-        ratio = f", {_speed(self.peak / half.peak)} fp16 weights" if half and half.peak else ""
+        most = half and (half.narrow_peak or half.peak)
+        ratio = f", {_speed(self.peak / most)} fp16 weights" if most else ""
         note = f"at most {operations(self.peak, self.multiplied_as)} as {self.multiplied_as}{ratio}"
         for use in self.uses:
             same = {use.multiplied_as, self.multiplied_as} in ({self.multiplied_as}, set(BYTES))
@@ -154,26 +193,60 @@ def execution_path(name: str, device: Device, machine: Machine | None = None) ->
     if rate is None:
         unknown: Standing = "general knowledge"
         return ExecutionPath(device, s, "unknown", None, None, None, None, unknown, unknown, (), (), None, uses)
+    taken, unused = rate, None
+    use = _instead(uses, device, like if rate.native else rate.via, rate.unit)
+    if use is not None:
+        assert use.multiplied_as is not None
+        if rate.native and like == s.element and like not in {use.multiplied_as for use in uses}:
+            unused = Ability(like, rate.unit, rate.instruction, rate.peak)
+        like, taken = use.multiplied_as, _as_used(device, use)
+        native = like == s.element
     field = f"compute.{like}"
     read = [f"read: {device.remarks[key]}" for key in (f"{field}.way", field) if key in device.remarks]
-    remarks = [*read, rate.note, _narrow(rate)]
-    as_what = like if rate.native else rate.via
+    as_what = like if taken.native else taken.via
+    note = f"{unused.format}: {rate.note}" if unused and rate.note else rate.note
+    remarks = [*read, note, taken.note, _narrow(taken), _older(device, as_what)]
+    plain = s.element is not None and use is None
     return ExecutionPath(
         device=device,
         stored=s,
         path="native" if native else "int8" if as_what in BYTES else "converted",
         multiplied_as=as_what,
-        unit=rate.unit,
-        instruction=rate.instruction if s.element is not None else f"unpacked, then as {like}: {rate.instruction}",
-        peak=rate.peak,
-        way_standing=device.standing(f"{field}.way"),
+        unit=taken.unit,
+        instruction=taken.instruction if plain or native else f"unpacked, then as {like}: {taken.instruction}",
+        peak=taken.peak,
+        way_standing=use.standing if use else device.standing(f"{field}.way"),
         peak_standing="computed" if s.element is None else device.standing(field),
         alternatives=rate.alternatives,
         remarks=tuple(dict.fromkeys(text for text in remarks if text)),
-        accumulated_in=rate.accumulate or ("int32" if as_what in INTEGERS else "fp32"),
+        accumulated_in=taken.accumulate or ("int32" if as_what in INTEGERS else "fp32"),
         uses=uses,
         measured=machine.measured.kernels.get(s.format.name) if machine and s.format else None,
+        unused=unused,
     )
+
+
+def _instead(uses: Sequence[Use], device: Device, as_what: str | None, unit: str) -> Use | None:
+    """What engines do with a prompt if none of them multiplies as the chip would, on that unit; None if one does."""
+    run = [use for use in uses if use.phase != "decode" and use.multiplied_as in device.compute]
+    if any((use.multiplied_as, use.unit) == (as_what, unit) for use in run):
+        return None
+    return next((use for use in run if device.compute[use.multiplied_as or ""].native), None)
+
+
+def _as_used(device: Device, use: Use) -> Rate:
+    """The rate of the format that the engine multiplies, on the unit that the engine uses."""
+    rate = device.compute[use.multiplied_as or ""]
+    if rate.unit == use.unit or use.unit is None:
+        return rate
+    peak = device.vector.get(use.multiplied_as or "")
+    return Rate(True, use.unit, f"on the {use.unit} lanes", peak, accumulate=rate.accumulate)
+
+
+def _older(device: Device, as_what: str | None) -> str | None:
+    """Where the peak needs an instruction that llama.cpp does not use."""
+    new = OLDER.get(device.arch or "") if as_what == "int8" else None
+    return new and f"the peak is {new}'s; llama.cpp uses the older mma.sync, which reaches less, how much is not known"
 
 
 def _like(s: NumberFormat, device: Device) -> str:
