@@ -153,8 +153,8 @@ class ExecutionPath:
         if self.peak is None:
             return f"the peak of {self.multiplied_as or 'this multiply'} is not known"
         half = self.device.compute.get("fp16")
-        most = half and (half.narrow_peak or half.peak)
-        ratio = f", {_speed(self.peak / most)} fp16 weights" if most else ""
+        base = half and (half.narrow_peak or half.peak)
+        ratio = f", {_speed(self.peak / base)} fp16 weights" if base else ""
         note = f"at most {operations(self.peak, self.multiplied_as)} as {self.multiplied_as}{ratio}"
         for use in self.uses:
             same = {use.multiplied_as, self.multiplied_as} in ({self.multiplied_as}, set(BYTES))
