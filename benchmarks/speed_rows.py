@@ -32,6 +32,7 @@ SIBLINGS = {  # chip: a listed device with another number of the same cores
     "M4 Pro": "apple-m4-pro-20c", "M4 Max": "apple-m4-max-40c",
 }  # fmt: skip
 MAIN = {"Q4_K_M": "q4_k", "Q4_K_S": "q4_k", "UD-Q4_K_XL": "q4_k", "Q2_K_S": "q2_k", "Q3_K_S": "q3_k", "Q5_K_S": "q5_k"}
+OLD_BUILDS = {"dgx-spark-gb10": "b6761"}  # which ran at half the speed that b7941 reached on the same machine
 NATIVE_FP4 = ("native mxf4", "benches/dgx-spark")  # rows of builds after December 2025, which multiply MXFP4 natively
 
 
@@ -80,6 +81,7 @@ def unfit(row: Mapping[str, Any], device: Device | None, model: Outline | None) 
         "Vulkan over Metal": "MoltenVK" in note,
         "a duplicate, or a neighbouring device": "duplicate" in note or "nearest" in note,
         "a format or size that is not stated": size(row, model) is None,
+        "a build that a later one doubled": str(row.get("build")).startswith(OLD_BUILDS.get(row.get("device_id"), "-")),
     }  # fmt: skip
     return next((reason for reason, holds in reasons.items() if holds), None)
 
@@ -131,18 +133,19 @@ def size(row: Mapping[str, Any], model: Outline | None) -> float | None:
 
 
 def load_of(row: Mapping[str, Any], model: Outline) -> speed.Load:
-    """The work of a file. Its embedding has the format of most weights; experts have the file's mean bits per weight
-    (or MXFP4's), and only those in use count."""
+    """The work of a file. Its embedding has the format of most weights; experts have the file's mean bits per weight,
+    and only those in use count. In MXFP4 files, experts are in MXFP4 and all else shares the remaining bytes."""
     stored, per_weight = size(row, model), bits(row["quant"])
     assert stored is not None and per_weight is not None
-    fp4 = "MXFP4" in row["quant"]
+    expert = 8 * stored / model.parameters
+    if "MXFP4" in row["quant"]:
+        inside = sum(math.prod(t.shape) for t in model.tensors if EXPERTS in t.name)
+        expert, per_weight = 4.25, (8 * stored - 4.25 * inside) / (model.parameters - inside)
     read = stored
     for tensor in model.tensors:
         share = model.share_read(tensor.name)
         if share < 1:
-            expert = 4.25 if fp4 else 8 * stored / model.parameters
-            held = expert if EXPERTS in tensor.name else 8.5 if fp4 else per_weight
-            read -= (1 - share) * math.prod(tensor.shape) * held / 8
+            read -= (1 - share) * math.prod(tensor.shape) * (expert if EXPERTS in tensor.name else per_weight) / 8
     return speed.Load(
         read=read, stored=stored, active=operations_per_token(model) / 2, head=forecast.head(model),
         layers=len(model.layers), width=forecast.query_width(model), kind=speed.kind_of(row["quant"]),

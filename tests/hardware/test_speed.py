@@ -71,7 +71,7 @@ def test_the_fit_does_not_see_a_left_out_device(what: str) -> None:
 def test_the_fit_recovers_the_numbers_behind_made_up_rows() -> None:
     rows = [case for case in speed_rows.cases("decode")[0] if case.backend == "metal"]
     truth = {"bytes metal": 1.3, "layers metal": 80.0, "unpack metal block": 3.0, "unpack metal k": 5.0}
-    truth |= {"cache": 1.5, "experts": 40.0, "early metal": 2.0}
+    truth |= {"cache": 1.5, "experts metal": 40.0, "early metal": 2.0}
     made = [case._replace(seconds=speed.seconds(case.terms, truth)) for case in rows]
     found = fit_speed.fit("decode", made)
     wrong = [found.seconds("decode", case) / case.seconds - 1 for case in made]

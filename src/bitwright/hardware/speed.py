@@ -151,7 +151,7 @@ def decode_terms(
     if bandwidth > WIDE and backend == "cuda":
         terms["bytes wide"] = load.read / bandwidth
     if load.experts:
-        terms["experts"] = load.layers * 1e-6
+        terms[f"experts {'cpu' if backend == 'ik' else backend}"] = load.layers * 1e-6
     if setting.early and backend in {"cuda", "metal"}:
         terms[f"early {backend}"] = load.active / lanes
     return terms
