@@ -7,6 +7,7 @@ import json
 import pytest
 
 from bitwright.hardware import devices
+from bitwright.model.architectures import published
 
 KEYS = {"device", "recipe", "context", "weights_bytes", "kv_bytes", "compute_bytes", "total_bytes", "fits"}
 KEYS |= {"file_bytes", "decode", "prefill", "price", "longest_context", "quality", "left_bytes"}
@@ -48,6 +49,8 @@ def test_the_table_fits_a_screen(bitwright) -> None:
 def test_eighty_columns_do_not_break_a_row(bitwright, monkeypatch, asked) -> None:
     """Less important columns are left out and named; every row stays on one line."""
     monkeypatch.setenv("COLUMNS", "80")
+    few = {id: published.models()[id] for id in ("qwen3-8b", "gpt-oss-20b", "qwen3.6-35b-a3b", "smollm2-135m")}
+    monkeypatch.setattr(published, "models", lambda: few)
     outcome = bitwright("plan", *asked)
     lines = outcome.out.splitlines()
     assert outcome.code == 0 and max(map(len, lines)) <= 80
@@ -74,7 +77,7 @@ def test_file_bytes_are_those_on_disk(bitwright, stories260k, tmp_path) -> None:
 
 def test_no_speed_has_a_reason(bitwright) -> None:
     arguments = ["plan", "--shape", "gpt-oss-20b", "--device", "rtx-3060-12gb"]
-    (row,) = bitwright(*arguments, "--json").json["rows"]
+    row = bitwright(*arguments, "--json").json["rows"][1]
     assert row["decode"] is None and row["layers_on_device"] == 22
     assert "no speed for a format that does not fit; with some layers in" in row["no_speed_because"]
     assert row["no_speed_because"] in bitwright(*arguments).err
@@ -146,6 +149,7 @@ def test_budget(bitwright) -> None:
     assert all(row["price"]["usd_low"] <= 900 and row["price"]["date"] and row["price"]["source"] for row in rows)
     table = bitwright("plan", "--shape", "llama-3.1-8b", "--budget", 900)
     assert "$500-900 used" in table.out
+    assert f"prices of 11 devices are known, {len(devices.built_in()) - 11} others are left out" in table.err
     nothing = bitwright("plan", "--shape", "llama-3.1-8b", "--budget", 20)
     assert nothing.code == 1 and "no device sold for 20 dollars fits" in nothing.err
 

@@ -14,7 +14,8 @@ from bitwright import formats, kernels
 from bitwright.hardware import detect, devices, machine, rates
 from bitwright.hardware.rates import Kernel, Measured
 
-MEASURED = Measured("2026-11-24", kernels.tier(), 2, 20e9, 12e9, 500e9, 360e9, 180e9, {"q4_k": Kernel(10e9, 110e9)})
+MEASURED = Measured("2026-11-24", kernels.tier(), 2, 20e9, 12e9, 500e9, 360e9, 180e9,
+                    dict.fromkeys(rates.measurable(), Kernel(10e9, 110e9)))  # fmt: skip
 
 
 def test_measuring_one_format_gives_what_the_kernel_can_do() -> None:
@@ -57,6 +58,26 @@ def test_a_damaged_record_is_measured_again(tmp_path: Path, monkeypatch: pytest.
     other = replace(MEASURED, date="2026-11-25")
     monkeypatch.setattr(machine, "measure", lambda *_: other)
     assert machine.this_machine().measured == other
+
+
+def test_only_what_is_asked_for_is_measured_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
+    timed: list[str] = []
+    monkeypatch.setattr(rates, "kernel", lambda format, *_: timed.append(format.name) or Kernel(1e9, 1e9))
+    monkeypatch.setattr(rates, "_limits", lambda _: (1e9,) * 5)
+    steps: list[tuple[float, float]] = []
+
+    def known(*names: str) -> set[str]:
+        found = machine.this_machine(report=lambda done, total, *_: steps.append((done, total)), formats=names)
+        return set(found.measured.kernels)
+
+    assert known("q4_k", "float32", "q8_k") == {"q4_k", "float32"} and sorted(set(timed)) == ["float32", "q4_k"]
+    assert steps[0] == (0, 6) and steps[-1] == (6, 6)
+    timed.clear()
+    assert known("q4_k") == {"q4_k", "float32"} and not timed
+    assert known("q4_k", "q6_k") == {"q4_k", "q6_k", "float32"} and set(timed) == {"q6_k"}
+    timed.clear()
+    assert set(machine.this_machine().measured.kernels) == set(rates.measurable()) and "q6_k" not in timed
 
 
 @pytest.mark.parametrize("tier", kernels.tiers())

@@ -17,9 +17,9 @@ from bitwright.views import plan as plans
 
 SPEED = "tokens_per_second low high"
 ROW = "device recipe bits_per_weight context file_bytes file_bytes_exact weights_bytes kv_bytes compute_bytes " \
-      "overhead_bytes total_bytes capacity_bytes left_bytes fits verdict longest_context layers_on_device " \
-      "no_speed_because multiplied_as quality"  # fmt: skip
-PRICE = "usd usd_low usd_high condition date source"
+      "overhead_bytes total_bytes capacity_bytes left_bytes fits tight verdict longest_context " \
+      "context_with_headroom layers_on_device no_speed_because multiplied_as quality"  # fmt: skip
+PRICE = "usd usd_low usd_high memory_gib condition date source"
 MODEL = "name architecture parameters active_parameters context source standing"
 EXECUTION = "device format stored bits_per_weight loaded converted_to multiplied_as accumulated_in scaled " \
             "headline path chip_could instruction unit peak_operations_per_second alternatives remarks " \
@@ -59,7 +59,11 @@ def test_plan() -> None:
     outline, ask = from_published("llama-3.1-8b"), Ask(4096)
     formats = plan.candidates(outline, ["q8_0", "q4_k_m"])
     rows = plan.rows(outline, [devices.get("rtx-3090-24gb")], formats, ask)
-    keys = {"model": MODEL, "rows": {"decode": SPEED, "prefill": SPEED, "price": PRICE}}
+    keys = {
+        "model": MODEL,
+        "rows": {"decode": SPEED, "prefill": SPEED, "price": PRICE},
+        "recommended": "device recipe context",
+    }
     check(plans.plan(outline, rows), keys, {"rows": ROW})
     check(plans.plan(outline, rows, Cost(watts=300, kwh=0.3)), keys, {"rows": ROW + " usd_per_million_tokens"})
 
@@ -67,7 +71,7 @@ def test_plan() -> None:
 def test_budget_and_models() -> None:
     outline, device = from_published("llama-3.1-8b"), devices.get("rtx-3090-24gb")
     rows = plan.rows(outline, [device], plan.candidates(outline, ["q4_k_m"]), Ask(4096))
-    found = budgets.budget(outline, 900, plan.by_budget(rows, 900))
-    check(found, "budget_usd", {"model": MODEL, "rows": ROW + " tokens_per_second_per_1000_usd"})
+    found = budgets.budget(outline, 900, plan.by_budget(rows, 900), 53)
+    check(found, "budget_usd devices_without_price", {"model": MODEL, "rows": ROW + " tokens_per_second_per_1000_usd"})
     check(found, {"rows": {"price": PRICE, "decode": SPEED}})
     check(models.models(catalogue.models(device, 4096)), {"rows": ROW}, {"rows": {"model": MODEL, "decode": SPEED}})

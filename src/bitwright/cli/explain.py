@@ -54,9 +54,11 @@ def explain(
     found = [execution_path(format, d) for d in chosen]
     if this_machine:
         from bitwright.hardware.machine import this_machine as measured
+        from bitwright.hardware.number_format import number_format
 
-        with output.progress("measuring") as report:
-            machine = measured(report=report)
+        stored = number_format(format).format
+        with output.progress("measuring this machine") as report:
+            machine = measured(report=report, formats={stored.name} if stored else ())
         found.append(execution_path(format, machine.device(), machine))
     if json:
         output.print_json(view(found))

@@ -9,6 +9,8 @@ import typer
 from bitwright.cli import complete, options, output, plan_tables
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bitwright.hardware.devices import Device
     from bitwright.hardware.machine import Machine
     from bitwright.model.architectures.outline import Outline
@@ -98,7 +100,8 @@ def plan(
     Example: bitwright plan --shape qwen3.5-27b --device 3090 --device "M1 Max" -c 32k
     """
     from bitwright.errors import UsageError
-    from bitwright.hardware.plan import Ask, Cost
+    from bitwright.hardware import catalogue
+    from bitwright.hardware.plan import Ask, Cost, candidates
 
     if sum(map(bool, (devices, models, budget))) > 1:
         raise UsageError("--devices, --models and --budget answer different questions: give only one of them")
@@ -107,31 +110,36 @@ def plan(
         return
     room = None if memory is None else options.parse_size("--memory", memory)
     if models:
-        chosen, machine = places(device, this_machine)
+        chosen, machine = places(device, this_machine, catalogue.formats)
         plan_tables.models(chosen, machine, context or 8192, kv, room, json)
         return
     outline, quality = described(model, shape)
     ask = Ask(context or min(8192, outline.context or 8192), kv, batch)
     if budget is not None:
-        plan_tables.budget(outline, budget, ask, recipe or ["q4_k_m"], json)
+        plan_tables.budget(outline, budget, ask, recipe, json)
         return
     if (watts is None) != (kwh_price is None):
         raise UsageError("--watts and --kwh-price belong together: give both")
     cost = Cost(watts or 0.0, kwh_price or 0.0, price or 0.0, years) if price is not None or watts is not None else None
-    chosen, machine = places(device, this_machine)
-    plan_tables.formats(outline, quality, chosen, machine, ask, recipe, room, cost, json)
+    formats = candidates(outline, recipe)
+    used = {a.format.name for assignments in formats.values() for a in assignments}
+    chosen, machine = places(device, this_machine, lambda: used)
+    plan_tables.formats(outline, quality, chosen, machine, ask, formats, room, cost, json)
 
 
-def places(names: list[str] | None, this_machine: bool) -> tuple[list[Device], Machine | None]:
-    """The devices of those names, and this machine (measured once) if it is wanted or no device is named."""
+def places(
+    names: list[str] | None, this_machine: bool, formats: Callable[[], set[str]]
+) -> tuple[list[Device], Machine | None]:
+    """The devices of those names, and this machine if it is wanted or no device is named; of that, the kernels of
+    `formats` are measured, each of them once."""
     from bitwright.hardware import devices
     from bitwright.hardware.machine import this_machine as measured
 
     found = devices.named(names or ())
     if found and not this_machine:
         return found, None
-    with output.progress("measuring this machine") as report:
-        machine = measured(report=report)
+    with output.progress("measuring this machine, once for each format") as report:
+        machine = measured(report=report, formats=formats())
     return [*found, machine.device()], machine
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-from bitwright.cli import output
+from bitwright.cli import output, plan_advice
 from bitwright.cli.output import human_bytes, human_count
 from bitwright.escapes import escaped
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bitwright.hardware.plan import Ask, Cost, Row
     from bitwright.hardware.speed import PredictedSpeed
     from bitwright.model.architectures.outline import Outline
+    from bitwright.recipes import Assignment
 
 
 def formats(
@@ -26,7 +27,7 @@ def formats(
     devices: Sequence[Device],
     machine: Machine | None,
     ask: Ask,
-    recipes: Sequence[str] | None,
+    formats: dict[str, list[Assignment]],
     room: int | None,
     cost: Cost | None,
     json: bool,
@@ -35,7 +36,7 @@ def formats(
     from bitwright.hardware import plan
     from bitwright.views.plan import plan as view
 
-    rows = plan.rows(outline, devices, plan.candidates(outline, recipes), ask, machine, quality, room)
+    rows = plan.rows(outline, devices, formats, ask, machine, quality, room)
     if json:
         output.print_json(view(outline, rows, cost))
         return
@@ -47,6 +48,11 @@ def formats(
         left_out += _table([row for row in rows if row.device is device], cost)
     print()
     output.say(f"quality: {quality}", 2)
+    for device in devices:
+        output.say(plan_advice.sentence([row for row in rows if row.device is device]), 2)
+    for row in rows:
+        if row.tight:
+            output.remark(plan_advice.headroom(row))
     for reason in dict.fromkeys(row.unknown for row in rows if row.unknown):
         output.remark(reason)
     output.remark(_footnote(devices, machine, all(row.file_exact for row in rows)))
@@ -73,10 +79,11 @@ def _table(rows: Sequence[Row], cost: Cost | None) -> list[str]:
 
 
 def fits(row: Row) -> str:
-    """yes, no, "shorter" (only with the longest context shown), or how many layers a GPU that is too small holds."""
+    """yes, barely (with little to spare), no, "shorter" (only with the longest context shown), or how many layers a GPU
+    that is too small holds."""
     if row.on_device:
         return f"{row.on_device} layers"
-    return FITS.get(row.verdict, "shorter")
+    return "barely" if row.tight else FITS.get(row.verdict, "shorter")
 
 
 def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
@@ -129,7 +136,8 @@ def _device_line(device: Device, room: int | None) -> str:
 
 def _price_text(price: Price) -> str:
     span = f"${price.usd_low:.0f}" + (f"-{price.usd_high:.0f}" if price.usd_high > price.usd_low else "")
-    return f"{span} {price.condition}, {price.date}"
+    memory = "" if price.memory_gib else " (memory not stated)"
+    return f"{span} {price.condition}{memory}, {price.date}"
 
 
 def _footnote(devices: Sequence[Device], machine: Machine | None, exact: bool = True) -> str:
@@ -148,21 +156,24 @@ def _footnote(devices: Sequence[Device], machine: Machine | None, exact: bool = 
     return "; ".join(notes)
 
 
-def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str], json: bool) -> None:
+def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str] | None, json: bool) -> None:
     """Devices sold within the budget on which the model fits, by tokens per second per dollar."""
     from bitwright.errors import BitwrightError
     from bitwright.hardware import plan
     from bitwright.hardware.devices import devices
     from bitwright.views.budget import budget as view
 
-    sold = [device for device in devices().values() if device.prices]
-    offers = plan.by_budget(plan.rows(outline, sold, plan.candidates(outline, recipes), ask), usd)
+    known = devices().values()
+    sold = [device for device in known if device.bought_for]
+    formats = plan.candidates(outline, recipes) if recipes else plan.usual(outline)
+    offers = plan.by_budget(plan.rows(outline, sold, formats, ask), usd)
     if json:
-        output.print_json(view(outline, usd, offers))
+        output.print_json(view(outline, usd, offers, len(known) - len(sold)))
         return
+    prices = f"prices of {len(sold)} devices are known, {len(known) - len(sold)} others are left out"
     if not offers:
-        known = f"prices of {len(sold)} devices are known"
-        raise BitwrightError(f"no device sold for {usd:g} dollars fits {outline.name} in {', '.join(recipes)}; {known}")
+        tried = ", ".join(formats)
+        raise BitwrightError(f"no device sold for {usd:g} dollars fits {outline.name} in {tried}; {prices}")
     output.say(_heading(outline, ask) + f"; within ${usd:g}", 2)
     print()
     headers = ["device", "format", ">file", ">total", ">left", "decode t/s", ">t/s per $1000"]
@@ -172,7 +183,9 @@ def budget(outline: Outline, usd: float, ask: Ask, recipes: Sequence[str], json:
         for row, p, per in offers
     ], drop=["source", "file", "total", "date", "left"] if narrow() else [])  # fmt: skip
     _say_left_out(left_out)
-    output.remark(f"prices of {len(sold)} devices are known; prices change, check before you buy")
+    print()
+    output.say(plan_advice.purchase(offers, usd), 2)
+    output.remark(f"{prices}; prices change, check before you buy")
 
 
 def models(

@@ -6,7 +6,7 @@ from bitwright.hardware import plan
 from bitwright.hardware.devices import Device
 from bitwright.hardware.machine import Machine
 from bitwright.hardware.plan import Ask, Row
-from bitwright.hardware.weights import assign, bits_per_weight
+from bitwright.hardware.weights import assign
 from bitwright.model.architectures import published
 from bitwright.model.architectures.outline import Outline, from_published
 
@@ -28,14 +28,24 @@ def models(
     return sorted(found, key=lambda pair: -pair[0].parameters)
 
 
+def formats() -> set[str]:
+    """The formats of all tensors of the published models, in the recipes that `models` tries."""
+    found = set()
+    for outline in map(from_published, published.models()):
+        known = plan.usual(outline)
+        for recipe in USEFUL if "q4_k_m" in known else known:
+            found |= {a.format.name for a in known.get(recipe) or assign(outline, recipe)}
+    return found
+
+
 def best(outline: Outline, device: Device, ask: Ask, machine: Machine | None, room: int | None) -> Row | None:
-    """The first useful format that fits and decodes at reading speed. A model published in fewer than 16
-    bits is taken as it is."""
-    stored = assign(outline, None)
-    shipped = bits_per_weight(outline, stored) < plan.SIXTEEN_BITS
-    for recipe in [plan.STORED] if shipped else USEFUL:
-        assignments = stored if shipped else assign(outline, recipe)
+    """The first useful format that fits with headroom and decodes at reading speed. A model published in fewer than 16
+    bits is taken as it is published."""
+    known = plan.usual(outline)
+    for recipe in USEFUL if "q4_k_m" in known else known:
+        assignments = known.get(recipe) or assign(outline, recipe)
         row = plan.row(outline, device, recipe, assignments, ask, machine, room=room)
-        if row.fits and row.forecast is not None and row.forecast.decode.tokens_per_second >= READING:
+        quick = row.forecast is not None and row.forecast.decode.tokens_per_second >= READING
+        if row.fits and not row.tight and quick:
             return row
     return None

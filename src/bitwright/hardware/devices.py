@@ -52,13 +52,15 @@ class Rate:
 
 @dataclass(frozen=True)
 class Price:
-    """A street price in US dollars."""
+    """A street price in US dollars. memory_gib: of the machine that it buys; None if the source does not say, as with
+    starting prices."""
 
     usd_low: float
     usd_high: float
     condition: Literal["new", "used"]
     date: str
     source: str
+    memory_gib: float | None
 
 
 @dataclass(frozen=True)
@@ -90,6 +92,11 @@ class Device:
     notes: str | None = None
     driver_names: tuple[str, ...] = ()
     remarks: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def bought_for(self) -> tuple[Price, ...]:
+        """The prices that buy it with its memory."""
+        return tuple(p for p in self.prices if p.memory_gib and round(p.memory_gib * GIB) == self.memory_bytes)
 
     @property
     def called(self) -> list[str]:
@@ -202,7 +209,7 @@ def parse(value: Any, file: str, sources: Mapping[str, str] | None = None) -> De
         bandwidth=None if bandwidth is None else bandwidth * 1e9,
         vector={key: _tera(peak) for key, peak in value.get("vector", {}).items()},
         compute=_rates(value["compute"], file, place),
-        prices=tuple(_price(price, file, place) for price in value.get("prices", ())),
+        prices=tuple(_price({"memory_gib": memory, **price}, file, place) for price in value.get("prices", ())),
         driver_names=tuple(value.get("driver_names", ())),
         verified=frozenset(value.get("verified", {})),
         remarks={key: text for key, text in value.get("verified", {}).items() if text},

@@ -4,13 +4,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from bitwright import kernels
 from bitwright.hardware import schema
-from bitwright.hardware.devices import THIS_MACHINE, Device, Standing
+from bitwright.hardware.devices import THIS_MACHINE, Device, Rate, Standing
 from bitwright.hardware.number_format import NumberFormat
 
 PHASES = ("decode", "prefill")
@@ -95,3 +95,20 @@ def _own(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
         as_what, what = OWN[path]
         takes = as_what == s.element if native else None
         yield Use("bitwright", phase, as_what, "vector", what, takes, "read", "kernels.coverage()")
+
+
+def instead(uses: Sequence[Use], device: Device, as_what: str | None, unit: str) -> Use | None:
+    """What engines do with a prompt if none of them multiplies as the chip would, on that unit; None if one does."""
+    run = [use for use in uses if use.phase != "decode" and use.multiplied_as in device.compute]
+    if any((use.multiplied_as, use.unit) == (as_what, unit) for use in run):
+        return None
+    return next((use for use in run if device.compute[use.multiplied_as or ""].native), None)
+
+
+def as_used(device: Device, use: Use) -> Rate:
+    """The rate of the format that the engine multiplies, on the unit that the engine uses."""
+    rate = device.compute[use.multiplied_as or ""]
+    if rate.unit == use.unit or use.unit is None:
+        return rate
+    peak = device.vector.get(use.multiplied_as or "")
+    return Rate(True, use.unit, f"on the {use.unit} lanes", peak, accumulate=rate.accumulate)

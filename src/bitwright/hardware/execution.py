@@ -11,7 +11,6 @@ multiplier does (prefill).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -194,12 +193,12 @@ def execution_path(name: str, device: Device, machine: Machine | None = None) ->
         unknown: Standing = "general knowledge"
         return ExecutionPath(device, s, "unknown", None, None, None, None, unknown, unknown, (), (), None, uses)
     taken, unused = rate, None
-    use = _instead(uses, device, like if rate.native else rate.via, rate.unit)
+    use = engines.instead(uses, device, like if rate.native else rate.via, rate.unit)
     if use is not None:
         assert use.multiplied_as is not None
         if rate.native and like == s.element and like not in {use.multiplied_as for use in uses}:
             unused = Ability(like, rate.unit, rate.instruction, rate.peak)
-        like, taken = use.multiplied_as, _as_used(device, use)
+        like, taken = use.multiplied_as, engines.as_used(device, use)
         native = like == s.element
     field = f"compute.{like}"
     read = [f"read: {device.remarks[key]}" for key in (f"{field}.way", field) if key in device.remarks]
@@ -224,23 +223,6 @@ def execution_path(name: str, device: Device, machine: Machine | None = None) ->
         measured=machine.measured.kernels.get(s.format.name) if machine and s.format else None,
         unused=unused,
     )
-
-
-def _instead(uses: Sequence[Use], device: Device, as_what: str | None, unit: str) -> Use | None:
-    """What engines do with a prompt if none of them multiplies as the chip would, on that unit; None if one does."""
-    run = [use for use in uses if use.phase != "decode" and use.multiplied_as in device.compute]
-    if any((use.multiplied_as, use.unit) == (as_what, unit) for use in run):
-        return None
-    return next((use for use in run if device.compute[use.multiplied_as or ""].native), None)
-
-
-def _as_used(device: Device, use: Use) -> Rate:
-    """The rate of the format that the engine multiplies, on the unit that the engine uses."""
-    rate = device.compute[use.multiplied_as or ""]
-    if rate.unit == use.unit or use.unit is None:
-        return rate
-    peak = device.vector.get(use.multiplied_as or "")
-    return Rate(True, use.unit, f"on the {use.unit} lanes", peak, accumulate=rate.accumulate)
 
 
 def _older(device: Device, as_what: str | None) -> str | None:

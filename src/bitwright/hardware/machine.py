@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from bitwright.hardware import devices, gpus, schema
 from bitwright.hardware.detect import System, system
 from bitwright.hardware.devices import THIS_MACHINE, Device, Rate
 from bitwright.hardware.gpus import Gpu
-from bitwright.hardware.rates import Kernel, Measured, measure
+from bitwright.hardware.rates import Kernel, Measured, measurable, measure
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 
@@ -71,8 +71,14 @@ def _rates(m: Measured) -> dict[str, Rate]:
     return found | {f: via("int8", f"{does['table']} + {int8}", m.int8) for f in ("mxfp4", "nvfp4")}
 
 
-def this_machine(again: bool = False, report: Callable[..., None] = lambda *_: None, root: Path = Path("/")) -> Machine:
-    """This machine, measured once and then read from the user's cache; `again` measures anew.
+def this_machine(
+    again: bool = False,
+    report: Callable[..., None] = lambda *_: None,
+    root: Path = Path("/"),
+    formats: Collection[str] | None = None,
+) -> Machine:
+    """This machine, with the rates of the kernels of `formats` (None: all). Each is measured once and then read from
+    the user's cache; `again` measures anew.
 
     A measurement is valid for the same processor, cores, memory, tier and bitwright. `report(done, total, note)`
     receives the progress.
@@ -82,8 +88,11 @@ def this_machine(again: bool = False, report: Callable[..., None] = lambda *_: N
     cards = tuple(replace(card, device=gpus.known_as(card, known)) for card in gpus.find(root))
     fingerprint = _fingerprint(found)
     measured = None if again else _remembered(fingerprint)
-    if measured is None:
-        measured = measure(found.cores_usable, found.last_cache_bytes, report)
+    missing = set(measurable() if formats is None else formats) & set(measurable())
+    missing -= set(measured.kernels) if measured else set()
+    if measured is None or missing:
+        more = measure(found.cores_usable, found.last_cache_bytes, report, missing)
+        measured = more if measured is None else replace(measured, kernels={**measured.kernels, **more.kernels})
         _remember(fingerprint, measured)
     return Machine(found, cards, tuple(kernels.tiers()), measured)
 

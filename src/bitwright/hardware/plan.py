@@ -14,6 +14,7 @@ from bitwright.hardware.speed import UnknownSpeed
 from bitwright.hardware.split import split
 from bitwright.hardware.weights import assign, bits_per_weight, file_bytes
 from bitwright.io import gguf
+from bitwright.model.architectures.names import EXPERTS
 from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 RECIPES = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "iq4_xs", "q3_k_m", "iq2_m")  # those shown for a 16-bit model
 STORED, SIXTEEN_BITS = "as stored", 15.0  # bits per weight, at least; some tensors may have fewer
+SHIPPED = "mxfp4_moe"  # the recipe of the GGUF files of models whose makers publish their experts in MXFP4
+HEADROOM = 512 << 20  # bytes that a desktop or another program takes; general knowledge
 LEAST_CONTEXT = 2048  # tokens; a shorter context is not useful
 # The share of its memory that macOS gives a GPU, up to 36 GB and above (recommendedMaxWorkingSetSize); general
 # knowledge.
@@ -44,7 +47,7 @@ class Row:
     longest context that fits. forecast: at the requested context or the longest one; None if none fits. on_device: if
     the model does not fit, how many layers do; the others stay in the machine's memory. unknown: why there is no
     forecast. file_bytes: of the GGUF file, with the tokenizer, which is estimated unless
-    file_exact."""
+    file_exact. roomy: for a row that is `tight`, the longest context that leaves HEADROOM."""
 
     device: Device
     recipe: str
@@ -59,11 +62,17 @@ class Row:
     quality: str = "not measured"
     on_device: int | None = None
     unknown: str | None = None
+    roomy: int = 0
 
     @property
     def fits(self) -> bool:
         """Whether the model fits; False if the capacity is unknown."""
         return self.capacity is not None and self.memory.total <= self.capacity
+
+    @property
+    def tight(self) -> bool:
+        """Whether the model fits with less to spare than other programs take."""
+        return self.fits and (self.left or 0) < HEADROOM
 
     @property
     def left(self) -> int | None:
@@ -115,7 +124,25 @@ def candidates(outline: Outline, recipes: Sequence[str] | None) -> dict[str, lis
     stored = assign(outline, None)
     bits = bits_per_weight(outline, stored)
     found = {"f16" if SIXTEEN_BITS < bits < 17 else STORED: stored}
-    return found if bits < SIXTEEN_BITS else found | {name: assign(outline, name) for name in RECIPES}
+    if bits < SIXTEEN_BITS:
+        return ({SHIPPED: assign(outline, SHIPPED)} if shipped(outline) else {}) | found
+    return found | {name: assign(outline, name) for name in RECIPES}
+
+
+def usual(outline: Outline) -> dict[str, list[Assignment]]:
+    """The one format that most people run: as its makers publish it, a file as it is, or q4_k_m of 16-bit weights."""
+    stored = assign(outline, None)
+    if shipped(outline):
+        return {SHIPPED: assign(outline, SHIPPED)}
+    if bits_per_weight(outline, stored) < SIXTEEN_BITS:
+        return {STORED: stored}
+    return {"q4_k_m": assign(outline, "q4_k_m")}
+
+
+def shipped(outline: Outline) -> bool:
+    """Whether the makers publish the experts in MXFP4: as GGUF, the rest is in Q8_0. False for a GGUF file."""
+    experts = {t.format.name for t in outline.tensors if EXPERTS in t.name and len(t.shape) > 2}
+    return experts == {"mxfp4"} and not isinstance(outline.metadata, gguf.Metadata)
 
 
 def quality(outline: Outline) -> str:
@@ -177,6 +204,9 @@ def row(
     if found.verdict == "no":
         held = offloaded(found, outline, assignments) if device.kind == "gpu" else None
         return replace(found, on_device=held, unknown=_too_small(found, held))
+    if found.tight and total is not None:
+        roomy = longest_context(outline, assignments, total - HEADROOM, **options)  # type: ignore[arg-type]
+        found = replace(found, roomy=roomy)
     depth = min(ask.context, longest or ask.context) // 2
     try:
         return replace(found, forecast=forecast(device, outline, assignments, depth, ask.kv, ask.sequences, machine))
@@ -202,7 +232,7 @@ def by_budget(found: Iterable[Row], dollars: float) -> list[tuple[Row, Price, fl
     dollars buy, the most first. A price range counts as its middle, and is within the budget if its low end is."""
     offers = []
     for row in found:
-        for price in row.device.prices:
+        for price in row.device.bought_for:
             if row.fits and row.forecast is not None and price.usd_low <= dollars:
                 middle = (price.usd_low + min(price.usd_high, dollars)) / 2
                 offers.append((row, price, row.forecast.decode.tokens_per_second / middle * 1000))

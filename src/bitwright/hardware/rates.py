@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import date
 from typing import Any
@@ -27,6 +27,7 @@ LEAST_BYTES, MOST_BYTES = 64 << 20, 1 << 30  # of the weight that decoding is ti
 FLOAT_BYTES = 256 << 20  # of float weights, which need no packing; caches would hold part of a smaller one
 CONVERTED_BYTES = 2 << 20  # of a weight that is converted first, which takes longer than reading it
 PASSES = 3  # over all formats: other work slows a machine down for about a second at a time
+FEW, FEW_PASSES = 16, 2  # so many formats, as a plan needs, are measured in seconds
 DECODE_SECONDS, PREFILL_SECONDS = 0.05, 0.08  # in a pass
 LEAST_ROUNDS = 3
 NO_WEIGHTS = {"q8_k", "float8_e8m0fnu"}  # formats of activations and of scales
@@ -61,22 +62,37 @@ class Measured:
     kernels: Mapping[str, Kernel]
 
 
-def measure(threads: int, last_cache_bytes: int | None, report: Callable[..., None] = lambda *_: None) -> Measured:
-    """Measure everything, in less than a minute."""
+def measurable() -> dict[str, str]:
+    """The formats that the tier in use has a kernel for, and how each decodes."""
     tier = kernels.tier()
     paths = {c.format: c.decode for c in kernels.coverage() if c.tier == tier and c.format not in NO_WEIGHTS}
-    names = [name for name, path in paths.items() if path != "reference"]
-    limits, rates = [_limits(threads)], dict[str, Kernel]()
+    return {name: path for name, path in paths.items() if path != "reference"}
+
+
+def measure(
+    threads: int, last_cache_bytes: int | None, report: Callable[..., None] = lambda *_: None,
+    names: Collection[str] | None = None,
+) -> Measured:  # fmt: skip
+    """Measure the limits and the kernels of the formats in `names` (None: all): some seconds, or a minute or two."""
+    paths = measurable()
+    names = list(paths) if names is None else [name for name in paths if name in names]
+    passes = FEW_PASSES if len(names) <= FEW else PASSES
+    total, limits, rates = passes * (len(names) + 1), [], dict[str, Kernel]()
     least = min(MOST_BYTES, max(LEAST_BYTES, 2 * (last_cache_bytes or 0)))
-    for done, name in enumerate(PASSES * names, 1):
+    for done in range(total):
+        place = done % (len(names) + 1)
+        report(done, total, names[place - 1] if place else "memory and arithmetic")
+        if not place:
+            limits.append(_limits(threads))
+            continue
+        name = names[place - 1]
         size = {"converted": CONVERTED_BYTES, "float": max(least, FLOAT_BYTES)}.get(paths[name], least)
         found = kernel(formats.get(name), threads, size)
         rates[name] = found.faster(rates.get(name, found))
-        if done % len(names) == 0:
-            limits.append(_limits(threads))
-        report(done, PASSES * len(names), name)
+    report(total, total)
     read, one_core, int8, bf16, float32 = map(max, *limits)
-    return Measured(date.today().isoformat(), tier, threads, read, one_core, int8, bf16, float32, rates)
+    today = date.today().isoformat()
+    return Measured(today, kernels.tier(), threads, read, one_core, int8, bf16, float32, rates)
 
 
 def _limits(threads: int) -> tuple[float, ...]:

@@ -14,10 +14,13 @@ if TYPE_CHECKING:
     from bitwright.model.architectures.outline import Outline
 
 
-def budget(outline: Outline, usd: float, offers: Iterable[tuple[Row, Price, float]]) -> dict[str, Any]:
-    """model (`plan_rows.of_model`), budget_usd, rows[`plan_rows.of_row` with the price of the offer and
-    tokens_per_second_per_1000_usd], from `hardware.plan.by_budget`."""
+def budget(
+    outline: Outline, usd: float, offers: Iterable[tuple[Row, Price, float]], without_price: int
+) -> dict[str, Any]:
+    """model (`plan_rows.of_model`), budget_usd, devices_without_price (how many were left out), rows
+    [`plan_rows.of_row` with the price of the offer and tokens_per_second_per_1000_usd], from `hardware.plan.by_budget`.
+    """
     rows = [
         {**of_row(row), "price": of_price(price), "tokens_per_second_per_1000_usd": gain} for row, price, gain in offers
     ]
-    return plain({"model": of_model(outline), "budget_usd": usd, "rows": rows})
+    return plain({"model": of_model(outline), "budget_usd": usd, "devices_without_price": without_price, "rows": rows})

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
+from bitwright.hardware.advice import advice
 from bitwright.views.plain import plain
 from bitwright.views.plan_rows import of_model, of_row
 
@@ -14,5 +15,10 @@ if TYPE_CHECKING:
 
 
 def plan(outline: Outline, rows: Iterable[Row], cost: Cost | None = None) -> dict[str, Any]:
-    """model (`plan_rows.of_model`), rows[`plan_rows.of_row`]."""
-    return plain({"model": of_model(outline), "rows": [of_row(row, cost) for row in rows]})
+    """model (`plan_rows.of_model`), rows[`plan_rows.of_row`], recommended[{device, recipe, context}] (context 0: the
+    smallest, which does not fit)."""
+    rows = list(rows)
+    ids = dict.fromkeys(row.device.id for row in rows)
+    found = [advice([row for row in rows if row.device.id == id]) for id in ids]
+    recommended = [{"device": a.row.device.id, "recipe": a.row.recipe, "context": a.context} for a in found]
+    return plain({"model": of_model(outline), "rows": [of_row(row, cost) for row in rows], "recommended": recommended})

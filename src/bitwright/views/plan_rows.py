@@ -32,12 +32,12 @@ def of_price(price: Price) -> dict[str, Any]:
 def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
     """device, recipe, bits_per_weight, context, file_bytes (of the GGUF file, header and tokenizer included),
     file_bytes_exact (False: the tokenizer is estimated), weights_bytes (as the engine holds them), kv_bytes,
-    compute_bytes, overhead_bytes, total_bytes, capacity_bytes, left_bytes, fits, verdict, longest_context (tokens),
-    layers_on_device, decode and prefill{tokens_per_second, low, high}, no_speed_because, multiplied_as, quality,
-    price{usd, date, source, ...} (the cheapest), and with a cost usd_per_million_tokens. None: not known, or does not
-    apply."""
+    compute_bytes, overhead_bytes, total_bytes, capacity_bytes, left_bytes, fits, tight (little to spare), verdict,
+    longest_context (tokens), context_with_headroom (if tight), layers_on_device, decode and
+    prefill{tokens_per_second, low, high}, no_speed_because, multiplied_as, quality, price{usd, date, source, ...} (the
+    cheapest), and with a cost usd_per_million_tokens. None: not known, or does not apply."""
     m, speeds = row.memory, row.forecast
-    cheapest = min(row.device.prices, key=lambda p: p.usd_low, default=None)
+    cheapest = min(row.device.bought_for, key=lambda p: p.usd_low, default=None)
     found = {
         "device": row.device.id,
         "recipe": row.recipe,
@@ -53,8 +53,10 @@ def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
         "capacity_bytes": row.capacity,
         "left_bytes": row.left,
         "fits": row.fits,
+        "tight": row.tight,
         "verdict": row.verdict,
         "longest_context": row.longest,
+        "context_with_headroom": row.roomy or None,
         "layers_on_device": row.on_device,
         "decode": speeds and speeds.decode.as_json(),
         "prefill": speeds and speeds.prefill.as_json(),

@@ -1,0 +1,58 @@
+"""The sentence in which `bitwright plan` ends."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bitwright.cli.output import human_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from bitwright.hardware.devices import Price
+    from bitwright.hardware.plan import Row
+
+
+def sentence(rows: Sequence[Row]) -> str:
+    """What to take of one device's rows, what it leaves free, and how fast it is."""
+    from bitwright.hardware.advice import advice
+
+    found = advice(rows)
+    row, device = found.row, found.row.device.id
+    if row.capacity is None:
+        return f"{device}: how much memory yours has is not known; --memory 64GB plans for that much"
+    if not found.context:
+        held = f"; {row.on_device} of its layers fit" if row.on_device else ""
+        return (f"{device}: nothing fits; the smallest, {row.recipe}, takes {human_bytes(row.memory.total)} of "
+                f"{human_bytes(row.capacity)}{held}")  # fmt: skip
+    speed = f", about {row.forecast.decode.tokens_per_second:.3g} tokens/s" if row.forecast else ""
+    speed += ", slower than people read" if found.slow else ""
+    take = f"{device}: take {row.recipe}, a file of {human_bytes(row.file_bytes)}"
+    coarse = "; a smaller model in 4 bits or more is likely to be better" if found.coarse else ""
+    if not row.fits:
+        return f"{take}, with -c {found.context} ({row.ask.context} tokens do not fit){speed}{coarse}"
+    left = f"{human_bytes(row.left or 0)} stay free at {row.ask.context} tokens"
+    if row.tight:
+        shorter = f", more with -c {found.context}" if found.context < row.ask.context else ""
+        return f"{take}; only {left}{shorter}{speed}"
+    return f"{take}; {left} ({row.longest} fit){speed}{coarse}"
+
+
+def headroom(row: Row) -> str:
+    """What to do about a row that fits with little to spare."""
+    shorter = f"; -c {row.roomy} leaves enough" if row.roomy else ""
+    left = human_bytes(row.left or 0)
+    return f"{row.device.id}: {row.recipe} leaves {left}, less than a desktop or another program may take{shorter}"
+
+
+def purchase(offers: Sequence[tuple[Row, Price, float]], usd: float) -> str:
+    """The offer with the most speed per dollar, and the fastest."""
+    (best, price, _), fastest = offers[0], max((row for row, *_ in offers), key=_speed)
+    most = f"most speed per dollar: {best.device.id} from ${price.usd_low:g}, about {_speed(best):.3g} tokens/s"
+    if fastest.device is best.device:
+        return f"{most}, also the fastest within ${usd:g}"
+    return f"{most}; the fastest within ${usd:g}: {fastest.device.id}, about {_speed(fastest):.3g} tokens/s"
+
+
+def _speed(row: Row) -> float:
+    return row.forecast.decode.tokens_per_second if row.forecast else 0.0
