@@ -90,7 +90,8 @@ def test_every_recipe_fits_every_family(family: str) -> None:
         ("smollm2-135m", 134515008), ("llama-3.2-1b", 1235814400), ("llama-3.1-8b", 8030261248),
         ("llama-3.3-70b", 70553706496), ("qwen3-8b", 8190735360), ("qwen3-30b-a3b", 30532122624),
         ("gemma-2-27b", 27227128320), ("gpt-oss-20b", 20914757184), ("gpt-oss-120b", 116829156672),
-        ("deepseek-v3", 671026419200),
+        ("deepseek-v3", 671026419200), ("gemma-2-2b", 2614341888), ("gemma-2-9b", 9241705984),
+        ("r1-distill-qwen-1.5b", 1777088000), ("glm-4.7-flash", 29943393920),
     ],
 )  # fmt: skip
 def test_published_counts_of_parameters(shape: str, parameters: int) -> None:

@@ -109,7 +109,7 @@ def from_published(id: str) -> Outline:
     ids."""
     model = published.get(id)
     made = blueprint(model.config, f"shape {model.id}", formats.get("bf16"))
-    return from_blueprint(made, model.name, model.source, model.standing)
+    return from_blueprint(made, model.named(id), model.source, model.standing)
 
 
 def from_blueprint(made: Blueprint, name: str, source: str, standing: str) -> Outline:

@@ -18,7 +18,7 @@ DATA = "models.json"
 class PublishedModel:
     """config: the keys of its config.json that determine its shape. published_billions: of parameters, vision parts
     included. read_in_source: the keys of config that were read in `source`; the others are general knowledge. native:
-    the format that its makers publish, unless that has 16 bits."""
+    the format that its makers publish, unless that has 16 bits. aliases: other models of the same shape and context."""
 
     id: str
     name: str
@@ -29,11 +29,17 @@ class PublishedModel:
     source: str
     native: str | None = None
     note: str | None = None
+    aliases: tuple[str, ...] = ()
 
     @property
     def called(self) -> list[str]:
         """Other names than the id."""
-        return [self.name, *([self.hub.rpartition("/")[2]] if self.hub else ())]
+        return [self.name, *([self.hub.rpartition("/")[2]] if self.hub else ()), *self.aliases]
+
+    def named(self, text: str) -> str:
+        """Its name, and what was asked for if that is another model of its shape."""
+        asked = names.compact(text.rpartition("/")[2])
+        return f"{self.name} (the shape of {text})" if asked in map(names.compact, self.aliases) else self.name
 
     @property
     def standing(self) -> str:
@@ -54,7 +60,9 @@ def models() -> dict[str, PublishedModel]:
         if row["id"] in found or unread:
             problem = f"{sorted(unread)} outside" if unread else "it twice"
             raise FileFormatError(DATA, None, f"{row['id']} once, read_in_source among config's keys", problem)
-        found[row["id"]] = PublishedModel(**row | {"read_in_source": tuple(row["read_in_source"])})
+        found[row["id"]] = PublishedModel(
+            **row | {key: tuple(row.get(key, ())) for key in ("read_in_source", "aliases")}
+        )
     return found
 
 
