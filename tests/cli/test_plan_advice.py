@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bitwright.model.architectures import published
+
 
 @pytest.mark.parametrize(
     ("asked", "last"),
@@ -22,6 +24,21 @@ import pytest
 def test_a_plan_ends_with_a_recommendation(bitwright, asked, last) -> None:
     outcome = bitwright("plan", "--shape", *asked)
     assert outcome.code == 0 and outcome.out.splitlines()[-1].startswith(last)
+
+
+def test_another_format_than_the_makers_is_advised_against(bitwright) -> None:
+    outcome = bitwright("plan", "--shape", "gpt-oss-20b", "--device", "3090", "--recipe", "q4_k_m")
+    assert "MXFP4 experts: mxfp4_moe is that, 12.1 GB; q4_k_m would be made from it and lose more" in outcome.err
+    assert "MXFP4" not in bitwright("plan", "--shape", "gpt-oss-20b", "--device", "3090").err
+
+
+def test_models_end_with_the_largest(bitwright, monkeypatch) -> None:
+    few = {id: published.models()[id] for id in ("qwen3-8b", "qwen3-14b", "smollm2-135m")}
+    monkeypatch.setattr(published, "models", lambda: few)
+    lines = bitwright("plan", "--models", "--device", "3060").out.splitlines()
+    assert "rtx-3060-12gb: the largest is Qwen3 14B, in q4_k_m, about 27 tokens/s" in lines
+    lines = bitwright("plan", "--models", "--device", "3060", "--memory", "0.1").out.splitlines()
+    assert any(line.startswith("rtx-3060-12gb: none of the models in the list fits") for line in lines)
 
 
 def test_a_plan_that_uses_the_last_megabytes_says_so(bitwright) -> None:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
 
     from bitwright.hardware.devices import Price
     from bitwright.hardware.plan import Row
+    from bitwright.model.architectures.outline import Outline
 
 
 def sentence(rows: Sequence[Row]) -> str:
@@ -43,6 +44,27 @@ def headroom(row: Row) -> str:
     shorter = f"; -c {row.roomy} leaves enough" if row.roomy else ""
     left = human_bytes(row.left or 0)
     return f"{row.device.id}: {row.recipe} leaves {left}, less than a desktop or another program may take{shorter}"
+
+
+def remade(outline: Outline, rows: Sequence[Row]) -> str | None:
+    """What is wrong with asking for another format than the one that the makers publish."""
+    from bitwright.hardware.plan import SHIPPED, STORED, shipped
+    from bitwright.hardware.weights import assign, file_bytes
+
+    others = dict.fromkeys(row.recipe for row in rows if row.recipe not in (SHIPPED, STORED))
+    if not others or not shipped(outline):
+        return None
+    size = human_bytes(file_bytes(outline, assign(outline, SHIPPED), SHIPPED))
+    return (f"the makers publish {outline.name} with MXFP4 experts: {SHIPPED} is that, {size}; "
+            f"{', '.join(others)} would be made from it and lose more")  # fmt: skip
+
+
+def largest(device: str, found: Sequence[tuple[Outline, Row]]) -> str:
+    """The model with the most parameters of those that a device runs."""
+    if not found:
+        return f"{device}: none of the models in the list fits and decodes as fast as people read"
+    outline, row = found[0]
+    return f"{device}: the largest is {outline.name}, in {row.recipe}, about {_speed(row):.3g} tokens/s"
 
 
 def purchase(offers: Sequence[tuple[Row, Price, float]], usd: float) -> str:

@@ -50,6 +50,8 @@ def formats(
     output.say(f"quality: {quality}", 2)
     for device in devices:
         output.say(plan_advice.sentence([row for row in rows if row.device is device]), 2)
+    if advised := plan_advice.remade(outline, rows):
+        output.remark(advised)
     for row in rows:
         if row.tight:
             output.remark(plan_advice.headroom(row))
@@ -69,7 +71,7 @@ def _table(rows: Sequence[Row], cost: Cost | None) -> list[str]:
         line = [row.recipe, *map(human_bytes, (row.file_bytes, m.weights, m.kv, m.compute + m.overhead, m.total))]
         line += [
             "?" if row.left is None else human_bytes(row.left),
-            fits(row),
+            (output.good if row.fits and not row.tight else output.bad if row.verdict == "no" else str)(fits(row)),
             str(row.longest or "-"),
         ]
         line += [speed(row, "decode"), speed(row, "prefill"), speeds.multiplied_as if speeds else "-"]
@@ -204,12 +206,13 @@ def models(
         output.say(_device_line(device, room), 2, output.bold)
         headers = ["model", ">parameters", "format", ">context", ">file", ">total", ">left", ">longest", "decode t/s"]
         left_out += output.print_table([*headers, "prefill t/s"], [
-            [o.name, human_count(o.parameters), row.recipe, row.ask.context, human_bytes(row.file_bytes),
-             human_bytes(row.memory.total), human_bytes(row.left or 0), row.longest, speed(row, "decode"),
+            [o.name.partition(" (")[0] if narrow() else o.name, human_count(o.parameters), row.recipe, row.ask.context,
+             *map(human_bytes, (row.file_bytes, row.memory.total, row.left or 0)), row.longest, speed(row, "decode"),
              speed(row, "prefill")]
             for o, row in found[device.id]
         ], drop=["context", "file", "left", "parameters", "longest"])  # fmt: skip
         print()
+        output.say(plan_advice.largest(device.id, found[device.id]) + "\n", 2)
     formats = ", ".join(catalogue.USEFUL)
     useful = f"each model in the best of {formats} that fits and decodes at least {catalogue.READING:g} tokens/s"
     output.remark(f"{useful}; {_footnote(devices, machine)}")
@@ -232,9 +235,11 @@ def devices(json: bool) -> None:
         peaks = [cell for format in ("fp16", "int8") for cell in (_peak(d, format), _mark(d, f"compute.{format}"))]
         prices = "; ".join(map(_price_text, d.prices)) or "-"
         rows.append([d.id, d.name, d.year or "?", memory, bandwidth, _mark(d, "bandwidth"), *peaks, prices])
-    output.print_table(headers, rows)
-    print("\nr: read in a source, c: computed, g: general knowledge; fp16 and int8 in 10^12 operations per second, "
-          "~: of the format it is converted to")  # fmt: skip
+    left_out = output.print_table(headers, rows, drop=["year", "name", "price"])
+    print()
+    output.say("r: read in a source, c: computed, g: general knowledge; fp16 and int8 in 10^12 operations per second, "
+               "~: of the format it is converted to", 2)  # fmt: skip
+    output.say_left_out(left_out)
 
 
 def _mark(device: Device, field: str) -> str:
