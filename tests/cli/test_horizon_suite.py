@@ -7,6 +7,8 @@ import math
 import pytest
 from cli.support import check_page
 
+from bitwright.io import gguf
+from bitwright.io import label as labels
 from bitwright.measure.horizon import prompts
 
 pytestmark = pytest.mark.usefixtures("cache")
@@ -16,7 +18,7 @@ pytestmark = pytest.mark.usefixtures("cache")
 def short(monkeypatch) -> None:
     """Prompts that a model of 512 tokens can read."""
     items = tuple(
-        prompts.Item(kind, n, (f"Once upon a time {word} saw {n} cats",))
+        prompts.Item(kind, n, (f"Once upon a time {word} had a {kind}",))
         for kind in prompts.KINDS
         for n, word in enumerate(("Tom", "Lily"))
     )
@@ -66,3 +68,27 @@ def test_the_suite_takes_no_other_text(bitwright, quantized, stories260k, tmp_pa
         assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
     other = bitwright("eval", quantized / "q4_0.gguf", "-f", calibrated, "--prompts", 2)
     assert other.code == 2 and "--prompts is for --suite horizon" in other.err
+
+
+def test_a_label_with_the_horizon_and_a_model_card(bitwright, quantized, stories260k, text, tmp_path) -> None:
+    on = ["--reference", stories260k, "-f", text, "-c", "128"]
+    labelled, card = tmp_path / "l.gguf", tmp_path / "card.md"
+    done = bitwright("label", quantized / "q4_0.gguf", *on, "--horizon", 2, "-o", labelled, "--card", card)
+    assert done.code == 0, done.err
+    found = labels.read(gguf.open(labelled))
+    assert found.horizon_prompts == 10 and found["horizon.suite"] == "horizon-1"
+    assert found["horizon.aligned.low"] < found["horizon.aligned.mean"] < found["horizon.aligned.high"]
+    written = card.read_text()
+    assert f"| stays with the original, of 32 tokens | {found['horizon.aligned.mean']:.1f} |" in written
+    assert "`l.gguf`: clearly damaged" in written or "`l.gguf`: slightly to clearly damaged" in written
+    good = bitwright("audit", labelled, *on)
+    assert good.code == 0 and "the label holds" in good.out
+    again = bitwright("eval", labelled, "--reference", stories260k, "--suite", "horizon", "--json").json
+    assert labels.audit_horizon(found, again) == ()
+    false = labels.Label(found.values | {f"horizon.aligned.{end}": 31.0 for end in ("mean", "low", "high")})
+    assert "tokens, the label says 31.00" in labels.audit_horizon(false, again)[0]
+    other = labels.Label(found.values | {"horizon.ids_sha256": "0" * 64})
+    assert "were other tokens" in labels.audit_horizon(other, again)[0]
+    partial = {name: value for name, value in found.values.items() if name != "horizon.prompts"}
+    labels.write(gguf.open(labelled), labels.Label(partial), tmp_path / "partial.gguf")
+    assert "its damage label lacks horizon.prompts" in bitwright("audit", tmp_path / "partial.gguf", *on).err

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from bitwright.cli import evaluate, label, measuring, models, options, output
+from bitwright.cli import evaluate, horizon, label, measuring, models, options, output
 from bitwright.errors import BitwrightError
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ def audit(
     """
     from bitwright.io import gguf
     from bitwright.io import label as labels
+    from bitwright.measure.horizon.prompts import KINDS
     from bitwright.views.audit import audit as view
 
     opened = gguf.open(models.resolve(model))
@@ -44,6 +45,9 @@ def audit(
         accept = partial(can_check, claimed)
         _, _, report = measuring.report_on(model, reference, file, suite, context, threads, accept)
         complaints = labels.audit(claimed, report)
+        if claimed.horizon_prompts and not complaints:
+            _, stays = horizon.measured(model, str(reference), claimed.horizon_prompts // len(KINDS), threads=threads)
+            complaints = labels.audit_horizon(claimed, stays)
     if json:
         output.print_json(view(claimed, complaints, report))
     else:

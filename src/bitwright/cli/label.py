@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from bitwright.cli import evaluate, measuring, models, options, output
+from bitwright.cli import horizon as suites
 from bitwright.errors import UsageError
 
 
@@ -27,6 +28,22 @@ def label(
     ] = None,
     suite: options.Suite = "quick",
     context: evaluate.ChunkTokens = 512,
+    horizon: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=2,
+            max=60,
+            help="Also measure the horizon suite, on the first N prompts of each kind (60: all).",
+            show_default=False,
+        ),
+    ] = None,
+    card: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Also write the label as text for a model card (Markdown).", show_default=False
+        ),
+    ] = None,
     threads: options.Threads = None,
     json: options.Json = False,
 ) -> None:
@@ -34,20 +51,32 @@ def label(
 
     Measures the model as eval --reference does; the text must be long enough for intervals. The label holds the KL
     divergence with its interval, how long greedy texts stay the same, the noise floor, and hashes of weights, reference
-    and text. It is metadata of the file, which other programs ignore.
+    and text. It is metadata of the file, which other programs ignore. With --horizon it also says how long the model
+    stays with the original on fixed prompts (docs/horizon.md).
 
     Example: bitwright label small.gguf --reference large.gguf
     """
+    from bitwright.io import atomic
     from bitwright.io import label as labels
     from bitwright.measure.next_token import check_intervals
+    from bitwright.views.card import model_card
     from bitwright.views.label import label as view
 
     target = place(model, out)
+    if card is not None:
+        atomic.check(card)
     loaded, result, report = measuring.report_on(model, reference, file, suite, context, threads, check_intervals)
     steps = result.compounding
     half_life = {} if steps is None else {"half_life": steps.first_divergence.survival.half_life.estimate}
     new = labels.from_report(report, loaded.model.opened(), **half_life)
+    if horizon is not None:
+        _, stays = suites.measured(model, str(reference), horizon, threads=threads)
+        new = labels.with_horizon(new, stays)
+        report["horizon"] = stays["horizon"]
     labels.write(loaded.model.opened(), new, target)
+    if card is not None:
+        with atomic.replacing(card) as text:
+            text.write(model_card(new, target.name, report).encode())
     if json:
         output.print_json(view(new, target, report))
         return

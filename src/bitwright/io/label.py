@@ -31,6 +31,16 @@ NUMBERS = {
     "context": "uint32",
     "chunks": "uint32",
 }
+HORIZON = {  # in labels that were made with the horizon suite; `floor`: the original against itself
+    "horizon.aligned.mean": "float64",
+    "horizon.aligned.low": "float64",
+    "horizon.aligned.high": "float64",
+    "horizon.identical": "float64",
+    "horizon.kl_divergence": "float64",
+    "horizon.floor.aligned": "float64",
+    "horizon.prompts": "uint32",
+}
+HORIZON_HASHES = ("horizon.suite", "horizon.sha256", "horizon.ids_sha256")
 REPEAT = 0.01  # relative: by how much a repeated divergence may differ, since tiers round differently
 HASHES = ("tensors_sha256", "reference_sha256", "text_sha256", "chunks_sha256", "bitwright", "suite")
 
@@ -49,6 +59,11 @@ class Label:
     def has_interval(self) -> bool:
         """Whether the divergence has an interval."""
         return not math.isnan(self["kl_divergence.low"])
+
+    @property
+    def horizon_prompts(self) -> int:
+        """How many prompts of the horizon suite the label was measured on; 0 without."""
+        return int(self.values.get("horizon.prompts", 0))
 
 
 def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan) -> Label:
@@ -76,6 +91,26 @@ def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan)
     )
 
 
+def with_horizon(label: Label, report: dict[str, Any]) -> Label:
+    """The label with what the view `horizon` says. BitwrightError without an interval."""
+    whole, suite = report["horizon"]["all"], report["suite"]
+    aligned = {f"horizon.aligned.{end}": whole["aligned"][end] for end in ("mean", "low", "high")}
+    if aligned["horizon.aligned.low"] is None:
+        raise BitwrightError(f"a label needs an interval, and {suite['prompts']} prompts are too few for one")
+    numbers = aligned | {
+        "horizon.identical": whole["identical"]["mean"],
+        "horizon.kl_divergence": whole["kl_divergence"]["mean"],
+        "horizon.floor.aligned": whole["floors"][0]["aligned"]["mean"],
+    }
+    hashes = {
+        "horizon.suite": suite["name"],
+        "horizon.sha256": suite["sha256"],
+        "horizon.ids_sha256": suite["ids_sha256"],
+    }
+    values = {name: float(value) for name, value in numbers.items()}
+    return Label(label.values | values | {"horizon.prompts": suite["prompts"]} | hashes)
+
+
 def sha256_of_tensors(file: GGUF) -> str:
     """SHA-256 of every tensor's name and bytes, sorted by name; metadata does not affect it."""
     digest = hashlib.sha256()
@@ -95,20 +130,22 @@ def of(metadata: Metadata) -> Label | None:
     found: dict[str, Any] = {key.removeprefix(PREFIX): None for key in metadata if key.startswith(PREFIX)}
     if not found:
         return None
-    missing = [name for name in (*NUMBERS, *HASHES) if name not in found]
+    measured = any(name.startswith("horizon.") for name in found)
+    numbers, hashes = NUMBERS | (HORIZON if measured else {}), [*HASHES, *(HORIZON_HASHES if measured else ())]
+    missing = [name for name in (*numbers, *hashes) if name not in found]
     if missing:
         raise BitwrightError(f"{metadata.path}: its damage label lacks {', '.join(missing)}")
     values = Values(metadata, prefix=PREFIX.removesuffix("."))
-    for name, kind in NUMBERS.items():
+    for name, kind in numbers.items():
         found[name] = values.integer(name, high=MAX_TOKENS) if kind == "uint32" else values.measured(name)
-    return Label(found | {name: values.text(name) for name in HASHES})
+    return Label(found | {name: values.text(name) for name in hashes})
 
 
 def write(file: GGUF, label: Label, path: Path) -> int:
     """Copy the file with the label in its metadata, replacing any other; returns the bytes written."""
     metadata = {key: value for key, value in file.metadata.typed().items() if not key.startswith(PREFIX)}
     for name, value in label.values.items():
-        metadata[PREFIX + name] = Typed(value, NUMBERS.get(name, "string"))
+        metadata[PREFIX + name] = Typed(value, (NUMBERS | HORIZON).get(name, "string"))
     tensors = [(name, info.shape, info.format, lambda name=name: file.tensor(name).data)
                for name, info in file.tensors.items()]  # fmt: skip
     return gguf.write(path, metadata, tensors)
@@ -139,6 +176,19 @@ def audit(label: Label, report: dict[str, Any]) -> tuple[str, ...]:
         complaints.append(f"its KL divergence is {k['mean']:.5f} ({k['low']:.5f} to {k['high']:.5f}), the label says "
                           f"{mean:.5f} ({low:.5f} to {high:.5f})")  # fmt: skip
     return tuple(complaints)
+
+
+def audit_horizon(label: Label, report: dict[str, Any]) -> tuple[str, ...]:
+    """What is wrong with a label's horizon, from a new measurement on as many prompts (the view `horizon`): the prompts
+    must be the same tokens, and the intervals of the aligned tokens overlap."""
+    a, suite = report["horizon"]["all"]["aligned"], report["suite"]
+    mean, low, high = (label[f"horizon.aligned.{end}"] for end in ("mean", "low", "high"))
+    if suite["ids_sha256"] != label["horizon.ids_sha256"]:
+        return (f"the prompts of {label['horizon.suite']} were other tokens when the label was made",)
+    if a["low"] is None or a["high"] < low or a["low"] > high:
+        now = f"{a['mean']:.2f}" if a["low"] is None else f"{a['mean']:.2f} ({a['low']:.2f} to {a['high']:.2f})"
+        return (f"it stays with the original for {now} tokens, the label says {mean:.2f} ({low:.2f} to {high:.2f})",)
+    return ()
 
 
 def _repeats(mean: float, claimed: float, floor: dict[str, Any] | None) -> bool:
