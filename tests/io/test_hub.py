@@ -9,14 +9,14 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 from fake_hub import COMMIT, Hub, serving
 
 from bitwright.errors import UsageError
-from bitwright.io import hub
+from bitwright.io import gguf, hub, hub_choice
 
 FILES = {
     "README.md": b"# model",
@@ -31,6 +31,22 @@ FILES = {
 REPOS = {
     "org/name": FILES,
     "org/first": {"b.IQ4_XS.gguf": b"b", "a.Q5_0.gguf": b"a"},
+    "org/beside": {
+        "M-MTP-Q4_K_M.gguf": b"mtp",
+        "M-lora-Q4_K_M.gguf": b"lora",
+        "M-Q4_K_M.GGUF": b"model",
+        "mmproj-F16.gguf": b"p",
+        "M-imatrix.gguf": b"imatrix",
+        "imatrix.gguf": b"imatrix",
+    },
+    "org/folders": {
+        "BF16/m-00001-of-00002.GGUF": b"bf",
+        "BF16/m-00002-of-00002.GGUF": b"2",
+        "Q8_0/model-00001-of-00001.gguf": b"q8",
+        "Q8_0/mmproj.gguf": b"p",
+    },
+    "org/mtp": {"X-MTP-Q8_0.gguf": b"mtp"},
+    "org/projectors": {"mmproj-F16.gguf": b"p"},
     "org/weights": {"model.safetensors": b"st"},
     "org/torn": {"m-Q2_K-00001-of-00002.gguf": b"first"},
 }
@@ -96,9 +112,21 @@ def test_references_to_the_hub(client: Client) -> None:
         "org/name/m-BF16.gguf": "bf16",
         "org/name/mmproj-Q4_K_M.gguf": "projector",
         "org/name:Q2_K": "first",
-        "org/first": "a",
         "org/first:iq4_xs": "b",
-        f"org/first@{COMMIT}": "a",
+        f"org/first:Q5_0@{COMMIT}": "a",
+        "https://huggingface.co/org/name/resolve/main/m-Q8_0.gguf?download=true": "q8_0",
+        "https://huggingface.co/org/name/blob/v2/m%2DBF16.gguf#L1": "bf16",
+        "https://huggingface.co/org/name/tree/main": "q4_k_m",
+        "https://huggingface.co/org/name/tree/main?show_file_info=m-Q8_0.gguf": "q8_0",
+        "https://huggingface.co/org/name/?library=llama-cpp-python": "q4_k_m",
+        "https://huggingface.co/org/name/tree/main/big/": "first",
+        "org/beside": "model",
+        "org/beside:q4_k_m": "model",
+        "org/beside/M-lora-Q4_K_M.gguf": "lora",
+        "org/folders:Q8_0": "q8",
+        "org/folders:bf16": "bf",
+        "https://huggingface.co/org/folders/tree/main/Q8_0": "q8",
+        "org/mtp": "mtp",
     }
     assert dict(zip(wanted, client.resolve(*wanted), strict=True)) == wanted
 
@@ -110,6 +138,10 @@ def test_what_the_hub_does_not_have(client: Client) -> None:
         "org/name:Q3_K": "UsageError: org/name has no Q3_K; it has Q2_K, BF16, Q4_K_M, Q8_0, UD-Q4_K_M",
         "org/name/x.gguf": "UsageError: org/name has no file x.gguf; it has Q2_K, BF16, Q4_K_M, Q8_0, UD-Q4_K_M",
         "org/weights": "UsageError: org/weights holds no .gguf file",
+        "org/first": "UsageError: org/first holds 2 models; name one: a.Q5_0.gguf, b.IQ4_XS.gguf",
+        "org/projectors": "UsageError: org/projectors holds no model, only mmproj-F16.gguf",
+        "https://huggingface.co/org/name/tree/main/none": "UsageError: org/name/none holds no .gguf file",
+        "https://a.de/m.gguf": "UsageError: https://a.de/m.gguf: only addresses on huggingface.co are read",
         "org/torn": "BitwrightError: org/torn lacks m-Q2_K-00002-of-00002.gguf of its split files",
         "org/broken": "BitwrightError: org/broken: the hub answered Server error '503",
         "org/gated": "BitwrightError: org/gated requires you to accept its terms on the hub",
@@ -152,6 +184,43 @@ def test_paths(tmp_path: Path) -> None:
     (tmp_path / "empty").mkdir()
     with pytest.raises(UsageError, match="holds no .gguf file"):
         hub.resolve(tmp_path / "empty")
+
+
+def test_folders_hold_one_model_beside_its_companions(tmp_path: Path) -> None:
+    for name in ("M-Q4_K_M.GGUF", "M-MTP-Q4_K_M.gguf", "M-lora-F16.gguf", "mmproj-M.gguf", "imatrix.gguf"):
+        (tmp_path / name).write_bytes(b"")
+    assert hub.resolve(tmp_path).name == "M-Q4_K_M.GGUF"
+    gguf.write(tmp_path / "unnamed.gguf", {"general.type": "adapter"}, [])
+    assert hub.resolve(tmp_path).name == "M-Q4_K_M.GGUF"
+    gguf.write(tmp_path / "other.gguf", {"general.type": "model"}, [])
+    with pytest.raises(UsageError, match=r"holds 2 models; name one: M-Q4_K_M\.GGUF, other\.gguf"):
+        hub.resolve(tmp_path)
+
+
+def test_a_folder_for_each_format(tmp_path: Path) -> None:
+    (tmp_path / "Q8_0").mkdir()
+    (tmp_path / "Q8_0/model-00001-of-00001.gguf").write_bytes(b"")
+    (tmp_path / "Q8_0/config.json").write_bytes(b"")
+    assert hub.resolve(tmp_path) == tmp_path / "Q8_0/model-00001-of-00001.gguf"
+
+
+def test_parts_keep_the_case_of_their_names(tmp_path: Path) -> None:
+    paths = gguf.part_paths(tmp_path / "m-00001-of-00002.GGUF", 2)
+    assert [path.name for path in paths] == ["m-00001-of-00002.GGUF", "m-00002-of-00002.GGUF"]
+
+
+def test_a_choice_is_asked_for_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = []
+
+    def ask(place: str, files: Sequence[str]) -> str:
+        asked.append((place, *files))
+        return files[1]
+
+    monkeypatch.setattr(hub_choice, "ask", ask)
+    for name in ("a.gguf", "b.gguf"):
+        (tmp_path / name).write_bytes(b"")
+    assert hub.resolve(tmp_path).name == hub.resolve(tmp_path).name == "b.gguf"
+    assert asked == [(str(tmp_path), "a.gguf", "b.gguf")]
 
 
 @pytest.mark.parametrize(

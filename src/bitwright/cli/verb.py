@@ -1,12 +1,15 @@
-"""How every verb begins: a file that it was given to read is never one that it writes."""
+"""How every verb begins: it never writes a file that it was given to read, and may ask which model is meant."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
+
+from bitwright.errors import UsageError
 
 OUTPUTS = ("out", "kld")  # the parameters that name files to write
 
@@ -16,7 +19,7 @@ class Verb(TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
-        from bitwright.io import atomic, inputs
+        from bitwright.io import atomic, hub_choice, inputs
 
         inputs.add(0, "standard input")
         for name, value in ctx.params.items():
@@ -25,7 +28,25 @@ class Verb(TyperCommand):
         for name in OUTPUTS:
             for path in _paths(ctx.params.get(name)):
                 atomic.check(path)
-        return super().invoke(ctx)
+        hub_choice.ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
+        try:
+            return super().invoke(ctx)
+        finally:
+            hub_choice.ask = None
+
+
+def _ask(place: str, files: Sequence[str]) -> str:
+    """Ask on the terminal which file is meant: its number or its name."""
+    names = {str(number): file for number, file in enumerate(files, 1)} | {file: file for file in files}
+    lines = [f"{number:>3}  {file}" for number, file in enumerate(files, 1)]
+    print(f"{place} holds {len(files)} models:", *lines, sep="\n", file=sys.stderr)
+    while True:
+        print(f"which one? (1 to {len(files)}) ", end="", file=sys.stderr, flush=True)
+        answer = sys.stdin.readline()
+        if not answer:
+            raise UsageError(f"{place} holds {len(files)} models; name one: {', '.join(files)}")
+        if (chosen := names.get(answer.strip())) is not None:
+            return chosen
 
 
 def _paths(value: object) -> Iterator[str]:

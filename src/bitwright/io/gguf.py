@@ -26,9 +26,9 @@ from bitwright.io.values import Values
 
 __all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
 
-PART = re.compile(r"-(\d{5})-of-(\d{5})\.gguf$")
+PART = re.compile(r"-(\d{5})-of-(\d{5})(\.gguf)$", re.IGNORECASE)
 MOST_PARTS = 99999
-FIRST_PART = re.compile(r"-00001-of-\d{5}\.gguf$")
+FIRST_PART = re.compile(r"-00001-of-\d{5}\.gguf$", re.IGNORECASE)
 
 
 class GGUF:
@@ -93,7 +93,7 @@ def part_paths(path: Path, count: int) -> list[Path]:
     match = PART.search(path.name)
     if match is None or int(match[2]) != count:
         raise FileFormatError(path, None, f"one of {count} parts, named like -00001-of-{count:05}.gguf", path.name)
-    return [path.with_name(f"{path.name[: match.start()]}-{n:05}-of-{count:05}.gguf") for n in range(1, count + 1)]
+    return [path.with_name(f"{path.name[: match.start()]}-{n:05}-of-{count:05}{match[3]}") for n in range(1, count + 1)]
 
 
 def _place(metadata: Metadata) -> tuple[int, int]:

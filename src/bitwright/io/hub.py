@@ -1,44 +1,46 @@
 """Find the local file for what a user typed as a model.
 
 A reference is a path, a built-in alias, `org/name[:QUANT][@revision]` or `org/name/file.gguf`; the last two may start
-with `hf.co/` or `huggingface.co/`.
+with `hf.co/` or `huggingface.co/`. The address of a page on the hub, or of a download, names what it shows.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
+from urllib.parse import parse_qs, unquote
 
 from bitwright.errors import BitwrightError, UsageError
-from bitwright.io import aliases, hub_files, hub_headers
-from bitwright.io.gguf import FIRST_PART, PART
+from bitwright.io import aliases, gguf, hub_choice, hub_files, hub_headers, inputs, kinds
+from bitwright.io.gguf import PART
 from bitwright.progress import Progress
 
-DEFAULT_QUANT = "Q4_K_M"
 ACCEPTED = "a path, org/name[:QUANT][@revision] on the Hugging Face hub, or " + ", ".join(aliases.ALIASES)
 
-_REFERENCE = re.compile(
-    r"(?:(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/)?"
-    r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*?)"
-    r"(?:/(?:blob|resolve)/(?P<address_revision>[^/:@]+))?"
-    r"(?:/(?P<file>[^:@]+\.gguf))?"
-    r"(?::(?P<quant>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?"
+_ADDRESS = re.compile(
+    r"(?:https?://)?(?:www\.)?(?:hf\.co|huggingface\.co)/(?P<path>[^?#]*)(?:\?(?P<query>[^#]*))?(?:#.*)?"
 )
-# A quantization in a file's name: m-Q4_K_M.gguf, m.UD-Q4_K_XL-00001-of-00002.gguf.
-_BEFORE, _AFTER = r"(?:^|[-._/])", r"(?:-\d{5}-of-\d{5})?\.gguf$"
-_LABEL = re.compile(_BEFORE + r"((?:UD-)?(?:I?Q|TQ|BF|F|MXFP|NVFP)\d\w*)" + _AFTER, re.IGNORECASE)
+_REFERENCE = re.compile(
+    r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*?)"
+    r"(?:/(?P<file>[^:@]+\.gguf))?"
+    r"(?::(?P<quant>[\w.-]+))?(?:@(?P<revision>[\w./-]+))?",
+    re.IGNORECASE,
+)
+_PAGE = re.compile(
+    r"(?P<repo>[\w-][\w.-]*/[\w-][\w.-]*)/(?:blob|resolve|raw|tree)/(?P<revision>[^/]+)(?:/(?P<rest>.+))?"
+)
 
 
 class Reference(NamedTuple):
-    """A model on the hub."""
+    """A model on the hub; folder: where in the repository it lies, "" for anywhere."""
 
     repo: str
     file: str | None
     quant: str | None
     revision: str
+    folder: str = ""
 
 
 def resolve(
@@ -53,7 +55,7 @@ def resolve(
     """
     path = os.path.expanduser(ref)  # os.path never raises, whatever the user types
     if ref and os.path.isdir(path):
-        return Path(path, choose((file.name for file in Path(path).glob("*.gguf")), None, str(ref), only=True))
+        return Path(path, in_folder(Path(path), str(ref)))
     if ref and os.path.exists(path):
         return Path(path)
     offline = hub_files.offline_by_default() if offline is None else offline
@@ -62,12 +64,12 @@ def resolve(
     reference = parse(str(ref))
     files, offline = hub_files.list_files(reference.repo, reference.revision, offline)
     place = f"{reference.repo} in the cache" if offline else reference.repo
-    chosen = choose(files, reference.quant, place) if reference.file is None else reference.file
+    chosen = reference.file or _chosen(files, reference, place)
     if chosen not in files:
-        raise UsageError(f"{place} has no file {chosen}; it has {_labels(files)}")
+        raise UsageError(f"{place} has no file {chosen}; it has {hub_choice.labels(files)}")
     parts = [chosen]
     if match := PART.search(chosen):
-        parts = [f"{chosen[: match.start()]}-{n:05}-of-{match[2]}.gguf" for n in range(1, int(match[2]) + 1)]
+        parts = [f"{chosen[: match.start()]}-{n:05}-of-{match[2]}{match[3]}" for n in range(1, int(match[2]) + 1)]
     if missing := [part for part in parts if part not in files]:
         raise BitwrightError(f"{place} lacks {missing[0]} of its split files")
     if headers_only:
@@ -83,31 +85,44 @@ def is_path(ref: str | Path) -> bool:
 
 
 def parse(ref: str) -> Reference:
-    """Take a hub reference apart; raises UsageError if it is not one."""
-    match = _REFERENCE.fullmatch(ref)
-    looks_local = ref.startswith((".", "/", "~")) or (match and match["repo"].lower().endswith(".gguf"))
+    """Take a hub reference, or an address on the hub, apart; raises UsageError if it is neither."""
+    text = ref
+    if (address := _ADDRESS.fullmatch(ref)) is not None:
+        text = unquote(address["path"]).strip("/")
+        if ".." not in text and (page := _PAGE.fullmatch(address["path"].strip("/"))) is not None:
+            shown = parse_qs(address["query"] or "").get("show_file_info", [""])[0]  # a file beside the list of files
+            rest = shown or unquote(page["rest"] or "")
+            file, folder = (rest, "") if hub_choice.is_gguf(rest) else (None, rest)
+            return Reference(page["repo"], file, None, unquote(page["revision"]), folder)
+    elif "://" in ref:
+        raise UsageError(f"{ref}: only addresses on huggingface.co are read; download the file and give its path")
+    match = _REFERENCE.fullmatch(text)
+    looks_local = text.startswith((".", "/", "~")) or (match and hub_choice.is_gguf(match["repo"]))
     if match is None or looks_local or ".." in ref:
         raise UsageError(f"no file or model is named {ref}; accepted: {ACCEPTED}")
-    return Reference(
-        match["repo"], match["file"], match["quant"], match["revision"] or match["address_revision"] or "main"
-    )
+    return Reference(match["repo"], match["file"], match["quant"], match["revision"] or "main")
 
 
-def choose(files: Iterable[str], quant: str | None, place: str, only: bool = False) -> str:
-    """The file of quantization `quant`, by default Q4_K_M, else the first (`only`: refuse if there are several)."""
-    models = [file for file in sorted(files) if file.endswith(".gguf") and "mmproj" not in file.lower()]
-    models = [file for file in models if not PART.search(file) or FIRST_PART.search(file)]
-    if not models:
-        raise UsageError(f"{place} holds no .gguf file")
-    if only and len(models) > 1:
-        raise UsageError(f"{place} holds {len(models)} models; name one: {', '.join(models)}")
-    wanted = re.compile(_BEFORE + re.escape(quant or DEFAULT_QUANT) + _AFTER, re.IGNORECASE)
-    matching = [file for file in models if wanted.search(file)]
-    if quant and not matching:
-        raise UsageError(f"{place} has no {quant}; it has {_labels(models)}")
-    return (matching or models)[0]
+def in_folder(folder: Path, place: str) -> str:
+    """The one model in a folder, or if it lies in a folder of this one, its path from here; else what the user
+    answers. A file that is not named like a companion of models can still say that it is one."""
+    files = [path for path in folder.iterdir() if hub_choice.is_gguf(path.name)] or folder.glob("*/*.*")
+    found = hub_choice.models((path.relative_to(folder).as_posix() for path in files), place)
+    if len(found) > 1:
+        found = [file for file in found if not _is_other(folder / file)] or found
+    return hub_choice.among(found, place)
 
 
-def _labels(files: Iterable[str]) -> str:
-    models = sorted(file for file in files if file.endswith(".gguf"))
-    return ", ".join(dict.fromkeys(m[1] if (m := _LABEL.search(file)) else file for file in models)) or "no .gguf file"
+def _is_other(path: Path) -> bool:
+    """Whether a file's metadata says that it is no language model; what cannot be read counts as one."""
+    try:
+        with inputs.protected():  # a look, after which it may still be written
+            return kinds.other_kind(gguf.open(path).metadata) is not None
+    except BitwrightError:
+        return False
+
+
+def _chosen(files: list[str], reference: Reference, place: str) -> str:
+    folder = reference.folder and f"{reference.folder.strip('/')}/"
+    inside = [file for file in files if file.startswith(folder)]
+    return hub_choice.choose(inside, reference.quant, f"{place}/{reference.folder}".rstrip("/"))

@@ -11,7 +11,7 @@ from typing import Any
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UsageError
-from bitwright.io import hub, hub_files, json_text, safetensors
+from bitwright.io import hub, hub_choice, hub_files, json_text, safetensors
 from bitwright.io.aliases import ALIASES
 from bitwright.io.safetensors import HeaderEntry
 from bitwright.io.values import described
@@ -42,7 +42,7 @@ def remote(ref: str) -> tuple[Blueprint, str] | None:
     reference = hub.parse(ref)
     offline = hub_files.offline_by_default()
     files, offline = hub_files.list_files(reference.repo, reference.revision, offline)
-    if any(file.endswith(".gguf") for file in files) or reference.quant or reference.file:
+    if any(map(hub_choice.is_gguf, files)) or reference.quant or reference.file:
         return None
     if CONFIG not in files:
         raise UsageError(f"{reference.repo} holds neither a .gguf file nor a {CONFIG}")
