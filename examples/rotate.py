@@ -37,6 +37,8 @@ class Rotation:
     """Turns groups of `real` channels of a residual stream of `width` into groups of four."""
 
     def __init__(self, width: int, real: int = 4) -> None:
+        if width % real:
+            raise UsageError(f"cannot mix {width} channels in groups of {real}")
         random = np.random.default_rng(SEED)
         self.groups = random.permutation(width).reshape(-1, real)
         self.width = 4 * len(self.groups)

@@ -125,7 +125,7 @@ def gemma3() -> Path:
 
 
 def rotated_model(name: str, source: Path, *flags: str) -> Path:
-    tool = SHARED / "tools/rotate_model.py"
+    tool = CHECKOUT / "examples/rotate.py"
     return model_file(name, lambda target: run(sys.executable, tool, source, target, *flags))
 
 
