@@ -192,3 +192,18 @@ def test_the_store_is_in_bitwrights_cache(engine, windows, tmp_path, monkeypatch
     assert store.folder.parent == tmp_path / "references" and store.folder.name.startswith("stories260K")
     about = json.loads((store.folder / "about.json").read_text())
     assert about["model"] == "stories260K.f32.gguf" and len(about["sha256"]) == 64 and about["kept"] == 512
+
+
+@pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"store": 1}', "other kept", "other sha256"])
+def test_a_damaged_description_does_not_lock_the_cache(engine, windows, tmp_path, monkeypatch, damage) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
+    store = reference.store_reference(engine, windows.some(1))
+    path = store.folder / "about.json"
+    about = json.loads(path.read_text())
+    path.unlink()
+    if damage is not None:
+        name = damage.removeprefix("other ")
+        path.write_text(json.dumps(about | {name: "x"}) if name in about else damage)
+    again = reference.store_reference(engine, windows)
+    assert again.folder == store.folder and (again.computed, again.damaged) == (len(windows) - 1, 0)
+    assert json.loads(path.read_text()) == about

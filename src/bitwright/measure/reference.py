@@ -160,11 +160,12 @@ def store_reference(
     if windows.context > engine.context:
         raise UsageError(f"chunks of {windows.context} tokens do not fit the reference's context of {engine.context}")
     about = describe(engine, digest)
+    cached = folder is None
     if folder is None:
         key = hashlib.sha256(json.dumps(about, sort_keys=True).encode()).hexdigest()[:16]
         folder = cache_folder() / "references" / f"{engine.path.stem[:48]}-{key}"
     folder.mkdir(parents=True, exist_ok=True)
-    result = ReferenceStore(folder, _agreed(folder, about), windows, engine.config.vocabulary)
+    result = ReferenceStore(folder, _agreed(folder, about, cached), windows, engine.config.vocabulary)
     missing = [index for index in range(len(windows)) if result.read(index) is None]
     session = engine.session() if missing else None
     for done, index in enumerate(missing):
@@ -190,19 +191,26 @@ def describe(engine: Engine, digest: str | None = None) -> dict[str, Any]:
     }
 
 
-def _agreed(folder: Path, about: dict[str, Any]) -> dict[str, Any]:
-    """The folder's description, which must match `about`; written with the first chunk if it is missing."""
+def _agreed(folder: Path, about: dict[str, Any], cached: bool) -> dict[str, Any]:
+    """The folder's description, which must match `about`; written with the first chunk if it is missing. The folder of
+    the cache has the name of its description, so there one that is missing or damaged is written anew."""
     path = folder / "about.json"
-    if not path.exists():
-        if not all(path.name.startswith(".") and path.suffix == ".part" for path in folder.iterdir()):  # of killed runs
-            raise UsageError(f"{folder} is neither empty nor a store of reference predictions (it has no about.json)")
-        return dict(about)
     try:
         found: dict[str, Any] = json.loads(path.read_text())
         wrong = [key for key in about if key != "model" and found.get(key) != about[key]]
-    except (ValueError, AttributeError) as error:
+        if not isinstance(found.get("kept"), int):
+            raise ValueError(f"kept is {found.get('kept')}")
+    except FileNotFoundError:
+        if not cached and not all(p.name.startswith(".") and p.suffix == ".part" for p in folder.iterdir()):
+            raise UsageError(
+                f"{folder} is neither empty nor a store of reference predictions (it has no about.json)"
+            ) from None
+        return dict(about)  # what killed runs left is no reason to refuse
+    except (ValueError, AttributeError, OSError) as error:
+        if cached:
+            return dict(about)
         raise UsageError(f"{path} is damaged ({error}): remove the folder to compute the reference anew") from None
-    if wrong:
+    if wrong and not cached:
         key = wrong[0]
         raise UsageError(f"{folder} holds another reference: its {key} is {found.get(key)}, expected {about[key]}")
-    return found
+    return dict(about) if wrong else found
