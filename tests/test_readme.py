@@ -1,8 +1,9 @@
-"""Commands of the README and the docs run and print what is shown, on any machine: numbers and the tier may differ."""
+"""Commands of the README and the docs run and print what is shown, on any machine: speeds and the tier may differ."""
 
 from __future__ import annotations
 
 import doctest
+import math
 import os
 import re
 import subprocess
@@ -21,6 +22,7 @@ README = Path(__file__).resolve().parent.parent / "README.md"
 PAGES = [README, *sorted((README.parent / "docs").rglob("*.md"))]
 CONSOLE = re.compile(r"^```console\n(.*?)^```", re.MULTILINE | re.DOTALL)
 NUMBER = re.compile(r"(?<![\w.])\d+(\.\d+)?(e[+-]\d+)?(?![\w.]*\w)")
+SECONDS = re.compile(r"\bin [\d.]+ s\b")
 TIER = re.compile(r"\btier \w+")
 FLAGS = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
 
@@ -69,6 +71,28 @@ def matches(shown: str, printed: str) -> bool:
     return doctest.OutputChecker().check_output(comparable(shown), comparable(printed), FLAGS)
 
 
+def stale(shown: str, printed: str) -> list[str]:
+    """Lines of a sample whose numbers are no longer printed: figures may differ by 1%, seconds by any factor."""
+    lines = SECONDS.sub("", printed).splitlines()
+    expected = [line for line in SECONDS.sub("", shown).splitlines() if line.strip() not in ("", "...")]
+    return [line for line in expected if not any(close(line, other) for other in lines)]
+
+
+def close(shown: str, printed: str) -> bool:
+    """Whether two lines are alike and all their numbers within 1%."""
+    if comparable(shown).split() != comparable(printed).split():
+        return False
+    pairs = zip(*([float(m[0]) for m in NUMBER.finditer(line)] for line in (shown, printed)), strict=True)
+    return all(math.isclose(*pair, rel_tol=0.01) for pair in pairs)
+
+
+def test_a_stale_sample_is_found() -> None:
+    printed = "wrote a: 91.7 MB in 2.5 s\nperplexity 33.3015 ± 2.7797\n"
+    assert stale("wrote a: 91.7 MB in 1.4 s\n...\nperplexity 33.32 ± 2.78", printed) == []
+    assert stale("perplexity 32.5 ± 2.7797", printed) == ["perplexity 32.5 ± 2.7797"]
+    assert stale("wrote a: 98.4 MB in 1.4 s", printed) and stale("wrote b", printed)
+
+
 def test_the_readme_has_examples() -> None:
     assert len(examples(README)) >= 5
 
@@ -80,6 +104,8 @@ def test_the_tour(page: Path, run: Callable[..., subprocess.CompletedProcess[str
         line = line.replace("examples/", f"{README.parent}/examples/")
         done = run(["bash", "-c", line])
         assert done.returncode == 0, f"{command}: {done.stderr}"
+        old = [] if command.startswith("bitwright bench") else stale(shown, done.stdout)
+        assert not old, f"{command} printed\n{done.stdout}\nbut {page.name} shows\n{old}"
         assert matches(shown, done.stdout), f"{command} printed\n{done.stdout}\nbut {page.name} shows\n{shown}"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -69,9 +70,22 @@ def test_a_kl_base_of_llama_cpp_as_reference(bitwright, quantized, stories260k, 
     assert found["noise_floor"] is None and found["chunks_sha256"] == exact["chunks_sha256"]
 
 
+def check_sample(printed: str) -> None:
+    """Asserts that docs/measure.md shows the sentences that are printed, with the numbers of another model."""
+    page = (Path(__file__).parents[2] / "docs/measure.md").read_text()
+    headline, *shown = re.search(r"^```\n(small.gguf: .*?)```", page, re.MULTILINE | re.DOTALL)[1].splitlines()
+    own, *sentences = printed.splitlines()
+    form = r"\S+: (\w+ to )?\w+ damaged: one token in \w+ is another"
+    assert re.fullmatch(form, headline) and re.fullmatch(form, own)
+    shown, sentences = ([re.sub(r"\d+(\.\d+)?", "0", s) for s in of] for of in (shown, sentences[: len(shown)]))
+    assert shown == sentences
+
+
 def test_an_html_report_of_one_model(bitwright, quantized, stories260k, text, tmp_path) -> None:
     command = ["eval", quantized / "q4_0.gguf", "--reference", stories260k, "-f", text, "-c", "128"]
-    assert bitwright(*command, "-o", tmp_path / "r.html").code == 0
+    outcome = bitwright(*command, "-o", tmp_path / "r.html")
+    assert outcome.code == 0
+    check_sample(outcome.out)
     source = (tmp_path / "r.html").read_text()
     page = check_page(source)
     assert page.headings[0] == "What q4_0.gguf lost" and "Token by token" in page.headings

@@ -67,6 +67,26 @@ def test_wrong_names(bitwright: Callable[..., Outcome], smollm2: Path, names: st
     assert outcome.code == 2 and message in outcome.err and outcome.err.count("\n") == 1
 
 
+def test_a_context_that_is_too_short_names_what_to_do(
+    bitwright: Callable[..., Outcome], stories260k: Path, tmp_path: Path
+) -> None:
+    """A model of 512 tokens: -c cannot be raised."""
+    written, chosen = tmp_path / "written.jsonl", tmp_path / "chosen.jsonl"
+    written.write_text('{"context": "How many?", "answer": "3"}\n' * 3)
+    chosen.write_text(json.dumps({"query": "word " * 600, "choices": ["a", "b"], "gold": 0}))
+
+    def refused(*flags: object) -> str:
+        outcome = bitwright("tasks", stories260k, *flags)
+        assert outcome.code == 2 and outcome.err.count("\n") == 1
+        return outcome.err
+
+    assert "write shorter answers (-n), or take a model with a longer context" in refused("--tasks", written, "-n", 600)
+    assert "show fewer examples (-s), write" in refused("--tasks", written, "-n", 500, "-s", 2)
+    assert "show fewer examples (-s) or take a model with a longer one" in refused("--tasks", chosen)
+    assert "raise -c" in refused("--tasks", chosen, "-c", 256)
+    assert "run other chains, such as chains:pointers" in refused("--tasks", "chains:copying", "-L", 4)
+
+
 def test_the_table_of_chains(capsys: pytest.CaptureFixture[str]) -> None:
     """A model that solves each step with a chance of 0.5 is compared with one that never fails."""
     from bitwright.cli.tasks_table import show

@@ -15,7 +15,9 @@ def test_the_cost_of_storage_is_compared_with_the_noise_floor() -> None:
     report = {"kl_divergence": {"mean": 0.01, "storage_error": 2e-5}, "noise_floor": {"kl_divergence": 1e-4}}
     assert tables.stored(report).endswith("2.0e-05 nats: 0.20% of it, 0.2 times the noise floor of 1.0e-04.")
     assert tables.stored({**report, "noise_floor": None}).endswith("2.0e-05 nats: 0.20% of it.")
-    assert "880 times the noise floor" in tables.stored({**report, "noise_floor": {"kl_divergence": 2e-5 / 880}})
+    far, near = ({**report, "noise_floor": {"kl_divergence": 2e-5 / times}} for times in (880, 88))
+    assert ", far above the noise floor of 2.3e-08." in tables.stored(far)
+    assert ", 88 times the noise floor of 2.3e-07." in tables.stored(near)
     assert "nothing is lost" in tables.stored({**report, "kl_divergence": {"storage_error": 0.0}})
 
 

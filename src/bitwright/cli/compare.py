@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bitwright.cli import complete, evaluate, measuring, models, options, output
-from bitwright.cli.intervals import decimal
+from bitwright.cli.intervals import decimal, divergence
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -90,11 +91,12 @@ def show(c: Comparison, headline: str, words: list[str]) -> None:
 
     output.say(headline, style=output.bold)
     print()
+    quality_of = divergence if c.measure == DIVERGENCE else partial(decimal, digits=5)
     rows = []
     for x in c.contenders:
         i, e, at_zero = x.identity, x.evaluation, x.is_reference and c.measure == DIVERGENCE
         name = f"{i.name} (reference)" if x.is_reference and not at_zero else i.name
-        quality = ("0", "the reference") if at_zero else decimal(c.quality(x), 5)
+        quality = ("0", "the reference") if at_zero else quality_of(c.quality(x))
         same = f"{100 * e.same_top1.estimate:.2f}%" if e and not x.is_reference else ""
         timings = f"{min(x.speeds):.1f} to {max(x.speeds):.1f}"
         rows.append((name, output.human_bytes(i.file_bytes), f"{i.bits_per_weight:.2f}", *quality, same,

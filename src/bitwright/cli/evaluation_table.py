@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bitwright.cli import many_steps_table, output
-from bitwright.cli.intervals import decimal
+from bitwright.cli.intervals import decimal, divergence
 
 if TYPE_CHECKING:
     from bitwright.measure.suite import Evaluation
@@ -20,7 +20,7 @@ def show(e: Evaluation, headline: str, words: list[str], statistics: bool) -> No
     base, own, f = e.base_perplexity.mean, e.perplexity.mean, e.flips
     floor = e.floor.describe(e.divergence) if e.floor else "no noise floor: the reference is a file"
     rows = [
-        ("KL divergence", *decimal(e.divergence, 5), "nats; " + floor),
+        ("KL divergence", *divergence(e.divergence), "nats; " + floor),
         ("same top token", *decimal(e.same_top1, 2, 100), "%"),
         ("right to wrong", *decimal(f.right_to_wrong, 2, 100), "% of tokens"),
         ("wrong to right", *decimal(f.wrong_to_right, 2, 100), "% of tokens"),

@@ -21,7 +21,16 @@ def spread(i: Interval, text: Callable[[float], str]) -> Cells:
 
 def decimal(i: Interval, digits: int = 2, factor: float = 1) -> Cells:
     """A number times `factor`, with `digits` decimals."""
-    return spread(i, lambda x: f"{factor * x:.{digits}f}")
+    from bitwright.views.numbers import fixed
+
+    return spread(i, lambda x: fixed(factor * x, digits))
+
+
+def divergence(i: Interval) -> Cells:
+    """A divergence in nats."""
+    from bitwright.views.numbers import nats
+
+    return spread(i, nats)
 
 
 def shares(i: Interval) -> Cells:

@@ -80,10 +80,14 @@ class NoiseFloor:
         if not self.distinguishable(divergence):
             doubt = "not distinguishable" if divergence.ends else "too little text to tell it"
             return f"{doubt} from the reference's own noise"
-        times = self.above(divergence.estimate)
-        if times >= FAR:
-            return "far above the noise floor"
-        return f"{times:.1f} times the noise floor" if times < 10 else f"{times:.0f} times the noise floor"
+        return in_floors(self.above(divergence.estimate))
+
+
+def in_floors(times: float) -> str:
+    """A multiple of the noise floor in words; FAR times and more say nothing more."""
+    if times >= FAR:
+        return "far above the noise floor"
+    return f"{times:.2g} times the noise floor" if times < 10 else f"{times:.0f} times the noise floor"
 
 
 def measure_noise_floor(engine: Engine, windows: Windows, progress: Progress | None = None) -> NoiseFloor:

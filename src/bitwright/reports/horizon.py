@@ -5,8 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from bitwright.reports import svg
-from bitwright.reports.html import figure, note, number, span, table
+from bitwright.reports.html import decimals, figure, note, number, span, table
 from bitwright.reports.svg import Series
+from bitwright.views.numbers import nats
 
 
 def kinds(r: dict[str, Any]) -> str:
@@ -24,7 +25,8 @@ def kinds(r: dict[str, Any]) -> str:
 
 def _row(name: str, part: dict[str, Any]) -> tuple[str, ...]:
     same = f"{100 * number(part['same_top1']['mean']):.1f}"
-    return (name, *span(part["identical"], 1, 100), *span(part["aligned"], 1), *span(part["kl_divergence"], 5), same)
+    shares = (*span(part["identical"], decimals(1, 100)), *span(part["aligned"], decimals(1)))
+    return (name, *shares, *span(part["kl_divergence"], nats), same)
 
 
 def survival(r: dict[str, Any]) -> str:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from html import escape
 from typing import Any
+
+from bitwright.views.numbers import fixed
 
 
 def section(title: str, body: str) -> str:
@@ -34,12 +36,16 @@ def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
     return f"<table><tr>{head}</tr>{''.join(body)}</table>"
 
 
-def span(interval: dict[str, Any], digits: int, factor: float = 1) -> tuple[str, str]:
+def span(interval: dict[str, Any], text: Callable[[float], str]) -> tuple[str, str]:
     """Mean and interval of a view's interval, as text."""
-    mean = f"{factor * interval['mean']:.{digits}f}"
     if interval["low"] is None:
-        return mean, f"too few {interval['of']}"
-    return mean, f"{factor * interval['low']:.{digits}f} to {factor * interval['high']:.{digits}f}"
+        return text(interval["mean"]), f"too few {interval['of']}"
+    return text(interval["mean"]), f"{text(interval['low'])} to {text(interval['high'])}"
+
+
+def decimals(digits: int, factor: float = 1) -> Callable[[float], str]:
+    """Writes a number times `factor` with that many decimals."""
+    return lambda x: fixed(factor * x, digits)
 
 
 def number(value: float | None) -> float:

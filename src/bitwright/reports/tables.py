@@ -4,19 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
-from bitwright.reports.html import note, span, table
+from bitwright.measure.noise_floor import in_floors
+from bitwright.reports.html import decimals, note, span, table
+from bitwright.views.numbers import nats
 
 
 def measures(r: dict[str, Any]) -> str:
     """The main measures with their intervals."""
-    f, k = r["flips"], r["kl_divergence"]
+    f, k, percent = r["flips"], r["kl_divergence"], decimals(2, 100)
     rows = [
-        ("KL divergence, nats", *span(k, 5)),
-        ("same likeliest token, %", *span(r["same_top1_interval"], 2, 100)),
-        ("right to wrong, %", *span(f["right_to_wrong"], 2, 100)),
-        ("wrong to right, %", *span(f["wrong_to_right"], 2, 100)),
-        ("ln(perplexity / reference's)", *span(r["log_perplexity_ratio"], 4)),
-        ("bits per byte of text", *span(r["bits_per_byte"], 4)),
+        ("KL divergence, nats", *span(k, nats)),
+        ("same likeliest token, %", *span(r["same_top1_interval"], percent)),
+        ("right to wrong, %", *span(f["right_to_wrong"], percent)),
+        ("wrong to right, %", *span(f["wrong_to_right"], percent)),
+        ("ln(perplexity / reference's)", *span(r["log_perplexity_ratio"], decimals(4))),
+        ("bits per byte of text", *span(r["bits_per_byte"], decimals(4))),
         ("perplexity", f"{r['perplexity']['mean']:.4f}", f"reference {r['base_perplexity']['mean']:.4f}"),
     ]
     scored = f"{r['tokens_scored']} tokens scored in {r['chunks']} chunks of {r['context']}"
@@ -32,8 +34,7 @@ def stored(r: dict[str, Any]) -> str:
         return "The reference's predictions are stored in full: nothing is lost by storing them."
     compared = ""
     if floor:
-        times = f"{error / floor:,.0f}" if error >= 10 * floor else f"{error / floor:.2g}"
-        compared = f", {times} times the noise floor of {floor:.1e}"
+        compared = f", {in_floors(error / floor)} of {floor:.1e}"
     share = f"{error / k['mean']:.2%} of it{compared}"
     return f"Storing the reference's predictions compactly adds a standard error of {error:.1e} nats: {share}."
 
@@ -67,8 +68,11 @@ def ranking(r: dict[str, Any]) -> str:
     rows = []
     for m in r["models"]:
         model, size = m["model"], f"{m['model']['file_bytes'] / 1e6:.1f}"
-        divergence = span(m["kl_divergence"], 5) if "kl_divergence" in m else ("", "other tokenizer")
-        quality = (*(("0", "the reference") if m["is_reference"] else divergence), *span(m["bits_per_byte"], 4))
+        divergence = span(m["kl_divergence"], nats) if "kl_divergence" in m else ("", "other tokenizer")
+        quality = (
+            *(("0", "the reference") if m["is_reference"] else divergence),
+            *span(m["bits_per_byte"], decimals(4)),
+        )
         speed = (f"{m['tokens_per_second']:.1f}", f"{m['slowest']:.1f} to {m['fastest']:.1f}")
         rows.append((model["name"], size, f"{model['bits_per_weight']:.2f}", *quality, *speed))
     headers = ["model", ">MB", ">bits/weight", ">KL, nats", ">95%", ">bits/byte", ">95%", ">tokens/s", ">timings"]
@@ -77,5 +81,5 @@ def ranking(r: dict[str, Any]) -> str:
 
 def pairs(r: dict[str, Any]) -> str:
     """Whether each model is better than each other."""
-    rows = [(p["first"], p["verdict"], p["second"], *span(p["difference"], 5)) for p in r["pairs"]]
+    rows = [(p["first"], p["verdict"], p["second"], *span(p["difference"], nats)) for p in r["pairs"]]
     return table(["model", "is", "than", f">difference in {r['measure']}", ">95% interval"], rows) if rows else ""

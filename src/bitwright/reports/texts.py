@@ -7,6 +7,7 @@ from html import escape
 from typing import Any
 
 from bitwright.reports.html import note
+from bitwright.views.numbers import nats
 
 
 def partings(r: dict[str, Any]) -> str:
@@ -32,7 +33,7 @@ def heat(r: dict[str, Any]) -> str:
 
 def _token(token: dict[str, Any]) -> str:
     strength = min(1.0, math.sqrt(max(token["kl"], 0) / 2))
-    lines = [f"KL {token['kl']:.4f}"]
+    lines = [f"KL {nats(token['kl'])}"]
     for side in ("reference", "candidate"):
         lines += [side, *(f"  {100 * p:5.1f}%  {text!r}" for text, p in token.get(side, []))]
     style, shown = f"background:rgba(194,65,12,{strength:.2f})", escape("\n".join(lines))

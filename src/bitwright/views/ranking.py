@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Sequence
+from functools import partial
 
 from bitwright.measure.comparison import DIVERGENCE, Comparison, Pair
 from bitwright.statistics.interval import FEWEST, TOO_LITTLE
 from bitwright.views.headline import headline as of_one
+from bitwright.views.numbers import fixed, nats
 
 
 def headline(c: Comparison) -> str:
@@ -51,8 +53,9 @@ def _against_reference(c: Comparison, name: str) -> str:
 
 
 def _between_neighbours(p: Pair, measure: str) -> str:
-    d, unit = p.difference, " nats" if measure == DIVERGENCE else ""
-    span = f"{-d.estimate:.5f}{unit}" + (f" ({-d.ends[1]:.5f} to {-d.ends[0]:.5f})" if d.ends else ", no interval")
+    d, text = p.difference, nats if measure == DIVERGENCE else partial(fixed, digits=5)
+    span = text(-d.estimate) + (" nats" if measure == DIVERGENCE else "")
+    span += f" ({text(-d.ends[1])} to {text(-d.ends[0])})" if d.ends else ", no interval"
     if p.verdict == "better":
         return f"{p.first} is better than {p.second} by {span}."
     if p.verdict == TOO_LITTLE:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bitwright.views.numbers import fixed, nats
+
 if TYPE_CHECKING:
     from bitwright.measure.suite import Evaluation
 
@@ -16,11 +18,11 @@ def verdict(e: Evaluation) -> list[str]:
 
 def _next_token(e: Evaluation) -> list[str]:
     d, f = e.divergence, e.flips
-    where = f" ({d.ends[0]:.5f} to {d.ends[1]:.5f})" if d.ends else f" (too few {d.of} for an interval)"
+    where = f" ({nats(d.ends[0])} to {nats(d.ends[1])})" if d.ends else f" (too few {d.of} for an interval)"
     changed, lost, won = (_percent(i.estimate) for i in (f.changed, f.right_to_wrong, f.wrong_to_right))
     standing = f", {e.floor.describe(d)}" if e.floor else ""
     return [
-        f"KL divergence from the reference: {d.estimate:.5f} nats{where}{standing}.",
+        f"KL divergence from the reference: {nats(d.estimate)} nats{where}{standing}.",
         f"It chooses another token {changed} of the time: {lost} turn from right to wrong, {won} from wrong to right.",
     ]
 
@@ -59,17 +61,17 @@ def _sources(e: Evaluation) -> list[str]:
     tensors = [a for a in e.attribution if a.kind == "tensors"]
     if not tensors:
         return []
-    sources = ", ".join(f"{a.name} {a.divergence.estimate:.5f}" for a in e.attribution if a.kind == "source")
+    sources = ", ".join(f"{a.name} {nats(a.divergence.estimate)}" for a in e.attribution if a.kind == "source")
     most = tensors[0]
     return [
         f"Each source of error alone: {sources} nats.",
-        f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) cost the most: {most.divergence.estimate:.5f} nats "
+        f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) cost the most: {nats(most.divergence.estimate)} nats "
         "alone.",
     ]
 
 
 def _percent(share: float) -> str:
-    return f"{100 * share:.2f}%"
+    return f"{fixed(100 * share, 2)}%"
 
 
 def _change(share: float) -> str:

@@ -59,7 +59,7 @@ def fitted(engine: Engine, prefix: str, chains: Sequence[Chain]) -> Engine:
     """The model with a context that fits these chains and its answers. UsageError if it was trained on less."""
     encode = engine.tokenizer.encode
     lengths = [len(encode(f"{prefix}\n\n{chain.text()}")) + chain.steps * (SLACK + 2) for chain in chains]
-    return writing.fitted(engine, max(lengths))
+    return writing.fitted(engine, max(lengths), "run other chains, such as chains:pointers")
 
 
 def teacher_force(

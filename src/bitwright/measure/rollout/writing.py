@@ -93,13 +93,14 @@ class Rollout:
         return np.concatenate([self.prompt.ids, self.tokens])
 
 
-def fitted(engine: Engine, context: int) -> Engine:
+def fitted(engine: Engine, context: int, remedy: str = "") -> Engine:
     """The same model with a context of `context` tokens, so that many sequences fit in memory.
 
-    UsageError if it was trained on a shorter one.
+    UsageError if it was trained on a shorter one, with a `remedy` besides another model.
     """
     if context > engine.config.context:
-        raise UsageError(f"{engine.path.name} was trained on {engine.config.context} tokens, but {context} are needed")
+        raise UsageError(f"{engine.path.name} was trained on {engine.config.context} tokens, but {context} are needed: "
+                         f"{remedy + ', or ' if remedy else ''}take a model with a longer context")  # fmt: skip
     return engine.replace(context=context)
 
 

@@ -78,6 +78,7 @@ def _likelihood(session: Session, context: str, own: str) -> tuple[float, bool]:
     tokenizer = session.model.tokenizer
     before, tokens = tokenizer.encode(context), continued(tokenizer, own)
     if len(before) + len(tokens) > session.context:
+        longer = "raise -c" if session.context < session.model.config.context else "take a model with a longer one"
         raise UsageError(f"an item has {len(before) + len(tokens)} tokens, more than the context of {session.context}: "
-                         "raise -c or show fewer examples")  # fmt: skip
+                         f"show fewer examples (-s) or {longer}")  # fmt: skip
     return likelihood(session, before, tokens)

@@ -73,7 +73,8 @@ def write(
     prefix = "".join(solved(item, task.form) + "\n\n" for item in task.shots)
     prompts = [Prompt(np.array(engine.tokenizer.encode(prefix + prompt(item, task.form)), np.int32), number)
                for number, item in enumerate(task.items)]  # fmt: skip
-    engine = writing.fitted(engine, max(len(prompt.ids) for prompt in prompts) + limit)
+    shorter = "show fewer examples (-s), write shorter answers (-n)" if task.shots else "write shorter answers (-n)"
+    engine = writing.fitted(engine, max(len(prompt.ids) for prompt in prompts) + limit, shorter)
 
     def text_of(ids: Sequence[int]) -> str:
         return engine.tokenizer.decode(list(ids), skip_special=True)
