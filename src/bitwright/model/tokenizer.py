@@ -6,6 +6,7 @@ import codecs
 import re
 import threading
 from collections.abc import Iterable, Mapping
+from itertools import chain
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io.values import Values
 from bitwright.model import pretokenizers, tokenizer_build, tokenizer_json, tokenizer_special
+from bitwright.model.tokenizer_added import AddedTokens
 from bitwright.model.tokenizer_special import BYTE, CONTROL, NORMAL, TYPES, UNKNOWN, USER_DEFINED
 
 if TYPE_CHECKING:
@@ -49,13 +51,14 @@ class Tokenizer:
         encoder: tokenizers.Tokenizer,
         tokens: list[str],
         special: tokenizer_special.SpecialTokens,
+        added: AddedTokens | None,
         *,
         byte_level: bool,
         space_prefix: bool = False,
         add_bos: bool = False,
         add_eos: bool = False,
     ) -> None:
-        self._encoder, self._lock = encoder, threading.Lock()
+        self._encoder, self._added, self._lock = encoder, added, threading.Lock()  # added None: the encoder finds them
         self._tokens, self._types = tokens, special.types.tolist()
         self._byte_of = byte_characters() if byte_level else {}
         self.space_prefix = space_prefix
@@ -125,9 +128,17 @@ class Tokenizer:
             text.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot hold
             text = _SURROGATE.sub("\ufffd", text)
-        with self._lock, tokenizer_build.guarded():
-            self._encoder.encode_special_tokens = not parse_special
-            return self._encoder.encode_batch_fast([text], add_special_tokens=False)[0].ids  # fast: skips offsets
+        if self._added is None:
+            with self._lock:
+                self._encoder.encode_special_tokens = not parse_special
+                return self._encoded([text])[0]
+        pieces = [*self._added.split(text, parse_special)]
+        ids = iter(self._encoded([piece for piece in pieces if isinstance(piece, str)]))
+        return [*chain.from_iterable((piece,) if isinstance(piece, int) else next(ids) for piece in pieces)]
+
+    def _encoded(self, texts: list[str]) -> list[list[int]]:
+        with tokenizer_build.guarded():  # fast: skips offsets
+            return [found.ids for found in self._encoder.encode_batch_fast(texts, add_special_tokens=False)]
 
     def decode(self, ids: Iterable[int], skip_special: bool = False) -> str:
         """The text of `ids`; bytes that are not UTF-8 become U+FFFD. Undoes `encode` without special tokens."""
@@ -177,25 +188,26 @@ def _build(values: Values) -> Tokenizer:
     spm = kind == "llama"
     special = tokenizer_special.find(values, vocabulary, types, spm)
     space_prefix = spm and values.flag("add_space_prefix", True)
-    add_bos = spm
+    add_bos, added = spm, None
     if "tokenizer.huggingface.json" in values.values:
         text = Values(values.values, values.place).text("tokenizer.huggingface.json")
         with tokenizer_build.guarded():
             encoder = tokenizer_json.build(text, len(tokens))
     elif spm:
+        added = AddedTokens(tokens, special.types)
         unknown = None if special.unknown is None else names[special.unknown]
         scores = values.numbers("scores", len(tokens)) if values.has("scores") else np.zeros(len(tokens))
         encoder = tokenizer_build.sentencepiece(names, vocabulary, scores, types, unknown, space_prefix)
-        tokenizer_build.add_tokens(encoder, names, special.types)
     else:
+        added = AddedTokens(tokens, special.types)
         words = pretokenizers.get(values.text("pre", "default"))
         encoder = tokenizer_build.byte_level(vocabulary, values.strings("merges"), words)
-        tokenizer_build.add_tokens(encoder, names, special.types)
         add_bos = words.add_bos
     return Tokenizer(
         encoder,
         tokens,
         special,
+        added,
         byte_level=not spm,
         space_prefix=space_prefix,
         add_bos=values.flag("add_bos_token", add_bos),

@@ -13,12 +13,12 @@ from typing import Any
 
 import numpy as np
 import tokenizers
-from tokenizers import AddedToken, Regex, models, normalizers, pre_tokenizers
+from tokenizers import Regex, models, normalizers, pre_tokenizers
 
 from bitwright import system
 from bitwright.errors import BitwrightError
 from bitwright.model.pretokenizers import PreTokenizer
-from bitwright.model.tokenizer_special import BYTE, CONTROL, UNKNOWN, USER_DEFINED
+from bitwright.model.tokenizer_special import BYTE, CONTROL, UNKNOWN
 
 BYTES_PER_TOKEN = 1500  # that building takes; the library aborts the process if it cannot allocate them
 SPACE = "▁"  # how SentencePiece writes a space
@@ -55,14 +55,6 @@ def sentencepiece(
     encoder.normalizer = normalizers.Sequence([*prefix, normalizers.Replace(" ", SPACE)])
     encoder.pre_tokenizer = pre_tokenizers.Split(Regex(space_pattern(tokens)), "isolated")
     return encoder
-
-
-def add_tokens(encoder: tokenizers.Tokenizer, tokens: Sequence[str], types: np.ndarray) -> None:
-    """Control and user-defined tokens are found in the text before any other processing."""
-    chosen = np.flatnonzero(np.isin(types, (UNKNOWN, CONTROL, USER_DEFINED)))
-    encoder.add_tokens(
-        [AddedToken(tokens[i], normalized=False, special=bool(types[i] != USER_DEFINED)) for i in chosen.tolist()]
-    )
 
 
 def merges_from_scores(tokens: Sequence[str], scores: np.ndarray, mergeable: np.ndarray) -> list[tuple[str, str]]:
