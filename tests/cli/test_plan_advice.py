@@ -26,6 +26,11 @@ def test_a_plan_ends_with_a_recommendation(bitwright, asked, last) -> None:
     assert outcome.code == 0 and outcome.out.splitlines()[-1].startswith(last)
 
 
+def test_a_file_is_taken_as_stored(bitwright, quantized) -> None:
+    last = bitwright("plan", quantized / "q4_0.gguf", "--device", "3090", "-c", 256).out.splitlines()[-1]
+    assert last.startswith("rtx-3090-24gb: take it as stored, a file of ") and "e+" not in last
+
+
 def test_another_format_than_the_makers_is_advised_against(bitwright) -> None:
     outcome = bitwright("plan", "--shape", "gpt-oss-20b", "--device", "3090", "--recipe", "q4_k_m")
     assert "MXFP4 experts: mxfp4_moe is that, 12.1 GB; q4_k_m would be made from it and lose more" in outcome.err

@@ -31,6 +31,11 @@ def human_count(count: float) -> str:
     return _scaled(count, ["", "k", "M", "G", "T"]).rstrip()
 
 
+def human_rate(rate: float) -> str:
+    """26.41 -> '26.4', 1081.3 -> '1081': three digits, or all of a whole number."""
+    return f"{rate:.0f}" if rate >= 99.5 else f"{rate:.3g}"
+
+
 def _scaled(count: float, units: Sequence[str]) -> str:
     power = 0
     while abs(count) >= 999.95 and power < len(units) - 1:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bitwright.cli.output import human_bytes
+from bitwright.cli.output import human_bytes, human_rate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def sentence(rows: Sequence[Row]) -> str:
     """What to take of one device's rows, what it leaves free, and how fast it is."""
     from bitwright.hardware.advice import advice
+    from bitwright.hardware.plan import STORED
 
     found = advice(rows)
     row, device = found.row, found.row.device.id
@@ -26,9 +27,10 @@ def sentence(rows: Sequence[Row]) -> str:
         held = f"; {row.on_device} of its layers fit" if row.on_device else ""
         return (f"{device}: nothing fits; the smallest, {row.recipe}, takes {human_bytes(row.memory.total)} of "
                 f"{human_bytes(row.capacity)}{held}")  # fmt: skip
-    speed = f", about {row.forecast.decode.tokens_per_second:.3g} tokens/s" if row.forecast else ""
+    speed = f", about {human_rate(row.forecast.decode.tokens_per_second)} tokens/s" if row.forecast else ""
     speed += ", slower than people read" if found.slow else ""
-    take = f"{device}: take {row.recipe}, a file of {human_bytes(row.file_bytes)}"
+    what = "it as stored" if row.recipe == STORED else row.recipe
+    take = f"{device}: take {what}, a file of {human_bytes(row.file_bytes)}"
     coarse = "; a smaller model in 4 bits or more is likely to be better" if found.coarse else ""
     if not row.fits:
         return f"{take}, with -c {found.context} ({row.ask.context} tokens do not fit){speed}{coarse}"
@@ -64,16 +66,16 @@ def largest(device: str, found: Sequence[tuple[Outline, Row]]) -> str:
     if not found:
         return f"{device}: none of the models in the list fits and decodes as fast as people read"
     outline, row = found[0]
-    return f"{device}: the largest is {outline.name}, in {row.recipe}, about {_speed(row):.3g} tokens/s"
+    return f"{device}: the largest is {outline.name}, in {row.recipe}, about {human_rate(_speed(row))} tokens/s"
 
 
 def purchase(offers: Sequence[tuple[Row, Price, float]], usd: float) -> str:
     """The offer with the most speed per dollar, and the fastest."""
     (best, price, _), fastest = offers[0], max((row for row, *_ in offers), key=_speed)
-    most = f"most speed per dollar: {best.device.id} from ${price.usd_low:g}, about {_speed(best):.3g} tokens/s"
+    most = f"most speed per dollar: {best.device.id} from ${price.usd_low:g}, about {human_rate(_speed(best))} tokens/s"
     if fastest.device is best.device:
         return f"{most}, also the fastest within ${usd:g}"
-    return f"{most}; the fastest within ${usd:g}: {fastest.device.id}, about {_speed(fastest):.3g} tokens/s"
+    return f"{most}; the fastest within ${usd:g}: {fastest.device.id}, about {human_rate(_speed(fastest))} tokens/s"
 
 
 def _speed(row: Row) -> float:

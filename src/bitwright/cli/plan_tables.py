@@ -93,9 +93,7 @@ def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
     if row.forecast is None:
         return "-"
     estimate: PredictedSpeed = getattr(row.forecast, what)
-    middle, low, high = (
-        f"{x:.0f}" if x >= 99.5 else f"{x:.3g}" for x in (estimate.tokens_per_second, estimate.low, estimate.high)
-    )
+    middle, low, high = map(output.human_rate, (estimate.tokens_per_second, estimate.low, estimate.high))
     return middle if narrow() else f"{middle} ({low}-{high})"
 
 
