@@ -17,7 +17,7 @@ native := $(shell find native -type f) CMakeLists.txt
 checked := src tests benchmarks examples tools
 cpp := $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 
-.PHONY: all build demo test lint format docs bench cross wheels clean help
+.PHONY: all build demo test test-tools lint format docs bench cross wheels clean help
 .DEFAULT_GOAL := all
 
 all: lint test  ## lint, types and tests, as in CI
@@ -29,6 +29,10 @@ demo: $(VENV)/.built  ## a real model quantized by llama.cpp's method and by our
 
 test: $(VENV)/.test  ## every test, in JOBS=2 processes (TESTS="tests/cli -k json" runs some)
 	@$(VENV)/bin/python -m pytest -n $(JOBS) $(TESTS)
+
+test-tools:  ## Debian packages that some tests need and skip without (as root)
+	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends \
+	  g++-aarch64-linux-gnu qemu-user-static libsimde-dev
 
 lint: $(VENV)/.lint  ## check formatting, lint and types
 	@$(VENV)/bin/ruff check $(checked)
@@ -63,7 +67,7 @@ clean:  ## remove .venv and build/; keep the model cache
 	@rm -rf $(VENV) build
 
 help:  ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 # A stamp newer than its sources means nothing to do, so a second run starts at once.
 $(VENV)/.tools: pyproject.toml

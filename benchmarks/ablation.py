@@ -23,6 +23,7 @@ from typing import Any
 
 import numpy as np
 from reporting import describe_machine, markdown, write
+from wikitext import wikitext
 
 import bitwright as bw
 from bitwright import calibration
@@ -34,7 +35,6 @@ from bitwright.quantizers import quantize
 from bitwright.statistics import studentized
 
 HERE = Path(__file__).parent
-TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
 WORK = HERE.parent / "build/ablation"
 CARRIER = "q4_k_m"  # the recipe that pure files start from; every matrix is overridden
 PURE = ["token_embd=q6_k", "output.weight=q6_k"]
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--recipes", default="q4_k:,q4_k_m,q3_k_m", help="separated by commas")
     parser.add_argument("--arms", default=";".join(ARMS), help="separated by semicolons")
     parser.add_argument("--peer", type=Path, help="llama-quantize")
-    parser.add_argument("-f", "--file", type=Path, default=TEXT)
+    parser.add_argument("-f", "--file", type=Path, default=wikitext())
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=WORK, help="folder for results")

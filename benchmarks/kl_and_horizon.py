@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reporting import describe_machine, save
+from wikitext import wikitext
 
 import bitwright as bw
 from bitwright.cli import output
@@ -37,7 +38,6 @@ from bitwright.statistics import studentized, survival
 from bitwright.statistics.survival import Runs
 
 HERE = Path(__file__).parent
-TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
 RECIPES = "q8_0,q6_k,q5_k_m,q5_0,q4_k_m,q4_1,q4_0,q3_k_m,q3_k_s,q2_k"
 HEADERS = ["recipe", ">bits/weight", ">KL, nats", "95% interval", ">median horizon, tokens", "95% interval",
            ">half-life", ">tokens that differ", ">rank by KL", ">by horizon"]  # fmt: skip
@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="GGUF file to quantize; also the reference")
     parser.add_argument("--recipes", default=RECIPES)
-    parser.add_argument("--text", type=Path, default=TEXT)
+    parser.add_argument("--text", type=Path, default=wikitext())
     parser.add_argument("--chunks", type=int, default=16, help="chunks of 512 tokens for the KL")
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--prompt-tokens", type=int, default=32)

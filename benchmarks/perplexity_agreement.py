@@ -27,6 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from reporting import describe_machine, save
+from wikitext import wikitext
 
 import bitwright as bw
 from bitwright.cli import output
@@ -34,7 +35,6 @@ from bitwright.measure.softmax import negative_log_likelihoods
 from bitwright.quantizers import quantize
 
 HERE = Path(__file__).parent
-TEXT = HERE.parent.parent / "shared/data/text/wikitext-2/valid.txt"
 FLOAT = ("-ctk", "f32", "-ctv", "f32", "-fa", "off")
 HEADERS = ["file", ">exact", ">bitwright", ">as theirs", ">llama.cpp", ">as theirs/theirs", ">theirs again/theirs",
            ">ours/theirs", ">ours/exact", ">theirs/exact", ">float32/exact", ">KL ours", ">KL as theirs", ">KL theirs",
@@ -140,7 +140,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="quantized GGUF files")
     parser.add_argument("--model", type=Path, help="a float16 GGUF to quantize by --recipes")
     parser.add_argument("--recipes", default="q8_0,q4_k_m,q4_0,q6_k")
-    parser.add_argument("--text", type=Path, default=TEXT)
+    parser.add_argument("--text", type=Path, default=wikitext())
     parser.add_argument("-c", "--context", type=int, default=512)
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)

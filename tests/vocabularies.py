@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from bitwright.measure import standard_text
 from bitwright.model.tokenizer import byte_characters
 
 CONTROL, NORMAL, UNKNOWN, BYTE, USER_DEFINED = 3, 1, 2, 6, 4  # tokenizer.ggml.token_type
@@ -32,3 +34,13 @@ def spm_metadata(tokens: list[tuple[str, float, int]], **extra: Any) -> dict[str
         "tokenizer.ggml.token_type": np.array([row[2] for row in rows], np.int32),
         **{f"tokenizer.ggml.{key}": value for key, value in extra.items()},
     }
+
+
+def long_texts(data: Path) -> list[str]:
+    """Prose, stories, code and other scripts, of up to 100,000 characters."""
+    paths = (
+        "text/wikitext-2/valid.txt",
+        "text/tinystories/tiny.utf8",
+        "tokenizers/rten-reftests/monty-python-credits.txt",
+    )
+    return [standard_text.read(), *((data / path).read_bytes().decode()[:100_000] for path in paths)]

@@ -8,7 +8,7 @@ from cli.support import finish, start
 CASES = "\n__ggml_vocab_test__\n"
 
 
-@pytest.mark.parametrize("vocabulary", ["gpt-2", "llama-spm"])
+@pytest.mark.parametrize("vocabulary", ["gpt-2", "falcon"])
 def test_ids_equal_the_ids_of_llama_cpp(bitwright, shared_data, tmp_path, vocabulary) -> None:
     model = shared_data / f"tokenizers/ggml-vocab-{vocabulary}.gguf"
     texts = model.with_name(model.name + ".inp").read_bytes().decode().split(CASES)
@@ -22,9 +22,9 @@ def test_ids_equal_the_ids_of_llama_cpp(bitwright, shared_data, tmp_path, vocabu
 
 
 def test_special_tokens_are_added_and_parsed_only_on_request(bitwright, shared_data, smollm2) -> None:
-    llama = shared_data / "tokenizers/ggml-vocab-llama-spm.gguf"
-    plain = bitwright("tokenize", llama, "Hello", "--json").json["ids"]
-    assert bitwright("tokenize", llama, "Hello", "--json", "--special").json["ids"] == [1, *plain]
+    baichuan = shared_data / "tokenizers/ggml-vocab-baichuan.gguf"
+    plain = bitwright("tokenize", baichuan, "Hello", "--json").json["ids"]
+    assert bitwright("tokenize", baichuan, "Hello", "--json", "--special").json["ids"] == [1, *plain]
     assert bitwright("tokenize", smollm2, "<|im_start|>", "--parse-special").out == "1\n"
     assert len(bitwright("tokenize", smollm2, "<|im_start|>").out.split()) > 1
 

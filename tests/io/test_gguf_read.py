@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 import json
-import os
 import tracemalloc
 from pathlib import Path
 
 import ggufs
 import numpy as np
 import pytest
+from data_files import DATA
 
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, UsageError
 from bitwright.io import gguf
 
-SHARED = Path(os.environ.get("BITWRIGHT_SHARED", Path(__file__).resolve().parents[3] / "shared"))
-
-CASES = SHARED / "data/gguf-cases"
-EXPECT = json.loads((CASES / "expect.json").read_text()) if (CASES / "expect.json").exists() else []
+CASES = DATA / "gguf-cases"
+EXPECT = json.loads((CASES / "expect.json").read_text())
 # What bitwright chooses where the specification does not decide.
 ACCEPTED = ("kv_arch_wrong_type", "kv_head_count_0", "kv_token_type_u8", "tensor_offset_gap", "data_short_padding")
 REFUSED = (

@@ -23,8 +23,3 @@ def test_scripts_without_spaces_are_compared_by_characters() -> None:
     for text in (chinese, thai):
         assert overlap(text, f"before {text} after").share == 1
     assert overlap(chinese, thai).share == 0 and overlap(chinese[:14], "").runs == 1
-
-
-def test_the_shared_sets_do_not_mix(shared_data) -> None:
-    evaluation = (shared_data / "text/wikitext-2/valid.txt").read_text()
-    assert overlap(evaluation, (shared_data / "calibration/technical.utf8").read_text()).share < 0.001

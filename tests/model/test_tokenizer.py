@@ -7,18 +7,31 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from data_files import DATA
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vocabularies import CONTROL, NORMAL, USER_DEFINED, byte_level_metadata, spm_metadata
+from vocabularies import CONTROL, NORMAL, USER_DEFINED, byte_level_metadata, long_texts, spm_metadata
 
 from bitwright.errors import UsageError
 from bitwright.io import gguf
+from bitwright.model.pretokenizers import PRE_TOKENIZERS
 from bitwright.model.tokenizer import Tokenizer
 
-VOCABULARIES = ("gpt-2", "deepseek-coder", "falcon", "llama-spm")
+VOCABULARIES = ("gpt-2", "falcon", "baichuan")
 CASES = "\n__ggml_vocab_test__\n"
 
+IDS = json.loads((DATA / "tokenizers/ids.json").read_text())  # by vocabulary, or gpt-2/pre-tokenizer: a list a case
+
 _opened: dict[str, Tokenizer] = {}
+
+
+def cases(shared_data: Path, name: str) -> list[tuple[str, list[int]]]:
+    """Texts of llama.cpp's own tests, and its ids of each."""
+    texts = (shared_data / "tokenizers/ggml-vocab-gpt-2.gguf.inp").read_bytes().decode().split(CASES)
+    path = shared_data / f"tokenizers/ggml-vocab-{name}.gguf.out"  # a line a case; the last is the empty text's
+    ids = IDS.get(name) or [[int(n) for n in line.split()] for line in path.read_text().split("\n")]
+    assert len(texts) == len(ids) > 40
+    return list(zip(texts, ids, strict=True))
 
 
 def vocabulary(shared_data: Path, name: str) -> Tokenizer:
@@ -30,13 +43,19 @@ def vocabulary(shared_data: Path, name: str) -> Tokenizer:
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_ids_equal_the_vectors_of_llama_cpp(shared_data: Path, name: str) -> None:
     tokenizer = vocabulary(shared_data, name)
-    path = shared_data / f"tokenizers/ggml-vocab-{name}.gguf"
-    texts = path.with_name(path.name + ".inp").read_bytes().decode().split(CASES)
-    lines = path.with_name(path.name + ".out").read_text().split("\n")  # the last case is the empty text
-    assert len(texts) == len(lines) > 40
-    for text, line in zip(texts, lines, strict=True):
-        assert tokenizer.encode(text, add_special_tokens=False) == [int(n) for n in line.split()], repr(text)
-        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text
+    for text, expected in cases(shared_data, name):
+        assert tokenizer.encode(text, add_special_tokens=False) == expected, repr(text)
+        assert tokenizer.decode(expected) == text
+
+
+def test_every_pre_tokenizer_cuts_as_llama_cpp_does(shared_data: Path) -> None:
+    metadata = dict(gguf.open(shared_data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
+    names = [name for name in IDS if name.startswith("gpt-2/")]
+    assert {PRE_TOKENIZERS[name.removeprefix("gpt-2/")] for name in names} == set(PRE_TOKENIZERS.values())
+    for name in names:
+        tokenizer = Tokenizer.from_metadata(metadata | {"tokenizer.ggml.pre": name.removeprefix("gpt-2/")})
+        for text, expected in cases(shared_data, name):
+            assert tokenizer.encode(text, add_special_tokens=False) == expected, (name, text)
 
 
 @pytest.mark.parametrize("carried", [False, True], ids=["rebuilt", "tokenizer.json"])
@@ -54,23 +73,22 @@ def test_a_long_text_gives_the_reference_ids(shared_data: Path, carried: bool) -
 @pytest.mark.parametrize("name", VOCABULARIES)
 def test_long_texts_survive_a_round_trip(shared_data: Path, name: str) -> None:
     tokenizer = vocabulary(shared_data, name)
-    for path in sorted((shared_data / "calibration").glob("*.utf8")):
-        text = path.read_bytes().decode()[:100_000]
-        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text, path.name
+    for text in long_texts(shared_data):
+        assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text, text[:80]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.text())
 def test_any_text_survives_a_round_trip(shared_data: Path, text: str) -> None:
-    for name in ("gpt-2", "deepseek-coder", "llama-spm"):  # Falcon's has no token for some bytes
-        if name == "llama-spm" and "▁" in text:
+    for name in ("gpt-2", "baichuan"):  # Falcon's has no token for some bytes
+        if name == "baichuan" and "▁" in text:
             continue  # SentencePiece cannot tell this character from a space
         tokenizer = vocabulary(shared_data, name)
         assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text, name
 
 
 @settings(max_examples=100, deadline=None)
-@given(st.text(min_size=1), st.sampled_from(("gpt-2", "deepseek-coder", "llama-spm")))
+@given(st.text(min_size=1), st.sampled_from(("gpt-2", "baichuan")))
 def test_a_stream_gives_whole_characters_and_the_same_text(shared_data: Path, text: str, name: str) -> None:
     tokenizer = vocabulary(shared_data, name)
     ids = tokenizer.encode(text, add_special_tokens=False)
@@ -115,7 +133,7 @@ def test_the_text_of_a_control_token_is_plain_text(shared_data: Path) -> None:
 
 
 def test_the_space_prefix_of_sentencepiece_is_added_and_removed(shared_data: Path) -> None:
-    tokenizer = vocabulary(shared_data, "llama-spm")
+    tokenizer = vocabulary(shared_data, "baichuan")
     hello = tokenizer.encode("Hello", add_special_tokens=False)
     assert tokenizer.encode("Hello") == [tokenizer.bos, *hello]
     assert tokenizer.token_text(hello[0]) == "▁Hello" and tokenizer.token_bytes(hello[0]) == b" Hello"
@@ -123,7 +141,7 @@ def test_the_space_prefix_of_sentencepiece_is_added_and_removed(shared_data: Pat
     assert tokenizer.encode("<s>Hello", False, parse_special=True) == [1, *hello]
     assert tokenizer.decode([1, *hello]) == "<s>Hello"
     assert tokenizer.stream(continuing=True).feed(hello[0]) == " Hello"
-    off = dict(gguf.open(shared_data / "tokenizers/ggml-vocab-llama-spm.gguf").metadata)
+    off = dict(gguf.open(shared_data / "tokenizers/ggml-vocab-baichuan.gguf").metadata)
     off["tokenizer.ggml.add_space_prefix"] = False
     bare = Tokenizer.from_metadata(off)
     assert bare.token_text(bare.encode("Hello", False)[0]) == "Hello"

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from vocabularies import long_texts
 
 from bitwright.io import gguf
 from bitwright.model.chat import ChatTemplate
@@ -85,8 +86,7 @@ def gemma3_server(gemma3: Path) -> Iterator[Post]:
 
 def samples(shared_data: Path) -> Iterator[str]:
     yield from TRICKY
-    for path in [*sorted((shared_data / "calibration").glob("*.utf8")), shared_data / "text/wikitext-2/valid.txt"]:
-        text = path.read_bytes()[:200_000].decode("utf-8", "ignore")
+    for text in long_texts(shared_data):
         yield from (text[at : at + 20_000] for at in range(0, len(text), 60_000))
 
 

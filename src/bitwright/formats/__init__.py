@@ -21,9 +21,10 @@ __all__ = ["FAMILIES", "Field", "Format", "QuantizedTensor", "all", "describe", 
 
 
 def get(name: str) -> Format:
-    """The format called `name`, in any case ("Q4_K", "q4_k", "f16", "int4_sym_g32"). Raises UnknownNameError listing
-    the names."""
+    """The format called `name`, in any case ("Q4_K", "q4_k", "f16", "int4_sym_g32"). Raises UnknownNameError with
+    the nearest names."""
     known = format.find(name) or affine.parse(name.lower()) or scaled.parse(name.lower())
     if known is None:
-        raise UnknownNameError("format", name, [*(f.name for f in all()), *FAMILIES])
+        family = [names for names in FAMILIES if name.lower().startswith(names.partition("<")[0])]
+        raise UnknownNameError("format", name, [*(f.name for f in all()), *FAMILIES], family)
     return known
