@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import json
 import math
 import time
 from dataclasses import dataclass
@@ -28,14 +29,18 @@ import bitwright as bw
 from bitwright.cli import output
 from bitwright.cli.intervals import decimal
 from bitwright.engine import Engine
-from bitwright.measure.horizon import original, prompts, score
+from bitwright.measure.horizon import endings, original, prompts, score
+from bitwright.measure.horizon.endings import Ending
 from bitwright.measure.horizon.original import STEPS, Original
+from bitwright.measure.rollout.writing import Rollout
 from bitwright.quantizers import quantize
 from bitwright.statistics import shares, studentized
 from bitwright.statistics.interval import Interval
 
 RECIPES = "q8_0,q6_k,q5_k_m,q4_k_m,q4_0,q3_k_m,q2_k"
 METHODS = {"rtn": "llama.cpp's", "search": "bitwright's"}
+ENDS = ["file", "method", "end of a", ">original's probability", ">the file's", ">difference", "95% interval",
+        ">ends there"]  # fmt: skip
 HEADERS = ["file", "method", ">bits/weight", ">KL, nats", "95% interval", ">aligned of 32", "95% interval",
            ">identical", ">same top-1", ">rank by KL", ">by horizon"]  # fmt: skip
 
@@ -139,8 +144,10 @@ def counted(found: list[Pair]) -> str:
     """How many pairs the two measures rank differently."""
     turned = [pair for pair in found if pair.reversed]
     both, sure = (sum(len(pair.sure) == 2 for pair in of) for of in (turned, found))
-    return (f"KL and horizon rank {len(turned)} of {len(found)} pairs differently. Both orders are sure in {sure}, "
-            f"and in {both} of these they differ.")  # fmt: skip
+    by_kl, by_horizon = (sum(name in pair.sure for pair in found) for name in ("KL", "horizon"))
+    sure_of = f"The order by KL is sure in {by_kl} pairs, that by horizon in {by_horizon}."
+    both_sure = f"Both are sure in {sure}, and in {both} of these they differ."
+    return f"KL and horizon rank {len(turned)} of {len(found)} pairs differently. {sure_of} {both_sure}"
 
 
 def turned(found: list[Pair]) -> list[str]:
@@ -151,6 +158,30 @@ def turned(found: list[Pair]) -> list[str]:
         for pair in found
         if pair.reversed
     ]
+
+
+def ends(source: Path, arguments: argparse.Namespace) -> list[str]:
+    """A table of the probability of ending a turn where the original ends it; empty without a chat template."""
+    engine, texts = bw.load(source, threads=arguments.threads), list[Rollout]()
+    rows = []
+    for recipe, method in itertools.product(arguments.recipes.split(","), arguments.methods.split(",")):
+        kept = arguments.work / f"{source.stem}-{recipe}-{method}.ends.json"
+        if not kept.exists() and not arguments.done:
+            texts = texts or endings.answers(engine)
+            file = arguments.work / "answers.gguf"
+            quantize(source, recipe, file, method=method, threads=arguments.threads)
+            found = endings.judged(texts, bw.load(file, threads=arguments.threads))
+            kept.write_text(json.dumps([ended(recipe, method, one) for one in found]))
+            file.unlink()
+        rows += json.loads(kept.read_text()) if kept.exists() else []
+    _, _, *table = markdown(ENDS, rows, {})
+    return [f"## {source.stem}: where answers end", "", *table, ""] if rows else []
+
+
+def ended(recipe: str, method: str, e: Ending) -> list[str]:
+    """A line of the table of ends."""
+    return [recipe, METHODS[method], f"{e.what} ({e.places} of {e.asked})", f"{e.original.estimate:.3f}",
+            f"{e.candidate.estimate:.3f}", *decimal(e.difference, 3), f"{100 * e.ends.estimate:.0f}%"]  # fmt: skip
 
 
 def floors(base: Original) -> list[str]:
@@ -196,6 +227,7 @@ def main() -> None:
     parser.add_argument("--threads", type=int)
     parser.add_argument("--work", type=Path, default=HERE.parent / "build/horizon", help="where results are kept")
     parser.add_argument("--done", action="store_true", help="show what is done, and measure nothing more")
+    parser.add_argument("--ends", type=Path, action="append", default=[], help="also the ends of this model's answers")
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/horizon.md")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
@@ -214,6 +246,7 @@ def main() -> None:
         "over prompts leaves out zero; of pairs of equal files, one in twenty would look sure.",
         "",
         *(line for s in sections for line in s.lines),
+        *(line for source in arguments.ends for line in ends(source, arguments)),
     ]
     print("\n".join(lines))
     if arguments.write:

@@ -40,6 +40,7 @@ def test_a_pair_is_reversed_only_where_the_intervals_say_so(benchmark) -> None:
     reversed_ = {(pair.lower.recipe, pair.other.recipe): pair.sure for pair in found if pair.reversed}
     assert reversed_[("q4_0", "q4_1")] == ["KL", "horizon"]
     assert reversed_.get(("q5_0", "q5_1"), ["KL"]) == ["KL"]
+    assert "by KL is sure in 6 pairs" in benchmark.counted(found)
     assert "in 1 of these they differ" in benchmark.counted(found)
     same = benchmark.Row("q4_k", "search", 4.5, rows[0].divergence, rows[0].aligned, noise)
     assert not benchmark.pairs([rows[0], same]), "equal files are no pair"
@@ -55,7 +56,7 @@ def test_it_resumes_and_shows_what_is_done(benchmark, stories260k, tmp_path, mon
     benchmark.main()
     kept = {path: path.stat().st_mtime_ns for path in work.iterdir()}
     assert len(kept) == 2 and "candidate.gguf" not in map(str, kept)
-    monkeypatch.setattr(sys, "argv", [*arguments, "--recipes", "q8_0,q4_0,q2_k", "--done"])
+    monkeypatch.setattr(sys, "argv", [*arguments, "--recipes", "q8_0,q4_0,q2_k", "--done", "--ends", str(stories260k)])
     benchmark.main()
     assert {path: path.stat().st_mtime_ns for path in work.iterdir()} == kept
     shown = capsys.readouterr().out

@@ -38,6 +38,7 @@ def test_eval_on_the_horizon_suite(bitwright, quantized, stories260k, tmp_path) 
         assert whole[measure]["of"] == "prompts" and found["horizon"]["code"][measure]["low"] is None
     events = whole["first_divergence"]["events"]
     assert math.isclose(whole["identical"]["mean"], 1 - events / 10) and events > 0
+    assert found["endings"] == [], "a model without a chat template has no turns"
     assert whole["margins"]["below"][-1]["partings"] > 0 and len(whole["floors"]) == 2
     assert whole["floors"][0]["aligned"]["mean"] > whole["aligned"]["mean"]
     shown = bitwright(*command, "-o", page)

@@ -60,7 +60,7 @@ def measured(
     """The first `prompts` of each kind (default: all), measured, and their view. UsageError if a calibration text
     shares words with them."""
     from bitwright.measure import setting
-    from bitwright.measure.horizon import held_out, original, score
+    from bitwright.measure.horizon import endings, held_out, original, score
     from bitwright.measure.horizon.prompts import EACH, SHA256, first
     from bitwright.measure.reference import describe
     from bitwright.views.horizon import horizon
@@ -76,8 +76,10 @@ def measured(
     identity = setting.identify(loaded, output.progress)
     with output.progress(f"reading them with {loaded.path.name}") as report:
         found = score.score(written, loaded, report)
+    with output.progress(f"where {base.path.name} ends, and {loaded.path.name} would") as report:
+        ends = endings.probe(base, loaded, report)
     about = measuring.about_run(NAME, SHA256, threads, kv, time.monotonic() - started)
-    return found, horizon(found, identity, describe(base), about)
+    return found, horizon(found, ends, identity, describe(base), about)
 
 
 def show(s: Score, view: dict[str, Any]) -> None:

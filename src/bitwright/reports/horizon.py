@@ -40,6 +40,18 @@ def survival(r: dict[str, Any]) -> str:
     return figure(plot, "Texts that still equal the original's, token for token; the band is the interval of all.")
 
 
+def endings(r: dict[str, Any]) -> str:
+    """How likely the end of a turn or a thought is, where the original has it."""
+    rows = []
+    for e in r["endings"]:
+        what, both = f"{e['what']} ({e['places']} of {e['asked']} answers)", (e["original"], e["candidate"])
+        means, same = (f"{part['mean']:.3f}" for part in both), f"{100 * e['ends']['mean']:.0f}%"
+        rows.append((what, *means, *span(e["difference"], decimals(3)), same))
+    headers = ["end of a", ">original", ">candidate", ">difference", ">95%", ">ends there"]
+    text = "The mean probability of ending at the place where the original ends its answer to a short question."
+    return table(headers, rows) + note(text) if rows else ""
+
+
 def margins(r: dict[str, Any]) -> str:
     """How sure the original was where texts part."""
     m, first = r["horizon"]["all"]["margins"], r["horizon"]["all"]["first_divergence"]

@@ -56,6 +56,7 @@ def suite(r: dict[str, Any]) -> list[str]:
         section("How long it stays with the original", horizon.kinds(r)),
         section("Survival", horizon.survival(r)),
         section("Where the texts part", horizon.margins(r)),
+        section("Where answers end", horizon.endings(r)),
     ]
 
 

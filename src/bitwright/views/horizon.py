@@ -3,25 +3,30 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitwright.measure.horizon import prompts
 from bitwright.measure.horizon.original import STEPS
+from bitwright.statistics.interval import Interval
 from bitwright.statistics.resampling import DRAWS
 from bitwright.views.intervals import of_interval, of_survival
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
+    from bitwright.measure.horizon.endings import Ending
     from bitwright.measure.horizon.score import Closeness, Margins, Part, Score
     from bitwright.measure.suite import Identity
-    from bitwright.statistics.interval import Interval
 
 
-def horizon(s: Score, candidate: Identity, reference: dict[str, Any], about: dict[str, Any]) -> dict[str, Any]:
+def horizon(
+    s: Score, ends: Sequence[Ending], candidate: Identity, reference: dict[str, Any], about: dict[str, Any]
+) -> dict[str, Any]:
     """model{name, sha256, file_bytes, bits_per_weight}, reference, suite{name, sha256 (of the prompts), ids_sha256 (of
     their tokens), prompts, of (prompts in the whole set), steps, template (None: plain turns)}, horizon{all, and each
     kind of prompts: prompts, identical, aligned (tokens of `steps`), parted_at (step), kl_divergence, same_top1, flips,
-    sure_flips, first_divergence, margins, floors[{name, identical, aligned, kl_divergence, same_top1}]}, headline,
+    sure_flips, first_divergence, margins, floors[{name, identical, aligned, kl_divergence, same_top1}]}, endings[{what
+    (turn or thought), asked, places, original, candidate, difference (probabilities of the end), ends}], headline,
     words, warnings, about, bootstrap.
 
     Shares are 0 to 1, divergences and margins in nats, steps counted from 1. None: not known, or not reached."""
@@ -40,8 +45,9 @@ def horizon(s: Score, candidate: Identity, reference: dict[str, Any], about: dic
                 "template": s.original.engine.chat_template and s.original.engine.chat_template.name,
             },
             "horizon": {name: _part(part) for name, part in s.parts.items()},
+            "endings": [of_ending(e) for e in ends],
             "headline": headline(s),
-            "words": words(s),
+            "words": words(s) + [in_words(e) for e in ends],
             "warnings": warnings(s),
             "about": about,
             "bootstrap": {"resamples": DRAWS},
@@ -122,6 +128,19 @@ def warnings(s: Score) -> list[str]:
     if s.original.engine.chat_template is None:
         found.append("the original has no chat template: prompts were written as plain turns")
     return found
+
+
+def of_ending(e: Ending) -> dict[str, Any]:
+    """The fields of an ending."""
+    return {name: of_interval(v) if isinstance(v, Interval) else v for name, v in vars(e).items()}
+
+
+def in_words(e: Ending) -> str:
+    """How likely the candidate ends where the original does."""
+    places = f"{e.places} of {e.asked} answers"
+    both = f"{e.original.estimate:.3f}, the candidate {e.candidate.estimate:.3f}"
+    return (f"Where the original ends its {e.what} ({places}), it gives that a probability of {both}: a difference of "
+            f"{_spread(e.difference, 3)}. The candidate would end there in {_percent(e.ends)} of them.")  # fmt: skip
 
 
 def _percent(i: Interval) -> str:
