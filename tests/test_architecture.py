@@ -102,3 +102,9 @@ def test_files_stay_short() -> None:
     }
     too_long = {name: n for name, n in lines.items() if n > MOST_LINES}
     assert not too_long, f"split these files by idea: more than {MOST_LINES} lines"
+
+
+def test_names_of_test_files_are_unique() -> None:
+    """pytest imports them by name: of two with the same one, the second is an error of the whole run."""
+    names = [path.name for path in Path(__file__).parent.rglob("test_*.py")]
+    assert sorted(names) == sorted(set(names))
