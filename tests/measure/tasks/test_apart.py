@@ -41,7 +41,6 @@ CHEATS = {
                 for value in list(values):
                     if isinstance(value, str) and value[:8] == 'expected' and value[-1].isdigit(): return value
     """,
-    "the file of the tests": "def f(x): return len(open('../tests/job').read()) and 3",
     "no assertions": """
         import builtins
         builtins.AssertionError = builtins.NameError = ValueError
@@ -105,6 +104,11 @@ def test_the_tests_keep_their_frames_and_globals() -> None:
         assert f(lambda x: x, numbers(), Own(), Own, Own().__init__) == []
     """
     assert run(dedent(program), dedent(tests), unguarded=True) == Outcome(True, "")
+
+
+@pytest.mark.usefixtures("guarded")
+def test_the_file_of_the_tests_is_out_of_reach() -> None:
+    assert run("def f(): return open('../tests/job').read()", "f()").error.startswith("PermissionError")
 
 
 def test_tests_that_leave_do_not_pass() -> None:

@@ -21,14 +21,6 @@ from bitwright.measure.tasks.sandbox import Outcome, run
 
 
 @pytest.fixture
-def guarded() -> None:
-    try:
-        sandbox.check()
-    except BitwrightError as error:
-        pytest.skip(str(error))
-
-
-@pytest.fixture
 def listener() -> Iterator[int]:
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield server.getsockname()[1]
@@ -93,6 +85,16 @@ def test_limits(program: str, error: str) -> None:
     assert not outcome.passed and outcome.error.startswith(error)
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limits")
+def test_limits_that_are_lower_already_stay(tmp_path: Path) -> None:
+    script = tmp_path / "script.py"
+    script.write_text("import os\nfor _ in range(25): os.dup(0)")
+    jail = [sys.executable, "-I", str(sandbox.JAIL), str(tmp_path), "5", str(1 << 30), str(script)]
+    lowered = ["sh", "-c", 'ulimit -n 24; exec "$@"', "sh", *jail]
+    assert subprocess.run(jail, check=False).returncode == 0
+    assert b"Too many open files" in subprocess.run(lowered, capture_output=True, check=False).stderr
+
+
 def test_sleepers_are_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sandbox, "GRACE", 0.5)
     assert attempt("import time\ntime.sleep(600)", 0) == Outcome(False, "took longer than 0 s")
@@ -135,7 +137,7 @@ def test_nothing_outside_is_reached(listener: int, tmp_path: Path) -> None:
         before.st_mode, before.st_mtime_ns, before.st_ctime_ns)  # fmt: skip
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a jail")
+@pytest.mark.usefixtures("guarded")
 @pytest.mark.parametrize(
     ("guard", "found"),
     [

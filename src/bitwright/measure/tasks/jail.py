@@ -113,7 +113,8 @@ def shut_paths(libc: ctypes.CDLL, folder: str) -> None:
     handled = max(bit for known, bit in HANDLED.items() if known <= version) - 1
     size = 8 if version < 4 else 16 if version < 6 else 24
     rules = libc.syscall(create, struct.pack("QQQ", handled, 3, 3), ctypes.c_size_t(size), 0)  # TCP, sockets, signals
-    rights = {path: READ | LIST for path in (*READABLE, sys.prefix, sys.base_prefix) if path != "/"}
+    python = [f"{prefix}/{name}" for prefix in (sys.prefix, sys.base_prefix) for name in ("lib", "lib64")]
+    rights = dict.fromkeys((*READABLE, *python), READ | LIST)
     rights |= {"/dev/null": READ | WRITE, folder: READ | LIST | WRITE | REMOVE | MAKE | TRUNCATE}
     for path in filter(os.path.exists, rights):
         place = os.open(path, os.O_PATH)
@@ -139,6 +140,8 @@ def limit(seconds: int, memory: int) -> None:
     if sys.platform == "linux":
         limits.append((resource.RLIMIT_AS, memory))
     for what, value in limits:
+        most = resource.getrlimit(what)[1]
+        value = value if most == resource.RLIM_INFINITY else min(value, most)
         resource.setrlimit(what, (value, value))
 
 
