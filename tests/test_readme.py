@@ -113,5 +113,8 @@ def test_the_python_example(run: Callable[..., subprocess.CompletedProcess[str]]
     (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     done = run([sys.executable, "-c", code.replace("examples/", f"{README.parent}/examples/")])
     assert done.returncode == 0, done.stderr
-    *continuation, perplexity = done.stdout.splitlines()
-    assert "Paris" in "".join(continuation) and 1 < float(perplexity) < 100
+    model, answer, divergence, fits, multiplied, *continuation = done.stdout.splitlines()
+    assert f"# {model}" in code and answer == "The capital of Japan is Tokyo."
+    assert re.fullmatch(r"0\.\d+ \(0\.\d+ to 0\.\d+\)", divergence)
+    assert (fits, multiplied) == ("True", bitwright.explain("q4_0", "3090")["multiplied_as"])
+    assert "Paris" in "".join(continuation)

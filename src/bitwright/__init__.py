@@ -1,10 +1,10 @@
 """bitwright: quantize open-weight language models, run them, and measure what was lost.
 
 >>> import bitwright as bw
->>> engine = bw.load("smollm2-135m")
->>> bw.quantize("smollm2-135m", "q4_k_m", "small.gguf")
->>> bw.open("small.gguf").metadata["general.architecture"]
-'llama'
+>>> bw.open("smollm2-135m")
+<GGUF SmolLM2-135M-Instruct.Q4_1.gguf: llama, 272 tensors, 98.4 MB>
+>>> bw.ask("smollm2-135m", "What is the capital of Japan?", max_tokens=7)
+'The capital of Japan is Tokyo.'
 
 Names are imported when they are first used, so `import bitwright` costs milliseconds.
 """
@@ -17,12 +17,15 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from bitwright import errors, formats, kernels, measure, quantizers
     from bitwright.engine import Engine, Sampler, Session, load
+    from bitwright.engine.ask import ask
     from bitwright.engine.generate import generate
     from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError, UsageError
-    from bitwright.io.gguf import open
+    from bitwright.io.hub import open
+    from bitwright.measure.divergence import kl_divergence
     from bitwright.measure.perplexity import perplexity
     from bitwright.model import load_tokenizer
     from bitwright.quantizers import quantize
+    from bitwright.views.calls import explain, plan
 
 __version__ = "0.1.0"
 
@@ -36,15 +39,19 @@ __all__ = [
     "UnsupportedError",
     "UsageError",
     "__version__",
+    "ask",
     "errors",
+    "explain",
     "formats",
     "generate",
     "kernels",
+    "kl_divergence",
     "load",
     "load_tokenizer",
     "measure",
     "open",
     "perplexity",
+    "plan",
     "quantize",
     "quantizers",
 ]
@@ -52,10 +59,13 @@ __all__ = [
 _homes = {
     "bitwright.engine": ("Engine", "Sampler", "Session", "generate", "load"),
     "bitwright.errors": ("BitwrightError", "FileFormatError", "UnknownNameError", "UnsupportedError", "UsageError"),
+    "bitwright.engine.ask": ("ask",),
     "bitwright.measure": ("perplexity",),
-    "bitwright.io.gguf": ("open",),
+    "bitwright.measure.divergence": ("kl_divergence",),
+    "bitwright.io.hub": ("open",),
     "bitwright.model": ("load_tokenizer",),
     "bitwright.quantizers": ("quantize",),
+    "bitwright.views.calls": ("explain", "plan"),
 }
 _modules = ("errors", "measure", "formats", "kernels", "quantizers")
 

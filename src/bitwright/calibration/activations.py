@@ -38,7 +38,7 @@ class SquareSums:
         return SquareSums(self.sums.reshape(shape[0], -1), np.repeat(self.counts, shape[0]))
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class ActivationStatistics:
     """Statistics for each weight by name, gathered over `chunks` chunks of `chunk_tokens` tokens from the named texts.
 
@@ -54,6 +54,11 @@ class ActivationStatistics:
     moments: tuple[SecondMoment, ...] = ()
     sensitivities: dict[str, NDArray[np.float32]] = field(default_factory=dict)
     provenance: Provenance = field(default_factory=Provenance)
+
+    def __repr__(self) -> str:
+        moments = f", {len(self.moments)} second moments" if self.moments else ""
+        read = f"{self.chunks} chunks of {self.chunk_tokens} tokens"
+        return f"<ActivationStatistics of {len(self.squares)} weights{moments}, over {read}>"
 
     def fitted(self, tensors: Mapping[str, HasShape], source: object) -> ActivationStatistics:
         """The statistics for these tensors; raises BitwrightError, naming `source` and the tensor, if they do not fit.

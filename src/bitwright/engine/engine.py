@@ -65,6 +65,11 @@ class Engine:
         self.backend: Backend = Cpu(options.tier, threads)
         self._program: weakref.ref[Program] | None = None
 
+    def __repr__(self) -> str:
+        threads = f"{self.threads} thread{'s' * (self.threads != 1)}"
+        options = f"context {self.context}, {threads}, {self.tier}, {self.options.kv} cache"
+        return f"<Engine {self.path.name}: {self.config.architecture}, {options}>"
+
     @property
     def path(self) -> Path:
         """The name of the model in messages."""

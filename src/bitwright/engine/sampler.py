@@ -38,6 +38,10 @@ class Sampler:
         _check("seed", self.seed, 0, np.inf)
         self._random = np.random.default_rng(self.seed)
 
+    def __repr__(self) -> str:
+        options = ("temperature", "top_k", "top_p", "min_p", "seed")
+        return f"<Sampler {', '.join(f'{name} {getattr(self, name)}' for name in options)}>"
+
     def __call__(self, logits: NDArray[np.float32]) -> int:
         """The next token, from logits (vocabulary,). BitwrightError if they are not finite."""
         likeliest = int(np.argmax(logits))

@@ -36,6 +36,10 @@ class Session:
         self.memory = backend.memory(self.program, engine.context, sequences, self.batch, kv)
         self.executor = backend.executor(self.program, self.batch)
 
+    def __repr__(self) -> str:
+        held = ", ".join(map(str, self.positions))
+        return f"<Session of {self.engine.path.name}: {held} of {self.context} tokens>"
+
     @property
     def positions(self) -> list[int]:
         """How many tokens of each sequence the memory holds."""

@@ -16,6 +16,7 @@ import numpy as np
 
 from bitwright import system
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
+from bitwright.escapes import escaped
 from bitwright.formats import QuantizedTensor
 from bitwright.io import inputs
 from bitwright.io.gguf_metadata import Metadata
@@ -39,6 +40,10 @@ class GGUF:
         self.version, self.tensors = first.version, first.tensors
         values = {key: value for key, value in first.values.items() if not key.startswith("split.")}
         self.metadata = Metadata(buffers[0], paths[0], values)
+
+    def __repr__(self) -> str:
+        kind = escaped(str(self.metadata.get("general.architecture", "no architecture")))
+        return f"<GGUF {escaped(self.path.name)}: {kind}, {len(self.tensors)} tensors, {self.file_bytes / 1e6:,.1f} MB>"
 
     @property
     def file_bytes(self) -> int:

@@ -41,6 +41,9 @@ class Metadata(Mapping[str, Any]):
     def __contains__(self, key: object) -> bool:
         return key in self._values
 
+    def __repr__(self) -> str:
+        return f"<Metadata of {self.path.name}: {len(self)} keys>"
+
     def value_type(self, key: str) -> str:
         """The stored type: `uint32`, `string`, `array[string]`."""
         value = self._values[key]

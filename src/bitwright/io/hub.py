@@ -79,6 +79,11 @@ def resolve(
     return found[0]
 
 
+def open(ref: str | Path) -> gguf.GGUF:
+    """Open the GGUF file that `ref` names, downloaded if needed; see `resolve` and `gguf.open`."""
+    return gguf.open(resolve(ref))
+
+
 def is_path(ref: str | Path) -> bool:
     """Whether `ref` names a file or a folder of this machine, and not a model in a cache or on the hub."""
     return bool(ref) and os.path.exists(os.path.expanduser(ref))

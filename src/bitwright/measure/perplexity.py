@@ -7,7 +7,7 @@ context / 2 tokens before it (see `windows`). There is no sliding window.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from bitwright.engine import Engine
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Perplexity:
     """exp of the mean negative log-likelihood, with the standard error of independent tokens, as llama.cpp prints it.
 
@@ -30,7 +30,10 @@ class Perplexity:
     """
 
     context: int
-    losses: NDArray[np.float64] = field(repr=False)
+    losses: NDArray[np.float64]
+
+    def __repr__(self) -> str:
+        return f"<Perplexity {self.mean:.4f} ± {self.standard_error:.4f} over {self.tokens_scored} tokens>"
 
     @property
     def chunks(self) -> int:

@@ -50,7 +50,7 @@ def parameters(engine: Engine) -> int:
     return sum(math.prod(t.shape) for t in engine.model.tensors.values())
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Evaluation:
     """What a candidate lost: next-token measures with intervals, the noise floor, and warnings.
 
@@ -72,6 +72,9 @@ class Evaluation:
     warnings: tuple[str, ...]
     compounding: Compounding | None = None
     attribution: tuple[Contribution, ...] = ()
+
+    def __repr__(self) -> str:
+        return f"<Evaluation of {self.candidate.name}: KL divergence {self.divergence}>"
 
     @property
     def perplexity(self) -> Perplexity:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bitwright.progress import Progress
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Model:
     """An architecture (`config`, and the `step` it computes) over `tensors` by name, with the `metadata` that hold its
     vocabulary. `path` names it in messages; `file` is the open file that tensors are read from, if there is one."""
@@ -46,6 +47,11 @@ class Model:
             raise FileFormatError(file.path, None, "the tensors of a model", "none, as in a vocabulary file")
         tensors = Tensors(file)
         return cls(file.path, config, build(config, Weights(tensors, file.path)), tensors, file.metadata, file)
+
+    def __repr__(self) -> str:
+        weights = sum(math.prod(tensor.shape) for tensor in self.tensors.values())
+        size = f"{weights / 1e6:,.1f} M weights, {self.file_bytes / 1e6:,.1f} MB"
+        return f"<Model {self.path.name}: {self.config.architecture}, {size}>"
 
     def with_tensors(self, tensors: Mapping[str, QuantizedTensor]) -> Model:
         """The same architecture and vocabulary over other tensors; UsageError if a name or a shape differs."""

@@ -81,6 +81,9 @@ class Tokenizer:
         """
         return _build(Values(metadata, prefix="tokenizer.ggml"))
 
+    def __repr__(self) -> str:
+        return f"<Tokenizer: {self.vocab_size} tokens>"
+
     @property
     def vocab_size(self) -> int:
         """How many ids there are."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -35,8 +35,8 @@ class QuantizeResult:
     output: Path | None
     bytes: int
     bits_per_weight: float
-    assignments: list[Assignment]
-    methods: list[str]
+    assignments: list[Assignment] = field(repr=False)
+    methods: list[str] = field(repr=False)
     seconds: float
     warnings: list[str]
 

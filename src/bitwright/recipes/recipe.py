@@ -38,7 +38,7 @@ class Assignment:
     fallback: str = ""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Recipe:
     """The first of `patterns` that matches a tensor's name decides its format.
 
@@ -61,6 +61,11 @@ class Recipe:
     def exact(cls, chosen: Mapping[str, Format], file_type: str | None = None) -> Recipe:
         """The recipe that gives each named tensor its format."""
         return cls(tuple(Pattern.exact(name, format) for name, format in chosen.items()), file_type)
+
+    def __repr__(self) -> str:
+        count = len(self.patterns)
+        patterns = f"{count} pattern{'s' * (count != 1)}" if count else ""
+        return f"<Recipe: {', then '.join(filter(None, (patterns, self.file_type))) or 'every format kept'}>"
 
     def preceded(self, patterns: Iterable[Pattern]) -> Recipe:
         """This recipe with more patterns in front, which therefore win."""

@@ -32,6 +32,11 @@ class Interval:
     of: str = "documents"
     level: float = LEVEL
 
+    def __str__(self) -> str:
+        if self.ends is None:
+            return f"{self.estimate:.4g} (too few {self.of} for an interval)"
+        return f"{self.estimate:.4g} ({self.ends[0]:.4g} to {self.ends[1]:.4g})"
+
     @property
     def low(self) -> float | None:
         """The lower end; None if there are too few clusters for an interval."""
