@@ -17,7 +17,7 @@ native := $(shell find native -type f) CMakeLists.txt
 checked := src tests benchmarks examples tools
 cpp := $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 
-.PHONY: all build demo test test-tools lint format docs bench cross wheels clean help
+.PHONY: all build demo test test-tools lint format docs bench sanitize cross wheels clean help
 .DEFAULT_GOAL := all
 
 all: lint test  ## lint, types and tests, as in CI
@@ -52,6 +52,13 @@ docs: $(VENV)/.built  ## regenerate the pages of docs/ that are made from the co
 
 bench: $(VENV)/.built  ## time this machine (PEER=path/to/llama-bench compares)
 	@$(VENV)/bin/python benchmarks/compare.py $(if $(PEER),--peer $(PEER))
+
+# The sanitizers' library must be loaded before Python; leaks are Python's own.
+sanitize:  ## native code under the address and undefined-behaviour sanitizers: its tests, and mutants of model files
+	@SKBUILD_CMAKE_DEFINE=BITWRIGHT_SANITIZE=ON SKBUILD_BUILD_DIR=build/sanitize/native $(MAKE) VENV=build/sanitize/venv build/sanitize/venv/.test
+	@export LD_PRELOAD="$$($(firstword $(CXX)) -print-file-name=libasan.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1; \
+	build/sanitize/venv/bin/python -m pytest --timeout 1800 tests/kernels tests/engine && \
+	build/sanitize/venv/bin/python benchmarks/mutants.py --reach 1000
 
 cross: $(VENV)/.release  ## compile the native library for musl, macOS and Windows (runs none of them)
 	@for target in x86_64-linux-musl aarch64-macos x86_64-windows-gnu; do \

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -32,6 +33,11 @@ def run(script: str, *arguments: object) -> str:
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=env)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def test_mutants_reach_a_step() -> None:
+    line = run("mutants.py", "--reach", 2, "--seed", 5).splitlines()[-1]
+    assert re.fullmatch(r"\d+ mutants in \d+ s: \d+ refused, 2 reached a step \(\d .* by an error\), 0 findings", line)
 
 
 PEER = """#!{python}
