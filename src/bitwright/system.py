@@ -16,9 +16,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
-if sys.platform != "win32":
-    import fcntl
-
 
 def release_pages(buffer: mmap.mmap) -> bool:
     """Drop a mapped file's pages from this process's memory; later reads fetch them again. False: not possible here."""
@@ -69,6 +66,8 @@ def lock(descriptor: int, wait: bool = False) -> bool:
     holds the lock, or there is none here (on Windows and some network file systems)."""
     if sys.platform == "win32":
         return False
+    import fcntl
+
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
     except OSError:
