@@ -34,7 +34,7 @@ from bitwright.measure.horizon.endings import Ending
 from bitwright.measure.horizon.original import STEPS, Original
 from bitwright.measure.rollout.writing import Rollout
 from bitwright.quantizers import quantize
-from bitwright.statistics import shares, studentized
+from bitwright.statistics import percentile, shares, studentized
 from bitwright.statistics.interval import Interval
 
 RECIPES = "q8_0,q6_k,q5_k_m,q4_k_m,q4_0,q3_k_m,q2_k"
@@ -100,7 +100,7 @@ def bits(engine: Engine) -> float:
 
 def cells(row: Row, rows: list[Row]) -> list[str]:
     """A line of a model's table."""
-    kl, aligned = row.mean("divergence"), row.mean("aligned")
+    kl, aligned = row.mean("divergence"), percentile.mean(row.aligned, np.arange(len(row.aligned)), "prompts")
     by_kl = 1 + sum(other.mean("divergence").estimate < kl.estimate for other in rows)
     by_horizon = 1 + sum(other.mean("aligned").estimate > aligned.estimate for other in rows)
     identical = shares.share(int((row.aligned == STEPS).sum()), len(row.aligned), "prompts").estimate
@@ -148,6 +148,15 @@ def counted(found: list[Pair]) -> str:
     sure_of = f"The order by KL is sure in {by_kl} pairs, that by horizon in {by_horizon}."
     both_sure = f"Both are sure in {sure}, and in {both} of these they differ."
     return f"KL and horizon rank {len(turned)} of {len(found)} pairs differently. {sure_of} {both_sure}"
+
+
+def meaning(found: list[Pair]) -> str:
+    """What the counts allow to say."""
+    known = [pair for pair in found if len(pair.sure) == 2]
+    if any(pair.reversed for pair in known):
+        return "So there are files that the two measures rank differently beyond doubt, on the same text."
+    return ("So no pair is ranked differently beyond doubt: where the estimates disagree, at least one of the measures "
+            "cannot tell the two files apart with so many prompts.")  # fmt: skip
 
 
 def turned(found: list[Pair]) -> list[str]:
@@ -202,16 +211,17 @@ class Section:
     pairs: list[Pair]
 
 
-def section(source: Path, arguments: argparse.Namespace) -> Section:
-    """A model's table, its pairs and its floors."""
+def section(source: Path, each: int, arguments: argparse.Namespace) -> Section:
+    """A model's table, its pairs and its floors, from the first `each` prompts of each kind."""
     engine = bw.load(source, threads=arguments.threads)
     with output.progress(f"{source.stem} writes") as report:
-        base = original.write(engine, prompts.first(arguments.prompts), report)
+        base = original.write(engine, prompts.first(each), report)
     wanted = itertools.product(arguments.recipes.split(","), arguments.methods.split(","))
     rows = [row for recipe, method in wanted if (row := measured(base, recipe, method, source, arguments))]
     found = pairs(rows)
     prompted = "through its chat template" if engine.chat_template else "as plain turns, since it has no chat template"
-    about = f"The original is `{source.name}` ({bits(engine):.2f} bits per weight), prompted {prompted}."
+    used = f"the first {each} prompts of each kind, {len(base.items)} in all"
+    about = f"The original is `{source.name}` ({bits(engine):.2f} bits per weight), prompted {prompted}: {used}."
     _, _, *table = markdown(HEADERS, [cells(row, rows) for row in rows], {})
     title = "The original against itself, computed otherwise (not subtracted from the table):"
     parts = [[f"## {source.stem}"], [about], table, [counted(found)], turned(found), [title, "", *floors(base)]]
@@ -223,7 +233,8 @@ def main() -> None:
     parser.add_argument("--model", type=Path, action="append", required=True, help="a GGUF file; repeatable")
     parser.add_argument("--recipes", default=RECIPES)
     parser.add_argument("--methods", default=",".join(METHODS))
-    parser.add_argument("--prompts", type=int, default=prompts.EACH, help="prompts of each of the five kinds")
+    parser.add_argument("--prompts", type=int, action="append",
+                        help="prompts of each of the five kinds; once for all models, or once for each")  # fmt: skip
     parser.add_argument("--threads", type=int)
     parser.add_argument("--work", type=Path, default=HERE.parent / "build/horizon", help="where results are kept")
     parser.add_argument("--done", action="store_true", help="show what is done, and measure nothing more")
@@ -231,16 +242,18 @@ def main() -> None:
     parser.add_argument("--write", action="store_true", help="write benchmarks/results/horizon.md")
     arguments = parser.parse_args()
     arguments.work.mkdir(parents=True, exist_ok=True)
-    sections = [section(source, arguments) for source in arguments.model]
+    each = (arguments.prompts or [prompts.EACH]) * (1 if len(arguments.prompts or []) > 1 else len(arguments.model))
+    if len(each) != len(arguments.model):
+        parser.error("expected --prompts once, or once for each --model")
+    sections = [section(*model, arguments) for model in zip(arguments.model, each, strict=True)]
     machine = describe_machine(bw.load(arguments.model[0], threads=arguments.threads).threads)
-    each, found = arguments.prompts, [pair for s in sections for pair in s.pairs]
+    found = [pair for s in sections for pair in s.pairs]
     lines = [
         ", ".join(f"{key} {value}" for key, value in machine.items()),
         "",
-        f"The first {each} prompts of each of the five kinds of {prompts.VERSION}: {5 * each} prompts, {STEPS} tokens "
-        f"after each. {len(sections)} models. Neither method used calibration data.",
+        f"Models: {len(sections)}. Prompts of {prompts.VERSION}, {STEPS} tokens after each, no calibration data.",
         "",
-        f"Over all models: {counted(found)}",
+        f"Over all models: {counted(found)} {meaning(found)}",
         "",
         "A pair is two different files of one model. An order is sure if the 95% interval of the paired difference "
         "over prompts leaves out zero; of pairs of equal files, one in twenty would look sure.",

@@ -42,6 +42,8 @@ def test_a_pair_is_reversed_only_where_the_intervals_say_so(benchmark) -> None:
     assert reversed_.get(("q5_0", "q5_1"), ["KL"]) == ["KL"]
     assert "by KL is sure in 6 pairs" in benchmark.counted(found)
     assert "in 1 of these they differ" in benchmark.counted(found)
+    assert "beyond doubt, on the same text" in benchmark.meaning(found)
+    assert "no pair is ranked differently beyond doubt" in benchmark.meaning(benchmark.pairs(rows[1:3]))
     same = benchmark.Row("q4_k", "search", 4.5, rows[0].divergence, rows[0].aligned, noise)
     assert not benchmark.pairs([rows[0], same]), "equal files are no pair"
 

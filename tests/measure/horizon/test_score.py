@@ -61,6 +61,14 @@ def test_figures_by_kind_and_whole(models, written) -> None:
     assert whole.margins.candidate > 0 and 0 <= whole.margins.ties <= whole.first.survival.events
 
 
+def test_intervals_stay_within_what_is_possible(models, items) -> None:
+    """Ten prompts, half of them identical: between 0 and 32 tokens, not below."""
+    written = original.write(models["f32"], items[:10])
+    found = score.score(written, models["q8_0"]).whole
+    for of in (found.candidate.aligned, found.candidate.same_top1, found.flips, found.sure_flips):
+        assert 0 <= of.low <= of.estimate <= of.high <= (STEPS if of is found.candidate.aligned else 1)
+
+
 def test_the_floors_are_the_original_computed_otherwise(models, written) -> None:
     found = score.score(written, models["f32"])
     assert found.whole.candidate.identical.estimate == 1 and found.whole.candidate.divergence.estimate < 1e-9

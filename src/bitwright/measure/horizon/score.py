@@ -123,8 +123,8 @@ def _part(readings: Sequence[Reading], floors: dict[str, list[Reading]]) -> Part
         {name: closeness(rows) for name, rows in floors.items()},
         first,
         _margins(readings, leads, first),
-        _mean(flips),
-        _mean(flips & (leads >= first.tie)),
+        _share(flips),
+        _share(flips & (leads >= first.tie)),
     )
 
 
@@ -137,10 +137,10 @@ def closeness(readings: Sequence[Reading]) -> Closeness:
     return Closeness(
         len(readings),
         shares.share(parted.count(None), len(parted), OF),
-        _mean(steps[:, None]),
+        percentile.mean(steps, clusters, OF),
         percentile.ratio(at, wrong, clusters, OF),
         _mean(divergences(readings)),
-        _mean(np.array(same)),
+        _share(np.array(same)),
     )
 
 
@@ -154,10 +154,14 @@ def divergences(readings: Sequence[Reading]) -> Float64:
     return horizon.divergences_of(readings, STEPS)
 
 
-def _mean(values: NDArray[np.generic]) -> Interval:
+def _mean(values: Float64) -> Interval:
     """The mean of values (prompts, steps) with its interval over prompts."""
-    clusters = np.broadcast_to(np.arange(len(values))[:, None], values.shape)
-    return studentized.mean(values, clusters, OF)
+    return studentized.mean(values.mean(1), np.arange(len(values)), OF)
+
+
+def _share(values: NDArray[np.bool_]) -> Interval:
+    """The same of a share, whose interval must stay between 0 and 1 (a studentized one need not)."""
+    return percentile.mean(values.mean(1), np.arange(len(values)), OF)
 
 
 def _margins(readings: Sequence[Reading], leads: Float64, first: FirstDivergence) -> Margins:
