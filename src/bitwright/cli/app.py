@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Callable
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperGroup
 
 import bitwright
 from bitwright.cli import (
     audit,
     bench,
+    cached,
     calibrate,
     compare,
     evaluate,
@@ -26,8 +29,22 @@ from bitwright.cli import (
 )
 from bitwright.cli.verb import Verb
 
+
+class Grouped(TyperGroup):
+    """The help lists the verbs by task."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """A section for each group."""
+        for title, verbs in GROUPS.items():
+            commands = [(name, command) for name in verbs if (command := self.get_command(ctx, name))]
+            with formatter.section(title):
+                width = formatter.width - 6 - max(map(len, self.commands))
+                formatter.write_dl([(f"{name:<9}", command.get_short_help_str(width)) for name, command in commands], 9)
+
+
 app = typer.Typer(
     name="bitwright",
+    cls=Grouped,
     help="Make open-weight language models small enough for your own machine, run them there, "
     "and measure what was lost."
     "\n\nMODEL is a path, a name on the Hugging Face hub (org/name, org/name:Q4_K_M) or the alias smollm2-135m.",
@@ -52,20 +69,22 @@ def _options(
     pass
 
 
-app.command("inspect")(inspect.inspect)
-app.command("calibrate")(calibrate.calibrate)
-app.command("quantize")(quantize.quantize)
-app.command("run")(run.run)
-app.command("eval")(evaluate.evaluate)
-app.command("compare")(compare.compare)
-app.command("label")(label.label)
-app.command("audit")(audit.audit)
-app.command("tasks")(tasks.tasks)
-app.command("bench")(bench.bench)
-app.command("plan")(plan.plan)
-app.command("explain")(explain.explain)
-app.command("hardware")(hardware.hardware)
-app.command("tokenize")(tokenize.tokenize)
-app.command("formats")(formats.formats)
+GROUPS: dict[str, dict[str, Callable[..., Any]]] = {  # the verbs by task, as `--help` shows them
+    "Look inside": {"inspect": inspect.inspect, "tokenize": tokenize.tokenize, "formats": formats.formats},
+    "Plan": {"plan": plan.plan, "explain": explain.explain, "hardware": hardware.hardware},
+    "Make smaller": {"calibrate": calibrate.calibrate, "quantize": quantize.quantize},
+    "Run": {"run": run.run, "bench": bench.bench},
+    "Measure what was lost": {
+        "eval": evaluate.evaluate,
+        "compare": compare.compare,
+        "tasks": tasks.tasks,
+        "label": label.label,
+        "audit": audit.audit,
+    },
+    "Manage what is cached": {"list": cached.list_, "pull": cached.pull, "rm": cached.rm},
+}
+for verbs in GROUPS.values():
+    for name, verb in verbs.items():
+        app.command(name)(verb)
 for command in app.registered_commands:
     command.cls = Verb

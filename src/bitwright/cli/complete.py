@@ -12,6 +12,13 @@ def model(incomplete: str) -> list[str]:
     return _beginning(ALIASES, incomplete) if incomplete else []
 
 
+def cached(incomplete: str) -> list[str]:
+    """Names of what is cached."""
+    from bitwright.io import cache
+
+    return _beginning((entry.name for entry in cache.entries()), incomplete)
+
+
 def recipe(incomplete: str) -> list[str]:
     """llama.cpp's file types that can be written."""
     from bitwright import formats
