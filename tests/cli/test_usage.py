@@ -24,7 +24,7 @@ def assert_one_line(err: str) -> None:
 
 def test_no_arguments_show_help(bitwright) -> None:
     outcome = bitwright()
-    assert outcome.code == 0 and "Commands:" in outcome.out
+    assert outcome.code == 0 and "Make smaller:" in outcome.out
     assert all(verb in outcome.out for verb in VERBS)
 
 
