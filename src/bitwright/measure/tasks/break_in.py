@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import mmap
 import os
+import platform
 import socket
 import sys
 import threading
@@ -104,7 +105,15 @@ def attempts(outside: str, memory: int) -> dict[str, list[Attempt]]:
             partial(open, f"/proc/{parent}/mem", "r+b"),
             partial(raw, "ptrace", 2, parent, None, None),
         ],
-        "leaving memory behind": [share, share_by_number, lambda: os.memfd_create("tried")],
+        "leaving memory behind": [
+            share,
+            share_by_number,
+            lambda: os.memfd_create("tried"),
+            partial(raw, "mq_open", b"/does-not-exist", 0),
+            partial(raw, "msgget", 1, 0),
+            partial(raw, "semget", 1, 0, 0),
+            partial(raw, "syscall", 219 if platform.machine() == "aarch64" else 250, 0, -3, 0),  # keyctl
+        ],
         "raising its limits": [partial(raw, "prlimit", 0, 4, ctypes.create_string_buffer(16), None)],
         "using more memory, files or space than allowed": [
             partial(exceed, lambda: mmap.mmap(-1, 2 * memory).close()),
