@@ -71,6 +71,16 @@ void bind_limits(nb::module_& m) {
         "run.");
   m.def("bytes_read", bytes_read, "Bytes of a weight in the layout the tier reads.", "format"_a, "rows"_a, "columns"_a,
         "tier"_a);
+  m.def(
+      "guard_mapping", [](const ByteArray& bytes) { return platform::guard_mapping(bytes.data(), bytes.size()); },
+      "A number for torn() and forget_mapping(); -1 if the mapping cannot be guarded.", "bytes"_a);
+  m.def("torn", [](int mapping) { return mapping >= 0 && platform::torn(mapping); }, "mapping"_a);
+  m.def(
+      "forget_mapping",
+      [](int mapping) {
+        if (mapping >= 0) platform::forget_mapping(mapping);
+      },
+      "mapping"_a);
   nb::class_<Meter>(m, "Meter")
       .def("__init__", construct, "tier"_a, "threads"_a)
       .def("read", &Meter::read, "seconds"_a, Released())

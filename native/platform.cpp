@@ -1,13 +1,17 @@
 #include "platform.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
+#include <cerrno>
+#include <mutex>
 #include <thread>
 
 #ifdef _WIN32
 #define NOMINMAX
 #include <windows.h>
 #else
+#include <signal.h>
 #include <sys/mman.h>
 #include <unistd.h>
 #endif
@@ -87,6 +91,10 @@ void* map_pages(size_t bytes) { return VirtualAlloc(nullptr, bytes, MEM_RESERVE 
 void unmap_pages(void* pages, size_t) { VirtualFree(pages, 0, MEM_RELEASE); }
 
 void discard_pages(void* at, size_t bytes) { VirtualAlloc(at, bytes, MEM_RESET, PAGE_READWRITE); }
+
+int guard_mapping(const void*, size_t) { return -1; }
+bool torn(int) { return false; }
+void forget_mapping(int) {}
 #else
 int usable_cores() {
 #ifdef __linux__
@@ -114,6 +122,65 @@ void discard_pages(void* at, size_t bytes) {
   const uintptr_t first = (begin + page - 1) / page * page, last = (begin + bytes) / page * page;
   if (first < last) madvise(reinterpret_cast<void*>(first), last - first, MADV_DONTNEED);
 }
+
+namespace {
+
+struct Mapping {
+  std::atomic<uintptr_t> begin{0}, end{0};  // whole pages; 0: this place is free
+  std::atomic<bool> torn{false};
+};
+constexpr int kMostMappings = 1024;
+Mapping mappings[kMostMappings];
+uintptr_t page_bytes = 0;
+struct sigaction otherwise;  // what SIGBUS did before
+
+// Runs inside a signal: it only reads atomics and makes system calls. A file that ends before a page ends before all that
+// follow, so zeros take the place of the rest of the mapping at once.
+void on_bus_error(int, siginfo_t* info, void*) {
+  const int error = errno;
+  const auto at = reinterpret_cast<uintptr_t>(info->si_addr);
+  for (Mapping& m : mappings) {
+    const uintptr_t begin = m.begin.load(), end = m.end.load(), page = at / page_bytes * page_bytes;
+    if (at < begin || at >= end) continue;
+    const int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED | MAP_NORESERVE;
+    if (mmap(reinterpret_cast<void*>(page), end - page, PROT_READ, flags, -1, 0) == MAP_FAILED) break;
+    m.torn.store(true);
+    errno = error;
+    return;
+  }
+  sigaction(SIGBUS, &otherwise, nullptr);  // the read is tried again, and ends as it would have
+}
+
+}  // namespace
+
+int guard_mapping(const void* at, size_t bytes) {
+  static std::mutex mutex;
+  static bool installed = false;
+  const std::lock_guard lock(mutex);
+  if (!installed) {
+    page_bytes = static_cast<uintptr_t>(sysconf(_SC_PAGESIZE));
+    struct sigaction action = {};
+    action.sa_sigaction = on_bus_error;
+    action.sa_flags = SA_SIGINFO;
+    sigemptyset(&action.sa_mask);
+    if (sigaction(SIGBUS, &action, &otherwise) != 0) return -1;
+    installed = true;
+  }
+  const auto begin = reinterpret_cast<uintptr_t>(at) / page_bytes * page_bytes;
+  const auto end = (reinterpret_cast<uintptr_t>(at) + bytes + page_bytes - 1) / page_bytes * page_bytes;
+  for (int i = 0; i < kMostMappings; ++i) {
+    if (mappings[i].end.load() != 0) continue;
+    mappings[i].torn.store(false);
+    mappings[i].begin.store(begin);
+    mappings[i].end.store(end);
+    return i;
+  }
+  return -1;
+}
+
+bool torn(int mapping) { return mappings[mapping].torn.load(); }
+
+void forget_mapping(int mapping) { mappings[mapping].end.store(0); }
 #endif
 
 }  // namespace bitwright::platform

@@ -1,4 +1,4 @@
-// Everything that native code asks the operating system for: processor features, usable cores, memory pages, the process id.
+// Everything that native code asks the operating system for: processor features, usable cores, memory pages, mapped files, the process id.
 // Supports Linux (glibc or musl), macOS and Windows with GCC or Clang; the kernels' vector extension rules out MSVC.
 #pragma once
 #include <cstddef>
@@ -19,5 +19,12 @@ void* map_pages(size_t bytes);
 void unmap_pages(void* pages, size_t bytes);
 // Returns whole pages inside the range to the system; their contents are lost. Does nothing where that is unsupported.
 void discard_pages(void* at, size_t bytes);
+
+// A file mapped at `at` may be shortened by others. From now on a read past its end finds zeros and marks the mapping as torn,
+// where the system would end the process (SIGBUS). Returns the mapping's number for the next two; -1 if there are too many,
+// or if the system lets nobody shorten a mapped file.
+int guard_mapping(const void* at, size_t bytes);
+bool torn(int mapping);
+void forget_mapping(int mapping);  // before it is unmapped
 
 }  // namespace bitwright::platform

@@ -33,6 +33,8 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
         with inputs.protected(), shown():
             code = app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
         sys.stdout.flush()
+        if (said := shortened()) is not None:
+            return complain(said, 1)
         return code if isinstance(code, int) else 0
     except BitwrightError as error:
         return complain(str(error), error.exit_code)
@@ -58,9 +60,17 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
 
 
 def complain(message: str, code: int) -> int:
-    """Print on one line what went wrong."""
+    """Print on one line what went wrong. A file that became shorter explains whatever else did."""
+    if (said := shortened()) is not None:
+        message, code = said, 1
     print("bitwright: error:", " ".join(escaped(message).split()), file=sys.stderr)
     return code
+
+
+def shortened() -> str | None:
+    """What to say if a mapped file became shorter while it was read."""
+    mapping = sys.modules.get("bitwright.kernels.mapping")  # not imported: no file was mapped
+    return None if mapping is None else mapping.complaint()
 
 
 def command_of(error: Exception) -> str:

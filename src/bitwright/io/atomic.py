@@ -51,8 +51,10 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
     The bytes go to a hidden `.part` file in the target's folder, reach the disk (fsync), and only then get the name
     (rename, then fsync of the folder). A symbolic link stays, and the file it points to is replaced; its permissions
     stay. A killed process leaves its `.part` file, which the next writer in that folder removes, but never a damaged
-    target. Raises UsageError as `check` does, BitwrightError if writing fails.
+    target. Raises UsageError as `check` does, BitwrightError if writing fails or a file that was read became shorter.
     """
+    from bitwright.kernels import mapping
+
     target = check(path)
     try:
         old = os.stat(target) if os.path.exists(target) else None
@@ -61,6 +63,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         try:
             with file:
                 yield file
+                mapping.check()
                 file.flush()
                 os.fsync(file.fileno())
                 if old is not None:
@@ -70,6 +73,7 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:
+        mapping.check()  # writing from a file that became shorter fails too
         raise BitwrightError(f"cannot write {path}: {error.strerror or error}") from error
 
 

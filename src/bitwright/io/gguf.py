@@ -1,8 +1,8 @@
 """GGUF files: `open` one, or the first of a split set, and see its metadata and tensors; `write` one.
 
 Opening maps the file and decodes almost nothing: metadata is decoded when asked for, tensors are views of the mapping.
-An open file must not be shortened (the kernel kills a process that reads a mapping past the end); bitwright itself
-replaces files by renaming, which is safe.
+A file that another program shortens meanwhile is noticed (`kernels.mapping`) and refused; bitwright itself replaces
+files by renaming, which is safe.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
 from bitwright.io.gguf_values import Typed
 from bitwright.io.gguf_write import layout, write
 from bitwright.io.values import Values
+from bitwright.kernels import mapping
 
 __all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
 
@@ -59,6 +60,7 @@ class GGUF:
         """A tensor whose data, uint8 `(rows, bytes of a row)`, is a read-only view of the mapped file."""
         if name not in self.tensors:
             raise UnknownNameError("tensor", name, self.tensors)
+        mapping.check()
         info = self.tensors[name]
         data = np.frombuffer(self._buffers[info.part], np.uint8, info.nbytes, info.offset)
         row_bytes = info.format.row_bytes(info.shape[-1])
@@ -113,6 +115,6 @@ def _map(path: Path) -> mmap.mmap:
         with inputs.opened(path) as file:
             if os.fstat(file.fileno()).st_size == 0:
                 raise FileFormatError(path, 0, "a GGUF file", "an empty file")
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            return mapping.guard(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
     except OSError as error:
         raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from bitwright.formats import QuantizedTensor
-from bitwright.kernels import _native
+from bitwright.kernels import _native, mapping
 
 
 class WeightBank:
@@ -48,4 +48,6 @@ class WeightBank:
             wanted.append((_native.format_id(tensor.format), *tensor.shape, data, packed))
         size = sum(tensor.data.nbytes for tensor in tensors)
         with _native.allocating(f"{len(tensors)} weights, {size / 1e6:.1f} MB in the file, packed"):
-            return list(self.native.matrices(wanted))
+            found = list(self.native.matrices(wanted))
+        mapping.check()
+        return found

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from bitwright.errors import UsageError
-from bitwright.kernels import _native
+from bitwright.kernels import _native, mapping
 from bitwright.kernels.memory import Memory
 from bitwright.kernels.program import Program
 from bitwright.kernels.schedule import Phase
@@ -81,6 +81,7 @@ class Executor:
     def _step(self, memory: Memory, t: Int32, p: Int32, s: Int32, o: Int32, hidden: Float32 | None) -> Float32:
         floats = None if hidden is None else np.ascontiguousarray(hidden, np.float32)
         result: Float32 = self.native.run(memory.native, t, p, s, o, floats)
+        mapping.check()
         return result
 
     def squares(self) -> dict[str, tuple[NDArray[np.float64], int]]:

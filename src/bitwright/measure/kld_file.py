@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bitwright.errors import FileFormatError
 from bitwright.io import inputs
 from bitwright.io.atomic import replacing
+from bitwright.kernels import mapping
 from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import normalizer
 from bitwright.measure.windows import Windows, cut_ids
@@ -94,10 +95,12 @@ class KldFile:
             raise FileFormatError(path, HEADER, f"tokens of the model's {tokenizer.vocab_size}", found)
         self.windows: Windows = cut_ids(tokenizer, tokens, context)
         self.stored = np.memmap(path, "<u2", "r", HEADER + tokens.nbytes, shape)
+        mapping.guard(self.stored._mmap, path)  # type: ignore[attr-defined]
         self.about: dict[str, Any] = {"file": path.name, "clip": CLIP}
 
     def chunk(self, index: int) -> KldChunk:
         """The stored predictions of chunk `index`."""
+        mapping.check()
         return KldChunk(np.asarray(self.stored[index]), self.windows.targets[index], self.vocabulary)
 
 
