@@ -60,6 +60,7 @@ def test_the_suite_takes_no_other_text(bitwright, quantized, stories260k, tmp_pa
         (["--reference", "base.kld"], "needs the original model"),
         (["--reference", stories260k, "-f", calibrated], "leave out -f"),
         (["--reference", stories260k, "--chunks", 2], "leave out --chunks"),
+        (["--reference", stories260k, "-c", 128], "leave out --ctx"),
         (
             ["--reference", stories260k, "--calibration", calibrated],
             "mine.txt shares 13 words in a row with prompt 1 (code)",

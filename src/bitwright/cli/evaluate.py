@@ -11,6 +11,7 @@ import typer
 from bitwright.cli import complete, evaluation_table, horizon, measuring, models, options, output
 from bitwright.errors import UsageError
 
+CHUNK = 512
 ChunkTokens = Annotated[int, options.context("Tokens per chunk; the second half of each is scored.", shown=True)]
 
 
@@ -38,7 +39,7 @@ def evaluate(
     ] = None,
     out: options.Report = None,
     calibration: options.Calibration = None,
-    context: ChunkTokens = 512,
+    context: ChunkTokens = CHUNK,
     chunks: options.Chunks = None,
     kld: Annotated[
         Path | None,
@@ -77,7 +78,8 @@ def evaluate(
     Example: bitwright eval small.gguf --reference large.gguf
     """
     if suite == horizon.NAME:
-        unused = {"-f": file, "--chunks": chunks, "--kl-divergence-base": kld, "--statistics": statistics or None}
+        unused = {"-f": file, "--chunks": chunks, "--kl-divergence-base": kld, "--statistics": statistics or None,
+                  "--ctx": None if context == CHUNK else context}  # fmt: skip
         horizon.check(unused, reference)
         horizon.run(model, str(reference), prompts, out, calibration, threads, kv, activations, json)
         return
