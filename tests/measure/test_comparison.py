@@ -73,6 +73,7 @@ def test_a_model_is_faster_if_all_its_timings_are() -> None:
     found = compare([contender("a", 30, 0.1, speed=9), contender("b", 10, 0.2, 9.5), contender("c", 20, 0.3, 11)],
                     DIVERGENCE)  # fmt: skip
     assert found.front_of_speed == ("a", "c")  # b's timings overlap with a's
+    assert Contender(Identity("", "", 1, 16), None, np.array([1.0]), np.array([1.0]), (5, 9, 10, 900)).spread == (9, 10)
 
 
 def test_the_reference_takes_part() -> None:

@@ -98,7 +98,7 @@ def show(c: Comparison, headline: str, words: list[str]) -> None:
         name = f"{i.name} (reference)" if x.is_reference and not at_zero else i.name
         quality = ("0", "the reference") if at_zero else quality_of(c.quality(x))
         same = f"{100 * e.same_top1.estimate:.2f}%" if e and not x.is_reference else ""
-        timings = f"{min(x.speeds):.1f} to {max(x.speeds):.1f}"
+        timings = " to ".join(f"{speed:.1f}" for speed in x.spread)
         rows.append((name, output.human_bytes(i.file_bytes), f"{i.bits_per_weight:.2f}", *quality, same,
                      f"{x.speed:.1f}", timings))  # fmt: skip
     titles = ["model", ">bytes", ">bits/weight", f">{c.measure}", "95% interval", ">same top", ">tokens/s", "timings"]

@@ -52,6 +52,13 @@ class Contender:
         return statistics.median(self.speeds)
 
     @property
+    def spread(self) -> tuple[float, float]:
+        """The slowest and the fastest timing, without the extreme ones if there are at least four."""
+        ordered = sorted(self.speeds)
+        inner = ordered[1:-1] if len(ordered) >= 4 else ordered
+        return inner[0], inner[-1]
+
+    @property
     def bits_per_byte(self) -> Interval:
         """Bits per byte of text, with its interval over the clusters."""
         seen = self.sizes > 0
@@ -120,15 +127,15 @@ def quality(measure: str, c: Contender) -> Interval:
 
 
 def compare(contenders: Sequence[Contender], measure: str) -> Comparison:
-    """Rank contenders and find the fronts. Differences are paired by document; a model is faster if all of its
-    timings are faster than all of the other's."""
+    """Rank contenders and find the fronts. Differences are paired by document; a model is faster if its whole
+    spread of timings is."""
     ranked = sorted(contenders, key=lambda c: (measure == BITS or not c.is_reference, quality(measure, c).estimate))
     pairs = []
     for a, b in combinations(ranked, 2):
         difference = between(measure, a, b)
         pairs.append(Pair(a.identity.name, b.identity.name, difference, verdict(difference)))
     smaller = front(ranked, lambda c, better: c.identity.file_bytes < better.identity.file_bytes)
-    faster = front(ranked, lambda c, better: min(c.speeds) > max(better.speeds))
+    faster = front(ranked, lambda c, better: c.spread[0] > better.spread[1])
     return Comparison(measure, tuple(ranked), tuple(pairs), smaller, faster)
 
 

@@ -14,8 +14,8 @@ from bitwright.views.ranking import headline, ranking
 def comparison(c: measured.Comparison, about: dict[str, Any]) -> dict[str, Any]:
     """headline (which is best, in a sentence), measure ("KL divergence" or "bits per byte"), models[what the view
     `evaluation` has, or model{name, sha256, file_bytes, bits_per_weight} if the tokenizer differs; with is_reference,
-    bits_per_byte, tokens_per_second (the median of several timings), slowest, fastest], best first, the reference among
-    them, pairs[{first, second, difference{mean, low, high}, verdict}], front{bytes[names], speed[names]}, words (the
+    bits_per_byte, tokens_per_second (the median of several timings), slowest, fastest (timing but for the extreme ones)],
+    best first, the reference among them, pairs[{first, second, difference{mean, low, high}, verdict}], front{bytes[names], speed[names]}, words (the
     verdict in sentences), about (as given: how it was measured)."""
     return plain(
         {
@@ -36,6 +36,6 @@ def _model(c: measured.Contender) -> dict[str, Any]:
         "is_reference": c.is_reference,
         "bits_per_byte": of_interval(c.bits_per_byte),
         "tokens_per_second": c.speed,
-        "slowest": min(c.speeds),
-        "fastest": max(c.speeds),
+        "slowest": c.spread[0],
+        "fastest": c.spread[1],
     }
