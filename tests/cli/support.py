@@ -63,7 +63,8 @@ class Page(HTMLParser):
 
     def handle_starttag(self, tag, attrs) -> None:
         self.open.append(tag)
-        self.fetched += [value for name, value in attrs if name in ("src", "href", "data", "srcset") and value]
+        addresses = [value for name, value in attrs if name in ("src", "href", "data", "srcset") and value]
+        self.fetched += [value for value in addresses if not value.startswith("#")]
         if tag in ("script", "link", "iframe", "img"):
             self.fetched.append(tag)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 
 import pytest
 from cli.support import check_page
@@ -50,7 +51,8 @@ def test_compare(bitwright, quantized, stories260k, text, tmp_path) -> None:
     row = next(line for line in outcome.out.splitlines() if line.startswith(stories260k.name))
     assert "the reference" in row and " to " in row
     page = check_page((tmp_path / "r.html").read_text())
-    assert page.source.count(f"{stories260k.name} (the reference)") >= 2  # in both plots of the fronts
+    drawn = re.findall(rf"<li class=.number c0.><b>1</b> {stories260k.name}: [^<]*, the reference</li>", page.source)
+    assert len(drawn) == 2  # in both plots of the fronts
     assert "Quality against bytes" in page.headings and "Pair by pair" in page.headings
     assert {"Token by token: q8_0.gguf", "Token by token: q4_0.gguf"} < set(page.headings)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from xml.etree import ElementTree
 
 import pytest
@@ -21,31 +22,43 @@ def test_the_cost_of_storage_is_compared_with_the_noise_floor() -> None:
     assert "nothing is lost" in tables.stored({**report, "kl_divergence": {"storage_error": 0.0}})
 
 
+def of_models(*models: tuple[str, float, float], **more: object) -> list[dict]:
+    """(name, MB, divergence) as the view of a comparison has them; the reference has none."""
+    return [{"model": {"name": name, "file_bytes": mb * 1e6, "bits_per_weight": 4.5}, "is_reference": kl == 0,
+             "kl_divergence": {"mean": kl, "low": 0.8 * kl, "high": 1.2 * kl},
+             "bits_per_byte": {"mean": 1.0, "low": None, "high": None, "of": "documents"},
+             "tokens_per_second": 10, "slowest": 9, "fastest": 11, **more} for name, mb, kl in models]  # fmt: skip
+
+
+def drawings(page: str) -> list[ElementTree.Element]:
+    return [ElementTree.fromstring(drawn) for drawn in re.findall(r"<svg.*?</svg>", page)]
+
+
+def places(drawn: ElementTree.Element) -> list[tuple[float, float]]:
+    return [(float(c.get("cx", "")), float(c.get("cy", ""))) for c in drawn.iter("circle")]
+
+
 def test_the_front_is_joined_and_others_are_not() -> None:
-    sizes = [("c", 9e6, 0.1), ("b", 8e6, 0.9), ("a", 3e6, 0.5)]
-    models = [{"model": {"name": name, "file_bytes": size}, "kl_divergence": {"mean": kl, "low": None, "high": None},
-               "is_reference": False} for name, size, kl in sizes]  # fmt: skip
-    drawn = figures.front({"models": models, "measure": "KL divergence", "front": {"bytes": ["c", "a"]}}, "bytes")
-    root = ElementTree.fromstring(drawn)
-    place = {p.find("title").text: f"{p.get('cx')},{p.get('cy')}" for p in root.iter("circle")}
-    (line,) = [node.get("d") for node in root.iter("path") if node.get("class") == "joined"]
-    assert line == f"M{place['a']}L{place['c']}"
+    models = of_models(("c", 9, 0.1), ("b", 8, 0.9), ("a", 3, 0.5))
+    page = figures.front({"models": models, "measure": "KL divergence", "front": {"bytes": ["c", "a"]}}, "bytes")
+    for drawn in drawings(page):
+        c, _, a = places(drawn)
+        (line,) = [node.get("d") for node in drawn.iter("path") if node.get("class") == "joined"]
+        assert line == "M" + "L".join(f"{x},{y}" for x, y in (a, c))
+        assert [t.text for t in drawn.iter("text") if t.get("class") == "number"] == ["1", "2", "3"]
+    assert "<b>2</b> b: 8.0 MB, 0.90000 nats" in page
 
 
 def test_the_reference_lies_on_the_axis_and_bytes_start_at_zero() -> None:
-    interval = {"mean": 0.1, "low": 0.08, "high": 0.12}
-    models = [{"model": {"name": "f", "file_bytes": 98e6}, "kl_divergence": {"mean": 0, "low": 0, "high": 0},
-               "is_reference": True, "tokens_per_second": 10, "slowest": 9, "fastest": 11},
-              {"model": {"name": "a", "file_bytes": 49e6}, "kl_divergence": interval,
-               "is_reference": False, "tokens_per_second": 20, "slowest": 15, "fastest": 21}]  # fmt: skip
+    models = of_models(("f", 98, 0), ("a", 49, 0.1))
     report = {"models": models, "measure": "KL divergence", "front": {"bytes": ["f", "a"], "speed": ["f", "a"]}}
-    drawn = figures.front(report, "bytes")
-    circles = {c.find("title").text: c for c in ElementTree.fromstring(drawn).iter("circle")}
-    f, a = circles["f (the reference)"], circles["a"]
-    assert float(f.get("cy")) > float(a.get("cy")) and drawn.count("whisker") == 1
-    left, right = (float(c.get("cx")) - svg.LEFT for c in (a, f))
-    assert right == pytest.approx(2 * left, rel=0.02)
-    assert figures.front(report, "speed").count("whisker") == 3  # the timings of both, the interval of one
+    for frame, drawn in zip(svg.FRAMES, drawings(figures.front(report, "bytes")), strict=True):
+        f, a = places(drawn)
+        assert f[1] > a[1] and f[0] - frame.left == pytest.approx(2 * (a[0] - frame.left), rel=0.02)
+        assert sum(p.get("class") == "whisker" for p in drawn.iter("path")) == 1
+    for drawn in drawings(figures.front(report, "speed")):  # the timings of both, the interval of one
+        assert sum(p.get("class") == "whisker" for p in drawn.iter("path")) == 3
+    assert "<b>1</b> f: 98.0 MB, the reference" in figures.front(report, "bytes")
 
 
 def test_too_few_clusters_are_null_in_the_data_and_no_band_in_the_plot() -> None:
@@ -54,4 +67,4 @@ def test_too_few_clusters_are_null_in_the_data_and_no_band_in_the_plot() -> None
     assert all(row[1:] == [None, None] for row in few["band"]) and enough["low"] == 3.0
     for found, bands in ((few, 0), (enough, 1)):
         drawn = figures.survival([{"model": {"name": "a"}, "first_divergence": found}])
-        assert drawn.count('class="band') == bands and drawn.count('class="line') == 1
+        assert drawn.count('class="band') == 2 * bands and drawn.count('class="line') == 2  # wide and narrow

@@ -15,32 +15,17 @@ from typing import Any, cast
 
 from bitwright.cli import table
 from bitwright.escapes import escaped, escaped_but_styled, escaped_json
+from bitwright.views.numbers import human_bytes as human_bytes
+from bitwright.views.numbers import human_count as human_count
 
 Report = Callable[..., None]
 QUIET_SECONDS = 1.0  # work shorter than this shows no progress
 LINE_SECONDS = 10.0  # without a terminal, one line per this many seconds
 
 
-def human_bytes(count: float) -> str:
-    """98362432 -> '98.4 MB' (decimal units, as hubs and disks count)."""
-    return _scaled(count, ["B", "kB", "MB", "GB", "TB"])
-
-
-def human_count(count: float) -> str:
-    """134515008 -> '134.5 M'."""
-    return _scaled(count, ["", "k", "M", "G", "T"]).rstrip()
-
-
 def human_rate(rate: float) -> str:
     """26.41 -> '26.4', 1081.3 -> '1081': three digits, or all of a whole number."""
     return f"{rate:.0f}" if rate >= 99.5 else f"{rate:.3g}"
-
-
-def _scaled(count: float, units: Sequence[str]) -> str:
-    power = 0
-    while abs(count) >= 999.95 and power < len(units) - 1:
-        count, power = count / 1000, power + 1
-    return f"{count:.0f} {units[0]}" if power == 0 else f"{count:.1f} {units[power]}"
 
 
 def colored(stream: Any = None) -> bool:

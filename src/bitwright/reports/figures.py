@@ -7,8 +7,15 @@ from collections.abc import Sequence
 from typing import Any
 
 from bitwright.reports import svg
-from bitwright.reports.html import figure, number
+from bitwright.reports.html import decimals, figure, number
 from bitwright.reports.svg import Series
+from bitwright.views.numbers import human_bytes, nats
+
+
+def chart(series: Sequence[Series], x: str, y: str, caption: str, **options: Any) -> str:
+    """A plot of lines with a legend and a caption; `options` are those of `svg.plot`."""
+    drawn = "".join(svg.plot(series, x, y, frame, **options) for frame in svg.FRAMES)
+    return figure(drawn + (svg.legend([s.name for s in series]) if len(series) > 1 else ""), caption)
 
 
 def quantiles(models: Sequence[dict[str, Any]]) -> str:
@@ -18,9 +25,9 @@ def quantiles(models: Sequence[dict[str, Any]]) -> str:
         for m in models
     ]
     least = next((m["noise_floor"]["kl_divergence"] for m in models if m["noise_floor"]), None)
-    plot = svg.plot(series, "share of tokens", "KL divergence, nats", log_y=True, floor=least or None,
-                    x_text=lambda x: f"{100 * x:.0f}%", y_text=lambda y: f"{y:g}")  # fmt: skip
-    return figure(plot, "Quantiles: this share of the scored tokens diverges by less than the value shown.")
+    return chart(series, "share of tokens", "KL divergence, nats", log_y=True, floor=least or None,
+                 x_text=lambda x: f"{100 * x:.0f}%",
+                 caption="Quantiles: this share of the scored tokens diverges by less than shown.")  # fmt: skip
 
 
 def survival(models: Sequence[dict[str, Any]]) -> str:
@@ -34,8 +41,8 @@ def survival(models: Sequence[dict[str, Any]]) -> str:
         )
         for name, d in found
     ]
-    plot = svg.plot(series, "tokens written", "texts still the same", y_text=lambda y: f"{100 * y:.0f}%")
-    return figure(plot, "Greedy texts that still equal the reference's, token for token.")
+    return chart(series, "tokens written", "texts still the same", y_text=lambda y: f"{100 * y:.0f}%",
+                 caption="Greedy texts that still equal the reference's, token for token.")  # fmt: skip
 
 
 def growth(r: dict[str, Any]) -> str:
@@ -59,7 +66,7 @@ def growth(r: dict[str, Any]) -> str:
         f"On its own texts the divergence is {number(a['value']):.2f} times that on the reference's ({interval}): "
         "above 1, errors feed on themselves."
     )
-    return figure(svg.plot(series, "tokens written", "KL divergence, nats"), caption)
+    return chart(series, "tokens written", "KL divergence, nats", caption)
 
 
 def attribution(r: dict[str, Any]) -> str:
@@ -72,12 +79,13 @@ def attribution(r: dict[str, Any]) -> str:
     parts = []
     for kind, caption in captions.items():
         rows = [_bar(a) for a in r.get("attribution", []) if a["kind"] == kind]
-        parts.append(figure(svg.bars(rows, "KL divergence, nats"), caption) if rows else "")
+        drawn = "".join(svg.bars(rows, "KL divergence, nats", frame) for frame in svg.FRAMES if rows)
+        parts.append(figure(drawn, caption) if rows else "")
     return "".join(parts)
 
 
 def _bar(a: dict[str, Any]) -> tuple[str, float, float, float]:
-    name, d = f"{a['name']} ({a['bytes'] / 1e6:.1f} MB)" if a["bytes"] else a["name"], a["divergence"]
+    name, d = f"{a['name']} ({human_bytes(a['bytes'])})" if a["bytes"] else a["name"], a["divergence"]
     return name, d["mean"], number(d["low"]), number(d["high"])
 
 
@@ -85,16 +93,23 @@ def front(r: dict[str, Any], cost: str) -> str:
     """Quality against a cost, "bytes" or "speed": a line joins the models on the front. The reference, whose divergence
     is 0, lies on the axis."""
     key = "kl_divergence" if r["measure"] == "KL divergence" else "bits_per_byte"
-    series = []
+    value = nats if key == "kl_divergence" else decimals(4)
+    series, names = [], []
     for m in r["models"]:
         name, zero = m["model"]["name"], m["is_reference"] and key == "kl_divergence"
         place = m["model"]["file_bytes"] / 1e6 if cost == "bytes" else m["tokens_per_second"]
         low, high = (math.nan if zero else number(m[key][end]) for end in ("low", "high"))
-        label = f"{name} (the reference)" if m["is_reference"] else name
+        paid = human_bytes(m["model"]["file_bytes"]) if cost == "bytes" else f"{place:.1f} tokens/s"
+        lost = "the reference" if zero else value(m[key]["mean"]) + (" nats" if key == "kl_divergence" else "")
+        names.append(f"{name}: {paid}, {lost}")
         across = (m["slowest"], m["fastest"]) if cost == "speed" else None
-        series.append(Series(name, [(place, m[key]["mean"])], [low], [high], [label], across=across))
+        series.append(Series(name, [(place, m[key]["mean"])], [low], [high], across=across))
     best = sorted(s.points[0] for s in series if s.name in r["front"][cost])
-    plot = svg.plot(series, "file, MB" if cost == "bytes" else "tokens decoded per second", r["measure"],
-                    log_y=key == "kl_divergence", lines=False, joined=best, zero_x=True)  # fmt: skip
+    x = "file, MB" if cost == "bytes" else "tokens decoded per second"
+    drawn = "".join(
+        svg.plot(series, x, r["measure"], frame, log_y=key == "kl_divergence", lines=False, joined=best, zero_x=True)
+        for frame in svg.FRAMES
+    )
     about = "Whiskers span the intervals" + (" and the timings." if cost == "speed" else ".")
-    return figure(plot, f"Lower is better. {about} On the front, joined by a line: {', '.join(r['front'][cost])}.")
+    caption = f"Lower is better. {about} On the front, joined by a line: {', '.join(r['front'][cost])}."
+    return figure(drawn + svg.legend(names, numbered=True), caption)

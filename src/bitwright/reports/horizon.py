@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from bitwright.reports import svg
-from bitwright.reports.html import decimals, figure, note, number, span, table
+from bitwright.reports.figures import chart
+from bitwright.reports.html import decimals, note, number, span, table
 from bitwright.reports.svg import Series
 from bitwright.views.numbers import nats
 
@@ -20,7 +20,7 @@ def kinds(r: dict[str, Any]) -> str:
     used = f"{suite['prompts']} prompts of {suite['name']}, {suite['steps']} greedy tokens after each."
     about = "Aligned: tokens before the first that differs. KL and same top: over all tokens of the original's texts. "
     about += "95% intervals over prompts."
-    return table(headers, rows) + note(f"{used} {about}")
+    return table("Horizon by kind of prompts", headers, rows) + note(f"{used} {about}")
 
 
 def _row(name: str, part: dict[str, Any]) -> tuple[str, ...]:
@@ -36,8 +36,13 @@ def survival(r: dict[str, Any]) -> str:
         d = part["first_divergence"]
         low, high = ([number(ends[side]) for ends in d["band"] if name == "all"] for side in (1, 2))
         series.append(Series(name, d["survival"], low, high, steps=True))
-    plot = svg.plot(series, "tokens written", "texts still the same", y_text=lambda y: f"{100 * y:.0f}%")
-    return figure(plot, "Texts that still equal the original's, token for token; the band is the interval of all.")
+    return chart(
+        series,
+        "tokens written",
+        "texts still the same",
+        y_text=lambda y: f"{100 * y:.0f}%",
+        caption="Texts that still equal the original's, token for token; the band is the interval of all.",
+    )
 
 
 def endings(r: dict[str, Any]) -> str:
@@ -49,7 +54,7 @@ def endings(r: dict[str, Any]) -> str:
         rows.append((what, *means, *span(e["difference"], decimals(3)), same))
     headers = ["end of a", ">original", ">candidate", ">difference", ">95%", ">ends there"]
     text = "The mean probability of ending at the place where the original ends its answer to a short question."
-    return table(headers, rows) + note(text) if rows else ""
+    return table("Ends of turns and thoughts", headers, rows) + note(text) if rows else ""
 
 
 def margins(r: dict[str, Any]) -> str:
@@ -64,4 +69,4 @@ def margins(r: dict[str, Any]) -> str:
     text = "The original's lead of its token over its second choice: if small, a coin toss; if large, a loss."
     noise = f"within the original's own noise (a lead below {number(first['tie']):.2g} nats)"
     about = note(f"{text} Of {first['events']} partings, {m['near_ties']} are {noise}.")
-    return table([">lead below, nats", ">of partings", ">of all tokens"], rows) + about
+    return table("Leads where texts part", [">lead below, nats", ">of partings", ">of all tokens"], rows) + about

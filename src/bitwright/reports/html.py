@@ -9,6 +9,8 @@ from typing import Any
 
 from bitwright.views.numbers import fixed
 
+MANY = 5  # columns from which a table is wider than a phone
+
 
 def section(title: str, body: str) -> str:
     """A heading with its body; empty without a body."""
@@ -25,15 +27,24 @@ def note(text: str) -> str:
     return f'<p class="note">{escape(text)}</p>'
 
 
-def table(headers: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    """A header that starts with '>' aligns its column right, as on the command line."""
+def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[object]], wrap: bool = False) -> str:
+    """A header that starts with '>' aligns its column right, as on the command line; the first column names the rows.
+    A table that is wider than its window scrolls, unless `wrap` breaks its words. `caption` is for screen readers."""
     classes = [' class="n"' if h.startswith(">") else "" for h in headers]
-    head = "".join(f"<th{c}>{escape(h.removeprefix('>'))}</th>" for h, c in zip(headers, classes, strict=True))
-    body = (
-        "<tr>" + "".join(f"<td{c}>{escape(str(cell))}</td>" for cell, c in zip(row, classes, strict=True)) + "</tr>"
-        for row in rows
-    )
-    return f"<table><tr>{head}</tr>{''.join(body)}</table>"
+    titles = "".join(f'<th scope="col"{c}>{escape(h.removeprefix(">"))}</th>'
+                     for h, c in zip(headers, classes, strict=True))  # fmt: skip
+    head = f"<thead><tr>{titles}</tr></thead>" if any(headers) else ""
+    body = "".join(f"<tr>{''.join(map(_cell, row, classes, range(len(row))))}</tr>" for row in rows)
+    drawn = f'<table><caption class="heard">{escape(caption)}</caption>{head}<tbody>{body}</tbody></table>'
+    if wrap:
+        return f'<div class="wrap">{drawn}</div>'
+    hint = '<p class="hint" aria-hidden="true">more to the right: scroll</p>' if len(headers) >= MANY else ""
+    return f'{hint}<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">{drawn}</div>'
+
+
+def _cell(cell: object, kind: str, column: int) -> str:
+    text = escape(str(cell))
+    return f"<td{kind}>{text}</td>" if column else f'<th scope="row"{kind}>{text}</th>'
 
 
 def span(interval: dict[str, Any], text: Callable[[float], str]) -> tuple[str, str]:

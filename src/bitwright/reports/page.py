@@ -9,6 +9,9 @@ from typing import Any
 from bitwright.reports import figures, horizon, tables, texts
 from bitwright.reports.html import section, table
 from bitwright.reports.style import STYLE
+from bitwright.views.numbers import human_bytes
+
+NAMES = {"kv": "key-value cache", "text_sha256": "SHA-256 of the text", "peak_memory_bytes": "peak memory"}
 
 
 def page(report: dict[str, Any]) -> str:
@@ -19,20 +22,30 @@ def page(report: dict[str, Any]) -> str:
     parts = [f"<h1>{escape(title)}</h1>", verdict(report)]
     parts += comparison(report) if several else suite(report) if "horizon" in report else evaluation(report)
     parts.append(provenance(report))
+    body = "".join(part for part in parts if part)
     head = f'<!doctype html><html lang="en"><meta charset="utf-8"><title>{escape(title)}</title>'
     view = '<meta name="viewport" content="width=device-width, initial-scale=1">'
-    return f"{head}{view}<style>{STYLE}</style><body>{''.join(part for part in parts if part)}</body></html>\n"
+    return f"{head}{view}<style>{STYLE}</style><body><main>{body}</main></body></html>\n"
 
 
 def verdict(report: dict[str, Any]) -> str:
-    """The headline, the sentences of the verdict, then the warnings of every model."""
+    """The headline, the sentences of the verdict, then the warnings."""
     text = report["headline"] if "models" in report else f"{report['model']['name']}: {report['headline']}"
     headline = f'<p class="headline">{escape(text)}</p>'
     sentences = headline + "".join(f"<p>{escape(s)}</p>" for s in report["words"])
-    models = report.get("models", [report])
-    warned = [(m["model"]["name"], w) for m in models for w in m.get("warnings", [])]
-    lines = (f'<p class="warning">Warning, {escape(name)}: {escape(text)}</p>' for name, text in warned)
-    return f'<div class="verdict">{sentences}{"".join(lines)}</div>'
+    lines = "".join(f'<p class="warning">{escape(text)}</p>' for text in warnings(report))
+    return f'<section class="verdict" aria-label="Result">{sentences}{lines}</section>'
+
+
+def warnings(report: dict[str, Any]) -> list[str]:
+    """Each warning once, with the names of the models that it is about unless it is about all."""
+    models = [m for m in report.get("models", [report]) if not m.get("is_reference")]
+    about: dict[str, list[str]] = {}
+    for m in models:
+        for text in m.get("warnings", []):
+            about.setdefault(text, []).append(m["model"]["name"])
+    return [f"Warning: {text}." if len(names) == len(models) else f"Warning, {', '.join(names)}: {text}."
+            for text, names in about.items()]  # fmt: skip
 
 
 def evaluation(r: dict[str, Any]) -> list[str]:
@@ -77,9 +90,10 @@ def comparison(r: dict[str, Any]) -> list[str]:
 
 def provenance(r: dict[str, Any]) -> str:
     """How the report was made, and the whole report as JSON."""
-    about = {**r["about"], "seconds": f"{r['about']['seconds']:.1f}"}
-    rows = list(about.items()) + [(m["model"]["name"], m["model"]["sha256"]) for m in r.get("models", [r])]
+    shown = {"seconds": lambda x: f"{x:.1f}", "peak_memory_bytes": human_bytes}
+    rows = [(NAMES.get(key, key), shown.get(key, str)(value)) for key, value in r["about"].items()]
+    rows += [(f"SHA-256 of {m['model']['name']}", m["model"]["sha256"]) for m in r.get("models", [r])]
     data = json.dumps(r, ensure_ascii=False, allow_nan=False)
-    return section("How this was made", table(["", ""], rows)) + (
+    return section("How this was made", table("How this was made", ["", ""], rows, wrap=True)) + (
         f"<details><summary>Everything as JSON</summary><pre>{escape(data)}</pre></details>"
     )

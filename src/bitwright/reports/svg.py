@@ -1,4 +1,8 @@
-"""Plots as SVG text: enough for a report, without external resources. The page's style sets the colours."""
+"""Plots as SVG text: enough for a report, without external resources. The page's style sets the colours.
+
+Every plot is drawn in two frames, for wide and for narrow windows, because text in a drawing shrinks with it; the
+page's style shows one. A screen reader reads `aria-label`, which says what the axes are and where the marks lie.
+"""
 
 from __future__ import annotations
 
@@ -7,23 +11,36 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from html import escape
 
-WIDTH, HEIGHT = 640, 300
-LEFT, RIGHT, TOP, BOTTOM = 70, 20, 16, 44
+RIGHT, TOP, BOTTOM = 20, 16, 44
 COLORS = 6  # classes c0 to c5 in the page's style
 
 Point = tuple[float, float]
 
 
 @dataclass(frozen=True)
+class Frame:
+    """The size of a plot in pixels, and the room on its left for numbers, or for the names of bars (0: above them)."""
+
+    name: str
+    width: int
+    height: int
+    left: int
+    names: int
+
+
+WIDE, NARROW = Frame("wide", 760, 330, 72, 200), Frame("narrow", 360, 290, 66, 0)
+FRAMES = (WIDE, NARROW)
+
+
+@dataclass(frozen=True)
 class Series:
-    """A named line, or points with labels; `low` and `high` are a band around a line, or whiskers at its points;
-    `across` are the ends of a whisker along the other axis, at its first point."""
+    """A named line, or points; `low` and `high` are a band around a line, or whiskers at its points; `across` are the
+    ends of a whisker along the other axis, at its first point."""
 
     name: str
     points: Sequence[Point]
     low: Sequence[float] = ()
     high: Sequence[float] = ()
-    labels: Sequence[str] = ()
     steps: bool = False
     across: tuple[float, float] | None = None
 
@@ -41,7 +58,9 @@ class Axis:
     text: Callable[[float], str] = field(default=lambda x: f"{x:g}")
 
     def __call__(self, value: float) -> float:
-        """The pixel at which a value lies."""
+        """The pixel at which a value lies; zero lies just inside a logarithmic axis."""
+        if self.log and value <= 0:
+            return self.at + 0.04 * self.length
         low, high, value = (math.log10(max(x, 1e-300)) if self.log else x for x in (self.low, self.high, value))
         share = (value - low) / (high - low) if high > low else 0.5
         return self.at + self.length * min(max(share, -0.02), 1.02)
@@ -65,6 +84,7 @@ def plot(
     series: Sequence[Series],
     x: str,
     y: str,
+    frame: Frame = WIDE,
     log_x: bool = False,
     log_y: bool = False,
     lines: bool = True,
@@ -74,47 +94,56 @@ def plot(
     joined: Sequence[Point] = (),
     zero_x: bool = False,
 ) -> str:
-    """Lines, or points with labels; `floor` draws a dashed line across, `joined` a thin line through its points;
-    with `zero_x` the horizontal axis starts at 0."""
+    """Lines, or points numbered by series from 1; `floor` draws a dashed line across, `joined` a thin line through its
+    points; with `zero_x` the horizontal axis starts at 0."""
     xs = [p[0] for s in series for p in s.points] + [v for s in series for v in s.across or ()]
     xs += [0.0] if zero_x else []
     ys = [p[1] for s in series for p in s.points] + [v for s in series for v in (*s.low, *s.high)]
     ys += [floor] if floor is not None else []
-    across = Axis(*_range(xs, log_x), LEFT, WIDTH - LEFT - RIGHT, log_x, x, x_text)
-    up = Axis(*_range(ys, log_y), HEIGHT - BOTTOM, TOP + BOTTOM - HEIGHT, log_y, y, y_text)
-    parts = _axes(across, up)
+    across = Axis(*_range(xs, log_x), frame.left, frame.width - frame.left - RIGHT, log_x, x, x_text)
+    up = Axis(*_range(ys, log_y), frame.height - BOTTOM, TOP + BOTTOM - frame.height, log_y, y, y_text)
+    parts = _axes(across, up, frame)
     if floor is not None:
-        parts.append(f'<path class="floor" d="M{LEFT},{up(floor):.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(_text(WIDTH - RIGHT, up(floor) - 4, "noise floor", "end"))
+        parts.append(f'<path class="floor" d="M{frame.left},{up(floor):.1f}H{frame.width - RIGHT}"/>')
+        parts.append(_text(frame.width - RIGHT, up(floor) - 4, "noise floor", "end"))
     if joined:
         parts.append(f'<path class="joined" d="M{"L".join(f"{across(px):.1f},{up(py):.1f}" for px, py in joined)}"/>')
     for number, s in enumerate(series):
-        parts += (_line if lines else _points)(s, across, up, f"c{number % COLORS}")
-    return _svg(parts, HEIGHT) + (_legend([s.name for s in series]) if lines and len(series) > 1 else "")
+        color = f"c{number % COLORS}"
+        parts += _line(s, across, up, color) if lines else _points(s, across, up, color, number + 1)
+    spoken = "; ".join(_spoken(s, x_text, lines) for s in series)
+    return _svg(parts, frame, frame.height, f"{y}, by {x}. {spoken}")
 
 
-def bars(rows: Sequence[tuple[str, float, float, float]], label: str) -> str:
+def bars(rows: Sequence[tuple[str, float, float, float]], label: str, frame: Frame = WIDE) -> str:
     """Horizontal bars from zero: name, value, low and high (NaN: no whisker)."""
-    left, height = 190, 26
+    left, right, room = frame.names or 8, frame.width - 70, 26 if frame.names else 42
     values = [v for _, *row in rows for v in row if math.isfinite(v)]
     low = min(0.0, *values)
-    across = Axis(low, max(*values, low + 1e-12), left, WIDTH - left - 90)
-    bottom = TOP + len(rows) * height
+    across = Axis(low, max(*values, low + 1e-12), left, right - left)
+    bottom = TOP + len(rows) * room
     parts = []
     for tick in across.ticks():
         parts.append(f'<path class="grid" d="M{across(tick):.1f},{TOP}V{bottom}"/>')
         parts.append(_text(across(tick), bottom + 16, across.text(tick), "middle"))
     for number, (name, value, least, most) in enumerate(rows):
-        y = TOP + number * height
-        parts.append(_text(left - 8, y + 13, name, "end"))
+        y = TOP + (number + 1) * room - 26  # of the bar's row, which lies below the name if there is no room beside it
+        parts.append(_text(left - 8, y + 14, name, "end") if frame.names else _text(left, y - 1, name, "start"))
         start, end = sorted((across(0), across(value)))
-        shape = f'x="{start:.1f}" y="{y + 3}" width="{max(end - start, 0.5):.1f}" height="{height - 10}"'
+        shape = f'x="{start:.1f}" y="{y + 3}" width="{max(end - start, 0.5):.1f}" height="16"'
         parts.append(f'<rect class="bar" {shape}/>')
         if math.isfinite(least) and math.isfinite(most):
             parts.append(f'<path class="whisker" d="M{across(least):.1f},{y + 11}H{across(most):.1f}"/>')
-        parts.append(_text(WIDTH - 84, y + 13, f"{value:.3g}", "start"))
-    parts.append(_text((left + WIDTH - 90) / 2, bottom + 36, label, "middle"))
-    return _svg(parts, bottom + 44)
+        parts.append(_text(right + 8, y + 15, f"{value:.3g}", "start"))
+    parts.append(_text((left + right) / 2, bottom + 36, label, "middle"))
+    return _svg(parts, frame, bottom + 44, f"{label}. " + "; ".join(f"{name}: {value:.3g}" for name, value, *_ in rows))
+
+
+def legend(names: Sequence[str], numbered: bool = False) -> str:
+    """What the lines, or the numbered points, of a plot are."""
+    items = (f'<li class="{"number" if numbered else "key"} c{n % COLORS}">{f"<b>{n + 1}</b> " if numbered else ""}'
+             f"{escape(name)}</li>" for n, name in enumerate(names))  # fmt: skip
+    return f'<ul class="legend">{"".join(items)}</ul>'
 
 
 def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
@@ -129,17 +158,17 @@ def _range(values: Sequence[float], log: bool) -> tuple[float, float]:
     return low - (room if low else 0), high + room
 
 
-def _axes(x: Axis, y: Axis) -> list[str]:
-    bottom, parts = HEIGHT - BOTTOM, []
+def _axes(x: Axis, y: Axis, frame: Frame) -> list[str]:
+    bottom, parts = frame.height - BOTTOM, []
     for value in x.ticks():
         parts.append(f'<path class="grid" d="M{x(value):.1f},{TOP}V{bottom}"/>')
         parts.append(_text(x(value), bottom + 16, x.text(value), "middle"))
     for value in y.ticks():
-        parts.append(f'<path class="grid" d="M{LEFT},{y(value):.1f}H{WIDTH - RIGHT}"/>')
-        parts.append(_text(LEFT - 6, y(value) + 4, y.text(value), "end"))
-    parts.append(_text((LEFT + WIDTH - RIGHT) / 2, HEIGHT - 8, x.label, "middle"))
+        parts.append(f'<path class="grid" d="M{frame.left},{y(value):.1f}H{frame.width - RIGHT}"/>')
+        parts.append(_text(frame.left - 6, y(value) + 4, y.text(value), "end"))
+    parts.append(_text((frame.left + frame.width - RIGHT) / 2, frame.height - 8, x.label, "middle"))
     middle = (TOP + bottom) / 2
-    turned = f'<text transform="translate(14,{middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>'
+    turned = f'<text transform="translate(13,{middle:.0f}) rotate(-90)" text-anchor="middle">{escape(y.label)}</text>'
     return [*parts, turned]
 
 
@@ -159,32 +188,33 @@ def _line(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
         last = py
     if not path:
         return parts
-    return [*parts, f'<path class="line {color}" d="M{"L".join(path)}"><title>{escape(s.name)}</title></path>']
+    return [*parts, f'<path class="line {color}" d="M{"L".join(path)}"/>']
 
 
-def _points(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
+def _points(s: Series, x: Axis, y: Axis, color: str, number: int) -> list[str]:
     parts = []
-    for number, (px, py) in enumerate(s.points):
-        if s.low and math.isfinite(s.low[number]):
-            parts.append(f'<path class="whisker" d="M{x(px):.1f},{y(s.low[number]):.1f}V{y(s.high[number]):.1f}"/>')
-        if s.across and number == 0:
+    for index, (px, py) in enumerate(s.points):
+        if s.low and math.isfinite(s.low[index]):
+            parts.append(f'<path class="whisker" d="M{x(px):.1f},{y(s.low[index]):.1f}V{y(s.high[index]):.1f}"/>')
+        if s.across and index == 0:
             parts.append(f'<path class="whisker" d="M{x(s.across[0]):.1f},{y(py):.1f}H{x(s.across[1]):.1f}"/>')
-        label = s.labels[number] if s.labels else s.name
-        parts.append(f'<circle class="{color}" cx="{x(px):.1f}" cy="{y(py):.1f}" r="5"><title>{escape(label)}</title>'
-                     "</circle>")  # fmt: skip
-        near_right = x(px) > WIDTH - 160
-        parts.append(_text(x(px) + (-9 if near_right else 9), y(py) - 7, label, "end" if near_right else "start"))
+        parts.append(f'<circle class="{color}" cx="{x(px):.1f}" cy="{y(py):.1f}" r="9"/>')
+        parts.append(f'<text class="number" x="{x(px):.1f}" y="{y(py) + 4:.1f}" text-anchor="middle">{number}</text>')
     return parts
+
+
+def _spoken(s: Series, x_text: Callable[[float], str], lines: bool) -> str:
+    """Where a series lies, for who hears the plot: all points, or a line's first, middle and last."""
+    known = [point for point in s.points if math.isfinite(point[1])]
+    if lines and len(known) > 3:
+        known = [known[0], known[len(known) // 2], known[-1]]
+    return f"{s.name}: " + ", ".join(f"{py:.3g} at {x_text(px)}" for px, py in known)
 
 
 def _text(x: float, y: float, text: str, anchor: str) -> str:
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
 
 
-def _svg(parts: Sequence[str], height: float) -> str:
-    return f'<svg viewBox="0 0 {WIDTH} {height:.0f}" role="img">{"".join(parts)}</svg>'
-
-
-def _legend(names: Sequence[str]) -> str:
-    items = (f'<span class="key c{n % COLORS}">{escape(name)}</span>' for n, name in enumerate(names))
-    return f'<p class="legend">{" ".join(items)}</p>'
+def _svg(parts: Sequence[str], frame: Frame, height: float, spoken: str) -> str:
+    box = f'viewBox="0 0 {frame.width} {height:.0f}"'
+    return f'<svg class="{frame.name}" {box} role="img" aria-label="{escape(spoken)}">{"".join(parts)}</svg>'

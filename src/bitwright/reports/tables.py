@@ -6,7 +6,7 @@ from typing import Any
 
 from bitwright.measure.noise_floor import in_floors
 from bitwright.reports.html import decimals, note, span, table
-from bitwright.views.numbers import nats
+from bitwright.views.numbers import human_bytes, nats
 
 
 def measures(r: dict[str, Any]) -> str:
@@ -23,7 +23,7 @@ def measures(r: dict[str, Any]) -> str:
     ]
     scored = f"{r['tokens_scored']} tokens scored in {r['chunks']} chunks of {r['context']}"
     about = f"{scored}; 95% intervals, resampled over {k['clusters']} {k['of']}. {stored(r)}"
-    return table(["measure", ">mean", ">95% interval"], rows) + note(about)
+    return table("Measures", ["measure", ">mean", ">95% interval"], rows) + note(about)
 
 
 def stored(r: dict[str, Any]) -> str:
@@ -45,11 +45,10 @@ def floor(r: dict[str, Any]) -> str:
     if not found:
         return ""
     rows = [
-        (v["name"], f"{v['kl_divergence']:.2e}", f"{100 * v['same_top1']:.2f}%", v["tokens"])
-        for v in found["variations"]
+        (v["name"], nats(v["kl_divergence"]), f"{100 * v['same_top1']:.2f}%", v["tokens"]) for v in found["variations"]
     ]
     text = f"The reference compared with itself, computed in other ways. The candidate: {found['verdict']}."
-    return table(["computed with", ">KL, nats", ">same top", ">tokens"], rows) + note(text)
+    return table("Noise floor", ["computed with", ">KL, nats", ">same top", ">tokens"], rows) + note(text)
 
 
 def statistics(r: dict[str, Any]) -> str:
@@ -60,26 +59,28 @@ def statistics(r: dict[str, Any]) -> str:
         error = "" if s["error"] is None else f"± {s['error']:.6f}"
         rows.append((s["name"], value, error, s["unit"]))
     text = "± is llama-perplexity's: the standard error if tokens were independent, which they are not."
-    return table(["statistic", ">value", ">", ""], rows) + note(text)
+    return table("What llama-perplexity prints", ["statistic", ">value", ">", ""], rows) + note(text)
 
 
 def ranking(r: dict[str, Any]) -> str:
-    """The models of a comparison, best first."""
-    rows = []
+    """The models of a comparison, best first, with the interval of the measure that ranks them."""
+    by_bits, rows = r["measure"] == "bits per byte", []
     for m in r["models"]:
-        model, size = m["model"], f"{m['model']['file_bytes'] / 1e6:.1f}"
+        model, bits = m["model"], span(m["bits_per_byte"], decimals(4))
         divergence = span(m["kl_divergence"], nats) if "kl_divergence" in m else ("", "other tokenizer")
-        quality = (
-            *(("0", "the reference") if m["is_reference"] else divergence),
-            *span(m["bits_per_byte"], decimals(4)),
-        )
+        divergence = ("0", "the reference") if m["is_reference"] else divergence
+        quality = (divergence[0], *bits) if by_bits else (*divergence, bits[0])
         speed = (f"{m['tokens_per_second']:.1f}", f"{m['slowest']:.1f} to {m['fastest']:.1f}")
-        rows.append((model["name"], size, f"{model['bits_per_weight']:.2f}", *quality, *speed))
-    headers = ["model", ">MB", ">bits/weight", ">KL, nats", ">95%", ">bits/byte", ">95%", ">tokens/s", ">timings"]
-    return table(headers, rows)
+        file = (human_bytes(model["file_bytes"]), f"{model['bits_per_weight']:.2f}")
+        rows.append((model["name"], *file, *quality, *speed))
+    measures = [">KL, nats", ">bits/byte", ">95%"] if by_bits else [">KL, nats", ">95%", ">bits/byte"]
+    return table("Models, best first", ["model", ">file", ">bits/weight", *measures, ">tokens/s", ">timings"], rows)
 
 
 def pairs(r: dict[str, Any]) -> str:
-    """Whether each model is better than each other."""
-    rows = [(p["first"], p["verdict"], p["second"], *span(p["difference"], nats)) for p in r["pairs"]]
-    return table(["model", "is", "than", f">difference in {r['measure']}", ">95% interval"], rows) if rows else ""
+    """Whether each model is better than each other; nothing is nearer the reference than itself, so it is left out."""
+    left_out = {m["model"]["name"] for m in r["models"] if m["is_reference"] and r["measure"] == "KL divergence"}
+    rows = [(p["first"], p["verdict"], p["second"], *span(p["difference"], nats))
+            for p in r["pairs"] if p["first"] not in left_out]  # fmt: skip
+    headers = ["model", "is", "than", f">difference in {r['measure']}", ">95% interval"]
+    return table("Pairs of models", headers, rows) if rows else ""

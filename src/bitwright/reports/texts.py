@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from html import escape
 from typing import Any
 
@@ -26,9 +27,12 @@ def heat(r: dict[str, Any]) -> str:
         return ""
     text = (
         f"Chunk {found['chunk']}, where the mean divergence is largest. The stronger a token's colour, the larger its "
-        "divergence; point at a token to see both models' likeliest tokens."
+        "divergence; point at a token, tap it or go to it with the tab key to see both models' likeliest tokens."
     )
-    return f'{note(text)}<div class="heat">{"".join(map(_token, found["tokens"]))}</div>'
+    end = "after-" + re.sub(r"\W+", "-", r["model"]["name"])
+    skip = f'<a class="skip" href="#{end}">Skip the {len(found["tokens"])} tokens</a>'
+    tokens = "".join(map(_token, found["tokens"]))
+    return f'{note(text)}{skip}<div class="heat">{tokens}</div><span id="{end}" tabindex="-1"></span>'
 
 
 def _token(token: dict[str, Any]) -> str:
@@ -36,5 +40,5 @@ def _token(token: dict[str, Any]) -> str:
     lines = [f"KL {nats(token['kl'])}"]
     for side in ("reference", "candidate"):
         lines += [side, *(f"  {100 * p:5.1f}%  {text!r}" for text, p in token.get(side, []))]
-    style, shown = f"background:rgba(194,65,12,{strength:.2f})", escape("\n".join(lines))
-    return f'<span style="{style}">{escape(token["text"])}<i>{shown}</i></span>'
+    style, shown = f"--heat:{strength:.2f}", escape("\n".join(lines))
+    return f'<span style="{style}" tabindex="0">{escape(token["text"])}<i role="tooltip">{shown}</i></span>'

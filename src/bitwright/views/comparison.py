@@ -14,9 +14,9 @@ from bitwright.views.ranking import headline, ranking
 def comparison(c: measured.Comparison, about: dict[str, Any]) -> dict[str, Any]:
     """headline (which is best, in a sentence), measure ("KL divergence" or "bits per byte"), models[what the view
     `evaluation` has, or model{name, sha256, file_bytes, bits_per_weight} if the tokenizer differs; with is_reference,
-    bits_per_byte, tokens_per_second (the median of several timings), slowest, fastest (timing but for the extreme ones)],
-    best first, the reference among them, pairs[{first, second, difference{mean, low, high}, verdict}], front{bytes[names], speed[names]}, words (the
-    verdict in sentences), about (as given: how it was measured)."""
+    bits_per_byte, tokens_per_second (the median of several timings), slowest, fastest (timing, but for the extreme
+    ones)], best first, the reference among them, pairs[{first, second, difference{mean, low, high}, verdict}],
+    front{bytes[names], speed[names]}, words (the verdict in sentences), about (as given: how it was measured)."""
     return plain(
         {
             "headline": headline(c),

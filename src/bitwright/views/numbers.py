@@ -1,6 +1,8 @@
-"""How measured numbers are written: no negative zero, and no small number as zero."""
+"""How numbers are written: no negative zero, no small number as zero, large ones with a unit."""
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 
 def fixed(value: float, digits: int) -> str:
@@ -10,4 +12,23 @@ def fixed(value: float, digits: int) -> str:
 
 def nats(value: float) -> str:
     """A divergence in nats: five decimals, or two digits and a power of ten where decimals show too few."""
-    return f"{value:.1e}" if 0 < abs(value) < 1e-4 else fixed(value, 5)
+    if value == 0:
+        return "0"
+    return f"{value:.1e}" if abs(value) < 1e-4 else f"{value:.5f}"
+
+
+def human_bytes(count: float) -> str:
+    """98362432 -> '98.4 MB' (decimal units, as hubs and disks count)."""
+    return _scaled(count, ["B", "kB", "MB", "GB", "TB"])
+
+
+def human_count(count: float) -> str:
+    """134515008 -> '134.5 M'."""
+    return _scaled(count, ["", "k", "M", "G", "T"]).rstrip()
+
+
+def _scaled(count: float, units: Sequence[str]) -> str:
+    power = 0
+    while abs(count) >= 999.95 and power < len(units) - 1:
+        count, power = count / 1000, power + 1
+    return f"{count:.0f} {units[0]}" if power == 0 else f"{count:.1f} {units[power]}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bitwright.views.numbers import fixed, nats
+from bitwright.views.numbers import fixed, human_bytes, nats
 
 if TYPE_CHECKING:
     from bitwright.measure.suite import Evaluation
@@ -65,7 +65,7 @@ def _sources(e: Evaluation) -> list[str]:
     most = tensors[0]
     return [
         f"Each source of error alone: {sources} nats.",
-        f"Of its tensors, {most.name} ({most.bytes / 1e6:.1f} MB) cost the most: {nats(most.divergence.estimate)} nats "
+        f"Of its tensors, {most.name} ({human_bytes(most.bytes)}) cost the most: {nats(most.divergence.estimate)} nats "
         "alone.",
     ]
 
