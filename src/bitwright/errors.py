@@ -6,6 +6,7 @@ import difflib
 import os.path
 from collections.abc import Iterable, Sequence
 
+LONGEST_NAME = 64  # characters of an unknown name that a message shows
 SHORT_LIST = 12  # a message lists all names if there are at most this many
 
 
@@ -44,6 +45,7 @@ class UnknownNameError(UnsupportedError, UsageError):
 
     def __init__(self, kind: str, name: str, known: Iterable[object], near: Sequence[str] = ()) -> None:
         super().__init__(kind, name, known)
+        name = name if len(name) <= LONGEST_NAME else f"{name[: LONGEST_NAME - 3]}..."
         near = near or _nearest(name.lower(), self.supported)
         few = len(self.supported) <= SHORT_LIST
         hint = f"did you mean {', '.join(near)}?" if near else f"known: {', '.join(self.supported)}"

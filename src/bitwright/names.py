@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 FILLER = frozenset(("nvidia", "geforce", "amd", "radeon", "instinct", "intel", "apple", "qualcomm", "gpu"))
 TALK = frozenset(("instruct", "chat", "it", "gguf", "hf", "meta"))  # what names of models carry beside the shape
 SIZES = re.compile(r"( (\d+ (gb|gib|c|core)|sxm\d?|pcie|hgx|plus|blackwell))+$")  # what names of one product differ in
+LONGEST = 64  # characters of a name that are compared
 KNOWN_BY = re.compile(r"(?=.*[a-z].*\d).|.{3}")  # what can stand for a product without beginning its name: t4, 3090
 
 
@@ -47,7 +48,7 @@ def compact(text: str) -> str:
 
 def nearest(text: str, known: Mapping[str, Iterable[str]], count: int = 3) -> list[str]:
     """The ids with the names most like `text`, the most like it first."""
-    asked = compact(text)
+    asked = compact(text[:LONGEST])
 
     def likeness(id: str) -> tuple[float, int]:
         own = (form for name in (id, *known[id]) for form in (name, " ".join(product(name)), *product(name)[-2:]))

@@ -52,6 +52,12 @@ def test_a_name_is_not_taken_for_a_neighbour(typed: str, near: str) -> None:
     assert str(raised.value).count(",") == 2  # three names
 
 
+def test_a_name_of_any_length_gets_a_short_answer() -> None:
+    with pytest.raises(UnknownNameError, match="unknown device 'mmm") as raised:
+        devices.find("m" * 100_000)
+    assert len(str(raised.value)) < 200
+
+
 def test_one_device_is_asked_for_once() -> None:
     assert [d.id for d in devices.named(["3090", "rtx-3090-24gb", "M1"])] == ["rtx-3090-24gb", "apple-m1-8c"]
     with pytest.raises(UsageError, match="M1 Max names several devices: apple-m1-max-24c, apple-m1-max-32c"):
