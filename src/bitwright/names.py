@@ -41,6 +41,12 @@ def products(text: str, known: Mapping[str, Iterable[str]]) -> list[str]:
     return list(found) if len({tuple(own) for own in found.values()}) == 1 else []
 
 
+def without_memory(text: str) -> tuple[str, int]:
+    """ "M4 Max 64GB" -> "M4 Max" and its bytes, in powers of two as memory comes; the text and 0 without a size."""
+    found = re.fullmatch(r"(.*?)[\s-]*\b(\d{1,4})\s*gi?b", text.strip().lower())
+    return (found[1], int(found[2]) << 30) if found else (text, 0)
+
+
 def compact(text: str) -> str:
     """Llama3.1:8B-Instruct -> llama3.18b."""
     return "".join(word for word in words(text) if word not in TALK)

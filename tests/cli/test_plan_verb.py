@@ -107,7 +107,7 @@ def test_a_shape_takes_precedence_over_a_cached_file(bitwright) -> None:
         ([], "either MODEL or --shape"),
         (["x.gguf", "--shape", "llama-3.1-8b"], "either MODEL or --shape"),
         (["--shape", "llama-3.1-9b"], "did you mean llama-3.1-8b"),
-        (["--shape", "llama-3.1-8b", "--device", "rtx-3070"], "rtx-3090-24gb"),
+        (["--shape", "llama-3.1-8b", "--device", "rtx-3050"], "did you mean rtx-30"),
         (["--shape", "foo"], "did you mean"),
         (["--shape", "llama-3.1-8b", "--device", "3090", "-c", "many"], "8192 or 32k, got 'many'"),
         (["--shape", "llama-3.1-8b", "--device", "3090", "-c", "4"], "at least 8 tokens"),
@@ -137,7 +137,7 @@ def test_devices_show_the_basis_of_each_number(bitwright) -> None:
     table = bitwright("plan", "--devices")
     assert table.code == 0 and all(name in table.out for name in devices.built_in())
     rows = {row["id"]: row for row in bitwright("plan", "--devices", "--json").json["devices"]}
-    assert len(rows) >= 64
+    assert len(rows) >= 87
     assert rows["rtx-3090-24gb"]["bandwidth_bytes_per_second"] == 936e9
     assert {row["bandwidth_standing"] for row in rows.values()} <= {"read", "computed", "general knowledge"}
 

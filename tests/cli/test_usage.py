@@ -178,8 +178,8 @@ def test_help_imports_nothing_heavy() -> None:
         ("bitwright quantize m.gguf --to iq4", ["iq4_nl", "iq4_xs"]),
         ("bitwright formats q8_", ["q8_0", "q8_k"]),
         ("bitwright eval m.gguf --ch", ["--chunks"]),
-        ("bitwright plan --device rtx-30", ["rtx-3060-12gb", "rtx-3090-24gb"]),
-        ("bitwright plan --device 30", ["3060-12gb", "3090-24gb"]),
+        ("bitwright plan --device rtx-309", ["rtx-3090-24gb"]),
+        ("bitwright plan --device 506", ["5060ti-16gb"]),
         ("bitwright plan --shape phi-4", ["phi-4", "phi-4-mini"]),
     ],
 )

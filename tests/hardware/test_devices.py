@@ -41,8 +41,8 @@ def own_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "devices"
 
 
-def test_there_are_64_devices_with_every_format() -> None:
-    assert len(BUILT_IN) == 64
+def test_there_are_87_devices_with_every_format() -> None:
+    assert len(BUILT_IN) == 87
     for device in BUILT_IN.values():
         assert set(device.compute) == set(devices.FORMATS), device.id
         assert device.bandwidth and device.sources
@@ -99,7 +99,7 @@ def test_a_file_is_a_device(tmp_path: Path) -> None:
 def test_user_devices_are_added_or_replace(own_folder: Path) -> None:
     (own_folder / "a.json").write_text(json.dumps(MINE))
     (own_folder / "b.json").write_text(json.dumps({**MINE, "id": "rtx-3090-24gb"}))
-    assert len(devices.devices()) == 65 and devices.get("MINE").name == "My card"
+    assert len(devices.devices()) == 88 and devices.get("MINE").name == "My card"
     assert devices.get("rtx-3090-24gb").name == "My card"
     (own_folder / "c.json").write_text(json.dumps(MINE))
     with pytest.raises(FileFormatError, match=r"c\.json: expected an id that none of your other files has, got mine"):

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal
@@ -16,6 +16,7 @@ from typing import Any, Literal
 from bitwright import names
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UsageError
 from bitwright.hardware import schema
+from bitwright.hardware.siblings import with_siblings
 
 FORMATS = (
     *("fp64", "fp32", "tf32", "fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "mxfp8", "fp6", "mxfp4", "nvfp4"),
@@ -144,27 +145,27 @@ def get(name: str | os.PathLike[str]) -> Device:
 
 
 def find(name: str | os.PathLike[str]) -> list[Device]:
-    """The device with this id, those that people call so ("3090", "M1 Max": one product, perhaps in several sizes), or
-    the one in a file whose name ends in .json.
-
-    Raises UnknownNameError with close ids, FileFormatError if the file does not describe a device, BitwrightError if it
-    cannot be read.
-    """
+    """The device with this id, those that people call so ("3090", "M1 Max": one product, perhaps in several sizes; "M4
+    Max 64GB": with this memory), or the one in a file whose name ends in .json. Raises UnknownNameError with close ids,
+    FileFormatError if the file does not describe a device, BitwrightError if it cannot be read."""
     text = os.fspath(name)
     if text.lower().endswith(".json"):
         return [load(Path(text))]
     known = devices()
-    if text.lower() in known:
-        return [known[text.lower()]]
     called = {id: device.called for id, device in known.items()}
-    if ids := names.products(text, called):
+    if ids := [text.lower()] if text.lower() in known else names.products(text, called):
         return [known[id] for id in ids]
+    plain, size = names.without_memory(text)
+    sold = [known[id] for id in (names.products(plain, called) if size else ())]
+    if sold and all(device.unified_memory for device in sold):
+        return [replace(device, memory_bytes=size) for device in sold]
     raise UnknownNameError("device", text, known, names.nearest(text, called))
 
 
 def named(names: Iterable[str]) -> list[Device]:
     """Every device that any of the names finds, once."""
-    return list({device.id: device for name in names for device in find(name)}.values())
+    found = (device for name in names for device in find(name))
+    return list({(device.id, device.memory_bytes): device for device in found}.values())
 
 
 def load(path: Path) -> Device:
@@ -188,7 +189,7 @@ def user_folder() -> Path:
 def built_in() -> Mapping[str, Device]:
     """The devices that come with bitwright, by id. Raises FileFormatError if the data file is damaged."""
     file = schema.data("devices.json")
-    found = [parse(value, "devices.json", file["sources"]) for value in file["devices"]]
+    found = [parse(value, "devices.json", file["sources"]) for value in with_siblings(file["devices"])]
     by_id = {device.id: device for device in found}
     if len(by_id) < len(found):
         raise FileFormatError("devices.json", None, "each id once", f"{len(found)} devices of {len(by_id)} ids")

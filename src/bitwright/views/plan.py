@@ -18,7 +18,7 @@ def plan(outline: Outline, rows: Iterable[Row], cost: Cost | None = None) -> dic
     """model (`plan_rows.of_model`), rows[`plan_rows.of_row`], recommended[{device, recipe, context}] (context 0: the
     smallest, which does not fit)."""
     rows = list(rows)
-    ids = dict.fromkeys(row.device.id for row in rows)
-    found = [advice([row for row in rows if row.device.id == id]) for id in ids]
+    devices = dict.fromkeys((row.device.id, row.device.memory_bytes) for row in rows)
+    found = [advice([r for r in rows if (r.device.id, r.device.memory_bytes) == device]) for device in devices]
     recommended = [{"device": a.row.device.id, "recipe": a.row.recipe, "context": a.context} for a in found]
     return plain({"model": of_model(outline), "rows": [of_row(row, cost) for row in rows], "recommended": recommended})
