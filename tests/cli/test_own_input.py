@@ -53,6 +53,7 @@ def model(path: Path, content: str = "", **metadata: int) -> None:
         "compare m.gguf --reference ref.gguf -f t.html -o t.html",
         "label m.gguf --reference ref.gguf -f t.html -o ref.gguf",
         "label m.gguf --reference ref.gguf -f t.html -o t.html",
+        "label m.gguf --reference ref.gguf -f t.html --card t.html",
     ],
 )
 def test_an_output_that_is_an_input_is_refused(bitwright, folder, line) -> None:
@@ -61,6 +62,20 @@ def test_an_output_that_is_an_input_is_refused(bitwright, folder, line) -> None:
     assert outcome.code == 2 and outcome.out == ""
     assert "the same command reads that file" in outcome.err and outcome.err.count("\n") == 1
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+
+
+def test_every_option_that_writes_is_known_as_one() -> None:
+    import typer.main
+
+    from bitwright.cli.app import app
+    from bitwright.cli.verb import OUTPUTS
+
+    found = set()
+    for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]
+        for option in command.params:
+            if option.metavar == "FILE" and "write" in (getattr(option, "help", None) or "").lower().split():
+                found.add(option.name)
+    assert found == set(OUTPUTS)
 
 
 def test_a_text_on_standard_input_is_an_input(folder) -> None:
