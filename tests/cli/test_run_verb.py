@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+from functools import partial
 
 from cli.support import finish, start
 
-from bitwright.cli.run import chat
+from bitwright.cli.chat import chat
+from bitwright.cli.run import remark_on, stream
 from bitwright.engine import Sampler, load
 from bitwright.engine.conversation import Conversation
 
@@ -68,20 +70,19 @@ def test_ctrl_c_keeps_the_text_and_exits_130(smollm2) -> None:
     )
 
 
-def test_a_conversation_in_a_terminal(smollm2) -> None:
+def test_a_conversation_in_a_terminal(smollm2, tmp_path) -> None:
     import pty
 
     parent, child = pty.openpty()
-    process = start(
-        "run", smollm2, "--temp", "0", "-n", "24", stdin=child, stdout=child, stderr=child, env={"TERM": "dumb"}
-    )
+    env = {"TERM": "dumb", "BITWRIGHT_CACHE": str(tmp_path)}
+    process = start("run", smollm2, "--temp", "0", "-n", "24", stdin=child, stdout=child, stderr=child, env=env)
     os.close(child)
     shown = converse(parent, ["What is the capital of Japan?\n", "And of Italy?\n", "\x04"])
     assert process.wait(30) == 0
     assert "Tokyo" in shown and "Rome" in shown  # the second question makes sense only after the first
 
 
-def test_a_question_that_does_not_fit_does_not_end_the_chat(small, monkeypatch, capsys) -> None:
+def test_a_question_that_does_not_fit_does_not_end_the_chat(small, cache, monkeypatch, capsys) -> None:
     asked = iter(["Once upon a time", "Once upon a time there was a very long question " * 3, "Once upon a time"])
 
     def type_line(prompt: str) -> str:
@@ -91,7 +92,7 @@ def test_a_question_that_does_not_fit_does_not_end_the_chat(small, monkeypatch, 
 
     monkeypatch.setattr("builtins.input", type_line)
     conversation = Conversation(load(small, context=24), Sampler(temperature=0))
-    chat(conversation, 8)
+    chat(conversation, 8, partial(stream, raw=True), remark_on)
     first, second, *rest = [line for line in capsys.readouterr().out.splitlines() if line]
     assert first == second and not rest
     assert [m["content"] for m in conversation.messages[::2]] == ["Once upon a time"] * 2

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from bitwright.cli import models, options, output
+from bitwright.cli.chat import chat
+from bitwright.cli.wrap import Wrap
 from bitwright.errors import UsageError
 from bitwright.escapes import escaped
 
 if TYPE_CHECKING:
-    from bitwright.engine.conversation import Answer, Conversation
+    from bitwright.engine.conversation import Answer
 
 
 def run(
@@ -26,6 +29,10 @@ def run(
             help="The question; if not given, chat, or read it from stdin.",
             show_default=False,
         ),
+    ] = None,
+    option: Annotated[
+        str | None,
+        typer.Option("-p", "--prompt", metavar="PROMPT", help="The question, as an option.", show_default=False),
     ] = None,
     system: Annotated[str | None, typer.Option(metavar="TEXT", help="The system message.", show_default=False)] = None,
     temperature: Annotated[
@@ -70,7 +77,8 @@ def run(
 ) -> None:
     """Ask a model, or chat with it.
 
-    Without a PROMPT you chat, with the model's own template. Ctrl-C stops an answer and keeps the conversation.
+    Without a PROMPT you chat, with the model's own template. Ctrl-C stops an answer and keeps the conversation; /help
+    lists the commands of a chat. On a terminal, lines are broken between words (not with --raw).
 
     Example: bitwright run smollm2-135m "Why is the sky blue?" --temp 0 -n 64
     """
@@ -78,6 +86,9 @@ def run(
     from bitwright.engine.conversation import Answer, Conversation
     from bitwright.views.answer import answer as view
 
+    if prompt is not None and option is not None:
+        raise UsageError("the prompt is given twice: as an argument and with -p")
+    prompt = option if prompt is None else prompt
     interactive = prompt is None and sys.stdin.isatty()
     if json and interactive:
         raise UsageError("--json needs a PROMPT (or a prompt on stdin)")
@@ -89,7 +100,7 @@ def run(
     sampler = Sampler(temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     conversation = Conversation(loaded, sampler, system, raw)
     if prompt is None:
-        chat(conversation, count)
+        chat(conversation, count, partial(stream, raw=conversation.raw), remark_on)
         return
     answer = Answer()
     pieces = conversation.ask(prompt, count, answer)
@@ -104,13 +115,16 @@ def run(
 
 def stream(pieces: Iterator[str], raw: bool) -> None:
     """Print pieces as they come, and end the line even when the user interrupts. raw: control characters as they
-    are."""
-    out = output.unchanged()
+    are, and no line breaks."""
+    out, width = output.unchanged(), output.screen() if sys.stdout.isatty() else None
+    wrap = Wrap(width) if width is not None and not raw else None
     try:
         for piece in pieces:
-            out.write(piece if raw else escaped(piece))
+            safe = piece if raw else escaped(piece)
+            out.write(wrap.feed(safe) if wrap else safe)
             out.flush()
     finally:
+        out.write(wrap.finish() if wrap else "")
         print(flush=True)
 
 
@@ -120,35 +134,3 @@ def remark_on(answer: Answer) -> None:
         output.remark("stopped: the context is full (-c raises it)")
     if sys.stderr.isatty() and answer.decode_rate:
         output.remark(f"{len(answer.ids)} tokens, {answer.decode_rate:.1f} tokens/s")
-
-
-def chat(conversation: Conversation, count: int | None) -> None:
-    """Read, answer, repeat. Ctrl-C ends an answer; Ctrl-D, or Ctrl-C at the prompt, ends the conversation."""
-    import contextlib
-
-    from bitwright.engine.conversation import Answer
-
-    with contextlib.suppress(ImportError):
-        import readline  # noqa: F401  line editing and history for input()
-    kind = "continues your text" if conversation.raw else "Ctrl-C stops an answer"
-    output.remark(f"{conversation.engine.path.name}: {kind}, Ctrl-D ends")
-    while True:
-        try:
-            text = input("> ")
-        except EOFError:
-            print()
-            return
-        except KeyboardInterrupt:
-            print()
-            raise
-        if not text.strip():
-            continue
-        answer = Answer()
-        try:
-            stream(conversation.ask(text, count, answer), conversation.raw)
-        except KeyboardInterrupt:
-            pass
-        except UsageError as error:  # too long a question, or too long a conversation
-            conversation.forget_last()
-            output.remark(str(error))
-        remark_on(answer)

@@ -66,6 +66,15 @@ class Conversation:
         finally:
             self.messages.append({"role": "assistant", "content": answer.text})
 
+    def clear(self) -> None:
+        """Forget everything but the system message."""
+        self.messages = [m for m in self.messages if m["role"] == "system"]
+
+    def instruct(self, system: str) -> None:
+        """Set the system message; an empty one removes it. The conversation stays."""
+        rest = [m for m in self.messages if m["role"] != "system"]
+        self.messages = ([{"role": "system", "content": system}] if system else []) + rest
+
     def forget_last(self) -> None:
         """Take back the last question and its answer."""
         del self.messages[-2:]

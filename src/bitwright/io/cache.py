@@ -23,6 +23,7 @@ DATA = {  # what bitwright keeps besides models
     "references": "predictions of originals, for eval and compare",
     "horizon": "texts of originals, for eval --suite horizon",
     "headers": "headers of files on the hub, for plan",
+    "history": "lines typed in chats, for run",
     "machine.json": "speeds of this machine, for plan and bench",
 }
 
