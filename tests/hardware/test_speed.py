@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from bitwright.errors import UsageError
-from bitwright.hardware import devices, execution, forecast, speed
+from bitwright.hardware import devices, execution, forecast, schema, speed
 from bitwright.hardware.weights import assign
 from bitwright.model.architectures.outline import from_published
 
@@ -182,3 +182,18 @@ def test_devices_outside_the_collection(name: str, milliseconds: float) -> None:
     predicted = forecast.forecast(BUILT_IN[name], shape, assign(shape, "q4_0"), depth=64).decode
     assert predicted.tokens_per_second == pytest.approx(1000 / milliseconds, rel=0.10)
     assert predicted.low < 1000 / milliseconds < predicted.high
+
+
+def test_siblings_against_the_averages_of_a_benchmark_site() -> None:
+    """LocalScore's averages, which no fit uses, of devices whose peaks are scaled from another's."""
+    file = json.loads(speed_rows.FILE.read_text(encoding="utf-8"))
+    own = {row["id"] for row in schema.data("siblings.json")["siblings"]}
+    names = {device.name: device for device in BUILT_IN.values() if device.id in own}
+    shape, found = from_published("llama-3.1-8b"), []
+    for row in file["rows"]:
+        device = names.get(row["device"])
+        if device and (row["model"], row["quant"], row["quality"]) == ("llama-3.1-8b", "Q4_K_M", "aggregate"):
+            predicted = forecast.forecast(device, shape, assign(shape, "q4_k_m"), depth=500).decode
+            assert predicted.low < row["tg_tps"] < predicted.high, device.id
+            found.append(device.id)
+    assert len(found) >= 8
