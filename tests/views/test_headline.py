@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from measure.test_next_token import windows_of
@@ -10,7 +13,10 @@ from bitwright.measure import next_token, suite
 from bitwright.measure.next_token import TokenScores
 from bitwright.measure.noise_floor import NoiseFloor, Variation
 from bitwright.measure.suite import Evaluation, Identity
+from bitwright.statistics.interval import Interval
+from bitwright.statistics.survival import Runs, survive
 from bitwright.views.headline import headline, standing, tokens_changed
+from bitwright.views.horizon import _spread
 from bitwright.views.verdict import verdict
 
 TOKENS = 400
@@ -81,3 +87,17 @@ def test_shares_of_tokens() -> None:
             0.68: "two tokens in three are others", 0.9: "nine tokens in ten are others",
             1.0: "nearly every token is another"}  # fmt: skip
     assert {share: tokens_changed(share) for share in said} == said
+
+
+def test_texts_in_words() -> None:
+    """One token is singular, and a floor that cannot be told from for want of texts is not "not distinguishable"."""
+    same, few = (survive(Runs([1] * n, [1] * n), 8, Runs([1] * n, [0] * n)) for n in (12, 4))
+    found = evaluation(20, 0.25, 0.24)
+    said = [verdict(replace(found, compounding=SimpleNamespace(first_divergence=SimpleNamespace(survival=s))))
+            for s in (same, few)]  # fmt: skip
+    assert (
+        "12 of 12 greedy texts of up to 8 tokens differ from the reference's, half of them within 1 token (1 to 1)."
+        in (said[0])
+    )
+    assert "That is too little text to tell from the reference's own noise." in said[1]
+    assert _spread(Interval(7.5, None, 4, "", "prompts"), 1) == "7.5 (too few prompts for an interval)"

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bitwright.cli import measuring, models, options, output
-from bitwright.cli.intervals import decimal, shares, steps
+from bitwright.cli.intervals import decimal, divergence, shares, steps
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -100,4 +100,4 @@ def show(s: Score, view: dict[str, Any]) -> None:
 
 def _row(name: str, c: Any, median: str) -> tuple[object, ...]:
     identical, same = shares(c.identical)[0], shares(c.same_top1)[0]
-    return (name, c.prompts, identical, *decimal(c.aligned, 1), median, *decimal(c.divergence, 5), same)
+    return (name, c.prompts, identical, *decimal(c.aligned, 1), median, *divergence(c.divergence), same)

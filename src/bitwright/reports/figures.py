@@ -100,7 +100,9 @@ def front(r: dict[str, Any], cost: str) -> str:
         place = m["model"]["file_bytes"] / 1e6 if cost == "bytes" else m["tokens_per_second"]
         low, high = (math.nan if zero else number(m[key][end]) for end in ("low", "high"))
         paid = human_bytes(m["model"]["file_bytes"]) if cost == "bytes" else f"{place:.1f} tokens/s"
-        lost = "the reference" if zero else value(m[key]["mean"]) + (" nats" if key == "kl_divergence" else "")
+        lost = (
+            "the reference" if zero else value(m[key]["mean"]) + (" nats" if key == "kl_divergence" else " bits/byte")
+        )
         names.append(f"{name}: {paid}, {lost}")
         across = (m["slowest"], m["fastest"]) if cost == "speed" else None
         series.append(Series(name, [(place, m[key]["mean"])], [low], [high], across=across))

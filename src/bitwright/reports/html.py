@@ -38,7 +38,7 @@ def table(caption: str, headers: Sequence[str], rows: Sequence[Sequence[object]]
     drawn = f'<table><caption class="heard">{escape(caption)}</caption>{head}<tbody>{body}</tbody></table>'
     if wrap:
         return f'<div class="wrap">{drawn}</div>'
-    hint = '<p class="hint" aria-hidden="true">more to the right: scroll</p>' if len(headers) >= MANY else ""
+    hint = '<p class="hint" aria-hidden="true">scroll sideways for more</p>' if len(headers) >= MANY else ""
     return f'{hint}<div class="scroll" role="region" tabindex="0" aria-label="{escape(caption)}">{drawn}</div>'
 
 

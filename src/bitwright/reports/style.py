@@ -66,7 +66,7 @@ pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .8rem }
 .sides { display: grid; grid-template-columns: 1fr 1fr; gap: 1rem; font-size: .88rem }
 @media (max-width: 40rem) {
   svg.wide { display: none } svg.narrow { display: block } .hint { display: block } main { margin: 1rem auto }
-  .scroll th:first-child { position: sticky; left: 0; min-width: 6.5rem; max-width: 9rem; overflow-wrap: anywhere;
+  .scroll th:first-child { position: sticky; left: 0; min-width: 7.5rem; max-width: 9rem; overflow-wrap: anywhere;
     background: var(--paper) }
 }
 """

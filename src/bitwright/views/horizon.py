@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitwright.measure.horizon import prompts
@@ -11,6 +11,7 @@ from bitwright.measure.horizon.original import STEPS
 from bitwright.statistics.interval import Interval
 from bitwright.statistics.resampling import DRAWS
 from bitwright.views.intervals import of_interval, of_survival
+from bitwright.views.numbers import fixed, nats
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
@@ -104,8 +105,8 @@ def words(s: Score) -> list[str]:
     found = [
         f"{c.prompts - parted} of {c.prompts} texts of {STEPS} tokens are the original's, token for token: "
         f"{_spread(c.identical, 1, 100)} percent; {half}.",
-        f"At the same places, the KL divergence is {_spread(c.divergence, 5)} nats, and it would choose another token "
-        f"{_spread(part.flips, 1, 100)} percent of the time.",
+        f"At the same places, the KL divergence is {_interval(c.divergence, nats)} nats, and it would choose another "
+        f"token {_spread(part.flips, 1, 100)} percent of the time.",
     ]
     found += [
         f"The original itself, with {name}: {_spread(floor.aligned, 1)} of {STEPS} tokens, {_percent(floor.identical)} "
@@ -148,6 +149,10 @@ def _percent(i: Interval) -> str:
 
 
 def _spread(i: Interval, digits: int, factor: float = 1) -> str:
-    """An estimate with its interval, if it has one."""
-    mean, *ends = (f"{factor * x:.{digits}f}" for x in (i.estimate, *(i.ends or ())))
-    return f"{mean} ({ends[0]} to {ends[1]})" if ends else mean
+    return _interval(i, lambda x: fixed(factor * x, digits))
+
+
+def _interval(i: Interval, text: Callable[[float], str]) -> str:
+    """An estimate with its interval, or with why there is none."""
+    mean, *ends = map(text, (i.estimate, *(i.ends or ())))
+    return f"{mean} ({ends[0]} to {ends[1]})" if ends else f"{mean} (too few {i.of} for an interval)"

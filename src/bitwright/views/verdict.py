@@ -49,7 +49,8 @@ def _many_steps(e: Evaluation) -> list[str]:
         if s.median.ends:
             low, high = (f"{x:.0f}" if math.isfinite(x) else f"more than {s.horizon}" for x in s.median.ends)
             span = f" ({low} to {high})"
-        found = [f"{seen}, half of them within {s.median.estimate:.0f} tokens{span}."]
+        tokens = "token" if round(s.median.estimate) == 1 else "tokens"
+        found = [f"{seen}, half of them within {s.median.estimate:.0f} {tokens}{span}."]
     else:
         found = [f"{seen}: fewer than half."]
     if s.above_floor is not None and s.above_floor.doubt:
