@@ -65,6 +65,19 @@ def test_without_a_block_nothing_is_protected(file) -> None:
     write(file)
 
 
+def test_a_pipe_or_a_removed_folder_is_no_place_to_write(tmp_path, monkeypatch) -> None:
+    ends = os.pipe()
+    with pytest.raises(UsageError, match="not a regular file"):
+        atomic.check(f"/dev/fd/{ends[1]}")
+    for end in ends:
+        os.close(end)
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    with pytest.raises(UsageError, match="No such file or directory"):
+        atomic.check("x")
+
+
 def test_outputs_that_cannot_be_written_are_refused_in_advance(tmp_path) -> None:
     (tmp_path / "circle").symlink_to("circle")
     for name, why in (("circle", "symbolic links"), ("no/such/file", "no folder"), ("x" * 300, "name too long")):

@@ -23,10 +23,8 @@ def check(path: str | Path) -> Path:
     the Hugging Face cache, or its folder does not exist or cannot be written.
     """
     try:
-        target = Path(os.path.realpath(path))
-        mode = os.stat(target).st_mode
-    except FileNotFoundError:
-        mode = None
+        target = Path(os.path.realpath(path))  # fails in a folder that was removed
+        mode = _mode(path)
     except (OSError, ValueError) as error:  # symbolic links in a circle, a name that no file can have
         raise UsageError(f"cannot write {path}: {getattr(error, 'strerror', error)}") from None
     if mode is not None and not stat.S_ISREG(mode):
@@ -42,6 +40,14 @@ def check(path: str | Path) -> Path:
         raise UsageError(f"cannot write {path}: it lies in the Hugging Face cache, whose files stay as they were "
                          "downloaded; name another output")  # fmt: skip
     return target
+
+
+def _mode(path: str | Path) -> int | None:
+    """The mode of what `path` leads to; None if there is nothing yet."""
+    try:
+        return os.stat(path).st_mode
+    except FileNotFoundError:
+        return None
 
 
 @contextlib.contextmanager
