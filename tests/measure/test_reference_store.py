@@ -207,3 +207,15 @@ def test_a_damaged_description_does_not_lock_the_cache(engine, windows, tmp_path
     again = reference.store_reference(engine, windows)
     assert again.folder == store.folder and (again.computed, again.damaged) == (len(windows) - 1, 0)
     assert json.loads(path.read_text()) == about
+
+
+def test_too_little_memory_is_no_damage(engine, windows, tmp_path, monkeypatch) -> None:
+    store = reference.store_reference(engine, windows.some(1), tmp_path)
+
+    def scarce(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(np, "load", scarce)
+    with pytest.raises(MemoryError):
+        store.read(0)
+    assert store.damaged == 0

@@ -104,6 +104,8 @@ class ReferenceStore:
             return found
         except FileNotFoundError:
             return None
+        except MemoryError:  # no fault of the file
+            raise
         except Exception:  # flipped bits of an archive make zipfile and NumPy raise nearly every kind of exception
             self.damaged += 1
             return None

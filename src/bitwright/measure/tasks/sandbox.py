@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bitwright import system
 from bitwright.errors import BitwrightError
+from bitwright.io.atomic import scratch
 
 HERE = Path(__file__).parent
 JAIL = HERE / "jail.py"
@@ -56,9 +57,9 @@ def run(
 def check() -> None:
     """Try to break out of the jail. BitwrightError if any attempt succeeds."""
     attempts = (HERE / "break_in.py").read_text(encoding="utf-8")
-    with tempfile.TemporaryDirectory(prefix="bitwright-") as outside:
-        Path(outside, "file").write_text("kept", encoding="utf-8")
-        tests = f"found = broken({outside!r}, {BYTES})\nassert not found, ' or '.join(found)"
+    with scratch(Path(tempfile.gettempdir())) as outside:
+        (outside / "file").write_text("kept", encoding="utf-8")
+        tests = f"found = broken({str(outside)!r}, {BYTES})\nassert not found, ' or '.join(found)"
         outcome = _run({"program": attempts, "tests": tests, "setup": "", "names": []}, SECONDS, BYTES)
     if not outcome.passed:
         found = outcome.error.removeprefix("AssertionError").removeprefix(": ") or "anything"
@@ -70,8 +71,7 @@ def check() -> None:
 
 
 def _run(job: dict[str, object], seconds: int, memory: int) -> Outcome:
-    with tempfile.TemporaryDirectory(prefix="bitwright-", ignore_cleanup_errors=True) as folder:
-        place = Path(folder)
+    with scratch(Path(tempfile.gettempdir())) as place:
         for side in SIDES:
             (place / side).mkdir()
         (place / "tests" / "job").write_text(json.dumps(job), encoding="utf-8")
