@@ -77,6 +77,6 @@ def show(claimed: Label | None, complaints: Sequence[str], report: dict[str, Any
         output.say_headline(report["model"]["name"], report["headline"])
         output.say(report["words"][0])
     for complaint in complaints:
-        output.say(f"does not hold: {complaint}")
+        output.say(f"does not hold: {complaint}", style=output.bad)
     if not complaints:
-        print("the label holds")
+        output.say("the label holds", style=output.good)

@@ -66,7 +66,8 @@ def _show(found: dict[str, Any]) -> None:
     reads = f"reads {limits['read_gb_s']:.1f} GB/s (one core {limits['read_one_core_gb_s']:.1f})"
     floats = f"bf16 {limits['bf16_gflop_s']:.0f} Gflop/s, float32 {limits['float32_gflop_s']:.0f} Gflop/s"
     arithmetic = f"int8 {limits['int8_gop_s']:.0f} Gop/s, {floats}"
-    print(f"\ntier {found['tier']}, {found['threads']} threads; measured limits: {reads}, {arithmetic}")
+    print()
+    output.say(f"tier {found['tier']}, {found['threads']} threads; measured limits: {reads}, {arithmetic}", 2)
 
 
 def _row(name: str, work: str, x: dict[str, Any], limit: str) -> tuple[str, ...]:

@@ -91,7 +91,8 @@ def calibrate(
         output.print_json(found)
         return
     more = f", {found['moments']} second moments ({', '.join(found['weighting'])})" if found["moments"] else ""
-    print(f"wrote {out}: {found['weights']} weights{more} over {found['tokens']} tokens in {found['seconds']:.1f} s")
+    read = f"{found['tokens']} tokens in {found['seconds']:.1f} s"
+    output.say(f"wrote {out}: {found['weights']} weights{more} over {read}", 2)
     output.remark(f"next: bitwright quantize {model} --to q4_k_m --stats {out} -o small.gguf")
 
 

@@ -32,7 +32,7 @@ def show(e: Evaluation, headline: str, words: list[str], statistics: bool) -> No
     if e.compounding:
         many_steps_table.show(e.compounding)
     for warning in e.warnings:
-        print(f"warning: {warning}")
+        output.say(f"warning: {warning}", 2, output.bad)
     if statistics:
         show_statistics(e)
     w, d = e.scores.windows, e.divergence

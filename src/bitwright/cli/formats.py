@@ -39,11 +39,12 @@ def _show_all(found: dict[str, Any]) -> None:
         for d in found["formats"]
     ]
     output.print_table(["format", ">bits/weight", ">block", ">bytes", ">gguf", "summary"], rows)
-    print(f"\nand the families {' and '.join(found['families'])}, such as int4_asym_g32")
+    print()
+    output.say(f"and the families {' and '.join(found['families'])}, such as int4_asym_g32", 2)
 
 
 def _show(d: dict[str, Any]) -> None:
-    print(f"{output.bold(d['name'])}: {d['summary']}\n")
+    output.say(f"{d['name']}: {d['summary']}\n", 2, output.bold)
     block = f"{d['block_size']} weights in {d['block_bytes']} bytes" if d["block_size"] else "a whole row"
     output.print_pairs(
         [

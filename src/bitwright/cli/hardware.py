@@ -35,7 +35,8 @@ def _show(m: dict[str, Any]) -> None:
     reads = f"reads {limits['read_gb_s']:.1f} GB/s (one core {limits['read_one_core_gb_s']:.1f})"
     floats = f"bf16 {limits['bf16_gflop_s']:.0f} Gflop/s, float32 {limits['float32_gflop_s']:.0f} Gflop/s"
     arithmetic = f"int8 {limits['int8_gop_s']:.0f} Gop/s, {floats}"
-    print(f"\nmeasured {m['measured']}, {m['threads']} threads: {reads}, {arithmetic}\n")
+    print()
+    output.say(f"measured {m['measured']}, {m['threads']} threads: {reads}, {arithmetic}\n", 2)
     output.print_table(
         ["format", ">bits/weight", ">decode GB/s", ">of reads", ">prefill Gop/s"],
         [

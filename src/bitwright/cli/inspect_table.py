@@ -27,16 +27,18 @@ def show(file: GGUF, found: dict[str, Any], all: bool) -> None:
     print(output.bold("\ntokenizer"))
     output.print_pairs(list(found["tokenizer"].items()), 2)
     print(output.bold("\nchat template"))
-    print(_template(found["chat_template"], all))
+    output.say(_template(found["chat_template"], all), 4)
     if found["tensors"]:
         print(output.bold("\ntensors"))
         rows = tensor_rows(found["tensors"], collapse=not all)
-        output.print_table(["name", ">count", ">shape", "format", ">bytes", ">bits/weight"], rows, 2)
+        output.print_table(["name", ">count", ">shape", "format", ">bytes", ">bits/weight"], rows, 2,
+                           ["bits/weight", "count"])  # fmt: skip
         print(output.bold("\nformats"))
         output.print_table(
             ["format", ">tensors", ">weights", ">bytes", ">bits/weight"], [*map(_format_row, found["formats"])], 2
         )
-    print(f"\n{output.bold(file.path.name)}: {_summary(found)}")
+    print()
+    output.say(f"{file.path.name}: {_summary(found)}", 2, output.bold)
 
 
 def _summary(found: dict[str, Any]) -> str:

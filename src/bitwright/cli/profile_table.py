@@ -15,7 +15,7 @@ def show(found: dict[str, Any]) -> None:
     _show_pass("prefill", found["prefill"])
     _show_formats(found["formats"], found["coverage"])
     for sentence in surprises(found["formats"]):
-        print(sentence)
+        output.say(sentence, 2)
 
 
 def _show_pass(name: str, p: dict[str, Any]) -> None:
@@ -26,7 +26,7 @@ def _show_pass(name: str, p: dict[str, Any]) -> None:
     rest = 1 - sum(line["share_of_time"] for line in shown)
     rows = [*map(_row, shown), ("other", "", _percent(rest), "", "", "", "", "", "")]
     titles = ["operation", "formats", ">time", ">MB", ">GB/s", ">of reads", ">Mop", ">Gop/s", ">of arithmetic"]
-    output.print_table(titles, rows, 2)
+    output.print_table(titles, rows, 2, ["Mop", "MB", "of arithmetic", "of reads"])
 
 
 def _row(line: dict[str, Any]) -> tuple[str, ...]:
@@ -49,7 +49,8 @@ def _percent(x: float) -> str:
 def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) -> None:
     ways = {(c["format"], c["tier"]): _way(c["decode"], c["prefill"]) for c in coverage}
     tiers = list(dict.fromkeys(c["tier"] for c in coverage))
-    print(output.bold("\nformats") + ", one token on all threads: ns per weight in all, for unpacking and for reading")
+    print()
+    output.say("formats, one token on all threads: ns per weight in all, for unpacking and for reading", 2, output.bold)
     rows = [
         (
             c["format"],
@@ -67,7 +68,7 @@ def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]])
         for c in formats
     ]
     titles = ["format", ">weights", ">bits", ">read", ">ns", ">unpacking", ">reading", ">GB/s in cache", ">from memory"]
-    output.print_table([*titles, "bound by", *tiers], rows, 2)
+    output.print_table([*titles, "bound by", *tiers], rows, 2, [*tiers, "reading", "unpacking", "GB/s in cache"])
 
 
 def _way(decode: str, prefill: str) -> str:

@@ -124,16 +124,16 @@ def _show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     output.print_table(["format", ">tensors", ">bytes", "method"], rows)
     print()
     for line in [*result.warnings, *fallbacks(result.assignments)]:
-        print(line)
+        output.say(line, 2)
     before = gguf.open(source).file_bytes
     whole = (
         f"{output.human_bytes(result.bytes)} ({result.bits_per_weight:.2f} bits per weight, "
         f"{100 * result.bytes / before:.0f}% of the source)"
     )
     if dry_run:
-        print(f"would write {whole}")
+        output.say(f"would write {whole}", 2)
     else:
-        print(f"wrote {result.output}: {whole} in {result.seconds:.1f} s")
+        output.say(f"wrote {result.output}: {whole} in {result.seconds:.1f} s", 2)
         output.remark(f'next: bitwright run {result.output} "Hello"')
 
 

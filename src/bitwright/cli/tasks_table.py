@@ -18,7 +18,7 @@ def show(scores: list[list[TaskScore]], chains: list[list[ChainScore]]) -> None:
     if scores:
         rows = [_task_row(*own) for own in scores]
         output.print_table(["task", ">items", "metric", ">right", "95% interval", ">reference's", ">lost", ">won", ">p",
-                            ""], rows)  # fmt: skip
+                            ""], rows, drop=["metric", "items", "p"])  # fmt: skip
     if scores and chains:
         print()
     if chains:
@@ -31,7 +31,7 @@ def show(scores: list[list[TaskScore]], chains: list[list[ChainScore]]) -> None:
             from bitwright.measure.chains.comparison import overall_horizon_ratio
 
             value, interval = decimal(overall_horizon_ratio(own, reference))
-            print(f"over all chains the horizon is {value} times the reference's ({interval})")
+            output.say(f"over all chains the horizon is {value} times the reference's ({interval})")
 
 
 def _task_row(own: TaskScore, reference: TaskScore | None = None) -> tuple[object, ...]:

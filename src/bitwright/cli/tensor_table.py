@@ -12,7 +12,7 @@ BAR = 40  # characters of the longest bar of a histogram
 
 def show(t: dict[str, Any]) -> None:
     """Print what the view `tensor` holds."""
-    print(f"{output.bold(t['name'])}: {shape(t['shape'])}, {t['format']}, {output.human_bytes(t['bytes'])}\n")
+    output.say(f"{t['name']}: {shape(t['shape'])}, {t['format']}, {output.human_bytes(t['bytes'])}\n", 2, output.bold)
     output.print_pairs(
         [
             ("range", f"{_figure(t['minimum'])} to {_figure(t['maximum'])}"),
