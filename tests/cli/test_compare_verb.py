@@ -46,7 +46,7 @@ def test_compare(bitwright, quantized, stories260k, text, tmp_path) -> None:
     )
     assert all(0 < m["slowest"] <= m["tokens_per_second"] <= m["fastest"] for m in found["models"])
     outcome = bitwright(*command, "-o", tmp_path / "r.html")
-    assert outcome.out.startswith("q8_0.gguf is the best of 2 on this text: hardly ")
+    assert outcome.out.startswith("q8_0.gguf is the best of 2, hardly ")
     assert "q8_0.gguf is better than q4_0.gguf by 0." in outcome.out
     row = next(line for line in outcome.out.splitlines() if line.startswith(stories260k.name))
     assert "the reference" in row and " to " in row

@@ -56,7 +56,7 @@ def test_shared_documents_separate_pairs() -> None:
     assert found.pair("a", "b").verdict == "better" and found.pair("a", "c").verdict == "cannot tell"
     sentences = ranking(found)
     assert headline(found) == "a, c cannot be told apart on this text"
-    assert headline(compare([a, b], DIVERGENCE)).startswith("a is the best of 2 on this text: slightly to clearly")
+    assert headline(compare([a, b], DIVERGENCE)).startswith("a is the best of 2, slightly to clearly damaged")
     assert sentences[0].startswith("a and c cannot be told apart")
     assert sentences[1].startswith("c is better than b by 0.0")
     assert "Worth their bytes (no other is smaller and has less KL divergence): a, c." in sentences
@@ -87,7 +87,7 @@ def test_the_reference_takes_part() -> None:
     sentences = ranking(found)
     assert "Worth their bytes (no other is smaller and has less KL divergence): f (the reference), small." in sentences
     assert "large is larger than the reference, f, and worse." in sentences
-    assert headline(found).startswith("large is the best of 2 on this text")
+    assert headline(found).startswith("large is the best of 2, ")
     assert not any(s.startswith("f is better") for s in sentences)
 
 
@@ -118,10 +118,27 @@ def test_other_tokenizers_are_compared_per_byte_of_text() -> None:
     difference = comparison.between(BITS, a, b)
     of = [(40 / 50 - 55 / 52) / math.log(2), (60 / 70 - 80 / 69) / math.log(2)]
     assert difference.estimate == pytest.approx((of[0] * 102 + of[1] * 139) / 241) and difference.ends is None
+    original = Contender(Identity("f", "", 2, 16), None, a.nats, a.sizes, (10,), is_reference=True)
+    assert headline(compare([original], BITS)).startswith("only the reference was given")
+    alone = headline(compare([original, b], BITS))
+    assert alone == "b: too little text to say whether it is better than the reference"
     found = compare([a, b], BITS)
     assert found.pairs[0].verdict == TOO_LITTLE and ranking(found)[0].startswith("Too little text to say whether a is")
     assert headline(found) == "too little text to say which is better: 2 documents, an interval needs 10"
     assert not any("told apart" in sentence for sentence in ranking(found))
+
+
+def test_a_model_with_another_tokenizer_against_the_reference() -> None:
+    sizes = np.full(DOCUMENTS, 90.0)
+    noise = np.random.default_rng(3).normal(0, 1, DOCUMENTS)
+
+    def said(change: float) -> str:
+        reference = Contender(Identity("f", "", 9, 16), None, 60 + noise, sizes, (5.0,), is_reference=True)
+        other = Contender(Identity("o", "", 9, 16), None, 60 + noise[::-1] + change, sizes, (5.0,))
+        return headline(compare([other, reference], BITS))
+
+    assert said(9) == "o: worse than the reference" and said(-9) == "o: better than the reference"
+    assert said(0.1) == "o: cannot be told apart from the reference"
 
 
 def test_bits_per_byte() -> None:

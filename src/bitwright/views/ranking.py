@@ -11,16 +11,17 @@ from bitwright.statistics.interval import FEWEST, TOO_LITTLE
 from bitwright.views.headline import headline as of_one
 from bitwright.views.numbers import fixed, nats
 
+OPPOSITE = {"better": "worse", "worse": "better"}
+
 
 def headline(c: Comparison) -> str:
     """Which model is best, in one sentence, as far as the intervals say so."""
     if not c.candidates:
         return "only the reference was given: there is nothing to compare"
     best, *others = (contender.identity.name for contender in c.candidates)
-    evaluation = c.candidates[0].evaluation
-    lost = f": {of_one(evaluation)}" if evaluation else ""
+    evaluation = c.candidates[0].evaluation if c.measure == DIVERGENCE else None  # another model is not damaged
     if not others:
-        return f"{best}{lost or ': ' + _against_reference(c, best)}"
+        return f"{best}: {of_one(evaluation) if evaluation else _against_reference(c, best)}"
     pairs = [c.pair(best, name) for name in others]
     if any(p.verdict == TOO_LITTLE for p in pairs):
         d = pairs[0].difference
@@ -28,7 +29,7 @@ def headline(c: Comparison) -> str:
     alike = [p.second for p in pairs if p.verdict != "better"]
     if alike:
         return f"{_list([best, *alike])} cannot be told apart on this text"
-    return f"{best} is the best of {1 + len(others)} on this text{lost}"
+    return f"{best} is the best of {1 + len(others)}{f', {of_one(evaluation)}' if evaluation else ' on this text'}"
 
 
 def ranking(c: Comparison) -> list[str]:
@@ -48,8 +49,11 @@ def _against_reference(c: Comparison, name: str) -> str:
     """How a model that has no divergence from the reference compares with it."""
     reference = next(x.identity.name for x in c.contenders if x.is_reference)
     p = next(p for p in c.pairs if {p.first, p.second} == {name, reference})
-    found = {"better": "better" if p.first == name else "worse", TOO_LITTLE: "too little text to say whether better"}
-    return f"{found.get(p.verdict, 'not to be told apart')} than the reference"
+    if p.verdict == TOO_LITTLE:
+        return "too little text to say whether it is better than the reference"
+    if p.verdict == "cannot tell":
+        return "cannot be told apart from the reference"
+    return f"{p.verdict if p.first == name else OPPOSITE[p.verdict]} than the reference"
 
 
 def _between_neighbours(p: Pair, measure: str) -> str:
