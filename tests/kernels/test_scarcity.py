@@ -13,14 +13,17 @@ from bitwright.errors import BitwrightError
 from bitwright.kernels import _native, sharing
 from bitwright.kernels.sharing import Sharing
 
-GIB = 1 << 30
-MANY = f"""
+MANY = """
 import resource
-resource.setrlimit(resource.RLIMIT_AS, ({3 * GIB}, {3 * GIB}))
 import numpy as np
 from bitwright import formats, kernels
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels.sharing import Sharing
+
+kernels.tier()
+pages = int(open("/proc/self/statm").read().split()[0])
+most = pages * resource.getpagesize() + (192 << 20)  # the stacks of 3000 threads take more, however small they are
+resource.setrlimit(resource.RLIMIT_AS, (most, most))
 
 format, values = formats.get("q8_0"), np.eye(64, dtype=np.float32)
 for threads in (3000, 3000, 4000, 2, 1):
@@ -29,16 +32,17 @@ for threads in (3000, 3000, 4000, 2, 1):
     tensor = QuantizedTensor("w", values.shape, format, packed)
     found = kernels.matmul(tensor, values, threads=threads)
     assert np.allclose(found, kernels.dequantize(format, packed, threads).T, atol=0.02)
-assert Sharing(3000).map(lambda part: part.stop - part.start, 6) in ([6], [3, 3], [2, 2, 2], [1] * 6)
+assert sum(Sharing(3000).map(lambda part: part.stop - part.start, 6)) == 6
 """
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux limits the address space")
 def test_more_threads_than_can_be_started(tmp_path) -> None:
     environment = {**os.environ, "OPENBLAS_NUM_THREADS": "1"}
     done = subprocess.run([sys.executable, "-c", MANY], capture_output=True, text=True, env=environment, timeout=60)
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert [line.split(" ", 1)[0] for line in lines] == ["3000", "4000"]
+    assert {line.split(" ", 1)[0] for line in lines} == {"3000", "4000"}
     assert all("threads could not be started" in line for line in lines)
 
 
