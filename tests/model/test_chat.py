@@ -210,6 +210,12 @@ def test_the_budget_grows_with_the_conversation() -> None:
     assert len(render(source, messages)) > 1_200_000
 
 
+def test_the_time_grows_with_the_number_of_messages() -> None:
+    """Templates that look through all messages for every one, as Qwen 3.5's does, need about 10 µs for each pair."""
+    assert chat_budget.Budget(0, 1).seconds == pytest.approx(chat_budget.SECONDS, abs=0.01)
+    assert chat_budget.Budget(0, 1500).seconds > 20
+
+
 def test_the_templates_error_is_reported() -> None:
     with pytest.raises(BitwrightError, match="failed: no system messages$"):
         render("{{ raise_exception('no\nsystem messages') }}")

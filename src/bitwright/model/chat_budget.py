@@ -18,8 +18,10 @@ STEP = 64
 WORK = 1 << 25  # units in one render, hence at most half a million steps
 LARGEST = 1 << 22  # characters of one string
 SECONDS = 3.0  # of this thread's CPU time
-# What a conversation adds, for each unit it weighs; some templates copy all that came before for every message.
+# What a conversation adds, for each unit it weighs, and for each pair of its messages: some templates copy, or look
+# through, all that came before for every message.
 WORK_GROWTH, WORK_PER_MESSAGE, LARGEST_GROWTH, SECONDS_GROWTH = 256, 4, 16, 1e-6
+SECONDS_PER_PAIR = 1e-5
 LARGEST_BITS = 4096  # of an integer
 _CONTAINERS = (dict, list, tuple, set)
 
@@ -30,7 +32,7 @@ class Budget:
     def __init__(self, size: int, messages: int) -> None:
         self.left = self.work = WORK + (WORK_GROWTH + WORK_PER_MESSAGE * messages) * size
         self.largest = LARGEST + LARGEST_GROWTH * size
-        self.seconds = SECONDS + SECONDS_GROWTH * size
+        self.seconds = SECONDS + SECONDS_GROWTH * size + SECONDS_PER_PAIR * messages**2
         self.deadline = time.thread_time() + self.seconds
 
     def spend(self, amount: int) -> None:
