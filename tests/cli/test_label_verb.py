@@ -39,6 +39,18 @@ def test_what_needs_no_measurement_is_said_before_it(bitwright, quantized, stori
     assert "does not hold: the file has no label" in bitwright("audit", quantized / "q8_0.gguf", *on).out
 
 
+def test_another_reference_is_found_before_measuring(bitwright, quantized, stories260k, text, tmp_path, cache) -> None:
+    file = gguf.open(quantized / "q4_0.gguf")
+    values = (
+        dict.fromkeys(labels.NUMBERS, 1.0) | {"context": 128, "chunks": 12} | dict.fromkeys(labels.HASHES, "0" * 64)
+    )
+    values["tensors_sha256"] = labels.sha256_of_tensors(file)
+    labels.write(file, labels.Label(values), tmp_path / "l.gguf")
+    other = bitwright("audit", tmp_path / "l.gguf", "--reference", stories260k, "-f", text)
+    assert other.code == 1 and "the reference is not the file that the label names" in other.out
+    assert not list(cache.rglob("*.npz"))
+
+
 def test_a_label_needs_intervals(bitwright, quantized, stories260k, text, tmp_path, cache) -> None:
     """Refused in one line that says how much text is needed, before anything is measured and written."""
     short = tmp_path / "short.txt"

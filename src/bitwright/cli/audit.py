@@ -28,8 +28,8 @@ def audit(
     """Measure a model again and check its label.
 
     On the label's text the figures should repeat; on any other text the intervals should overlap. The exit code is 1
-    if they do not, if the weights differ from the labelled ones, or if the file has no label; the last two are found
-    before anything is measured.
+    if they do not, if weights or reference are others than the label's, or if the file has no label; the last three are
+    found before anything is measured.
 
     Example: bitwright audit small.gguf --reference large.gguf
     """
@@ -40,7 +40,8 @@ def audit(
 
     opened = gguf.open(models.resolve(model))
     claimed, report = labels.read(opened), None
-    complaints = labels.without_measuring(claimed, opened)
+    digest = measuring.sha256_of(reference) if claimed and reference else None
+    complaints = labels.without_measuring(claimed, opened, digest)
     if claimed is not None and not complaints:
         accept = partial(can_check, claimed)
         _, _, report = measuring.report_on(model, reference, file, suite, context, threads, accept)

@@ -96,6 +96,14 @@ def prepare(
     return found
 
 
+def sha256_of(reference: str) -> str | None:
+    """SHA-256 of the file that `reference` names; None for a .kld file, which is no model."""
+    if reference.endswith(KLD):
+        return None
+    with output.progress(f"reading {reference}") as report:
+        return models.open(reference).sha256(report)
+
+
 def report_on(
     name: str,
     reference: str | None,

@@ -41,6 +41,7 @@ HORIZON = {  # in labels that were made with the horizon suite; `floor`: the ori
     "horizon.prompts": "uint32",
 }
 HORIZON_HASHES = ("horizon.suite", "horizon.sha256", "horizon.ids_sha256")
+OTHER_REFERENCE = "the reference is not the file that the label names"
 REPEAT = 0.01  # relative: by how much a repeated divergence may differ, since tiers round differently
 HASHES = ("tensors_sha256", "reference_sha256", "text_sha256", "chunks_sha256", "bitwright", "suite")
 
@@ -151,12 +152,14 @@ def write(file: GGUF, label: Label, path: Path) -> int:
     return gguf.write(path, metadata, tensors)
 
 
-def without_measuring(label: Label | None, file: GGUF) -> tuple[str, ...]:
-    """What is wrong with a file's label that no measurement has to show."""
+def without_measuring(label: Label | None, file: GGUF, reference_sha256: str | None = None) -> tuple[str, ...]:
+    """What is wrong with a file's label that no measurement has to show; the reference counts if its hash is known."""
     if label is None:
         return ("the file has no label (bitwright label writes one)",)
     if sha256_of_tensors(file) != label["tensors_sha256"]:
         return ("the weights are not those that were labelled",)
+    if reference_sha256 not in (None, label["reference_sha256"]):
+        return (OTHER_REFERENCE,)
     return ()
 
 
@@ -166,7 +169,7 @@ def audit(label: Label, report: dict[str, Any]) -> tuple[str, ...]:
     complaints, k, mean = [], report["kl_divergence"], label["kl_divergence.mean"]
     low, high = (label[f"kl_divergence.{end}"] for end in ("low", "high"))
     if report["reference"]["sha256"] != label["reference_sha256"]:
-        complaints.append("the reference is not the file that the label names")
+        complaints.append(OTHER_REFERENCE)
     elif report["chunks_sha256"] == label["chunks_sha256"] and _repeats(k["mean"], mean, report["noise_floor"]):
         return ()
     if k["low"] is None or not label.has_interval:
