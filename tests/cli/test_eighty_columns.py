@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+from bitwright.cli import output
+
 COMMANDS = (
     "inspect MODEL",
     "inspect MODEL --all",
@@ -46,3 +48,19 @@ def test_lines_fit(
     for line in (outcome.out + outcome.err).splitlines():
         assert len(line) <= 80 or len(line.split()) <= 2, line  # a path is not broken
     assert "\x1b" not in outcome.out + outcome.err
+
+
+def test_verdicts_are_coloured_on_a_terminal_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    sentence = "a is better than b, and c is worse; the betterment stays"
+    assert output.verdicts(sentence) == sentence
+    monkeypatch.setattr(output, "colored", lambda stream=None: True)
+    good, bad = "\x1b[32mbetter\x1b[0m", "\x1b[31mworse\x1b[0m"
+    assert output.verdicts(sentence) == f"a is {good} than b, and c is {bad}; the betterment stays"
+
+
+def test_no_color_is_respected(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True, raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert output.verdicts("worse") != "worse"
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert output.verdicts("worse") == "worse"

@@ -105,4 +105,4 @@ def show(c: Comparison, headline: str, words: list[str]) -> None:
     output.say_left_out(output.print_table(titles, rows, drop=["bits/weight", "same top"]))
     print()
     for sentence in words:
-        output.say(sentence)
+        output.say(sentence, style=output.verdicts)

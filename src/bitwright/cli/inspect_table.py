@@ -31,12 +31,13 @@ def show(file: GGUF, found: dict[str, Any], all: bool) -> None:
     if found["tensors"]:
         print(output.bold("\ntensors"))
         rows = tensor_rows(found["tensors"], collapse=not all)
-        output.print_table(["name", ">count", ">shape", "format", ">bytes", ">bits/weight"], rows, 2,
-                           ["bits/weight", "count"])  # fmt: skip
+        titles = ["name", ">count", ">shape", "format", ">bytes", ">bits/weight"]
+        left_out = output.print_table(titles, rows, 2, ["bits/weight", "count"])
         print(output.bold("\nformats"))
         output.print_table(
             ["format", ">tensors", ">weights", ">bytes", ">bits/weight"], [*map(_format_row, found["formats"])], 2
         )
+        output.say_left_out(left_out)
     print()
     output.say(f"{file.path.name}: {_summary(found)}", 2, output.bold)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 import shutil
 import sys
 import textwrap
@@ -59,6 +60,11 @@ class Styled(str):
     so a table's cell is styled as a whole."""
 
     __slots__ = ()
+
+
+def verdicts(text: str) -> str:
+    """`text` with the words better and worse in green and red, on a terminal."""
+    return re.sub(r"\b(?:better|worse)\b", lambda word: (good if word[0] == "better" else bad)(word[0]), text)
 
 
 def _styled(text: str, code: int, stream: Any) -> str:

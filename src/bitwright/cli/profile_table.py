@@ -11,14 +11,15 @@ SMALL = 0.01  # share of the time; smaller operations are shown as one row
 
 def show(found: dict[str, Any]) -> None:
     """Print what the view `profile` holds."""
-    _show_pass("decode", found["decode"])
-    _show_pass("prefill", found["prefill"])
-    _show_formats(found["formats"], found["coverage"])
+    left_out = _show_pass("decode", found["decode"]) + _show_pass("prefill", found["prefill"])
+    left_out += _show_formats(found["formats"], found["coverage"])
     for sentence in surprises(found["formats"]):
         output.say(sentence, 2)
+    output.say_left_out(left_out)
 
 
-def _show_pass(name: str, p: dict[str, Any]) -> None:
+def _show_pass(name: str, p: dict[str, Any]) -> list[str]:
+    """Print where the time of one pass goes; returns the columns left out."""
     after = f" after {p['depth']}" if p["depth"] else ""
     tokens = "1 token" if p["tokens"] == 1 else f"{p['tokens']} tokens"
     print(output.bold(f"\n{name}") + f", {tokens}{after}: {1e3 * p['seconds']:.2f} ms")
@@ -26,7 +27,7 @@ def _show_pass(name: str, p: dict[str, Any]) -> None:
     rest = 1 - sum(line["share_of_time"] for line in shown)
     rows = [*map(_row, shown), ("other", "", _percent(rest), "", "", "", "", "", "")]
     titles = ["operation", "formats", ">time", ">MB", ">GB/s", ">of reads", ">Mop", ">Gop/s", ">of arithmetic"]
-    output.print_table(titles, rows, 2, ["Mop", "MB", "of arithmetic", "of reads"])
+    return output.print_table(titles, rows, 2, ["Mop", "MB", "of arithmetic", "of reads"])
 
 
 def _row(line: dict[str, Any]) -> tuple[str, ...]:
@@ -46,7 +47,8 @@ def _percent(x: float) -> str:
     return f"{100 * x:.0f}%"
 
 
-def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) -> None:
+def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]]) -> list[str]:
+    """Print what each format costs; returns the columns left out."""
     ways = {(c["format"], c["tier"]): _way(c["decode"], c["prefill"]) for c in coverage}
     tiers = list(dict.fromkeys(c["tier"] for c in coverage))
     print()
@@ -68,7 +70,7 @@ def _show_formats(formats: list[dict[str, Any]], coverage: list[dict[str, Any]])
         for c in formats
     ]
     titles = ["format", ">weights", ">bits", ">read", ">ns", ">unpacking", ">reading", ">GB/s in cache", ">from memory"]
-    output.print_table([*titles, "bound by", *tiers], rows, 2, [*tiers, "reading", "unpacking", "GB/s in cache"])
+    return output.print_table([*titles, "bound by", *tiers], rows, 2, [*tiers, "reading", "unpacking", "GB/s in cache"])
 
 
 def _way(decode: str, prefill: str) -> str:

@@ -17,8 +17,8 @@ def show(scores: list[list[TaskScore]], chains: list[list[ChainScore]]) -> None:
     """Print the scores of each task (candidate, then reference) and of each model on the chains."""
     if scores:
         rows = [_task_row(*own) for own in scores]
-        output.print_table(["task", ">items", "metric", ">right", "95% interval", ">reference's", ">lost", ">won", ">p",
-                            ""], rows, drop=["metric", "items", "p"])  # fmt: skip
+        titles = ["task", ">items", "metric", ">right", "95% interval", ">reference's", ">lost", ">won", ">p", ""]
+        output.say_left_out(output.print_table(titles, rows, drop=["metric", "items", "p"]))
     if scores and chains:
         print()
     if chains:
