@@ -180,8 +180,8 @@ TEXTS = {
     b'{"id": NaN}': "finite numbers, got NaN",
     b'{"memory_gib": 1e999}': "the device to have id",
     b"\xff\xfe{}": "byte 0: expected UTF-8 text, got byte 0xff",
-    b"[" * 100_000: "JSON of reasonable depth",
-    b"1" * 10_000: "JSON of reasonable depth and numbers",
+    b"[" * 100_000: "expected JSON, got objects nested too deeply",
+    b"1" * 10_000: "too many digits",
     b" " * (schema.MAX_BYTES + 1): "at most 8388608 bytes of JSON, got more",
 }
 

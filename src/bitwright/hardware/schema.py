@@ -54,8 +54,8 @@ def parse(text: bytes, where: str) -> Any:
         raise FileFormatError(where, error.start, "UTF-8 text", f"byte 0x{text[error.start]:02x}") from None
     except json.JSONDecodeError as error:
         raise FileFormatError(where, error.pos, "JSON", error.msg) from None
-    except (RecursionError, ValueError) as error:  # nested too deep; a number of too many digits
-        raise FileFormatError(where, None, "JSON of reasonable depth and numbers", type(error).__name__) from None
+    except (RecursionError, ValueError):
+        raise FileFormatError(where, None, "JSON", "objects nested too deeply, or too many digits") from None
 
 
 @cache

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bitwright.errors import BitwrightError, UsageError
+from bitwright.escapes import escaped
 from bitwright.progress import Progress
 
 TIMEOUT = 10.0  # seconds the hub may take to answer
@@ -45,7 +46,7 @@ def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT
     except UnreachableError as error:
         if not in_cache:
             raise
-        logging.getLogger(__name__).warning("%s; using the cache", error)
+        logging.getLogger(__name__).warning("%s; using the cache", escaped(str(error)))
         return in_cache, True
 
 

@@ -74,6 +74,24 @@ def test_malformed_tasks_are_refused(tmp_path: Path, rows: list[object], message
         items.load(write(tmp_path / "own.jsonl", *rows))
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[]", r'expected {"examples": .*, got array of no elements'),
+        ('{"examples": 7}', r'expected {"examples": .*, got integer 7'),
+        ('{"examples": "ab"}', "got string 'ab'"),
+        ('{"examples": [7]}', "input and target in example 1, got integer 7"),
+        ('{"examples": [{"input": "a", "target": "b"}, {"input": "a"}]}', "input and target in example 2, got object"),
+        ('{"examples": [{"input": ["a"], "target": "b"}]}', "context to be a text in line 1"),
+        ("[" * 100_000, "nested too deeply"),
+    ],
+)
+def test_malformed_examples_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    (tmp_path / "bbh.json").write_text(text)
+    with pytest.raises(FileFormatError, match=message):
+        items.load(tmp_path / "bbh.json")
+
+
 def test_a_missing_file(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="No such file"):
         items.load(tmp_path / "none.jsonl")

@@ -18,6 +18,7 @@ from typing import Any
 
 from bitwright.errors import FileFormatError, UsageError
 from bitwright.io import json_text
+from bitwright.io.values import described
 
 FORMS = {
     "choice": ("query", "choices", "gold"),
@@ -60,18 +61,25 @@ def load(path: Path, limit: int | None = None, shots: int = 0) -> Task:
 
 
 def _parsed(path: Path, text: str) -> list[Item]:
-    try:
-        if path.suffix == ".json":
-            examples = json_text.parse(text, path)["examples"]
-            return [{"context": e["input"], "answer": e["target"]} for e in examples]
-        lines = enumerate(text.splitlines(), 1)
-        items = [json_text.parse(line, f"{path}, line {number}") for number, line in lines if line.strip()]
-    except (KeyError, TypeError) as error:
-        what = "one JSON object per line" if path.suffix != ".json" else '{"examples": [{"input", "target"}]}'
-        raise FileFormatError(path, None, what, f"{type(error).__name__}: {error}") from None
+    if path.suffix == ".json":
+        return _examples(path, json_text.parse(text, path))
+    lines = enumerate(text.splitlines(), 1)
+    items = [json_text.parse(line, f"{path}, line {number}") for number, line in lines if line.strip()]
     if not items:
         raise UsageError(f"{path} holds no items")
     return items
+
+
+def _examples(path: Path, found: Any) -> list[Item]:
+    """The items of BIG-Bench-Hard's JSON."""
+    examples = found.get("examples") if isinstance(found, dict) else None
+    if not isinstance(examples, list) or not examples:
+        got = described(found if examples is None else examples)
+        raise FileFormatError(path, None, '{"examples": [{"input", "target"}]}', got)
+    for number, example in enumerate(examples, 1):
+        if not isinstance(example, dict) or not {"input", "target"} <= example.keys():
+            raise FileFormatError(path, None, f"input and target in example {number}", described(example))
+    return [{"context": example["input"], "answer": example["target"]} for example in examples]
 
 
 def _form(path: Path, item: Any, number: int) -> str:
