@@ -141,3 +141,8 @@ def test_an_unfinished_calibration_removes_only_its_own_files(tmp_path) -> None:
     (kept.folder / "m.gguf").write_text("the user's")
     kept.remove()
     assert [path.name for path in kept.folder.iterdir()] == ["m.gguf"]
+    (kept.folder / "m.gguf").unlink()
+    (kept.folder / ".bitwright-0.part").write_text("of a killed run")
+    kept.remove()
+    assert not kept.folder.exists()
+    kept.remove()

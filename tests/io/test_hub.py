@@ -138,7 +138,7 @@ def test_what_the_hub_does_not_have(client: Client) -> None:
         "org/name:Q3_K": "UsageError: org/name has no Q3_K; it has Q2_K, BF16, Q4_K_M, Q8_0, UD-Q4_K_M",
         "org/name/x.gguf": "UsageError: org/name has no file x.gguf; it has Q2_K, BF16, Q4_K_M, Q8_0, UD-Q4_K_M",
         "org/weights": "UsageError: org/weights holds no .gguf file",
-        "org/first": "UsageError: org/first holds 2 models; name one: a.Q5_0.gguf, b.IQ4_XS.gguf",
+        "org/first": "UsageError: org/first holds 2 models; name one (:QUANT or /FILE behind the repository): a.Q5",
         "org/projectors": "UsageError: org/projectors holds no model, only mmproj-F16.gguf",
         "https://huggingface.co/org/name/tree/main/none": "UsageError: org/name/none holds no .gguf file",
         "https://a.de/m.gguf": "UsageError: https://a.de/m.gguf: only addresses on huggingface.co are read",

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
-from bitwright.io.atomic import replacing
+from bitwright.io.atomic import replacing, sweep
 
 SAVE_SECONDS = 120.0  # between one saving and the next
 
@@ -43,6 +43,7 @@ class Partial:
 
     def remove(self) -> None:
         """Delete the passes, once their sums are in the finished file, and the folder unless it holds anything else."""
+        sweep(self.folder)
         for path in self.folder.glob("*.npz"):  # a short run has saved nothing
             if path.stem.isdecimal():
                 path.unlink()

@@ -41,24 +41,24 @@ def models(files: Iterable[str], place: str) -> list[str]:
     return [file for file in able if not _BESIDE.search(file)] or able
 
 
-def choose(files: Iterable[str], quant: str | None, place: str, default: str | None = DEFAULT_QUANT) -> str:
-    """The model of quantization `quant`; without one, the only model, else the one of `default`, else what the user
-    answers. UsageError lists the models if none is meant or nobody can answer."""
+def choose(files: Iterable[str], quant: str | None, place: str) -> str:
+    """The model of quantization `quant`; without one, the only model, else the one of DEFAULT_QUANT, else what the
+    user answers. UsageError lists the models if none is meant or nobody can answer."""
     found = models(files, place)
-    matching = _of(found, quant or default)
+    matching = _of(found, quant or DEFAULT_QUANT)
     if quant and not matching:
         raise UsageError(f"{place} has no {quant}; it has {labels(found)}")
-    return among(matching or found, place)
+    return among(matching or found, place, " (:QUANT or /FILE behind the repository)")
 
 
-def among(files: Sequence[str], place: str) -> str:
-    """The one file, or the one that the user chooses, once for all."""
+def among(files: Sequence[str], place: str, how: str = "") -> str:
+    """The one file, or the one that the user chooses, once for all. how: to name one."""
     if len(files) == 1:
         return files[0]
     key = (place, *files)
     if key not in _answers:
         if ask is None:
-            raise UsageError(f"{place} holds {len(files)} models; name one: {', '.join(files)}")
+            raise UsageError(f"{place} holds {len(files)} models; name one{how}: {', '.join(files)}")
         _answers[key] = ask(place, files)
     return _answers[key]
 
@@ -74,10 +74,8 @@ def labels(files: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(label(file) or file for file in found)) or "no .gguf file"
 
 
-def _of(files: Sequence[str], quant: str | None) -> list[str]:
+def _of(files: Sequence[str], quant: str) -> list[str]:
     """The files of a quantization: those labelled so, else those whose name ends so (UD-Q4_K_M for Q4_K_M)."""
-    if quant is None:
-        return []
     ends = re.compile(_BEFORE + re.escape(quant) + _AFTER, re.IGNORECASE)
     exact = [file for file in files if (label(file) or "").casefold() == quant.casefold()]
     return exact or [file for file in files if ends.search(file)]
