@@ -160,7 +160,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
 
     def getitem(self, obj: Any, argument: Any) -> Any:
         """`obj[argument]`, charged."""
-        weigh(argument)
+        weigh(argument) if isinstance(argument, tuple) else spend(0)
         return super().getitem(obj, argument)
 
     def getattr(self, obj: Any, attribute: str) -> Any:
