@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bitwright.cli.profile_table import surprises
+
 
 def test_bench_keys(bitwright, small) -> None:
     found = bitwright("bench", small, "-p", "16", "-n", "4", "-d", "8", "-r", "1", "-t", "1", "--json").json
@@ -35,3 +37,15 @@ def test_bench_explains(bitwright, small) -> None:
     assert own["memory_gb_s"] == pytest.approx(own["read_bits"] / 8 / own["ns_per_weight"])
     shown = bitwright("bench", small, *short).out
     assert all(text in shown for text in ("ffn gate up", "q8_0", "bound by", "integer dot"))
+
+
+def test_unpacking_is_blamed_only_where_it_takes_longer() -> None:
+    def timed(name: str, ns: float, unpacking: float) -> dict[str, object]:
+        return {"format": name, "share_of_weights": 0.5, "read_bits": 4.5, "ns_per_weight": ns,
+                "unpack_ns_per_weight": unpacking}  # fmt: skip
+
+    (slow,) = surprises([timed("q4_0", 0.05, 0.02), timed("q4_1", 0.04, 0.01)])
+    assert slow.endswith("unpacking takes 0.0200 ns instead of 0.0100.")
+    (noisy,) = surprises([timed("q4_0", 0.05, 0.01), timed("q4_1", 0.04, 0.01)])
+    assert noisy.endswith("unpacking, which takes no longer, does not explain it.")
+    assert not surprises([timed("q4_0", 0.03, 0.01), timed("q4_1", 0.04, 0.01)])

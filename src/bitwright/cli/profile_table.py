@@ -86,7 +86,9 @@ def surprises(formats: list[dict[str, Any]]) -> list[str]:
             d = slower[-1]
             bits = f"{c['read_bits']:.1f} bits per weight instead of {d['read_bits']:.1f}"
             unpacking = f"{c['unpack_ns_per_weight']:.4f} ns instead of {d['unpack_ns_per_weight']:.4f}"
-            found.append(
-                f"{c['format']} is slower than {d['format']}, though it reads {bits}: unpacking takes {unpacking}."
+            explained = c["unpack_ns_per_weight"] > d["unpack_ns_per_weight"]
+            why = (
+                f"unpacking takes {unpacking}" if explained else "unpacking, which takes no longer, does not explain it"
             )
+            found.append(f"{c['format']} is slower than {d['format']}, though it reads {bits}: {why}.")
     return found
