@@ -16,6 +16,8 @@ VERBS = [
     ["calibrate", "-f", "t.txt", "-o", "s.gguf"],
     ["eval", "-f", "t.txt"],
     ["quantize", "--to", "q8_0", "-o", "out.gguf"],
+    ["label", "--reference", "x.gguf", "-f", "t.txt"],
+    ["label", "--reference", "x.gguf", "-f", "t.txt", "-o", "out.gguf"],
 ]
 FILES = {
     "adapter": ({"general.type": "adapter"}, ["blk.0.attn_q.weight.lora_a"], 2, "merge it into its base model"),

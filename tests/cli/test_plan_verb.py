@@ -111,6 +111,7 @@ def test_a_shape_takes_precedence_over_a_cached_file(bitwright) -> None:
         (["--shape", "foo"], "did you mean"),
         (["--shape", "llama-3.1-8b", "--device", "3090", "-c", "many"], "8192 or 32k, got 'many'"),
         (["--shape", "llama-3.1-8b", "--device", "3090", "-c", "4"], "at least 8 tokens"),
+        (["--shape", "llama-3.1-8b", "--device", "3090", "-c", "1" + "0" * 18], "at most 1024m, such as 8192 or 32k"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--recipe", "q4_k_x"], "q4_k_m"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "-c", "999999"], "trained on 131072"),
         (["--shape", "llama-3.1-8b", "--device", "rtx-3090-24gb", "--kv", "q3"], "q8_0"),

@@ -46,13 +46,15 @@ def about_run(suite: str, text_sha256: str, threads: int | None, kv: str, second
 
 
 def check_tokens(candidate: str, reference: str) -> None:
-    """UsageError if a model and its reference have different tokens, before anything is measured."""
-    from bitwright.io import gguf
+    """UsageError if a model and its reference have different tokens, or one is no model, before anything is measured."""
+    from bitwright.io import gguf, kinds
     from bitwright.io.values import Values
 
     if reference.endswith(KLD):
         return
     own, base = (gguf.open(models.resolve(name)) for name in (candidate, reference))
+    for file in (own, base):
+        kinds.check_model(file)
     ours, theirs = (Values(file.metadata).strings("tokenizer.ggml.tokens", ()) for file in (own, base))
     if ours != theirs:
         raise UsageError(

@@ -29,7 +29,7 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
-LEAST_CONTEXT = 8
+LEAST_CONTEXT, MOST_CONTEXT = 8, 1 << 30
 
 
 def tokens(text: str) -> int:
@@ -38,8 +38,9 @@ def tokens(text: str) -> int:
 
     found = re.fullmatch(r"(\d{1,9})([km]?)", str(text).strip().lower())
     count = int(found[1]) << {"": 0, "k": 10, "m": 20}[found[2]] if found else 0
-    if count < LEAST_CONTEXT:
-        raise typer.BadParameter(f"expected at least {LEAST_CONTEXT} tokens, such as 8192 or 32k, got {text!r}")
+    if not LEAST_CONTEXT <= count <= MOST_CONTEXT:
+        expected = f"at least {LEAST_CONTEXT} tokens, at most {MOST_CONTEXT >> 20}m, such as 8192 or 32k"
+        raise typer.BadParameter(f"expected {expected}, got {str(text)[:60]!r}")
     return count
 
 
