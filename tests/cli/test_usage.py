@@ -12,6 +12,7 @@ from cli.support import COMMAND, finish, start
 from bitwright import __version__
 from bitwright.cli import app as application
 from bitwright.errors import FileFormatError
+from bitwright.io import inputs
 
 VERBS = ["inspect", "quantize", "run", "eval", "compare", "label", "audit", "tasks", "bench", "tokenize", "formats"]
 VERBS += ["plan", "hardware", "explain"]
@@ -186,3 +187,17 @@ def test_help_imports_nothing_heavy() -> None:
 def test_shell_completion(line, offered) -> None:
     words = {"COMP_WORDS": line, "COMP_CWORD": str(line.count(" "))}
     assert finish(start(env={"_BITWRIGHT_COMPLETE": "complete_bash", **words})).out.split() == offered
+
+
+@pytest.mark.skipif(not Path("/dev/zero").exists(), reason="the system has no file without an end")
+@pytest.mark.parametrize(
+    "line",
+    ["tokenize m.gguf -f", "calibrate m.gguf -o s.gguf -f", "eval m.gguf --reference m.gguf --calibration",
+     "tasks m.gguf --tasks"],
+)  # fmt: skip
+def test_a_text_without_an_end_is_refused(bitwright, small, tmp_path, monkeypatch, line) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("m.gguf").symlink_to(small)
+    monkeypatch.setattr(inputs, "LARGEST_TEXT", 1 << 20)
+    outcome = bitwright(*line.split(), "/dev/zero")
+    assert outcome.code == 2 and "/dev/zero: expected a text of at most 1 MiB, found more" in outcome.err

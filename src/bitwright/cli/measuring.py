@@ -46,7 +46,7 @@ def about_run(suite: str, text_sha256: str, threads: int | None, kv: str, second
 
 
 def check_tokens(candidate: str, reference: str) -> None:
-    """UsageError if a model and its reference have different tokens, or one is no model, before anything is measured."""
+    """UsageError if a model and its reference have different tokens or one is no model, before anything is measured."""
     from bitwright.io import gguf, kinds
     from bitwright.io.values import Values
 

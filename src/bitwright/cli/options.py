@@ -148,13 +148,18 @@ def measured_text(file: Path | None) -> str:
 
 
 def read_text(file: Path) -> str:
-    """The text of `file` (`-`: standard input); raises UsageError if it cannot be read or is not UTF-8."""
+    """The text of `file` (`-`: standard input); raises UsageError if it cannot be read, never ends, or is not UTF-8."""
     import sys
 
     from bitwright.errors import UsageError
+    from bitwright.io import inputs
 
     try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+        if str(file) == "-":
+            data = inputs.whole(sys.stdin.buffer, "standard input")
+        else:
+            with file.open("rb") as opened:
+                data = inputs.whole(opened, file)
         return data.decode("utf-8")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None

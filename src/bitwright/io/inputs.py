@@ -10,11 +10,11 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import BinaryIO
 
-from bitwright.errors import BitwrightError
+from bitwright.errors import BitwrightError, UsageError
 
 Key = tuple[int, int]  # device and inode: what a file is, whatever it is called
 
-
+LARGEST_TEXT = 1 << 30  # bytes
 KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a pipe",
@@ -61,6 +61,14 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
         return open(path, "rb")
     except OSError as error:
         raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def whole(file: BinaryIO, name: object) -> bytes:
+    """All bytes of a stream. UsageError if there are more than a text has: /dev/zero never ends."""
+    data = file.read(LARGEST_TEXT + 1)
+    if len(data) > LARGEST_TEXT:
+        raise UsageError(f"{name}: expected a text of at most {LARGEST_TEXT >> 20} MiB, found more")
+    return data
 
 
 def release(path: str | os.PathLike[str]) -> None:

@@ -8,8 +8,7 @@ from bitwright.io.gguf_metadata import Metadata
 
 # By general.type (https://github.com/ggml-org/ggml/blob/master/docs/gguf.md)
 OTHERS = {
-    "adapter": "an adapter (LoRA), not a model: merge it into its base model (llama-export-lora) "
-    "and give the result",
+    "adapter": "an adapter (LoRA), not a model: merge it into its base model (llama-export-lora) and give the result",
     "imatrix": "activation statistics, not a model: bitwright quantize takes them as --stats",
     "mmproj": "the projector of a model that sees or hears, not a language model: give the model that lies beside it",
     "clip": "an image encoder, not a language model: give the model that lies beside it",

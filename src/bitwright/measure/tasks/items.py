@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from bitwright.errors import FileFormatError, UsageError
-from bitwright.io import json_text
+from bitwright.io import inputs, json_text
 from bitwright.io.values import described
 
 FORMS = {
@@ -48,7 +48,8 @@ def load(path: Path, limit: int | None = None, shots: int = 0) -> Task:
     form of the first one.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            text = inputs.whole(file, path).decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"{path}: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
     items = _parsed(path, text)
