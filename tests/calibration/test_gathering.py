@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -65,9 +66,15 @@ def test_a_run_with_other_settings_is_not_resumed(model: Model, tmp_path: Path, 
     for other in ({"seed": 3}, {"fisher": False}, {"chunks": 2}):
         with pytest.raises(UsageError, match="an unfinished calibration with another"):
             gather(model, TEXTS, output, CONTEXT, **{"chunks": CHUNKS, **other})
-    (tmp_path / "s.gguf.partial/0.npz").write_bytes(b"PK")
-    with pytest.raises(UsageError, match=r"0\.npz is damaged .* remove"):
-        gather(model, TEXTS, output, CONTEXT, CHUNKS)
+    saved = tmp_path / "s.gguf.partial/0.npz"
+    whole = saved.read_bytes()
+    method = bytearray(whole)
+    for start in (m.start() for m in re.finditer(b"PK\x01\x02", whole)):
+        method[start + 10] = 99  # a way to compress that zipfile does not know: NotImplementedError
+    for damaged in (b"PK", bytes(method), whole.replace(b"'descr'", b"'descr\x00")):
+        saved.write_bytes(damaged)
+        with pytest.raises(UsageError, match=r"0\.npz is damaged .* remove"):
+            gather(model, TEXTS, output, CONTEXT, CHUNKS)
 
 
 def test_only_fisher_moments_need_the_gradient_of_every_op(

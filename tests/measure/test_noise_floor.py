@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from bitwright import kernels
 from bitwright.engine import load
+from bitwright.measure import noise_floor
 from bitwright.measure.noise_floor import ROUNDED, NoiseFloor, Variation, measure_noise_floor
 from bitwright.measure.windows import cut
 from bitwright.statistics.interval import Interval
@@ -40,3 +42,17 @@ def test_how_many_floors_in_words() -> None:
     assert not silent.distinguishable(Interval(0, (0, 0), 30, ""))
     assert silent.distinguishable(Interval(1e-9, (1e-9, 1e-9), 30, ""))
     assert floor.above(4e-4) == pytest.approx(2)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kl_divergence": "x"}, {"kl_divergence": math.nan}, {"same_top1": 2}, {"tokens": 0}, {"name": "kept"}],
+)  # fmt: skip
+def test_a_damaged_floor_is_none(tmp_path: Path, change: dict[str, object]) -> None:
+    path, row = tmp_path / "floor.json", {"name": "a", "kl_divergence": 1e-4, "same_top1": 0.99, "tokens": 100}
+    for text in ("", "[" * 9999, "[]", "{}", '{"variations": []}', '{"variations": [1]}'):
+        path.write_text(text)
+        assert noise_floor._read(path) is None
+    path.write_text(json.dumps({"variations": [row | change]}))
+    found = noise_floor._read(path)
+    assert found == (NoiseFloor((Variation("kept", 1e-4, 0.99, 100),)) if "name" in change else None)

@@ -194,7 +194,7 @@ def test_the_store_is_in_bitwrights_cache(engine, windows, tmp_path, monkeypatch
     assert about["model"] == "stories260K.f32.gguf" and len(about["sha256"]) == 64 and about["kept"] == 512
 
 
-@pytest.mark.parametrize("damage", [None, "", "{", "[]", '{"store": 1}', "other kept", "other sha256"])
+@pytest.mark.parametrize("damage", [None, "", "{", "[]", "[" * 9999, '{"store": 1}', "other kept", "other sha256"])
 def test_a_damaged_description_does_not_lock_the_cache(engine, windows, tmp_path, monkeypatch, damage) -> None:
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     store = reference.store_reference(engine, windows.some(1))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -78,7 +77,9 @@ class Pass:
                 for i, own in enumerate(sums):
                     own.restore(lambda name, i=i: file[f"{i}.{name}"])  # type: ignore[misc]
                 return int(file["done"])
-        except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile) as error:
+        except (UsageError, MemoryError):
+            raise
+        except Exception as error:  # flipped bits of an archive make zipfile and NumPy raise nearly every kind
             raise UsageError(f"{self.path} is damaged ({error}): remove {self.path.parent} to begin anew") from error
 
     @cached_property

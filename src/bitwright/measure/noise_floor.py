@@ -10,9 +10,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from numpy.typing import NDArray
 
 from bitwright import kernels
 from bitwright.engine import Engine
+from bitwright.errors import BitwrightError
+from bitwright.io import json_text
 from bitwright.io.atomic import replacing
 from bitwright.measure.scoring import scored_logits
 from bitwright.measure.softmax import log_probabilities
@@ -142,12 +146,22 @@ def stored_noise_floor(engine: Engine, store: ReferenceStore, progress: Progress
     context = store.windows.context
     machine = {"tier": engine.tier, "threads": engine.threads, "tiers": kernels.tiers(), "context": context}
     path = store.folder / f"floor-{hashlib.sha256(json.dumps(machine).encode()).hexdigest()[:16]}.json"
-    if path.exists():
-        try:
-            return NoiseFloor(tuple(Variation(**v) for v in json.loads(path.read_text())["variations"]))
-        except (ValueError, TypeError, KeyError):
-            path.unlink()  # damaged: measured again
+    if path.exists() and (found := _read(path)) is not None:
+        return found
     floor = measure_noise_floor(engine, store.windows, progress)
     with replacing(path) as file:
         file.write(json.dumps({**machine, "variations": [asdict(v) for v in floor.variations]}, indent=2).encode())
     return floor
+
+
+def _read(path: Path) -> NoiseFloor | None:
+    """A saved floor, or None if its file is damaged: then it is measured again."""
+    try:
+        rows = json_text.parse(path.read_bytes(), path)["variations"]
+        read = [
+            Variation(str(v["name"]), float(v["kl_divergence"]), float(v["same_top1"]), int(v["tokens"])) for v in rows
+        ]
+    except (BitwrightError, OSError, ValueError, TypeError, KeyError, OverflowError):
+        return None
+    sane = all(0 <= v.kl_divergence < math.inf and 0 <= v.same_top1 <= 1 and v.tokens > 0 for v in read)
+    return NoiseFloor(tuple(read)) if read and sane else None

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.errors import UsageError
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.io import json_text
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 from bitwright.measure.condensed import Condensed, condense, kept_for
@@ -198,9 +199,9 @@ def _agreed(folder: Path, about: dict[str, Any], cached: bool) -> dict[str, Any]
     the cache has the name of its description, so there one that is missing or damaged is written anew."""
     path = folder / "about.json"
     try:
-        found: dict[str, Any] = json.loads(path.read_text())
+        found: dict[str, Any] = json_text.parse(path.read_bytes(), path)
         wrong = [key for key in about if key != "model" and found.get(key) != about[key]]
-        if not isinstance(found.get("kept"), int):
+        if type(found.get("kept")) is not int or not 1 <= found["kept"] < 1 << 31:
             raise ValueError(f"kept is {found.get('kept')}")
     except FileNotFoundError:
         if not cached and not all(p.name.startswith(".") and p.suffix == ".part" for p in folder.iterdir()):
@@ -208,7 +209,7 @@ def _agreed(folder: Path, about: dict[str, Any], cached: bool) -> dict[str, Any]
                 f"{folder} is neither empty nor a store of reference predictions (it has no about.json)"
             ) from None
         return dict(about)  # what killed runs left is no reason to refuse
-    except (ValueError, AttributeError, OSError) as error:
+    except (BitwrightError, ValueError, AttributeError, OSError) as error:
         if cached:
             return dict(about)
         raise UsageError(f"{path} is damaged ({error}): remove the folder to compute the reference anew") from None

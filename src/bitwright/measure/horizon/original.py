@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,9 +120,9 @@ def _read(folder: Path, number: int, prompt: Prompt, floors: Iterable[str]) -> t
         tokens, leads, losses = (found[name] for name in ("tokens", "leads", "losses"))
         rollout = Rollout(number, prompt, GREEDY, tokens, False, leads, losses, predictions)
         read = [Reading(rollout, *(found[f"floor{i}.{name}"] for name in READ)) for i, _ in enumerate(floors)]
-    except FileNotFoundError:
+        whole = all(len(array) == STEPS for name, array in found.items() if name != "kept")
+    except MemoryError:  # no fault of the file
+        raise
+    except Exception:  # missing, or damaged, which makes zipfile and NumPy raise nearly every kind: computed again
         return None
-    except (zipfile.BadZipFile, ValueError, KeyError, EOFError, OSError, NotImplementedError, IndexError):
-        return None  # damaged: computed again
-    whole = all(len(array) == STEPS for name, array in found.items() if name != "kept")
     return (rollout, read) if whole else None
