@@ -8,7 +8,6 @@ finds the same.
 from __future__ import annotations
 
 import heapq
-import os.path
 import re
 from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Sequence
@@ -65,6 +64,13 @@ class _Finder:
             branches = [f"[{''.join(map(re.escape, seconds))}]"]
         self._first = re.compile("|".join(branches)) if branches else None
         self._follow: dict[str, set[str] | None] = {}
+        self._shorter: dict[str, str] = {}  # by token: the next shorter one that it begins with
+        open_tokens = [""]
+        for text in self._sorted:
+            while not text.startswith(open_tokens[-1]):
+                open_tokens.pop()
+            self._shorter[text] = open_tokens[-1]
+            open_tokens.append(text)
 
     def places(self, text: str) -> Iterator[tuple[int, int]]:
         """(first, last + 1) of the tokens in `text`, from left to right."""
@@ -90,12 +96,11 @@ class _Finder:
 
     def _longest(self, text: str) -> str:
         """The longest token that `text` begins with, or nothing."""
-        while at := bisect_right(self._sorted, text):
-            found = self._sorted[at - 1]  # every token that `text` begins with begins this one too
-            if text.startswith(found):
-                return found
-            text = text[: len(os.path.commonprefix((text, found)))]  # noqa: RUF071  characters
-        return ""
+        at = bisect_right(self._sorted, text)
+        found = self._sorted[at - 1] if at else ""  # every token that `text` begins with begins this one too
+        while not text.startswith(found):
+            found = self._shorter[found]
+        return found
 
     def _after(self, token: str) -> set[str] | None:
         """The characters after `token` with which another token may begin inside it and reach beyond; None: any."""
