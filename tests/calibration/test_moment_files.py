@@ -85,4 +85,4 @@ def test_a_damaged_file_is_refused(tmp_path: Path, name: str) -> None:
 def test_moments_of_another_model_are_refused(fisher: ActivationStatistics, smollm2: Path) -> None:
     only = ActivationStatistics({}, moments=fisher.moments)
     with pytest.raises(BitwrightError, match=r"s: blk\.0\.attn_k\.weight needs second moments of shape \(1, 576\)"):
-        only.check(gguf.open(smollm2).tensors, "s")
+        only.fitted(gguf.open(smollm2).tensors, "s")

@@ -25,6 +25,6 @@ def get(name: str) -> Format:
     the nearest names."""
     known = format.find(name) or affine.parse(name.lower()) or scaled.parse(name.lower())
     if known is None:
-        family = [names for names in FAMILIES if name.lower().startswith(names.partition("<")[0])]
+        family = [affine.NAMES] if name.lower().startswith("int") else []
         raise UnknownNameError("format", name, [*(f.name for f in all()), *FAMILIES], family)
     return known
