@@ -22,6 +22,7 @@ class Hub(ThreadingHTTPServer):
     def __init__(self, repos: dict[str, dict[str, bytes]]) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
         self.repos, self.asked, self.sent = repos, [], 0  # sent: bytes of parts of files
+        self.odd: dict[str, bytes] = {}  # what is answered for some repositories instead
 
     @property
     def address(self) -> str:
@@ -44,7 +45,9 @@ class Handler(BaseHTTPRequestHandler):
     do_HEAD = do_GET
 
     def model_info(self, repo: str, revision: str) -> None:
-        if repo == "org/broken":
+        if repo in self.server.odd:
+            self.answer(200, self.server.odd[repo])
+        elif repo == "org/broken":
             self.answer(503, b"")
         elif repo == "org/gated":
             self.answer(403, b"", {"X-Error-Code": "GatedRepo"})

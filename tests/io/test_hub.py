@@ -150,6 +150,21 @@ def test_what_the_hub_does_not_have(client: Client) -> None:
         assert found.startswith(expected) and "\n" not in found
 
 
+def test_answers_that_are_none(client: Client, fake_hub: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A login page of a network, and what a hostile hub may say."""
+    names = ("../../x-Q4_0.gguf", "/x-Q4_0.gguf", "\ud800-Q4_0.gguf", 5, None)
+    files = [json.dumps({"id": "org/x", "siblings": [{"rfilename": name}]}) for name in names]
+    texts = ["<html>", "", "null", "[]", "5", '{"siblings": [null]}', '{"siblings": {"a": 1}}', *files]
+    odd = {f"org/odd{number}": text.encode() for number, text in enumerate(texts)}
+    monkeypatch.setattr(fake_hub, "odd", odd)
+    for found, repo in zip(client.resolve(*odd), odd, strict=True):
+        assert found.startswith(f"UnreachableError: {repo}: the hub's answer cannot be used ("), odd[repo]
+    monkeypatch.setattr(fake_hub, "odd", {})
+    assert client.resolve("org/name:Q8_0") == ["q8_0"]
+    monkeypatch.setattr(fake_hub, "odd", {"org/name": b"<html>"})
+    assert client.resolve("org/name:Q8_0") == ["q8_0"] and "using the cache" in client.stderr
+
+
 def test_offline_only_the_cache_is_read(client: Client, fake_hub: Hub) -> None:
     assert client.resolve("org/name:Q8_0", "org/name:Q2_K") == ["q8_0", "first"]
     fake_hub.asked.clear()

@@ -17,7 +17,7 @@ TIMEOUT = 10.0  # seconds the hub may take to answer
 
 
 class UnreachableError(BitwrightError):
-    """The hub did not answer."""
+    """The hub did not answer, or something else did."""
 
 
 def offline_by_default() -> bool:
@@ -42,7 +42,7 @@ def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT
     try:
         with hub_errors(repo, revision):
             info = HfApi().model_info(repo, revision=revision, timeout=timeout)
-        return [sibling.rfilename for sibling in info.siblings or []], False
+            return [os.fspath(sibling.rfilename) for sibling in info.siblings or []], False
     except UnreachableError as error:
         if not in_cache:
             raise
@@ -110,6 +110,10 @@ def hub_errors(repo: str, revision: str) -> Iterator[None]:
         raise UnreachableError(f"{repo}: the hub cannot be reached ({_first_line(error)})") from error
     except (OSError, RuntimeError) as error:
         raise BitwrightError(f"{repo}: the download failed ({_first_line(error)})") from error
+    except (ValueError, TypeError, LookupError, AttributeError) as error:
+        raise UnreachableError(
+            f"{repo}: the hub's answer cannot be used ({_first_line(error)}); was it a proxy or a login page?"
+        ) from error
 
 
 def _first_line(error: BaseException) -> str:
