@@ -49,11 +49,13 @@ inline float largest_of(const float* x, int64_t n) {
 inline void load_group(const float* x, float largest, int8_t* codes, ColumnGroup& info, int64_t group) {
   const bool tiny = largest < 1e-30f, finite = __builtin_bit_cast(int32_t, largest) < 0x7f800000;
   const float scale = tiny ? 0.0f : largest / 127.0f, inverse = tiny || !finite ? 0.0f : 127.0f / largest;
+  const int32_t keep = finite ? -1 : 0;  // without a finite scale the codes would be arbitrary, and their sums overflow
   int32_t sums[2] = {};
   for (int s = 0; s < 2; ++s) {
     for (int j = 16 * s; j < 16 * s + 16; ++j) {
       const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
-      const int32_t code = __builtin_bit_cast(int32_t, x[j] * inverse + magic) - __builtin_bit_cast(int32_t, magic);
+      const int32_t bits = __builtin_bit_cast(int32_t, x[j] * inverse + magic);
+      const int32_t code = (bits - __builtin_bit_cast(int32_t, magic)) & keep;
       codes[j] = int8_t(code);
       sums[s] += code;
     }
