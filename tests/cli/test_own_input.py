@@ -64,6 +64,15 @@ def test_an_output_that_is_an_input_is_refused(bitwright, folder, line) -> None:
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
 
 
+@pytest.mark.parametrize("outputs", ["-o new.gguf --card ./new.gguf", "--card m.gguf", "--card link.gguf"])
+def test_a_card_is_not_written_over_the_labelled_model(bitwright, folder, outputs) -> None:
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    outcome = bitwright("label", "m.gguf", "--reference", "ref.gguf", "-f", "t.html", *outputs.split())
+    assert outcome.code == 2 and outcome.err.count("\n") == 1
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert "is the labelled model itself" in outcome.err or "the same command reads that file" in outcome.err
+
+
 def test_every_option_that_writes_is_known_as_one() -> None:
     import typer.main
 

@@ -63,8 +63,8 @@ def label(
     from bitwright.views.label import label as view
 
     target = place(model, out)
-    if card is not None:
-        atomic.check(card)
+    if card is not None and atomic.check(card) == atomic.check(target):
+        raise UsageError(f"--card {card} is the labelled model itself; name another file")
     loaded, result, report = measuring.report_on(model, reference, file, suite, context, threads, check_intervals)
     steps = result.compounding
     half_life = {} if steps is None else {"half_life": steps.first_divergence.survival.half_life.estimate}
