@@ -121,6 +121,13 @@ def test_damaged_files_are_refused(models, text, tmp_path) -> None:
         path.write_bytes(broken)
         with pytest.raises(FileFormatError):
             KldFile(path, base.tokenizer)
+    first = 20 + 4 * 32 * 2  # the scale of the first row, then its lowest value
+    for at, value in ((0, np.nan), (0, np.inf), (0, -1.0), (0, 1.0), (4, np.nan), (4, 900.0), (4, -1e30)):
+        path.write_bytes(data[: first + at] + np.float32(value).tobytes() + data[first + at + 4 :])
+        file = KldFile(path, base.tokenizer)
+        with pytest.raises(FileFormatError, match=f"byte {first}: expected log-probabilities, which are at most 0"):
+            file.chunk(0)
+        file.chunk(1)
 
 
 def test_other_vocabularies_have_no_divergence(models, text, smollm2, tmp_path) -> None:

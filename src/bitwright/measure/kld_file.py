@@ -36,6 +36,7 @@ MAGIC = b"_logits_"
 HEADER = 20  # bytes before the tokens
 CLIP = 16  # nats below the likeliest; tokens further below share a code
 STEPS = 65535
+ROUNDING = 0.01  # nats; a likeliest token's log-probability, rounded, may exceed 0
 
 
 @dataclass(frozen=True)
@@ -96,12 +97,23 @@ class KldFile:
         self.windows: Windows = cut_ids(tokenizer, tokens, context)
         self.stored = np.memmap(path, "<u2", "r", HEADER + tokens.nbytes, shape)
         mapping.guard(self.stored._mmap, path)  # type: ignore[attr-defined]
+        self.path = path
         self.about: dict[str, Any] = {"file": path.name, "clip": CLIP}
 
     def chunk(self, index: int) -> KldChunk:
-        """The stored predictions of chunk `index`."""
+        """The stored predictions of chunk `index`. FileFormatError if they are no log-probabilities."""
         mapping.check()
-        return KldChunk(np.asarray(self.stored[index]), self.windows.targets[index], self.vocabulary)
+        stored = np.asarray(self.stored[index])
+        scale, lowest = stored[:, :4].view("<f4").astype(np.float64).T
+        with np.errstate(invalid="ignore"):
+            highest = scale * stored[:, 4 : 4 + self.vocabulary].max(1) + lowest
+        wrong = np.flatnonzero(~((scale >= 0) & (lowest > -1e3) & (highest < ROUNDING)))
+        if len(wrong):
+            row = wrong[0]
+            at = self.stored.offset + (index * len(stored) + row) * stored[0].nbytes
+            found = f"some from {lowest[row]:g} to {highest[row]:g}"
+            raise FileFormatError(self.path, int(at), "log-probabilities, which are at most 0", found)
+        return KldChunk(stored, self.windows.targets[index], self.vocabulary)
 
 
 def write(path: Path, engine: Engine, windows: Windows, progress: Progress | None = None) -> None:
