@@ -8,6 +8,7 @@ from collections.abc import Iterable, Sequence
 
 LONGEST_NAME = 64  # characters of an unknown name that a message shows
 SHORT_LIST = 12  # a message lists all names if there are at most this many
+HEAD, TAIL = 240, 80  # characters that a message shows of what a file says at great length
 
 
 class BitwrightError(Exception):
@@ -28,7 +29,7 @@ class FileFormatError(BitwrightError):
     def __init__(self, path: object, offset: int | None, expected: str, got: str) -> None:
         self.path, self.offset, self.expected, self.got = str(path), offset, expected, got
         where = "" if offset is None else f", byte {offset}"
-        super().__init__(f"{path}{where}: expected {expected}, got {got}")
+        super().__init__(f"{path}{where}: expected {shortened(expected)}, got {shortened(got)}")
 
 
 class UnsupportedError(BitwrightError):
@@ -36,7 +37,7 @@ class UnsupportedError(BitwrightError):
 
     def __init__(self, kind: str, name: object, supported: Iterable[object]) -> None:
         self.kind, self.name, self.supported = kind, str(name), [str(s) for s in supported]
-        super().__init__(f"{kind} {name!s} is not supported; supported: {', '.join(self.supported)}")
+        super().__init__(f"{kind} {shortened(self.name)} is not supported; supported: {', '.join(self.supported)}")
 
 
 class UnknownNameError(UnsupportedError, UsageError):
@@ -52,6 +53,11 @@ class UnknownNameError(UnsupportedError, UsageError):
         if not near and not few:
             hint = f"the nearest are {', '.join(_nearest(name.lower(), self.supported, least=0.0))}"
         self.args = (f"unknown {kind} {name!r}; {hint}",)
+
+
+def shortened(text: str) -> str:
+    """`text` without its middle, if it is long."""
+    return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]} ... {text[-TAIL:]}"
 
 
 def _nearest(name: str, known: list[str], least: float = 0.6) -> list[str]:

@@ -56,9 +56,18 @@ def test_case(case: dict) -> None:
     assert error.expected and error.got and "\n" not in str(error)
 
 
-@pytest.mark.skipif(not EXPECT, reason=f"no shared test data in {CASES}")
 def test_every_case_has_a_verdict() -> None:
     assert {path.name for path in CASES.glob("*.gguf")} == {case["file"] for case in EXPECT}
+
+
+def test_a_long_name_makes_no_long_error(tmp_path: Path) -> None:
+    path = tmp_path / "m.gguf"
+    path.write_bytes(ggufs.file([ggufs.info("n" * 9000, (7,), 2, 0)]))  # 7 is no whole block of q4_0
+    with pytest.raises(
+        FileFormatError, match=r"expected rows of nnn.* \.\.\. n+ in whole q4_0 blocks of 32, got 7"
+    ) as caught:
+        gguf.open(path)
+    assert len(str(caught.value)) < 500
 
 
 def test_all_value_types(tmp_path: Path) -> None:
