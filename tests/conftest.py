@@ -88,7 +88,7 @@ def make_gemma3(target: Path) -> None:
 
 
 @pytest.fixture(scope="session")
-def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The files of tests/data, decompressed, in a folder that all workers share; read them only."""
     base = tmp_path_factory.getbasetemp()
     folder = (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "data"
@@ -97,9 +97,9 @@ def shared_data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def stories260k(shared_data: Path) -> Path:
+def stories260k(data: Path) -> Path:
     """A real trained decoder of 260K parameters, float32."""
-    return shared_data / "models/stories260K/stories260K.f32.gguf"
+    return data / "models/stories260K/stories260K.f32.gguf"
 
 
 @pytest.fixture(scope="session")

@@ -87,11 +87,11 @@ else:
 """
 
 
-def test_kl_agreement_compares_every_statistic(stories260k, shared_data, tmp_path) -> None:
+def test_kl_agreement_compares_every_statistic(stories260k, data, tmp_path) -> None:
     peer = tmp_path / "llama-perplexity"
     peer.write_text(KL_PEER.format(python=sys.executable))
     peer.chmod(0o755)
-    text = shared_data / "text/tinystories/tiny.utf8"
+    text = data / "text/tinystories/tiny.utf8"
     printed = run("kl_agreement.py", "--peer", peer, "--model", stories260k, "--recipes", "q4_0", "--text", text,
                   "-c", 64, "--chunks", 4, "--work", tmp_path)  # fmt: skip
     rows = [line.split() for line in printed.splitlines() if line.startswith("q4_0")]
@@ -100,12 +100,12 @@ def test_kl_agreement_compares_every_statistic(stories260k, shared_data, tmp_pat
     assert any("Mean KLD" in " ".join(row) and float(row[3]) > 0.01 for row in rows)
 
 
-def test_the_ablation_has_a_row_for_each_method_and_resumes(stories260k, shared_data, tmp_path) -> None:
+def test_the_ablation_has_a_row_for_each_method_and_resumes(stories260k, data, tmp_path) -> None:
     stats = tmp_path / "stats.gguf"
-    text = (shared_data / "text/tinystories/tiny.utf8").read_text()
+    text = (data / "text/tinystories/tiny.utf8").read_text()
     gather(bw.load(stories260k).model, [("tiny", text[-8000:])], stats, 64)
     flags = ["--model", stories260k, "--stats", stats, "--plain", stats, "--recipes", "q4_0,q8_0", "--chunks", 2,
-             "-f", shared_data / "text/tinystories/tiny.utf8", "--work", tmp_path, "-t", 1]  # fmt: skip
+             "-f", data / "text/tinystories/tiny.utf8", "--work", tmp_path, "-t", 1]  # fmt: skip
     arms = ["rtn", "search, importance", "feedback, Fisher, descent"]
     first = run("ablation.py", *flags, "--arms", ";".join(arms[:2]))
     assert [line.split("  ")[0] for line in first.splitlines()[1:3]] == arms[:2]

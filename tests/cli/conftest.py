@@ -45,8 +45,8 @@ def quantized(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> Pa
 
 
 @pytest.fixture
-def text(shared_data: Path) -> Path:
-    return shared_data / "text/tinystories/tiny.utf8"
+def text(data: Path) -> Path:
+    return data / "text/tinystories/tiny.utf8"
 
 
 @pytest.fixture

@@ -58,9 +58,9 @@ def test_compare(bitwright, quantized, stories260k, text, tmp_path) -> None:
 
 
 def test_models_with_different_tokenizers_are_compared_by_bytes(
-    bitwright, quantized, stories260k, smollm2, shared_data
+    bitwright, quantized, stories260k, smollm2, data
 ) -> None:
-    text = shared_data / "text/tinystories/tiny.utf8"
+    text = data / "text/tinystories/tiny.utf8"
     command = ["compare", quantized / "q4_0.gguf", smollm2, "--reference", stories260k, "-f", text, "-c", "32"]
     found = bitwright(*command, "--chunks", "20", "--json").json
     assert found["measure"] == "bits per byte"

@@ -42,8 +42,8 @@ def test_a_quantized_model(bitwright, smollm2) -> None:
     json.dumps(found, allow_nan=False)
 
 
-def test_a_vocabulary_without_tensors(bitwright, shared_data) -> None:
-    path = shared_data / "tokenizers/ggml-vocab-gpt-2.gguf"
+def test_a_vocabulary_without_tensors(bitwright, data) -> None:
+    path = data / "tokenizers/ggml-vocab-gpt-2.gguf"
     assert bitwright("inspect", path, "--json").json["tensors"] == []
     assert "no tensors" in bitwright("inspect", path).out
 

@@ -24,8 +24,8 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
 
 
-def test_quick(bitwright: Callable[..., Outcome], small: Path, stories260k: Path, shared_data: Path) -> None:
-    text = shared_data / "text/tinystories/tiny.utf8"
+def test_quick(bitwright: Callable[..., Outcome], small: Path, stories260k: Path, data: Path) -> None:
+    text = data / "text/tinystories/tiny.utf8"
     flags = ("eval", small, "--reference", stories260k, "-f", text, "-c", 64)
     found = bitwright(*flags, "--json").json
     first = found["first_divergence"]
@@ -43,11 +43,11 @@ def test_full(
     bitwright: Callable[..., Outcome],
     small: Path,
     stories260k: Path,
-    shared_data: Path,
+    data: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setitem(SUITES, "full", (16, 40))  # more and longer rollouts are reported in the same way
-    text = shared_data / "text/tinystories/tiny.utf8"
+    text = data / "text/tinystories/tiny.utf8"
     flags = ("eval", small, "--reference", stories260k, "-f", text, "-c", 64, "--chunks", 12)
     found = bitwright(*flags, "--suite", "full", "--json").json
     free = found["free_running"]

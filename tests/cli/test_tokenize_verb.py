@@ -9,8 +9,8 @@ CASES = "\n__ggml_vocab_test__\n"
 
 
 @pytest.mark.parametrize("vocabulary", ["gpt-2", "falcon"])
-def test_ids_equal_the_ids_of_llama_cpp(bitwright, shared_data, tmp_path, vocabulary) -> None:
-    model = shared_data / f"tokenizers/ggml-vocab-{vocabulary}.gguf"
+def test_ids_equal_the_ids_of_llama_cpp(bitwright, data, tmp_path, vocabulary) -> None:
+    model = data / f"tokenizers/ggml-vocab-{vocabulary}.gguf"
     texts = model.with_name(model.name + ".inp").read_bytes().decode().split(CASES)
     expected = [
         [int(n) for n in line.split()] for line in model.with_name(model.name + ".out").read_text().splitlines()
@@ -21,8 +21,8 @@ def test_ids_equal_the_ids_of_llama_cpp(bitwright, shared_data, tmp_path, vocabu
         assert bitwright("tokenize", model, "-f", text, "--json").json["ids"] == expected[case]
 
 
-def test_special_tokens_are_added_and_parsed_only_on_request(bitwright, shared_data, smollm2) -> None:
-    baichuan = shared_data / "tokenizers/ggml-vocab-baichuan.gguf"
+def test_special_tokens_are_added_and_parsed_only_on_request(bitwright, data, smollm2) -> None:
+    baichuan = data / "tokenizers/ggml-vocab-baichuan.gguf"
     plain = bitwright("tokenize", baichuan, "Hello", "--json").json["ids"]
     assert bitwright("tokenize", baichuan, "Hello", "--json", "--special").json["ids"] == [1, *plain]
     assert bitwright("tokenize", smollm2, "<|im_start|>", "--parse-special").out == "1\n"

@@ -74,8 +74,8 @@ def test_a_missing_file_is_one_line(bitwright, tmp_path, verb) -> None:
     assert "missing.gguf" in outcome.err
 
 
-def test_a_malformed_file_says_where(bitwright, shared_data) -> None:
-    outcome = bitwright("inspect", shared_data / "gguf-cases/header_trunc_23.gguf")
+def test_a_malformed_file_says_where(bitwright, data) -> None:
+    outcome = bitwright("inspect", data / "gguf-cases/header_trunc_23.gguf")
     assert_one_line(outcome.err)
     assert outcome.code == 1
     assert "header_trunc_23.gguf" in outcome.err and "byte" in outcome.err and "expected" in outcome.err
@@ -90,11 +90,11 @@ def test_a_malformed_file_says_where(bitwright, shared_data) -> None:
     ],
     ids=" ".join,
 )
-def test_every_file_gives_a_result_or_one_line(bitwright, shared_data, tmp_path, monkeypatch, verb) -> None:
+def test_every_file_gives_a_result_or_one_line(bitwright, data, tmp_path, monkeypatch, verb) -> None:
     """Whatever a file holds, a verb does its work or explains in one line why not, and leaves no partial file."""
     monkeypatch.chdir(tmp_path)
     done = 0
-    for case in sorted((shared_data / "gguf-cases").glob("*.gguf")):
+    for case in sorted((data / "gguf-cases").glob("*.gguf")):
         outcome = bitwright(verb[0], case, *verb[1:])
         done += outcome.code == 0
         if outcome.code:

@@ -54,8 +54,8 @@ def ggml_type(format: Format) -> gguf.GGMLQuantizationType:
 
 
 @pytest.fixture(scope="module")
-def vectors(shared_data: Path) -> Path:
-    return shared_data / "quant-vectors"
+def vectors(data: Path) -> Path:
+    return data / "quant-vectors"
 
 
 def test_every_vector_is_tested(vectors: Path) -> None:
@@ -78,13 +78,13 @@ def test_quantize_vectors(vectors: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(("name", "decoded"), [("Q1_0", 874668477), ("Q2_0", 928893343)])
-def test_formats_newer_than_the_vectors(shared_data: Path, name: str, decoded: int) -> None:
+def test_formats_newer_than_the_vectors(data: Path, name: str, decoded: int) -> None:
     """Bytes of llama-quantize 11434, and the CRC-32 of the float32 values that it decodes them to."""
     format, golden = formats.get(name), Path(__file__).parent.parent / f"golden/{name}.from_x.bin"
-    x = np.fromfile(shared_data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
-    data = np.fromfile(golden, np.uint8)
-    assert np.array_equal(format.quantize(x).ravel(), data)
-    assert zlib.crc32(format.dequantize(data).astype("<f4").tobytes()) == decoded
+    x = np.fromfile(data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
+    packed = np.fromfile(golden, np.uint8)
+    assert np.array_equal(format.quantize(x).ravel(), packed)
+    assert zlib.crc32(format.dequantize(packed).astype("<f4").tobytes()) == decoded
 
 
 @pytest.mark.parametrize("format", KNOWN, ids=names(KNOWN))

@@ -26,8 +26,8 @@ def corpus(tmp_path: Path) -> Path:
 
 
 @pytest.mark.timeout(SECONDS + 240)
-def test_no_input_breaks_the_reader(corpus: Path, shared_data: Path) -> None:
-    for case in (shared_data / "gguf-cases").glob("*.gguf"):
+def test_no_input_breaks_the_reader(corpus: Path, data: Path) -> None:
+    for case in (data / "gguf-cases").glob("*.gguf"):
         shutil.copyfile(case, corpus / case.name)
     done = fuzz(corpus, f"-max_total_time={SECONDS}", "-max_len=4096", "-print_final_stats=1", "-use_value_profile=1")
     print(done.stderr[-2000:])

@@ -91,12 +91,10 @@ def test_what_llama_cpp_reserves(model: str, context: int, mebibytes: float, req
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 @pytest.mark.parametrize(("context", "format"), [(256, "f16"), (700, "q4_0")])
 @pytest.mark.parametrize("model", ["smollm2", "gemma3"])
-def test_resident_memory(
-    model: str, context: int, format: str, request: pytest.FixtureRequest, shared_data: Path
-) -> None:
+def test_resident_memory(model: str, context: int, format: str, request: pytest.FixtureRequest, data: Path) -> None:
     """A few of the cases of benchmarks/memory.py, measured in the same way."""
     path: Path = request.getfixturevalue(model)
-    text = (shared_data / "text/wikitext-2/valid.txt").read_text(encoding="utf-8")
+    text = (data / "text/wikitext-2/valid.txt").read_text(encoding="utf-8")
     case = measured.measure(path, load_tokenizer(path).encode(text[:8000]), context, format)
     assert case.good, case.line()
 

@@ -27,14 +27,14 @@ def copy(source: Path, target: Path) -> gguf.GGUF:
 
 
 @pytest.mark.parametrize("name", ROUND_TRIPS)
-def test_copies_are_byte_exact(shared_data: Path, tmp_path: Path, name: str) -> None:
-    copy(shared_data / name, tmp_path / "copy.gguf")
-    assert (tmp_path / "copy.gguf").read_bytes() == (shared_data / name).read_bytes()
+def test_copies_are_byte_exact(data: Path, tmp_path: Path, name: str) -> None:
+    copy(data / name, tmp_path / "copy.gguf")
+    assert (tmp_path / "copy.gguf").read_bytes() == (data / name).read_bytes()
 
 
-def test_a_file_can_be_replaced_while_it_is_open(shared_data: Path, tmp_path: Path) -> None:
+def test_a_file_can_be_replaced_while_it_is_open(data: Path, tmp_path: Path) -> None:
     path = tmp_path / "m.gguf"
-    path.write_bytes((shared_data / ROUND_TRIPS[1]).read_bytes())
+    path.write_bytes((data / ROUND_TRIPS[1]).read_bytes())
     before = path.read_bytes()
     file = copy(path, path)
     assert path.read_bytes() == before and bytes(file.tensor("a.weight").data.reshape(-1)[:4]) in before

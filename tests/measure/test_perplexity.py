@@ -46,12 +46,12 @@ def test_mean_and_standard_error() -> None:
     assert result.standard_error == pytest.approx(math.exp(2.0) * losses.std(ddof=1) / math.sqrt(6))
 
 
-def test_stories260k_golden(stories260k: Path, shared_data: Path) -> None:
+def test_stories260k_golden(stories260k: Path, data: Path) -> None:
     """Forty whole stories, each after the beginning-of-text token; float16 keys and values move a story by 0.1 nat."""
     golden = json.loads((stories260k.parent / "golden.json").read_text())["tinystories_first40"]
     engine = load(stories260k)
     session, total = engine.session(), 0.0
-    stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")
+    stories = (data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")
     for story, (tokens, loss) in zip(stories, golden["per_story"], strict=False):
         ids = np.array(engine.tokenizer.encode(story.strip())[: tokens + 1], np.int32)
         own = token_losses(session, ids, 0).sum()
@@ -60,10 +60,10 @@ def test_stories260k_golden(stories260k: Path, shared_data: Path) -> None:
     assert total / golden["tokens"] == pytest.approx(golden["mean_nll"], abs=2e-4)
 
 
-def test_chunks_positions_and_slices(stories260k: Path, shared_data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_chunks_positions_and_slices(stories260k: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Compared with the definition: every chunk alone, BOS first, positions n/2 to n-2. Slices change nothing."""
     engine = load(stories260k)
-    text = (shared_data / "text/tinystories/tiny.utf8").read_text()[:1200]
+    text = (data / "text/tinystories/tiny.utf8").read_text()[:1200]
     ids = engine.tokenizer.encode(text)
     calls: list[tuple[float, float, str]] = []
     result = perplexity(engine, text, context=64, progress=lambda *call: calls.append(call))
@@ -93,9 +93,9 @@ def test_wrong_calls_are_refused(stories260k: Path) -> None:
 
 
 @pytest.mark.parametrize("name", PEER)
-def test_four_chunks_agree_with_llama_cpp(name: str, shared_data: Path, request: pytest.FixtureRequest) -> None:
+def test_four_chunks_agree_with_llama_cpp(name: str, data: Path, request: pytest.FixtureRequest) -> None:
     """Within 0.2% on the same file (benchmarks/perplexity_agreement.py compares 20 chunks of more files)."""
-    text = (shared_data / "text/wikitext-2/valid.txt").read_text()[:20000]
+    text = (data / "text/wikitext-2/valid.txt").read_text()[:20000]
     result = perplexity(load(request.getfixturevalue(name), context=512), text, chunks=4)
     assert result.tokens_scored == 4 * 255
     assert result.mean == pytest.approx(PEER[name][0], rel=2e-3)

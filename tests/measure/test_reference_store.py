@@ -79,8 +79,8 @@ def engine(stories260k: Path) -> Engine:
 
 
 @pytest.fixture(scope="module")
-def windows(engine, shared_data: Path):
-    return cut(engine.tokenizer, (shared_data / "text/tinystories/tiny.utf8").read_text()[:3000], 64, 6)
+def windows(engine, data: Path):
+    return cut(engine.tokenizer, (data / "text/tinystories/tiny.utf8").read_text()[:3000], 64, 6)
 
 
 def test_the_store_holds_the_models_predictions(engine, windows, tmp_path) -> None:

@@ -26,8 +26,8 @@ def test_articles_begin_at_titles_and_stories_after_a_separator() -> None:
     assert not DOCUMENT.search(b" = = Part = = \nx = 3 = y\n =  = \n")
 
 
-def test_wikitext_has_sixty_articles(shared_data) -> None:
-    text = (shared_data / "text/wikitext-2/valid.txt").read_bytes()
+def test_wikitext_has_sixty_articles(data) -> None:
+    text = (data / "text/wikitext-2/valid.txt").read_bytes()
     assert len(DOCUMENT.findall(text)) == 60
 
 

@@ -92,8 +92,8 @@ def test_named_templates_of_a_file() -> None:
 
 
 @pytest.mark.parametrize("source", ["{{ bos_token }}Hi", "Hi"])
-def test_the_first_token_comes_once(shared_data: Path, source: str) -> None:
-    tokenizer = Tokenizer.from_gguf(gguf.open(shared_data / "tokenizers/ggml-vocab-baichuan.gguf"))
+def test_the_first_token_comes_once(data: Path, source: str) -> None:
+    tokenizer = Tokenizer.from_gguf(gguf.open(data / "tokenizers/ggml-vocab-baichuan.gguf"))
     template = ChatTemplate({"default": source}, {"bos_token": "<s>"})
     assert template.encode(tokenizer, HI) == tokenizer.encode("Hi")
 

@@ -199,18 +199,18 @@ def test_the_context_is_bounded_by_the_trained_one(tmp_path: Path) -> None:
             load(path, context=context)
 
 
-def test_every_malformed_file_is_refused_or_survives(shared_data: Path) -> None:
+def test_every_malformed_file_is_refused_or_survives(data: Path) -> None:
     """No case holds a complete model: even well-formed ones must end in a BitwrightError, never in a crash."""
-    cases = json.loads((shared_data / "gguf-cases/expect.json").read_text())
+    cases = json.loads((data / "gguf-cases/expect.json").read_text())
     for case in cases:
         with pytest.raises(BitwrightError):
-            load(shared_data / "gguf-cases" / case["file"])
+            load(data / "gguf-cases" / case["file"])
 
 
 @pytest.mark.parametrize("name", ["gpt-2", "bert-bge", "falcon"])
-def test_vocabulary_files_are_not_models(shared_data: Path, name: str) -> None:
+def test_vocabulary_files_are_not_models(data: Path, name: str) -> None:
     with pytest.raises(BitwrightError):
-        load(shared_data / f"tokenizers/ggml-vocab-{name}.gguf")
+        load(data / f"tokenizers/ggml-vocab-{name}.gguf")
 
 
 def test_a_vocabulary_of_another_size_than_the_embedding_is_refused(tmp_path: Path) -> None:

@@ -33,10 +33,10 @@ def test_synthetic_models(tmp_path: Path, name: str) -> None:
     compare(metadata, weights, ids, log_probabilities(engine, ids), runs=2)
 
 
-def test_stories260k(stories260k: Path, shared_data: Path) -> None:
+def test_stories260k(stories260k: Path, data: Path) -> None:
     file = Dequantized(stories260k)
     engine = file.engine()
-    text = (shared_data / "text/tinystories/tiny.utf8").read_text()[:600]
+    text = (data / "text/tinystories/tiny.utf8").read_text()[:600]
     ids = engine.tokenizer.encode(text)[:POSITIONS]
     assert len(ids) == POSITIONS
     compare(file.metadata, file.arrays, ids, log_probabilities(engine, ids), runs=3)
@@ -55,10 +55,10 @@ def test_stories260k_goldens(stories260k: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["smollm2", "gemma3"])
-def test_real_models_on_real_text(name: str, shared_data: Path, request: pytest.FixtureRequest) -> None:
+def test_real_models_on_real_text(name: str, data: Path, request: pytest.FixtureRequest) -> None:
     file = Dequantized(request.getfixturevalue(name))
     engine = file.engine(POSITIONS)
-    text = (shared_data / "text/wikitext-2/valid.txt").read_text()[:1500]
+    text = (data / "text/wikitext-2/valid.txt").read_text()[:1500]
     ids = engine.tokenizer.encode(text)[:POSITIONS]
     assert len(ids) == POSITIONS
     compare(file.metadata, file.arrays, ids, log_probabilities(engine, ids))

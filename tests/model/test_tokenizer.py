@@ -25,45 +25,45 @@ IDS = json.loads((DATA / "tokenizers/ids.json").read_text())  # by vocabulary, o
 _opened: dict[str, Tokenizer] = {}
 
 
-def cases(shared_data: Path, name: str) -> list[tuple[str, list[int]]]:
+def cases(data: Path, name: str) -> list[tuple[str, list[int]]]:
     """Texts of llama.cpp's own tests, and its ids of each."""
-    texts = (shared_data / "tokenizers/ggml-vocab-gpt-2.gguf.inp").read_bytes().decode().split(CASES)
-    path = shared_data / f"tokenizers/ggml-vocab-{name}.gguf.out"  # a line a case; the last is the empty text's
+    texts = (data / "tokenizers/ggml-vocab-gpt-2.gguf.inp").read_bytes().decode().split(CASES)
+    path = data / f"tokenizers/ggml-vocab-{name}.gguf.out"  # a line a case; the last is the empty text's
     ids = IDS.get(name) or [[int(n) for n in line.split()] for line in path.read_text().split("\n")]
     assert len(texts) == len(ids) > 40
     return list(zip(texts, ids, strict=True))
 
 
-def vocabulary(shared_data: Path, name: str) -> Tokenizer:
+def vocabulary(data: Path, name: str) -> Tokenizer:
     if name not in _opened:
-        _opened[name] = Tokenizer.from_gguf(gguf.open(shared_data / f"tokenizers/ggml-vocab-{name}.gguf"))
+        _opened[name] = Tokenizer.from_gguf(gguf.open(data / f"tokenizers/ggml-vocab-{name}.gguf"))
     return _opened[name]
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_ids_equal_the_vectors_of_llama_cpp(shared_data: Path, name: str) -> None:
-    tokenizer = vocabulary(shared_data, name)
-    for text, expected in cases(shared_data, name):
+def test_ids_equal_the_vectors_of_llama_cpp(data: Path, name: str) -> None:
+    tokenizer = vocabulary(data, name)
+    for text, expected in cases(data, name):
         assert tokenizer.encode(text, add_special_tokens=False) == expected, repr(text)
         assert tokenizer.decode(expected) == text
 
 
-def test_every_pre_tokenizer_cuts_as_llama_cpp_does(shared_data: Path) -> None:
-    metadata = dict(gguf.open(shared_data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
+def test_every_pre_tokenizer_cuts_as_llama_cpp_does(data: Path) -> None:
+    metadata = dict(gguf.open(data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
     names = [name for name in IDS if name.startswith("gpt-2/")]
     assert {PRE_TOKENIZERS[name.removeprefix("gpt-2/")] for name in names} == set(PRE_TOKENIZERS.values())
     for name in names:
         tokenizer = Tokenizer.from_metadata(metadata | {"tokenizer.ggml.pre": name.removeprefix("gpt-2/")})
-        for text, expected in cases(shared_data, name):
+        for text, expected in cases(data, name):
             assert tokenizer.encode(text, add_special_tokens=False) == expected, (name, text)
 
 
 @pytest.mark.parametrize("carried", [False, True], ids=["rebuilt", "tokenizer.json"])
-def test_a_long_text_gives_the_reference_ids(shared_data: Path, carried: bool) -> None:
-    folder = shared_data / "tokenizers/rten-reftests"
+def test_a_long_text_gives_the_reference_ids(data: Path, carried: bool) -> None:
+    folder = data / "tokenizers/rten-reftests"
     text = (folder / "monty-python-credits.txt").read_bytes().decode()
     expected = json.loads((folder / "monty-python-credits-gpt2.json").read_text())["token_ids"]
-    metadata = dict(gguf.open(shared_data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
+    metadata = dict(gguf.open(data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
     if carried:
         metadata["tokenizer.huggingface.json"] = (folder / "models/gpt2/tokenizer.json").read_text(encoding="utf-8")
         metadata["tokenizer.ggml.merges"] = []  # so that nothing can be rebuilt
@@ -71,26 +71,26 @@ def test_a_long_text_gives_the_reference_ids(shared_data: Path, carried: bool) -
 
 
 @pytest.mark.parametrize("name", VOCABULARIES)
-def test_long_texts_survive_a_round_trip(shared_data: Path, name: str) -> None:
-    tokenizer = vocabulary(shared_data, name)
-    for text in long_texts(shared_data):
+def test_long_texts_survive_a_round_trip(data: Path, name: str) -> None:
+    tokenizer = vocabulary(data, name)
+    for text in long_texts(data):
         assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text, text[:80]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.text())
-def test_any_text_survives_a_round_trip(shared_data: Path, text: str) -> None:
+def test_any_text_survives_a_round_trip(data: Path, text: str) -> None:
     for name in ("gpt-2", "baichuan"):  # Falcon's has no token for some bytes
         if name == "baichuan" and "▁" in text:
             continue  # SentencePiece cannot tell this character from a space
-        tokenizer = vocabulary(shared_data, name)
+        tokenizer = vocabulary(data, name)
         assert tokenizer.decode(tokenizer.encode(text, add_special_tokens=False)) == text, name
 
 
 @settings(max_examples=100, deadline=None)
 @given(st.text(min_size=1), st.sampled_from(("gpt-2", "baichuan")))
-def test_a_stream_gives_whole_characters_and_the_same_text(shared_data: Path, text: str, name: str) -> None:
-    tokenizer = vocabulary(shared_data, name)
+def test_a_stream_gives_whole_characters_and_the_same_text(data: Path, text: str, name: str) -> None:
+    tokenizer = vocabulary(data, name)
     ids = tokenizer.encode(text, add_special_tokens=False)
     stream = tokenizer.stream()
     pieces = [stream.feed(id) for id in ids]
@@ -111,7 +111,7 @@ def test_half_a_surrogate_pair_is_a_replacement_character() -> None:
     assert tokenizer.decode(tokenizer.encode("a\ud83eb")) == "a\ufffdb"
 
 
-def test_control_tokens_are_parsed_only_on_request(shared_data: Path) -> None:
+def test_control_tokens_are_parsed_only_on_request(data: Path) -> None:
     metadata = byte_level_metadata(
         ["<|im_end|>", "<tool>"], [], token_type=np.array([NORMAL] * 256 + [CONTROL, USER_DEFINED], np.int32)
     )
@@ -124,7 +124,7 @@ def test_control_tokens_are_parsed_only_on_request(shared_data: Path) -> None:
     assert tokenizer.is_special(256) and not tokenizer.is_special(257)
 
 
-def test_the_text_of_a_control_token_is_plain_text(shared_data: Path) -> None:
+def test_the_text_of_a_control_token_is_plain_text(data: Path) -> None:
     """Merging does not build the control token either."""
     steps = [("<", -9.0, NORMAL), ("s", -9.0, NORMAL), (">", -9.0, NORMAL), ("<s", -1.0, NORMAL), ("▁", -9.0, NORMAL)]
     tokenizer = Tokenizer.from_metadata(spm_metadata(steps))
@@ -132,8 +132,8 @@ def test_the_text_of_a_control_token_is_plain_text(shared_data: Path) -> None:
     assert tokenizer.encode("<s>", False, parse_special=True) == [1]
 
 
-def test_the_space_prefix_of_sentencepiece_is_added_and_removed(shared_data: Path) -> None:
-    tokenizer = vocabulary(shared_data, "baichuan")
+def test_the_space_prefix_of_sentencepiece_is_added_and_removed(data: Path) -> None:
+    tokenizer = vocabulary(data, "baichuan")
     hello = tokenizer.encode("Hello", add_special_tokens=False)
     assert tokenizer.encode("Hello") == [tokenizer.bos, *hello]
     assert tokenizer.token_text(hello[0]) == "▁Hello" and tokenizer.token_bytes(hello[0]) == b" Hello"
@@ -141,14 +141,14 @@ def test_the_space_prefix_of_sentencepiece_is_added_and_removed(shared_data: Pat
     assert tokenizer.encode("<s>Hello", False, parse_special=True) == [1, *hello]
     assert tokenizer.decode([1, *hello]) == "<s>Hello"
     assert tokenizer.stream(continuing=True).feed(hello[0]) == " Hello"
-    off = dict(gguf.open(shared_data / "tokenizers/ggml-vocab-baichuan.gguf").metadata)
+    off = dict(gguf.open(data / "tokenizers/ggml-vocab-baichuan.gguf").metadata)
     off["tokenizer.ggml.add_space_prefix"] = False
     bare = Tokenizer.from_metadata(off)
     assert bare.token_text(bare.encode("Hello", False)[0]) == "Hello"
     assert bare.decode(bare.encode(" Hello", False)) == " Hello"
 
 
-def test_bytes_stand_in_for_unknown_characters(shared_data: Path) -> None:
+def test_bytes_stand_in_for_unknown_characters(data: Path) -> None:
     tokenizer = Tokenizer.from_metadata(spm_metadata([("▁", -1.0, NORMAL)]))
     ids = tokenizer.encode("\u20ac", add_special_tokens=False)
     assert [tokenizer.token_text(id) for id in ids] == ["▁", "<0xE2>", "<0x82>", "<0xAC>"]

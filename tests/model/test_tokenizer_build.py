@@ -104,8 +104,8 @@ def test_odd_tokens_do_no_harm() -> None:
     assert tokenizer.token_bytes(258) == b"\xff\xfe" and tokenizer.token_bytes(256) == b""
 
 
-def test_unsupported_kinds_are_refused_by_name(shared_data: Path) -> None:
-    bert = gguf.open(shared_data / "tokenizers/ggml-vocab-bert-bge.gguf")
+def test_unsupported_kinds_are_refused_by_name(data: Path) -> None:
+    bert = gguf.open(data / "tokenizers/ggml-vocab-bert-bge.gguf")
     with pytest.raises(UnsupportedError, match="'bert' is not supported; supported: gpt2 .*llama"):
         Tokenizer.from_gguf(bert)
     with pytest.raises(UnsupportedError, match="pre-tokenizer 'kimi-k2' is not supported; supported: .*qwen2"):

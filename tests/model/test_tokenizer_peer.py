@@ -84,26 +84,26 @@ def gemma3_server(gemma3: Path) -> Iterator[Post]:
     del server
 
 
-def samples(shared_data: Path) -> Iterator[str]:
+def samples(data: Path) -> Iterator[str]:
     yield from TRICKY
-    for text in long_texts(shared_data):
+    for text in long_texts(data):
         yield from (text[at : at + 20_000] for at in range(0, len(text), 60_000))
 
 
-def check_ids(model: Path, post: Post, shared_data: Path) -> None:
+def check_ids(model: Path, post: Post, data: Path) -> None:
     tokenizer = Tokenizer.from_gguf(gguf.open(model))
-    for text in samples(shared_data):
+    for text in samples(data):
         for parse in (False, True):
             expected = post("/tokenize", content=text, add_special=True, parse_special=parse)["tokens"]
             assert tokenizer.encode(text, parse_special=parse) == expected, (parse, text[:80])
 
 
-def test_smollm2_ids(smollm2: Path, smollm2_server: Post, shared_data: Path) -> None:
-    check_ids(smollm2, smollm2_server, shared_data)
+def test_smollm2_ids(smollm2: Path, smollm2_server: Post, data: Path) -> None:
+    check_ids(smollm2, smollm2_server, data)
 
 
-def test_gemma3_ids(gemma3: Path, gemma3_server: Post, shared_data: Path) -> None:
-    check_ids(gemma3, gemma3_server, shared_data)
+def test_gemma3_ids(gemma3: Path, gemma3_server: Post, data: Path) -> None:
+    check_ids(gemma3, gemma3_server, data)
 
 
 @pytest.mark.parametrize("messages", CONVERSATIONS)

@@ -18,8 +18,8 @@ GOLDEN = json.loads((Path(__file__).parents[1] / "golden/pretokenizers.json").re
 
 
 @pytest.mark.parametrize("name", GOLDEN["ids"])
-def test_ids_equal_the_ids_of_llama_cpp(shared_data: Path, name: str) -> None:
-    metadata = dict(gguf.open(shared_data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
+def test_ids_equal_the_ids_of_llama_cpp(data: Path, name: str) -> None:
+    metadata = dict(gguf.open(data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
     tokenizer = Tokenizer.from_metadata(metadata | {"tokenizer.ggml.pre": name})
     for text, expected in zip(GOLDEN["texts"], GOLDEN["ids"][name], strict=True):
         assert tokenizer.encode(text, add_special_tokens=False) == expected, repr(text)

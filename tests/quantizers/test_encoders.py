@@ -54,15 +54,15 @@ def search_error(name: str, values: Floats, data: NDArray[np.uint8]) -> tuple[fl
 
 
 @pytest.mark.parametrize("name", sorted({*EXACT, *NEWER} - {"nvfp4"}))  # there is no vector of them
-def test_bytes_of_the_vectors(name: str, shared_data: Path) -> None:
+def test_bytes_of_the_vectors(name: str, data: Path) -> None:
     format = formats.get(name)
     assert format.ggml is not None
     if name in NEWER:
         expected = Path(__file__).parent.parent / f"golden/{NEWER[name]}.from_x.bin"
     else:
         type = gguf_package.GGMLQuantizationType(format.ggml).name
-        expected = shared_data / "quant-vectors" / f"{type}.from_x.bin"
-    values = np.fromfile(shared_data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
+        expected = data / "quant-vectors" / f"{type}.from_x.bin"
+    values = np.fromfile(data / "quant-vectors/x.f32.bin", np.float32).reshape(16, 1024)
     got = kernels.quantize(format, values, method="rtn")
     bad = np.flatnonzero(got.ravel() != np.fromfile(expected, np.uint8))
     assert not bad.size, f"{bad.size} bytes differ, the first at {bad[0]}"

@@ -13,8 +13,8 @@ from bitwright.recipes.roles import is_quantized
 
 
 @pytest.fixture(params=list(snapshots.ARCHITECTURES))
-def snapshot(request: pytest.FixtureRequest, shared_data: Path) -> Path:
-    return shared_data / "quant-type-snapshots" / f"{request.param}.schema"
+def snapshot(request: pytest.FixtureRequest, data: Path) -> Path:
+    return data / "quant-type-snapshots" / f"{request.param}.schema"
 
 
 def test_every_assignment(snapshot: Path) -> None:
@@ -45,8 +45,8 @@ def test_model_lists_are_whole(snapshot: Path) -> None:
     assert plain == snapshots.sections(snapshot)["mxfp4_moe"][1].keys()
 
 
-def test_fallbacks_say_so(shared_data: Path) -> None:
-    shape, matrices = snapshots.model(shared_data / "quant-type-snapshots/glm-4.6v.schema")
+def test_fallbacks_say_so(data: Path) -> None:
+    shape, matrices = snapshots.model(data / "quant-type-snapshots/glm-4.6v.schema")
     fallen = {a.tensor: a for a in Recipe.named("q4_k_s").assign(shape, matrices) if a.fallback}
     shared = fallen["blk.1.ffn_down_shexp.weight"]
     assert shared.fallback == "1408 columns are not a multiple of 256 (q5_k): q5_1 instead"

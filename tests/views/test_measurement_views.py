@@ -40,8 +40,8 @@ CONTEXT = 64
 
 
 @pytest.fixture(scope="module")
-def text(shared_data: Path) -> str:
-    return (shared_data / "text/tinystories/tiny.utf8").read_text()
+def text(data: Path) -> str:
+    return (data / "text/tinystories/tiny.utf8").read_text()
 
 
 @pytest.fixture(scope="module")

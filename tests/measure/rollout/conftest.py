@@ -23,8 +23,8 @@ def models(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[
 
 
 @pytest.fixture(scope="session")
-def prompts(models: dict[str, Engine], shared_data: Path) -> list[Prompt]:
+def prompts(models: dict[str, Engine], data: Path) -> list[Prompt]:
     """The first 8 to 12 tokens of twenty stories; each two count as one document."""
-    stories = (shared_data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")[:20]
+    stories = (data / "text/tinystories/tiny.utf8").read_text().split("<|endoftext|>")[:20]
     encode = models["f32"].tokenizer.encode
     return [Prompt(np.array(encode(s.strip())[: 8 + i % 5], np.int32), i // 2) for i, s in enumerate(stories)]

@@ -93,8 +93,8 @@ def test_parting() -> None:
     assert parting(rollout([1, 2], 0, ended=True), rollout([1, 2, 3], 0)) == 3
 
 
-def test_prompts_are_spread_over_documents(models: dict[str, Engine], shared_data: Path) -> None:
-    text = (shared_data / "text/tinystories/tiny.utf8").read_text()
+def test_prompts_are_spread_over_documents(models: dict[str, Engine], data: Path) -> None:
+    text = (data / "text/tinystories/tiny.utf8").read_text()
     prompts = prompts_of(models["f32"].tokenizer, text, 10, 16)
     assert len({p.document for p in prompts}) == 10
     assert len({p.document for p in prompts_of(models["f32"].tokenizer, text[:2000], 10, 16)}) == 10

@@ -36,16 +36,16 @@ def test_without_lm_eval_one_line_says_what_to_install() -> None:
     assert done.returncode == 1 and done.stderr.count("\n") == 1 and "pip install bitwright[lm-eval]" in done.stderr
 
 
-def test_every_shared_set_is_read(shared_data: Path) -> None:
+def test_every_set_is_read(data: Path) -> None:
     forms = {}
-    for path in sorted((shared_data / "eval").glob("*.jsonl")):
+    for path in sorted((data / "eval").glob("*.jsonl")):
         task = items.load(path, limit=5)
         forms[path.stem] = task.form
         assert 4 <= len(task.items) <= 5 and not task.shots
     expected = {"arc_easy": "choice", "winogrande": "schema", "lambada_openai": "last", "gsm8k": "answer",
                 "human_eval": "humaneval", "mbpp": "mbpp"}  # fmt: skip
     assert expected.items() <= forms.items()
-    assert items.load(shared_data / "eval/bbh/navigate.json").form == "answer"
+    assert items.load(data / "eval/bbh/navigate.json").form == "answer"
 
 
 def test_the_first_items_are_examples(tmp_path: Path) -> None:
@@ -162,9 +162,9 @@ def test_answers_end_where_something_new_begins() -> None:
     assert written.cut("\ndef f():\n    return 1\nassert f()", written.STOPS["mbpp"]) == "\ndef f():\n    return 1"
 
 
-def test_solutions_pass_and_others_do_not(shared_data: Path) -> None:
-    human = items.load(shared_data / "eval/human_eval.jsonl", limit=3).items
-    mbpp = items.load(shared_data / "eval/mbpp.jsonl", limit=3).items
+def test_solutions_pass_and_others_do_not(data: Path) -> None:
+    human = items.load(data / "eval/human_eval.jsonl", limit=3).items
+    mbpp = items.load(data / "eval/mbpp.jsonl", limit=3).items
     unguarded = True  # the solutions of the sets
     for item in human:
         assert written.check(item, "humaneval", item["canonical_solution"], unguarded) == (True, "")
@@ -174,15 +174,13 @@ def test_solutions_pass_and_others_do_not(shared_data: Path) -> None:
         assert written.check(item, "mbpp", "pass", unguarded)[1].startswith("NameError")
 
 
-def test_code_tasks_are_refused_before_generation(
-    monkeypatch: pytest.MonkeyPatch, engine: Engine, shared_data: Path
-) -> None:
+def test_code_tasks_are_refused_before_generation(monkeypatch: pytest.MonkeyPatch, engine: Engine, data: Path) -> None:
     def refuse() -> None:
         raise UsageError("not here")
 
     monkeypatch.setattr(sandbox, "check", refuse)
     with pytest.raises(UsageError, match="not here"):
-        score_task(engine, items.load(shared_data / "eval/mbpp.jsonl", limit=1))
+        score_task(engine, items.load(data / "eval/mbpp.jsonl", limit=1))
 
 
 def test_mcnemar() -> None:

@@ -210,11 +210,11 @@ SNAPSHOTS: dict[str, dict[str, Any]] = {  # models for which llama.cpp stores th
 
 
 @pytest.mark.parametrize("name", SNAPSHOTS)
-def test_formats_equal_llama_cpps_for_the_real_model(name: str, shared_data: Path) -> None:
+def test_formats_equal_llama_cpps_for_the_real_model(name: str, data: Path) -> None:
     """All its file types, tensor by tensor; the outline is drafted from the config alone."""
     found = from_blueprint(blueprint(SNAPSHOTS[name], name, formats.get("bf16")), name, "", "")
     shapes_of = {t.name: t.shape for t in found.tensors}
-    sections = snapshots.sections(shared_data / f"quant-type-snapshots/{name}.schema")
+    sections = snapshots.sections(data / f"quant-type-snapshots/{name}.schema")
     assert len(sections) == 33
     for recipe, (base, differing) in sections.items():
         got = {
