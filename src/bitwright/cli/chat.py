@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import importlib.util
 import os
 import re
+import sys
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -93,15 +95,15 @@ def history() -> Iterator[None]:
 
     They are kept in `history` in bitwright's cache, which only the user can read; `bitwright rm history` removes it.
     """
-    try:
-        import readline
-    except ImportError:  # Windows
+    if sys.platform == "win32" or not importlib.util.find_spec("readline"):
         yield
         return
+    import readline
+
     from bitwright.io.aliases import cache_folder
 
     path = cache_folder() / "history"
-    with contextlib.suppress(FileNotFoundError):
+    with contextlib.suppress(OSError):
         readline.read_history_file(path)
     readline.set_history_length(LINES)
     try:

@@ -122,14 +122,15 @@ def _start(place: Path, seconds: int, memory: int) -> list[subprocess.Popen[byte
 
 def _wait(tests: subprocess.Popen[bytes], place: Path, seconds: int) -> str:
     """Wait for the tests to end, or for a limit: then the reason."""
-    end = time.monotonic() + 2 * seconds + GRACE
+    most = 2 * seconds + GRACE
+    end = time.monotonic() + most
     while time.monotonic() < end:
         with contextlib.suppress(subprocess.TimeoutExpired):
             tests.wait(LOOK)
             return ""
         if _written(place) > MOST_WRITTEN:
             return f"wrote more than {MOST_WRITTEN >> 20} MiB"
-    return f"took longer than {seconds} s"
+    return f"took longer than {most} s in all"
 
 
 def _written(place: Path) -> int:
