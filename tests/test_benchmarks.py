@@ -40,6 +40,12 @@ def test_mutants_reach_a_step() -> None:
     assert re.fullmatch(r"\d+ mutants in \d+ s: \d+ refused, 2 reached a step \(\d .* by an error\), 0 findings", line)
 
 
+def test_a_short_attack_finds_nothing() -> None:
+    rows = run("attack.py", "--count", 12, "--kinds", "files,outputs", "--seed", 2).splitlines()
+    assert [row.split()[0] for row in rows] == ["files", "outputs"]
+    assert all(re.search(r" 12 inputs, exit codes \{.*\}, 0 findings, \d+ s$", row) for row in rows)
+
+
 PEER = """#!{python}
 import json, sys
 flag = lambda name, default: int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default

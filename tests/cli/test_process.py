@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -40,9 +41,11 @@ def model(tmp_path: Path) -> Path:
 
 
 def sent(number: signal.Signals, target: Path, *before: str) -> int:
-    """The exit code of a writer of `target` that gets a signal; it may have left nothing else."""
+    """The exit code of a writer of `target` that gets a signal, even if these tests ignore it (run by nohup); it may
+    have left nothing else."""
     command = [*before, sys.executable, "-c", WRITER, target]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as process:
+    heard = partial(signal.signal, number, signal.SIG_DFL)
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, preexec_fn=heard) as process:
         assert process.stdout is not None and process.stdout.readline() == b"writing\n"
         process.send_signal(number)
         if before:
