@@ -42,8 +42,9 @@ def main() -> None:
         files = {name: Path(folder) / f"{name}.gguf" for name in names}
         for name, path in files.items():
             bw.quantize(args.model, name, path, method="rtn")
+        formats = {info.format.name for path in files.values() for info in bw.open(path).tensors.values()}
         for _ in range(args.rounds):
-            machine = this_machine(again=not args.remembered)
+            machine = this_machine(again=not args.remembered, formats=formats)
             for name, path in files.items():
                 found[name].append(one(machine, path))
                 output.remark(f"{name}: {', '.join(f'{x:.1f}' for x in found[name][-1])}")
