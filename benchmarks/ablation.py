@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 from reporting import describe_machine, markdown, write
-from wikitext import wikitext
+from wikitext import add_text_option
 
 import bitwright as bw
 from bitwright import calibration
@@ -144,7 +144,7 @@ def main() -> None:
     parser.add_argument("--recipes", default="q4_k:,q4_k_m,q3_k_m", help="separated by commas")
     parser.add_argument("--arms", default=";".join(ARMS), help="separated by semicolons")
     parser.add_argument("--peer", type=Path, help="llama-quantize")
-    parser.add_argument("-f", "--file", type=Path, default=wikitext())
+    add_text_option(parser, "-f", "--file")
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=WORK, help="folder for results")

@@ -20,7 +20,7 @@ from pathlib import Path
 
 from perplexity_agreement import FLOAT, run_peer
 from reporting import describe_machine, save
-from wikitext import wikitext
+from wikitext import add_text_option
 
 import bitwright as bw
 from bitwright.cli import output
@@ -89,7 +89,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--peer", type=Path, required=True, help="llama-perplexity built for this machine")
     parser.add_argument("--model", type=Path, required=True, help="a float16 GGUF to quantize by --recipes")
     parser.add_argument("--recipes", default="q8_0,q6_k,q4_k_m,q2_k")
-    parser.add_argument("--text", type=Path, default=wikitext())
+    add_text_option(parser, "--text")
     parser.add_argument("-c", "--context", type=int, default=512)
     parser.add_argument("--chunks", type=int, default=8)
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from reporting import describe_machine, save
-from wikitext import wikitext
+from wikitext import add_text_option
 
 import bitwright as bw
 from bitwright.cli import output
@@ -123,7 +123,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="GGUF file to quantize; also the reference")
     parser.add_argument("--recipes", default=RECIPES)
-    parser.add_argument("--text", type=Path, default=wikitext())
+    add_text_option(parser, "--text")
     parser.add_argument("--chunks", type=int, default=16, help="chunks of 512 tokens for the KL")
     parser.add_argument("--prompts", type=int, default=64)
     parser.add_argument("--prompt-tokens", type=int, default=32)

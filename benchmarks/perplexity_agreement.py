@@ -27,7 +27,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from reporting import describe_machine, save
-from wikitext import wikitext
+from wikitext import add_text_option
 
 import bitwright as bw
 from bitwright.cli import output
@@ -140,7 +140,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="quantized GGUF files")
     parser.add_argument("--model", type=Path, help="a float16 GGUF to quantize by --recipes")
     parser.add_argument("--recipes", default="q8_0,q4_k_m,q4_0,q6_k")
-    parser.add_argument("--text", type=Path, default=wikitext())
+    add_text_option(parser, "--text")
     parser.add_argument("-c", "--context", type=int, default=512)
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=os.cpu_count() or 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import lzma
 from pathlib import Path
 
@@ -17,3 +18,10 @@ def wikitext() -> Path:
     if not target.exists() or target.read_bytes() != text:
         target.write_bytes(text)
     return target
+
+
+def add_text_option(parser: argparse.ArgumentParser, *flags: str) -> None:
+    """An option for another text; this one is unpacked only if none is given."""
+    parser.add_argument(
+        *flags, type=lambda path: Path(path) if path else wikitext(), default="", help="default: WikiText-2, validation"
+    )
