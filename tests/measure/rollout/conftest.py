@@ -13,13 +13,8 @@ from bitwright.measure.rollout.writing import Prompt
 
 
 @pytest.fixture(scope="session")
-def models(stories260k: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Engine]:
-    folder = tmp_path_factory.mktemp("models")
-    files = {"f32": stories260k}
-    for name in ("q8_0", "q4_0"):
-        files[name] = folder / f"{name}.gguf"
-        bw.quantize(stories260k, name, files[name])
-    return {name: bw.load(file, context=96) for name, file in files.items()}
+def models(quantized_files: dict[str, Path]) -> dict[str, Engine]:
+    return {name: bw.load(file, context=96) for name, file in quantized_files.items()}
 
 
 @pytest.fixture(scope="session")
