@@ -29,7 +29,7 @@ class FileFormatError(BitwrightError):
     def __init__(self, path: object, offset: int | None, expected: str, got: str) -> None:
         self.path, self.offset, self.expected, self.got = str(path), offset, expected, got
         where = "" if offset is None else f", byte {offset}"
-        super().__init__(f"{path}{where}: expected {shortened(expected)}, got {shortened(got)}")
+        super().__init__(f"{path}{where}: expected {abridged(expected)}, got {abridged(got)}")
 
 
 class UnsupportedError(BitwrightError):
@@ -37,7 +37,7 @@ class UnsupportedError(BitwrightError):
 
     def __init__(self, kind: str, name: object, supported: Iterable[object]) -> None:
         self.kind, self.name, self.supported = kind, str(name), [str(s) for s in supported]
-        super().__init__(f"{kind} {shortened(self.name)} is not supported; supported: {', '.join(self.supported)}")
+        super().__init__(f"{kind} {abridged(self.name)} is not supported; supported: {', '.join(self.supported)}")
 
 
 class UnknownNameError(UnsupportedError, UsageError):
@@ -55,7 +55,7 @@ class UnknownNameError(UnsupportedError, UsageError):
         self.args = (f"unknown {kind} {name!r}; {hint}",)
 
 
-def shortened(text: str) -> str:
+def abridged(text: str) -> str:
     """`text` without its middle, if it is long."""
     return text if len(text) <= HEAD + TAIL else f"{text[:HEAD]} ... {text[-TAIL:]}"
 

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
+
+from bitwright.cli import wrap
 
 GAP = 2  # spaces between columns
 LEAST, LONGEST_WORD = 12, 32  # no folded column is narrower; words up to this length are not broken
@@ -60,8 +61,7 @@ def layout(
 
 def length(text: str) -> int:
     """Columns of a terminal that `text` takes."""
-    plain = STYLE.sub("", text)
-    return len(plain) + sum(unicodedata.east_asian_width(c) in "WF" for c in plain if not c.isascii())
+    return wrap.width(STYLE.sub("", text))
 
 
 def _total(widths: Sequence[int]) -> int:
