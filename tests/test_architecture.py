@@ -15,6 +15,7 @@ ROOT = Path(bitwright.__file__).parent
 LAYERS = [
     {"cli", "reports"},
     {"views"},
+    {"fit"},
     {"hardware", "measure"},
     {"bench"},
     {"engine", "quantizers"},
@@ -64,7 +65,7 @@ def test_imports_point_down(path: Path) -> None:
         assert LEVEL[parts[1]] >= LEVEL[own], f"{names(path)} imports {module}: {own} lies below {parts[1]}"
 
 
-@pytest.mark.parametrize("package", ["statistics", "measure", "bench", "views", "reports"])
+@pytest.mark.parametrize("package", ["statistics", "measure", "fit", "bench", "views", "reports"])
 def test_no_circles(package: str) -> None:
     """Modules can be ordered so that each imports only earlier ones, including imports within functions."""
     left = {".".join(["bitwright", *p.relative_to(ROOT).with_suffix("").parts]): p for p in FILES}

@@ -1,0 +1,1 @@
+"""The best file for a budget: which format every tensor gets, by measuring whole candidates."""
