@@ -70,6 +70,15 @@ def test_models_with_different_tokenizers_are_compared_by_bytes(
     assert better["bits_per_byte"]["mean"] < worse["bits_per_byte"]["mean"] and "kl_divergence" in worse
 
 
-def test_compare_needs_a_reference(bitwright, quantized, text) -> None:
-    assert "--reference REF" in bitwright("compare", quantized / "q4_0.gguf", "-f", text).err
+def test_the_one_float_model_is_the_reference(bitwright, quantized, stories260k, text) -> None:
+    few = ["-f", text, "-c", "16", "--chunks", "4"]  # a context smaller than what is timed otherwise
+    outcome = bitwright("compare", quantized / "q4_0.gguf", stories260k, *few, "--json")
+    assert f"comparing with {stories260k}, the only one in floats" in outcome.err
+    assert [m["is_reference"] for m in outcome.json["models"]] == [True, False]
+
+
+def test_compare_needs_a_reference(bitwright, quantized, stories260k, smollm2, text) -> None:
+    for models in ([quantized / "q4_0.gguf"], [stories260k], [stories260k, smollm2], [quantized / "q4_0.gguf"] * 2):
+        outcome = bitwright("compare", *models, "-f", text)
+        assert outcome.code == 2 and "--reference REF" in outcome.err and outcome.err.count("\n") == 1
     assert ".kld" in bitwright("compare", quantized / "q4_0.gguf", "-f", text, "--reference", "x.kld").err

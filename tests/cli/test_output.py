@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
-from bitwright.cli import output
+from bitwright.cli import options, output
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,15 @@ def test_progress_without_a_terminal_is_a_line_every_ten_seconds(capsys, monkeyp
         report(3, 4)
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == "working: 50%, 11 s, about 11 s left, blk.0\n"
+
+
+def test_a_pipe_that_nobody_writes_to_is_named_after_a_second(tmp_path, monkeypatch) -> None:
+    pipe, said = tmp_path / "pipe", []
+    os.mkfifo(pipe)
+    monkeypatch.setattr(output, "QUIET_SECONDS", 0.01)
+    monkeypatch.setattr(output, "remark", lambda text: said.append(text) or pipe.write_text("words"))
+    assert options.read_text(pipe) == "words"
+    assert said == [f"waiting for {pipe} to end"]
 
 
 @pytest.mark.parametrize("variable", ["NO_COLOR", "TERM"])

@@ -50,6 +50,7 @@ def test_a_prompt_from_stdin_and_a_full_context(small) -> None:
 def test_a_prompt_longer_than_the_context_is_refused(bitwright, small) -> None:
     outcome = bitwright("run", small, "Once upon a time there was a little girl", "-c", "8")
     assert outcome.code == 2 and "-c" in outcome.err and outcome.err.count("\n") == 1
+    assert outcome.out == ""  # not an empty line
 
 
 def test_json_needs_a_prompt(bitwright, small, monkeypatch) -> None:

@@ -42,10 +42,11 @@ def compare(
     cannot be told apart. Models that are not all quantized from the reference are compared in bits per byte of the
     text. The reference takes part. The fronts name the models that are worth their bytes and their time.
 
+    Without --reference, the reference is the one model in floats, if all have the same shapes and tokens.
+
     Example: bitwright compare q4_k_m.gguf q3_k_m.gguf --reference f16.gguf
     """
-    if reference is None:
-        raise UsageError("compare needs the model to compare with: --reference REF")
+    reference = measuring.original_among(candidates) if reference is None else reference
     if reference.endswith(measuring.KLD):
         raise UsageError("compare needs a reference that is a model, not a .kld file")
     from bitwright.measure.contest import contest

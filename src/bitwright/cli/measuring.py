@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -61,6 +61,28 @@ def check_tokens(candidate: str, reference: str) -> None:
             f"{own.path.name} and the reference {base.path.name} have different tokens, so no divergence between them "
             "is defined (bitwright compare compares such models in bits per byte)"
         )
+
+
+def original_among(names: Sequence[str]) -> str:
+    """The original of all the others: the only model in floats, if the others have its tensors, shapes and tokens.
+    UsageError if the files do not say so."""
+    from bitwright.io import gguf
+    from bitwright.io.values import Values
+    from bitwright.quantizers.quantizer import PLAIN
+
+    files = {name: gguf.open(models.resolve(name)) for name in names}
+    floats = [name for name, file in files.items() if all(t.format.ggml in PLAIN for t in file.tensors.values())]
+    kinds = [
+        ({t.name: t.shape for t in file.tensors.values()}, Values(file.metadata).strings("tokenizer.ggml.tokens", ()))
+        for file in files.values()
+    ]
+    if len(floats) != 1 or len(files) == 1 or any(kind != kinds[0] for kind in kinds):
+        raise UsageError(
+            "compare needs the original to compare with: --reference REF (left out only if one of the given models, "
+            "all of the same shapes and tokens, is in floats)"
+        )
+    output.remark(f"no --reference: comparing with {floats[0]}, the only one in floats")
+    return floats[0]
 
 
 def prepare(

@@ -151,20 +151,22 @@ def read_text(file: Path) -> str:
     """The text of `file` (`-`: standard input); raises UsageError if it cannot be read, never ends, or is not UTF-8."""
     import sys
 
+    from bitwright.cli import output
     from bitwright.errors import UsageError
     from bitwright.io import inputs
 
+    name = "standard input" if str(file) == "-" else str(file)
     try:
-        if str(file) == "-":
-            data = inputs.whole(sys.stdin.buffer, "standard input")
-        else:
-            with file.open("rb") as opened:
-                data = inputs.whole(opened, file)
+        with output.waiting_for(name):  # of a pipe, until somebody writes and closes it
+            if str(file) == "-":
+                data = inputs.whole(sys.stdin.buffer, name)
+            else:
+                with file.open("rb") as opened:
+                    data = inputs.whole(opened, name)
         return data.decode("utf-8")
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror}") from None
     except UnicodeDecodeError as error:
-        name = "standard input" if str(file) == "-" else file
         raise UsageError(
             f"{name}, byte {error.start}: expected UTF-8 text, got byte 0x{data[error.start]:02x}"
         ) from None

@@ -9,6 +9,7 @@ import re
 import shutil
 import sys
 import textwrap
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
@@ -156,6 +157,19 @@ def say_headline(name: str, sentence: str) -> None:
 def remark(text: str) -> None:
     """Print something worth knowing that is not the result, on stderr."""
     print(dim(_folded(escaped(text), 0, sys.stderr), sys.stderr), file=sys.stderr)
+
+
+@contextlib.contextmanager
+def waiting_for(name: str) -> Iterator[None]:
+    """In this context, say after a second what keeps the user waiting: a pipe that nobody writes to looks like a
+    program that hangs."""
+    timer = threading.Timer(QUIET_SECONDS, lambda: remark(f"waiting for {name} to end"))
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def say_left_out(titles: Sequence[str]) -> None:

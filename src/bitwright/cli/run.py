@@ -114,18 +114,23 @@ def run(
 
 
 def stream(pieces: Iterator[str], raw: bool) -> None:
-    """Print pieces as they come, and end the line even when the user interrupts. raw: control characters as they
-    are, and no line breaks."""
+    """Print pieces as they come, and end the line even when the user interrupts; print nothing if an error comes
+    before the first. raw: control characters as they are, and no line breaks."""
     out, width = output.unchanged(), output.screen() if sys.stdout.isatty() else None
     wrap = Wrap(width) if width is not None and not raw else None
+    end = ""
     try:
         for piece in pieces:
+            end = "\n"
             safe = piece if raw else escaped(piece)
             out.write(wrap.feed(safe) if wrap else safe)
             out.flush()
+    except KeyboardInterrupt:
+        end = "\n"  # after the ^C that a terminal shows
+        raise
     finally:
-        out.write(wrap.finish() if wrap else "")
-        print(flush=True)
+        out.write((wrap.finish() if wrap else "") + end)
+        out.flush()
 
 
 def remark_on(answer: Answer) -> None:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bitwright.measure.windows import Windows
 
 DIVERGENCE, BITS = "KL divergence", "bits per byte"
-DECODED, ROUNDS = 24, 3  # tokens, times
+DECODED, ROUNDS = 24, 3  # tokens, if the context has room; times
 
 Float64 = NDArray[np.float64]
 
@@ -113,9 +113,9 @@ def contender(engine: Engine, identity: Identity, evaluation: Evaluation | None,
 
 def seconds_per_token(engine: Engine) -> list[float]:
     """ROUNDS measurements of the seconds to decode one token."""
-    session, ids = engine.session(), list(range(1, DECODED + 1))
+    session, ids = engine.session(), list(range(1, min(DECODED, engine.context - 1) + 1))
     session.prefill(ids)
-    return [seconds_to_decode(session, ids[:1], ids) / DECODED for _ in range(ROUNDS)]
+    return [seconds_to_decode(session, ids[:1], ids) / len(ids) for _ in range(ROUNDS)]
 
 
 def quality(measure: str, c: Contender) -> Interval:
