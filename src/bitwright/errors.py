@@ -23,6 +23,12 @@ class UsageError(BitwrightError):
     exit_code = 2
 
 
+class BudgetError(BitwrightError):
+    """A budget that no choice of formats meets; the message says the smallest that one does."""
+
+    exit_code = 3
+
+
 class FileFormatError(BitwrightError):
     """A file is not what its format says: `path`, `offset` in bytes (None: the file as a whole), `expected`, `got`."""
 

@@ -5,11 +5,13 @@ Checked against real allocations by benchmarks/memory.py and tests/hardware.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bitwright import kernels
 from bitwright.errors import UnknownNameError
+from bitwright.formats import Format
 from bitwright.hardware.kv import BATCH, PAD, kv_bytes, padded
 from bitwright.hardware.weights import assigned
 from bitwright.kernels.memory import PAGE
@@ -89,24 +91,23 @@ def longest_context(
 
 
 def resident_weights(outline: Outline, assignments: Sequence[Assignment], engine: str) -> int:
-    """Bytes of weights in memory. bitwright packs the matrices it multiplies, and looks the embedding's rows up in the
-    file, whose pages it then frees. llama.cpp holds everything as it is stored, except for layers that predict further
-    tokens, which it does not load."""
+    """Bytes of weights in memory: `resident` of every tensor."""
     shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
-    total = 0
-    for a in assignments:
-        read = outline.share_read(a.tensor) > 0
-        if engine == "llama.cpp":
-            total += a.bytes if read or not a.tensor.startswith("blk.") else 0
-            continue
-        total += _packed(a, shapes[a.tensor]) if read and len(shapes[a.tensor]) > 1 else 0
-    return total
+    return sum(resident(outline, a.tensor, shapes[a.tensor], a.format, engine) for a in assignments)
 
 
-def _packed(a: Assignment, shape: Sequence[int]) -> int:
-    """Bytes in the layout that this machine's kernels read. Each of stacked experts is packed as its own matrix."""
-    rows, columns = shape[-2], shape[-1]
-    return kernels.bytes_read(a.format, rows, columns) * (shape[0] if len(shape) > 2 else 1)
+def resident(outline: Outline, tensor: str, shape: Sequence[int], format: Format, engine: str) -> int:
+    """Bytes of one tensor in memory. bitwright packs the matrices it multiplies, and looks the embedding's rows up in
+    the file, whose pages it then frees. llama.cpp holds everything as it is stored, except for layers that predict
+    further tokens, which it does not load."""
+    read = outline.share_read(tensor) > 0
+    if engine == "llama.cpp":
+        stored = math.prod(shape[:-1]) * format.row_bytes(shape[-1])
+        return stored if read or not tensor.startswith("blk.") else 0
+    if not read or len(shape) < 2:
+        return 0
+    matrices = shape[0] if len(shape) > 2 else 1  # each of stacked experts is packed as its own matrix
+    return kernels.bytes_read(format, shape[-2], shape[-1]) * matrices
 
 
 def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: str = "llama.cpp") -> int:

@@ -22,11 +22,11 @@ from bitwright.io import inputs
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
 from bitwright.io.gguf_values import Typed
-from bitwright.io.gguf_write import layout, write
+from bitwright.io.gguf_write import Layout, layout, write
 from bitwright.io.values import Values
 from bitwright.kernels import mapping
 
-__all__ = ["GGUF", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
+__all__ = ["GGUF", "Layout", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
 
 PART = re.compile(r"-(\d{5})-of-(\d{5})(\.gguf)$", re.IGNORECASE)
 MOST_PARTS = 99999

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+import bitwright
 from bitwright.errors import BitwrightError
 from bitwright.io import gguf
 from bitwright.io.gguf import GGUF, Metadata, Typed
@@ -65,6 +66,17 @@ class Label:
     def horizon_prompts(self) -> int:
         """How many prompts of the horizon suite the label was measured on; 0 without."""
         return int(self.values.get("horizon.prompts", 0))
+
+    def entries(self) -> dict[str, Typed]:
+        """The label as metadata of a file."""
+        return {PREFIX + name: Typed(value, (NUMBERS | HORIZON).get(name, "string")) for name, value in
+                self.values.items()}  # fmt: skip
+
+
+def blank(suite: str = "quick") -> Label:
+    """A label without figures that takes as many bytes in a file as any made by this bitwright with that suite."""
+    numbers: dict[str, Any] = {name: 0.0 if kind == "float64" else 0 for name, kind in NUMBERS.items()}
+    return Label(numbers | dict.fromkeys(HASHES, "0" * 64) | {"bitwright": bitwright.__version__, "suite": suite})
 
 
 def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan) -> Label:
@@ -145,8 +157,7 @@ def of(metadata: Metadata) -> Label | None:
 def write(file: GGUF, label: Label, path: Path) -> int:
     """Copy the file with the label in its metadata, replacing any other; returns the bytes written."""
     metadata = {key: value for key, value in file.metadata.typed().items() if not key.startswith(PREFIX)}
-    for name, value in label.values.items():
-        metadata[PREFIX + name] = Typed(value, (NUMBERS | HORIZON).get(name, "string"))
+    metadata |= label.entries()
     tensors = [(name, info.shape, info.format, lambda name=name: file.tensor(name).data)
                for name, info in file.tensors.items()]  # fmt: skip
     return gguf.write(path, metadata, tensors)

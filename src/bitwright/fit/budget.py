@@ -1,0 +1,175 @@
+"""What the user asks for, as bytes: the room that a model's tensors have in a file, or in the memory of an engine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from bitwright.errors import BudgetError, UsageError
+from bitwright.fit.choices import Choices
+from bitwright.formats import Format
+from bitwright.formats.tensor import HasFormat
+from bitwright.hardware.devices import Device
+from bitwright.hardware.kv import padded
+from bitwright.hardware.memory import Footprint, memory, resident
+from bitwright.hardware.plan import capacity
+from bitwright.io import gguf, label
+from bitwright.model.architectures.outline import Outline
+from bitwright.quantizers.metadata import metadata_of
+from bitwright.recipes import Assignment, Recipe
+from bitwright.recipes.roles import is_quantized
+
+CONTEXT = 8192  # tokens, if the user names no context; less if the model was trained on less
+
+
+@dataclass(frozen=True)
+class Ask:
+    """What the user asks for: one of memory (bytes), device, size (bytes of the file), bits_per_weight, match (bytes of
+    another file, with its name) and max_kl (nats; the smallest file that loses no more). context, kv, engine: what the
+    memory holds besides weights, and whose memory it is."""
+
+    memory: int | None = None
+    device: Device | None = None
+    size: int | None = None
+    bits_per_weight: float | None = None
+    match: tuple[int, str] | None = None
+    max_kl: float | None = None
+    context: int | None = None
+    kv: str = "f16"
+    engine: str = "llama.cpp"
+
+    def __post_init__(self) -> None:
+        given = (self.memory, self.device, self.size, self.bits_per_weight, self.match, self.max_kl)
+        if sum(part is not None for part in given) != 1:
+            raise UsageError("expected one budget: --memory, --device, --size, --bits-per-weight, --match or --max-kl")
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The bytes that may not be exceeded.
+
+    asked: by what, in words. total: bytes of the file; of memory if `engine` names whose; of the tensors alone, without
+    padding, if neither engine nor alignment is given. fixed: the part that no choice of formats changes: of a file, the
+    header, the metadata with the label that is written at the end, and the tensors that keep their format; of memory,
+    keys and values, buffers, the engine and those tensors. max_kl: the smallest file is wanted that loses no more nats;
+    `total` is then the source's.
+    """
+
+    asked: str
+    total: int
+    fixed: int
+    outline: Outline = field(repr=False)
+    context: int
+    kv: str = "f16"
+    engine: str | None = None
+    alignment: int | None = None
+    max_kl: float | None = None
+
+    @property
+    def room(self) -> int:
+        """Bytes for the tensors that get a format: what `Choices.bytes_of` may come to."""
+        return self.total - self.fixed
+
+    def size(self, tensor: str, shape: Sequence[int], format: Format) -> int:
+        """The bytes that count for a tensor, for `Choices.bytes`; 0 if the format's blocks do not divide its rows.
+
+        A tensor that takes no memory, such as an embedding that bitwright looks up in the file, counts as one byte.
+        """
+        if shape[-1] % format.block_size:
+            return 0
+        if self.engine is not None:
+            return max(1, resident(self.outline, tensor, shape, format, self.engine))
+        return padded(math.prod(shape[:-1]) * format.row_bytes(shape[-1]), self.alignment or 1)
+
+    def check(self, choices: Choices) -> None:
+        """BudgetError naming the smallest total that can be met if no choice of formats meets this one."""
+        least = self.fixed + sum(int(sizes[allowed].min()) for sizes, allowed in zip(choices.bytes, choices.allowed,
+                                                                                     strict=True))  # fmt: skip
+        if least > self.total:
+            raise BudgetError(f"{self.outline.name} does not fit {self.asked}: {self.of} {self.total:,} bytes, and "
+                              f"{least:,} is the least that any choice of formats takes")  # fmt: skip
+
+    @property
+    def of(self) -> str:
+        """What the bytes are of, in words."""
+        if self.engine is not None:
+            return f"memory in {self.engine}"
+        return "the tensors" if self.alignment is None else "the file"
+
+    def plan(self, assignments: Sequence[Assignment]) -> Footprint:
+        """What running the model takes in these formats, in the engine and context that were asked for."""
+        return memory(self.outline, assignments, self.context, self.kv, engine=self.engine or "llama.cpp")
+
+
+def searched(outline: Outline) -> list[HasFormat]:
+    """The tensors that get a format; the others (norms, biases, routers) keep theirs."""
+    return [t for t in outline.tensors if is_quantized(t.name, t.shape, outline.architecture)]
+
+
+def metadata(source: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The metadata of the file that is written in the end, with a label whose values are as long as those to come.
+    more: `quantizers.metadata.provenance` of the statistics."""
+    kept = {key: value for key, value in source.items() if not key.startswith(label.PREFIX)}
+    return metadata_of(Recipe(), kept) | dict(more or {}) | label.blank().entries()
+
+
+def file_bytes(outline: Outline, chosen: Mapping[str, Format], more: Mapping[str, Any] | None = None) -> int:
+    """The size of the file, label included, that gives the tensors in `chosen` their formats, and leaves the others."""
+    return _layout(outline, chosen, more).total
+
+
+def _layout(outline: Outline, chosen: Mapping[str, Format], more: Mapping[str, Any] | None) -> gguf.Layout:
+    source, arrays = outline.metadata, outline.vocabulary_bytes
+    if isinstance(outline.metadata, gguf.Metadata):  # its arrays, such as the vocabulary, are the same in every file
+        source, arrays = outline.metadata.scalars(), outline.metadata.array_bytes
+    placed = ((t.name, t.shape, chosen.get(t.name, t.format)) for t in outline.tensors)
+    return gguf.layout(metadata(source, more), placed, arrays)
+
+
+def stored(tensor: HasFormat, format: Format | None = None) -> int:
+    """Bytes of a tensor in a file, without padding, in `format` or the one it has."""
+    return math.prod(tensor.shape[:-1]) * (format or tensor.format).row_bytes(tensor.shape[-1])
+
+
+def budget(outline: Outline, ask: Ask, more: Mapping[str, Any] | None = None) -> Budget:
+    """The budget for one model. more: as in `metadata`.
+
+    Raises UsageError for a context longer than the model was trained on, or a device whose memory is not known;
+    UnknownNameError for an unknown engine or format of keys and values.
+    """
+    context = ask.context or min(CONTEXT, outline.context or CONTEXT)
+    if context > outline.context > 0:
+        raise UsageError(f"--ctx {context}: {outline.name} was trained on {outline.context} tokens")
+    needed = memory(outline, None, context, ask.kv, engine=ask.engine)  # also checks the names
+    chosen = {t.name for t in searched(outline)}
+    if ask.memory is None and ask.device is None:
+        return _of_file(outline, ask, context, chosen, more)
+    total = ask.memory if ask.memory is not None else capacity(ask.device)  # type: ignore[arg-type]
+    if total is None:
+        raise UsageError(f"the memory of {ask.device.id} is not known: give --memory")  # type: ignore[union-attr]
+    where = f"{total:,} bytes of memory" if ask.device is None else f"the {total:,} bytes that {ask.device.name} has"
+    kept = [t for t in outline.tensors if t.name not in chosen]
+    unchanged = sum(resident(outline, t.name, t.shape, t.format, ask.engine) for t in kept)
+    fixed = needed.total - needed.weights + unchanged
+    asked = f"{where} in {ask.engine}, with {context} tokens of context in {ask.kv}"
+    return Budget(asked, total, fixed, outline, context, ask.kv, ask.engine)
+
+
+def _of_file(
+    outline: Outline, ask: Ask, context: int, chosen: Collection[str], more: Mapping[str, Any] | None
+) -> Budget:
+    """The budget of a file's size, or of its tensors'."""
+    if ask.bits_per_weight is not None:
+        total = int(ask.bits_per_weight * outline.parameters / 8)
+        fixed = sum(stored(t) for t in outline.tensors if t.name not in chosen)
+        return Budget(f"{ask.bits_per_weight:g} bits per weight", total, fixed, outline, context, ask.kv)
+    whole = _layout(outline, {}, more)
+    fixed = whole.total - sum(padded(stored(t), whole.alignment) for t in searched(outline))
+    total, asked = whole.total, f"a KL divergence of at most {ask.max_kl} nats"
+    if ask.match is not None:
+        total, asked = ask.match[0], f"the size of {ask.match[1]}"
+    elif ask.size is not None:
+        total, asked = ask.size, f"a file of {ask.size:,} bytes"
+    return Budget(asked, total, fixed, outline, context, ask.kv, alignment=whole.alignment, max_kl=ask.max_kl)

@@ -1,0 +1,110 @@
+"""What a search can be told, and what it returns."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from bitwright import formats
+from bitwright.errors import UnknownNameError
+from bitwright.formats import Format
+
+if TYPE_CHECKING:
+    from bitwright.fit.budget import Budget
+    from bitwright.hardware.speed import PredictedSpeed
+    from bitwright.measure.suite import Evaluation
+    from bitwright.recipes import Assignment
+    from bitwright.statistics.interval import Interval
+
+Text = tuple[str, str]  # a name, and the text
+OBJECTIVES = ("mean", "tail", "divergence")
+PALETTES = {  # groups of formats; q8_0 and float16 belong to every palette
+    "k": ("q2_k", "q3_k", "q4_k", "q5_k", "q6_k"),
+    "legacy": ("q4_0", "q4_1", "q5_0", "q5_1"),
+    "iq": ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_nl", "iq4_xs"),
+    "fp4": ("mxfp4", "nvfp4"),
+}
+ALWAYS = ("q8_0", "float16")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How to search.
+
+    minutes: for everything, the final measurement included. stats: activation statistics, None to gather them on the
+    search text. search: texts that candidates are measured on; empty: texts found on this machine. held_out: the text
+    of the final measurement, which the search never reads; None: bitwright's own. palette: groups of PALETTES.
+    objective: what the search makes small: "mean", the mean KL divergence; "tail", a high quantile of it; "divergence",
+    how often greedy texts leave the original's. seed: of every random choice. threads: None for all cores. ray: the
+    address of a Ray cluster; None: this machine alone.
+
+    UnknownNameError for an unknown objective or group.
+    """
+
+    minutes: float = 20.0
+    stats: Path | None = None
+    search: tuple[Text, ...] = ()
+    held_out: Text | None = None
+    palette: tuple[str, ...] = tuple(PALETTES)
+    objective: str = "mean"
+    seed: int = 0
+    threads: int | None = None
+    ray: str | None = None
+
+    def __post_init__(self) -> None:
+        for group in self.palette:
+            if group not in PALETTES:
+                raise UnknownNameError("palette", group, PALETTES)
+        if self.objective not in OBJECTIVES:
+            raise UnknownNameError("objective", self.objective, OBJECTIVES)
+
+    @property
+    def formats(self) -> tuple[Format, ...]:
+        """The formats of the palette, from the smallest to the largest."""
+        names = {name for group in self.palette for name in PALETTES[group]} | set(ALWAYS)
+        return tuple(sorted(map(formats.get, names), key=lambda f: (f.bits_per_weight, f.name)))
+
+
+@dataclass(frozen=True)
+class Point:
+    """A candidate on the front of bytes, divergence and speed: bytes of the file, nats on the search text, and
+    predicted tokens per second (None: no device was given)."""
+
+    bytes: int
+    kl_divergence: float
+    tokens_per_second: float | None = None
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A file that was fitted to a budget.
+
+    assignments: of every tensor, in the order of the file. predicted_kl: what the additive model predicts, in nats;
+    None if nothing was searched (a recipe was given). searched: the divergence measured on the search text. measured:
+    on the text the search never read; None if the search was interrupted before. gain_searched, gain_held_out: the
+    divergence of the seed minus that of the result, on either text, paired by chunk; None if no search followed the
+    seed. speed: predicted for the device, None without one. history: what was tried, for JSON. disk_bytes: of the
+    quantized tensors kept for the next search. interrupted: the user stopped the search, and this is the best so far.
+    """
+
+    source: Path
+    output: Path
+    budget: Budget
+    bytes: int
+    assignments: tuple[Assignment, ...]
+    bits_per_weight: float
+    seconds: float
+    peak_memory_bytes: int
+    disk_bytes: int
+    predicted_kl: float | None = None
+    searched: Interval | None = None
+    measured: Evaluation | None = None
+    gain_searched: Interval | None = None
+    gain_held_out: Interval | None = None
+    speed: PredictedSpeed | None = None
+    front: tuple[Point, ...] = ()
+    history: Mapping[str, Any] | None = None
+    interrupted: bool = False
+    warnings: tuple[str, ...] = ()
