@@ -11,7 +11,7 @@ import pytest
 import synthetic_model
 from gathered import CHUNKS, CONTEXT, TEXTS
 
-from bitwright.calibration import ActivationStatistics
+from bitwright.calibration import ActivationStatistics, labels
 from bitwright.calibration import second_moments as gathering
 from bitwright.calibration.importance import calibrate
 from bitwright.calibration.second_moments import gather
@@ -88,8 +88,7 @@ def test_fisher_moments_are_a_direct_sum_over_tokens(model: Model, fisher: Activ
     names = ("blk.2.attn_q.weight", "blk.2.attn_k.weight", "blk.2.attn_v.weight")
     moment, total, sensitivity = 0.0, 0.0, 0.0
     for number, piece in enumerate(gathering.cut(model, TEXTS, CONTEXT, CHUNKS)):
-        draws = np.random.default_rng([0, number]).random(CONTEXT, np.float32)
-        tape.gradients(piece, lambda rows, logits, draws=draws: gathering._of_labels(draws, rows, logits), visit)
+        tape.gradients(piece, labels.sampled(0, number, CONTEXT), visit)
         for token in range(CONTEXT):
             x = squares[names[0]][1][token]
             f = sum(squares[name][0][token].sum() for name in names)
@@ -108,11 +107,11 @@ def test_labels_are_drawn_from_the_prediction() -> None:
     rng = np.random.default_rng(0)
     logits = np.tile(rng.standard_normal(7), (20000, 1))
     draws = rng.random(20000, np.float32)
-    found = gathering._of_labels(draws, slice(0, 20000), logits)
+    found = labels.of_labels(draws, slice(0, 20000), logits)
     p = np.exp(logits[0]) / np.exp(logits[0]).sum()
-    labels = (found > 0).argmax(axis=1)
-    np.testing.assert_allclose(found, np.eye(7)[labels] - p, atol=1e-12)
-    shares = np.bincount(labels, minlength=7) / 20000
+    drawn = (found > 0).argmax(axis=1)
+    np.testing.assert_allclose(found, np.eye(7)[drawn] - p, atol=1e-12)
+    shares = np.bincount(drawn, minlength=7) / 20000
     assert (np.abs(shares - p) < 5 * np.sqrt(p * (1 - p) / 20000)).all()
 
 

@@ -51,10 +51,13 @@ class Partial:
 
 
 class Pass:
-    """The sums of one pass, and how many chunks they cover."""
+    """The sums of one pass, and how many chunks they cover. `holder`: what a user removes to begin anew, the folder if
+    not given; `what` it holds."""
 
-    def __init__(self, path: Path, key: str) -> None:
-        self.path, self.key = path, key
+    def __init__(
+        self, path: Path, key: str, holder: Path | None = None, what: str = "an unfinished calibration"
+    ) -> None:
+        self.path, self.key, self.holder, self.what = path, key, holder or path.parent, what
 
     def save(self, sums: Sequence[Sums], done: int) -> None:
         """Save the sums over `done` chunks, in full or not at all."""
@@ -71,8 +74,8 @@ class Pass:
             with np.load(self.path) as file:
                 if str(file["key"]) != self.key:
                     raise UsageError(
-                        f"{self.path.parent} holds an unfinished calibration with another model, text or setting: "
-                        "give another output, or remove it"
+                        f"{self.holder} holds {self.what} with another model, text or setting: give another output, "
+                        "or remove it"
                     )
                 for i, own in enumerate(sums):
                     own.restore(lambda name, i=i: file[f"{i}.{name}"])  # type: ignore[misc]
@@ -80,7 +83,7 @@ class Pass:
         except (UsageError, MemoryError):
             raise
         except Exception as error:  # flipped bits of an archive make zipfile and NumPy raise nearly every kind
-            raise UsageError(f"{self.path} is damaged ({error}): remove {self.path.parent} to begin anew") from error
+            raise UsageError(f"{self.path} is damaged ({error}): remove {self.holder} to begin anew") from error
 
     @cached_property
     def _file(self) -> Mapping[str, NDArray[Any]]:

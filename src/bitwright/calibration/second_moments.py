@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from bitwright import calibration, kernels
 from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
 from bitwright.calibration.collector import Collector, Group
+from bitwright.calibration.labels import sampled
 from bitwright.calibration.partial import SAVE_SECONDS, Partial, Pass
 from bitwright.calibration.texts import Text, cut, digest
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
@@ -134,8 +135,7 @@ def _pass(
     until, saved = min(group.part for group in groups), time.monotonic()
     for number in range(done, len(pieces)):
         if fisher:
-            draws = np.random.default_rng([seed, number]).random(pieces.shape[1:], np.float32)
-            tape.gradients(pieces[number], partial(_of_labels, draws), collector.visit, until)
+            tape.gradients(pieces[number], sampled(seed, number, pieces.shape[1]), collector.visit, until)
         else:
             tape.observe(pieces[number], collector.visit)
         report(number + 1)
@@ -144,17 +144,6 @@ def _pass(
             _check(groups, collector)
             kept.save([collector.sums[group.buffer] for group in groups], number + 1)
             saved = time.monotonic()
-
-
-def _of_labels(draws: Array, rows: slice, logits: Array) -> Array:
-    """The gradient (rows, vocabulary) of the log-probability of the labels chosen by `draws`, uniform in [0, 1)."""
-    p: Array = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p /= p.sum(axis=1, keepdims=True)
-    cumulative = np.cumsum(p, axis=1)
-    labels = (cumulative < (draws[rows] * cumulative[:, -1])[:, None]).sum(axis=1)
-    np.negative(p, out=p)
-    p[np.arange(len(p)), labels] += 1
-    return p
 
 
 def _check(groups: Sequence[Group], collector: Collector) -> None:
