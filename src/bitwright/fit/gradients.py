@@ -1,6 +1,6 @@
 """What each format of a tensor would cost, from gradients: one forward and backward pass for each chunk of text.
 
-Near the original, the KL divergence of the model is half its Fisher information in the direction of the change ΔW. For a
+Near the original, the KL divergence of the model is half its Fisher information along the change ΔW of a weight. For a
 chunk of T tokens with labels drawn from the model's own prediction (as in `calibration.second_moments`), let G be the
 gradient of their summed log-likelihood with respect to the weight. Its mean is zero and labels are independent, so
 E⟨G, ΔW⟩² is the sum over tokens of the Fisher information along ΔW, and the divergence per token is
@@ -71,7 +71,7 @@ def gradient_dots(
         widths = [model.tensors[name].shape[-1] for name in tensors]
         allowed = np.array([[width % format.block_size == 0 for format in formats] for width in widths])
     forms = {
-        name: {j: encoded(name, formats[j]) for j in np.flatnonzero(own)}
+        name: {j: encoded(name, formats[j]) for j in np.flatnonzero(own).tolist()}
         for name, own in zip(tensors, allowed, strict=True)
     }
     sharing = Sharing(threads)
@@ -141,19 +141,18 @@ class _Chunk:
 
     def visit(self, op: Op, inputs: list[Array], gradient: Array | None) -> None:
         """For the tape."""
-        for name in _read(op):
-            if name not in self.forms or gradient is None:
-                continue
-            if op.kind == "embed":
-                rows, of = np.unique(self.tokens, return_inverse=True)
-                summed = np.zeros((len(rows), gradient.shape[1]), np.float32)
-                np.add.at(summed, of, gradient * np.float32(op.attributes["scale"]))
-                self._add(name, [rows], lambda _: summed)
-            else:
-                count, columns = self.model.tensors[name].shape
-                step = max(1, SLICE // columns)
-                parts = [slice(start, start + step) for start in range(0, count, step)]
-                self._add(name, parts, lambda part: gradient[:, part].T @ inputs[0])
+        if gradient is None or not self.forms.keys() & {*_read(op)}:
+            return
+        if op.kind == "embed":
+            rows, of = np.unique(self.tokens, return_inverse=True)
+            summed = np.zeros((len(rows), gradient.shape[1]), np.float32)
+            np.add.at(summed, of, gradient * np.float32(op.attributes["scale"]))
+            self._add(op.weights[0], [rows], lambda _: summed)
+        else:
+            count, columns = self.model.tensors[op.weights[0]].shape
+            step = max(1, SLICE // columns)
+            parts = [slice(start, start + step) for start in range(0, count, step)]
+            self._add(op.weights[0], parts, lambda part: gradient[:, part].T @ inputs[0])
 
     def _add(self, name: str, parts: Sequence[Any], gradient: Callable[[Any], Array]) -> None:
         """Add the dots of `parts`, each some rows of the tensor, with gradient(rows)."""
