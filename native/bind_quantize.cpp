@@ -68,8 +68,17 @@ std::tuple<std::string, int64_t, int64_t> quantize(int format, const Values& val
   return {kinds[fault.kind], fault.value / width, fault.value % width};
 }
 
-std::vector<double> feedback(int format, const Matrix& values, const Matrix& hessian, int rounds, const Bytes& out,
-                             int threads) {
+bool factor(const nb::ndarray<float, nb::ndim<2>, nb::c_contig, nb::device::cpu>& hessian, int threads) {
+  const int64_t columns = hessian.shape(1);
+  if (static_cast<int64_t>(hessian.shape(0)) != columns)
+    throw std::invalid_argument("factor: the Hessian must be (columns, columns)");
+  if (threads < 0) throw std::invalid_argument("factor: threads must be at least 0");
+  nb::gil_scoped_release release;
+  return tier().encoders->factor(hessian.data(), columns, *pool_of(threads));
+}
+
+std::vector<double> feedback(int format, const Matrix& values, const Matrix& hessian, const Matrix& factor, int rounds,
+                             const Bytes& out, int threads) {
   const EncoderSet& set = *tier().encoders;
   const Feedback* coder = set.find_feedback(static_cast<FormatId>(format));
   const Encoder* encoder = set.find(static_cast<FormatId>(format));
@@ -78,8 +87,9 @@ std::vector<double> feedback(int format, const Matrix& values, const Matrix& hes
   if (columns == 0 || columns % coder->unit != 0)
     throw std::invalid_argument("feedback: " + std::to_string(columns) + " columns are not a multiple of " +
                                 std::to_string(coder->unit));
-  if (static_cast<int64_t>(hessian.shape(0)) != columns || static_cast<int64_t>(hessian.shape(1)) != columns)
-    throw std::invalid_argument("feedback: the Hessian must be (columns, columns)");
+  for (const Matrix& matrix : {hessian, factor})
+    if (static_cast<int64_t>(matrix.shape(0)) != columns || static_cast<int64_t>(matrix.shape(1)) != columns)
+      throw std::invalid_argument("feedback: the Hessian and its factor must be (columns, columns)");
   if (static_cast<int64_t>(out.shape(0)) != rows ||
       static_cast<int64_t>(out.shape(1)) != columns / encoder->block_size * encoder->block_bytes)
     throw std::invalid_argument("feedback: out does not have the shape of the result");
@@ -88,9 +98,7 @@ std::vector<double> feedback(int format, const Matrix& values, const Matrix& hes
   {
     nb::gil_scoped_release release;
     const auto pool = pool_of(threads);
-    std::vector<float> factored(hessian.data(), hessian.data() + columns * columns);
-    if (!set.factor(factored.data(), columns, *pool)) return {};
-    coder->encode({columns, hessian.data(), factored.data(), rounds}, values.data(), rows, out.data(), objective.data(),
+    coder->encode({columns, hessian.data(), factor.data(), rounds}, values.data(), rows, out.data(), objective.data(),
                   *pool);
   }
   return objective;
@@ -120,8 +128,9 @@ nb::list encoder_formats() {  // (format id, block size, block bytes, whether me
 void bind_quantize(nb::module_& m) {
   m.def("quantize", &quantize, nb::arg("format"), nb::arg("values"), nb::arg("importance").none(), nb::arg("search"),
         nb::arg("out"), nb::arg("threads"));
-  m.def("feedback", &feedback, nb::arg("format"), nb::arg("values"), nb::arg("hessian"), nb::arg("rounds"),
-        nb::arg("out"), nb::arg("threads"));
+  m.def("factor", &factor, nb::arg("hessian"), nb::arg("threads"));
+  m.def("feedback", &feedback, nb::arg("format"), nb::arg("values"), nb::arg("hessian"), nb::arg("factor"),
+        nb::arg("rounds"), nb::arg("out"), nb::arg("threads"));
   m.def("feedback_formats", &feedback_formats);
   m.def("encoder_formats", &encoder_formats);
 }

@@ -1,4 +1,4 @@
-"""Error feedback on one tensor: the damped Hessian, and slices of rows handed to the native core."""
+"""Error feedback on one tensor: damped Hessians, and slices of rows handed to the native core."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import kernels
+from bitwright.calibration import ActivationStatistics
 from bitwright.formats import Format
 from bitwright.quantizers.tensor import as_float32, tensor_in_errors
 
@@ -36,26 +37,59 @@ def damped(hessian: NDArray[Any], tokens: float = math.inf) -> NDArray[np.float3
     return result
 
 
+class Hessians:
+    """The damped Hessians of a model's weights, each read when it is first needed.
+
+    The last one and its factor are kept: weights that read the same input share them, and all formats of a weight do.
+    """
+
+    def __init__(self, statistics: ActivationStatistics, threads: int | None = None) -> None:
+        self._statistics, self._threads = statistics, threads
+        self._of: tuple[object, bytes] | None = None  # what `_damped` was made from
+        self._damped: list[NDArray[np.float32]] = []
+        self._factor: tuple[int, NDArray[np.float32]] | None = None
+
+    def damped(self, name: str) -> list[NDArray[np.float32]]:
+        """The damped Hessian (columns, columns) of each matrix of a weight; none if none were gathered."""
+        moment, tokens = self._statistics.moment(name), self._statistics.tokens(name)
+        key = moment, tokens.tobytes()
+        if key != self._of:
+            self._of, self._factor, self._damped = None, None, []  # before the next one takes its memory
+            if moment is not None:
+                self._damped = [damped(h, float(t)) for h, t in zip(moment.matrix(), tokens, strict=True)]
+            self._of = key
+        return self._damped
+
+    def factor(self, name: str, matrix: int) -> NDArray[np.float32]:
+        """The factor of the damped Hessian of one matrix, for `kernels.feedback`."""
+        hessian = self.damped(name)[matrix]
+        if self._factor is None or self._factor[0] != matrix:
+            self._factor = None
+            self._factor = matrix, kernels.factored(hessian, self._threads)
+        return self._factor[1]
+
+
 def encode_with_feedback(
     values: NDArray[Any],
     format: Format,
-    hessian: NDArray[Any],
+    hessian: NDArray[np.float32],
+    factor: NDArray[np.float32],
     effort: int = 2,
-    tokens: float = math.inf,
     name: str = "",
     threads: int | None = None,
-) -> NDArray[np.uint8]:
-    """Packed bytes (rows, row bytes) of values (rows, columns), chosen for the least change in the layer's outputs.
+) -> tuple[NDArray[np.uint8], float]:
+    """Packed bytes (rows, row bytes) of values (rows, columns), chosen for the least change in the layer's outputs, and
+    the objective tr(E H E') that they reach.
 
-    values: float32, float16, or bfloat16 bits as uint16. hessian: second moments (columns, columns) of the inputs.
-    effort: 0 to 3, for more coordinate descent. tokens: the number that the Hessian is a mean over. Raises
-    BitwrightError naming the tensor for a value that is not finite or too large.
+    values: float32, float16, or bfloat16 bits as uint16. hessian, factor: those of `Hessians`. effort: 0 to 3, for more
+    coordinate descent. Raises BitwrightError naming the tensor for a value that is not finite or too large.
     """
-    weights = damped(hessian, tokens)
-    step = max(1, SLICE // values.shape[1])
+    step, objective = max(1, SLICE // values.shape[1]), 0.0
     out = np.empty((len(values), format.row_bytes(values.shape[1])), np.uint8)
     with tensor_in_errors(name):
         for start in range(0, len(values), step):
             part = as_float32(values[start : start + step])
-            out[start : start + step], _ = kernels.feedback(format, part, weights, ROUNDS[effort], threads)
-    return out
+            found = kernels.feedback(format, part, hessian, ROUNDS[effort], threads, factor)
+            out[start : start + step] = found[0]
+            objective += found[1][-1]
+    return out, objective

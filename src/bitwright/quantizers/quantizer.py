@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,7 +16,7 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.formats.tensor import HasFormat
 from bitwright.kernels import encoders
-from bitwright.quantizers.feedback import ROUNDS, encode_with_feedback, supports_feedback
+from bitwright.quantizers.feedback import ROUNDS, Hessians, encode_with_feedback, supports_feedback
 from bitwright.quantizers.tensor import check_finite, encode_rows, takes_importance
 
 METHODS = ("feedback", *encoders.METHODS)
@@ -41,6 +41,7 @@ class Quantizer:
     effort: int = EFFORT
     statistics: ActivationStatistics | None = None
     threads: int | None = None
+    hessians: Hessians | None = field(init=False, repr=False, compare=False, default=None)
 
     def __post_init__(self) -> None:
         if self.method is not None and self.method not in METHODS:
@@ -49,6 +50,8 @@ class Quantizer:
             raise UsageError(f"expected an effort of 0 to {len(ROUNDS) - 1}, got {self.effort}")
         if self.method == "feedback" and not (self.statistics and self.statistics.moments):
             raise UsageError("feedback needs statistics with second moments: bitwright calibrate MODEL --hessian")
+        if self.statistics is not None:
+            object.__setattr__(self, "hessians", Hessians(self.statistics, self.threads))
 
     def method_of(self, tensor: HasFormat, format: Format) -> str:
         """The method for a tensor; "" if it already has the format."""
@@ -68,7 +71,11 @@ class Quantizer:
         return math.prod(tensor.shape) * (each if tensor.format is not format else 0.01)
 
     def quantize(self, tensor: QuantizedTensor, format: Format) -> QuantizedTensor:
-        """The tensor in `format`; the same tensor, checked, if it already has that format.
+        """The tensor in `format`; the same tensor, checked, if it already has that format. Errors: see `encode`."""
+        return self.encode(tensor, format)[0]
+
+    def encode(self, tensor: QuantizedTensor, format: Format) -> tuple[QuantizedTensor, float | None]:
+        """The tensor in `format`, and the objective that method feedback reached; None by another method.
 
         Raises BitwrightError naming the tensor and the place for a value that is not finite or too large.
         """
@@ -76,26 +83,26 @@ class Quantizer:
         if tensor.format is format:
             for start, values in self._slices(tensor, stored, len(stored), max(1, SLICE // tensor.shape[-1])):
                 check_finite(values, tensor, start)
-            return tensor
+            return tensor, None
         method, columns = self.method_of(tensor, format), tensor.shape[-1]
         out = np.empty((len(stored), format.row_bytes(columns)), np.uint8)
-        statistics, hessians, importance = self.statistics, None, None
-        if statistics and method == "feedback":
-            hessians = statistics.hessian(tensor.name)
-        elif statistics and takes_importance(format, method):
-            importance = statistics.importance(tensor.name)
-        of_matrices = hessians if hessians is not None else importance
-        rows = len(stored) // (1 if of_matrices is None else len(of_matrices))
-        for start, values in self._slices(tensor, stored, rows, rows if hessians is not None else SLICE // columns):
+        hessians, importance, objective = self.hessians if method == "feedback" else None, None, None
+        matrices = len(hessians.damped(tensor.name)) if hessians else 1
+        if self.statistics and not hessians and takes_importance(format, method):
+            importance = self.statistics.importance(tensor.name)
+            matrices = 1 if importance is None else len(importance)
+        rows = len(stored) // matrices
+        for start, values in self._slices(tensor, stored, rows, rows if hessians else SLICE // columns):
             matrix, label = start // rows, f"{tensor.name}, rows from {start}" if start else tensor.name
-            if statistics and hessians is not None:
-                tokens = float(statistics.tokens(tensor.name)[matrix])
-                part = encode_with_feedback(values, format, hessians[matrix], self.effort, tokens, label, self.threads)
+            if hessians:
+                moments = hessians.damped(tensor.name)[matrix], hessians.factor(tensor.name, matrix)
+                part, left = encode_with_feedback(values, format, *moments, self.effort, label, self.threads)
+                objective = (objective or 0) + left
             else:
                 weights = None if importance is None else importance[matrix]
                 part = encode_rows(values, format, weights, label, self.threads, method)
             out[start : start + len(part)] = part
-        return QuantizedTensor(tensor.name, tensor.shape, format, out)
+        return QuantizedTensor(tensor.name, tensor.shape, format, out), objective
 
     def _slices(
         self, tensor: QuantizedTensor, stored: NDArray[np.uint8], rows: int, most: int

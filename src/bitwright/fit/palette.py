@@ -1,0 +1,205 @@
+"""Every tensor in every format, quantized once and kept on disk, from which candidates are put together.
+
+An entry is known by all that decides its bytes: the source tensor, the format, the method and its effort, the tensor's
+statistics and the version of the encoders. Models that share a tensor share its entries, and so do processes; what
+differs in anything is another entry.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import time
+import weakref
+from collections.abc import Iterable
+from pathlib import Path
+
+from bitwright.errors import BitwrightError
+from bitwright.fit import entry
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.io import atomic
+from bitwright.io.aliases import cache_folder
+from bitwright.io.gguf import GGUF
+from bitwright.progress import Progress
+from bitwright.quantizers.objective import objective
+from bitwright.quantizers.quantizer import Quantizer
+
+ENCODERS = 1  # raised when an encoder chooses other codes
+PACE = 3e-8  # seconds for a unit of `Quantizer.work` on one thread, until something was measured
+Pair = tuple[str, Format]  # the name of a tensor, and a format
+
+
+class Palette:
+    """The tensors of `model` in any format, by `quantizer`, in `folder` (default: bitwright's cache).
+
+    A tensor that has the format already comes from the model's file; all others are built once and mapped from disk. A
+    damaged file is built anew. Several processes may use one folder.
+    """
+
+    def __init__(self, model: GGUF, quantizer: Quantizer, folder: Path | None = None) -> None:
+        self.model, self.quantizer = model, quantizer
+        self.folder = folder or cache_folder() / "palette"
+        self._digests: dict[object, str] = {}
+        self._keys: dict[Pair, str] = {}
+        self._mapped: weakref.WeakValueDictionary[Pair, mmap.mmap] = weakref.WeakValueDictionary()
+        self._sound: set[Pair] = set()  # whose data were checked
+        self._worked, self._seconds = 0.0, 0.0
+        self._make_folder()
+        atomic.sweep(self.folder)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes on disk of all entries in the folder."""
+        return sum(path.stat().st_size for path in self.folder.glob(f"*{entry.SUFFIX}"))
+
+    def has(self, name: str, format: Format) -> bool:
+        """Whether `tensor` needs to build nothing, unless the file's data turn out to be damaged."""
+        return self._is_source(name, format) or self._header(name, format) is not None
+
+    def tensor(self, name: str, format: Format) -> QuantizedTensor:
+        """The tensor in this format, read-only, at the same place in memory as long as anyone holds its data.
+
+        Built first if it is missing: UsageError, UnsupportedError or BitwrightError if it cannot be.
+        """
+        if self._is_source(name, format):
+            return self.model.tensor(name)
+        buffer = self._mapped.get((name, format)) or self._map(name, format)
+        if buffer is None:
+            self._build(name, format)
+            buffer = self._map(name, format)
+        if buffer is None:
+            raise BitwrightError(f"{self._path(name, format)} was damaged as soon as it was written: check the disk")
+        self._mapped[name, format] = buffer
+        return QuantizedTensor(name, self.model.tensors[name].shape, format, entry.data(buffer))
+
+    def objective(self, name: str, format: Format) -> float:
+        """tr(E H E') of the tensor's error E in this format, with the damped second moments H of its inputs; without
+        them, the squared error weighted by importance if that is known. Built first if it is missing."""
+        if self._is_source(name, format):
+            return 0.0
+        found = self._header(name, format)
+        return found.objective if found else self._build(name, format)
+
+    def seconds(self, name: str, format: Format) -> float:
+        """About how long `tensor` would take to build this, judged by what this palette built so far."""
+        pace = self._seconds / self._worked if self._worked else PACE / (self.quantizer.threads or 1)
+        return 0.0 if self.has(name, format) else pace * self._work(name, format)
+
+    def build(self, pairs: Iterable[Pair], progress: Progress | None = None) -> None:
+        """Build those of these that are missing, tensors that share their inputs' second moments one after the other.
+
+        Interrupted at any moment, the same call goes on where it was. progress(done, total, tensor name) is called
+        before each, in units of work.
+        """
+        wanted = [pair for pair in self._ordered(pairs) if not self.has(*pair)]
+        works = [self._work(*pair) for pair in wanted]
+        total, done, last = sum(works), 0.0, ""
+        for (name, format), work in zip(wanted, works, strict=True):
+            if progress:
+                progress(done, total, name)
+            if name != last:
+                self.model.release()  # pages of the previous tensor
+            last = name
+            if not self.has(name, format):  # another process may have built it meanwhile
+                self._build(name, format)
+            done += work
+
+    def remove(self) -> None:
+        """Remove all entries in the folder; those that are mapped stay readable until they are let go."""
+        for path in self.folder.glob(f"*{entry.SUFFIX}"):
+            path.unlink(missing_ok=True)
+
+    # -- keys
+
+    def _is_source(self, name: str, format: Format) -> bool:
+        return self.model.tensors[name].format is format
+
+    def _key(self, name: str, format: Format) -> str:
+        if (name, format) not in self._keys:
+            self._keys[name, format] = self._new_key(name, format)
+        return self._keys[name, format]
+
+    def _new_key(self, name: str, format: Format) -> str:
+        info = self.model.tensors[name]
+        method = self.quantizer.method_of(info, format)
+        parts = {
+            "encoders": ENCODERS,
+            "source": [self._digest_of_source(name), info.shape, info.format.name],
+            "format": format.name,
+            "method": method,
+            "effort": self.quantizer.effort if method == "feedback" else None,
+            "statistics": self._digest_of_statistics(name),
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+    def _digest_of_source(self, name: str) -> str:
+        if name not in self._digests:
+            self._digests[name] = hashlib.sha256(self.model.tensor(name).data.data).hexdigest()
+        return self._digests[name]
+
+    def _digest_of_statistics(self, name: str) -> list[str | None]:
+        statistics = self.quantizer.statistics
+        if statistics is None:
+            return []
+        moment, importance = statistics.moment(name), statistics.importance(name)
+        if moment is not None and moment not in self._digests:
+            self._digests[moment] = hashlib.sha256(moment.packed().data).hexdigest()
+        of_squares = None if importance is None else hashlib.sha256(importance.data).hexdigest()
+        tokens = hashlib.sha256(statistics.tokens(name).tobytes()).hexdigest()
+        return [of_squares, None if moment is None else self._digests[moment], tokens]
+
+    # -- files
+
+    def _make_folder(self) -> None:
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise BitwrightError(f"cannot keep a palette in {self.folder}: {error.strerror}") from error
+
+    def _path(self, name: str, format: Format) -> Path:
+        return self.folder / f"{self._key(name, format)}{entry.SUFFIX}"
+
+    def _header(self, name: str, format: Format) -> entry.Header | None:
+        shape = self.model.tensors[name].shape
+        length = math.prod(shape[:-1]) * format.row_bytes(shape[-1])
+        return entry.header(self._path(name, format), self._key(name, format), length)
+
+    def _map(self, name: str, format: Format) -> mmap.mmap | None:
+        """The entry's file; None if there is none that is sound. Its data are checked once."""
+        found = self._header(name, format)
+        buffer = entry.mapped(self._path(name, format)) if found else None
+        if found is None or buffer is None:
+            return None
+        if (name, format) not in self._sound and not entry.is_sound(found, buffer):
+            return None
+        self._sound.add((name, format))
+        return buffer
+
+    # -- building
+
+    def _work(self, name: str, format: Format) -> float:
+        return self.quantizer.work(self.model.tensors[name], format)
+
+    def _ordered(self, pairs: Iterable[Pair]) -> list[Pair]:
+        """Each pair once: tensors in the model's order, but those with the same second moments together."""
+        names, statistics = list(self.model.tensors), self.quantizer.statistics
+        first = {}
+        for name in names:
+            moment = statistics.moment(name) if statistics else None
+            first[name] = names.index(moment.weights[0]) if moment and moment.weights[0] in names else names.index(name)
+        place = {name: index for index, name in enumerate(names)}
+        return sorted(dict.fromkeys(pairs), key=lambda pair: (first[pair[0]], place[pair[0]]))
+
+    def _build(self, name: str, format: Format) -> float:
+        """Write the entry and return its objective."""
+        started, source = time.monotonic(), self.model.tensor(name)
+        built, reached = self.quantizer.encode(source, format)
+        if reached is None:
+            reached = objective(source, built, self.quantizer)
+        self._worked += self._work(name, format)
+        self._seconds += time.monotonic() - started
+        self._make_folder()
+        entry.write(self._path(name, format), self._key(name, format), built.data, reached)
+        return reached

@@ -1,0 +1,35 @@
+"""A small model and its statistics, for tests of the palette."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from bitwright import formats
+from bitwright.calibration import ActivationStatistics, SecondMoment, SquareSums
+from bitwright.calibration.moments import pack
+from bitwright.io import gguf
+from tests import synthetic_model
+
+Q4, Q5, F4, TERNARY = (formats.get(name) for name in ("q4_0", "q5_k", "mxfp4", "tq2_0"))
+NAMES = "blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.ffn_up.weight"
+COLUMNS = 256
+ALL = [(name, format) for name in NAMES for format in (Q4, Q5, F4, TERNARY)]
+
+
+def written(path: Path, seed: int = 0) -> gguf.GGUF:
+    """A file of three matrices and a norm."""
+    rng = np.random.default_rng(seed)
+    weights = {name: rng.standard_normal((32, COLUMNS)) for name in NAMES}
+    weights["blk.0.attn_norm.weight"] = np.ones(COLUMNS)
+    return gguf.open(synthetic_model.write(path, synthetic_model.metadata_of("llama"), weights, "f16"))
+
+
+def gathered(seed: int = 0, tokens: int = 1000) -> ActivationStatistics:
+    """Second moments that the first two matrices share; importance of all three."""
+    x = np.random.default_rng(seed).standard_normal((500, COLUMNS)) * np.linspace(0.1, 3, COLUMNS)
+    moment = (x.T @ x / len(x)).astype(np.float32)
+    own = SquareSums(tokens * moment.diagonal()[None].astype(np.float64), np.array([tokens]))
+    shared = SecondMoment(NAMES[:2], "plain", 1, COLUMNS, lambda: pack(moment)[None])
+    return ActivationStatistics(dict.fromkeys(NAMES, own), moments=(shared,))
