@@ -23,6 +23,7 @@ class Hub(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), Handler)
         self.repos, self.asked, self.sent = repos, [], 0  # sent: bytes of parts of files
         self.odd: dict[str, bytes] = {}  # what is answered for some repositories instead
+        self.headers: dict[str, dict[str, str]] = {}  # of some files, instead of the true ones
 
     @property
     def address(self) -> str:
@@ -72,7 +73,8 @@ class Handler(BaseHTTPRequestHandler):
             self.answer(206, part, {"Content-Range": place, "X-Repo-Commit": COMMIT})
             return
         etag = f'"{hashlib.sha256(content).hexdigest()}"'
-        self.answer(200, content, {"ETag": etag, "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))})
+        true = {"ETag": etag, "X-Repo-Commit": COMMIT, "X-Linked-Size": str(len(content))}
+        self.answer(200, content, true | self.server.headers.get(name, {}))
 
     def answer(self, status: int, content: bytes, headers: dict[str, str] | None = None) -> None:
         self.send_response(status)

@@ -82,12 +82,8 @@ class Client:
 
     def resolve(self, *refs: str, **environment: str) -> list[str]:
         """The content or the error of each reference."""
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, json.dumps(refs)],
-            env=self.environment | environment,
-            capture_output=True,
-            text=True,
-        )
+        command = [sys.executable, "-c", SCRIPT, json.dumps(refs)]
+        done = subprocess.run(command, env=self.environment | environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         self.stderr = done.stderr
         return [json.loads(line) for line in done.stdout.splitlines()]
@@ -163,6 +159,17 @@ def test_answers_that_are_none(client: Client, fake_hub: Hub, monkeypatch: pytes
     assert client.resolve("org/name:Q8_0") == ["q8_0"]
     monkeypatch.setattr(fake_hub, "odd", {"org/name": b"<html>"})
     assert client.resolve("org/name:Q8_0") == ["q8_0"] and "using the cache" in client.stderr
+
+
+def test_no_answer_leads_out_of_the_cache(client, fake_hub, tmp_path, monkeypatch) -> None:
+    files = [name for name in FILES if name.startswith("m")]
+    names = ["../../../../out", 'W/"../../../../out"', "a\\..\\out", "..", "/out"]
+    headers = ["ETag", "X-Linked-Etag", "ETag", "X-Repo-Commit", "X-Repo-Commit"]
+    odd = {file: {header: name} for file, header, name in zip(files, headers, names, strict=True)}
+    monkeypatch.setattr(fake_hub, "headers", odd)
+    for found, header in zip(client.resolve(*(f"org/name/{file}" for file in files)), headers, strict=True):
+        assert found.startswith(f"UnreachableError: org/name: the hub's answer cannot be used ({header} ")
+    assert not [path for path in tmp_path.rglob("*") if path.is_file() and path.read_bytes() in FILES.values()]
 
 
 def test_offline_only_the_cache_is_read(client: Client, fake_hub: Hub) -> None:

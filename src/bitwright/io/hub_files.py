@@ -89,9 +89,13 @@ def _snapshot_files(repo: str, revision: str) -> list[str]:
 
 @contextmanager
 def hub_errors(repo: str, revision: str) -> Iterator[None]:
-    """Turn errors of huggingface_hub into one line; a missing cache entry passes through unchanged."""
+    """Turn errors of huggingface_hub into one line; a missing cache entry passes through unchanged. Answers that would
+    lead it out of its cache are refused."""
     from huggingface_hub import errors
+    from huggingface_hub.utils import get_session
 
+    hooks: list[Any] = get_session().event_hooks.setdefault("response", [])
+    hooks.append(_check_names)
     try:
         yield
     except errors.LocalEntryNotFoundError:
@@ -114,6 +118,16 @@ def hub_errors(repo: str, revision: str) -> Iterator[None]:
         raise UnreachableError(
             f"{repo}: the hub's answer cannot be used ({_first_line(error)}); was it a proxy or a login page?"
         ) from error
+    finally:
+        hooks.remove(_check_names)
+
+
+def _check_names(answer: Any) -> None:
+    """Raise ValueError if a header that huggingface_hub takes for the name of a file or a folder is none."""
+    for header in ("ETag", "X-Linked-Etag", "X-Repo-Commit"):
+        name = answer.headers.get(header, "").removeprefix("W/").strip('"')
+        if name.startswith(".") or "/" in name or "\\" in name:
+            raise ValueError(f"{header} {escaped(name)[:60]!r} is no name of a file")
 
 
 def _first_line(error: BaseException) -> str:
