@@ -14,7 +14,8 @@ from bitwright import formats
 from bitwright.errors import BudgetError, UnknownNameError, UsageError
 from bitwright.fit.budget import Ask, Budget, budget, file_bytes, searched
 from bitwright.fit.choices import Choices
-from bitwright.fit.settings import PALETTES, Settings
+from bitwright.fit.families import FAMILIES
+from bitwright.fit.settings import Settings
 from bitwright.hardware import devices
 from bitwright.hardware.memory import memory
 from bitwright.hardware.plan import capacity
@@ -146,10 +147,10 @@ def test_a_context_longer_than_trained(outline: Outline) -> None:
 
 
 def test_settings_name_a_palette_and_an_objective() -> None:
-    assert {f.name for f in Settings(palette=("k",)).formats} == {*PALETTES["k"], "q8_0", "float16"}
+    assert {f.name for f in Settings(palette=("k",)).formats} == {*FAMILIES["k"], "float16"}
     bits = [f.bits_per_weight for f in Settings().formats]
     assert bits == sorted(bits)
-    with pytest.raises(UnknownNameError, match="unknown palette 'kk'; did you mean k"):
+    with pytest.raises(UnknownNameError, match="unknown family of formats 'kk'; did you mean k"):
         Settings(palette=("kk",))
     with pytest.raises(UnknownNameError, match="unknown objective"):
         Settings(objective="median")

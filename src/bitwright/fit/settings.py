@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitwright import formats
 from bitwright.errors import UnknownNameError
+from bitwright.fit.families import FAMILIES
 from bitwright.formats import Format
 
 if TYPE_CHECKING:
@@ -20,13 +21,6 @@ if TYPE_CHECKING:
 
 Text = tuple[str, str]  # a name, and the text
 OBJECTIVES = ("mean", "tail", "divergence")
-PALETTES = {  # groups of formats; q8_0 and float16 belong to every palette
-    "k": ("q2_k", "q3_k", "q4_k", "q5_k", "q6_k"),
-    "legacy": ("q4_0", "q4_1", "q5_0", "q5_1"),
-    "iq": ("iq1_s", "iq1_m", "iq2_xxs", "iq2_xs", "iq2_s", "iq3_xxs", "iq3_s", "iq4_nl", "iq4_xs"),
-    "fp4": ("mxfp4", "nvfp4"),
-}
-ALWAYS = ("q8_0", "float16")
 
 
 @dataclass(frozen=True)
@@ -35,35 +29,35 @@ class Settings:
 
     minutes: for everything, the final measurement included. stats: activation statistics, None to gather them on the
     search text. search: texts that candidates are measured on; empty: texts found on this machine. held_out: the text
-    of the final measurement, which the search never reads; None: bitwright's own. palette: groups of PALETTES.
-    objective: what the search makes small: "mean", the mean KL divergence; "tail", a high quantile of it; "divergence",
-    how often greedy texts leave the original's. seed: of every random choice. threads: None for all cores. ray: the
-    address of a Ray cluster; None: this machine alone.
+    of the final measurement, which the search never reads; None: bitwright's own. palette: families of formats
+    (`families.FAMILIES`). objective: what the search makes small: "mean", the mean KL divergence; "tail", a high
+    quantile of it; "divergence", how often greedy texts leave the original's. seed: of every random choice. threads:
+    None for all cores. ray: the address of a Ray cluster; None: this machine alone.
 
-    UnknownNameError for an unknown objective or group.
+    UnknownNameError for an unknown objective or family.
     """
 
     minutes: float = 20.0
     stats: Path | None = None
     search: tuple[Text, ...] = ()
     held_out: Text | None = None
-    palette: tuple[str, ...] = tuple(PALETTES)
+    palette: tuple[str, ...] = tuple(FAMILIES)
     objective: str = "mean"
     seed: int = 0
     threads: int | None = None
     ray: str | None = None
 
     def __post_init__(self) -> None:
-        for group in self.palette:
-            if group not in PALETTES:
-                raise UnknownNameError("palette", group, PALETTES)
+        for family in self.palette:
+            if family not in FAMILIES:
+                raise UnknownNameError("family of formats", family, FAMILIES)
         if self.objective not in OBJECTIVES:
             raise UnknownNameError("objective", self.objective, OBJECTIVES)
 
     @property
     def formats(self) -> tuple[Format, ...]:
-        """The formats of the palette, from the smallest to the largest."""
-        names = {name for group in self.palette for name in PALETTES[group]} | set(ALWAYS)
+        """The formats of the palette and float16, from the smallest to the largest."""
+        names = {name for family in self.palette for name in FAMILIES[family]} | {"f16"}
         return tuple(sorted(map(formats.get, names), key=lambda f: (f.bits_per_weight, f.name)))
 
 

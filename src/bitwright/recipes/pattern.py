@@ -61,6 +61,12 @@ class Pattern:
             raise UsageError(f"expected a tensor name of at most {LONGEST_NAME} characters, got {name[:80]!r}")
         return cls(f"^{re.escape(name)}$", format)
 
+    @property
+    def name(self) -> str | None:
+        """The whole name of the one tensor it matches, if `exact` made it; otherwise None."""
+        name = re.sub(r"\\(.)", r"\1", self.regex[1:-1])
+        return name if name and self.regex == f"^{re.escape(name)}$" else None
+
     @cached_property
     def compiled(self) -> re.Pattern[str]:
         """The regular expression, compiled."""
