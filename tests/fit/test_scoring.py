@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from synthetic_model import CONTEXT, LAYERS, VOCABULARY, metadata_of, weights_of, write
+from synthetic_model import CONTEXT, VOCABULARY, metadata_of, weights_of, write
 
 from bitwright import formats
 from bitwright.engine.engine import Engine, RunOptions
@@ -21,12 +21,13 @@ from bitwright.measure.softmax import log_probabilities
 from bitwright.model.model import load
 from bitwright.quantizers.tensor import quantize_tensor
 
+LAYERS = 4
 FORMATS = tuple(formats.get(name) for name in ("q4_0", "q8_0", "iq4_nl"))
 TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, (3, 48)).astype(np.int32)
 
 
 def engine_of(folder: Path, tied: bool = True, architecture: str = "llama", threads: int = 1) -> Engine:
-    metadata = metadata_of(architecture)
+    metadata = metadata_of(architecture, block_count=LAYERS)
     path = write(folder / f"{architecture}-{tied}.gguf", metadata, weights_of(metadata, tied=tied))
     return Engine(load(path), RunOptions(context=CONTEXT, threads=threads))
 
@@ -71,12 +72,12 @@ def switched(choices: Choices, parent: Levels, *names: str) -> Levels:
 
 
 PLACES = [
-    ("token_embd",), ("blk.0.attn_q",), ("blk.3.ffn_down",), (f"blk.{LAYERS - 1}.attn_v",), ("output.",),
-    ("blk.2.attn_k", "blk.5.ffn_up"), ("blk.",), (), ("blk.6.ffn_gate", "output."),
+    ("token_embd",), ("blk.0.attn_q",), ("blk.1.ffn_down",), (f"blk.{LAYERS - 1}.attn_v",), ("output.",),
+    ("blk.1.attn_k", "blk.3.ffn_up"), ("blk.",), (), ("blk.3.ffn_gate", "output."),
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize(("architecture", "tied"), [("llama", True), ("llama", False), ("gemma3", True)])
+@pytest.mark.parametrize(("architecture", "tied"), [("llama", False), ("gemma3", True)])
 def test_scores_equal_whole_runs_to_the_bit_in_any_order(tmp_path: Path, architecture: str, tied: bool) -> None:
     engine = engine_of(tmp_path, tied, architecture)
     scorer = scorer_of(engine, tmp_path / "reference")
@@ -98,7 +99,7 @@ def test_threads_do_not_change_scores(tmp_path: Path) -> None:
     for threads in (1, 2):
         scorer = scorer_of(engine_of(tmp_path, threads=threads), tmp_path / "reference")
         parent = (0,) * len(scorer.choices.tensors)
-        found.append(scorer.score([parent, switched(scorer.choices, parent, "blk.4")], [0, 1], parent))
+        found.append(scorer.score([parent, switched(scorer.choices, parent, "blk.2")], [0, 1], parent))
     assert np.array_equal(*found)
 
 

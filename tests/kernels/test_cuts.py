@@ -7,7 +7,9 @@ import pytest
 from random_models import MODELS, random_model, stored
 from running import Running
 
-from bitwright.errors import UsageError
+from bitwright import formats
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.formats import QuantizedTensor
 from bitwright.kernels import Executor, Memory, Oracle, Program, Step, WeightBank, tiers
 
 LAYERS = 4
@@ -107,3 +109,29 @@ def test_a_step_that_reads_across_a_border_cannot_be_cut() -> None:
     weights = stored({"x": np.zeros((9, 32), np.float32), "w": np.zeros((32, 32), np.float32)})
     with pytest.raises(UsageError, match="across the border of a layer"):
         Program(step, weights, WeightBank()).cut(1)
+
+
+@pytest.mark.parametrize("activations", ["int8", "ggml"])
+def test_parts_with_tensors_in_other_formats_one_after_another(activations: str) -> None:
+    """A program's parts are laid out once for all formats, unless the formats decide how inputs are rounded."""
+    step, weights = random_model(**MODELS["llama"] | {"layers": LAYERS, "width": 64, "feed_forward": 96})
+    tensors, n = stored(weights), np.arange(20)
+    program = Program(step, tensors, WeightBank(), activations)
+    hidden = Executor(program.cut(end=2), 20, 2).run(Memory(program.layers, 20), TOKENS[:20], n, 0 * n, [])
+    for name in ("q4_0", "q4_1", "q8_0"):
+        format = formats.get(name)
+        changed = {"3.up": QuantizedTensor("3.up", (96, 64), format, format.quantize(weights["3.up"]))}
+        expected = Running(step, tensors | changed, context=20, activations=activations).run(TOKENS[:20], n, 0 * n, [9])
+        for part in (program.cut(2, tensors=changed), program.replace(changed).cut(2), program.cut(2).replace(changed)):
+            got = Executor(part, 20, 2).run(Memory(program.layers, 20), TOKENS[:20], n, 0 * n, [9], hidden)
+            assert np.array_equal(got, expected)
+        again = Executor(program.replace(changed), 20, 2).run(Memory(program.layers, 20), TOKENS[:20], n, 0 * n, [9])
+        assert np.array_equal(again, expected)
+
+
+def test_a_replaced_tensor_of_another_shape_is_refused() -> None:
+    own = whole("llama")
+    wrong = stored({"3.up": np.zeros((80, 47), np.float32)})
+    for replaced in (own.program.replace, lambda tensors: own.program.cut(2, tensors=tensors)):
+        with pytest.raises(BitwrightError, match=r"3\.up should be \(48,\), got \(47,\)"):
+            replaced(wrong)

@@ -103,10 +103,9 @@ class Programs:
 
     def part(self, candidate: Levels, parent: Levels, begin: int) -> Program:
         """A candidate from layer `begin` on, by changing the parent's program; earlier layers are alike."""
+        changed = self._tensors([i for i, level in enumerate(candidate) if level != parent[i]], candidate)
         program = self.whole(parent)
-        part = program.cut(begin) if begin else program
-        changed = [i for i, level in enumerate(candidate) if level != parent[i]]
-        return part.replace(self._tensors(changed, candidate)) if changed else part
+        return program.cut(begin, tensors=changed) if begin else program.replace(changed)
 
     def _tensors(self, wanted: range | list[int], levels: Levels) -> dict[str, QuantizedTensor]:
         """Those tensors as the candidate has them, packed one by one: what is packed together is freed together."""

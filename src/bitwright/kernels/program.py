@@ -34,14 +34,18 @@ class Program:
         activations: str = "int8",
         observe: bool = False,
         part_of: Program | None = None,
+        schedule: Schedule | None = None,
     ) -> None:
-        """With `part_of`, layers keep their numbers in that program, and one Memory serves both."""
+        """With `part_of`, layers keep their numbers in that program, and one Memory serves both. `schedule`: of a
+        program that differs only in the formats and values of weights."""
         if activations not in ACTIVATIONS:
             raise UnknownNameError("rounding of activations", activations, ACTIVATIONS)
         self.step, self.weights, self.bank = step, weights, bank
         self.activations, self.observe, self._part_of = activations, observe, part_of
         as_ggml = activations == "ggml"
-        schedule = Schedule(step, weights, lambda name: _ggml_rounding(weights[name].format) if as_ggml else 0, observe)
+        if schedule is None:
+            schedule = Schedule(step, weights, lambda n: _ggml_rounding(weights[n].format) if as_ggml else 0, observe)
+        self._schedule, self._cuts = schedule, dict[tuple[int, int | None], tuple[Step, Schedule]]()
         self.phases: tuple[Phase, ...] = tuple(schedule.phases)
         self.observed = [tuple(names) for names in schedule.observed.values()]
         whole = step if part_of is None else part_of.step
@@ -60,18 +64,34 @@ class Program:
 
     def replace(self, tensors: Mapping[str, QuantizedTensor]) -> Program:
         """The same program with some tensors replaced; only those are packed, and nothing is copied."""
-        weights = {**self.weights, **tensors}
-        return Program(self.step, weights, self.bank, self.activations, self.observe, self._part_of)
+        weights, kept = {**self.weights, **tensors}, self._keeps_schedule(tensors)
+        schedule = self._schedule if kept else None
+        found = Program(self.step, weights, self.bank, self.activations, self.observe, self._part_of, schedule)
+        found._cuts = self._cuts if kept else found._cuts
+        return found
 
-    def cut(self, begin: int = 0, end: int | None = None) -> Program:
-        """Only the layers from `begin` up to `end`, over the same packed weights and for the same Memory.
+    def cut(
+        self, begin: int = 0, end: int | None = None, tensors: Mapping[str, QuantizedTensor] | None = None
+    ) -> Program:
+        """Only the layers from `begin` up to `end`, over the same packed weights and for the same Memory; with some
+        `tensors` replaced.
 
         It reads the input of layer `begin` (tokens, width) instead of token ids, unless `begin` is 0, and returns the
         input of layer `end` for every token, or the logits without an `end`. A cut step gives the same bits as an uncut
         one. UsageError if there is no such layer.
         """
-        step = self.step.cut(begin, end, self.weights)
-        return Program(step, self.weights, self.bank, self.activations, part_of=self)
+        weights = {**self.weights, **tensors} if tensors else self.weights
+        kept = self._keeps_schedule(tensors or {})
+        step, schedule = (self._cuts.get((begin, end)) if kept else None) or (self.step.cut(begin, end, weights), None)
+        part = Program(step, weights, self.bank, self.activations, part_of=self, schedule=schedule)
+        if kept:
+            self._cuts[begin, end] = step, part._schedule
+        return part
+
+    def _keeps_schedule(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
+        """Whether the schedule stays the same with some tensors replaced."""
+        alike = all(name in self.weights and t.shape == self.weights[name].shape for name, t in tensors.items())
+        return alike and self.activations == "int8"
 
     def _build(self, schedule: Schedule) -> None:
         native = self.native
