@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bitwright.errors import BudgetError, UsageError
 from bitwright.fit.choices import Choices
+from bitwright.fit.pace import Pace, pace
 from bitwright.formats import Format
 from bitwright.formats.tensor import HasFormat
 from bitwright.hardware.devices import Device
@@ -28,7 +29,8 @@ CONTEXT = 8192  # tokens, if the user names no context; less if the model was tr
 class Ask:
     """What the user asks for: one of memory (bytes), device, size (bytes of the file), bits_per_weight, match (bytes of
     another file, with its name) and max_kl (nats; the smallest file that loses no more). context, kv, engine: what the
-    memory holds besides weights, and whose memory it is."""
+    memory holds besides weights, and whose memory it is. speed: also, so many tokens per second on a device at least.
+    """
 
     memory: int | None = None
     device: Device | None = None
@@ -39,6 +41,7 @@ class Ask:
     context: int | None = None
     kv: str = "f16"
     engine: str = "llama.cpp"
+    speed: tuple[float, Device] | None = None
 
     def __post_init__(self) -> None:
         given = (self.memory, self.device, self.size, self.bits_per_weight, self.match, self.max_kl)
@@ -54,7 +57,8 @@ class Budget:
     padding, if neither engine nor alignment is given. fixed: the part that no choice of formats changes: of a file, the
     header, the metadata with the label that is written at the end, and the tensors that keep their format; of memory,
     keys and values, buffers, the engine and those tensors. max_kl: the smallest file is wanted that loses no more nats;
-    `total` is then the source's.
+    `total` is then the source's. pace: the speed that must also be reached; a tensor then counts as the bytes or as the
+    share of a token's time that it takes, whichever is more, so that what meets `room` meets both.
     """
 
     asked: str
@@ -66,6 +70,7 @@ class Budget:
     engine: str | None = None
     alignment: int | None = None
     max_kl: float | None = None
+    pace: Pace | None = None
 
     @property
     def room(self) -> int:
@@ -80,16 +85,34 @@ class Budget:
         if shape[-1] % format.block_size:
             return 0
         if self.engine is not None:
-            return max(1, resident(self.outline, tensor, shape, format, self.engine))
-        return padded(math.prod(shape[:-1]) * format.row_bytes(shape[-1]), self.alignment or 1)
+            size = max(1, resident(self.outline, tensor, shape, format, self.engine))
+        else:
+            size = padded(math.prod(shape[:-1]) * format.row_bytes(shape[-1]), self.alignment or 1)
+        if self.pace is None or self.pace.room <= 0:
+            return size
+        return max(size, math.ceil(self.room * self.pace.seconds(tensor, shape, format) / self.pace.room))
 
     def check(self, choices: Choices) -> None:
-        """BudgetError naming the smallest total that can be met if no choice of formats meets this one."""
+        """BudgetError naming the smallest total, or the highest speed, if no choice of formats meets the budget."""
+        if self.pace is not None:
+            self._check_speed(self.pace, choices)
         least = self.fixed + sum(int(sizes[allowed].min()) for sizes, allowed in zip(choices.bytes, choices.allowed,
                                                                                      strict=True))  # fmt: skip
         if least > self.total:
             raise BudgetError(f"{self.outline.name} does not fit {self.asked}: {self.of} {self.total:,} bytes, and "
                               f"{least:,} is the least that any choice of formats takes")  # fmt: skip
+
+    def _check_speed(self, pace: Pace, choices: Choices) -> None:
+        shapes = {t.name: t.shape for t in self.outline.tensors}
+        time = pace.fixed
+        for name, allowed in zip(choices.tensors, choices.allowed, strict=True):
+            time += min(pace.seconds(name, shapes[name], f) for f, can in zip(choices.formats, allowed, strict=True)
+                        if can)  # fmt: skip
+        if time > 1 / pace.floor:
+            raise BudgetError(
+                f"{self.outline.name} does not decode {pace.floor:g} tokens per second on {pace.device.name}: "
+                f"{1 / time:.3g} is the most that any choice of formats reaches"
+            )
 
     @property
     def of(self) -> str:
@@ -144,6 +167,12 @@ def budget(outline: Outline, ask: Ask, more: Mapping[str, Any] | None = None) ->
         raise UsageError(f"--ctx {context}: {outline.name} was trained on {outline.context} tokens")
     needed = memory(outline, None, context, ask.kv, engine=ask.engine)  # also checks the names
     chosen = {t.name for t in searched(outline)}
+    if ask.speed is not None:
+        floor, device = ask.speed
+        with_pace = pace(outline, device, floor, context, ask.kv, searched(outline))
+        found = budget(outline, replace(ask, speed=None), more)
+        words = f"{found.asked}, with at least {floor:g} tokens per second on {device.name}"
+        return replace(found, pace=with_pace, asked=words)
     if ask.memory is None and ask.device is None:
         return _of_file(outline, ask, context, chosen, more)
     total = ask.memory if ask.memory is not None else capacity(ask.device)  # type: ignore[arg-type]
