@@ -16,6 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+MOST_OPEN_FILES = 10240  # the most that macOS allows
+
 
 def release_pages(buffer: mmap.mmap) -> bool:
     """Drop a mapped file's pages from this process's memory; later reads fetch them again. False: not possible here."""
@@ -44,6 +46,18 @@ def sync_directory(directory: Path) -> bool:
     finally:
         os.close(descriptor)
     return True
+
+
+def allow_open_files() -> None:
+    """Let this process keep as many files open as it may: mapped files count, and macOS begins with 256."""
+    if sys.platform == "win32":
+        return
+    import resource
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_OPEN_FILES)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 def rename(file: BinaryIO, path: Path, target: Path) -> None:

@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import os
-import signal
-import subprocess
-import sys
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from bitwright import formats
-from bitwright.errors import BitwrightError, UnknownNameError
-from bitwright.fit import entry
-from bitwright.fit.families import FAMILIES, formats_for
+from bitwright import formats, system
+from bitwright.errors import BitwrightError
 from bitwright.fit.palette import Palette
 from bitwright.io import gguf
 from bitwright.quantizers import Quantizer
+from tests import synthetic_model
 from tests.fit.palettes import ALL, COLUMNS, NAMES, Q4, Q5, gathered, written
 
 
@@ -168,66 +166,24 @@ def test_build_reads_shared_moments_once_and_reports(palette, model) -> None:
 
 def test_a_full_disk_is_one_line(palette, monkeypatch) -> None:
     def full(*_: object) -> None:
-        raise OSError(28, "No space left on device")
+        raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(BitwrightError, match=r"No space left on device"):
+    monkeypatch.setattr(system, "rename", full)
+    with pytest.raises(BitwrightError, match=r"no room for blk.0.attn_q.weight in q4_0: .* is full; free some"):
         palette.tensor(NAMES[0], Q4)
     assert list(palette.folder.iterdir()) == []
 
 
-BUILDER = """
-import sys
-from pathlib import Path
-from bitwright.fit.palette import Palette
-from bitwright.io import gguf
-from bitwright.quantizers import Quantizer
-from tests.fit.palettes import ALL, gathered
-model, folder = gguf.open(sys.argv[1]), Path(sys.argv[2])
-palette = Palette(model, Quantizer(None, 0, gathered(), 1), folder)
-print("ready", flush=True)
-palette.build(ALL, lambda *_: print("one", flush=True))
-"""
-
-
-def started(model: gguf.GGUF, folder: Path) -> subprocess.Popen[str]:
-    root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
-    command = [sys.executable, "-c", BUILDER, str(model.path), str(folder)]
-    return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
-
-
-def contents(folder: Path) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in folder.iterdir()}
-
-
-def test_a_killed_builder_is_resumed(palette, model, tmp_path) -> None:
-    killed = tmp_path / "killed"
-    process = started(model, killed)
-    assert [process.stdout.readline() for _ in range(4)] == ["ready\n", "one\n", "one\n", "one\n"]
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    process.stdout.close()
-    (killed / ".bitwright-000000000000.part").write_bytes(b"left by the killed process")
-    resumed = Palette(model, palette.quantizer, killed)
-    assert all(path.suffix == entry.SUFFIX for path in killed.iterdir()) and resumed.has(*ALL[0])
-    resumed.build(ALL)
-    whole = Palette(model, palette.quantizer, tmp_path / "whole")
-    whole.build(ALL)
-    assert contents(killed) == contents(whole.folder)
-
-
-def test_two_processes_at_once(palette, model, tmp_path) -> None:
-    shared = tmp_path / "shared"
-    process = started(model, shared)
-    process.stdout.readline()
-    own = Palette(model, palette.quantizer, shared)
-    own.build(reversed(ALL))
-    process.communicate()
-    assert process.returncode == 0
-    whole = Palette(model, palette.quantizer, tmp_path / "whole")
-    whole.build(ALL)
-    assert contents(shared) == contents(whole.folder)
+def test_memory_holds_one_tensor(tmp_path) -> None:
+    rng = np.random.default_rng(0)
+    weights = {f"blk.{i}.ffn_up.weight": rng.standard_normal((1024, COLUMNS)) for i in range(8)}
+    model = gguf.open(synthetic_model.write(tmp_path / "m.gguf", synthetic_model.metadata_of("llama"), weights, "f16"))
+    palette = Palette(model, Quantizer(None, 0, None, 1), tmp_path)
+    tracemalloc.start()
+    palette.build([(name, format) for name in weights for format in (Q4, formats.get("f32"))])
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 4 * 4 * 1024 * COLUMNS
 
 
 def test_seconds_follow_what_was_built(palette) -> None:
@@ -236,22 +192,3 @@ def test_seconds_follow_what_was_built(palette) -> None:
     assert 0 < before < palette.seconds(NAMES[0], Q4)
     palette.tensor(NAMES[0], Q4)
     assert palette.seconds(NAMES[0], Q4) == 0
-
-
-def test_formats_of_families() -> None:
-    def names(tensor: str, columns: int, format: str = "f16", **how: object) -> list[str]:
-        shape = (8, columns) if tensor.endswith("q.weight") else (columns,)
-        info = gguf.TensorInfo(tensor, shape, formats.get(format), 0, 0, 0)
-        return [format.name for format in formats_for(info, "llama", **how)]
-
-    everything = names("blk.0.attn_q.weight", 256)
-    assert set(everything) == {name for family in FAMILIES.values() for name in family} | {"float16"}
-    assert everything[-1] == "float16" and everything[0] == "iq1_s"
-    assert names("blk.0.attn_q.weight", 96, families=["k"]) == ["q4_0", "q4_1", "q5_0", "q5_1", "q8_0", "float16"]
-    assert names("blk.0.attn_q.weight", 64, families=["2bit", "fp4"]) == ["q2_0", "mxfp4", "nvfp4", "float16"]
-    assert names("blk.0.attn_q.weight", 64, "float32", families=[]) == ["float16"]
-    assert names("blk.0.attn_q.weight", 64, "q4_0", families=["k", "2bit"]) == ["q2_0", "q4_0"]
-    assert names("blk.0.attn_q.weight", 20) == ["float16"]
-    assert names("blk.0.attn_norm.weight", 256, "float32") == ["float32"]
-    with pytest.raises(UnknownNameError, match="iq"):
-        names("blk.0.attn_q.weight", 64, families=["iqs"])

@@ -21,6 +21,7 @@ from bitwright.io.values import Values
 
 Weighting = Literal["fisher", "plain", "gradient"]
 MOMENT = "moment."
+STRIP = 128  # columns
 WEIGHTS, OF, WEIGHTING, COLUMNS, TOKENS, SEED, IDS = (
     f"bitwright.moments.{key}" for key in ("weights", "of", "weighting", "columns", "tokens", "seed", "ids_sha256")
 )
@@ -52,7 +53,10 @@ class SecondMoment:
             raise FileFormatError(
                 self.source, None, f"second moments of {names} with a diagonal from 0", "negative values"
             )
-        return np.stack([unpack(values, self.columns) for values in packed])
+        matrices = np.empty((len(packed), self.columns, self.columns), np.float32)
+        for values, matrix in zip(packed, matrices, strict=True):
+            unpack(values, self.columns, matrix)
+        return matrices
 
 
 @dataclass(frozen=True)
@@ -83,11 +87,15 @@ def pack(matrix: NDArray[Any]) -> NDArray[np.float32]:
     return packed
 
 
-def unpack(packed: NDArray[np.float32], columns: int) -> NDArray[np.float32]:
-    """The symmetric matrix (columns, columns) of a lower triangle."""
-    matrix = np.empty((columns, columns), np.float32)
+def unpack(packed: NDArray[np.float32], columns: int, out: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+    """The symmetric matrix (columns, columns) of a lower triangle, written to `out` if given."""
+    matrix = np.empty((columns, columns), np.float32) if out is None else out
     for i in range(columns):
-        matrix[i, : i + 1] = matrix[: i + 1, i] = packed[size(i) : size(i + 1)]
+        matrix[i, : i + 1] = packed[size(i) : size(i + 1)]
+    for i in range(0, columns, STRIP):  # mirrored in strips that stay in the cache
+        rows = slice(i, i + STRIP)
+        matrix[rows, rows] = np.tril(matrix[rows, rows]) + np.tril(matrix[rows, rows], -1).T
+        matrix[:i, rows] = matrix[rows, :i].T
     return matrix
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.errors import BitwrightError
 from bitwright.io.atomic import replacing
 from bitwright.kernels import mapping
 
@@ -36,9 +37,9 @@ class Header:
 
 
 def write(path: Path, key: str, data: NDArray[np.uint8], objective: float) -> None:
-    """Write an entry; it appears in full or not at all."""
+    """Write an entry; it appears in full or not at all, and what a power failure damages is noticed."""
     fields = FIELDS.pack(MAGIC, bytes.fromhex(key), data.nbytes, objective, hashlib.sha256(data.data).digest())
-    with replacing(path) as file:
+    with replacing(path, durable=False) as file:
         file.write(fields + hashlib.sha256(fields).digest() + UNUSED)
         file.write(data.data)
 
@@ -50,8 +51,10 @@ def header(path: Path, key: str, length: int) -> Header | None:
             return None
         with path.open("rb") as file:
             start = file.read(HEADER)
-    except OSError:
+    except FileNotFoundError:
         return None
+    except OSError as error:
+        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
     fields = start[: FIELDS.size]
     if start[FIELDS.size :] != hashlib.sha256(fields).digest() + UNUSED:
         return None
@@ -61,12 +64,14 @@ def header(path: Path, key: str, length: int) -> Header | None:
 
 
 def mapped(path: Path) -> mmap.mmap | None:
-    """The whole file, mapped read-only; None if it vanished."""
+    """The whole file, mapped read-only; None if it vanished. BitwrightError if the system refuses."""
     try:
         with path.open("rb") as file:
             return mapping.guard(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
-    except (OSError, ValueError):  # empty by now
+    except (FileNotFoundError, ValueError):  # ValueError: it is empty by now
         return None
+    except OSError as error:
+        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
 
 
 def data(buffer: mmap.mmap) -> NDArray[np.uint8]:

@@ -7,6 +7,7 @@ differs in anything is another entry.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import math
@@ -16,6 +17,7 @@ import weakref
 from collections.abc import Iterable
 from pathlib import Path
 
+from bitwright import system
 from bitwright.errors import BitwrightError
 from bitwright.fit import entry
 from bitwright.formats import Format, QuantizedTensor
@@ -27,7 +29,7 @@ from bitwright.quantizers.objective import objective
 from bitwright.quantizers.quantizer import Quantizer
 
 ENCODERS = 1  # raised when an encoder chooses other codes
-PACE = 3e-8  # seconds for a unit of `Quantizer.work` on one thread, until something was measured
+FULL = errno.ENOSPC, errno.EDQUOT
 Pair = tuple[str, Format]  # the name of a tensor, and a format
 
 
@@ -48,6 +50,7 @@ class Palette:
         self._worked, self._seconds = 0.0, 0.0
         self._make_folder()
         atomic.sweep(self.folder)
+        system.allow_open_files()  # each mapped tensor is one
 
     @property
     def bytes(self) -> int:
@@ -83,15 +86,15 @@ class Palette:
         return found.objective if found else self._build(name, format)
 
     def seconds(self, name: str, format: Format) -> float:
-        """About how long `tensor` would take to build this, judged by what this palette built so far."""
-        pace = self._seconds / self._worked if self._worked else PACE / (self.quantizer.threads or 1)
+        """About how long building this takes, by `Quantizer.work` and the pace of earlier builds; 0 if it is there."""
+        pace = self._seconds / self._worked if self._worked else 1 / (self.quantizer.threads or 1)
         return 0.0 if self.has(name, format) else pace * self._work(name, format)
 
     def build(self, pairs: Iterable[Pair], progress: Progress | None = None) -> None:
         """Build those of these that are missing, tensors that share their inputs' second moments one after the other.
 
         Interrupted at any moment, the same call goes on where it was. progress(done, total, tensor name) is called
-        before each, in units of work.
+        before each, in seconds of `Quantizer.work`.
         """
         wanted = [pair for pair in self._ordered(pairs) if not self.has(*pair)]
         works = [self._work(*pair) for pair in wanted]
@@ -108,8 +111,11 @@ class Palette:
 
     def remove(self) -> None:
         """Remove all entries in the folder; those that are mapped stay readable until they are let go."""
-        for path in self.folder.glob(f"*{entry.SUFFIX}"):
-            path.unlink(missing_ok=True)
+        try:
+            for path in self.folder.glob(f"*{entry.SUFFIX}"):
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise BitwrightError(f"cannot remove {error.filename}: {error.strerror or error}") from error
 
     # -- keys
 
@@ -200,6 +206,15 @@ class Palette:
             reached = objective(source, built, self.quantizer)
         self._worked += self._work(name, format)
         self._seconds += time.monotonic() - started
-        self._make_folder()
-        entry.write(self._path(name, format), self._key(name, format), built.data, reached)
+        self._make_folder()  # `bitwright rm palette` may have removed it
+        try:
+            entry.write(self._path(name, format), self._key(name, format), built.data, reached)
+        except BitwrightError as error:
+            if getattr(error.__cause__, "errno", None) not in FULL:
+                raise
+            size = f"{self.bytes / 1e9:.1f} GB"
+            raise BitwrightError(
+                f"no room for {name} in {format.name}: the disk with {self.folder} is full; free some of it "
+                f"(the palette there takes {size}; `bitwright rm palette` removes bitwright's own), then run again"
+            ) from error
         return reached

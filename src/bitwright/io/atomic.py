@@ -51,13 +51,15 @@ def _mode(path: str | Path) -> int | None:
 
 
 @contextlib.contextmanager
-def replacing(path: str | Path) -> Iterator[BinaryIO]:
+def replacing(path: str | Path, durable: bool = True) -> Iterator[BinaryIO]:
     """A new file, open for reading and writing, that replaces `path` when the block ends or vanishes if it raises.
 
     The bytes go to a hidden `.part` file in the target's folder, reach the disk (fsync), and only then get the name
     (rename, then fsync of the folder). A symbolic link stays, and the file it points to is replaced; its permissions
     stay. A killed process leaves its `.part` file, which the next writer in that folder removes, but never a damaged
-    target. Raises UsageError as `check` does, BitwrightError if writing fails or a file that was read became shorter.
+    target. Without `durable` nothing waits for the disk, which suits a file whose reader notices if a power failure
+    damaged it. Raises UsageError as `check` does, BitwrightError if writing fails or a file that was read became
+    shorter.
     """
     from bitwright.kernels import mapping
 
@@ -71,11 +73,13 @@ def replacing(path: str | Path) -> Iterator[BinaryIO]:
                 yield file
                 mapping.check()
                 file.flush()
-                os.fsync(file.fileno())
+                if durable:
+                    os.fsync(file.fileno())
                 if old is not None:
                     system.copy_access(old, part)
                 system.rename(file, part, target)
-            system.sync_directory(target.parent)
+            if durable:
+                system.sync_directory(target.parent)
         finally:
             part.unlink(missing_ok=True)
     except OSError as error:

@@ -24,14 +24,14 @@ def supports_feedback(format: Format, columns: int) -> bool:
     return unit is not None and columns % unit == 0
 
 
-def damped(hessian: NDArray[Any], tokens: float = math.inf) -> NDArray[np.float32]:
-    """The Hessian (columns, columns) with an equal amount added to its diagonal.
+def damped(hessian: NDArray[Any], tokens: float = math.inf, copy: bool = True) -> NDArray[np.float32]:
+    """The Hessian (columns, columns), or a copy, with an equal amount added to its diagonal.
 
     Without it, errors in columns and directions that no calibration input used would cost nothing, and would show up on
     other text. The fewer `tokens` per column the Hessian was gathered over, the larger the amount. A Hessian of zeros
     (a rare expert) becomes the identity.
     """
-    result = np.array(hessian, np.float32)
+    result = np.array(hessian, np.float32) if copy else np.asarray(hessian, np.float32)
     mean, share = float(result.diagonal().mean(dtype=np.float64)), max(DAMPING, len(result) / (4 * max(tokens, 1)))
     result[np.diag_indices(len(result))] += np.float32(share * mean if mean > 0 else 1)
     return result
@@ -56,7 +56,7 @@ class Hessians:
         if key != self._of:
             self._of, self._factor, self._damped = None, None, []  # before the next one takes its memory
             if moment is not None:
-                self._damped = [damped(h, float(t)) for h, t in zip(moment.matrix(), tokens, strict=True)]
+                self._damped = [damped(h, float(t), copy=False) for h, t in zip(moment.matrix(), tokens, strict=True)]
             self._of = key
         return self._damped
 

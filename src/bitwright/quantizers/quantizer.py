@@ -16,6 +16,7 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.formats.tensor import HasFormat
 from bitwright.kernels import encoders
+from bitwright.quantizers import work
 from bitwright.quantizers.feedback import ROUNDS, Hessians, encode_with_feedback, supports_feedback
 from bitwright.quantizers.tensor import check_finite, encode_rows, takes_importance
 
@@ -63,12 +64,12 @@ class Quantizer:
         return "rtn" if self.method == "rtn" else "search"
 
     def work(self, tensor: HasFormat, format: Format) -> float:
-        """The approximate time for a tensor, in units of one weight by method search."""
-        columns, rounds = tensor.shape[-1], ROUNDS[self.effort]
-        each = 1.0
-        if self.method_of(tensor, format) == "feedback":
-            each = 2 + (columns * (0.5 + rounds) + 1000 * rounds) / 500
-        return math.prod(tensor.shape) * (each if tensor.format is not format else 0.01)
+        """About how many seconds a tensor takes on one core (`quantizers.work`)."""
+        method, weights = self.method_of(tensor, format), math.prod(tensor.shape)
+        if not method:
+            return work.COPY * weights
+        rounds = ROUNDS[self.effort] if method == "feedback" else None
+        return work.seconds(weights, tensor.shape[-1], format, rounds)
 
     def quantize(self, tensor: QuantizedTensor, format: Format) -> QuantizedTensor:
         """The tensor in `format`; the same tensor, checked, if it already has that format. Errors: see `encode`."""
