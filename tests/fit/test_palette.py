@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright import formats, system
+from bitwright import system
 from bitwright.errors import BitwrightError
 from bitwright.fit.palette import Palette
 from bitwright.io import gguf
 from bitwright.quantizers import Quantizer
 from tests import synthetic_model
-from tests.fit.palettes import ALL, COLUMNS, NAMES, Q4, Q5, gathered, written
+from tests.fit.palettes import ALL, COLUMNS, F4, NAMES, Q4, Q5, gathered, written
 
 
 @pytest.fixture(scope="module")
@@ -180,7 +180,7 @@ def test_memory_holds_one_tensor(tmp_path) -> None:
     model = gguf.open(synthetic_model.write(tmp_path / "m.gguf", synthetic_model.metadata_of("llama"), weights, "f16"))
     palette = Palette(model, Quantizer(None, 0, None, 1), tmp_path)
     tracemalloc.start()
-    palette.build([(name, format) for name in weights for format in (Q4, formats.get("f32"))])
+    palette.build([(name, format) for name in weights for format in (Q4, F4)])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 4 * 4 * 1024 * COLUMNS
