@@ -106,9 +106,14 @@ def contender(engine: Engine, identity: Identity, evaluation: Evaluation | None,
     else:
         session = engine.session()
         losses = np.array([token_losses(session, ids, windows.first) for ids in windows.ids])
+    return Contender(identity, evaluation, *by_document(windows, losses))
+
+
+def by_document(windows: Windows, losses: Float64) -> tuple[Float64, Float64]:
+    """The losses (chunks, scored) of each document, and its bytes that were scored; both (documents,)."""
     documents, count = windows.documents.ravel(), int(windows.documents.max()) + 1
     nats, sizes = (np.bincount(documents, x.ravel(), count).astype(np.float64) for x in (losses, windows.sizes))
-    return Contender(identity, evaluation, nats, sizes)
+    return nats, sizes
 
 
 def seconds_per_token(engine: Engine) -> list[float]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from bitwright.recipes.roles import role
@@ -149,8 +148,3 @@ def _speed(f: Fitted) -> list[str]:
 
 def _percent(share: float) -> str:
     return f"{100 * share:.2g}%"
-
-
-def several(found: Sequence[dict[str, Any]], chosen: str, why: str) -> dict[str, Any]:
-    """Several models fitted to one budget: chosen (the file to keep), why, models[`fitted`]."""
-    return plain({"chosen": chosen, "why": why, "models": list(found)})
