@@ -34,8 +34,15 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def own(cache: Path) -> Path:
-    """bitwright's cache: a model under its alias, references, and a folder that is none of its business."""
-    for name, size in (("models/SmolLM2-135M-Instruct.Q4_1.gguf", 2000), ("references/r/0.npz", 700), ("mine/x", 9)):
+    """bitwright's cache: a model under its alias, two kinds of working data, and a folder that is none of its
+    business."""
+    sizes = {
+        "models/SmolLM2-135M-Instruct.Q4_1.gguf": 2000,
+        "references/r/0.npz": 700,
+        "palette/0.tensor": 300,
+        "mine/x": 9,
+    }
+    for name, size in sizes.items():
         (cache / name).parent.mkdir(parents=True, exist_ok=True)
         (cache / name).write_bytes(bytes([1]) * size)
     return cache
@@ -48,10 +55,11 @@ def test_list_shows_both_caches_and_counts_shared_contents_once(bitwright, hub: 
         "org/name/m-Q8_0.gguf": 5000,
         "org/name/Q4_K_M/m-00001-of-00002.gguf": 7000,
         "references": 700,
+        "palette": 300,
     }
-    assert found["total_bytes"] == 14_700 and found["folders"] == [str(own), str(hub.parent)]
+    assert found["total_bytes"] == 15_000 and found["folders"] == [str(own), str(hub.parent)]
     shown = bitwright("list").out
-    assert "smollm2-135m" in shown and "7.0 kB" in shown and f"14.7 kB in {own} and {hub.parent}" in shown
+    assert "smollm2-135m" in shown and "7.0 kB" in shown and f"15.0 kB in {own} and {hub.parent}" in shown
 
 
 def test_nothing_cached(bitwright, cache: Path, hub: Path) -> None:
@@ -71,13 +79,14 @@ def test_nothing_cached(bitwright, cache: Path, hub: Path) -> None:
         ("org/name", ["org/name/Q4_K_M/m-00001-of-00002.gguf", "org/name/m-Q8_0.gguf"], 12_000),
         ("smollm2-135m", ["smollm2-135m"], 2000),
         ("references", ["references"], 700),
+        ("palette", ["palette"], 300),
     ],
 )
 def test_rm(bitwright, hub: Path, own: Path, name: str, removed: list[str], freed: int) -> None:
     found = bitwright("rm", name, "--yes", "--json").json
     assert sorted(found["removed"]) == removed and found["bytes"] == freed
     left = bitwright("list", "--json").json
-    assert left["total_bytes"] == 14_700 - freed and not {row["name"] for row in left["entries"]} & set(removed)
+    assert left["total_bytes"] == 15_000 - freed and not {row["name"] for row in left["entries"]} & set(removed)
     assert (hub / "blobs/readme").exists() and (own / "mine/x").exists()
     assert not [path for path in hub.rglob("*") if path.is_symlink() and not path.exists()]
 

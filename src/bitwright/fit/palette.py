@@ -7,6 +7,7 @@ differs in anything is another entry.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import hashlib
 import json
@@ -55,7 +56,11 @@ class Palette:
     @property
     def bytes(self) -> int:
         """Bytes on disk of all entries in the folder."""
-        return sum(path.stat().st_size for path in self.folder.glob(f"*{entry.SUFFIX}"))
+        found = 0
+        for path in self.folder.glob(f"*{entry.SUFFIX}"):
+            with contextlib.suppress(FileNotFoundError):  # removed meanwhile
+                found += path.stat().st_size
+        return found
 
     def has(self, name: str, format: Format) -> bool:
         """Whether `tensor` needs to build nothing, unless the file's data turn out to be damaged."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import threading
 from typing import Any
 
 import numpy as np
@@ -41,10 +42,12 @@ class Hessians:
     """The damped Hessians of a model's weights, each read when it is first needed.
 
     The last one and its factor are kept: weights that read the same input share them, and all formats of a weight do.
+    Threads may ask at once.
     """
 
     def __init__(self, statistics: ActivationStatistics, threads: int | None = None) -> None:
         self._statistics, self._threads = statistics, threads
+        self._lock = threading.RLock()
         self._of: tuple[object, bytes] | None = None  # what `_damped` was made from
         self._damped: list[NDArray[np.float32]] = []
         self._factor: tuple[int, NDArray[np.float32]] | None = None
@@ -53,20 +56,22 @@ class Hessians:
         """The damped Hessian (columns, columns) of each matrix of a weight; none if none were gathered."""
         moment, tokens = self._statistics.moment(name), self._statistics.tokens(name)
         key = moment, tokens.tobytes()
-        if key != self._of:
-            self._of, self._factor, self._damped = None, None, []  # before the next one takes its memory
-            if moment is not None:
-                self._damped = [damped(h, float(t), copy=False) for h, t in zip(moment.matrix(), tokens, strict=True)]
-            self._of = key
-        return self._damped
+        with self._lock:
+            if key != self._of:
+                self._of, self._factor, self._damped = None, None, []  # before the next one takes its memory
+                pairs = [] if moment is None else zip(moment.matrix(), tokens, strict=True)
+                self._damped = [damped(hessian, float(count), copy=False) for hessian, count in pairs]
+                self._of = key
+            return self._damped
 
     def factor(self, name: str, matrix: int) -> NDArray[np.float32]:
         """The factor of the damped Hessian of one matrix, for `kernels.feedback`."""
-        hessian = self.damped(name)[matrix]
-        if self._factor is None or self._factor[0] != matrix:
-            self._factor = None
-            self._factor = matrix, kernels.factored(hessian, self._threads)
-        return self._factor[1]
+        with self._lock:
+            hessian = self.damped(name)[matrix]
+            if self._factor is None or self._factor[0] != matrix:
+                self._factor = None
+                self._factor = matrix, kernels.factored(hessian, self._threads)
+            return self._factor[1]
 
 
 def encode_with_feedback(
