@@ -3,10 +3,12 @@
     python benchmarks/attack.py --count 1000 --seed 1
 
 `lines` gives an option or argument of any verb an odd value, `files` damages a file that a verb reads (chat templates
-among them), `outputs` writes over an input by one of its names, `kills` ends a verb at a random moment and runs it
-again (a twentieth of `--count`). A verb may succeed, or refuse in one line with exit code 1 or 2. A finding is anything
-else: a traceback, a signal, a control character on the terminal, a minute and a half without an answer, an input that
-changed, or a temporary file left behind. Inputs are always the same for a seed. Exits with 1 if there are findings.
+among them), `outputs` writes over an input by one of its names, `streams` runs a verb whose streams are closed, full,
+left by their reader or of another encoding (a tenth of `--count`), `kills` ends a verb at a random moment and runs it
+again (a twentieth). A verb may succeed, or refuse in one line with exit code 1 or 2. A finding is anything else: a
+traceback, a signal, a control character on the terminal, a minute and a half without an answer, success when the result
+was not printed, an input that changed, or a temporary file left behind. Inputs are always the same for a seed. Exits
+with 1 if there are findings.
 """
 
 from __future__ import annotations
@@ -27,7 +29,23 @@ from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
-from attack_inputs import COMMAND, KEPT, LINES, ODD, READERS, SLOW, TEXTS, WRITERS, damaged, make, templated
+from attack_inputs import (
+    COMMAND,
+    KEPT,
+    LINES,
+    ODD,
+    READERS,
+    SETTINGS,
+    SLOW,
+    STDERR,
+    STDIN,
+    STDOUT,
+    TEXTS,
+    WRITERS,
+    damaged,
+    make,
+    templated,
+)
 
 SECONDS = 90
 Case = tuple[list[str], dict[str, bytes]]  # arguments, and what replaces files meanwhile
@@ -99,7 +117,8 @@ class Worker:
 
 def wrong(code: int, said: str) -> list[str]:
     """What a user should not have seen."""
-    found = [word for word in ("Traceback", "a bug in bitwright", "panicked", "terminate called") if word in said]
+    words = ("Traceback", "a bug in bitwright", "panicked", "terminate called", "Exception ignored")
+    found = [word for word in words if word in said]
     found += ["a control character"] if re.search("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202e]", said) else []
     found += [] if code in (0, 1, 2) else [f"exit code {code}"]
     return [f"{what}: {said[-300:]!r}" for what in found]
@@ -124,8 +143,8 @@ def work() -> None:
             print(json.dumps([code, said]), file=answers, flush=True)
 
 
-def kill(argv: list[str], rng: random.Random) -> list[str]:
-    """End a run at a random moment, then run it again: what was wrong."""
+def kill(argv: list[str], rng: random.Random) -> tuple[int, list[str]]:
+    """End a run at a random moment, then run it again: its exit code, and what was wrong."""
     process = subprocess.Popen([*COMMAND, *argv], stdout=-1, stderr=-1, text=True)
     time.sleep(rng.uniform(0.2, 4))
     process.send_signal(sent := rng.choice([signal.SIGKILL, signal.SIGTERM, signal.SIGINT, signal.SIGHUP]))
@@ -134,7 +153,22 @@ def kill(argv: list[str], rng: random.Random) -> list[str]:
     found = [] if ended and "Traceback" not in said else [f"{sent.name}: code {process.returncode}: {said[-300:]!r}"]
     found += ["left a .part"] if sent != signal.SIGKILL and list(Path().rglob(".bitwright-*.part")) else []
     again = subprocess.run([*COMMAND, *argv], capture_output=True, text=True, check=False)
-    return found + ([] if again.returncode == 0 else [f"the second run: {again.stderr[-300:]!r}"])
+    found += [] if again.returncode == 0 else [f"the second run: {again.stderr[-300:]!r}"]
+    return process.returncode, found
+
+
+def odd_streams(argv: list[str], rng: random.Random) -> tuple[int, list[str]]:
+    """The exit code of a run with odd streams, and what was wrong with it."""
+    out, streams = rng.choice(STDOUT), f"{rng.choice(STDIN)} {rng.choice(STDERR)}"
+    line = f'set -o pipefail; {rng.choice(SETTINGS)} "$0" "$@" {streams} {out}'
+    argv = [*argv, *rng.choice([[], ["--json"]])] if argv[0] not in ("rm", "pull") else argv
+    try:
+        done = subprocess.run(["bash", "-c", line, *COMMAND, *argv], capture_output=True, timeout=SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return 0, [f"no answer: {line}"]
+    found = wrong(done.returncode, (done.stdout + done.stderr).decode("utf-8", "replace"))
+    found += ["success without a result"] if done.returncode == 0 and "full" in out else []
+    return done.returncode, [f"{what}: {line}" for what in found]
 
 
 def check(inputs: dict[str, bytes], made: dict[str, bytes]) -> list[str]:
@@ -156,13 +190,15 @@ def attack(kind: str, count: int, seed: int, inputs: dict[str, bytes]) -> int:
     """Run one kind of attack and print a row of figures; the number of findings."""
     rng, worker, codes = random.Random(f"{kind} {seed}"), Worker(), Counter[int]()
     findings, started = 0, time.monotonic()
-    killed = [(f"{verb} {LINES[verb]}".split(), {}) for verb in ("calibrate", "quantize", "eval", "compare", "label")]
+    verbs = ("calibrate", "quantize", "eval", "compare", "label") if kind == "kills" else tuple(LINES)
+    plain = [(f"{verb} {LINES[verb]}".split(), {}) for verb in verbs]
+    each = {"kills": kill, "streams": odd_streams}
     made = {"lines": lines, "files": files, "outputs": outputs}
-    cases: Iterator[Case] = made[kind](rng, inputs) if kind in made else iter(lambda: rng.choice(killed), None)
+    cases: Iterator[Case] = made[kind](rng, inputs) if kind in made else iter(lambda: rng.choice(plain), None)
     for number, (argv, replaced) in zip(range(count), cases, strict=False):
         for name, content in replaced.items():
             Path(name).write_bytes(content)
-        code, found = (0, kill(argv, rng)) if kind == "kills" else worker.run(argv)
+        code, found = each.get(kind, lambda argv, _: worker.run(argv))(argv, rng)
         codes[code] += 1
         for what in found + check(inputs, replaced):
             findings += 1
@@ -177,7 +213,7 @@ def attack(kind: str, count: int, seed: int, inputs: dict[str, bytes]) -> int:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--count", type=int, default=1000, help="inputs of each kind")
-    parser.add_argument("--kinds", default="lines,files,outputs,kills", help="which kinds")
+    parser.add_argument("--kinds", default="lines,files,outputs,streams,kills", help="which kinds")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--work", action="store_true", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -189,7 +225,8 @@ def main() -> None:
         places = dict.fromkeys(("BITWRIGHT_CACHE", "BITWRIGHT_CONFIG", "HF_HOME", "HOME"), f"{folder}/cache")
         os.environ |= places | {"HF_HUB_OFFLINE": "1"}
         inputs = make()
-        counts = {kind: max(1, args.count // (20 if kind == "kills" else 1)) for kind in args.kinds.split(",")}
+        share = {"streams": 10, "kills": 20}  # one in so many: a process for each
+        counts = {kind: max(1, args.count // share.get(kind, 1)) for kind in args.kinds.split(",")}
         found = sum(attack(kind, count, args.seed, inputs) for kind, count in counts.items())
         os.chdir("/")
     sys.exit(1 if found else 0)

@@ -29,6 +29,11 @@ ODD = [
     "32k", "m.gguf", "new.json", "t.txt", "f16", "https://[", "@", "~nobody", "None",
 ]  # fmt: skip
 SLOW = {"--this-machine", "--again", "--horizon", "--suite"}  # measure for minutes
+STDIN = ["", "<&-", "</dev/null", "</dev/zero", "<folder", "< <(true)"]
+STDOUT = ["", "", ">&-", ">/dev/full", "| true", "| head -c 20", ">new.txt"]
+STDERR = ["", "", "", "2>&-", "2>/dev/full", "2> >(true)"]
+SETTINGS = ["", "LC_ALL=C", "PYTHONIOENCODING=ascii", "COLUMNS=1", "COLUMNS=0", "TERM=dumb", "TMPDIR=/nowhere",
+            "env -i HOME=$HOME PATH=$PATH PYTHONPATH=$PYTHONPATH"]  # fmt: skip
 READERS = {
     "m.gguf": ["inspect m.gguf --all", "run m.gguf hi -n 2 -c 64 -t 1", "quantize m.gguf --to q4_0 -o new.gguf -t 1",
                "plan m.gguf --device 3090 --recipe q4_0", "inspect m.gguf --tensor output_norm.weight"],

@@ -41,9 +41,9 @@ def test_mutants_reach_a_step() -> None:
 
 
 def test_a_short_attack_finds_nothing() -> None:
-    rows = run("attack.py", "--count", 12, "--kinds", "files,outputs", "--seed", 2).splitlines()
-    assert [row.split()[0] for row in rows] == ["files", "outputs"]
-    assert all(re.search(r" 12 inputs, exit codes \{.*\}, 0 findings, \d+ s$", row) for row in rows)
+    rows = run("attack.py", "--count", 12, "--kinds", "files,outputs,streams", "--seed", 2).splitlines()
+    assert [row.split()[:2] for row in rows] == [["files", "12"], ["outputs", "12"], ["streams", "1"]]
+    assert all(re.search(r" inputs, exit codes \{.*\}, 0 findings, \d+ s$", row) for row in rows)
 
 
 PEER = """#!{python}

@@ -74,6 +74,17 @@ def test_closed_standard_input_is_empty(model) -> None:
     assert done.stderr == b"bitwright: error: the prompt is empty: give one as an argument or on stdin\n"
 
 
+@pytest.mark.parametrize(("line", "code"), [
+    ("bitwright formats q4_0 >/dev/full", 1),
+    ("bitwright formats q4_0 >/dev/full 2>&-", 1),
+    ("bitwright formats q4_0 >/dev/full 2>/dev/full", 1),
+    ("bitwright formats q4_0 >&- 2>/dev/full", 1),
+    ("bitwright formats nothing 2>/dev/full", 2),
+])  # fmt: skip
+def test_a_full_disk_has_the_usual_exit_codes(line, code) -> None:
+    assert shell(line, PYTHONUNBUFFERED="").returncode == code
+
+
 def test_closed_standard_output_is_one_line() -> None:
     done = shell("bitwright formats >&-")
     assert done.returncode == 1

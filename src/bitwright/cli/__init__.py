@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 from collections.abc import Sequence
@@ -17,9 +18,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     143 or 129 ended by SIGTERM or SIGHUP."""
     from bitwright.cli import process
 
-    if (refused := process.prepare()) is not None:
-        sys.exit(complain(refused, 1))
-    sys.exit(exit_code(arguments))
+    refused = process.prepare()
+    code = exit_code(arguments) if refused is None else complain(refused, 1)
+    sys.exit(process.finish(code))
 
 
 def exit_code(arguments: Sequence[str] | None = None) -> int:
@@ -63,7 +64,8 @@ def complain(message: str, code: int) -> int:
     """Print on one line what went wrong. A file that became shorter explains whatever else did."""
     if (said := shortened()) is not None:
         message, code = said, 1
-    print("bitwright: error:", " ".join(escaped(message).split()), file=sys.stderr)
+    with contextlib.suppress(OSError):  # stderr may be full or gone: the exit code still says it
+        print("bitwright: error:", " ".join(escaped(message).split()), file=sys.stderr)
     return code
 
 

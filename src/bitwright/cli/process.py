@@ -21,6 +21,18 @@ def prepare() -> str | None:
     return _streams()
 
 
+def finish(code: int) -> int:
+    """The exit code: 1 instead of 0 if what was printed could not be written. Python would try again and exit with
+    120."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            code = code or 1
+    return code
+
+
 def _end(number: int, frame: FrameType | None) -> None:
     """End as on Ctrl-C: what is half written is removed. A second signal must not interrupt that."""
     for name in ENDING:
