@@ -13,7 +13,8 @@ from bitwright.engine.engine import Engine, RunOptions
 from bitwright.errors import BitwrightError, UnknownNameError, UsageError
 from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.predictions import condense
-from bitwright.fit.programs import Recent, first_layers
+from bitwright.fit.programs import first_layers
+from bitwright.fit.recent import Recent
 from bitwright.fit.scoring import OBJECTIVES, EngineScorer
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels.sharing import Sharing
@@ -86,7 +87,7 @@ def test_scores_equal_whole_runs_to_the_bit_in_any_order(tmp_path: Path, archite
     candidates = [switched(choices, parent, *names) for names in PLACES]
     one = Sharing(1)
     expected = np.array([[
-        scorer.predictions.chunk(chunk).compare(whole_logits(engine, choices, own, chunk), one)[0].mean()
+        scorer.predictions[[chunk]][0].compare(whole_logits(engine, choices, own, chunk), one)[0].mean()
         for chunk in range(3)] for own in candidates])  # fmt: skip
     assert np.array_equal(scorer.score(candidates, [0, 1, 2], parent), expected)
     assert np.array_equal(scorer.score(candidates[::-1], [2, 0], candidates[4]), expected[::-1, [2, 0]])
@@ -116,12 +117,12 @@ def test_a_divergence_equals_its_definition(tmp_path: Path) -> None:
 
 
 def test_a_divergence_from_sampled_tails_is_close() -> None:
-    """The likeliest 16 of 2000 tokens hold a third of the mass; a sample of four stands for the others."""
+    """The likeliest 16 of 2000 tokens hold a third of the mass; a sample of 16 stands for the others."""
     random, rows = np.random.default_rng(1), 400
     base = (2 * random.standard_normal((rows, 2000))).astype(np.float32)
     logits = base + (0.1 * random.standard_normal(base.shape)).astype(np.float32)
     kept = condense(base, [7], Sharing(1), kept=16)
-    assert kept.ids.shape == (rows, 20)
+    assert kept.ids.shape == (rows, 32)
     assert kept.rest.mean() > 0.5
     whole = condense(base, [7], Sharing(1), kept=1000)
     exact, same = whole.compare(logits, Sharing(1))

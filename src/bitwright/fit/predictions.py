@@ -3,7 +3,9 @@
 Of each distribution the likeliest tokens are kept with their log-probabilities, the total mass of the others, and a
 sample of these drawn in proportion to probability. The divergence within that rest is then the mean over the sample of
 w - 1 - log w, w being the ratio of the candidate's conditional probability to the reference's: unbiased, never
-negative, and of second order in the difference, so that a few samples do. All candidates see the same sample.
+negative, and of second order in the difference, so that a few samples do. All candidates see the same sample. Of a
+model of 135M weights at 4 bits (KL .18), storing so adds a standard error of .002 nats to a token's divergence, .0005
+to its change when one tensor changes: over 4,000 tokens .00003 and .00001.
 """
 
 from __future__ import annotations
@@ -19,6 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import BitwrightError
+from bitwright.fit.recent import Recent
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 from bitwright.kernels.sharing import Sharing
@@ -30,8 +33,9 @@ if TYPE_CHECKING:
 Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
-KEPT, SAMPLED = 512, 128  # tokens of each distribution; a vocabulary of twice their number or less is kept whole
+KEPT = 512  # tokens of each distribution, and as many sampled; a vocabulary of less than twice their sum is kept whole
 VERSION = 1  # of the files
+HELD = 128 << 20  # bytes of distributions kept in memory
 LEAST = 16  # rows that are worth a thread
 TINY = np.finfo(np.float32).tiny
 
@@ -83,8 +87,7 @@ class Distributions:
 def condense(logits: Float32, seed: Sequence[int], threads: Sharing, kept: int = KEPT) -> Distributions:
     """The distributions of logits (n, vocabulary). The sample depends on `seed` and nothing else."""
     n, vocabulary = logits.shape
-    sampled = SAMPLED * kept // KEPT
-    kept, sampled = (vocabulary, 0) if vocabulary <= 2 * (kept + sampled) else (kept, sampled)
+    kept, sampled = (vocabulary, 0) if vocabulary <= 4 * kept else (kept, kept)
     found = Distributions(
         np.empty((n, kept + sampled), np.int32), np.empty((n, kept + sampled), np.float32), np.zeros(n), kept
     )
@@ -129,13 +132,27 @@ class Predictions:
         self.engine, self.tokens, self.kept = engine, np.ascontiguousarray(tokens, np.int32), kept
         self.outputs = np.arange(first, tokens.shape[1])
         self.folder = cache_folder() / "references" / "search" if folder is None else folder
-        self.threads = Sharing(engine.threads)
+        self.threads, self._held = Sharing(engine.threads), Recent[int, Distributions](HELD)
         options = engine.options
         self._about = f"{VERSION} {engine.model.sha256()} {options.kv} {options.activations} {first} {kept}"
 
     def compute(self, chunks: Sequence[int], progress: Progress | None = None) -> None:
         """Make sure that these chunks are on disk."""
-        missing = [chunk for chunk in dict.fromkeys(chunks) if self.read(chunk) is None]
+        self._write([chunk for chunk in dict.fromkeys(chunks) if self.read(chunk) is None], progress)
+
+    def __getitem__(self, chunks: Sequence[int]) -> list[Distributions]:
+        """The distributions of chunks, read from disk or computed."""
+        found = {chunk: self.read(chunk) for chunk in chunks}
+        self._write([chunk for chunk in found if found[chunk] is None])
+        return [found[chunk] or self._written(chunk) for chunk in chunks]
+
+    def _written(self, chunk: int) -> Distributions:
+        found = self.read(chunk)
+        if found is None:
+            raise BitwrightError(f"{self._path(chunk)}: expected the file just written, found none or a damaged one")
+        return found
+
+    def _write(self, missing: list[int], progress: Progress | None = None) -> None:
         session = self.engine.session() if missing else None
         for done, chunk in enumerate(missing):
             assert session is not None
@@ -148,18 +165,11 @@ class Predictions:
             if progress:
                 progress(done + 1, len(missing), f"reference, chunk {done + 1} of {len(missing)}")
 
-    def chunk(self, chunk: int) -> Distributions:
-        """The distributions of a chunk, read from disk or computed."""
-        found = self.read(chunk)
-        if found is None:
-            self.compute([chunk])
-            found = self.read(chunk)
-        if found is None:
-            raise BitwrightError(f"{self._path(chunk)}: expected the file just written, found none or a damaged one")
-        return found
-
     def read(self, chunk: int) -> Distributions | None:
-        """A chunk on disk; None if its file is missing or damaged."""
+        """A chunk held in memory or on disk; None if its file is missing or damaged."""
+        held = self._held.get(chunk)
+        if held is not None:
+            return held
         try:
             with np.load(self._path(chunk)) as file:
                 found = Distributions(file["ids"], file["log_p"], file["rest"], int(file["kept"]))
@@ -167,7 +177,9 @@ class Predictions:
             raise
         except Exception:  # no file, or flipped bits, with which zipfile and NumPy raise nearly every kind of exception
             return None
-        return found if len(found.ids) == len(found.rest) == len(self.outputs) else None
+        if not len(found.ids) == len(found.rest) == len(self.outputs):
+            return None
+        return self._held.put(chunk, found, found.ids.nbytes + found.log_p.nbytes)
 
     def _digest(self, chunk: int) -> bytes:
         return hashlib.sha256(self._about.encode() + self.tokens[chunk].tobytes()).digest()

@@ -3,47 +3,17 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
-from typing import Generic, TypeVar
+from collections.abc import Callable
 
 from bitwright.errors import UsageError
 from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.recent import Recent
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels import Program, Step
 from bitwright.kernels.backend import Backend
 from bitwright.model.model import Model
 
 Source = Callable[[str, Format], QuantizedTensor]  # a tensor in a format, by its name
-Key = TypeVar("Key", bound=Hashable)
-Value = TypeVar("Value")
-
-
-class Recent(Generic[Key, Value]):
-    """The values used last, of at most `limit` bytes together; the one added last always stays."""
-
-    def __init__(self, limit: int) -> None:
-        self.limit, self.bytes = limit, 0
-        self._held: OrderedDict[Key, tuple[Value, int]] = OrderedDict()
-
-    def __len__(self) -> int:
-        return len(self._held)
-
-    def get(self, key: Key) -> Value | None:
-        """The value, which is now the one used last; None if it is not held."""
-        if key not in self._held:
-            return None
-        self._held.move_to_end(key)
-        return self._held[key][0]
-
-    def put(self, key: Key, value: Value, size: int) -> Value:
-        """Hold a value of `size` bytes; forget those unused for longest."""
-        self.bytes -= self._held.pop(key, (value, 0))[1]
-        self._held[key] = value, size
-        self.bytes += size
-        while self.bytes > self.limit and len(self._held) > 1:
-            self.bytes -= self._held.popitem(last=False)[1][1]
-        return value
 
 
 def first_layers(step: Step) -> dict[str, int]:

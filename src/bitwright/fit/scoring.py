@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.predictions import KEPT, Predictions
-from bitwright.fit.programs import Programs, Recent, Source
-from bitwright.kernels import Program
+from bitwright.fit.programs import Programs, Source
+from bitwright.fit.recent import Recent
+from bitwright.kernels import Memory, Program
 from bitwright.progress import Progress
 
 if TYPE_CHECKING:
@@ -94,6 +95,7 @@ class EngineScorer:
         self._backend, self._kv, self._measure = engine.backend, engine.options.kv, OBJECTIVES[objective]
         self._tokens, self._inputs = self.predictions.tokens, Recent[tuple[int, int, Levels], Float32](keep_inputs)
         self._positions = np.arange(tokens.shape[1])
+        self._memory: Memory | None = None
 
     def prepare(self, chunks: Sequence[int] | None = None, progress: Progress | None = None) -> None:
         """Compute the reference's predictions of some chunks (None: of all) that are not on disk yet."""
@@ -101,10 +103,9 @@ class EngineScorer:
 
     def score(self, candidates: Sequence[Levels], chunks: Sequence[int], parent: Levels) -> Float64:
         """The objective (candidates, chunks), less is better."""
-        self.prepare(chunks)
+        references = self.predictions[chunks]
         result = np.empty((len(candidates), len(chunks)))
         begins = [self.programs.begin(candidate, parent) for candidate in candidates]
-        references = [self.predictions.chunk(chunk) for chunk in chunks]
         for index in sorted(range(len(candidates)), key=begins.__getitem__):
             begin = begins[index]
             hidden = self._hidden(chunks, begin, parent)
@@ -137,7 +138,9 @@ class EngineScorer:
         """Runs a program over a chunk, from a layer's input if it begins with one."""
         context, positions = len(self._positions), self._positions
         executor = self._backend.executor(program, context)
-        memory = self._backend.memory(program, context, 1, context, self._kv)
+        if self._memory is None:  # one does for all programs: every run begins at position 0
+            self._memory = self._backend.memory(program, context, 1, context, self._kv)
+        memory = self._memory
 
         def run(chunk: int, hidden: Float32 | None) -> Float32:
             return executor.run(memory, self._tokens[chunk], positions, 0 * positions, self.predictions.outputs, hidden)
