@@ -24,9 +24,13 @@ class UsageError(BitwrightError):
 
 
 class BudgetError(BitwrightError):
-    """A budget that no choice of formats meets; the message says the smallest that one does."""
+    """A budget that no choice of formats meets; the message says the nearest one that does, `nearest` is its number."""
 
     exit_code = 3
+
+    def __init__(self, message: str, nearest: float) -> None:
+        self.nearest = nearest
+        super().__init__(message)
 
 
 class FileFormatError(BitwrightError):

@@ -100,7 +100,7 @@ class Budget:
                                                                                      strict=True))  # fmt: skip
         if least > self.total:
             raise BudgetError(f"{self.outline.name} does not fit {self.asked}: {self.of} {self.total:,} bytes, and "
-                              f"{least:,} is the least that any choice of formats takes")  # fmt: skip
+                              f"{least:,} is the least that any choice of formats takes", least)  # fmt: skip
 
     def _check_speed(self, pace: Pace, choices: Choices) -> None:
         shapes = {t.name: t.shape for t in self.outline.tensors}
@@ -111,7 +111,8 @@ class Budget:
         if time > 1 / pace.floor:
             raise BudgetError(
                 f"{self.outline.name} does not decode {pace.floor:g} tokens per second on {pace.device.name}: "
-                f"{1 / time:.3g} is the most that any choice of formats reaches"
+                f"{1 / time:.3g} is the most that any choice of formats reaches",
+                1 / time,
             )
 
     @property
