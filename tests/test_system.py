@@ -39,6 +39,20 @@ def test_directories_are_synced(tmp_path: Path) -> None:
     assert system.sync_directory(tmp_path) == (sys.platform != "win32")
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such limit")
+@pytest.mark.parametrize(("hard", "allowed"), [(-1, 10240), (4096, 4096), (20000, 10240)])
+def test_the_limit_of_open_files_is_raised(hard: int, allowed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    import resource
+
+    limits: list[tuple[int, int]] = []
+    hard = resource.RLIM_INFINITY if hard < 0 else hard
+    monkeypatch.setattr(resource, "setrlimit", lambda _, pair: limits.append(pair))
+    for soft in (256, 15000 if hard == 20000 else allowed):
+        monkeypatch.setattr(resource, "getrlimit", lambda _, soft=soft: (soft, hard))
+        system.allow_open_files()
+    assert limits == [(allowed, hard)]
+
+
 def test_peak_memory_grows_with_allocations() -> None:
     held = np.ones(8 << 20)
     assert system.peak_memory_bytes() > held.nbytes

@@ -8,6 +8,13 @@ from bitwright import formats
 from bitwright.errors import UnknownNameError
 from bitwright.fit.families import FAMILIES, formats_for
 from bitwright.io import gguf
+from bitwright.quantizers.work import SEARCH, seconds
+
+
+def test_the_time_of_every_format_is_known() -> None:
+    assert set(SEARCH) == {name for family in FAMILIES.values() for name in family}
+    grid, plain = (seconds(10**6, 768, formats.get(name), 0) for name in ("iq3_s", "q4_k"))
+    assert grid > 5 * plain > 5 * seconds(10**6, 768, formats.get("q4_k"), None) > 0
 
 
 def test_formats_of_families() -> None:

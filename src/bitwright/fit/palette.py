@@ -148,6 +148,7 @@ class Palette:
     def _digest_of_source(self, name: str) -> str:
         if name not in self._digests:
             self._digests[name] = hashlib.sha256(self.model.tensor(name).data.data).hexdigest()
+            self.model.release()  # its pages: keys of all tensors are often asked for at once
         return self._digests[name]
 
     def _digest_of_statistics(self, name: str) -> list[str | None]:

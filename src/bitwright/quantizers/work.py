@@ -13,6 +13,7 @@ SEARCH = {
     "mxfp4": 0.005, "nvfp4": 0.014, "q2_0": 0.017,
 }  # fmt: skip
 OTHER = 0.05
+COPY = 3e-10  # seconds for a weight that stays as it is and is only checked
 GRID = 1.9  # feedback's share in formats whose codes are points of a grid, which are chosen again and again
 
 
@@ -24,6 +25,3 @@ def seconds(weights: int, columns: int, format: Format, rounds: int | None) -> f
         each *= GRID if format.name.startswith(("iq1", "iq2", "iq3")) else 1
         each += 3.3e-5 * columns + rounds * (0.006 + 5.8e-5 * columns)
     return weights * each / 1e6
-
-
-COPY = 3e-10  # seconds to check a weight that stays as it is
