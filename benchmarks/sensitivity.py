@@ -1,0 +1,238 @@
+"""Which estimate of what a format costs predicts the measured KL divergence, one tensor at a time and as a whole?
+
+    python benchmarks/sensitivity.py --model widened.f16.gguf --stats widened.stats.gguf -c wiki.txt -c code.txt \\
+        --formats q2_k,q3_k,q4_k,q5_k,q6_k,q8_0 --write
+
+`bitwright calibrate --hessian` makes --stats; -c is text for gradients and for probes. The estimates: "rows" (`survey`,
+from some rows of each tensor), "layers", "gradients" and "smoothed" (`sensitivity`), and "probes", the measured
+divergence of one changed tensor on little text. The truth is measured on WikiText-2, which no estimate saw (-f). Pairs
+are a tensor in a format with all others as they were: three tensors of each kind. Files are every format everywhere,
+random mixtures, and what each estimate would choose at the bytes of --at: the best estimate is the one whose choice
+measures best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds of the ratios
+lie within after that. All files are encoded by feedback at --effort. --model and --stats may be repeated. What was
+measured is kept in --work, and an interrupted run goes on there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from reporting import describe_machine, markdown, write
+from wikitext import add_text_option
+
+import bitwright as bw
+from bitwright import calibration, formats
+from bitwright.cli import output
+from bitwright.fit import gradients, sensitivity, survey
+from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.palette import Palette
+from bitwright.fit.scoring import EngineScorer
+from bitwright.measure.windows import spread
+from bitwright.quantizers.quantizer import Quantizer
+from bitwright.recipes.roles import role
+
+WORK = Path(__file__).parent.parent / "build/sensitivity"
+PROBED, TOKENS, CONTEXT = 4, 256, 512  # chunks and tokens of a chunk of calibration text, tokens of a held-out one
+Estimates = dict[str, NDArray[np.float64]]
+
+
+class Bench:
+    """One model: its tensors in all formats, the estimates, and the truth on held-out text."""
+
+    def __init__(self, model: Path, stats: Path, args: argparse.Namespace, report: Callable[..., object]) -> None:
+        self.engine, self.args, self.report = bw.load(model, context=CONTEXT, threads=args.threads), args, report
+        self.file = self.engine.model.opened()
+        self.work = args.work / model.stem
+        self.work.mkdir(parents=True, exist_ok=True)
+        statistics = calibration.read(stats).fitted(self.file.tensors, stats)
+        quantizer = Quantizer(effort=args.effort, statistics=statistics, threads=args.threads)
+        self.palette = Palette(self.file, quantizer, args.palette)
+        names = [op.weights[0] for op in self.engine.model.step.ops if op.kind in ("embed", "linear")]
+        names = list(dict.fromkeys(names))
+        shapes = [self.file.tensors[name].shape for name in names]
+        self.choosable = [formats.get(name) for name in args.formats.split(",")]
+        source = [self.file.tensors[names[0]].format]
+        sizes = [[0 if w % f.block_size else rows * f.row_bytes(w) for f in self.choosable + source]
+                 for rows, w in shapes]  # fmt: skip
+        bytes_ = np.array(sizes, np.int64)
+        self.choices = Choices(tuple(names), tuple(self.choosable + source), bytes_, np.where(bytes_, 0.0, np.inf))
+        self.weights = sum(rows * columns for rows, columns in shapes)
+        self.base: Levels = (len(self.choosable),) * len(names)
+        self.allowed = self.choices.allowed[:, :-1]
+        self.statistics = statistics
+        self.near = np.concatenate([self._cut(path, TOKENS, args.chunks) for path in args.calibration])
+        self.scorer = self._scorer(self._cut(args.file, CONTEXT, args.held), "held-out")
+        self.kept = self.work / "measured.json"
+        self.measured = json.loads(self.kept.read_text()) if self.kept.exists() else {}
+
+    def _cut(self, path: Path, context: int, count: int) -> NDArray[np.int32]:
+        ids = np.array(self.engine.tokenizer.encode(path.read_text(encoding="utf-8")), np.int32)
+        pieces = ids[: len(ids) // context * context].reshape(-1, context)
+        return pieces[spread(len(pieces), count)]
+
+    def _scorer(self, tokens: NDArray[np.int32], name: str) -> EngineScorer:
+        return EngineScorer(self.engine, self.palette.tensor, self.choices, tokens, folder=self.work / name)
+
+    def estimates(self) -> tuple[Estimates, dict[str, float]]:
+        """Each estimate of all costs, and the seconds it took; those of building the palette apart."""
+        names, chosen, found, seconds = self.choices.tensors, self.choosable, {}, {}
+
+        def timed(name: str, work: Callable[[], NDArray[np.float64]]) -> None:
+            started = time.monotonic()
+            found[name] = work()
+            seconds[name] = time.monotonic() - started
+
+        pairs = [(names[i], chosen[j]) for i, j in np.argwhere(self.allowed)]
+        started = time.monotonic()
+        self.palette.build(pairs, self.report)
+        seconds["palette"] = time.monotonic() - started
+        timed("rows", self._rows)
+        timed("layers", lambda: sensitivity.layer_costs(self.palette, names, chosen, self.allowed))
+        timed("gradients", self._gradients)
+        timed("smoothed", lambda: sensitivity.smoothed(found["gradients"], found["layers"]))
+        return found, seconds
+
+    def _rows(self) -> NDArray[np.float64]:
+        costs = np.full(self.allowed.shape, np.inf)
+        for i, name in enumerate(self.choices.tensors):
+            own = np.flatnonzero(self.allowed[i]).tolist()
+            tensor, fitting = self.file.tensor(name), [self.choosable[j] for j in own]
+            costs[i, own] = survey.costs(tensor, fitting, self.statistics, self.args.threads)
+            self.report(i, len(costs), "rows")
+        return costs
+
+    def _gradients(self) -> NDArray[np.float64]:
+        dots = gradients.gradient_dots(
+            self.engine.model, self.near, self.choices.tensors, self.choosable, self.palette.tensor, self.allowed,
+            self.args.seed, self.args.threads, self.report, self.work / "dots.npz",
+        )  # fmt: skip
+        return gradients.mean_costs(dots, TOKENS)
+
+    def pairs(self) -> tuple[list[tuple[int, int]], NDArray[np.float64], NDArray[np.float64], float]:
+        """Some pairs, their measured divergence, that on little text, and the seconds that the latter took for each."""
+        rng, of_kind = np.random.default_rng(self.args.seed), {}
+        for place, name in enumerate(self.choices.tensors):
+            of_kind.setdefault(role(name), []).append(place)
+        some = sorted(int(i) for own in of_kind.values() for i in rng.permutation(own)[: self.args.each])
+        pairs = [(i, j) for i in some for j in np.flatnonzero(self.allowed[i]).tolist()]
+        probes = self._scorer(self.near[spread(len(self.near), PROBED)], "near")
+        probes.prepare()
+        truth, probed, spent = [], [], 0.0
+        for done, (i, j) in enumerate(pairs):
+            candidate = (*self.base[:i], j, *self.base[i + 1 :])
+            truth.append(self.truth(candidate))
+            started = time.monotonic()
+            probed.append(float(probes.score([candidate], range(probes.chunks), self.base).mean()))
+            spent += time.monotonic() - started
+            self.report(done, len(pairs), "tensors one by one")
+        return pairs, np.array(truth), np.array(probed), spent / len(pairs)
+
+    def truth(self, candidate: Levels) -> float:
+        """The divergence on held-out text, from an earlier run if it was measured then."""
+        key = " ".join(f"{i}:{level}" for i, level in enumerate(candidate) if level != self.base[i])
+        key = f"{self.args.formats} {self.args.effort} {self.args.held} {key}"
+        if key not in self.measured:
+            self.measured[key] = float(self.scorer.score([candidate], range(self.scorer.chunks), self.base).mean())
+            self.kept.write_text(json.dumps(self.measured))
+        return float(self.measured[key])
+
+    def files(self, estimates: Estimates) -> dict[str, Levels]:
+        """Whole files: uniform, random mixtures, and the choice of each estimate at the bytes of some uniform ones."""
+        stuck, found = ~self.allowed.any(axis=1), {}  # tensors that stay as they are
+        able = np.column_stack([self.allowed, stuck])
+        for j, format in enumerate(self.choosable):
+            if (self.allowed[:, j] | stuck).all():
+                found[format.name] = tuple(np.where(stuck, self.base, j).tolist())
+        rng = np.random.default_rng(self.args.seed)
+        for number in range(self.args.mixtures):
+            found[f"mixture {number + 1}"] = tuple(int(rng.choice(np.flatnonzero(own))) for own in able)
+        for format in self.args.at.split(","):
+            budget = self.choices.bytes_of(found[format])
+            for name, costs in estimates.items():
+                all_costs = np.where(able, np.column_stack([costs, 0 * stuck]), np.inf)
+                choices = replace(self.choices, cost=all_costs)
+                price = survey.price(choices, budget)
+                total = np.where(choices.allowed, choices.cost + price * choices.bytes, np.inf)
+                found[f"bytes of {format}, by {name}"] = tuple(int(level) for level in total.argmin(axis=1))
+        return found
+
+
+def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
+    return np.argsort(np.argsort(values)).astype(float)
+
+
+def judged(estimate: NDArray[np.float64], truth: NDArray[np.float64]) -> list[str]:
+    """Rank correlation, bias and scatter of an estimate."""
+    logs = np.log(np.maximum(estimate, 1e-12) / np.maximum(truth, 1e-12))
+    rank = np.corrcoef(ranks(estimate), ranks(truth))[0, 1]
+    return [f"{rank:.3f}", f"{np.exp(logs.mean()):.2f}", f"x{np.exp(logs.std()):.2f}"]
+
+
+def tables(bench: Bench) -> list[tuple[list[str], list[list[str]]]]:
+    estimates, seconds = bench.estimates()
+    pairs, truth, probed, spent = bench.pairs()
+    at = tuple(np.array(pairs).T)
+    per_pair = [[name, *judged(costs[at], truth), f"{seconds[name]:.0f}"] for name, costs in estimates.items()]
+    per_pair.append(["probes", *judged(probed, truth), f"{spent * bench.allowed.sum():.0f}"])
+    headers = [f"{len(pairs)} pairs", ">rank correlation", ">bias", ">scatter", ">seconds for all"]
+    rows, sums, measured = [], {name: [] for name in estimates}, []
+    files = bench.files(estimates)
+    for done, (label, levels) in enumerate(files.items()):
+        bench.report(done, len(files), label)
+        found = bench.truth(levels)
+        for name, costs in estimates.items():
+            sums[name].append(sum(float(own[j]) for own, j in zip(costs, levels, strict=True) if j < len(own)))
+        bits = 8 * bench.choices.bytes_of(levels) / bench.weights
+        rows.append([label, f"{bits:.3f}", f"{found:.5f}", *(f"{own[-1]:.5f}" for own in sums.values())])
+        measured.append(found)
+    of_files = [[name, *judged(np.array(own), np.array(measured))] for name, own in sums.items()]
+    return [
+        (headers, per_pair),
+        ([f"{len(files)} files", ">rank correlation", ">bias", ">scatter"], of_files),
+        (["file", ">bits per weight", ">measured", *(f">{name}" for name in estimates)], rows),
+    ]
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, action="append", help="a float16 GGUF")
+    parser.add_argument("--stats", type=Path, required=True, action="append", help="its second moments")
+    parser.add_argument("-c", "--calibration", type=Path, required=True, action="append", help="text for the estimates")
+    add_text_option(parser, "-f", "--file")
+    parser.add_argument("--formats", default="q2_k,q3_k,mxfp4,q4_k,q5_k,q6_k,q8_0", help="separated by commas")
+    parser.add_argument("--at", default="q3_k,q4_k", help="formats at whose bytes the estimates choose files")
+    parser.add_argument("--chunks", type=int, default=8, help=f"chunks of {TOKENS} tokens from each calibration text")
+    parser.add_argument("--held", type=int, default=8, help=f"held-out chunks of {CONTEXT} tokens")
+    parser.add_argument("--each", type=int, default=3, help="tensors of each kind that are measured")
+    parser.add_argument("--mixtures", type=int, default=4, help="random files")
+    parser.add_argument("--effort", type=int, default=0, help="of feedback")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("-t", "--threads", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=WORK, help="folder for results")
+    parser.add_argument("--palette", type=Path, help="folder of the palette; default: in bitwright's cache")
+    parser.add_argument("--write", action="store_true", help="write benchmarks/results/sensitivity.md")
+    args = parser.parse_args(argv)
+    lines = []
+    for model, stats in zip(args.model, args.stats, strict=True):
+        with output.progress(model.stem) as report:
+            found = tables(Bench(model, stats, args, report))
+        texts = ", ".join(path.name for path in args.calibration)
+        lines += [f"## {model.stem}", "", f"{args.held} chunks of {args.file.name}; estimates from {texts}.", ""]
+        for headers, rows in found:
+            output.print_table(headers, rows)
+            lines += [*markdown(headers, rows, describe_machine(args.threads))[2:], ""]
+    if args.write:
+        machine = ", ".join(f"{key} {value}" for key, value in describe_machine(args.threads).items())
+        write("sensitivity", "Estimates of what a format costs, against measurements", "sensitivity.py",
+              [machine, "", *lines[:-1]])  # fmt: skip
+
+
+if __name__ == "__main__":
+    main()
