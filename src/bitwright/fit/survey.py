@@ -50,9 +50,12 @@ def costs(
     shares = np.cumsum(weights) / weights.sum()
     chosen, counts = np.unique(np.searchsorted(shares, (np.arange(ROWS) + 0.5) / ROWS), return_counts=True)
     values = _rows(tensor, chosen, threads)
+    moments = None
+    if hessian is not None and any(supports_feedback(format, columns) for format in formats):
+        moments = damped(hessian), kernels.factored(damped(hessian), threads)
     result = np.empty(len(formats))
     for index, format in enumerate(formats):
-        error = _encoded(values, format, hessian, importance, threads) - values
+        error = _encoded(values, format, moments, importance, threads) - values
         if hessian is not None:
             each = np.einsum("ij,ij->i", error @ hessian, error)
         else:
@@ -67,11 +70,15 @@ def _rows(tensor: QuantizedTensor, chosen: NDArray[np.int64], threads: int | Non
 
 
 def _encoded(
-    values: Float32, format: Format, hessian: Float32 | None, importance: Float32 | None, threads: int | None
+    values: Float32,
+    format: Format,
+    moments: tuple[Float32, Float32] | None,
+    importance: Float32 | None,
+    threads: int | None,
 ) -> Float32:
-    """The values as the format holds them."""
-    if hessian is not None and supports_feedback(format, values.shape[1]):
-        data, _ = kernels.feedback(format, values, damped(hessian), 0, threads)
+    """The values as the format holds them. moments: the damped Hessian and its factor."""
+    if moments is not None and supports_feedback(format, values.shape[1]):
+        data, _ = kernels.feedback(format, values, moments[0], 0, threads, moments[1])
     else:
         weights = importance[0] if importance is not None and takes_importance(format) else None
         data = encode_rows(values, format, weights, threads=threads)
