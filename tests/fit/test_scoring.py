@@ -201,23 +201,23 @@ def test_objectives() -> None:
     divergences = np.arange(40) / 10
     same = np.ones(40, bool)
     assert OBJECTIVES["mean"](divergences, same) == divergences.mean()
-    assert OBJECTIVES["worst"](divergences[::-1], same) == pytest.approx(3.85)  # of 3.8 and 3.9
-    assert OBJECTIVES["worst"](divergences[:3], same[:3]) == 0.2
-    assert OBJECTIVES["horizon"](divergences, same) == 0
-    assert OBJECTIVES["horizon"](divergences, ~same) == 1
+    assert OBJECTIVES["tail"](divergences[::-1], same) == pytest.approx(3.85)  # of 3.8 and 3.9
+    assert OBJECTIVES["tail"](divergences[:3], same[:3]) == 0.2
+    assert OBJECTIVES["divergence"](divergences, same) == 0
+    assert OBJECTIVES["divergence"](divergences, ~same) == 1
     # starts at 0 to 3 read 2, 1, 2, 1 tokens to a divergence; one start is left at the end, after one token
-    assert OBJECTIVES["horizon"](divergences[:5], np.array([1, 0, 1, 0, 1], bool)) == pytest.approx(4 / 7)
+    assert OBJECTIVES["divergence"](divergences[:5], np.array([1, 0, 1, 0, 1], bool)) == pytest.approx(4 / 7)
 
 
 def test_each_objective_is_scored(tmp_path: Path) -> None:
     engine = engine_of(tmp_path)
-    found = {}
-    for name in OBJECTIVES:
-        scorer = scorer_of(engine, tmp_path / "reference", objective=name)
-        parent = (0,) * len(scorer.choices.tensors)
-        found[name] = scorer.score([parent], [0], parent)[0, 0]
-    assert found["worst"] > found["mean"] > 0
-    assert 0 < found["horizon"] < 1
+    scorers = {name: scorer_of(engine, tmp_path / "reference", objective=name) for name in OBJECTIVES}
+    parent = (0,) * len(scorers["mean"].choices.tensors)
+    found = {name: scorer.score([parent], [0, 2], parent) for name, scorer in scorers.items()}
+    assert (found["tail"] > found["mean"]).all()
+    assert ((found["divergence"] > 0) & (found["divergence"] < 1)).all()
+    together = scorers["mean"].score_all([parent], [0, 2], parent)
+    assert all(np.array_equal(together[name], found[name]) for name in OBJECTIVES)
 
 
 def test_wrong_use_is_refused(tmp_path: Path) -> None:

@@ -127,14 +127,19 @@ class Predictions:
     """
 
     def __init__(
-        self, engine: Engine, tokens: NDArray[np.int32], first: int, folder: Path | None = None, kept: int = KEPT
+        self,
+        engine: Engine,
+        tokens: NDArray[np.int32],
+        first: int,
+        folder: Path | None = None,
+        digest: str | None = None,
     ) -> None:
-        self.engine, self.tokens, self.kept = engine, np.ascontiguousarray(tokens, np.int32), kept
+        self.engine, self.tokens = engine, np.ascontiguousarray(tokens, np.int32)
         self.outputs = np.arange(first, tokens.shape[1])
         self.folder = cache_folder() / "references" / "search" if folder is None else folder
         self.threads, self._held = Sharing(engine.threads), Recent[int, Distributions](HELD)
         options = engine.options
-        self._about = f"{VERSION} {engine.model.sha256()} {options.kv} {options.activations} {first} {kept}"
+        self._about = f"{VERSION} {digest or engine.model.sha256()} {options.kv} {options.activations} {first} {KEPT}"
 
     def compute(self, chunks: Sequence[int], progress: Progress | None = None) -> None:
         """Make sure that these chunks are on disk."""
@@ -158,7 +163,7 @@ class Predictions:
             assert session is not None
             session.reset()
             logits = session.extend(self.tokens[chunk], self.outputs.tolist())
-            found = condense(logits, list(self._digest(chunk)), self.threads, self.kept)
+            found = condense(logits, list(self._digest(chunk)), self.threads)
             self.folder.mkdir(parents=True, exist_ok=True)
             with replacing(self._path(chunk)) as file:
                 np.savez(file, ids=found.ids, log_p=found.log_p, rest=found.rest, kept=found.kept)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.fit.choices import Choices, Levels
-from bitwright.fit.predictions import KEPT, Predictions
+from bitwright.fit.predictions import Predictions
 from bitwright.fit.programs import Programs, Source
 from bitwright.fit.recent import Recent
 from bitwright.kernels import Memory, Program
@@ -30,17 +30,17 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 SKIPPED = 8  # the first positions of a chunk, one in this many, are read and not scored: they lack context
-WORST = 0.05  # share of a chunk's tokens that the objective "worst" looks at
+TAIL = 0.05  # share of a chunk's tokens that the objective "tail" looks at
 KEPT_WEIGHTS, KEPT_INPUTS = 512 << 20, 512 << 20  # bytes of packed tensors, and of layer inputs, kept between calls
 
 
-def worst(divergences: Float64, same: NDArray[np.bool_]) -> float:
+def tail(divergences: Float64, same: NDArray[np.bool_]) -> float:
     """The mean divergence of the worst tokens, one in twenty: smoother than the quantile at which they begin."""
-    count = max(1, round(WORST * len(divergences)))
+    count = max(1, round(TAIL * len(divergences)))
     return float(np.sort(divergences)[-count:].mean())
 
 
-def parting(divergences: Float64, same: NDArray[np.bool_]) -> float:
+def divergence(divergences: Float64, same: NDArray[np.bool_]) -> float:
     """One over the expected number of tokens, from any scored position on, up to the first whose likeliest differs.
 
     Starts after the last difference end with the chunk. They count as tokens read, not as divergences, which is the
@@ -55,7 +55,7 @@ def parting(divergences: Float64, same: NDArray[np.bool_]) -> float:
 
 Objective = Callable[[Float64, NDArray[np.bool_]], float]
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
-    {"mean": lambda divergences, same: float(divergences.mean()), "worst": worst, "horizon": parting}
+    {"mean": lambda divergences, same: float(divergences.mean()), "tail": tail, "divergence": divergence}
 )
 
 
@@ -63,9 +63,10 @@ class EngineScorer:
     """A Scorer (see `choices`) that runs candidates here, as the reference `engine` runs.
 
     `tensor` gives a tensor in a format; `tokens` (chunks, context) is the search text. `objective` is one of
-    OBJECTIVES: "mean" KL divergence in nats, that of the "worst" twentieth of a chunk's tokens, or divergences per
-    token for the "horizon". `folder` holds the reference's predictions. `keep_weights` and `keep_inputs` bound the
-    bytes of packed tensors and of layer inputs that are kept between calls, besides the parent's program.
+    OBJECTIVES: the "mean" KL divergence in nats, that of the "tail", the worst twentieth of a chunk's tokens, or the
+    rate of "divergence", one over the tokens until the likeliest token differs. `folder` holds the reference's
+    predictions; `digest` is the model's SHA-256 if known. `keep_weights` and `keep_inputs` bound the bytes of packed
+    tensors and of layer inputs that are kept between calls, besides the parent's program.
 
     Raises UnknownNameError for another objective, UsageError for tokens that the model cannot read.
     """
@@ -80,7 +81,7 @@ class EngineScorer:
         folder: Path | None = None,
         keep_weights: int = KEPT_WEIGHTS,
         keep_inputs: int = KEPT_INPUTS,
-        kept: int = KEPT,
+        digest: str | None = None,
     ) -> None:
         if objective not in OBJECTIVES:
             raise UnknownNameError("objective", objective, list(OBJECTIVES))
@@ -88,11 +89,11 @@ class EngineScorer:
             raise UsageError(f"expected chunks of 1 to {engine.context} tokens, got tokens of shape {tokens.shape}")
         self.chunks, self.choices, self.objective = len(tokens), choices, objective
         first = tokens.shape[1] // SKIPPED
-        self.predictions = Predictions(engine, tokens, first, folder, kept)
+        self.predictions = Predictions(engine, tokens, first, folder, digest)
         self.programs = Programs(
             engine.model, choices, tensor, engine.backend, engine.options.activations, keep_weights
         )
-        self._backend, self._kv, self._measure = engine.backend, engine.options.kv, OBJECTIVES[objective]
+        self._backend, self._kv = engine.backend, engine.options.kv
         self._tokens, self._inputs = self.predictions.tokens, Recent[tuple[int, int, Levels], Float32](keep_inputs)
         self._positions = np.arange(tokens.shape[1])
         self._memory: Memory | None = None
@@ -103,16 +104,21 @@ class EngineScorer:
 
     def score(self, candidates: Sequence[Levels], chunks: Sequence[int], parent: Levels) -> Float64:
         """The objective (candidates, chunks), less is better."""
+        return self.score_all(candidates, chunks, parent)[self.objective]
+
+    def score_all(self, candidates: Sequence[Levels], chunks: Sequence[int], parent: Levels) -> Mapping[str, Float64]:
+        """Every one of OBJECTIVES (candidates, chunks) from one run, to show where they disagree."""
         references = self.predictions[chunks]
-        result = np.empty((len(candidates), len(chunks)))
+        result = {name: np.empty((len(candidates), len(chunks))) for name in OBJECTIVES}
         begins = [self.programs.begin(candidate, parent) for candidate in candidates]
         for index in sorted(range(len(candidates)), key=begins.__getitem__):
             begin = begins[index]
             hidden = self._hidden(chunks, begin, parent)
             run = self._runner(self.programs.part(candidates[index], parent, begin))
             for column, (chunk, reference) in enumerate(zip(chunks, references, strict=True)):
-                logits = run(chunk, hidden[column])
-                result[index, column] = self._measure(*reference.compare(logits, self.predictions.threads))
+                compared = reference.compare(run(chunk, hidden[column]), self.predictions.threads)
+                for name, objective in OBJECTIVES.items():
+                    result[name][index, column] = objective(*compared)
         return result
 
     def _hidden(self, chunks: Sequence[int], layer: int, parent: Levels) -> list[Float32 | None]:
