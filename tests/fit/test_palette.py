@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import hashlib
 import os
 import tracemalloc
 from pathlib import Path
@@ -11,11 +12,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from bitwright import system
+from bitwright import formats, kernels, system
 from bitwright.errors import BitwrightError
-from bitwright.fit.palette import Palette
+from bitwright.fit.families import FAMILIES
+from bitwright.fit.palette import ENCODERS, Palette
 from bitwright.io import gguf
+from bitwright.kernels import encoders
 from bitwright.quantizers import Quantizer
+from bitwright.quantizers.feedback import ROUNDS, damped
 from tests import synthetic_model
 from tests.fit.palettes import ALL, COLUMNS, F4, NAMES, Q4, Q5, gathered, written
 
@@ -192,3 +196,18 @@ def test_seconds_follow_what_was_built(palette) -> None:
     assert 0 < before < palette.seconds(NAMES[0], Q4)
     palette.tensor(NAMES[0], Q4)
     assert palette.seconds(NAMES[0], Q4) == 0
+
+
+def test_the_version_of_the_encoders() -> None:
+    """When an encoder chooses other codes, raise `palette.ENCODERS` and put the new digest here: entries that the old
+    one wrote must not be found any more."""
+    rng = np.random.default_rng(0)
+    values = (rng.integers(-(1 << 12), 1 << 12, (4, COLUMNS)) / 1024).astype(np.float32)
+    places = np.arange(COLUMNS)
+    hessian = damped(0.5 ** np.minimum(abs(places[:, None] - places), 20), 1000)
+    digest = hashlib.sha256(repr(ROUNDS).encode())
+    for name in (name for family in FAMILIES.values() for name in family):
+        digest.update(kernels.feedback(formats.get(name), values, hessian, 1)[0].data)
+        for method in encoders.METHODS:
+            digest.update(kernels.quantize(formats.get(name), values, method=method).data)
+    assert (ENCODERS, digest.hexdigest()[:16]) == (1, "2a8bf61f57415ecb")
