@@ -123,7 +123,7 @@ def test_an_impossible_budget_names_the_smallest_that_is_possible(outline: Outli
         found = budget(outline, ask)
         options = choices(found)
         least = found.fixed + int(options.bytes.min(where=options.allowed, initial=10**9, axis=1).sum())
-        with pytest.raises(BudgetError, match=f"{least:,} is the least") as raised:
+        with pytest.raises(BudgetError, match=f"the smallest choice of formats takes {least:,} bytes") as raised:
             found.check(options)
         assert raised.value.exit_code == 3 and found.asked in str(raised.value)
     budget(outline, Ask(size=least + 10**6)).check(options)

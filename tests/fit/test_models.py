@@ -52,15 +52,8 @@ def test_smaller_and_full() -> None:
 def test_models_that_cannot_be_told_apart_are_judged_by_memory() -> None:
     near = model("near.gguf", 0.7001, 2 * 10**9, 6.0, 10**9, seed=2)
     found = decide([BIG, near, SMALL])
-    assert (
-        found.chosen is near
-        and found.tied == ("big.gguf",)
-        and [e.name for e in found.others]
-        == [
-            "big.gguf",
-            "small.gguf",
-        ]
-    )
+    assert found.chosen is near and found.tied == ("big.gguf",)
+    assert [e.name for e in found.others] == ["big.gguf", "small.gguf"]
     assert headline(found).startswith("near.gguf takes the least memory of models that cannot be told apart")
     assert "needs 0.0001 fewer (-0.0" in words(found)[1] and words(found)[1].endswith("no difference can be told.")
 

@@ -109,6 +109,19 @@ def test_a_recipe_survives_its_file(tmp_path: Path) -> None:
     assert recipes.read_tensor_types(tmp_path / "types.txt") == recipe.patterns
 
 
+def test_llama_quantize_gives_the_same_types() -> None:
+    """With file type Q8_0, also in builds whose rules decide where a pattern names the type's own format."""
+    chosen = {"token_embd.weight": Q4, "output.weight": Q8}
+    for n in range(8):
+        chosen |= {f"blk.{n}.attn_v.weight": (Q8, Q5)[n % 2], f"blk.{n}.ffn_down.weight": (F16, Q8, Q6)[n % 3]}
+    tensors = model(8, "attn_v", "ffn_down")
+    wanted = {name: format.name for name, format in chosen.items()}
+    patterns = Recipe.exact(chosen).patterns
+    for applied in (patterns, [p for p in patterns if p.format is not Q8]):
+        assigned = Recipe.named("q8_0").preceded(applied).assign(Shape("llama", 8, 32, 8), tensors)
+        assert {a.tensor: a.format.name for a in assigned} == wanted
+
+
 def test_a_pattern_that_names_one_tensor() -> None:
     for name in ("blk.0.attn_q.weight", "a-b c.weight", "token_embd.weight"):
         assert Pattern.exact(name, Q4).name == name

@@ -55,3 +55,12 @@ def counted(formats: dict[str, int]) -> str:
 def minutes(seconds: float) -> str:
     """95 -> "1.6 minutes", 12 -> "12.0 s"."""
     return f"{seconds:.1f} s" if seconds < 60 else f"{seconds / 60:.1f} minutes"
+
+
+def show_models(found: dict[str, Any]) -> None:
+    """Print the view `several`: which model to keep, and its file."""
+    output.say(found["headline"], style=output.bold)
+    for sentence in [*found["words"], *found["refused"]]:
+        output.say(sentence)
+    print()
+    show(found["result"])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -111,6 +110,7 @@ def quantize(
 
 def _show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     from bitwright.io import gguf
+    from bitwright.recipes import fallbacks
 
     count: Counter[str] = Counter()
     size: Counter[str] = Counter()
@@ -135,10 +135,3 @@ def _show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     else:
         output.say(f"wrote {result.output}: {whole} in {result.seconds:.1f} s", 2)
         output.remark(f'next: bitwright run {result.output} "Hello"')
-
-
-def fallbacks(assignments: Sequence[object]) -> list[str]:
-    """A line for each reason why tensors did not get the format that the recipe chose."""
-    reasons = Counter(getattr(a, "fallback", "") for a in assignments)
-    reasons.pop("", None)
-    return [f"{number} {'tensor' if number == 1 else 'tensors'}: {reason}" for reason, number in reasons.most_common()]

@@ -99,8 +99,9 @@ class Budget:
         least = self.fixed + sum(int(sizes[allowed].min()) for sizes, allowed in zip(choices.bytes, choices.allowed,
                                                                                      strict=True))  # fmt: skip
         if least > self.total:
-            raise BudgetError(f"{self.outline.name} does not fit {self.asked}: {self.of} {self.total:,} bytes, and "
-                              f"{least:,} is the least that any choice of formats takes", least)  # fmt: skip
+            less = "; a shorter context or a smaller cache takes less" if self.engine is not None else ""
+            raise BudgetError(f"{self.outline.name} does not fit {self.asked}: the smallest choice of formats takes "
+                              f"{least:,} bytes{less}", least)  # fmt: skip
 
     def _check_speed(self, pace: Pace, choices: Choices) -> None:
         shapes = {t.name: t.shape for t in self.outline.tensors}
@@ -185,6 +186,16 @@ def budget(outline: Outline, ask: Ask, more: Mapping[str, Any] | None = None) ->
     fixed = needed.total - needed.weights + unchanged
     asked = f"{where} in {ask.engine}, with {context} tokens of context in {ask.kv}"
     return Budget(asked, total, fixed, outline, context, ask.kv, ask.engine)
+
+
+def of_formats(
+    outline: Outline, name: str, chosen: Mapping[str, Format], more: Mapping[str, Any] | None = None
+) -> Budget:
+    """The budget that just holds the file with these formats, which the recipe `name` gives it."""
+    layout = _layout(outline, chosen, more)
+    fixed = layout.total - sum(padded(stored(t, chosen[t.name]), layout.alignment) for t in searched(outline))
+    context = min(CONTEXT, outline.context or CONTEXT)
+    return Budget(f"the formats of {name}", layout.total, fixed, outline, context, alignment=layout.alignment)
 
 
 def _of_file(

@@ -49,9 +49,14 @@ def _quoted(text: str) -> str:
 
 def save(path: str | Path, recipe: Recipe) -> None:
     """Write a .toml file, in full or not at all. Raises UsageError for another suffix."""
+    check_name(path)
+    _write(path, dumps(recipe))
+
+
+def check_name(path: str | Path) -> None:
+    """UsageError unless the name is one of a recipe file."""
     if Path(path).suffix.lower() != SUFFIX:
         raise UsageError(f"{path}: the name of a recipe file ends in {SUFFIX}")
-    _write(path, dumps(recipe))
 
 
 def load(path: str | Path) -> Recipe:

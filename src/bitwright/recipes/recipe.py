@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
@@ -96,6 +97,13 @@ class Recipe:
         """The patterns that match no tensor that is quantized."""
         names = [t.name for t in _quantizable(model, tensors)]
         return [p for p in self.patterns if not any(map(p.matches, names))]
+
+
+def fallbacks(assignments: Iterable[Assignment]) -> list[str]:
+    """A line for each reason why tensors did not get the format that the recipe chose, the most frequent first."""
+    reasons = Counter(a.fallback for a in assignments)
+    reasons.pop("", None)
+    return [f"{number} {'tensor' if number == 1 else 'tensors'}: {reason}" for reason, number in reasons.most_common()]
 
 
 def _quantizable(model: Shape, tensors: Iterable[HasFormat]) -> list[HasFormat]:
