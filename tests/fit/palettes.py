@@ -26,10 +26,10 @@ def written(path: Path, seed: int = 0) -> gguf.GGUF:
     return gguf.open(synthetic_model.write(path, synthetic_model.metadata_of("llama"), weights, "f16"))
 
 
-def gathered(seed: int = 0, tokens: int = 1000) -> ActivationStatistics:
+def gathered(seed: int = 0, tokens: int = 1000, columns: int = COLUMNS) -> ActivationStatistics:
     """Second moments that the first two matrices share; importance of all three."""
-    x = np.random.default_rng(seed).standard_normal((500, COLUMNS)) * np.linspace(0.1, 3, COLUMNS)
+    x = np.random.default_rng(seed).standard_normal((500, columns)) * np.linspace(0.1, 3, columns)
     moment = (x.T @ x / len(x)).astype(np.float32)
     own = SquareSums(tokens * moment.diagonal()[None].astype(np.float64), np.array([tokens]))
-    shared = SecondMoment(NAMES[:2], "plain", 1, COLUMNS, lambda: pack(moment)[None])
+    shared = SecondMoment(NAMES[:2], "plain", 1, columns, lambda: pack(moment)[None])
     return ActivationStatistics(dict.fromkeys(NAMES, own), moments=(shared,))

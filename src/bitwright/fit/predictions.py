@@ -139,7 +139,8 @@ class Predictions:
         self.folder = cache_folder() / "references" / "search" if folder is None else folder
         self.threads, self._held = Sharing(engine.threads), Recent[int, Distributions](HELD)
         options = engine.options
-        self._about = f"{VERSION} {digest or engine.model.sha256()} {options.kv} {options.activations} {first} {KEPT}"
+        run = f"{engine.tier} {options.kv} {options.activations}"
+        self._about = f"{VERSION} {digest or engine.model.sha256()} {run} {first} {KEPT}"
 
     def compute(self, chunks: Sequence[int], progress: Progress | None = None) -> None:
         """Make sure that these chunks are on disk."""
