@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from bitwright import formats
 from bitwright.calibration import ActivationStatistics, SecondMoment, SquareSums
 from bitwright.calibration.moments import pack
+from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import gguf
+from bitwright.quantizers import Quantizer
 from tests import synthetic_model
+
+if TYPE_CHECKING:
+    import pytest
 
 Q4, Q5, F4, TERNARY = (formats.get(name) for name in ("q4_0", "q5_k", "mxfp4", "tq2_0"))
 NAMES = "blk.0.attn_q.weight", "blk.0.attn_k.weight", "blk.0.ffn_up.weight"
@@ -33,3 +39,16 @@ def gathered(seed: int = 0, tokens: int = 1000, columns: int = COLUMNS) -> Activ
     own = SquareSums(tokens * moment.diagonal()[None].astype(np.float64), np.array([tokens]))
     shared = SecondMoment(NAMES[:2], "plain", 1, columns, lambda: pack(moment)[None])
     return ActivationStatistics(dict.fromkeys(NAMES, own), moments=(shared,))
+
+
+def built(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The names of tensors that are quantized from now on."""
+    names: list[str] = []
+    encode = Quantizer.encode
+
+    def counted(self: Quantizer, tensor: QuantizedTensor, format: Format) -> tuple[QuantizedTensor, float | None]:
+        names.append(tensor.name)
+        return encode(self, tensor, format)
+
+    monkeypatch.setattr(Quantizer, "encode", counted)
+    return names

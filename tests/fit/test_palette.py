@@ -15,13 +15,14 @@ import pytest
 from bitwright import formats, kernels, system
 from bitwright.errors import BitwrightError
 from bitwright.fit.families import FAMILIES
-from bitwright.fit.palette import ENCODERS, Palette
+from bitwright.fit.keys import ENCODERS
+from bitwright.fit.palette import Palette
 from bitwright.io import gguf
 from bitwright.kernels import encoders
 from bitwright.quantizers import Quantizer
 from bitwright.quantizers.feedback import ROUNDS, damped
 from tests import synthetic_model
-from tests.fit.palettes import ALL, COLUMNS, F4, NAMES, Q4, Q5, gathered, written
+from tests.fit.palettes import ALL, COLUMNS, F4, NAMES, Q4, Q5, built, gathered, written
 
 
 @pytest.fixture(scope="module")
@@ -32,19 +33,6 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> gguf.GGUF:
 @pytest.fixture
 def palette(model: gguf.GGUF, tmp_path: Path) -> Palette:
     return Palette(model, Quantizer(None, 0, gathered(), 1), tmp_path)
-
-
-def built_by(palette: Palette, monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The names of tensors that are quantized from now on."""
-    names: list[str] = []
-    encode = Quantizer.encode
-
-    def counted(self: Quantizer, tensor, format):
-        names.append(tensor.name)
-        return encode(self, tensor, format)
-
-    monkeypatch.setattr(Quantizer, "encode", counted)
-    return names
 
 
 @pytest.mark.parametrize(("name", "format"), ALL, ids=str)
@@ -59,7 +47,7 @@ def test_a_second_palette_reads_from_disk(palette, model, tmp_path, monkeypatch)
     palette.build(ALL)
     size = sum(path.stat().st_size for path in tmp_path.iterdir())
     assert palette.bytes == size and len(list(tmp_path.iterdir())) == len(ALL)
-    again, names = Palette(model, Quantizer(None, 0, gathered(), 1), tmp_path), built_by(palette, monkeypatch)
+    again, names = Palette(model, Quantizer(None, 0, gathered(), 1), tmp_path), built(monkeypatch)
     assert all(again.has(*pair) for pair in ALL)
     again.build(ALL)
     assert [again.objective(*pair) for pair in ALL] == [palette.objective(*pair) for pair in ALL]
@@ -180,14 +168,14 @@ def test_a_full_disk_is_one_line(palette, monkeypatch) -> None:
 
 def test_memory_holds_one_tensor(tmp_path) -> None:
     rng = np.random.default_rng(0)
-    weights = {f"blk.{i}.ffn_up.weight": rng.standard_normal((1024, COLUMNS)) for i in range(8)}
+    weights = {f"blk.{i}.ffn_up.weight": rng.standard_normal((512, COLUMNS)) for i in range(8)}
     model = gguf.open(synthetic_model.write(tmp_path / "m.gguf", synthetic_model.metadata_of("llama"), weights, "f16"))
     palette = Palette(model, Quantizer(None, 0, None, 1), tmp_path)
     tracemalloc.start()
     palette.build([(name, format) for name in weights for format in (Q4, F4)])
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert peak < 4 * 4 * 1024 * COLUMNS
+    assert peak < 4 * 4 * 512 * COLUMNS
 
 
 def test_seconds_follow_what_was_built(palette) -> None:
@@ -199,7 +187,7 @@ def test_seconds_follow_what_was_built(palette) -> None:
 
 
 def test_the_version_of_the_encoders() -> None:
-    """When an encoder chooses other codes, raise `palette.ENCODERS` and put the new digest here: entries that the old
+    """When an encoder chooses other codes, raise `keys.ENCODERS` and put the new digest here: entries that the old
     one wrote must not be found any more."""
     rng = np.random.default_rng(0)
     values = (rng.integers(-(1 << 12), 1 << 12, (4, COLUMNS)) / 1024).astype(np.float32)

@@ -15,7 +15,7 @@ import pytest
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.io import gguf
-from bitwright.io.atomic import replacing, scratch, sweep
+from bitwright.io.atomic import claimed, replacing, scratch, sweep
 
 
 @pytest.fixture(params=["new", "old"])
@@ -177,3 +177,17 @@ def test_names_as_long_as_a_file_system_allows(tmp_path: Path) -> None:
             file.write(b"new")
         assert (tmp_path / name).read_bytes() == b"new"
     assert len(list(tmp_path.iterdir())) == 3
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no such locks")
+def test_a_claim_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "result"
+    with claimed(path, wait=False) as first, claimed(path, wait=False) as second:
+        assert first and not second
+        sweep(tmp_path)  # not what is claimed
+        with claimed(path, wait=False) as third:
+            assert not third
+    assert list(tmp_path.iterdir()) == []
+    with pytest.raises(ZeroDivisionError), claimed(path, wait=True) as again:
+        assert again and 1 / 0
+    assert list(tmp_path.iterdir()) == []

@@ -1,26 +1,24 @@
 """Every tensor in every format, quantized once and kept on disk, from which candidates are put together.
 
-An entry is known by all that decides its bytes: the source tensor, the format, the method and its effort, the tensor's
-statistics and the version of the encoders. Models that share a tensor share its entries, and so do processes; what
-differs in anything is another entry.
+An entry is found by its content (`keys`), so models that share a tensor share its entries, and so do processes.
 """
 
 from __future__ import annotations
 
 import contextlib
 import errno
-import hashlib
-import json
 import math
 import mmap
 import time
 import weakref
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import TypeVar
 
 from bitwright import system
 from bitwright.errors import BitwrightError
 from bitwright.fit import entry
+from bitwright.fit.keys import Keys, Pair
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import atomic
 from bitwright.io.aliases import cache_folder
@@ -29,9 +27,8 @@ from bitwright.progress import Progress
 from bitwright.quantizers.objective import objective
 from bitwright.quantizers.quantizer import Quantizer
 
-ENCODERS = 1  # raised when an encoder chooses other codes
 FULL = errno.ENOSPC, errno.EDQUOT
-Pair = tuple[str, Format]  # the name of a tensor, and a format
+Found = TypeVar("Found")
 
 
 class Palette:
@@ -44,8 +41,7 @@ class Palette:
     def __init__(self, model: GGUF, quantizer: Quantizer, folder: Path | None = None) -> None:
         self.model, self.quantizer = model, quantizer
         self.folder = folder or cache_folder() / "palette"
-        self._digests: dict[object, str] = {}
-        self._keys: dict[Pair, str] = {}
+        self._keys = Keys(model, quantizer)
         self._mapped: weakref.WeakValueDictionary[Pair, mmap.mmap] = weakref.WeakValueDictionary()
         self._sound: set[Pair] = set()  # whose data were checked
         self._worked, self._seconds = 0.0, 0.0
@@ -76,9 +72,7 @@ class Palette:
         buffer = self._mapped.get((name, format)) or self._map(name, format)
         if buffer is None:
             self._build(name, format)
-            buffer = self._map(name, format)
-        if buffer is None:
-            raise BitwrightError(f"{self._path(name, format)} was damaged as soon as it was written: check the disk")
+            buffer = self._written(self._map(name, format), name, format)
         self._mapped[name, format] = buffer
         return QuantizedTensor(name, self.model.tensors[name].shape, format, entry.data(buffer))
 
@@ -87,8 +81,10 @@ class Palette:
         them, the squared error weighted by importance if that is known. Built first if it is missing."""
         if self._is_source(name, format):
             return 0.0
-        found = self._header(name, format)
-        return found.objective if found else self._build(name, format)
+        if (found := self._header(name, format)) is None:
+            self._build(name, format)
+            found = self._written(self._header(name, format), name, format)
+        return found.objective
 
     def seconds(self, name: str, format: Format) -> float:
         """About how long building this takes, by `Quantizer.work` and the pace of earlier builds; 0 if it is there."""
@@ -103,16 +99,15 @@ class Palette:
         """
         wanted = [pair for pair in self._ordered(pairs) if not self.has(*pair)]
         works = [self._work(*pair) for pair in wanted]
-        total, done, last = sum(works), 0.0, ""
+        total, done, others = sum(works), 0.0, list[Pair]()
         for (name, format), work in zip(wanted, works, strict=True):
             if progress:
                 progress(done, total, name)
-            if name != last:
-                self.model.release()  # pages of the previous tensor
-            last = name
-            if not self.has(name, format):  # another process may have built it meanwhile
-                self._build(name, format)
+            if not self._build(name, format, wait=False):
+                others.append((name, format))
             done += work
+        for pair in others:
+            self._build(*pair)
 
     def remove(self) -> None:
         """Remove all entries in the folder; those that are mapped stay readable until they are let go."""
@@ -122,47 +117,10 @@ class Palette:
         except OSError as error:
             raise BitwrightError(f"cannot remove {error.filename}: {error.strerror or error}") from error
 
-    # -- keys
+    # -- files
 
     def _is_source(self, name: str, format: Format) -> bool:
         return self.model.tensors[name].format is format
-
-    def _key(self, name: str, format: Format) -> str:
-        if (name, format) not in self._keys:
-            self._keys[name, format] = self._new_key(name, format)
-        return self._keys[name, format]
-
-    def _new_key(self, name: str, format: Format) -> str:
-        info = self.model.tensors[name]
-        method = self.quantizer.method_of(info, format)
-        parts = {
-            "encoders": ENCODERS,
-            "source": [self._digest_of_source(name), info.shape, info.format.name],
-            "format": format.name,
-            "method": method,
-            "effort": self.quantizer.effort if method == "feedback" else None,
-            "statistics": self._digest_of_statistics(name),
-        }
-        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-    def _digest_of_source(self, name: str) -> str:
-        if name not in self._digests:
-            self._digests[name] = hashlib.sha256(self.model.tensor(name).data.data).hexdigest()
-            self.model.release()  # its pages: keys of all tensors are often asked for at once
-        return self._digests[name]
-
-    def _digest_of_statistics(self, name: str) -> list[str | None]:
-        statistics = self.quantizer.statistics
-        if statistics is None:
-            return []
-        moment, importance = statistics.moment(name), statistics.importance(name)
-        if moment is not None and moment not in self._digests:
-            self._digests[moment] = hashlib.sha256(moment.packed().data).hexdigest()
-        of_squares = None if importance is None else hashlib.sha256(importance.data).hexdigest()
-        tokens = hashlib.sha256(statistics.tokens(name).tobytes()).hexdigest()
-        return [of_squares, None if moment is None else self._digests[moment], tokens]
-
-    # -- files
 
     def _make_folder(self) -> None:
         try:
@@ -171,12 +129,12 @@ class Palette:
             raise BitwrightError(f"cannot keep a palette in {self.folder}: {error.strerror}") from error
 
     def _path(self, name: str, format: Format) -> Path:
-        return self.folder / f"{self._key(name, format)}{entry.SUFFIX}"
+        return self.folder / f"{self._keys.of(name, format)}{entry.SUFFIX}"
 
     def _header(self, name: str, format: Format) -> entry.Header | None:
         shape = self.model.tensors[name].shape
         length = math.prod(shape[:-1]) * format.row_bytes(shape[-1])
-        return entry.header(self._path(name, format), self._key(name, format), length)
+        return entry.header(self._path(name, format), self._keys.of(name, format), length)
 
     def _map(self, name: str, format: Format) -> mmap.mmap | None:
         """The entry's file; None if there is none that is sound. Its data are checked once."""
@@ -185,6 +143,8 @@ class Palette:
         if found is None or buffer is None:
             return None
         if (name, format) not in self._sound and not entry.is_sound(found, buffer):
+            del buffer  # Windows removes no mapped file
+            self._path(name, format).unlink(missing_ok=True)
             return None
         self._sound.add((name, format))
         return buffer
@@ -204,23 +164,43 @@ class Palette:
         place = {name: index for index, name in enumerate(names)}
         return sorted(dict.fromkeys(pairs), key=lambda pair: (first[pair[0]], place[pair[0]]))
 
-    def _build(self, name: str, format: Format) -> float:
-        """Write the entry and return its objective."""
+    def _build(self, name: str, format: Format, wait: bool = True) -> bool:
+        """Write the entry unless it is there; False, without `wait`, if someone else is just writing it."""
+        self._make_folder()  # `bitwright rm palette` may have removed it
+        with self._errors(name, format), atomic.claimed(self._path(name, format), wait) as alone:
+            if (alone or wait) and not self.has(name, format):
+                self._write(name, format)
+            return alone or wait
+
+    def _write(self, name: str, format: Format) -> None:
+        self.model.release()  # pages of earlier tensors
         started, source = time.monotonic(), self.model.tensor(name)
         built, reached = self.quantizer.encode(source, format)
         if reached is None:
             reached = objective(source, built, self.quantizer)
         self._worked += self._work(name, format)
         self._seconds += time.monotonic() - started
-        self._make_folder()  # `bitwright rm palette` may have removed it
+        entry.write(self._path(name, format), self._keys.of(name, format), built.data, reached)
+
+    @contextlib.contextmanager
+    def _errors(self, name: str, format: Format) -> Iterator[None]:
+        """One line for what the system refuses, with what to do about a full disk."""
         try:
-            entry.write(self._path(name, format), self._key(name, format), built.data, reached)
-        except BitwrightError as error:
-            if getattr(error.__cause__, "errno", None) not in FULL:
+            yield
+        except (BitwrightError, OSError) as error:
+            cause = error if isinstance(error, OSError) else error.__cause__
+            if not isinstance(cause, OSError):
                 raise
+            if cause.errno not in FULL:
+                raise BitwrightError(f"cannot write to the palette in {self.folder}: {cause.strerror}") from error
             size = f"{self.bytes / 1e9:.1f} GB"
             raise BitwrightError(
                 f"no room for {name} in {format.name}: the disk with {self.folder} is full; free some of it "
                 f"(the palette there takes {size}; `bitwright rm palette` removes bitwright's own), then run again"
             ) from error
-        return reached
+
+    def _written(self, found: Found | None, name: str, format: Format) -> Found:
+        """What was found of an entry that was just built."""
+        if found is None:
+            raise BitwrightError(f"{self._path(name, format)} was damaged as soon as it was written: check the disk")
+        return found

@@ -100,6 +100,25 @@ def scratch(parent: Path) -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
+@contextlib.contextmanager
+def claimed(path: Path, wait: bool) -> Iterator[bool]:
+    """Yields whether this block alone, of all threads and processes, is to make the file `path`; with `wait`, once that
+    is so. Two may make it at once where the system has no locks, or after one was killed. OSError if the folder cannot
+    be written."""
+    claim, held = path.with_name(f".bitwright-{path.name}.part"), False
+    file = os.open(claim, os.O_RDWR | os.O_CREAT, 0o666)
+    try:
+        while (held := system.lock(file, wait)) and not claim.exists():  # swept away, or let go, before the lock
+            os.close(file)
+            file = os.open(claim, os.O_RDWR | os.O_CREAT, 0o666)
+        yield held
+    finally:
+        os.close(file)
+        if held or wait:
+            with contextlib.suppress(OSError):
+                claim.unlink()
+
+
 def sweep(folder: Path) -> None:
     """Remove what killed writers left in `folder`: parts that no running process holds the lock of."""
     for part in folder.glob(".bitwright-*.part"):
