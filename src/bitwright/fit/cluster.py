@@ -17,7 +17,8 @@ from bitwright.calibration.texts import digest
 from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.dispatch import Job, Nodes, Team
-from bitwright.fit.palette import Pair, Palette
+from bitwright.fit.keys import Pair
+from bitwright.fit.palette import Palette
 from bitwright.fit.scoring import OBJECTIVES
 from bitwright.fit.worker import Files, Search, arithmetic
 from bitwright.io import checksum
