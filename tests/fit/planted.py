@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import formats
+from bitwright.fit.allocation import allocate
 from bitwright.fit.choices import Choices, Levels
 
 FORMATS = [formats.get(name) for name in ("q2_k", "q3_k", "q4_k", "q5_k", "q6_k", "q8_0")]
@@ -65,3 +66,19 @@ def interactions(choices: Choices, seed: int = 1, strength: float = 1.0) -> NDAr
     pairs = np.zeros((count, count))
     pairs[partners[:, 0], partners[:, 1]] = strength * random.choice([-0.9, 1.5], len(partners))
     return pairs
+
+
+def optimum(problem: Planted, budget: int) -> Levels:
+    """The best candidate of a problem whose tensors interact in pairs: an allocation of formats to pairs."""
+    own, levels = problem.choices, len(problem.choices.formats)
+    pairs = np.argwhere(problem.pairs != 0)
+    bytes = (own.bytes[pairs[:, 0], :, None] + own.bytes[pairs[:, 1], None, :]).reshape(len(pairs), -1)
+    strength = problem.pairs[pairs[:, 0], pairs[:, 1], None, None]
+    roots = np.sqrt(own.cost)
+    cost = own.cost[pairs[:, 0], :, None] + own.cost[pairs[:, 1], None, :]
+    cost = cost + strength * roots[pairs[:, 0], :, None] * roots[pairs[:, 1], None, :]
+    both = Choices(tuple(map(str, pairs)), own.formats * levels, bytes, cost.reshape(len(pairs), -1))
+    found = np.zeros(len(own.tensors), int)
+    for pair, level in zip(pairs, allocate(both, budget), strict=True):
+        found[pair] = divmod(level, levels)
+    return tuple(found.tolist())
