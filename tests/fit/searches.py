@@ -67,10 +67,10 @@ class Case:
         return scorer.score(self.candidates, CHUNKS, self.candidates[0])
 
 
-def made(folder: Path, statistics: bool = False) -> Case:
+def made(folder: Path, statistics: bool = False, seed: int = 0) -> Case:
     """A case in `folder`; with importance and second moments for the first layer's attention."""
     metadata = metadata_of("llama", block_count=2)
-    model = Model.from_gguf(palettes.gguf.open(write(folder / "model.gguf", metadata, weights_of(metadata))))
+    model = Model.from_gguf(palettes.gguf.open(write(folder / "model.gguf", metadata, weights_of(metadata, seed))))
     if statistics:
         imatrix.write(folder / "stats.gguf", palettes.gathered(columns=metadata["llama.embedding_length"]))
     return Case(model, folder, folder / "stats.gguf" if statistics else None)
