@@ -6,11 +6,11 @@
 `bitwright calibrate --hessian` makes --stats; -c is text for gradients and for probes. The estimates: "rows" (`survey`,
 from some rows of each tensor), "layers", "gradients" and "smoothed" (`sensitivity`), and "probes", the measured
 divergence of one changed tensor on little text. The truth is measured on WikiText-2, which no estimate saw (-f). Pairs
-are a tensor in a format with all others as they were: three tensors of each kind. Files are every format everywhere,
-random mixtures, and what each estimate would choose at the bytes of --at: the best estimate is the one whose choice
-measures best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds of the ratios
-lie within after that. All files are encoded by feedback at --effort. --model and --stats may be repeated. What was
-measured is kept in --work, and an interrupted run goes on there.
+are a tensor in one of four formats with all others as they were: --each tensors of each kind. Files are every format
+everywhere, random mixtures, and what each estimate would choose at the bytes of --at: the best estimate is the one
+whose choice measures best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds
+of the ratios lie within after that. All files are encoded by feedback at --effort. --model and --stats may be repeated.
+What was measured is kept in --work, and an interrupted run goes on there.
 """
 
 from __future__ import annotations
@@ -39,6 +39,7 @@ from bitwright.quantizers.quantizer import Quantizer
 from bitwright.recipes.roles import role
 
 WORK = Path(__file__).parent.parent / "build/sensitivity"
+FORMATS = 4  # of a tensor that is measured
 PROBED, TOKENS, CONTEXT = 4, 256, 512  # chunks and tokens of a chunk of calibration text, tokens of a held-out one
 Estimates = dict[str, NDArray[np.float64]]
 
@@ -70,6 +71,7 @@ class Bench:
         self.near = np.concatenate([self._cut(path, TOKENS, args.chunks) for path in args.calibration])
         self.scorer = self._scorer(self._cut(args.file, CONTEXT, args.held), "held-out")
         self.kept = self.work / "measured.json"
+        self.key = f"{args.formats} {args.effort}"
         self.measured = json.loads(self.kept.read_text()) if self.kept.exists() else {}
 
     def _cut(self, path: Path, context: int, count: int) -> NDArray[np.int32]:
@@ -81,18 +83,18 @@ class Bench:
         return EngineScorer(self.engine, self.palette.tensor, self.choices, tokens, folder=self.work / name)
 
     def estimates(self) -> tuple[Estimates, dict[str, float]]:
-        """Each estimate of all costs, and the seconds it took; those of building the palette apart."""
+        """Each estimate of all costs, and the seconds it took, without those of building the palette."""
         names, chosen, found, seconds = self.choices.tensors, self.choosable, {}, {}
 
         def timed(name: str, work: Callable[[], NDArray[np.float64]]) -> None:
-            started = time.monotonic()
-            found[name] = work()
-            seconds[name] = time.monotonic() - started
+            key, started = f"{self.key} {self.args.chunks} {self.args.seed} {name}", time.monotonic()
+            if key not in self.measured:
+                costs = work()
+                self._keep(key, [time.monotonic() - started, costs.tolist()])
+            seconds[name], found[name] = self.measured[key][0], np.array(self.measured[key][1])
 
         pairs = [(names[i], chosen[j]) for i, j in np.argwhere(self.allowed)]
-        started = time.monotonic()
         self.palette.build(pairs, self.report)
-        seconds["palette"] = time.monotonic() - started
         timed("rows", self._rows)
         timed("layers", lambda: sensitivity.layer_costs(self.palette, names, chosen, self.allowed))
         timed("gradients", self._gradients)
@@ -121,27 +123,33 @@ class Bench:
         for place, name in enumerate(self.choices.tensors):
             of_kind.setdefault(role(name), []).append(place)
         some = sorted(int(i) for own in of_kind.values() for i in rng.permutation(own)[: self.args.each])
-        pairs = [(i, j) for i in some for j in np.flatnonzero(self.allowed[i]).tolist()]
+        pairs = [(i, int(j)) for i in some for j in sorted(rng.permutation(np.flatnonzero(self.allowed[i]))[:FORMATS])]
         probes = self._scorer(self.near[spread(len(self.near), PROBED)], "near")
         probes.prepare()
         truth, probed, spent = [], [], 0.0
         for done, (i, j) in enumerate(pairs):
             candidate = (*self.base[:i], j, *self.base[i + 1 :])
             truth.append(self.truth(candidate))
-            started = time.monotonic()
-            probed.append(float(probes.score([candidate], range(probes.chunks), self.base).mean()))
-            spent += time.monotonic() - started
+            key, started = f"{self.key} {self.args.chunks} probe {i} {j}", time.monotonic()
+            if key not in self.measured:
+                scored = probes.score([candidate], range(probes.chunks), self.base)
+                self._keep(key, [time.monotonic() - started, float(scored.mean())])
+            probed.append(self.measured[key][1])
+            spent += self.measured[key][0]
             self.report(done, len(pairs), "tensors one by one")
         return pairs, np.array(truth), np.array(probed), spent / len(pairs)
 
     def truth(self, candidate: Levels) -> float:
         """The divergence on held-out text, from an earlier run if it was measured then."""
         key = " ".join(f"{i}:{level}" for i, level in enumerate(candidate) if level != self.base[i])
-        key = f"{self.args.formats} {self.args.effort} {self.args.held} {key}"
+        key = f"{self.key} {self.args.held} {key}"
         if key not in self.measured:
-            self.measured[key] = float(self.scorer.score([candidate], range(self.scorer.chunks), self.base).mean())
-            self.kept.write_text(json.dumps(self.measured))
+            self._keep(key, float(self.scorer.score([candidate], range(self.scorer.chunks), self.base).mean()))
         return float(self.measured[key])
+
+    def _keep(self, key: str, value: object) -> None:
+        self.measured[key] = value
+        self.kept.write_text(json.dumps(self.measured))
 
     def files(self, estimates: Estimates) -> dict[str, Levels]:
         """Whole files: uniform, random mixtures, and the choice of each estimate at the bytes of some uniform ones."""
