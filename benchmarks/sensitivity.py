@@ -4,13 +4,14 @@
         --formats q2_k,q3_k,q4_k,q5_k,q6_k,q8_0 --write
 
 `bitwright calibrate --hessian` makes --stats; -c is text for gradients and for probes. The estimates: "rows" (`survey`,
-from some rows of each tensor), "layers", "gradients" and "smoothed" (`sensitivity`), and "probes", the measured
-divergence of one changed tensor on little text. The truth is measured on WikiText-2, which no estimate saw (-f). Pairs
-are a tensor in one of four formats with all others as they were: --each tensors of each kind. Files are every format
-everywhere, random mixtures, and what each estimate would choose at the bytes of --at: the best estimate is the one
-whose choice measures best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds
-of the ratios lie within after that. All files are encoded by feedback at --effort. --model and --stats may be repeated.
-What was measured is kept in --work, and an interrupted run goes on there.
+from some rows of each tensor), "layers" (`sensitivity`), "gradients" (`gradients`, where errors of rows are taken as
+independent; "coherent" without that), both "smoothed" by layers, and "probes", the measured divergence of one changed
+tensor on little text. The truth is measured on WikiText-2, which no estimate saw (-f). Pairs are a tensor in one of
+four formats with all others as they were: --each tensors of each kind. Files are every format everywhere, random
+mixtures, and what each estimate would choose at the bytes of --at: the best estimate is the one whose choice measures
+best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds of the ratios lie
+within after that. All files are encoded by feedback at --effort. --model and --stats may be repeated. What was measured
+is kept in --work, and an interrupted run goes on there.
 """
 
 from __future__ import annotations
@@ -97,8 +98,11 @@ class Bench:
         self.palette.build(pairs, self.report)
         timed("rows", self._rows)
         timed("layers", lambda: sensitivity.layer_costs(self.palette, names, chosen, self.allowed))
-        timed("gradients", self._gradients)
-        timed("smoothed", lambda: sensitivity.smoothed(found["gradients"], found["layers"]))
+        timed("gradients", lambda: self._gradients().costs)
+        timed("coherent", lambda: self._gradients().coherent)  # from what was kept, but for the palette's digest
+        for name in ("gradients", "coherent"):
+            timed(f"{name}, smoothed", lambda name=name: sensitivity.smoothed(found[name], found["layers"]))
+        seconds["coherent"] = seconds["gradients"]
         return found, seconds
 
     def _rows(self) -> NDArray[np.float64]:
@@ -110,12 +114,11 @@ class Bench:
             self.report(i, len(costs), "rows")
         return costs
 
-    def _gradients(self) -> NDArray[np.float64]:
-        dots = gradients.gradient_dots(
+    def _gradients(self) -> gradients.Sums:
+        return gradients.gradient_sums(
             self.engine.model, self.near, self.choices.tensors, self.choosable, self.palette.tensor, self.allowed,
-            self.args.seed, self.args.threads, self.report, self.work / "dots.npz",
+            self.args.seed, self.args.threads, self.report, self.work / "sums.npz",
         )  # fmt: skip
-        return gradients.mean_costs(dots, TOKENS)
 
     def pairs(self) -> tuple[list[tuple[int, int]], NDArray[np.float64], NDArray[np.float64], float]:
         """Some pairs, their measured divergence, that on little text, and the seconds that the latter took for each."""
@@ -164,6 +167,8 @@ class Bench:
         for format in self.args.at.split(","):
             budget = self.choices.bytes_of(found[format])
             for name, costs in estimates.items():
+                if name.startswith("coherent"):
+                    continue  # of interest only as a check
                 all_costs = np.where(able, np.column_stack([costs, 0 * stuck]), np.inf)
                 choices = replace(self.choices, cost=all_costs)
                 price = survey.price(choices, budget)

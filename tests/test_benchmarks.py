@@ -130,7 +130,7 @@ def test_estimates_of_costs_are_compared_with_measurements(stories260k, data, tm
              "--chunks", 2, "--held", 2, "--each", 1, "--mixtures", 1, "--work", tmp_path, "--palette", tmp_path / "p",
              "-t", 1]  # fmt: skip
     rows = {line.split("  ")[0]: line.split() for line in run("sensitivity.py", *flags).splitlines()}
-    assert all(float(rows[name][1]) > 0.5 for name in ("rows", "layers", "gradients", "smoothed", "probes"))
+    assert all(float(rows[name][1]) > 0.5 for name in ("rows", "layers", "gradients", "coherent", "probes"))
     assert float(rows["q4_0"][2]) > 5 * float(rows["q8_0"][2]) > 0
 
 

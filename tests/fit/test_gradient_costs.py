@@ -13,7 +13,7 @@ from bitwright import formats
 from bitwright.calibration.labels import sampled
 from bitwright.errors import UsageError
 from bitwright.fit import gradients
-from bitwright.fit.gradients import gradient_dots, mean_costs
+from bitwright.fit.gradients import Sums, gradient_sums
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels.tape import Tape
 from bitwright.model.model import Model, load
@@ -61,7 +61,7 @@ def test_a_dot_is_the_slope_of_the_labels_likelihood(model: Model, monkeypatch: 
     """For every chunk and tensor, also one that two ops read; slices end within a tensor."""
     monkeypatch.setattr(gradients, "SLICE", 40 * synthetic_model.WIDTH)
     encoded = changed(model)
-    dots = gradient_dots(model, PIECES, TENSORS, [F32, Q8], encoded, seed=7, threads=2)
+    dots = gradient_sums(model, PIECES, TENSORS, [F32, Q8], encoded, seed=7, threads=2).dots
     assert dots.shape == (3, len(TENSORS), 2)
     for place, name in enumerate(TENSORS):
         before = model.tensors[name].dequantize().astype(np.float64)
@@ -79,21 +79,44 @@ def test_a_dot_is_the_slope_of_the_labels_likelihood(model: Model, monkeypatch: 
 
 
 def test_they_predict_the_divergence(model: Model) -> None:
-    """The same chunk with 150 draws of labels: within four standard errors of the divergence of a small change."""
-    draws, encoded = 150, changed(model)
-    costs = mean_costs(
-        gradient_dots(model, np.tile(PIECES[:1], (draws, 1)), TENSORS, [F32], encoded, threads=1), TOKENS
-    )
+    """The same chunk with 100 draws of labels: within four standard errors of the divergence of a small change.
+
+    Rows apart, ten draws are enough; what is left is that the rows of one random change do not quite cancel."""
+    draws, encoded, ratios = 100, changed(model), []
+    sums = gradient_sums(model, np.tile(PIECES[:1], (draws, 1)), TENSORS, [F32], encoded, threads=1)
     base = predictions(model, PIECES[0], {})
-    for name, found in zip(TENSORS, costs[:, 0], strict=True):
+    for place, name in enumerate(TENSORS):
         after = predictions(model, PIECES[0], {name: encoded(name, F32).dequantize().astype(np.float64)})
         divergence = (np.exp(base) * (base - after)).sum(axis=1).mean()
-        assert found == pytest.approx(divergence, rel=4 * np.sqrt(2 / draws)), name
+        assert sums.coherent[place, 0] == pytest.approx(divergence, rel=4 * np.sqrt(2 / draws)), name
+        ratios.append(sums.costs[place, 0] / divergence)
+        means = sums.squares[:, place, 0].reshape(-1, 10).mean(axis=1)
+        assert means.std() < 0.2 * means.mean()
+    assert np.exp(np.log(ratios).mean()) == pytest.approx(1, abs=0.3)
+
+
+def test_squares_are_those_of_single_rows(model: Model) -> None:
+    """The squares of a change in three rows are the sum of those of each alone, whatever their dots make together."""
+    name, rows = "blk.0.attn_v.weight", (2, 3, 40)
+
+    def sums(*rows: int) -> Sums:
+        def encoded(name: str, format: Format) -> QuantizedTensor:
+            values = model.tensors[name].dequantize()
+            values[list(rows)] += np.random.default_rng(0).standard_normal(values.shape).astype(np.float32)[list(rows)]
+            return QuantizedTensor(name, values.shape, format, format.quantize(values))
+
+        return gradient_sums(model, PIECES, [name], [F32], encoded, threads=1)
+
+    alone = [sums(row) for row in rows]
+    for own in alone:
+        np.testing.assert_allclose(own.squares, own.dots**2, rtol=1e-5)
+    np.testing.assert_allclose(sums(*rows).squares, sum(own.squares for own in alone), rtol=1e-5)
+    np.testing.assert_allclose(sums(*rows).dots, sum(own.dots for own in alone), rtol=1e-5)
 
 
 def test_a_seed_gives_the_same_dots(model: Model) -> None:
     def run(seed: int) -> np.ndarray:
-        return gradient_dots(model, PIECES, TENSORS[1:3], [Q8], changed(model), seed=seed, threads=2)
+        return gradient_sums(model, PIECES, TENSORS[1:3], [Q8], changed(model), seed=seed, threads=2).squares
 
     assert np.array_equal(run(1), run(1)) and not np.array_equal(run(1), run(2))
 
@@ -106,9 +129,9 @@ def test_formats_that_cannot_be_used(model: Model) -> None:
         assert (name, format) not in {(TENSORS[1], Q8), (TENSORS[2], F16)}
         return model.tensors[name] if format is F32 else changed(model)(name, format)
 
-    dots = gradient_dots(model, PIECES[:1], TENSORS[1:3], [F32, Q8, F16], encoded, allowed)
-    assert (np.isfinite(dots[0]) == allowed).all() and (dots[0, :, 0] == 0).all()
-    assert np.isinf(gradient_dots(model, PIECES[:1], TENSORS[1:2], [Q4K], encoded)).all()
+    costs = gradient_sums(model, PIECES[:1], TENSORS[1:3], [F32, Q8, F16], encoded, allowed).costs
+    assert (np.isfinite(costs) == allowed).all() and (costs[:, 0] == 0).all() and costs[allowed][1] > 0
+    assert np.isinf(gradient_sums(model, PIECES[:1], TENSORS[1:2], [Q4K], encoded).costs).all()
 
 
 def test_a_killed_run_resumes(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -121,7 +144,7 @@ def test_a_killed_run_resumes(model: Model, tmp_path: Path, monkeypatch: pytest.
             raise KeyboardInterrupt
 
     def run(seed: int = 0, keep: Path | None = keep) -> np.ndarray:
-        return gradient_dots(model, PIECES, TENSORS[1:], [Q8], changed(model), seed=seed, progress=stop, keep=keep)
+        return gradient_sums(model, PIECES, TENSORS[1:], [Q8], changed(model), None, seed, 1, stop, keep).squares
 
     with pytest.raises(KeyboardInterrupt):
         run()
@@ -134,4 +157,4 @@ def test_a_killed_run_resumes(model: Model, tmp_path: Path, monkeypatch: pytest.
 
 def test_a_tensor_that_no_product_reads(model: Model) -> None:
     with pytest.raises(UsageError, match=r"output_norm\.weight: no product or look-up of m\.gguf reads this tensor"):
-        gradient_dots(model, PIECES, ["output_norm.weight"], [F16], changed(model))
+        gradient_sums(model, PIECES, ["output_norm.weight"], [F16], changed(model))

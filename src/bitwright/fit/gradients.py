@@ -7,9 +7,10 @@ E⟨G, ΔW⟩² is the sum over tokens of the Fisher information along ΔW, and 
 
     KL(tensor, format) = E⟨G, ΔW⟩² / 2T.
 
-Unlike a sum over single tokens and rows, this counts how errors of a shared tensor add up or cancel over a text. Each
-chunk gives one sample, whose square spreads like χ² with one degree of freedom: over S chunks, the relative standard
-error is √(2/S), 29% for 24.
+Each chunk gives one sample of it, whose square spreads like χ² with one degree of freedom: 24 chunks leave a standard
+error of 29%. But nearly all of that comes from products of different rows r, and the errors of rows are as likely to
+agree as not. Without those products, Σ_r ⟨G_r, ΔW_r⟩² has the same mean and nearly no noise: a few chunks are enough.
+Unlike errors of layers, this counts how the errors of one weight add up or cancel over the tokens of a text.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ Encoded = Callable[[str, Format], QuantizedTensor]  # a tensor of the model in a
 Array = NDArray[Any]
 
 
-def gradient_dots(
+def gradient_sums(
     model: Model,
     pieces: NDArray[np.int32],
     tensors: Sequence[str],
@@ -54,13 +55,15 @@ def gradient_dots(
     threads: int | None = None,
     progress: Progress | None = None,
     keep: Path | None = None,
-) -> NDArray[np.float64]:
-    """⟨G, ΔW⟩ (chunks, tensors, formats) for each chunk of `pieces` (chunks, tokens), each a text of its own.
+) -> Sums:
+    """Products of gradients and errors over `pieces` (chunks, tokens), each a text of its own; `costs` of the result
+    are the divergences (tensors, formats).
 
     `allowed` (tensors, formats) says which formats to look at, None all whose blocks divide the rows; the others are
-    infinite. `seed` is that of the labels. `keep` is a file in which the dots are saved every two minutes: a killed run
+    infinite. `seed` is that of the labels. `keep` is a file in which sums are saved every two minutes: a killed run
     resumes there, and the file stays. Every format is decoded once for each chunk, a slice at a time; in memory are the
-    tape's values (1 GiB at most, plus one layer of the model) and 4 MiB for each thread.
+    tape's values (1 GiB at most, plus one layer of the model), 4 MiB for each thread and 4 bytes for each row of a
+    tensor and format.
 
     Raises UnsupportedError if an op of the model has no gradient, UsageError for a tensor that no product or look-up
     reads, or a file of another run.
@@ -80,7 +83,7 @@ def gradient_dots(
     read = {name for op in model.step.ops for name in _read(op)}
     if strange := [name for name in tensors if name not in read]:
         raise UsageError(f"{strange[0]}: no product or look-up of {model.path.name} reads this tensor")
-    sums = Dots(np.where(allowed, 0.0, np.inf), len(pieces))
+    sums = Sums(allowed, *pieces.shape)
     kept = (
         Pass(keep, f"{model.sha256()} {digest(pieces)} {seed} {_digest(forms)}", keep, "sensitivities")
         if keep
@@ -89,55 +92,62 @@ def gradient_dots(
     done, saved = kept.restore([sums]) if kept else 0, time.monotonic()
     with single_blas():
         for number in range(done, len(pieces)):
-            chunk = _Chunk(
-                model, pieces[number], forms, sums.values[number], {n: i for i, n in enumerate(tensors)}, sharing
-            )
+            chunk = _Chunk(model, pieces[number], forms, len(formats), sharing)
             tape.gradients(pieces[number], sampled(seed, number, pieces.shape[1]), chunk.visit, min(reading))
+            sums.add(number, [chunk.products[name] for name in tensors])
             last = number + 1 == len(pieces)
             if kept and (last or time.monotonic() - saved > SAVE_SECONDS):
                 kept.save([sums], number + 1)
                 saved = time.monotonic()
             if progress:
                 progress(number + 1, len(pieces), "")
-    return sums.values
+    return sums
 
 
-def mean_costs(dots: NDArray[np.float64], tokens: int) -> NDArray[np.float64]:
-    """The KL divergence (tensors, formats) in nats per token of dots (chunks, tensors, formats) over such chunks."""
-    costs: NDArray[np.float64] = np.square(dots).mean(axis=0) / (2 * tokens)
-    return costs
+class Sums:
+    """For each chunk, tensor and format: `dots` ⟨G, ΔW⟩, and `squares`, those of single rows squared and summed."""
 
+    def __init__(self, allowed: NDArray[np.bool_], chunks: int, tokens: int) -> None:
+        self.allowed, self.tokens = allowed, tokens
+        self.dots, self.squares = (np.zeros((chunks, *allowed.shape)) for _ in range(2))
 
-class Dots:
-    """Sums that can be saved: `values` (chunks, tensors, formats)."""
+    def add(self, number: int, products: Sequence[Array]) -> None:
+        """Of chunk `number`, for each tensor: the products ⟨G_r, ΔW_r⟩ (rows, formats)."""
+        for place, own in enumerate(products):
+            self.dots[number, place] = own.sum(axis=0, dtype=np.float64)
+            self.squares[number, place] = np.square(own, dtype=np.float64).sum(axis=0)
 
-    def __init__(self, first: NDArray[np.float64], chunks: int) -> None:
-        self.values = np.repeat(first[None], chunks, axis=0)
+    @property
+    def costs(self) -> NDArray[np.float64]:
+        """The KL divergence (tensors, formats) in nats per token, if the errors of rows are independent."""
+        return self._mean(self.squares)
+
+    @property
+    def coherent(self) -> NDArray[np.float64]:
+        """The same without that assumption, with much more noise."""
+        return self._mean(np.square(self.dots))
+
+    def _mean(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
+        return np.where(self.allowed, squares.mean(axis=0) / (2 * self.tokens), np.inf)
 
     def state(self) -> dict[str, Array]:
-        """The dots as a named array."""
-        return {"dots": self.values}
+        """The sums as named arrays."""
+        return {"dots": self.dots, "squares": self.squares}
 
     def restore(self, state: Callable[[str], Array]) -> None:
-        """Continue from saved dots."""
-        self.values[:] = state("dots")
+        """Continue from saved sums."""
+        self.dots[:], self.squares[:] = state("dots"), state("squares")
 
 
 class _Chunk:
-    """Adds to `dots` (tensors, formats) what the tape finds in one chunk of tokens. An op may be visited for some
-    tokens at a time, and a tensor be read by two ops: dots are sums over both."""
+    """What the tape finds in one chunk of tokens: `products` ⟨G_r, ΔW_r⟩ (rows, formats) of each tensor. An op may be
+    visited for some tokens at a time, and a tensor be read by two ops: products add up over all."""
 
     def __init__(
-        self,
-        model: Model,
-        tokens: Array,
-        forms: dict[str, dict[int, QuantizedTensor]],
-        dots: NDArray[np.float64],
-        places: dict[str, int],
-        sharing: Sharing,
+        self, model: Model, tokens: Array, forms: dict[str, dict[int, QuantizedTensor]], formats: int, sharing: Sharing
     ) -> None:
-        self.model, self.tokens, self.forms, self.dots, self.places = model, tokens, forms, dots, places
-        self.sharing = sharing
+        self.model, self.tokens, self.forms, self.sharing = model, tokens, forms, sharing
+        self.products = {name: np.zeros((model.tensors[name].shape[0], formats), np.float32) for name in forms}
 
     def visit(self, op: Op, inputs: list[Array], gradient: Array | None) -> None:
         """For the tape."""
@@ -155,19 +165,18 @@ class _Chunk:
             self._add(op.weights[0], parts, lambda part: gradient[:, part].T @ inputs[0])
 
     def _add(self, name: str, parts: Sequence[Any], gradient: Callable[[Any], Array]) -> None:
-        """Add the dots of `parts`, each some rows of the tensor, with gradient(rows)."""
-        found = np.zeros((len(parts), self.dots.shape[1]))
-        tensor, forms = self.model.tensors[name], self.forms[name]
+        """Add the products of `parts`, each some rows of the tensor, with gradient(rows)."""
+        tensor, products = self.model.tensors[name], self.products[name]
 
         def work(index: int) -> None:
-            own, original = gradient(parts[index]).ravel(), _decoded(tensor, parts[index]).ravel()
-            for level, form in forms.items():
-                change = _decoded(form, parts[index]).ravel()
+            rows = parts[index]
+            own, original = gradient(rows), _decoded(tensor, rows)
+            for level, form in self.forms[name].items():
+                change = _decoded(form, rows)
                 change -= original
-                found[index, level] = own @ change
+                products[rows, level] += np.einsum("ij,ij->i", own, change)
 
         self.sharing.each(work, range(len(parts)))
-        self.dots[self.places[name]] += found.sum(axis=0)
 
 
 def _read(op: Op) -> tuple[str, ...]:
@@ -188,3 +197,14 @@ def _digest(forms: dict[str, dict[int, QuantizedTensor]]) -> str:
             found.update(f"{name} {level} {form.format.name} {form.shape}".encode())
             found.update(form.data[:1].tobytes())
     return found.hexdigest()
+
+
+def gradient_dots(*arguments: Any, **options: Any) -> NDArray[np.float64]:
+    """`gradient_sums(...).dots`."""
+    return gradient_sums(*arguments, **options).dots
+
+
+def mean_costs(dots: NDArray[np.float64], tokens: int) -> NDArray[np.float64]:
+    """The KL divergence (tensors, formats) in nats per token of dots (chunks, tensors, formats) over such chunks."""
+    costs: NDArray[np.float64] = np.square(dots).mean(axis=0) / (2 * tokens)
+    return costs
