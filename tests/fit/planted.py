@@ -51,10 +51,11 @@ class Planted:
         self.scored += len(candidates) * len(chunks)
         result = np.empty((len(candidates), len(chunks)))
         for row, levels in enumerate(candidates):
+            true = self.true(levels)
             for column, chunk in enumerate(chunks):
                 common = np.random.default_rng(chunk).normal()
                 own = np.random.default_rng([chunk, *levels]).normal()
-                result[row, column] = self.true(levels) * (1 + 0.3 * common + self.noise * own)
+                result[row, column] = true * (1 + 0.3 * common + self.noise * own)
         return result
 
 

@@ -20,6 +20,8 @@ multiple-choice knapsack problem (1995).
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,8 +34,9 @@ WIDTHS = (256, 2048, 16384)  # partial candidates that a search keeps; the next,
 ROUNDING = 1e-13  # relative error of a sum in float64 that the multiplier's search stops at
 
 
-def allocate(choices: Choices, budget: int) -> Levels:
-    """The candidate of least predicted cost that takes at most `budget` bytes; the same for the same choices.
+def allocate(choices: Choices, budget: int, quick: bool = False) -> Levels:
+    """The candidate of least predicted cost that takes at most `budget` bytes; the same for the same choices. `quick`
+    takes what a narrow search finds, which is the optimum or very near it, in a fifth of the time.
 
     BudgetError, with the fewest bytes, if no candidate is small enough.
     """
@@ -44,7 +47,7 @@ def allocate(choices: Choices, budget: int) -> Levels:
             "allow more bytes, or formats of fewer bits",
             least,
         )
-    return _optimum(choices.cost, choices.bytes, choices.allowed, budget)
+    return _optimum(choices.cost, choices.bytes, choices.allowed, budget, WIDTHS[:1] if quick else WIDTHS)
 
 
 def cheapest(choices: Choices, most_cost: float) -> Levels:
@@ -59,12 +62,14 @@ def cheapest(choices: Choices, most_cost: float) -> Levels:
             "allow more nats, or formats of more bits",
             least,
         )
-    return _optimum(choices.bytes, choices.cost, choices.allowed, most_cost)
+    return _optimum(choices.bytes, choices.cost, choices.allowed, most_cost, WIDTHS)
 
 
-def _optimum(value: Amounts, weight: Amounts, allowed: NDArray[np.bool_], limit: float) -> Levels:
+def _optimum(
+    value: Amounts, weight: Amounts, allowed: NDArray[np.bool_], limit: float, widths: Sequence[int]
+) -> Levels:
     """For each row the column that it takes: the least sum of `value` with a sum of `weight` of at most `limit`, which
-    some columns meet. All (rows, columns)."""
+    some columns meet. All (rows, columns). `widths`: of the searches."""
     columns, values, weights = _fronts(value, weight, allowed)
     lightest = np.zeros(len(values), np.intp)
     best = values.argmin(axis=1)
@@ -73,7 +78,7 @@ def _optimum(value: Amounts, weight: Amounts, allowed: NDArray[np.bool_], limit:
     else:
         multiplier, fitting = _multiplier(values, weights, limit, best, lightest)
         taken = fitting
-        for width in WIDTHS:  # a search starts with the best that the one before found, which leaves fewer to keep
+        for width in widths:  # a search starts with the best that the one before found, which leaves fewer to keep
             taken, exact = _search(values, weights, limit, multiplier, fitting, taken, width)
             if exact:
                 break
@@ -98,7 +103,8 @@ def _fronts(value: Amounts, weight: Amounts, allowed: NDArray[np.bool_]) -> tupl
 
 def _falling(values: Array) -> NDArray[np.bool_]:
     """Which values are less than all before them."""
-    falling: NDArray[np.bool_] = np.r_[True, values[1:] < np.minimum.accumulate(values)[:-1]]
+    falling = np.ones(len(values), np.bool_)
+    np.less(values[1:], np.minimum.accumulate(values)[:-1], out=falling[1:])
     return falling
 
 

@@ -13,7 +13,7 @@ from bitwright.fit.history import History, decoded
 from bitwright.fit.proposals import Proposer
 from bitwright.fit.surrogate import Surrogate
 
-DRAWS = 12  # models drawn from the surrogate, each of which is optimized
+DRAWS = 8  # models drawn from the surrogate, each of which is optimized
 CLIMBS = (2, 6, 30)  # exchanges, at most, of a candidate that starts from the incumbent
 SWITCHES = 40  # random switches that are ranked with the others
 LEARNED = 8  # candidates before the surrogate proposes

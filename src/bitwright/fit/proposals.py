@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -16,7 +17,7 @@ from bitwright.fit.surrogate import Pairs
 Float64 = NDArray[np.float64]
 
 MOST_SWITCHES = 3  # raises of one random candidate, as in EvoPress
-ROUNDS = 3  # allocations of one optimum, each with the costs around the last
+ROUNDS = 2  # allocations of one optimum, each with the costs around the last
 SPREAD = 0.5  # of the logarithm of perturbed costs
 
 
@@ -28,6 +29,7 @@ class Proposer:
     choices: Choices
     budget: int
     ladders: tuple[tuple[int, ...], ...]
+    places: NDArray[np.intp]  # (tensors, formats): the step of the ladder that is nearest in bytes
 
     def room(self, levels: Levels) -> int:
         """The bytes that a candidate leaves."""
@@ -38,26 +40,30 @@ class Proposer:
         level switch of EvoPress, for tensors of any size."""
         changed = list(levels)
         raises = min(random.integers(1, MOST_SWITCHES + 1, 2))
-        up = [t for t in random.permutation(len(changed)).tolist() if self._step(changed, t, 1)][:raises]
+        order = random.permutation(len(changed)).tolist()
+        up = list(itertools.islice((t for t in order if self._step(changed, t, 1)), raises))
         for tensor in up:
-            changed[tensor] = self.ladders[tensor][self._place(changed, tensor) + 1]
+            changed[tensor] = self.ladders[tensor][self.places[tensor, changed[tensor]] + 1]
+        room = self.room(tuple(changed))
         for tensor in random.permutation(np.repeat(np.arange(len(changed)), 2)).tolist():
-            if self.room(tuple(changed)) >= 0:
+            if room >= 0:
                 break
             if tensor not in up and self._step(changed, tensor, -1):
-                changed[tensor] = self.ladders[tensor][self._place(changed, tensor) - 1]
-        return tuple(changed) if self.room(tuple(changed)) >= 0 else levels
+                before = changed[tensor]
+                changed[tensor] = self.ladders[tensor][self.places[tensor, before] - 1]
+                room += int(self.choices.bytes[tensor, before] - self.choices.bytes[tensor, changed[tensor]])
+        return tuple(changed) if room >= 0 else levels
 
     def perturbed(self, random: np.random.Generator) -> Levels:
         """The optimum for costs that are wrong by random factors."""
         factors = np.exp(random.normal(0, SPREAD, (len(self.ladders), 1)))
-        return allocate(replace(self.choices, cost=self.choices.cost * factors), self.budget)
+        return allocate(replace(self.choices, cost=self.choices.cost * factors), self.budget, quick=True)
 
     def optimum(self, model: Pairs, start: Levels) -> Levels:
         """The best candidate that repeated allocation finds for a model of pairs, from the costs around `start`."""
         best, value, here = start, _value(model, start), start
         for _ in range(ROUNDS):
-            here = allocate(replace(self.choices, cost=self._usable(model.around(here))), self.budget)
+            here = allocate(replace(self.choices, cost=self._usable(model.around(here))), self.budget, quick=True)
             if (found := _value(model, here)) >= value:
                 break
             best, value = here, found
@@ -107,27 +113,22 @@ class Proposer:
         """Costs with infinity where a format cannot be used."""
         return np.where(self.choices.allowed, costs, np.inf)
 
-    def _place(self, levels: list[int], tensor: int) -> int:
-        """The step of a tensor's ladder nearest to its level, in bytes."""
-        sizes = self.choices.bytes[tensor]
-        return min(
-            range(len(self.ladders[tensor])), key=lambda n: abs(sizes[self.ladders[tensor][n]] - sizes[levels[tensor]])
-        )
-
     def _step(self, levels: list[int], tensor: int, by: int) -> bool:
         """Whether a tensor's ladder goes on in that direction."""
-        return 0 <= self._place(levels, tensor) + by < len(self.ladders[tensor])
+        return bool(0 <= self.places[tensor, levels[tensor]] + by < len(self.ladders[tensor]))
 
 
 def proposer(choices: Choices, budget: int) -> Proposer:
     """Proposes candidates of at most `budget` bytes."""
-    ladders = []
-    for sizes, costs, allowed in zip(choices.bytes, choices.cost, choices.allowed, strict=True):
+    ladders, places = [], np.zeros(choices.bytes.shape, np.intp)
+    for tensor, (sizes, costs, allowed) in enumerate(zip(choices.bytes, choices.cost, choices.allowed, strict=True)):
         order = np.lexsort((costs, sizes))
         order = order[allowed[order]]
         least = np.minimum.accumulate(costs[order])
-        ladders.append(tuple(order[np.append(True, costs[order][1:] < least[:-1])].tolist()))
-    return Proposer(choices, budget, tuple(ladders))
+        ladder = order[np.append(True, costs[order][1:] < least[:-1])]
+        ladders.append(tuple(ladder.tolist()))
+        places[tensor] = np.abs(sizes[:, None] - sizes[ladder]).argmin(axis=1)
+    return Proposer(choices, budget, tuple(ladders), places)
 
 
 def uniform(choices: Choices, budget: int, random: np.random.Generator) -> Levels:
