@@ -18,7 +18,7 @@ from bitwright.formats import Format, QuantizedTensor
 from bitwright.quantizers.feedback import damped, supports_feedback
 from bitwright.quantizers.tensor import encode_rows, takes_importance
 
-ROWS = 48  # of a tensor
+ROWS = 16  # of a tensor
 SPAN = 3.0  # how far the price of a byte may move from the first estimate, either way
 CLOSE = 0.02  # share of a tensor's price by which a format may miss the best
 Float32 = NDArray[np.float32]
