@@ -16,10 +16,11 @@ from bitwright import kernels
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.fit import ray_nodes
 from bitwright.fit.cluster import Cluster, RayScorer
-from bitwright.fit.ray_nodes import RayNodes
+from bitwright.fit.ray_nodes import RayNodes, reason
 from tests.fit.searches import CHUNKS, TOKENS, Case, made
 
 STORE = 80 << 20
+GRACE = 200.0  # seconds: a busy machine is no reason to go on without a node
 
 
 def test_a_missing_package_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -40,6 +41,22 @@ def test_wrong_addresses_are_refused(address: str) -> None:
 def test_an_address_where_no_one_listens_is_said_at_once() -> None:
     with pytest.raises(BitwrightError, match=r"^no Ray cluster at 127.0.0.1:9: .*`ray start --head` starts one there$"):
         RayNodes("127.0.0.1:9")
+
+
+@pytest.mark.parametrize(
+    ("message", "expected"),
+    [
+        ("The actor died.\n\tpid: 3\nThe node was lost.", "The actor died."),
+        ("\x1b[36mray::Worker.answer()\x1b[39m (pid=3)\n  File x\nMemoryError: no 4 GiB", "MemoryError: no 4 GiB"),
+        (
+            "died in creation\nRuntimeError: why:\nModuleNotFoundError: No module named 'bitwright'",
+            "bitwright is not installed there",
+        ),
+        ("numpy.exceptions.AxisError: axis 2\n   ^^^^", "numpy.exceptions.AxisError: axis 2"),
+    ],
+)
+def test_of_a_long_message_one_line_is_shown(message: str, expected: str) -> None:
+    assert reason(message) == expected
 
 
 class Machines:
@@ -133,7 +150,7 @@ def check_other_files(machines: Machines, case: Case, folder: Path) -> None:
     (folder / "other").mkdir()
     other = made(folder / "other", seed=1).model.path
     files = {machines.first: folder / "absent" / "model.gguf", machines.second: other}
-    with Cluster(Spoiled(machines.nodes, files), case.palette(), case.statistics) as cluster:
+    with Cluster(Spoiled(machines.nodes, files), case.palette(), case.statistics, GRACE) as cluster:
         assert cluster.size == 1
         lines = "\n".join(cluster.warnings)
         assert re.search(rf"^\S+ is left out: .*{folder}/absent/model.gguf.*No such file", lines, re.M)
@@ -148,12 +165,12 @@ def check_other_files(machines: Machines, case: Case, folder: Path) -> None:
 
 
 @pytest.mark.timeout(240)
-def test_a_search_on_several_nodes(tmp_path: Path) -> None:
+def test_a_search_on_several_nodes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One test, because a cluster takes seconds to start."""
     pytest.importorskip("ray", reason="Ray is not installed: pip install 'bitwright[ray]'")
     machines, case = Machines(), made(tmp_path, statistics=True)
     try:
-        with Cluster(machines.nodes, case.palette(), case.statistics) as cluster:
+        with Cluster(machines.nodes, case.palette(), case.statistics, GRACE) as cluster:
             scorer = RayScorer(cluster, case.engine, case.choices, TOKENS, folder=tmp_path / "references")
             check_one_machine(scorer, case)
             check_killed_in_the_middle(scorer, case)
@@ -161,3 +178,4 @@ def test_a_search_on_several_nodes(tmp_path: Path) -> None:
         check_other_files(machines, case, tmp_path)
     finally:
         machines.close()
+    assert capfd.readouterr().out == ""

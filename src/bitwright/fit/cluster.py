@@ -16,7 +16,7 @@ from bitwright import kernels
 from bitwright.calibration.texts import digest
 from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.fit.choices import Choices, Levels
-from bitwright.fit.dispatch import Job, Nodes, Team
+from bitwright.fit.dispatch import GRACE, Job, Nodes, Team
 from bitwright.fit.keys import Pair
 from bitwright.fit.palette import Palette
 from bitwright.fit.scoring import OBJECTIVES
@@ -37,11 +37,13 @@ class Cluster:
 
     Each node opens both files by path and checks their SHA-256. A folder of tensors that all nodes share is built once;
     a node's own is filled as tensors are needed. BitwrightError if no node can serve; nodes that cannot are left out,
-    and `warnings` says why.
+    and `warnings` says why. Work begins without nodes that take longer than `grace` seconds to start a worker.
     """
 
-    def __init__(self, nodes: Nodes, palette: Palette, statistics: str | Path | None = None) -> None:
-        self.nodes, self.palette, self.team = nodes, palette, Team(nodes)
+    def __init__(
+        self, nodes: Nodes, palette: Palette, statistics: str | Path | None = None, grace: float = GRACE
+    ) -> None:
+        self.nodes, self.palette, self.team = nodes, palette, Team(nodes, grace=grace)
         own = cache_folder() / "palette"
         files = Files(
             str(palette.model.path.absolute()),

@@ -17,7 +17,7 @@ from bitwright.fit.worker import Answer
 
 TRIES = 3  # of a job; a node whose workers die that often gets no more
 PATIENCE = 120.0  # seconds in which the first worker must start
-GRACE = 10.0  # seconds that further workers may take to start, before work begins without them
+GRACE = 30.0  # seconds that a worker may take to start, before work begins without it
 PAUSE = 1.0  # seconds between looks at which nodes there are
 log = logging.getLogger(__name__)
 
@@ -77,6 +77,7 @@ class Member:
     call: Any = None
     job: tuple[int, int] | None = None  # the number of the run, and of the job in it
     about: dict[str, Any] = field(default_factory=dict)
+    since: float = field(default_factory=time.monotonic)
 
     @property
     def name(self) -> str:
@@ -124,7 +125,8 @@ class Team:
             passed = time.monotonic() - started
             if not self.members:
                 raise self._nobody()
-            if not coming or (self.ready and passed > self.grace and not any(member.steps for member in coming)):
+            slow = [member for member in coming if not member.steps and time.monotonic() - member.since > self.grace]
+            if not coming or (self.ready and len(slow) == len(coming)):
                 return
             if passed > self.patience and not any(member.steps for member in self.members):
                 raise BitwrightError(

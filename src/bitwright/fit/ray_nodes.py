@@ -8,17 +8,22 @@ from __future__ import annotations
 import importlib
 import logging
 import os
+import re
 import signal
 import socket
+import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.fit.dispatch import Lost
 from bitwright.fit.worker import Answer, Worker, plain
 
 STORE = 128 << 20  # bytes of the object store of a cluster that is started here: all that is shared are a text's tokens
+CODES = re.compile(r"\x1b\[[0-9;]*m")  # colours
+ERROR = re.compile(r"[\w.]*(Error|Exception)\b.*: ")
 REACHED = 5.0  # seconds in which a cluster must accept a connection
+log = logging.getLogger(__name__)
 
 
 class RayNodes:
@@ -32,6 +37,9 @@ class RayNodes:
         self.address = address
         if address not in ("auto", "local"):
             _check(address)
+        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # bitwright sends no telemetry
+        if address == "local" and "ray" not in sys.modules:
+            os.environ.setdefault("RAY_AUTH_MODE", "token")  # it listens on all interfaces; Ray reads this once
         try:
             self._ray: Any = importlib.import_module("ray")
         except ImportError as error:
@@ -43,16 +51,16 @@ class RayNodes:
         self._actor = self._ray.remote(Worker)
 
     def _connect(self, threads: int | None) -> None:
-        os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # bitwright sends no telemetry
-        handler = signal.getsignal(signal.SIGTERM)
+        handler, inner = signal.getsignal(signal.SIGTERM), cast(Any, importlib.import_module("ray._private.worker"))
+        inner.print_to_stdstream = _note  # it would write of dead workers to stdout, which is for JSON
         options: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if self.address == "local":
             options |= {"num_cpus": threads, "include_dashboard": False, "object_store_memory": STORE}
         try:
             self._ray.init(self.address, **options)
         except Exception as error:  # Ray raises nearly every kind, and plain Exception when a start takes too long
-            line = (str(error).strip().splitlines() or [type(error).__name__])[0]
-            raise BitwrightError(f"no Ray cluster at {self.address}: {line}") from error
+            what = "Ray does not start" if self.address == "local" else f"no Ray cluster at {self.address}"
+            raise BitwrightError(f"{what}: {reason(str(error) or type(error).__name__)}") from error
         finally:
             signal.signal(signal.SIGTERM, handler)  # Ray sets one of its own
 
@@ -94,14 +102,25 @@ class RayNodes:
         try:
             found: Answer = self._ray.get(call)
         except self._ray.exceptions.RayError as error:
-            lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-            is_traceback = isinstance(error, self._ray.exceptions.RayTaskError)
-            raise Lost(lines[-1 if is_traceback else 0]) from error
+            raise Lost(reason(str(error))) from error
         return found
 
     def stop(self, worker: Any) -> None:
         """End a worker."""
         self._ray.kill(worker)
+
+
+def _note(data: dict[str, Any], ignore_prefix: bool = False) -> None:
+    """Log what Ray has to say."""
+    log.info("%s: %s", data.get("pid"), " ".join(data.get("lines", ())))
+
+
+def reason(message: str) -> str:
+    """The line of one of Ray's long messages that says most: the last error it names, else the first line."""
+    lines = [line for line in (CODES.sub("", line).strip() for line in message.splitlines()) if line]
+    if "ModuleNotFoundError: No module named 'bitwright'" in lines:
+        return "bitwright is not installed there"
+    return [*lines[:1], *(line for line in lines if ERROR.match(line))][-1]
 
 
 def _check(address: str) -> None:
