@@ -17,6 +17,7 @@ from bitwright.cli import (
     compare,
     evaluate,
     explain,
+    fit,
     formats,
     hardware,
     inspect,
@@ -72,7 +73,7 @@ def _options(
 GROUPS: dict[str, dict[str, Callable[..., Any]]] = {  # the verbs by task, as `--help` shows them
     "Look inside": {"inspect": inspect.inspect, "tokenize": tokenize.tokenize, "formats": formats.formats},
     "Plan": {"plan": plan.plan, "explain": explain.explain, "hardware": hardware.hardware},
-    "Make smaller": {"calibrate": calibrate.calibrate, "quantize": quantize.quantize},
+    "Make smaller": {"fit": fit.fit, "quantize": quantize.quantize, "calibrate": calibrate.calibrate},
     "Run": {"run": run.run, "bench": bench.bench},
     "Measure what was lost": {
         "eval": evaluate.evaluate,

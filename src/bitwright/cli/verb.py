@@ -11,7 +11,7 @@ from typer.core import TyperCommand
 
 from bitwright.errors import UsageError
 
-OUTPUTS = ("out", "kld", "card")  # the parameters that name files to write
+OUTPUTS = ("out", "kld", "card", "save_recipe", "tensor_types", "history")  # the parameters that name files to write
 
 
 class Verb(TyperCommand):

@@ -1,0 +1,107 @@
+"""The end of a search: the file by the ordinary quantizer, measured on text the search never read, with its label."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import bitwright
+from bitwright.calibration import ActivationStatistics
+from bitwright.engine import Engine
+from bitwright.engine.engine import RunOptions
+from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.settings import Settings
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.io import gguf, label
+from bitwright.io.atomic import scratch
+from bitwright.measure import next_token, setting, standard_text
+from bitwright.measure.overlap import sha256_of
+from bitwright.measure.setting import Setting
+from bitwright.measure.suite import Evaluation
+from bitwright.model.model import Model
+from bitwright.progress import Stage
+from bitwright.quantizers import QuantizeResult, quantize
+from bitwright.recipes import Recipe
+from bitwright.statistics.interval import Interval
+
+CONTEXT = 512  # tokens of a chunk of the held-out text
+EFFORT = 3  # of the final codes; the recipe is fixed, so there is time
+
+
+@dataclass(frozen=True)
+class Finished:
+    """bytes: of the written file, label included. quantized: what the quantizer reports. evaluation: of the file on the
+    held-out text."""
+
+    bytes: int
+    quantized: QuantizeResult
+    evaluation: Evaluation
+
+
+def held_out(model: Model, settings: Settings, stage: Stage) -> tuple[Engine, Setting]:
+    """The original, and its predictions of the text that the search never reads. UsageError if the text is too short
+    for intervals."""
+    context = min(CONTEXT, model.config.context)
+    engine = Engine(model, RunOptions(context=context, threads=settings.threads))
+    text = settings.held_out[1] if settings.held_out else standard_text.read()
+    accept = next_token.check_intervals
+    return engine, setting.against(engine, text, "quick", context, stage=stage, accept=accept)
+
+
+def finish(
+    model: Model,
+    recipe: Recipe,
+    output: Path,
+    statistics: ActivationStatistics | None,
+    held_out: Setting,
+    threads: int | None,
+    stage: Stage,
+) -> Finished:
+    """Write `model` in the formats of `recipe` to `output`, with the label of what was measured in `held_out`.
+
+    The bytes of the tensors are those of `quantize` with this recipe, these statistics and EFFORT. The file appears in
+    full or not at all.
+    """
+    with scratch(output.absolute().parent) as folder:
+        small = folder / output.name
+        with stage("writing the file") as report:
+            made = quantize(model.path, recipe, small, (), False, threads, report, statistics, effort=EFFORT)
+        engine = Engine(Model.from_gguf(gguf.open(small)), held_out.engine.options if held_out.engine else None)
+        measured = setting.evaluate(engine, held_out, stage=stage)
+        file = engine.model.opened()
+        size = label.write(file, label.from_report(_report(measured, held_out), file, _half_life(measured)), output)
+    return Finished(size, made, measured)
+
+
+def gain(engine: Engine, choices: Choices, tensor: Callable[[str, Format], QuantizedTensor], held_out: Setting,
+         before: Levels, after: Levels) -> Interval:  # fmt: skip
+    """How much less candidate `after` diverges than `before` on the held-out text, in nats."""
+    scores = []
+    for levels in (before, after):
+        chosen = {name: tensor(name, format) for name, format in choices.chosen(levels).items()}
+        candidate = Engine(engine.model.with_tensors({**engine.model.tensors, **chosen}), engine.options)
+        scores.append(next_token.score_tokens(candidate, held_out.reference))
+    return scores[0].mean(scores[0].divergences - scores[1].divergences)
+
+
+def _report(e: Evaluation, held_out: Setting) -> dict[str, Any]:
+    """What a label takes from a report."""
+    ends = e.divergence.ends or (None, None)
+    return {
+        "kl_divergence": {"mean": e.divergence.estimate, "low": ends[0], "high": ends[1],
+                          "clusters": e.divergence.clusters, "of": e.divergence.of},
+        "same_top1": e.same_top1.estimate,
+        "noise_floor": None if e.floor is None else {"kl_divergence": e.floor.kl_divergence},
+        "context": e.scores.windows.context,
+        "chunks": len(e.scores.windows),
+        "chunks_sha256": e.scores.windows.sha256,
+        "reference": e.reference,
+        "about": {"text_sha256": sha256_of(held_out.text), "bitwright": bitwright.__version__, "suite": held_out.suite},
+    }  # fmt: skip
+
+
+def _half_life(e: Evaluation) -> float:
+    return math.nan if e.compounding is None else e.compounding.first_divergence.survival.half_life.estimate

@@ -1,0 +1,119 @@
+"""What a search is about: a model, a budget in bytes, and what every format would take and cost in every tensor.
+
+First a survey of all formats from some rows of each tensor; then those that could be used near the budget are built in
+full, and weighed by gradients.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.calibration import ActivationStatistics, imatrix
+from bitwright.fit import gathering, sensitivity, survey
+from bitwright.fit.allocation import cheapest
+from bitwright.fit.budget import Ask, Budget, budget, searched
+from bitwright.fit.choices import Choices
+from bitwright.fit.families import formats_for
+from bitwright.fit.gathering import Pieces
+from bitwright.fit.gradients import gradient_sums
+from bitwright.fit.palette import Palette
+from bitwright.fit.settings import Settings
+from bitwright.formats import Format
+from bitwright.kernels.tape import missing
+from bitwright.model.architectures import outline
+from bitwright.model.model import Model
+from bitwright.progress import Stage, silent
+from bitwright.quantizers import Quantizer
+from bitwright.quantizers.metadata import provenance
+
+WEIGHED = 8  # chunks that gradients are taken on
+EFFORT = 1  # of the tensors that candidates are made of
+
+
+@dataclass(frozen=True)
+class Problem:
+    """A model and what may become of it. `choices` allow what was built in `palette`; `pieces` are the text."""
+
+    model: Model
+    pieces: Pieces
+    statistics: ActivationStatistics
+    budget: Budget
+    palette: Palette
+    choices: Choices
+
+
+def prepare(model: Model, ask: Ask, settings: Settings, stage: Stage = silent) -> Problem:
+    """The problem of fitting a model to what is asked for. What an interrupted call did is not done again.
+
+    Raises UsageError for texts too short or statistics of another model, BudgetError if no choice of formats fits.
+    """
+    pieces, statistics = gathered(model, settings, stage)
+    room = budget(outline.from_gguf(model.opened()), ask, provenance(settings.stats, statistics))
+    palette = Palette(model.opened(), Quantizer(None, EFFORT, statistics, settings.threads))
+    choices = surveyed(model, room, settings.palette, statistics, settings.threads, stage)
+    room.check(choices)
+    near = room.room if ask.max_kl is None else choices.bytes_of(cheapest(choices, ask.max_kl))
+    choices = restricted(choices, survey.shortlist(choices, near))
+    with stage("quantizing tensors") as report:
+        palette.build(pairs(choices), report)
+    return Problem(model, pieces, statistics, room, palette, weighed(model, choices, palette, pieces, settings, stage))
+
+
+def gathered(model: Model, settings: Settings, stage: Stage = silent) -> tuple[Pieces, ActivationStatistics]:
+    """The chunks to search on, and the statistics: the user's, or gathered on other chunks of the same text."""
+    pieces = gathering.cut(model, settings.search)
+    if settings.stats is None:
+        return pieces, gathering.statistics(model, pieces, settings.seed, settings.threads, stage)
+    return pieces, imatrix.read(settings.stats).fitted(model.tensors, settings.stats)
+
+
+def surveyed(
+    model: Model,
+    budget: Budget,
+    families: Sequence[str],
+    statistics: ActivationStatistics | None,
+    threads: int | None,
+    stage: Stage,
+) -> Choices:
+    """Every tensor in every format of the families that it may take, with costs estimated from some of its rows."""
+    tensors = searched(budget.outline)
+    own = [formats_for(tensor, budget.outline.architecture, families) for tensor in tensors]
+    formats = tuple(sorted({f for found in own for f in found}, key=lambda f: (f.bits_per_weight, f.name)))
+    sizes, costs = np.zeros((len(tensors), len(formats)), np.int64), np.full((len(tensors), len(formats)), np.inf)
+    with stage("surveying formats") as report:
+        for row, (tensor, found) in enumerate(zip(tensors, own, strict=True)):
+            report(row, len(tensors), tensor.name)
+            columns = [formats.index(format) for format in found]
+            sizes[row, columns] = [budget.size(tensor.name, tensor.shape, format) for format in found]
+            costs[row, columns] = survey.costs(model.tensors[tensor.name], found, statistics, threads)
+            model.release()
+    return Choices(tuple(t.name for t in tensors), formats, sizes, costs)
+
+
+def restricted(choices: Choices, kept: NDArray[np.bool_]) -> Choices:
+    """The same choices where only what is `kept` (tensors, formats) may be used."""
+    return replace(choices, cost=np.where(kept, choices.cost, np.inf))
+
+
+def pairs(choices: Choices) -> list[tuple[str, Format]]:
+    """Every tensor with every format that it may take."""
+    return [(choices.tensors[row], choices.formats[column]) for row, column in np.argwhere(choices.allowed)]
+
+
+def weighed(
+    model: Model, choices: Choices, palette: Palette, pieces: Pieces, settings: Settings, stage: Stage
+) -> Choices:
+    """The choices with costs from gradients, smoothed by the errors of layers; from those alone if an op of the model
+    has no gradient."""
+    tensors, formats = choices.tensors, choices.formats
+    layers = sensitivity.layer_costs(palette, tensors, formats, choices.allowed)
+    if missing(model.step):
+        return replace(choices, cost=layers)
+    with stage("weighing errors by gradients") as report:
+        sums = gradient_sums(model, pieces.searched[:WEIGHED], tensors, formats, palette.tensor, choices.allowed,
+                             settings.seed, settings.threads, report)  # fmt: skip
+    return replace(choices, cost=sums.costs)

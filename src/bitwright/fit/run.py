@@ -1,0 +1,153 @@
+"""A model fitted to a budget: the best choice of formats found, and the file.
+
+Every stage keeps what it found, so that the same call goes on where a killed one stopped: statistics and quantized
+tensors in the cache, for other budgets too; the history of the search until the file is written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import system
+from bitwright.engine import Engine
+from bitwright.fit import finish, gathering
+from bitwright.fit.allocation import allocate
+from bitwright.fit.budget import Ask, Budget, searched
+from bitwright.fit.choices import Levels, Scorer
+from bitwright.fit.cluster import Cluster, RayScorer
+from bitwright.fit.evolution import Search, evolve
+from bitwright.fit.history import History
+from bitwright.fit.kept import Kept
+from bitwright.fit.problem import Problem, prepare
+from bitwright.fit.ray_nodes import RayNodes
+from bitwright.fit.scoring import EngineScorer
+from bitwright.fit.settings import Fitted, Settings
+from bitwright.fit.smallest import smallest
+from bitwright.hardware.forecast import forecast
+from bitwright.hardware.speed import PredictedSpeed, UnknownSpeed
+from bitwright.io import atomic
+from bitwright.model.model import load as load_model
+from bitwright.progress import Stage, silent
+from bitwright.recipes import Assignment, Recipe
+from bitwright.statistics import studentized
+from bitwright.statistics.interval import Interval
+
+SHARE = 0.8  # of the time, until the file is written and measured
+
+
+def fit(source: str | Path, ask: Ask, settings: Settings, output: str | Path, stage: Stage = silent) -> Fitted:
+    """Find formats for the tensors of `source` that lose the least within what is asked for, and write `output`.
+
+    KeyboardInterrupt ends the search early: the best so far is written. Raises UsageError for texts too short or an
+    output that must not be written, BudgetError if no choice of formats fits.
+    """
+    started, output = time.monotonic(), Path(output)
+    atomic.check(output)
+    model = load_model(source)
+    engine, held_out = finish.held_out(model, settings, stage)
+    problem = prepare(model, ask, settings, stage)
+    choices = problem.choices
+    interrupted = False
+    with scoring(problem, engine, settings) as scorer:
+        start = _start(problem, ask, scorer, stage)
+        room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
+        kept = Kept.of(model.sha256(), choices, problem.pieces.searched, settings, room)
+        limits = Search(seconds=max(0.0, started + 60 * settings.minutes * SHARE - time.monotonic()))
+        with stage("searching") as report:
+            try:
+                evolve(choices, scorer, start, room, settings.seed, limits, kept.read(), kept.write, report)
+            except KeyboardInterrupt:
+                interrupted = True
+    found = kept.history()
+    best = found.incumbent if found else start
+    made = finish.finish(model, Recipe.exact(choices.chosen(best)), output, problem.statistics, held_out,
+                         settings.threads, stage)  # fmt: skip
+    gained = None
+    if best != start and not interrupted:
+        with stage("measuring what the search gained on other text"):
+            gained = finish.gain(engine, choices, problem.palette.tensor, held_out, start, best)
+    if not interrupted:
+        kept.remove()
+    assignments = tuple(made.quantized.assignments)
+    return Fitted(
+        source=model.path,
+        output=output,
+        budget=problem.budget,
+        bytes=made.bytes,
+        assignments=assignments,
+        bits_per_weight=made.quantized.bits_per_weight,
+        seconds=time.monotonic() - started,
+        peak_memory_bytes=system.peak_memory_bytes(),
+        disk_bytes=problem.palette.bytes,
+        predicted_kl=choices.cost_of(best),
+        searched=over_chunks(found.scores(found.best)) if found else None,
+        measured=made.evaluation,
+        gain_searched=over_chunks(found.scores(0) - found.scores(found.best)) if found and best != start else None,
+        gain_held_out=gained,
+        speed=predicted_speed(problem.budget, ask, assignments),
+        history=replay(found, problem) if found else None,
+        interrupted=interrupted,
+        warnings=tuple(made.quantized.warnings),
+    )
+
+
+def _start(problem: Problem, ask: Ask, scorer: Scorer, stage: Stage) -> Levels:
+    """Where the search starts: the best candidate of the additive model, or the smallest that loses no more than asked
+    for."""
+    if ask.max_kl is None:
+        return allocate(problem.choices, problem.budget.room)
+    with stage("finding the smallest that loses no more") as report:
+        return smallest(problem.choices, scorer, ask.max_kl, report)
+
+
+@contextlib.contextmanager
+def scoring(problem: Problem, engine: Engine, settings: Settings) -> Iterator[Scorer]:
+    """What measures candidates: this machine, or the workers of a Ray cluster."""
+    searched, choices = problem.pieces.searched, problem.choices
+    if settings.ray is None:
+        yield EngineScorer(engine, problem.palette.tensor, choices, searched, settings.objective)
+        return
+    statistics = settings.stats or gathering.place(problem.model, problem.pieces, settings.seed)
+    nodes = RayNodes(settings.ray, settings.threads)
+    try:
+        with Cluster(nodes, problem.palette, statistics) as cluster:
+            yield RayScorer(cluster, engine, choices, searched, settings.objective)
+    finally:
+        nodes.close()
+
+
+def over_chunks(scores: NDArray[np.float64]) -> Interval:
+    """The mean of a figure (chunks,) with its interval."""
+    return studentized.mean(scores, np.arange(len(scores)), of="chunks")
+
+
+def predicted_speed(budget: Budget, ask: Ask, assignments: tuple[Assignment, ...]) -> PredictedSpeed | None:
+    """The decode speed that is predicted for the device that was asked for; None without one, or if a figure of the
+    device is not known."""
+    if budget.pace is not None:
+        return budget.pace.predicted(assignments, searched(budget.outline))
+    if ask.device is None:
+        return None
+    try:
+        return forecast(ask.device, budget.outline, assignments, budget.context // 2, budget.kv).decode
+    except UnknownSpeed:
+        return None
+
+
+def replay(history: History, problem: Problem) -> dict[str, object]:
+    """The history as JSON, with what its digits mean: tensors, formats, and the bytes and predicted costs of each."""
+    choices = problem.choices
+    costs = [[float(cost) if np.isfinite(cost) else None for cost in row] for row in choices.cost]
+    return {
+        **history.json(),
+        "tensors": list(choices.tensors),
+        "formats": [f.name for f in choices.formats],
+        "bytes": choices.bytes.tolist(),
+        "cost": costs,
+    }

@@ -1,0 +1,126 @@
+"""A whole fit of a small real model: the file, its size, its label, and that a stopped one continues."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import bitwright as bw
+from bitwright.errors import BudgetError, UsageError
+from bitwright.fit import run
+from bitwright.fit.budget import Ask
+from bitwright.fit.run import fit
+from bitwright.fit.settings import Fitted, Settings
+from bitwright.io import gguf, label
+from bitwright.quantizers import quantize
+
+SIZE = 276_928  # of the preset q4_0
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def settings(data: Path) -> Settings:
+    """No time to search, and short texts: on the whole of bitwright's own and of the machine's, a fit takes longer."""
+    text = (data / "text/tinystories/tiny.utf8").read_text()
+    return Settings(minutes=0, search=(("search", text[-24000:]),), held_out=("held out", text[:16000]), threads=1)
+
+
+@pytest.fixture
+def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(cache))
+
+
+@pytest.fixture(scope="module")
+def fitted(stories260k: Path, settings: Settings, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BITWRIGHT_CACHE", str(cache))
+        return fit(stories260k, Ask(size=SIZE), settings, tmp_path_factory.mktemp("fit") / "small.gguf")
+
+
+def test_the_file_keeps_the_budget_and_says_what_it_lost(fitted: Fitted) -> None:
+    file = gguf.open(fitted.output)
+    assert fitted.bytes == file.file_bytes == fitted.output.stat().st_size
+    assert 0 <= SIZE - fitted.bytes < 500
+    written = label.read(file)
+    assert written is not None and fitted.measured is not None
+    assert written["kl_divergence.mean"] == fitted.measured.divergence.estimate
+    assert written["tensors_sha256"] == label.sha256_of_tensors(file)
+    assert {a.tensor: a.format for a in fitted.assignments} == {n: t.format for n, t in file.tensors.items()}
+    assert bw.load(fitted.output).session().prefill([1, 2, 3]).shape == (512,)
+
+
+def test_it_loses_much_less_than_the_preset_of_its_size(fitted: Fitted, stories260k: Path, tmp_path: Path) -> None:
+    preset = tmp_path / "preset.gguf"
+    assert quantize(stories260k, "q4_0", preset).bytes == SIZE
+    assert fitted.measured is not None
+    assert fitted.measured.divergence.estimate < bw.kl_divergence(preset, stories260k).estimate / 3
+
+
+def test_the_same_again_is_the_same_file(
+    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path
+) -> None:
+    again = fit(stories260k, Ask(size=SIZE), settings, tmp_path / fitted.output.name)
+    assert again.output.read_bytes() == fitted.output.read_bytes()
+
+
+def test_a_budget_that_cannot_be_met(settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path) -> None:
+    with pytest.raises(BudgetError, match="the smallest choice of formats takes"):
+        fit(stories260k, Ask(size=30_000), settings, tmp_path / "small.gguf")
+    assert not (tmp_path / "small.gguf").exists()
+
+
+def test_nothing_is_searched_for_an_output_that_must_not_be_written(
+    settings: Settings, stories260k: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match="no folder"):
+        fit(stories260k, Ask(size=SIZE), settings, tmp_path / "missing" / "small.gguf")
+
+
+def test_an_interrupted_search_writes_the_best_so_far_and_goes_on(
+    settings: Settings,
+    fitted: Fitted,
+    stories260k: Path,
+    own_cache: None,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Ctrl-C in the second scoring after the start; then the same search goes on from what was scored."""
+    calls: list[int] = []
+    score = run.EngineScorer.score
+
+    def interrupted(scorer: run.EngineScorer, candidates: Any, chunks: Any, parent: Any) -> Any:
+        calls.append(len(candidates))
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return score(scorer, candidates, chunks, parent)
+
+    monkeypatch.setattr(run.EngineScorer, "score", interrupted)
+    limited = partial(run.Search, generations=2)
+    monkeypatch.setattr(run, "Search", lambda seconds: limited())
+    first = fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf")
+    assert first.interrupted and first.output.exists() and first.measured is not None and first.history is not None
+    assert first.bytes <= SIZE and len(first.history["pending"]) > 0
+    second = fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf")
+    assert not second.interrupted and second.history is not None and second.history["generation"] == 2
+    assert second.history["tried"][0] == first.history["tried"][0]
+    whole = fit(stories260k, Ask(size=SIZE), settings, tmp_path / "whole.gguf")
+    assert whole.history == second.history and not list((Path(os.environ["BITWRIGHT_CACHE"]) / "searches").iterdir())
+    assert whole.searched.estimate == pytest.approx(np.mean(whole.history["tried"][whole.history["best"]]["scores"]))
+
+
+def test_the_smallest_file_that_loses_no_more(
+    settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path, fitted: Fitted
+) -> None:
+    assert fitted.searched is not None
+    most = 2 * fitted.searched.estimate
+    found = fit(stories260k, Ask(max_kl=most), settings, tmp_path / "small.gguf")
+    assert found.searched is not None and found.searched.estimate <= most and found.bytes < fitted.bytes
