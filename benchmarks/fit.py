@@ -1,0 +1,188 @@
+"""What allocation, evolution and feedback are each worth at equal bytes.
+
+    python benchmarks/fit.py --model widened.f16.gguf --stats widened.stats.gguf -s search.txt --sizes q4_k_m,q3_k_m \\
+        --arms preset,seed,evolution --write widened
+
+A size is a recipe of llama.cpp, whose file says how many bytes all arms may take. `bitwright calibrate --hessian` makes
+--stats; candidates are searched on the texts -s. A figure is the mean KL divergence from the model in nats on
+WikiText-2's validation split in chunks of 512 (-f, --chunks), which no arm has seen. In brackets: the paired difference
+from the preset with feedback, in percent, with a 95% interval. Arms:
+
+- rtn: the preset by llama.cpp's codes, with importance;
+- preset: the preset, with feedback;
+- seed: the exact allocation by the gradients of feedback's errors, with feedback;
+- seed-rtn: the same formats by llama.cpp's codes;
+- k: as seed, with K-quants and the older formats only;
+- evolution: the search from the seed;
+- evolution-k: the same with K-quants and the older formats only.
+
+All files are made with the same statistics and, with feedback, the same effort.
+
+Results go to --work one by one, so an interrupted run continues where it stopped.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from reporting import HERE, describe_machine, markdown, write
+from wikitext import add_text_option
+
+import bitwright as bw
+from bitwright.cli import output
+from bitwright.engine import Engine
+from bitwright.engine.engine import RunOptions
+from bitwright.fit import problem
+from bitwright.fit.allocation import allocate
+from bitwright.fit.budget import Ask
+from bitwright.fit.choices import Levels
+from bitwright.fit.evolution import Search, evolve
+from bitwright.fit.families import FAMILIES
+from bitwright.fit.finish import EFFORT
+from bitwright.fit.problem import Problem
+from bitwright.fit.scoring import EngineScorer
+from bitwright.fit.settings import Settings
+from bitwright.measure import next_token, reference, windows
+from bitwright.measure.next_token import clusters_of
+from bitwright.measure.reference import ReferenceStore
+from bitwright.model.model import load
+from bitwright.quantizers import quantize
+from bitwright.recipes import Recipe
+from bitwright.statistics import studentized
+
+HOW: dict[str, dict[str, Any]] = {"rtn": {"method": "rtn"}, "seed-rtn": {"method": "rtn"}}
+BASE = "preset"
+OLDER = ("k",)  # families of formats of the arms with -k
+Found = dict[str, dict[str, Any]]  # size -> arm -> bytes, kl of all scored tokens, seconds
+
+
+class Bench:
+    """The arms of one model at one size."""
+
+    def __init__(self, args: argparse.Namespace, engine: Engine, size: str) -> None:
+        self.args, self.engine, self.size = args, engine, size
+        self.bytes = quantize(args.model, size, None, dry_run=True, stats=args.stats).bytes
+        self.problems: dict[tuple[str, ...], Problem] = {}
+
+    def problem(self, arm: str) -> Problem:
+        """The problem with the formats of an arm."""
+        families = OLDER if arm.endswith("-k") or arm == "k" else tuple(self.args.palette.split(","))
+        if families not in self.problems:
+            searched = tuple((path.name, path.read_text("utf-8")) for path in self.args.search)
+            settings = Settings(stats=self.args.stats, search=searched, palette=families, threads=self.args.threads)
+            ask = Ask(size=self.bytes)
+            self.problems[families] = problem.prepare(self.engine.model, ask, settings, output.progress)
+        return self.problems[families]
+
+    def recipe(self, arm: str) -> Recipe:
+        """The formats that an arm chooses."""
+        if arm in ("rtn", "preset"):
+            return Recipe.named(self.size)
+        own = self.problem(arm)
+        return Recipe.exact(own.choices.chosen(self.levels(arm, own)))
+
+    def levels(self, arm: str, own: Problem) -> Levels:
+        """The candidate that an arm chooses."""
+        seed = allocate(own.choices, own.budget.room)
+        if not arm.startswith("ev"):
+            return seed
+        scorer = EngineScorer(self.engine, own.palette.tensor, own.choices, own.pieces.searched)
+        limits = Search(seconds=60 * self.args.minutes)
+        with output.progress(f"{self.size}, {arm}") as report:
+            found = evolve(own.choices, scorer, seed, own.budget.room, search=limits, progress=report)
+        before, after = found.scores(0), found.scores(found.best)
+        gain = studentized.mean(before - after, np.arange(len(before)), of="chunks")
+        output.remark(
+            f"{self.size}, {arm}: {found.generation} generations, {len(found.tried)} candidates, "
+            f"{found.evaluations} chunks; {gain} nats below the seed's {before.mean():.5f} there"
+        )
+        return found.incumbent
+
+    def file(self, arm: str) -> Path:
+        """The file of an arm."""
+        target = self.args.work / f"{self.args.model.stem}-{self.size}-{arm}.gguf"
+        how = {"method": None, "effort": EFFORT} | HOW.get(arm, {})
+        quantize(self.args.model, self.recipe(arm), target, threads=self.args.threads, stats=self.args.stats, **how)
+        return target
+
+
+def measured(bench: Bench, arm: str, store: ReferenceStore) -> dict[str, Any]:
+    """An arm's file, made and measured."""
+    started = time.monotonic()
+    file = bench.file(arm)
+    scores = next_token.score_tokens(bw.load(file, threads=bench.args.threads), store)
+    found = {"bytes": file.stat().st_size, "kl": np.round(scores.divergences, 6).ravel().tolist(),
+             "same": float(scores.same_top.mean()), "seconds": time.monotonic() - started}  # fmt: skip
+    file.unlink()
+    return found
+
+
+def run(args: argparse.Namespace, engine: Engine, store: ReferenceStore) -> Found:
+    """Measures every arm at every size that has no stored result."""
+    kept = args.work / f"{args.model.stem}-{args.file.stem}-{args.chunks}.json"
+    found: Found = json.loads(kept.read_text()) if kept.exists() else {}
+    for size in args.sizes.split(","):
+        bench = Bench(args, engine, size)
+        for arm in args.arms.split(","):
+            if arm not in found.setdefault(size, {}):
+                found[size][arm] = own = measured(bench, arm, store)
+                kept.write_text(json.dumps(found))
+                kl = np.mean(own["kl"])
+                output.remark(f"{size}, {arm}: {own['bytes']:,} bytes, KL {kl:.5f}, {own['seconds']:.0f} s")
+    return found
+
+
+def cell(own: dict[str, Any] | None, base: dict[str, Any] | None, clusters: np.ndarray) -> str:
+    """The divergence of an arm, and its paired difference from the preset's."""
+    if own is None:
+        return ""
+    kl = np.array(own["kl"])
+    text = f"{kl.mean():.4f}"
+    if base is None or base is own:
+        return text
+    against = np.array(base["kl"])
+    change = studentized.mean(kl - against, clusters).map(lambda v: 100 * v / against.mean())
+    known = f", {change.ends[0]:+.0f} to {change.ends[1]:+.0f}" if change.ends else ""
+    return f"{text} ({change.estimate:+.0f}%{known})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", type=Path, required=True, help="a float16 GGUF")
+    parser.add_argument("--stats", type=Path, required=True, help="second moments weighted by gradients")
+    parser.add_argument("-s", "--search", type=Path, action="append", default=[], help="a text to search")
+    parser.add_argument("--sizes", default="q6_k,q4_k_m,q3_k_m,q2_k")
+    parser.add_argument("--arms", default="rtn,preset,seed,evolution")
+    parser.add_argument("--palette", default=",".join(FAMILIES), help="families of formats of the other arms")
+    parser.add_argument("--minutes", type=float, default=8, help="of an evolution")
+    add_text_option(parser, "-f", "--file")
+    parser.add_argument("--chunks", type=int, default=20)
+    parser.add_argument("-t", "--threads", type=int, default=2)
+    parser.add_argument("--work", type=Path, default=HERE.parent / "build/fit", help="folder for results")
+    parser.add_argument("--write", metavar="NAME", help="write benchmarks/results/fit-NAME.md")
+    args = parser.parse_args()
+    args.work.mkdir(parents=True, exist_ok=True)
+    model = load(args.model)
+    engine = Engine(model, RunOptions(context=512, threads=args.threads))
+    text = windows.cut(model.tokenizer, args.file.read_text("utf-8"), 512, args.chunks)
+    store = reference.store_reference(engine, text)
+    clusters, of = clusters_of(text)
+    found = run(args, engine, store)
+    arms = list(dict.fromkeys(arm for own in found.values() for arm in own))
+    rows = [[arm, *(cell(own.get(arm), own.get(BASE), clusters.ravel()) for own in found.values())] for arm in arms]
+    rows.append(["bytes at most", *(f"{max(a['bytes'] for a in own.values()):,}" for own in found.values())])
+    headers = ["", *(f">{size}" for size in found)]
+    output.print_table(headers, rows)
+    if args.write:
+        about = f"{args.model.stem} on {args.file.name}, {len(text)} chunks, intervals over {of}."
+        lines = [about, "", *markdown(headers, rows, describe_machine(args.threads))]
+        write(f"fit-{args.write}", f"KL divergence at equal bytes: {args.write}", "fit.py", lines)
+
+
+if __name__ == "__main__":
+    main()
