@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,13 @@ def test_the_gap_between_search_text_and_other_text(model: Path) -> None:
     assert "on text it never read it added 10%: it fitted its own text" in worse
     assert "off the divergence" not in said(gain_searched=None)
     assert "Predicted speed: 41.2 tokens per second (35 to 47)." in said()
+
+
+def test_warnings_of_the_measurement_are_shown_too(model: Path) -> None:
+    f = result(model, Path("out.gguf"), warnings=("one",))
+    assert f.measured is not None
+    found = fitted(replace(f, measured=replace(f.measured, warnings=("two",))))
+    assert found["warnings"] == ["one", "two"]
 
 
 def test_an_interrupted_search_was_not_measured(model: Path) -> None:

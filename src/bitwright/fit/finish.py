@@ -17,7 +17,7 @@ from bitwright.fit.settings import Settings
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import gguf, label
 from bitwright.io.atomic import scratch
-from bitwright.measure import next_token, setting, standard_text
+from bitwright.measure import next_token, overlap, setting, standard_text
 from bitwright.measure.overlap import sha256_of
 from bitwright.measure.setting import Setting
 from bitwright.measure.suite import Evaluation
@@ -47,8 +47,9 @@ def held_out(model: Model, settings: Settings, stage: Stage) -> tuple[Engine, Se
     context = min(CONTEXT, model.config.context)
     engine = Engine(model, RunOptions(context=context, threads=settings.threads))
     text = settings.held_out[1] if settings.held_out else standard_text.read()
+    overlaps = [overlap.overlap(text, searched) for _, searched in settings.search]
     accept = next_token.check_intervals
-    return engine, setting.against(engine, text, "quick", context, stage=stage, accept=accept)
+    return engine, setting.against(engine, text, "quick", context, None, overlaps, stage, accept)
 
 
 def finish(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -41,10 +41,18 @@ from bitwright.statistics.interval import Interval
 SHARE = 0.8  # of the time, until the file is written and measured
 
 
-def fit(source: str | Path, ask: Ask, settings: Settings, output: str | Path, stage: Stage = silent) -> Fitted:
+def fit(
+    source: str | Path,
+    ask: Ask,
+    settings: Settings,
+    output: str | Path,
+    stage: Stage = silent,
+    told: Callable[[str], object] = lambda said: None,
+) -> Fitted:
     """Find formats for the tensors of `source` that lose the least within what is asked for, and write `output`.
 
-    KeyboardInterrupt ends the search early: the best so far is written. Raises UsageError for texts too short or an
+    KeyboardInterrupt ends the search early: the best so far is written. `told` hears at once what a user should know
+    while that goes on. Raises UsageError for texts too short or an
     output that must not be written, BudgetError if no choice of formats fits.
     """
     started, output = time.monotonic(), Path(output)
@@ -54,7 +62,7 @@ def fit(source: str | Path, ask: Ask, settings: Settings, output: str | Path, st
     problem = prepare(model, ask, settings, stage)
     choices = problem.choices
     interrupted = False
-    with scoring(problem, engine, settings) as scorer:
+    with scoring(problem, engine, settings, told) as scorer:
         start = _start(problem, ask, scorer, stage)
         room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
         kept = Kept.of(model.sha256(), choices, problem.pieces.searched, settings, room)
@@ -64,6 +72,7 @@ def fit(source: str | Path, ask: Ask, settings: Settings, output: str | Path, st
                 evolve(choices, scorer, start, room, settings.seed, limits, kept.read(), kept.write, report)
             except KeyboardInterrupt:
                 interrupted = True
+                told("stopped searching: the best so far is being written and measured (Ctrl-C again ends at once)")
     found = kept.history()
     best = found.incumbent if found else start
     made = finish.finish(model, Recipe.exact(choices.chosen(best)), output, problem.statistics, held_out,
@@ -107,7 +116,7 @@ def _start(problem: Problem, ask: Ask, scorer: Scorer, stage: Stage) -> Levels:
 
 
 @contextlib.contextmanager
-def scoring(problem: Problem, engine: Engine, settings: Settings) -> Iterator[Scorer]:
+def scoring(problem: Problem, engine: Engine, settings: Settings, told: Callable[[str], object]) -> Iterator[Scorer]:
     """What measures candidates: this machine, or the workers of a Ray cluster."""
     searched, choices = problem.pieces.searched, problem.choices
     if settings.ray is None:
@@ -117,6 +126,8 @@ def scoring(problem: Problem, engine: Engine, settings: Settings) -> Iterator[Sc
     nodes = RayNodes(settings.ray, settings.threads)
     try:
         with Cluster(nodes, problem.palette, statistics) as cluster:
+            for warning in cluster.warnings:
+                told(warning)
             yield RayScorer(cluster, engine, choices, searched, settings.objective)
     finally:
         nodes.close()

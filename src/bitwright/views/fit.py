@@ -62,7 +62,7 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
             "peak_memory_bytes": f.peak_memory_bytes,
             "disk_bytes": f.disk_bytes,
             "interrupted": f.interrupted,
-            "warnings": f.warnings,
+            "warnings": [*f.warnings, *(f.measured.warnings if f.measured else ())],
         }
     )  # fmt: skip
 
