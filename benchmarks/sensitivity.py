@@ -7,7 +7,7 @@
 from some rows of each tensor), "layers" (`sensitivity`), "gradients" (`gradients`, where errors of rows are taken as
 independent; "coherent" without that), both "smoothed" by layers, and "probes", the measured divergence of one changed
 tensor on little text. The truth is measured on WikiText-2, which no estimate saw (-f). Pairs are a tensor in one of
-four formats with all others as they were: --each tensors of each kind. Files are every format everywhere, random
+three formats, with all others in the largest: --each tensors of each kind. Files are every format everywhere, random
 mixtures, and what each estimate would choose at the bytes of --at: the best estimate is the one whose choice measures
 best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds of the ratios lie
 within after that. All files are encoded by feedback at --effort. --model and --stats may be repeated. What was measured
@@ -40,8 +40,8 @@ from bitwright.quantizers.quantizer import Quantizer
 from bitwright.recipes.roles import role
 
 WORK = Path(__file__).parent.parent / "build/sensitivity"
-FORMATS = 4  # of a tensor that is measured
-PROBED, TOKENS, CONTEXT = 4, 256, 512  # chunks and tokens of a chunk of calibration text, tokens of a held-out one
+FORMATS = 3  # of a tensor that is measured
+PROBED, TOKENS, CONTEXT = 3, 256, 512  # chunks and tokens of a chunk of calibration text, tokens of a held-out one
 Estimates = dict[str, NDArray[np.float64]]
 
 
@@ -66,8 +66,10 @@ class Bench:
         bytes_ = np.array(sizes, np.int64)
         self.choices = Choices(tuple(names), tuple(self.choosable + source), bytes_, np.where(bytes_, 0.0, np.inf))
         self.weights = sum(rows * columns for rows, columns in shapes)
-        self.base: Levels = (len(self.choosable),) * len(names)
         self.allowed = self.choices.allowed[:, :-1]
+        best = [j for j in range(len(self.choosable)) if self.allowed[:, j].sum() == self.allowed.any(axis=1).sum()]
+        largest = max(best, key=lambda j: self.choosable[j].bits_per_weight)
+        self.base: Levels = tuple(np.where(self.allowed[:, largest], largest, len(self.choosable)).tolist())
         self.statistics = statistics
         self.near = np.concatenate([self._cut(path, TOKENS, args.chunks) for path in args.calibration])
         self.scorer = self._scorer(self._cut(args.file, CONTEXT, args.held), "held-out")
@@ -126,17 +128,18 @@ class Bench:
         for place, name in enumerate(self.choices.tensors):
             of_kind.setdefault(role(name), []).append(place)
         some = sorted(int(i) for own in of_kind.values() for i in rng.permutation(own)[: self.args.each])
-        pairs = [(i, int(j)) for i in some for j in sorted(rng.permutation(np.flatnonzero(self.allowed[i]))[:FORMATS])]
+        own = {i: [j for j in np.flatnonzero(self.allowed[i]).tolist() if j != self.base[i]] for i in some}
+        pairs = [(i, j) for i, levels in own.items() for j in sorted(rng.permutation(levels)[:FORMATS].tolist())]
         probes = self._scorer(self.near[spread(len(self.near), PROBED)], "near")
         probes.prepare()
-        truth, probed, spent = [], [], 0.0
+        near, truth, probed, spent = probes.score([self.base], range(probes.chunks), self.base), [], [], 0.0
         for done, (i, j) in enumerate(pairs):
             candidate = (*self.base[:i], j, *self.base[i + 1 :])
-            truth.append(self.truth(candidate))
+            truth.append(self.truth(candidate) - self.truth(self.base))
             key, started = f"{self.key} {self.args.chunks} probe {i} {j}", time.monotonic()
             if key not in self.measured:
                 scored = probes.score([candidate], range(probes.chunks), self.base)
-                self._keep(key, [time.monotonic() - started, float(scored.mean())])
+                self._keep(key, [time.monotonic() - started, float((scored - near).mean())])
             probed.append(self.measured[key][1])
             spent += self.measured[key][0]
             self.report(done, len(pairs), "tensors one by one")
@@ -144,8 +147,7 @@ class Bench:
 
     def truth(self, candidate: Levels) -> float:
         """The divergence on held-out text, from an earlier run if it was measured then."""
-        key = " ".join(f"{i}:{level}" for i, level in enumerate(candidate) if level != self.base[i])
-        key = f"{self.key} {self.args.held} {key}"
+        key = f"{self.key} {self.args.held} {' '.join(map(str, candidate))}"
         if key not in self.measured:
             self._keep(key, float(self.scorer.score([candidate], range(self.scorer.chunks), self.base).mean()))
         return float(self.measured[key])
@@ -191,8 +193,10 @@ def judged(estimate: NDArray[np.float64], truth: NDArray[np.float64]) -> list[st
 def tables(bench: Bench) -> list[tuple[list[str], list[list[str]]]]:
     estimates, seconds = bench.estimates()
     pairs, truth, probed, spent = bench.pairs()
-    at = tuple(np.array(pairs).T)
-    per_pair = [[name, *judged(costs[at], truth), f"{seconds[name]:.0f}"] for name, costs in estimates.items()]
+    per_pair = []
+    for name, costs in estimates.items():
+        changes = np.array([costs[i, j] - costs[i, bench.base[i]] for i, j in pairs])
+        per_pair.append([name, *judged(changes, truth), f"{seconds[name]:.0f}"])
     per_pair.append(["probes", *judged(probed, truth), f"{spent * bench.allowed.sum():.0f}"])
     headers = [f"{len(pairs)} pairs", ">rank correlation", ">bias", ">scatter", ">seconds for all"]
     rows, sums, measured = [], {name: [] for name in estimates}, []
