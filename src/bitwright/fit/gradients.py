@@ -197,14 +197,3 @@ def _digest(forms: dict[str, dict[int, QuantizedTensor]]) -> str:
             found.update(f"{name} {level} {form.format.name} {form.shape}".encode())
             found.update(form.data[:1].tobytes())
     return found.hexdigest()
-
-
-def gradient_dots(*arguments: Any, **options: Any) -> NDArray[np.float64]:
-    """`gradient_sums(...).dots`."""
-    return gradient_sums(*arguments, **options).dots
-
-
-def mean_costs(dots: NDArray[np.float64], tokens: int) -> NDArray[np.float64]:
-    """The KL divergence (tensors, formats) in nats per token of dots (chunks, tensors, formats) over such chunks."""
-    costs: NDArray[np.float64] = np.square(dots).mean(axis=0) / (2 * tokens)
-    return costs

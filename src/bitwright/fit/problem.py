@@ -107,12 +107,10 @@ def pairs(choices: Choices) -> list[tuple[str, Format]]:
 def weighed(
     model: Model, choices: Choices, palette: Palette, pieces: Pieces, settings: Settings, stage: Stage
 ) -> Choices:
-    """The choices with costs from gradients, smoothed by the errors of layers; from those alone if an op of the model
-    has no gradient."""
+    """The choices with costs from gradients; from the errors of layers if an op of the model has no gradient."""
     tensors, formats = choices.tensors, choices.formats
-    layers = sensitivity.layer_costs(palette, tensors, formats, choices.allowed)
     if missing(model.step):
-        return replace(choices, cost=layers)
+        return replace(choices, cost=sensitivity.layer_costs(palette, tensors, formats, choices.allowed))
     with stage("weighing errors by gradients") as report:
         sums = gradient_sums(model, pieces.searched[:WEIGHED], tensors, formats, palette.tensor, choices.allowed,
                              settings.seed, settings.threads, report)  # fmt: skip
