@@ -23,6 +23,7 @@ from bitwright.fit.gradients import gradient_sums
 from bitwright.fit.palette import Palette
 from bitwright.fit.settings import Settings
 from bitwright.formats import Format
+from bitwright.kernels.sharing import single_blas
 from bitwright.kernels.tape import missing
 from bitwright.model.architectures import outline
 from bitwright.model.model import Model
@@ -84,7 +85,7 @@ def surveyed(
     own = [formats_for(tensor, budget.outline.architecture, families) for tensor in tensors]
     formats = tuple(sorted({f for found in own for f in found}, key=lambda f: (f.bits_per_weight, f.name)))
     sizes, costs = np.zeros((len(tensors), len(formats)), np.int64), np.full((len(tensors), len(formats)), np.inf)
-    with stage("surveying formats") as report:
+    with stage("surveying formats") as report, single_blas():  # small products, for which threads would only wait
         for row, (tensor, found) in enumerate(zip(tensors, own, strict=True)):
             report(row, len(tensors), tensor.name)
             columns = [formats.index(format) for format in found]
