@@ -76,10 +76,10 @@ def test_settings(bitwright: Run, model: Path, tmp_path: Path, asked: Any) -> No
     other.write_text("held out")
     outcome = bitwright("fit", model, "--size", "2MB", "-o", tmp_path / "out.gguf", "-f", text, "--held-out", other,
                         "--minutes", 5, "--palette", "k,fp4", "--objective", "tail", "--seed", 7, "--ray", "auto",
-                        "-t", 2)  # fmt: skip
+                        "-t", 2, "--evaluations", 400)  # fmt: skip
     assert outcome.code == 0 and "no -f" not in outcome.err
     assert asked[0][2] == Settings(5.0, None, (("own.txt", "some text"),), ("other.txt", "held out"), ("k", "fp4"),
-                                   "tail", 7, 2, "auto")  # fmt: skip
+                                   "tail", 7, 2, "auto", 400)  # fmt: skip
 
 
 def test_json(bitwright: Run, model: Path, tmp_path: Path, asked: Any) -> None:

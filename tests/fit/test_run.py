@@ -105,7 +105,7 @@ def test_an_interrupted_search_writes_the_best_so_far_and_goes_on(
 
     monkeypatch.setattr(run.EngineScorer, "score", interrupted)
     limited = partial(run.Search, generations=2)
-    monkeypatch.setattr(run, "Search", lambda seconds: limited())
+    monkeypatch.setattr(run, "Search", lambda *limits: limited())
     said: list[str] = []
     first = fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf", told=said.append)
     assert len(said) == 1 and said[0].startswith("stopped searching")

@@ -85,6 +85,15 @@ def fit(
         str, typer.Option(metavar="NAME", help="Whose memory is counted: llama.cpp or bitwright.")
     ] = "llama.cpp",
     minutes: Annotated[float, typer.Option(metavar="N", min=0.1, help="Time to search, all stages together.")] = 20.0,
+    evaluations: Annotated[
+        int | None,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="End the search once N chunks of text were run, so that a slower machine finds the same.",
+            show_default=False,
+        ),
+    ] = None,
     stats: Annotated[
         Path | None,
         typer.Option(
@@ -184,7 +193,8 @@ def fit(
         raise UsageError("--recipe takes the place of a budget: leave out one of them")
     if max_kl is not None and objective != "mean":
         raise UsageError("--max-kl limits the mean KL divergence: leave out --objective")
-    settings = Settings(minutes, stats, objective=objective, seed=seed, threads=threads, ray=ray)
+    settings = Settings(minutes, stats, objective=objective, seed=seed, threads=threads, ray=ray,
+                        evaluations=evaluations)  # fmt: skip
     if palette is not None:
         settings = replace(settings, palette=tuple(part.strip() for part in palette.lower().split(",")))
     settings = replace(settings, search=fit_asked.texts(file), held_out=fit_asked.held_out(held_out))

@@ -66,7 +66,8 @@ def fit(
         start = _start(problem, ask, scorer, stage)
         room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
         kept = Kept.of(model.sha256(), choices, problem.pieces.searched, settings, room)
-        limits = Search(seconds=max(0.0, started + 60 * settings.minutes * SHARE - time.monotonic()))
+        seconds = max(0.0, started + 60 * settings.minutes * SHARE - time.monotonic())
+        limits = Search(settings.evaluations, seconds)
         with stage("searching") as report:
             try:
                 evolve(choices, scorer, start, room, settings.seed, limits, kept.read(), kept.write, report)

@@ -32,7 +32,8 @@ class Settings:
     of the final measurement, which the search never reads; None: bitwright's own. palette: families of formats
     (`families.FAMILIES`). objective: what the search makes small: "mean", the mean KL divergence; "tail", a high
     quantile of it; "divergence", how often greedy texts leave the original's. seed: of every random choice. threads:
-    None for all cores. ray: the address of a Ray cluster; None: this machine alone.
+    None for all cores. ray: the address of a Ray cluster; None: this machine alone. evaluations: chunks to score, of
+    all candidates together, that end the search if time does not; None: no limit.
 
     UnknownNameError for an unknown objective or family.
     """
@@ -46,6 +47,7 @@ class Settings:
     seed: int = 0
     threads: int | None = None
     ray: str | None = None
+    evaluations: int | None = None
 
     def __post_init__(self) -> None:
         for family in self.palette:
