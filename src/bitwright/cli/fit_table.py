@@ -37,7 +37,7 @@ def show(found: dict[str, Any]) -> None:
 def front(points: list[dict[str, Any]]) -> None:
     """Print the candidates that no other beats in bytes, divergence and speed."""
     timed = any(p["tokens_per_second"] is not None for p in points)
-    titles = [">bytes", ">KL divergence", *([">tokens/s"] if timed else [])]
+    titles = [">bytes of the file", ">predicted KL", *([">tokens/s"] if timed else [])]
     rows = []
     for p in points:
         speed = [f"{p['tokens_per_second']:.3g}" if p["tokens_per_second"] else ""] if timed else []

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from bitwright.fit.budget import Ask, Budget, searched
 from bitwright.fit.choices import Levels, Scorer
 from bitwright.fit.cluster import Cluster, RayScorer
 from bitwright.fit.evolution import Search, evolve
+from bitwright.fit.front import front
 from bitwright.fit.history import History
 from bitwright.fit.kept import Kept
 from bitwright.fit.problem import Problem, prepare
@@ -29,12 +31,14 @@ from bitwright.fit.ray_nodes import RayNodes
 from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Settings
 from bitwright.fit.smallest import smallest
+from bitwright.formats import Format
 from bitwright.hardware.forecast import forecast
 from bitwright.hardware.speed import PredictedSpeed, UnknownSpeed
 from bitwright.io import atomic
 from bitwright.model.model import load as load_model
 from bitwright.progress import Stage, silent
-from bitwright.recipes import Assignment, Recipe
+from bitwright.quantizers.metadata import provenance
+from bitwright.recipes import Recipe, Shape
 from bitwright.statistics import studentized
 from bitwright.statistics.interval import Interval
 
@@ -85,6 +89,10 @@ def fit(
     if not interrupted:
         kept.remove()
     assignments = tuple(made.quantized.assignments)
+    speed = partial(predicted_speed, problem.budget, ask)
+    own = found if settings.objective == "mean" else None  # other objectives are no divergences
+    around = front(problem.budget, choices, best, float(own.scores(own.best).mean()) if own else None, speed,
+                   provenance(settings.stats, problem.statistics))  # fmt: skip
     return Fitted(
         source=model.path,
         output=output,
@@ -96,11 +104,12 @@ def fit(
         peak_memory_bytes=system.peak_memory_bytes(),
         disk_bytes=problem.palette.bytes,
         predicted_kl=choices.cost_of(best),
-        searched=over_chunks(found.scores(found.best)) if found else None,
+        searched=over_chunks(own.scores(own.best)) if own else None,
         measured=made.evaluation,
-        gain_searched=over_chunks(found.scores(0) - found.scores(found.best)) if found and best != start else None,
+        gain_searched=over_chunks(own.scores(0) - own.scores(own.best)) if own and best != start else None,
         gain_held_out=gained,
-        speed=predicted_speed(problem.budget, ask, assignments),
+        speed=speed({a.tensor: a.format for a in assignments}),
+        front=around,
         history=replay(found, problem) if found else None,
         interrupted=interrupted,
         warnings=tuple(made.quantized.warnings),
@@ -139,9 +148,10 @@ def over_chunks(scores: NDArray[np.float64]) -> Interval:
     return studentized.mean(scores, np.arange(len(scores)), of="chunks")
 
 
-def predicted_speed(budget: Budget, ask: Ask, assignments: tuple[Assignment, ...]) -> PredictedSpeed | None:
-    """The decode speed that is predicted for the device that was asked for; None without one, or if a figure of the
-    device is not known."""
+def predicted_speed(budget: Budget, ask: Ask, chosen: Mapping[str, Format]) -> PredictedSpeed | None:
+    """The decode speed that is predicted in these formats for the device that was asked for; None without one, or if a
+    figure of the device is not known."""
+    assignments = Recipe.exact(chosen).assign(Shape.of(budget.outline.metadata), budget.outline.tensors)
     if budget.pace is not None:
         return budget.pace.predicted(assignments, searched(budget.outline))
     if ask.device is None:

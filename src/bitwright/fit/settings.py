@@ -65,8 +65,8 @@ class Settings:
 
 @dataclass(frozen=True)
 class Point:
-    """A candidate on the front of bytes, divergence and speed: bytes of the file, nats on the search text, and
-    predicted tokens per second (None: no device was given)."""
+    """A candidate on the front of bytes, divergence and speed: bytes of the file, the nats and the tokens per second
+    that are predicted (None: no device was given)."""
 
     bytes: int
     kl_divergence: float
@@ -78,7 +78,8 @@ class Fitted:
     """A file that was fitted to a budget.
 
     assignments: of every tensor, in the order of the file. predicted_kl: what the additive model predicts, in nats;
-    None if nothing was searched (a recipe was given). searched: the divergence measured on the search text. measured:
+    None if nothing was searched (a recipe was given). searched: the divergence measured on the search text, if that was
+    the objective. measured:
     on the text the search never read; None if the search was interrupted before. gain_searched, gain_held_out: the
     divergence of the seed minus that of the result, on either text, paired by chunk; None if no search followed the
     seed. speed: predicted for the device, None without one. history: what was tried, for JSON. disk_bytes: of the
