@@ -11,6 +11,7 @@ from bitwright import formats
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import Executor, Memory, Oracle, Program, Step, WeightBank, tiers
+from bitwright.kernels import program as program_module
 
 LAYERS = 4
 TOKENS = np.random.default_rng(4).integers(0, 101, 90)
@@ -135,3 +136,14 @@ def test_a_replaced_tensor_of_another_shape_is_refused() -> None:
     for replaced in (own.program.replace, lambda tensors: own.program.cut(2, tensors=tensors)):
         with pytest.raises(BitwrightError, match=r"3\.up should be \(48,\), got \(47,\)"):
             replaced(wrong)
+
+
+def test_schedules_of_few_parts_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(program_module, "CUTS", 2)
+    own, made = whole("llama").program, []
+    schedule = program_module.Schedule
+    monkeypatch.setattr(program_module, "Schedule", lambda *args: (made.append(1), schedule(*args))[1])
+    for begin in (1, 2, 1, 3, 1, 2):  # 3 displaces 2, which was used before 1
+        own.cut(begin)
+    assert len(made) == 4
+    assert len(own._cuts) == 2

@@ -16,6 +16,7 @@ from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.linear import PRODUCT
 from bitwright.kernels.schedule import Instruction, Phase, Schedule
 
+CUTS = 64  # parts whose schedules a program remembers; one takes about 14 kB per layer
 ACTIVATIONS = ("int8", "ggml")  # how inputs of quantized weights are rounded: bitwright's way, llama.cpp's
 
 
@@ -85,7 +86,10 @@ class Program:
         step, schedule = (self._cuts.get((begin, end)) if kept else None) or (self.step.cut(begin, end, weights), None)
         part = Program(step, weights, self.bank, self.activations, part_of=self, schedule=schedule)
         if kept:
-            self._cuts[begin, end] = step, part._schedule
+            self._cuts.pop((begin, end), None)
+            self._cuts[begin, end] = step, part._schedule  # now the last to go
+            for oldest in list(self._cuts)[:-CUTS]:
+                self._cuts.pop(oldest, None)
         return part
 
     def _keeps_schedule(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
