@@ -82,6 +82,16 @@ def test_the_gap_between_search_text_and_other_text(model: Path) -> None:
     assert "Predicted speed: 41.2 tokens per second (35 to 47)." in said()
 
 
+def test_a_loss_that_only_the_search_text_keeps(model: Path) -> None:
+    said = " ".join(words(result(model, Path("out.gguf"), Ask(max_kl=0.05))))
+    assert "That is more than the 0.05 nats asked for, which it keeps on the search text" in said
+    assert "more than the" not in " ".join(words(result(model, Path("out.gguf"), Ask(max_kl=0.2))))
+
+
+def test_much_that_is_left_has_a_unit(model: Path) -> None:
+    assert "; 9.7 GB is left." in words(result(model, Path("out.gguf"), Ask(memory=97 * 10**8, context=64)))[0]
+
+
 def test_warnings_of_the_measurement_are_shown_too(model: Path) -> None:
     f = result(model, Path("out.gguf"), warnings=("one",))
     assert f.measured is not None

@@ -40,7 +40,7 @@ def front(points: list[dict[str, Any]]) -> None:
     titles = [">bytes of the file", ">predicted KL", *([">tokens/s"] if timed else [])]
     rows = []
     for p in points:
-        speed = [f"{p['tokens_per_second']:.3g}" if p["tokens_per_second"] else ""] if timed else []
+        speed = [output.human_rate(p["tokens_per_second"]) if p["tokens_per_second"] else ""] if timed else []
         rows.append((f"{p['bytes']:,}", f"{p['kl_divergence']:.5f}", *speed))
     output.print_table(titles, rows)
 

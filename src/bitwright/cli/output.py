@@ -19,15 +19,11 @@ from bitwright.cli import table
 from bitwright.escapes import escaped, escaped_but_styled, escaped_json
 from bitwright.views.numbers import human_bytes as human_bytes
 from bitwright.views.numbers import human_count as human_count
+from bitwright.views.numbers import human_rate as human_rate
 
 Report = Callable[..., None]
 QUIET_SECONDS = 1.0  # work shorter than this shows no progress
 LINE_SECONDS = 10.0  # without a terminal, one line per this many seconds
-
-
-def human_rate(rate: float) -> str:
-    """26.41 -> '26.4', 1081.3 -> '1081': three digits, or all of a whole number."""
-    return f"{rate:.0f}" if rate >= 99.5 else f"{rate:.3g}"
 
 
 def colored(stream: Any = None) -> bool:

@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import bitwright
 from bitwright.fit.choices import Choices
+from bitwright.fit.evolution import Search
 from bitwright.fit.history import VERSION, History
 from bitwright.fit.settings import Settings
 from bitwright.io.aliases import cache_folder
@@ -27,7 +29,8 @@ class Kept:
     @classmethod
     def of(cls, model: str, choices: Choices, tokens: NDArray[np.int32], settings: Settings, room: int) -> Kept:
         """The file for this model (its SHA-256), these choices, search text, budget and settings."""
-        digest = hashlib.sha256(f"{model} {room} {settings.objective} {settings.seed}".encode())
+        how = f"{bitwright.__version__} {Search()} {settings.objective} {settings.seed}"
+        digest = hashlib.sha256(f"{model} {room} {how}".encode())
         digest.update(" ".join((*choices.tensors, *(f.name for f in choices.formats))).encode())
         for array in (choices.bytes, choices.cost, tokens):
             digest.update(np.ascontiguousarray(array).tobytes())

@@ -10,7 +10,7 @@ from bitwright.recipes.roles import role
 from bitwright.views.evaluation import evaluation
 from bitwright.views.headline import headline as lost
 from bitwright.views.intervals import of_interval
-from bitwright.views.numbers import human_bytes, nats
+from bitwright.views.numbers import human_bytes, human_rate, nats
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def _use(f: Fitted) -> str:
         said, used = "The file has", f.bytes
     else:
         said, used = "Its tensors have", sum(a.bytes for a in f.assignments)
-    return f"Asked for: {b.asked}. {said} {used:,}; {b.total - used:,} bytes are left."
+    left = b.total - used
+    rest = f"{left:,} bytes are" if left < 10**6 else f"{human_bytes(left)} is"
+    return f"Asked for: {b.asked}. {said} {used:,}; {rest} left."
 
 
 def _memory(f: Fitted) -> str:
@@ -120,7 +122,12 @@ def _loss(f: Fitted) -> list[str]:
         return []
     d = f.measured.divergence
     where = f" ({nats(d.ends[0])} to {nats(d.ends[1])})" if d.ends else f" (too few {d.of} for an interval)"
-    return [f"KL divergence from the original on text the search never read: {nats(d.estimate)} nats{where}."]
+    found = [f"KL divergence from the original on text the search never read: {nats(d.estimate)} nats{where}."]
+    most = f.budget.max_kl
+    if most is not None and d.above(most):
+        found.append(f"That is more than the {most:g} nats asked for, which it keeps on the search text: search on "
+                     "more text of that kind, or ask for less.")  # fmt: skip
+    return found
 
 
 def _gap(f: Fitted) -> list[str]:
@@ -142,8 +149,8 @@ def _gap(f: Fitted) -> list[str]:
 def _speed(f: Fitted) -> list[str]:
     if f.speed is None:
         return []
-    s = f.speed
-    return [f"Predicted speed: {s.tokens_per_second:.3g} tokens per second ({s.low:.3g} to {s.high:.3g})."]
+    middle, low, high = map(human_rate, (f.speed.tokens_per_second, f.speed.low, f.speed.high))
+    return [f"Predicted speed: {middle} tokens per second ({low} to {high})."]
 
 
 def _percent(share: float) -> str:

@@ -22,6 +22,11 @@ def human_bytes(count: float) -> str:
     return _scaled(count, ["B", "kB", "MB", "GB", "TB"])
 
 
+def human_rate(value: float) -> str:
+    """26.41 -> '26.4', 1081.3 -> '1081': three digits, or all of a whole number."""
+    return f"{value:.0f}" if value >= 99.5 else f"{value:.3g}"
+
+
 def human_count(count: float) -> str:
     """134515008 -> '134.5 M'."""
     return _scaled(count, ["", "k", "M", "G", "T"]).rstrip()
