@@ -13,6 +13,8 @@ from the preset with feedback, in percent, with a 95% interval. Arms:
 - seed: the exact allocation by the gradients of feedback's errors, with feedback;
 - seed-rtn: the same formats by llama.cpp's codes;
 - k: as seed, with K-quants and the older formats only;
+- uniform: one format, and the next larger one in as many tensors, drawn at random, as fit;
+- evopress: evolution from there in the manner of EvoPress: no additive model, no surrogate, no test;
 - evolution: the search from the seed;
 - evolution-k: the same with K-quants and the older formats only.
 
@@ -45,6 +47,7 @@ from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.families import FAMILIES
 from bitwright.fit.finish import EFFORT
 from bitwright.fit.problem import Problem
+from bitwright.fit.proposals import uniform
 from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Settings
 from bitwright.measure import next_token, reference, windows
@@ -88,13 +91,15 @@ class Bench:
 
     def levels(self, arm: str, own: Problem) -> Levels:
         """The candidate that an arm chooses."""
-        seed = allocate(own.choices, own.budget.room)
+        plain = arm in ("uniform", "evopress")
+        room = own.budget.room
+        seed = uniform(own.choices, room, np.random.default_rng(0)) if plain else allocate(own.choices, room)
         if not arm.startswith("ev"):
             return seed
         scorer = EngineScorer(self.engine, own.palette.tensor, own.choices, own.pieces.searched)
-        limits = Search(seconds=60 * self.args.minutes)
+        limits = (Search.published if plain else Search)(seconds=60 * self.args.minutes)
         with output.progress(f"{self.size}, {arm}") as report:
-            found = evolve(own.choices, scorer, seed, own.budget.room, search=limits, progress=report)
+            found = evolve(own.choices, scorer, seed, room, search=limits, progress=report)
         before, after = found.scores(0), found.scores(found.best)
         gain = studentized.mean(before - after, np.arange(len(before)), of="chunks")
         output.remark(

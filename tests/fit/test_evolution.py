@@ -51,6 +51,9 @@ def test_it_finds_more_than_what_was_published(searched: tuple[Planted, History,
     begin = SEED if start == "seed" else uniform(CHOICES, BUDGET, np.random.default_rng(0))
     theirs = evolve(CHOICES, planted(noise=0.02), begin, BUDGET, search=Search.published(evaluations=900))
     assert problem.true(ours.incumbent) < problem.true(theirs.incumbent)
+    first = [one for one in theirs.tried if one.generation == 1]
+    assert len(first) == 32
+    assert sorted(len(one.scores) for one in first)[-5:] == [4, 8, 8, 8, 32]
 
 
 def test_every_candidate_is_new_and_within_the_budget(searched: tuple[Planted, History, Told]) -> None:

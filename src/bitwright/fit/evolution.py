@@ -10,8 +10,8 @@ Everything follows from the seed: a generation's random numbers from the seed an
 history. The same scores give the same history, also after a killed search has resumed, on machines whose NumPy rounds
 alike. A limit of time only ends the same sequence earlier or later.
 
-With `Search.published`, this is EvoPress as it was published (Sieberling et al., arXiv 2410.14649): random switches
-alone, a fixed number of survivors at each look, and the best mean wins.
+With `Search.published`, it goes the way of EvoPress (Sieberling et al., arXiv 2410.14649): random switches alone, a
+fixed number of survivors at each look, and the best mean wins.
 """
 
 from __future__ import annotations
@@ -45,10 +45,11 @@ class Search:
     """How to search.
 
     evaluations: chunks to score, of all candidates together; None: no limit. seconds: from the start of this run.
-    generations: at most. offspring: candidates in a generation. first: chunks before the first look of a race. rate:
-    the probability that a race drops a candidate that is no worse than the incumbent. accept: the p value at which a
-    candidate replaces the incumbent; 0.5 takes any that has a better mean. least: the expected improvement, relative
-    to the incumbent's objective, that is worth a generation. surrogate: propose and rank by it.
+    generations: at most. offspring: candidates in a generation. first: chunks before the first look of a race. share:
+    one in so many goes on after a look. rate: the probability that a race drops a candidate that is no worse than the
+    incumbent. accept: the p value at which a candidate replaces the incumbent; 0.5 takes any that has a better mean.
+    least: the expected improvement, relative to the incumbent's objective, that is worth a generation. surrogate:
+    propose and rank by it.
     """
 
     evaluations: int | None = None
@@ -56,6 +57,7 @@ class Search:
     generations: int | None = None
     offspring: int = 8
     first: int = 4
+    share: int = 2
     rate: float = 0.05
     accept: float = 0.1
     least: float = 1e-4
@@ -63,8 +65,8 @@ class Search:
 
     @classmethod
     def published(cls, **changed: Any) -> Search:
-        """EvoPress as it was published: no surrogate, no test."""
-        return cls(**{"surrogate": False, "rate": 0.0, "accept": 0.5, **changed})
+        """In the manner of EvoPress: no surrogate, no test, many offspring of which few survive the first look."""
+        return cls(**{"surrogate": False, "rate": 0.0, "accept": 0.5, "offspring": 32, "share": 8, **changed})
 
 
 def evolve(
@@ -120,7 +122,7 @@ class _Evolution:
         self._checkpoint, self._progress, self._clock = checkpoint, progress, clock
         self._begun = clock()
         at = looks(scorer.chunks, search.first)
-        keep = [max(1, search.offspring >> n + 1) for n in range(len(at) - 1)]
+        keep = [max(1, search.offspring // search.share ** (n + 1)) for n in range(len(at) - 1)]
         self.race = Race(at, (*keep, search.offspring), search.rate)
 
     def run(self) -> History:
