@@ -16,6 +16,7 @@ VERBS = [
     ["calibrate", "-f", "t.txt", "-o", "s.gguf"],
     ["eval", "-f", "t.txt"],
     ["quantize", "--to", "q8_0", "-o", "out.gguf"],
+    ["fit", "--size", "2MB", "-f", "t.txt", "--held-out", "t.txt", "-o", "out.gguf"],
     ["label", "--reference", "x.gguf", "-f", "t.txt"],
     ["label", "--reference", "x.gguf", "-f", "t.txt", "-o", "out.gguf"],
 ]

@@ -65,7 +65,11 @@ def test_wrong_use_is_one_line(bitwright, arguments) -> None:
 
 
 @pytest.mark.parametrize(
-    "verb", [["inspect"], ["run", "hi"], ["bench"], ["tokenize", "hi"], ["quantize", "--to", "q4_0", "--dry-run"]]
+    "verb",
+    [
+        *(["inspect"], ["run", "hi"], ["bench"], ["tokenize", "hi"], ["quantize", "--to", "q4_0", "--dry-run"]),
+        ["fit", "--size", "2MB", "-f", __file__, "--held-out", __file__, "-o", "out.gguf"],
+    ],
 )
 def test_a_missing_file_is_one_line(bitwright, tmp_path, verb) -> None:
     outcome = bitwright(verb[0], tmp_path / "missing.gguf", *verb[1:])
@@ -87,6 +91,7 @@ def test_a_malformed_file_says_where(bitwright, data) -> None:
     [
         *(["inspect", "--all"], ["inspect", "--json"], ["inspect", "--tensor", "a.weight"], ["tokenize", "Hello"]),
         *(["run", "Hello"], ["bench"], ["eval", "-f", __file__], ["quantize", "--to", "q4_0", "-o", "out.gguf"]),
+        ["fit", "--size", "2MB", "-f", __file__, "--held-out", __file__, "-o", "out.gguf"],
     ],
     ids=" ".join,
 )
