@@ -3,10 +3,10 @@
     python benchmarks/fit_kills.py MODEL -f TEXT --held-out OTHER --bits-per-weight 6 --kills 50
 
 Each file has a cache of its own, which it shares only with the killed runs before it. A kill is SIGKILL to the whole
-process group. Its moment is random within a stage, and stages take turns, so that short ones are hit too; what a stage
+process group. Its moment is random within a stage that is drawn at random, so that short ones are hit too; what a stage
 takes is known from the undisturbed run. The search is limited by chunks scored, not by time. Prints for each file how
-many kills it took and in which stages they came, and at the end whether all files are equal and what was left behind.
-Exits with 1 if a file differs, or if a finished run leaves a `.part` file or a scratch folder.
+many kills it took and in which stages they came, and at the end whether all files are equal, and what killed runs left
+in the cache or beside the file that the undisturbed run did not. Exits with 1 if a file differs or anything is left.
 """
 
 from __future__ import annotations
@@ -118,12 +118,11 @@ def digest(path: Path) -> str:
 
 
 def trial(command: list[str], folder: Path, stages: dict[str, float], most: int, order: random.Random) -> Trial:
-    """Make one file in `folder`, in runs of which the first are killed, at most `most`. stages: with the seconds that
-    they take."""
+    """Make one file in `folder`, in runs of which the first are killed, at most `most`, each in a later stage than
+    the last: what an earlier stage did is kept. stages: with the seconds that they take."""
     kills: list[str] = []
-    aims = order.sample(list(stages), len(stages))
-    while len(kills) < most and aims:
-        stage = aims.pop()
+    every = list(stages)
+    for stage in sorted(order.sample(every, min(most, len(every))), key=every.index):
         done = run([*command, "-o", str(folder / NAME)], folder / "cache", (stage, order.random() * stages[stage]))
         if done.killed:
             kills.append(done.stages[-1][0])

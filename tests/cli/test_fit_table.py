@@ -19,7 +19,9 @@ def test_a_result(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert lines[0] == "out.gguf: clearly damaged: one token in eight is another"
     assert "attn_v            7         8.50  15.2 kB  7 q8_0" in lines
     assert any(line.split() == ["output", "1", "8.50", "10.9", "kB", "q8_0"] for line in lines)
-    assert any("predicted KL  tokens/s" in line for line in lines) and "warning: little text" in said.out
+    front = [line.split() for line in lines if line.endswith(("this file", "predicted"))]
+    assert [row[1:] for row in front] == [["0.08000", "41.2", "this", "file"], ["0.01000", "30", "predicted"]]
+    assert "warning: little text" in said.out
     assert "wrote out.gguf" in said.out and "12.6 minutes" in said.out
     assert "peak memory 1.0 GB, 500.0 MB of disk for the next search" in said.err
     assert 'next: bitwright run out.gguf "Hello"' in said.err and "interrupted" not in said.err
@@ -29,4 +31,4 @@ def test_an_interrupted_search_says_how_to_go_on(tmp_path: Path, capsys: pytest.
     model = small_model(tmp_path / "small.f16.gguf")
     fit_table.show(fitted(result(model, Path("out.gguf"), measured=None, interrupted=True, front=(), disk_bytes=0)))
     said = capsys.readouterr()
-    assert "the same command goes on" in said.err and "disk" not in said.err and "predicted KL" not in said.out
+    assert "the same command goes on" in said.err and "disk" not in said.err and "this file" not in said.out

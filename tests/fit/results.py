@@ -47,7 +47,7 @@ def result(model: Path, output: Path, ask: Ask | None = None, **other: Any) -> F
     given = {"searched": gain(0.072, 0.07, 0.075), "measured": measured, "gain_searched": gain(0.008, 0.006, 0.01),
              "gain_held_out": gain(0.0089, 0.005, 0.012), "predicted_kl": 0.061,
              "speed": PredictedSpeed(41.2, 35.0, 47.0),
-             "front": (Point(size, 0.072, 41.2), Point(2 * size, 0.01, 30.0))}  # fmt: skip
+             "front": (Point(size, 0.08, 41.2, True), Point(2 * size, 0.01, 30.0))}  # fmt: skip
     return Fitted(**{"source": model, "output": output, "budget": budget(outline, ask or Ask(**GIVEN)), "bytes": size,
                      "assignments": tuple(assignments), "bits_per_weight": 8 * size / outline.parameters,
                      "seconds": 754.0, "peak_memory_bytes": 10**9, "disk_bytes": 5 * 10**8,

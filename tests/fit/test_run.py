@@ -58,6 +58,16 @@ def test_the_file_keeps_the_budget_and_says_what_it_lost(fitted: Fitted) -> None
     assert bw.load(fitted.output).session().prefill([1, 2, 3]).shape == (512,)
 
 
+def test_the_front_around_the_file(fitted: Fitted) -> None:
+    """The file as it is among others that are predicted: more bytes, less loss."""
+    assert fitted.measured is not None and len(fitted.front) == 5
+    made = [point for point in fitted.front if point.chosen]
+    assert [(p.bytes, p.kl_divergence) for p in made] == [(fitted.bytes, fitted.measured.divergence.estimate)]
+    assert [p.bytes for p in fitted.front] == sorted(p.bytes for p in fitted.front)
+    losses = [p.kl_divergence for p in fitted.front]
+    assert losses == sorted(losses, reverse=True)
+
+
 def test_it_loses_much_less_than_the_preset_of_its_size(fitted: Fitted, stories260k: Path, tmp_path: Path) -> None:
     preset = tmp_path / "preset.gguf"
     assert quantize(stories260k, "q4_0", preset).bytes == SIZE

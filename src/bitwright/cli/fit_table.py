@@ -35,13 +35,14 @@ def show(found: dict[str, Any]) -> None:
 
 
 def front(points: list[dict[str, Any]]) -> None:
-    """Print the candidates that no other beats in bytes, divergence and speed."""
+    """Print what files of other sizes are predicted to lose, and how fast they are, around the one that was written."""
     timed = any(p["tokens_per_second"] is not None for p in points)
-    titles = [">bytes of the file", ">predicted KL", *([">tokens/s"] if timed else [])]
+    titles = [">bytes of the file", ">KL divergence", *([">tokens/s"] if timed else []), ""]
     rows = []
     for p in points:
         speed = [output.human_rate(p["tokens_per_second"]) if p["tokens_per_second"] else ""] if timed else []
-        rows.append((f"{p['bytes']:,}", f"{p['kl_divergence']:.5f}", *speed))
+        where = "this file" if p["chosen"] else "predicted"
+        rows.append((f"{p['bytes']:,}", f"{p['kl_divergence']:.5f}", *speed, where))
     output.print_table(titles, rows)
 
 

@@ -1,11 +1,12 @@
-"""What a little more or less would buy: files around the one that was found."""
+"""What a little more or less would buy: files around the one that was written."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from bitwright.errors import BudgetError
+import numpy as np
+
 from bitwright.fit.allocation import allocate
 from bitwright.fit.budget import Budget, file_bytes
 from bitwright.fit.choices import Choices, Levels
@@ -13,30 +14,35 @@ from bitwright.fit.settings import Point
 from bitwright.formats import Format
 from bitwright.hardware.speed import PredictedSpeed
 
-ROOMS = (0.8, 0.9, 1.1, 1.25)  # of the bytes that the found one has for its tensors
+SPAN = 0.2  # of the bytes that the tensors of the file take: how much smaller or larger others are, at most
 Speed = Callable[[Mapping[str, Format]], PredictedSpeed | None]
 
 
 def front(
-    budget: Budget, choices: Choices, best: Levels, measured: float | None, speed: Speed, more: Mapping[str, Any]
+    budget: Budget, choices: Choices, best: Levels, made: Point, speed: Speed, more: Mapping[str, Any]
 ) -> tuple[Point, ...]:
-    """`best`, and the best candidates of the additive model in less and in more room, from the smallest to the largest.
+    """The file that was `made` of `best`, among two smaller and two larger ones if the choices have them, by bytes.
 
-    What the model predicts is scaled by what it predicts for `best`, which `measured` so many nats on the search text;
-    without, it stays. speed: of formats, if there is a device. more: as in `budget.metadata`.
+    Those are optimal for the additive model. Their divergence is what it predicts, times what was measured over what it
+    predicts for the optimum of the size of `best`: a gain by searching is expected of them too, and none of them is
+    both smaller and better than the file. Only `made` if no loss is predicted for it. speed: of formats, if there is a
+    device. more: as in `budget.metadata`.
     """
-    size, cost = choices.bytes_of(best), choices.cost_of(best)
-    scale = measured / cost if measured is not None and cost > 0 else 1.0
-    found = {best}
-    for room in ROOMS:
-        try:
-            found.add(allocate(choices, int(room * size)))
-        except BudgetError:  # nothing is so small
-            continue
-    points = []
-    for levels in found:
+    size = choices.bytes_of(best)
+    predicted = choices.cost_of(allocate(choices, size))
+    found = {made.bytes: made}
+    for room in others(choices, size) if predicted > 0 else ():
+        levels = allocate(choices, room)
         chosen = choices.chosen(levels)
-        predicted = speed(chosen)
-        rate = predicted.tokens_per_second if predicted else None
-        points.append(Point(file_bytes(budget.outline, chosen, more), scale * choices.cost_of(levels), rate))
-    return tuple(sorted(points, key=lambda p: (p.bytes, p.kl_divergence)))
+        loss, rate = made.kl_divergence * choices.cost_of(levels) / predicted, speed(chosen)
+        point = Point(file_bytes(budget.outline, chosen, more), loss, rate.tokens_per_second if rate else None)
+        found.setdefault(point.bytes, point)
+    return tuple(found[key] for key in sorted(found))
+
+
+def others(choices: Choices, size: int) -> list[int]:
+    """Budgets below and above `size` that the choices can use: half the way to the last that is within SPAN, and it."""
+    least = int(np.where(choices.allowed, choices.bytes, np.iinfo(np.int64).max).min(axis=1).sum())
+    most = choices.bytes_of(tuple(np.where(choices.allowed, choices.cost, np.inf).argmin(axis=1).tolist()))
+    ends = max(least, round((1 - SPAN) * size)), min(most, round((1 + SPAN) * size))
+    return [room for end in ends for room in ((size + end) // 2, end) if room != size]

@@ -29,7 +29,7 @@ from bitwright.fit.kept import Kept
 from bitwright.fit.problem import Problem, prepare
 from bitwright.fit.ray_nodes import RayNodes
 from bitwright.fit.scoring import EngineScorer
-from bitwright.fit.settings import Fitted, Settings
+from bitwright.fit.settings import Fitted, Point, Settings
 from bitwright.fit.smallest import smallest
 from bitwright.formats import Format
 from bitwright.hardware.forecast import forecast
@@ -91,8 +91,8 @@ def fit(
     assignments = tuple(made.quantized.assignments)
     speed = partial(predicted_speed, problem.budget, ask)
     own = found if settings.objective == "mean" else None  # other objectives are no divergences
-    around = front(problem.budget, choices, best, float(own.scores(own.best).mean()) if own else None, speed,
-                   provenance(settings.stats, problem.statistics))  # fmt: skip
+    rate = speed({a.tensor: a.format for a in assignments})
+    point = Point(made.bytes, made.evaluation.divergence.estimate, rate.tokens_per_second if rate else None, True)
     return Fitted(
         source=model.path,
         output=output,
@@ -108,8 +108,8 @@ def fit(
         measured=made.evaluation,
         gain_searched=over_chunks(own.scores(0) - own.scores(own.best)) if own and best != start else None,
         gain_held_out=gained,
-        speed=speed({a.tensor: a.format for a in assignments}),
-        front=around,
+        speed=rate,
+        front=front(problem.budget, choices, best, point, speed, provenance(settings.stats, problem.statistics)),
         history=replay(found, problem) if found else None,
         interrupted=interrupted,
         warnings=tuple(made.quantized.warnings),

@@ -65,12 +65,13 @@ class Settings:
 
 @dataclass(frozen=True)
 class Point:
-    """A candidate on the front of bytes, divergence and speed: bytes of the file, the nats and the tokens per second
-    that are predicted (None: no device was given)."""
+    """A file on the front of bytes, divergence and speed: its bytes, nats on the held-out text, predicted tokens per
+    second (None: no device was given), and whether it was written; others are predicted."""
 
     bytes: int
     kl_divergence: float
     tokens_per_second: float | None = None
+    chosen: bool = False
 
 
 @dataclass(frozen=True)

@@ -25,7 +25,8 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
     search (of the chosen file on the search text), tokens_per_second}, measured (the view `evaluation` on text that the
     search never read: kl_divergence, perplexity, first_divergence, ...; None if it was interrupted before),
     gain{search, held_out} (what the search took off the divergence of its seed, on either text), front[{bytes,
-    kl_divergence, tokens_per_second}], seconds, peak_memory_bytes, disk_bytes, interrupted, warnings."""
+    kl_divergence, tokens_per_second, chosen (the file; the others are predicted from it)}], seconds, peak_memory_bytes,
+    disk_bytes, interrupted, warnings."""
     budget, m = f.budget, f.budget.plan(f.assignments)
     return plain(
         {
