@@ -12,7 +12,7 @@ import pytest
 from cli.support import Outcome
 from fit.results import result, small_model
 
-from bitwright import recipes
+from bitwright import formats, recipes
 from bitwright.cli import fitting
 from bitwright.errors import BudgetError
 from bitwright.fit.budget import Ask
@@ -87,6 +87,21 @@ def test_json(bitwright: Run, model: Path, tmp_path: Path, asked: Any) -> None:
     assert outcome.json["budget_bytes"] == 2 * 10**6 and outcome.json["output"] == str(tmp_path / "out.gguf")
     assert outcome.json["measured"]["about"]["suite"] == "quick"
     assert "no -f: searching" in outcome.err and "no --held-out" in outcome.err
+
+
+@pytest.mark.parametrize(("name", "options"), [("q4_0", ""), ("iq2_s", "--imatrix IMATRIX ")])
+def test_what_llama_quantize_needs_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, options: str
+) -> None:
+    found = result(model, tmp_path / "out.gguf")
+    format = formats.get(name)
+    fitting.keep(
+        replace(found, assignments=tuple(replace(a, format=format) for a in found.assignments)),
+        None,
+        tmp_path / "t.txt",
+        None,
+    )
+    assert f"llama-quantize {options}--tensor-type-file {tmp_path / 't.txt'}" in capsys.readouterr().err
 
 
 def test_the_recipe_and_the_history_are_written(bitwright: Run, model: Path, tmp_path: Path, asked: Any) -> None:

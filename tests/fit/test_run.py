@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import os
+import re
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from llama_cpp import LlamaCpp
+from reference_forward import log_softmax
 
 import bitwright as bw
+from bitwright import recipes
+from bitwright.cli import fitting
+from bitwright.engine import load
 from bitwright.errors import BudgetError, UsageError
 from bitwright.fit import run
 from bitwright.fit.budget import Ask
@@ -66,6 +72,38 @@ def test_the_front_around_the_file(fitted: Fitted) -> None:
     assert [p.bytes for p in fitted.front] == sorted(p.bytes for p in fitted.front)
     losses = [p.kl_divergence for p in fitted.front]
     assert losses == sorted(losses, reverse=True)
+
+
+def test_llama_cpp_reads_the_file_and_means_the_same(fitted: Fitted, tmp_path: Path) -> None:
+    """Greedy texts and log-probabilities, within bounds that hold for other files: in float, with decoded weights, and
+    with activations rounded alike, where the last bit of a sum decides how a value is rounded."""
+    assert len({a.format for a in fitted.assignments if a.format.bits_per_weight < 16}) > 2
+    quantize(fitted.output, "f32", tmp_path / "float32.gguf", threads=1)
+    for path, options, bound in ((tmp_path / "float32.gguf", {}, 0.02), (fitted.output, {"activations": "ggml"}, 0.5)):
+        engine = load(path, context=128, **options)
+        prompts = [engine.tokenizer.encode(text) for text in ("Once upon a time, there was a little", "One day, Lily")]
+        texts = LlamaCpp(path, len(prompts), exact_cache=not options).greedy(prompts, 24, 10)
+        for prompt, choices in zip(prompts, texts, strict=True):
+            tokens = [choice.token for choice in choices]
+            ids = prompt + tokens[:-1]
+            ours = log_softmax(engine.session().extend(ids, range(len(prompt) - 1, len(ids))).astype(np.float64))
+            theirs = np.array([list(choice.log_probabilities.values()) for choice in choices])
+            own = np.take_along_axis(ours, np.array([list(choice.log_probabilities) for choice in choices]), 1)
+            assert np.sqrt(np.mean((own - theirs) ** 2)) < bound / 2
+            assert (ours.max(1) - ours[np.arange(len(tokens)), tokens] <= bound).all()
+
+
+def test_llama_quantize_gives_every_tensor_its_type(fitted: Fitted, tmp_path: Path) -> None:
+    """By the rules of tensor_allows_quantization and llama_tensor_get_type of llama-quant.cpp, with the file type Q8_0:
+    the first pattern found in a name decides; a tensor that none names gets Q8_0, unless it is never quantized."""
+    types, file, source = tmp_path / "types.txt", gguf.open(fitted.output), gguf.open(fitted.source)
+    fitting.keep(fitted, None, types, None)
+    patterns = recipes.read_tensor_types(types)
+    quantized = {name for name, tensor in file.tensors.items() if len(tensor.shape) > 1 and "_norm.weight" not in name}
+    for name, tensor in file.tensors.items():
+        named = [p.format for p in patterns if re.search(p.regex, name)]
+        assert len(named) == (name in quantized), name
+        assert tensor.format == (named[0] if named else source.tensors[name].format), name
 
 
 def test_it_loses_much_less_than_the_preset_of_its_size(fitted: Fitted, stories260k: Path, tmp_path: Path) -> None:

@@ -92,6 +92,7 @@ def keep(f: Fitted, recipe: Path | None, types: Path | None, history: Path | Non
     from bitwright.fit.budget import searched
     from bitwright.io.atomic import replacing
     from bitwright.recipes import Recipe
+    from bitwright.recipes.recipe import NEEDS_IMPORTANCE
 
     chosen = {t.name for t in searched(f.budget.outline)}
     exact = Recipe.exact({a.tensor: a.format for a in f.assignments if a.tensor in chosen})
@@ -99,7 +100,8 @@ def keep(f: Fitted, recipe: Path | None, types: Path | None, history: Path | Non
         recipes.save(recipe, exact)
     if types is not None:
         recipes.write_tensor_types(types, exact.patterns)
-        output.remark(f"for llama.cpp: llama-quantize --tensor-type-file {types} {f.source.name} OUT.gguf Q8_0")
+        needed = "--imatrix IMATRIX " if any(p.format.name in NEEDS_IMPORTANCE for p in exact.patterns) else ""
+        output.remark(f"for llama.cpp: llama-quantize {needed}--tensor-type-file {types} {f.source.name} OUT.gguf Q8_0")
     if history is not None:
         with replacing(history) as file:
             file.write(json_text.dumps(f.history, allow_nan=False).encode())
