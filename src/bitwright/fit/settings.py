@@ -30,10 +30,11 @@ class Settings:
     minutes: for everything, the final measurement included. stats: activation statistics, None to gather them on the
     search text. search: texts that candidates are measured on; empty: texts found on this machine. held_out: the text
     of the final measurement, which the search never reads; None: bitwright's own. palette: families of formats
-    (`families.FAMILIES`). objective: what the search makes small: "mean", the mean KL divergence; "tail", a high
-    quantile of it; "divergence", how often greedy texts leave the original's. seed: of every random choice. threads:
-    None for all cores. ray: the address of a Ray cluster; None: this machine alone. evaluations: chunks to score, of
-    all candidates together, that end the search if time does not; None: no limit.
+    (`families.FAMILIES`). objective: what the search makes small: "mean", the mean KL divergence; "tail", its
+    mean over the worst twentieth of a chunk's tokens; "divergence", one over the tokens until the likeliest differs.
+    seed: of every random choice. threads: None for all cores. ray: the address of a Ray cluster; None: this machine
+    alone. evaluations: chunks to score, of all candidates together, that end the search if time does not; None: no
+    limit.
 
     UnknownNameError for an unknown objective or family.
     """
