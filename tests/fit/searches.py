@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,9 +13,11 @@ from bitwright import formats
 from bitwright.calibration import imatrix
 from bitwright.engine.engine import Engine, RunOptions
 from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.dispatch import Lost
 from bitwright.fit.palette import Palette
 from bitwright.fit.programs import first_layers
 from bitwright.fit.scoring import EngineScorer
+from bitwright.fit.worker import Answer, Worker, plain
 from bitwright.model.model import Model
 from bitwright.quantizers import Quantizer
 from tests.fit import palettes
@@ -22,6 +26,41 @@ from tests.synthetic_model import CONTEXT, VOCABULARY, metadata_of, weights_of, 
 FORMATS = tuple(formats.get(name) for name in ("q4_0", "q8_0", "iq4_nl"))
 TOKENS = np.random.default_rng(0).integers(0, VOCABULARY, (4, 48)).astype(np.int32)
 CHUNKS = list(range(len(TOKENS)))
+
+
+class Here:
+    """Nodes in this process, each with a Worker. Calls end in random order; those of `deaths` end their worker."""
+
+    def __init__(self, count: int, deaths: Sequence[int] = (), about: Mapping[str, Any] | None = None) -> None:
+        self.count, self.deaths, self.about, self.calls = count, set(deaths), dict(about or {}), 0
+        self.random = np.random.default_rng(count)
+
+    def alive(self) -> Mapping[str, int]:
+        return {f"node {number}": 1 for number in range(self.count)}
+
+    def start(self, node: str, threads: int) -> Worker:
+        return Worker(threads)
+
+    def call(self, worker: Worker, method: str, arguments: Sequence[Any]) -> tuple[int, Worker, str, Sequence[Any]]:
+        plain(arguments)
+        self.calls += 1
+        return self.calls, worker, method, arguments
+
+    def share(self, data: bytes) -> bytes:
+        return data
+
+    def finished(self, calls: Sequence[Any], seconds: float) -> Sequence[Any]:
+        return [calls[self.random.integers(len(calls))]]
+
+    def answer(self, call: tuple[int, Worker, str, Sequence[Any]]) -> Answer:
+        number, worker, method, arguments = call
+        if number in self.deaths:
+            raise Lost("killed")
+        found = worker.answer(method, *arguments)
+        return {"value": found["value"] | self.about} if method == "hello" else found
+
+    def stop(self, worker: Worker) -> None:
+        pass
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,9 +22,11 @@ from bitwright.errors import BudgetError, UsageError
 from bitwright.fit import run
 from bitwright.fit.budget import Ask
 from bitwright.fit.run import fit
+from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Settings
 from bitwright.io import gguf, label
 from bitwright.quantizers import quantize
+from tests.fit.searches import Here
 
 SIZE = 276_928  # of the preset q4_0
 
@@ -120,6 +123,19 @@ def test_the_same_again_is_the_same_file(
     assert again.output.read_bytes() == fitted.output.read_bytes()
 
 
+def test_workers_of_a_cluster_lead_to_the_same_file(
+    fitted: Fitted, settings: Settings, stories260k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some of them die. They share a cache that is empty at first, and each tensor is built once."""
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(run.Machines, "at", lambda address, threads, told: run.Machines(Here(2, (7, 9, 30)), told))
+    again = fit(stories260k, Ask(size=SIZE), replace(settings, ray="auto"), tmp_path / "small.gguf")
+    assert again.assignments == fitted.assignments
+    assert label.sha256_of_tensors(gguf.open(again.output)) == label.sha256_of_tensors(gguf.open(fitted.output))
+    assert again.searched == fitted.searched
+    assert again.disk_bytes == fitted.disk_bytes
+
+
 def test_a_budget_that_cannot_be_met(settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path) -> None:
     with pytest.raises(BudgetError, match="the smallest choice of formats takes"):
         fit(stories260k, Ask(size=30_000), settings, tmp_path / "small.gguf")
@@ -143,15 +159,15 @@ def test_an_interrupted_search_writes_the_best_so_far_and_goes_on(
 ) -> None:
     """Ctrl-C in the second scoring after the start; then the same search goes on from what was scored."""
     calls: list[int] = []
-    score = run.EngineScorer.score
+    score = EngineScorer.score
 
-    def interrupted(scorer: run.EngineScorer, candidates: Any, chunks: Any, parent: Any) -> Any:
+    def interrupted(scorer: EngineScorer, candidates: Any, chunks: Any, parent: Any) -> Any:
         calls.append(len(candidates))
         if len(calls) == 3:
             raise KeyboardInterrupt
         return score(scorer, candidates, chunks, parent)
 
-    monkeypatch.setattr(run.EngineScorer, "score", interrupted)
+    monkeypatch.setattr(EngineScorer, "score", interrupted)
     limited = partial(run.Search, generations=2)
     monkeypatch.setattr(run, "Search", lambda *limits: limited())
     said: list[str] = []

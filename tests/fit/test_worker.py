@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
@@ -14,44 +13,8 @@ import pytest
 from bitwright import kernels
 from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.fit.cluster import Cluster, RayScorer
-from bitwright.fit.dispatch import Lost
-from bitwright.fit.worker import Answer, Files, Worker, plain
-from tests.fit.searches import CHUNKS, TOKENS, Case, made
-
-
-class Here:
-    """Nodes in this process, each with a Worker. Calls end in random order; those of `deaths` end their worker."""
-
-    def __init__(self, count: int, deaths: Sequence[int] = (), about: Mapping[str, Any] | None = None) -> None:
-        self.count, self.deaths, self.about, self.calls = count, set(deaths), dict(about or {}), 0
-        self.random = np.random.default_rng(count)
-
-    def alive(self) -> Mapping[str, int]:
-        return {f"node {number}": 1 for number in range(self.count)}
-
-    def start(self, node: str, threads: int) -> Worker:
-        return Worker(threads)
-
-    def call(self, worker: Worker, method: str, arguments: Sequence[Any]) -> tuple[int, Worker, str, Sequence[Any]]:
-        plain(arguments)
-        self.calls += 1
-        return self.calls, worker, method, arguments
-
-    def share(self, data: bytes) -> bytes:
-        return data
-
-    def finished(self, calls: Sequence[Any], seconds: float) -> Sequence[Any]:
-        return [calls[self.random.integers(len(calls))]]
-
-    def answer(self, call: tuple[int, Worker, str, Sequence[Any]]) -> Answer:
-        number, worker, method, arguments = call
-        if number in self.deaths:
-            raise Lost("killed")
-        found = worker.answer(method, *arguments)
-        return {"value": found["value"] | self.about} if method == "hello" else found
-
-    def stop(self, worker: Worker) -> None:
-        pass
+from bitwright.fit.worker import Files, Worker
+from tests.fit.searches import CHUNKS, TOKENS, Case, Here, made
 
 
 def scorer_of(case: Case, nodes: Here, **options: Any) -> RayScorer:

@@ -20,6 +20,7 @@ from bitwright.fit.choices import Choices
 from bitwright.fit.families import formats_for
 from bitwright.fit.gathering import Pieces
 from bitwright.fit.gradients import gradient_sums
+from bitwright.fit.machines import Machines
 from bitwright.fit.palette import Palette
 from bitwright.fit.settings import Settings
 from bitwright.formats import Format
@@ -47,8 +48,11 @@ class Problem:
     choices: Choices
 
 
-def prepare(model: Model, ask: Ask, settings: Settings, stage: Stage = silent) -> Problem:
-    """The problem of fitting a model to what is asked for. What an interrupted call did is not done again.
+def prepare(
+    model: Model, ask: Ask, settings: Settings, stage: Stage = silent, machines: Machines | None = None
+) -> Problem:
+    """The problem of fitting a model to what is asked for. What an interrupted call did is not done again. `machines`
+    build the tensors; None: this one.
 
     Raises UsageError for texts too short or statistics of another model, BudgetError if no choice of formats fits.
     """
@@ -60,7 +64,8 @@ def prepare(model: Model, ask: Ask, settings: Settings, stage: Stage = silent) -
     near = room.room if ask.max_kl is None else choices.bytes_of(cheapest(choices, ask.max_kl))
     choices = restricted(choices, survey.shortlist(choices, near))
     with stage("quantizing tensors") as report:
-        palette.build(pairs(choices), report)
+        source = settings.stats or gathering.place(model, pieces, settings.seed)
+        (machines or Machines()).build(palette, pairs(choices), source, report)
     return Problem(model, pieces, statistics, room, palette, weighed(model, choices, palette, pieces, settings, stage))
 
 

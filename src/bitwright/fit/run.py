@@ -6,9 +6,8 @@ tensors in the cache, for other budgets too; the history of the search until the
 
 from __future__ import annotations
 
-import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
@@ -16,19 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import system
-from bitwright.engine import Engine
-from bitwright.fit import finish, gathering
+from bitwright.fit import finish
 from bitwright.fit.allocation import allocate
 from bitwright.fit.budget import Ask, Budget, searched
 from bitwright.fit.choices import Levels, Scorer
-from bitwright.fit.cluster import Cluster, RayScorer
 from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.front import front
 from bitwright.fit.history import History
 from bitwright.fit.kept import Kept
+from bitwright.fit.machines import Machines
 from bitwright.fit.problem import Problem, prepare
-from bitwright.fit.ray_nodes import RayNodes
-from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Point, Settings
 from bitwright.fit.smallest import smallest
 from bitwright.formats import Format
@@ -62,14 +58,15 @@ def fit(
     started, output = time.monotonic(), Path(output)
     atomic.check(output)
     model = load_model(source)
-    engine, held_out = finish.held_out(model, settings, stage)
-    problem = prepare(model, ask, settings, stage)
-    choices = problem.choices
     interrupted = False
-    with scoring(problem, engine, settings, told) as scorer:
+    with Machines.at(settings.ray, settings.threads, told) as machines:
+        engine, held_out = finish.held_out(model, settings, stage)
+        problem = prepare(model, ask, settings, stage, machines)
+        choices, text = problem.choices, problem.pieces.searched
+        scorer = machines.scorer(engine, problem.palette, choices, text, settings.objective)
         start = _start(problem, ask, scorer, stage)
         room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
-        kept = Kept.of(model.sha256(), choices, problem.pieces.searched, settings, room)
+        kept = Kept.of(model.sha256(), choices, text, settings, room)
         seconds = max(0.0, started + 60 * settings.minutes * SHARE - time.monotonic())
         limits = Search(settings.evaluations, seconds)
         with stage("searching") as report:
@@ -123,24 +120,6 @@ def _start(problem: Problem, ask: Ask, scorer: Scorer, stage: Stage) -> Levels:
         return allocate(problem.choices, problem.budget.room)
     with stage("finding the smallest that loses no more") as report:
         return smallest(problem.choices, scorer, ask.max_kl, report)
-
-
-@contextlib.contextmanager
-def scoring(problem: Problem, engine: Engine, settings: Settings, told: Callable[[str], object]) -> Iterator[Scorer]:
-    """What measures candidates: this machine, or the workers of a Ray cluster."""
-    searched, choices = problem.pieces.searched, problem.choices
-    if settings.ray is None:
-        yield EngineScorer(engine, problem.palette.tensor, choices, searched, settings.objective)
-        return
-    statistics = settings.stats or gathering.place(problem.model, problem.pieces, settings.seed)
-    nodes = RayNodes(settings.ray, settings.threads)
-    try:
-        with Cluster(nodes, problem.palette, statistics) as cluster:
-            for warning in cluster.warnings:
-                told(warning)
-            yield RayScorer(cluster, engine, choices, searched, settings.objective)
-    finally:
-        nodes.close()
 
 
 def over_chunks(scores: NDArray[np.float64]) -> Interval:
