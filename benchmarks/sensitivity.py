@@ -7,11 +7,11 @@
 from some rows of each tensor), "layers" (`sensitivity`), "gradients" (`gradients`, where errors of rows are taken as
 independent; "coherent" without that), both "smoothed" by layers, and "probes", the measured divergence of one changed
 tensor on little text. The truth is measured on WikiText-2, which no estimate saw (-f). Pairs are a tensor in one of
-three formats, with all others in the largest: --each tensors of each kind. Files are every format everywhere, random
-mixtures, and what each estimate would choose at the bytes of --at: the best estimate is the one whose choice measures
-best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds of the ratios lie
-within after that. All files are encoded by feedback at --effort. --model and --stats may be repeated. What was measured
-is kept in --work, and an interrupted run goes on there.
+three formats, with all others in the largest: --each tensors of each kind. Files are the formats of --at everywhere,
+random mixtures, and what each estimate would choose at the same bytes: the best estimate is the one whose choice
+measures best. "bias" is the geometric mean of estimated / measured, "scatter" the factor that two thirds of the ratios
+lie within after that; pairs that measure less than SEEN are left out there. All files are encoded by feedback at
+--effort. --model and --stats may be repeated. What was measured is kept in --work, where an interrupted run goes on.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ import bitwright as bw
 from bitwright import calibration, formats
 from bitwright.cli import output
 from bitwright.fit import gradients, sensitivity, survey
+from bitwright.fit.allocation import allocate
 from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.palette import Palette
 from bitwright.fit.scoring import EngineScorer
@@ -41,6 +42,7 @@ from bitwright.recipes.roles import role
 
 WORK = Path(__file__).parent.parent / "build/sensitivity"
 FORMATS = 3  # of a tensor that is measured
+SEEN = 1e-4  # nats: differences from a base file that are smaller are lost in its own
 PROBED, TOKENS, CONTEXT = 3, 256, 512  # chunks and tokens of a chunk of calibration text, tokens of a held-out one
 Estimates = dict[str, NDArray[np.float64]]
 
@@ -157,25 +159,22 @@ class Bench:
         self.kept.write_text(json.dumps(self.measured))
 
     def files(self, estimates: Estimates) -> dict[str, Levels]:
-        """Whole files: uniform, random mixtures, and the choice of each estimate at the bytes of some uniform ones."""
+        """Whole files: uniform, random mixtures, and the choice of each estimate at the bytes of the uniform ones."""
         stuck, found = ~self.allowed.any(axis=1), {}  # tensors that stay as they are
         able = np.column_stack([self.allowed, stuck])
         for j, format in enumerate(self.choosable):
-            if (self.allowed[:, j] | stuck).all():
-                found[format.name] = tuple(np.where(stuck, self.base, j).tolist())
+            if format.name in self.args.at.split(",") or j in self.base:
+                found[format.name] = tuple(np.where(self.allowed[:, j], j, self.base).tolist())
         rng = np.random.default_rng(self.args.seed)
         for number in range(self.args.mixtures):
             found[f"mixture {number + 1}"] = tuple(int(rng.choice(np.flatnonzero(own))) for own in able)
         for format in self.args.at.split(","):
             budget = self.choices.bytes_of(found[format])
             for name, costs in estimates.items():
-                if name.startswith("coherent"):
-                    continue  # of interest only as a check
+                if "smoothed" in name:
+                    continue
                 all_costs = np.where(able, np.column_stack([costs, 0 * stuck]), np.inf)
-                choices = replace(self.choices, cost=all_costs)
-                price = survey.price(choices, budget)
-                total = np.where(choices.allowed, choices.cost + price * choices.bytes, np.inf)
-                found[f"bytes of {format}, by {name}"] = tuple(int(level) for level in total.argmin(axis=1))
+                found[f"bytes of {format}, by {name}"] = allocate(replace(self.choices, cost=all_costs), budget)
         return found
 
 
@@ -184,8 +183,9 @@ def ranks(values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def judged(estimate: NDArray[np.float64], truth: NDArray[np.float64]) -> list[str]:
-    """Rank correlation, bias and scatter of an estimate."""
-    logs = np.log(np.maximum(estimate, 1e-12) / np.maximum(truth, 1e-12))
+    """Rank correlation of an estimate, and its bias and scatter where the truth can be measured."""
+    seen = (truth > SEEN) & (estimate > 0)
+    logs = np.log(estimate[seen] / truth[seen])
     rank = np.corrcoef(ranks(estimate), ranks(truth))[0, 1]
     return [f"{rank:.3f}", f"{np.exp(logs.mean()):.2f}", f"x{np.exp(logs.std()):.2f}"]
 
@@ -239,9 +239,13 @@ def main(argv: Sequence[str] | None = None) -> None:
     lines = []
     for model, stats in zip(args.model, args.stats, strict=True):
         with output.progress(model.stem) as report:
-            found = tables(Bench(model, stats, args, report))
-        texts = ", ".join(path.name for path in args.calibration)
-        lines += [f"## {model.stem}", "", f"{args.held} chunks of {args.file.name}; estimates from {texts}.", ""]
+            bench = Bench(model, stats, args, report)
+            found = tables(bench)
+        texts, known = ", ".join(path.name for path in args.calibration), bench.statistics
+        about = [f"{args.held} chunks of {CONTEXT} tokens of {args.file.name}. Estimates from {args.chunks} chunks of",
+                 f"{TOKENS} tokens of each of {texts}; statistics from {known.chunks} chunks of {known.chunk_tokens}.",
+                 "Seconds are elapsed time, in which the machine also did other work."]  # fmt: skip
+        lines += [f"## {model.stem}", "", *about, ""]
         for headers, rows in found:
             output.print_table(headers, rows)
             lines += [*markdown(headers, rows, describe_machine(args.threads))[2:], ""]

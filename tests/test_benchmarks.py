@@ -126,10 +126,10 @@ def test_estimates_of_costs_are_compared_with_measurements(stories260k, data, tm
     near, stats = tmp_path / "near.txt", tmp_path / "stats.gguf"
     near.write_text(text.read_text()[-8000:])
     gather(bw.load(stories260k).model, [("near", near.read_text())], stats, 64)
-    flags = ["--model", stories260k, "--stats", stats, "-c", near, "-f", text, "--formats", "q4_0,q8_0", "--at", "q8_0",
+    flags = ["--model", stories260k, "--stats", stats, "-c", near, "-f", text, "--formats", "q4_0,q8_0", "--at", "q4_0",
              "--chunks", 2, "--held", 2, "--each", 1, "--mixtures", 1, "--work", tmp_path, "--palette", tmp_path / "p",
              "-t", 1]  # fmt: skip
-    rows = {line.split("  ")[0]: line.split() for line in run("sensitivity.py", *flags).splitlines()}
+    rows = {line.split("  ")[0]: line.split() for line in run("sensitivity.py", *flags).splitlines()[::-1]}
     assert all(float(rows[name][1]) > 0.5 for name in ("rows", "layers", "gradients", "coherent", "probes"))
     assert float(rows["q4_0"][2]) > 5 * float(rows["q8_0"][2]) > 0
 
