@@ -118,11 +118,11 @@ def digest(path: Path) -> str:
 
 
 def trial(command: list[str], folder: Path, stages: dict[str, float], most: int, order: random.Random) -> Trial:
-    """Make one file in `folder`, in runs of which the first are killed, at most `most`, each in a later stage than
-    the last: what an earlier stage did is kept. stages: with the seconds that they take."""
+    """Make one file in `folder`, in runs of which the first are killed, at most `most`, each in the stage of the
+    last or a later one: what earlier stages did is kept. stages: with the seconds that they take."""
     kills: list[str] = []
     every = list(stages)
-    for stage in sorted(order.sample(every, min(most, len(every))), key=every.index):
+    for stage in sorted(order.choices(every, k=most), key=every.index):
         done = run([*command, "-o", str(folder / NAME)], folder / "cache", (stage, order.random() * stages[stage]))
         if done.killed:
             kills.append(done.stages[-1][0])
