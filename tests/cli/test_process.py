@@ -85,6 +85,11 @@ def test_a_full_disk_has_the_usual_exit_codes(line, code) -> None:
     assert shell(line, PYTHONUNBUFFERED="").returncode == code
 
 
+def test_readers_that_left_have_the_usual_exit_code(model) -> None:
+    line = f"set -o pipefail; bitwright inspect '{model}' 2> >(true) | true"  # a remark names columns left out
+    assert shell(line, PYTHONUNBUFFERED="", COLUMNS="1").returncode in (0, 1)
+
+
 def test_closed_standard_output_is_one_line() -> None:
     done = shell("bitwright formats >&-")
     assert done.returncode == 1

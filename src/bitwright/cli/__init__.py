@@ -19,8 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     from bitwright.cli import process
 
     refused = process.prepare()
-    code = exit_code(arguments) if refused is None else complain(refused, 1)
-    sys.exit(process.finish(code))
+    try:
+        sys.exit(exit_code(arguments) if refused is None else complain(refused, 1))
+    except SystemExit as ending:  # this one, a signal's, or typer's own after a broken pipe
+        sys.exit(process.finish(int(ending.code or 0)))
 
 
 def exit_code(arguments: Sequence[str] | None = None) -> int:
