@@ -65,7 +65,7 @@ def test_nohup_holds(tmp_path) -> None:
 
 def shell(line: str, **environment: str) -> subprocess.CompletedProcess[bytes]:
     line = line.replace("bitwright", " ".join(COMMAND))
-    return subprocess.run(["bash", "-c", line], capture_output=True, env=os.environ | environment, timeout=60)
+    return subprocess.run(["bash", "-c", line], capture_output=True, env=os.environ | environment, timeout=600)
 
 
 def test_closed_standard_input_is_empty(model) -> None:

@@ -119,12 +119,12 @@ def test_other_tokenizers_are_compared_per_byte_of_text() -> None:
     of = [(40 / 50 - 55 / 52) / math.log(2), (60 / 70 - 80 / 69) / math.log(2)]
     assert difference.estimate == pytest.approx((of[0] * 102 + of[1] * 139) / 241) and difference.ends is None
     original = Contender(Identity("f", "", 2, 16), None, a.nats, a.sizes, (10,), is_reference=True)
-    assert headline(compare([original], BITS)).startswith("only the reference was given")
+    assert headline(compare([original], BITS)).startswith("Only the reference was given")
     alone = headline(compare([original, b], BITS))
     assert alone == "b: too little text to say whether it is better than the reference"
     found = compare([a, b], BITS)
     assert found.pairs[0].verdict == TOO_LITTLE and ranking(found)[0].startswith("Too little text to say whether a is")
-    assert headline(found) == "too little text to say which is better: 2 documents, an interval needs 10"
+    assert headline(found) == "Too little text to say which is better: 2 documents, an interval needs 10"
     assert not any("told apart" in sentence for sentence in ranking(found))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from xml.etree import ElementTree
@@ -37,6 +38,30 @@ def test_non_finite_points_are_left_out() -> None:
     assert "nan" not in drawn and drawn.count('class="line') == 1
     points = svg.plot([Series("a", [(1e6, 0.1)], [math.nan], [math.nan])], "x", "y", log_y=True, lines=False)
     assert "nan" not in points and "whisker" not in points and points.count("<circle") == 1
+
+
+def test_long_numbers_of_an_axis_do_not_reach_its_name() -> None:
+    for frame in svg.FRAMES:
+        root = ElementTree.fromstring(svg.plot([Series("a", [(1, 0.0002), (2, 0.001)])], "x", "nats", frame))
+        numbers = [t for t in root.iter("text") if t.get("text-anchor") == "end"]
+        name = max(
+            float(t.get("transform").split("(")[1].split(",")[0]) for t in root.iter("text") if t.get("transform")
+        )
+        assert {t.text for t in numbers} >= {"0.00025", "0.00075"}
+        assert min(float(t.get("x")) - svg.DIGIT * len(t.text) for t in numbers) >= name
+
+
+def test_numbers_of_points_at_one_place_all_show() -> None:
+    same = [Series(str(n), [(0.2, 1.0)]) for n in range(12)] + [Series("far", [(100, 2.0)])]
+    for frame in svg.FRAMES:
+        drawn = svg.plot(same, "bytes", "bits", frame, lines=False, zero_x=True)
+        root = ElementTree.fromstring(drawn)
+        places = [
+            (float(c.get("cx")), float(c.get("cy"))) for c in root.iter("circle") if c.get("r") == str(svg.RADIUS)
+        ]
+        assert len(places) == 13 and min(math.dist(p, q) for p, q in itertools.combinations(places, 2)) >= 18 - 0.1
+        assert min(x for x, _ in places) >= frame.left + svg.RADIUS - 0.1  # not on the axis
+        assert len({n.get("class") for n in root.iter("circle")}) == 12  # and no two look the same
 
 
 def test_bars_are_as_long_as_their_values() -> None:

@@ -18,11 +18,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     143 or 129 ended by SIGTERM or SIGHUP."""
     from bitwright.cli import process
 
-    refused = process.prepare()
     try:
+        refused = process.prepare()
         sys.exit(exit_code(arguments) if refused is None else complain(refused, 1))
     except SystemExit as ending:  # this one, a signal's, or typer's own after a broken pipe
         sys.exit(process.finish(int(ending.code or 0)))
+    except KeyboardInterrupt:  # before or after the verb
+        sys.exit(INTERRUPTED)
 
 
 def exit_code(arguments: Sequence[str] | None = None) -> int:

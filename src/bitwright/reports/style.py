@@ -41,17 +41,23 @@ svg text.number { fill: var(--paper); font-weight: 600 }
 .grid { stroke: var(--line) } .line { fill: none; stroke: var(--c); stroke-width: 2 }
 .band { fill: var(--c); opacity: .15; stroke: none } circle { fill: var(--c) }
 .line.c1 { stroke-dasharray: 8 3 } .line.c2 { stroke-dasharray: 2 3 } .line.c3 { stroke-dasharray: 10 3 2 3 }
-.line.c4 { stroke-dasharray: 14 5 } .line.c5 { stroke-dasharray: 5 2 }
+.line.c4 { stroke-dasharray: 14 5 } .line.c5 { stroke-dasharray: 5 2 } .line.again { stroke-width: 1 }
+.leader { stroke: var(--c); stroke-width: 1.4 }
 .whisker { stroke: var(--ink); stroke-width: 1.4 } .floor { stroke: var(--soft); stroke-dasharray: 5 4 }
 .joined { fill: none; stroke: var(--soft); opacity: .5 } .bar { fill: var(--bar) }
 .c0 { --c: var(--c0) } .c1 { --c: var(--c1) } .c2 { --c: var(--c2) } .c3 { --c: var(--c3) } .c4 { --c: var(--c4) }
 .c5 { --c: var(--c5) }
 .legend { list-style: none; padding: 0; margin: .4rem 0; display: flex; flex-wrap: wrap; gap: .2rem 1.4rem }
 .legend li { overflow-wrap: anywhere }
-.key::before { content: ""; display: inline-block; width: 1.8em; margin-right: .5em; vertical-align: .25em;
-  border-top: 3px solid var(--c) }
-.key.c1::before, .key.c4::before, .key.c5::before { border-top-style: dashed }
-.key.c2::before, .key.c3::before { border-top-style: dotted }
+.key::before { content: ""; display: inline-block; width: 38px; height: 3px; margin-right: .5em; vertical-align: .25em;
+  background: var(--c) }
+.key::before, .number b { print-color-adjust: exact } .key.again::before { height: 1px }
+.key.c1::before { background: repeating-linear-gradient(90deg, var(--c) 0 8px, #0000 0 11px) }
+.key.c2::before { background: repeating-linear-gradient(90deg, var(--c) 0 2px, #0000 0 5px) }
+.key.c3::before { background:
+  repeating-linear-gradient(90deg, var(--c) 0 10px, #0000 0 13px, var(--c) 0 15px, #0000 0 18px) }
+.key.c4::before { background: repeating-linear-gradient(90deg, var(--c) 0 14px, #0000 0 19px) }
+.key.c5::before { background: repeating-linear-gradient(90deg, var(--c) 0 5px, #0000 0 7px) }
 .number b { display: inline-block; min-width: 1.5em; border-radius: 1em; text-align: center; color: var(--paper);
   background: var(--c) }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; font-size: .8rem }

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from html import escape
 
 RIGHT, TOP, BOTTOM = 20, 16, 44
+DIGIT, TURNED = 7.5, 24  # the width of a digit, and the room for the name of the axis on the left
+RADIUS = 9  # of a point's number
 COLORS = 6  # classes c0 to c5 in the page's style
 
 Point = tuple[float, float]
@@ -100,17 +102,20 @@ def plot(
     xs += [0.0] if zero_x else []
     ys = [p[1] for s in series for p in s.points] + [v for s in series for v in (*s.low, *s.high)]
     ys += [floor] if floor is not None else []
-    across = Axis(*_range(xs, log_x), frame.left, frame.width - frame.left - RIGHT, log_x, x, x_text)
     up = Axis(*_range(ys, log_y), frame.height - BOTTOM, TOP + BOTTOM - frame.height, log_y, y, y_text)
+    longest = max(len(y_text(tick)) for tick in up.ticks())
+    frame = replace(frame, left=max(frame.left, round(TURNED + DIGIT * longest)))
+    across = Axis(*_range(xs, log_x), frame.left, frame.width - frame.left - RIGHT, log_x, x, x_text)
     parts = _axes(across, up, frame)
     if floor is not None:
         parts.append(f'<path class="floor" d="M{frame.left},{up(floor):.1f}H{frame.width - RIGHT}"/>')
         parts.append(_text(frame.width - RIGHT, up(floor) - 4, "noise floor", "end"))
     if joined:
         parts.append(f'<path class="joined" d="M{"L".join(f"{across(px):.1f},{up(py):.1f}" for px, py in joined)}"/>')
+    taken: list[Point] = []
     for number, s in enumerate(series):
-        color = f"c{number % COLORS}"
-        parts += _line(s, across, up, color) if lines else _points(s, across, up, color, number + 1)
+        color = _color(number)
+        parts += _line(s, across, up, color) if lines else _points(s, across, up, color, number + 1, taken)
     spoken = "; ".join(_spoken(s, x_text, lines) for s in series)
     return _svg(parts, frame, frame.height, f"{y}, by {x}. {spoken}")
 
@@ -141,7 +146,7 @@ def bars(rows: Sequence[tuple[str, float, float, float]], label: str, frame: Fra
 
 def legend(names: Sequence[str], numbered: bool = False) -> str:
     """What the lines, or the numbered points, of a plot are."""
-    items = (f'<li class="{"number" if numbered else "key"} c{n % COLORS}">{f"<b>{n + 1}</b> " if numbered else ""}'
+    items = (f'<li class="{"number" if numbered else "key"} {_color(n)}">{f"<b>{n + 1}</b> " if numbered else ""}'
              f"{escape(name)}</li>" for n, name in enumerate(names))  # fmt: skip
     return f'<ul class="legend">{"".join(items)}</ul>'
 
@@ -191,16 +196,39 @@ def _line(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
     return [*parts, f'<path class="line {color}" d="M{"L".join(path)}"/>']
 
 
-def _points(s: Series, x: Axis, y: Axis, color: str, number: int) -> list[str]:
+def _points(s: Series, x: Axis, y: Axis, color: str, number: int, taken: list[Point]) -> list[str]:
+    """Points with their number; where the place is in `taken`, which it is added to, it stands aside on a leader."""
     parts = []
-    for index, (px, py) in enumerate(s.points):
+    for index, point in enumerate(s.points):
+        px, py = x(point[0]), y(point[1])
         if s.low and math.isfinite(s.low[index]):
-            parts.append(f'<path class="whisker" d="M{x(px):.1f},{y(s.low[index]):.1f}V{y(s.high[index]):.1f}"/>')
+            parts.append(f'<path class="whisker" d="M{px:.1f},{y(s.low[index]):.1f}V{y(s.high[index]):.1f}"/>')
         if s.across and index == 0:
-            parts.append(f'<path class="whisker" d="M{x(s.across[0]):.1f},{y(py):.1f}H{x(s.across[1]):.1f}"/>')
-        parts.append(f'<circle class="{color}" cx="{x(px):.1f}" cy="{y(py):.1f}" r="9"/>')
-        parts.append(f'<text class="number" x="{x(px):.1f}" y="{y(py) + 4:.1f}" text-anchor="middle">{number}</text>')
+            parts.append(f'<path class="whisker" d="M{x(s.across[0]):.1f},{py:.1f}H{x(s.across[1]):.1f}"/>')
+        tx, ty = _free(px, py, x, y, taken)
+        taken.append((tx, ty))
+        if (tx, ty) != (px, py):
+            parts.append(f'<path class="leader {color}" d="M{px:.1f},{py:.1f}L{tx:.1f},{ty:.1f}"/>')
+            parts.append(f'<circle class="{color}" cx="{px:.1f}" cy="{py:.1f}" r="3"/>')
+        parts.append(f'<circle class="{color}" cx="{tx:.1f}" cy="{ty:.1f}" r="{RADIUS}"/>')
+        parts.append(f'<text class="number" x="{tx:.1f}" y="{ty + 4:.1f}" text-anchor="middle">{number}</text>')
     return parts
+
+
+def _free(px: float, py: float, x: Axis, y: Axis, taken: Sequence[Point]) -> Point:
+    """The place nearest to a point, on rings around it, that is off the axes and covers nothing in `taken`."""
+    rings = [(24 * ring, math.tau * turn / (8 * ring)) for ring in range(1, 5) for turn in range(8 * ring)]
+    for r, angle in [(0, 0.0), *rings]:
+        place = px + r * math.cos(angle), py - r * math.sin(angle)
+        inside = RADIUS <= place[0] - x.at <= x.length + RIGHT - RADIUS and RADIUS <= place[1] <= y.at
+        if inside and all(math.dist(place, other) >= 2 * RADIUS for other in taken):
+            return place
+    return px, py
+
+
+def _color(number: int) -> str:
+    """The classes of a series: a colour with its dashes, and thinner lines once all colours are used."""
+    return f"c{number % COLORS}" + (" again" if number >= COLORS else "")
 
 
 def _spoken(s: Series, x_text: Callable[[float], str], lines: bool) -> str:

@@ -22,7 +22,8 @@ def measures(r: dict[str, Any]) -> str:
         ("perplexity", f"{r['perplexity']['mean']:.4f}", f"reference {r['base_perplexity']['mean']:.4f}"),
     ]
     scored = f"{r['tokens_scored']} tokens scored in {r['chunks']} chunks of {r['context']}"
-    about = f"{scored}; 95% intervals, resampled over {k['clusters']} {k['of']}. {stored(r)}"
+    intervals = f"95% intervals, resampled over {k['clusters']}" if k["low"] is not None else "no intervals, too few"
+    about = f"{scored}; {intervals} {k['of']}. {stored(r)}"
     return table("Measures", ["measure", ">mean", ">95% interval"], rows) + note(about)
 
 

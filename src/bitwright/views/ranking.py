@@ -17,7 +17,7 @@ OPPOSITE = {"better": "worse", "worse": "better"}
 def headline(c: Comparison) -> str:
     """Which model is best, in one sentence, as far as the intervals say so."""
     if not c.candidates:
-        return "only the reference was given: there is nothing to compare"
+        return "Only the reference was given: there is nothing to compare"
     best, *others = (contender.identity.name for contender in c.candidates)
     evaluation = c.candidates[0].evaluation if c.measure == DIVERGENCE else None  # another model is not damaged
     if not others:
@@ -25,7 +25,7 @@ def headline(c: Comparison) -> str:
     pairs = [c.pair(best, name) for name in others]
     if any(p.verdict == TOO_LITTLE for p in pairs):
         d = pairs[0].difference
-        return f"too little text to say which is better: {d.clusters} {d.of}, an interval needs {FEWEST}"
+        return f"Too little text to say which is better: {d.clusters} {d.of}, an interval needs {FEWEST}"
     alike = [p.second for p in pairs if p.verdict != "better"]
     if alike:
         return f"{_list([best, *alike])} cannot be told apart on this text"
