@@ -54,7 +54,7 @@ bench: $(VENV)/.built  ## time this machine (PEER=path/to/llama-bench compares)
 	@$(VENV)/bin/python benchmarks/compare.py $(if $(PEER),--peer $(PEER))
 
 # The sanitizers' library, and the one whose exceptions it watches, must be loaded before Python; leaks are Python's own.
-sanitize:  ## native code under the address and undefined-behaviour sanitizers: its tests, and mutants of model files
+sanitize:  ## native code under the address and undefined-behaviour sanitizers: its tests, and mutants of model files (allow half an hour)
 	@SKBUILD_CMAKE_DEFINE=BITWRIGHT_SANITIZE=ON SKBUILD_BUILD_DIR=build/sanitize/native $(MAKE) VENV=build/sanitize/venv build/sanitize/venv/.test
 	@export LD_PRELOAD="$$($(firstword $(CXX)) -print-file-name=libasan.so) $$($(firstword $(CXX)) -print-file-name=libstdc++.so)" ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1; \
 	build/sanitize/venv/bin/python -m pytest --timeout 1800 tests/kernels tests/engine && \

@@ -112,10 +112,9 @@ def plot(
         parts.append(_text(frame.width - RIGHT, up(floor) - 4, "noise floor", "end"))
     if joined:
         parts.append(f'<path class="joined" d="M{"L".join(f"{across(px):.1f},{up(py):.1f}" for px, py in joined)}"/>')
-    taken: list[Point] = []
     for number, s in enumerate(series):
-        color = _color(number)
-        parts += _line(s, across, up, color) if lines else _points(s, across, up, color, number + 1, taken)
+        parts += _line(s, across, up, _color(number)) if lines else _whiskers(s, across, up)
+    parts += [] if lines else _numbers(series, across, up)
     spoken = "; ".join(_spoken(s, x_text, lines) for s in series)
     return _svg(parts, frame, frame.height, f"{y}, by {x}. {spoken}")
 
@@ -196,32 +195,42 @@ def _line(s: Series, x: Axis, y: Axis, color: str) -> list[str]:
     return [*parts, f'<path class="line {color}" d="M{"L".join(path)}"/>']
 
 
-def _points(s: Series, x: Axis, y: Axis, color: str, number: int, taken: list[Point]) -> list[str]:
-    """Points with their number; where the place is in `taken`, which it is added to, it stands aside on a leader."""
+def _whiskers(s: Series, x: Axis, y: Axis) -> list[str]:
     parts = []
-    for index, point in enumerate(s.points):
-        px, py = x(point[0]), y(point[1])
-        if s.low and math.isfinite(s.low[index]):
-            parts.append(f'<path class="whisker" d="M{px:.1f},{y(s.low[index]):.1f}V{y(s.high[index]):.1f}"/>')
-        if s.across and index == 0:
-            parts.append(f'<path class="whisker" d="M{x(s.across[0]):.1f},{py:.1f}H{x(s.across[1]):.1f}"/>')
-        tx, ty = _free(px, py, x, y, taken)
+    for (px, _), low, high in zip(s.points, s.low, s.high, strict=False):
+        if math.isfinite(low):
+            parts.append(f'<path class="whisker" d="M{x(px):.1f},{y(low):.1f}V{y(high):.1f}"/>')
+    if s.across:
+        left, right = map(x, s.across)
+        parts.append(f'<path class="whisker" d="M{left:.1f},{y(s.points[0][1]):.1f}H{right:.1f}"/>')
+    return parts
+
+
+def _numbers(series: Sequence[Series], x: Axis, y: Axis) -> list[str]:
+    """Points with the numbers of their series; a number that would cover another stands aside, on a leader."""
+    spots = [(x(px), y(py), number) for number, s in enumerate(series) for px, py in s.points]
+    parts, taken = [], list[Point]()
+    for px, py, number in spots:
+        color, others = _color(number), [spot[:2] for spot in spots if spot[:2] != (px, py)]
+        tx, ty = _free(px, py, x, y, taken, others)
         taken.append((tx, ty))
         if (tx, ty) != (px, py):
             parts.append(f'<path class="leader {color}" d="M{px:.1f},{py:.1f}L{tx:.1f},{ty:.1f}"/>')
             parts.append(f'<circle class="{color}" cx="{px:.1f}" cy="{py:.1f}" r="3"/>')
         parts.append(f'<circle class="{color}" cx="{tx:.1f}" cy="{ty:.1f}" r="{RADIUS}"/>')
-        parts.append(f'<text class="number" x="{tx:.1f}" y="{ty + 4:.1f}" text-anchor="middle">{number}</text>')
+        parts.append(f'<text class="number" x="{tx:.1f}" y="{ty + 4:.1f}" text-anchor="middle">{number + 1}</text>')
     return parts
 
 
-def _free(px: float, py: float, x: Axis, y: Axis, taken: Sequence[Point]) -> Point:
-    """The place nearest to a point, on rings around it, that is off the axes and covers nothing in `taken`."""
+def _free(px: float, py: float, x: Axis, y: Axis, taken: Sequence[Point], others: Sequence[Point]) -> Point:
+    """The place nearest to a point, on rings around it, that is off the axes and covers no number in `taken`; if it is
+    not the point itself, none of the `others` either."""
     rings = [(24 * ring, math.tau * turn / (8 * ring)) for ring in range(1, 5) for turn in range(8 * ring)]
     for r, angle in [(0, 0.0), *rings]:
         place = px + r * math.cos(angle), py - r * math.sin(angle)
         inside = RADIUS <= place[0] - x.at <= x.length + RIGHT - RADIUS and RADIUS <= place[1] <= y.at
-        if inside and all(math.dist(place, other) >= 2 * RADIUS for other in taken):
+        covered = [*taken, *others] if r else taken
+        if inside and all(math.dist(place, other) >= 2 * RADIUS for other in covered):
             return place
     return px, py
 
