@@ -47,9 +47,9 @@ class Search:
     evaluations: chunks to score, of all candidates together; None: no limit. seconds: from the start of this run.
     generations: at most. offspring: candidates in a generation. first: chunks before the first look of a race. share:
     one in so many goes on after a look. rate: the probability that a race drops a candidate that is no worse than the
-    incumbent. accept: the p value at which a candidate replaces the incumbent; 0.5 takes any that has a better mean.
-    least: the expected improvement, relative to the incumbent's objective, that is worth a generation. surrogate:
-    propose and rank by it.
+    incumbent. accept: the p value at which a candidate replaces the incumbent (a generation tests one, so luck has many
+    chances); 0.5 takes any that has a better mean. least: the expected improvement, relative to the incumbent's
+    objective, that is worth a generation. surrogate: propose and rank by it.
     """
 
     evaluations: int | None = None
@@ -59,7 +59,7 @@ class Search:
     first: int = 4
     share: int = 2
     rate: float = 0.05
-    accept: float = 0.1
+    accept: float = 0.02
     least: float = 1e-4
     surrogate: bool = True
 
