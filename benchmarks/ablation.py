@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reporting import describe_machine, markdown, write
+from reporting import describe_machine, divergence, markdown, write
 from wikitext import add_text_option
 
 import bitwright as bw
@@ -32,7 +32,6 @@ from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import clusters_of
 from bitwright.measure.reference import ReferenceStore
 from bitwright.quantizers import quantize
-from bitwright.statistics import studentized
 
 HERE = Path(__file__).parent
 WORK = HERE.parent / "build/ablation"
@@ -103,19 +102,6 @@ def run(args: argparse.Namespace, store: ReferenceStore, report: Callable[..., o
     return {recipe: {arm: found[recipe][arm] for arm in arms} for recipe in args.recipes.split(",")}
 
 
-def cell(own: Measured, base: Measured, clusters: np.ndarray) -> str:
-    if own is None:
-        return "refused"
-    kl = np.array(own["kl"])
-    text = f"{kl.mean():.4f}"
-    if base is None or base is own:
-        return text
-    against = np.array(base["kl"])
-    change = studentized.mean(kl - against, clusters).map(lambda v: 100 * v / against.mean())
-    known = f", {change.ends[0]:+.0f} to {change.ends[1]:+.0f}" if change.ends else ""
-    return f"{text} ({change.estimate:+.0f}%{known})"
-
-
 def overall(pairs: Iterable[tuple[Measured, Measured]]) -> str:
     """How much more the first of each pair diverges, in percent (geometric mean)."""
     logs = [np.log(np.mean(own["kl"]) / np.mean(base["kl"])) for own, base in pairs if own and base and own is not base]
@@ -128,7 +114,7 @@ def table(found: Found, clusters: np.ndarray) -> tuple[list[str], list[list[str]
     rows = []
     for arm in arms:
         pairs = [(own[arm], own.get(BASE)) for own in of_recipes]
-        rows.append([arm, overall(pairs), *(cell(*pair, clusters) for pair in pairs)])
+        rows.append([arm, overall(pairs), *(divergence(*pair, clusters, "refused") for pair in pairs)])
     rows.append(["bytes", "", *(f"{max(m['bytes'] for m in own.values() if m):,}" for own in of_recipes)])
     for arm in arms:
         taken = [own[arm] for own in of_recipes]

@@ -32,7 +32,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from reporting import HERE, describe_machine, markdown, write
+from reporting import HERE, describe_machine, divergence, markdown, write
 from wikitext import add_text_option
 
 import bitwright as bw
@@ -142,20 +142,6 @@ def run(args: argparse.Namespace, engine: Engine, store: ReferenceStore) -> Foun
     return found
 
 
-def cell(own: dict[str, Any] | None, base: dict[str, Any] | None, clusters: np.ndarray) -> str:
-    """The divergence of an arm, and its paired difference from the preset's."""
-    if own is None:
-        return ""
-    kl = np.array(own["kl"])
-    text = f"{kl.mean():.4f}"
-    if base is None or base is own:
-        return text
-    against = np.array(base["kl"])
-    change = studentized.mean(kl - against, clusters).map(lambda v: 100 * v / against.mean())
-    known = f", {change.ends[0]:+.0f} to {change.ends[1]:+.0f}" if change.ends else ""
-    return f"{text} ({change.estimate:+.0f}%{known})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", type=Path, required=True, help="a float16 GGUF")
@@ -179,7 +165,8 @@ def main() -> None:
     clusters, of = clusters_of(text)
     found = run(args, engine, store)
     arms = list(dict.fromkeys(arm for own in found.values() for arm in own))
-    rows = [[arm, *(cell(own.get(arm), own.get(BASE), clusters.ravel()) for own in found.values())] for arm in arms]
+    pairs = {arm: [(own.get(arm), own.get(BASE)) for own in found.values()] for arm in arms}
+    rows = [[arm, *(divergence(*pair, clusters.ravel()) for pair in pairs[arm])] for arm in arms]
     rows.append(["bytes at most", *(f"{max(a['bytes'] for a in own.values()):,}" for own in found.values())])
     headers = ["", *(f">{size}" for size in found)]
     output.print_table(headers, rows)

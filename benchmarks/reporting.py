@@ -8,9 +8,13 @@ import platform
 import subprocess
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 import bitwright as bw
 from bitwright.cli import output
+from bitwright.statistics import studentized
 
 HERE = Path(__file__).parent
 RESULTS = HERE / "results"
@@ -40,6 +44,21 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dic
     titles = [header.removeprefix(">") for header in headers]
     lines = [", ".join(f"{key} {value}" for key, value in machine.items()), ""]
     return lines + ["| " + " | ".join(cells) + " |" for cells in [titles, rule, *rows]]
+
+
+def divergence(own: dict[str, Any] | None, base: dict[str, Any] | None, clusters: np.ndarray, missing: str = "") -> str:
+    """The mean of a file's divergences `kl` (tokens,), and its paired difference from the base's in percent; `missing`
+    without a file."""
+    if own is None:
+        return missing
+    kl = np.array(own["kl"])
+    text = f"{kl.mean():.4f}"
+    if base is None or base is own:
+        return text
+    against = np.array(base["kl"])
+    change = studentized.mean(kl - against, clusters).map(lambda v: 100 * v / against.mean())
+    known = f", {change.ends[0]:+.0f} to {change.ends[1]:+.0f}" if change.ends else ""
+    return f"{text} ({change.estimate:+.0f}%{known})"
 
 
 def save(

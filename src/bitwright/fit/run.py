@@ -52,29 +52,19 @@ def fit(
     """Find formats for the tensors of `source` that lose the least within what is asked for, and write `output`.
 
     KeyboardInterrupt ends the search early: the best so far is written. `told` hears at once what a user should know
-    while that goes on. Raises UsageError for texts too short or an
-    output that must not be written, BudgetError if no choice of formats fits.
+    while that goes on. Raises UsageError for texts too short or an output that must not be written, BudgetError if no
+    choice of formats fits.
     """
     started, output = time.monotonic(), Path(output)
     atomic.check(output)
     model = load_model(source)
-    interrupted = False
     with Machines.at(settings.ray, settings.threads, told) as machines:
         engine, held_out = finish.held_out(model, settings, stage)
         problem = prepare(model, ask, settings, stage, machines)
-        choices, text = problem.choices, problem.pieces.searched
-        scorer = machines.scorer(engine, problem.palette, choices, text, settings.objective)
+        choices = problem.choices
+        scorer = machines.scorer(engine, problem.palette, choices, problem.pieces.searched, settings.objective)
         start = _start(problem, ask, scorer, stage)
-        room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
-        kept = Kept.of(model.sha256(), choices, text, settings, room)
-        seconds = max(0.0, started + 60 * settings.minutes * SHARE - time.monotonic())
-        limits = Search(settings.evaluations, seconds)
-        with stage("searching") as report:
-            try:
-                evolve(choices, scorer, start, room, settings.seed, limits, kept.read(), kept.write, report)
-            except KeyboardInterrupt:
-                interrupted = True
-                told("stopped searching: the best so far is being written and measured (Ctrl-C again ends at once)")
+        kept, interrupted = _search(problem, ask, settings, scorer, start, started, stage, told)
     found = kept.history()
     best = found.incumbent if found else start
     made = finish.finish(model, Recipe.exact(choices.chosen(best)), output, problem.statistics, held_out,
@@ -111,6 +101,32 @@ def fit(
         interrupted=interrupted,
         warnings=tuple(made.quantized.warnings),
     )
+
+
+def _search(
+    problem: Problem,
+    ask: Ask,
+    settings: Settings,
+    scorer: Scorer,
+    start: Levels,
+    started: float,
+    stage: Stage,
+    told: Callable[[str], object],
+) -> tuple[Kept, bool]:
+    """Search from `start`, or go on where an earlier call stopped, until time is up: what was kept of it, and whether
+    the user stopped it. `started`: when the call began, in seconds of time.monotonic."""
+    choices = problem.choices
+    room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
+    kept = Kept.of(problem.model.sha256(), choices, problem.pieces.searched, settings, room)
+    seconds = max(0.0, started + 60 * settings.minutes * SHARE - time.monotonic())
+    limits = Search(settings.evaluations, seconds)
+    with stage("searching") as report:
+        try:
+            evolve(choices, scorer, start, room, settings.seed, limits, kept.read(), kept.write, report)
+        except KeyboardInterrupt:
+            told("stopped searching: the best so far is being written and measured (Ctrl-C again ends at once)")
+            return kept, True
+    return kept, False
 
 
 def _start(problem: Problem, ask: Ask, scorer: Scorer, stage: Stage) -> Levels:
