@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import shutil
@@ -13,6 +14,7 @@ from pathlib import Path
 import ggufs
 import pytest
 
+from bitwright import system
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.io import gguf
 from bitwright.io.atomic import claimed, replacing, scratch, sweep
@@ -191,3 +193,18 @@ def test_a_claim_is_held_by_one_at_a_time_and_leaves_nothing(tmp_path: Path) -> 
     with pytest.raises(ZeroDivisionError), claimed(path, wait=True) as again:
         assert again and 1 / 0
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_claim_that_another_took_before_its_lock(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file is swept away and made anew by another, so that the lock is that of a file without a name."""
+    path, lock = tmp_path / "entry", system.lock
+
+    def late(descriptor: int, wait: bool = False) -> bool:
+        monkeypatch.setattr(system, "lock", lock)
+        next(tmp_path.iterdir()).unlink()
+        others.enter_context(claimed(path, wait=False))
+        return lock(descriptor, wait)
+
+    monkeypatch.setattr(system, "lock", late)
+    with contextlib.ExitStack() as others, claimed(path, wait=False) as own:
+        assert not own

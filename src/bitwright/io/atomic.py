@@ -108,7 +108,7 @@ def claimed(path: Path, wait: bool) -> Iterator[bool]:
     claim, held = path.with_name(f".bitwright-{path.name}.part"), False
     file = os.open(claim, os.O_RDWR | os.O_CREAT, 0o666)
     try:
-        while (held := system.lock(file, wait)) and not claim.exists():  # swept away, or let go, before the lock
+        while (held := system.lock(file, wait)) and not _is_at(file, claim):  # swept away, or let go, before the lock
             os.close(file)
             file = os.open(claim, os.O_RDWR | os.O_CREAT, 0o666)
         yield held
@@ -117,6 +117,14 @@ def claimed(path: Path, wait: bool) -> Iterator[bool]:
         if held or wait:
             with contextlib.suppress(OSError):
                 claim.unlink()
+
+
+def _is_at(file: int, path: Path) -> bool:
+    """Whether the open file is the one at `path`, and not one that was removed, even if there is another now."""
+    try:
+        return os.path.samestat(os.fstat(file), os.stat(path))
+    except FileNotFoundError:
+        return False
 
 
 def sweep(folder: Path) -> None:
