@@ -52,7 +52,7 @@ def divergence(own: dict[str, Any] | None, base: dict[str, Any] | None, clusters
     if own is None:
         return missing
     kl = np.array(own["kl"])
-    text = f"{kl.mean():.4f}"
+    text = f"{kl.mean():.5f}"
     if base is None or base is own:
         return text
     against = np.array(base["kl"])
