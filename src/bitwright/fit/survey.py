@@ -52,7 +52,8 @@ def costs(
     values = _rows(tensor, chosen, threads)
     moments = None
     if hessian is not None and any(supports_feedback(format, columns) for format in formats):
-        moments = damped(hessian), kernels.factored(damped(hessian), threads)
+        safe = damped(hessian)
+        moments = safe, kernels.factored(safe, threads)
     result = np.empty(len(formats))
     for index, format in enumerate(formats):
         error = _encoded(values, format, moments, importance, threads) - values
