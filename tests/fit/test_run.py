@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from bitwright.fit.budget import Ask
 from bitwright.fit.run import fit
 from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Settings
-from bitwright.io import gguf, label
+from bitwright.io import checksum, gguf, label
 from bitwright.quantizers import quantize
 from tests.fit.searches import Here
 
@@ -121,6 +122,21 @@ def test_the_same_again_is_the_same_file(
 ) -> None:
     again = fit(stories260k, Ask(size=SIZE), settings, tmp_path / fitted.output.name)
     assert again.output.read_bytes() == fitted.output.read_bytes()
+
+
+def test_the_model_is_hashed_once(
+    settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def recorded(paths: Iterable[Path], progress: Any = None) -> str:
+        read.extend(own := list(paths))
+        return sha256(own, progress)
+
+    sha256 = checksum.sha256
+    monkeypatch.setattr(checksum, "sha256", recorded)
+    fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf")
+    assert [path.name for path in read] == [stories260k.name, "small.gguf"]
 
 
 def test_workers_of_a_cluster_lead_to_the_same_file(

@@ -47,7 +47,7 @@ class Cluster:
         own = cache_folder() / "palette"
         files = Files(
             str(palette.model.path.absolute()),
-            checksum.sha256(palette.model.paths),
+            palette.model.sha256(),
             None if statistics is None else str(Path(statistics).absolute()),
             None if statistics is None else checksum.sha256([Path(statistics)]),
             palette.quantizer.method,

@@ -132,7 +132,6 @@ class Predictions:
         tokens: NDArray[np.int32],
         first: int,
         folder: Path | None = None,
-        digest: str | None = None,
     ) -> None:
         self.engine, self.tokens = engine, np.ascontiguousarray(tokens, np.int32)
         self.outputs = np.arange(first, tokens.shape[1])
@@ -140,7 +139,7 @@ class Predictions:
         self.threads, self._held = Sharing(engine.threads), Recent[int, Distributions](HELD)
         options = engine.options
         run = f"{engine.tier} {options.kv} {options.activations}"
-        self._about = f"{VERSION} {digest or engine.model.sha256()} {run} {first} {KEPT}"
+        self._about = f"{VERSION} {engine.model.sha256()} {run} {first} {KEPT}"
 
     def compute(self, chunks: Sequence[int], progress: Progress | None = None) -> None:
         """Make sure that these chunks are on disk."""

@@ -65,8 +65,8 @@ class EngineScorer:
     `tensor` gives a tensor in a format; `tokens` (chunks, context) is the search text. `objective` is one of
     OBJECTIVES: the "mean" KL divergence in nats, that of the "tail", the worst twentieth of a chunk's tokens, or the
     rate of "divergence", one over the tokens until the likeliest token differs. `folder` holds the reference's
-    predictions; `digest` is the model's SHA-256 if known. `keep_weights` and `keep_inputs` bound the bytes of packed
-    tensors and of layer inputs that are kept between calls, besides the parent's program.
+    predictions. `keep_weights` and `keep_inputs` bound the bytes of packed tensors and of layer inputs that are kept
+    between calls, besides the parent's program.
 
     Raises UnknownNameError for another objective, UsageError for tokens that the model cannot read.
     """
@@ -81,7 +81,6 @@ class EngineScorer:
         folder: Path | None = None,
         keep_weights: int = KEPT_WEIGHTS,
         keep_inputs: int = KEPT_INPUTS,
-        digest: str | None = None,
     ) -> None:
         if objective not in OBJECTIVES:
             raise UnknownNameError("objective", objective, list(OBJECTIVES))
@@ -89,7 +88,7 @@ class EngineScorer:
             raise UsageError(f"expected chunks of 1 to {engine.context} tokens, got tokens of shape {tokens.shape}")
         self.chunks, self.choices, self.objective = len(tokens), choices, objective
         first = tokens.shape[1] // SKIPPED
-        self.predictions = Predictions(engine, tokens, first, folder, digest)
+        self.predictions = Predictions(engine, tokens, first, folder)
         self.programs = Programs(
             engine.model, choices, tensor, engine.backend, engine.options.activations, keep_weights
         )

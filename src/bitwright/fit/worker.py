@@ -101,7 +101,7 @@ class Worker:
         self._model: Model | None = None
         self._palette: Palette | None = None
         self._scorer: EngineScorer | None = None
-        self._search, self._digest = "", ""
+        self._search = ""
 
     def answer(self, method: str, *arguments: Any) -> Answer:
         """The value of a method, or the line of an error that the user can act on."""
@@ -122,10 +122,11 @@ class Worker:
             expected = f"expected bitwright {wanted.version}, as where the search was started"
             raise BitwrightError(f"{expected}, found {bitwright.__version__}: install the same version everywhere")
         file, statistics = gguf.open(wanted.model), None
-        _check(file.paths, wanted.model_sha256)
-        self._model, self._digest = Model.from_gguf(file), wanted.model_sha256
+        _check(file.path, file.sha256(), wanted.model_sha256)
+        self._model = Model.from_gguf(file)
         if wanted.statistics is not None:
-            _check([Path(wanted.statistics)], wanted.statistics_sha256)
+            path = Path(wanted.statistics)
+            _check(path, checksum.sha256([path]), wanted.statistics_sha256)
             statistics = imatrix.read(wanted.statistics).fitted(self._model.tensors, wanted.statistics)
         quantizer = Quantizer(wanted.method, wanted.effort, statistics, self.threads)
         self._palette = Palette(file, quantizer, None if wanted.palette is None else Path(wanted.palette))
@@ -155,7 +156,6 @@ class Worker:
             Choices(wanted.tensors, palette, np.zeros(size, np.int64), np.zeros(size)),
             text,
             folder=None if wanted.references is None else Path(wanted.references),
-            digest=self._digest,
         )
         self._search = wanted.id
 
@@ -178,9 +178,8 @@ class Worker:
         return self._scorer
 
 
-def _check(paths: Sequence[Path], expected: str | None) -> None:
-    """BitwrightError if the files differ from those that the search was started on."""
-    found = checksum.sha256(paths)
+def _check(path: Path, found: str, expected: str | None) -> None:
+    """BitwrightError if a file's SHA-256 is not that of the file that the search was started on."""
     if found != expected:
-        wanted = f"{paths[0]}: expected the file that the search was started on, SHA-256 {str(expected)[:12]}..."
+        wanted = f"{path}: expected the file that the search was started on, SHA-256 {str(expected)[:12]}..."
         raise BitwrightError(f"{wanted}, found another, {found[:12]}...: copy the file to this machine")

@@ -18,13 +18,14 @@ from bitwright import system
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
 from bitwright.escapes import escaped
 from bitwright.formats import QuantizedTensor
-from bitwright.io import inputs
+from bitwright.io import checksum, inputs
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
 from bitwright.io.gguf_values import Typed
 from bitwright.io.gguf_write import Layout, layout, write
 from bitwright.io.values import Values
 from bitwright.kernels import mapping
+from bitwright.progress import Progress
 
 __all__ = ["GGUF", "Layout", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
 
@@ -41,6 +42,7 @@ class GGUF:
         self.version, self.tensors = first.version, first.tensors
         values = {key: value for key, value in first.values.items() if not key.startswith("split.")}
         self.metadata = Metadata(buffers[0], paths[0], values)
+        self._sha256: str | None = None
 
     def __repr__(self) -> str:
         kind = escaped(str(self.metadata.get("general.architecture", "no architecture")))
@@ -50,6 +52,12 @@ class GGUF:
     def file_bytes(self) -> int:
         """Bytes on disk, all parts together."""
         return sum(len(buffer) for buffer in self._buffers)
+
+    def sha256(self, progress: Progress | None = None) -> str:
+        """SHA-256 of the bytes on disk, all parts together; they are read once."""
+        if self._sha256 is None:
+            self._sha256 = checksum.sha256(self.paths, progress)
+        return self._sha256
 
     def release(self) -> None:
         """Free the memory of the pages read so far, if the system can; later reads work as before."""

@@ -93,10 +93,8 @@ class Model:
 
     def sha256(self, progress: Progress | None = None) -> str:
         """SHA-256 of the model's file, or of its tensors' bytes without a file."""
-        from bitwright.io.checksum import sha256
-
         if self.file is not None:
-            return sha256(self.file.paths, progress)
+            return self.file.sha256(progress)
         digest = hashlib.sha256()
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name} {tensor.shape} {tensor.format.name}".encode())
