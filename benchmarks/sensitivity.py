@@ -121,7 +121,7 @@ class Bench:
     def _gradients(self) -> gradients.Sums:
         return gradients.gradient_sums(
             self.engine.model, self.near, self.choices.tensors, self.choosable, self.palette.tensor, self.allowed,
-            self.args.seed, self.args.threads, self.report, self.work / "sums.npz",
+            self.args.seed, self.args.threads, self.report, self.work / "sums",
         )  # fmt: skip
 
     def pairs(self) -> tuple[list[tuple[int, int]], NDArray[np.float64], NDArray[np.float64], float]:

@@ -134,9 +134,8 @@ def test_formats_that_cannot_be_used(model: Model) -> None:
     assert np.isinf(gradient_sums(model, PIECES[:1], TENSORS[1:2], [Q4K], encoded).costs).all()
 
 
-def test_a_killed_run_resumes(model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gradients, "SAVE_SECONDS", 0)
-    keep, seen = tmp_path / "dots.npz", []
+def test_a_killed_run_resumes(model: Model, tmp_path: Path) -> None:
+    keep, seen = tmp_path / "sums", []
 
     def stop(done: int, total: int, note: str) -> None:
         seen.append(done)
@@ -151,8 +150,11 @@ def test_a_killed_run_resumes(model: Model, tmp_path: Path, monkeypatch: pytest.
     found = run()
     assert seen == [1, 2, 3] and np.array_equal(found, run(keep=None))
     assert np.array_equal(found, run()) and seen == [1, 2, 3, 1, 2, 3]  # a finished run is not computed again
-    with pytest.raises(UsageError, match=r"dots\.npz holds sensitivities with another model"):
-        run(seed=1)
+    [path] = keep.iterdir()
+    assert not np.array_equal(run(seed=1), found) and len([*keep.iterdir()]) == 2  # another run has a file of its own
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(UsageError, match=rf"damaged .*: remove .*{path.name} to begin anew"):
+        run()
 
 
 def test_a_tensor_that_no_product_reads(model: Model) -> None:

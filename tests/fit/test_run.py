@@ -20,12 +20,15 @@ from bitwright import recipes
 from bitwright.cli import fitting
 from bitwright.engine import load
 from bitwright.errors import BudgetError, UsageError
-from bitwright.fit import run
+from bitwright.fit import gathering, run
 from bitwright.fit.budget import Ask
+from bitwright.fit.problem import WEIGHED
 from bitwright.fit.run import fit
 from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Settings
 from bitwright.io import checksum, gguf, label
+from bitwright.kernels.tape import Tape
+from bitwright.model.model import load as load_model
 from bitwright.quantizers import quantize
 from tests.fit.searches import Here
 
@@ -54,6 +57,12 @@ def fitted(stories260k: Path, settings: Settings, cache: Path, tmp_path_factory:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BITWRIGHT_CACHE", str(cache))
         return fit(stories260k, Ask(size=SIZE), settings, tmp_path_factory.mktemp("fit") / "small.gguf")
+
+
+def place_of(fitted: Fitted, settings: Settings) -> Path:
+    """Where the statistics of a fit are kept."""
+    model = load_model(fitted.source)
+    return gathering.place(model, gathering.cut(model, settings.search), settings.seed)
 
 
 def test_the_file_keeps_the_budget_and_says_what_it_lost(fitted: Fitted) -> None:
@@ -139,6 +148,28 @@ def test_the_model_is_hashed_once(
     assert [path.name for path in read] == [stories260k.name, "small.gguf"]
 
 
+def test_a_fit_killed_between_chunks_of_gradients_goes_on_there(
+    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The kill comes before the fourth chunk; the call that follows takes the gradients of the others alone."""
+    seen: list[int] = []
+    gradients = Tape.gradients
+
+    def killed(tape: Tape, *arguments: Any) -> None:
+        seen.append(len(seen))
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        gradients(tape, *arguments)
+
+    monkeypatch.setattr(Tape, "gradients", killed)
+    other = replace(settings, seed=1, stats=place_of(fitted, settings))
+    with pytest.raises(KeyboardInterrupt):
+        fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
+    fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
+    assert len(seen) == 4 + WEIGHED - 3
+
+
 def test_workers_of_a_cluster_lead_to_the_same_file(
     fitted: Fitted, settings: Settings, stories260k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +226,9 @@ def test_an_interrupted_search_writes_the_best_so_far_and_goes_on(
     assert not second.interrupted and second.history is not None and second.history["generation"] == 2
     assert second.history["tried"][0] == first.history["tried"][0]
     whole = fit(stories260k, Ask(size=SIZE), settings, tmp_path / "whole.gguf")
-    assert whole.history == second.history and not list((Path(os.environ["BITWRIGHT_CACHE"]) / "searches").iterdir())
+    assert whole.history == second.history and not list(
+        (Path(os.environ["BITWRIGHT_CACHE"]) / "searches").glob("*.json")
+    )
     assert whole.searched.estimate == pytest.approx(np.mean(whole.history["tried"][whole.history["best"]]["scores"]))
 
 

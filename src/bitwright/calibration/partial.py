@@ -52,16 +52,14 @@ class Partial:
 
 class Pass:
     """The sums of one pass, and how many chunks they cover. `holder`: what a user removes to begin anew, the folder if
-    not given; `what` it holds."""
+    not given."""
 
-    def __init__(
-        self, path: Path, key: str, holder: Path | None = None, what: str = "an unfinished calibration"
-    ) -> None:
-        self.path, self.key, self.holder, self.what = path, key, holder or path.parent, what
+    def __init__(self, path: Path, key: str, holder: Path | None = None) -> None:
+        self.path, self.key, self.holder = path, key, holder or path.parent
 
     def save(self, sums: Sequence[Sums], done: int) -> None:
         """Save the sums over `done` chunks, in full or not at all."""
-        self.path.parent.mkdir(exist_ok=True)
+        self.path.parent.mkdir(parents=True, exist_ok=True)
         arrays: dict[str, Any] = {f"{i}.{name}": v for i, own in enumerate(sums) for name, v in own.state().items()}
         with replacing(self.path) as file:
             np.savez(file, key=np.array(self.key), done=np.array(done), **arrays)
@@ -74,8 +72,8 @@ class Pass:
             with np.load(self.path) as file:
                 if str(file["key"]) != self.key:
                     raise UsageError(
-                        f"{self.holder} holds {self.what} with another model, text or setting: give another output, "
-                        "or remove it"
+                        f"{self.holder} holds an unfinished calibration with another model, text or setting: give "
+                        "another output, or remove it"
                     )
                 for i, own in enumerate(sums):
                     own.restore(lambda name, i=i: file[f"{i}.{name}"])  # type: ignore[misc]

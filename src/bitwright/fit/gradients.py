@@ -16,7 +16,6 @@ Unlike errors of layers, this counts how the errors of one weight add up or canc
 from __future__ import annotations
 
 import hashlib
-import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -24,9 +23,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+import bitwright
 from bitwright import kernels
 from bitwright.calibration.labels import sampled
-from bitwright.calibration.partial import SAVE_SECONDS, Pass
+from bitwright.calibration.partial import Pass
 from bitwright.calibration.texts import digest
 from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
@@ -60,13 +60,13 @@ def gradient_sums(
     are the divergences (tensors, formats).
 
     `allowed` (tensors, formats) says which formats to look at, None all whose blocks divide the rows; the others are
-    infinite. `seed` is that of the labels. `keep` is a file in which sums are saved every two minutes: a killed run
-    resumes there, and the file stays. Every format is decoded once for each chunk, a slice at a time; in memory are the
-    tape's values (1 GiB at most, plus one layer of the model), 4 MiB for each thread and 4 bytes for each row of a
-    tensor and format.
+    infinite. `seed` is that of the labels. `keep` is a folder in which the sums are saved after each chunk, under a
+    name made from all that decides them: a killed run resumes there, and a finished one is not computed again. Every
+    format is decoded once for each chunk, a slice at a time; in memory are the tape's values (1 GiB at most, plus one
+    layer of the model), 4 MiB for each thread and 4 bytes for each row of a tensor and format.
 
     Raises UnsupportedError if an op of the model has no gradient, UsageError for a tensor that no product or look-up
-    reads, or a file of another run.
+    reads, or a damaged file in `keep`.
     """
     if lacking := missing(model.step):
         raise UnsupportedError("the gradient of", ", ".join(lacking), ["costs by layer"])
@@ -84,21 +84,15 @@ def gradient_sums(
     if strange := [name for name in tensors if name not in read]:
         raise UsageError(f"{strange[0]}: no product or look-up of {model.path.name} reads this tensor")
     sums = Sums(allowed, *pieces.shape)
-    kept = (
-        Pass(keep, f"{model.sha256()} {digest(pieces)} {seed} {_digest(forms)}", keep, "sensitivities")
-        if keep
-        else None
-    )
-    done, saved = kept.restore([sums]) if kept else 0, time.monotonic()
+    kept = _kept(keep, model, pieces, seed, forms) if keep else None
+    done = kept.restore([sums]) if kept else 0
     with single_blas():
         for number in range(done, len(pieces)):
             chunk = _Chunk(model, pieces[number], forms, len(formats), sharing)
             tape.gradients(pieces[number], sampled(seed, number, pieces.shape[1]), chunk.visit, min(reading))
             sums.add(number, [chunk.products[name] for name in tensors])
-            last = number + 1 == len(pieces)
-            if kept and (last or time.monotonic() - saved > SAVE_SECONDS):
+            if kept:
                 kept.save([sums], number + 1)
-                saved = time.monotonic()
             if progress:
                 progress(number + 1, len(pieces), "")
     return sums
@@ -189,11 +183,15 @@ def _decoded(tensor: QuantizedTensor, rows: Any = None, threads: int = 1) -> Arr
     return kernels.dequantize(tensor.format, data, threads=threads)
 
 
-def _digest(forms: dict[str, dict[int, QuantizedTensor]]) -> str:
-    """Tells whether tensors, formats or their encoding are those of an earlier run, by the first row of each."""
-    found = hashlib.sha256()
+def _kept(
+    folder: Path, model: Model, pieces: NDArray[np.int32], seed: int, forms: dict[str, dict[int, QuantizedTensor]]
+) -> Pass:
+    """The file of these sums: tensors, formats and their encoding are known by the first row of each."""
+    found = hashlib.sha256(f"{bitwright.__version__} {model.sha256()} {digest(pieces)} {pieces.shape} {seed}".encode())
     for name, own in forms.items():
         for level, form in own.items():
             found.update(f"{name} {level} {form.format.name} {form.shape}".encode())
             found.update(form.data[:1].tobytes())
-    return found.hexdigest()
+    key = found.hexdigest()
+    path = folder / f"{key[:32]}.npz"
+    return Pass(path, key, path)

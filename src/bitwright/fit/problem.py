@@ -24,6 +24,7 @@ from bitwright.fit.machines import Machines
 from bitwright.fit.palette import Palette
 from bitwright.fit.settings import Settings
 from bitwright.formats import Format
+from bitwright.io.aliases import cache_folder
 from bitwright.kernels.sharing import single_blas
 from bitwright.kernels.tape import missing
 from bitwright.model.architectures import outline
@@ -119,5 +120,5 @@ def weighed(
         return replace(choices, cost=sensitivity.layer_costs(palette, tensors, formats, choices.allowed))
     with stage("weighing errors by gradients") as report:
         sums = gradient_sums(model, pieces.searched[:WEIGHED], tensors, formats, palette.tensor, choices.allowed,
-                             settings.seed, settings.threads, report)  # fmt: skip
+                             settings.seed, settings.threads, report, cache_folder() / "searches")  # fmt: skip
     return replace(choices, cost=sums.costs)

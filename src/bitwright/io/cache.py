@@ -24,7 +24,9 @@ DATA = {  # what bitwright keeps besides models
     "horizon": "texts of originals, for eval --suite horizon",
     "headers": "headers of files on the hub, for plan",
     "history": "lines typed in chats, for run",
+    "statistics": "activation statistics, for fit",
     "palette": "tensors in the formats that were tried, for fit",
+    "searches": "unfinished searches and what they weighed, for fit",
     "machine.json": "speeds of this machine, for plan and bench",
 }
 
