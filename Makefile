@@ -17,7 +17,7 @@ native := $(shell find native -type f) CMakeLists.txt
 checked := src tests benchmarks examples tools
 cpp := $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 
-.PHONY: all build demo test test-tools lint format docs bench sanitize cross wheels clean help
+.PHONY: all build demo web test test-tools lint format docs bench sanitize cross wheels clean help
 .DEFAULT_GOAL := all
 
 all: lint test  ## lint, types and tests, as in CI
@@ -27,12 +27,18 @@ build: $(VENV)/.built  ## the package and its compiled module, in .venv
 demo: $(VENV)/.built  ## a real model quantized by llama.cpp's method and by ours: what each lost, in two minutes
 	@$(VENV)/bin/python examples/demo.py
 
+web: web/node_modules  ## check and build the front end into the package (needs node)
+	@cd web && npm run --silent check && npm run --silent build
+
+web/node_modules: web/package-lock.json
+	@cd web && npm ci --silent --no-audit --no-fund && touch node_modules
+
 test: $(VENV)/.test  ## every test, in JOBS=2 processes (TESTS="tests/cli -k json" runs some)
 	@$(VENV)/bin/python -m pytest -n $(JOBS) $(TESTS)
 
 test-tools:  ## Debian packages that some tests need and skip without (as root)
 	@apt-get -qq update && DEBIAN_FRONTEND=noninteractive apt-get -qq -y install --no-install-recommends \
-	  g++-aarch64-linux-gnu qemu-user-static libsimde-dev
+	  g++-aarch64-linux-gnu qemu-user-static libsimde-dev chromium nodejs npm
 
 lint: $(VENV)/.lint  ## check formatting, lint and types
 	@$(VENV)/bin/ruff check $(checked)

@@ -13,7 +13,7 @@ import bitwright
 ROOT = Path(bitwright.__file__).parent
 # From the top down; packages on one line may import each other.
 LAYERS = [
-    {"cli", "reports"},
+    {"cli", "reports", "explorer"},
     {"views"},
     {"fit"},
     {"hardware", "measure"},

@@ -17,6 +17,7 @@ from bitwright.cli import (
     compare,
     evaluate,
     explain,
+    explore,
     fit,
     formats,
     hardware,
@@ -71,7 +72,12 @@ def _options(
 
 
 GROUPS: dict[str, dict[str, Callable[..., Any]]] = {  # the verbs by task, as `--help` shows them
-    "Look inside": {"inspect": inspect.inspect, "tokenize": tokenize.tokenize, "formats": formats.formats},
+    "Look inside": {
+        "inspect": inspect.inspect,
+        "tokenize": tokenize.tokenize,
+        "formats": formats.formats,
+        "explore": explore.explore,
+    },
     "Plan": {"plan": plan.plan, "explain": explain.explain, "hardware": hardware.hardware},
     "Make smaller": {"fit": fit.fit, "quantize": quantize.quantize, "calibrate": calibrate.calibrate},
     "Run": {"run": run.run, "bench": bench.bench},

@@ -17,7 +17,20 @@ from bitwright.formats.format import Codes, Floats, Format, Scales, add, registe
 
 
 class ElementFormat(Format):
-    """A code is the bits of one number; `values` is not scaled."""
+    """A code is the bits of one number; `values` is not scaled.
+
+    exponent, mantissa: bits of each. bias: what is subtracted from the exponent. special: which magnitudes are not
+    numbers: "ieee" (top exponent), "fn" (the topmost code), "" (none)."""
+
+    exponent: int
+    mantissa: int
+    bias: int
+    special: str = "ieee"
+
+    @property
+    def bits(self) -> int:
+        """Bits of one number."""
+        return 8 * self.block_bytes // self.block_size
 
     def fit(self, values: Floats, importance: Floats | None = None) -> Scales:
         return ()
@@ -38,6 +51,7 @@ class Float32(ElementFormat):
     fields = (Field("bits", "u32", 1, "sign 1, exponent 8, mantissa 23 bits"),)
     summary = "IEEE single precision"
     formula = "w = float32(bits)"
+    exponent, mantissa, bias = 8, 23, 127
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         return values.view(np.uint32)
@@ -52,6 +66,7 @@ class Float16(ElementFormat):
     fields = (Field("bits", "u16", 1, "sign 1, exponent 5, mantissa 10 bits"),)
     summary = "IEEE half precision; largest number 65504"
     formula = "w = float16(bits)"
+    exponent, mantissa, bias = 5, 10, 15
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         return values.astype(np.float16).view(np.uint16)
@@ -66,6 +81,7 @@ class BFloat16(ElementFormat):
     fields = (Field("bits", "u16", 1, "sign 1, exponent 8, mantissa 7 bits"),)
     summary = "the upper half of a float32: its range, a quarter of its digits"
     formula = "w = float32(bits << 16)"
+    exponent, mantissa, bias = 8, 7, 127
 
     def round(self, values: Floats, scales: Scales) -> Codes:
         bits = values.view(np.uint32)
@@ -81,18 +97,17 @@ class MiniFloat(ElementFormat):
     """A float of at most 8 bits, decoded by a table of all its codes and encoded by the midpoints between them."""
 
     def __init__(self, name: str, exponent: int, mantissa: int, bias: int, special: str, nan: int, summary: str):
-        """special: which magnitudes are not numbers: "ieee" (top exponent), "fn" (the topmost code), "" (none).
-        nan: the bits that are XORed with the sign for NaN."""
+        """nan: the bits that are XORed with the sign for NaN. The others: see ElementFormat."""
         self.name, self.nan, self.summary = name, nan, summary
         self.exponent, self.mantissa, self.bias, self.special = exponent, mantissa, bias, special
-        self.bits = 1 + exponent + mantissa
-        self.block_size = {8: 1, 6: 4, 4: 2}[self.bits]
+        bits = 1 + exponent + mantissa
+        self.block_size = {8: 1, 6: 4, 4: 2}[bits]
         layout = f"sign 1, exponent {exponent}, mantissa {mantissa} bits"
-        if self.bits == 8:
+        if bits == 8:
             self.fields = (Field("bits", "u8", 1, layout),)
         else:
-            count = self.block_size * self.bits // 8
-            self.fields = (Field("bits", "u8", count, f"{layout}, packed densely", self.bits),)
+            count = self.block_size * bits // 8
+            self.fields = (Field("bits", "u8", count, f"{layout}, packed densely", bits),)
         self.formula = (
             f"w = (-1)^sign * 2^(e - {bias}) * (1 + m / {1 << mantissa}); "
             f"e = 0: (-1)^sign * 2^{1 - bias} * m / {1 << mantissa}"
@@ -143,6 +158,7 @@ class Exponent8(ElementFormat):
     fields = (Field("bits", "u8", 1, "exponent 8 bits"),)
     summary = "a power of two, 2^-127 to 2^127; the scale of MX formats"
     formula = "w = 2^(bits - 127); 255: NaN"
+    exponent, mantissa, bias, special = 8, 0, 127, "fn"
 
     @cached_property
     def table(self) -> Floats:

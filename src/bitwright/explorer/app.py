@@ -1,0 +1,67 @@
+"""The explorer's server: its own files and the documents of one subject, on loopback."""
+
+from __future__ import annotations
+
+import json
+import mimetypes
+import socket
+from pathlib import Path
+
+import uvicorn
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+
+from bitwright.errors import BitwrightError, UnknownNameError, UsageError
+from bitwright.explorer.exhibits import Documents
+from bitwright.explorer.guard import Guard
+
+STATIC = Path(__file__).parent / "static"
+HOST = "127.0.0.1"
+
+mimetypes.add_type("text/javascript", ".js")  # some systems have it registered as text/plain, which browsers refuse
+
+
+def application(documents: Documents, port: int) -> Starlette:
+    """The application that answers on `port` of loopback."""
+
+    def document(request: Request) -> Response:  # not async: it may compute for seconds, in a thread of its own
+        try:
+            return Response(as_text(documents[request.path_params["name"]]), media_type="application/json")
+        except UnknownNameError as error:
+            return JSONResponse({"error": str(error)}, 404)
+        except BitwrightError as error:
+            return JSONResponse({"error": str(error)}, 500)
+
+    routes = [
+        Route("/data/{name:path}.json", document),
+        Mount("/", StaticFiles(directory=STATIC, html=True)),
+    ]
+    return Starlette(routes=routes, middleware=[Middleware(Guard, port=port)])
+
+
+def as_text(document: dict[str, object]) -> str:
+    """A document as it is sent and exported."""
+    return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def listen(port: int) -> socket.socket:
+    """A socket on loopback; port 0 takes any that is free. Raises UsageError if it is taken."""
+    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listening.bind((HOST, port))
+    except OSError as error:
+        listening.close()
+        raise UsageError(f"cannot listen on port {port}: {error.strerror}; --port 0 takes a free one") from None
+    return listening
+
+
+def serve(documents: Documents, listening: socket.socket) -> None:
+    """Answer until interrupted."""
+    port = listening.getsockname()[1]
+    config = uvicorn.Config(application(documents, port), log_level="warning", access_log=False, lifespan="off")
+    uvicorn.Server(config).run(sockets=[listening])

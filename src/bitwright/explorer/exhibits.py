@@ -1,0 +1,65 @@
+"""What the pages show: JSON documents by name, each made by one view.
+
+A document's name is that of an exhibit, or EXHIBIT/KEY if it has one for each of many things. The server makes a
+document when it is first asked for, an exported site holds all of them. A chapter's numbers are added here.
+"""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bitwright.errors import UnknownNameError, UsageError
+from bitwright.explorer.subject import Subject
+from bitwright.views.elements import elements
+from bitwright.views.site import site
+
+Json = dict[str, Any]
+SAFE = re.compile(r"[A-Za-z0-9][\w.+-]*")  # keys become names of files
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """view: makes the document of a key. keys: those that there are; ("",) if there is but one document."""
+
+    view: Callable[[Subject, str], Json]
+    keys: Callable[[Subject], Sequence[str]] = lambda subject: ("",)
+
+
+EXHIBITS: Mapping[str, Exhibit] = {
+    "site": Exhibit(lambda s, _: site(s.file, s.name, s.live, s.report is not None, s.history is not None)),
+    "elements": Exhibit(lambda s, _: elements()),
+}
+
+
+class Documents:
+    """The documents of one subject, each made once, however many ask at the same time."""
+
+    def __init__(self, subject: Subject, exhibits: Mapping[str, Exhibit] = EXHIBITS) -> None:
+        self.subject, self.exhibits = subject, exhibits
+        self._made: dict[str, Json] = {}
+        self._locks: dict[str, threading.Lock] = {}
+        self._guard = threading.Lock()
+
+    def names(self) -> Iterator[str]:
+        """The names of all documents."""
+        for name, exhibit in self.exhibits.items():
+            for key in exhibit.keys(self.subject):
+                if key and not SAFE.fullmatch(key):
+                    raise UsageError(f"{self.subject.name}: {key!r} cannot be the name of a file in an exported site")
+                yield f"{name}/{key}" if key else name
+
+    def __getitem__(self, name: str) -> Json:
+        """The document called `name`. Raises UnknownNameError if there is none."""
+        exhibit, _, key = name.partition("/")
+        if exhibit not in self.exhibits or key not in self.exhibits[exhibit].keys(self.subject):
+            raise UnknownNameError("document", name, list(self.names()))
+        with self._guard:
+            lock = self._locks.setdefault(name, threading.Lock())
+        with lock:
+            if name not in self._made:
+                self._made[name] = self.exhibits[exhibit].view(self.subject, key)
+            return self._made[name]

@@ -1,0 +1,32 @@
+"""What the pages are about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bitwright.io import gguf
+from bitwright.io.gguf import GGUF
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A model, and what was measured on it.
+
+    name: as the user calls it. report: what `compare` or `eval` wrote with --json, if given. history: what `fit` wrote
+    with --history, if given. live: whether questions are answered; an exported site shows what was recorded. threads:
+    None for all cores.
+    """
+
+    path: Path
+    name: str
+    report: Path | None = None
+    history: Path | None = None
+    live: bool = True
+    threads: int | None = None
+
+    @cached_property
+    def file(self) -> GGUF:
+        """The model's file."""
+        return gguf.open(self.path)

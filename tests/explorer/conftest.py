@@ -1,0 +1,69 @@
+"""The explorer on SmolLM2 in a real browser: one server and one browser for all tests of a process."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from watched_page import Watched
+
+from bitwright.explorer import app
+from bitwright.explorer.exhibits import Documents
+from bitwright.explorer.subject import Subject
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
+
+
+@pytest.fixture(scope="session")
+def documents(smollm2: Path) -> Documents:
+    """The documents of the built-in model."""
+    return Documents(Subject(smollm2, "smollm2-135m", threads=2))
+
+
+@pytest.fixture(scope="session")
+def site(documents: Documents) -> Iterator[str]:
+    """The address of a server with those documents."""
+    with app.listen(0) as listening:
+        port = listening.getsockname()[1]
+        config = uvicorn.Config(app.application(documents, port), log_level="error", lifespan="off")
+        server = uvicorn.Server(config)
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{port}/"
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed (make test-tools)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as p:
+        running = p.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="session")
+def watched(browser: Any, site: str) -> Iterator[Watched]:
+    """A desktop page. Every test that uses it also shows that nothing went wrong on it."""
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="reduce")
+    yield Watched(context.new_page(), site)
+    context.close()
+
+
+@pytest.fixture
+def page(watched: Watched) -> Iterator[Watched]:
+    """The desktop page, clean of what went wrong before."""
+    watched.wrong.clear()
+    yield watched
+    assert not watched.wrong

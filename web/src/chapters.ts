@@ -1,0 +1,15 @@
+/** The chapters in reading order. Each is a module of its own, loaded when it is opened. */
+import type { FunctionComponent } from "preact";
+
+export interface Entry {
+  id: string; // in the address, and the file's name
+  title: string;
+  about: string; // one line for the table of contents
+  load: () => Promise<{ default: FunctionComponent }>;
+}
+
+const entry = (id: string, title: string, about: string, load: Entry["load"]): Entry => ({ id, title, about, load });
+
+export const CHAPTERS: Entry[] = [
+  entry("bits", "Bits", "What a handful of bits can say", () => import("./chapters/bits")),
+];
