@@ -72,7 +72,6 @@ class Bench:
         best = [j for j in range(len(self.choosable)) if self.allowed[:, j].sum() == self.allowed.any(axis=1).sum()]
         largest = max(best, key=lambda j: self.choosable[j].bits_per_weight)
         self.base: Levels = tuple(np.where(self.allowed[:, largest], largest, len(self.choosable)).tolist())
-        self.statistics = statistics
         self.near = np.concatenate([self._cut(path, TOKENS, args.chunks) for path in args.calibration])
         self.scorer = self._scorer(self._cut(args.file, CONTEXT, args.held), "held-out")
         self.kept = self.work / "measured.json"
@@ -114,7 +113,7 @@ class Bench:
         for i, name in enumerate(self.choices.tensors):
             own = np.flatnonzero(self.allowed[i]).tolist()
             tensor, fitting = self.file.tensor(name), [self.choosable[j] for j in own]
-            costs[i, own] = survey.costs(tensor, fitting, self.statistics, self.args.threads)
+            costs[i, own] = survey.costs(tensor, fitting, self.palette.quantizer)
             self.report(i, len(costs), "rows")
         return costs
 
@@ -241,7 +240,7 @@ def main(argv: Sequence[str] | None = None) -> None:
         with output.progress(model.stem) as report:
             bench = Bench(model, stats, args, report)
             found = tables(bench)
-        texts, known = ", ".join(path.name for path in args.calibration), bench.statistics
+        texts, known = ", ".join(path.name for path in args.calibration), bench.palette.quantizer.statistics
         about = [f"{args.held} chunks of {CONTEXT} tokens of {args.file.name}. Estimates from {args.chunks} chunks of",
                  f"{TOKENS} tokens of each of {texts}; statistics from {known.chunks} chunks of {known.chunk_tokens}.",
                  "Seconds are elapsed time, in which the machine also did other work."]  # fmt: skip

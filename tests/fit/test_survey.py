@@ -11,6 +11,7 @@ from bitwright.calibration.moments import pack
 from bitwright.fit import survey
 from bitwright.fit.choices import Choices
 from bitwright.formats import QuantizedTensor
+from bitwright.quantizers import Quantizer
 from bitwright.quantizers.tensor import quantize_tensor
 
 FORMATS = [formats.get(name) for name in ("q8_0", "q5_0", "q4_0")]
@@ -22,24 +23,24 @@ def tensor(rows: int = 96, columns: int = 64) -> QuantizedTensor:
     return QuantizedTensor(NAME, values.shape, formats.get("f32"), values.view(np.uint8))
 
 
-def statistics(hessian: np.ndarray, gradients: np.ndarray) -> ActivationStatistics:
+def statistics(hessian: np.ndarray, gradients: np.ndarray, tokens: int = 1) -> ActivationStatistics:
     columns = len(hessian)
     moment = SecondMoment((NAME,), "fisher", 1, columns, lambda: pack(hessian)[None])
-    squares = {NAME: SquareSums(np.ones((1, columns)), np.array([1]))}
+    squares = {NAME: SquareSums(np.ones((1, columns)), np.array([tokens]))}
     return ActivationStatistics(squares, moments=(moment,), sensitivities={NAME: gradients[None].astype(np.float32)})
 
 
 def test_without_statistics_the_estimate_is_half_the_squared_error() -> None:
     own = tensor(rows=survey.ROWS)  # every row is in the sample
     values = own.dequantize()
-    for format, cost in zip(FORMATS, survey.costs(own, FORMATS), strict=True):
+    for format, cost in zip(FORMATS, survey.costs(own, FORMATS, Quantizer()), strict=True):
         error = quantize_tensor(values, format).dequantize() - values
         assert cost == pytest.approx(0.5 * (error**2).sum(), rel=1e-5)
 
 
 def test_a_sample_of_rows_shows_what_all_rows_cost() -> None:
     some, everything = tensor(rows=40 * survey.ROWS), tensor(rows=40 * survey.ROWS)
-    for format, cost in zip(FORMATS, survey.costs(some, FORMATS), strict=True):
+    for format, cost in zip(FORMATS, survey.costs(some, FORMATS, Quantizer()), strict=True):
         values = everything.dequantize()
         error = quantize_tensor(values, format).dequantize() - values
         assert cost == pytest.approx(0.5 * (error**2).sum(), rel=0.2)
@@ -50,14 +51,25 @@ def test_rows_count_by_their_gradients() -> None:
     gradients[7] = 3.0
     hessian = np.diag(np.linspace(1, 2, 64)).astype(np.float32)
     own = tensor()
-    found = survey.costs(own, FORMATS, statistics(hessian, gradients))
+    found = survey.costs(own, FORMATS, Quantizer(statistics=statistics(hessian, gradients)))
     row = QuantizedTensor(NAME, (1, 64), own.format, own.data[7:8])
-    alone = survey.costs(row, FORMATS, statistics(hessian, np.array([3.0])))
+    alone = survey.costs(row, FORMATS, Quantizer(statistics=statistics(hessian, np.array([3.0]))))
     assert found == pytest.approx(alone, rel=1e-4)
 
 
+@pytest.mark.parametrize("tokens", [4, 4000])
+def test_it_estimates_what_is_built(tokens: int) -> None:
+    """All rows are in the sample: half of what feedback reaches at that effort, damped by the number of tokens."""
+    x = np.random.default_rng(1).standard_normal((4, 64)).astype(np.float32)
+    quantizer = Quantizer(None, 1, statistics(x.T @ x / len(x), np.ones(survey.ROWS), tokens))
+    own = tensor(rows=survey.ROWS)
+    for format, cost in zip(FORMATS, survey.costs(own, FORMATS, quantizer), strict=True):
+        reached = quantizer.encode(own, format)[1]
+        assert reached is not None and cost == pytest.approx(0.5 * reached, rel=1e-3)
+
+
 def test_fewer_bits_cost_more() -> None:
-    found = survey.costs(tensor(), FORMATS, statistics(np.eye(64, dtype=np.float32), np.ones(96)))
+    found = survey.costs(tensor(), FORMATS, Quantizer(statistics=statistics(np.eye(64, dtype=np.float32), np.ones(96))))
     assert list(found) == sorted(found)
 
 

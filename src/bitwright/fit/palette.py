@@ -156,13 +156,9 @@ class Palette:
 
     def _ordered(self, pairs: Iterable[Pair]) -> list[Pair]:
         """Each pair once: tensors in the model's order, but those with the same second moments together."""
-        names, statistics = list(self.model.tensors), self.quantizer.statistics
-        first = {}
-        for name in names:
-            moment = statistics.moment(name) if statistics else None
-            first[name] = names.index(moment.weights[0]) if moment and moment.weights[0] in names else names.index(name)
-        place = {name: index for index, name in enumerate(names)}
-        return sorted(dict.fromkeys(pairs), key=lambda pair: (first[pair[0]], place[pair[0]]))
+        names, hessians = self.model.tensors, self.quantizer.hessians
+        place = {name: index for index, name in enumerate(hessians.together(names) if hessians else names)}
+        return sorted(dict.fromkeys(pairs), key=lambda pair: place[pair[0]])
 
     def _build(self, name: str, format: Format, wait: bool = True) -> bool:
         """Write the entry unless it is there; False, without `wait`, if someone else is just writing it."""

@@ -60,7 +60,7 @@ def prepare(
     pieces, statistics = gathered(model, settings, stage)
     room = budget(outline.from_gguf(model.opened()), ask, provenance(settings.stats, statistics))
     palette = Palette(model.opened(), Quantizer(None, EFFORT, statistics, settings.threads))
-    choices = surveyed(model, room, settings.palette, statistics, settings.threads, stage)
+    choices = surveyed(model, room, settings.palette, palette.quantizer, stage)
     room.check(choices)
     near = room.room if ask.max_kl is None else choices.bytes_of(cheapest(choices, ask.max_kl))
     choices = restricted(choices, survey.shortlist(choices, near))
@@ -78,25 +78,21 @@ def gathered(model: Model, settings: Settings, stage: Stage = silent) -> tuple[P
     return pieces, imatrix.read(settings.stats).fitted(model.tensors, settings.stats)
 
 
-def surveyed(
-    model: Model,
-    budget: Budget,
-    families: Sequence[str],
-    statistics: ActivationStatistics | None,
-    threads: int | None,
-    stage: Stage,
-) -> Choices:
+def surveyed(model: Model, budget: Budget, families: Sequence[str], quantizer: Quantizer, stage: Stage) -> Choices:
     """Every tensor in every format of the families that it may take, with costs estimated from some of its rows."""
     tensors = searched(budget.outline)
     own = [formats_for(tensor, budget.outline.architecture, families) for tensor in tensors]
     formats = tuple(sorted({f for found in own for f in found}, key=lambda f: (f.bits_per_weight, f.name)))
     sizes, costs = np.zeros((len(tensors), len(formats)), np.int64), np.full((len(tensors), len(formats)), np.inf)
     with stage("surveying formats") as report, single_blas():  # small products, for which threads would only wait
-        for row, (tensor, found) in enumerate(zip(tensors, own, strict=True)):
-            report(row, len(tensors), tensor.name)
+        rows = {tensor.name: row for row, tensor in enumerate(tensors)}
+        for done, name in enumerate(quantizer.hessians.together(rows) if quantizer.hessians else rows):
+            report(done, len(tensors), name)
+            row = rows[name]
+            tensor, found = tensors[row], own[row]
             columns = [formats.index(format) for format in found]
-            sizes[row, columns] = [budget.size(tensor.name, tensor.shape, format) for format in found]
-            costs[row, columns] = survey.costs(model.tensors[tensor.name], found, statistics, threads)
+            sizes[row, columns] = [budget.size(name, tensor.shape, format) for format in found]
+            costs[row, columns] = survey.costs(model.tensors[name], found, quantizer)
             model.release()
     return Choices(tuple(t.name for t in tensors), formats, sizes, costs)
 

@@ -12,78 +12,50 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright import kernels
-from bitwright.calibration import ActivationStatistics
 from bitwright.fit.choices import Choices
 from bitwright.formats import Format, QuantizedTensor
-from bitwright.quantizers.feedback import damped, supports_feedback
-from bitwright.quantizers.tensor import encode_rows, takes_importance
+from bitwright.quantizers.quantizer import Quantizer
 
 ROWS = 16  # of a tensor
 SPAN = 3.0  # how far the price of a byte may move from the first estimate, either way
 CLOSE = 0.02  # share of a tensor's price by which a format may miss the best
-Float32 = NDArray[np.float32]
 
 
-def costs(
-    tensor: QuantizedTensor,
-    formats: Sequence[Format],
-    statistics: ActivationStatistics | None = None,
-    threads: int | None = None,
-) -> NDArray[np.float64]:
-    """The estimated divergence in nats (formats,) that each format adds in a tensor (rows, columns), from ROWS rows.
+def costs(tensor: QuantizedTensor, formats: Sequence[Format], quantizer: Quantizer) -> NDArray[np.float64]:
+    """The estimated divergence in nats (formats,) that each format adds in a tensor (rows, columns), from ROWS rows as
+    the quantizer encodes them.
 
-    With second moments H and mean squared gradients s at the outputs, an error E adds half the sum over rows of
-    s E H E', if errors of different outputs are independent (K-FAC, arXiv 1503.05671). Rows are sampled in proportion
-    to s. Those of an embedding are looked up, so their mean counts. Without gradients, costs can only be compared
-    within a tensor.
+    With second moments H, damped as for error feedback, and mean squared gradients s at the outputs, an error E adds
+    half the sum over rows of s E H E', if errors of different outputs are independent (K-FAC, arXiv 1503.05671). Rows
+    are sampled in proportion to s. Those of an embedding are looked up, so their mean counts. Without gradients, costs
+    can only be compared within a tensor.
     """
-    rows, columns = tensor.data.reshape(-1, tensor.data.shape[-1]).shape[0], tensor.shape[-1]
-    hessian, importance, weights = None, None, np.ones(rows)
+    stored = tensor.data.reshape(-1, tensor.data.shape[-1])
+    statistics, weights, columns = quantizer.statistics, np.ones(len(stored)), tensor.shape[-1]
+    hessian, importance = None, np.ones(columns, np.float32)
     if statistics is not None:
-        importance, gradients = statistics.importance(tensor.name), statistics.sensitivity(tensor.name)
-        moment = statistics.moment(tensor.name)
-        hessian = None if moment is None else moment.matrix()[0]
+        moment, known = statistics.moment(tensor.name), statistics.importance(tensor.name)
+        gradients = statistics.sensitivity(tensor.name)
+        importance = importance if known is None else known[0]
+        if moment is not None and quantizer.hessians is not None:
+            hessian = quantizer.hessians.damped(tensor.name)[0]
         if moment is not None and moment.weighting == "gradient":
-            weights /= rows
+            weights /= len(stored)
         elif gradients is not None and gradients.any():
             weights = gradients[0].astype(np.float64)
     shares = np.cumsum(weights) / weights.sum()
     chosen, counts = np.unique(np.searchsorted(shares, (np.arange(ROWS) + 0.5) / ROWS), return_counts=True)
-    values = _rows(tensor, chosen, threads)
-    moments = None
-    if hessian is not None and any(supports_feedback(format, columns) for format in formats):
-        safe = damped(hessian)
-        moments = safe, kernels.factored(safe, threads)
-    result = np.empty(len(formats))
+    some = QuantizedTensor(tensor.name, (len(chosen), columns), tensor.format, np.ascontiguousarray(stored[chosen]))
+    values, result = _decoded(some, quantizer), np.empty(len(formats))
     for index, format in enumerate(formats):
-        error = _encoded(values, format, moments, importance, threads) - values
-        if hessian is not None:
-            each = np.einsum("ij,ij->i", error @ hessian, error)
-        else:
-            each = (error * error) @ (np.ones(columns, np.float32) if importance is None else importance[0])
+        error = _decoded(quantizer.quantize(some, format), quantizer) - values
+        each = (error * error) @ importance if hessian is None else np.einsum("ij,ij->i", error @ hessian, error)
         result[index] = 0.5 * weights.sum() * float(each @ counts) / ROWS
     return result
 
 
-def _rows(tensor: QuantizedTensor, chosen: NDArray[np.int64], threads: int | None) -> Float32:
-    data = tensor.data.reshape(-1, tensor.data.shape[-1])[chosen]
-    return kernels.dequantize(tensor.format, np.ascontiguousarray(data), threads)
-
-
-def _encoded(
-    values: Float32,
-    format: Format,
-    moments: tuple[Float32, Float32] | None,
-    importance: Float32 | None,
-    threads: int | None,
-) -> Float32:
-    """The values as the format holds them. moments: the damped Hessian and its factor."""
-    if moments is not None and supports_feedback(format, values.shape[1]):
-        data, _ = kernels.feedback(format, values, moments[0], 0, threads, moments[1])
-    else:
-        weights = importance[0] if importance is not None and takes_importance(format) else None
-        data = encode_rows(values, format, weights, threads=threads)
-    return kernels.dequantize(format, data, threads)
+def _decoded(tensor: QuantizedTensor, quantizer: Quantizer) -> NDArray[np.float32]:
+    return kernels.dequantize(tensor.format, tensor.data, quantizer.threads)
 
 
 def price(choices: Choices, budget: int) -> float:

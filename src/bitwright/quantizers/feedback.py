@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import threading
+from collections.abc import Iterable
 from typing import Any
 
 import numpy as np
@@ -63,6 +64,15 @@ class Hessians:
                 self._damped = [damped(hessian, float(count), copy=False) for hessian, count in pairs]
                 self._of = key
             return self._damped
+
+    def together(self, names: Iterable[str]) -> list[str]:
+        """The names in their order, but weights that share their second moments one after the other."""
+        first: dict[object, int] = {}
+        places = {}
+        for index, name in enumerate(names):
+            moment = self._statistics.moment(name)
+            places[name] = first.setdefault(name if moment is None else moment.weights, index)
+        return sorted(places, key=places.__getitem__)
 
     def factor(self, name: str, matrix: int) -> NDArray[np.float32]:
         """The factor of the damped Hessian of one matrix, for `kernels.feedback`."""
