@@ -104,7 +104,7 @@ class Bench:
         timed("gradients", lambda: self._gradients().costs)
         timed("coherent", lambda: self._gradients().coherent)  # from what was kept, but for the palette's digest
         for name in ("gradients", "coherent"):
-            timed(f"{name}, smoothed", lambda name=name: sensitivity.smoothed(found[name], found["layers"]))
+            timed(f"{name}, smoothed", lambda name=name: smoothed(found[name], found["layers"]))
         seconds["coherent"] = seconds["gradients"]
         return found, seconds
 
@@ -214,6 +214,19 @@ def tables(bench: Bench) -> list[tuple[list[str], list[list[str]]]]:
         ([f"{len(files)} files", ">rank correlation", ">bias", ">scatter"], of_files),
         (["file", ">bits per weight", ">measured", *(f">{name}" for name in estimates)], rows),
     ]
+
+
+def smoothed(costs: NDArray[np.float64], layers: NDArray[np.float64]) -> NDArray[np.float64]:
+    """`layers`, costs (tensors, formats) from layer errors, each tensor's scaled by one factor to agree with `costs`
+    from gradients.
+
+    Gradients know what a tensor's errors do in the whole model, but each of their figures is noisy; layer errors know
+    nearly without noise how a tensor's formats compare. The factor is the mean ratio over the tensor's formats.
+    """
+    known = np.isfinite(layers) & (layers > 0)
+    ratios = np.divide(costs, layers, out=np.zeros_like(costs), where=known)
+    factors = ratios.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
+    return np.where(known, factors[:, None] * np.where(known, layers, 0), costs)
 
 
 def main(argv: Sequence[str] | None = None) -> None:

@@ -12,10 +12,11 @@ from bitwright import formats
 from bitwright.engine.engine import Engine, RunOptions
 from bitwright.errors import BitwrightError, UnknownNameError, UsageError
 from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.objectives import OBJECTIVES
 from bitwright.fit.predictions import condense
 from bitwright.fit.programs import first_layers
 from bitwright.fit.recent import Recent
-from bitwright.fit.scoring import OBJECTIVES, EngineScorer
+from bitwright.fit.scoring import EngineScorer
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels.sharing import Sharing
 from bitwright.measure.softmax import log_probabilities

@@ -14,7 +14,7 @@ from bitwright import formats
 from bitwright.calibration.second_moments import gather
 from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.palette import Palette
-from bitwright.fit.sensitivity import layer_costs, measured_costs, smoothed
+from bitwright.fit.sensitivity import layer_costs, measured_costs
 from bitwright.kernels.tape import Tape
 from bitwright.model.model import Model, load
 from bitwright.quantizers.quantizer import Quantizer
@@ -95,20 +95,3 @@ def test_only_probes_are_measured() -> None:
     costs = measured_costs(scorer, CHOICES, (0, 0, 0), [1], probes)
     np.testing.assert_allclose(costs, [[0, np.nan, np.nan], [0, np.nan, 2], [0, np.nan, np.nan]])
     assert [count for count, _ in scorer.calls] == [1, 1]
-
-
-def test_smoothing_keeps_the_shape_of_layer_errors_and_the_scale_of_gradients() -> None:
-    """Each ratio counts alike: with noise of 30% and nine formats, two factors in three are within 10%."""
-    rng = np.random.default_rng(0)
-    layers = np.outer(rng.random(400) + 0.1, np.geomspace(1e-5, 1e-1, 9))
-    scales = np.exp(rng.standard_normal(400))[:, None]
-    found = smoothed(scales * layers * (1 + 0.3 * rng.standard_normal(layers.shape)), layers)
-    factors = found / (scales * layers)
-    np.testing.assert_allclose(factors, factors[:, :1].repeat(9, axis=1))
-    assert (abs(factors[:, 0] - 1) < 0.1).mean() > 0.6 and abs(factors.mean() - 1) < 0.02
-
-
-def test_smoothing_keeps_what_cannot_be_used_and_what_costs_nothing() -> None:
-    layers = np.array([[np.inf, 2.0, 4.0, 0.0], [np.inf, np.inf, np.inf, 0.0]])
-    costs = np.array([[np.inf, 1.0, 4.0, 0.0], [np.inf, np.inf, np.inf, 0.0]])
-    np.testing.assert_allclose(smoothed(costs, layers), [[np.inf, 1.5, 3.0, 0], [np.inf, np.inf, np.inf, 0]])

@@ -18,8 +18,8 @@ from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.dispatch import GRACE, Job, Nodes, Team
 from bitwright.fit.keys import Pair
+from bitwright.fit.objectives import OBJECTIVES
 from bitwright.fit.palette import Palette
-from bitwright.fit.scoring import OBJECTIVES
 from bitwright.fit.worker import Files, Search, arithmetic
 from bitwright.io import checksum
 from bitwright.io.aliases import cache_folder

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,6 +16,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.objectives import OBJECTIVES
 from bitwright.fit.predictions import Predictions
 from bitwright.fit.programs import Programs, Source
 from bitwright.fit.recent import Recent
@@ -30,33 +30,7 @@ Float32 = NDArray[np.float32]
 Float64 = NDArray[np.float64]
 
 SKIPPED = 8  # the first positions of a chunk, one in this many, are read and not scored: they lack context
-TAIL = 0.05  # share of a chunk's tokens that the objective "tail" looks at
 KEPT_WEIGHTS, KEPT_INPUTS = 512 << 20, 512 << 20  # bytes of packed tensors, and of layer inputs, kept between calls
-
-
-def tail(divergences: Float64, same: NDArray[np.bool_]) -> float:
-    """The mean divergence of the worst tokens, one in twenty: smoother than the quantile at which they begin."""
-    count = max(1, round(TAIL * len(divergences)))
-    return float(np.sort(divergences)[-count:].mean())
-
-
-def divergence(divergences: Float64, same: NDArray[np.bool_]) -> float:
-    """One over the expected number of tokens, from any scored position on, up to the first whose likeliest differs.
-
-    Starts after the last difference end with the chunk. They count as tokens read, not as divergences, which is the
-    usual estimate of a constant rate from observations that were cut short.
-    """
-    differ = np.flatnonzero(~same)
-    starts = np.arange(len(same))
-    nexts = np.append(differ, len(same) - 1)[np.searchsorted(differ, starts)]
-    ended = differ[-1] + 1 if len(differ) else 0
-    return float(ended / (nexts - starts + 1).sum())
-
-
-Objective = Callable[[Float64, NDArray[np.bool_]], float]
-OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
-    {"mean": lambda divergences, same: float(divergences.mean()), "tail": tail, "divergence": divergence}
-)
 
 
 class EngineScorer:

@@ -68,16 +68,3 @@ def measured_costs(
         if progress:
             progress(place + 1, len(choices.tensors), choices.tensors[place])
     return costs
-
-
-def smoothed(costs: Float64, layers: Float64) -> Float64:
-    """`layers`, costs (tensors, formats) from layer errors, each tensor's scaled by one factor to agree with `costs`
-    from gradients.
-
-    Gradients know what a tensor's errors do in the whole model, but each of their figures is noisy; layer errors know
-    nearly without noise how a tensor's formats compare. The factor is the mean ratio over the tensor's formats.
-    """
-    known = np.isfinite(layers) & (layers > 0)
-    ratios = np.divide(costs, layers, out=np.zeros_like(costs), where=known)
-    factors = ratios.sum(axis=1) / np.maximum(known.sum(axis=1), 1)
-    return np.where(known, factors[:, None] * np.where(known, layers, 0), costs)

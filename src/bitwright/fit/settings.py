@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bitwright import formats
 from bitwright.errors import UnknownNameError
 from bitwright.fit.families import FAMILIES
-from bitwright.formats import Format
+from bitwright.fit.objectives import OBJECTIVES
 
 if TYPE_CHECKING:
     from bitwright.fit.budget import Budget
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from bitwright.statistics.interval import Interval
 
 Text = tuple[str, str]  # a name, and the text
-OBJECTIVES = ("mean", "tail", "divergence")
 
 
 @dataclass(frozen=True)
@@ -56,12 +54,6 @@ class Settings:
                 raise UnknownNameError("family of formats", family, FAMILIES)
         if self.objective not in OBJECTIVES:
             raise UnknownNameError("objective", self.objective, OBJECTIVES)
-
-    @property
-    def formats(self) -> tuple[Format, ...]:
-        """The formats of the palette and float16, from the smallest to the largest."""
-        names = {name for family in self.palette for name in FAMILIES[family]} | {"f16"}
-        return tuple(sorted(map(formats.get, names), key=lambda f: (f.bits_per_weight, f.name)))
 
 
 @dataclass(frozen=True)
