@@ -12,4 +12,5 @@ const entry = (id: string, title: string, about: string, load: Entry["load"]): E
 
 export const CHAPTERS: Entry[] = [
   entry("bits", "Bits", "What a handful of bits can say", () => import("./chapters/bits")),
+  entry("rounding", "Rounding", "Grids of codes, scales and the zero-point", () => import("./chapters/rounding")),
 ];

@@ -15,6 +15,7 @@ from typing import Any
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.explorer.subject import Subject
 from bitwright.views.elements import elements
+from bitwright.views.network import network
 from bitwright.views.site import site
 
 Json = dict[str, Any]
@@ -32,6 +33,7 @@ class Exhibit:
 EXHIBITS: Mapping[str, Exhibit] = {
     "site": Exhibit(lambda s, _: site(s.file, s.name, s.live, s.report is not None, s.history is not None)),
     "elements": Exhibit(lambda s, _: elements()),
+    "network": Exhibit(lambda s, _: network()),
 }
 
 

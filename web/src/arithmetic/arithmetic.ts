@@ -1,2 +1,4 @@
 /** Everything that the pages compute themselves, under one name for the tests. */
+export * from "./affine";
 export * from "./elements";
+export * as network from "./network";
