@@ -6,21 +6,20 @@
 A size is a recipe of llama.cpp, whose file says how many bytes all arms may take. `bitwright calibrate --hessian` makes
 --stats; candidates are searched on the texts -s. A figure is the mean KL divergence from the model in nats on
 WikiText-2's validation split in chunks of 512 (-f, --chunks), which no arm has seen. In brackets: the paired difference
-from the preset with feedback, in percent, with a 95% interval. Arms:
+from the preset with feedback, in percent, with a 95% interval. An arm is a choice of formats:
 
-- rtn: the preset by llama.cpp's codes, with importance;
-- preset: the preset, with feedback;
-- seed: the exact allocation by the gradients of feedback's errors, with feedback;
-- seed-rtn: the same formats by llama.cpp's codes;
-- k: as seed, with K-quants and the older formats only;
+- preset: the recipe itself;
 - uniform: one format, and the next larger one in as many tensors, drawn at random, as fit;
-- evopress: evolution from there in the manner of EvoPress: no additive model, no surrogate, no test;
-- evolution: the search from the seed;
-- evolution-k: the same with K-quants and the older formats only.
+- additive: the exact allocation by importance-weighted errors of round to nearest, as programs without gradients do;
+- seed: the exact allocation by the gradients of feedback's errors;
+- evopress: evolution from uniform in the manner of EvoPress: no additive model, no surrogate, no test;
+- evolution: the search from the seed.
 
-All files are made with the same statistics and, with feedback, the same effort.
+followed by -k for K-quants and the older formats only, and by -rtn for llama.cpp's codes with importance instead of
+feedback. All files are made with the same statistics and, with feedback, the same effort.
 
-Results go to --work one by one, so an interrupted run continues where it stopped.
+Results go to --work one by one, so an interrupted run continues where it stopped. With --keep, so do the files, for
+`fit_judged.py`.
 """
 
 from __future__ import annotations
@@ -28,6 +27,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,12 +36,13 @@ from reporting import HERE, describe_machine, divergence, markdown, write
 from wikitext import add_text_option
 
 import bitwright as bw
+from bitwright.calibration import imatrix
 from bitwright.cli import output
 from bitwright.engine import Engine
 from bitwright.engine.engine import RunOptions
 from bitwright.fit import problem
 from bitwright.fit.allocation import allocate
-from bitwright.fit.budget import Ask
+from bitwright.fit.budget import Ask, budget
 from bitwright.fit.choices import Levels
 from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.families import FAMILIES
@@ -53,14 +54,16 @@ from bitwright.fit.settings import Settings
 from bitwright.measure import next_token, reference, windows
 from bitwright.measure.next_token import clusters_of
 from bitwright.measure.reference import ReferenceStore
+from bitwright.model.architectures import outline
 from bitwright.model.model import load
 from bitwright.quantizers import quantize
+from bitwright.quantizers.metadata import provenance
 from bitwright.recipes import Recipe
 from bitwright.statistics import studentized
 
-HOW: dict[str, dict[str, Any]] = {"rtn": {"method": "rtn"}, "seed-rtn": {"method": "rtn"}}
 BASE = "preset"
 OLDER = ("k",)  # families of formats of the arms with -k
+ROWS = 64  # of a tensor, whose errors the additive arm sees
 Found = dict[str, dict[str, Any]]  # size -> arm -> bytes, kl of all scored tokens, seconds
 
 
@@ -74,7 +77,7 @@ class Bench:
 
     def problem(self, arm: str) -> Problem:
         """The problem with the formats of an arm."""
-        families = OLDER if arm.endswith("-k") or arm == "k" else tuple(self.args.palette.split(","))
+        families = self.families(arm)
         if families not in self.problems:
             searched = tuple((path.name, path.read_text("utf-8")) for path in self.args.search)
             settings = Settings(stats=self.args.stats, search=searched, palette=families, threads=self.args.threads)
@@ -82,19 +85,36 @@ class Bench:
             self.problems[families] = problem.prepare(self.engine.model, ask, settings, output.progress)
         return self.problems[families]
 
+    def families(self, arm: str) -> tuple[str, ...]:
+        """The families of formats that an arm may use."""
+        return OLDER if "k" in arm.split("-") else tuple(self.args.palette.split(","))
+
     def recipe(self, arm: str) -> Recipe:
         """The formats that an arm chooses."""
-        if arm in ("rtn", "preset"):
+        choice = arm.split("-")[0]
+        if choice == "preset":
             return Recipe.named(self.size)
+        if choice == "additive":
+            return self.additive(arm)
         own = self.problem(arm)
-        return Recipe.exact(own.choices.chosen(self.levels(arm, own)))
+        return Recipe.exact(own.choices.chosen(self.levels(arm, choice, own)))
 
-    def levels(self, arm: str, own: Problem) -> Levels:
+    def additive(self, arm: str) -> Recipe:
+        """The allocation by importance-weighted errors of round to nearest."""
+        known = imatrix.read(self.args.stats)
+        plain = replace(known, moments=(), sensitivities={})
+        model, bound = self.engine.model, Ask(size=self.bytes)
+        room = budget(outline.from_gguf(model.opened()), bound, provenance(self.args.stats, known))
+        families, threads = self.families(arm), self.args.threads
+        choices = problem.surveyed(model, room, families, plain, threads, output.progress, ROWS)
+        return Recipe.exact(choices.chosen(allocate(choices, room.room)))
+
+    def levels(self, arm: str, choice: str, own: Problem) -> Levels:
         """The candidate that an arm chooses."""
-        plain = arm in ("uniform", "evopress")
+        plain = choice in ("uniform", "evopress")
         room = own.budget.room
         seed = uniform(own.choices, room, np.random.default_rng(0)) if plain else allocate(own.choices, room)
-        if not arm.startswith("ev"):
+        if not choice.startswith("ev"):
             return seed
         scorer = EngineScorer(self.engine, own.palette.tensor, own.choices, own.pieces.searched)
         limits = (Search.published if plain else Search)(seconds=60 * self.args.minutes)
@@ -111,8 +131,10 @@ class Bench:
     def file(self, arm: str) -> Path:
         """The file of an arm."""
         target = self.args.work / f"{self.args.model.stem}-{self.size}-{arm}.gguf"
-        how = {"method": None, "effort": EFFORT} | HOW.get(arm, {})
-        quantize(self.args.model, self.recipe(arm), target, threads=self.args.threads, stats=self.args.stats, **how)
+        if not target.exists():
+            method = "rtn" if arm.endswith("-rtn") else None
+            quantize(self.args.model, self.recipe(arm), target, threads=self.args.threads, stats=self.args.stats,
+                     method=method, effort=EFFORT)  # fmt: skip
         return target
 
 
@@ -123,7 +145,8 @@ def measured(bench: Bench, arm: str, store: ReferenceStore) -> dict[str, Any]:
     scores = next_token.score_tokens(bw.load(file, threads=bench.args.threads), store)
     found = {"bytes": file.stat().st_size, "kl": np.round(scores.divergences, 6).ravel().tolist(),
              "same": float(scores.same_top.mean()), "seconds": time.monotonic() - started}  # fmt: skip
-    file.unlink()
+    if not bench.args.keep:
+        file.unlink()
     return found
 
 
@@ -148,13 +171,14 @@ def main() -> None:
     parser.add_argument("--stats", type=Path, required=True, help="second moments weighted by gradients")
     parser.add_argument("-s", "--search", type=Path, action="append", default=[], help="a text to search")
     parser.add_argument("--sizes", default="q6_k,q4_k_m,q3_k_m,q2_k")
-    parser.add_argument("--arms", default="rtn,preset,seed,evolution")
+    parser.add_argument("--arms", default="preset-rtn,preset,seed,evolution")
     parser.add_argument("--palette", default=",".join(FAMILIES), help="families of formats of the other arms")
     parser.add_argument("--minutes", type=float, default=8, help="of an evolution")
     add_text_option(parser, "-f", "--file")
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=2)
     parser.add_argument("--work", type=Path, default=HERE.parent / "build/fit", help="folder for results")
+    parser.add_argument("--keep", action="store_true", help="keep the files too")
     parser.add_argument("--write", metavar="NAME", help="write benchmarks/results/fit-NAME.md")
     args = parser.parse_args()
     args.work.mkdir(parents=True, exist_ok=True)

@@ -46,13 +46,15 @@ def markdown(headers: Sequence[str], rows: Sequence[Sequence[str]], machine: dic
     return lines + ["| " + " | ".join(cells) + " |" for cells in [titles, rule, *rows]]
 
 
-def divergence(own: dict[str, Any] | None, base: dict[str, Any] | None, clusters: np.ndarray, missing: str = "") -> str:
-    """The mean of a file's divergences `kl` (tokens,), and its paired difference from the base's in percent; `missing`
-    without a file."""
+def divergence(
+    own: dict[str, Any] | None, base: dict[str, Any] | None, clusters: np.ndarray, missing: str = "", digits: int = 5
+) -> str:
+    """The mean of a file's figures `kl` (tokens,), in `digits` digits after the point, and its paired difference from
+    the base's in percent; `missing` without a file."""
     if own is None:
         return missing
     kl = np.array(own["kl"])
-    text = f"{kl.mean():.5f}"
+    text = f"{kl.mean():.{digits}f}"
     if base is None or base is own:
         return text
     against = np.array(base["kl"])

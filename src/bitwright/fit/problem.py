@@ -78,8 +78,16 @@ def gathered(model: Model, settings: Settings, stage: Stage = silent) -> tuple[P
     return pieces, imatrix.read(settings.stats).fitted(model.tensors, settings.stats)
 
 
-def surveyed(model: Model, budget: Budget, families: Sequence[str], quantizer: Quantizer, stage: Stage) -> Choices:
-    """Every tensor in every format of the families that it may take, with costs estimated from some of its rows."""
+def surveyed(
+    model: Model,
+    budget: Budget,
+    families: Sequence[str],
+    quantizer: Quantizer,
+    stage: Stage,
+    sample: int = survey.ROWS,
+) -> Choices:
+    """Every tensor in every format of the families that it may take, with costs estimated from a `sample` of its
+    rows."""
     tensors = searched(budget.outline)
     own = [formats_for(tensor, budget.outline.architecture, families) for tensor in tensors]
     formats = tuple(sorted({f for found in own for f in found}, key=lambda f: (f.bits_per_weight, f.name)))
@@ -92,7 +100,7 @@ def surveyed(model: Model, budget: Budget, families: Sequence[str], quantizer: Q
             tensor, found = tensors[row], own[row]
             columns = [formats.index(format) for format in found]
             sizes[row, columns] = [budget.size(name, tensor.shape, format) for format in found]
-            costs[row, columns] = survey.costs(model.tensors[name], found, quantizer)
+            costs[row, columns] = survey.costs(model.tensors[name], found, quantizer, sample)
             model.release()
     return Choices(tuple(t.name for t in tensors), formats, sizes, costs)
 

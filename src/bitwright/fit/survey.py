@@ -21,9 +21,11 @@ SPAN = 3.0  # how far the price of a byte may move from the first estimate, eith
 CLOSE = 0.02  # share of a tensor's price by which a format may miss the best
 
 
-def costs(tensor: QuantizedTensor, formats: Sequence[Format], quantizer: Quantizer) -> NDArray[np.float64]:
-    """The estimated divergence in nats (formats,) that each format adds in a tensor (rows, columns), from ROWS rows as
-    the quantizer encodes them.
+def costs(
+    tensor: QuantizedTensor, formats: Sequence[Format], quantizer: Quantizer, sample: int = ROWS
+) -> NDArray[np.float64]:
+    """The estimated divergence in nats (formats,) that each format adds in a tensor (rows, columns), from a `sample` of
+    its rows as the quantizer encodes them.
 
     With second moments H, damped as for error feedback, and mean squared gradients s at the outputs, an error E adds
     half the sum over rows of s E H E', if errors of different outputs are independent (K-FAC, arXiv 1503.05671). Rows
@@ -44,13 +46,13 @@ def costs(tensor: QuantizedTensor, formats: Sequence[Format], quantizer: Quantiz
         elif gradients is not None and gradients.any():
             weights = gradients[0].astype(np.float64)
     shares = np.cumsum(weights) / weights.sum()
-    chosen, counts = np.unique(np.searchsorted(shares, (np.arange(ROWS) + 0.5) / ROWS), return_counts=True)
+    chosen, counts = np.unique(np.searchsorted(shares, (np.arange(sample) + 0.5) / sample), return_counts=True)
     some = QuantizedTensor(tensor.name, (len(chosen), columns), tensor.format, np.ascontiguousarray(stored[chosen]))
     values, result = _decoded(some, quantizer), np.empty(len(formats))
     for index, format in enumerate(formats):
         error = _decoded(quantizer.quantize(some, format), quantizer) - values
         each = (error * error) @ importance if hessian is None else np.einsum("ij,ij->i", error @ hessian, error)
-        result[index] = 0.5 * weights.sum() * float(each @ counts) / ROWS
+        result[index] = 0.5 * weights.sum() * float(each @ counts) / sample
     return result
 
 
