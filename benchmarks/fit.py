@@ -10,7 +10,8 @@ from the preset with feedback, in percent, with a 95% interval. An arm is a choi
 
 - preset: the recipe itself;
 - uniform: one format, and the next larger one in as many tensors, drawn at random, as fit;
-- additive: the exact allocation by importance-weighted errors of round to nearest, as programs without gradients do;
+- errors: the exact allocation by importance-weighted squared errors of round to nearest (llama.cpp's PR 15550);
+- additive: the exact allocation by the gradients of round to nearest's errors;
 - seed: the exact allocation by the gradients of feedback's errors;
 - evopress: evolution from uniform in the manner of EvoPress: no additive model, no surrogate, no test;
 - evolution: the search from the seed.
@@ -43,10 +44,11 @@ from bitwright.engine.engine import RunOptions
 from bitwright.fit import problem
 from bitwright.fit.allocation import allocate
 from bitwright.fit.budget import Ask, budget
-from bitwright.fit.choices import Levels
+from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.families import FAMILIES
 from bitwright.fit.finish import EFFORT
+from bitwright.fit.palette import Palette
 from bitwright.fit.problem import Problem
 from bitwright.fit.proposals import uniform
 from bitwright.fit.scoring import EngineScorer
@@ -56,14 +58,14 @@ from bitwright.measure.next_token import clusters_of
 from bitwright.measure.reference import ReferenceStore
 from bitwright.model.architectures import outline
 from bitwright.model.model import load
-from bitwright.quantizers import quantize
+from bitwright.quantizers import Quantizer, quantize
 from bitwright.quantizers.metadata import provenance
 from bitwright.recipes import Recipe
 from bitwright.statistics import studentized
 
 BASE = "preset"
 OLDER = ("k",)  # families of formats of the arms with -k
-ROWS = 64  # of a tensor, whose errors the additive arm sees
+ROWS = 64  # of a tensor, that the arm `errors` looks at
 Found = dict[str, dict[str, Any]]  # size -> arm -> bytes, kl of all scored tokens, seconds
 
 
@@ -79,11 +81,15 @@ class Bench:
         """The problem with the formats of an arm."""
         families = self.families(arm)
         if families not in self.problems:
-            searched = tuple((path.name, path.read_text("utf-8")) for path in self.args.search)
-            settings = Settings(stats=self.args.stats, search=searched, palette=families, threads=self.args.threads)
-            ask = Ask(size=self.bytes)
-            self.problems[families] = problem.prepare(self.engine.model, ask, settings, output.progress)
+            self.problems[families] = problem.prepare(
+                self.engine.model, Ask(size=self.bytes), self.settings(families), output.progress
+            )
         return self.problems[families]
+
+    def settings(self, families: tuple[str, ...]) -> Settings:
+        """Of a search among families of formats."""
+        searched = tuple((path.name, path.read_text("utf-8")) for path in self.args.search)
+        return Settings(stats=self.args.stats, search=searched, palette=families, threads=self.args.threads)
 
     def families(self, arm: str) -> tuple[str, ...]:
         """The families of formats that an arm may use."""
@@ -94,13 +100,13 @@ class Bench:
         choice = arm.split("-")[0]
         if choice == "preset":
             return Recipe.named(self.size)
-        if choice == "additive":
-            return self.additive(arm)
+        if choice == "errors":
+            return self.by_errors(arm)
         own = self.problem(arm)
         return Recipe.exact(own.choices.chosen(self.levels(arm, choice, own)))
 
-    def additive(self, arm: str) -> Recipe:
-        """The allocation by importance-weighted errors of round to nearest."""
+    def by_errors(self, arm: str) -> Recipe:
+        """The allocation by importance-weighted squared errors of round to nearest."""
         known = imatrix.read(self.args.stats)
         plain = replace(known, moments=(), sensitivities={})
         model, bound = self.engine.model, Ask(size=self.bytes)
@@ -109,8 +115,18 @@ class Bench:
         choices = problem.surveyed(model, room, families, plain, threads, output.progress, ROWS)
         return Recipe.exact(choices.chosen(allocate(choices, room.room)))
 
+    def without_feedback(self, own: Problem, arm: str) -> Choices:
+        """The same choices with the costs of round to nearest's errors."""
+        model, settings = self.engine.model, self.settings(self.families(arm))
+        palette = Palette(model.opened(), Quantizer("rtn", 0, own.statistics, self.args.threads))
+        with output.progress(f"{self.size}, {arm}: rounding tensors") as report:
+            palette.build(problem.pairs(own.choices), report)
+        return problem.weighed(model, own.choices, palette, own.pieces, settings, output.progress)
+
     def levels(self, arm: str, choice: str, own: Problem) -> Levels:
         """The candidate that an arm chooses."""
+        if choice == "additive":
+            return allocate(self.without_feedback(own, arm), own.budget.room)
         plain = choice in ("uniform", "evopress")
         room = own.budget.room
         seed = uniform(own.choices, room, np.random.default_rng(0)) if plain else allocate(own.choices, room)
