@@ -6,6 +6,8 @@
 without texts (llama.cpp's "no_vocab"), embedding and output tied: 1.54 G parameters. Each tensor repeats 256 random
 rows: values do not affect timing, and encoding all of them would take minutes. Only one tensor is in memory at a time.
 --stats also writes second moments of random inputs, for timing `quantize --method feedback` on an f16 model.
+--vocabulary takes the tokenizer of another GGUF and fills its vocabulary up, so that the model reads text, as `fit`
+must.
 """
 
 from __future__ import annotations
@@ -40,7 +42,20 @@ class Tensor(NamedTuple):
     format: Format
 
 
-def metadata(file_type: int, layers: int) -> dict[str, Typed]:
+def vocabulary(file: Path | None) -> dict[str, Typed]:
+    """The metadata of a tokenizer: none, or another file's with unused tokens at its end."""
+    if file is None:
+        return {"tokenizer.ggml.model": Typed("no_vocab", "string")}
+    found = {key: own for key, own in gguf.open(file).metadata.typed().items() if key.startswith("tokenizer.ggml.")}
+    missing = VOCABULARY - len(found["tokenizer.ggml.tokens"].value)
+    fill = {"tokens": [f"[unused {n}]" for n in range(missing)], "token_type": [5] * missing, "scores": [0.0] * missing}
+    for name, more in fill.items():
+        if own := found.get(key := f"tokenizer.ggml.{name}"):
+            found[key] = Typed([*own.value, *more], own.type)
+    return found
+
+
+def metadata(file_type: int, layers: int, tokenizer: Path | None) -> dict[str, Typed]:
     numbers = {
         "block_count": layers,
         "context_length": CONTEXT,
@@ -54,7 +69,7 @@ def metadata(file_type: int, layers: int) -> dict[str, Typed]:
         "general.architecture": Typed("qwen2", "string"),
         "general.file_type": Typed(file_type, "uint32"),
         "general.quantization_version": Typed(2, "uint32"),
-        "tokenizer.ggml.model": Typed("no_vocab", "string"),
+        **vocabulary(tokenizer),
         "qwen2.rope.freq_base": Typed(1e6, "float32"),
         "qwen2.attention.layer_norm_rms_epsilon": Typed(1e-6, "float32"),
         **{f"qwen2.{key}": Typed(value, "uint32") for key, value in numbers.items()},
@@ -122,6 +137,7 @@ def main() -> None:
     parser.add_argument("output", type=Path)
     parser.add_argument("--layers", type=int, default=LAYERS, help="number of layers; fewer than 28 for a quick test")
     parser.add_argument("--stats", type=Path, metavar="FILE", help="also write second moments")
+    parser.add_argument("--vocabulary", type=Path, metavar="GGUF", help="whose tokenizer the model gets")
     arguments = parser.parse_args()
     if arguments.stats:
         calibration.write(arguments.stats, statistics(arguments.layers))
@@ -129,7 +145,7 @@ def main() -> None:
     number = FILE_TYPES[recipe.file_type or ""].number
     assigned = recipe.assign(Shape("qwen2", arguments.layers, HEADS, KV_HEADS), plain)
     stored = [(t.name, t.shape, a.format, partial(data, t, a.format)) for t, a in zip(plain, assigned, strict=True)]
-    size = gguf.write(arguments.output, metadata(number, arguments.layers), stored)
+    size = gguf.write(arguments.output, metadata(number, arguments.layers, arguments.vocabulary), stored)
     print(f"wrote {arguments.output}: {output.human_bytes(size)}")
 
 
