@@ -108,11 +108,10 @@ class Bench:
     def by_errors(self, arm: str) -> Recipe:
         """The allocation by importance-weighted squared errors of round to nearest."""
         known = imatrix.read(self.args.stats)
-        plain = replace(known, moments=(), sensitivities={})
+        plain = Quantizer("rtn", 0, replace(known, moments=(), sensitivities={}), self.args.threads)
         model, bound = self.engine.model, Ask(size=self.bytes)
         room = budget(outline.from_gguf(model.opened()), bound, provenance(self.args.stats, known))
-        families, threads = self.families(arm), self.args.threads
-        choices = problem.surveyed(model, room, families, plain, threads, output.progress, ROWS)
+        choices = problem.surveyed(model, room, self.families(arm), plain, output.progress, ROWS)
         return Recipe.exact(choices.chosen(allocate(choices, room.room)))
 
     def without_feedback(self, own: Problem, arm: str) -> Choices:
