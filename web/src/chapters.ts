@@ -13,4 +13,5 @@ const entry = (id: string, title: string, about: string, load: Entry["load"]): E
 export const CHAPTERS: Entry[] = [
   entry("bits", "Bits", "What a handful of bits can say", () => import("./chapters/bits")),
   entry("rounding", "Rounding", "Grids of codes, scales and the zero-point", () => import("./chapters/rounding")),
+  entry("anatomy", "Anatomy of a block", "Which bit serves which weight", () => import("./chapters/anatomy")),
 ];

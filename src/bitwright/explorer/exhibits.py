@@ -14,6 +14,7 @@ from typing import Any
 
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.explorer.subject import Subject
+from bitwright.views import anatomy
 from bitwright.views.elements import elements
 from bitwright.views.network import network
 from bitwright.views.site import site
@@ -34,6 +35,8 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "site": Exhibit(lambda s, _: site(s.file, s.name, s.live, s.report is not None, s.history is not None)),
     "elements": Exhibit(lambda s, _: elements()),
     "network": Exhibit(lambda s, _: network()),
+    "anatomies": Exhibit(lambda s, _: anatomy.shown(s.file)),
+    "anatomy": Exhibit(lambda s, name: anatomy.block_anatomy(s.file, name), lambda s: anatomy.names(s.file)),
 }
 
 

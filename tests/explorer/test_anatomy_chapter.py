@@ -1,0 +1,74 @@
+"""The chapter on blocks: what is touched lights up, and numbers are Python's."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from watched_page import Watched
+
+from bitwright import formats
+from bitwright.explorer.exhibits import Documents
+
+
+def number(text: str) -> float:
+    """A number as the pages write it."""
+    mantissa, _, power = text.replace("−", "-").partition(" × 10")
+    digits = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
+    return float(mantissa) * 10.0 ** int(digits or 0)
+
+
+def test_a_block_of_the_file(page: Watched, documents: Documents) -> None:
+    found = documents["anatomy/q4_1"]
+    block = found["blocks"][0]
+    stored = documents.subject.file.tensor(found["tensor"]).data[block["row"]]
+    at = block["column"] // 32 * 20
+    assert found["own"] and block["bytes"] == stored[at : at + 20].tolist()
+    shown = page.open("anatomy")
+    assert "bits 0 to 3: the code of weight 0" in page.value("serves")
+    assert "bits 4 to 7: the code of weight 16" in page.value("serves")
+    shown.locator("[data-control=weights] [data-cell='21']").click()
+    assert shown.locator("[data-control^=field-] .lit").count() == 5  # one byte of codes, two of scale, two of min
+    assert math.isclose(number(page.value("weight")), block["weights"][21], rel_tol=1e-12)
+    shown.locator("[data-control=field-d] [data-cell='1']").hover()
+    assert shown.locator("[data-control=weights] .scale.lit").count() == 32
+    shown.mouse.move(0, 0)
+    assert shown.locator("[data-control=weights] .lit").count() == 1
+    shown.locator("[data-control=weights] [data-cell='21']").press("ArrowDown")
+    assert "weight 37" not in page.value("filled")  # there are 32
+    shown.locator("[data-control=weights] [data-cell='21']").press("ArrowLeft")
+    assert "weight 20 =" in page.value("filled")
+    shown.wait_for_url("**at=w20")
+
+
+def test_another_format_and_another_block(page: Watched, documents: Documents) -> None:
+    shown = page.open("anatomy?at=w0")
+    before = page.value("weight")
+    shown.locator("[data-control=block] label", has_text="largest").click()
+    assert page.value("weight") != before
+    shown.locator("[data-control=format]").select_option("q4_k")
+    shown.wait_for_selector("[data-control=field-scales]")
+    shown.locator("[data-control=field-scales] [data-cell='0']").click()
+    assert "the scale of weights 0 to 31" in page.value("serves")
+    assert "the scale of weights 128 to 159" in page.value("serves")
+    block = documents["anatomy/q4_k"]["blocks"][1]
+    assert number(page.value("weight")) == block["weights"][0]
+    assert number(page.value("original")) == block["original"][0]
+    assert page.value("share") == "4.5" and page.value("share-code") == "4"
+
+
+def test_a_flipped_bit(page: Watched, documents: Documents) -> None:
+    found = documents["anatomy/q4_k"]
+    block, format = found["blocks"][0], formats.get("q4_k")
+    shown = page.open("anatomy?format=q4_k&at=16.3")
+    shown.locator("[data-control=flip]").check()
+    for control, changed in (("worst-code", 1), ("worst-scale", None)):
+        shown.locator(f"[data-control={control}]").click()
+        shown.wait_for_timeout(200)  # the address is written late
+        byte, bit = map(int, shown.url.partition("&at=")[2].partition("&")[0].split("."))
+        bytes_ = np.array(block["bytes"], np.uint8)
+        bytes_[byte] ^= 1 << bit
+        difference = np.abs(format.dequantize(bytes_).astype(float) - np.array(block["weights"]))
+        assert page.value("changed") == str((difference != 0).sum())
+        assert changed is None or page.value("changed") == str(changed)
+        assert math.isclose(number(page.value("harm")), difference.max(), rel_tol=1e-3)
