@@ -48,6 +48,7 @@ from bitwright.fit.choices import Choices, Levels
 from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.families import FAMILIES
 from bitwright.fit.finish import EFFORT
+from bitwright.fit.history import History
 from bitwright.fit.palette import Palette
 from bitwright.fit.problem import Problem
 from bitwright.fit.proposals import uniform
@@ -132,15 +133,11 @@ class Bench:
         if not choice.startswith("ev"):
             return seed
         scorer = EngineScorer(self.engine, own.palette.tensor, own.choices, own.pieces.searched)
-        limits = (Search.published if plain else Search)(seconds=60 * self.args.minutes)
+        limits = {"evaluations": self.args.evaluations, "seconds": 60 * self.args.minutes}
+        how = (Search.published if plain else Search)(**limits)
         with output.progress(f"{self.size}, {arm}") as report:
-            found = evolve(own.choices, scorer, seed, room, search=limits, progress=report)
-        before, after = found.scores(0), found.scores(found.best)
-        gain = studentized.mean(before - after, np.arange(len(before)), of="chunks")
-        output.remark(
-            f"{self.size}, {arm}: {found.generation} generations, {len(found.tried)} candidates, "
-            f"{found.evaluations} chunks; {gain} nats below the seed's {before.mean():.5f} there"
-        )
+            found = evolve(own.choices, scorer, seed, room, search=how, progress=report)
+        output.remark(f"{self.size}, {arm}: {came(found)}")
         return found.incumbent
 
     def file(self, arm: str) -> Path:
@@ -151,6 +148,20 @@ class Bench:
             quantize(self.args.model, self.recipe(arm), target, threads=self.args.threads, stats=self.args.stats,
                      method=method, effort=EFFORT)  # fmt: skip
         return target
+
+
+def came(found: History) -> str:
+    """How far a search came: how much it lowered the divergence on the chunks that it raced on, and on those apart."""
+    far = f"{found.generation} generations, {len(found.tried)} candidates, {found.evaluations} chunks"
+    if not found.best:
+        return f"{far}; {sum(bool(one.apart) for one in found.tried[1:])} won a race, and none was confirmed"
+    gains = []
+    for where, scores in (("where it raced", found.scores), ("on chunks set apart", found.apart)):
+        before, after = scores(0), scores(found.best)
+        if len(before):
+            gain = studentized.mean(before - after, np.arange(len(before)), of="chunks")
+            gains.append(f"{gain} nats below the seed's {before.mean():.5f} {where}")
+    return f"{far}; {', '.join(gains)}"
 
 
 def measured(bench: Bench, arm: str, store: ReferenceStore) -> dict[str, Any]:
@@ -189,6 +200,7 @@ def main() -> None:
     parser.add_argument("--arms", default="preset-rtn,preset,seed,evolution")
     parser.add_argument("--palette", default=",".join(FAMILIES), help="families of formats of the other arms")
     parser.add_argument("--minutes", type=float, default=8, help="of an evolution")
+    parser.add_argument("--evaluations", type=int, help="chunks that an evolution scores at most")
     add_text_option(parser, "-f", "--file")
     parser.add_argument("--chunks", type=int, default=20)
     parser.add_argument("-t", "--threads", type=int, default=2)

@@ -52,6 +52,17 @@ def test_a_search_that_is_too_narrow_is_widened(monkeypatch: pytest.MonkeyPatch)
         assert choices.cost_of(allocate(choices, budget)) == pytest.approx(least, rel=1e-12), f"seed {seed}"
 
 
+def test_costs_may_be_negative() -> None:
+    """As those drawn from a surrogate are; the search for the multiplier then never ended."""
+    for seed in range(40):
+        choices = small(seed)
+        choices = problem(choices.bytes, choices.cost - 3 * np.random.default_rng(seed).random(choices.cost.shape))
+        every = candidates(choices)
+        budget = sorted(b for b, _ in every)[len(every) // 3]
+        least = min(c for b, c in every if b <= budget)
+        assert choices.cost_of(allocate(choices, budget)) == pytest.approx(least, rel=1e-12), f"seed {seed}"
+
+
 @pytest.mark.parametrize("part", range(4))
 def test_the_optimum_is_that_of_enumeration(part: int) -> None:
     for seed in range(part * 60, part * 60 + 60):

@@ -109,8 +109,10 @@ def test_a_history_of_another_search_is_refused() -> None:
         evolve(CHOICES, planted(), SEED, BUDGET, 4, Search(generations=2), history=history)
     with pytest.raises(UsageError, match="cannot be resumed with another budget"):
         evolve(CHOICES, planted(), SEED, BUDGET + 1, 3, Search(generations=2), history=history)
-    with pytest.raises(UsageError, match="history of version 1, got 2"):
-        evolve(CHOICES, planted(), SEED, BUDGET, 3, history={**history, "version": 2})
+    with pytest.raises(UsageError, match="history of version 2, got 1"):
+        evolve(CHOICES, planted(), SEED, BUDGET, 3, history={**history, "version": 1})
+    with pytest.raises(UsageError, match="cannot be resumed with another apart: expected 0.5, got 0.25"):
+        evolve(CHOICES, planted(), SEED, BUDGET, 3, Search(apart=0.25), history=history)
 
 
 def test_limits() -> None:

@@ -34,7 +34,7 @@ def test_keys(model: Path) -> None:
             "roles": "role tensors bytes weights bits_per_weight formats",
             "predicted": "kl_divergence search tokens_per_second",
             "measured": "kl_divergence perplexity headline same_top1",
-            "gain": {"search": "mean low high", "held_out": "mean low high"},
+            "gain": {"search": "mean low high", "apart": "mean low high", "held_out": "mean low high"},
             "front": "bytes kl_divergence tokens_per_second",
         },
     )
@@ -74,12 +74,22 @@ def test_the_gap_between_search_text_and_other_text(model: Path) -> None:
     def said(**other: object) -> str:
         return " ".join(words(result(model, Path("out.gguf"), **other)))
 
-    assert "took 10% off the divergence of the first allocation on its own text, and 10% on text" in said()
+    assert "took 10% off the divergence of the first allocation on search text set apart, and 10% on text" in said()
     assert "no gain can be told from chance" in said(gain_held_out=gain(0.001, -0.002, 0.004))
     worse = said(gain_held_out=gain(-0.0073, -0.01, -0.004))
     assert "on text it never read it added 10%: it fitted its own text" in worse
-    assert "off the divergence" not in said(gain_searched=None)
+    assert "off the divergence" not in said(gain_apart=None)
     assert "Predicted speed: 41.2 tokens per second (35 to 47)." in said()
+
+
+def test_a_search_that_found_nothing_better_says_so(model: Path) -> None:
+    def said(best: int, tried: int) -> str:
+        return " ".join(words(result(model, Path("out.gguf"), history={"best": best, "tried": [{}] * tried})))
+
+    kept = "better than the first allocation on search text set apart: it was written."
+    assert f"41 candidates were tried, but none was clearly {kept}" in said(0, 42)
+    assert f"1 candidate was tried, but it was not clearly {kept}" in said(0, 2)
+    assert "it was written" not in said(0, 1) and "it was written" not in said(3, 42)
 
 
 def test_a_loss_that_only_the_search_text_keeps(model: Path) -> None:

@@ -121,7 +121,8 @@ def _multiplier(
         multiplier = (_sum(values, fitting) - _sum(values, heavy)) / (_sum(weights, heavy) - _sum(weights, fitting))
         total = values + multiplier * weights
         taken = total.argmin(axis=1)  # the first, and so the lightest, of equals
-        if np.array_equal(taken, fitting) or _sum(total, taken) >= _sum(total, heavy) * (1 - ROUNDING):
+        error = ROUNDING * float(np.abs(_each(total, heavy)).sum())  # values may be negative
+        if np.array_equal(taken, fitting) or _sum(total, taken) >= _sum(total, heavy) - error:
             return multiplier, fitting
         heavy, fitting = (heavy, taken) if _sum(weights, taken) <= limit else (taken, fitting)
 

@@ -1,8 +1,9 @@
 """The search over whole candidates: EvoPress from a good start, with races and a surrogate.
 
 A generation proposes candidates within the budget, races them against the incumbent (`race`), and the best of those
-that were measured on all chunks replaces it if a paired test agrees. So the incumbent never gets worse (elitism), no
-candidate is measured twice, and the mean over the chunks only falls. From what was measured, the surrogate learns where
+that finish replaces it if a paired test agrees, and a second one on chunks that no race reads (`guard`). So the
+incumbent never gets worse (elitism), no candidate is raced twice, and the mean over the chunks only falls. From the
+races, and never from the chunks set apart, the surrogate learns where
 the additive model is wrong. Draws from it are optimized, which gives steps of every size, and of all proposals the
 candidates of greatest expected improvement race, beside a random switch or two.
 
@@ -25,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
+from bitwright.fit import guard
 from bitwright.fit.choices import Choices, Levels, Scorer
 from bitwright.fit.history import History, Tried, decoded, encoded
 from bitwright.fit.learning import Proposal, propose
@@ -47,9 +49,10 @@ class Search:
     evaluations: chunks to score, of all candidates together; None: no limit. seconds: from the start of this run.
     generations: at most. offspring: candidates in a generation. first: chunks before the first look of a race. share:
     one in so many goes on after a look. rate: the probability that a race drops a candidate that is no worse than the
-    incumbent. accept: the p value at which a candidate replaces the incumbent (a generation tests one, so luck has many
-    chances); 0.5 takes any that has a better mean. least: the expected improvement, relative to the incumbent's
-    objective, that is worth a generation. surrogate: propose and rank by it.
+    incumbent. accept: the p value at which the winner of a race goes on to the guard; 0.5 lets any go that has a better
+    mean. apart: the share of the chunks, the last ones, that only the guard reads; 0: no guard. guard: the probability
+    that a search in which nothing is better than its start ends elsewhere. least: the expected improvement, relative to
+    the incumbent's objective, that is worth a generation. surrogate: propose and rank by it.
     """
 
     evaluations: int | None = None
@@ -59,14 +62,17 @@ class Search:
     first: int = 4
     share: int = 2
     rate: float = 0.05
-    accept: float = 0.02
+    accept: float = 0.1
+    apart: float = 0.5
+    guard: float = 0.05
     least: float = 1e-4
     surrogate: bool = True
 
     @classmethod
     def published(cls, **changed: Any) -> Search:
         """In the manner of EvoPress: no surrogate, no test, many offspring of which few survive the first look."""
-        return cls(**{"surrogate": False, "rate": 0.0, "accept": 0.5, "offspring": 32, "share": 8, **changed})
+        own = {"surrogate": False, "rate": 0.0, "accept": 0.5, "apart": 0.0, "offspring": 32, "share": 8}
+        return cls(**{**own, **changed})
 
 
 def evolve(
@@ -84,8 +90,9 @@ def evolve(
     """Search from `start` for the candidate of at most `budget` bytes with the least objective.
 
     `history` is the JSON data of a search to resume, `checkpoint` is called with the history whenever something was
-    scored. The limit of seconds is checked between generations. UsageError if `start` is over the budget, there
-    are fewer than 2 chunks, or the history belongs to another search.
+    scored. The limit of seconds is checked between generations. The start is kept if too few chunks are left for a
+    guard. UsageError if `start` is over the budget, there are fewer than 2 chunks, or the history belongs to another
+    search.
     """
     return _Evolution(
         choices, scorer, start, budget, seed, search or Search(), history, checkpoint, progress, clock
@@ -121,7 +128,9 @@ class _Evolution:
         self._pending: list[tuple[str, int, float]] = []
         self._checkpoint, self._progress, self._clock = checkpoint, progress, clock
         self._begun = clock()
-        at = looks(scorer.chunks, search.first)
+        apart = round(search.apart * scorer.chunks)
+        self.raced, self.apart = range(scorer.chunks - apart), range(scorer.chunks - apart, scorer.chunks)
+        at = looks(len(self.raced), search.first)
         keep = [max(1, search.offspring // search.share ** (n + 1)) for n in range(len(at) - 1)]
         self.race = Race(at, (*keep, search.offspring), search.rate)
 
@@ -141,20 +150,22 @@ class _Evolution:
             or (search.generations is not None and done.generation >= search.generations)
             or (search.seconds is not None and self._clock() - self._begun >= search.seconds)
             or done.idle >= PATIENCE
+            or (search.apart > 0 and len(self.apart) < guard.FEWEST)
         )
 
     def _measure_start(self) -> None:
         """The start is the first incumbent, measured on all chunks."""
         start, chunks = decoded(self.history.task["start"]), list(range(self.scorer.chunks))
         self._tell("the seed", 0, len(chunks))
-        scores = self._score([start], chunks, start)[0].tolist()
-        self._complete(0, [Tried(encoded(start), 0, "seed", 0, None, chunks, scores, "seed")], 0)
+        scores, raced = self._score([start], chunks, start)[0].tolist(), len(self.raced)
+        first = Tried(encoded(start), 0, "seed", 0, None, chunks[:raced], scores[:raced], "seed", scores[raced:])
+        self._complete(0, [first], 0)
 
     def _generation(self) -> None:
         """Propose, race, and accept the winner if it is better."""
         history, number = self.history, self.history.generation + 1
         random = np.random.default_rng([self.seed, number])
-        order = random.permutation(self.scorer.chunks).tolist()
+        order = random.permutation(len(self.raced)).tolist()
         incumbent, scores = history.incumbent, history.scores(history.best)
         with single_blas():
             proposals = propose(self.within, history, random, self.search.offspring, self.search.surrogate)
@@ -172,8 +183,18 @@ class _Evolution:
         finished = [n for n, runner in enumerate(runners) if not runner.left]
         best = min(finished, key=lambda n: sum(tried[n].scores), default=None)
         if best is not None and student.mean_above(scores[order] - tried[best].scores) < self.search.accept:
-            tried[best].outcome = "accepted"
+            tried[best].outcome = self._guarded(tried[best])
         self._complete(number, tried, history.idle + 1 if self._idle(proposals) else 0)
+
+    def _guarded(self, winner: Tried) -> str:
+        """What becomes of the winner of a race, after it has met the guard."""
+        if not self.apart:
+            return "accepted"
+        self._tell("the winner, on text set apart", 1, len(self.apart))
+        winner.apart = self._score([decoded(winner.levels)], self.apart, self.history.incumbent)[0].tolist()
+        gains = np.array(self.history.tried[self.history.best].apart) - winner.apart
+        test = 1 + sum(bool(one.apart) for one in self.history.tried[1:])
+        return "accepted" if guard.passed(gains, self.search.guard, test) else "not confirmed"
 
     def _idle(self, proposals: Sequence[Proposal]) -> bool:
         """Whether nothing is left to try, or what was learned promises less than is worth a generation."""
@@ -190,7 +211,7 @@ class _Evolution:
         history = self.history
         history.generation = number
         for one in tried:
-            history.evaluations += len(one.scores)
+            history.evaluations += len(one.scores) + len(one.apart)
             if one.outcome == "accepted":
                 history.best = len(history.tried)
             history.tried.append(one)

@@ -6,6 +6,7 @@ Statistics are kept in the cache under what decides them, so that other budgets 
 from __future__ import annotations
 
 import hashlib
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,15 +25,18 @@ from bitwright.model.model import Model
 from bitwright.progress import Stage
 
 GATHERED, CHUNKS = 512, 40  # tokens in a chunk that statistics are gathered on, and how many
-SEARCHED, MOST = 256, 24  # tokens in a chunk that candidates are measured on, and how many at most
+SEARCHED = 256  # tokens in a chunk that candidates are measured on
+LEAST, MOST = 24, 192  # such chunks, if the texts have as many: MOST for small models, and for those of more than
+SMALL = 200 * 10**6  # parameters fewer in proportion, but LEAST
 EVERY = 3  # one chunk of so many is for the search, the others for statistics
 VERSION = 1  # of kept statistics
 
 
 @dataclass(frozen=True)
 class Pieces:
-    """Token ids of one text: `searched` (chunks, SEARCHED) to measure candidates on, in random order, `gathered`
-    (chunks, GATHERED) for statistics. No token is in both. `names` are those of the texts."""
+    """Token ids of one text: `searched` (chunks, SEARCHED) to measure candidates on, `gathered` (chunks, GATHERED) for
+    statistics. No token is in both. Each half of `searched` is spread over all of the text, in random order. `names`
+    are those of the texts."""
 
     names: tuple[str, ...]
     searched: NDArray[np.int32]
@@ -55,8 +59,15 @@ def cut(model: Model, given: Sequence[Text]) -> Pieces:
     own = np.arange(len(pieces)) % EVERY == 1
     searched, gathered = pieces[own][:, : min(SEARCHED, context)], pieces[~own]
     names = tuple(name for name, _ in found)
-    searched = np.random.default_rng(0).permutation(searched[spread(len(searched), MOST)])
+    searched, random = searched[spread(len(searched), most(model))], np.random.default_rng(0)
+    searched = np.concatenate([random.permutation(searched[half::2]) for half in (0, 1)])
     return Pieces(names, searched, gathered[spread(len(gathered), CHUNKS)])
+
+
+def most(model: Model) -> int:
+    """How many chunks to measure a candidate on: as many as take the same time, within limits."""
+    parameters = sum(math.prod(tensor.shape) for tensor in model.tensors.values())
+    return max(LEAST, min(MOST, MOST * SMALL // parameters))
 
 
 def statistics(model: Model, pieces: Pieces, seed: int, threads: int | None, stage: Stage) -> ActivationStatistics:

@@ -14,14 +14,16 @@ from bitwright.errors import UsageError
 from bitwright.fit.choices import Levels
 
 DIGITS = string.digits + string.ascii_letters  # of a level, one per tensor
-VERSION = 1
+VERSION = 2
 
 
 @dataclass
 class Tried:
     """A candidate. levels: one digit of DIGITS per tensor. parent: the number of the incumbent then. origin: how it was
     proposed, in words. gain: what the surrogate expected it to be better by, in nats; None without one. chunks, scores:
-    what was measured. outcome: seed, accepted, not better, worse (so says the race), or behind (others went on)."""
+    what the race measured. outcome: seed, accepted, not better, worse (so says the race), behind (others went on), or
+    not confirmed (it won the race, and not on the chunks set apart). apart: the scores on those; empty if it did not
+    get that far."""
 
     levels: str
     parent: int
@@ -31,6 +33,7 @@ class Tried:
     chunks: list[int]
     scores: list[float]
     outcome: str
+    apart: list[float] = field(default_factory=list)
 
 
 @dataclass
@@ -72,9 +75,13 @@ class History:
         return decoded(self.tried[self.best].levels)
 
     def scores(self, number: int) -> NDArray[np.float64]:
-        """The scores of a candidate that was measured on all chunks, by chunk."""
+        """The scores of a candidate that finished its race, by chunk."""
         one = self.tried[number]
         return np.array(one.scores)[np.argsort(one.chunks)]
+
+    def apart(self, number: int) -> NDArray[np.float64]:
+        """The scores of a candidate on the chunks set apart; none if it did not get that far."""
+        return np.array(self.tried[number].apart)
 
 
 def encoded(levels: Levels) -> str:

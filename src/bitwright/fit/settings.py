@@ -74,8 +74,9 @@ class Fitted:
     assignments: of every tensor, in the order of the file. predicted_kl: what the additive model predicts, in nats;
     None if nothing was searched (a recipe was given). searched: the divergence measured on the search text, if that was
     the objective. measured: on the text the search never read; None if the search was interrupted before.
-    gain_searched, gain_held_out: the divergence of the seed minus that of the result, on either text, paired by chunk;
-    None if no search followed the seed. speed: predicted for the device, None without one. history: what was tried, for
+    gain_searched, gain_apart, gain_held_out: the divergence of the seed minus that of the result, paired by chunk: on
+    the chunks that the search raced on, on those of its text that it set apart, and on the held-out text; None if the
+    result is the seed. speed: predicted for the device, None without one. history: what was tried, for
     JSON. disk_bytes: of the quantized tensors kept for the next search. interrupted: the user stopped the search, and
     this is the best so far.
     """
@@ -93,6 +94,7 @@ class Fitted:
     searched: Interval | None = None
     measured: Evaluation | None = None
     gain_searched: Interval | None = None
+    gain_apart: Interval | None = None
     gain_held_out: Interval | None = None
     speed: PredictedSpeed | None = None
     front: tuple[Point, ...] = ()

@@ -24,7 +24,8 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
     context, kv_format, engine}, recipe[{tensor, format, bytes, reason}], roles (`roles`), predicted{kl_divergence,
     search (of the chosen file on the search text), tokens_per_second}, measured (the view `evaluation` on text that the
     search never read: kl_divergence, perplexity, first_divergence, ...; None if it was interrupted before),
-    gain{search, held_out} (what the search took off the divergence of its seed, on either text), front[{bytes,
+    gain{search, apart, held_out} (what the search took off the divergence of its seed: on the chunks that it raced on,
+    on those of its text that only confirm a winner, and on the held-out text), front[{bytes,
     kl_divergence, tokens_per_second, chosen (the file; the others are predicted from it)}], seconds, peak_memory_bytes,
     disk_bytes, interrupted, warnings."""
     budget, m = f.budget, f.budget.plan(f.assignments)
@@ -56,6 +57,7 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
             "measured": f.measured and evaluation(f.measured, about),
             "gain": {
                 "search": f.gain_searched and of_interval(f.gain_searched),
+                "apart": f.gain_apart and of_interval(f.gain_apart),
                 "held_out": f.gain_held_out and of_interval(f.gain_held_out),
             },
             "front": [vars(point) for point in f.front],
@@ -134,17 +136,21 @@ def _loss(f: Fitted) -> list[str]:
 def _gap(f: Fitted) -> list[str]:
     """What the search gained on its own text, and how much of that holds on other text."""
     found = [f"On the search text it is {nats(f.searched.estimate)} nats."] if f.searched else []
-    own, other = f.gain_searched, f.gain_held_out
+    tried = len(f.history["tried"]) - 1 if f.history else 0
+    if f.history and tried and not f.history["best"]:
+        many = "1 candidate was tried, but it was not" if tried == 1 else f"{tried} candidates were tried, but none was"
+        found.append(f"{many} clearly better than the first allocation on search text set apart: it was written.")
+    own, other = f.gain_apart, f.gain_held_out
     if own is None or other is None or f.searched is None or f.measured is None:
         return found
     shares = [gain.estimate / (gain.estimate + left.estimate) if gain.estimate + left.estimate else 0.0
               for gain, left in ((own, f.searched), (other, f.measured.divergence))]  # fmt: skip
-    said = f"Searching took {_percent(shares[0])} off the divergence of the first allocation on its own text"
+    said = f"Searching took {_percent(shares[0])} off the divergence of the first allocation on search text set apart"
     if other.above(0):
         return [*found, f"{said}, and {_percent(shares[1])} on text it never read."]
     if other.below(0):
         return [*found, f"{said}, but on text it never read it added {_percent(-shares[1])}: it fitted its own text."]
-    return [*found, f"{said}; on other text no gain can be told from chance."]
+    return [*found, f"{said}; on text it never read, no gain can be told from chance."]
 
 
 def _speed(f: Fitted) -> list[str]:
