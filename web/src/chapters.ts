@@ -14,4 +14,5 @@ export const CHAPTERS: Entry[] = [
   entry("bits", "Bits", "What a handful of bits can say", () => import("./chapters/bits")),
   entry("rounding", "Rounding", "Grids of codes, scales and the zero-point", () => import("./chapters/rounding")),
   entry("anatomy", "Anatomy of a block", "Which bit serves which weight", () => import("./chapters/anatomy")),
+  entry("next-token", "Next token", "What both models expect, and how far apart they are", () => import("./chapters/next-token")),
 ];

@@ -18,6 +18,7 @@ from starlette.staticfiles import StaticFiles
 from bitwright.errors import BitwrightError, UnknownNameError, UsageError
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.guard import Guard
+from bitwright.explorer.live import routes as live
 
 STATIC = Path(__file__).parent / "static"
 HOST = "127.0.0.1"
@@ -38,6 +39,7 @@ def application(documents: Documents, port: int) -> Starlette:
 
     routes = [
         Route("/data/{name:path}.json", document),
+        *live(documents.subject),
         Mount("/", StaticFiles(directory=STATIC, html=True)),
     ]
     return Starlette(routes=routes, middleware=[Middleware(Guard, port=port)])

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bitwright.errors import UnknownNameError, UsageError
+from bitwright.explorer import recorded
 from bitwright.explorer.subject import Subject
 from bitwright.views import anatomy
 from bitwright.views.elements import elements
@@ -37,6 +38,7 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "network": Exhibit(lambda s, _: network()),
     "anatomies": Exhibit(lambda s, _: anatomy.shown(s.file)),
     "anatomy": Exhibit(lambda s, name: anatomy.block_anatomy(s.file, name), lambda s: anatomy.names(s.file)),
+    "next-token": Exhibit(recorded.next_tokens, recorded.keys),
 }
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bitwright.explorer.models import Models
 from bitwright.io import gguf
 from bitwright.io.gguf import GGUF
 
@@ -30,3 +31,8 @@ class Subject:
     def file(self) -> GGUF:
         """The model's file."""
         return gguf.open(self.path)
+
+    @cached_property
+    def models(self) -> Models:
+        """The model, and what recipes make of it, ready to run."""
+        return Models(self.file, self.threads)
