@@ -181,40 +181,36 @@ std::vector<float> run(const Tier& tier, const Pages& m, const Shape& s, const s
   return y;
 }
 
-bool test(const Tier& tier) {
-  double worst = 0;
+struct Worst {
+  const Tier& tier;
+  double ratio = 0;
   int64_t cells = 0;
-  for (const Shape& s : kShapes) {
-    for (size_t f = 0; f < 4; ++f) {
-      const Pages m(kFormats[f], s);
-      int64_t tokens = 0;
-      for (const AttentionTile& t : s.tiles) tokens += t.count;
-      std::vector<float> q(size_t(tokens * s.heads * s.head_dim));
-      for (float& x : q) x = float(pick(-1000, 1000)) / 500;
-      const float scale = 2 / std::sqrt(float(s.head_dim));
-      const Expected expected = attend(m, s, q, scale);
-      const std::vector<float> y = run(tier, m, s, q, scale, Order::whole);
-      for (const Order order : {Order::ranges, Order::ranges_backwards}) {
-        if (!y.empty() && run(tier, m, s, q, scale, order) == y) continue;
-        std::printf("FAILED %s %s: heads %lld of %lld dims, separate ranges differ from a single one\n", tier.name,
-                    kNames[f], (long long)s.heads, (long long)s.head_dim);
-        return false;
-      }
-      for (size_t i = 0; i < q.size(); ++i, ++cells) {
-        const double error = std::fabs(y[i] - expected.y[i]);
-        if (error <= expected.bound) {
-          worst = std::max(worst, error > 0 ? error / expected.bound : 0);
-          continue;
-        }
-        std::printf("FAILED %s %s: heads %lld of %lld dims, cell %zu: expected %.9g, got %.9g, bound %.3g\n", tier.name,
-                    kNames[f], (long long)s.heads, (long long)s.head_dim, i, expected.y[i], double(y[i]),
-                    expected.bound);
-        return false;
-      }
-    }
+  bool failed = false;
+};
+
+// Runs one tier on a case and notes its worst error; on failure prints where.
+void test(Worst& worst, const Pages& m, const Shape& s, const std::vector<float>& q, float scale, const char* format,
+          const Expected& expected) {
+  const char* tier = worst.tier.name;
+  const std::vector<float> y = run(worst.tier, m, s, q, scale, Order::whole);
+  for (const Order order : {Order::ranges, Order::ranges_backwards}) {
+    if (!y.empty() && run(worst.tier, m, s, q, scale, order) == y) continue;
+    std::printf("FAILED %s %s: heads %lld of %lld dims, separate ranges differ from a single one\n", tier, format,
+                (long long)s.heads, (long long)s.head_dim);
+    worst.failed = true;
+    return;
   }
-  std::printf("%s: %lld values, worst error %.3g of its bound\n", tier.name, (long long)cells, worst);
-  return true;
+  for (size_t i = 0; i < q.size(); ++i, ++worst.cells) {
+    const double error = std::fabs(y[i] - expected.y[i]);
+    if (error <= expected.bound) {
+      worst.ratio = std::max(worst.ratio, error > 0 ? error / expected.bound : 0);
+      continue;
+    }
+    std::printf("FAILED %s %s: heads %lld of %lld dims, cell %zu: expected %.9g, got %.9g, bound %.3g\n", tier, format,
+                (long long)s.heads, (long long)s.head_dim, i, expected.y[i], double(y[i]), expected.bound);
+    worst.failed = true;
+    return;
+  }
 }
 
 }  // namespace
@@ -226,7 +222,25 @@ int main() {
 #ifdef BITWRIGHT_EMULATE_AVX512
   tested.push_back(&tier_avx512_vnni);
 #endif
-  bool good = true;
-  for (const Tier* tier : tested) good = test(*tier) && good;
-  return !good;
+  std::vector<Worst> all;
+  for (const Tier* tier : tested) all.push_back({*tier});
+  for (const Shape& s : kShapes) {
+    for (size_t f = 0; f < 4; ++f) {
+      const Pages m(kFormats[f], s);
+      int64_t tokens = 0;
+      for (const AttentionTile& t : s.tiles) tokens += t.count;
+      std::vector<float> q(size_t(tokens * s.heads * s.head_dim));
+      for (float& x : q) x = float(pick(-1000, 1000)) / 500;
+      const float scale = 2 / std::sqrt(float(s.head_dim));
+      const Expected expected = attend(m, s, q, scale);
+      for (Worst& worst : all) test(worst, m, s, q, scale, kNames[f], expected);
+    }
+  }
+  bool failed = false;
+  for (const Worst& worst : all) {
+    std::printf("%s: %lld values, worst error %.3g of its bound\n", worst.tier.name, (long long)worst.cells,
+                worst.ratio);
+    failed = failed || worst.failed;
+  }
+  return failed;
 }
