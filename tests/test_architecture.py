@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -32,8 +33,13 @@ FILES = sorted(ROOT.rglob("*.py"))
 MOST_LINES = 260  # a file beyond this holds two ideas
 
 
-def imports(path: Path) -> Iterator[str]:
+@cache
+def imports(path: Path) -> list[str]:
     """Every module that `path` imports anywhere, as an absolute dotted name."""
+    return list(imported(path))
+
+
+def imported(path: Path) -> Iterator[str]:
     package = ["bitwright", *path.relative_to(ROOT).parent.parts]
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):

@@ -33,7 +33,7 @@ FLAGS_OF = {tier: [f for f in flags.split() if f.startswith("-m")]
 def build(
     folder: Path, compiler: list[str], tiers: dict[str, list[str]], encoders: dict[str, str], *flags: str
 ) -> list[Path]:
-    """The C++ tests with these tiers and encoders, each compiled with its flags; `flags` go to all and to the linker."""
+    """The C++ tests with these tiers and encoders, each with its flags; `flags` go to all of them and to the linker."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
     sources |= {NATIVE / f"quantize/{name}.cpp": [own] for name, own in encoders.items()}
@@ -89,10 +89,8 @@ def test_x86_tiers(tmp_path: Path) -> None:
     avx2 = ["-O0", *FLAGS_OF["avx2"]]
     tiers = {"scalar": ["-O0"], "avx2": avx2, "avx512_vnni": [*avx2, "-w"]}
     encoders = {"portable": "-O0", "avx2": "-O0"}
-    check(
-        build(tmp_path, compiler(), tiers, encoders, "-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni"),
-        list(tiers),
-    )
+    emulated = ["-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni"]
+    check(build(tmp_path, compiler(), tiers, encoders, *emulated), list(tiers))
 
 
 @pytest.mark.skipif("avx2" not in kernels.tiers(), reason="this machine has no AVX2")
