@@ -13,6 +13,7 @@ const entry = (id: string, title: string, about: string, load: Entry["load"]): E
 export const CHAPTERS: Entry[] = [
   entry("bits", "Bits", "What a handful of bits can say", () => import("./chapters/bits")),
   entry("rounding", "Rounding", "Grids of codes, scales and the zero-point", () => import("./chapters/rounding")),
+  entry("blocks", "Blocks and outliers", "One large weight, and how far it reaches", () => import("./chapters/blocks")),
   entry("anatomy", "Anatomy of a block", "Which bit serves which weight", () => import("./chapters/anatomy")),
   entry("next-token", "Next token", "What both models expect, and how far apart they are", () => import("./chapters/next-token")),
 ];

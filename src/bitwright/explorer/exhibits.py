@@ -18,6 +18,7 @@ from bitwright.explorer.subject import Subject
 from bitwright.views import anatomy
 from bitwright.views.elements import elements
 from bitwright.views.network import network
+from bitwright.views.rows import row, rows, shown
 from bitwright.views.site import site
 
 Json = dict[str, Any]
@@ -35,6 +36,8 @@ class Exhibit:
 EXHIBITS: Mapping[str, Exhibit] = {
     "site": Exhibit(lambda s, _: site(s.file, s.name, s.live, s.report is not None, s.history is not None)),
     "elements": Exhibit(lambda s, _: elements()),
+    "rows": Exhibit(lambda s, _: rows(s.file)),
+    "row": Exhibit(lambda s, name: row(s.file, name), lambda s: [tensor.name for tensor in shown(s.file)]),
     "network": Exhibit(lambda s, _: network()),
     "anatomies": Exhibit(lambda s, _: anatomy.shown(s.file)),
     "anatomy": Exhibit(lambda s, name: anatomy.block_anatomy(s.file, name), lambda s: anatomy.names(s.file)),

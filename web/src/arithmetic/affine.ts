@@ -56,15 +56,15 @@ export function decodeOn(g: Grid, code: number): number {
   return g.kind === "minimum" ? f32(f32(g.scale * code) + g.minimum) : f32(g.scale * (code - g.zero));
 }
 
-/** float32 values through the grid of their smallest and largest, in blocks of `size`; `peak` widens every block's range
- * to ±peak, and `wide` stores scales as float32. */
-export function throughBlocks(values: Float32Array, kind: GridKind, bits: number, size: number, wide = false, peak = 0): Float32Array {
+/** float32 values through a grid for each block of `size`, from the block's smallest to its largest. Of a grid that
+ * reaches over all of `range`, the scale is stored as float32, and so is it with `wide`. */
+export function throughBlocks(values: Float32Array, kind: GridKind, bits: number, size: number, wide = false, range?: [number, number]): Float32Array {
   const out = new Float32Array(values.length);
   for (let start = 0; start < values.length; start += size) {
     const block = values.subarray(start, start + size);
-    let [low, high] = [peak ? -peak : Infinity, peak || -Infinity];
+    let [low, high] = range ?? [Infinity, -Infinity];
     for (const value of block) [low, high] = [Math.min(low, value), Math.max(high, value)];
-    const grid = fit(kind, bits, low, high, wide);
+    const grid = fit(kind, bits, low, high, wide || range !== undefined);
     block.forEach((value, index) => (out[start + index] = decodeOn(grid, encodeOn(grid, value))));
   }
   return out;
