@@ -34,7 +34,7 @@ def asked(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, Ask, Settings]]:
     def search(source: Path, ask: Ask, settings: Settings, out: Path) -> Fitted:
         calls.append((source, ask, settings))
         out.write_bytes(source.stem[:3].encode())
-        return result(source, out, replace(ask, speed=None), history={"steps": [1, 2]})
+        return result(source, out, replace(ask, speed=None), history={"tried": [1]})
 
     monkeypatch.setattr(fitting, "search", search)
     return calls
@@ -112,7 +112,7 @@ def test_the_recipe_and_the_history_are_written(bitwright: Run, model: Path, tmp
     found = recipes.load(files[1])
     assert found.patterns == recipes.read_tensor_types(files[2])
     assert {p.name: p.format.name for p in found.patterns}["blk.3.attn_v.weight"] == "q8_0"
-    assert len(found.patterns) == 2 + 7 * 7 and json.loads(files[3].read_text()) == {"steps": [1, 2]}
+    assert len(found.patterns) == 2 + 7 * 7 and json.loads(files[3].read_text()) == {"tried": [1]}
 
 
 @pytest.mark.parametrize(

@@ -157,6 +157,22 @@ def test_a_killed_run_resumes(model: Model, tmp_path: Path) -> None:
         run()
 
 
+def test_fewer_chunks_if_the_first_took_long(model: Model, tmp_path: Path) -> None:
+    """What a limit says after the first chunk; asked again when a run resumes."""
+    asked: list[float] = []
+
+    def limit(seconds: float) -> int:
+        asked.append(seconds)
+        return 2
+
+    def run(pieces: np.ndarray, limit: Callable[[float], int] | None = None) -> Sums:
+        return gradient_sums(model, pieces, TENSORS[1:2], [Q8], changed(model), threads=1, keep=tmp_path, limit=limit)
+
+    first, again = run(PIECES, limit), run(PIECES, limit)
+    assert np.array_equal(first.costs, run(PIECES[:2]).costs) and np.array_equal(first.costs, again.costs)
+    assert len(asked) == 2 and asked[0] > 0 == asked[1]
+
+
 def test_a_tensor_that_no_product_reads(model: Model) -> None:
     with pytest.raises(UsageError, match=r"output_norm\.weight: no product or look-up of m\.gguf reads this tensor"):
         gradient_sums(model, PIECES, ["output_norm.weight"], [F16], changed(model))

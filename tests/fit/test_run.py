@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -20,49 +19,15 @@ from bitwright import recipes
 from bitwright.cli import fitting
 from bitwright.engine import load
 from bitwright.errors import BudgetError, UsageError
-from bitwright.fit import gathering, run
+from bitwright.fit import run
 from bitwright.fit.budget import Ask
-from bitwright.fit.problem import WEIGHED
 from bitwright.fit.run import fit
 from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Settings
-from bitwright.io import checksum, gguf, label
-from bitwright.kernels.tape import Tape
-from bitwright.model.model import load as load_model
+from bitwright.io import gguf, label
 from bitwright.quantizers import quantize
+from tests.fit.conftest import SIZE
 from tests.fit.searches import Here
-
-SIZE = 276_928  # of the preset q4_0
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
-def settings(data: Path) -> Settings:
-    """No time to search, and short texts: on the whole of bitwright's own and of the machine's, a fit takes longer."""
-    text = (data / "text/tinystories/tiny.utf8").read_text()
-    return Settings(minutes=0, search=(("search", text[-24000:]),), held_out=("held out", text[:16000]), threads=1)
-
-
-@pytest.fixture
-def own_cache(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BITWRIGHT_CACHE", str(cache))
-
-
-@pytest.fixture(scope="module")
-def fitted(stories260k: Path, settings: Settings, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BITWRIGHT_CACHE", str(cache))
-        return fit(stories260k, Ask(size=SIZE), settings, tmp_path_factory.mktemp("fit") / "small.gguf")
-
-
-def place_of(fitted: Fitted, settings: Settings) -> Path:
-    """Where the statistics of a fit are kept."""
-    model = load_model(fitted.source)
-    return gathering.place(model, gathering.cut(model, settings.search), settings.seed)
 
 
 def test_the_file_keeps_the_budget_and_says_what_it_lost(fitted: Fitted) -> None:
@@ -131,43 +96,6 @@ def test_the_same_again_is_the_same_file(
 ) -> None:
     again = fit(stories260k, Ask(size=SIZE), settings, tmp_path / fitted.output.name)
     assert again.output.read_bytes() == fitted.output.read_bytes()
-
-
-def test_the_model_is_hashed_once(
-    settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Path] = []
-
-    def recorded(paths: Iterable[Path], progress: Any = None) -> str:
-        read.extend(own := list(paths))
-        return sha256(own, progress)
-
-    sha256 = checksum.sha256
-    monkeypatch.setattr(checksum, "sha256", recorded)
-    fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf")
-    assert [path.name for path in read] == [stories260k.name, "small.gguf"]
-
-
-def test_a_fit_killed_between_chunks_of_gradients_goes_on_there(
-    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
-    """The kill comes before the fourth chunk; the call that follows takes the gradients of the others alone."""
-    seen: list[int] = []
-    gradients = Tape.gradients
-
-    def killed(tape: Tape, *arguments: Any) -> None:
-        seen.append(len(seen))
-        if len(seen) == 4:
-            raise KeyboardInterrupt
-        gradients(tape, *arguments)
-
-    monkeypatch.setattr(Tape, "gradients", killed)
-    other = replace(settings, seed=1, stats=place_of(fitted, settings))
-    with pytest.raises(KeyboardInterrupt):
-        fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
-    fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
-    assert len(seen) == 4 + WEIGHED - 3
 
 
 def test_workers_of_a_cluster_lead_to_the_same_file(

@@ -81,6 +81,22 @@ def gather(
     return calibration.read(output)
 
 
+def seconds_for(model: Model, piece: NDArray[np.int32], fisher: bool = True, threads: int | None = None) -> float:
+    """How long `gather` takes for a chunk (tokens,), in all passes: measured in the first, which goes back furthest."""
+    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(threads))
+    passes = _passes(_groups(model, tape, fisher), BUDGET)
+    collector, until = Collector(tape.step, passes[0], tape.sharing), min(group.part for group in passes[0])
+    started = time.monotonic()
+    with single_blas():
+        _add(tape, piece, collector, fisher, 0, 0, until)
+    return len(passes) * (time.monotonic() - started)
+
+
+def passes_for(model: Model) -> int:
+    """How many times `gather` goes over a text."""
+    return len(_passes(_groups(model, Tape(model.step, partial(_weight, model)), True), BUDGET))
+
+
 def _weight(model: Model, name: str, rows: Array | None) -> Array:
     tensor = model.tensors[name]
     return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads=1)
@@ -134,16 +150,21 @@ def _pass(
     done = kept.restore([collector.sums[group.buffer] for group in groups])
     until, saved = min(group.part for group in groups), time.monotonic()
     for number in range(done, len(pieces)):
-        if fisher:
-            tape.gradients(pieces[number], sampled(seed, number, pieces.shape[1]), collector.visit, until)
-        else:
-            tape.observe(pieces[number], collector.visit)
+        _add(tape, pieces[number], collector, fisher, seed, number, until)
         report(number + 1)
         last = number + 1 == len(pieces)
         if last or time.monotonic() - saved > SAVE_SECONDS:
             _check(groups, collector)
             kept.save([collector.sums[group.buffer] for group in groups], number + 1)
             saved = time.monotonic()
+
+
+def _add(tape: Tape, piece: Array, collector: Collector, fisher: bool, seed: int, number: int, until: int) -> None:
+    """Add chunk `number` to the sums."""
+    if fisher:
+        tape.gradients(piece, sampled(seed, number, len(piece)), collector.visit, until)
+    else:
+        tape.observe(piece, collector.visit)
 
 
 def _check(groups: Sequence[Group], collector: Collector) -> None:

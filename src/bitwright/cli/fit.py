@@ -84,13 +84,16 @@ def fit(
     engine: Annotated[
         str, typer.Option(metavar="NAME", help="Whose memory is counted: llama.cpp or bitwright.")
     ] = "llama.cpp",
-    minutes: Annotated[float, typer.Option(metavar="N", min=0.1, help="Time to search, all stages together.")] = 20.0,
+    minutes: Annotated[
+        float, typer.Option(metavar="N", min=0.1, help="Time for everything: what does not fit is cut, and said.")
+    ] = 20.0,
     evaluations: Annotated[
         int | None,
         typer.Option(
             metavar="N",
             min=1,
-            help="End the search once N chunks of text were run, so that a slower machine finds the same.",
+            help="End the search once N chunks of text were run, and cut nothing for lack of time: a slower machine "
+            "finds the same.",
             show_default=False,
         ),
     ] = None,

@@ -35,7 +35,7 @@ def search(source: Path, wanted: Wanted, settings: Settings, out: Path) -> Fitte
 
     if isinstance(wanted, tuple):
         name, recipe = wanted
-        return reapply.reapply(source, recipe, name, settings, out, output.progress)
+        return reapply.reapply(source, recipe, name, settings, out, output.progress, output.remark)
     return run.fit(source, wanted, settings, out, output.progress, output.remark)
 
 

@@ -32,6 +32,11 @@ class Choices:
         """Which formats each tensor may take (tensors, formats)."""
         return (self.bytes > 0) & np.isfinite(self.cost)
 
+    @property
+    def pairs(self) -> list[tuple[str, Format]]:
+        """Every tensor with every format that it may take."""
+        return [(self.tensors[row], self.formats[column]) for row, column in np.argwhere(self.allowed)]
+
     def bytes_of(self, levels: Levels) -> int:
         """The bytes of a candidate's tensors."""
         return int(self.bytes[np.arange(len(levels)), levels].sum())

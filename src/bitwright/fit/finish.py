@@ -60,16 +60,17 @@ def finish(
     held_out: Setting,
     threads: int | None,
     stage: Stage,
+    effort: int = EFFORT,
 ) -> Finished:
     """Write `model` in the formats of `recipe` to `output`, with the label of what was measured in `held_out`.
 
-    The bytes of the tensors are those of `quantize` with this recipe, these statistics and EFFORT. The file appears in
-    full or not at all.
+    The bytes of the tensors are those of `quantize` with this recipe, these statistics and this effort. The file
+    appears in full or not at all.
     """
     with scratch(output.absolute().parent) as folder:
         small = folder / output.name
         with stage("writing the file") as report:
-            made = quantize(model.path, recipe, small, (), False, threads, report, statistics, effort=EFFORT)
+            made = quantize(model.path, recipe, small, (), False, threads, report, statistics, effort=effort)
         engine = Engine(Model.from_gguf(gguf.open(small)), held_out.engine.options if held_out.engine else None)
         measured = setting.evaluate(engine, held_out, stage=stage)
         file = engine.model.opened()

@@ -16,6 +16,7 @@ Unlike errors of layers, this counts how the errors of one weight add up or canc
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -55,15 +56,17 @@ def gradient_sums(
     threads: int | None = None,
     progress: Progress | None = None,
     keep: Path | None = None,
+    limit: Callable[[float], int] | None = None,
 ) -> Sums:
     """Products of gradients and errors over `pieces` (chunks, tokens), each a text of its own; `costs` of the result
     are the divergences (tensors, formats).
 
     `allowed` (tensors, formats) says which formats to look at, None all whose blocks divide the rows; the others are
     infinite. `seed` is that of the labels. `keep` is a folder in which the sums are saved after each chunk, under a
-    name made from all that decides them: a killed run resumes there, and a finished one is not computed again. Every
-    format is decoded once for each chunk, a slice at a time; in memory are the tape's values (1 GiB at most, plus one
-    layer of the model), 4 MiB for each thread and 4 bytes for each row of a tensor and format.
+    name made from all that decides them: a killed run resumes there, and a finished one is not computed again. `limit`,
+    given the seconds of the first chunk, says how many chunks to use. Every format is decoded once for each chunk, a
+    slice at a time; in memory are the tape's values (1 GiB at most, plus one layer of the model), 4 MiB for each thread
+    and 4 bytes for each row of a tensor and format.
 
     Raises UnsupportedError if an op of the model has no gradient, UsageError for a tensor that no product or look-up
     reads, or a damaged file in `keep`.
@@ -86,16 +89,21 @@ def gradient_sums(
     sums = Sums(allowed, *pieces.shape)
     kept = _kept(keep, model, pieces, seed, forms) if keep else None
     done = kept.restore([sums]) if kept else 0
+    count = limit(0.0) if limit and done else len(pieces)
     with single_blas():
-        for number in range(done, len(pieces)):
+        while done < count:
+            started, number = time.monotonic(), done
             chunk = _Chunk(model, pieces[number], forms, len(formats), sharing)
             tape.gradients(pieces[number], sampled(seed, number, pieces.shape[1]), chunk.visit, min(reading))
             sums.add(number, [chunk.products[name] for name in tensors])
+            done += 1
+            if limit and done == 1:
+                count = limit(time.monotonic() - started)
             if kept:
-                kept.save([sums], number + 1)
+                kept.save([sums], done)
             if progress:
-                progress(number + 1, len(pieces), "")
-    return sums
+                progress(done, count, "")
+    return sums.first(count)
 
 
 class Sums:
@@ -123,6 +131,12 @@ class Sums:
 
     def _mean(self, squares: NDArray[np.float64]) -> NDArray[np.float64]:
         return np.where(self.allowed, squares.mean(axis=0) / (2 * self.tokens), np.inf)
+
+    def first(self, count: int) -> Sums:
+        """Those of the first chunks."""
+        found = Sums(self.allowed, count, self.tokens)
+        found.dots, found.squares = self.dots[:count], self.squares[:count]
+        return found
 
     def state(self) -> dict[str, Array]:
         """The sums as named arrays."""

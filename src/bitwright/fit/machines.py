@@ -50,9 +50,10 @@ class Machines:
 
         `statistics` is the file of the palette's statistics.
         """
-        if self.nodes is not None:
+        if self.nodes is not None and self._cluster is None:
             self._cluster = Cluster(self.nodes, palette, statistics)
             self._say()
+        if self._cluster is not None:
             self._cluster.build(pairs, progress)
         palette.build(pairs, progress)
 

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TypeVar
 
-from bitwright import system
+from bitwright import kernels, system
 from bitwright.errors import BitwrightError
 from bitwright.fit import entry
 from bitwright.fit.keys import Keys, Pair
@@ -86,10 +86,14 @@ class Palette:
             found = self._written(self._header(name, format), name, format)
         return found.objective
 
+    @property
+    def pace(self) -> float:
+        """Seconds for one of `Quantizer.work`, as earlier builds took."""
+        return self._seconds / self._worked if self._worked else 1 / (self.quantizer.threads or kernels.usable_cores())
+
     def seconds(self, name: str, format: Format) -> float:
-        """About how long building this takes, by `Quantizer.work` and the pace of earlier builds; 0 if it is there."""
-        pace = self._seconds / self._worked if self._worked else 1 / (self.quantizer.threads or 1)
-        return 0.0 if self.has(name, format) else pace * self._work(name, format)
+        """About how long building this takes; 0 if it is there."""
+        return 0.0 if self.has(name, format) else self.pace * self._work(name, format)
 
     def build(self, pairs: Iterable[Pair], progress: Progress | None = None) -> None:
         """Build those of these that are missing, tensors that share their inputs' second moments one after the other.

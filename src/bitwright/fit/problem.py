@@ -6,13 +6,14 @@ full, and weighed by gradients.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.calibration import ActivationStatistics, imatrix
+from bitwright.calibration.texts import digest
 from bitwright.fit import gathering, sensitivity, survey
 from bitwright.fit.allocation import cheapest
 from bitwright.fit.budget import Ask, Budget, budget, searched
@@ -22,8 +23,8 @@ from bitwright.fit.gathering import Pieces
 from bitwright.fit.gradients import gradient_sums
 from bitwright.fit.machines import Machines
 from bitwright.fit.palette import Palette
+from bitwright.fit.schedule import Schedule
 from bitwright.fit.settings import Settings
-from bitwright.formats import Format
 from bitwright.io.aliases import cache_folder
 from bitwright.kernels.sharing import single_blas
 from bitwright.kernels.tape import missing
@@ -39,7 +40,8 @@ EFFORT = 1  # of the tensors that candidates are made of
 
 @dataclass(frozen=True)
 class Problem:
-    """A model and what may become of it. `choices` allow what was built in `palette`; `pieces` are the text."""
+    """A model and what may become of it. `choices` allow what was built in `palette`; `pieces` are the text; `effort`
+    is that of the final codes."""
 
     model: Model
     pieces: Pieces
@@ -47,35 +49,55 @@ class Problem:
     budget: Budget
     palette: Palette
     choices: Choices
+    effort: int
 
 
 def prepare(
-    model: Model, ask: Ask, settings: Settings, stage: Stage = silent, machines: Machines | None = None
+    model: Model,
+    ask: Ask,
+    settings: Settings,
+    stage: Stage = silent,
+    machines: Machines | None = None,
+    schedule: Schedule | None = None,
 ) -> Problem:
     """The problem of fitting a model to what is asked for. What an interrupted call did is not done again. `machines`
-    build the tensors; None: this one.
+    build the tensors; None: this one. `schedule` cuts what would take too long; None: nothing is cut.
 
     Raises UsageError for texts too short or statistics of another model, BudgetError if no choice of formats fits.
     """
-    pieces, statistics = gathered(model, settings, stage)
+    machines, schedule = machines or Machines(), schedule or Schedule()
+    pieces, statistics = gathered(model, settings, stage, schedule)
     room = budget(outline.from_gguf(model.opened()), ask, provenance(settings.stats, statistics))
     palette = Palette(model.opened(), Quantizer(None, EFFORT, statistics, settings.threads))
     choices = surveyed(model, room, settings.palette, palette.quantizer, stage)
     room.check(choices)
     near = room.room if ask.max_kl is None else choices.bytes_of(cheapest(choices, ask.max_kl))
-    choices = restricted(choices, survey.shortlist(choices, near))
+    lists = {span: restricted(choices, survey.shortlist(choices, near, span)) for span in survey.SPANS}
+    least, source = lists[survey.SPANS[-1]].pairs, settings.stats or gathering.place(model, pieces, settings.seed)
+    depends = (f"{model.sha256()} {ask} {settings.palette} {settings.seed} {digest(pieces.searched)} "
+               f"{statistics.chunks} {statistics.provenance}")  # fmt: skip
     with stage("quantizing tensors") as report:
-        source = settings.stats or gathering.place(model, pieces, settings.seed)
-        (machines or Machines()).build(palette, pairs(choices), source, report)
-    return Problem(model, pieces, statistics, room, palette, weighed(model, choices, palette, pieces, settings, stage))
+        if schedule.minutes is not None:
+            machines.build(palette, least, source, report)  # which shows the pace
+        effort = schedule.effort(palette, least, depends)
+        choices = schedule.formats(palette, lists, depends)
+        machines.build(palette, choices.pairs, source, report)
+    limit = schedule.gradients(depends, min(WEIGHED, len(pieces.searched)))
+    choices = weighed(model, choices, palette, pieces, settings, stage, limit)
+    return Problem(model, pieces, statistics, room, palette, choices, effort)
 
 
-def gathered(model: Model, settings: Settings, stage: Stage = silent) -> tuple[Pieces, ActivationStatistics]:
-    """The chunks to search on, and the statistics: the user's, or gathered on other chunks of the same text."""
-    pieces = gathering.cut(model, settings.search)
-    if settings.stats is None:
-        return pieces, gathering.statistics(model, pieces, settings.seed, settings.threads, stage)
-    return pieces, imatrix.read(settings.stats).fitted(model.tensors, settings.stats)
+def gathered(
+    model: Model, settings: Settings, stage: Stage = silent, schedule: Schedule | None = None
+) -> tuple[Pieces, ActivationStatistics]:
+    """The chunks to search on, and the statistics: the user's, or gathered on other chunks of the same text, fewer if
+    the `schedule` says so."""
+    schedule = schedule or Schedule()
+    pieces = schedule.searched(model, gathering.cut(model, settings.search))
+    if settings.stats is not None:
+        return pieces, imatrix.read(settings.stats).fitted(model.tensors, settings.stats)
+    pieces = schedule.statistics(model, pieces, settings)
+    return pieces, gathering.statistics(model, pieces, settings.seed, settings.threads, stage)
 
 
 def surveyed(
@@ -110,19 +132,21 @@ def restricted(choices: Choices, kept: NDArray[np.bool_]) -> Choices:
     return replace(choices, cost=np.where(kept, choices.cost, np.inf))
 
 
-def pairs(choices: Choices) -> list[tuple[str, Format]]:
-    """Every tensor with every format that it may take."""
-    return [(choices.tensors[row], choices.formats[column]) for row, column in np.argwhere(choices.allowed)]
-
-
 def weighed(
-    model: Model, choices: Choices, palette: Palette, pieces: Pieces, settings: Settings, stage: Stage
+    model: Model,
+    choices: Choices,
+    palette: Palette,
+    pieces: Pieces,
+    settings: Settings,
+    stage: Stage,
+    limit: Callable[[float], int],
 ) -> Choices:
-    """The choices with costs from gradients; from the errors of layers if an op of the model has no gradient."""
+    """The choices with costs from gradients on as many chunks as `limit` says; from the errors of layers if an op of
+    the model has no gradient."""
     tensors, formats = choices.tensors, choices.formats
     if missing(model.step):
         return replace(choices, cost=sensitivity.layer_costs(palette, tensors, formats, choices.allowed))
     with stage("weighing errors by gradients") as report:
         sums = gradient_sums(model, pieces.searched[:WEIGHED], tensors, formats, palette.tensor, choices.allowed,
-                             settings.seed, settings.threads, report, cache_folder() / "searches")  # fmt: skip
+                             settings.seed, settings.threads, report, cache_folder() / "searches", limit)  # fmt: skip
     return replace(choices, cost=sums.costs)

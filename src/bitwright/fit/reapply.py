@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from bitwright import system
 from bitwright.fit import budget, finish, problem
 from bitwright.fit.reuse import reuse
+from bitwright.fit.schedule import Schedule
 from bitwright.fit.settings import Fitted, Settings
 from bitwright.io import atomic
 from bitwright.model.architectures import outline
@@ -18,17 +20,24 @@ from bitwright.recipes import Recipe, Shape, fallbacks
 
 
 def reapply(
-    source: str | Path, recipe: Recipe, name: str, settings: Settings, output: str | Path, stage: Stage = silent
+    source: str | Path,
+    recipe: Recipe,
+    name: str,
+    settings: Settings,
+    output: str | Path,
+    stage: Stage = silent,
+    told: Callable[[str], object] = lambda said: None,
 ) -> Fitted:
-    """Write `source` to `output` in the formats that `recipe`, called `name`, has for it (`reuse`).
+    """Write `source` to `output` in the formats that `recipe`, called `name`, has for it (`reuse`). `told` hears at
+    once what time leaves out.
 
     Raises UsageError for texts too short or an output that must not be written.
     """
-    started, output = time.monotonic(), Path(output)
+    started, output, schedule = time.monotonic(), Path(output), Schedule.of(settings, told)
     atomic.check(output)
     model = load_model(source)
     _, held_out = finish.held_out(model, settings, stage)
-    _, statistics = problem.gathered(model, settings, stage)
+    _, statistics = problem.gathered(model, settings, stage, schedule)
     shape = outline.from_gguf(model.opened())
     found = reuse(recipe, budget.searched(shape))
     assignments = found.recipe.assign(Shape.of(shape.metadata), shape.tensors, importance=True)
@@ -45,5 +54,6 @@ def reapply(
         peak_memory_bytes=system.peak_memory_bytes(),
         disk_bytes=0,
         measured=made.evaluation,
+        cut=tuple(schedule.cut),
         warnings=(*found.remarks, *fallbacks(assignments), *made.quantized.warnings),
     )  # fmt: skip

@@ -25,6 +25,7 @@ from bitwright.fit.history import History
 from bitwright.fit.kept import Kept
 from bitwright.fit.machines import Machines
 from bitwright.fit.problem import Problem, prepare
+from bitwright.fit.schedule import Schedule
 from bitwright.fit.settings import Fitted, Point, Settings
 from bitwright.fit.smallest import smallest
 from bitwright.formats import Format
@@ -37,8 +38,6 @@ from bitwright.quantizers.metadata import provenance
 from bitwright.recipes import Recipe, Shape
 from bitwright.statistics import studentized
 from bitwright.statistics.interval import Interval
-
-SHARE = 0.8  # of the time, until the file is written and measured
 
 
 def fit(
@@ -57,18 +56,20 @@ def fit(
     """
     started, output = time.monotonic(), Path(output)
     atomic.check(output)
+    schedule = Schedule.of(settings, told)
     model = load_model(source)
     with Machines.at(settings.ray, settings.threads, told) as machines:
         engine, held_out = finish.held_out(model, settings, stage)
-        problem = prepare(model, ask, settings, stage, machines)
+        schedule.begin(engine, held_out.reference.windows.ids, settings.stats is None)
+        problem = prepare(model, ask, settings, stage, machines, schedule)
         choices = problem.choices
         scorer = machines.scorer(engine, problem.palette, choices, problem.pieces.searched, settings.objective)
         start = _start(problem, ask, scorer, stage)
-        kept, interrupted = _search(problem, ask, settings, scorer, start, started, stage, told)
+        kept, interrupted = _search(problem, ask, settings, scorer, start, schedule, stage, told)
     found = kept.history()
     best = found.incumbent if found else start
     made = finish.finish(model, Recipe.exact(choices.chosen(best)), output, problem.statistics, held_out,
-                         settings.threads, stage)  # fmt: skip
+                         settings.threads, stage, problem.effort)  # fmt: skip
     gained = None
     if best != start and not interrupted:
         with stage("measuring what the search gained on other text"):
@@ -101,6 +102,7 @@ def fit(
         history=replay(found, problem) if found else None,
         interrupted=interrupted,
         warnings=tuple(made.quantized.warnings),
+        cut=tuple(schedule.cut),
     )
 
 
@@ -110,17 +112,16 @@ def _search(
     settings: Settings,
     scorer: Scorer,
     start: Levels,
-    started: float,
+    schedule: Schedule,
     stage: Stage,
     told: Callable[[str], object],
 ) -> tuple[Kept, bool]:
     """Search from `start`, or go on where an earlier call stopped, until time is up: what was kept of it, and whether
-    the user stopped it. `started`: when the call began, in seconds of time.monotonic."""
+    the user stopped it."""
     choices = problem.choices
     room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
     kept = Kept.of(problem.model.sha256(), choices, problem.pieces.searched, settings, room)
-    seconds = max(0.0, started + 60 * settings.minutes * SHARE - time.monotonic())
-    limits = Search(settings.evaluations, seconds)
+    limits = Search(settings.evaluations, schedule.search)
     with stage("searching") as report:
         try:
             evolve(choices, scorer, start, room, settings.seed, limits, kept.read(), kept.write, report)

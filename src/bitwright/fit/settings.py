@@ -25,14 +25,14 @@ Text = tuple[str, str]  # a name, and the text
 class Settings:
     """How to search.
 
-    minutes: for everything, the final measurement included. stats: activation statistics, None to gather them on the
-    search text. search: texts that candidates are measured on; empty: texts found on this machine. held_out: the text
-    of the final measurement, which the search never reads; None: bitwright's own. palette: families of formats
-    (`families.FAMILIES`). objective: what the search makes small: "mean", the mean KL divergence; "tail", its
-    mean over the worst twentieth of a chunk's tokens; "divergence", one over the tokens until the likeliest differs.
-    seed: of every random choice. threads: None for all cores. ray: the address of a Ray cluster; None: this machine
-    alone. evaluations: chunks to score, of all candidates together, that end the search if time does not; None: no
-    limit.
+    minutes: for everything, the final measurement included; what does not fit is cut (`schedule`). stats: activation
+    statistics, None to gather them on the search text. search: texts that candidates are measured on; empty: texts
+    found on this machine. held_out: the text of the final measurement, which the search never reads; None: bitwright's
+    own. palette: families of formats (`families.FAMILIES`). objective: what the search makes small: "mean", the mean KL
+    divergence; "tail", its mean over the worst twentieth of a chunk's tokens; "divergence", one over the tokens until
+    the likeliest differs. seed: of every random choice. threads: None for all cores. ray: the address of a Ray cluster;
+    None: this machine alone. evaluations: chunks to score, of all candidates together, that end the search in place of
+    time, which then cuts nothing; None: time does.
 
     UnknownNameError for an unknown objective or family.
     """
@@ -78,7 +78,7 @@ class Fitted:
     the chunks that the search raced on, on those of its text that it set apart, and on the held-out text; None if the
     result is the seed. speed: predicted for the device, None without one. history: what was tried, for
     JSON. disk_bytes: of the quantized tensors kept for the next search. interrupted: the user stopped the search, and
-    this is the best so far.
+    this is the best so far. cut: what was left out to keep within the minutes, in words.
     """
 
     source: Path
@@ -101,3 +101,4 @@ class Fitted:
     history: Mapping[str, Any] | None = None
     interrupted: bool = False
     warnings: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()

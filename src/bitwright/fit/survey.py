@@ -17,7 +17,7 @@ from bitwright.formats import Format, QuantizedTensor
 from bitwright.quantizers.quantizer import Quantizer
 
 ROWS = 16  # of a tensor
-SPAN = 3.0  # how far the price of a byte may move from the first estimate, either way
+SPANS = 3.0, 2.0, 1.4, 1.0  # how far the price of a byte may move from the first estimate, either way; less is faster
 CLOSE = 0.02  # share of a tensor's price by which a format may miss the best
 
 
@@ -73,7 +73,7 @@ def price(choices: Choices, budget: int) -> float:
     return high
 
 
-def shortlist(choices: Choices, budget: int, span: float = SPAN) -> NDArray[np.bool_]:
+def shortlist(choices: Choices, budget: int, span: float = SPANS[0]) -> NDArray[np.bool_]:
     """Which formats (tensors, formats) an allocation near the budget could use: the best of their tensor at some price
     of a byte within `span` times the present one, up or down, and those that miss it by little."""
     now, allowed = price(choices, budget), choices.allowed

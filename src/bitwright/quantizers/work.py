@@ -14,14 +14,16 @@ SEARCH = {
 }  # fmt: skip
 OTHER = 0.05
 COPY = 3e-10  # seconds for a weight that stays as it is and is only checked
+FACTOR = 1.3e-11  # times columns³: seconds to factor second moments
 GRID = 1.9  # feedback's share in formats whose codes are points of a grid, which are chosen again and again
 
 
-def seconds(weights: int, columns: int, format: Format, rounds: int | None) -> float:
+def seconds(weights: int, columns: int, format: Format | None, rounds: int | None) -> float:
     """The estimate for one core: by method search (rounds None), or by feedback with these rounds of descent, without
-    the time to read and factor the second moments, which weights share."""
-    each = SEARCH.get(format.name, OTHER)
+    the time to read and factor the second moments, which weights share. format: None for an average one."""
+    name = "" if format is None else format.name
+    each = SEARCH.get(name, OTHER)
     if rounds is not None:
-        each *= GRID if format.name.startswith(("iq1", "iq2", "iq3")) else 1
+        each *= GRID if name.startswith(("iq1", "iq2", "iq3")) else 1
         each += 3.3e-5 * columns + rounds * (0.006 + 5.8e-5 * columns)
     return weights * each / 1e6

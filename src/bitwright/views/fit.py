@@ -27,7 +27,7 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
     gain{search, apart, held_out} (what the search took off the divergence of its seed: on the chunks that it raced on,
     on those of its text that only confirm a winner, and on the held-out text), front[{bytes,
     kl_divergence, tokens_per_second, chosen (the file; the others are predicted from it)}], seconds, peak_memory_bytes,
-    disk_bytes, interrupted, warnings."""
+    disk_bytes, interrupted, cut (what was left out to keep within the time, in words), warnings."""
     budget, m = f.budget, f.budget.plan(f.assignments)
     return plain(
         {
@@ -65,6 +65,7 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
             "peak_memory_bytes": f.peak_memory_bytes,
             "disk_bytes": f.disk_bytes,
             "interrupted": f.interrupted,
+            "cut": f.cut,
             "warnings": [*f.warnings, *(f.measured.warnings if f.measured else ())],
         }
     )  # fmt: skip

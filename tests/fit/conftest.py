@@ -1,0 +1,38 @@
+"""A small real model, fitted once for all tests."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bitwright.fit.budget import Ask
+from bitwright.fit.run import fit
+from bitwright.fit.settings import Fitted, Settings
+
+SIZE = 276_928  # of the preset q4_0
+
+
+@pytest.fixture(scope="session")
+def fit_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def settings(data: Path) -> Settings:
+    """No search beyond the first allocation, and short texts: on the whole of bitwright's own and of the machine's, a
+    fit takes longer."""
+    text = (data / "text/tinystories/tiny.utf8").read_text()
+    return Settings(evaluations=1, search=(("search", text[-24000:]),), held_out=("held out", text[:16000]), threads=1)
+
+
+@pytest.fixture
+def own_cache(fit_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(fit_cache))
+
+
+@pytest.fixture(scope="session")
+def fitted(stories260k: Path, settings: Settings, fit_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BITWRIGHT_CACHE", str(fit_cache))
+        return fit(stories260k, Ask(size=SIZE), settings, tmp_path_factory.mktemp("fit") / "small.gguf")

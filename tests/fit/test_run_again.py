@@ -1,0 +1,89 @@
+"""What a fit does only once, what it does again after a kill, and what it leaves out without time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bitwright.fit import gathering
+from bitwright.fit.budget import Ask
+from bitwright.fit.problem import WEIGHED
+from bitwright.fit.run import fit
+from bitwright.fit.schedule import FEWEST
+from bitwright.fit.settings import Fitted, Settings
+from bitwright.io import checksum
+from bitwright.kernels.tape import Tape
+from bitwright.model.model import load as load_model
+from tests.fit.conftest import SIZE
+
+
+def place_of(fitted: Fitted, settings: Settings) -> Path:
+    """Where the statistics of a fit are kept."""
+    model = load_model(fitted.source)
+    return gathering.place(model, gathering.cut(model, settings.search), settings.seed)
+
+
+def test_the_model_is_hashed_once(
+    settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: list[Path] = []
+
+    def recorded(paths: Iterable[Path], progress: Any = None) -> str:
+        read.extend(own := list(paths))
+        return sha256(own, progress)
+
+    sha256 = checksum.sha256
+    monkeypatch.setattr(checksum, "sha256", recorded)
+    fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf")
+    assert [path.name for path in read] == [stories260k.name, "small.gguf"]
+
+
+def test_without_time_the_least_is_done_and_said(
+    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path
+) -> None:
+    """At once how long it takes, then all that is cut; the same call again gives the same file."""
+    said: list[str] = []
+    hurried = replace(settings, minutes=0, evaluations=None, seed=2)
+    found = fit(stories260k, Ask(size=SIZE), hurried, tmp_path / "small.gguf", told=said.append)
+    assert said[0].startswith("0 minutes are not enough for this model on this machine")
+    assert [line.removeprefix("to keep within 0 minutes, ") for line in said[1:]] == list(found.cut)
+    model = load_model(stories260k)
+    chunks = len(gathering.cut(model, settings.search).gathered)
+    for cut in (
+        f"statistics are gathered on {FEWEST} of {chunks} chunks",
+        "the final codes are chosen with effort 1 of 3",
+        "tensors are tried in fewer formats",
+        f"prices of formats come from 1 of {WEIGHED} chunks",
+    ):
+        assert any(line.startswith(cut) for line in found.cut), cut
+    assert found.measured is not None and fitted.measured is not None and not fitted.cut
+    assert found.measured.divergence.estimate < 3 * fitted.measured.divergence.estimate
+    written = found.output.read_bytes()
+    again = fit(stories260k, Ask(size=SIZE), hurried, tmp_path / "small.gguf")
+    assert again.cut == found.cut and again.output.read_bytes() == written
+
+
+def test_a_fit_killed_between_chunks_of_gradients_goes_on_there(
+    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """The kill comes before the fourth chunk; the call that follows takes the gradients of the others alone."""
+    seen: list[int] = []
+    gradients = Tape.gradients
+
+    def killed(tape: Tape, *arguments: Any) -> None:
+        seen.append(len(seen))
+        if len(seen) == 4:
+            raise KeyboardInterrupt
+        gradients(tape, *arguments)
+
+    monkeypatch.setattr(Tape, "gradients", killed)
+    other = replace(settings, seed=1, stats=place_of(fitted, settings))
+    with pytest.raises(KeyboardInterrupt):
+        fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
+    fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
+    assert len(seen) == 4 + WEIGHED - 3
