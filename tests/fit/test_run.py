@@ -98,6 +98,20 @@ def test_the_same_again_is_the_same_file(
     assert again.output.read_bytes() == fitted.output.read_bytes()
 
 
+def test_a_bfloat16_model(settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path) -> None:
+    """With room for most tensors as they are: their bytes are the source's, and the rest loses next to nothing."""
+    source = tmp_path / "source.gguf"
+    quantize(stories260k, "bf16", source, threads=1)
+    found = fit(source, Ask(bits_per_weight=13.5), replace(settings, palette=("k",)), tmp_path / "small.gguf")
+    before, after = gguf.open(source), gguf.open(found.output)
+    kept = [name for name, tensor in after.tensors.items() if tensor.format.name == "bfloat16"]
+    assert 10 < len(kept) < sum(tensor.format.name == "bfloat16" for tensor in before.tensors.values())
+    assert all(np.array_equal(after.tensor(name).data, before.tensor(name).data) for name in kept)
+    assert found.measured is not None and 0 < found.measured.divergence.estimate < 1e-3
+    assert 8 * sum(a.bytes for a in found.assignments) <= 13.5 * found.budget.outline.parameters
+    assert bw.load(found.output).session().prefill([1, 2, 3]).shape == (512,)
+
+
 def test_workers_of_a_cluster_lead_to_the_same_file(
     fitted: Fitted, settings: Settings, stories260k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
