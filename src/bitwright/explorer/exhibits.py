@@ -15,7 +15,7 @@ from typing import Any
 from bitwright.errors import UnknownNameError, UsageError
 from bitwright.explorer import recorded
 from bitwright.explorer.subject import Subject
-from bitwright.views import anatomy
+from bitwright.views import anatomy, codes
 from bitwright.views.elements import elements
 from bitwright.views.network import network
 from bitwright.views.rows import row, rows, shown
@@ -39,6 +39,9 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "rows": Exhibit(lambda s, _: rows(s.file)),
     "row": Exhibit(lambda s, name: row(s.file, name), lambda s: [tensor.name for tensor in shown(s.file)]),
     "network": Exhibit(lambda s, _: network()),
+    "layer": Exhibit(lambda s, _: codes.layer(s.file)),
+    "codes": Exhibit(lambda s, name: codes.codes(s.layer, name), lambda s: codes.layer(s.file)["formats"]),
+    "feedback": Exhibit(lambda s, _: codes.feedback(s.layer), lambda s: ("",) if codes.layer(s.file)["tensor"] else ()),
     "anatomies": Exhibit(lambda s, _: anatomy.shown(s.file)),
     "anatomy": Exhibit(lambda s, name: anatomy.block_anatomy(s.file, name), lambda s: anatomy.names(s.file)),
     "next-token": Exhibit(recorded.next_tokens, recorded.keys),

@@ -9,6 +9,8 @@ from pathlib import Path
 from bitwright.explorer.models import Models
 from bitwright.io import gguf
 from bitwright.io.gguf import GGUF
+from bitwright.measure.layer import Layer, early_layer
+from bitwright.model.model import Model
 
 
 @dataclass(frozen=True)
@@ -36,3 +38,8 @@ class Subject:
     def models(self) -> Models:
         """The model, and what recipes make of it, ready to run."""
         return Models(self.file, self.threads)
+
+    @cached_property
+    def layer(self) -> Layer:
+        """A matrix of the model with its real inputs. BitwrightError if the engine does not run the model."""
+        return early_layer(Model.from_gguf(self.file), self.threads)

@@ -52,10 +52,11 @@ class Tape:
         self._kept: dict[int, Values] = {}
         self._held: tuple[tuple[Op, ...], dict[str, Array]] = ((), {})  # the weights of the current part
 
-    def observe(self, tokens: ArrayLike, visit: Visit) -> None:
-        """Forward only, without logits: visit(op, inputs, None) for every op up to the last product."""
+    def observe(self, tokens: ArrayLike, visit: Visit, until: str | None = None) -> None:
+        """Forward only, without logits: visit(op, inputs, None) for every op up to the last product, or up to the
+        product with the weight `until`."""
         self._start(tokens)
-        last = max(op.output.id for op in self.step.ops if op.kind == "linear")
+        last = max(op.output.id for op in self.step.ops if op.kind == "linear" and until in (None, op.weights[0]))
         flow: Values = {}
         for ops in self.parts:
             for op in ops:

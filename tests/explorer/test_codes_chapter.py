@@ -1,0 +1,56 @@
+"""The chapter on choosing codes: what is chosen is shown, in Python's numbers."""
+
+from __future__ import annotations
+
+import pytest
+from watched_page import Watched
+
+from bitwright.errors import UnsupportedError
+from bitwright.explorer.exhibits import Documents
+from bitwright.explorer.subject import Subject
+from bitwright.views import codes
+
+
+def test_methods_and_formats(page: Watched, documents: Documents) -> None:
+    shown = page.open("codes")
+    found = documents["codes/q4_0"]
+    for method, label in (("rtn", "round"), ("feedback", "feedback")):
+        shown.locator("[data-control=method] label", has_text=label).click()
+        row = found["row"]["errors"][method]
+        assert page.value("row-weights") == f"{100 * row['weights']:.2f}%"
+        assert page.value("row-held-out") == f"{100 * row['held_out']:.2f}%"
+    errors = found["errors"]
+    shares = {m: round(100 * errors[m]["held_out"] / errors["rtn"]["held_out"]) for m in errors}
+    assert {m: page.value(f"{m}-held_out") for m in errors} == {m: f"{share}%" for m, share in shares.items()}
+    shown.locator("[data-control=format]").select_option("mxfp4")
+    shown.locator("legend", has_text="How mxfp4 codes").wait_for()
+    errors = documents["codes/mxfp4"]["errors"]
+    assert page.value("feedback-weights") == f"{round(100 * errors['feedback']['weights'] / errors['rtn']['weights'])}%"
+
+
+def test_slow_motion(page: Watched, documents: Documents) -> None:
+    found = documents["feedback"]
+    grid = next(g for g in found["grids"] if g["count"] == 4)
+    shown = page.open("codes?step=30")
+    for _ in range(3):
+        shown.locator("[data-control=step-on]").click(force=True)
+    assert shown.locator("[data-control=step-on]").is_disabled()
+    left = sum(grid["feedback"]["losses"]) / sum(grid["plain"]["losses"])
+    assert page.value("left") == f"{round(100 * left)}%"
+    assert float(page.value("fed")) == pytest.approx(sum(grid["feedback"]["losses"]), rel=1e-3)
+    assert float(page.value("became").replace("−", "-")) == pytest.approx(grid["feedback"]["decoded"][31], rel=1e-3)
+    shown.locator("[data-control=step-back]").click()
+    assert float(page.value("plain")) == pytest.approx(sum(grid["plain"]["losses"][:31]), rel=1e-3)
+    shown.locator("[data-control=numbers] label", has_text="8").click()
+    assert float(page.value("plain")) == pytest.approx(sum(found["grids"][2]["plain"]["losses"][:31]), rel=1e-3)
+
+
+def test_a_model_that_cannot_run_is_said(documents: Documents, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(file: object) -> None:
+        raise UnsupportedError("architecture", "x", ["llama"])
+
+    monkeypatch.setattr(codes.Model, "from_gguf", refuse)
+    subject = Subject(documents.subject.path, "x")
+    found = Documents(subject)["layer"]
+    assert found["tensor"] is None and "architecture" in found["problem"]
+    assert not [name for name in Documents(subject).names() if name.startswith(("codes", "feedback"))]
