@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 import synthetic_model
 
-import bitwright
 from bitwright import formats
 from bitwright.errors import BudgetError, UnknownNameError, UsageError
 from bitwright.fit.budget import Ask, Budget, budget, file_bytes, searched
@@ -23,17 +22,9 @@ from bitwright.io import gguf, label
 from bitwright.model.architectures.outline import Outline, from_gguf
 from bitwright.quantizers import quantize
 from bitwright.recipes import Recipe, Shape
+from bitwright.statistics.interval import Interval
 
 FORMATS = [formats.get(name) for name in ("q4_0", "q5_1", "q8_0", "mxfp4", "iq4_nl", "f16")]
-REPORT = {
-    "kl_divergence": {"mean": 0.1, "low": 0.08, "high": 0.12},
-    "same_top1": 0.9,
-    "noise_floor": None,
-    "context": 128,
-    "chunks": 16,
-    "chunks_sha256": "c" * 64,
-    "reference": {"sha256": "r" * 64},
-}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +55,8 @@ def test_a_budget_counts_the_file_on_disk_to_the_byte(model: Path, outline: Outl
     chosen = options.chosen(levels)
     quantize(model, Recipe.exact(chosen), tmp_path / "plain.gguf", method="rtn")
     plain = gguf.open(tmp_path / "plain.gguf")
-    about = {"text_sha256": "t" * 64, "bitwright": bitwright.__version__, "suite": "quick"}
-    made = label.from_report({**REPORT, "about": about}, plain, half_life=12.5)
+    hashes = dict.fromkeys(("reference", "text", "chunks"), "c" * 64)
+    made = label.made(plain, Interval(0.1, (0.08, 0.12), 16, "bootstrap"), 0.9, None, 12.5, 128, 16, hashes, "quick")
     written = label.write(plain, made, tmp_path / "labelled.gguf")
     assert written == (tmp_path / "labelled.gguf").stat().st_size
     assert found.fixed + options.bytes_of(levels) == file_bytes(outline, chosen) == written

@@ -9,6 +9,7 @@ import pytest
 
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io import gguf, label
+from bitwright.statistics.interval import Interval
 
 REPORT = {
     "kl_divergence": {"mean": 0.1, "low": 0.08, "high": 0.12},
@@ -22,6 +23,13 @@ REPORT = {
 }
 
 
+def made(file: gguf.GGUF, half_life: float | None = None, same: float = 0.9) -> label.Label:
+    """The label that agrees with REPORT."""
+    hashes = {"reference": "r" * 64, "text": "t" * 64, "chunks": "c" * 64}
+    divergence = Interval(0.1, (0.08, 0.12), 16, "bootstrap", "chunks")
+    return label.made(file, divergence, same, 1e-6, half_life, 128, 16, hashes, "quick")
+
+
 def measured(mean: float, low: float | None, high: float | None, **other: object) -> dict:
     return {**REPORT, "kl_divergence": {"mean": mean, "low": low, "high": high}, **other}
 
@@ -33,22 +41,21 @@ def file(stories260k):
 
 def test_a_label_changes_only_the_metadata(file, tmp_path) -> None:
     assert label.read(file) is None
-    label.write(file, label.from_report(REPORT, file, half_life=12.5), tmp_path / "once.gguf")
+    label.write(file, made(file, half_life=12.5), tmp_path / "once.gguf")
     once = gguf.open(tmp_path / "once.gguf")
     found = label.read(once)
     assert found["kl_divergence.mean"] == 0.1 and found["half_life"] == 12.5 and found["suite"] == "quick"
     for name in file.tensors:
         np.testing.assert_array_equal(once.tensor(name).data, file.tensor(name).data)
     assert {key for key in once.metadata if not key.startswith(label.PREFIX)} == set(file.metadata)
-    new = {**REPORT, "same_top1": 0.5}
-    label.write(once, label.from_report(new, once), tmp_path / "twice.gguf")
+    label.write(once, made(once, same=0.5), tmp_path / "twice.gguf")
     again = label.read(gguf.open(tmp_path / "twice.gguf"))
     assert again["same_top1"] == 0.5 and math.isnan(again["half_life"])
     assert again["tensors_sha256"] == found["tensors_sha256"] == label.sha256_of_tensors(file)
 
 
 def test_an_audit_accepts_matching_figures_and_reports_others(file) -> None:
-    claimed = label.from_report(REPORT, file)
+    claimed = made(file)
     other = {"chunks_sha256": "d" * 64}
     assert label.audit(claimed, measured(0.115, 0.1, 0.13, **other)) == ()
     (complaint,) = label.audit(claimed, measured(0.15, 0.13, 0.17, **other))
@@ -62,30 +69,30 @@ def test_an_audit_accepts_matching_figures_and_reports_others(file) -> None:
 
 def test_an_exact_repeat_holds_even_without_intervals(file) -> None:
     """Labels of earlier versions may have none."""
-    values = label.from_report(REPORT, file).values | {"kl_divergence.low": math.nan, "kl_divergence.high": math.nan}
+    values = made(file).values | {"kl_divergence.low": math.nan, "kl_divergence.high": math.nan}
     old = label.Label(values)
     assert not old.has_interval and label.audit(old, measured(0.1001, None, None)) == ()
     assert label.audit(old, measured(0.13, None, None)) and label.audit(old, measured(0.13, 0.12, 0.14))
 
 
 def test_no_label_is_made_without_an_interval(file) -> None:
-    few = {"mean": 0.1, "low": None, "high": None, "clusters": 4, "of": "chunks"}
+    few = Interval(0.1, None, 4, "bootstrap", "chunks")
     with pytest.raises(BitwrightError, match="needs an interval of its KL divergence, and 4 chunks are too few"):
-        label.from_report({**REPORT, "kl_divergence": few}, file)
+        label.made(file, few, 0.9, None, None, 128, 4, {}, "quick")
 
 
 def test_a_label_is_invalid_for_other_weights(file, tmp_path) -> None:
     from bitwright.quantizers import quantize
 
     quantize(file.path, "q8_0", tmp_path / "q8_0.gguf")
-    claimed, other = label.from_report(REPORT, file), gguf.open(tmp_path / "q8_0.gguf")
+    claimed, other = made(file), gguf.open(tmp_path / "q8_0.gguf")
     assert label.without_measuring(claimed, file) == ()
     assert label.without_measuring(claimed, other) == ("the weights are not those that were labelled",)
     assert "no label" in label.without_measuring(None, other)[0]
 
 
 def test_an_incomplete_label_is_reported(file, tmp_path) -> None:
-    values = dict(label.from_report(REPORT, file).values)
+    values = dict(made(file).values)
     del values["noise_floor"]
     label.write(file, label.Label(values), tmp_path / "l.gguf")
     with pytest.raises(BitwrightError, match="lacks noise_floor"):
@@ -104,7 +111,7 @@ def test_an_incomplete_label_is_reported(file, tmp_path) -> None:
     ],
 )
 def test_a_label_of_wrong_types_is_refused_by_key(file, tmp_path, key: str, value: object, message: str) -> None:
-    label.write(file, label.from_report(REPORT, file), tmp_path / "l.gguf")
+    label.write(file, made(file), tmp_path / "l.gguf")
     wrong = gguf.open(tmp_path / "l.gguf").metadata.typed() | {label.PREFIX + key: value}
     gguf.write(tmp_path / "w.gguf", wrong, [])
     with pytest.raises(FileFormatError, match=message):

@@ -58,6 +58,7 @@ def label(
     """
     from bitwright.io import atomic
     from bitwright.io import label as labels
+    from bitwright.measure.labelled import label_of
     from bitwright.measure.next_token import check_intervals
     from bitwright.views.card import model_card
     from bitwright.views.label import label as view
@@ -66,9 +67,7 @@ def label(
     if card is not None and atomic.check(card) == atomic.check(target):
         raise UsageError(f"--card {card} is the labelled model itself; name another file")
     loaded, result, report = measuring.report_on(model, reference, file, suite, context, threads, check_intervals)
-    steps = result.compounding
-    half_life = {} if steps is None else {"half_life": steps.first_divergence.survival.half_life.estimate}
-    new = labels.from_report(report, loaded.model.opened(), **half_life)
+    new = label_of(result, loaded.model.opened(), report["about"]["text_sha256"], suite)
     if horizon is not None:
         _, stays = suites.measured(model, str(reference), horizon, threads=threads)
         new = labels.with_horizon(new, stays)

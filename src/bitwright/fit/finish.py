@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import bitwright
 from bitwright.calibration import ActivationStatistics
 from bitwright.engine import Engine
 from bitwright.engine.engine import RunOptions
@@ -18,6 +15,7 @@ from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import gguf, label
 from bitwright.io.atomic import scratch
 from bitwright.measure import next_token, overlap, setting, standard_text
+from bitwright.measure.labelled import label_of
 from bitwright.measure.overlap import sha256_of
 from bitwright.measure.setting import Setting
 from bitwright.measure.suite import Evaluation
@@ -74,7 +72,8 @@ def finish(
         engine = Engine(Model.from_gguf(gguf.open(small)), held_out.engine.options if held_out.engine else None)
         measured = setting.evaluate(engine, held_out, stage=stage)
         file = engine.model.opened()
-        size = label.write(file, label.from_report(_report(measured, held_out), file, _half_life(measured)), output)
+        damage = label_of(measured, file, sha256_of(held_out.text), held_out.suite)
+        size = label.write(file, damage, output)
     return Finished(size, made, measured)
 
 
@@ -87,23 +86,3 @@ def gain(engine: Engine, choices: Choices, tensor: Callable[[str, Format], Quant
         candidate = Engine(engine.model.with_tensors({**engine.model.tensors, **chosen}), engine.options)
         scores.append(next_token.score_tokens(candidate, held_out.reference))
     return scores[0].mean(scores[0].divergences - scores[1].divergences)
-
-
-def _report(e: Evaluation, held_out: Setting) -> dict[str, Any]:
-    """What a label takes from a report."""
-    ends = e.divergence.ends or (None, None)
-    return {
-        "kl_divergence": {"mean": e.divergence.estimate, "low": ends[0], "high": ends[1],
-                          "clusters": e.divergence.clusters, "of": e.divergence.of},
-        "same_top1": e.same_top1.estimate,
-        "noise_floor": None if e.floor is None else {"kl_divergence": e.floor.kl_divergence},
-        "context": e.scores.windows.context,
-        "chunks": len(e.scores.windows),
-        "chunks_sha256": e.scores.windows.sha256,
-        "reference": e.reference,
-        "about": {"text_sha256": sha256_of(held_out.text), "bitwright": bitwright.__version__, "suite": held_out.suite},
-    }  # fmt: skip
-
-
-def _half_life(e: Evaluation) -> float:
-    return math.nan if e.compounding is None else e.compounding.first_divergence.survival.half_life.estimate

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,6 +21,7 @@ from bitwright.errors import BitwrightError
 from bitwright.io import gguf
 from bitwright.io.gguf import GGUF, Metadata, Typed
 from bitwright.io.values import MAX_TOKENS, Values
+from bitwright.statistics.interval import Interval
 
 PREFIX = "bitwright.damage."
 NUMBERS = {
@@ -79,28 +81,36 @@ def blank(suite: str = "quick") -> Label:
     return Label(numbers | dict.fromkeys(HASHES, "0" * 64) | {"bitwright": bitwright.__version__, "suite": suite})
 
 
-def from_report(report: dict[str, Any], file: GGUF, half_life: float = math.nan) -> Label:
-    """The label for `file` from a report on it (the view `evaluation`) and the half-life of its greedy texts in tokens:
-    infinite if no text differs, which a report cannot express. BitwrightError without an interval, which a label is
-    checked against."""
-    k, floor = report["kl_divergence"], report["noise_floor"]
-    if k["low"] is None:
-        raise BitwrightError(f"a label of {file.path.name} needs an interval of its KL divergence, and {k['clusters']} "
-                             f"{k['of']} are too few for one")  # fmt: skip
+def made(
+    file: GGUF,
+    divergence: Interval,
+    same_top1: float,
+    noise_floor: float | None,
+    half_life: float | None,
+    context: int,
+    chunks: int,
+    hashes: Mapping[str, str],
+    suite: str,
+) -> Label:
+    """The label for `file` from what was measured on so many chunks of `context` tokens. noise_floor, half_life: None
+    if they were not; a half-life is infinite if no text differs. hashes: those of the reference, the text and the
+    chunks. BitwrightError without an interval, which a label is checked against."""
+    if divergence.ends is None:
+        raise BitwrightError(f"a label of {file.path.name} needs an interval of its KL divergence, and "
+                             f"{divergence.clusters} {divergence.of} are too few for one")  # fmt: skip
     numbers = {
-        "kl_divergence.mean": k["mean"],
-        "kl_divergence.low": k["low"],
-        "kl_divergence.high": k["high"],
-        "same_top1": report["same_top1"],
-        "noise_floor": floor and floor["kl_divergence"],
+        "kl_divergence.mean": divergence.estimate,
+        "kl_divergence.low": divergence.ends[0],
+        "kl_divergence.high": divergence.ends[1],
+        "same_top1": same_top1,
+        "noise_floor": noise_floor,
         "half_life": half_life,
     }
-    about = report["about"]
     return Label(
         {name: math.nan if value is None else float(value) for name, value in numbers.items()}
-        | {"context": report["context"], "chunks": report["chunks"], "tensors_sha256": sha256_of_tensors(file)}
-        | {"reference_sha256": report["reference"]["sha256"], "text_sha256": about["text_sha256"]}
-        | {"chunks_sha256": report["chunks_sha256"], "bitwright": about["bitwright"], "suite": about["suite"]}
+        | {"context": context, "chunks": chunks, "tensors_sha256": sha256_of_tensors(file)}
+        | {f"{name}_sha256": hashes[name] for name in ("reference", "text", "chunks")}
+        | {"bitwright": bitwright.__version__, "suite": suite}
     )
 
 
