@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from bitwright.fit import schedule
 from bitwright.fit.gathering import Pieces
 from bitwright.fit.schedule import Schedule, encoding, spoken
 from bitwright.model.model import Model, load
+from bitwright.progress import Progress, silent
 from tests import synthetic_model
 
 TOKENS = np.random.default_rng(0).integers(0, synthetic_model.VOCABULARY, (4, 32)).astype(np.int32)
@@ -106,8 +108,14 @@ def test_text_to_search_on_is_cut_in_both_halves(cache: Path, model: Model) -> N
 def test_it_is_said_at_once_if_not_even_the_least_fits(cache: Path, model: Model) -> None:
     told: list[str] = []
     own = planned(Clock(step=10), told, minutes=2)
-    own.begin(Engine(model, RunOptions(context=32, threads=1)), TOKENS, gathers=True)
-    assert len(told) == 1
+    stages: list[str] = []
+
+    def stage(name: str) -> AbstractContextManager[Progress]:
+        stages.append(name)
+        return silent(name)
+
+    own.begin(Engine(model, RunOptions(context=32, threads=1)), TOKENS, True, stage)
+    assert len(told) == 1 and stages == ["timing the original"]
     assert told[0].startswith("2 minutes are not enough for this model on this machine: everything is cut as far as it")
     assert "takes about 3.3 hours, less what earlier calls left in the cache" in told[0]
 

@@ -96,7 +96,7 @@ def gathered(
     pieces = schedule.searched(model, gathering.cut(model, settings.search))
     if settings.stats is not None:
         return pieces, imatrix.read(settings.stats).fitted(model.tensors, settings.stats)
-    pieces = schedule.statistics(model, pieces, settings)
+    pieces = schedule.statistics(model, pieces, settings, stage)
     return pieces, gathering.statistics(model, pieces, settings.seed, settings.threads, stage)
 
 

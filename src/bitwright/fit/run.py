@@ -60,7 +60,7 @@ def fit(
     model = load_model(source)
     with Machines.at(settings.ray, settings.threads, told) as machines:
         engine, held_out = finish.held_out(model, settings, stage)
-        schedule.begin(engine, held_out.reference.windows.ids, settings.stats is None)
+        schedule.begin(engine, held_out.reference.windows.ids, settings.stats is None, stage)
         problem = prepare(model, ask, settings, stage, machines, schedule)
         choices = problem.choices
         scorer = machines.scorer(engine, problem.palette, choices, problem.pieces.searched, settings.objective)

@@ -35,6 +35,7 @@ from bitwright.io.atomic import replacing
 from bitwright.kernels.tape import missing
 from bitwright.measure.windows import spread
 from bitwright.model.model import Model
+from bitwright.progress import Stage, silent
 from bitwright.quantizers import work
 from bitwright.quantizers.feedback import ROUNDS
 
@@ -75,18 +76,19 @@ class Schedule:
         """Seconds until only those reserved are left."""
         return max(0.0, self._ends - self._clock() - self.reserved)
 
-    def begin(self, engine: Engine, measured: NDArray[np.int32], gathers: bool) -> None:
+    def begin(self, engine: Engine, measured: NDArray[np.int32], gathers: bool, stage: Stage = silent) -> None:
         """See how fast the original reads, and reserve the time to write a file and to measure it on these tokens
         (chunks, context). Says so if not even the least can be done in time. gathers: whether statistics are to be
         gathered."""
         if self.minutes is None:
             return
         session, tokens = engine.session(), measured[0, : gathering.SEARCHED]
-        session.extend(tokens[:1], [0])  # packs the weights
-        session.reset()
-        started = self._clock()
-        session.extend(tokens, [len(tokens) - 1])
-        token = (self._clock() - started) / len(tokens)
+        with stage("timing the original"):
+            session.extend(tokens[:1], [0])  # packs the weights
+            session.reset()
+            started = self._clock()
+            session.extend(tokens, [len(tokens) - 1])
+            token = (self._clock() - started) / len(tokens)
         self._measuring = 3 * MARGIN * token * measured.size  # the file, and what the search gained
         self._token = MARGIN * token
         codes, passes = encoding(engine.model) / self.threads, second_moments.passes_for(engine.model) if gathers else 0
@@ -128,14 +130,15 @@ class Schedule:
         half = (len(chunks) + 1) // 2
         return replace(pieces, searched=np.concatenate([chunks[: count // 2], chunks[half : half + count // 2]]))
 
-    def statistics(self, model: Model, pieces: Pieces, settings: Settings) -> Pieces:
+    def statistics(self, model: Model, pieces: Pieces, settings: Settings, stage: Stage = silent) -> Pieces:
         """The pieces, with as many chunks for statistics as there is time to gather."""
         chunks = pieces.gathered
 
         def options() -> Options[int]:
-            there = gathering.place(model, pieces, settings.seed).exists()
-            fisher = not missing(model.step)
-            each = 0.0 if there else second_moments.seconds_for(model, chunks[0], fisher, settings.threads)
+            each, fisher = 0.0, not missing(model.step)
+            if not gathering.place(model, pieces, settings.seed).exists():
+                with stage("timing statistics of one chunk"):
+                    each = second_moments.seconds_for(model, chunks[0], fisher, settings.threads)
             return [(count, count * each) for count in range(len(chunks), min(FEWEST, len(chunks)) - 1, -1)]
 
         depends = f"{model.sha256()} {texts.digest(chunks)} {settings.seed}"
@@ -170,7 +173,7 @@ class Schedule:
         def options() -> Options[float]:
             return [(width, seconds(choices)) for width, choices in lists.items()]
 
-        width = self._choose("formats", depends, options, widest)
+        width = self._choose("formats", f"{depends} {list(lists)}", options, widest)
         built, full = len(lists[width].pairs), len(lists[widest].pairs)
         if built < full:
             self._say(f"tensors are tried in fewer formats: {built} are built, of {full} that could matter")
