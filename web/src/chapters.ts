@@ -12,6 +12,7 @@ const entry = (id: string, title: string, about: string, load: Entry["load"]): E
 
 export const CHAPTERS: Entry[] = [
   entry("bits", "Bits", "What a handful of bits can say", () => import("./chapters/bits")),
+  entry("weights", "Your weights", "Most are alike; a few decide", () => import("./chapters/weights")),
   entry("rounding", "Rounding", "Grids of codes, scales and the zero-point", () => import("./chapters/rounding")),
   entry("blocks", "Blocks and outliers", "One large weight, and how far it reaches", () => import("./chapters/blocks")),
   entry("anatomy", "Anatomy of a block", "Which bit serves which weight", () => import("./chapters/anatomy")),

@@ -20,6 +20,7 @@ from bitwright.views.elements import elements
 from bitwright.views.network import network
 from bitwright.views.rows import row, rows, shown
 from bitwright.views.site import site
+from bitwright.views.weights import matrices, values, weights
 
 Json = dict[str, Any]
 SAFE = re.compile(r"[A-Za-z0-9][\w.+-]*")  # keys become names of files
@@ -38,6 +39,9 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "elements": Exhibit(lambda s, _: elements()),
     "rows": Exhibit(lambda s, _: rows(s.file)),
     "row": Exhibit(lambda s, name: row(s.file, name), lambda s: [tensor.name for tensor in shown(s.file)]),
+    "weights": Exhibit(lambda s, _: weights(s.file, s.threads)),
+    "values": Exhibit(lambda s, name: values(s.file, name), lambda s: matrices(s.file)),
+    "removal": Exhibit(lambda s, _: recorded.removed(s)),
     "network": Exhibit(lambda s, _: network()),
     "layer": Exhibit(lambda s, _: codes.layer(s.file)),
     "codes": Exhibit(lambda s, name: codes.codes(s.layer, name), lambda s: codes.layer(s.file)["formats"]),

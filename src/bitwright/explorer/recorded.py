@@ -9,6 +9,7 @@ from bitwright.errors import BitwrightError
 from bitwright.explorer.subject import Subject
 from bitwright.views import next_token
 from bitwright.views.candidates import candidates
+from bitwright.views.removal import removal
 
 
 def keys(subject: Subject) -> Sequence[str]:
@@ -46,3 +47,11 @@ def next_tokens(subject: Subject, recipe: str) -> dict[str, Any]:
     reference, candidate = subject.models.engine(), subject.models.engine(recipe)
     prompts = [next_token.next_token(reference, candidate, prompt) for prompt in next_token.EXAMPLES]
     return {"recipe": recipe, "prompts": prompts, "losses": next_token.chunk_losses(candidate)}
+
+
+def removed(subject: Subject) -> dict[str, Any]:
+    """unavailable (why the model cannot be run; the rest is then missing), and the view `removal`."""
+    try:
+        return {"unavailable": "", **removal(subject.file, subject.models.engine())}
+    except BitwrightError as error:
+        return {"unavailable": str(error)}

@@ -50,11 +50,12 @@ def next_token(reference: Engine, candidate: Engine, prompt: str) -> dict[str, A
         log_p, log_q = log_probabilities(ours), log_probabilities(theirs)
         following = ids[place + 1] if place + 1 < len(ids) else None
         losses = None if following is None else [-log_p[following], -log_q[following]]
-        after.append(_compared(tokenizer, log_p, log_q) | {"losses": losses})
+        after.append(compared(tokenizer, log_p, log_q) | {"losses": losses})
     return plain({"prompt": prompt, "tokens": [text_of(tokenizer, id) for id in ids], "after": after})
 
 
-def _compared(tokenizer: Tokenizer, log_p: Float64, log_q: Float64) -> dict[str, Any]:
+def compared(tokenizer: Tokenizer, log_p: Float64, log_q: Float64) -> dict[str, Any]:
+    """divergence, top[] and rest of two rows of log probabilities (vocabulary,), as `next_token` lists them."""
     p, q = np.exp(log_p), np.exp(log_q)
     nats = np.where(p > 0, p * (log_p - log_q), 0)
     best = {int(id) for row in (p, q) for id in np.argpartition(-row, TOP - 1)[:TOP]}
