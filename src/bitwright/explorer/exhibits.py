@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from bitwright.errors import UnknownNameError, UsageError
-from bitwright.explorer import recorded
+from bitwright.explorer import chips, recorded
 from bitwright.explorer.subject import Subject
-from bitwright.views import anatomy, codes
+from bitwright.hardware import devices
+from bitwright.views import anatomy, codes, roofline
 from bitwright.views.elements import elements
 from bitwright.views.network import network
 from bitwright.views.rows import row, rows, shown
@@ -43,6 +44,8 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "values": Exhibit(lambda s, name: values(s.file, name), lambda s: matrices(s.file)),
     "removal": Exhibit(lambda s, _: recorded.removed(s)),
     "network": Exhibit(lambda s, _: network()),
+    "chips": Exhibit(lambda s, _: roofline.devices(devices.devices().values(), chips.remembered(s))),
+    "chip": Exhibit(chips.chip, chips.keys),
     "layer": Exhibit(lambda s, _: codes.layer(s.file)),
     "codes": Exhibit(lambda s, name: codes.codes(s.layer, name), lambda s: codes.layer(s.file)["formats"]),
     "feedback": Exhibit(lambda s, _: codes.feedback(s.layer), lambda s: ("",) if codes.layer(s.file)["tensor"] else ()),

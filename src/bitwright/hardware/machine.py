@@ -97,6 +97,12 @@ def this_machine(
     return Machine(found, cards, tuple(kernels.tiers()), measured)
 
 
+def remembered(formats: Collection[str], root: Path = Path("/")) -> bool:
+    """Whether this machine was measured, with the kernels of `formats`, so that `this_machine` needs no time."""
+    found = _remembered(_fingerprint(system(root)))
+    return found is not None and set(formats) & set(measurable()) <= set(found.kernels)
+
+
 def _fingerprint(s: System) -> str:
     parts = s.cpu, *s.features, f"{s.cores_usable} cores", f"{s.memory_bytes >> 30} GiB", kernels.tier()
     return " ".join([*parts, f"bitwright {bitwright.__version__}"])
