@@ -20,7 +20,7 @@ class Watched:
         self.page.goto(f"{self.site}#{chapter}")
         self.page.wait_for_selector(f"html[data-chapter={chapter.partition('?')[0]}]")
         self.page.wait_for_selector("main h1")
-        self.page.wait_for_selector("main .waiting", state="detached", timeout=60_000)
+        self.page.wait_for_selector("main .waiting", state="detached", timeout=300_000)
         return self.page
 
     def value(self, name: str) -> str:

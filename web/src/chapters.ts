@@ -19,4 +19,5 @@ export const CHAPTERS: Entry[] = [
   entry("chip", "What the chip does", "Why smaller is faster, and when it is not", () => import("./chapters/chip")),
   entry("codes", "Choosing codes well", "The nearest code is not always the best", () => import("./chapters/codes")),
   entry("next-token", "Next token", "What both models expect, and how far apart they are", () => import("./chapters/next-token")),
+  entry("compounding", "Compounding", "One different token, and another text", () => import("./chapters/compounding")),
 ];

@@ -1,6 +1,6 @@
 /** Questions that the server answers while the reader waits; an exported site has no server, and shows what was
  * recorded. */
-import { useEffect, useState } from "preact/hooks";
+import { useEffect, useRef, useState } from "preact/hooks";
 
 const PAUSE = 350; // milliseconds without typing before a question is sent
 
@@ -41,4 +41,47 @@ export function useAnswer<T>(name: string, question: object | null): Answer<T> {
     return () => (clearTimeout(timer), gone.abort());
   }, [name, text]);
   return state;
+}
+
+export interface Stream<T> {
+  items: T[];
+  error?: string;
+  running: boolean;
+}
+
+/** Items that the server sends one by one: [what has come, ask, stop]. A new question, or leaving the page, ends the
+ * one before. */
+export function useStream<T>(name: string): [Stream<T>, (question: object) => void, () => void] {
+  const [state, set] = useState<Stream<T>>({ items: [], running: false });
+  const current = useRef<AbortController | null>(null);
+  const stop = () => {
+    current.current?.abort();
+    current.current = null;
+    set(({ items, error }) => ({ items, error, running: false }));
+  };
+  useEffect(() => () => current.current?.abort(), []);
+  const ask = (question: object) => {
+    current.current?.abort();
+    const own = (current.current = new AbortController());
+    set({ items: [], running: true });
+    read<T>(name, question, own.signal, (item) => own.signal.aborted || set(({ items }) => ({ items: [...items, item], running: true }))).then(
+      () => own.signal.aborted || set(({ items }) => ({ items, running: false })),
+      (error) => own.signal.aborted || set(({ items }) => ({ items, running: false, error: error instanceof Error ? error.message : String(error) })),
+    );
+  };
+  return [state, ask, stop];
+}
+
+/** Reads server-sent events from the answer to a question. */
+async function read<T>(name: string, question: object, signal: AbortSignal, take: (item: T) => void): Promise<void> {
+  const response = await post(name, question, signal);
+  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
+  let held = "";
+  for (;;) {
+    const { value, done } = await reader.read();
+    if (done) return;
+    const events = (held + value).split("\n\n");
+    held = events.pop()!;
+    for (const event of events) take(JSON.parse(event.replace(/^data: /, "")));
+  }
 }

@@ -52,6 +52,9 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "anatomies": Exhibit(lambda s, _: anatomy.shown(s.file)),
     "anatomy": Exhibit(lambda s, name: anatomy.block_anatomy(s.file, name), lambda s: anatomy.names(s.file)),
     "next-token": Exhibit(recorded.next_tokens, recorded.keys),
+    "compounding": Exhibit(recorded.partings, recorded.keys),
+    "survival": Exhibit(recorded.survivals, recorded.recipes),
+    "plans": Exhibit(recorded.planned, recorded.recipes),
 }
 
 

@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from typing import Any
 
 from anyio import to_thread
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
+from starlette.types import Receive, Scope, Send
 
 from bitwright.errors import BitwrightError, UnknownNameError, UsageError
 from bitwright.explorer.subject import Subject
-from bitwright.views import next_token
+from bitwright.views import next_token, parting
 
 MOST_BYTES = 8192  # of a question
 GONE = 499  # the asking page went away; nobody reads this
@@ -43,13 +44,43 @@ def routes(subject: Subject) -> list[Route]:
                 return Response(status_code=GONE)
             return JSONResponse(await to_thread.run_sync(answer, subject, prompt, recipe))
 
-    return [Route("/live/next-token", answering(next_token_), methods=["POST"])]
+    async def compounding(question: dict[str, Any], request: Request) -> Response:
+        prompt, recipe, tokens = text(question, "prompt"), text(question, "recipe"), whole(question, "tokens")
+        return Events(await to_thread.run_sync(continued, subject, prompt, recipe, tokens), turn)
+
+    handlers = {"next-token": next_token_, "compounding": compounding}
+    return [Route(f"/live/{name}", answering(own), methods=["POST"]) for name, own in handlers.items()]
 
 
 def answer(subject: Subject, prompt: str, recipe: str) -> dict[str, Any]:
     """What the model and a quantized one expect after each token of a prompt."""
     models = subject.models
     return next_token.next_token(models.engine(), models.engine(recipe), prompt)
+
+
+def continued(subject: Subject, prompt: str, recipe: str, tokens: int) -> Iterator[dict[str, Any]]:
+    """What the model and a quantized one write after a prompt, one token at a time."""
+    models = subject.models
+    return parting.steps(models.engine(), models.engine(recipe), prompt, tokens)
+
+
+class Events(StreamingResponse):
+    """Items of `found` as server-sent events, each computed when the one before was sent, during its `turn`. Nothing is
+    computed any more once the asking page is gone."""
+
+    def __init__(self, found: Iterator[dict[str, Any]], turn: asyncio.Lock) -> None:
+        self.turn = turn
+        super().__init__(self._events(found), media_type="text/event-stream")
+
+    @staticmethod
+    async def _events(found: Iterator[dict[str, Any]]) -> AsyncIterator[str]:
+        while (item := await to_thread.run_sync(next, found, None)) is not None:
+            yield f"data: {json.dumps(item, allow_nan=False)}\n\n"
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send them."""
+        async with self.turn:
+            await super().__call__(scope, receive, send)
 
 
 def answering(
@@ -93,4 +124,11 @@ def text(question: dict[str, Any], name: str) -> str:
     """A text in a question. Refused if it is missing or no text."""
     if not isinstance(found := question.get(name), str):
         raise Refused(400, f"expected a text for {name!r}, got {found!r:.40}")
+    return found
+
+
+def whole(question: dict[str, Any], name: str) -> int:
+    """A whole number in a question. Refused if it is missing or none."""
+    if type(found := question.get(name)) is not int:
+        raise Refused(400, f"expected a whole number for {name!r}, got {found!r:.40}")
     return found

@@ -16,10 +16,13 @@ from bitwright.quantizers import Quantizer
 from bitwright.quantizers.tensor import can_encode
 from bitwright.recipes import Assignment, Recipe, Shape
 from bitwright.recipes.recipe import NEEDS_IMPORTANCE
+from bitwright.views import parting, plans
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
     from bitwright.kernels import Program
+    from bitwright.measure.rollout.reading import Reading
+    from bitwright.measure.rollout.writing import Rollout
 
 RECIPES = ("q8_0", "q4_k_m", "q4_0", "q2_k", "q2_0")
 CONTEXT = 512  # tokens
@@ -36,6 +39,7 @@ class Models:
 
     def __init__(self, file: GGUF, threads: int | None = None) -> None:
         self.file, self.threads = file, threads
+        self.turn = threading.Lock()  # held by those who run them for long, so that one at a time has the cores
         self._lock = threading.Lock()
         self._held: OrderedDict[str | None, tuple[Engine, Program]] = OrderedDict()
 
@@ -48,6 +52,16 @@ class Models:
             raise UnsupportedError("quantizing while you read", f"a model of {weights / 1e9:.1f} G weights",
                                    [f"up to {MOST / 1e9:.1f} G (bitwright eval measures larger ones)"])  # fmt: skip
         return model
+
+    @cached_property
+    def written(self) -> tuple[list[Rollout], list[Reading]]:
+        """`parting.written` by the original, for all recipes."""
+        return parting.written(self.engine())
+
+    @cached_property
+    def planned(self) -> plans.Runs:
+        """`plans.run` by the original, for all recipes."""
+        return plans.run(self.engine())
 
     @cached_property
     def recipes(self) -> dict[str, list[Assignment]]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from bitwright.errors import BitwrightError
 from bitwright.explorer.subject import Subject
-from bitwright.views import next_token
+from bitwright.views import next_token, parting, plans
 from bitwright.views.candidates import candidates
 from bitwright.views.removal import removal
 
@@ -15,6 +15,11 @@ from bitwright.views.removal import removal
 def keys(subject: Subject) -> Sequence[str]:
     """ "" for what is to be said of all, and the recipes."""
     return ("",) if unavailable(subject) else ("", *subject.models.recipes)
+
+
+def recipes(subject: Subject) -> Sequence[str]:
+    """The recipes, if the model can be run."""
+    return keys(subject)[1:]
 
 
 def unavailable(subject: Subject) -> str:
@@ -44,9 +49,35 @@ def next_tokens(subject: Subject, recipe: str) -> dict[str, Any]:
         text = next_token.chunked(reference.tokenizer)
         return {**found, "examples": next_token.EXAMPLES, "most_tokens": next_token.MOST_TOKENS, "text": text,
                 "losses": next_token.chunk_losses(reference)}  # fmt: skip
-    reference, candidate = subject.models.engine(), subject.models.engine(recipe)
-    prompts = [next_token.next_token(reference, candidate, prompt) for prompt in next_token.EXAMPLES]
-    return {"recipe": recipe, "prompts": prompts, "losses": next_token.chunk_losses(candidate)}
+    with subject.models.turn:
+        reference, candidate = subject.models.engine(), subject.models.engine(recipe)
+        prompts = [next_token.next_token(reference, candidate, prompt) for prompt in next_token.EXAMPLES]
+        return {"recipe": recipe, "prompts": prompts, "losses": next_token.chunk_losses(candidate)}
+
+
+def partings(subject: Subject, recipe: str) -> dict[str, Any]:
+    """Of all: `about`, examples (prompts), most_tokens (of a prompt), most_steps. Of a recipe: recipe, and prompts
+    (`parting.recorded`)."""
+    if not recipe:
+        limits = {"most_tokens": next_token.MOST_TOKENS, "most_steps": parting.MOST_STEPS}
+        return {**about(subject), "examples": parting.EXAMPLES, **limits}
+    models = subject.models
+    with models.turn:
+        return {"recipe": recipe, "prompts": parting.recorded(models.engine(), models.engine(recipe))}
+
+
+def survivals(subject: Subject, recipe: str) -> dict[str, Any]:
+    """recipe, and `parting.survival`."""
+    models = subject.models
+    with models.turn:
+        return {"recipe": recipe, **parting.survival(*models.written, models.engine(recipe))}
+
+
+def planned(subject: Subject, recipe: str) -> dict[str, Any]:
+    """recipe, and families (`plans.plans`)."""
+    models = subject.models
+    with models.turn:
+        return {"recipe": recipe, "families": plans.plans(models.planned, plans.run(models.engine(recipe)))}
 
 
 def removed(subject: Subject) -> dict[str, Any]:
