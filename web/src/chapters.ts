@@ -11,6 +11,7 @@ export interface Entry {
 const entry = (id: string, title: string, about: string, load: Entry["load"]): Entry => ({ id, title, about, load });
 
 export const CHAPTERS: Entry[] = [
+  entry("parameters", "Parameters", "What a model is made of", () => import("./chapters/parameters")),
   entry("bits", "Bits", "What a handful of bits can say", () => import("./chapters/bits")),
   entry("weights", "Your weights", "Most are alike; a few decide", () => import("./chapters/weights")),
   entry("rounding", "Rounding", "Grids of codes, scales and the zero-point", () => import("./chapters/rounding")),

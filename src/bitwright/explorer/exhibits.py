@@ -21,6 +21,7 @@ from bitwright.views.elements import elements
 from bitwright.views.network import network
 from bitwright.views.rows import row, rows, shown
 from bitwright.views.site import site
+from bitwright.views.sizes import sizes
 from bitwright.views.weights import matrices, values, weights
 
 Json = dict[str, Any]
@@ -38,6 +39,7 @@ class Exhibit:
 EXHIBITS: Mapping[str, Exhibit] = {
     "site": Exhibit(lambda s, _: site(s.file, s.name, s.live, s.report is not None, s.history is not None)),
     "elements": Exhibit(lambda s, _: elements()),
+    "sizes": Exhibit(lambda s, _: sizes(s.file)),
     "rows": Exhibit(lambda s, _: rows(s.file)),
     "row": Exhibit(lambda s, name: row(s.file, name), lambda s: [tensor.name for tensor in shown(s.file)]),
     "weights": Exhibit(lambda s, _: weights(s.file, s.threads)),

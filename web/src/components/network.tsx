@@ -25,7 +25,7 @@ export function Wires({ net, inputs, before }: { net: Network; inputs: readonly 
         <svg width={width} height={TALL} role="img" aria-label={`A network: 2 inputs, 4 hidden neurons, 1 output. The output is ${short(said, 3)}: ${said > 0 ? "yes" : "no"}.`}>
           {wires.map(({ from, to, weight, old }, index) => {
             const changed = old !== undefined && Math.abs(old - weight) > 0.25 * Math.abs(old);
-            const place = index < 8 ? (index % 2 ? 0.46 : 0.7) : 0.45;
+            const place = index < 8 ? (index % 2 ? 0.42 : 0.72) : 0.45;
             return (
               <g key={index} class={changed ? "error" : "code"}>
                 {weight !== 0 && (
