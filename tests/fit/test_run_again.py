@@ -9,15 +9,19 @@ from typing import Any
 
 import pytest
 
-from bitwright.fit import gathering
+from bitwright.fit import gathering, survey
 from bitwright.fit.budget import Ask
 from bitwright.fit.problem import WEIGHED
 from bitwright.fit.run import fit
 from bitwright.fit.schedule import FEWEST
 from bitwright.fit.settings import Fitted, Settings
-from bitwright.io import checksum
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.io import checksum, gguf, label
 from bitwright.kernels.tape import Tape
+from bitwright.measure.windows import spread
 from bitwright.model.model import load as load_model
+from bitwright.quantizers import Quantizer, quantize
+from bitwright.recipes import Recipe
 from tests.fit.conftest import SIZE
 
 
@@ -43,8 +47,9 @@ def test_the_model_is_hashed_once(
 
 
 def test_without_time_the_least_is_done_and_said(
-    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path
-) -> None:
+    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     """At once how long it takes, then all that is cut; the same call again gives the same file."""
     said: list[str] = []
     hurried = replace(settings, minutes=0, evaluations=None, seed=2)
@@ -63,8 +68,24 @@ def test_without_time_the_least_is_done_and_said(
     assert found.measured is not None and fitted.measured is not None and not fitted.cut
     assert found.measured.divergence.estimate < 3 * fitted.measured.divergence.estimate
     written = found.output.read_bytes()
+    encoded: list[str] = []
+    encode = Quantizer.encode
+
+    def counted(own: Quantizer, tensor: QuantizedTensor, format: Format) -> tuple[QuantizedTensor, float | None]:
+        if tensor.format is not format and tensor.shape[0] > survey.ROWS:
+            encoded.append(tensor.name)
+        return encode(own, tensor, format)
+
+    monkeypatch.setattr(Quantizer, "encode", counted)
     again = fit(stories260k, Ask(size=SIZE), hurried, tmp_path / "small.gguf")
     assert again.cut == found.cut and again.output.read_bytes() == written
+    assert not encoded  # the final codes are those that candidates were made of
+    pieces = gathering.cut(model, settings.search)
+    pieces = replace(pieces, gathered=pieces.gathered[spread(chunks, FEWEST)])
+    recipe = Recipe.exact({a.tensor: a.format for a in found.assignments})
+    quantize(stories260k, recipe, tmp_path / "plain.gguf", stats=gathering.place(model, pieces, 2), effort=1, threads=1)
+    plain = gguf.open(tmp_path / "plain.gguf")
+    assert label.sha256_of_tensors(gguf.open(again.output)) == label.sha256_of_tensors(plain)
 
 
 def test_a_fit_killed_between_chunks_of_gradients_goes_on_there(

@@ -12,7 +12,7 @@ import pytest
 from bitwright.engine.engine import Engine, RunOptions
 from bitwright.fit import schedule
 from bitwright.fit.gathering import Pieces
-from bitwright.fit.schedule import Schedule, encoding, spoken
+from bitwright.fit.schedule import Schedule, spoken
 from bitwright.model.model import Model, load
 from bitwright.progress import Progress, silent
 from tests import synthetic_model
@@ -87,7 +87,7 @@ def test_time_is_reserved_for_what_comes_last(cache: Path, model: Model) -> None
     clock.step = 1
     own.begin(engine, TOKENS, gathers=False)
     clock.step = 0
-    assert own.reserved == pytest.approx(schedule.MARGIN * (12 + encoding(model)), rel=1e-6)
+    assert own.reserved == pytest.approx(schedule.MARGIN * 12)
     assert own.left == pytest.approx(3600 - clock.now - own.reserved) and own.search == own.left and not told
 
 

@@ -10,6 +10,7 @@ from bitwright.calibration import ActivationStatistics
 from bitwright.engine import Engine
 from bitwright.engine.engine import RunOptions
 from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.palette import Palette
 from bitwright.fit.settings import Settings
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import gguf, label
@@ -59,16 +60,22 @@ def finish(
     threads: int | None,
     stage: Stage,
     effort: int = EFFORT,
+    palette: Palette | None = None,
 ) -> Finished:
     """Write `model` in the formats of `recipe` to `output`, with the label of what was measured in `held_out`.
 
-    The bytes of the tensors are those of `quantize` with this recipe, these statistics and this effort. The file
-    appears in full or not at all.
+    The bytes of the tensors are those of `quantize` with this recipe, these statistics and this effort. Those that
+    are so in `palette` are taken from there. The file appears in full or not at all.
     """
+
+    def built(name: str, format: Format) -> QuantizedTensor | None:
+        ready = palette is not None and palette.quantizer.effort == effort and palette.has(name, format)
+        return palette.tensor(name, format) if ready and palette and model.tensors[name].format is not format else None
+
     with scratch(output.absolute().parent) as folder:
         small = folder / output.name
         with stage("writing the file") as report:
-            made = quantize(model.path, recipe, small, (), False, threads, report, statistics, effort=effort)
+            made = quantize(model.path, recipe, small, (), False, threads, report, statistics, None, effort, built)
         engine = Engine(Model.from_gguf(gguf.open(small)), held_out.engine.options if held_out.engine else None)
         measured = setting.evaluate(engine, held_out, stage=stage)
         file = engine.model.opened()

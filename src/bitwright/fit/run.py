@@ -69,7 +69,7 @@ def fit(
     found = kept.history()
     best = found.incumbent if found else start
     made = finish.finish(model, Recipe.exact(choices.chosen(best)), output, problem.statistics, held_out,
-                         settings.threads, stage, problem.effort)  # fmt: skip
+                         settings.threads, stage, problem.effort, problem.palette)  # fmt: skip
     gained = None
     if best != start and not interrupted:
         with stage("measuring what the search gained on other text"):

@@ -64,7 +64,7 @@ class Schedule:
         self._told, self._clock = told, clock
         self._ends = math.inf if minutes is None else clock() + 60 * minutes
         self.cut: list[str] = []
-        self.reserved = self._codes = self._measuring = self._token = self._generation = 0.0
+        self.reserved = self._measuring = self._token = self._generation = 0.0
 
     @classmethod
     def of(cls, settings: Settings, told: Callable[[str], object]) -> Schedule:
@@ -90,9 +90,8 @@ class Schedule:
             session.extend(tokens, [len(tokens) - 1])
             token = (self._clock() - started) / len(tokens)
         self._measuring = 3 * MARGIN * token * measured.size  # the file, and what the search gained
-        self._token = MARGIN * token
+        self._token, self.reserved = MARGIN * token, self._measuring
         codes, passes = encoding(engine.model) / self.threads, second_moments.passes_for(engine.model) if gathers else 0
-        self._reserve(codes)
         read = gathering.SEARCHED + passes * FEWEST * gathering.GATHERED
         least = self.reserved + 2 * codes + self._search(gathering.LEAST) + BACKWARD * token * read
         over = least - (self._ends - self._clock())
@@ -100,10 +99,6 @@ class Schedule:
             self._told(f"{self.minutes:g} minutes are not enough for this model on this machine: everything is cut as "
                        f"far as it can be, and takes about {spoken(60 * self.minutes + over)}, less what earlier calls "
                        "left in the cache")  # fmt: skip
-
-    def _reserve(self, codes: float) -> None:
-        self._codes = MARGIN * codes
-        self.reserved = self._codes + self._measuring
 
     @property
     def search(self) -> float:
@@ -149,16 +144,18 @@ class Schedule:
 
     def effort(self, palette: Palette, tensors: Sequence[Pair], depends: str) -> int:
         """How much effort the final codes get, and the time reserved for it. tensors: in about the formats that they
-        will have."""
+        will have. Those of the palette's own effort are there."""
         pace, final = palette.pace, dict(tensors)
         quantizers = {effort: replace(palette.quantizer, effort=effort) for effort in EFFORTS}
         seconds = {
             effort: pace * sum(own.work(palette.model.tensors[name], format) for name, format in final.items())
+            if effort != palette.quantizer.effort
+            else 0.0
             for effort, own in quantizers.items()
         }
-        options = [(effort, MARGIN * seconds[effort] - self._codes) for effort in EFFORTS]
+        options = [(effort, MARGIN * seconds[effort]) for effort in EFFORTS]
         effort = self._choose("effort", depends, lambda: options, EFFORTS[0])
-        self._reserve(seconds[effort])
+        self.reserved = self._measuring + MARGIN * seconds[effort]
         if effort < EFFORTS[0]:
             self._say(f"the final codes are chosen with effort {effort} of {EFFORTS[0]}")
         return effort

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from bitwright.calibration import ActivationStatistics
 from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
-from bitwright.formats import Format
+from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import atomic, gguf, hub, inputs, kinds
 from bitwright.quantizers import caveats
 from bitwright.quantizers.metadata import metadata_of, provenance
@@ -41,6 +41,13 @@ class QuantizeResult:
     warnings: list[str]
 
 
+Built = Callable[[str, Format], QuantizedTensor | None]  # a tensor in a format
+
+
+def nothing(name: str, format: Format) -> None:
+    """No tensor was encoded before."""
+
+
 @inputs.protected()
 def quantize(
     source: str | Path,
@@ -53,13 +60,15 @@ def quantize(
     stats: str | Path | ActivationStatistics | None = None,
     method: str | None = None,
     effort: int = EFFORT,
+    built: Built = nothing,
 ) -> QuantizeResult:
     """Write the model `source` to `output`, each tensor in the format that `recipe` gives it.
 
     recipe: a `Recipe`, the name of one of llama.cpp's file types, or a .toml file. tensor_types: "REGEX=FORMAT",
     patterns in front of the recipe's. dry_run: only assign formats. progress(done, total, tensor name) is called before
     each tensor, in units of work. stats: activation statistics or a file of them, llama.cpp's imatrix too. method,
-    effort: see `Quantizer`. Metadata and the order of tensors stay. The file appears in full or not at all.
+    effort: see `Quantizer`. built: tensors that were encoded so before, None for the others. Metadata and the order of
+    tensors stay. The file appears in full or not at all.
 
     Raises UnknownNameError for an unknown recipe, format or method; UnsupportedError for a format that cannot be
     encoded; UsageError for an output that must not be written (`atomic.check`), a pattern that matches nothing, or
@@ -94,7 +103,7 @@ def quantize(
     elif target is None:
         raise UsageError("quantize needs an output unless it is a dry run")
     else:
-        size = gguf.write(target, metadata, _stream(model, assignments, quantizer, progress))
+        size = gguf.write(target, metadata, _stream(model, assignments, quantizer, progress, built))
     return QuantizeResult(
         output=None if dry_run else target,
         bytes=size,
@@ -132,7 +141,7 @@ Streamed = tuple[str, tuple[int, ...], Format, Callable[[], NDArray[np.uint8]]]
 
 
 def _stream(
-    model: gguf.GGUF, assignments: Iterable[Assignment], quantizer: Quantizer, progress: Progress | None
+    model: gguf.GGUF, assignments: Iterable[Assignment], quantizer: Quantizer, progress: Progress | None, built: Built
 ) -> Iterable[Streamed]:
     """The tensors to pass to `gguf.write`, which asks for the bytes of each in turn."""
     works = {a.tensor: quantizer.work(model.tensors[a.tensor], a.format) for a in assignments}
@@ -144,7 +153,8 @@ def _stream(
             progress(done, total, name)
         done += works[name]
         model.release()  # pages of the previous tensor
-        return quantizer.quantize(model.tensor(name), format).data
+        found = built(name, format)
+        return (quantizer.quantize(model.tensor(name), format) if found is None else found).data
 
     for a in assignments:
         yield a.tensor, model.tensors[a.tensor].shape, a.format, partial(data, a.tensor, a.format)
