@@ -61,6 +61,7 @@ def test_without_time_the_least_is_done_and_said(
     for cut in (
         f"statistics are gathered on {FEWEST} of {chunks} chunks",
         "the final codes are chosen with effort 1 of 3",
+        "the file is not measured over many steps",
         "tensors are tried in fewer formats",
         f"prices of formats come from 1 of {WEIGHED} chunks",
     ):

@@ -12,12 +12,13 @@ import pytest
 from bitwright.engine.engine import Engine, RunOptions
 from bitwright.fit import schedule
 from bitwright.fit.gathering import Pieces
-from bitwright.fit.schedule import Schedule, spoken
+from bitwright.fit.rates import WRITTEN, spoken
+from bitwright.fit.schedule import Schedule
+from bitwright.fit.settings import Settings
 from bitwright.model.model import Model, load
 from bitwright.progress import Progress, silent
 from tests import synthetic_model
 
-TOKENS = np.random.default_rng(0).integers(0, synthetic_model.VOCABULARY, (4, 32)).astype(np.int32)
 DEPENDS = "model, text and budget"
 
 
@@ -79,30 +80,41 @@ def test_without_a_limit_nothing_is_cut_or_kept(cache: Path) -> None:
     assert not told and not (cache / "searches").exists()
 
 
-def test_time_is_reserved_for_what_comes_last(cache: Path, model: Model) -> None:
-    """A clock that moves a second at each reading: 32 tokens take 1 s, so measuring 128 tokens three times takes 12."""
-    clock, told = Clock(), list[str]()
-    own, engine = planned(clock, told, minutes=60), Engine(model, RunOptions(context=32, threads=1))
-    assert own.left == own.search == 3600
+def begun(minutes: float, told: list[str], model: Model, context: int = 32 + WRITTEN) -> Schedule:
+    """A schedule whose clock moves a second at each reading while the original is timed: 32 tokens are read in 1 s."""
+    clock = Clock()
+    own = planned(clock, told, minutes)
     clock.step = 1
-    own.begin(engine, TOKENS, gathers=False)
+    own.begin(Engine(model, RunOptions(context=context, threads=1)), gathers=False)
     clock.step = 0
-    assert own.reserved == pytest.approx(schedule.MARGIN * 12)
-    assert own.left == pytest.approx(3600 - clock.now - own.reserved) and own.search == own.left and not told
+    return own
+
+
+def test_time_is_reserved_for_what_comes_last(cache: Path, model: Model) -> None:
+    """To measure 12 chunks of 36 tokens three times, and to see the noise floor."""
+    told: list[str] = []
+    own = begun(200, told, model)
+    assert own.reserved == pytest.approx(3 * schedule.MEASURED * 12 * 36 * schedule.MARGIN / 32)
+    assert own.left == pytest.approx(200 * 60 - 4 - own.reserved) and own.search == own.left and not told
 
 
 def test_text_to_search_on_is_cut_in_both_halves(cache: Path, model: Model) -> None:
-    """A token takes 1/32 s, so a chunk of 256 counts with 19.2 s for two readings: 32 fit in 15% of 70 minutes."""
-    clock, told = Clock(), list[str]()
-    own = planned(clock, told, minutes=70)
-    clock.step = 1
-    own.begin(Engine(model, RunOptions(context=32, threads=1)), TOKENS, gathers=False)
-    clock.step = 0
+    """A chunk of 256 tokens counts with 19.2 s for two readings: 32 fit in 15% of what is left of the 70 minutes."""
+    told: list[str] = []
+    own = begun(70, told, model)
     chunks = np.arange(81 * 256, dtype=np.int32).reshape(81, 256)
     pieces = own.searched(model, Pieces(("text",), chunks, chunks))
     assert pieces.searched[:, 0].tolist() == [256 * n for n in (*range(16), *range(41, 57))]
     assert told == ["to keep within 70 minutes, candidates are measured on 32 of 81 chunks of text"]
     assert 0 < own.search < own.left
+
+
+def test_texts_are_written_if_there_is_time(cache: Path, model: Model) -> None:
+    """64 steps of 16 prompts, twice: 114 s."""
+    told: list[str] = []
+    assert begun(30, told, model).writes(model, Settings()) and not told
+    assert not begun(10, told, model).writes(model, Settings())
+    assert told[-1] == "to keep within 10 minutes, the file is not measured over many steps"
 
 
 def test_it_is_said_at_once_if_not_even_the_least_fits(cache: Path, model: Model) -> None:
@@ -114,10 +126,10 @@ def test_it_is_said_at_once_if_not_even_the_least_fits(cache: Path, model: Model
         stages.append(name)
         return silent(name)
 
-    own.begin(Engine(model, RunOptions(context=32, threads=1)), TOKENS, True, stage)
+    own.begin(Engine(model, RunOptions(context=32, threads=1)), True, stage)
     assert len(told) == 1 and stages == ["timing the original"]
     assert told[0].startswith("2 minutes are not enough for this model on this machine: everything is cut as far as it")
-    assert "takes about 3.3 hours, less what earlier calls left in the cache" in told[0]
+    assert "takes about 4.5 hours, less what earlier calls left in the cache" in told[0]
 
 
 def test_spoken() -> None:

@@ -40,15 +40,18 @@ class Finished:
     evaluation: Evaluation
 
 
-def held_out(model: Model, settings: Settings, stage: Stage) -> tuple[Engine, Setting]:
-    """The original, and its predictions of the text that the search never reads. UsageError if the text is too short
-    for intervals."""
-    context = min(CONTEXT, model.config.context)
-    engine = Engine(model, RunOptions(context=context, threads=settings.threads))
+def original(model: Model, settings: Settings) -> Engine:
+    """The original as it is run on the held-out text."""
+    return Engine(model, RunOptions(context=min(CONTEXT, model.config.context), threads=settings.threads))
+
+
+def held_out(engine: Engine, settings: Settings, stage: Stage, writes: bool = True) -> Setting:
+    """The original's predictions of the text that the search never reads, and with `writes` the texts that it writes.
+    UsageError if the text is too short for intervals."""
     text = settings.held_out[1] if settings.held_out else standard_text.read()
     overlaps = [overlap.overlap(text, searched) for _, searched in settings.search]
     accept = next_token.check_intervals
-    return engine, setting.against(engine, text, "quick", context, None, overlaps, stage, accept)
+    return setting.against(engine, text, "quick", engine.context, None, overlaps, stage, accept, writes)
 
 
 def finish(

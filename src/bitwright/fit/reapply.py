@@ -36,7 +36,7 @@ def reapply(
     started, output, schedule = time.monotonic(), Path(output), Schedule.of(settings, told)
     atomic.check(output)
     model = load_model(source)
-    _, held_out = finish.held_out(model, settings, stage)
+    held_out = finish.held_out(finish.original(model, settings), settings, stage)
     _, statistics = problem.gathered(model, settings, stage, schedule)
     shape = outline.from_gguf(model.opened())
     found = reuse(recipe, budget.searched(shape))

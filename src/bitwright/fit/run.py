@@ -59,8 +59,9 @@ def fit(
     schedule = Schedule.of(settings, told)
     model = load_model(source)
     with Machines.at(settings.ray, settings.threads, told) as machines:
-        engine, held_out = finish.held_out(model, settings, stage)
-        schedule.begin(engine, held_out.reference.windows.ids, settings.stats is None, stage)
+        engine = finish.original(model, settings)
+        schedule.begin(engine, settings.stats is None, stage)
+        held_out = finish.held_out(engine, settings, stage, schedule.writes(model, settings))
         problem = prepare(model, ask, settings, stage, machines, schedule)
         choices = problem.choices
         scorer = machines.scorer(engine, problem.palette, choices, problem.pieces.searched, settings.objective)

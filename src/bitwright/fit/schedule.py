@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
 import bitwright
 from bitwright import kernels
@@ -29,20 +28,29 @@ from bitwright.fit.finish import EFFORT
 from bitwright.fit.gathering import Pieces
 from bitwright.fit.keys import Pair
 from bitwright.fit.palette import Palette
+from bitwright.fit.rates import encoding, rates, spoken
 from bitwright.fit.settings import Settings
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 from bitwright.kernels.tape import missing
+from bitwright.measure import suite
+from bitwright.measure.rollout import baseline
 from bitwright.measure.windows import spread
 from bitwright.model.model import Model
 from bitwright.progress import Stage, silent
-from bitwright.quantizers import work
-from bitwright.quantizers.feedback import ROUNDS
 
 FEWEST = 4  # chunks that statistics are gathered on
 EFFORTS = range(EFFORT, 0, -1)  # of the final codes
-SHARES = {"search": 0.15, "statistics": 0.35, "effort": 0.35, "formats": 0.5, "gradients": 0.4}  # of the time left
+SHARES = {
+    "texts": 0.1,
+    "search": 0.15,
+    "statistics": 0.35,
+    "effort": 0.35,
+    "formats": 0.5,
+    "gradients": 0.4,
+}  # of the time left
 MARGIN = 1.2  # of estimates
+MEASURED = 1.5  # times the held-out text: what is read to predict it and to see the noise floor
 BACKWARD = 10  # times as long as reading a text: its gradients
 GENERATION = 2  # times as long as measuring the first allocation: a generation of candidates
 Amount = TypeVar("Amount", int, float)
@@ -64,7 +72,7 @@ class Schedule:
         self._told, self._clock = told, clock
         self._ends = math.inf if minutes is None else clock() + 60 * minutes
         self.cut: list[str] = []
-        self.reserved = self._measuring = self._token = self._generation = 0.0
+        self.reserved = self._token = self._step = self._generation = 0.0
 
     @classmethod
     def of(cls, settings: Settings, told: Callable[[str], object]) -> Schedule:
@@ -76,25 +84,18 @@ class Schedule:
         """Seconds until only those reserved are left."""
         return max(0.0, self._ends - self._clock() - self.reserved)
 
-    def begin(self, engine: Engine, measured: NDArray[np.int32], gathers: bool, stage: Stage = silent) -> None:
-        """See how fast the original reads, and reserve the time to write a file and to measure it on these tokens
-        (chunks, context). Says so if not even the least can be done in time. gathers: whether statistics are to be
-        gathered."""
+    def begin(self, engine: Engine, gathers: bool, stage: Stage = silent) -> None:
+        """See how fast the original reads and writes, and reserve the time to measure the file. Says so if not even the
+        least can be done in time. gathers: whether statistics are to be gathered."""
         if self.minutes is None:
             return
-        session, tokens = engine.session(), measured[0, : gathering.SEARCHED]
         with stage("timing the original"):
-            session.extend(tokens[:1], [0])  # packs the weights
-            session.reset()
-            started = self._clock()
-            session.extend(tokens, [len(tokens) - 1])
-            token = (self._clock() - started) / len(tokens)
-        self._measuring = 3 * MARGIN * token * measured.size  # the file, and what the search gained
-        self._token, self.reserved = MARGIN * token, self._measuring
-        codes, passes = encoding(engine.model) / self.threads, second_moments.passes_for(engine.model) if gathers else 0
-        read = gathering.SEARCHED + passes * FEWEST * gathering.GATHERED
-        least = self.reserved + 2 * codes + self._search(gathering.LEAST) + BACKWARD * token * read
-        over = least - (self._ends - self._clock())
+            self._token, self._step = (MARGIN * seconds for seconds in rates(engine, self._clock))
+        measured = MEASURED * suite.CHUNKS["quick"] * engine.context * self._token
+        self.reserved = 3 * measured  # the file, and what the search gained
+        read = gathering.SEARCHED + gathers * second_moments.passes_for(engine.model) * FEWEST * gathering.GATHERED
+        least = 4 * measured + self._search(gathering.LEAST) + 2 * encoding(engine.model, EFFORTS[-1]) / self.threads
+        over = least + BACKWARD * read * self._token - (self._ends - self._clock())
         if over > 0:
             self._told(f"{self.minutes:g} minutes are not enough for this model on this machine: everything is cut as "
                        f"far as it can be, and takes about {spoken(60 * self.minutes + over)}, less what earlier calls "
@@ -110,6 +111,16 @@ class Schedule:
         return 2 * self._token * chunks * gathering.SEARCHED
 
     # -- what is cut
+
+    def writes(self, model: Model, settings: Settings) -> bool:
+        """Whether there is time for texts that the original and the file write, to see how long they stay the same."""
+        prompts, steps = baseline.SUITES["quick"]
+        seconds = 2 * steps * (self._step + prompts * self._token)
+        depends = f"{model.sha256()} {settings.held_out is None}"
+        found = self._choose("texts", depends, lambda: [(1, seconds), (0, 0.0)], 1)
+        if not found:
+            self._say("the file is not measured over many steps")
+        return bool(found)
 
     def searched(self, model: Model, pieces: Pieces) -> Pieces:
         """The pieces, with as many chunks to measure candidates on as there is time to read, an even number."""
@@ -155,7 +166,7 @@ class Schedule:
         }
         options = [(effort, MARGIN * seconds[effort]) for effort in EFFORTS]
         effort = self._choose("effort", depends, lambda: options, EFFORTS[0])
-        self.reserved = self._measuring + MARGIN * seconds[effort]
+        self.reserved += MARGIN * seconds[effort]
         if effort < EFFORTS[0]:
             self._say(f"the final codes are chosen with effort {effort} of {EFFORTS[0]}")
         return effort
@@ -217,20 +228,3 @@ def _read(path: Path) -> int | float | None:
     except (OSError, ValueError):
         return None
     return found if isinstance(found, int | float) else None
-
-
-def encoding(model: Model) -> float:
-    """About how many seconds of one core it takes to encode a model with the least effort, before that was seen."""
-    seconds, hessians = 0.0, set[tuple[int, int]]()
-    for op in model.step.ops:
-        for name in op.weights[:1]:
-            shape = model.tensors[name].shape
-            if len(shape) > 1:
-                seconds += work.seconds(math.prod(shape), shape[-1], None, ROUNDS[EFFORTS[-1]])
-                hessians.add((op.inputs[0].id if op.inputs else -1, shape[-1]))
-    return seconds + sum(work.FACTOR * columns**3 for _, columns in hessians)
-
-
-def spoken(seconds: float) -> str:
-    """5000 -> "83 minutes", 20000 -> "5.6 hours"."""
-    return f"{max(1, round(seconds / 60))} minutes" if seconds < 3 * 3600 else f"{seconds / 3600:.1f} hours"

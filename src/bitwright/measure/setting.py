@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 @dataclass(frozen=True)
 class Setting:
     """A text and the reference's predictions of it. `engine`, `floor` and `baseline` are None if the reference is a
-    .kld file, which cannot be run again."""
+    .kld file, which cannot be run again; `baseline` also if texts were left out."""
 
     text: str
     suite: str
@@ -54,10 +54,12 @@ def against(
     overlaps: Sequence[Overlap] = (),
     stage: Stage = silent,
     accept: Callable[[Windows], object] = lambda cut: None,
+    writes: bool = True,
 ) -> Setting:
     """The reference `engine` reads `text` in chunks of `context` tokens, or its predictions come from the cache; then
     its noise floor, and the texts it writes. `chunks` takes the first ones, None those of the suite, spread out.
-    `accept` sees what will be scored before anything runs, and may raise.
+    `accept` sees what will be scored before anything runs, and may raise. `writes` False leaves the texts out, and so
+    how errors compound over many steps.
 
     UsageError if the text is too short.
     """
@@ -69,6 +71,8 @@ def against(
     with stage("measuring the noise floor") as report:
         floor = noise_floor.stored_noise_floor(engine, store, report)
     prompts, steps = baseline.SUITES[suite_name]
+    if not writes:
+        return Setting(text, suite_name, store, overlaps, engine, floor)
     with stage("writing texts with the reference") as report:
         base = baseline.baseline(engine, baseline.prompts_of(engine.tokenizer, text, prompts), steps, progress=report)
     return Setting(text, suite_name, store, overlaps, engine, floor, base)

@@ -1,0 +1,46 @@
+"""How fast a model is read, written and encoded here, as far as that is seen in a moment."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+
+from bitwright.engine import Engine
+from bitwright.model.model import Model
+from bitwright.quantizers import work
+from bitwright.quantizers.feedback import ROUNDS
+
+READ, WRITTEN = 256, 4  # tokens that are timed
+
+
+def rates(engine: Engine, clock: Callable[[], float]) -> tuple[float, float]:
+    """Seconds for a token that is read among many, and for one that is written."""
+    count = max(1, min(READ, engine.context - WRITTEN))
+    session, ids = engine.session(), (np.arange(count) % engine.config.vocabulary).tolist()
+    session.extend(ids[:1], [0])  # packs the weights
+    session.reset()
+    started = clock()
+    session.extend(ids, [count - 1])
+    read = clock()
+    for _ in range(WRITTEN):
+        session.step(0)
+    return (read - started) / count, (clock() - read) / WRITTEN
+
+
+def encoding(model: Model, effort: int) -> float:
+    """About how many seconds of one core it takes to encode a model, before that was seen."""
+    seconds, hessians = 0.0, set[tuple[int, int]]()
+    for op in model.step.ops:
+        for name in op.weights[:1]:
+            shape = model.tensors[name].shape
+            if len(shape) > 1:
+                seconds += work.seconds(math.prod(shape), shape[-1], None, ROUNDS[effort])
+                hessians.add((op.inputs[0].id if op.inputs else -1, shape[-1]))
+    return seconds + sum(work.FACTOR * columns**3 for _, columns in hessians)
+
+
+def spoken(seconds: float) -> str:
+    """5000 -> "83 minutes", 20000 -> "5.6 hours"."""
+    return f"{max(1, round(seconds / 60))} minutes" if seconds < 3 * 3600 else f"{seconds / 3600:.1f} hours"
