@@ -69,6 +69,9 @@ function licences() {
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
 for (const name of ["index.html", "icon.svg"]) copyFileSync(join(here, "src", name), join(out, name));
+// the page of a report is one file, so what shows it is one script
+const { splitting, entryNames, chunkNames, ...whole } = options;
+await build({ ...whole, entryPoints: [{ in: join(here, "src/report-page.tsx"), out: "report" }], format: "iife" });
 if (process.argv.includes("--watch")) await (await context(options)).watch();
 else await build(options);
 writeFileSync(join(out, "licences.txt"), licences());

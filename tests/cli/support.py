@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import signal
 import subprocess
 import sys
@@ -12,7 +11,6 @@ from dataclasses import dataclass
 from functools import partial
 from html.parser import HTMLParser
 from typing import Any
-from xml.etree import ElementTree
 
 COMMAND = [sys.executable, "-m", "bitwright"]
 
@@ -51,34 +49,32 @@ def finish(process: subprocess.Popen[str], stdin: str = "") -> Outcome:
 
 
 class Page(HTMLParser):
-    """Collects the text of a page and what it would fetch."""
+    """Collects what a page would fetch, its title, and the report that it holds."""
 
     def __init__(self, source: str) -> None:
         super().__init__()
-        self.headings: list[str] = []
         self.fetched: list[str] = []
-        self.open: list[str] = []
-        self.source = source
+        self.texts: dict[str, str] = {}
+        self.open = ""
         self.feed(source)
+        self.title = self.texts["title"]
+        self.report: Any = json.loads(self.texts["script application/json"])
 
     def handle_starttag(self, tag, attrs) -> None:
-        self.open.append(tag)
-        addresses = [value for name, value in attrs if name in ("src", "href", "data", "srcset") and value]
-        self.fetched += [value for value in addresses if not value.startswith("#")]
-        if tag in ("script", "link", "iframe", "img"):
+        self.fetched += [value for name, value in attrs if name in ("src", "href", "data", "srcset")]
+        self.open = " ".join([tag, *(value for name, value in attrs if tag == "script" and name == "type")])
+        if tag in ("link", "iframe", "img"):
             self.fetched.append(tag)
 
     def handle_data(self, data) -> None:
-        if self.open and self.open[-1] in ("h1", "h2"):
-            self.headings.append(data)
-            self.open.append("")
+        self.texts[self.open] = self.texts.get(self.open, "") + data
+
+    def handle_endtag(self, tag) -> None:
+        self.open = ""
 
 
 def check_page(source: str) -> Page:
-    """Asserts that a report's page fetches nothing and that its drawings are valid."""
+    """Asserts that a report's page fetches nothing, and may not."""
     page = Page(source)
-    assert not page.fetched and "@import" not in source and "url(" not in source
-    for drawing in re.findall(r"<svg.*?</svg>", source, re.DOTALL):
-        root = ElementTree.fromstring(drawing)
-        assert len(root) > 5 and "nan" not in drawing
+    assert not page.fetched and "@import" not in source and "default-src 'none'" in source
     return page

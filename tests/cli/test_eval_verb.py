@@ -86,12 +86,11 @@ def test_an_html_report_of_one_model(bitwright, quantized, stories260k, text, tm
     outcome = bitwright(*command, "-o", tmp_path / "r.html")
     assert outcome.code == 0
     check_sample(outcome.out)
-    source = (tmp_path / "r.html").read_text()
-    page = check_page(source)
-    assert page.headings[0] == "What q4_0.gguf lost" and "Token by token" in page.headings
-    assert "q4_0.gguf: clearly" in source and "damaged: one token in " in source
-    assert source.count("<svg") >= 1 and "KL divergence from the reference: 0.1" in source
-    assert "nothing is lost by storing them" in source  # 512 tokens are all kept
+    page = check_page((tmp_path / "r.html").read_text())
+    assert page.title == "What q4_0.gguf lost" and len(page.report["heat"]["tokens"]) == 63
+    assert page.report["headline"].startswith("clearly") and "damaged: one token in " in page.report["headline"]
+    assert page.report["words"][0].startswith("KL divergence from the reference: 0.1")
+    assert page.report["kl_divergence"]["storage_error"] == 0  # 512 tokens are all kept
 
 
 @pytest.mark.parametrize(
@@ -123,10 +122,9 @@ def test_the_full_suite_shows_the_sources_of_error(
     outcome = bitwright(*command, "-o", tmp_path / "r.html")
     assert outcome.code == 0, outcome.err
     assert "Each source of error alone: weights 0." in outcome.out
-    page = check_page((tmp_path / "r.html").read_text())
-    assert {"Survival", "Where the texts part", "Divergence by horizon", "Where the error comes from"} <= set(
-        page.headings
-    )
+    found = check_page((tmp_path / "r.html").read_text()).report
+    assert found["first_divergence"] and found["free_running"]["examples"] and found["free_running"]["kl_by_horizon"]
+    assert {a["kind"] for a in found["attribution"]} == {"source", "tensors"}
 
 
 def test_eval_without_a_text_reads_its_own(bitwright, small) -> None:

@@ -5,8 +5,6 @@ from __future__ import annotations
 import pytest
 
 from bitwright.cli.intervals import decimal, divergence
-from bitwright.reports import texts
-from bitwright.reports.html import decimals, span
 from bitwright.statistics.interval import Interval
 from bitwright.views.numbers import fixed, nats
 
@@ -23,9 +21,3 @@ def test_zero_has_no_sign() -> None:
     assert fixed(-4e-6, 5) == "0.00000" and fixed(-0.0, 2) == "0.00" and fixed(-0.015, 2) == "-0.01"
     around = Interval(-1e-7, (-2e-7, 1e-7), 20, "")
     assert decimal(around, 4) == ("0.0000", "0.0000 to 0.0000") and divergence(around)[0] == "-1.0e-07"
-    assert span({"mean": -1e-7, "low": -2e-7, "high": 1e-7}, decimals(2, 100)) == ("0.00", "0.00 to 0.00")
-    heat = {
-        "model": {"name": "a"},
-        "heat": {"chunk": 0, "tokens": [{"text": "a", "kl": -0.0, "candidate": [["a", 1.0]]}]},
-    }
-    assert "KL 0\n" in texts.heat(heat)

@@ -21,4 +21,6 @@ export const CHAPTERS: Entry[] = [
   entry("codes", "Choosing codes well", "The nearest code is not always the best", () => import("./chapters/codes")),
   entry("next-token", "Next token", "What both models expect, and how far apart they are", () => import("./chapters/next-token")),
   entry("compounding", "Compounding", "One different token, and another text", () => import("./chapters/compounding")),
+  entry("machines", "Which model, which machine", "Memory, speed, price", () => import("./chapters/machines")),
+  entry("damage", "Damage report", "What a file lost, in full", () => import("./chapters/damage")),
 ];

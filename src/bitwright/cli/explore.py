@@ -40,7 +40,8 @@ def explore(
         check(export)
     subject = Subject(models.resolve(model), Path(model).name, report, fit, export is None, threads)
     documents = Documents(subject)
-    documents["site"]  # a file that is no model is refused at once
+    for name in ("site", "report"):  # a file that is no model or no report is refused at once
+        documents[name]
     if export is not None:
         with output.progress(f"exporting to {export}") as progress:
             size = write(documents, export, progress)

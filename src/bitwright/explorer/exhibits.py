@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bitwright.errors import UnknownNameError, UsageError
-from bitwright.explorer import chips, recorded
+from bitwright.explorer import chips, given, recorded
 from bitwright.explorer.subject import Subject
 from bitwright.hardware import devices
 from bitwright.views import anatomy, codes, roofline
@@ -45,6 +45,9 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "weights": Exhibit(lambda s, _: weights(s.file, s.threads)),
     "values": Exhibit(lambda s, name: values(s.file, name), lambda s: matrices(s.file)),
     "removal": Exhibit(lambda s, _: recorded.removed(s)),
+    "report": Exhibit(lambda s, _: given.report(s.report)),
+    "machines": Exhibit(lambda s, key: given.machines(s.path, key), lambda s: given.SHAPES),
+    "two-models": Exhibit(lambda s, _: given.two_models()),
     "network": Exhibit(lambda s, _: network()),
     "chips": Exhibit(lambda s, _: roofline.devices(devices.devices().values(), chips.remembered(s))),
     "chip": Exhibit(chips.chip, chips.keys),

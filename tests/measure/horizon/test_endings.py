@@ -8,7 +8,6 @@ import pytest
 from bitwright.measure.horizon import endings
 from bitwright.measure.softmax import log_probabilities
 from bitwright.model.chat import ChatTemplate
-from bitwright.reports import horizon as report
 from bitwright.views.horizon import in_words, of_ending
 
 
@@ -35,7 +34,6 @@ def test_the_probability_of_an_end_at_its_place(chatty, monkeypatch) -> None:
     assert found.original.estimate > found.candidate.estimate and found.ends.estimate < 1
     assert in_words(found).startswith(f"Where the original ends its turn ({found.places} of 12 answers), it gives that")
     assert of_ending(found)["difference"]["of"] == "answers"
-    assert f"turn ({found.places} of 12 answers)" in report.endings({"endings": [of_ending(found)]})
     (same,) = endings.probe(models["f32"], models["f32"])
     assert same.difference.estimate == 0 and same.ends.estimate == 1
     ids = models["f32"].chat_template.encode(models["f32"].tokenizer, endings.items()[0].messages)

@@ -62,7 +62,9 @@ export function Plot({ label, x, y, height = 260, table, children }: PlotProps) 
   const inner = height - MARGIN.top - bottom;
   const [sx, sy] = [scale(x, [0, width]), scale(y ?? { domain: [0, 1] }, [inner, 0])];
   const marks = (axis: Axis, at: typeof sx, room: number): number[] =>
-    Array.isArray(axis.ticks) ? axis.ticks : at.ticks(axis.ticks ?? Math.max(2, Math.floor(room / 70)));
+    Array.isArray(axis.ticks)
+      ? axis.ticks.filter((tick) => tick >= Math.min(...axis.domain) && tick <= Math.max(...axis.domain))
+      : at.ticks(axis.ticks ?? Math.max(2, Math.floor(room / 70)));
   const clip = useId();
   return (
     <div class="plot" ref={ref}>
@@ -119,15 +121,17 @@ export function Numbers({ table }: { table: Table }) {
   );
 }
 
-/** A table whose first column names the rows. */
-export function DataTable({ title, columns, rows }: Table) {
+/** A table whose first column names the rows. A title that starts with ">" aligns its column right, as numbers are.
+ * `wrap` breaks long words instead of scrolling. */
+export function DataTable({ title, columns, rows, wrap }: Table & { wrap?: boolean }) {
+  const right = columns.map((name) => name.startsWith(">"));
   return (
-    <div class="scroll" tabIndex={0} role="region" aria-label={title}>
+    <div class={wrap ? "wrapped" : "scroll"} tabIndex={wrap ? undefined : 0} role="region" aria-label={title}>
       <table>
         <thead>
           <tr>
-            {columns.map((name) => (
-              <th scope="col" key={name}>{name}</th>
+            {columns.map((name, column) => (
+              <th scope="col" key={name} class={right[column] ? "n" : undefined}>{name.replace(/^>/, "")}</th>
             ))}
           </tr>
         </thead>
@@ -136,7 +140,8 @@ export function DataTable({ title, columns, rows }: Table) {
             <tr key={index}>
               {row.map((cell, column) => {
                 const text = typeof cell === "number" ? short(cell) : cell;
-                return column ? <td key={column} class={typeof cell === "number" ? "n" : undefined}>{text}</td> : <th scope="row" key={column}>{text}</th>;
+                const kind = right[column] || typeof cell === "number" ? "n" : undefined;
+                return column ? <td key={column} class={kind}>{text}</td> : <th scope="row" key={column} class={kind}>{text}</th>;
               })}
             </tr>
           ))}

@@ -1,0 +1,61 @@
+"""The chapter on machines shows what `plan` prints."""
+
+from __future__ import annotations
+
+import pytest
+from watched_page import Watched
+
+from bitwright.explorer import given
+from bitwright.hardware import devices, plan
+from bitwright.model.architectures.outline import from_published
+from bitwright.views.machines import machines
+from bitwright.views.plan_rows import of_row
+
+SHAPE, DEVICE = "qwen3-14b", "rtx-3060-12gb"
+
+
+@pytest.mark.parametrize(("recipe", "context"), [("q4_k_m", 8192), ("q8_0", 1024), ("iq2_m", 32768)])
+def test_the_view_has_the_numbers_of_plan(recipe: str, context: int) -> None:
+    shape, device = from_published(SHAPE), devices.get(DEVICE)
+    found = machines(shape, [device])
+    expected = of_row(plan.row(shape, device, recipe, plan.candidates(shape, [recipe])[recipe], plan.Ask(context)))
+    number, at = [r["name"] for r in found["recipes"]].index(recipe), found["contexts"].index(context)
+    row, decode = found["recipes"][number], found["devices"][0]["decode"][number][at]
+    for key in ("file_bytes", "weights_bytes", "overhead_bytes", "bits_per_weight"):
+        assert row[key] == expected[key]
+    assert (row["kv_bytes"][at], row["compute_bytes"][at]) == (expected["kv_bytes"], expected["compute_bytes"])
+    assert decode == (expected["decode"] if expected["fits"] else None)
+    assert found["devices"][0]["price"] == expected["price"]
+
+
+def test_every_shape_can_be_shown() -> None:
+    for shape in given.SHAPES[1:]:
+        assert from_published(shape).context
+
+
+def test_controls_change_what_they_say(page: Watched) -> None:
+    shown = page.open(f"machines?model={SHAPE}")
+    shape = from_published(SHAPE)
+    formats = plan.candidates(shape, None)
+
+    def expected(device: str, recipe: str, context: int) -> tuple[str, str]:
+        row = of_row(plan.row(shape, devices.get(device), recipe, formats[recipe], plan.Ask(context)))
+        rate = row["decode"] if row["fits"] else None
+        text = f"{rate['tokens_per_second']:g} ({rate['low']:g} to {rate['high']:g})" if rate else "does not run it"
+        return text, f"{row['total_bytes'] / 1e9:.3g} GB"
+
+    def seen() -> tuple[str, str]:
+        return page.value("rate"), page.value("total")
+
+    assert seen() == expected(DEVICE, "q4_k_m", 8192)
+    shown.locator("[data-control=context]").fill("0")
+    assert seen() == expected(DEVICE, "q4_k_m", 1024)
+    shown.locator("[data-control=recipe] input[value=q8_0]").check(force=True)
+    assert seen() == expected(DEVICE, "q8_0", 1024) and seen()[0] == "does not run it"
+    shown.locator("[data-control=device]").select_option("rtx-3090-24gb")
+    assert seen() == expected("rtx-3090-24gb", "q8_0", 1024)
+    assert "which fits on NVIDIA GeForce RTX 3090" in shown.locator("article").inner_text()
+    shown.wait_for_url("**recipe=q8_0&device=rtx-3090-24gb")
+    shown.reload()
+    shown.wait_for_selector("[data-value=rate]")
+    assert seen() == expected("rtx-3090-24gb", "q8_0", 1024)  # it is all in the address
