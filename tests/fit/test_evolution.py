@@ -81,11 +81,13 @@ def test_without_interactions_the_seed_is_kept_or_nothing_is_lost() -> None:
 
 
 def test_a_search_killed_anywhere_resumes_as_if_nothing_had_happened() -> None:
-    search, states = Search(generations=5, offspring=4), list[str]()
-    whole = evolve(CHOICES, planted(), SEED, BUDGET, 3, search,
+    """The last generation has a winner, which the guard accepts."""
+    search, states = Search(generations=5, offspring=4, accept=0.9), list[str]()
+    whole = evolve(CHOICES, planted(noise=0.02), SEED, BUDGET, 3, search,
                    checkpoint=lambda history: states.append(json.dumps(history.json())))  # fmt: skip
     assert json.loads(states[-1]) == json.loads(json.dumps(whole.json()))
-    problem = planted()
+    assert whole.tried[whole.best].generation == 5 and whole.tried[whole.best].apart
+    problem = planted(noise=0.02)
     assert len(states) > 12
     for state in states[::3]:
         saved: Mapping[str, Any] = json.loads(state)
