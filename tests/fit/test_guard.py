@@ -83,8 +83,8 @@ def test_a_candidate_that_is_better_passes() -> None:
 def test_no_race_reads_what_is_set_apart() -> None:
     """Also where the share leaves no whole number; and only winners of races are measured there."""
     history = searches(1, Search(generations=6, apart=0.4, accept=0.5))[0]
-    assert {chunk for one in history.tried for chunk in one.chunks} == set(range(14))
-    assert len(history.tried[0].apart) == CHUNKS - 14
+    assert {chunk for one in history.tried for chunk in one.chunks} == set(range(15))
+    assert len(history.tried[0].apart) == CHUNKS - 15
     for one in history.tried[1:]:
         assert bool(one.apart) == (one.outcome in {"accepted", "not confirmed"})
     assert history.evaluations == sum(len(one.scores) + len(one.apart) for one in history.tried)

@@ -23,6 +23,7 @@ def test_each_half_is_spread_over_all_of_the_text(stories260k: Path, data: Path)
               for own in pieces.searched]  # fmt: skip
     half = (len(places) + 1) // 2
     assert len(set(places)) == len(places) > 10
+    assert np.array_equal(pieces.raced, pieces.searched[:half])
     for found in (places[:half], places[half:]):
         assert sorted(found) != found
         assert set(np.diff(sorted(found))) == {2 * gathering.EVERY}

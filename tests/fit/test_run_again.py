@@ -57,13 +57,13 @@ def test_without_time_the_least_is_done_and_said(
     assert said[0].startswith("0 minutes are not enough for this model on this machine")
     assert [line.removeprefix("to keep within 0 minutes, ") for line in said[1:]] == list(found.cut)
     model = load_model(stories260k)
-    chunks = len(gathering.cut(model, settings.search).gathered)
+    pieces = gathering.cut(model, settings.search)
     for cut in (
-        f"statistics are gathered on {FEWEST} of {chunks} chunks",
+        f"statistics are gathered on {FEWEST} of {len(pieces.gathered)} chunks",
         "the final codes are chosen with effort 1 of 3",
         "the file is not measured over many steps",
         "tensors are tried in fewer formats",
-        f"prices of formats come from 1 of {WEIGHED} chunks",
+        f"prices of formats come from 1 of {len(pieces.raced[:WEIGHED])} chunks",
     ):
         assert any(line.startswith(cut) for line in found.cut), cut
     assert found.measured is not None and fitted.measured is not None and not fitted.cut
@@ -81,8 +81,7 @@ def test_without_time_the_least_is_done_and_said(
     again = fit(stories260k, Ask(size=SIZE), hurried, tmp_path / "small.gguf")
     assert again.cut == found.cut and again.output.read_bytes() == written
     assert not encoded  # the final codes are those that candidates were made of
-    pieces = gathering.cut(model, settings.search)
-    pieces = replace(pieces, gathered=pieces.gathered[spread(chunks, FEWEST)])
+    pieces = replace(pieces, gathered=pieces.gathered[spread(len(pieces.gathered), FEWEST)])
     recipe = Recipe.exact({a.tensor: a.format for a in found.assignments})
     quantize(stories260k, recipe, tmp_path / "plain.gguf", stats=gathering.place(model, pieces, 2), effort=1, threads=1)
     plain = gguf.open(tmp_path / "plain.gguf")
@@ -108,4 +107,5 @@ def test_a_fit_killed_between_chunks_of_gradients_goes_on_there(
     with pytest.raises(KeyboardInterrupt):
         fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
     fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
-    assert len(seen) == 4 + WEIGHED - 3
+    chunks = gathering.cut(load_model(stories260k), settings.search).raced[:WEIGHED]
+    assert len(seen) == 4 + len(chunks) - 3

@@ -128,7 +128,7 @@ class _Evolution:
         self._pending: list[tuple[str, int, float]] = []
         self._checkpoint, self._progress, self._clock = checkpoint, progress, clock
         self._begun = clock()
-        apart = round(search.apart * scorer.chunks)
+        apart = int(search.apart * scorer.chunks)
         self.raced, self.apart = range(scorer.chunks - apart), range(scorer.chunks - apart, scorer.chunks)
         at = looks(len(self.raced), search.first)
         keep = [max(1, search.offspring // search.share ** (n + 1)) for n in range(len(at) - 1)]

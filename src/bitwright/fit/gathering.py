@@ -42,6 +42,11 @@ class Pieces:
     searched: NDArray[np.int32]
     gathered: NDArray[np.int32]
 
+    @property
+    def raced(self) -> NDArray[np.int32]:
+        """The first half of `searched`, the larger one: for prices and races. The second is the guard's alone."""
+        return self.searched[: (len(self.searched) + 1) // 2]
+
 
 def cut(model: Model, given: Sequence[Text]) -> Pieces:
     """Chunks spread evenly over the given texts, or over those found on this machine.

@@ -34,7 +34,7 @@ from bitwright.progress import Stage, silent
 from bitwright.quantizers import Quantizer
 from bitwright.quantizers.metadata import provenance
 
-WEIGHED = 8  # chunks that gradients are taken on
+WEIGHED = 32  # chunks that gradients are taken on
 EFFORT = 1  # of the tensors that candidates are made of
 
 
@@ -82,7 +82,7 @@ def prepare(
         effort = schedule.effort(palette, least, depends)
         choices = schedule.formats(palette, lists, depends)
         machines.build(palette, choices.pairs, source, report)
-    limit = schedule.gradients(depends, min(WEIGHED, len(pieces.searched)))
+    limit = schedule.gradients(depends, len(pieces.raced[:WEIGHED]))
     choices = weighed(model, choices, palette, pieces, settings, stage, limit)
     return Problem(model, pieces, statistics, room, palette, choices, effort)
 
@@ -147,6 +147,6 @@ def weighed(
     if missing(model.step):
         return replace(choices, cost=sensitivity.layer_costs(palette, tensors, formats, choices.allowed))
     with stage("weighing errors by gradients") as report:
-        sums = gradient_sums(model, pieces.searched[:WEIGHED], tensors, formats, palette.tensor, choices.allowed,
+        sums = gradient_sums(model, pieces.raced[:WEIGHED], tensors, formats, palette.tensor, choices.allowed,
                              settings.seed, settings.threads, report, cache_folder() / "searches", limit)  # fmt: skip
     return replace(choices, cost=sums.costs)
