@@ -17,6 +17,7 @@ export const CHAPTERS: Entry[] = [
   entry("rounding", "Rounding", "Grids of codes, scales and the zero-point", () => import("./chapters/rounding")),
   entry("blocks", "Blocks and outliers", "One large weight, and how far it reaches", () => import("./chapters/blocks")),
   entry("anatomy", "Anatomy of a block", "Which bit serves which weight", () => import("./chapters/anatomy")),
+  entry("dequantize", "Dequantize on the fly", "One block, multiplied in slow motion", () => import("./chapters/dequantize")),
   entry("chip", "What the chip does", "Why smaller is faster, and when it is not", () => import("./chapters/chip")),
   entry("codes", "Choosing codes well", "The nearest code is not always the best", () => import("./chapters/codes")),
   entry("next-token", "Next token", "What both models expect, and how far apart they are", () => import("./chapters/next-token")),

@@ -16,7 +16,7 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.explorer import chips, given, recorded
 from bitwright.explorer.subject import Subject
 from bitwright.hardware import devices
-from bitwright.views import anatomy, codes, roofline
+from bitwright.views import anatomy, codes, dequantize, roofline
 from bitwright.views.elements import elements
 from bitwright.views.network import network
 from bitwright.views.rows import row, rows, shown
@@ -49,6 +49,10 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "machines": Exhibit(lambda s, key: given.machines(s.path, key), lambda s: given.SHAPES),
     "two-models": Exhibit(lambda s, _: given.two_models()),
     "network": Exhibit(lambda s, _: network()),
+    "dots": Exhibit(lambda s, _: dequantize.shown(s.file)),
+    "dot": Exhibit(
+        lambda s, name: dequantize.dequantize(s.file, s.layer, name), lambda s: dequantize.shown(s.file)["formats"]
+    ),
     "chips": Exhibit(lambda s, _: roofline.devices(devices.devices().values(), chips.remembered(s))),
     "chip": Exhibit(chips.chip, chips.keys),
     "layer": Exhibit(lambda s, _: codes.layer(s.file)),
