@@ -54,8 +54,8 @@ def test_without_time_the_least_is_done_and_said(
     said: list[str] = []
     hurried = replace(settings, minutes=0, evaluations=None, seed=2)
     found = fit(stories260k, Ask(size=SIZE), hurried, tmp_path / "small.gguf", told=said.append)
-    assert said[0].startswith("0 minutes are not enough for this model on this machine")
-    assert [line.removeprefix("to keep within 0 minutes, ") for line in said[1:]] == list(found.cut)
+    assert said[0].startswith("0 seconds will not do for this model on this machine")
+    assert [line.removeprefix("to keep within 0 seconds, ") for line in said[1:]] == list(found.cut)
     model = load_model(stories260k)
     pieces = gathering.cut(model, settings.search)
     for cut in (

@@ -128,9 +128,10 @@ def test_it_is_said_at_once_if_not_even_the_least_fits(cache: Path, model: Model
 
     own.begin(Engine(model, RunOptions(context=32, threads=1)), True, stage)
     assert len(told) == 1 and stages == ["timing the original"]
-    assert told[0].startswith("2 minutes are not enough for this model on this machine: everything is cut as far as it")
+    assert told[0].startswith("2 minutes will not do for this model on this machine: everything is cut as far as it")
     assert "takes about 4.5 hours, less what earlier calls left in the cache" in told[0]
 
 
 def test_spoken() -> None:
-    assert [spoken(s) for s in (1, 90 * 60, 20_000)] == ["1 minutes", "90 minutes", "5.6 hours"]
+    assert [spoken(s) for s in (0, 1, 30, 60, 90)] == ["0 seconds", "1 second", "30 seconds", "1 minute", "1.5 minutes"]
+    assert [spoken(s) for s in (90 * 60 + 10, 20_000, 1e6)] == ["90 minutes", "5.6 hours", "278 hours"]

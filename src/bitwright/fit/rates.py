@@ -42,5 +42,7 @@ def encoding(model: Model, effort: int) -> float:
 
 
 def spoken(seconds: float) -> str:
-    """5000 -> "83 minutes", 20000 -> "5.6 hours"."""
-    return f"{max(1, round(seconds / 60))} minutes" if seconds < 3 * 3600 else f"{seconds / 3600:.1f} hours"
+    """30 -> "30 seconds", 90 -> "1.5 minutes", 5000 -> "83 minutes", 20000 -> "5.6 hours"."""
+    unit, size = ("second", 1) if seconds < 60 else ("minute", 60) if seconds < 3 * 3600 else ("hour", 3600)
+    count = round(seconds / size, 1 if seconds < 10 * size else None)
+    return f"{count:g} {unit}{'s' * (count != 1)}"

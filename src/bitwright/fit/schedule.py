@@ -97,9 +97,11 @@ class Schedule:
         least = 4 * measured + self._search(gathering.LEAST) + 2 * encoding(engine.model, EFFORTS[-1]) / self.threads
         over = least + BACKWARD * read * self._token - (self._ends - self._clock())
         if over > 0:
-            self._told(f"{self.minutes:g} minutes are not enough for this model on this machine: everything is cut as "
-                       f"far as it can be, and takes about {spoken(60 * self.minutes + over)}, less what earlier calls "
-                       "left in the cache")  # fmt: skip
+            whole = spoken(60 * self.minutes + over)
+            self._told(
+                f"{spoken(60 * self.minutes)} will not do for this model on this machine: everything is cut as "
+                f"far as it can be, and takes about {whole}, less what earlier calls left in the cache"
+            )
 
     @property
     def search(self) -> float:
@@ -217,8 +219,9 @@ class Schedule:
         return chosen
 
     def _say(self, cut: str) -> None:
+        assert self.minutes is not None  # without a limit nothing is cut
         self.cut.append(cut)
-        self._told(f"to keep within {self.minutes:g} minutes, {cut}")
+        self._told(f"to keep within {spoken(60 * self.minutes)}, {cut}")
 
 
 def _read(path: Path) -> int | float | None:
