@@ -166,6 +166,7 @@ def test_an_interrupted_search_writes_the_best_so_far_and_goes_on(
     assert first.bytes <= SIZE and len(first.history["pending"]) > 0
     second = fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf")
     assert not second.interrupted and second.history is not None and second.history["generation"] == 2
+    assert second.history["sha256"] == gguf.open(stories260k).sha256()
     assert second.history["tried"][0] == first.history["tried"][0]
     whole = fit(stories260k, Ask(size=SIZE), settings, tmp_path / "whole.gguf")
     assert whole.history == second.history and not list(

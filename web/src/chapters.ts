@@ -22,6 +22,7 @@ export const CHAPTERS: Entry[] = [
   entry("codes", "Choosing codes well", "The nearest code is not always the best", () => import("./chapters/codes")),
   entry("next-token", "Next token", "What both models expect, and how far apart they are", () => import("./chapters/next-token")),
   entry("compounding", "Compounding", "One different token, and another text", () => import("./chapters/compounding")),
+  entry("allocation", "Who gets the bits", "A budget that divides itself", () => import("./chapters/allocation")),
   entry("machines", "Which model, which machine", "Memory, speed, price", () => import("./chapters/machines")),
   entry("damage", "Damage report", "What a file lost, in full", () => import("./chapters/damage")),
 ];

@@ -40,7 +40,7 @@ def explore(
         check(export)
     subject = Subject(models.resolve(model), Path(model).name, report, fit, export is None, threads)
     documents = Documents(subject)
-    for name in ("site", "report"):  # a file that is no model or no report is refused at once
+    for name in ("site", "report", *(["allocation"] if fit else [])):  # what is no model, report or history is refused
         documents[name]
     if export is not None:
         with output.progress(f"exporting to {export}") as progress:

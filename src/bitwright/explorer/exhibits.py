@@ -64,6 +64,7 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "compounding": Exhibit(recorded.partings, recorded.keys),
     "survival": Exhibit(recorded.survivals, recorded.recipes),
     "plans": Exhibit(recorded.planned, recorded.recipes),
+    "allocation": Exhibit(lambda s, _: recorded.allocated(s)),
 }
 
 

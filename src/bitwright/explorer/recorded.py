@@ -8,6 +8,7 @@ from typing import Any
 from bitwright.errors import BitwrightError
 from bitwright.explorer.subject import Subject
 from bitwright.views import next_token, parting, plans
+from bitwright.views.allocation import allocation
 from bitwright.views.candidates import candidates
 from bitwright.views.removal import removal
 
@@ -85,4 +86,15 @@ def removed(subject: Subject) -> dict[str, Any]:
     try:
         return {"unavailable": "", **removal(subject.file, subject.models.engine())}
     except BitwrightError as error:
+        return {"unavailable": str(error)}
+
+
+def allocated(subject: Subject) -> dict[str, Any]:
+    """unavailable (why nothing is known of the model; the rest is then missing), and the view `allocation`. Raises
+    UsageError if the history given is another model's."""
+    try:
+        return {"unavailable": "", **allocation(subject.file, subject.known)}
+    except BitwrightError as error:
+        if subject.history is not None:
+            raise
         return {"unavailable": str(error)}

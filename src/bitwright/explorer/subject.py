@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from bitwright.explorer.models import Models
+from bitwright.fit.known import known
 from bitwright.io import gguf
 from bitwright.io.gguf import GGUF
 from bitwright.measure.layer import Layer, early_layer
@@ -43,3 +46,8 @@ class Subject:
     def layer(self) -> Layer:
         """A matrix of the model with its real inputs. BitwrightError if the engine does not run the model."""
         return early_layer(Model.from_gguf(self.file), self.threads)
+
+    @cached_property
+    def known(self) -> Mapping[str, Any]:
+        """Where the model needs its bits. UsageError if the history given is another model's."""
+        return known(self.file, self.history, self.threads)

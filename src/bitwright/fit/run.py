@@ -161,11 +161,13 @@ def predicted_speed(budget: Budget, ask: Ask, chosen: Mapping[str, Format]) -> P
 
 
 def replay(history: History, problem: Problem) -> dict[str, object]:
-    """The history as JSON, with what its digits mean: tensors, formats, and the bytes and predicted costs of each."""
+    """The history as JSON, with the model's SHA-256 and what its digits mean: tensors, formats, and the bytes and
+    predicted costs of each."""
     choices = problem.choices
     costs = [[float(cost) if np.isfinite(cost) else None for cost in row] for row in choices.cost]
     return {
         **history.json(),
+        "sha256": problem.model.sha256(),
         "tensors": list(choices.tensors),
         "formats": [f.name for f in choices.formats],
         "bytes": choices.bytes.tolist(),
