@@ -77,9 +77,8 @@ function Nearest({ formats }: { formats: Element[] }) {
         </Plot>
       </Figure>
       <p>
-        A float has its ticks close together near zero, so small numbers lose little. The four-bit float has only {ticks(formats[5], 99)!.length} ticks here,
-        and the integer even fewer: what is below a half becomes nothing at all. Weights of real models are mostly below a tenth. Rounded like this,
-        nearly all of them would be zero.
+        A float has its ticks close together near zero, so small numbers lose little. The four-bit float has only {ticks(formats[5], 99)!.length} ticks here, and the integer even
+        fewer. Below a quarter, the one makes nothing of a number, below a half the other. Most weights of real models are smaller than that: rounded like this, they would be gone.
       </p>
     </>
   );
