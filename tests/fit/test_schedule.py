@@ -129,7 +129,7 @@ def test_it_is_said_at_once_if_not_even_the_least_fits(cache: Path, model: Model
     own.begin(Engine(model, RunOptions(context=32, threads=1)), True, stage)
     assert len(told) == 1 and stages == ["timing the original"]
     assert told[0].startswith("2 minutes will not do for this model on this machine: everything is cut as far as it")
-    assert "takes about 4.5 hours, less what earlier calls left in the cache" in told[0]
+    assert "takes about 3.1 hours, less what earlier calls left in the cache" in told[0]
 
 
 def test_spoken() -> None:

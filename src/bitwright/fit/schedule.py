@@ -51,7 +51,7 @@ SHARES = {
 }  # of the time left
 MARGIN = 1.2  # of estimates
 MEASURED = 1.5  # times the held-out text: what is read to predict it and to see the noise floor
-BACKWARD = 10  # times as long as reading a text: its gradients
+BACKWARD = 5  # times as long as reading a text: gathering statistics on it, or taking gradients
 GENERATION = 2  # times as long as measuring the first allocation: a generation of candidates
 Amount = TypeVar("Amount", int, float)
 Options = Sequence[tuple[Amount, float]]  # amounts of work, the best first, each with its seconds
