@@ -66,7 +66,7 @@ def test_a_few_weights_carry_the_model(documents: Documents) -> None:
     cases = found["cases"]
     assert not found["unavailable"] and [w["tensor"] for w in cases[0]["weights"]] == [NAME]
     assert cases[0]["weights"][0]["index"] == [507, 200] and cases[0]["divergence"] > 1
-    assert cases[-1]["divergence"] < 1e-4  # an ordinary weight
+    assert cases[-1]["divergence"] < 1e-3  # an ordinary weight
     assert [c["divergence"] for c in cases[:4]] == sorted((c["divergence"] for c in cases[:4]), reverse=True)
 
 

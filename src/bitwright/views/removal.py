@@ -50,19 +50,21 @@ def removal(file: GGUF, engine: Engine) -> dict[str, Any]:
         without, _ = _read(engine, _tensors(file, {name: found[name]["index"]}), ids)
         losses[name] = compared(engine.tokenizer, log_probabilities(logits), log_probabilities(without))["divergence"]
     best = sorted(tried, key=lambda name: -losses[name])[:SHOWN]
-    cases: list[tuple[str, Weights]] = [(f"{name} {found[name]['index']}", _at(found, [name])) for name in best]
-    if len(best) >= TOGETHER:
-        cases.append((f"the first {TOGETHER} together", _at(found, best[:TOGETHER])))
-    cases.append(("a middling weight", {best[0]: _middling(file, best[0])}))
-    shown = [{"label": label, **_case(file, engine, ids, chosen)} for label, chosen in cases]
-    return plain({"prompt": PROMPT, "tried": len(tried), "written": written, "cases": shown})
+    alone = [_case(file, engine, ids, f"{name} {found[name]['index']}", _at(found, [name])) for name in best]
+    alone.sort(key=lambda case: -case["divergence"])
+    first = [case["weights"][0]["tensor"] for case in alone[:TOGETHER]]
+    others: list[tuple[str, Weights]] = [("a middling weight", {first[0]: _middling(file, first[0])})]
+    if len(first) == TOGETHER:
+        others.insert(0, (f"the first {TOGETHER} together", _at(found, first)))
+    cases = [*alone, *(_case(file, engine, ids, label, chosen) for label, chosen in others)]
+    return plain({"prompt": PROMPT, "tried": len(tried), "written": written, "cases": cases})
 
 
 def _at(found: Mapping[str, Mapping[str, Any]], names: Sequence[str]) -> Weights:
     return {name: found[name]["index"] for name in names}
 
 
-def _case(file: GGUF, engine: Engine, ids: list[int], weights: Weights) -> dict[str, Any]:
+def _case(file: GGUF, engine: Engine, ids: list[int], label: str, weights: Weights) -> dict[str, Any]:
     with_it, _ = _read(engine, _tensors(file, weights, keep=True), ids)
     without, written = _read(engine, _tensors(file, weights), ids, WRITTEN)
     about = []
@@ -72,7 +74,7 @@ def _case(file: GGUF, engine: Engine, ids: list[int], weights: Weights) -> dict[
         deviations = value / spread if spread else 0.0
         about.append({"tensor": name, "index": index, "value": value, "deviations": deviations})
     losses = compared(engine.tokenizer, log_probabilities(with_it), log_probabilities(without))
-    return {"weights": about, **losses, "written": written}
+    return {"label": label, "weights": about, **losses, "written": written}
 
 
 def _row(file: GGUF, name: str, row: int) -> np.ndarray:
