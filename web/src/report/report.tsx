@@ -55,7 +55,9 @@ function Provenance({ report }: { report: Report }) {
       <DataTable title="How this was made" columns={["what", "value"]} rows={rows} wrap />
       <details class="numbers">
         <summary>Everything as JSON</summary>
-        <pre>{JSON.stringify(report, null, 1)}</pre>
+        <pre tabIndex={0} role="region" aria-label="The report as JSON">
+          {JSON.stringify(report, null, 1)}
+        </pre>
       </details>
     </section>
   );
