@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -24,7 +25,7 @@ from bitwright.fit.budget import Ask
 from bitwright.fit.run import fit
 from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Settings
-from bitwright.io import gguf, label
+from bitwright.io import checksum, gguf, label
 from bitwright.quantizers import quantize
 from tests.fit.conftest import SIZE
 from tests.fit.searches import Here
@@ -91,11 +92,21 @@ def test_it_loses_much_less_than_the_preset_of_its_size(fitted: Fitted, stories2
     assert fitted.measured.divergence.estimate < bw.kl_divergence(preset, stories260k).estimate / 3
 
 
-def test_the_same_again_is_the_same_file(
-    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path
-) -> None:
+def test_the_same_again_is_the_same_file_and_reads_the_model_once(
+    settings: Settings, fitted: Fitted, stories260k: Path, own_cache: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    read: list[Path] = []
+    sha256 = checksum.sha256
+
+    def recorded(paths: Iterable[Path], progress: Any = None) -> str:
+        read.extend(own := list(paths))
+        return sha256(own, progress)
+
+    monkeypatch.setattr(checksum, "sha256", recorded)
     again = fit(stories260k, Ask(size=SIZE), settings, tmp_path / fitted.output.name)
     assert again.output.read_bytes() == fitted.output.read_bytes()
+    assert [path.name for path in read] == [stories260k.name, fitted.output.name]
 
 
 def test_a_bfloat16_model(settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path) -> None:

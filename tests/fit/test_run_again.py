@@ -1,8 +1,7 @@
-"""What a fit does only once, what it does again after a kill, and what it leaves out without time."""
+"""What a fit does not do again after a kill, and what it leaves out without time."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +15,7 @@ from bitwright.fit.run import fit
 from bitwright.fit.schedule import FEWEST
 from bitwright.fit.settings import Fitted, Settings
 from bitwright.formats import Format, QuantizedTensor
-from bitwright.io import checksum, gguf, label
+from bitwright.io import gguf, label
 from bitwright.kernels.tape import Tape
 from bitwright.measure.windows import spread
 from bitwright.model.model import load as load_model
@@ -29,21 +28,6 @@ def place_of(fitted: Fitted, settings: Settings) -> Path:
     """Where the statistics of a fit are kept."""
     model = load_model(fitted.source)
     return gathering.place(model, gathering.cut(model, settings.search), settings.seed)
-
-
-def test_the_model_is_hashed_once(
-    settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    read: list[Path] = []
-
-    def recorded(paths: Iterable[Path], progress: Any = None) -> str:
-        read.extend(own := list(paths))
-        return sha256(own, progress)
-
-    sha256 = checksum.sha256
-    monkeypatch.setattr(checksum, "sha256", recorded)
-    fit(stories260k, Ask(size=SIZE), settings, tmp_path / "small.gguf")
-    assert [path.name for path in read] == [stories260k.name, "small.gguf"]
 
 
 def test_without_time_the_least_is_done_and_said(
