@@ -221,7 +221,7 @@ function Growth({ sizes }: { sizes: Sizes }) {
               return (
                 <g key={kind} class={role}>
                   <rect class="fill" x={x(start)} width={Math.max(0, room - 1)} height={30} />
-                  {room > 90 && <text class="inside" x={x(start) + 8} y={19}>{kind}</text>}
+                  {room > 8 * kind.length + 12 && <text class="inside" x={x(start) + 8} y={19}>{kind}</text>}
                 </g>
               );
             })

@@ -11,7 +11,7 @@ const TALL = 300;
 export function Wires({ net, inputs, before }: { net: Network; inputs: readonly [number, number]; before?: Network }) {
   const [ref, width] = useWidth<HTMLDivElement>();
   const inner = Math.max(0, width - 120);
-  const x = [50, 50 + inner / 2, 50 + inner];
+  const x = [50, 50 + 0.56 * inner, 50 + inner];
   const at = (index: number, count: number) => 20 + ((TALL - 40) * (index + 0.5)) / count;
   const values = neurons(net, inputs);
   const said = answer(net, inputs);
@@ -25,7 +25,7 @@ export function Wires({ net, inputs, before }: { net: Network; inputs: readonly 
         <svg width={width} height={TALL} role="img" aria-label={`A network: 2 inputs, 4 hidden neurons, 1 output. The output is ${short(said, 3)}: ${said > 0 ? "yes" : "no"}.`}>
           {wires.map(({ from, to, weight, old }, index) => {
             const changed = old !== undefined && Math.abs(old - weight) > 0.25 * Math.abs(old);
-            const place = index < 8 ? (index % 2 ? 0.42 : 0.72) : 0.45;
+            const place = index < 8 ? (index % 2 ? 0.38 : 0.66) : 0.45;
             return (
               <g key={index} class={changed ? "error" : "code"}>
                 {weight !== 0 && (
