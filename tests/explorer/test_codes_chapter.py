@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from watched_page import Watched
 
@@ -54,3 +56,16 @@ def test_a_model_that_cannot_run_is_said(documents: Documents, monkeypatch: pyte
     found = Documents(subject)["layer"]
     assert found["tensor"] is None and "architecture" in found["problem"]
     assert not [name for name in Documents(subject).names() if name.startswith(("codes", "feedback"))]
+
+
+def test_the_next_token_comes_back(page: Watched, documents: Documents, stories260k: Path) -> None:
+    found = Documents(Subject(stories260k, "stories260K", threads=1))["methods"]
+    documents._made["methods"] = found  # of a small model: SmolLM2 takes half a minute
+    shown = page.open("codes")
+    shown.locator("[data-control=whole]").click()
+    shown.locator("[data-control=place]").fill("3")
+    for k, row in enumerate(found["places"][3]["top"]):
+        assert page.value(f"feedback-{k}").endswith(f"{round(100 * row['feedback'])}%")
+    said = shown.locator("section[aria-label='round to nearest']").last.inner_text()
+    assert f"{found['places'][3]['divergence']['rtn']:.3g} nats here" in said
+    del documents._made["methods"]

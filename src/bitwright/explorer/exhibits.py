@@ -16,7 +16,7 @@ from bitwright.errors import UnknownNameError, UsageError
 from bitwright.explorer import chips, given, recorded
 from bitwright.explorer.subject import Subject
 from bitwright.hardware import devices
-from bitwright.views import anatomy, codes, dequantize, roofline
+from bitwright.views import anatomy, codes, dequantize, methods, roofline
 from bitwright.views.elements import elements
 from bitwright.views.network import network
 from bitwright.views.rows import row, rows, shown
@@ -58,6 +58,10 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "layer": Exhibit(lambda s, _: codes.layer(s.file)),
     "codes": Exhibit(lambda s, name: codes.codes(s.layer, name), lambda s: codes.layer(s.file)["formats"]),
     "feedback": Exhibit(lambda s, _: codes.feedback(s.layer), lambda s: ("",) if codes.layer(s.file)["tensor"] else ()),
+    "method": Exhibit(lambda s, _: methods.available(s.file)),
+    "methods": Exhibit(
+        lambda s, _: methods.methods(s.file, s.threads), lambda s: ("",) if methods.available(s.file)["format"] else ()
+    ),
     "anatomies": Exhibit(lambda s, _: anatomy.shown(s.file)),
     "anatomy": Exhibit(lambda s, name: anatomy.block_anatomy(s.file, name), lambda s: anatomy.names(s.file)),
     "next-token": Exhibit(recorded.next_tokens, recorded.keys),

@@ -1,6 +1,7 @@
 /** Choosing codes well: the nearest code is not always the best one. */
 import { Chapter, Controls, Figure, Readout, Term } from "../components/chapter";
 import { Choice, Select } from "../components/controls";
+import { WholeModel } from "../components/methods";
 import { DataTable, path, Plot } from "../components/plot";
 import { Steps } from "../components/steps";
 import { Data } from "../data";
@@ -86,6 +87,11 @@ function Body({ formats }: { formats: string[] }) {
       <Data<Feedback> name="feedback" wait="Recording error feedback">
         {(found) => <Slow found={found} />}
       </Data>
+      <h3>And the next token comes back</h3>
+      <p>
+        A layer's error is only a means. What counts in the end is what the model says next. So here is the whole model, every matrix in the same format and of the same size, and only the choice of codes differs.
+      </p>
+      <WholeModel labels={LABEL} />
     </>
   );
 }
