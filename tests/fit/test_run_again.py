@@ -21,6 +21,7 @@ from bitwright.measure.windows import spread
 from bitwright.model.model import load as load_model
 from bitwright.quantizers import Quantizer, quantize
 from bitwright.recipes import Recipe
+from bitwright.views.fit import fitted as view_of
 from tests.fit.conftest import SIZE
 
 
@@ -52,6 +53,8 @@ def test_without_time_the_least_is_done_and_said(
         assert any(line.startswith(cut) for line in found.cut), cut
     assert found.measured is not None and fitted.measured is not None and not fitted.cut
     assert found.measured.divergence.estimate < 3 * fitted.measured.divergence.estimate
+    shown = view_of(found)
+    assert shown["cut"] == list(found.cut) and shown["measured"]["first_divergence"] is None
     written = found.output.read_bytes()
     encoded: list[str] = []
     encode = Quantizer.encode

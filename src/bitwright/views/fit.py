@@ -23,9 +23,9 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
     (what those bytes are of: the file, the tensors, memory in an engine), plan{weights, kv, compute, overhead, total,
     context, kv_format, engine}, recipe[{tensor, format, bytes, reason}], roles (`roles`), predicted{kl_divergence,
     search (of the chosen file on the search text), tokens_per_second}, measured (the view `evaluation` on text that the
-    search never read: kl_divergence, perplexity, first_divergence, ...; None if it was interrupted before),
-    gain{search, apart, held_out} (what the search took off the divergence of its seed: on the chunks that it raced on,
-    on those of its text that only confirm a winner, and on the held-out text), front[{bytes,
+    search never read: kl_divergence, perplexity, first_divergence (None if time did not reach for it), ...; None if it
+    was interrupted before), gain{search, apart, held_out} (what the search took off the divergence of its seed: on the
+    chunks that it raced on, on those of its text that only confirm a winner, and on the held-out text), front[{bytes,
     kl_divergence, tokens_per_second, chosen (the file; the others are predicted from it)}], seconds, peak_memory_bytes,
     disk_bytes, interrupted, cut (what was left out to keep within the time, in words), warnings."""
     budget, m = f.budget, f.budget.plan(f.assignments)
@@ -54,7 +54,7 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
                 "search": f.searched and of_interval(f.searched),
                 "tokens_per_second": f.speed and f.speed.as_json(),
             },
-            "measured": f.measured and evaluation(f.measured, about),
+            "measured": f.measured and {"first_divergence": None, **evaluation(f.measured, about)},
             "gain": {
                 "search": f.gain_searched and of_interval(f.gain_searched),
                 "apart": f.gain_apart and of_interval(f.gain_apart),
