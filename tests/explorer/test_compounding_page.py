@@ -36,11 +36,12 @@ def test_the_page_shows_what_python_computes(page: Watched, documents: Documents
     assert page.value("took") != page.value("candidate-took") and page.value("parts") == f"at token {first}"
 
     median, rate = found["survival"]["median"], found["survival"]["rate"]["value"]
-    assert page.value("median").startswith(f"{median:g} tokens")
+    assert page.value("median").startswith(f"{median:g} token")
     assert page.value("rate").startswith(f"{100 * rate:.1f}%")
     shown.locator("[data-control='chance']").focus()
     shown.keyboard.press("Home")  # one in a thousand
     assert float(page.value("half-life")) == pytest.approx(692.8, rel=1e-3)
+    assert page.value("hundred") == "90.5%"
 
     for family in found["plans"]["families"]:
         shown.locator(f"[data-control='task'] input[value='{family['name']}']").check()

@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 from bitwright.explorer import app
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.subject import Subject
+from bitwright.io import gguf
 
 ASKED = {"prompt": "Once upon a time", "recipe": "q4_0"}
 WRONG: list[tuple[dict[str, Any], int, str]] = [
@@ -57,9 +58,16 @@ def test_other_sites_cannot_ask(client: TestClient) -> None:
     assert before.status_code == 405 and "access-control-allow-origin" not in before.headers
 
 
-def test_a_model_that_does_not_run_is_said(tmp_path: Path) -> None:
-    from bitwright.io import gguf
+def test_a_model_of_too_short_a_context_is_said(stories260k: Path, tmp_path: Path) -> None:
+    file, path = gguf.open(stories260k), tmp_path / "short.gguf"
+    tensors = [(t.name, t.shape, t.format, lambda t=t: file.tensor(t.name).data) for t in file.tensors.values()]
+    gguf.write(path, file.metadata.typed() | {"llama.context_length": 64}, tensors)
+    documents = Documents(Subject(path, "short"))
+    assert "trained on texts of 64 tokens, and 512 are needed" in documents["compounding"]["unavailable"]
+    assert not [name for name in documents.names() if name.startswith(("survival", "plans"))]
 
+
+def test_a_model_that_does_not_run_is_said(tmp_path: Path) -> None:
     path = tmp_path / "other.gguf"
     gguf.write(path, {"general.architecture": "rwkv7"}, [])
     documents = Documents(Subject(path, "other"))

@@ -84,8 +84,7 @@ class Models:
         with self._lock:
             if recipe not in self._held:
                 model = self.model if recipe is None else self._quantized(recipe)
-                context = min(CONTEXT, model.config.context)
-                engine = Engine(model, RunOptions(context=context, threads=self.threads))
+                engine = Engine(model, RunOptions(context=min(CONTEXT, model.config.context), threads=self.threads))
                 self._held[recipe] = engine, engine.program()
             self._held.move_to_end(recipe)
             for oldest in [name for name in self._held if name is not None][:-HELD]:

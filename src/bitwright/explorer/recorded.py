@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from bitwright.errors import BitwrightError
+from bitwright.explorer.models import CONTEXT
 from bitwright.explorer.subject import Subject
 from bitwright.views import next_token, parting, plans
 from bitwright.views.allocation import allocation
@@ -26,9 +27,12 @@ def recipes(subject: Subject) -> Sequence[str]:
 def unavailable(subject: Subject) -> str:
     """Why the model cannot be run while someone reads; empty if it can."""
     try:
-        subject.models.model.tokenizer.encode("")
+        model = subject.models.model
+        model.tokenizer.encode("")
     except BitwrightError as error:
         return str(error)
+    if model.config.context < CONTEXT:
+        return f"it was trained on texts of {model.config.context} tokens, and {CONTEXT} are needed"
     return "" if subject.models.recipes else "no recipe makes this file any smaller"
 
 

@@ -87,8 +87,9 @@ function Body({ found: given }: { found: Allocation }) {
       <Budget found={found} unit={unit} />
       <h3>Then search</h3>
       <p>
-        Adding up the damage of single tensors is a good guess and not the truth: errors of different tensors meet inside the model. So the guess is only
-        the first ancestor. Its offspring exchange bits between tensors, whole candidates are measured, and the better one lives on.
+        Adding up the damage of single tensors is a good guess and not the truth: errors of different tensors meet inside the model. So a search
+        goes on from the guess: offspring exchange bits between tensors, whole candidates are measured, and the better one lives on.
+        {found.source === "built-in" && " The one below was made to begin with one format for all tensors, so that you see it find the way."}
       </p>
       {found.tried.length > 1 ? (
         <Replay found={found} unit={unit} />
@@ -250,7 +251,7 @@ function Budget({ found, unit }: { found: Allocation; unit: string }) {
     <Figure
       title="Drag the budget"
       wide
-      caption={`The line is the best that can be done with each number of bytes, if damages add up. Squares: llama.cpp's file types. Rings: one format for all. Both axes count the tensors that are quantized, ${found.tensors.length} of them.`}
+      caption={`The line is the best that can be done with each number of bytes, if damages add up. Squares: llama.cpp's file types. Rings: one format for all. All of them choose their codes in the same way. Both axes count the tensors that are quantized, ${found.tensors.length} of them.`}
     >
       <p>
         With <Scrub id="budget-text" label="Bytes of the tensors" value={room} min={least} max={most} step={step} pixels={3} onInput={setBudget} text={bytes} />, the model is expected to lose{" "}
@@ -337,7 +338,7 @@ function Replay({ found, unit }: { found: Allocation; unit: string }) {
   while (lineage[0]) lineage.unshift(tried[lineage[0]].parent);
   const ys = tried.map((each) => relative(tried, each)).filter(Number.isFinite);
   const [low, high] = [Math.min(0, ...ys), Math.max(0.02, ...ys)];
-  const reach = Math.min(high, Math.max(0.1, -2 * low)); // far worse ones are drawn at the top
+  const reach = Math.max(-0.15 * low, Math.min(high, Math.max(0.1, -2 * low))); // far worse ones are drawn at the top
   const bits = found.formats.map((f) => f.bits_per_weight);
   const [fewest, most] = [Math.min(...bits), Math.max(...bits.filter((b) => b <= 9))];
   const mean = one.scores.reduce((a, b) => a + b, 0) / one.scores.length;
@@ -345,7 +346,7 @@ function Replay({ found, unit }: { found: Allocation; unit: string }) {
     <Figure
       title="The search, generation by generation"
       wide
-      caption={`Each dot is a candidate, measured on the model; lower is better. Filled: it replaced the best so far. Most offspring are worse, and are dropped after a few chunks of text. ${percent(Math.abs(relative(tried, tried[found.best])), 1)} is what ${generations} generations gained on the text they were measured on; on other text expect less.`}
+      caption={`Each dot is a candidate, measured on the model; lower is better. Filled: it replaced the best so far. Most offspring are worse, and are dropped after a few chunks of text. ${percent(Math.abs(relative(tried, tried[found.best])), 1)} is what the search gained on the text it was measured on; on other text expect less.`}
     >
       <Controls>
         <Slider id="generation" label="Generation" min={0} max={generations} step={1} value={generation} onInput={(n) => (setGeneration(n), pick(-1))} text={(n) => `${n} of ${generations}`} />

@@ -238,7 +238,7 @@ function Survivors({ found }: { found: Survival }) {
       caption={
         <>
           Solid: the share of {found.prompts} prompts on which {recipe} has written the same tokens as the original so far; shaded, its 95% interval over documents. Dashed: what a
-          constant chance per token predicts. Real texts part sooner or later than that: some tokens are certain, others a toss-up.
+          constant chance per token predicts. Real texts do not keep to it: some tokens are certain, others a toss-up.
         </>
       }
     >
@@ -258,7 +258,7 @@ function Survivors({ found }: { found: Survival }) {
       </Plot>
       <Readout
         items={[
-          { label: "half of the prompts have parted after", value: found.median === null ? `more than ${steps} tokens` : `${short(found.median)} tokens${found.low !== null && found.high !== null ? ` (${short(found.low)} to ${short(found.high)})` : ""}`, role: "code", id: "median" },
+          { label: "half of the prompts have parted after", value: found.median === null ? `more than ${steps} tokens` : `${short(found.median)} ${found.median === 1 ? "token" : "tokens"}${found.low !== null && found.high !== null ? ` (${short(found.low)} to ${short(found.high)})` : ""}`, role: "code", id: "median" },
           { label: "measured chance to part, per token", value: `${percent(measured, 1)}${found.rate.low !== null && found.rate.high !== null ? ` (${percent(found.rate.low, 1)} to ${percent(found.rate.high, 1)})` : ""}`, role: "code", id: "rate" },
         ]}
       />
@@ -279,15 +279,21 @@ function Chance({ measured = 0.01 }: { measured?: number }) {
   return (
     <p>
       With a chance of <Scrub id="chance" label="Chance to part, per token" value={chance} min={0.001} max={0.4} step={0.001} onInput={set} text={(v) => percent(v, 1)} /> at each
-      token, half of all texts have parted after <output data-value="half-life">{short(Math.log(0.5) / Math.log(1 - chance), 3)}</output> tokens. Of answers of 1000 tokens,{" "}
-      <output>{short(100 * (1 - chance) ** 1000, 2)}%</output> would still be the same.
+      token, half of all texts have parted after <output data-value="half-life">{short(Math.log(0.5) / Math.log(1 - chance), 3)}</output> tokens. Of answers of 100 tokens,{" "}
+      <output data-value="hundred">{share(1 - chance)}</output> would still be the same.
     </p>
   );
 }
 
+/** What is left of a share after 100 times. */
+function share(kept: number): string {
+  const left = kept ** 100;
+  return left < 0.001 ? "less than one in a thousand" : percent(left, 1);
+}
+
 /** The corners of a curve that falls in steps. */
-function stairs(share: number[]): [number, number][] {
-  return share.flatMap((one, n) => (n ? [[n, share[n - 1]], [n, one]] : [[n, one]]) as [number, number][]);
+function stairs(shares: number[]): [number, number][] {
+  return shares.flatMap((one, n) => (n ? [[n, shares[n - 1]], [n, one]] : [[n, one]]) as [number, number][]);
 }
 
 const TASKS: Record<string, string> = { "running sum": "Keep a total", variables: "Work out variables", grid: "Walk to the goal" };
