@@ -69,3 +69,12 @@ def test_the_next_token_comes_back(page: Watched, documents: Documents, stories2
     said = shown.locator("section[aria-label='round to nearest']").last.inner_text()
     assert f"{found['places'][3]['divergence']['rtn']:.3g} nats here" in said
     del documents._made["methods"]
+
+
+def test_a_vocabulary_is_read_once(stories260k: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[object] = []
+    whole = codes.Model.from_gguf
+    monkeypatch.setattr(codes.Model, "from_gguf", lambda file: (read.append(file), whole(file))[1])
+    found = Documents(Subject(stories260k, "stories260K"))
+    assert found["layer"] and found["dots"] and len(list(found.names())) > 10
+    assert len(read) <= 3  # for the layer, for whole models, for running it

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -25,6 +26,7 @@ GRIDS = (2, 4, 8)  # how many numbers each of them may become
 TRIED, BLOCKS = 9, 24  # rows and runs of columns that these are chosen from
 
 
+@lru_cache(1)  # a large vocabulary takes seconds to read
 def layer(file: GGUF) -> dict[str, Any]:
     """tensor, formats (that its rows are shown in) and problem (None, or why the model cannot be shown: then there is
     neither tensor nor format)."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from bitwright import formats
@@ -19,6 +20,7 @@ MOST = 5e8  # weights of a model that is quantized four times while someone wait
 FIRST = 32  # tokens that are read before any is shown
 
 
+@lru_cache(1)
 def available(file: GGUF) -> dict[str, Any]:
     """format (None if the model cannot be shown), problem (why not, else None)."""
     try:
