@@ -15,6 +15,7 @@ from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.subject import Subject
 from bitwright.fit.allocation import allocate
 from bitwright.fit.choices import Choices
+from bitwright.fit.history import DIGITS
 from bitwright.io import gguf
 
 GAP = 0.005  # by which the page's choice may cost more than the exact optimum
@@ -37,7 +38,7 @@ def test_a_budget_is_divided_as_python_divides_it(page: Watched, documents: Docu
     choices = choices_of(documents["allocation"])
     least = int(np.where(choices.allowed, choices.bytes, 1 << 60).min(axis=1).sum())
     most = int(np.where(choices.allowed, choices.bytes, 0).max(axis=1).sum())
-    budgets = [least, *np.random.default_rng(0).integers(least, most, 12).tolist(), most, 2 * most]
+    budgets = [least, *np.random.default_rng(0).integers(least, most, 6).tolist(), most, 2 * most]
     given = {"bytes": choices.bytes.tolist(),
              "cost": [[c if np.isfinite(c) else None for c in row] for row in choices.cost.tolist()]}  # fmt: skip
     divided = page.open("allocation").evaluate(DIVIDE, [given, [*budgets, least - 1]])
@@ -89,6 +90,12 @@ def test_a_search_is_replayed(page: Watched, documents: Documents) -> None:
     changed = sum(a != b for a, b in zip(tried[last]["levels"], tried[tried[last]["parent"]]["levels"], strict=True))
     marked = shown.locator(".cell.marked").count()
     assert marked == changed > 0
+    levels = [DIGITS.index(digit) for digit in tried[last]["levels"]]
+    expected = choices_of(documents["allocation"]).cost_of(tuple(levels))
+    assert float(page.value("expected").split()[0]) == pytest.approx(expected, rel=1e-3)
+    before = shown.locator("circle.chosen").get_attribute("cy")
+    shown.locator("[data-control='close']").check()
+    assert shown.locator("circle.chosen").get_attribute("cy") != before
 
 
 def test_what_is_not_known_is_said(tmp_path: Path) -> None:

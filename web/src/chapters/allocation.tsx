@@ -2,7 +2,7 @@
 import { useMemo } from "preact/hooks";
 import { allocate, bytesOf, costOf, uniform, upgrades, usable, type Choices } from "../arithmetic/allocation";
 import { Chapter, Controls, Figure, Readout, Term } from "../components/chapter";
-import { Button, Scrub, Select, Slider } from "../components/controls";
+import { Button, Scrub, Select, Slider, Toggle } from "../components/controls";
 import { path, Plot, useWidth } from "../components/plot";
 import { Data } from "../data";
 import { bytes, percent, short, whole } from "../numbers";
@@ -338,7 +338,10 @@ function Replay({ found, unit }: { found: Allocation; unit: string }) {
   while (lineage[0]) lineage.unshift(tried[lineage[0]].parent);
   const ys = tried.map((each) => relative(tried, each)).filter(Number.isFinite);
   const [low, high] = [Math.min(0, ...ys), Math.max(0.02, ...ys)];
-  const reach = Math.max(-0.15 * low, Math.min(high, Math.max(0.1, -2 * low))); // far worse ones are drawn at the top
+  const [close, setClose] = useParam("close", false);
+  const reach = close ? low * 0.85 : Math.max(-0.15 * low, Math.min(high, Math.max(0.1, -2 * low))); // far worse ones are drawn at the top
+  const bottom = low * (close ? 1.03 : 1.15) - 0.002;
+  const expected = costOf(found, levels);
   const bits = found.formats.map((f) => f.bits_per_weight);
   const [fewest, most] = [Math.min(...bits), Math.max(...bits.filter((b) => b <= 9))];
   const mean = one.scores.reduce((a, b) => a + b, 0) / one.scores.length;
@@ -351,23 +354,24 @@ function Replay({ found, unit }: { found: Allocation; unit: string }) {
       <Controls>
         <Slider id="generation" label="Generation" min={0} max={generations} step={1} value={generation} onInput={(n) => (setGeneration(n), pick(-1))} text={(n) => `${n} of ${generations}`} />
         <Slider id="candidate" label="Candidate" min={0} max={upTo.length - 1} step={1} value={shown} onInput={pick} text={(n) => `${n} of ${upTo.length - 1}`} />
+        <Toggle id="close" label="Close up of the best" value={close} onChange={setClose} />
         <Button id="next-generation" disabled={generation >= generations} onClick={() => (setGeneration(generation + 1), pick(-1))}>Next generation</Button>
       </Controls>
       <Plot
         label={`${upTo.length} candidates of ${generation} generations; the best is ${percent(-relative(tried, tried[incumbent]), 1)} better than the first`}
         x={{ domain: [-0.5, tried.length - 0.5], label: "candidates, in the order in which they were measured" }}
-        y={{ domain: [low * 1.15 - 0.002, reach * 1.05], label: "loss, compared with the first", text: (v) => percent(v, 0), ticks: 5 }}
+        y={{ domain: [bottom, close ? reach : reach * 1.05], label: "loss, compared with the first", text: (v) => percent(v, close ? 1 : 0), ticks: 5 }}
         height={260}
         table={{ title: "The candidates", columns: ["number", "generation", "parent", "proposed by", "chunks", "compared with the first", "outcome"], rows: upTo.map((each) => [String(each.n), String(each.generation), String(each.parent), each.origin, String(each.chunks.length), percent(each.y, 2), each.outcome]) }}
       >
         {({ x, y, invertX }) => (
           <>
             <line class="axis" x1={x(-0.5)} x2={x(tried.length)} y1={y(0)} y2={y(0)} />
-            <path class="stroke reference" d={path(lineage.map((n) => [x(n), y(relative(tried, tried[n]))]))} />
+            <path class="stroke reference" d={path(lineage.map((n) => [x(n), y(Math.min(reach, relative(tried, tried[n])))]))} />
             {upTo.map((each) => (
               <circle key={each.n} class={`${each.outcome === "accepted" || each.outcome === "seed" ? "fill" : "stroke plain"} code${each.n === shown ? " chosen" : ""}`} cx={x(each.n)} cy={y(Math.min(each.y, reach))} r={each.n === shown ? 7 : 4} />
             ))}
-            <rect x={x(-0.5)} width={x(tried.length - 0.5)} height={y(low * 1.15 - 0.002)} fill="transparent" style={{ cursor: "pointer" }}
+            <rect x={x(-0.5)} width={x(tried.length - 0.5)} height={y(bottom)} fill="transparent" style={{ cursor: "pointer" }}
               onClick={(event) => pick(Math.min(upTo.length - 1, Math.max(0, Math.round(invertX(event.clientX - event.currentTarget.getBoundingClientRect().left)))))} />
           </>
         )}
@@ -375,6 +379,7 @@ function Replay({ found, unit }: { found: Allocation; unit: string }) {
       <Readout
         items={[
           { label: "measured", value: `${short(mean, 4)} ${unit} on ${one.chunks.length} chunks`, role: "error", id: "score" },
+          ...(Number.isFinite(expected) ? [{ label: "expected by adding up", value: `${short(expected, 4)} ${unit}`, id: "expected" }] : []),
           { label: "compared with the first", value: percent(relative(tried, one), 2), role: "error", id: "relative" },
           { label: "proposed by", value: one.origin, id: "origin" },
           { label: "outcome", value: one.outcome, id: "outcome" },

@@ -1,0 +1,44 @@
+"""An exported site cannot ask: it shows what was recorded, and says what typing needs."""
+
+from __future__ import annotations
+
+import http.server
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from watched_page import Watched
+
+from bitwright.explorer.exhibits import EXHIBITS, Documents
+from bitwright.explorer.export import export
+from bitwright.explorer.subject import Subject
+
+SHOWN = ("site", "next-token", "compounding", "survival", "plans", "allocation")
+
+
+class Quiet(http.server.SimpleHTTPRequestHandler):
+    """A plain file server that prints nothing."""
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Nothing."""
+
+
+def test_an_exported_site_shows_what_was_recorded(browser: Any, stories260k: Path, tmp_path: Path) -> None:
+    subject = Subject(stories260k, "stories260K", live=False, threads=1)
+    export(Documents(subject, {name: EXHIBITS[name] for name in SHOWN}), tmp_path / "site")
+    handler = partial(Quiet, directory=tmp_path / "site")
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        page = browser.new_page()
+        watched = Watched(page, f"http://127.0.0.1:{server.server_address[1]}/")
+        for chapter in ("next-token", "compounding"):
+            shown = watched.open(f"{chapter}?prompt=mine&recipe=q8_0")
+            assert "run the pages on your machine" in shown.locator("main").inner_text()
+            assert not shown.locator("textarea, [data-control='write']").count()
+            assert shown.locator("[data-control='recipe']").input_value() == "q8_0"
+            assert shown.locator("[data-control='example']").input_value() != "mine" and shown.locator(".token").count()
+        assert "first look" in watched.open("allocation").locator("main").inner_text()
+        assert not watched.wrong
+        page.close()
+        server.shutdown()
