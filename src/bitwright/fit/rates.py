@@ -1,4 +1,4 @@
-"""How fast a model is read, written and encoded here, as far as that is seen in a moment."""
+"""How fast a model reads and is encoded here, as far as that is seen in a moment."""
 
 from __future__ import annotations
 
@@ -12,21 +12,18 @@ from bitwright.model.model import Model
 from bitwright.quantizers import work
 from bitwright.quantizers.feedback import ROUNDS
 
-READ, WRITTEN = 256, 4  # tokens that are timed
+TIMED = 256  # tokens
 
 
-def rates(engine: Engine, clock: Callable[[], float]) -> tuple[float, float]:
-    """Seconds for a token that is read among many, and for one that is written."""
-    count = max(1, min(READ, engine.context - WRITTEN))
+def reading(engine: Engine, clock: Callable[[], float]) -> float:
+    """Seconds for each of many tokens that are read at once."""
+    count = min(TIMED, engine.context)
     session, ids = engine.session(), (np.arange(count) % engine.config.vocabulary).tolist()
     session.extend(ids[:1], [0])  # packs the weights
     session.reset()
     started = clock()
     session.extend(ids, [count - 1])
-    read = clock()
-    for _ in range(WRITTEN):
-        session.step(0)
-    return (read - started) / count, (clock() - read) / WRITTEN
+    return (clock() - started) / count
 
 
 def encoding(model: Model, effort: int) -> float:

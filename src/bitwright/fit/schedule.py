@@ -28,13 +28,12 @@ from bitwright.fit.finish import EFFORT
 from bitwright.fit.gathering import Pieces
 from bitwright.fit.keys import Pair
 from bitwright.fit.palette import Palette
-from bitwright.fit.rates import encoding, rates, spoken
+from bitwright.fit.rates import encoding, reading, spoken
 from bitwright.fit.settings import Settings
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 from bitwright.kernels.tape import missing
 from bitwright.measure import suite
-from bitwright.measure.rollout import baseline
 from bitwright.measure.windows import spread
 from bitwright.model.model import Model
 from bitwright.progress import Stage, silent
@@ -51,6 +50,7 @@ SHARES = {
 }  # of the time left
 MARGIN = 1.2  # of estimates
 MEASURED = 1.5  # times the held-out text: what is read to predict it and to see the noise floor
+TEXTS = 2  # times as long: what the original and the file write
 BACKWARD = 5  # times as long as reading a text: gathering statistics on it, or taking gradients
 GENERATION = 2  # times as long as measuring the first allocation: a generation of candidates
 Amount = TypeVar("Amount", int, float)
@@ -72,7 +72,7 @@ class Schedule:
         self._told, self._clock = told, clock
         self._ends = math.inf if minutes is None else clock() + 60 * minutes
         self.cut: list[str] = []
-        self.reserved = self._token = self._step = self._generation = 0.0
+        self.reserved = self._token = self._held_out = self._generation = 0.0
 
     @classmethod
     def of(cls, settings: Settings, told: Callable[[str], object]) -> Schedule:
@@ -85,13 +85,14 @@ class Schedule:
         return max(0.0, self._ends - self._clock() - self.reserved)
 
     def begin(self, engine: Engine, gathers: bool, stage: Stage = silent) -> None:
-        """See how fast the original reads and writes, and reserve the time to measure the file. Says so if not even the
+        """See how fast the original reads, and reserve the time to measure the file. Says so if not even the
         least can be done in time. gathers: whether statistics are to be gathered."""
         if self.minutes is None:
             return
         with stage("timing the original"):
-            self._token, self._step = (MARGIN * seconds for seconds in rates(engine, self._clock))
-        measured = MEASURED * suite.CHUNKS["quick"] * engine.context * self._token
+            self._token = MARGIN * reading(engine, self._clock)
+        self._held_out = suite.CHUNKS["quick"] * engine.context * self._token
+        measured = MEASURED * self._held_out
         self.reserved = 3 * measured  # the file, and what the search gained
         read = gathering.SEARCHED + gathers * second_moments.passes_for(engine.model) * FEWEST * gathering.GATHERED
         least = 4 * measured + self._search(gathering.LEAST) + 2 * encoding(engine.model, EFFORTS[-1]) / self.threads
@@ -116,10 +117,8 @@ class Schedule:
 
     def writes(self, model: Model, settings: Settings) -> bool:
         """Whether there is time for texts that the original and the file write, to see how long they stay the same."""
-        prompts, steps = baseline.SUITES["quick"]
-        seconds = 2 * steps * (self._step + prompts * self._token)
         depends = f"{model.sha256()} {settings.held_out is None}"
-        found = self._choose("texts", depends, lambda: [(1, seconds), (0, 0.0)], 1)
+        found = self._choose("texts", depends, lambda: [(1, TEXTS * self._held_out), (0, 0.0)], 1)
         if not found:
             self._say("the file is not measured over many steps")
         return bool(found)
