@@ -60,6 +60,10 @@ def test_the_page_follows_its_controls(page: Watched, documents: Documents) -> N
     assert float(page.value("preset").split()[0]) == pytest.approx(choices.cost_of(preset) / cost, rel=1e-2)
     shown.locator("[data-control='as-q3_k_m']").click()
     assert int(page.value("used").replace(",", "")) < used
+    plot = shown.get_by_role("figure", name="Drag the budget").locator("rect[style*=ew-resize]")
+    before = int(page.value("used").replace(",", ""))
+    plot.drag_to(plot, source_position={"x": 200, "y": 100}, target_position={"x": 90, "y": 100})
+    assert int(page.value("used").replace(",", "")) < before
     shown.locator("[data-control='budget']").press("End")
     assert float(shown.locator("[data-value=cost]").get_attribute("data-exact")) < cost
     shown.locator("[data-control='tensor']").select_option("blk.1.ffn_down.weight")

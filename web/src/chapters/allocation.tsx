@@ -246,6 +246,8 @@ function Budget({ found, unit }: { found: Allocation; unit: string }) {
   const [fewest, manyest] = [Math.min(...bits), Math.max(...bits.filter((b) => b <= 9))];
   const shade = (row: number) => ({ role: "code" as const, strength: Math.min(1, Math.max(0, (bits[levels[row]] - fewest) / (manyest - fewest))) });
   const step = Math.max(1, Math.round((most - least) / 400));
+  const drag = (event: PointerEvent & { currentTarget: Element }, invertX: (pixel: number) => number) =>
+    setBudget(Math.round(Math.min(most, Math.max(least, invertX(event.clientX - event.currentTarget.getBoundingClientRect().left)))));
   const used = bytesOf(found, levels);
   return (
     <Figure
@@ -285,8 +287,8 @@ function Budget({ found, unit }: { found: Allocation; unit: string }) {
             <line class="stroke error" x1={x(room)} x2={x(room)} y2={height} />
             {cost > 0 && <circle class="fill error" cx={x(used)} cy={y(cost)} r={6} />}
             <rect width={width} height={height} fill="transparent" style={{ cursor: "ew-resize", touchAction: "pan-y" }}
-              onPointerDown={(event) => (event.currentTarget.setPointerCapture(event.pointerId), setBudget(Math.round(invertX(event.offsetX - event.currentTarget.getBBox().x - 54))))}
-              onPointerMove={(event) => event.buttons && setBudget(Math.round(Math.min(most, Math.max(least, invertX(event.clientX - event.currentTarget.getBoundingClientRect().left)))))} />
+              onPointerDown={(event) => (event.currentTarget.setPointerCapture(event.pointerId), drag(event, invertX))}
+              onPointerMove={(event) => event.buttons && drag(event, invertX)} />
           </>
         )}
       </Plot>
