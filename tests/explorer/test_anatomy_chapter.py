@@ -28,6 +28,7 @@ def test_a_block_of_the_file(page: Watched, documents: Documents) -> None:
     assert "bits 0 to 3: the code of weight 0" in page.value("serves")
     assert "bits 4 to 7: the code of weight 16" in page.value("serves")
     shown.locator("[data-control=weights] [data-cell='21']").click()
+    assert "bits 4 to 7: the code of weight 21" in page.value("serves")
     assert shown.locator("[data-control^=field-] .lit").count() == 5  # one byte of codes, two of scale, two of min
     assert math.isclose(number(page.value("weight")), block["weights"][21], rel_tol=1e-12)
     shown.locator("[data-control=field-d] [data-cell='1']").hover()

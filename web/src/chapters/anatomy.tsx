@@ -146,7 +146,8 @@ function Taken({ found, summary }: { found: Anatomy; summary: string }) {
   const lit = new Set(bits);
   const weights = new Set(seen.byte < 0 ? [seen.weight] : bits.flatMap((bit) => served[bit]));
   const weight = seen.byte < 0 ? seen.weight : (served[bits.find((bit) => served[bit].length)!] ?? [0])[0];
-  const byte = picked.byte < 0 ? serving(picked.weight)[0] >> 3 : picked.byte;
+  const first = (weight: number) => serving(weight).find((bit) => uses[bit].role === "code") ?? 0;
+  const byte = picked.byte < 0 ? first(picked.weight) >> 3 : picked.byte;
   const one = picked.byte >= 0 && picked.bit >= 0 ? picked.byte * 8 + picked.bit : -1;
   const after = flip && one >= 0 ? flipped(found, block, one) : null;
   const columns = Math.min(16, all);
@@ -208,7 +209,7 @@ function Taken({ found, summary }: { found: Anatomy; summary: string }) {
         <Filled found={found} block={block} weight={weight} />
       </Figure>
       <p>
-        Not all bits are equal. One wrong bit of a code moves one weight. One wrong bit of a scale moves every weight under it. Pick a bit above, then flip it.
+        Not all bits are equal. One wrong bit of a code moves one weight, or the few that share a code. One wrong bit of a scale moves every weight under it. Pick a bit above, then flip it.
       </p>
       <Figure title="The weights, and one wrong bit" wide caption={after ? "Solid: the block as it is. Dashed: with the bit flipped." : "The line is what the block decodes to. Choose a bit and flip it."}>
         <Controls>

@@ -251,7 +251,7 @@ function Fewer({ chip }: { chip: Chip }) {
       <Figure
         title={`Bits and speed, ${wide}`}
         wide
-        caption={`${model.name} on ${chip.device.name}. ${chip.measured ? "From the rates that bitwright's kernels reach on this machine." : "What llama.cpp would reach, by bitwright's speed model; the bars are where it lands nine times in ten."}${phase === "decode" ? " The dotted line is the memory by itself." : ""}`}
+        caption={`${model.name} on ${chip.device.name}. ${chip.measured ? "From the rates that bitwright's kernels reach on this machine." : "What llama.cpp would reach, by bitwright's speed model; the bars are where it lands nine times in ten."}${phase === "decode" && bits.length ? " The dotted line is the memory by itself." : ""}`}
       >
         <Controls>
           <Choice id="phase" label="Speed of" value={phase} onChange={setPhase} options={[{ value: "decode", label: "writing" }, { value: "prefill", label: "reading a prompt" }]} />

@@ -207,7 +207,7 @@ function Instruction({ target, index }: { target: Target; index: number }) {
         id={`lanes-${register.name}`}
         label={`The lanes of ${register.name}`}
         count={register.lanes.length}
-        columns={Math.min(16, register.lanes.length)}
+        columns={Math.min(register.type.startsWith("f") && register.type !== "f4" ? 8 : 16, register.lanes.length)}
         current={chosen.register === register.name ? chosen.lane : -1}
         onPick={(lane) => setPicked({ register: register.name, lane })}
         onHover={(lane) => setHover(lane === null ? null : { register: register.name, lane })}
