@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from watched_page import Watched
@@ -78,3 +79,13 @@ def test_a_vocabulary_is_read_once(stories260k: Path, monkeypatch: pytest.Monkey
     found = Documents(Subject(stories260k, "stories260K"))
     assert found["layer"] and found["dots"] and len(list(found.names())) > 10
     assert len(read) <= 3  # for the layer, for whole models, for running it
+
+
+def test_it_plays_unless_less_motion_is_wanted(page: Watched, browser: Any, site: str) -> None:
+    assert not page.open("codes").locator("[data-control=step-play]").count()  # the shared page wants less
+    context = browser.new_context(viewport={"width": 1440, "height": 900}, reduced_motion="no-preference")
+    shown = Watched(context.new_page(), site).open("codes?step=30")
+    shown.locator("[data-control=step-play]").click()
+    shown.locator("[data-control=step-on]:disabled").wait_for()
+    assert shown.locator("[data-control=step]").input_value() == "32"
+    context.close()
