@@ -22,7 +22,6 @@ from bitwright.fit import survey
 from bitwright.fit.budget import searched
 from bitwright.fit.families import formats_for
 from bitwright.fit.history import DIGITS
-from bitwright.formats import Format
 from bitwright.io.aliases import ALIASES
 from bitwright.model.architectures import outline
 from bitwright.quantizers import Quantizer
@@ -33,7 +32,6 @@ if TYPE_CHECKING:
 
 PRESETS = ("q8_0", "q6_k", "q5_k_m", "q4_k_m", "q3_k_m", "q2_k")
 FAMILIES = ("k", "fp4", "2bit")  # of a survey: the others take too long while someone waits
-PADDING = 64  # bytes by which a size in a history may exceed a tensor's own
 KEYS = ("tensors", "formats", "bytes", "cost", "tried", "best")
 
 
@@ -49,19 +47,14 @@ def of_file(path: Path, file: GGUF) -> dict[str, Any]:
         check(data)
     except (KeyError, TypeError, ValueError, IndexError, UnknownNameError) as error:
         raise UsageError(f"{path}: expected a history that fit wrote, found other JSON ({error})") from None
-    if (made := data.get("sha256")) is not None and made != file.sha256():
+    if (made := data.get("sha256")) is None:
+        raise UsageError(f"{path} does not say which model it is of: let fit write it anew")
+    own = {t.name for t in searched(outline.from_gguf(file))}
+    if made != file.sha256() or set(data["tensors"]) != own:
         raise UsageError(
-            f"{path} is the history of another model: its file has SHA-256 {made}, {file.path.name} another"
+            f"{path} is the history of another model, of a file with SHA-256 {made}: {file.path.name} is not it"
         )
     names = list(data["formats"])
-    own = {t.name: t for t in searched(outline.from_gguf(file))}
-    for tensor, sizes in zip(data["tensors"], data["bytes"], strict=True):
-        found = own.pop(tensor, None)
-        if found is None or not all(fits(found.shape, formats.get(n), b) for n, b in zip(names, sizes, strict=True)):
-            what = "has no such tensor" if found is None else f"has it with the shape {tuple(found.shape)}"
-            raise UsageError(f"{path} is the history of another model: it searched {tensor}; {file.path.name} {what}")
-    if own:
-        raise UsageError(f"{path} is the history of another model: it lacks {next(iter(own))} of {file.path.name}")
     return {**data, "source": "history", "presets": presets(file, data["tensors"], names)}
 
 
@@ -76,6 +69,10 @@ def check(data: Any) -> None:
             raise ValueError(f"expected {rows} rows of {columns} figures")
     if any(not isinstance(v, int | float | None) for table in (sizes, costs) for row in table for v in row):
         raise TypeError("expected figures")
+    if not all(
+        any(b > 0 and c is not None for b, c in zip(*row, strict=True)) for row in zip(sizes, costs, strict=True)
+    ):
+        raise ValueError("expected a format that can be used for every tensor")
     if not rows or not isinstance(best, int) or (tried and not 0 <= best < len(tried)):
         raise ValueError("expected tensors, and the number of the best candidate")
     for number, one in enumerate(tried):
@@ -84,12 +81,6 @@ def check(data: Any) -> None:
         if not 0 <= one["parent"] < max(1, number) or len(one["chunks"]) != len(one["scores"]):
             raise ValueError(f"candidate {number} has no such parent")
         float(sum(one["scores"])), str(one["origin"]), str(one["outcome"]), int(one["generation"])
-
-
-def fits(shape: Sequence[int], format: Format, size: int) -> bool:
-    """Whether a tensor takes that many bytes in a format, with padding; 0: it cannot use it."""
-    own = math.prod(shape[:-1]) * format.row_bytes(shape[-1]) if shape[-1] % format.block_size == 0 else 0
-    return not size or 0 <= size - own <= PADDING
 
 
 def presets(file: GGUF, tensors: Sequence[str], names: Sequence[str]) -> dict[str, list[int]]:
