@@ -1,7 +1,7 @@
 /** The shell: the table of contents and the open chapter. */
 import "./style.css";
 import { render, type FunctionComponent } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useErrorBoundary, useRef, useState } from "preact/hooks";
 import { CHAPTERS } from "./chapters";
 import { useData, type Site } from "./data";
 import { whole } from "./numbers";
@@ -48,6 +48,13 @@ function Missing() {
   return <p class="problem">There is no such chapter. Pick one from the list.</p>;
 }
 
+/** A chapter, or what went wrong in it. */
+function Safely({ Body }: { Body: FunctionComponent }) {
+  const [error] = useErrorBoundary();
+  if (error) return <p class="problem" role="alert">This chapter cannot show what it was given: {String(error.message ?? error)}</p>;
+  return <Body />;
+}
+
 function Shell() {
   const index = place.value.chapter ? CHAPTERS.findIndex(({ id }) => id === place.value.chapter) : 0;
   const entry = CHAPTERS[index];
@@ -78,7 +85,7 @@ function Shell() {
         <Contents current={entry?.id ?? ""} />
       </header>
       <main id="main" tabIndex={-1}>
-        {!entry ? <Missing /> : open?.id === entry.id ? <open.Body /> : <p class="waiting" role="status">Loading…</p>}
+        {!entry ? <Missing /> : open?.id === entry.id ? <Safely key={open.id} Body={open.Body} /> : <p class="waiting" role="status">Loading…</p>}
         <footer>
           {before && <a href={address(before.id)} rel="prev">← {before.title}</a>}
           {after && <a href={address(after.id)} rel="next">{after.title} →</a>}

@@ -10,6 +10,7 @@ from bitwright.errors import UsageError
 from bitwright.hardware import devices
 from bitwright.model.architectures.outline import from_published, outline
 from bitwright.views import machines as view
+from bitwright.views.plain import plain
 
 DATA = Path(__file__).parent / "data"
 SAMPLE = DATA / "report.json"
@@ -27,10 +28,10 @@ def report(path: Path | None) -> dict[str, Any]:
         found = json.loads((path or SAMPLE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not JSON"
-        raise UsageError(f"cannot read {path}: expected {EXPECTED}, but {reason}") from None
+        raise UsageError(f"{path}: expected {EXPECTED}, but {reason}") from None
     if not isinstance(found, dict) or "headline" not in found or not any(kind in found for kind in KINDS):
         raise UsageError(f"{path}: expected {EXPECTED}, got other JSON")
-    return {"report": found, "sample": path is None}
+    return plain({"report": found, "sample": path is None})  # JSON of others may hold NaN
 
 
 def machines(model: Path, shape: str) -> dict[str, Any]:
