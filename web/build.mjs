@@ -32,6 +32,7 @@ const options = {
   jsx: "automatic",
   jsxImportSource: "preact",
   legalComments: "none",
+  preserveSymlinks: true, // a linked node_modules gives the same names of chunks
   logLevel: "warning",
 };
 
