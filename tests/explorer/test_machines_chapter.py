@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from watched_page import Watched
 
 from bitwright.explorer import given
 from bitwright.hardware import devices, plan
-from bitwright.model.architectures.outline import from_published
+from bitwright.model.architectures.outline import from_published, outline
 from bitwright.views.machines import machines
 from bitwright.views.plan_rows import of_row
 
@@ -28,9 +30,13 @@ def test_the_view_has_the_numbers_of_plan(recipe: str, context: int) -> None:
     assert found["devices"][0]["price"] == expected["price"]
 
 
-def test_every_shape_can_be_shown() -> None:
-    for shape in given.SHAPES[1:]:
-        assert from_published(shape).context
+@pytest.mark.parametrize("shape", given.SHAPES)
+def test_every_shape_can_be_shown(smollm2: Path, shape: str) -> None:
+    outlined, device = outline(str(smollm2)) if shape == given.OWN else from_published(shape), devices.get(DEVICE)
+    found = machines(outlined, [device])
+    for recipe, (name, chosen) in zip(found["recipes"], plan.candidates(outlined, None).items(), strict=True):
+        expected = of_row(plan.row(outlined, device, name, chosen, plan.Ask(found["contexts"][0])))
+        assert recipe["name"] == name and recipe["file_bytes"] == expected["file_bytes"]
 
 
 def test_controls_change_what_they_say(page: Watched) -> None:

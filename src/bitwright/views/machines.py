@@ -9,7 +9,7 @@ from bitwright.hardware import plan
 from bitwright.hardware.forecast import forecast
 from bitwright.hardware.memory import Footprint, memory
 from bitwright.hardware.speed import UnknownSpeed
-from bitwright.hardware.weights import bits_per_weight, file_bytes
+from bitwright.hardware.weights import assign, bits_per_weight, file_bytes
 from bitwright.views.plain import plain
 from bitwright.views.plan_rows import of_model, of_price
 
@@ -52,7 +52,7 @@ def _recipe(outline: Outline, name: str, chosen: Sequence[Assignment], needed: S
     return {
         "name": name,
         "bits_per_weight": bits_per_weight(outline, chosen),
-        "file_bytes": file_bytes(outline, chosen, name),
+        "file_bytes": file_bytes(outline, chosen, None if list(chosen) == assign(outline, None) else name),
         "weights_bytes": needed[0].weights,
         "overhead_bytes": needed[0].overhead,
         "kv_bytes": [m.kv for m in needed],
