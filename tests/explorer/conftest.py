@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import shutil
-import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
+from sites import live
 from watched_page import Watched
 
-from bitwright.explorer import app
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.subject import Subject
 
@@ -29,15 +27,8 @@ def documents(smollm2: Path) -> Documents:
 @pytest.fixture(scope="session")
 def site(documents: Documents) -> Iterator[str]:
     """The address of a server with those documents."""
-    with app.listen(0) as listening:
-        port = listening.getsockname()[1]
-        config = uvicorn.Config(app.application(documents, port), log_level="error", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{port}/"
-        server.should_exit = True
-        thread.join()
+    with live(documents) as address:
+        yield address
 
 
 @pytest.fixture(scope="session")

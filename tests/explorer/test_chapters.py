@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import http.server
 import re
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from sites import plain
 from watched_page import Watched
 
 from bitwright.explorer.exhibits import EXHIBITS, Documents
@@ -84,12 +82,9 @@ def reached_by_keyboard(shown: Any) -> None:
 
 def test_an_exported_site_needs_only_a_file_server(browser: Any, documents: Documents, tmp_path: Path) -> None:
     export(Documents(documents.subject, {name: EXHIBITS[name] for name in ("site", "elements")}), tmp_path / "site")
-    handler = partial(http.server.SimpleHTTPRequestHandler, directory=tmp_path / "site")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with plain(tmp_path / "site") as address:
         page = browser.new_page()
-        shown = Watched(page, f"http://127.0.0.1:{server.server_address[1]}/")
+        shown = Watched(page, address)
         shown.open("bits?format=bfloat16&value=0.5")
         assert shown.value("decoded") == "0.5" and not shown.wrong
         page.close()
-        server.shutdown()

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import json
-import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
-from watched_page import Watched
+from sites import live
 
 from bitwright.errors import UsageError
-from bitwright.explorer import app, given
+from bitwright.explorer import given
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.subject import Subject
 
@@ -37,18 +35,10 @@ def test_a_report_may_hold_nan(tmp_path: Path) -> None:
 
 def test_a_page_says_that_it_cannot_show_a_report(browser: Any, stories260k: Path, tmp_path: Path) -> None:
     (tmp_path / "r.json").write_text('{"headline": "fine", "models": 5}')
-    with app.listen(0) as listening:
-        port = listening.getsockname()[1]
-        documents = Documents(Subject(stories260k, "m", report=tmp_path / "r.json"))
-        server = uvicorn.Server(uvicorn.Config(app.application(documents, port), log_level="error", lifespan="off"))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
+    with live(Documents(Subject(stories260k, "m", report=tmp_path / "r.json"))) as address:
         page = browser.new_page()
-        Watched(page, f"http://127.0.0.1:{port}/")
-        page.goto(f"http://127.0.0.1:{port}/#damage")
+        page.goto(f"{address}#damage")
         assert "cannot show what it was given" in page.locator("main .problem").inner_text()
-        page.goto(f"http://127.0.0.1:{port}/#bits")
+        page.goto(f"{address}#bits")
         assert page.locator("main h1").inner_text() == "Bits"
         page.close()
-        server.should_exit = True
-        thread.join()

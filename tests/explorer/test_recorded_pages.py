@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import http.server
-import threading
-from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sites import plain
 from watched_page import Watched
 
 from bitwright.explorer.exhibits import EXHIBITS, Documents
@@ -17,21 +15,12 @@ from bitwright.explorer.subject import Subject
 SHOWN = ("site", "next-token", "compounding", "survival", "plans", "allocation")
 
 
-class Quiet(http.server.SimpleHTTPRequestHandler):
-    """A plain file server that prints nothing."""
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Nothing."""
-
-
 def test_an_exported_site_shows_what_was_recorded(browser: Any, stories260k: Path, tmp_path: Path) -> None:
     subject = Subject(stories260k, "stories260K", live=False, threads=1)
     export(Documents(subject, {name: EXHIBITS[name] for name in SHOWN}), tmp_path / "site")
-    handler = partial(Quiet, directory=tmp_path / "site")
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+    with plain(tmp_path / "site") as address:
         page = browser.new_page()
-        watched = Watched(page, f"http://127.0.0.1:{server.server_address[1]}/")
+        watched = Watched(page, address)
         for chapter in ("next-token", "compounding"):
             shown = watched.open(f"{chapter}?prompt=mine&recipe=q8_0")
             assert "run the pages on your machine" in shown.locator("main").inner_text()
@@ -41,4 +30,3 @@ def test_an_exported_site_shows_what_was_recorded(browser: Any, stories260k: Pat
         assert "first look" in watched.open("allocation").locator("main").inner_text()
         assert not watched.wrong
         page.close()
-        server.shutdown()

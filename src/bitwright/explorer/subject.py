@@ -20,7 +20,7 @@ from bitwright.model.model import Model
 class Subject:
     """A model, and what was measured on it.
 
-    name: as the user calls it. report: what `compare` or `eval` wrote with --json, if given. history: what `fit` wrote
+    name: as the user calls it. report: what `compare` or `eval` wrote with -o, if given. history: what `fit` wrote
     with --history, if given. live: whether questions are answered; an exported site shows what was recorded. threads:
     None for all cores.
     """
