@@ -46,6 +46,7 @@ EXHIBITS: Mapping[str, Exhibit] = {
     "values": Exhibit(lambda s, name: values(s.file, name), lambda s: matrices(s.file)),
     "removal": Exhibit(lambda s, _: recorded.removed(s)),
     "report": Exhibit(lambda s, _: given.report(s.report)),
+    "shapes": Exhibit(lambda s, _: {"shapes": list(given.SHAPES)}),
     "machines": Exhibit(lambda s, key: given.machines(s.path, key), lambda s: given.SHAPES),
     "two-models": Exhibit(lambda s, _: given.two_models()),
     "network": Exhibit(lambda s, _: network()),

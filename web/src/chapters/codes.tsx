@@ -1,5 +1,5 @@
 /** Choosing codes well: the nearest code is not always the best one. */
-import { Chapter, Controls, Figure, Readout, Term } from "../components/chapter";
+import { Chapter, Controls, Figure, Readout, Term, NoInputs } from "../components/chapter";
 import { Choice, Select } from "../components/controls";
 import { WholeModel } from "../components/methods";
 import { DataTable, path, Plot } from "../components/plot";
@@ -49,7 +49,7 @@ export default function CodesChapter() {
     <Chapter title="Choosing codes well" lead="The format says which numbers there are. Which of them a weight becomes is a choice, and the nearest is not always the best.">
       <Data<{ tensor: string | null; formats: string[]; problem: string | null }> name="layer">
         {({ tensor, formats, problem }) =>
-          tensor === null ? <p class="problem">This chapter runs the model to see the inputs of a layer, and it cannot run this one: {problem}.</p> : <Body formats={formats} />
+          tensor === null ? <NoInputs problem={problem} /> : <Body formats={formats} />
         }
       </Data>
     </Chapter>

@@ -1,7 +1,7 @@
 /** Dequantize on the fly: one block's dot product, instruction by instruction. */
 import { useState } from "preact/hooks";
 import { Cells } from "../components/cells";
-import { Chapter, Controls, Figure, Readout, Term } from "../components/chapter";
+import { Chapter, Controls, Figure, Readout, Term, NoInputs } from "../components/chapter";
 import { Choice, Select, Slider } from "../components/controls";
 import { Steps } from "../components/steps";
 import { Data } from "../data";
@@ -96,8 +96,10 @@ export default function DequantizeChapter() {
         {({ formats, problem }) =>
           formats.length ? (
             <Body formats={formats} />
+          ) : problem ? (
+            <NoInputs problem={problem} />
           ) : (
-            <p class="problem">{problem ? `This chapter runs the model to see the inputs of a layer, and it cannot run this one: ${problem}.` : "The rows of this layer are not whole blocks of 32, so there is none to show."}</p>
+            <p class="problem">The rows of this layer are not whole blocks of 32, so there is none to show.</p>
           )
         }
       </Data>

@@ -35,24 +35,16 @@ interface Machines {
   devices: Device[];
 }
 
-const NAMES = [
-  "this", "qwen3-0.6b", "qwen3-4b", "qwen2.5-coder-7b", "llama-3.1-8b", "gemma-3-12b", "qwen3-14b", "gpt-oss-20b",
-  "mistral-small-24b", "qwen3.5-27b", "qwen3-30b-a3b", "llama-3.3-70b", "gpt-oss-120b",
-] as const; // prettier-ignore
 const PARTS = ["weights", "keys and values", "buffers", "the engine"];
 
 export default function MachinesChapter() {
-  const [model, setModel] = useParam<(typeof NAMES)[number]>("model", "qwen3-14b", NAMES);
   return (
     <Chapter title="Which model, which machine" lead="Memory decides what runs at all. Bandwidth decides how fast. Price decides the rest.">
       <p>
         A model in memory is more than its file. Every token that it reads leaves keys and values behind, which it looks at again for each new token. Long texts can
         take more room than the weights.
       </p>
-      <Controls>
-        <Select id="model" label="Model" options={NAMES.map((name) => ({ value: name, label: name === "this" ? "the model of these pages" : name }))} value={model} onChange={setModel} />
-      </Controls>
-      <Data<Machines> name={`machines/${model}`} wait="Planning for 87 devices">{(machines) => <Body key={model} machines={machines} />}</Data>
+      <Data<{ shapes: string[] }> name="shapes">{({ shapes }) => <Planned shapes={shapes} />}</Data>
       <h3>A small model in full, or a bigger one quantized?</h3>
       <p>
         Two real models answer, on the same text. Bits per byte do not depend on the tokenizer, so models with different vocabularies can be compared: fewer are better.
@@ -61,6 +53,18 @@ export default function MachinesChapter() {
       </p>
       <Data<Comparison> name="two-models">{(report) => <Sizes report={report} />}</Data>
     </Chapter>
+  );
+}
+
+function Planned({ shapes }: { shapes: string[] }) {
+  const [model, setModel] = useParam("model", "qwen3-14b", shapes);
+  return (
+    <>
+      <Controls>
+        <Select id="model" label="Model" options={shapes.map((name) => ({ value: name, label: name === "this" ? "the model of these pages" : name }))} value={model} onChange={setModel} />
+      </Controls>
+      <Data<Machines> name={`machines/${model}`} wait="Planning for 87 devices">{(machines) => <Body key={model} machines={machines} />}</Data>
+    </>
   );
 }
 

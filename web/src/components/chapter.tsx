@@ -57,3 +57,8 @@ export type Role = "code" | "scale" | "error" | "reference";
 export function Term({ role, children }: { role: Role; children: ComponentChildren }) {
   return <span class={`term ${role}`}>{children}</span>;
 }
+
+/** Why a chapter that needs the inputs of a layer shows none. */
+export function NoInputs({ problem }: { problem: string | null }) {
+  return <p class="problem">This chapter runs the model to see the inputs of a layer, and it cannot run this one: {problem}.</p>;
+}
