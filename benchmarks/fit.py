@@ -6,7 +6,9 @@
 A size is a recipe of llama.cpp, whose file says how many bytes all arms may take. `bitwright calibrate --hessian` makes
 --stats; candidates are searched on the texts -s. A figure is the mean KL divergence from the model in nats on
 WikiText-2's validation split in chunks of 512 (-f, --chunks), which no arm has seen. In brackets: the paired difference
-from the preset with feedback, in percent, with a 95% interval. An arm is a choice of formats:
+from the preset with feedback, in percent, with a 95% interval. A second table has the other objectives of `fit`: the
+mean over the worst twentieth of each chunk's tokens, and the tokens until the likeliest is another. An arm is a choice
+of formats:
 
 - preset: the recipe itself;
 - uniform: one format, and the next larger one in as many tensors, drawn at random, as fit;
@@ -49,6 +51,7 @@ from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.families import FAMILIES
 from bitwright.fit.finish import EFFORT
 from bitwright.fit.history import History
+from bitwright.fit.objectives import OBJECTIVES
 from bitwright.fit.palette import Palette
 from bitwright.fit.problem import Problem
 from bitwright.fit.proposals import uniform
@@ -170,10 +173,19 @@ def measured(bench: Bench, arm: str, store: ReferenceStore) -> dict[str, Any]:
     file = bench.file(arm)
     scores = next_token.score_tokens(bw.load(file, threads=bench.args.threads), store)
     found = {"bytes": file.stat().st_size, "kl": np.round(scores.divergences, 6).ravel().tolist(),
-             "same": float(scores.same_top.mean()), "seconds": time.monotonic() - started}  # fmt: skip
+             "same": scores.same_top.astype(int).ravel().tolist(), "seconds": time.monotonic() - started}  # fmt: skip
     if not bench.args.keep:
         file.unlink()
     return found
+
+
+def by_objective(own: dict[str, Any] | None, chunks: int) -> list[str]:
+    """A file's mean over the worst twentieth, and tokens until the likeliest is another."""
+    if own is None:
+        return ["", ""]
+    kl, same = (np.array(own[key]).reshape(chunks, -1) for key in ("kl", "same"))
+    tail, rate = (np.mean(list(map(OBJECTIVES[name], kl, same == 1))) for name in ("tail", "divergence"))
+    return [f"{tail:.4f}", f"{1 / rate:.1f}" if rate else "never"]
 
 
 def run(args: argparse.Namespace, engine: Engine, store: ReferenceStore) -> Found:
@@ -218,12 +230,16 @@ def main() -> None:
     arms = list(dict.fromkeys(arm for own in found.values() for arm in own))
     pairs = {arm: [(own.get(arm), own.get(BASE)) for own in found.values()] for arm in arms}
     rows = [[arm, *(divergence(*pair, clusters.ravel()) for pair in pairs[arm])] for arm in arms]
+    other = [[arm, *(cell for own in found.values() for cell in by_objective(own.get(arm), len(text)))] for arm in arms]
     rows.append(["bytes at most", *(f"{max(a['bytes'] for a in own.values()):,}" for own in found.values())])
     headers = ["", *(f">{size}" for size in found)]
+    titles = ["", *(f">{size}, {what}" for size in found for what in ("worst twentieth", "tokens until another"))]
     output.print_table(headers, rows)
+    output.print_table(titles, other)
     if args.write:
         about = f"{args.model.stem} on {args.file.name}, {len(text)} chunks, intervals over {of}."
-        lines = [about, "", *markdown(headers, rows, describe_machine(args.threads))]
+        machine = describe_machine(args.threads)
+        lines = [about, "", *markdown(headers, rows, machine), "", *markdown(titles, other, machine)]
         write(f"fit-{args.write}", f"KL divergence at equal bytes: {args.write}", "fit.py", lines)
 
 

@@ -45,7 +45,8 @@ def result(model: Path, output: Path, ask: Ask | None = None, **other: Any) -> F
     size = sum(a.bytes for a in assignments)
     measured = replace(evaluation(20, 0.125, 0.08), candidate=Identity(output.name, "0" * 64, size, 4.9))
     given = {"searched": gain(0.072, 0.07, 0.075), "measured": measured, "gain_searched": gain(0.009, 0.007, 0.011),
-             "gain_apart": gain(0.008, 0.006, 0.01), "gain_held_out": gain(0.0089, 0.005, 0.012), "predicted_kl": 0.061,
+             "gain_apart": gain(0.008, 0.006, 0.01), "predicted_kl": 0.061,
+             "gains": {"mean": gain(0.1, 0.06, 0.14), "tail": gain(0.02, -0.03, 0.07)},
              "speed": PredictedSpeed(41.2, 35.0, 47.0),
              "front": (Point(size, 0.08, 41.2, True), Point(2 * size, 0.01, 30.0))}  # fmt: skip
     return Fitted(**{"source": model, "output": output, "budget": budget(outline, ask or Ask(**GIVEN)), "bytes": size,

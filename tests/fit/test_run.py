@@ -17,17 +17,23 @@ from llama_cpp import LlamaCpp
 from reference_forward import log_softmax
 
 import bitwright as bw
-from bitwright import recipes
+from bitwright import formats, recipes
 from bitwright.cli import fitting
 from bitwright.engine import load
 from bitwright.errors import BudgetError, UsageError
-from bitwright.fit import known, run
+from bitwright.fit import finish, known, run
 from bitwright.fit.budget import Ask
+from bitwright.fit.choices import Choices
+from bitwright.fit.objectives import OBJECTIVES
 from bitwright.fit.run import fit
 from bitwright.fit.scoring import EngineScorer
 from bitwright.fit.settings import Fitted, Settings
+from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import checksum, gguf, label
+from bitwright.model.model import load as load_model
+from bitwright.progress import silent
 from bitwright.quantizers import quantize
+from bitwright.quantizers.tensor import quantize_tensor
 from tests.fit.conftest import SIZE
 from tests.fit.searches import Here
 
@@ -196,3 +202,25 @@ def test_the_smallest_file_that_loses_no_more(
     most = 2 * fitted.searched.estimate
     found = fit(stories260k, Ask(max_kl=most), settings, tmp_path / "small.gguf")
     assert found.searched is not None and found.searched.estimate <= most and found.bytes < fitted.bytes
+
+
+def test_gains_on_held_out_text_by_each_objective(stories260k: Path, settings: Settings, own_cache: None) -> None:
+    engine = finish.original(load_model(stories260k), settings)
+    text = finish.held_out(engine, settings, silent, writes=False)
+    tensors = {
+        name: t.dequantize() for name, t in engine.model.tensors.items() if t.shape[-1] % 32 == 0 < len(t.shape) - 1
+    }
+    found = tuple(map(formats.get, ("q4_0", "q8_0")))
+    choices = Choices(tuple(tensors), found, *np.zeros((2, len(tensors), 2), np.int64))
+
+    def quantized(name: str, format: Format) -> QuantizedTensor:
+        return quantize_tensor(tensors[name], format, name=name)
+
+    small, large = ((level,) * len(tensors) for level in range(2))
+    gains = finish.gains(engine, choices, quantized, text, small, large)
+    assert gains.keys() == OBJECTIVES.keys() and all(
+        0.5 < gain.estimate < 1 and gain.above(0.5) for gain in gains.values()
+    )
+    back = finish.gains(engine, choices, quantized, text, large, small)
+    assert back["tail"].estimate == pytest.approx(1 - 1 / (1 - gains["tail"].estimate))
+    assert all(gain.ends == (0, 0) for gain in finish.gains(engine, choices, quantized, text, small, small).values())

@@ -10,7 +10,9 @@ from fit.results import gain, outline_of, result, small_model
 from views.keys import check
 
 from bitwright.fit.budget import Ask
-from bitwright.views.fit import fitted, roles, words
+from bitwright.fit.objectives import OBJECTIVES
+from bitwright.statistics.interval import Interval
+from bitwright.views.fit import LOSSES, fitted, roles, words
 
 KEYS = (
     "headline words model asked output bytes bits_per_weight budget_bytes budget_of front seconds peak_memory_bytes "
@@ -34,7 +36,8 @@ def test_keys(model: Path) -> None:
             "roles": "role tensors bytes weights bits_per_weight formats",
             "predicted": "kl_divergence search tokens_per_second",
             "measured": "kl_divergence perplexity headline same_top1",
-            "gain": {"search": "mean low high", "apart": "mean low high", "held_out": "mean low high"},
+            "gain": {"search": "mean low high", "apart": "mean low high"},
+            "gains": {"mean": "mean low high", "tail": "mean low high"},
             "front": "bytes kl_divergence tokens_per_second",
         },
     )
@@ -75,11 +78,24 @@ def test_the_gap_between_search_text_and_other_text(model: Path) -> None:
         return " ".join(words(result(model, Path("out.gguf"), **other)))
 
     assert "took 10% off the divergence of the first allocation on search text set apart, and 10% on text" in said()
-    assert "no gain can be told from chance" in said(gain_held_out=gain(0.001, -0.002, 0.004))
-    worse = said(gain_held_out=gain(-0.0073, -0.01, -0.004))
+    assert "no gain can be told from chance" in said(gains={"mean": gain(0.001, -0.002, 0.004)})
+    worse = said(gains={"mean": gain(-0.1, -0.15, -0.05)})
     assert "on text it never read it added 10%: it fitted its own text" in worse
     assert "off the divergence" not in said(gain_apart=None)
     assert "Predicted speed: 41.2 tokens per second (35 to 47)." in said()
+
+
+def test_objectives_that_disagree_are_shown(model: Path) -> None:
+    assert LOSSES.keys() == OBJECTIVES.keys()
+
+    def said(**gains: Interval) -> str:
+        return " ".join(words(result(model, Path("out.gguf"), gains=gains)))
+
+    better, worse, either = gain(0.1, 0.06, 0.14), gain(-0.02, -0.03, -0.01), gain(-0.02, -0.05, 0.01)
+    shown = said(mean=better, tail=worse, divergence=either)
+    assert "of the mean divergence 10 (6 to 14), of its mean over the worst twentieth of tokens -2 (" in shown
+    assert "The objectives disagree: mean fell, tail rose." in shown
+    assert "disagree" not in said(mean=better, tail=either) and "in percent" not in said()
 
 
 def test_a_search_that_found_nothing_better_says_so(model: Path) -> None:

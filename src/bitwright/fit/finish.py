@@ -6,10 +6,13 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from bitwright.calibration import ActivationStatistics
 from bitwright.engine import Engine
 from bitwright.engine.engine import RunOptions
 from bitwright.fit.choices import Choices, Levels
+from bitwright.fit.objectives import OBJECTIVES, over_chunks
 from bitwright.fit.palette import Palette
 from bitwright.fit.settings import Settings
 from bitwright.formats import Format, QuantizedTensor
@@ -87,12 +90,18 @@ def finish(
     return Finished(size, made, measured)
 
 
-def gain(engine: Engine, choices: Choices, tensor: Callable[[str, Format], QuantizedTensor], held_out: Setting,
-         before: Levels, after: Levels) -> Interval:  # fmt: skip
-    """How much less candidate `after` diverges than `before` on the held-out text, in nats."""
+def gains(engine: Engine, choices: Choices, tensor: Callable[[str, Format], QuantizedTensor], held_out: Setting,
+          before: Levels, after: Levels) -> dict[str, Interval]:  # fmt: skip
+    """How much less candidate `after` loses than `before` on the held-out text by each objective, as a share of what
+    `before` loses. An objective by which that loses nothing is left out."""
     scores = []
     for levels in (before, after):
         chosen = {name: tensor(name, format) for name, format in choices.chosen(levels).items()}
         candidate = Engine(engine.model.with_tensors({**engine.model.tensors, **chosen}), engine.options)
         scores.append(next_token.score_tokens(candidate, held_out.reference))
-    return scores[0].mean(scores[0].divergences - scores[1].divergences)
+    found = {}
+    for name, objective in OBJECTIVES.items():
+        old, new = (np.array(list(map(objective, own.divergences, own.same_top))) for own in scores)
+        if old.any():
+            found[name] = over_chunks((old - new) / old.mean())
+    return found

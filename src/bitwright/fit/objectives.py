@@ -8,6 +8,9 @@ from types import MappingProxyType
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.statistics import studentized
+from bitwright.statistics.interval import Interval
+
 Float64 = NDArray[np.float64]
 TAIL = 0.05  # share of a chunk's tokens that the objective "tail" looks at
 
@@ -35,3 +38,8 @@ Objective = Callable[[Float64, NDArray[np.bool_]], float]
 OBJECTIVES: Mapping[str, Objective] = MappingProxyType(
     {"mean": lambda divergences, same: float(divergences.mean()), "tail": tail, "divergence": divergence}
 )
+
+
+def over_chunks(figures: Float64) -> Interval:
+    """The mean of a figure (chunks,) with its interval."""
+    return studentized.mean(figures, np.arange(len(figures)), of="chunks")

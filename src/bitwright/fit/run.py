@@ -12,7 +12,6 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from bitwright import system
 from bitwright.fit import finish
@@ -24,6 +23,7 @@ from bitwright.fit.front import front
 from bitwright.fit.history import History
 from bitwright.fit.kept import Kept
 from bitwright.fit.machines import Machines
+from bitwright.fit.objectives import over_chunks
 from bitwright.fit.problem import Problem, prepare
 from bitwright.fit.schedule import Schedule
 from bitwright.fit.settings import Fitted, Point, Settings
@@ -36,8 +36,6 @@ from bitwright.model.model import load as load_model
 from bitwright.progress import Stage, silent
 from bitwright.quantizers.metadata import provenance
 from bitwright.recipes import Recipe, Shape
-from bitwright.statistics import studentized
-from bitwright.statistics.interval import Interval
 
 
 def fit(
@@ -71,10 +69,10 @@ def fit(
     best = found.incumbent if found else start
     made = finish.finish(model, Recipe.exact(choices.chosen(best)), output, problem.statistics, held_out,
                          settings.threads, stage, problem.effort, problem.palette)  # fmt: skip
-    gained = None
+    gained = {}
     if best != start and not interrupted:
         with stage("measuring what the search gained on other text"):
-            gained = finish.gain(engine, choices, problem.palette.tensor, held_out, start, best)
+            gained = finish.gains(engine, choices, problem.palette.tensor, held_out, start, best)
     if not interrupted:
         kept.remove()
     assignments = tuple(made.quantized.assignments)
@@ -97,7 +95,7 @@ def fit(
         measured=made.evaluation,
         gain_searched=over_chunks(own.scores(0) - own.scores(own.best)) if own and best != start else None,
         gain_apart=over_chunks(own.apart(0) - own.apart(own.best)) if own and best != start else None,
-        gain_held_out=gained,
+        gains=gained,
         speed=rate,
         front=front(problem.budget, choices, best, point, speed, provenance(settings.stats, problem.statistics)),
         history=replay(found, problem) if found else None,
@@ -139,11 +137,6 @@ def _start(problem: Problem, ask: Ask, scorer: Scorer, stage: Stage) -> Levels:
         return allocate(problem.choices, problem.budget.room)
     with stage("finding the smallest that loses no more") as report:
         return smallest(problem.choices, scorer, ask.max_kl, report)
-
-
-def over_chunks(scores: NDArray[np.float64]) -> Interval:
-    """The mean of a figure (chunks,) with its interval."""
-    return studentized.mean(scores, np.arange(len(scores)), of="chunks")
 
 
 def predicted_speed(budget: Budget, ask: Ask, chosen: Mapping[str, Format]) -> PredictedSpeed | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,11 +74,12 @@ class Fitted:
     assignments: of every tensor, in the order of the file. predicted_kl: what the additive model predicts, in nats;
     None if nothing was searched (a recipe was given). searched: the divergence measured on the search text, if that was
     the objective. measured: on the text the search never read; None if the search was interrupted before.
-    gain_searched, gain_apart, gain_held_out: the divergence of the seed minus that of the result, paired by chunk: on
-    the chunks that the search raced on, on those of its text that it set apart, and on the held-out text; None if the
-    result is the seed. speed: predicted for the device, None without one. history: what was tried, for
-    JSON. disk_bytes: of the quantized tensors kept for the next search. interrupted: the user stopped the search, and
-    this is the best so far. cut: what was left out to keep within the minutes, in words.
+    gain_searched, gain_apart: the divergence of the seed minus that of the result in nats, paired by chunk: on the
+    chunks that the search raced on, and on those of its text that it set apart; None if the result is the seed. gains:
+    the same on the held-out text by each of OBJECTIVES, as shares of what the seed loses; empty if the result is the
+    seed. speed: predicted for the device, None without one. history: what was tried, for JSON. disk_bytes: of the
+    quantized tensors kept for the next search. interrupted: the user stopped the search, and this is the best so far.
+    cut: what was left out to keep within the minutes, in words.
     """
 
     source: Path
@@ -95,7 +96,7 @@ class Fitted:
     measured: Evaluation | None = None
     gain_searched: Interval | None = None
     gain_apart: Interval | None = None
-    gain_held_out: Interval | None = None
+    gains: Mapping[str, Interval] = field(default_factory=dict)
     speed: PredictedSpeed | None = None
     front: tuple[Point, ...] = ()
     history: Mapping[str, Any] | None = None

@@ -17,6 +17,12 @@ if TYPE_CHECKING:
     from bitwright.fit.settings import Fitted
     from bitwright.recipes import Assignment
 
+LOSSES = {  # of `fit.objectives`, in words
+    "mean": "of the mean divergence",
+    "tail": "of its mean over the worst twentieth of tokens",
+    "divergence": "of how often the likeliest token changes",
+}
+
 
 def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
     """headline, words, model, asked (in words), output, bytes (of the file), bits_per_weight, budget_bytes, budget_of
@@ -24,8 +30,9 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
     context, kv_format, engine}, recipe[{tensor, format, bytes, reason}], roles (`roles`), predicted{kl_divergence,
     search (of the chosen file on the search text), tokens_per_second}, measured (the view `evaluation` on text that the
     search never read: kl_divergence, perplexity, first_divergence (None if time did not reach for it), ...; None if it
-    was interrupted before), gain{search, apart, held_out} (what the search took off the divergence of its seed: on the
-    chunks that it raced on, on those of its text that only confirm a winner, and on the held-out text), front[{bytes,
+    was interrupted before), gain{search, apart} (what the search took off the divergence of its seed, in nats: on the
+    chunks that it raced on, and on those of its text that only confirm a winner), gains{mean, tail, divergence} (on the
+    held-out text by each objective, as shares of what the seed loses), front[{bytes,
     kl_divergence, tokens_per_second, chosen (the file; the others are predicted from it)}], seconds, peak_memory_bytes,
     disk_bytes, interrupted, cut (what was left out to keep within the time, in words), warnings."""
     budget, m = f.budget, f.budget.plan(f.assignments)
@@ -58,8 +65,8 @@ def fitted(f: Fitted, about: dict[str, Any] | None = None) -> dict[str, Any]:
             "gain": {
                 "search": f.gain_searched and of_interval(f.gain_searched),
                 "apart": f.gain_apart and of_interval(f.gain_apart),
-                "held_out": f.gain_held_out and of_interval(f.gain_held_out),
             },
+            "gains": {name: of_interval(gain) for name, gain in f.gains.items()},
             "front": [vars(point) for point in f.front],
             "seconds": f.seconds,
             "peak_memory_bytes": f.peak_memory_bytes,
@@ -96,7 +103,7 @@ def headline(f: Fitted) -> str:
 def words(f: Fitted) -> list[str]:
     """How much of the budget is used, what running it takes, what was lost, how far the search text and other text
     agree, and how fast."""
-    return [_use(f), _memory(f), *_loss(f), *_gap(f), *_speed(f)]
+    return [_use(f), _memory(f), *_loss(f), *_gap(f), *_objectives(f), *_speed(f)]
 
 
 def _use(f: Fitted) -> str:
@@ -141,17 +148,31 @@ def _gap(f: Fitted) -> list[str]:
     if f.history and tried and not f.history["best"]:
         many = "1 candidate was tried, but it was not" if tried == 1 else f"{tried} candidates were tried, but none was"
         found.append(f"{many} clearly better than the first allocation on search text set apart: it was written.")
-    own, other = f.gain_apart, f.gain_held_out
-    if own is None or other is None or f.searched is None or f.measured is None:
+    own, other = f.gain_apart, f.gains.get("mean")
+    if own is None or other is None or f.searched is None:
         return found
-    shares = [gain.estimate / (gain.estimate + left.estimate) if gain.estimate + left.estimate else 0.0
-              for gain, left in ((own, f.searched), (other, f.measured.divergence))]  # fmt: skip
-    said = f"Searching took {_percent(shares[0])} off the divergence of the first allocation on search text set apart"
+    before = own.estimate + f.searched.estimate
+    share = _percent(own.estimate / before if before else 0.0)
+    said = f"Searching took {share} off the divergence of the first allocation on search text set apart"
     if other.above(0):
-        return [*found, f"{said}, and {_percent(shares[1])} on text it never read."]
+        return [*found, f"{said}, and {_percent(other.estimate)} on text it never read."]
     if other.below(0):
-        return [*found, f"{said}, but on text it never read it added {_percent(-shares[1])}: it fitted its own text."]
+        more = _percent(-other.estimate)
+        return [*found, f"{said}, but on text it never read it added {more}: it fitted its own text."]
     return [*found, f"{said}; on text it never read, no gain can be told from chance."]
+
+
+def _objectives(f: Fitted) -> list[str]:
+    """What the search took off each objective on text it never read, and whether they disagree."""
+    if not f.gains:
+        return []
+    each = [f"{LOSSES[name]} {gain.map(lambda share: 100 * share)}" for name, gain in f.gains.items()]
+    found = f"What it took off there, in percent: {', '.join(each)}."
+    better = [name for name, gain in f.gains.items() if gain.above(0)]
+    worse = [name for name, gain in f.gains.items() if gain.below(0)]
+    if better and worse:
+        found += f" The objectives disagree: {' and '.join(better)} fell, {' and '.join(worse)} rose."
+    return [found]
 
 
 def _speed(f: Fitted) -> list[str]:
