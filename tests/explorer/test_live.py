@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from starlette.testclient import TestClient
 
-from bitwright.explorer import app
+from bitwright.explorer import app, models
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.subject import Subject
 from bitwright.io import gguf
@@ -65,6 +65,14 @@ def test_a_model_of_too_short_a_context_is_said(stories260k: Path, tmp_path: Pat
     documents = Documents(Subject(path, "short"))
     assert "trained on texts of 64 tokens, and 512 are needed" in documents["compounding"]["unavailable"]
     assert not [name for name in documents.names() if name.startswith(("survival", "plans"))]
+
+
+def test_a_model_too_large_to_wait_for_is_said(stories260k: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(models, "MOST", 2e5)
+    documents = Documents(Subject(stories260k, "large"))
+    for name in ("next-token", "compounding", "removal"):
+        assert "these pages run models of up to 0.0 billion" in documents[name]["unavailable"]
+    assert documents["sizes"]["parameters"] > 2e5  # what does not run it is shown
 
 
 def test_a_model_that_does_not_run_is_said(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from bitwright.engine import Engine
 from bitwright.engine.engine import RunOptions
-from bitwright.errors import UnknownNameError, UnsupportedError
+from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.model.model import Model
 from bitwright.quantizers import Quantizer
 from bitwright.quantizers.tensor import can_encode
@@ -27,14 +27,15 @@ if TYPE_CHECKING:
 RECIPES = ("q8_0", "q4_k_m", "q4_0", "q2_k", "q2_0")
 CONTEXT = 512  # tokens
 HELD = 2  # quantized models in memory at a time
-MOST = 2.5e9  # weights of a model that is quantized while someone waits
+MOST = 2.5e9  # weights of a model that is run while someone waits
 
 
 class Models:
     """Engines of a file and of what recipes make of it. They are built when first asked for, without calibration, and
     kept in memory; any thread may ask.
 
-    Raises UnsupportedError if the model cannot run here, or is too large to be quantized while a reader waits.
+    Raises UnsupportedError if the engine does not run the model, BitwrightError if it is too large to be run while a
+    reader waits.
     """
 
     def __init__(self, file: GGUF, threads: int | None = None) -> None:
@@ -49,8 +50,9 @@ class Models:
         model = Model.from_gguf(self.file)
         weights = sum(math.prod(t.shape) for t in self.file.tensors.values())
         if weights > MOST:
-            raise UnsupportedError("quantizing while you read", f"a model of {weights / 1e9:.1f} G weights",
-                                   [f"up to {MOST / 1e9:.1f} G (bitwright eval measures larger ones)"])  # fmt: skip
+            limit = f"these pages run models of up to {MOST / 1e9:.1f} billion"
+            larger = "bitwright eval and compare measure larger ones"
+            raise BitwrightError(f"it has {weights / 1e9:.1f} billion weights, and {limit}; {larger}")
         return model
 
     @cached_property

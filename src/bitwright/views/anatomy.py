@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from bitwright import formats
 from bitwright.formats import Format, QuantizedTensor, anatomy
-from bitwright.kernels.encoders import encoders, quantize
+from bitwright.quantizers.tensor import can_encode, encode_rows
 from bitwright.views.plain import plain
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ def block_anatomy(file: GGUF, name: str) -> dict[str, Any]:
 def _formats(file: GGUF) -> Iterator[Format]:
     """Formats with blocks of several weights, of which the model can show one."""
     for format in (*formats.all(), *map(formats.get, FAMILIES)):
-        if len(format.fields) > 1 and (format.encodes or format.compiled) and _sources(file, format):
+        if len(format.fields) > 1 and can_encode(format) and _sources(file, format):
             yield format
 
 
@@ -98,7 +98,7 @@ def _block(format: Format, data: QuantizedTensor, own: bool, kind: str, at: tupl
         block = stored[index * format.block_bytes :][: format.block_bytes].copy()
     else:
         original = data.format.dequantize(stored)[column : column + format.block_size]
-        block = _encoded(format, original)
+        block = encode_rows(original[None], format, threads=1)[0]
     parts, flips = anatomy.parts(format, block[None]), anatomy.flipped(format, block)
     changed = {"code": flips.numbers, "scale": flips.scale, "min": flips.minimum}
     return {
@@ -118,13 +118,6 @@ def _block(format: Format, data: QuantizedTensor, own: bool, kind: str, at: tupl
 
 def _at(values: NDArray[Any] | None, bit: int, places: tuple[int, ...]) -> list[Any]:
     return [] if values is None else values[bit, list(places)].tolist()
-
-
-def _encoded(format: Format, values: NDArray[np.float32]) -> Bytes:
-    if format.ggml in encoders():
-        encoded: Bytes = quantize(format, values[None], threads=1)[0]
-        return encoded
-    return format.quantize(values)
 
 
 # -- the formula, with numbers in it
