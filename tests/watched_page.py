@@ -2,7 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
+
+WEB = Path(__file__).parents[1] / "web/src"
+CHAPTERS = re.findall(r'entry\(\s*"([\w-]+)"', (WEB / "chapters.ts").read_text("utf-8"))
+
+SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
+INFINITE = {"∞": "inf", "-∞": "-inf"}
+
+
+def number(text: str) -> float:
+    """A number as the pages write it, without its unit: "−1,234 nats", "6.4 × 10⁻⁵", "12.5%"."""
+    mantissa, _, power = text.replace("−", "-").replace(",", "").partition(" × 10")
+    first = mantissa.split()[0].rstrip("%")
+    raised = f"e{power.split()[0].translate(SUPERSCRIPTS)}" if power else ""
+    return float(INFINITE.get(first, first) + raised)
 
 
 class Watched:

@@ -5,17 +5,10 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright import formats
 from bitwright.explorer.exhibits import Documents
-
-
-def number(text: str) -> float:
-    """A number as the pages write it."""
-    mantissa, _, power = text.replace("−", "-").partition(" × 10")
-    digits = power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789"))
-    return float(mantissa) * 10.0 ** int(digits or 0)
 
 
 def test_a_block_of_the_file(page: Watched, documents: Documents) -> None:

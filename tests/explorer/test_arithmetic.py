@@ -8,7 +8,8 @@ from watched_page import Watched
 
 from bitwright import formats
 from bitwright.formats.floats import ElementFormat
-from bitwright.views.elements import elements
+from bitwright.views.elements import INTEGERS, elements
+from bitwright.views.numbers import fixed, nats
 
 ELEMENTS = {f["name"]: f for f in elements()["formats"]}
 FLOATS = [f for f in formats.all() if isinstance(f, ElementFormat)]
@@ -44,3 +45,22 @@ def test_floats(page: Watched, format: ElementFormat) -> None:
     with np.errstate(over="ignore"):
         expected = format.round(values.reshape(-1, 1), ()).ravel()
     np.testing.assert_array_equal(encoded, expected)
+
+
+@pytest.mark.parametrize("bits", INTEGERS)
+def test_integers(page: Watched, bits: int) -> None:
+    codes = np.arange(1 << bits)
+    values = np.random.default_rng(0).uniform(-1.5, 1.5, 500) * (1 << (bits - 1))
+    values = np.concatenate([values, codes - 0.5 * len(codes) + 0.5, [0.0, 1e9, -1e9]])  # halves: to the even one
+    decoded, encoded = in_page(page, f"int{bits}", codes, values)
+    np.testing.assert_array_equal(decoded, np.where(codes < len(codes) / 2, codes, codes - len(codes)))
+    np.testing.assert_array_equal(encoded, np.clip(np.rint(values), -len(codes) / 2, len(codes) / 2 - 1) % len(codes))
+
+
+def test_divergences_are_written_alike(page: Watched) -> None:
+    random = np.random.default_rng(0)
+    values = [0.0, -0.0, 1e-4, 9.999e-5, -3e-9, *(random.standard_normal(500) * 10.0 ** random.uniform(-12, 2, 500))]
+    run = """async (values) => { const { words } = await import("./arithmetic.js");
+        return values.map((v) => [words.nats(v), words.fixed(4)(v)]); }"""
+    written = page.open("bits").evaluate(run, values)
+    assert written == [[nats(v), fixed(v, 4)] for v in values]

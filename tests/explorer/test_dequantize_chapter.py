@@ -4,16 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright import formats
 from bitwright.explorer.exhibits import Documents
-
-
-def number(text: str) -> float:
-    """A number as the pages write it."""
-    mantissa, _, power = text.replace("−", "-").partition(" × 10")
-    return float(mantissa) * 10.0 ** int(power.translate(str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")) or 0)
 
 
 def test_the_result_is_pythons(page: Watched, documents: Documents) -> None:

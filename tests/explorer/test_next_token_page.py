@@ -5,16 +5,11 @@ from __future__ import annotations
 import math
 
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright.explorer.exhibits import Documents
 from bitwright.measure.perplexity import perplexity
 from bitwright.views import next_token
-
-
-def number(text: str) -> float:
-    """A number as pages write it, without its unit."""
-    return float(text.split()[0].replace("−", "-").replace(",", ""))
 
 
 def test_the_page_shows_what_python_computes(page: Watched, documents: Documents) -> None:

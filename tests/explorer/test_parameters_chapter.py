@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright import formats
 from bitwright.explorer.exhibits import Documents
@@ -15,11 +15,6 @@ from bitwright.io import gguf
 from bitwright.views.inspect import inspect
 from bitwright.views.network import network
 from bitwright.views.sizes import sizes
-
-
-def number(text: str) -> float:
-    """A number as the page writes it."""
-    return float(text.replace("−", "-").replace(",", "").split()[0])
 
 
 def output(inputs: tuple[float, float], change: float = 0) -> float:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright import formats
 from bitwright.engine.engine import load
@@ -22,11 +22,6 @@ from bitwright.views.tensor import tensor
 from bitwright.views.weights import matrices, values, weights
 
 NAME = "blk.9.ffn_down.weight"
-
-
-def number(text: str) -> float:
-    """A number as the page writes it."""
-    return float(text.replace("−", "-").replace(",", "").split()[0])
 
 
 def test_each_control_changes_what_it_says(page: Watched, documents: Documents, smollm2: Path) -> None:

@@ -22,29 +22,36 @@ export function load<T>(name: string): Promise<T> {
 export interface Loaded<T> {
   value?: T;
   error?: string;
+  busy: boolean; // it is on its way
 }
 
 /** The document `name`: nothing while it is on its way, then its value or what went wrong. While another is loading,
  * the last one stays. */
 export function useData<T>(name: string): Loaded<T> {
-  const [state, set] = useState<Loaded<T>>({});
+  const [{ of, ...state }, set] = useState<{ value?: T; error?: string; of?: string }>({});
   useEffect(() => {
     let current = true;
     load<T>(name).then(
-      (value) => current && set({ value }),
-      (error) => current && set({ error: error instanceof Error ? error.message : String(error) }),
+      (value) => current && set({ value, of: name }),
+      (error) => current && set({ error: error instanceof Error ? error.message : String(error), of: name }),
     );
     return () => void (current = false);
   }, [name]);
-  return state;
+  return { ...state, busy: of !== name };
 }
 
-/** Shows what `children` make of a document once it is here. `wait` says what is being computed. */
+/** Shows what `children` make of a document once it is here. `wait` says what is being computed, in a corner if another
+ * document is there meanwhile. */
 export function Data<T>({ name, wait, children }: { name: string; wait?: string; children: (value: T) => ComponentChildren }) {
-  const { value, error } = useData<T>(name);
+  const { value, error, busy } = useData<T>(name);
   if (error !== undefined) return <p class="problem" role="alert">{error}</p>;
   if (value === undefined) return <p class="waiting" role="status">{wait ?? "Loading"}…</p>;
-  return <>{children(value)}</>;
+  return (
+    <>
+      {children(value)}
+      {busy && <p class="waiting aloft" role="status">{wait ?? "Loading"}…</p>}
+    </>
+  );
 }
 
 export interface Site {

@@ -3,3 +3,4 @@ export * from "./affine";
 export * as allocation from "./allocation";
 export * from "./elements";
 export * as network from "./network";
+export * as words from "../report/words";

@@ -31,7 +31,7 @@ function Body({ formats }: { formats: Element[] }) {
   const code = given < count(f) ? given : encode(f, value);
   const set = (next: number) => {
     const number = decode(f, next);
-    const told = Number.isFinite(number) && encode(f, number) === next;
+    const told = Number.isFinite(number) && !Object.is(number, -0) && encode(f, number) === next;
     setBits(told ? "" : String(next));
     if (told) setValue(number);
   };
@@ -294,7 +294,7 @@ function Written({ f, value }: { f: Element; value: number }) {
       <Readout
         items={[
           { label: "reads back as", value: exact(got), role: "code", id: `got-${f.name}` },
-          { label: "error", value: short(error), role: "error" },
+          { label: "error", value: short(error), role: "error", id: `error-${f.name}` },
           { label: "of the number", value: value ? percent(Math.abs(error / value), 2) : "0%", role: "error" },
         ]}
       />
@@ -343,8 +343,8 @@ function Sine({ f, beside }: { f: Element; beside: Element }) {
       </Plot>
       <Readout
         items={[
-          { label: `${f.name}, solid: largest error here`, value: short(worst(f)), role: "code" },
-          { label: `${beside.name}, dashed: largest error here`, value: short(worst(beside)), role: "error" },
+          { label: `${f.name}, solid: largest error here`, value: short(worst(f)), role: "code", id: "worst" },
+          { label: `${beside.name}, dashed: largest error here`, value: short(worst(beside)), role: "error", id: "worst-beside" },
         ]}
       />
     </Figure>

@@ -163,7 +163,7 @@ function Writing({ about, recipe, held, recorded }: { about: About; recipe: stri
       ) : (
         <p class="aside">These texts were recorded. To type your own, run the pages on your machine: bitwright explore.</p>
       )}
-      <p class="said" role="status">{shownBy !== recipe ? `Quantizing the model by ${recipe}…` : stream.running && asked === own ? `Writing, token ${streamed.length}…` : ""}</p>
+      <p class="said" role="status">{stream.running && asked === own ? `Writing, token ${streamed.length}…` : ""}</p>
       {stream.error && asked === own && <p class="problem" role="alert">{stream.error}</p>}
       {steps.length > 0 && <Paths key={prompt} steps={steps} recipe={shownBy} follow={stream.running} />}
     </>

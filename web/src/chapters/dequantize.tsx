@@ -183,7 +183,7 @@ function Slow({ found }: { found: Dot }) {
 
 /** The registers that a step reads and writes. A lane lights up those it comes from. */
 function Instruction({ target, index }: { target: Target; index: number }) {
-  const [picked, setPicked] = useState<{ register: string; lane: number } | null>(null);
+  const [picked, pick] = useParam("lane", ""); // register.lane
   const [hover, setHover] = useState<{ register: string; lane: number } | null>(null);
   const step = target.steps[index - 1];
   const names = new Set(step.registers.flatMap((r) => Object.keys(r.sources)));
@@ -192,7 +192,8 @@ function Instruction({ target, index }: { target: Target; index: number }) {
   const reads = [...names].filter((n) => !own.has(n)).flatMap((n) => earlier.filter((r) => r.name === n).slice(-1));
   const all = [...reads, ...step.registers];
   const last = step.registers[step.registers.length - 1];
-  const chosen = picked && all.some((r) => r.name === picked.register && picked.lane < r.lanes.length) ? picked : { register: last.name, lane: 0 };
+  const [register, lane] = picked.split(".");
+  const chosen = all.some((r) => r.name === register && Number(lane) in r.lanes) ? { register, lane: Number(lane) } : { register: last.name, lane: 0 };
   const shown = hover ?? chosen;
   const from = step.registers.find((r) => r.name === shown.register);
   const lit = (register: Register, lane: number) => {
@@ -211,7 +212,7 @@ function Instruction({ target, index }: { target: Target; index: number }) {
         count={register.lanes.length}
         columns={Math.min(register.type.startsWith("f") && register.type !== "f4" ? 8 : 16, register.lanes.length)}
         current={chosen.register === register.name ? chosen.lane : -1}
-        onPick={(lane) => setPicked({ register: register.name, lane })}
+        onPick={(lane) => pick(`${register.name}.${lane}`)}
         onHover={(lane) => setHover(lane === null ? null : { register: register.name, lane })}
         name={(lane) => `lane ${lane}: ${value(register, lane)}`}
         look={(lane) => `${register.role}${lit(register, lane) ? " lit" : ""}`}

@@ -121,7 +121,9 @@ function Body({ about }: { about: About }) {
 /** `held`: the recipe that the recorded answers are by; they lag behind `recipe` while that is computed. */
 function Compared({ about, recipe, held, recorded }: { about: About; recipe: string; held: string; recorded: Prompt[] }) {
   const site = useData<Site>("site").value;
-  const [written, setPrompt] = useParam("prompt", about.examples[1]);
+  const [written, write] = useParam("prompt", about.examples[1]);
+  const [, setPlace] = useParam("place", LAST);
+  const setPrompt = (next: string) => (setPlace(LAST), write(next));
   const live = site?.live ?? false;
   const prompt = live || about.examples.includes(written) ? written : about.examples[1];
   const known = recorded.find((one) => one.prompt === prompt);
@@ -141,26 +143,28 @@ function Compared({ about, recipe, held, recorded }: { about: About; recipe: str
       ) : (
         <p class="aside">These answers were recorded. To type your own text, run the pages on your machine: bitwright explore.</p>
       )}
-      <p class="said" role="status">{held !== recipe ? `Quantizing the model by ${recipe}…` : asked.waiting ? "Asking both models…" : ""}</p>
+      <p class="said" role="status">{asked.waiting ? "Asking both models…" : ""}</p>
       {asked.error && <p class="problem" role="alert">{asked.error}</p>}
       {shown && <Answers key={shown.prompt} shown={shown} recipe={known ? held : recipe} />}
     </>
   );
 }
 
+const LAST = 0; // the place of the last token, however many there are; others count from 1
+
 function Answers({ shown, recipe }: { shown: Prompt; recipe: string }) {
-  const last = shown.tokens.length - 1;
-  const [given, setPlace] = useState(last);
-  const place = Math.min(given, last);
+  const count = shown.tokens.length;
+  const [given, setPlace] = useParam("place", LAST);
+  const place = given >= 1 && given <= count ? Math.round(given) - 1 : count - 1;
   const { divergence: nats, top, rest, losses } = shown.after[place];
   const most = Math.max(...top.map((one) => Math.max(one.reference, one.candidate)));
   const [first, second] = [best(top, "reference"), best(top, "candidate")];
   const mean = shown.after.reduce((sum, one) => sum + one.divergence, 0) / shown.after.length;
   return (
     <>
-      <Tokens label="The text, token by token" tokens={shown.tokens} chosen={place} choose={setPlace} />
+      <Tokens label="The text, token by token" tokens={shown.tokens} chosen={place} choose={(index) => setPlace(index + 1)} />
       <Controls>
-        <Slider id="place" label="What comes after token" min={1} max={last + 1} step={1} value={place + 1} onInput={(n) => setPlace(n - 1)} text={(n) => `${n}: ${visible(shown.tokens[n - 1] ?? "")}`} />
+        <Slider id="place" label="What comes after token" min={1} max={count} step={1} value={place + 1} onInput={setPlace} text={(n) => `${n}: ${visible(shown.tokens[n - 1] ?? "")}`} />
       </Controls>
       <div class="scroll whole" tabIndex={0} role="region" aria-label="The likeliest next tokens">
         <table class="chances">

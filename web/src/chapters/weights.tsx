@@ -64,7 +64,7 @@ export default function Weights() {
       </Data>
       <h3>What one weight is worth</h3>
       <Data<Removal> name="removal" wait="Running the model without some of its weights">
-        {(found) => (found.unavailable ? <p class="aside">What the model says without a weight cannot be shown: {found.unavailable}</p> : <Removed found={found as Required<Removal>} />)}
+        {(found) => (found.unavailable ? <p class="aside">What the model says without a weight cannot be shown: {found.unavailable}.</p> : <Removed found={found as Required<Removal>} />)}
       </Data>
     </Chapter>
   );

@@ -1,5 +1,4 @@
 /** The next token of a whole model whose codes were chosen in different ways. */
-import { useState } from "preact/hooks";
 import { Data } from "../data";
 import { percent, short } from "../numbers";
 import { useParam } from "../state";
@@ -19,7 +18,7 @@ interface Methods {
 }
 
 export function WholeModel({ labels }: { labels: Record<string, string> }) {
-  const [asked, ask] = useState(false);
+  const [asked, ask] = useParam("whole", false);
   return (
     <Data<{ format: string | null; problem: string | null }> name="method">
       {({ format, problem }) =>

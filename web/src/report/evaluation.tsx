@@ -2,10 +2,11 @@
 import { useState } from "preact/hooks";
 import { Figure } from "../components/chapter";
 import { DataTable, Plot } from "../components/plot";
-import { bytes, percent } from "../numbers";
+import { bytes, percent, short } from "../numbers";
 import { Legend, Lines, tableOf, type Line } from "./lines";
+import { useParam } from "../state";
 import type { Evaluation, Interval, Side } from "./types";
-import { fixed, inFloors, nats, span } from "./words";
+import { fixed, nats, span } from "./words";
 
 export function EvaluationParts({ report }: { report: Evaluation }) {
   return (
@@ -51,8 +52,8 @@ function Measures({ report: r }: { report: Evaluation }) {
 function stored({ kl_divergence: k, noise_floor: floor }: Evaluation): string {
   if (!k.storage_error) return "The reference's predictions are stored in full: nothing is lost by storing them.";
   const share = `${((100 * k.storage_error) / k.mean).toFixed(2)}% of it`;
-  const compared = floor?.kl_divergence ? `, ${inFloors(k.storage_error / floor.kl_divergence)} of ${floor.kl_divergence.toExponential(1)}` : "";
-  return `Storing the reference's predictions compactly adds a standard error of ${k.storage_error.toExponential(1)} nats: ${share}${compared}.`;
+  const compared = floor?.kl_divergence ? `, ${short(k.storage_error / floor.kl_divergence, 2)} times the noise floor of ${nats(floor.kl_divergence)}` : "";
+  return `Storing the reference's predictions compactly adds a standard error of ${nats(k.storage_error)} nats: ${share}${compared}.`;
 }
 
 type Named = Pick<Evaluation, "model"> & Partial<Evaluation>;
@@ -237,9 +238,12 @@ function Bars({ rows, what }: { rows: { name: string; value: Interval }[]; what:
 
 /** One chunk token by token. The chosen token's two distributions stand below. */
 export function Heat({ report, name }: { report: Named; name?: string }) {
-  const [chosen, choose] = useState<number | null>(null);
+  const [given, set] = useParam("token", -1);
+  const [hover, setHover] = useState<number | null>(null); // stays when the pointer leaves
   const heat = report.heat;
   if (!heat) return null;
+  const chosen = hover ?? (given in heat.tokens ? given : null);
+  const choose = (n: number) => (setHover(null), set(n));
   return (
     <Figure
       title={`Token by token${name ? `: ${name}` : ""}`}
@@ -267,7 +271,7 @@ export function Heat({ report, name }: { report: Named; name?: string }) {
             aria-selected={n === chosen}
             aria-label={token.text.trim() ? undefined : `space ${JSON.stringify(token.text)}`}
             class={`h${strength(token.kl)}`}
-            onPointerEnter={() => choose(n)}
+            onPointerEnter={() => setHover(n)}
             onClick={() => choose(n)}
           >
             {token.text || "·"}

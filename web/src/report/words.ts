@@ -7,14 +7,9 @@ export const fixed = (digits: number, factor = 1) => (value: number) => {
   return Number(text) === 0 ? text.replace("-", "") : text;
 };
 
-/** A divergence: five decimals, or two digits and a power of ten where decimals show too few (as views.numbers.nats). */
-export const nats = (value: number) => (value === 0 ? "0" : Math.abs(value) < 1e-4 ? value.toExponential(1) : value.toFixed(5));
-
-const FAR = 100; // noise floors from which a count of them says nothing more
-
-/** A multiple of the noise floor (as measure.noise_floor.in_floors). */
-export const inFloors = (times: number) =>
-  times >= FAR ? "far above the noise floor" : `${times < 10 ? Number(times.toPrecision(2)) : times.toFixed(0)} times the noise floor`;
+/** A divergence: five decimals, or two digits and a power of ten where decimals show too few, as `views.numbers.nats`
+ * writes it. */
+export const nats = (value: number) => (value === 0 ? "0" : Math.abs(value) < 1e-4 ? value.toExponential(1).replace(/(?<=e-)\d$/, "0$&") : value.toFixed(5));
 
 /** Mean and interval. */
 export function span(interval: Interval, text: (value: number) => string): [string, string] {
