@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright import formats
 from bitwright.errors import UsageError
@@ -53,27 +53,33 @@ def test_the_page_follows_its_controls(page: Watched, documents: Documents) -> N
     choices = choices_of(found)
     shown = page.open("allocation")
     preset = found["presets"]["q4_k_m"]
-    used = int(page.value("used").replace(",", ""))
+    used = number(page.value("used"))
     assert used <= choices.bytes_of(preset)
     cost = float(shown.locator("[data-value=cost]").get_attribute("data-exact"))
     assert cost == pytest.approx(choices.cost_of(allocate(choices, choices.bytes_of(preset))), rel=GAP)
-    assert float(page.value("preset").split()[0]) == pytest.approx(choices.cost_of(preset) / cost, rel=1e-2)
+    assert number(page.value("preset")) == pytest.approx(choices.cost_of(preset) / cost, rel=1e-2)
     shown.locator("[data-control='as-q3_k_m']").click()
-    assert int(page.value("used").replace(",", "")) < used
+    assert number(page.value("used")) < used
     plot = shown.get_by_role("figure", name="Drag the budget").locator("rect[style*=ew-resize]")
-    before = int(page.value("used").replace(",", ""))
+    before = number(page.value("used"))
     plot.drag_to(plot, source_position={"x": 200, "y": 100}, target_position={"x": 90, "y": 100})
-    assert int(page.value("used").replace(",", "")) < before
+    assert number(page.value("used")) < before
+    before = number(page.value("used"))
+    shown.locator("[data-control='budget-text']").press("PageUp")
+    assert number(page.value("used")) > before
     shown.locator("[data-control='budget']").press("End")
     assert float(shown.locator("[data-value=cost]").get_attribute("data-exact")) < cost
     shown.locator("[data-control='tensor']").select_option("blk.1.ffn_down.weight")
     row, level = choices.tensors.index("blk.1.ffn_down.weight"), [f["name"] for f in found["formats"]].index("q3_k")
-    assert float(page.value("tensor-cost").split()[0]) == pytest.approx(found["cost"][row][level], rel=1e-2)
+    assert number(page.value("tensor-cost")) == pytest.approx(found["cost"][row][level], rel=1e-2)
     rank = 1 + int((choices.cost[choices.allowed[:, level], level] > found["cost"][row][level]).sum())
     assert page.value("rank").startswith(f"{rank} of ")
-    before = page.value("tensor-cost")
     shown.locator("[data-control='format']").select_option("q4_k")
-    assert page.value("tensor-cost") != before
+    other = choices.tensors.index("blk.20.attn_v.weight")
+    shown.locator(f".cell[data-row='{other}']").first.click()
+    assert shown.locator("[data-control='tensor']").input_value() == "blk.20.attn_v.weight"
+    level = [f["name"] for f in found["formats"]].index("q4_k")
+    assert number(page.value("tensor-cost")) == pytest.approx(found["cost"][other][level], rel=1e-2)
 
 
 def test_a_search_is_replayed(page: Watched, documents: Documents) -> None:
@@ -90,13 +96,18 @@ def test_a_search_is_replayed(page: Watched, documents: Documents) -> None:
         lineage.insert(0, tried[lineage[0]]["parent"])
     assert page.value("lineage") == " → ".join(map(str, lineage))
     score = np.mean(tried[last]["scores"])
-    assert float(page.value("score").split()[0]) == pytest.approx(score, rel=1e-3)
+    assert number(page.value("score")) == pytest.approx(score, rel=1e-3)
     changed = sum(a != b for a, b in zip(tried[last]["levels"], tried[tried[last]["parent"]]["levels"], strict=True))
     marked = shown.locator(".cell.marked").count()
     assert marked == changed > 0
     levels = [DIGITS.index(digit) for digit in tried[last]["levels"]]
     expected = choices_of(documents["allocation"]).cost_of(tuple(levels))
-    assert float(page.value("expected").split()[0]) == pytest.approx(expected, rel=1e-3)
+    assert number(page.value("expected")) == pytest.approx(expected, rel=1e-3)
+    dots = shown.get_by_role("figure", name="generation by generation").locator("rect[style*=pointer]").first
+    width = dots.bounding_box()["width"]
+    dots.click(position={"x": width * 0.5 / len(tried), "y": 50})
+    assert page.value("lineage") == "0" and page.value("relative") == "0.00%"
+    shown.locator("[data-control='candidate']").press("End")
     before = shown.locator("circle.chosen").get_attribute("cy")
     shown.locator("[data-control='close']").check()
     assert shown.locator("circle.chosen").get_attribute("cy") != before

@@ -48,7 +48,12 @@ def test_another_format_and_another_block(page: Watched, documents: Documents) -
     block = documents["anatomy/q4_k"]["blocks"][1]
     assert number(page.value("weight")) == block["weights"][0]
     assert number(page.value("original")) == block["original"][0]
-    assert page.value("share") == "4.5" and page.value("share-code") == "4"
+    assert [page.value(f"share{what}") for what in ("", "-code", "-scale", "-min")] == ["4.5", "4", "0.25", "0.25"]
+    shown.locator("[data-control=bits] [data-cell='0']").click()
+    shown.wait_for_url("**at=*.7")
+    assert shown.locator("[data-control=bits] .lit").count() == 1
+    lit, served = shown.locator("[data-control=weights] .lit").count(), page.value("serves").splitlines()
+    assert lit == 32 and "bits 6 to 7: the scale of weights 128 to 159" in served
 
 
 def test_a_flipped_bit(page: Watched, documents: Documents) -> None:
@@ -66,3 +71,11 @@ def test_a_flipped_bit(page: Watched, documents: Documents) -> None:
         assert page.value("changed") == str((difference != 0).sum())
         assert changed is None or page.value("changed") == str(changed)
         assert math.isclose(number(page.value("harm")), difference.max(), rel_tol=1e-3)
+        table = shown.get_by_role("figure", name="one wrong bit").locator("details")
+        if not table.locator("tbody").count():
+            table.locator("summary").click()
+            table.locator("tbody").wait_for()
+        flipped = [number(cell) for cell in table.locator("tbody td:last-child").all_inner_texts()]
+        np.testing.assert_array_equal(flipped, format.dequantize(bytes_))
+    shown.locator("[data-control=flip]").uncheck()
+    assert not shown.locator("[data-value=changed]").count() and "Dashed" not in shown.locator("article").inner_text()

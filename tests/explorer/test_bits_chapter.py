@@ -105,6 +105,7 @@ def test_the_number_line_and_its_histogram(page: Watched) -> None:
     positive = positive[positive > 0]
     histogram = shown.get_by_role("figure", name="Where its numbers are")
     histogram.get_by_text("The counts").click()
+    histogram.locator("details tbody").wait_for()
     counts = histogram.locator("tbody tr td:last-child")
     powers = np.floor(np.log2(positive)).astype(int)
     assert [int(n) for n in counts.all_inner_texts()] == np.bincount(powers - powers.min()).tolist()

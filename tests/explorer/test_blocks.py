@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright import formats
 from bitwright.explorer.exhibits import Documents
@@ -75,6 +76,16 @@ def test_each_control_changes_what_it_says(page: Watched, documents: Documents) 
     assert nested["bits"] == 3
     assert page.value("nested-error") == f"{100 * nested['error']:.2f}%" and page.value("nested-bits") == "4.3125"
     assert page.value("plain-bits") == "5"
+    assert page.value("plain-error") == f"{100 * document['superblock']['plain']['error']:.2f}%"
+    shown.locator("[data-control=outlier]").fill("0")
+    assert page.value("error") == page.value("error-before") == expected("int8_asym_g32", 0, 90)[1]
+    shown.get_by_role("radio", name="the tensor").check()
+    limits = np.zeros_like(values)
+    limits[:2] = document["low"], document["high"]
+    read = quantize_tensor(np.stack([values, limits]), "int8_asym_tensor", method="rtn").dequantize()[0]
+    lost = np.linalg.norm((read - values).astype(float)) / np.linalg.norm(values.astype(float))
+    assert page.value("error") == f"{100 * lost:.2f}%"
+    assert number(page.value("overhead")) == pytest.approx((32 + 8) / math.prod(document["shape"]), rel=5e-3)
     shown.locator("[data-control=tensor]").select_option("blk.15.attn_q.weight")
     shown.locator("figcaption", has_text="of blk.15.attn_q.weight").wait_for()
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright.errors import UnsupportedError
 from bitwright.explorer.exhibits import Documents
@@ -21,6 +21,7 @@ def test_methods_and_formats(page: Watched, documents: Documents) -> None:
         shown.locator("[data-control=method] label", has_text=label).click()
         row = found["row"]["errors"][method]
         assert page.value("row-weights") == f"{100 * row['weights']:.2f}%"
+        assert page.value("row-read") == f"{100 * row['read']:.2f}%"
         assert page.value("row-held-out") == f"{100 * row['held_out']:.2f}%"
     errors = found["errors"]
     shares = {m: round(100 * errors[m]["held_out"] / errors["rtn"]["held_out"]) for m in errors}
@@ -41,9 +42,12 @@ def test_slow_motion(page: Watched, documents: Documents) -> None:
     left = sum(grid["feedback"]["losses"]) / sum(grid["plain"]["losses"])
     assert page.value("left") == f"{round(100 * left)}%"
     assert float(page.value("fed")) == pytest.approx(sum(grid["feedback"]["losses"]), rel=1e-3)
-    assert float(page.value("became").replace("−", "-")) == pytest.approx(grid["feedback"]["decoded"][31], rel=1e-3)
+    assert number(page.value("became")) == pytest.approx(grid["feedback"]["decoded"][31], rel=1e-3)
     shown.locator("[data-control=step-back]").click()
     assert float(page.value("plain")) == pytest.approx(sum(grid["plain"]["losses"][:31]), rel=1e-3)
+    shown.locator("[data-control=step]").fill("20")
+    assert number(page.value("wanted")) == pytest.approx(grid["feedback"]["targets"][20][19], rel=1e-3)
+    shown.locator("[data-control=step]").fill("31")
     shown.locator("[data-control=numbers] label", has_text="8").click()
     assert float(page.value("plain")) == pytest.approx(sum(found["grids"][2]["plain"]["losses"][:31]), rel=1e-3)
 

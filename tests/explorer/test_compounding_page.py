@@ -50,8 +50,11 @@ def test_the_page_shows_what_python_computes(page: Watched, documents: Documents
         assert page.value("wrong") == ("nowhere here" if wrong is None else f"at step {wrong + 1}")
         after = [] if wrong is None else [row for row in rows[wrong + 1 :] if row["right"] and not row["on_path"]]
         assert page.value("following") == str(len(after))
-        said = shown.get_by_role("figure", name="A wrong step").locator("tbody tr").count()
-        assert said == len(rows)
+        steps = shown.get_by_role("figure", name="A wrong step").locator("tbody tr")
+        assert steps.count() == len(rows)
+        shown.locator("[data-control='step']").fill("3")
+        assert steps.count() == 3 and rows[2]["said"] in steps.nth(2).inner_text()
+        shown.locator("[data-control='step']").fill(str(len(rows)))
 
     shown.locator("[data-control='prompt']").fill("One, two, three,")
     shown.locator("[data-control='write']").click()

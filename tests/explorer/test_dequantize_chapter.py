@@ -22,6 +22,7 @@ def test_the_result_is_pythons(page: Watched, documents: Documents) -> None:
         for target in found["targets"]:
             shown.locator(f"[data-control=on] input[value={target['target']}]").check()
             assert number(page.value("result")) == pytest.approx(target["result"], rel=1e-12)
+            assert number(page.value("difference")) == pytest.approx(target["result"] - found["exact"], rel=0.05)
             assert target["result"] == pytest.approx(found["exact"], abs=0.3 if target["target"] == "fp4" else 0.03)
     tensor = documents.subject.file.tensor(documents["dot/q4_1"]["tensor"])
     found = documents["dot/q4_1"]
@@ -46,6 +47,10 @@ def test_steps_and_lanes(page: Watched, documents: Documents) -> None:
     assert shown.locator("[data-control=step-on]").is_disabled()
     shown.locator("[data-control=step-back]").click()
     assert shown.locator("[data-value=step]").get_attribute("data-step") == steps[-2]["kind"]
+    shown.locator("[data-control=step]").fill("2")
+    assert shown.locator("[data-value=step]").get_attribute("data-step") == steps[1]["kind"]
+    shown.locator(".trail button").nth(3).click()
+    assert shown.locator("[data-value=step]").get_attribute("data-step") == steps[3]["kind"]
 
 
 def test_room_in_sixteen_bits(page: Watched) -> None:
@@ -53,3 +58,4 @@ def test_room_in_sixteen_bits(page: Watched) -> None:
     for highest, stored, pairs in ((15, "3,810", "8"), (63, "16,002", "2"), (127, "32,258", "1"), (255, "32,767", "0")):
         shown.locator("[data-control=highest]").fill(str(highest))
         assert (page.value("stored"), page.value("pairs")) == (stored, pairs)
+        assert number(page.value("pair")) == 2 * highest * 127

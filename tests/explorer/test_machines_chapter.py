@@ -8,6 +8,7 @@ import pytest
 from watched_page import Watched
 
 from bitwright.explorer import given
+from bitwright.explorer.exhibits import Documents
 from bitwright.hardware import devices, plan
 from bitwright.model.architectures.outline import from_published, outline
 from bitwright.views.machines import machines
@@ -54,6 +55,8 @@ def test_controls_change_what_they_say(page: Watched) -> None:
         return page.value("rate"), page.value("total")
 
     assert seen() == expected(DEVICE, "q4_k_m", 8192)
+    shown.locator("[data-control=words]").press("ArrowRight")
+    assert seen() == expected(DEVICE, "q4_k_m", 16384)
     shown.locator("[data-control=context]").fill("0")
     assert seen() == expected(DEVICE, "q4_k_m", 1024)
     shown.locator("[data-control=recipe] input[value=q8_0]").check(force=True)
@@ -65,3 +68,19 @@ def test_controls_change_what_they_say(page: Watched) -> None:
     shown.reload()
     shown.wait_for_selector("[data-value=rate]")
     assert seen() == expected("rtx-3090-24gb", "q8_0", 1024)  # it is all in the address
+    shown.locator("[data-control=model]").select_option("qwen3-0.6b")
+    shown.wait_for_selector("main .waiting", state="detached")
+    shape = from_published("qwen3-0.6b")
+    formats = plan.candidates(shape, None)
+    assert seen() == expected("rtx-3090-24gb", "q8_0", 1024)
+
+
+def test_two_models_are_compared(page: Watched, documents: Documents) -> None:
+    found = documents["two-models"]
+    figure = page.open("machines").get_by_role("figure", name="Bigger and quantized")
+    figure.get_by_text("The files").click()
+    figure.locator("details tbody").wait_for()
+    rows = figure.locator("details tbody tr").all_inner_texts()
+    files = sorted(found["models"], key=lambda m: m["model"]["file_bytes"])
+    assert [row.split("\t")[0] for row in rows] == [m["model"]["name"] for m in files]
+    assert [row.split("\t")[2] for row in rows] == [f"{m['bits_per_byte']['mean']:.4f}" for m in files]

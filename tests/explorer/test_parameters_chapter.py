@@ -17,13 +17,16 @@ from bitwright.views.network import network
 from bitwright.views.sizes import sizes
 
 
-def output(inputs: tuple[float, float], change: float = 0) -> float:
-    """What the network says, with its first weight changed."""
-    net = network()
-    weights = np.array(net["hidden"]["weights"])
-    weights[0, 0] += change
-    neurons = np.maximum(0, weights @ inputs + net["hidden"]["bias"])
-    return float(neurons @ net["output"]["weights"] + net["output"]["bias"])
+def trained() -> np.ndarray:
+    """The network's parameters (17,): 8 and 4 weights, then 4 and 1 biases."""
+    hidden, last = network()["hidden"], network()["output"]
+    return np.array([*np.ravel(hidden["weights"]), *last["weights"], *hidden["bias"], last["bias"]])
+
+
+def output(inputs: tuple[float, float], values: np.ndarray) -> float:
+    """What a network with such parameters (17,) says."""
+    neurons = np.maximum(0, values[:8].reshape(4, 2) @ inputs + values[12:16])
+    return float(neurons @ values[8:12] + values[16])
 
 
 def test_neurons(page: Watched) -> None:
@@ -34,18 +37,25 @@ def test_neurons(page: Watched) -> None:
     assert number(page.value("line")) == 68 and page.value("line-error") == "0.0 °F"
     shown.locator("[data-control=input]").fill("100")
     assert number(page.value("line")) == 212
-    assert number(page.value("output")) == pytest.approx(output((0.3, 0.2)), abs=1e-3)
+    assert number(page.value("output")) == pytest.approx(output((0.3, 0.2), trained()), abs=1e-3)
     shown.locator("[data-control=warmth]").fill("1")
     shown.locator("[data-control=damp]").fill("-1")
-    assert number(page.value("output")) == pytest.approx(output((1, -1)), abs=1e-3)
+    values = trained()
+    assert number(page.value("output")) == pytest.approx(output((1, -1), values), abs=1e-3)
     assert page.value("answer") == "no" and page.value("agreement") == "100.0%"
     for _ in range(3):
         shown.locator("[data-control=p0]").press("PageDown")
     assert shown.locator("[data-control=p0]").inner_text() == "−0.05"
-    assert number(page.value("output")) == pytest.approx(output((1, -1), -0.304), abs=1e-3)
+    values[0] = -0.05
+    assert number(page.value("output")) == pytest.approx(output((1, -1), values), abs=1e-3)
     assert number(page.value("agreement").rstrip("%")) < 95
     shown.locator("[data-control=reset]").click()
     assert page.value("agreement") == "100.0%"
+    values = trained()
+    for n in range(17):
+        shown.locator(f"[data-control=p{n}]").press("ArrowUp" if n % 3 else "ArrowDown")
+        values[n] = math.floor(100 * values[n] + (1 if n % 3 else -1) + 0.5) / 100
+        assert number(page.value("output")) == pytest.approx(output((1, -1), values), abs=1e-3)
 
 
 def test_the_count_grows_to_that_of_the_model(page: Watched, documents: Documents, smollm2: Path) -> None:

@@ -69,8 +69,16 @@ def test_a_comparison(show: Any) -> None:
     assert [x / points[0] for x in points] == pytest.approx([size / sizes[0] for size in sizes])
     badges = [(float(c.get_attribute("cx")), float(c.get_attribute("cy"))) for c in page.locator("circle[r='9']").all()]
     assert len(badges) == len(sizes) and min(math.dist(p, q) for p, q in itertools.combinations(badges, 2)) >= 18
+    page.get_by_label("axis from zero").uncheck()
+    narrowed = [float(c.get_attribute("cx")) for c in page.locator("figure circle.place").all()]
+    assert max(narrowed) - min(narrowed) > max(points) - min(points)
     page.get_by_role("radio", name="speed").check(force=True)
     assert "Quality against speed" in headings(page)
+    shown = [m for m in CANDIDATES if "heat" in m][-1]
+    page.get_by_role("radio", name=shown["model"]["name"]).check(force=True)
+    assert f"Token by token: {shown['model']['name']}" in headings(page)
+    page.get_by_role("option").nth(1).click()
+    assert json.dumps(shown["heat"]["tokens"][1]["text"], ensure_ascii=False) in page.locator(".seen").inner_text()
 
 
 def test_an_evaluation(show: Any) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from watched_page import Watched
+from watched_page import Watched, number
 
 from bitwright import formats
 from bitwright.views.network import network
@@ -44,6 +44,13 @@ def test_grids(page: Watched) -> None:
         np.testing.assert_array_equal([read for _, read in found], format.dequantize(packed), name)
 
 
+def lost(name: str, values: np.ndarray) -> float:
+    """The error of values (1, 8) in a format, in percent of their norm."""
+    format = formats.get(name)
+    error = (format.dequantize(format.quantize(values)) - values).astype(float)
+    return float(100 * np.linalg.norm(error) / np.linalg.norm(values.astype(float)))
+
+
 def drag(shown: Any, control: str, value: float) -> None:
     """Set a slider."""
     shown.locator(f"[data-control={control}]").fill(str(value))
@@ -56,22 +63,37 @@ def test_each_control_changes_what_it_says(page: Watched) -> None:
     line = shown.locator("tr", has_text="float4_e2m1fn").inner_text()
     assert line.split() == ["float4_e2m1fn", "0.5", "0.2", "66.7%"]
     assert page.value("offset") == "code 8" and page.value("zero") == "0"
-    symmetric = float(page.value("grid-error").rstrip("%"))
     values = np.array([VALUES], np.float32)
-    read = formats.get("int4_sym_g8").dequantize(formats.get("int4_sym_g8").quantize(values))
-    error = np.linalg.norm((read - values).astype(float)) / np.linalg.norm(values.astype(float))
-    assert symmetric == pytest.approx(100 * error, abs=0.006)
+    assert number(page.value("grid-error")) == pytest.approx(lost("int4_sym_g8", values), abs=0.006)
     drag(shown, "shift", 0.8)
-    before = float(page.value("grid-error").rstrip("%"))
+    values = (np.rint(100 * (np.array([VALUES]) + 0.8)) / 100).astype(np.float32)
+    assert number(page.value("grid-error")) == pytest.approx(lost("int4_sym_g8", values), abs=0.006)
     shown.locator("[data-control=grid] label", has_text="asymmetric").click()
-    assert float(page.value("grid-error").rstrip("%")) < before
+    assert number(page.value("grid-error")) == pytest.approx(lost("int4_asym_g8", values), abs=0.006)
     shown.locator("[data-control=grid] label", has_text="minimum").click()
     assert page.value("offset").startswith("−0.0") and page.value("zero") != "0"
-    scale = page.value("scale")
+    shown.locator("[data-control=grid] label", has_text="asymmetric").click()
     drag(shown, "bits", 6)
-    assert float(page.value("scale")) < float(scale)
-    shown.locator("[data-control=weight-0]").press("ArrowRight")
-    assert shown.locator("[data-control=weight-0]").inner_text() == "−0.08"
+    assert number(page.value("grid-error")) == pytest.approx(lost("int6_asym_g8", values), abs=0.006)
+    for n in range(8):
+        shown.locator(f"[data-control=weight-{n}]").press("PageDown" if n % 2 else "ArrowRight")
+        values[0, n] = np.float32(round(float(values[0, n]) + (-0.1 if n % 2 else 0.01), 2))
+        assert number(shown.locator(f"[data-control=weight-{n}]").inner_text()) == pytest.approx(values[0, n])
+        assert number(page.value("grid-error")) == pytest.approx(lost("int6_asym_g8", values), abs=0.006)
+
+
+def test_the_lines_take_clicks_and_drags(page: Watched) -> None:
+    shown = page.open("rounding")
+    lines = shown.locator("svg[aria-label^='Number lines'] rect.surface")
+    box = lines.bounding_box()
+    lines.click(position={"x": 0.75 * box["width"], "y": 100})  # of -2 to 2
+    assert number(shown.locator("[data-control=value]").inner_text()) == pytest.approx(1, abs=0.02)
+    shown.mouse.down()
+    shown.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 100)
+    shown.mouse.up()
+    assert number(shown.locator("[data-control=value]").inner_text()) == pytest.approx(-1, abs=0.02)
+    shown.locator("[data-control=value]").press("Home")
+    assert shown.locator("[data-control=number]").input_value() == "-2"
 
 
 def answers(hidden: np.ndarray, output: np.ndarray) -> np.ndarray:
