@@ -76,6 +76,8 @@ def test_each_control_changes_what_it_says(page: Watched, documents: Documents) 
     assert nested["bits"] == 3
     assert page.value("nested-error") == f"{100 * nested['error']:.2f}%" and page.value("nested-bits") == "4.3125"
     assert page.value("plain-bits") == "5"
+    share = shown.locator("svg[aria-label^='4 bits per weight for codes'] rect.fill").first
+    assert float(share.get_attribute("x")) == 0
     assert page.value("plain-error") == f"{100 * document['superblock']['plain']['error']:.2f}%"
     shown.locator("[data-control=outlier]").fill("0")
     assert page.value("error") == page.value("error-before") == expected("int8_asym_g32", 0, 90)[1]

@@ -16,6 +16,8 @@ from bitwright.views.inspect import inspect
 from bitwright.views.network import network
 from bitwright.views.sizes import sizes
 
+KINDS = ("vocabulary", "attention", "feed-forward", "other")
+
 
 def trained() -> np.ndarray:
     """The network's parameters (17,): 8 and 4 weights, then 4 and 1 biases."""
@@ -66,6 +68,14 @@ def test_the_count_grows_to_that_of_the_model(page: Watched, documents: Document
     expected = sum(math.prod(map(scale, part["shape"])) for part in parts)
     assert number(page.value("parameters")) == expected
     assert number(page.value("times")) == pytest.approx(expected / 17, abs=1)
+    bars = shown.locator("svg[aria-label^='Where the parameters are'] rect.fill")
+    kinds = [sum(math.prod(map(scale, part["shape"])) for part in parts if part["kind"] == kind) for kind in KINDS]
+    for width in (700, 1440):  # as often as the figure is drawn anew
+        shown.set_viewport_size({"width": width, "height": 900})
+        shown.wait_for_timeout(300)
+        places = [(float(bar.get_attribute("x")), float(bar.get_attribute("width"))) for bar in bars.all()]
+        whole = places[-1][0] + places[-1][1] + 1
+        assert [x / whole for x, _ in places] == pytest.approx(np.cumsum([0, *kinds[:-1]]) / expected, abs=0.01)
     shown.locator("[data-control=layers]").fill("3")
     assert number(page.value("parameters")) > expected
     shown.locator("[data-control=width]").fill("0.9")

@@ -28,7 +28,8 @@ function power(magnitude: number, digits?: number): string {
 }
 
 export function percent(share: number, digits = 1): string {
-  return `${(100 * share).toFixed(digits)}%`;
+  const text = Math.abs(100 * share).toFixed(digits);
+  return `${share < 0 && Number(text) ? "−" : ""}${text}%`;
 }
 
 /** Bytes as people count storage: powers of ten. */

@@ -337,17 +337,15 @@ function Budget({ bits }: { bits: number }) {
     { name: "scales and minimums of the blocks", bits: (2 * bits) / 32, role: "scale" },
     { name: "two floats of the superblock", bits: 32 / 256, role: "reference" },
   ];
-  let from = 0;
   return (
     <Plot label={parts.map((p) => `${p.bits} bits per weight for ${p.name}`).join(", ")} x={{ domain: [0, 5], label: "bits per weight" }} height={84}>
       {({ x }) =>
-        parts.map((p) => {
-          const start = from;
-          from += p.bits;
+        parts.map((p, n) => {
+          const before = parts.slice(0, n).reduce((sum, one) => sum + one.bits, 0);
           return (
             <g key={p.name} class={p.role}>
-              <rect class="fill" x={x(start)} width={Math.max(0, x(from) - x(start) - 1)} y={0} height={26} />
-              {p.role === "code" && <text class="inside" x={x(start) + 8} y={17}>codes</text>}
+              <rect class="fill" x={x(before)} width={Math.max(0, x(p.bits) - x(0) - 1)} y={0} height={26} />
+              {p.role === "code" && <text class="inside" x={x(before) + 8} y={17}>codes</text>}
             </g>
           );
         })

@@ -4,6 +4,7 @@ import { Choice, Scrub, Select, Slider } from "../components/controls";
 import { DataTable, path, Plot } from "../components/plot";
 import { Data } from "../data";
 import { percent, short, whole } from "../numbers";
+import { Labels, spread } from "../report/lines";
 import { useParam } from "../state";
 
 interface Devices {
@@ -153,7 +154,7 @@ function Shown({ chip }: { chip: Chip }) {
         <Plot
           label={`Tokens per second by tokens at once: ${name} solid, ${other} dotted; both rise while memory limits them and are level where arithmetic does`}
           x={{ domain: [1, 2 ** MOST], kind: "log", ticks: [1, 8, 64, 512], text: whole, label: "tokens at once" }}
-          y={{ domain: [low, high], kind: "log", label: "tokens per second", ticks: decades(low, high) }}
+          y={{ domain: [low, high], kind: "log", label: "tokens per second", text: whole, ticks: decades(low, high) }}
           height={280}
           table={{
             title: "The rates, in numbers",
@@ -273,9 +274,7 @@ function Fewer({ chip }: { chip: Chip }) {
                   <circle class="fill code" cx={x(r.bits_per_weight)} cy={y(r.speed.tokens_per_second)} r={4} />
                 </g>
               ))}
-              {spread(rows.map((r) => ({ text: r.recipe, x: x(r.bits_per_weight), y: y(r.speed.tokens_per_second) })), width).map((l) => (
-                <text key={l.text} class="label halo" x={l.x} y={l.y} text-anchor={l.end ? "end" : "start"}>{l.text}</text>
-              ))}
+              <Labels labels={spread(rows.map((r) => ({ text: r.recipe, x: x(r.bits_per_weight), y: y(r.speed.tokens_per_second) })), width)} />
             </>
           )}
         </Plot>
@@ -287,31 +286,6 @@ function Fewer({ chip }: { chip: Chip }) {
       </Figure>
     </>
   );
-}
-
-interface Label {
-  text: string;
-  x: number;
-  y: number;
-  end: boolean; // the text ends there
-}
-
-/** Places for labels next to their points, where they cover neither a point nor one another; a label that finds none is
- * left to the table. */
-function spread(points: { text: string; x: number; y: number }[], width: number): Label[] {
-  const placed: Label[] = [];
-  const size = (l: Label) => ({ from: l.end ? l.x - 7 * l.text.length : l.x, to: l.end ? l.x : l.x + 7 * l.text.length });
-  const free = (l: Label) => {
-    const { from, to } = size(l);
-    const apart = (o: Label) => size(o).to < from || size(o).from > to || Math.abs(o.y - l.y) > 12;
-    return from >= 0 && to <= width && placed.every(apart) && points.every((p) => p.x < from - 5 || p.x > to + 5 || Math.abs(p.y - l.y + 4) > 8);
-  };
-  for (const { text, x, y } of [...points].sort((a, b) => b.x - a.x)) {
-    const tried = [4, -10, 18, -22, 30, -34, 42].flatMap((shift) => [false, true].map((end) => ({ text, x: x + (end ? -9 : 9), y: y + shift, end })));
-    const found = tried.find(free);
-    if (found) placed.push(found);
-  }
-  return placed;
 }
 
 function Everything({ chip }: { chip: Chip }) {

@@ -4,7 +4,7 @@ import { Choice, Scrub, Select, Slider } from "../components/controls";
 import { DataTable, Plot } from "../components/plot";
 import { Data } from "../data";
 import { bytes, short, whole } from "../numbers";
-import { apart, Badge, Legend, TONES } from "../report/lines";
+import { apart, Badge, Labels, Legend, spread, TONES } from "../report/lines";
 import type { Comparison } from "../report/types";
 import { span, fixed } from "../report/words";
 import { useParam } from "../state";
@@ -232,8 +232,10 @@ function Sizes({ report }: { report: Comparison }) {
           rows: files.map((m) => [m.model.name, bytes(m.model.file_bytes), ...span(m.bits_per_byte, fixed(4))]),
         }}
       >
-        {({ x, y }) =>
-          families.map((name, n) => {
+        {({ x, y, width }) => {
+          const recipe = (m: Comparison["models"][number]) => m.model.name.slice(family(m.model.name).length + 1).replace(".gguf", "");
+          const labels = spread(files.map((m) => ({ text: recipe(m), x: x(m.model.file_bytes / 1e6), y: y(m.bits_per_byte.mean) })), width);
+          const lines = families.map((name, n) => {
             const own = files.filter((m) => family(m.model.name) === name);
             const place = (m: Comparison["models"][number]) => `${x(m.model.file_bytes / 1e6)},${y(m.bits_per_byte.mean)}`;
             return (
@@ -243,13 +245,13 @@ function Sizes({ report }: { report: Comparison }) {
                   <g key={m.model.name}>
                     {m.bits_per_byte.low !== null && <path class="whisker" d={`M${x(m.model.file_bytes / 1e6)},${y(m.bits_per_byte.low)}V${y(m.bits_per_byte.high!)}`} />}
                     <circle class="fill" cx={x(m.model.file_bytes / 1e6)} cy={y(m.bits_per_byte.mean)} r={5} />
-                    <text class="halo" x={x(m.model.file_bytes / 1e6) + 8} y={y(m.bits_per_byte.mean) - 6}>{m.model.name.slice(family(m.model.name).length + 1).replace(".gguf", "")}</text>
                   </g>
                 ))}
               </g>
             );
-          })
-        }
+          });
+          return [...lines, <Labels key="labels" labels={labels} />];
+        }}
       </Plot>
       <Legend names={families} />
       <DataTable

@@ -170,7 +170,6 @@ function Growth({ sizes }: { sizes: Sizes }) {
   const widths = Array.from({ length: 41 }, (_, i) => Math.round(most ** (i / 40)));
   const curve = widths.map((w) => [w, total(counted(sizes, w, layers))]);
   const least = curve[0][1];
-  let from = 0;
   return (
     <>
       <h3>From seventeen to {short(sizes.parameters, 3).includes("×") ? whole(sizes.parameters) : short(sizes.parameters, 3)}</h3>
@@ -214,14 +213,13 @@ function Growth({ sizes }: { sizes: Sizes }) {
           table={{ title: "Where they are", columns: ["part", "what it is", "parameters", "share"], rows: KINDS.map(({ kind, about }) => [kind, about, whole(counts[kind]), percent(counts[kind] / all)]) }}
         >
           {({ x }) =>
-            KINDS.map(({ kind, role }) => {
-              const start = from;
-              from += counts[kind] / all;
-              const room = x(from) - x(start);
+            KINDS.map(({ kind, role }, n) => {
+              const before = KINDS.slice(0, n).reduce((sum, one) => sum + counts[one.kind], 0) / all;
+              const room = x(counts[kind] / all) - x(0);
               return (
                 <g key={kind} class={role}>
-                  <rect class="fill" x={x(start)} width={Math.max(0, room - 1)} height={30} />
-                  {room > 8 * kind.length + 12 && <text class="inside" x={x(start) + 8} y={19}>{kind}</text>}
+                  <rect class="fill" x={x(before)} width={Math.max(0, room - 1)} height={30} />
+                  {room > 8 * kind.length + 12 && <text class="inside" x={x(before) + 8} y={19}>{kind}</text>}
                 </g>
               );
             })

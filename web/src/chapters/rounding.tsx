@@ -52,6 +52,7 @@ function Nearest({ formats }: { formats: Element[] }) {
         >
           {({ x, invertX, width, height }) => (
             <>
+              <line class="stroke reference" x1={x(value)} x2={x(value)} y2={height} />
               {formats.map((f, index) => {
                 const base = index * row + 36;
                 const seen = ticks(f, width / 3);
@@ -70,7 +71,6 @@ function Nearest({ formats }: { formats: Element[] }) {
                   </g>
                 );
               })}
-              <line class="stroke reference" x1={x(value)} x2={x(value)} y2={height} />
               <Surface width={width} height={height} enter={(pixel) => setValue(Math.round(100 * Math.max(-REACH, Math.min(REACH, invertX(pixel)))) / 100)} />
             </>
           )}

@@ -32,7 +32,7 @@ interface PlotProps {
   children: (scales: Scales) => ComponentChildren;
 }
 
-const MARGIN = { top: 10, right: 14, bottom: 40, left: 54 };
+const MARGIN = { top: 10, named: 26, right: 14, bottom: 40, left: 54 }; // named: the top of a plot whose vertical axis has a label
 
 function scale({ domain, kind = "linear", constant = 1 }: Axis, range: [number, number]) {
   const made = kind === "log" ? scaleLog() : kind === "symlog" ? scaleSymlog().constant(constant) : scaleLinear();
@@ -59,7 +59,8 @@ export function Plot({ label, x, y, height = 260, table, children }: PlotProps) 
   const left = y ? MARGIN.left : 12;
   const bottom = x.label || x.ticks !== 0 ? MARGIN.bottom : 12;
   const width = Math.max(0, whole - left - MARGIN.right);
-  const inner = height - MARGIN.top - bottom;
+  const top = y?.label ? MARGIN.named : MARGIN.top;
+  const inner = height - top - bottom;
   const [sx, sy] = [scale(x, [0, width]), scale(y ?? { domain: [0, 1] }, [inner, 0])];
   const marks = (axis: Axis, at: typeof sx, room: number): number[] =>
     Array.isArray(axis.ticks)
@@ -75,7 +76,7 @@ export function Plot({ label, x, y, height = 260, table, children }: PlotProps) 
               <rect x={-1} y={-6} width={width + 2} height={inner + 8} />
             </clipPath>
           </defs>
-          <g transform={`translate(${left},${MARGIN.top})`}>
+          <g transform={`translate(${left},${top})`}>
             {y &&
               marks(y, sy, inner * 1.6).map((tick) => (
                 <g key={tick} transform={`translate(0,${sy(tick)})`}>
@@ -83,7 +84,7 @@ export function Plot({ label, x, y, height = 260, table, children }: PlotProps) 
                   <text x={-8} dy="0.32em" text-anchor="end">{(y.text ?? short)(tick)}</text>
                 </g>
               ))}
-            {marks(x, sx, width).map((tick) => (
+            {legible(marks(x, sx, width), sx, x.text ?? short).map((tick) => (
               <g key={tick} transform={`translate(${sx(tick)},${inner})`}>
                 {x.grid && <line class="grid" y2={-inner} />}
                 <line class="axis" y2={5} />
@@ -95,13 +96,24 @@ export function Plot({ label, x, y, height = 260, table, children }: PlotProps) 
             <g clip-path={`url(#${clip})`}>
               {children({ x: sx, y: sy, invertX: (p) => sx.invert(p), invertY: (p) => sy.invert(p), width, height: inner })}
             </g>
-            {y?.label && <text class="label halo" x={4} y={4}>{y.label}</text>}
+            {y?.label && <text class="label" x={8 - left} y={-14}>{y.label}</text>}
           </g>
         </svg>
       )}
       {table && <Numbers table={table} />}
     </div>
   );
+}
+
+/** Ticks without those whose texts would run into the one before. */
+function legible(ticks: number[], at: (tick: number) => number, text: (tick: number) => string): number[] {
+  let end = -Infinity;
+  return ticks.filter((tick) => {
+    const half = 3.5 * text(tick).length + 2;
+    if (at(tick) - half < end) return false;
+    end = at(tick) + half;
+    return true;
+  });
 }
 
 export interface Table {

@@ -94,3 +94,36 @@ export function Badge({ number, point: [x, y], at: [bx, by] }: { number: number;
     </>
   );
 }
+
+interface Label {
+  text: string;
+  x: number;
+  y: number;
+  end: boolean; // the text ends there
+}
+
+/** Places for labels next to their points, where they cover neither a point nor one another; a label that finds none is
+ * left to the table. */
+export function spread(points: { text: string; x: number; y: number }[], width: number): Label[] {
+  const placed: Label[] = [];
+  const size = (l: Label) => ({ from: l.end ? l.x - 7 * l.text.length : l.x, to: l.end ? l.x : l.x + 7 * l.text.length });
+  const free = (l: Label) => {
+    const { from, to } = size(l);
+    const apart = (o: Label) => size(o).to < from || size(o).from > to || Math.abs(o.y - l.y) > 12;
+    return from >= 0 && to <= width && placed.every(apart) && points.every((p) => p.x < from - 5 || p.x > to + 5 || Math.abs(p.y - l.y + 4) > 8);
+  };
+  for (const { text, x, y } of [...points].sort((a, b) => b.x - a.x)) {
+    const tried = [4, -10, 18, -22, 30, -34, 42].flatMap((shift) => [false, true].map((end) => ({ text, x: x + (end ? -9 : 9), y: y + shift, end })));
+    const found = tried.find(free);
+    if (found) placed.push(found);
+  }
+  return placed;
+}
+
+export const Labels = ({ labels }: { labels: Label[] }) => (
+  <>
+    {labels.map(({ text, x, y, end }, n) => (
+      <text key={n} class="label halo" x={x} y={y} text-anchor={end ? "end" : "start"}>{text}</text>
+    ))}
+  </>
+);
