@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bitwright.cli.app import GROUPS, app
+from bitwright.cli.app import GROUPS
 
 COMMITS = ("a" * 40, "b" * 40)
 
@@ -132,9 +132,7 @@ def test_pull_says_where_a_model_is(bitwright, stories260k: Path) -> None:
     assert bitwright("pull", stories260k, "--json").json["bytes"] == stories260k.stat().st_size
 
 
-def test_every_verb_is_in_one_group_of_the_help(bitwright) -> None:
-    grouped = [name for verbs in GROUPS.values() for name in verbs]
-    assert sorted(grouped) == sorted({command.name for command in app.registered_commands})
+def test_the_help_lists_the_verbs_by_group(bitwright) -> None:
     shown = bitwright("--help").out
     for title, verbs in GROUPS.items():
         section = shown.split(f"{title}:\n")[1].split("\n\n")[0]

@@ -174,6 +174,17 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_a_verb_imports_no_other() -> None:
+    code = (
+        "import sys; from bitwright.cli import exit_code; from bitwright.cli.app import HOMES;"
+        "exit_code(['run', 'absent.gguf', 'Hello']);"
+        "homes = {f'bitwright.cli.{home.split(chr(46))[0]}' for home in HOMES.values()};"
+        "sys.exit(str(sorted(homes & set(sys.modules))))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.stderr.splitlines()[-1] == "['bitwright.cli.run']"
+
+
 @pytest.mark.parametrize(
     ("line", "offered"),
     [

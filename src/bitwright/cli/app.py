@@ -2,38 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import functools
+import importlib
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any
 
 import typer
+import typer.main
 from typer.core import TyperGroup
 
 import bitwright
-from bitwright.cli import (
-    audit,
-    bench,
-    cached,
-    calibrate,
-    compare,
-    evaluate,
-    explain,
-    explore,
-    fit,
-    formats,
-    hardware,
-    inspect,
-    label,
-    plan,
-    quantize,
-    run,
-    tasks,
-    tokenize,
-)
 from bitwright.cli.verb import Verb
+
+GROUPS: dict[str, dict[str, str]] = {  # the verbs by task, as `--help` shows them, and each one's module.function
+    "Look inside": {
+        "inspect": "inspect.inspect",
+        "tokenize": "tokenize.tokenize",
+        "formats": "formats.formats",
+        "explore": "explore.explore",
+    },
+    "Plan": {"plan": "plan.plan", "explain": "explain.explain", "hardware": "hardware.hardware"},
+    "Make smaller": {"fit": "fit.fit", "quantize": "quantize.quantize", "calibrate": "calibrate.calibrate"},
+    "Run": {"run": "run.run", "bench": "bench.bench"},
+    "Measure what was lost": {
+        "eval": "evaluate.evaluate",
+        "compare": "compare.compare",
+        "tasks": "tasks.tasks",
+        "label": "label.label",
+        "audit": "audit.audit",
+    },
+    "Manage what is cached": {"list": "cached.list_", "pull": "cached.pull", "rm": "cached.rm"},
+}
+HOMES = {verb: home for verbs in GROUPS.values() for verb, home in verbs.items()}
+
+
+@functools.cache
+def command(verb: str) -> Any:
+    """The command of a verb. Only what is asked for is imported: all verbs together take longer than an answer."""
+    module, function = HOMES[verb].split(".")
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None)
+    alone.command(verb, cls=Verb)(getattr(importlib.import_module(f"bitwright.cli.{module}"), function))
+    return typer.main.get_command(alone)
+
+
+class Verbs(Mapping[str, Any]):
+    """The command of each verb."""
+
+    def __getitem__(self, verb: str) -> Any:
+        return command(verb)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(HOMES)
+
+    def __len__(self) -> int:
+        return len(HOMES)
 
 
 class Grouped(TyperGroup):
     """The help lists the verbs by task."""
+
+    def __init__(self, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.commands = Verbs()  # type: ignore[assignment]  # nothing is ever added
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
         """A section for each group."""
@@ -69,29 +99,3 @@ def _options(
     ] = False,
 ) -> None:
     pass
-
-
-GROUPS: dict[str, dict[str, Callable[..., Any]]] = {  # the verbs by task, as `--help` shows them
-    "Look inside": {
-        "inspect": inspect.inspect,
-        "tokenize": tokenize.tokenize,
-        "formats": formats.formats,
-        "explore": explore.explore,
-    },
-    "Plan": {"plan": plan.plan, "explain": explain.explain, "hardware": hardware.hardware},
-    "Make smaller": {"fit": fit.fit, "quantize": quantize.quantize, "calibrate": calibrate.calibrate},
-    "Run": {"run": run.run, "bench": bench.bench},
-    "Measure what was lost": {
-        "eval": evaluate.evaluate,
-        "compare": compare.compare,
-        "tasks": tasks.tasks,
-        "label": label.label,
-        "audit": audit.audit,
-    },
-    "Manage what is cached": {"list": cached.list_, "pull": cached.pull, "rm": cached.rm},
-}
-for verbs in GROUPS.values():
-    for name, verb in verbs.items():
-        app.command(name)(verb)
-for command in app.registered_commands:
-    command.cls = Verb
