@@ -8,7 +8,8 @@ namespace bitwright {
 
 namespace feature {
 constexpr uint32_t avx2 = 1 << 0, fma = 1 << 1, f16c = 1 << 2, avx512_f = 1 << 3, avx512_bw = 1 << 4,
-                   avx512_dq = 1 << 5, avx512_vl = 1 << 6, avx512_vnni = 1 << 7, avx512_bf16 = 1 << 8;
+                   avx512_dq = 1 << 5, avx512_vl = 1 << 6, avx512_vnni = 1 << 7, avx512_bf16 = 1 << 8,
+                   avx_vnni = 1 << 9;
 constexpr uint32_t dotprod = 1 << 0, fp16 = 1 << 1, i8mm = 1 << 2, bf16 = 1 << 3;
 }  // namespace feature
 
@@ -24,6 +25,9 @@ namespace {
 #endif
 #ifdef __F16C__
   found |= feature::f16c;
+#endif
+#ifdef __AVXVNNI__
+  found |= feature::avx_vnni;
 #endif
 #ifdef __AVX512F__
   found |= feature::avx512_f;

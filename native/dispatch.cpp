@@ -9,7 +9,7 @@
 
 namespace bitwright {
 
-extern const Tier tier_scalar, tier_avx2, tier_avx512_vnni, tier_neon_dotprod, tier_neon_i8mm;
+extern const Tier tier_scalar, tier_avx2, tier_avx_vnni, tier_avx512_vnni, tier_neon_dotprod, tier_neon_i8mm;
 
 namespace {
 
@@ -20,6 +20,9 @@ std::vector<const Tier*> detect() {
 #endif
 #ifdef BITWRIGHT_HAS_avx2
       &tier_avx2,
+#endif
+#ifdef BITWRIGHT_HAS_avx_vnni
+      &tier_avx_vnni,
 #endif
 #ifdef BITWRIGHT_HAS_avx512_vnni
       &tier_avx512_vnni,

@@ -43,9 +43,12 @@ uint32_t ask_features() {  // CPUID (Intel SDM, volume 2A), and XCR0: which regi
   add(c, 12, fma), add(c, 29, f16c);
   if (!__get_cpuid_count(7, 0, &a, &b, &c, &d)) return found;
   add(b, 5, avx2);
-  if ((saved & 0xe6) != 0xe6) return found;
-  add(b, 16, avx512_f), add(b, 17, avx512_dq), add(b, 30, avx512_bw), add(b, 31, avx512_vl), add(c, 11, avx512_vnni);
-  if (__get_cpuid_count(7, 1, &a, &b, &c, &d)) add(a, 5, avx512_bf16);
+  const bool wide = (saved & 0xe6) == 0xe6;
+  if (wide)
+    add(b, 16, avx512_f), add(b, 17, avx512_dq), add(b, 30, avx512_bw), add(b, 31, avx512_vl), add(c, 11, avx512_vnni);
+  if (!__get_cpuid_count(7, 1, &a, &b, &c, &d)) return found;
+  add(a, 4, avx_vnni);
+  if (wide) add(a, 5, avx512_bf16);
   return found;
 }
 #elif defined(__aarch64__) && defined(__linux__)

@@ -3,7 +3,7 @@
 // float32 on use. Each 64 columns are summed in order, then four such sums (a piece), and pieces are added to y. So
 // decode and prefill give the same floats, and the rounding error does not grow with the number of columns.
 
-constexpr int kFloatTokens = 3 * Ops::kTokens / 2;
+constexpr int kFloatTokens = Ops::kFloatTokens;
 constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup,
                   kFloatBlock = 20 * kFloatTokens;  // see kTokenBlock
 constexpr int kFloatAhead = 1024;                   // see kAhead

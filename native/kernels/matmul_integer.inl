@@ -66,10 +66,6 @@ BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
 
 // -- decode: each group is unpacked into registers and used for a few tokens at once
 
-// How many bytes ahead to prefetch. Hardware prefetching stops at every page of 4 KiB, which left a core waiting half of
-// the time.
-constexpr int kAhead = 4096;
-
 template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y,
                                                   int64_t stride) {
   using L = Layout<F>;
@@ -85,7 +81,8 @@ template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in
     for (int64_t g = piece * kPieceGroups; g < last; ++g) {
       if (g % L::block_groups == 0) reader.block();
       reader.group(scale, min);
-      for (int i = 0; i < L::code_bytes; i += 64) __builtin_prefetch(codes + g * L::code_bytes + i + kAhead);
+      // Hardware prefetching stops at every page of 4 KiB, which left a core waiting half of the time.
+      for (int i = 0; i < L::code_bytes; i += 64) __builtin_prefetch(codes + g * L::code_bytes + i + Ops::kAhead);
       __builtin_prefetch(reader.at + L::strip_bytes(in.groups));
       unpack_codes<F>(codes + g * L::code_bytes, table, w);
 #pragma GCC unroll 4

@@ -2,7 +2,7 @@
 // memory is the signed one, so weights are unsigned: codes that span int8 are stored plus 128. scalar.h explains the
 // names.
 #pragma once
-#ifdef BITWRIGHT_EMULATE_AVX512
+#ifdef BITWRIGHT_EMULATE_VNNI
 #include "../tests/emulate_avx512.h"  // the kernel test runs this file's arithmetic on machines without AVX-512
 #else
 #include <immintrin.h>
@@ -32,8 +32,9 @@ BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
 }
 
 struct Ops {
-  static constexpr int kVector = 64, kRowVectors = 2, kTokens = 6, kFullOffset = 128;
+  static constexpr int kVector = 64, kRowVectors = 2, kTokens = 6, kFloatTokens = 9, kFullOffset = 128;
   static constexpr bool kDirect = true, kMatrix = false;
+  static constexpr int kAhead = 8192;
 
   static Bytes table(const uint8_t* sixteen) {
     return (Bytes)_mm512_maskz_broadcast_i32x4(kAll, sixteen_bytes(sixteen));
@@ -44,11 +45,15 @@ struct Ops {
   template <bool> static Ints step(Ints partial, Bytes weights, const int8_t* x) {
     int32_t four;
     __builtin_memcpy(&four, x, 4);
-    return (Ints)_mm512_dpbusd_epi32((__m512i)partial, (__m512i)weights, _mm512_set1_epi32(four));
+    __m512i sum = _mm512_dpbusd_epi32((__m512i)partial, (__m512i)weights, _mm512_set1_epi32(four));
+#ifndef BITWRIGHT_EMULATE_VNNI
+    asm("" : "+v"(sum));  // GCC would load all operands first, and spill them
+#endif
+    return (Ints)sum;
   }
   static Ints flush(Ints, Ints partial) { return partial; }
 
-#ifdef BITWRIGHT_EMULATE_AVX512
+#ifdef BITWRIGHT_EMULATE_VNNI
   static constexpr bool kBf16Dot = false;
 #else
   // Used only by the meter, on CPUs with feature::avx512_bf16. The tier is compiled without that feature, so the

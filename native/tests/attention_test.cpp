@@ -11,13 +11,7 @@
 
 #include "../attention.h"
 #include "../fp.h"
-#include "../tier.h"
-
-namespace bitwright {
-#ifdef BITWRIGHT_EMULATE_AVX512
-extern const Tier tier_avx512_vnni;
-#endif
-}  // namespace bitwright
+#include "tested_tiers.h"
 
 using namespace bitwright;
 
@@ -216,14 +210,8 @@ void test(Worst& worst, const Pages& m, const Shape& s, const std::vector<float>
 }  // namespace
 
 int main() {
-  int count;
-  const Tier* const* found = tiers(&count);
-  std::vector<const Tier*> tested(found, found + count);
-#ifdef BITWRIGHT_EMULATE_AVX512
-  tested.push_back(&tier_avx512_vnni);
-#endif
   std::vector<Worst> all;
-  for (const Tier* tier : tested) all.push_back({*tier});
+  for (const Tier* tier : tested_tiers()) all.push_back({*tier});
   for (const Shape& s : kShapes) {
     for (size_t f = 0; f < 4; ++f) {
       const Pages m(kFormats[f], s);

@@ -12,12 +12,9 @@
 #include "../format_info.h"
 #include "../tier.h"
 #include "../unpack.h"
+#include "tested_tiers.h"
 
 namespace bitwright {
-#ifdef BITWRIGHT_EMULATE_AVX512
-extern const Tier tier_avx512_vnni;
-#endif
-
 namespace {
 
 std::mt19937 generator(7);
@@ -42,17 +39,6 @@ std::mt19937 generator(7);
   fill(codebooks.iq3_s, from(codebooks.iq3_s_levels, 8));
   fill(codebooks.iq1, [] { return pick(-1, 1); });
   codebooks.loaded = true;
-}
-
-// The tiers that this machine can run, and the emulated one.
-[[maybe_unused]] std::vector<const Tier*> tested_tiers() {
-  int count;
-  const Tier* const* found = tiers(&count);
-  std::vector<const Tier*> tested(found, found + count);
-#ifdef BITWRIGHT_EMULATE_AVX512
-  tested.push_back(&tier_avx512_vnni);
-#endif
-  return tested;
 }
 
 enum class Fill { random, exact, zeros, ones };  // ones: every bit of every code and small scale

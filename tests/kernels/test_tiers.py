@@ -1,4 +1,4 @@
-"""The C++ tests (native/tests) on every tier: natively, AVX-512 emulated, Arm under qemu."""
+"""The C++ tests (native/tests) on every tier: natively, VNNI emulated, Arm under qemu."""
 
 from __future__ import annotations
 
@@ -79,17 +79,17 @@ def compiler() -> list[str]:
     return command
 
 
-@pytest.mark.skipif(not ON_X86, reason="AVX-512 is emulated with AVX2")
+@pytest.mark.skipif(not ON_X86, reason="VNNI is emulated with AVX2")
 def test_x86_tiers(tmp_path: Path) -> None:
-    """scalar and avx2 as built, and the AVX-512 tier's arithmetic by SIMDe, whether or not this machine has AVX-512."""
+    """scalar and avx2 as built, and the arithmetic of the tiers with VNNI by AVX2 and SIMDe, whatever this machine has."""
     if not Path("/usr/include/simde/x86/avx512.h").exists():
         pytest.skip("SIMDe is not installed (Debian: libsimde-dev)")
     if "avx2" not in kernels.tiers():
         pytest.skip("this machine has no AVX2")
     avx2 = ["-O0", *FLAGS_OF["avx2"]]
-    tiers = {"scalar": ["-O0"], "avx2": avx2, "avx512_vnni": [*avx2, "-w"]}
+    tiers = {"scalar": ["-O0"], "avx2": avx2, "avx_vnni": avx2, "avx512_vnni": [*avx2, "-w"]}
     encoders = {"portable": "-O0", "avx2": "-O0"}
-    emulated = ["-DBITWRIGHT_EMULATE_AVX512", "-DEMULATED_avx512_vnni"]
+    emulated = ["-DBITWRIGHT_EMULATE_VNNI", "-DEMULATED_avx_vnni", "-DEMULATED_avx512_vnni"]
     check(build(tmp_path, compiler(), tiers, encoders, *emulated), list(tiers))
 
 
@@ -120,7 +120,7 @@ def test_the_dispatcher_checks_every_flag() -> None:
     """A tier requires the features of its flags that cpu.h lists, so each flag must have a line there."""
     listed = set(re.findall(r"#ifdef __(\w+?)_*\n", (NATIVE / "cpu.h").read_text()))
     names = {"dotprod": "DOTPROD", "i8mm": "MATMUL_INT8", "fp16": "FP16_VECTOR_ARITHMETIC"}
-    for tier in ("avx2", "avx512_vnni"):
+    for tier in ("avx2", "avx_vnni", "avx512_vnni"):
         flags = [f for f in FLAGS_OF[tier] if not f.startswith("-mprefer-vector-width")]
         assert {f.removeprefix("-m").upper() for f in flags} <= listed, tier
     for tier in ("neon_dotprod", "neon_i8mm"):
