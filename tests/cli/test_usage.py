@@ -174,15 +174,35 @@ def test_help_imports_nothing_heavy() -> None:
     assert done.stderr.strip() == "[]"
 
 
-def test_a_verb_imports_no_other() -> None:
+def test_a_verb_imports_no_other_and_not_pydantic() -> None:
     code = (
         "import sys; from bitwright.cli import exit_code; from bitwright.cli.app import HOMES;"
-        "exit_code(['run', 'absent.gguf', 'Hello']);"
+        "exit_code(['run', 'absent.gguf', 'Hello', '-n', '8', '--temp', '0']);"
         "homes = {f'bitwright.cli.{home.split(chr(46))[0]}' for home in HOMES.values()};"
-        "sys.exit(str(sorted(homes & set(sys.modules))))"
+        "sys.exit(str(sorted((homes | {'pydantic'}) & set(sys.modules))))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.stderr.splitlines()[-1] == "['bitwright.cli.run']"
+
+
+TEXTS = ("5", "-5", "05", "0", "-0", "1.5", "0.05", "1e3", "1_000", "٣", " 7", "", "nan", "x\ny", "9" * 12)
+
+
+def test_plain_values_are_read_as_typer_reads_them() -> None:
+    """Every option of `run`, with its bounds."""
+    read, run = 0, application.command("run")
+    for parameter in run.get_params(run.make_context("run", ["m.gguf"])):
+        plain = parameter.get_runtime_param()
+        for text in (*TEXTS, None):
+            found = []
+            for way in (plain, plain.typers()):
+                try:
+                    found.append(way.coerce(text, parameter, None))
+                except Exception as error:
+                    found.append(str(error))
+            assert found[0] == found[1] and type(found[0]) is type(found[1]), (parameter.name, text)
+            read += text is not None and not isinstance(found[0], str)
+    assert read > 40
 
 
 @pytest.mark.parametrize(

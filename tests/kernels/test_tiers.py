@@ -81,7 +81,7 @@ def compiler() -> list[str]:
 
 @pytest.mark.skipif(not ON_X86, reason="VNNI is emulated with AVX2")
 def test_x86_tiers(tmp_path: Path) -> None:
-    """scalar and avx2 as built, and the arithmetic of the tiers with VNNI by AVX2 and SIMDe, whatever this machine has."""
+    """scalar and avx2 as built, and the arithmetic of the tiers with VNNI by AVX2 and SIMDe, on any machine."""
     if not Path("/usr/include/simde/x86/avx512.h").exists():
         pytest.skip("SIMDe is not installed (Debian: libsimde-dev)")
     if "avx2" not in kernels.tiers():

@@ -12,7 +12,7 @@ import typer.main
 from typer.core import TyperGroup
 
 import bitwright
-from bitwright.cli.verb import Verb
+from bitwright.cli.verb import ReadsPlainly, Verb
 
 GROUPS: dict[str, dict[str, str]] = {  # the verbs by task, as `--help` shows them, and each one's module.function
     "Look inside": {
@@ -58,7 +58,7 @@ class Verbs(Mapping[str, Any]):
         return len(HOMES)
 
 
-class Grouped(TyperGroup):
+class Grouped(ReadsPlainly, TyperGroup):
     """The help lists the verbs by task."""
 
     def __init__(self, **attributes: Any) -> None:
