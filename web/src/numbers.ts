@@ -39,6 +39,11 @@ export function bytes(count: number): string {
   return `${step ? (count / 10 ** (3 * step)).toPrecision(3) : count} ${units[step]}`;
 }
 
+/** A count in few letters, for an axis: "100K", "10M". */
+export function compact(count: number): string {
+  return count.toLocaleString("en-US", { notation: "compact" });
+}
+
 /** A count with separators. */
 export function whole(count: number): string {
   return count.toLocaleString("en-US");

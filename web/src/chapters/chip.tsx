@@ -3,7 +3,7 @@ import { Chapter, Controls, Figure, Readout, Term } from "../components/chapter"
 import { Choice, Scrub, Select, Slider } from "../components/controls";
 import { DataTable, path, Plot } from "../components/plot";
 import { Data } from "../data";
-import { percent, short, whole } from "../numbers";
+import { compact, percent, short, whole } from "../numbers";
 import { Labels, spread } from "../report/lines";
 import { useParam } from "../state";
 
@@ -154,7 +154,7 @@ function Shown({ chip }: { chip: Chip }) {
         <Plot
           label={`Tokens per second by tokens at once: ${name} solid, ${other} dotted; both rise while memory limits them and are level where arithmetic does`}
           x={{ domain: [1, 2 ** MOST], kind: "log", ticks: [1, 8, 64, 512], text: whole, label: "tokens at once" }}
-          y={{ domain: [low, high], kind: "log", label: "tokens per second", text: whole, ticks: decades(low, high) }}
+          y={{ domain: [low, high], kind: "log", label: "tokens per second", text: compact, ticks: decades(low, high) }}
           height={280}
           table={{
             title: "The rates, in numbers",

@@ -5,7 +5,7 @@ import { Button, Scrub, Slider } from "../components/controls";
 import { AnswerMap, agreement, INPUTS, Wires } from "../components/network";
 import { path, Plot } from "../components/plot";
 import { Data } from "../data";
-import { bytes, percent, short, whole } from "../numbers";
+import { bytes, compact, percent, short, whole } from "../numbers";
 import { useParam } from "../state";
 
 interface Part {
@@ -194,7 +194,7 @@ function Growth({ sizes }: { sizes: Sizes }) {
         <Plot
           label={`Parameters against width with ${layers} layers, both axes logarithmic; now ${whole(all)} of ${whole(sizes.parameters)}`}
           x={{ domain: [1, most * 1.3], kind: "log", ticks: powersOf(4, most), text: whole, label: "width" }}
-          y={{ domain: [least / 2, sizes.parameters * 2], kind: "log", ticks: powersOf(10, sizes.parameters).filter((n) => n >= least / 2), text: named, label: "parameters" }}
+          y={{ domain: [least / 2, sizes.parameters * 2], kind: "log", ticks: powersOf(10, sizes.parameters).filter((n) => n >= least / 2), text: compact, label: "parameters" }}
           height={260}
         >
           {({ x, y, width: room }) => (
@@ -235,8 +235,3 @@ function Growth({ sizes }: { sizes: Sizes }) {
 
 /** 1, base, base² … up to `most`. */
 const powersOf = (base: number, most: number) => Array.from({ length: Math.floor(Math.log(most) / Math.log(base) + 1e-9) + 1 }, (_, n) => base ** n);
-
-function named(count: number): string {
-  const step = Math.floor(Math.log10(count) / 3 + 1e-9);
-  return `${Math.round(count / 1000 ** step)}${["", "k", "M", "B", "T"][step]}`;
-}
