@@ -101,7 +101,7 @@ def main() -> None:
     for name in COMPARED:
         kept[:, [f.name for f in choices.formats].index(name)] = True
     choices = problem.restricted(choices, kept)
-    palette.build(problem.pairs(choices))
+    palette.build(choices.pairs)
     choices = problem.weighed(model, choices, palette, pieces, settings, silent)
     engine = Engine(model, RunOptions(context=512, threads=settings.threads))
     scorer = EngineScorer(engine, palette.tensor, choices, pieces.searched)

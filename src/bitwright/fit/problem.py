@@ -139,10 +139,10 @@ def weighed(
     pieces: Pieces,
     settings: Settings,
     stage: Stage,
-    limit: Callable[[float], int],
+    limit: Callable[[float], int] | None = None,
 ) -> Choices:
-    """The choices with costs from gradients on as many chunks as `limit` says; from the errors of layers if an op of
-    the model has no gradient."""
+    """The choices with costs from gradients on as many chunks as `limit` says (None: all that there may be); from the
+    errors of layers if an op of the model has no gradient."""
     tensors, formats = choices.tensors, choices.formats
     if missing(model.step):
         return replace(choices, cost=sensitivity.layer_costs(palette, tensors, formats, choices.allowed))
