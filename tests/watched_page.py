@@ -6,8 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-WEB = Path(__file__).parents[1] / "web/src"
-CHAPTERS = re.findall(r'entry\(\s*"([\w-]+)"', (WEB / "chapters.ts").read_text("utf-8"))
+WEB = Path(__file__).parents[1] / "web"
+CHAPTERS = re.findall(r'entry\(\s*"([\w-]+)"', (WEB / "src/chapters.ts").read_text("utf-8"))
+AXE = WEB / "node_modules/axe-core/axe.min.js"
 
 SUPERSCRIPTS = str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")
 INFINITE = {"∞": "inf", "-∞": "-inf"}
@@ -19,6 +20,18 @@ def number(text: str) -> float:
     first = mantissa.split()[0].rstrip("%")
     raised = f"e{power.split()[0].translate(SUPERSCRIPTS)}" if power else ""
     return float(INFINITE.get(first, first) + raised)
+
+
+def violations(page: Any) -> list[tuple[str, Any]]:
+    """What axe finds wrong on a page, in light and dark, with the first places."""
+    page.evaluate(AXE.read_text("utf-8"))  # through the debugger, which the page's policy does not bind
+    found = []
+    for scheme, options in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):
+        page.emulate_media(color_scheme=scheme)
+        run = "(options) => axe.run(document, {resultTypes: ['violations'], ...options})"
+        found += page.evaluate(run, options)["violations"]
+    page.emulate_media(color_scheme="light")
+    return [(v["id"], [n["target"] for n in v["nodes"]][:3]) for v in found]
 
 
 class Watched:
