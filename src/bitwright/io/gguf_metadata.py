@@ -10,8 +10,9 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import FileFormatError
-from bitwright.io.gguf_parse import LENGTH, Value
+from bitwright.io.gguf_parse import Value
 from bitwright.io.gguf_values import DTYPES, STRING, Typed, type_name
+from bitwright.kernels import mapping
 
 ENTRY_BYTES = 8 + 4 + 4 + 8  # of an array's entry: its key's length, type, elements' type, number of elements
 
@@ -71,19 +72,10 @@ class Metadata(Mapping[str, Any]):
         if value.type == STRING:
             return self._buffer[value.start : value.end].decode("utf-8", "surrogateescape")
         if value.element == STRING:
-            return self._strings(value)
+            return mapping.strings(self._buffer[value.start : value.end], value.length)
         dtype = DTYPES[value.type if value.element is None else value.element]
         numbers = np.frombuffer(self._buffer, dtype, value.length, value.start)
         if dtype.kind == "b" and (wrong := np.flatnonzero(numbers.view(np.uint8) > 1)).size:
             at = value.start + int(wrong[0])
             raise FileFormatError(self.path, at, "a bool of 0 or 1", str(self._buffer[at]))
         return numbers[0].item() if value.element is None else numbers
-
-    def _strings(self, value: Value) -> list[str]:
-        region, at, unpack = self._buffer[value.start : value.end], 0, LENGTH.unpack_from
-        strings = []
-        for _ in range(value.length):
-            start = at + 8
-            at = start + unpack(region, at)[0]
-            strings.append(region[start:at].decode("utf-8", "surrogateescape"))
-        return strings
