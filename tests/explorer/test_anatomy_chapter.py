@@ -54,6 +54,12 @@ def test_another_format_and_another_block(page: Watched, documents: Documents) -
     assert shown.locator("[data-control=bits] .lit").count() == 1
     lit, served = shown.locator("[data-control=weights] .lit").count(), page.value("serves").splitlines()
     assert lit == 32 and "bits 6 to 7: the scale of weights 128 to 159" in served
+    for bit, first in ((0, 0), (7, 128)):  # pointing at one bit lights up what it serves
+        shown.locator(f"[data-control=bits] [data-cell='{7 - bit}']").hover()
+        cells = shown.locator("[data-control=weights] [data-cell].lit").evaluate_all(
+            "all => all.map(e => +e.dataset.cell)"
+        )
+        assert cells == list(range(first, first + 32))
 
 
 def test_a_flipped_bit(page: Watched, documents: Documents) -> None:
