@@ -51,7 +51,7 @@ from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.families import FAMILIES
 from bitwright.fit.finish import EFFORT
 from bitwright.fit.history import History
-from bitwright.fit.objectives import OBJECTIVES
+from bitwright.fit.objectives import OBJECTIVES, over_chunks
 from bitwright.fit.palette import Palette
 from bitwright.fit.problem import Problem
 from bitwright.fit.proposals import uniform
@@ -65,7 +65,6 @@ from bitwright.model.model import load
 from bitwright.quantizers import Quantizer, quantize
 from bitwright.quantizers.metadata import provenance
 from bitwright.recipes import Recipe
-from bitwright.statistics import studentized
 
 BASE = "preset"
 OLDER = ("k",)  # families of formats of the arms with -k
@@ -162,8 +161,7 @@ def came(found: History) -> str:
     for where, scores in (("where it raced", found.scores), ("on chunks set apart", found.apart)):
         before, after = scores(0), scores(found.best)
         if len(before):
-            gain = studentized.mean(before - after, np.arange(len(before)), of="chunks")
-            gains.append(f"{gain} nats below the seed's {before.mean():.5f} {where}")
+            gains.append(f"{over_chunks(before - after)} nats below the seed's {before.mean():.5f} {where}")
     return f"{far}; {', '.join(gains)}"
 
 

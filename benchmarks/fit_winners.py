@@ -30,13 +30,13 @@ from bitwright.engine.engine import Engine, RunOptions
 from bitwright.fit import gathering
 from bitwright.fit.choices import Choices
 from bitwright.fit.history import decoded
+from bitwright.fit.objectives import over_chunks
 from bitwright.fit.palette import Palette
 from bitwright.fit.problem import EFFORT
 from bitwright.fit.scoring import EngineScorer
 from bitwright.measure.windows import spread
 from bitwright.model.model import Model, load
 from bitwright.quantizers import Quantizer
-from bitwright.statistics import studentized
 
 Scores = NDArray[np.float64]
 
@@ -50,7 +50,7 @@ def unread(model: Model, path: Path, chunks: int) -> NDArray[np.int32]:
 
 def gain(seed: Scores, other: Scores) -> str:
     """How much less a candidate diverges than the seed."""
-    share = studentized.mean((seed - other) / seed.mean(), np.arange(len(seed)), of="chunks")
+    share = over_chunks((seed - other) / seed.mean())
     ends = f" ({share.ends[0]:+.1%} to {share.ends[1]:+.1%})" if share.ends else ""
     return f"{share.estimate:+.1%}{ends}"
 
