@@ -107,7 +107,7 @@ class Values:
     def strings(self, key: str, default: Sequence[str] | None = None) -> list[str]:
         """An array of strings."""
         value = default if default is not None and not self.has(key) else self.get(key)
-        if not isinstance(value, list | tuple) or not set(map(type, value)) <= {str}:
+        if not isinstance(value, list | tuple) or not all(issubclass(kind, str) for kind in set(map(type, value))):
             raise self.error(key, "an array of strings")
         return list(value)
 
