@@ -167,7 +167,7 @@ def _objectives(f: Fitted) -> list[str]:
     if not f.gains:
         return []
     each = [f"{LOSSES[name]} {gain.map(lambda share: 100 * share)}" for name, gain in f.gains.items()]
-    found = f"What it took off there, in percent: {', '.join(each)}."
+    found = f"On text it never read, searching took off, in percent: {', '.join(each)}."
     better = [name for name, gain in f.gains.items() if gain.above(0)]
     worse = [name for name, gain in f.gains.items() if gain.below(0)]
     if better and worse:
