@@ -79,6 +79,7 @@ class Bench:
         self.args, self.engine, self.size = args, engine, size
         self.bytes = quantize(args.model, size, None, dry_run=True, stats=args.stats).bytes
         self.problems: dict[tuple[str, ...], Problem] = {}
+        self.chosen: dict[str, Levels] = {}
 
     def problem(self, arm: str) -> Problem:
         """The problem with the formats of an arm."""
@@ -105,8 +106,10 @@ class Bench:
             return Recipe.named(self.size)
         if choice == "errors":
             return self.by_errors(arm)
-        own = self.problem(arm)
-        return Recipe.exact(own.choices.chosen(self.levels(arm, choice, own)))
+        own, formats = self.problem(arm), arm.removesuffix("-rtn")
+        if formats not in self.chosen:
+            self.chosen[formats] = self.levels(arm, choice, own)
+        return Recipe.exact(own.choices.chosen(self.chosen[formats]))
 
     def by_errors(self, arm: str) -> Recipe:
         """The allocation by importance-weighted squared errors of round to nearest."""
@@ -122,7 +125,7 @@ class Bench:
         model, settings = self.engine.model, self.settings(self.families(arm))
         palette = Palette(model.opened(), Quantizer("rtn", 0, own.statistics, self.args.threads))
         with output.progress(f"{self.size}, {arm}: rounding tensors") as report:
-            palette.build(problem.pairs(own.choices), report)
+            palette.build(own.choices.pairs, report)
         return problem.weighed(model, own.choices, palette, own.pieces, settings, output.progress)
 
     def levels(self, arm: str, choice: str, own: Problem) -> Levels:
