@@ -175,3 +175,19 @@ def test_predicted_speed_is_compared_with_the_measured(stories260k, tmp_path, mo
     assert all(float(cells[index]) > 0 for index in (0, 1, 3, 4))
     for predicted, found, error in (cells[:3], cells[3:]):
         assert float(error.rstrip("%")) == pytest.approx(100 * (float(predicted) / float(found) - 1), abs=2)
+
+
+def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, monkeypatch) -> None:
+    """An arm and the same with llama.cpp's codes share their search."""
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    text, near, stats = data / "text/tinystories/tiny.utf8", tmp_path / "near.txt", tmp_path / "stats.gguf"
+    near.write_text(text.read_text()[-24000:])
+    gather(bw.load(stories260k).model, [("near", near.read_text())], stats, 64)
+    arms = ["preset", "errors-rtn", "additive", "seed", "evopress", "evopress-rtn"]
+    flags = ["--model", stories260k, "--stats", stats, "-s", near, "--sizes", "q4_0", "--palette", "k", "-f", text,
+             "--chunks", 2, "--evaluations", 1, "--work", tmp_path, "-t", 1]  # fmt: skip
+    lines = run("fit.py", *flags, "--arms", ",".join(arms)).splitlines()
+    rows = [line.split() for line in lines if line.split()[0] in arms]
+    assert [row[0] for row in rows] == 2 * arms
+    nats = {row[0]: float(row[1]) for row in rows[: len(arms)]}
+    assert 0 < nats["seed"] < nats["preset"] and nats["evopress"] < nats["evopress-rtn"] != nats["errors-rtn"]
