@@ -118,9 +118,13 @@ def test_a_history_of_another_search_is_refused() -> None:
 
 
 def test_limits() -> None:
-    times = iter(range(100))
-    history = evolve(CHOICES, planted(), SEED, BUDGET, search=Search(seconds=4), clock=lambda: next(times))
-    assert history.generation == 3
+    def generations(seconds: float, expected: float) -> int:
+        """Of a search by a clock that a second has passed on whenever it is read: twice in a generation."""
+        limits, times = Search(seconds=seconds, expected=expected), iter(range(100))
+        return evolve(CHOICES, planted(), SEED, BUDGET, search=limits, clock=lambda: next(times)).generation
+
+    assert [generations(seconds, 0) for seconds in (1, 2, 5, 6, 8, 9)] == [0, 1, 1, 2, 2, 3]
+    assert [generations(8, expected) for expected in (6.5, 7)] == [2, 0]
     with pytest.raises(UsageError, match="expected a start of at most"):
         evolve(CHOICES, planted(), (5,) * 16, BUDGET)
     with pytest.raises(UsageError, match="at least 2 chunks, got 1"):

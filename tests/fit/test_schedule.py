@@ -76,7 +76,7 @@ def test_what_was_chosen_is_chosen_again_on_a_faster_or_slower_machine(cache: Pa
 def test_without_a_limit_nothing_is_cut_or_kept(cache: Path) -> None:
     told: list[str] = []
     assert gradients(1e9, Clock(), told, None) == 8
-    assert planned(Clock(), told, None).search == math.inf
+    assert planned(Clock(), told, None).left == math.inf
     assert not told and not (cache / "searches").exists()
 
 
@@ -95,7 +95,7 @@ def test_time_is_reserved_for_what_comes_last(cache: Path, model: Model) -> None
     told: list[str] = []
     own = begun(200, told, model)
     assert own.reserved == pytest.approx(3 * schedule.MEASURED * 12 * 32 * schedule.MARGIN / 32)
-    assert own.left == pytest.approx(200 * 60 - 3 - own.reserved) and own.search == own.left and not told
+    assert own.left == pytest.approx(200 * 60 - 3 - own.reserved) and not told
 
 
 def test_text_to_search_on_is_cut_in_both_halves(cache: Path, model: Model) -> None:
@@ -106,7 +106,7 @@ def test_text_to_search_on_is_cut_in_both_halves(cache: Path, model: Model) -> N
     pieces = own.searched(model, Pieces(("text",), chunks, chunks))
     assert pieces.searched[:, 0].tolist() == [256 * n for n in (*range(16), *range(41, 57))]
     assert told == ["to keep within 70 minutes, candidates are measured on 32 of 81 chunks of text"]
-    assert 0 < own.search < own.left
+    assert own.generation == pytest.approx(2 * 2 * 32 * 256 * schedule.MARGIN / 32)
 
 
 def test_texts_are_written_if_there_is_time(cache: Path, model: Model) -> None:

@@ -39,6 +39,7 @@ from bitwright.statistics import student, studentized
 Float64 = NDArray[np.float64]
 
 ENOUGH = 32  # candidates before a search may end because nothing is expected
+LIMITS = {"evaluations", "seconds", "expected", "generations"}  # which end a search, and change nothing else
 PATIENCE = 3  # generations in a row without expectations that end a search
 
 
@@ -46,17 +47,19 @@ PATIENCE = 3  # generations in a row without expectations that end a search
 class Search:
     """How to search.
 
-    evaluations: chunks to score, of all candidates together; None: no limit. seconds: from the start of this run.
-    generations: at most. offspring: candidates in a generation. first: chunks before the first look of a race. share:
-    one in so many goes on after a look. rate: the probability that a race drops a candidate that is no worse than the
-    incumbent. accept: the p value at which the winner of a race goes on to the guard; 0.5 lets any go that has a better
-    mean. apart: the share of the chunks, the last ones, that only the guard reads; 0: no guard. guard: the probability
-    that a search in which nothing is better than its start ends elsewhere. least: the expected improvement, relative to
-    the incumbent's objective, that is worth a generation. surrogate: propose and rank by it.
+    evaluations: chunks to score, of all candidates together; None: no limit. seconds: from the start of this run; no
+    generation begins that would end later if it took as long as the longest of this run, or `expected` seconds if it is
+    the first. generations: at most. offspring: candidates in a generation. first: chunks before the first look of a
+    race. share: one in so many goes on after a look. rate: the probability that a race drops a candidate that is no
+    worse than the incumbent. accept: the p value at which the winner of a race goes on to the guard; 0.5 lets any go
+    that has a better mean. apart: the share of the chunks, the last ones, that only the guard reads; 0: no guard.
+    guard: the probability that a search in which nothing is better than its start ends elsewhere. least: the expected
+    improvement, relative to the incumbent's objective, that is worth a generation. surrogate: propose and rank by it.
     """
 
     evaluations: int | None = None
     seconds: float | None = None
+    expected: float = 0.0
     generations: int | None = None
     offspring: int = 8
     first: int = 4
@@ -90,9 +93,8 @@ def evolve(
     """Search from `start` for the candidate of at most `budget` bytes with the least objective.
 
     `history` is the JSON data of a search to resume, `checkpoint` is called with the history whenever something was
-    scored. The limit of seconds is checked between generations. The start is kept if too few chunks are left for a
-    guard. UsageError if `start` is over the budget, there are fewer than 2 chunks, or the history belongs to another
-    search.
+    scored. The start is kept if too few chunks are left for a guard. UsageError if `start` is over the budget, there
+    are fewer than 2 chunks, or the history belongs to another search.
     """
     return _Evolution(
         choices, scorer, start, budget, seed, search or Search(), history, checkpoint, progress, clock
@@ -121,13 +123,13 @@ class _Evolution:
             raise UsageError(f"expected a search text of at least 2 chunks, got {scorer.chunks}")
         self.choices, self.scorer, self.seed, self.search = choices, scorer, seed, search
         self.within: Proposer = proposer(choices, budget)
-        how = {k: v for k, v in asdict(search).items() if k not in {"evaluations", "seconds", "generations"}}
+        how = {key: value for key, value in asdict(search).items() if key not in LIMITS}
         task = {"start": encoded(start), "budget": budget, "seed": seed, "chunks": scorer.chunks, **how}
         self.history = History(task) if history is None else History.from_json(history, task)
         self._known = {(levels, chunk): score for levels, chunk, score in self.history.pending}
         self._pending: list[tuple[str, int, float]] = []
         self._checkpoint, self._progress, self._clock = checkpoint, progress, clock
-        self._begun = clock()
+        self._begun, self._longest = clock(), 0.0
         apart = int(search.apart * scorer.chunks)
         self.raced, self.apart = range(scorer.chunks - apart), range(scorer.chunks - apart, scorer.chunks)
         at = looks(len(self.raced), search.first)
@@ -139,16 +141,19 @@ class _Evolution:
         if not self.history.tried:
             self._measure_start()
         while not self._over():
+            begun = self._clock()
             self._generation()
+            self._longest = max(self._longest, self._clock() - begun)
         return self.history
 
     def _over(self) -> bool:
         """Whether a limit is reached, or nothing more is expected."""
         done, search = self.history, self.search
+        coming = self._longest or search.expected
         return (
             (search.evaluations is not None and done.evaluations >= search.evaluations)
             or (search.generations is not None and done.generation >= search.generations)
-            or (search.seconds is not None and self._clock() - self._begun >= search.seconds)
+            or (search.seconds is not None and self._clock() - self._begun + coming >= search.seconds)
             or done.idle >= PATIENCE
             or (search.apart > 0 and len(self.apart) < guard.FEWEST)
         )

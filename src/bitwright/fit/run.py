@@ -120,7 +120,7 @@ def _search(
     choices = problem.choices
     room = problem.budget.room if ask.max_kl is None else choices.bytes_of(start)
     kept = Kept.of(problem.model.sha256(), choices, problem.pieces.searched, settings, room)
-    limits = Search(settings.evaluations, schedule.search)
+    limits = Search(settings.evaluations, schedule.left, schedule.generation)
     with stage("searching") as report:
         try:
             evolve(choices, scorer, start, room, settings.seed, limits, kept.read(), kept.write, report)

@@ -59,7 +59,8 @@ Options = Sequence[tuple[Amount, float]]  # amounts of work, the best first, eac
 
 class Schedule:
     """The time of one call: `minutes` from now, by `clock`; None cuts nothing. `told` hears at once what is cut, and
-    `cut` keeps it, in words. `reserved`: seconds for what comes after the search."""
+    `cut` keeps it, in words. `reserved`: seconds for what comes after the search. `generation`: seconds that one of
+    the search is expected to take."""
 
     def __init__(
         self,
@@ -72,7 +73,7 @@ class Schedule:
         self._told, self._clock = told, clock
         self._ends = math.inf if minutes is None else clock() + 60 * minutes
         self.cut: list[str] = []
-        self.reserved = self._token = self._held_out = self._generation = 0.0
+        self.reserved = self.generation = self._token = self._held_out = 0.0
 
     @classmethod
     def of(cls, settings: Settings, told: Callable[[str], object]) -> Schedule:
@@ -104,11 +105,6 @@ class Schedule:
                 f"far as it can be, and takes about {whole}, less what earlier calls left in the cache"
             )
 
-    @property
-    def search(self) -> float:
-        """Seconds after which no generation of candidates should begin."""
-        return max(0.0, self.left - self._generation)
-
     def _search(self, chunks: int) -> float:
         """Seconds until the first allocation is measured on so many chunks: the original reads them before."""
         return 2 * self._token * chunks * gathering.SEARCHED
@@ -130,7 +126,7 @@ class Schedule:
         options = [(count, self._search(count)) for count in counts]
         depends = f"{model.sha256()} {texts.digest(chunks)}"
         count = self._choose("search", depends, lambda: options, len(chunks))
-        self._generation = GENERATION * self._search(count)
+        self.generation = GENERATION * self._search(count)
         if count == len(chunks):
             return pieces
         self._say(f"candidates are measured on {count} of {len(chunks)} chunks of text")
