@@ -8,14 +8,13 @@ files by renaming, which is safe.
 from __future__ import annotations
 
 import mmap
-import os
 import re
 from pathlib import Path
 
 import numpy as np
 
 from bitwright import system
-from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
+from bitwright.errors import FileFormatError, UnknownNameError
 from bitwright.escapes import escaped
 from bitwright.formats import QuantizedTensor
 from bitwright.io import checksum, inputs
@@ -82,7 +81,7 @@ def open(path: str | Path) -> GGUF:
     cannot decode, BitwrightError if the file cannot be read.
     """
     path = Path(path)
-    buffers = [_map(path)]
+    buffers = [inputs.mapped(path, "a GGUF file")]
     first = parse(buffers[0], path)
     metadata, tensors = Metadata(buffers[0], path, first.values), dict(first.tensors)
     number, count = _place(metadata)
@@ -90,7 +89,7 @@ def open(path: str | Path) -> GGUF:
     if number:
         raise FileFormatError(path, None, f"the first part, {paths[0].name}", f"part {number + 1} of {count}")
     for index, part_path in enumerate(paths[1:], 1):
-        buffers.append(_map(part_path))
+        buffers.append(inputs.mapped(part_path, "a GGUF file"))
         part = parse(buffers[index], part_path, index)
         if (place := _place(Metadata(buffers[index], part_path, part.values))) != (index, count):
             raise FileFormatError(part_path, None, f"part {index + 1} of {count}", f"part {place[0] + 1} of {place[1]}")
@@ -116,13 +115,3 @@ def _place(metadata: Metadata) -> tuple[int, int]:
     values = Values(metadata)
     number, count = values.integer("split.no", 0, high=MOST_PARTS), values.integer("split.count", 1, high=MOST_PARTS)
     return (number, count) if count > 1 else (0, 1)
-
-
-def _map(path: Path) -> mmap.mmap:
-    try:
-        with inputs.opened(path) as file:
-            if os.fstat(file.fileno()).st_size == 0:
-                raise FileFormatError(path, 0, "a GGUF file", "an empty file")
-            return mapping.guard(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
-    except OSError as error:
-        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error

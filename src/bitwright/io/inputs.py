@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import contextlib
+import mmap
 import os
 import stat
 from collections.abc import Iterator
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import BinaryIO
 
-from bitwright.errors import BitwrightError, UsageError
+from bitwright.errors import BitwrightError, FileFormatError, UsageError
 
 Key = tuple[int, int]  # device and inode: what a file is, whatever it is called
 
@@ -59,6 +61,20 @@ def opened(path: str | os.PathLike[str]) -> BinaryIO:
         if (kind := KINDS.get(stat.S_IFMT(os.stat(path).st_mode))) is not None:
             raise BitwrightError(f"cannot read {path}: expected a file, found {kind}")
         return open(path, "rb")
+    except OSError as error:
+        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
+
+
+def mapped(path: Path, kind: str) -> mmap.mmap:
+    """A file, protected and mapped for reading; kind: what it should be, "a GGUF file". FileFormatError if it is empty,
+    BitwrightError if it cannot be read."""
+    from bitwright.kernels import mapping
+
+    try:
+        with opened(path) as file:
+            if os.fstat(file.fileno()).st_size == 0:
+                raise FileFormatError(path, 0, kind, "an empty file")
+            return mapping.guard(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ), path)
     except OSError as error:
         raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 import os
 from collections import Counter
-from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +27,9 @@ def local(path: Path) -> tuple[Blueprint, str] | None:
     config = path / CONFIG if path.is_dir() else path
     if config.name != CONFIG or not config.is_file():
         return None
-    files = sorted(config.parent.glob("*.safetensors"))
-    return _read(_json(config), config, [tensor for file in files for tensor in safetensors.read_header(file)])
+    files = safetensors.weight_files(path.name for path in config.parent.iterdir())
+    headers = [tensor for file in files for tensor in safetensors.read_header(config.parent / file)]
+    return _read(_json(config), config, headers)
 
 
 def remote(ref: str) -> tuple[Blueprint, str] | None:
@@ -47,15 +47,9 @@ def remote(ref: str) -> tuple[Blueprint, str] | None:
     if CONFIG not in files:
         raise UsageError(f"{reference.repo} holds neither a .gguf file nor a {CONFIG}")
     config = hub_files.fetch(reference.repo, CONFIG, reference.revision, offline)
-    weights = [file for file in files if file.endswith(".safetensors") and "/" not in file]
-    headers = [] if offline else safetensors.read_hub_headers(reference.repo, _one_set(weights), reference.revision)
+    weights = safetensors.weight_files(files)
+    headers = [] if offline else safetensors.read_hub_headers(reference.repo, weights, reference.revision)
     return _read(_json(config), f"{reference.repo}/{CONFIG}", headers)
-
-
-def _one_set(files: Iterable[str]) -> list[str]:
-    """One of several sets of files with the same weights: those named model, rather than consolidated.safetensors."""
-    files = sorted(files)
-    return [file for file in files if file.startswith("model")] or files
 
 
 def _json(path: Path) -> dict[str, Any]:
