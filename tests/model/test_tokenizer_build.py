@@ -13,6 +13,7 @@ from vocabularies import NORMAL, byte_level_metadata, spm_metadata
 
 from bitwright.errors import BitwrightError, UnsupportedError
 from bitwright.io import gguf
+from bitwright.model import tokenizer_part
 from bitwright.model.tokenizer import Tokenizer
 from bitwright.model.tokenizer_build import merges_from_scores, space_pattern
 
@@ -120,7 +121,6 @@ def test_unsupported_kinds_are_refused_by_name(data: Path) -> None:
         ({"tokenizer.ggml.tokens": []}, "tokens to be an array of one string or more, got array of no elements"),
         ({"tokenizer.ggml.tokens": np.arange(5)}, "tokens to be an array of strings, got array of 5 int64: 0, 1, 2"),
         ({"tokenizer.ggml.merges": None}, "merges to be an array of strings, got no such key"),
-        ({"tokenizer.ggml.merges": ["a b"]}, "broken"),
         (
             {"tokenizer.ggml.token_type": np.ones(5, np.int32)},
             "an array of 256 whole numbers, got array of 5 int32",
@@ -134,3 +134,10 @@ def test_broken_metadata_is_one_line(change: dict[str, Any], message: str) -> No
     with pytest.raises(BitwrightError, match=message) as caught:
         Tokenizer.from_metadata({key: value for key, value in metadata.items() if value is not None})
     assert "\n" not in str(caught.value)
+
+
+def test_merges_that_give_no_token_are_refused_once_all_are_needed() -> None:
+    tokenizer = Tokenizer.from_metadata(byte_level_metadata([], ["a b"]))
+    assert len(tokenizer.encode("ab")) == 2
+    with pytest.raises(BitwrightError, match="^the file's tokenizer is broken: [^\n]*$"):
+        tokenizer.encode("ab" * tokenizer_part.LONGEST)

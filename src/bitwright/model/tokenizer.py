@@ -6,14 +6,15 @@ import codecs
 import re
 import threading
 from collections.abc import Iterable, Mapping
+from functools import partial
 from itertools import chain
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
 
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io.values import Values
-from bitwright.model import pretokenizers, tokenizer_build, tokenizer_json, tokenizer_special
+from bitwright.model import pretokenizers, tokenizer_build, tokenizer_json, tokenizer_part, tokenizer_special
 from bitwright.model.tokenizer_added import AddedTokens
 from bitwright.model.tokenizer_special import BYTE, CONTROL, NORMAL, TYPES, UNKNOWN, USER_DEFINED
 
@@ -48,7 +49,7 @@ class Tokenizer:
 
     def __init__(
         self,
-        encoder: tokenizers.Tokenizer,
+        encoder: tokenizers.Tokenizer | tokenizer_part.Encoder,
         tokens: list[str],
         special: tokenizer_special.SpecialTokens,
         added: AddedTokens | None,
@@ -77,7 +78,8 @@ class Tokenizer:
         """The tokenizer that GGUF metadata describes.
 
         Raises UnsupportedError for a kind of vocabulary or a pre-tokenizer that bitwright does not know,
-        FileFormatError for a value of the wrong type, BitwrightError if the metadata contradicts itself.
+        FileFormatError for a value of the wrong type, BitwrightError if the metadata contradicts itself; for merges
+        that give no token `encode` raises it, once the whole vocabulary is needed (`tokenizer_part`).
         """
         return _build(Values(metadata, prefix="tokenizer.ggml"))
 
@@ -133,7 +135,7 @@ class Tokenizer:
             text = _SURROGATE.sub("\ufffd", text)
         if self._added is None:
             with self._lock:
-                self._encoder.encode_special_tokens = not parse_special
+                cast(Any, self._encoder).encode_special_tokens = not parse_special
                 return self._encoded([text])[0]
         pieces = [*self._added.split(text, parse_special)]
         ids = iter(self._encoded([piece for piece in pieces if isinstance(piece, str)]))
@@ -192,6 +194,7 @@ def _build(values: Values) -> Tokenizer:
     special = tokenizer_special.find(values, vocabulary, types, spm)
     space_prefix = spm and values.flag("add_space_prefix", True)
     add_bos, added = spm, None
+    encoder: tokenizers.Tokenizer | tokenizer_part.Encoder
     if "tokenizer.huggingface.json" in values.values:
         text = Values(values.values, values.place).text("tokenizer.huggingface.json")
         with tokenizer_build.guarded():
@@ -200,11 +203,17 @@ def _build(values: Values) -> Tokenizer:
         added = AddedTokens(tokens, special.types)
         unknown = None if special.unknown is None else names[special.unknown]
         scores = values.numbers("scores", len(tokens)) if values.has("scores") else np.zeros(len(tokens))
-        encoder = tokenizer_build.sentencepiece(names, vocabulary, scores, types, unknown, space_prefix)
+        spm_parts = names, vocabulary, scores, types, unknown, space_prefix
+        encoder = tokenizer_part.Encoder(
+            partial(tokenizer_build.sentencepiece, *spm_parts), tokenizer_part.sentencepiece(*spm_parts)
+        )
     else:
         added = AddedTokens(tokens, special.types)
         words = pretokenizers.get(values.text("pre", "default"))
-        encoder = tokenizer_build.byte_level(vocabulary, values.strings("merges"), words)
+        bpe_parts = vocabulary, values.strings("merges"), words
+        encoder = tokenizer_part.Encoder(
+            partial(tokenizer_build.byte_level, *bpe_parts), tokenizer_part.byte_level(*bpe_parts, byte_characters())
+        )
         add_bos = words.add_bos
     return Tokenizer(
         encoder,

@@ -1,0 +1,114 @@
+"""Encoders made for a text, of only those tokens and merges that can occur in it.
+
+A whole vocabulary takes the encoder's library longer to take in than all else that precedes the first token of an
+answer. A merge joins two neighbours, so what it gives is a part of the text: tokens that are none change nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from bitwright.model import tokenizer_build as build
+from bitwright.model.tokenizer_build import SPACE
+from bitwright.model.tokenizer_special import BYTE
+
+if TYPE_CHECKING:
+    import tokenizers
+
+    from bitwright.model.pretokenizers import PreTokenizer
+
+LONGEST = 1000  # characters of the texts that an encoder is made for
+MOST = 8  # encoders that are made; as many take as long as the whole
+
+Part = Callable[[str], "tokenizers.Tokenizer | None"]
+
+
+class Encoder:
+    """Gives the ids that the `whole` encoder gives, which is built for a long text, or once several short ones came.
+
+    `part` makes the encoder for a short text; None if that would differ from the whole.
+    """
+
+    def __init__(self, whole: Callable[[], tokenizers.Tokenizer], part: Part) -> None:
+        self._build, self._part, self._parts = whole, part, 0
+        self._whole: tokenizers.Tokenizer | None = None
+
+    def encode_batch_fast(self, texts: Sequence[str], add_special_tokens: bool) -> list[tokenizers.Encoding]:
+        """As the library's method. Raises what building raises."""
+        return self._for(texts).encode_batch_fast(texts, add_special_tokens=add_special_tokens)
+
+    def _for(self, texts: Sequence[str]) -> tokenizers.Tokenizer:
+        if self._whole is None and self._parts < MOST and sum(map(len, texts)) + len(texts) <= LONGEST:
+            self._parts += 1
+            if (part := self._part(" ".join(texts))) is not None:
+                return part
+        if self._whole is None:
+            self._whole = self._build()
+        return self._whole
+
+
+def byte_level(
+    vocabulary: Mapping[str, int], merges: Sequence[str], words: PreTokenizer, byte_of: Mapping[str, int]
+) -> Part:
+    """Makes encoders of byte-level BPE. `byte_of`: the characters that stand for bytes; the rest is
+    tokenizer_build's."""
+    longest = max(map(len, vocabulary))
+    character_of = {byte: character for character, byte in byte_of.items()}
+
+    def part(text: str) -> tokenizers.Tokenizer | None:
+        written = "".join(map(character_of.__getitem__, text.encode()))
+        if not all(character in vocabulary for character in written):
+            return None  # it is left out, and its neighbours become neighbours of each other
+        found = inside(written, vocabulary, longest)
+        joined = {f"{token[:at]} {token[at:]}" for token in found for at in cuts(token, found)}
+        own = [merge for merge in merges if merge in joined]
+        return build.byte_level({token: vocabulary[token] for token in found}, own, words)
+
+    return part
+
+
+def sentencepiece(
+    tokens: Sequence[str],
+    vocabulary: Mapping[str, int],
+    scores: np.ndarray,
+    types: np.ndarray,
+    unknown: str | None,
+    space_prefix: bool,
+) -> Part:
+    """Makes encoders of SentencePiece BPE. The arguments are those of tokenizer_build's."""
+    longest = max(map(len, vocabulary))
+    always = {f"<0x{byte:02X}>" for byte in range(256)} | {unknown}
+
+    def part(text: str) -> tokenizers.Tokenizer | None:
+        written = SPACE + text.replace(" ", SPACE)
+        found = inside(written, vocabulary, longest)
+        ids = [id for id, token in enumerate(tokens) if token in found or token in always]
+        if not all(character in vocabulary for character in written):
+            stand_ins = [id for id in ids if tokens[id] in always and tokens[id] != unknown]
+            if len(stand_ins) != 256 or np.any(types[stand_ins] != BYTE):
+                return None  # what stands for a character may merge with its neighbours
+        own = [tokens[id] for id in ids]
+        return build.sentencepiece(
+            own, {token: vocabulary[token] for token in own}, scores[ids], types[ids], unknown, space_prefix
+        )
+
+    return part
+
+
+def inside(text: str, vocabulary: Collection[str], longest: int) -> set[str]:
+    """The tokens, of at most `longest` characters, that `text` contains."""
+    ends = [min(start + longest, len(text)) for start in range(len(text))]
+    return {
+        piece
+        for start, last in enumerate(ends)
+        for end in range(start + 1, last + 1)
+        if (piece := text[start:end]) in vocabulary
+    }
+
+
+def cuts(token: str, known: Collection[str]) -> list[int]:
+    """The places where a token can be cut into two known ones."""
+    return [at for at in range(1, len(token)) if token[:at] in known and token[at:] in known]
