@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import os.path
 from collections.abc import Iterable, Sequence
 
@@ -72,6 +71,8 @@ def abridged(text: str) -> str:
 
 def _nearest(name: str, known: list[str], least: float = 0.6) -> list[str]:
     """Up to three similar names: first those that begin alike, then those of about the same length."""
+    import difflib
+
     similar = difflib.get_close_matches(name, known, n=12, cutoff=least)
     alike = {other: len(os.path.commonprefix([name, other])) for other in similar}  # noqa: RUF071  characters
     key = {other: (-length, abs(len(name) - len(other))) for other, length in alike.items()}

@@ -10,11 +10,13 @@ import contextlib
 import mmap
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+if TYPE_CHECKING:
+    import subprocess
 
 MOST_OPEN_FILES = 10240  # the most that macOS allows
 

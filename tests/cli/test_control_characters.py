@@ -14,7 +14,7 @@ from vocabularies import byte_level_metadata
 
 from bitwright import formats
 from bitwright.cli import exit_code, output
-from bitwright.cli.run import stream
+from bitwright.cli.answering import stream
 from bitwright.escapes import escaped
 from bitwright.io import gguf
 from bitwright.model.tokenizer import Tokenizer

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from bitwright.cli.answering import remark_on, stream
 from bitwright.cli.chat import HELP, chat, history, question
-from bitwright.cli.run import remark_on, stream
 from bitwright.cli.wrap import Wrap, width
 from bitwright.engine import Sampler, load
 from bitwright.engine.conversation import Conversation

@@ -77,7 +77,7 @@ def test_every_option_that_writes_is_known_as_one() -> None:
     import typer.main
 
     from bitwright.cli.app import app
-    from bitwright.cli.verb import OUTPUTS
+    from bitwright.cli.begin import OUTPUTS
 
     found = set()
     for command in typer.main.get_command(app).commands.values():  # type: ignore[attr-defined]

@@ -8,8 +8,8 @@ from functools import partial
 
 from cli.support import finish, start
 
+from bitwright.cli.answering import remark_on, stream
 from bitwright.cli.chat import chat
-from bitwright.cli.run import remark_on, stream
 from bitwright.engine import Sampler, load
 from bitwright.engine.conversation import Conversation
 

@@ -12,7 +12,7 @@ import pytest
 from cli.support import COMMAND
 
 from bitwright import formats
-from bitwright.cli import verb
+from bitwright.cli import begin
 from bitwright.errors import UsageError
 from bitwright.io import gguf
 
@@ -28,7 +28,7 @@ def folder(tmp_path: Path) -> Path:
 @pytest.mark.parametrize("answers", ["2\n", "b.gguf\n", "0\nc.gguf\n\n2\n"])
 def test_a_question_takes_a_number_or_a_name(monkeypatch, capsys, answers) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(answers))
-    assert verb._ask("place", ["a.gguf", "b.gguf"]) == "b.gguf"
+    assert begin._ask("place", ["a.gguf", "b.gguf"]) == "b.gguf"
     out, err = capsys.readouterr()
     assert out == "" and err.startswith("place holds 2 models:\n  1  a.gguf\n  2  b.gguf\nwhich one? (1 to 2) ")
 
@@ -36,7 +36,7 @@ def test_a_question_takes_a_number_or_a_name(monkeypatch, capsys, answers) -> No
 def test_no_answer_is_an_error(monkeypatch) -> None:
     monkeypatch.setattr("sys.stdin", io.StringIO(""))
     with pytest.raises(UsageError, match=r"place holds 2 models; name one: a\.gguf, b\.gguf"):
-        verb._ask("place", ["a.gguf", "b.gguf"])
+        begin._ask("place", ["a.gguf", "b.gguf"])
 
 
 def test_on_a_terminal_the_user_chooses(folder) -> None:

@@ -197,17 +197,16 @@ def test_weights_are_held_once(smollm2: Path) -> None:
 
 
 @pytest.mark.filterwarnings("error")  # pytest warns of exceptions in threads
-def test_what_fails_beside_packing_is_raised_at_its_use() -> None:
+def test_what_fails_while_a_session_is_opened_is_raised_where_it_is_used() -> None:
     from types import SimpleNamespace
 
-    from bitwright.engine.conversation import prepare
+    from bitwright.engine.conversation import Opening
 
-    class Broken(SimpleNamespace):
-        @property
-        def tokenizer(self) -> None:
-            raise ImportError("failed to map segment")
+    def fail() -> None:
+        raise UsageError("no room")
 
-    engine = Broken(session=lambda: "session")
-    assert prepare(engine) == "session"  # type: ignore[arg-type, comparison-overlap]
-    with pytest.raises(ImportError):
-        engine.tokenizer  # noqa: B018
+    assert Opening(SimpleNamespace(session=lambda: "session")).session() == "session"  # type: ignore[arg-type, comparison-overlap]
+    opening = Opening(SimpleNamespace(session=fail))  # type: ignore[arg-type]
+    for _ in range(2):
+        with pytest.raises(UsageError, match="no room"):
+            opening.session()

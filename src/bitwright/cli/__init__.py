@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     143 or 129 ended by SIGTERM or SIGHUP."""
     from bitwright.cli import process
 
+    gc.disable()  # until process.started(): a tenth of start-up was looking for garbage that it does not make
     try:
         refused = process.prepare()
         sys.exit(exit_code(arguments) if refused is None else complain(refused, 1))
@@ -30,13 +32,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def exit_code(arguments: Sequence[str] | None = None) -> int:
     """The exit code of `bitwright ARGUMENTS`; results went to stdout, everything else to stderr."""
     try:
-        from bitwright.cli.app import app
         from bitwright.cli.output import shown
         from bitwright.io import inputs
 
         arguments = sys.argv[1:] if arguments is None else arguments
         with inputs.protected(), shown():
-            code = app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
+            code = perform(arguments)
         sys.stdout.flush()
         if (said := shortened()) is not None:
             return complain(said, 1)
@@ -62,6 +63,21 @@ def exit_code(arguments: Sequence[str] | None = None) -> int:
             raise
         name = type(error).__name__
         return complain(f"a bug in bitwright: {name}: {error} (BITWRIGHT_DEBUG=1 shows where)", 1)
+
+
+def perform(arguments: Sequence[str]) -> object:
+    """Run the verb, and return an exit code or None. Raises what it raises, and typer's errors."""
+    from bitwright.cli import plain
+
+    if (asked := plain.asked(arguments)) is None:
+        from bitwright.cli.app import app
+
+        return app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
+    from bitwright.cli import answering, begin
+
+    with begin.protecting(asked):
+        answering.answer(answering.Asked(**asked))
+    return None
 
 
 def complain(message: str, code: int) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import os
 import signal
@@ -19,6 +20,13 @@ def prepare() -> str | None:
         if number is not None and signal.getsignal(number) is signal.SIG_DFL:  # nohup ignores SIGHUP: so do we
             signal.signal(number, _end)
     return _streams()
+
+
+def started() -> None:
+    """Let Python look for garbage in cycles again, except in what start-up made, which stays."""
+    if not gc.isenabled():
+        gc.freeze()
+        gc.enable()
 
 
 def finish(code: int) -> int:

