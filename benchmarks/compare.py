@@ -1,7 +1,8 @@
 """Compares the speed of bitwright and llama.cpp on the same files, in turns in one run.
 
     python benchmarks/compare.py --peer PATH/llama-bench --model model.f16.gguf --formats q4_k_m,q8_0,f16 --save
-    python benchmarks/compare.py --peer PATH/llama-bench --files 1.5b.q4_k_m.gguf -d 8192
+    python benchmarks/compare.py --peer PATH/llama-bench --batched PATH/llama-batched-bench --files 1.5b.q4_k_m.gguf \
+        -p 512 8192 -d 8192 32768 -s 8 32
 
 Files are given, or made from --model by bitwright's quantizer. A round measures this machine's limits, then times
 bitwright (in this process) and the peer, file by file, so that all see the same load. Prints medians over the rounds,
@@ -9,8 +10,10 @@ and ratios (above 1 where bitwright is faster) with their range over the rounds.
 
 prefill, decode  as in `bitwright bench`; "of limit" is its share_of_limit: the share of the arithmetic limit, or of the
                  limit for reading the file's weights and the cache, as measured in the same round
+of it attention  the share of a prefill's time that attention took, in percent; of bitwright only
 at a depth       decode after -d tokens, or after as many as the model's context leaves room for
-together         -s sequences decoded in one step, all their tokens counted; "of limit" is the ratio to one sequence
+together         -s sequences decoded in one step, all their tokens counted; "of limit" is the ratio to one sequence.
+                 The peer's are `llama-batched-bench -npp 1`.
 first token      seconds from the start of a new process to its first token after a prompt of 16 tokens, with files in
                  the page cache: for `bitwright run` up to its first byte, for the peer the whole of `llama-bench -p 16
                  -n 0 --no-warmup`. Only for files with a vocabulary.
@@ -21,6 +24,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -74,27 +78,32 @@ Rows = defaultdict[str, Row]
 def time_bitwright(file: Path, rows: Rows, args: argparse.Namespace, meter: bw.kernels.Meter) -> float:
     """Measures every row once, after a warm-up. Returns the read bandwidth measured first."""
     engine = bw.load(file, threads=args.threads)
-    depth = min(args.depth, engine.config.context - args.tokens)
-    engine = bw.load(file, context=max(args.prompt, depth + args.tokens), threads=args.threads, kv=args.kv)
+    prompts = sorted({min(prompt, engine.config.context) for prompt in args.prompt})
+    depths = sorted({min(depth, engine.config.context - args.tokens) for depth in [0, *args.depth]})
+    longest = max(*prompts, depths[-1] + args.tokens)
+    engine = bw.load(file, context=longest, threads=args.threads, kv=args.kv)
     ids = np.random.default_rng(0).integers(0, engine.config.vocabulary, engine.context).tolist()
     session, limits = engine.session(), Limits.measure(meter)
-    speed.seconds_to_prefill(session, ids[: args.prompt])
+    speed.seconds_to_prefill(session, ids[: prompts[0]])
     speed.seconds_to_decode(session, [], ids[:2])
 
-    seconds = speed.seconds_to_prefill(session, ids[: args.prompt])
-    row = rows[f"prefill {args.prompt}, tokens/s"]
-    row.bitwright.append(args.prompt / seconds)
-    row.share.append(work.step(engine, args.prompt, 0).arithmetic_share(seconds, limits))
-    for before in [0, depth] if depth else [0]:
+    for prompt in prompts:
+        session.executor.watch()
+        seconds = speed.seconds_to_prefill(session, ids[:prompt])
+        row = rows[f"prefill {prompt}, tokens/s"]
+        row.bitwright.append(prompt / seconds)
+        row.share.append(work.step(engine, prompt, 0).arithmetic_share(seconds, limits))
+        attention = sum(taken for phase, taken in session.executor.seconds() if phase.kind == "attention")
+        rows[f"prefill {prompt}, of it attention, %"].bitwright.append(100 * attention / seconds)
+    for before in depths:
         row = rows[f"decode at a depth of {before}, tokens/s" if before else "decode, tokens/s"]
         seconds = speed.seconds_to_decode(session, ids[:before], ids[before : before + args.tokens]) / args.tokens
         row.bitwright.append(1 / seconds)
         row.share.append(work.bytes_of_token(engine, before + args.tokens // 2) / 1e9 / limits.read_gb_s / seconds)
-    if args.sequences:
-        one = rows["decode, tokens/s"].bitwright[-1]
-        row = rows[f"{args.sequences} sequences together, tokens/s"]
-        row.bitwright.append(together(engine, args.sequences, ids[: args.tokens]))
-        row.share.append(row.bitwright[-1] / one)
+    for sequences in args.sequences:
+        row = rows[f"{sequences} sequences together, tokens/s"]
+        row.bitwright.append(together(engine, sequences, ids[: args.tokens]))
+        row.share.append(row.bitwright[-1] / rows["decode, tokens/s"].bitwright[-1])
     return limits.read_gb_s
 
 
@@ -110,17 +119,36 @@ def together(engine: bw.Engine, sequences: int, ids: list[int]) -> float:
 
 def time_peer(file: Path, rows: Rows, args: argparse.Namespace) -> None:
     """Measures the rows that exist with llama-bench, which warms up by itself."""
-    depths = [int(what.split()[5].rstrip(",")) for what in rows if "depth" in what]
-    for flags in (["-p", args.prompt, "-n", args.tokens], *(["-p", 0, "-n", args.tokens, "-d", d] for d in depths)):
+    numbers = [[int(n) for n in re.findall(rf"^{what} (\d+), tokens", "\n".join(rows), re.MULTILINE)]
+               for what in ("prefill", "decode at a depth of")]  # fmt: skip
+    prompts, depths = (",".join(map(str, own)) for own in numbers)
+    runs = [["-p", prompts, "-n", args.tokens], ["-p", 0, "-n", args.tokens, "-d", depths]]
+    for flags in runs if depths else runs[:1]:
         for found in json.loads(run_peer(file, args, *flags)):
             depth, prompt = found["n_depth"], found["n_prompt"]
             what = f"prefill {prompt}" if prompt else f"decode at a depth of {depth}" if depth else "decode"
             rows[f"{what}, tokens/s"].llama_cpp.append(found["avg_ts"])
 
 
+def time_peer_together(file: Path, rows: Rows, args: argparse.Namespace) -> None:
+    """Measures sequences decoded together with llama-batched-bench: one token each first, as bitwright does."""
+    room = -(-(args.tokens + 1) // 256) * 256  # it keeps multiples of 256 positions for a sequence
+    counts = ",".join(map(str, args.sequences))
+    flags = ["-c", room * max(args.sequences), "-npp", 1, "-ntg", args.tokens, "-npl", counts]
+    for line in printed(args.batched, file, args, *flags, "--output-format", "jsonl").splitlines():
+        if line.startswith("{"):
+            found = json.loads(line)
+            rows[f"{found['pl']} sequences together, tokens/s"].llama_cpp.append(found["speed_tg"])
+
+
 def run_peer(file: Path, args: argparse.Namespace, *flags: object) -> str:
+    return printed(args.peer, file, args, "-r", 1, "-o", "json", *flags)
+
+
+def printed(program: Path, file: Path, args: argparse.Namespace, *flags: object) -> str:
+    """What a program of llama.cpp prints on stdout."""
     cache = [] if args.kv == "f16" else ["-ctk", args.kv, "-ctv", args.kv, "-fa", 1]
-    command = [args.peer, "-m", file, "-r", 1, "-t", args.threads, "-o", "json", *cache, *flags]
+    command = [program, "-m", file, "-t", args.threads, *cache, *flags]
     return subprocess.run([str(word) for word in command], check=True, capture_output=True, text=True).stdout
 
 
@@ -151,14 +179,15 @@ def prompt_of(engine: bw.Engine) -> str:
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--peer", type=Path, help="llama-bench of a llama.cpp built for this machine")
+    parser.add_argument("--batched", type=Path, help="its llama-batched-bench, for sequences decoded together")
     parser.add_argument("--files", type=Path, nargs="*", default=[], help="GGUF files to time")
     parser.add_argument("--model", help="the file to quantize; all recipes need float16 and rows of a multiple of 256")
     parser.add_argument("--formats", default="q4_k_m,q4_0,q8_0,f16", help="recipes, separated by commas")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("-p", "--prompt", type=int, default=512)
+    parser.add_argument("-p", "--prompt", type=int, nargs="+", default=[512], help="tokens of a prefill")
     parser.add_argument("-n", "--tokens", type=int, default=128)
-    parser.add_argument("-d", "--depth", type=int, default=0, help="also time decoding after this many tokens")
-    parser.add_argument("-s", "--sequences", type=int, default=8, help="sequences decoded together; 0: skip")
+    parser.add_argument("-d", "--depth", type=int, nargs="*", default=[], help="also time decoding after so many")
+    parser.add_argument("-s", "--sequences", type=int, nargs="*", default=[8], help="sequences decoded together")
     parser.add_argument("--kv", default="f16", help="format of the key-value cache in both: f16, bf16, q8_0, q4_0")
     parser.add_argument("-t", "--threads", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--save", action="store_true", help="write the result to benchmarks/results/")
@@ -187,6 +216,8 @@ def main() -> None:
                 reads.append(time_bitwright(file, rows, args, meter))
                 if args.peer:
                     time_peer(file, rows, args)
+                if args.batched and args.sequences:
+                    time_peer_together(file, rows, args)
                 time_first_token(file, rows, args)
     machine = describe_machine(args.threads)
     machine |= {"kv": args.kv, "rounds": args.rounds}

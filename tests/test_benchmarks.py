@@ -48,27 +48,44 @@ def test_a_short_attack_finds_nothing() -> None:
 
 PEER = """#!{python}
 import json, sys
-flag = lambda name, default: int(sys.argv[sys.argv.index(name) + 1]) if name in sys.argv else default
-rows = [{{"n_prompt": flag("-p", 0), "n_depth": 0, "avg_ts": 2.0}}] if flag("-p", 0) else []
-if flag("-n", 0):
-    rows.append({{"n_prompt": 0, "n_depth": flag("-d", 0), "avg_ts": 4.0}})
+numbers = lambda name: [int(n) for n in sys.argv[sys.argv.index(name) + 1].split(",")] if name in sys.argv else [0]
+rows = [{{"n_prompt": n, "n_depth": 0, "avg_ts": 2.0 * n}} for n in numbers("-p") if n]
+rows += [{{"n_prompt": 0, "n_depth": d, "avg_ts": 4.0 + d}} for n in numbers("-n") if n for d in numbers("-d")]
 print(json.dumps(rows))
+"""
+BATCHED = """#!{python}
+import json, sys
+value = lambda name: sys.argv[sys.argv.index(name) + 1]
+print("main: n_kv_max =", value("-c"))
+assert value("-npp") == "1" and value("-ntg") == "4" and value("--output-format") == "jsonl"
+for n in value("-npl").split(","):
+    print(json.dumps({{"pl": int(n), "tg": 4, "speed_tg": 8.0 * int(n)}}))
 """
 
 
+def program(path: Path, text: str) -> Path:
+    path.write_text(text.format(python=sys.executable))
+    path.chmod(0o755)
+    return path
+
+
 def test_compare_shows_a_peer_in_each_row(small, tmp_path) -> None:
-    peer = tmp_path / "llama-bench"
-    peer.write_text(PEER.format(python=sys.executable))
-    peer.chmod(0o755)
-    flags = ["--files", small, "--rounds", 2, "-p", 8, "-n", 4, "-d", 6, "-s", 2, "-t", 1, "--peer", peer]
+    peers = "--peer", program(tmp_path / "bench", PEER), "--batched", program(tmp_path / "batched", BATCHED)
+    flags = ["--files", small, "--rounds", 2, "-p", 8, 20, "-n", 4, "-d", 6, 12, "-s", 2, 3, "-t", 1, *peers]
     lines = [line.split("  ") for line in run("compare.py", *flags).splitlines() if line.startswith("stories")]
     rows = {cells[1]: [cell.strip() for cell in cells[2:] if cell.strip()] for cells in lines}
     assert {what: cells[1] for what, cells in rows.items() if "seconds" not in what} == {
-        "prefill 8, tokens/s": "2.0",
+        "prefill 8, tokens/s": "16.0",
+        "prefill 8, of it attention, %": "-",
+        "prefill 20, tokens/s": "40.0",
+        "prefill 20, of it attention, %": "-",
         "decode, tokens/s": "4.0",
-        "decode at a depth of 6, tokens/s": "4.0",
-        "2 sequences together, tokens/s": "-",
+        "decode at a depth of 6, tokens/s": "10.0",
+        "decode at a depth of 12, tokens/s": "16.0",
+        "2 sequences together, tokens/s": "16.0",
+        "3 sequences together, tokens/s": "24.0",
     }
+    assert all(0 < float(rows[f"prefill {n}, of it attention, %"][0]) < 100 for n in (8, 20))
     assert float(rows["first token, seconds"][0]) > 0 and rows["decode, tokens/s"][-1].endswith("%")
 
 
@@ -94,9 +111,7 @@ else:
 
 
 def test_kl_agreement_compares_every_statistic(stories260k, data, tmp_path) -> None:
-    peer = tmp_path / "llama-perplexity"
-    peer.write_text(KL_PEER.format(python=sys.executable))
-    peer.chmod(0o755)
+    peer = program(tmp_path / "llama-perplexity", KL_PEER)
     text = data / "text/tinystories/tiny.utf8"
     printed = run("kl_agreement.py", "--peer", peer, "--model", stories260k, "--recipes", "q4_0", "--text", text,
                   "-c", 64, "--chunks", 4, "--work", tmp_path)  # fmt: skip
