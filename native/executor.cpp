@@ -132,7 +132,7 @@ void Executor::run(SequenceMemory& memory, const Call& call) {
   }
   buffers_[static_cast<size_t>(program_->result())] = call.result;
   const size_t phases = program_->phases().size();
-  for (size_t p = 0; p < phases; ++p) shares_[p].reset();
+  for (size_t p = 0; p < phases; ++p) shares_[p].reset(pool_->threads());
   pool_->run([&](int thread) {
     try {
       run_phases(memory, call, thread);

@@ -132,7 +132,8 @@ void Pool::parallel_for(int64_t count, int64_t grain, const std::function<void(i
   });
 }
 
-void Share::reset() {
+void Share::reset(int threads) {
+  threads_ = threads;
   next_.store(0, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
 }

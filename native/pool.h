@@ -1,5 +1,6 @@
 // The thread pool of all native code. Threads spin briefly while they wait, then sleep, so an idle engine uses no CPU.
 #pragma once
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <functional>
@@ -30,20 +31,29 @@ class Pool {
 
 // The work of one phase inside run(): chunks of [0, count), each taken by whichever thread is free. The phase ends when its
 // work is done, so a late thread delays no other, as it would at a barrier. On a shared machine, where threads are often
-// late, only the late thread's time is lost.
+// late, only the late thread's time is lost. Chunks shrink towards the end, so that the others do not wait long for the last
+// chunk of a slow core: on a chip of two kinds, or one that another process keeps busy.
 class Share {
  public:
-  void reset();  // before run()
-  // Calls f(begin, end) for chunks of `grain` until none is left. Returns true when all of [0, count) is done, or false once
-  // abandon() has been called. Every thread must pass the same count, below 2^31.
+  void reset(int threads);  // before run()
+  // Calls f(begin, end) for chunks of at most `grain` until none is left. Returns true when all of [0, count) is done, or
+  // false once abandon() has been called. Every thread must pass the same count, below 2^31.
   template <typename F>
   bool take(int64_t count, int64_t grain, F f) {
-    for (int64_t begin; (begin = next_.fetch_add(grain, std::memory_order_relaxed)) < count;) {
-      const int64_t end = begin + grain < count ? begin + grain : count;
+    int64_t begin = next_.load(std::memory_order_relaxed);
+    while (begin < count) {
+      const int64_t end = begin + chunk(count - begin, grain, threads_);
+      if (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
       f(begin, end);
       finish(static_cast<uint32_t>(end - begin), static_cast<uint32_t>(count));
+      begin = next_.load(std::memory_order_relaxed);
     }
     return wait(static_cast<uint32_t>(count));
+  }
+  // What a thread takes of the `left` items that nobody has taken: a quarter of its equal share, so that a core of a quarter
+  // of the speed ends with the others; but at least a quarter of `grain`, and at most all.
+  static int64_t chunk(int64_t left, int64_t grain, int threads) {
+    return std::min(left, std::clamp(left / (4 * threads), (grain + 3) / 4, grain));
   }
   void abandon();  // releases the waiting threads when the work cannot be done
 
@@ -52,6 +62,7 @@ class Share {
   bool wait(uint32_t count);
   alignas(64) std::atomic<int64_t> next_{0};
   alignas(64) std::atomic<uint32_t> done_{0};  // items done, and a high bit once abandoned
+  int threads_ = 1;
 };
 
 // One pool per count (0: platform::usable_cores()), as long as anything holds it. If the system cannot start so many

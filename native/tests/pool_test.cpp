@@ -2,6 +2,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
@@ -29,6 +30,7 @@ void phases_order(Pool& pool, int rounds) {
   constexpr int64_t kCells = 5;
   std::vector<int> cells(kCells, 0);
   std::vector<Share> shares(static_cast<size_t>(rounds));
+  for (Share& share : shares) share.reset(pool.threads());
   pool.run([&](int) {
     for (int round = 0; round < rounds; ++round) {
       const bool whole =
@@ -43,6 +45,44 @@ void phases_order(Pool& pool, int rounds) {
     }
   });
   for (int cell : cells) check(cell == rounds, "a phase missed or repeated work");
+}
+
+// How long a phase takes on cores of these speeds (items per unit of time), compared with cores that all end together. A
+// chunk goes to whoever is free first. `shrinking`: as take() shares the work out; else in chunks of `grain`.
+double slowness(const std::vector<double>& speeds, int64_t count, int64_t grain, bool shrinking) {
+  std::vector<double> free(speeds.size(), 0);
+  double together = 0, end = 0;
+  for (double speed : speeds) together += speed;
+  for (int64_t done = 0; done < count;) {
+    const auto first = std::min_element(free.begin(), free.end());
+    const int64_t left = count - done, threads = static_cast<int64_t>(speeds.size());
+    const int64_t taken = shrinking ? Share::chunk(left, grain, static_cast<int>(threads)) : std::min(left, grain);
+    *first += static_cast<double>(taken) / speeds[static_cast<size_t>(first - free.begin())];
+    done += taken;
+    end = std::max(end, *first);
+  }
+  return end / (static_cast<double>(count) / together);
+}
+
+// A core ends last with the chunk it took last: a phase is longer than it must be by that chunk's time at the most. That is
+// a quarter of `grain`, at the slowest speed.
+void slow_cores_hold_nobody_up() {
+  double worst = 1, worst_fixed = 1;
+  for (double slow : {0.5, 0.3})
+    for (int slow_cores : {1, 2, 4, 8})
+      for (int64_t count : {256, 1000, 4096}) {
+        std::vector<double> speeds(8, 1);
+        std::fill_n(speeds.begin(), slow_cores, slow);
+        const int64_t grain = count / (8 * 8);
+        const double found = slowness(speeds, count, grain, true);
+        double together = 0;
+        for (double speed : speeds) together += speed;
+        const double last = static_cast<double>((grain + 3) / 4) / slow / (static_cast<double>(count) / together);
+        check(found <= 1 + last, "the last chunk of a slow core was large");
+        worst = std::max(worst, found);
+        worst_fixed = std::max(worst_fixed, slowness(speeds, count, grain, false));
+      }
+  check(worst - 1 < (worst_fixed - 1) / 2, "chunks that shrink help little");
 }
 
 void every_index_once(Pool& pool) {
@@ -140,6 +180,7 @@ int main(int argc, char**) {
     callers_take_turns(pool);
     sleepers_wake(pool);
   }
+  slow_cores_hold_nobody_up();
   bool refused = false;
   try {
     Pool none(0);
