@@ -105,6 +105,22 @@ def locked(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
+def fast_cores() -> int:
+    """The fast cores of a chip with two kinds, each of which may run several threads; 0 if it has one kind, or the
+    system does not say. Linux says it in /sys: `kernels.cores` reads that."""
+    if sys.platform == "win32":
+        from bitwright import windows
+
+        return windows.fast_cores()
+    if sys.platform != "darwin":
+        return 0
+    import ctypes
+
+    count, size = ctypes.c_int32(), ctypes.c_size_t(4)
+    asked = b"hw.perflevel0.physicalcpu", ctypes.byref(count), ctypes.byref(size), None, 0
+    return count.value if ctypes.CDLL(None).sysctlbyname(*asked) == 0 else 0
+
+
 def peak_memory_bytes() -> int:
     """The most memory this process has held in RAM so far, in bytes."""
     if sys.platform == "win32":

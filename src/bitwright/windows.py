@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import sys
-from ctypes import c_size_t, c_uint32, c_uint64
+from ctypes import c_size_t, c_uint8, c_uint16, c_uint32, c_uint64
 
 assert sys.platform == "win32"  # type checkers read the rest only there
 
@@ -33,6 +33,38 @@ def memory() -> tuple[int, int]:
     if not ctypes.windll.kernel32.GlobalMemoryStatusEx(ctypes.byref(status)):
         raise ctypes.WinError()
     return status.total, status.available
+
+
+class _CpuSet(ctypes.Structure):
+    """SYSTEM_CPU_SET_INFORMATION of winnt.h: one logical processor."""
+
+    _fields_ = [
+        ("size", c_uint32),
+        ("type", c_uint32),
+        ("id", c_uint32),
+        ("group", c_uint16),
+        ("number", c_uint8),
+        ("core", c_uint8),
+        ("cache", c_uint8),
+        ("node", c_uint8),
+        ("efficiency", c_uint8),
+        ("flags", c_uint8),
+        ("reserved", c_uint32),
+        ("tag", c_uint64),
+    ]
+
+
+def fast_cores() -> int:
+    """The physical cores of the highest efficiency class, which is the fastest; 0 if all are of one class."""
+    needed = c_uint32()
+    ask = ctypes.windll.kernel32.GetSystemCpuSetInformation
+    ask(None, 0, ctypes.byref(needed), None, 0)
+    sets = (_CpuSet * (needed.value // ctypes.sizeof(_CpuSet)))()
+    if not ask(sets, ctypes.sizeof(sets), ctypes.byref(needed), None, 0):
+        raise ctypes.WinError()
+    most = max(s.efficiency for s in sets)
+    fast = {(s.group, s.core) for s in sets if s.efficiency == most}
+    return len(fast) if len(fast) < len({(s.group, s.core) for s in sets}) else 0
 
 
 def peak_memory_bytes() -> int:

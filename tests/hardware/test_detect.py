@@ -11,6 +11,7 @@ from system_files import tree
 
 from bitwright import kernels
 from bitwright.hardware import detect, devices, gpus
+from bitwright.kernels import cores
 
 CPUINFO = """processor\t: 0
 model name\t: Example  CPU @ 3 GHz
@@ -124,7 +125,7 @@ CGROUPS = {
 
 @pytest.mark.parametrize(("files", "limits"), CGROUPS.values(), ids=list(CGROUPS))
 def test_cgroup_limits(tmp_path: Path, files: dict[str, str], limits: tuple[float | None, int | None]) -> None:
-    assert detect.cgroup_limits(tree(tmp_path, files)) == limits
+    assert cores.cgroup_limits(tree(tmp_path, files)) == limits
 
 
 def test_cores_and_memory_stay_within_the_limits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -36,7 +36,7 @@ def about_run(suite: str, text_sha256: str, threads: int | None, kv: str, second
         "command": " ".join(["bitwright", *map(shlex.quote, sys.argv[1:])]),
         "bitwright": __version__,
         "tier": kernels.tier(),
-        "threads": threads or kernels.usable_cores(),
+        "threads": threads or kernels.best_threads(),
         "kv": kv,
         "suite": suite,
         "text_sha256": text_sha256,

@@ -25,7 +25,7 @@ Threads = Annotated[
         *("-t", "--threads"),
         metavar="N",
         min=1,
-        help="Number of threads; all cores if not given.",
+        help="Number of threads; all cores if not given. Of two kinds of cores, models run on the fast ones.",
         show_default=False,
     ),
 ]

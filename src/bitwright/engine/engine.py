@@ -28,9 +28,9 @@ class RunOptions:
     """How a model is run.
 
     `context` is the number of tokens a sequence may have (default: the model's own, at most 4096).
-    `threads` defaults to the cores this process may use, `tier` to this machine's best instruction set. `kv` is the
-    format of keys and values (kernels.KV), `activations` how the inputs of quantized weights are rounded
-    (kernels.ACTIVATIONS).
+    `threads` defaults to the fast cores this process may use (kernels.best_threads), `tier` to this machine's best
+    instruction set. `kv` is the format of keys and values (kernels.KV), `activations` how the inputs of quantized
+    weights are rounded (kernels.ACTIVATIONS).
     """
 
     context: int | None = None
@@ -58,7 +58,7 @@ class Engine:
         if not 1 <= context <= trained:
             limit = f"{trained} tokens (what the model was trained on)"
             raise UsageError(f"expected a context of 1 to {limit}, got {context}")
-        threads = kernels.usable_cores() if options.threads is None else options.threads
+        threads = kernels.best_threads() if options.threads is None else options.threads
         self.model = model
         self.options = replace(options, context=context, threads=threads, kv=options.kv.lower())
         self.context, self.threads = context, threads
@@ -125,7 +125,7 @@ def load(
     """Open a model to run it: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
 
     `context` is in tokens (default: the model's own, at most 4096), `threads` defaults to this machine's
-    cores, `tier` to its best instruction set. `kv` is the format of the key-value cache: f16, bf16, q8_0 (half of
+    fast cores, `tier` to its best instruction set. `kv` is the format of the key-value cache: f16, bf16, q8_0 (half of
     their size) or q4_0 (a quarter). `activations` "ggml" rounds the inputs of quantized weights as llama.cpp
     does: that loses more, and shows what the file will do in llama.cpp. Raises BitwrightError saying what is wrong with
     the file or the name.

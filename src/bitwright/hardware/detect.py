@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitwright import kernels
+from bitwright.kernels.cores import cgroup_limits, numbers_in, text_in
 from bitwright.system import windows_memory
 
 FEATURES = {  # as the kernel or sysctl names them; those that decide how numbers are multiplied
@@ -23,7 +24,6 @@ FEATURES = {  # as the kernel or sysctl names them; those that decide how number
     *("asimd", "asimddp", "asimdhp", "i8mm", "bf16", "sve", "sve2", "sme"),
 }
 APPLE_FEATURES = {"DotProd": "asimddp", "FP16": "asimdhp", "I8MM": "i8mm", "BF16": "bf16", "SME": "sme"}
-UNLIMITED = 1 << 60  # cgroup 1 writes a number near 2**63 if there is no limit
 
 
 @dataclass(frozen=True)
@@ -72,11 +72,12 @@ def system(root: Path = Path("/")) -> System:
 def _linux(root: Path) -> System:
     cpus = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*"))
     logical = len(cpus) or os.cpu_count() or 1
-    cores = {(_text(c / "topology/physical_package_id"), _text(c / "topology/core_id")) for c in cpus} - {(None, None)}
-    info = _text(root / "proc/cpuinfo") or ""
+    names = "topology/physical_package_id", "topology/core_id"
+    cores = {tuple(text_in(cpu / name) for name in names) for cpu in cpus} - {(None, None)}
+    info = text_in(root / "proc/cpuinfo") or ""
     quota, limit = cgroup_limits(root)
     allowed = kernels.usable_cores()
-    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", _text(root / "proc/meminfo") or "", re.MULTILINE))
+    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", text_in(root / "proc/meminfo") or "", re.MULTILINE))
     available = int(memory["MemAvailable"]) << 10 if "MemAvailable" in memory else None
     return System(
         name=f"{platform.system()} {platform.machine()}",
@@ -108,7 +109,7 @@ def _last_cache(cpus: list[Path]) -> int | None:
     """Bytes of all last-level caches together."""
     found: dict[tuple[int, str], int] = {}
     for place in (place for cpu in cpus for place in cpu.glob("cache/index*")):
-        level, size, shared = (_text(place / name) for name in ("level", "size", "shared_cpu_list"))
+        level, size, shared = (text_in(place / name) for name in ("level", "size", "shared_cpu_list"))
         if level and size and size[-1] in "KM":
             found[int(level), shared or str(place)] = int(size[:-1]) << (10 if size[-1] == "K" else 20)
     last = max((level for level, _ in found), default=0)
@@ -116,55 +117,11 @@ def _last_cache(cpus: list[Path]) -> int | None:
 
 
 def _nodes(root: Path) -> Iterator[Node]:
-    allowed = _list("".join(_words(_text(root / "proc/self/status") or "", "Mems_allowed_list")))
+    allowed = numbers_in("".join(_words(text_in(root / "proc/self/status") or "", "Mems_allowed_list")))
     for node in sorted((root / "sys/devices/system/node").glob("node[0-9]*"), key=lambda node: int(node.name[4:])):
-        total = re.search(r"MemTotal:\s+(\d+) kB", _text(node / "meminfo") or "")
+        total = re.search(r"MemTotal:\s+(\d+) kB", text_in(node / "meminfo") or "")
         usable = not allowed or int(node.name[4:]) in allowed
-        yield Node(_text(node / "cpulist") or "", int(total[1]) << 10 if total else 0, usable)
-
-
-def _list(text: str) -> set[int]:
-    """0-2,5 -> {0, 1, 2, 5}, as the kernel writes sets of CPUs and nodes."""
-    parts = (part.partition("-") for part in text.split(",") if part)
-    return {n for low, _, high in parts for n in range(int(low), int(high or low) + 1)}
-
-
-def cgroup_limits(root: Path = Path("/")) -> tuple[float | None, int | None]:
-    """Cores and bytes of memory that this process's control groups (either version) allow; None: no limit.
-
-    A group is also bound by its ancestors, and a container sees its own group as the root: the lowest limit applies.
-    """
-    quotas, memories = [], []
-    for line in (_text(root / "proc/self/cgroup") or "").splitlines():
-        number, controllers, path = line.split(":", 2)
-        for name in ("",) if number == "0" else controllers.split(","):
-            base = root / "sys/fs/cgroup" / name
-            own = base / path.lstrip("/")
-            for group in [own, *own.parents[: len(own.parents) - len(base.parents)]]:
-                quotas.append(_quota(group))
-                memories.append(_number(group / ("memory.limit_in_bytes" if name else "memory.max")))
-    limit = min((m for m in memories if m is not None and m < UNLIMITED), default=None)
-    return min((q for q in quotas if q is not None), default=None), limit
-
-
-def _quota(group: Path) -> float | None:
-    if words := (_text(group / "cpu.max") or "").split():  # version 2: "200000 100000" or "max 100000"
-        return int(words[0]) / int(words[1]) if words[0] != "max" else None
-    quota, period = _number(group / "cpu.cfs_quota_us"), _number(group / "cpu.cfs_period_us")
-    return quota / period if quota and period and quota > 0 else None
-
-
-def _number(path: Path) -> int | None:
-    text = _text(path) or ""
-    return int(text) if re.fullmatch(r"-?\d+", text) else None
-
-
-def _text(path: Path) -> str | None:
-    """The file's text, stripped; None if it cannot be read."""
-    try:
-        return path.read_text(encoding="utf-8", errors="replace").strip()
-    except OSError:
-        return None
+        yield Node(text_in(node / "cpulist") or "", int(total[1]) << 10 if total else 0, usable)
 
 
 def run(*command: str, seconds: float = 10) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from bitwright.hardware import detect
 from bitwright.hardware.devices import Device
+from bitwright.kernels.cores import number_in, text_in
 
 AMD = "0x1002"  # the vendor's PCI number
 
@@ -88,11 +89,11 @@ def amd(root: Path = Path("/")) -> Iterator[Gpu]:
     """AMD's, as the amdgpu driver shows them in sysfs: it knows the memory and sometimes the name."""
     for card in sorted((root / "sys/class/drm").glob("card[0-9]*")):
         place = card / "device"
-        if not re.fullmatch(r"card\d+", card.name) or detect._text(place / "vendor") != AMD:
+        if not re.fullmatch(r"card\d+", card.name) or text_in(place / "vendor") != AMD:
             continue
-        total, used = (detect._number(place / f"mem_info_vram_{kind}") for kind in ("total", "used"))
+        total, used = (number_in(place / f"mem_info_vram_{kind}") for kind in ("total", "used"))
         yield Gpu(
-            name=detect._text(place / "product_name") or f"AMD {detect._text(place / 'device') or 'GPU'}",
+            name=text_in(place / "product_name") or f"AMD {text_in(place / 'device') or 'GPU'}",
             vendor="amd",
             memory_bytes=total,
             memory_free=total - used if total is not None and used is not None else None,

@@ -32,18 +32,32 @@ def core() -> Any:
     return _core
 
 
+@cache
 def usable_cores() -> int:
-    """Cores that this process may run on; the default number of threads."""
-    return int(core().usable_cores())
+    """Cores that this process may run on and has the time of: a control group may allow it fewer than the system
+    lists."""
+    from bitwright.kernels import cores
+
+    allowed, (quota, _) = int(core().usable_cores()), cores.cgroup_limits()
+    return allowed if quota is None else max(1, min(allowed, round(quota)))
+
+
+@cache
+def best_threads() -> int:
+    """The threads that a model runs best on, the default of engines: one for each fast core on a chip that has two
+    kinds (not measured on one), else one for each usable core."""
+    from bitwright.kernels import cores
+
+    return min(cores.fast_cores() or usable_cores(), usable_cores())
 
 
 def thread_count(threads: int | None) -> int:
-    """A number of threads as the core takes it, 0 for all usable cores; UsageError if it is out of range."""
+    """A number of threads, by default all usable cores; UsageError if it is out of range."""
     if threads is not None and threads < 1:
         raise UsageError(f"threads must be at least 1, got {threads}")
     if threads is not None and threads > MOST_THREADS:
         raise UsageError(f"threads must be at most {MOST_THREADS}, got {threads}")
-    return threads or 0
+    return threads or usable_cores()
 
 
 @cache

@@ -24,7 +24,7 @@ class Sharing:
     does it all."""
 
     def __init__(self, threads: int | None = 1) -> None:
-        wanted = thread_count(threads) or usable_cores()
+        wanted = thread_count(threads)
         found = (_started(count) for count in (wanted, min(wanted, usable_cores())) if count > 1)
         self._pool = next((pool for pool in found if pool is not None), None)
         self.threads = self._pool._max_workers if self._pool else 1
