@@ -82,6 +82,12 @@ def test_small_vocabularies_of_merges_agree(texts: list[str], random: Any, gap: 
             assert own.encode(text) == other.encode(text)
 
 
+def test_a_vocabulary_of_long_tokens_costs_no_more() -> None:
+    tokenizer = Tokenizer.from_metadata(byte_level_metadata(["ab", "x" * tokenizer_part.MOST_PIECES], ["a b"]))
+    assert tokenizer.encode("cab")[1:] == [256]
+    assert tokenizer._encoder._whole is not None  # type: ignore[union-attr]
+
+
 def test_many_short_texts_are_worth_the_whole() -> None:
     tokenizer = Tokenizer.from_metadata(byte_level_metadata(["ab"], ["a b"]))
     encoder = tokenizer._encoder
