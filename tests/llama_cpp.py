@@ -47,6 +47,13 @@ class LlamaCpp:
         with ThreadPoolExecutor(len(prompts)) as pool:
             return list(pool.map(lambda ids: self._continue(ids, tokens, candidates), prompts))
 
+    def tokenize(self, text: str) -> list[int]:
+        """The ids of a text, with the tokens that belong around it."""
+        found: list[int] = self._post({"content": text, "add_special": True, "parse_special": True}, "tokenize")[
+            "tokens"
+        ]
+        return found
+
     def _continue(self, ids: list[int], tokens: int, candidates: int) -> list[Choice]:
         answer = self._post(
             {
@@ -60,11 +67,11 @@ class LlamaCpp:
         )
         return [
             Choice(step["id"], {rival["id"]: rival["logprob"] for rival in step["top_logprobs"]})
-            for step in answer["completion_probabilities"]
+            for step in answer.get("completion_probabilities", ())  # none for a token that ends within a character
         ]
 
-    def _post(self, body: dict[str, Any]) -> dict[str, Any]:
-        url = f"{self.server.listening_address}/completion"
+    def _post(self, body: dict[str, Any], path: str = "completion") -> dict[str, Any]:
+        url = f"{self.server.listening_address}/{path}"
         request = urllib.request.Request(url, json.dumps(body).encode(), {"Content-Type": "application/json"})
         with urllib.request.urlopen(request, timeout=240) as answer:
             return json.load(answer)

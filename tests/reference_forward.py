@@ -119,11 +119,12 @@ class Reference:
         return self.metadata["general.architecture"] == "gemma3" and self.get("block_count") == 62
 
     def window(self, layer: int) -> int | None:
-        """Gemma 3: five layers with a window, then one without."""
+        """Gemma 3: five layers with a window, then one without, unless the file lists them."""
         size = self.get("attention.sliding_window")
         if self.metadata["general.architecture"] != "gemma3" or not size:
             return None
-        return None if layer % 6 == 5 else size
+        windowed = self.get("attention.sliding_window_pattern")
+        return size if (layer % 6 != 5 if windowed is None else windowed[layer]) else None
 
     def rotate(self, x: np.ndarray, local: bool) -> np.ndarray:
         """x (tokens, heads, dim) rotated by position; pairs are adjacent in Llama files, else half a head apart."""

@@ -20,10 +20,10 @@ if TYPE_CHECKING:
     from bitwright.engine.ask import ask
     from bitwright.engine.generate import generate
     from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError, UsageError
-    from bitwright.io.hub import open
     from bitwright.measure.divergence import kl_divergence
     from bitwright.measure.perplexity import perplexity
     from bitwright.model import load_tokenizer
+    from bitwright.model.files import open
     from bitwright.quantizers import quantize
     from bitwright.views.calls import explain, plan
 
@@ -62,8 +62,8 @@ _homes = {
     "bitwright.engine.ask": ("ask",),
     "bitwright.measure": ("perplexity",),
     "bitwright.measure.divergence": ("kl_divergence",),
-    "bitwright.io.hub": ("open",),
     "bitwright.model": ("load_tokenizer",),
+    "bitwright.model.files": ("open",),
     "bitwright.quantizers": ("quantize",),
     "bitwright.views.calls": ("explain", "plan"),
 }

@@ -33,12 +33,12 @@ def audit(
 
     Example: bitwright audit small.gguf --reference large.gguf
     """
-    from bitwright.io import gguf
     from bitwright.io import label as labels
     from bitwright.measure.horizon.prompts import KINDS
+    from bitwright.model import files
     from bitwright.views.audit import audit as view
 
-    opened = gguf.open(models.resolve(model))
+    opened = files.open(models.resolve(model))
     claimed, report = labels.read(opened), None
     digest = measuring.sha256_of(reference) if claimed and reference else None
     complaints = labels.without_measuring(claimed, opened, digest)

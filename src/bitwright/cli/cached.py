@@ -43,10 +43,10 @@ def pull(model: options.Model, json: options.Json = False) -> None:
 
     Example: bitwright pull org/name:Q4_K_M
     """
-    from bitwright.io import gguf
+    from bitwright.model import files
 
     path = models.resolve(model)
-    size = gguf.open(path).file_bytes
+    size = files.open(path).file_bytes
     if json:
         output.print_json({"model": model, "path": str(path), "bytes": size})
         return

@@ -77,7 +77,8 @@ def calibrate(
     from bitwright.views.calibration import calibration as view
 
     loaded = models.open(model)
-    out = out or _unused(Path(f"{loaded.path.stem}.{'stats' if hessian else 'imatrix'}.gguf"))
+    name = loaded.opened().called.removesuffix(".gguf")
+    out = out or _unused(Path(f"{name}.{'stats' if hessian else 'imatrix'}.gguf"))
     atomic.check(out)
     texts = _texts(loaded, file or [], chat)
     started = time.monotonic()

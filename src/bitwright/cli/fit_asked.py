@@ -32,7 +32,7 @@ def asked(
     UsageError unless there is exactly one budget, or for a name or a size that means nothing.
     """
     from bitwright.fit.budget import Ask
-    from bitwright.io import gguf
+    from bitwright.model import files
 
     chip = None if device is None else one_device(device)
     other = any(given is not None for given in (memory, size, bits, match, max_kl))
@@ -45,7 +45,7 @@ def asked(
         device=None if other else chip,
         size=None if size is None else options.parse_size("--size", size),
         bits_per_weight=bits,
-        match=None if match is None else (gguf.open(models.resolve(match)).file_bytes, match),
+        match=None if match is None else (files.open(models.resolve(match)).file_bytes, match),
         max_kl=max_kl,
         context=context,
         kv=kv,

@@ -27,9 +27,9 @@ def inspect(
 
     Example: bitwright inspect smollm2-135m --tensor blk.0.ffn_down.weight
     """
-    from bitwright.io import gguf
+    from bitwright.model import files
 
-    file = gguf.open(models.resolve(model))
+    file = files.open(models.resolve(model))
     if tensor is not None:
         from bitwright.measure.values import summarize
         from bitwright.views.tensor import tensor as tensor_view

@@ -39,7 +39,7 @@ def show(file: GGUF, found: dict[str, Any], all: bool) -> None:
         )
         output.say_left_out(left_out)
     print()
-    output.say(f"{file.path.name}: {_summary(found)}", 2, output.bold)
+    output.say(f"{file.called}: {_summary(found)}", 2, output.bold)
 
 
 def _summary(found: dict[str, Any]) -> str:

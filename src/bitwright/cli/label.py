@@ -86,9 +86,10 @@ def label(
 
 def place(model: str, out: Path | None) -> Path:
     """Where to write the labelled file: `out`, or the file that `model` names. UsageError if it must not be written."""
-    from bitwright.io import atomic, gguf, hub, inputs
+    from bitwright.io import atomic, hub, inputs
+    from bitwright.model import files
 
-    file = gguf.open(models.resolve(model))
+    file = files.open(models.resolve(model))
     if out is None:
         if not hub.is_path(model):
             raise UsageError(f"{model} is a file in a cache, which stays as it was downloaded; name an output: -o FILE")

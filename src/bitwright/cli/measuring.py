@@ -47,12 +47,13 @@ def about_run(suite: str, text_sha256: str, threads: int | None, kv: str, second
 
 def check_tokens(candidate: str, reference: str) -> None:
     """UsageError if a model and its reference have different tokens or one is no model, before anything is measured."""
-    from bitwright.io import gguf, kinds
+    from bitwright.io import kinds
     from bitwright.io.values import Values
+    from bitwright.model import files as model_files
 
     if reference.endswith(KLD):
         return
-    own, base = (gguf.open(models.resolve(name)) for name in (candidate, reference))
+    own, base = (model_files.open(models.resolve(name)) for name in (candidate, reference))
     for file in (own, base):
         kinds.check_model(file)
     ours, theirs = (Values(file.metadata).strings("tokenizer.ggml.tokens", ()) for file in (own, base))
@@ -66,11 +67,11 @@ def check_tokens(candidate: str, reference: str) -> None:
 def original_among(names: Sequence[str]) -> str:
     """The original of all the others: the only model in floats, if the others have its tensors, shapes and tokens.
     UsageError if the files do not say so."""
-    from bitwright.io import gguf
     from bitwright.io.values import Values
+    from bitwright.model import files as model_files
     from bitwright.quantizers.quantizer import PLAIN
 
-    files = {name: gguf.open(models.resolve(name)) for name in names}
+    files = {name: model_files.open(models.resolve(name)) for name in names}
     floats = [name for name, file in files.items() if all(t.format.ggml in PLAIN for t in file.tensors.values())]
     kinds = [
         ({t.name: t.shape for t in file.tensors.values()}, Values(file.metadata).strings("tokenizer.ggml.tokens", ()))

@@ -105,11 +105,11 @@ def quantize(
             method=method,
             effort=effort,
         )
-    output.print_json(view(result)) if json else _show(result, source, dry_run)
+    output.print_json(view(result)) if json else show(result, dry_run)
 
 
-def _show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
-    from bitwright.io import gguf
+def show(result: QuantizeResult, dry_run: bool = False) -> None:
+    """Print what was, or would be, written."""
     from bitwright.recipes import fallbacks
 
     count: Counter[str] = Counter()
@@ -125,10 +125,9 @@ def _show(result: QuantizeResult, source: Path, dry_run: bool) -> None:
     print()
     for line in [*result.warnings, *fallbacks(result.assignments)]:
         output.say(line, 2)
-    before = gguf.open(source).file_bytes
     whole = (
         f"{output.human_bytes(result.bytes)} ({result.bits_per_weight:.2f} bits per weight, "
-        f"{100 * result.bytes / before:.0f}% of the source)"
+        f"{100 * result.bytes / result.source_bytes:.0f}% of the source)"
     )
     if dry_run:
         output.say(f"would write {whole}", 2)

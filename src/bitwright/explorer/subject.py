@@ -10,9 +10,9 @@ from typing import Any
 
 from bitwright.explorer.models import Models
 from bitwright.fit.known import known
-from bitwright.io import gguf
 from bitwright.io.gguf import GGUF
 from bitwright.measure.layer import Layer, early_layer
+from bitwright.model import files
 from bitwright.model.model import Model
 
 
@@ -35,7 +35,7 @@ class Subject:
     @cached_property
     def file(self) -> GGUF:
         """The model's file."""
-        return gguf.open(self.path)
+        return files.open(self.path)
 
     @cached_property
     def models(self) -> Models:

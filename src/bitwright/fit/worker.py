@@ -24,7 +24,8 @@ from bitwright.errors import BitwrightError, UsageError
 from bitwright.fit.choices import Choices
 from bitwright.fit.palette import Palette
 from bitwright.fit.scoring import EngineScorer
-from bitwright.io import checksum, gguf
+from bitwright.io import checksum
+from bitwright.model import files as model_files
 from bitwright.model.model import Model
 from bitwright.quantizers import Quantizer
 
@@ -121,7 +122,7 @@ class Worker:
         if wanted.version != bitwright.__version__:
             expected = f"expected bitwright {wanted.version}, as where the search was started"
             raise BitwrightError(f"{expected}, found {bitwright.__version__}: install the same version everywhere")
-        file, statistics = gguf.open(wanted.model), None
+        file, statistics = model_files.open(wanted.model), None
         _check(file.path, file.sha256(), wanted.model_sha256)
         self._model = Model.from_gguf(file)
         if wanted.statistics is not None:

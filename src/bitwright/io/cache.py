@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bitwright.errors import BitwrightError, UnknownNameError, UsageError
+from bitwright.io import hub_choice
 from bitwright.io.aliases import ALIASES, cache_folder
 from bitwright.io.gguf import PART
 from bitwright.io.hub_choice import is_gguf, label
@@ -63,13 +64,15 @@ def find(name: str) -> list[Entry]:
     if not known:
         raise UsageError("nothing is cached")
     repo, _, quant = name.partition(":")
-    inside = [entry for entry in known if repo.count("/") == 1 and entry.name.startswith(f"{repo}/")]
+    inside = [e for e in known if repo.count("/") == 1 and (e.name == repo or e.name.startswith(f"{repo}/"))]
+    if inside and not quant:
+        return inside
     alias = ALIASES.get(name)
     names = {name, f"{alias.repo}/{alias.file}"} if alias else {name}
     found = [entry for entry in known if entry.name in names]
     if not found and quant:
         found = [entry for entry in inside if (label(entry.name) or "").lower() == quant.lower()]
-    if found := found or ([] if quant else inside):
+    if found:
         return found
     raise UnknownNameError("cached model", name, [entry.name for entry in known])
 
@@ -114,16 +117,18 @@ def hub_folder() -> Path:
 
 
 def _hub() -> Iterator[Entry]:
-    """The GGUF files of every repository in the hub's cache, each with its links in all revisions."""
+    """The checkpoint and the GGUF files of every repository in the hub's cache, each with its links in all
+    revisions."""
     for repo in sorted(hub_folder().glob("models--*")):
         files: dict[str, list[Path]] = {}
-        for path in sorted(_files(repo)):
-            name = "/".join(path.relative_to(repo).parts[2:])
+        names = {path: "/".join(path.relative_to(repo).parts[2:]) for path in sorted(_files(repo))}
+        together = hub_choice.checkpoint(names.values()) if hub_choice.is_checkpoint(names.values()) else ()
+        for path, name in names.items():
             whole = PART.sub(lambda part: f"-00001-of-{part[2]}{part[3]}", name)
-            if is_gguf(name):
-                files.setdefault(whole, []).append(path)
+            if is_gguf(name) or name in together:
+                files.setdefault("" if name in together else whole, []).append(path)
         owner = "/".join(repo.name.split("--")[1:])
-        yield from (Entry(f"{owner}/{name}", "model", tuple(paths)) for name, paths in files.items())
+        yield from (Entry(f"{owner}/{name}".rstrip("/"), "model", tuple(paths)) for name, paths in files.items())
 
 
 def _files(repo: Path) -> list[Path]:

@@ -19,14 +19,14 @@ from bitwright.escapes import escaped
 from bitwright.formats import QuantizedTensor
 from bitwright.io import checksum, inputs
 from bitwright.io.gguf_metadata import Metadata
-from bitwright.io.gguf_parse import Parsed, TensorInfo, parse
+from bitwright.io.gguf_parse import TensorInfo, parse
 from bitwright.io.gguf_values import Typed
-from bitwright.io.gguf_write import Layout, layout, write
+from bitwright.io.gguf_write import Layout, layout, write, write_parts
 from bitwright.io.values import Values
 from bitwright.kernels import mapping
 from bitwright.progress import Progress
 
-__all__ = ["GGUF", "Layout", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write"]
+__all__ = ["GGUF", "Layout", "Metadata", "TensorInfo", "Typed", "layout", "open", "part_paths", "write", "write_parts"]
 
 PART = re.compile(r"-(\d{5})-of-(\d{5})(\.gguf)$", re.IGNORECASE)
 MOST_PARTS = 99999
@@ -36,16 +36,29 @@ FIRST_PART = re.compile(r"-00001-of-\d{5}\.gguf$", re.IGNORECASE)
 class GGUF:
     """An open model file. A split set reads as one: every part's tensors, the first's metadata without `split.*`."""
 
-    def __init__(self, paths: list[Path], buffers: list[mmap.mmap], first: Parsed) -> None:
-        self.path, self.paths, self._buffers = paths[0], paths, buffers
-        self.version, self.tensors = first.version, first.tensors
-        values = {key: value for key, value in first.values.items() if not key.startswith("split.")}
-        self.metadata = Metadata(buffers[0], paths[0], values)
+    def __init__(
+        self,
+        path: Path,
+        paths: list[Path],
+        buffers: list[mmap.mmap],
+        version: int,
+        tensors: dict[str, TensorInfo],
+        metadata: Metadata,
+    ) -> None:
+        """path: what the user opened. paths: all files that make up the model. buffers: those of its parts, mapped."""
+        self.path, self.paths, self._buffers = path, paths, buffers
+        self.version, self.tensors, self.metadata = version, tensors, metadata
         self._sha256: str | None = None
 
     def __repr__(self) -> str:
         kind = escaped(str(self.metadata.get("general.architecture", "no architecture")))
-        return f"<GGUF {escaped(self.path.name)}: {kind}, {len(self.tensors)} tensors, {self.file_bytes / 1e6:,.1f} MB>"
+        size = f"{len(self.tensors)} tensors, {self.file_bytes / 1e6:,.1f} MB"
+        return f"<{type(self).__name__} {escaped(self.called)}: {kind}, {size}>"
+
+    @property
+    def called(self) -> str:
+        """The model's name for people."""
+        return self.path.name
 
     @property
     def file_bytes(self) -> int:
@@ -99,7 +112,8 @@ def open(path: str | Path) -> GGUF:
     total = Values(metadata).integer("split.tensors.count", len(tensors))
     if count > 1 and total != len(tensors):
         raise FileFormatError(path, None, f"{total} tensors in all parts (split.tensors.count)", str(len(tensors)))
-    return GGUF(paths, buffers, first._replace(tensors=tensors))
+    values = {key: value for key, value in first.values.items() if not key.startswith("split.")}
+    return GGUF(path, paths, buffers, first.version, tensors, Metadata(buffers[0], path, values))
 
 
 def part_paths(path: Path, count: int) -> list[Path]:

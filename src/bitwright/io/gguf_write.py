@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -19,6 +20,8 @@ from bitwright.io.gguf_parse import DEFAULT_ALIGNMENT, LENGTH, MAGIC, MAX_DIMENS
 from bitwright.io.gguf_values import DTYPES, STRING, Typed, guess_type, type_numbers
 
 VERSION = 3
+QUANTIZATION_VERSION = 2  # of ggml's block layouts: general.quantization_version
+SUFFIX = ".gguf"
 MAX_KEY_BYTES = 65535  # by the specification
 MAX_NAME_BYTES = 63  # the most that llama.cpp holds
 
@@ -67,15 +70,75 @@ def write(path: str | Path, metadata: Mapping[str, Any], tensors: Iterable[Tenso
     """
     typed = metadata.typed() if isinstance(metadata, Metadata) else metadata
     tensors = list(tensors)
-    header, alignment, sizes, _ = layout(typed, (tensor[:3] for tensor in tensors))
+    planned = layout(typed, (tensor[:3] for tensor in tensors))
     with replacing(path) as file:
-        file.writelines(header)
-        for (name, _, _, data), nbytes in zip(tensors, sizes, strict=True):
-            file.write(bytes(-file.tell() % alignment))
-            file.write(_bytes(name, data(), nbytes))
-        if tensors:
-            file.write(bytes(-file.tell() % alignment))
-        return file.tell()
+        return _fill(file, planned, tensors)
+
+
+def write_parts(path: Path, metadata: Mapping[str, Any], tensors: Iterable[Tensor], most: int) -> list[Path]:
+    """Write a file as `write` does, or if it is larger than `most` bytes, a set of files named as llama.cpp names them:
+    m-00001-of-00003.gguf for m.gguf. Returns the files; all of them appear, the first one last, or none.
+
+    Raises what `write` raises, and UsageError if a tensor alone, or all metadata, are larger than `most`.
+    """
+    tensors = list(tensors)
+    parts = _parts(metadata, tensors, most)
+    if len(parts) == 1:
+        write(path, metadata, tensors)
+        return [path]
+    stem = path.name[: -len(SUFFIX)] if path.name.lower().endswith(SUFFIX) else path.name
+    paths = [path.with_name(f"{stem}-{n:05}-of-{len(parts):05}{SUFFIX}") for n in range(1, len(parts) + 1)]
+    with contextlib.ExitStack() as stack:
+        files = [stack.enter_context(replacing(part)) for part in paths]
+        for number, (file, part) in enumerate(zip(files, parts, strict=True)):
+            keys = _split_keys(number, len(parts), len(tensors))
+            planned = layout(keys if number else {**metadata, **keys}, (tensor[:3] for tensor in part))
+            _fill(file, planned, part)
+    return paths
+
+
+def _fill(file: BinaryIO, planned: Layout, tensors: list[Tensor]) -> int:
+    """Write a file as it was planned; returns its bytes."""
+    file.writelines(planned.header)
+    for (name, _, _, data), nbytes in zip(tensors, planned.sizes, strict=True):
+        file.write(bytes(-file.tell() % planned.alignment))
+        file.write(_bytes(name, data(), nbytes))
+    if tensors:
+        file.write(bytes(-file.tell() % planned.alignment))
+    return file.tell()
+
+
+def _parts(metadata: Mapping[str, Any], tensors: list[Tensor], most: int) -> list[list[Tensor]]:
+    """The tensors of each file of a set, in order: as many as fit. The first may hold metadata alone."""
+    planned = layout(metadata, (tensor[:3] for tensor in tensors))
+    if planned.total <= most:
+        return [tensors]
+    align = max(planned.alignment, DEFAULT_ALIGNMENT)
+    keys = sum(map(len, layout(_split_keys(0, 1, 0), ()).header)) + align
+    infos = planned.header[len(planned.header) - len(tensors) :]
+    used = keys + sum(map(len, planned.header)) - sum(map(len, infos))
+    if used > most:
+        raise UsageError(f"the metadata alone take {used} bytes, more than a file may have ({most})")
+    parts: list[list[Tensor]] = [[]]
+    for tensor, info, nbytes in zip(tensors, infos, planned.sizes, strict=True):
+        needed = len(info) + nbytes + -nbytes % align
+        if keys + needed > most:
+            raise UsageError(f"tensor {tensor[0]} alone takes {needed} bytes, more than a file may have ({most})")
+        if used + needed > most:
+            parts.append([])
+            used = keys
+        parts[-1].append(tensor)
+        used += needed
+    return parts
+
+
+def _split_keys(number: int, count: int, tensors: int) -> dict[str, Typed]:
+    """The keys of a file of a set, by llama.cpp's names and types (tools/gguf-split)."""
+    return {
+        "split.no": Typed(number, "uint16"),
+        "split.count": Typed(count, "uint16"),
+        "split.tensors.count": Typed(tensors, "int32"),
+    }
 
 
 def _alignment(metadata: Mapping[str, Any]) -> int:

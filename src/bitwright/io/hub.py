@@ -46,7 +46,8 @@ class Reference(NamedTuple):
 def resolve(
     ref: str | Path, offline: bool | None = None, progress: Progress | None = None, headers_only: bool = False
 ) -> Path:
-    """The local file that `ref` names (of a split set, the first part), downloaded if needed and allowed.
+    """The local file that `ref` names (of a split set, the first part; of a checkpoint, the folder), downloaded if
+    needed and allowed. A folder that holds a checkpoint stands for that, a repository for its GGUF files if it has any.
 
     `offline` defaults to HF_HUB_OFFLINE; if true, only cached files are found and nothing touches the network.
     `progress(done, total, "")` counts downloaded bytes. headers_only: of files on the hub that are not here,
@@ -55,14 +56,18 @@ def resolve(
     """
     path = os.path.expanduser(ref)  # os.path never raises, whatever the user types
     if ref and os.path.isdir(path):
-        return Path(path, in_folder(Path(path), str(ref)))
+        there = hub_choice.is_checkpoint(os.listdir(path))
+        return Path(path) if there else Path(path, in_folder(Path(path), str(ref)))
     if ref and os.path.exists(path):
-        return Path(path)
+        return Path(path).parent if hub_choice.in_checkpoint(os.path.basename(path)) else Path(path)
     offline = hub_files.offline_by_default() if offline is None else offline
     if str(ref) in aliases.ALIASES:
         return aliases.resolve(str(ref), offline, progress)
     reference = parse(str(ref))
     files, offline = hub_files.list_files(reference.repo, reference.revision, offline)
+    named = reference.file or reference.quant or any(map(hub_choice.is_gguf, files))
+    if not named and hub_choice.is_checkpoint(files):
+        return _checkpoint(reference, files, offline, progress)
     place = f"{reference.repo} in the cache" if offline else reference.repo
     chosen = reference.file or _chosen(files, reference, place)
     if chosen not in files:
@@ -77,11 +82,6 @@ def resolve(
     else:
         found = [hub_files.fetch(reference.repo, part, reference.revision, offline, progress) for part in parts]
     return found[0]
-
-
-def open(ref: str | Path) -> gguf.GGUF:
-    """Open the GGUF file that `ref` names, downloaded if needed; see `resolve` and `gguf.open`."""
-    return gguf.open(resolve(ref))
 
 
 def is_path(ref: str | Path) -> bool:
@@ -125,6 +125,16 @@ def _is_other(path: Path) -> bool:
             return kinds.other_kind(gguf.open(path).metadata) is not None
     except BitwrightError:
         return False
+
+
+def _checkpoint(reference: Reference, files: list[str], offline: bool, progress: Progress | None) -> Path:
+    """The folder of a checkpoint's files, all of the same commit."""
+    revision, found = reference.revision, Path()
+    for file in hub_choice.checkpoint(files):
+        found = hub_files.fetch(reference.repo, file, revision, offline, progress)
+        if "/" not in file:
+            revision = found.parent.name  # the commit, should the branch move on meanwhile
+    return found.parent
 
 
 def _chosen(files: list[str], reference: Reference, place: str) -> str:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 
 from bitwright.errors import UsageError
 from bitwright.io.gguf import FIRST_PART, PART
+from bitwright.io.safetensors import INDEX, SUFFIX, weight_files
 
 DEFAULT_QUANT = "Q4_K_M"
 
@@ -19,6 +20,13 @@ _NEVER = re.compile(_BEFORE + r"mmproj(?=[-._/])", re.IGNORECASE)
 _BESIDE = re.compile(_BEFORE + r"(?:mmproj|lora|adapter|mtp|draft)(?=[-._/])", re.IGNORECASE)
 _IMATRIX = re.compile(_BEFORE + r"imatrix(?=[-._/])", re.IGNORECASE)
 
+# Of a checkpoint besides its weights: what it computes, its vocabulary, how to talk to it, and what is known of it.
+CONFIG, ADAPTER = "config.json", "adapter_config.json"
+_OF_CHECKPOINT = re.compile(
+    r"(?:adapter_|generation_|tokenizer_)?config\.json|tokenizer\.(?:json|model)|added_tokens\.json|README\.md"
+    rf"|chat_template\.(?:jinja|json)|additional_chat_templates/[^/]+\.jinja|{re.escape(INDEX)}"
+)
+
 Ask = Callable[[str, Sequence[str]], str]
 ask: Ask | None = None  # asks the user which of the files in a place is meant; None: nobody is there to answer
 _answers: dict[tuple[str, ...], str] = {}
@@ -29,12 +37,28 @@ def is_gguf(file: str) -> bool:
     return file.lower().endswith(".gguf")
 
 
+def is_checkpoint(files: Collection[str]) -> bool:
+    """Whether these files are those of a checkpoint: its weights, and what it, or an adapter of one, computes."""
+    return bool(weight_files(files)) and (CONFIG in files or ADAPTER in files)
+
+
+def checkpoint(files: Iterable[str]) -> list[str]:
+    """The files of a checkpoint that bitwright reads, the weights last."""
+    files = list(files)
+    return [file for file in files if _OF_CHECKPOINT.fullmatch(file)] + weight_files(files)
+
+
+def in_checkpoint(file: str) -> bool:
+    """Whether a file's name is that of a part of a checkpoint, for which its folder stands."""
+    return file.endswith((SUFFIX, INDEX)) or file == CONFIG
+
+
 def models(files: Iterable[str], place: str) -> list[str]:
     """The models among `files`, by their names: of a split set the first part; no projector, adapter, statistics or
     layers that predict further tokens, unless all are called so. UsageError if there is none."""
     found = [file for file in sorted(files) if is_gguf(file) and (not PART.search(file) or FIRST_PART.search(file))]
     if not found:
-        raise UsageError(f"{place} holds no .gguf file")
+        raise UsageError(f"{place} holds no .gguf file and no checkpoint ({CONFIG} and *{SUFFIX})")
     able = [file for file in found if not _NEVER.search(file) and (label(file) or not _IMATRIX.search(file))]
     if not able:
         raise UsageError(f"{place} holds no model, only {', '.join(found)}")

@@ -3,9 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from bitwright.errors import FileFormatError
+from bitwright.io import inputs
+from bitwright.io.values import described
+
+LARGEST = 1 << 28  # bytes of a file; tokenizers have some ten million
 
 
 def parse(text: str | bytes, place: object, offset: int | None = None, unique: bool = False) -> Any:
@@ -20,6 +25,19 @@ def parse(text: str | bytes, place: object, offset: int | None = None, unique: b
         raise FileFormatError(place, offset, "JSON", "lists or objects nested too deeply to be read") from None
     except ValueError as error:
         raise FileFormatError(place, offset, "JSON", str(error)) from None
+
+
+def read(path: Path) -> dict[str, Any]:
+    """The JSON object that a file holds. FileFormatError if it holds something else, BitwrightError if it cannot be
+    read."""
+    with inputs.opened(path) as file:
+        text = file.read(LARGEST + 1)
+    if len(text) > LARGEST:
+        raise FileFormatError(path, None, f"a JSON text of at most {LARGEST >> 20} MiB", "more")
+    value = parse(text, path)
+    if not isinstance(value, dict):
+        raise FileFormatError(path, None, "a JSON object", described(value))
+    return value
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

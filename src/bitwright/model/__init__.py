@@ -17,7 +17,7 @@ __all__ = ["ARCHITECTURES", "Config", "Weights", "build", "load_tokenizer"]
 
 def load_tokenizer(ref: str | Path) -> Tokenizer:
     """The tokenizer of a model: a path, `org/name[:QUANT]` on the hub, or an alias. Needs no tensors in the file."""
-    from bitwright.io import gguf, hub
+    from bitwright.model import files
     from bitwright.model.tokenizer import Tokenizer
 
-    return Tokenizer.from_gguf(gguf.open(hub.resolve(ref)))
+    return Tokenizer.from_gguf(files.open(ref))

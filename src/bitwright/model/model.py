@@ -133,6 +133,6 @@ def load(ref: str | Path) -> Model:
 
     Raises BitwrightError saying what is wrong with the file or the name.
     """
-    from bitwright.io import gguf, hub
+    from bitwright.model import files
 
-    return Model.from_gguf(gguf.open(hub.resolve(ref)))
+    return Model.from_gguf(files.open(ref))

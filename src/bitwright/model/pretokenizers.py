@@ -7,6 +7,7 @@ shares which pattern: llama.cpp's src/llama-vocab.cpp.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import NamedTuple
 
 from bitwright.errors import UnsupportedError
@@ -24,7 +25,7 @@ class PreTokenizer(NamedTuple):
 _SPACES = r"\s+(?!\S)|\s+"  # the last space of a run belongs to the word after it
 _LINES = r"\s*[\r\n]+"
 _CONTRACTION = r"(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])"
-_GPT2 = rf"'s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|{_SPACES}"
+GPT2 = rf"'s|'t|'re|'ve|'m|'ll|'d| ?\p{{L}}+| ?\p{{N}}+| ?[^\s\p{{L}}\p{{N}}]+|{_SPACES}"
 _CJK = "[一-龥぀-ゟ゠-ヿ]+"
 
 
@@ -63,8 +64,8 @@ _DEEPSEEK3 = (
 
 _QWEN2 = PreTokenizer((_words(r"\p{N}"),))
 _LLAMA3 = PreTokenizer((_words(r"\p{N}{1,3}"),), ignore_merges=True, add_bos=True)
-_GPT2_WORDS = PreTokenizer((_GPT2,))
-_SINGLE_DIGITS = PreTokenizer((r"\p{N}", _GPT2))
+_GPT2_WORDS = PreTokenizer((GPT2,))
+_SINGLE_DIGITS = PreTokenizer((r"\p{N}", GPT2))
 _DEEPSEEK_V3 = PreTokenizer((r"\p{N}{1,3}", _CJK, _DEEPSEEK3))
 _GPT4O = PreTokenizer((_o200k(r"\p{N}{1,3}", _CONTRACTION + "?"),))
 _BLOOM = PreTokenizer((r" ?[^(\s|.,!?…。，、।۔،)]+",))
@@ -82,8 +83,8 @@ _BAILING = PreTokenizer(
 )
 
 PRE_TOKENIZERS: dict[str, PreTokenizer] = {
-    "default": PreTokenizer((r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", "[0-9][0-9][0-9]")),
-    "falcon": PreTokenizer((r"[\p{P}\$\+<=>\^~\|`]+", _GPT2, "[0-9][0-9][0-9]")),
+    "default": PreTokenizer((r"[\p{P}\$\+<=>\^~\|]+", GPT2, r"\p{N}+", "[0-9][0-9][0-9]")),
+    "falcon": PreTokenizer((r"[\p{P}\$\+<=>\^~\|`]+", GPT2, "[0-9][0-9][0-9]")),
     "deepseek-llm": PreTokenizer(
         (
             r"[\r\n]",
@@ -102,12 +103,12 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
     "seed-coder": PreTokenizer((_words(r"\p{N}", other=r"[^\s\p{L}\p{N}\r\n]+"),)),
     "minicpm5": PreTokenizer((r"\p{N}{1,3}", _words(r"\p{N}+")), ignore_merges=True),
     "viking": PreTokenizer((*_BLOOM.patterns, r"\p{N}")),
-    "chatglm-bpe": PreTokenizer(_GLM4),
-    **dict.fromkeys(("glm4", "glm5"), PreTokenizer(_GLM4, ignore_merges=True)),
     **dict.fromkeys(("smaug-bpe", "dbrx"), PreTokenizer(_LLAMA3.patterns)),
     **dict.fromkeys(
         ("llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"), _LLAMA3
     ),
+    "chatglm-bpe": PreTokenizer(_GLM4),
+    **dict.fromkeys(("glm4", "glm5"), PreTokenizer(_GLM4, ignore_merges=True)),
     **dict.fromkeys(
         ("gpt-2", "phi-2", "gigachat", "a.x-4.0", "mellum", "mpt", "olmo", "jais", "trillion", "granite-docling")  # noqa: RUF005
         + ("exaone4",),
@@ -128,24 +129,33 @@ PRE_TOKENIZERS: dict[str, PreTokenizer] = {
 
 # As tokenizer.json files spell them, where that is not as above.
 _PUBLISHED_CONTRACTION = "(?i:'s|'t|'re|'ve|'m|'ll|'d)"
-_PUBLISHED = frozenset(
-    spelling
+_OWN = {  # how the file spells it: how it is above
+    spelling: pattern
     for words in PRE_TOKENIZERS.values()
     for pattern in words.patterns
     for spelling in (pattern, pattern.replace(_CONTRACTION, _PUBLISHED_CONTRACTION))
-) | {
-    " ",
-    r"(?:\r?\n)+(?!\r?\n)",
-    r" ?[^(\s|[.,!?…。，、।۔،])]+",
-    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+",
-    _words(r"\p{N}{1}", _PUBLISHED_CONTRACTION + "|", other=r"[^\s\p{L}\p{N}\r\n]+"),
+} | {
+    r" ?[^(\s|[.,!?…。，、।۔،])]+": _BLOOM.patterns[0],
+    r"'(?i:[sdmt]|ll|ve|re)|[^\r\n\p{L}\p{N}]?+\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]++[\r\n]*|\s*[\r\n]|\s+(?!\S)|\s+": (
+        _BAILING.patterns[0]
+    ),
+    _words(r"\p{N}{1}", _PUBLISHED_CONTRACTION + "|", other=r"[^\s\p{L}\p{N}\r\n]+"): (
+        PRE_TOKENIZERS["seed-coder"].patterns[0]
+    ),
 }
+_PUBLISHED = _OWN.keys() | {" ", r"(?:\r?\n)+(?!\r?\n)"}
 
 
 def published(pattern: object) -> str | None:
     """`pattern` if it is one of a known model's tokenizer.json, with line ends written as escapes; else None."""
     spelled = pattern.replace("\r", r"\r").replace("\n", r"\n") if isinstance(pattern, str) else None
     return spelled if spelled in _PUBLISHED else None
+
+
+def recognised(patterns: Iterable[str], ignore_merges: bool) -> str | None:
+    """The name of the first pre-tokenizer that does what these patterns of a tokenizer.json do, one after another."""
+    own = tuple(_OWN.get(published(pattern) or "") for pattern in patterns)
+    return next((n for n, w in PRE_TOKENIZERS.items() if (w.patterns, w.ignore_merges) == (own, ignore_merges)), None)
 
 
 def get(name: str) -> PreTokenizer:

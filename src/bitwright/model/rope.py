@@ -58,3 +58,17 @@ class Rope:
     def _pair_turning(self, turns: float) -> float:
         """The (fractional) pair that turns `turns` times within the original context."""
         return self.dim * math.log(self.original_context / (turns * 2 * math.pi)) / (2 * math.log(self.base))
+
+
+def llama3_divisors(
+    base: float, dim: int, factor: float, low: float, high: float, original_context: int
+) -> NDArray[np.float64]:
+    """(dim / 2,): the divisor of each pair's frequency as Llama 3.1 stretches its context. Pairs that turn fewer than
+    `low` times within the original context are slowed by `factor`, those that turn more than `high` times are not, and
+    others lie in between.
+
+    Source: Meta's apply_scaling, https://github.com/meta-llama/llama-models/blob/main/models/llama3/model.py
+    """
+    turns = original_context * base ** (-2 * np.arange(dim // 2) / dim) / (2 * math.pi)
+    share = np.clip((turns - low) / (high - low), 0, 1)
+    return 1 / ((1 - share) / factor + share)

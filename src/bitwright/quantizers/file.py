@@ -16,7 +16,8 @@ from bitwright.calibration import ActivationStatistics
 from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
-from bitwright.io import atomic, gguf, hub, inputs, kinds
+from bitwright.io import atomic, gguf, inputs, kinds
+from bitwright.model import files
 from bitwright.quantizers import caveats
 from bitwright.quantizers.metadata import metadata_of, provenance
 from bitwright.quantizers.quantizer import EFFORT, Quantizer
@@ -28,12 +29,14 @@ Progress = Callable[[float, float, str], object]
 
 @dataclass(frozen=True)
 class QuantizeResult:
-    """output: None after a dry run. bytes: of the file; exact after a dry run too. bits_per_weight: all tensors' bits
-    over all their weights. methods: how the codes of each assignment are chosen, "" if the tensor stays as it is.
+    """output: None after a dry run, the first file of a set. bytes: of the file, or of the set; exact after a dry run
+    too. source_bytes: of the source. bits_per_weight: all tensors' bits over all their weights. methods: how the codes
+    of each assignment are chosen, "" if the tensor stays as it is.
     warnings: what the user should know, one line each."""
 
     output: Path | None
     bytes: int
+    source_bytes: int
     bits_per_weight: float
     assignments: list[Assignment] = field(repr=False)
     methods: list[str] = field(repr=False)
@@ -61,14 +64,16 @@ def quantize(
     method: str | None = None,
     effort: int = EFFORT,
     built: Built = nothing,
+    most_bytes: int | None = None,
 ) -> QuantizeResult:
     """Write the model `source` to `output`, each tensor in the format that `recipe` gives it.
 
     recipe: a `Recipe`, the name of one of llama.cpp's file types, or a .toml file. tensor_types: "REGEX=FORMAT",
     patterns in front of the recipe's. dry_run: only assign formats. progress(done, total, tensor name) is called before
     each tensor, in units of work. stats: activation statistics or a file of them, llama.cpp's imatrix too. method,
-    effort: see `Quantizer`. built: tensors that were encoded so before, None for the others. Metadata and the order of
-    tensors stay. The file appears in full or not at all.
+    effort: see `Quantizer`. built: tensors that were encoded so before, None for the others. most_bytes: a larger file
+    becomes a set of files (`gguf.write_parts`). Metadata and the order of tensors stay. The file appears in full or not
+    at all.
 
     Raises UnknownNameError for an unknown recipe, format or method; UnsupportedError for a format that cannot be
     encoded; UsageError for an output that must not be written (`atomic.check`), a pattern that matches nothing, or
@@ -78,7 +83,7 @@ def quantize(
     started = time.monotonic()
     overrides = _overrides(tensor_types)
     recipe = (recipe if isinstance(recipe, Recipe) else find(recipe)).preceded(overrides)
-    model = gguf.open(hub.resolve(str(source)))
+    model = files.open(source)
     kinds.check_model(model)
     tensors = list(model.tensors.values())
     if not tensors:
@@ -102,11 +107,16 @@ def quantize(
         size = gguf.layout(metadata, ((a.tensor, model.tensors[a.tensor].shape, a.format) for a in assignments)).total
     elif target is None:
         raise UsageError("quantize needs an output unless it is a dry run")
-    else:
+    elif most_bytes is None:
         size = gguf.write(target, metadata, _stream(model, assignments, quantizer, progress, built))
+    else:
+        stream = _stream(model, assignments, quantizer, progress, built)
+        parts = gguf.write_parts(target, metadata, stream, most_bytes)
+        target, size = parts[0], sum(part.stat().st_size for part in parts)
     return QuantizeResult(
         output=None if dry_run else target,
         bytes=size,
+        source_bytes=model.file_bytes,
         bits_per_weight=8 * sum(a.bytes for a in assignments) / max(1, sum(math.prod(t.shape) for t in tensors)),
         assignments=assignments,
         methods=[quantizer.method_of(t, a.format) for t, a in zip(tensors, assignments, strict=True)],

@@ -8,15 +8,18 @@ from typing import Any
 
 from bitwright.calibration import ActivationStatistics
 from bitwright.io import gguf
+from bitwright.io.gguf_write import QUANTIZATION_VERSION
 from bitwright.recipes import FILE_TYPES, Recipe
 
 FILE_TYPE = "general.file_type"
-QUANTIZATION_VERSION = 2  # of ggml's block layouts
 
 
 def metadata_of(recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a file made by the recipe, from its source's metadata."""
+    """The metadata of a file made by the recipe, from its source's metadata. A recipe that changes no format changes
+    nothing else."""
     metadata = dict(source)
+    if not recipe.patterns and recipe.file_type is None:
+        return metadata
     if recipe.file_type is None:  # llama.cpp then infers it from the tensors
         metadata.pop(FILE_TYPE, None)
     else:

@@ -6,6 +6,7 @@ NumPy's order. https://github.com/ggml-org/llama.cpp
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -15,6 +16,12 @@ from bitwright.formats import Format
 from bitwright.io.values import MAX_TOKENS, Values
 
 FLOAT32 = formats.get("f32")
+
+
+def rope_type(scaling: Values) -> str:
+    """How rotations are stretched, by config.json's older or newer name of the key; "" if they are not."""
+    kind = scaling.text("rope_type", scaling.text("type", ""))
+    return "" if kind == "default" else kind
 
 
 class TensorSpec(NamedTuple):
@@ -77,6 +84,11 @@ class Blueprint:
         return self.values.integer("hidden_size", low=1)
 
     @property
+    def context(self) -> int:
+        """Tokens it was trained on."""
+        return self.values.integer("max_position_embeddings", low=1, high=MAX_TOKENS)
+
+    @property
     def heads(self) -> int:
         """Number of query heads."""
         return self.values.integer("num_attention_heads", low=1)
@@ -97,22 +109,34 @@ class Blueprint:
         values, vocabulary = self.values, self.values.integer("vocab_size", low=1)
         self.metadata["general.architecture"] = self.architecture
         self.key(block_count=self.layers, embedding_length=self.width, vocab_size=vocabulary)
-        self.key(context_length=values.integer("max_position_embeddings", low=1, high=MAX_TOKENS))
+        self.key(context_length=self.context)
         self.key(attention__head_count=self.heads, attention__head_count_kv=self.kv_heads)
         self.key(attention__key_length=self.head_dim, attention__value_length=self.head_dim)
         self.key(rope__dimension_count=self.head_dim, feed_forward_length=values.integer("intermediate_size", 0))
-        self.key(attention__layer_norm_rms_epsilon=1e-5)
+        self.key(attention__layer_norm_rms_epsilon=values.number("rms_norm_eps", 1e-6))
         self.matrix("token_embd", vocabulary, self.width)
         self.norm(last_norm, self.width)
         if not values.flag("tie_word_embeddings", tied):
             self.matrix("output", vocabulary, self.width)
-        self.rope_factors()
+        self.rope()
 
-    def rope_factors(self) -> None:
-        """Add Llama 3's frequencies, or LongRoPE's two sets."""
-        scaling = self.values.inner("rope_scaling" if self.values.has("rope_scaling") else "rope_parameters")
-        kind = scaling.text("rope_type", scaling.text("type", ""))
-        if kind == "llama3":
+    def rope_values(self, layers: str = "full_attention") -> Values:
+        """How config.json wants positions rotated, in this kind of layers if it tells kinds apart."""
+        found = self.values.inner("rope_scaling" if self.values.has("rope_scaling") else "rope_parameters")
+        return found.inner(layers) if found.has(layers) else found
+
+    def rope(self) -> None:
+        """Add the base of rotations, and how they are stretched: linear, YaRN, Llama 3's frequencies or LongRoPE's two
+        sets."""
+        scaling = self.rope_values()
+        self.key(rope__freq_base=scaling.number("rope_theta", self.values.number("rope_theta", 10000.0), low=2))
+        kind = rope_type(scaling)
+        if kind in ("linear", "yarn"):
+            factor = scaling.number("factor", low=1)
+            self.key(rope__scaling__type=kind, rope__scaling__factor=factor)
+            if kind == "yarn":
+                self._yarn(scaling, factor)
+        elif kind == "llama3":
             self.vector("rope_freqs.weight", self.head_dim // 2)
         elif kind == "longrope":
             rotated = int(self.head_dim * self.values.number("partial_rotary_factor", 1.0))
@@ -120,11 +144,22 @@ class Blueprint:
             self.vector("rope_factors_long.weight", rotated // 2)
             self.vector("rope_factors_short.weight", rotated // 2)
 
+    def _yarn(self, scaling: Values, factor: float) -> None:
+        """config.json's attention_factor replaces the usual 0.1 ln(factor) + 1, GGUF's attn_factor multiplies it."""
+        original = scaling.integer("original_max_position_embeddings", self.context, low=1, high=MAX_TOKENS)
+        self.key(rope__scaling__original_context_length=original)
+        if (magnitude := scaling.optional("attention_factor")) is not None:
+            self.key(rope__scaling__attn_factor=magnitude / (0.1 * math.log(factor) + 1))
+        for beta in ("beta_fast", "beta_slow"):
+            if (turns := scaling.optional(beta)) is not None:
+                self.key(**{f"rope__scaling__yarn_{beta}": turns})
+
     def attention(
         self,
         bias: bool = False,
         qk_norm: bool = False,
         fused: bool = False,
+        output_bias: bool = False,
         gated: bool = False,
         head_dim: int | None = None,
         kv_heads: int | None = None,
@@ -139,16 +174,21 @@ class Blueprint:
             if bias:
                 self.vector(f"{name}.bias", rows)
         self.matrix("attn_output", width, q)
+        if output_bias:
+            self.vector("attn_output.bias", width)
         if qk_norm:
             self.norm("attn_q_norm", head_dim)
             self.norm("attn_k_norm", head_dim)
 
-    def feed_forward(self, length: int, suffix: str = "", fused: bool = False) -> None:
+    def feed_forward(self, length: int, suffix: str = "", fused: bool = False, bias: bool = False) -> None:
         """Add a gated feed-forward. suffix: `_shexp` for the expert that takes every token."""
         if not fused:
             self.matrix(f"ffn_gate{suffix}", length, self.width)
         self.matrix(f"ffn_up{suffix}", length * (1 + fused), self.width)
         self.matrix(f"ffn_down{suffix}", self.width, length)
+        if bias:
+            for name, rows in (("gate", length), ("up", length), ("down", self.width)):
+                self.vector(f"ffn_{name}.bias", rows)
 
     def experts(self, count: int, length: int, base: Format | None = None) -> None:
         """Add a router, in float32, and `count` gated feed-forwards, stacked."""

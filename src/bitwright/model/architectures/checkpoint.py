@@ -9,27 +9,26 @@ from pathlib import Path
 from typing import Any
 
 from bitwright import formats
-from bitwright.errors import BitwrightError, FileFormatError, UsageError
+from bitwright.errors import UsageError
 from bitwright.io import hub, hub_choice, hub_files, json_text, safetensors
 from bitwright.io.aliases import ALIASES
+from bitwright.io.hub_choice import CONFIG, in_checkpoint
 from bitwright.io.safetensors import HeaderEntry
-from bitwright.io.values import described
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.architectures.families import blueprint
 
-CONFIG = "config.json"
 FLOATS = {"BF16": "bf16", "F16": "f16", "F32": "f32"}  # other types become BF16 in a GGUF file
 MANY = 0.01  # share of the parameters; if more are missing from the outline, the standing says so
 
 
 def local(path: Path) -> tuple[Blueprint, str] | None:
     """The blueprint of a folder with a config.json, or of such a file, and its standing; None if `path` is neither."""
-    config = path / CONFIG if path.is_dir() else path
+    config = path / CONFIG if path.is_dir() else path.with_name(CONFIG) if in_checkpoint(path.name) else path
     if config.name != CONFIG or not config.is_file():
         return None
     files = safetensors.weight_files(path.name for path in config.parent.iterdir())
     headers = [tensor for file in files for tensor in safetensors.read_header(config.parent / file)]
-    return _read(_json(config), config, headers)
+    return _read(json_text.read(config), config, headers)
 
 
 def remote(ref: str) -> tuple[Blueprint, str] | None:
@@ -49,17 +48,7 @@ def remote(ref: str) -> tuple[Blueprint, str] | None:
     config = hub_files.fetch(reference.repo, CONFIG, reference.revision, offline)
     weights = safetensors.weight_files(files)
     headers = [] if offline else safetensors.read_hub_headers(reference.repo, weights, reference.revision)
-    return _read(_json(config), f"{reference.repo}/{CONFIG}", headers)
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        value = json_text.parse(path.read_bytes(), path)
-    except OSError as error:
-        raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
-    if not isinstance(value, dict):
-        raise FileFormatError(path, None, "a JSON object", described(value))
-    return value
+    return _read(json_text.read(config), f"{reference.repo}/{CONFIG}", headers)
 
 
 def _read(config: dict[str, Any], place: object, headers: list[HeaderEntry]) -> tuple[Blueprint, str]:

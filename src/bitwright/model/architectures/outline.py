@@ -90,7 +90,7 @@ def outline(ref: str | Path) -> Outline:
         return from_published(ref)
     if found := checkpoint.local(path) or checkpoint.remote(ref):
         made, standing = found
-        return from_blueprint(made, path.name if path.name != checkpoint.CONFIG else path.parent.name, ref, standing)
+        return from_blueprint(made, path.parent.name if path.is_file() else path.name, ref, standing)
     return from_gguf(gguf.open(hub.resolve(ref, headers_only=True)))
 
 

@@ -63,6 +63,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "head_dim": 256,
         "max_position_embeddings": 131072,
         "sliding_window": 4096,
+        "rope_theta": 1e6,
     }
 }
 

@@ -7,23 +7,32 @@ from bitwright.model.architectures.blueprint import Blueprint
 
 
 def decoder(
-    b: Blueprint, tied: bool = False, bias: bool = False, qk_norm: bool = False, sandwich: bool = False, fused: str = ""
+    b: Blueprint,
+    tied: bool = False,
+    bias: bool = False,
+    qk_norm: bool = False,
+    sandwich: bool = False,
+    fused: str = "",
+    output_bias: bool = False,
+    feed_forward_bias: bool = False,
 ) -> None:
-    """tied: the meaning of an absent `tie_word_embeddings`. sandwich: a norm after attention and feed-forward too.
-    fused: "qkv" if q, k and v are one matrix, "up" if gate and up are one."""
+    """tied: the meaning of an absent `tie_word_embeddings`. bias: of q, k and v. sandwich: a norm after attention and
+    feed-forward too. fused: "qkv" if q, k and v are one matrix, "up" if gate and up are one."""
     b.frame(tied)
     for _ in b.blocks():
         b.norm("attn_norm", b.width)
-        b.attention(bias, qk_norm, fused="qkv" in fused)
+        b.attention(bias, qk_norm, fused="qkv" in fused, output_bias=output_bias)
         b.norm("ffn_norm", b.width)
-        b.feed_forward(b.values.integer("intermediate_size", low=1), fused="up" in fused)
+        length = b.values.integer("intermediate_size", low=1)
+        b.feed_forward(length, fused="up" in fused, bias=feed_forward_bias)
         if sandwich:
             b.norm("post_attention_norm", b.width)
             b.norm("post_ffw_norm", b.width)
 
 
 def llama(b: Blueprint) -> None:
-    decoder(b, bias=b.values.flag("attention_bias", False))
+    bias = b.values.flag("attention_bias", False)
+    decoder(b, bias=bias, output_bias=bias, feed_forward_bias=b.values.flag("mlp_bias", False))
 
 
 def smollm3(b: Blueprint) -> None:
@@ -48,11 +57,23 @@ def gemma2(b: Blueprint) -> None:
 
 
 def gemma3(b: Blueprint) -> None:
-    """A newer config.json lists each layer's kind. Without a list, every sixth layer sees all tokens."""
+    """A newer config.json lists each layer's kind, an older one says that one layer in so many sees all tokens. GGUF
+    lists them unless it is every sixth."""
+    values = b.values
     decoder(b, tied=True, qk_norm=True, sandwich=True)
-    b.key(attention__sliding_window=b.values.integer("sliding_window", high=MAX_TOKENS))
-    if kinds := b.values.names("layer_types", b.layers):
-        b.key(attention__sliding_window_pattern=[kind == "sliding_attention" for kind in kinds])
+    local = values.number("rope_local_base_freq", 10000.0, low=2)
+    b.key(rope__freq_base_swa=b.rope_values("sliding_attention").number("rope_theta", local, low=2)
+          if values.inner("rope_parameters").has("sliding_attention") else local)  # fmt: skip
+    if (cap := values.optional("final_logit_softcapping")) is not None:
+        b.key(final_logit_softcapping=cap)
+    every = values.integer("sliding_window_pattern", 6, low=1)
+    usual, windowed = ([index % n < n - 1 for index in range(b.layers)] for n in (6, every))
+    if kinds := values.names("layer_types", b.layers):
+        windowed = [kind == "sliding_attention" for kind in kinds]
+    if any(windowed):
+        b.key(attention__sliding_window=values.integer("sliding_window", high=MAX_TOKENS))
+        if windowed != usual:
+            b.key(attention__sliding_window_pattern=windowed)
 
 
 def phi3(b: Blueprint) -> None:

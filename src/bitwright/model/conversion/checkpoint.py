@@ -1,0 +1,165 @@
+"""A checkpoint, opened as if it were the GGUF file that it becomes. A tensor is converted when it is asked for."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+from weakref import WeakValueDictionary
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import formats
+from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.io import gguf, json_text, safetensors
+from bitwright.io.gguf import GGUF, Metadata, TensorInfo, Typed
+from bitwright.io.gguf_parse import parse
+from bitwright.io.gguf_write import QUANTIZATION_VERSION, VERSION
+from bitwright.io.hub_choice import ADAPTER, CONFIG
+from bitwright.io.safetensors import TensorSet
+from bitwright.kernels import mapping
+from bitwright.model.architectures.blueprint import FLOAT32, Blueprint
+from bitwright.model.architectures.families import blueprint
+from bitwright.model.conversion import card, vocabulary
+from bitwright.model.conversion.families import FAMILIES
+from bitwright.model.conversion.families.family import Change, Family
+
+FLOATS = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
+DTYPES: dict[str, np.dtype[Any]] = {  # bfloat16 as its bits
+    "F32": np.dtype("<f4"),
+    "F16": np.dtype("<f2"),
+    "BF16": np.dtype("<u2"),
+}
+FILE_TYPES = {"float32": 0, "float16": 1, "bfloat16": 32}  # general.file_type by the format of most weights
+
+
+class Checkpoint(GGUF):
+    """A folder of config.json, safetensors and tokenizer files. `path` is the folder, `paths` are all files read.
+
+    Tensors are those of the GGUF file, by its names: matrices keep their precision, vectors are float32. Most are views
+    of the mapped files; one whose values differ is made when it is asked for, and forgotten with its last user.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        config = _config(folder)
+        made, family = _blueprint(config, folder)
+        self._set = safetensors.open_set(folder)
+        self._names = family.names(made, self._set.tensors)
+        self._given = family.made(made)
+        self._family, self._blueprint = family, made
+        tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in made.tensors}
+        _check_all_used(folder, self._set, self._names, family)
+        tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1))
+        about, told = card.metadata(folder)
+        values = about | made.metadata | _stored_as(tensors) | tokenizer
+        paths = [*self._set.paths, folder / CONFIG, *read, *told]
+        super().__init__(folder, paths, self._set.buffers, VERSION, tensors, _as_metadata(values, folder))
+        self._made: WeakValueDictionary[str, NDArray[Any]] = WeakValueDictionary()
+
+    @property
+    def called(self) -> str:
+        """The folder's name; in the hub's cache, where that is a commit, the repository's."""
+        return card.name_of(self.path)
+
+    def tensor(self, name: str) -> QuantizedTensor:
+        """A tensor in the form of GGUF, a read-only view of the mapped file wherever it has that form there."""
+        if name not in self.tensors:
+            raise UnknownNameError("tensor", name, self.tensors)
+        if name in self._given or self._change(name) or self._dtype(name) != self.tensors[name].format.name:
+            info, values = self.tensors[name], self._made.get(name)
+            if values is None:
+                values = self._made[name] = self._converted(name)
+            return QuantizedTensor(name, info.shape, info.format, values.view(np.uint8))
+        return super().tensor(name)
+
+    def _converted(self, name: str) -> NDArray[Any]:
+        """The values of a tensor whose bytes differ from the file's, float32 or in the file's precision."""
+        if name in self._given:
+            return self._given[name]
+        mapping.check()
+        stored = self._set.tensors[self._names[name]]
+        dtype = DTYPES[stored.dtype]
+        flat = np.frombuffer(self._set.buffers[stored.part], dtype, stored.nbytes // dtype.itemsize, stored.offset)
+        values = flat.reshape(stored.shape)
+        if self.tensors[name].format is FLOAT32:
+            values = formats.get(FLOATS[stored.dtype]).dequantize(values.view(np.uint8))
+        change = self._change(name)
+        return np.array(change(values) if change else values, order="C")
+
+    def _change(self, name: str) -> Change | None:
+        stem = name.rpartition(".")[0].split(".")[-1]
+        return self._family.change(self._blueprint, stem)
+
+    def _dtype(self, name: str) -> str:
+        return formats.get(FLOATS[self._set.tensors[self._names[name]].dtype]).name
+
+    def _info(self, name: str, shape: tuple[int, ...], is_vector: bool) -> TensorInfo:
+        """The description of a tensor of GGUF, checked against the checkpoint's."""
+        if name in self._given:
+            return TensorInfo(name, shape, FLOAT32, 0, self._given[name].nbytes)
+        own = self._names[name]
+        stored = self._set.tensors.get(own)
+        if stored is None:
+            raise FileFormatError(self._blueprint.values.place, None, f"a tensor {own} of shape {shape}", "none")
+        file = self._set.paths[stored.part]
+        if stored.shape != shape:
+            raise FileFormatError(file, None, f"tensor {own} to have shape {shape}", f"{stored.shape}")
+        if stored.dtype not in FLOATS:
+            raise UnsupportedError(f"{file}: tensor {own} of type", stored.dtype, FLOATS)
+        format = FLOAT32 if is_vector else formats.get(FLOATS[stored.dtype])
+        return TensorInfo(name, shape, format, stored.offset, _nbytes(shape, format), stored.part)
+
+
+def _config(folder: Path) -> dict[str, Any]:
+    if not (folder / CONFIG).is_file():
+        what = "a LoRA adapter, which bitwright does not merge yet" if (folder / ADAPTER).is_file() else "none"
+        raise FileFormatError(folder, None, f"a checkpoint with a {CONFIG}", what)
+    return json_text.read(folder / CONFIG)
+
+
+def _blueprint(config: Mapping[str, Any], folder: Path) -> tuple[Blueprint, Family]:
+    """The GGUF file that a config.json becomes, and how. UnsupportedError if bitwright does not convert it."""
+    place = folder / CONFIG
+    if (kind := str(config.get("model_type"))) not in FAMILIES:
+        raise UnsupportedError(f"{place}: converting model_type", kind, FAMILIES)
+    made = blueprint(config, place, formats.get("bf16"))
+    if made.values.has("quantization_config"):
+        method = made.values.inner("quantization_config").text("quant_method", "unknown")
+        raise UnsupportedError(f"{place}: converting weights quantized by", method, FLOATS)
+    FAMILIES[kind].check_config(made)
+    return made, FAMILIES[kind]
+
+
+def _check_all_used(folder: Path, weights: TensorSet, names: Mapping[str, str], family: Family) -> None:
+    """BitwrightError if the checkpoint holds tensors that the model does not use: it would run as a different one."""
+    tied, used = "output.weight" not in names, set(names.values())
+    left = sorted(n for n in weights.tensors if n not in used and not family.left_out(n, tied))
+    if left:
+        more = f" and {len(left) - 3} more" if len(left) > 3 else ""
+        raise BitwrightError(f"{folder}: {CONFIG} describes a model without the tensors {', '.join(left[:3])}{more}")
+
+
+def _stored_as(tensors: Mapping[str, TensorInfo]) -> dict[str, Any]:
+    """What kind of file it becomes, by most of its weights."""
+    counts = Counter[str]()
+    for tensor in tensors.values():
+        counts[tensor.format.name] += math.prod(tensor.shape)
+    most = counts.most_common(1)[0][0]
+    return {
+        "general.file_type": Typed(FILE_TYPES[most], "uint32"),
+        "general.quantization_version": Typed(QUANTIZATION_VERSION, "uint32"),
+    }
+
+
+def _as_metadata(values: Mapping[str, Any], folder: Path) -> Metadata:
+    """The values as a GGUF file would hold them."""
+    header = b"".join(gguf.layout(values, ()).header)
+    return Metadata(header, folder, parse(header, folder).values)
+
+
+def _nbytes(shape: tuple[int, ...], format: Format) -> int:
+    return math.prod(shape[:-1]) * format.row_bytes(shape[-1])

@@ -1,0 +1,15 @@
+"""How the families that are converted name their tensors, and what is done to the values: one small file each."""
+
+from __future__ import annotations
+
+from bitwright.model.conversion.families import gemma3, llama, qwen
+from bitwright.model.conversion.families.family import Family
+
+FAMILIES: dict[str, Family] = {  # by config.json's model_type
+    "llama": llama.FAMILY,
+    "mistral": llama.FAMILY,
+    "qwen2": qwen.FAMILY,
+    "qwen3": qwen.FAMILY,
+    "gemma3": gemma3.FAMILY,
+    "gemma3_text": gemma3.FAMILY,
+}

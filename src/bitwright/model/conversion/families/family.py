@@ -1,0 +1,127 @@
+"""What the conversions of all families share: names, and keys of config.json that must have a certain value."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import FileFormatError, UnsupportedError
+from bitwright.io.values import Values
+from bitwright.model.architectures.blueprint import Blueprint, rope_type
+
+Change = Callable[[NDArray[Any]], NDArray[Any]]  # of a tensor's values: float32, float16 or the bits of bfloat16
+
+PREFIXES = {  # of the decoder's tensors, and of the output's: alone, and in models that see, older and newer
+    "model.": "",
+    "language_model.model.": "language_model.",
+    "model.language_model.": "",
+}
+TOP = {"token_embd": "embed_tokens", "output_norm": "norm"}
+LAYER = {  # GGUF's name within a layer: Hugging Face's
+    "attn_norm": "input_layernorm",
+    "attn_q": "self_attn.q_proj",
+    "attn_k": "self_attn.k_proj",
+    "attn_v": "self_attn.v_proj",
+    "attn_output": "self_attn.o_proj",
+    "attn_q_norm": "self_attn.q_norm",
+    "attn_k_norm": "self_attn.k_norm",
+    "ffn_norm": "post_attention_layernorm",
+    "ffn_gate": "mlp.gate_proj",
+    "ffn_up": "mlp.up_proj",
+    "ffn_down": "mlp.down_proj",
+}
+UNUSED = re.compile(r"\.rotary_emb\.inv_freq$")  # follow from config.json
+ROPES = ("linear", "yarn")
+# Keys that would change the numbers, with the values that do not.
+EXPECTED: dict[str, tuple[object, ...]] = {
+    "is_causal": (True,),
+    "partial_rotary_factor": (1, 1.0),
+    "use_sliding_window": (False,),
+    "hidden_act": ("silu", "swish"),
+}
+
+
+def unchanged(b: Blueprint, name: str) -> None:
+    """No tensor's values are changed."""
+    return
+
+
+def nothing(b: Blueprint) -> dict[str, NDArray[np.float32]]:
+    """No tensor follows from config.json."""
+    return {}
+
+
+def no_windows(b: Blueprint) -> None:
+    """UnsupportedError if some layers see part of the text only."""
+    expect_layers(b, ("full_attention",))
+
+
+@dataclass(frozen=True)
+class Family:
+    """layer: Hugging Face's names within a layer by GGUF's. change(blueprint, GGUF's name without layer and .weight):
+    what is done to those values. made: tensors that follow from config.json. expected: values of keys of config.json
+    without which the model would be another. ropes: how rotations may be stretched. check: of what else config.json
+    says. aside: beginnings of names of other parts of the model, which are left out."""
+
+    layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
+    change: Callable[[Blueprint, str], Change | None] = unchanged
+    made: Callable[[Blueprint], dict[str, NDArray[np.float32]]] = nothing
+    expected: Mapping[str, tuple[object, ...]] = field(default_factory=lambda: EXPECTED)
+    ropes: tuple[str, ...] = ROPES
+    check: Callable[[Blueprint], None] = no_windows
+    aside: tuple[str, ...] = ()
+
+    def check_config(self, b: Blueprint) -> None:
+        """UnsupportedError if config.json asks for numbers that this family's GGUF files do not give."""
+        for key, values in self.expected.items():
+            expect(b.values, key, values)
+        scaling = b.rope_values()
+        if (kind := rope_type(scaling)) and kind not in self.ropes:
+            raise UnsupportedError(f"{b.values.place}: rope_type", kind, ["default", *self.ropes])
+        for key in ("mscale", "mscale_all_dim"):
+            if scaling.has(key):
+                raise UnsupportedError(f"{b.values.place}: a key of rope scaling", key, ["attention_factor"])
+        expect(scaling, "truncate", (True,))
+        self.check(b)
+
+    def names(self, b: Blueprint, there: Collection[str]) -> dict[str, str]:
+        """By GGUF's names, the names that the tensors have in a checkpoint with the tensors `there`. FileFormatError if
+        it has no embedding."""
+        found = [prefix for prefix in PREFIXES if f"{prefix}embed_tokens.weight" in there]
+        if not found:
+            raise FileFormatError(b.values.place, None, "a tensor model.embed_tokens.weight", "no such tensor")
+        made = self.made(b)
+        return {t.name: self._name(t.name, found[0]) for t in b.tensors if t.name not in made}
+
+    def _name(self, name: str, prefix: str) -> str:
+        stem, _, kind = name.rpartition(".")
+        if stem == "output":
+            return f"{PREFIXES[prefix]}lm_head.{kind}"
+        if stem in TOP:
+            return f"{prefix}{TOP[stem]}.{kind}"
+        _, layer, part = stem.split(".")
+        return f"{prefix}layers.{layer}.{self.layer[part]}.{kind}"
+
+    def left_out(self, name: str, tied: bool) -> bool:
+        """Whether a tensor of the checkpoint is not needed. tied: the embedding serves as the output, so a second copy
+        of it is not."""
+        copy = tied and name in {f"{head}lm_head.weight" for head in PREFIXES.values()}
+        return copy or UNUSED.search(name) is not None or name.startswith(self.aside)
+
+
+def expect_layers(b: Blueprint, allowed: Collection[str]) -> None:
+    """UnsupportedError if config.json lists a layer of another kind than these."""
+    if others := sorted(set(b.values.names("layer_types", b.layers) or ()) - set(allowed)):
+        raise UnsupportedError(f"{b.values.place}: layers of", others[0], allowed)
+
+
+def expect(values: Values, key: str, allowed: Collection[object]) -> None:
+    """UnsupportedError if config.json gives `key` another value than these."""
+    value = values.get(key)
+    if values.has(key) and not any(type(value) is type(one) and value == one for one in allowed):
+        raise UnsupportedError(f"{values.place}: {values.name(key)} of", values.found(key), allowed or ("null",))

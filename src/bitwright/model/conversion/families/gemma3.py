@@ -1,0 +1,54 @@
+"""Gemma 3: norms store their weight minus 1, to which GGUF files add the 1. Vision is left out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.errors import UnsupportedError
+from bitwright.model.architectures.blueprint import Blueprint, rope_type
+from bitwright.model.conversion.families.family import EXPECTED, LAYER, Change, Family, expect, expect_layers
+from bitwright.model.steps.gemma3 import LAYERS_27B
+
+
+def change(b: Blueprint, name: str) -> Change | None:
+    """The change of norms."""
+    return plus_one if name.endswith("norm") else None
+
+
+def plus_one(values: NDArray[Any]) -> NDArray[Any]:
+    """float32 values and 1."""
+    return np.asarray(values + np.float32(1))
+
+
+def check(b: Blueprint) -> None:
+    """UnsupportedError for another scale of attention or another kind of layers than the architecture's, or if the
+    rotations of layers with a window are stretched."""
+    expect(b.values, "query_pre_attn_scalar", (width := b.width // b.heads if b.layers == LAYERS_27B else b.head_dim,
+                                               float(width)))  # fmt: skip
+    expect_layers(b, ("sliding_attention", "full_attention"))
+    local = b.rope_values("sliding_attention")
+    if b.values.inner("rope_parameters").has("sliding_attention") and (kind := rope_type(local)):
+        raise UnsupportedError(f"{b.values.place}: rope_type of layers with a window", kind, ["default"])
+
+
+FAMILY = Family(
+    layer=LAYER
+    | {
+        "post_attention_norm": "post_attention_layernorm",
+        "ffn_norm": "pre_feedforward_layernorm",
+        "post_ffw_norm": "post_feedforward_layernorm",
+    },
+    change=change,
+    expected={
+        **{key: values for key, values in EXPECTED.items() if key != "hidden_act"},
+        "hidden_activation": ("gelu_pytorch_tanh",),
+        "use_bidirectional_attention": (False,),
+        "attn_logit_softcapping": (),
+    },
+    ropes=("linear",),
+    check=check,
+    aside=("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."),
+)

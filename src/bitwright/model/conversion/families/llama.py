@@ -1,0 +1,50 @@
+"""Llama, and Mistral: rows of q and k are reordered, and Llama 3's frequencies become a tensor.
+
+Hugging Face rotates pairs of values half a head apart, GGUF files of this architecture pairs of neighbours.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.io.values import MAX_TOKENS
+from bitwright.model.architectures.blueprint import Blueprint, rope_type
+from bitwright.model.conversion.families.family import EXPECTED, ROPES, Change, Family
+from bitwright.model.rope import llama3_divisors
+
+
+def change(b: Blueprint, name: str) -> Change | None:
+    """The change of rows of q and k."""
+    heads = {"attn_q": b.heads, "attn_k": b.kv_heads}
+    return partial(neighbours, heads=heads[name]) if name in heads else None
+
+
+def neighbours(values: NDArray[Any], heads: int) -> NDArray[Any]:
+    """Rows (heads * head width, ...) in the order that puts the two of a rotated pair next to each other."""
+    return values.reshape(heads, 2, -1, *values.shape[1:]).swapaxes(1, 2).reshape(values.shape)
+
+
+def made(b: Blueprint) -> dict[str, NDArray[np.float32]]:
+    """Llama 3's divisors of the frequencies, if config.json asks for them."""
+    scaling = b.rope_values()
+    if rope_type(scaling) != "llama3":
+        return {}
+    low, high = scaling.number("low_freq_factor"), scaling.number("high_freq_factor")
+    if low >= high:
+        raise scaling.error("high_freq_factor", f"above low_freq_factor, {low:g}")
+    base, original = b.metadata[f"{b.architecture}.rope.freq_base"], "original_max_position_embeddings"
+    context = scaling.integer(original, low=1, high=MAX_TOKENS)
+    divisors = llama3_divisors(base, b.head_dim, scaling.number("factor", low=1), low, high, context)
+    return {"rope_freqs.weight": divisors.astype(np.float32)}
+
+
+FAMILY = Family(
+    change=change,
+    made=made,
+    expected=EXPECTED | {"sliding_window": ()},
+    ropes=(*ROPES, "llama3"),
+)

@@ -1,0 +1,59 @@
+"""The tokenizer of a checkpoint as GGUF metadata, read as llama.cpp will read it.
+
+Keys and types of tokens: llama.cpp's conversion/base.py and gguf-py/gguf/vocab.py.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from bitwright.errors import FileFormatError
+from bitwright.io import json_text
+from bitwright.io.gguf import Typed
+from bitwright.io.values import Values, without_nulls
+from bitwright.model.conversion import byte_level, chat_templates, sentencepiece, special_tokens
+
+SENTENCEPIECE, JSON, CONFIG, MODEL = "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "config.json"
+ADDED = "added_tokens.json"
+
+
+class Read(NamedTuple):
+    """A JSON file's values, empty if there is none."""
+
+    path: Path
+    values: Mapping[str, Any]
+
+    @property
+    def checked(self) -> Values:
+        """The values, checked when they are read."""
+        return Values(self.values, self.path)
+
+
+def metadata(folder: Path, size: int) -> tuple[dict[str, Any], list[Path]]:
+    """The metadata of the tokenizer in a folder, for an embedding of `size` rows, and the files that were read.
+
+    Raises FileFormatError for a file that is broken or missing, UnsupportedError for a kind of vocabulary or a
+    pre-tokenizer that bitwright does not know.
+    """
+    files = {name: _read(folder / name) for name in (JSON, CONFIG, MODEL, ADDED)}
+    tokenizer, config = files[JSON].checked, files[CONFIG].checked
+    model = folder / SENTENCEPIECE
+    if model.is_file():
+        found = sentencepiece.vocabulary(model, size, files[ADDED].checked, config)
+    elif tokenizer.values:
+        found = byte_level.vocabulary(tokenizer, size, config)
+    else:
+        raise FileFormatError(folder, None, f"{JSON} or {SENTENCEPIECE}", "neither")
+    found |= special_tokens.metadata(found["tokens"].value, tokenizer, config, files[MODEL].checked)
+    if "pre" in found and found["pre"].value in byte_level.ADD_BOS:
+        found.setdefault("add_bos_token", Typed(False, "bool"))
+    templates, more = chat_templates.metadata(folder, config)
+    read = [*(file.path for name, file in files.items() if file.values and name != MODEL), *more]
+    keys = {f"tokenizer.ggml.{key}": value for key, value in found.items()} | templates
+    return keys, [*([model] if model.is_file() else ()), *read]
+
+
+def _read(path: Path) -> Read:
+    return Read(path, without_nulls(json_text.read(path)) if path.is_file() else {})

@@ -1,0 +1,83 @@
+"""What transformers, sentencepiece and llama.cpp's converter make of the checkpoints of tests/tiny_checkpoints.py.
+
+    pip install torch transformers sentencepiece
+    PYTHONPATH=src:LLAMA_CPP:LLAMA_CPP/gguf-py python tests/model/make_checkpoint_goldens.py
+
+writes tests/golden/checkpoints.npz (logits of transformers in float32) and checkpoints.json (the converter's metadata,
+sentencepiece's ids). LLAMA_CPP is a checkout of llama.cpp. Its converter knows pre-tokenizers by a hash of the ids that
+a published vocabulary gives, so for these vocabularies it is told which one it is.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+TESTS = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS))
+
+import tiny_checkpoints  # noqa: E402
+from data_files import unpacked  # noqa: E402
+
+POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
+PRE = {"llama": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2"}
+
+
+def logits(folder: Path) -> np.ndarray:
+    """(positions, vocabulary) float32, by transformers with attention written out."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    with torch.no_grad():
+        found = model(torch.tensor([tiny_checkpoints.IDS])).logits[0, list(POSITIONS)].numpy()
+    return np.asarray(found, np.float32)
+
+
+def metadata(folder: Path, target: Path) -> dict[str, Any]:
+    """What convert_hf_to_gguf.py writes, by key: [type, value]."""
+    import gguf
+    from conversion import ModelBase, ModelType, get_model_architecture, get_model_class
+
+    hparams = ModelBase.load_hparams(folder, False)
+    name = get_model_architecture(hparams, ModelType.TEXT)
+    converter = get_model_class(name)
+    converter.get_vocab_base_pre = lambda self, tokenizer: PRE[hparams["model_type"]]
+    converter(folder, gguf.LlamaFileType.GUESSED, target).write()
+    fields = gguf.GGUFReader(target).fields
+    found = {key: ["".join(f"{kind.name}:" for kind in f.types), f.contents()] for key, f in fields.items()}
+    return {key: value for key, value in found.items() if not key.startswith("GGUF.")}
+
+
+def ids(folder: Path, texts: list[str]) -> list[list[int]]:
+    """sentencepiece's ids of the texts."""
+    import sentencepiece
+
+    return sentencepiece.SentencePieceProcessor(model_file=str(folder / "tokenizer.model")).encode(texts)
+
+
+def main() -> None:
+    """Write both files."""
+    logging.disable(logging.WARNING)
+    kept, told = {}, {}
+    with tempfile.TemporaryDirectory() as name:
+        data = unpacked(Path(name) / "data")
+        texts = tiny_checkpoints.texts(data)
+        for case in tiny_checkpoints.CASES:
+            folder = tiny_checkpoints.write(case, Path(name) / case)
+            kept[case] = logits(folder)
+            told[case] = {"metadata": metadata(folder, Path(name) / f"{case}.gguf")}
+            if case in tiny_checkpoints.SENTENCEPIECE:
+                told[case]["ids"] = ids(folder, texts)
+    np.savez_compressed(TESTS / "golden/checkpoints.npz", **kept)
+    (TESTS / "golden/checkpoints.json").write_text(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n")
+
+
+if __name__ == "__main__":
+    main()

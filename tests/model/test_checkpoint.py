@@ -1,0 +1,195 @@
+"""A checkpoint opened as a GGUF file: its tensors, what is refused by name, and how much memory it takes."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_checkpoints
+from checkpoints import write_set
+from tiny_checkpoints import CASES
+
+from bitwright.errors import BitwrightError, UnknownNameError
+from bitwright.io import hub
+from bitwright.model import files
+from bitwright.model.conversion.checkpoint import Checkpoint
+
+LLAMA, GEMMA = "llama-untied-llama3", "gemma3-windows-linear"
+
+
+@pytest.fixture
+def llama(tmp_path: Path) -> Path:
+    return tiny_checkpoints.write(LLAMA, tmp_path / "llama")
+
+
+def with_config(folder: Path, **changes: Any) -> Path:
+    config = json.loads((folder / "config.json").read_text()) | changes
+    (folder / "config.json").write_text(json.dumps({key: value for key, value in config.items() if value != ...}))
+    return folder
+
+
+def with_tensors(folder: Path, case: str, change: Any) -> Path:
+    for old in folder.glob("model*"):
+        old.unlink()
+    config = json.loads((folder / "config.json").read_text())
+    tensors = tiny_checkpoints.weights(config, tiny_checkpoints.DTYPES.get(case, "BF16"))
+    change(tensors)
+    return write_set(folder, tensors)
+
+
+def test_tensors_are_views_of_the_files_or_made_while_used(llama: Path) -> None:
+    file = files.open(llama)
+    config = json.loads((llama / "config.json").read_text())
+    stored = tiny_checkpoints.weights(config, "F32")
+    up = file.tensor("blk.1.ffn_up.weight")
+    np.testing.assert_array_equal(up.dequantize(), stored["model.layers.1.mlp.up_proj.weight"])
+    assert not up.data.flags.writeable and not up.data.flags.owndata
+    first, second = (file.tensor("blk.1.attn_k.weight") for _ in range(2))
+    assert first.data.__array_interface__["data"] == second.data.__array_interface__["data"]
+    by_head = stored["model.layers.1.self_attn.k_proj.weight"].reshape(2, 2, 10, 96)  # heads, halves, pairs, columns
+    np.testing.assert_array_equal(first.dequantize().reshape(2, 10, 2, 96), by_head.swapaxes(1, 2))
+    with pytest.raises(UnknownNameError, match="unknown tensor"):
+        file.tensor("blk.9.ffn_up.weight")
+    assert file.file_bytes == (llama / "model.safetensors").stat().st_size
+    before = file.sha256()
+    assert Checkpoint(with_config(llama, rope_theta=1e4)).sha256() != before
+
+
+def test_every_name_of_a_checkpoint_opens_it(llama: Path) -> None:
+    for name in ("", "config.json", "model.safetensors"):
+        assert hub.resolve(llama / name) == llama
+    (llama / "small.gguf").write_bytes(b"")
+    assert hub.resolve(llama) == llama and hub.resolve(llama / "small.gguf") == llama / "small.gguf"
+
+
+def test_the_language_model_of_one_that_sees(tmp_path: Path) -> None:
+    text = Checkpoint(tiny_checkpoints.write(GEMMA, tmp_path / "text"))
+    config = json.loads((tmp_path / "text/config.json").read_text())
+    seeing = tiny_checkpoints.write(GEMMA, tmp_path / "seeing")
+    with_config(seeing, model_type="gemma3", text_config=config, vision_config={}, hidden_size=...)
+
+    def rename(tensors: dict[str, np.ndarray]) -> None:
+        for name in list(tensors):
+            tensors[f"language_model.{name}"] = tensors.pop(name)
+        tensors["vision_tower.a"] = tensors["multi_modal_projector.b"] = np.zeros(3, np.float32)
+
+    (tmp_path / "text/config.json").write_text(json.dumps(config))
+    for old in seeing.glob("model*"):
+        old.unlink()
+    tensors = tiny_checkpoints.weights(config, "BF16")
+    rename(tensors)
+    found = Checkpoint(write_set(seeing, tensors))
+    assert found.tensors.keys() == text.tensors.keys()
+    for name in text.tensors:
+        np.testing.assert_array_equal(found.tensor(name).data, text.tensor(name).data)
+
+
+@pytest.mark.parametrize(
+    ("case", "changes", "message"),
+    [
+        (LLAMA, {"model_type": "phi3"}, "config.json: converting model_type phi3 is not supported; supported: llama"),
+        (LLAMA, {"model_type": ...}, "converting model_type None is not supported"),
+        (LLAMA, {"model_type": "bert"}, "converting model_type bert is not supported"),
+        (LLAMA, {"quantization_config": {"quant_method": "fp8"}}, "converting weights quantized by fp8 is not"),
+        (LLAMA, {"quantization_config": {}}, "converting weights quantized by unknown is not supported"),
+        (LLAMA, {"hidden_act": "relu"}, "hidden_act of string 'relu' is not supported; supported: silu, swish"),
+        (LLAMA, {"sliding_window": 64}, "sliding_window of integer 64 is not supported; supported: null"),
+        (LLAMA, {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_type dynamic is not supported; "),
+        (LLAMA, {"rope_scaling": {"type": "yarn", "factor": 2.0, "mscale": 1.0}}, "a key of rope scaling mscale is"),
+        (LLAMA, {"rope_scaling": {"type": "linear"}}, "rope_scaling.factor to be a number"),
+        (LLAMA, {"rope_scaling": tiny_checkpoints.LLAMA3 | {"high_freq_factor": 1.0}}, "above low_freq_factor, 1, got"),
+        (LLAMA, {"rope_scaling": tiny_checkpoints.LLAMA3 | {"low_freq_factor": "1"}}, "low_freq_factor to be a number"),
+        (LLAMA, {"rms_norm_eps": "tiny"}, "rms_norm_eps to be a number"),
+        (LLAMA, {"rope_theta": 0}, "rope_theta to be a number"),
+        (LLAMA, {"is_causal": False}, "is_causal of bool False is not supported"),
+        (LLAMA, {"num_hidden_layers": 2}, "a model without the tensors model.layers.2.input_layernorm.weight, "),
+        (LLAMA, {"num_hidden_layers": 4}, "a tensor model.layers.3.input_layernorm.weight of shape .96,., got none"),
+        (LLAMA, {"hidden_size": 64}, r"tensor model.embed_tokens.weight to have shape \(325, 64\), got \(325, 96\)"),
+        (LLAMA, {"vocab_size": 1 << 40}, "vocab_size to be a whole number"),
+        ("qwen2-tied-yarn", {"use_sliding_window": True}, "use_sliding_window of bool True is not supported"),
+        ("qwen2-tied-yarn", {"rope_scaling": tiny_checkpoints.LLAMA3}, "rope_type llama3 is not supported"),
+        ("qwen3-untied", {"layer_types": ["full_attention", "sliding_attention"]}, "layers of sliding_attention is"),
+        (GEMMA, {"layer_types": ["chunked_attention"] * 3}, "layers of chunked_attention is not supported"),
+        (GEMMA, {"query_pre_attn_scalar": 16}, "query_pre_attn_scalar of integer 16 is not supported; supported: 32"),
+        (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
+        (GEMMA, {"use_bidirectional_attention": True}, "use_bidirectional_attention of bool True is not supported"),
+    ],
+    ids=range(26),
+)  # fmt: skip
+def test_configs_that_ask_for_more_are_refused_by_name(
+    tmp_path: Path, case: str, changes: dict[str, Any], message: str
+) -> None:
+    folder = with_config(tiny_checkpoints.write(case, tmp_path / "m"), **changes)
+    with pytest.raises(BitwrightError, match=message) as refused:
+        Checkpoint(folder)
+    assert "\n" not in str(refused.value)
+
+
+def test_other_kinds_of_weights_are_refused(llama: Path, tmp_path: Path) -> None:
+    def more(tensors: dict[str, np.ndarray]) -> None:
+        tensors["score.weight"] = np.zeros((2, 96), np.float32)
+
+    with pytest.raises(BitwrightError, match=r"a model without the tensors score\.weight"):
+        Checkpoint(with_tensors(llama, LLAMA, more))
+    path = llama / "model.safetensors"
+    whole = tiny_checkpoints.weights(json.loads((llama / "config.json").read_text()), "F32")
+    write_set(llama, whole)
+    path.write_bytes(path.read_bytes().replace(b'"dtype": "F32"', b'"dtype": "I32"'))
+    with pytest.raises(BitwrightError, match=r"tensor model\.\S+ of type I32 is not supported; supported: F32, F16"):
+        Checkpoint(llama)
+    (llama / "tokenizer.json").unlink()
+    write_set(llama, whole)
+    with pytest.raises(BitwrightError, match=r"expected tokenizer\.json or tokenizer\.model, got neither"):
+        Checkpoint(llama)
+    (llama / "config.json").rename(llama / "adapter_config.json")
+    with pytest.raises(BitwrightError, match="got a LoRA adapter, which bitwright does not merge yet"):
+        files.open(llama)
+
+
+def test_a_tied_model_may_repeat_its_embedding(tmp_path: Path) -> None:
+    case = "qwen2-tied-yarn"
+
+    def more(tensors: dict[str, np.ndarray]) -> None:
+        tensors["lm_head.weight"] = tensors["model.embed_tokens.weight"]
+        tensors["model.layers.0.self_attn.rotary_emb.inv_freq"] = np.zeros(8, np.float32)
+
+    found = Checkpoint(with_tensors(tiny_checkpoints.write(case, tmp_path / "m"), case, more))
+    assert "output.weight" not in found.tensors
+
+
+SCRIPT = """
+import sys
+from bitwright import system
+from bitwright.quantizers import quantize
+from bitwright.recipes import Recipe
+quantize(sys.argv[2], Recipe(), sys.argv[3])  # a small one first: what the program itself takes
+before = system.peak_memory_bytes()
+quantize(sys.argv[1], Recipe(), sys.argv[3])
+print(system.peak_memory_bytes() - before)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems keep pages of mapped files that are no longer used")
+def test_converting_holds_one_tensor(llama: Path, tmp_path: Path) -> None:
+    """80 MB of weights, the largest of 6 MB; a reordered one lies in memory twice."""
+    big = tiny_checkpoints.write(LLAMA, tmp_path / "big")
+    with_config(big, hidden_size=960, head_dim=160, intermediate_size=1600, num_hidden_layers=2)
+    with_tensors(big, LLAMA, lambda tensors: None)
+    largest = 1600 * 960 * 4
+    command = [sys.executable, "-c", SCRIPT, big, llama, tmp_path / "out.gguf"]
+    grown = int(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
+    assert (big / "model.safetensors").stat().st_size > 8 * largest
+    assert grown < 4 * largest
+
+
+def test_cases_cover_what_is_converted() -> None:
+    from bitwright.model.conversion.families import FAMILIES
+    from bitwright.model.steps import ARCHITECTURES
+
+    made = {case["model_type"].removesuffix("_text") for case in CASES.values()}
+    assert made == set(ARCHITECTURES) and made <= set(FAMILIES)

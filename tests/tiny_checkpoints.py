@@ -1,0 +1,239 @@
+"""Small checkpoints with random weights, as Hugging Face publishes them: one folder for each of CASES.
+
+Everything follows from a seed, so other programs' results for the same folders can be kept (tests/golden).
+"""
+
+from __future__ import annotations
+
+import json
+import struct
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from checkpoints import write_set
+
+from bitwright.measure import standard_text
+from bitwright.model.conversion.families import FAMILIES
+from bitwright.model.conversion.families.family import TOP
+from bitwright.model.tokenizer import byte_characters
+
+CONTROL, USER, BYTE, UNKNOWN = 3, 4, 6, 2  # types of pieces
+LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
+          "original_max_position_embeddings": 64}  # fmt: skip
+YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
+QWEN_WORDS = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+LLAMA_WORDS = QWEN_WORDS.replace(r"\p{N}|", r"\p{N}{1,3}|")
+SHAPE = {"hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2, "intermediate_size": 100,
+         "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "num_hidden_layers": 3}  # fmt: skip
+CASES: dict[str, dict[str, Any]] = {
+    "llama-untied-llama3": {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 5e5,
+        "rope_scaling": LLAMA3, "tie_word_embeddings": False, "hidden_act": "silu",
+    },
+    "llama-tied-biases-linear": {
+        "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "attention_bias": True,
+        "mlp_bias": True, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
+        "tie_word_embeddings": True, "hidden_act": "silu",
+    },
+    "qwen2-tied-yarn": {
+        "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], **SHAPE, "rope_theta": 1e6, "rope_scaling": YARN,
+        "tie_word_embeddings": True, "use_sliding_window": False, "hidden_act": "silu", "max_window_layers": 3,
+    },
+    "qwen3-untied": {
+        "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], **SHAPE, "head_dim": 32, "attention_bias": False,
+        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "tie_word_embeddings": False,
+        "num_hidden_layers": 2, "hidden_act": "silu",
+    },
+    "gemma3-windows-linear": {
+        "model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"], **SHAPE, "head_dim": 32,
+        "query_pre_attn_scalar": 32, "sliding_window": 8, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
+        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
+        "rope_scaling": {"rope_type": "linear", "factor": 4.0}, "hidden_activation": "gelu_pytorch_tanh",
+        "final_logit_softcapping": None, "attn_logit_softcapping": None,
+    },
+}  # fmt: skip
+SENTENCEPIECE = ("llama-tied-biases-linear", "gemma3-windows-linear")
+DTYPES = {"llama-untied-llama3": "F32", "qwen3-untied": "F16"}  # others: BF16
+IDS = [int(n) for n in np.random.default_rng(3).integers(5, 300, 40)]
+CARD = """---
+license: apache-2.0
+language:
+- en
+- no
+tags: [tiny, random]
+pipeline_tag: text-generation
+base_model: some-org/some-base-7b
+datasets:
+- other/texts
+---
+# A card
+"""
+
+
+def write(case: str, folder: Path) -> Path:
+    """Writes the folder of a case."""
+    folder.mkdir(exist_ok=True)
+    tokens = (_sentencepiece if case in SENTENCEPIECE else _byte_level)(case, folder)
+    config = {**CASES[case], "vocab_size": tokens, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16"}
+    (folder / "config.json").write_text(json.dumps(config))
+    generation = {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "repetition_penalty": 1.05, "do_sample": True}
+    (folder / "generation_config.json").write_text(json.dumps(generation))
+    (folder / "README.md").write_text(CARD)
+    return write_set(folder, weights(config, DTYPES.get(case, "BF16")), parts=1 if "untied" in case else 2)
+
+
+def texts(data: Path) -> list[str]:
+    """The texts of llama.cpp's test of vocabularies, and random strings in the normal form that Qwen asks for."""
+    rng = np.random.default_rng(7)
+    shared = (data / "tokenizers/ggml-vocab-gpt-2.gguf.inp").read_bytes().decode().split("\n__ggml_vocab_test__\n")
+    alphabet = list(" \n\tabcdefghijklmnopqrstuvwxyzABCXYZ0123456789.,'!?_-<|>äß▁한國🦙\u00a0")
+    drawn = ["".join(rng.choice(alphabet, rng.integers(1, 40))) for _ in range(200)]
+    return [unicodedata.normalize("NFC", text) for text in [*shared, *drawn]]
+
+
+def weights(config: dict[str, Any], dtype: str, seed: int = 19) -> dict[str, np.ndarray]:
+    """All tensors by Hugging Face's names: large enough that attention is not flat and layers matter."""
+    from bitwright import formats
+    from bitwright.model.architectures.families import blueprint
+
+    rng, found = np.random.default_rng(seed), {}
+    made, layer = blueprint(config, "config.json", formats.get("bf16")), FAMILIES[config["model_type"]].layer
+    for tensor in made.tensors:
+        stem, _, kind = tensor.name.rpartition(".")
+        if stem == "rope_freqs":
+            continue
+        name = {**{own: f"model.{theirs}" for own, theirs in TOP.items()}, "output": "lm_head"}.get(stem)
+        if name is None:
+            _, index, part = stem.split(".")
+            name = f"model.layers.{index}.{layer[part]}"
+        values = rng.standard_normal(tensor.shape) * (1.5 / np.sqrt(tensor.shape[-1]) if len(tensor.shape) > 1 else 0.3)
+        if stem.endswith("norm") and made.architecture != "gemma3":
+            values += 1
+        found[f"{name}.{kind}"] = as_dtype(values.astype(np.float32), dtype)
+    return found
+
+
+def as_dtype(values: np.ndarray, dtype: str) -> np.ndarray:
+    """float32 values in a dtype of safetensors; bfloat16 as its bits, cut off."""
+    if dtype == "BF16":
+        return (values.view(np.uint32) >> 16).astype(np.uint16)
+    return values.astype(np.float16 if dtype == "F16" else np.float32)
+
+
+def learned(words: Iterable[str], count: int) -> list[tuple[str, str]]:
+    """Merges of byte pair encoding, the most frequent pair first."""
+    split = Counter(tuple(word) for word in words)
+    merges: list[tuple[str, str]] = []
+    for _ in range(count):
+        pairs: Counter[tuple[str, str]] = Counter()
+        for word, times in split.items():
+            for pair in pairwise(word):
+                pairs[pair] += times
+        merges.append(max(pairs, key=lambda pair: (pairs[pair], pair)))
+        split = Counter({tuple(_merged(word, merges[-1])): times for word, times in split.items()})
+    return merges
+
+
+def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> list[str]:
+    found: list[str] = []
+    for part in word:
+        if found and (found[-1], part) == pair:
+            found[-1] += part
+        else:
+            found.append(part)
+    return found
+
+
+def _byte_level(case: str, folder: Path) -> int:
+    """A tokenizer.json; returns the number of rows of the embedding, of which the last few have no token."""
+    characters = {byte: character for character, byte in byte_characters().items()}
+    words = ("".join(characters[byte] for byte in f" {word}".encode()) for word in standard_text.read()[:8000].split())
+    merges = learned(words, 60)
+    special = ["<|pad|>", "<|begin|>", "<|end|>"]
+    texts = [*special, *characters.values(), *("".join(pair) for pair in merges), "<tool>"]
+    qwen = case.startswith("qwen")
+    post: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    if not qwen:
+        single = [{"SpecialToken": {"id": "<|begin|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+        begin = {"<|begin|>": {"id": "<|begin|>", "ids": [1], "tokens": ["<|begin|>"]}}
+        pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}]
+        template = {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": begin}
+        post = {"type": "Sequence", "processors": [post, template]}
+    split = {
+        "type": "Split",
+        "pattern": {"Regex": QWEN_WORDS if qwen else LLAMA_WORDS},
+        "behavior": "Isolated",
+        "invert": False,
+    }
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    added = [
+        {"id": texts.index(text), "content": text, **plain, "special": text in special} for text in [*special, "<tool>"]
+    ]
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": {"type": "NFC"} if qwen else None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
+        "post_processor": post,
+        "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
+        "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
+                  "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False, "ignore_merges": not qwen,
+                  "vocab": {text: id for id, text in enumerate(texts[:-1])},
+                  "merges": [" ".join(pair) for pair in merges]},
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin|>", "eos_token": "<|end|>",
+              "pad_token": "<|pad|>", "chat_template": "{{ bos_token }}{{ messages[0].content }}"}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    return len(texts) + 5
+
+
+def _sentencepiece(case: str, folder: Path) -> int:
+    gemma = case.startswith("gemma")
+    text = standard_text.read()[:8000]
+    merges = learned(("▁" + word for word in text.split()), 60)
+    pieces = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)]
+    pieces += [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
+    pieces += [("".join(pair), -1.0 - rank, 1) for rank, pair in enumerate(merges)]
+    pieces += [(c, -1000.0 - rank, 1) for rank, c in enumerate(sorted({"▁", *"".join(text.split())}))]
+    pieces += [("<table>", 0.0, USER), ("▁▁", -2000.0, 1)]
+    (folder / "tokenizer.model").write_bytes(model_bytes(pieces, dummy_prefix=not gemma))
+    added = (("<start>", True), ("<|odd|>", False), ("a▁tool", False))
+    decoder = {str(len(pieces) + n): {"content": text, "special": special} for n, (text, special) in enumerate(added)}
+    config = {"tokenizer_class": "GemmaTokenizer" if gemma else "LlamaTokenizer", "bos_token": "<s>",
+              "eos_token": {"content": "</s>"}, "unk_token": "<unk>", "add_bos_token": True, "add_eos_token": False,
+              "added_tokens_decoder": decoder}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "chat_template.jinja").write_text("{{ bos_token }}<start>{{ messages[0].content }}")
+    return len(pieces) + 8
+
+
+def model_bytes(pieces: Iterable[tuple[str, float, int]], dummy_prefix: bool = True, kind: int = 2) -> bytes:
+    """A SentencePiece model of these pieces: text, score and type."""
+    data = b""
+    for text, score, type in pieces:
+        piece = field(1, text.encode()) + b"\x15" + struct.pack("<f", score) + (field(3, type) if type != 1 else b"")
+        data += field(1, piece)
+    trainer = field(3, kind) + field(4, 400) + field(35, 1) + field(40, 0) + field(41, 1) + field(42, 2)
+    normalizer = field(1, b"identity") + field(2, b"") + field(3, dummy_prefix) + field(4, 0) + field(5, 1)
+    return data + field(2, trainer) + field(3, normalizer)
+
+
+def field(number: int, value: int | bytes) -> bytes:
+    """A field of a protocol buffer."""
+    if isinstance(value, bytes):
+        return varint(number << 3 | 2) + varint(len(value)) + value
+    return varint(number << 3) + varint(int(value))
+
+
+def varint(value: int) -> bytes:
+    low, rest = value & 0x7F, value >> 7
+    return bytes([low | 0x80]) + varint(rest) if rest else bytes([low])
