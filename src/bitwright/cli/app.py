@@ -22,7 +22,12 @@ GROUPS: dict[str, dict[str, str]] = {  # the verbs by task, as `--help` shows th
         "explore": "explore.explore",
     },
     "Plan": {"plan": "plan.plan", "explain": "explain.explain", "hardware": "hardware.hardware"},
-    "Make smaller": {"fit": "fit.fit", "quantize": "quantize.quantize", "calibrate": "calibrate.calibrate"},
+    "Make smaller": {
+        "fit": "fit.fit",
+        "quantize": "quantize.quantize",
+        "calibrate": "calibrate.calibrate",
+        "convert": "convert.convert",
+    },
     "Run": {"run": "run.run", "bench": "bench.bench"},
     "Measure what was lost": {
         "eval": "evaluate.evaluate",
