@@ -9,7 +9,8 @@
 
 namespace bitwright {
 
-extern const Tier tier_scalar, tier_avx2, tier_avx_vnni, tier_avx512_vnni, tier_neon_dotprod, tier_neon_i8mm;
+extern const Tier tier_scalar, tier_avx2, tier_avx_vnni, tier_avx512_vnni, tier_avx512_bf16, tier_neon_dotprod,
+    tier_neon_i8mm;
 
 namespace {
 
@@ -26,6 +27,9 @@ std::vector<const Tier*> detect() {
 #endif
 #ifdef BITWRIGHT_HAS_avx512_vnni
       &tier_avx512_vnni,
+#endif
+#ifdef BITWRIGHT_HAS_avx512_bf16
+      &tier_avx512_bf16,
 #endif
 #ifdef BITWRIGHT_HAS_neon_dotprod
       &tier_neon_dotprod,

@@ -4,6 +4,8 @@
 #define SIMDE_ENABLE_NATIVE_ALIASES
 #include <simde/x86/avx512.h>
 
+#include <cmath>
+
 #include "../fp.h"
 
 namespace {
@@ -34,6 +36,19 @@ inline __m512i emulated_cvtepu16_epi32(__mmask16 m, __m256i a) {
 }
 inline __m512 emulated_cvtph_ps(__mmask16 m, __m256i a) {
   return by_lane<__m512>(m, a, [](auto& v, int i) { return bitwright::half_to_float(lane<uint16_t>(v, i)); });
+}
+
+// As Intel's manual defines VDPBF16PS (SDM, volume 2): the odd columns' product is added first, each product by a fused
+// multiply-add that rounds to nearest even; denormals are read and written as zeros.
+template <class Floats, class A, class B> inline Floats emulated_dpbf16_ps(Floats sums, A a, B b) {
+  const auto flushed = [](float v) { return std::fabs(v) < 0x1p-126f ? std::copysign(0.0f, v) : v; };
+  const auto value = [&](const auto& v, int i) { return flushed(bitwright::bf16_to_float(lane<uint16_t>(v, i))); };
+  for (int i = 0; i < 16; ++i) {
+    float sum = flushed(sums[i]);
+    for (int j = 2 * i + 1; j >= 2 * i; --j) sum = flushed(std::fma(value(a, j), value(b, j), sum));
+    sums[i] = sum;
+  }
+  return sums;
 }
 
 }  // namespace

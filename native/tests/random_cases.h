@@ -81,10 +81,7 @@ constexpr int kTokenCounts[] = {1, 2, 3, 5, 8, kMostTokens};
 // groups with the largest scales (the first among equals), remainders in 256ths, one of them 127.
 enum class Values { small, large, remainders };
 
-// Makes the inputs and the expected sums from the dequantized weights.
-[[maybe_unused]] void finish(Case& c, Values values) {
-  std::vector<float> w(size_t(c.rows * c.columns));
-  tested_tiers().front()->dequantize(c.format, c.file.data(), c.rows * c.columns, w.data());
+[[maybe_unused]] void fill_inputs(Case& c, Values values) {
   c.x.resize(size_t(kMostTokens * c.columns));
   for (size_t i = 0; i < c.x.size(); ++i) {
     const size_t column = i % size_t(c.columns);
@@ -93,6 +90,12 @@ enum class Values { small, large, remainders };
     if (values == Values::remainders && !top && column / 32 % 32 < 2)
       c.x[i] += float(column % 32 == 9 ? 127 : pick(-127, 127)) / 256;
   }
+}
+
+// The expected sums, from the dequantized weights.
+[[maybe_unused]] void fill_sums(Case& c) {
+  std::vector<float> w(size_t(c.rows * c.columns));
+  tested_tiers().front()->dequantize(c.format, c.file.data(), c.rows * c.columns, w.data());
   c.want.assign(size_t(kMostTokens * c.rows), 0.0);
   c.magnitude = c.want;
   for (int64_t t = 0; t < kMostTokens; ++t) {
@@ -127,7 +130,8 @@ enum class Values { small, large, remainders };
               uint8_t(wide && b % size_t(info.block_bytes) == size_t(info.block_bytes) - 1 ? 0x3c | pick(0, 1) << 7
                                                                                            : pick(0, 0x77));
       }
-      finish(c, values);
+      fill_inputs(c, values);
+      fill_sums(c);
       all.push_back(std::move(c));
     };
     const int64_t n = info.integer ? info.block_columns : info.block_columns == 1 ? 7 : 4;

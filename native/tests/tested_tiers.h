@@ -6,7 +6,7 @@
 
 namespace bitwright {
 #ifdef BITWRIGHT_EMULATE_VNNI
-extern const Tier tier_avx_vnni, tier_avx512_vnni;
+extern const Tier tier_avx_vnni, tier_avx512_vnni, tier_avx512_bf16;
 #endif
 
 namespace {
@@ -16,7 +16,7 @@ namespace {
   const Tier* const* found = tiers(&count);
   std::vector<const Tier*> tested(found, found + count);
 #ifdef BITWRIGHT_EMULATE_VNNI
-  tested.insert(tested.end(), {&tier_avx_vnni, &tier_avx512_vnni});
+  tested.insert(tested.end(), {&tier_avx_vnni, &tier_avx512_vnni, &tier_avx512_bf16});
 #endif
   return tested;
 }

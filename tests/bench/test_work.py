@@ -27,7 +27,9 @@ def explained(engine) -> profile.Profile:
 
 
 def test_a_product_with_a_block_format_is_int8_and_with_floats_is_not() -> None:
-    for name, path in {"q4_0": "int8", "float16": "floats"}.items():
+    bf16 = work.paths()["bfloat16", kernels.tier()]["prefill"]
+    kinds = {"q4_0": "int8", "float16": "floats", "bfloat16": "bf16" if bf16 == "bf16 dot" else "floats"}
+    for name, path in kinds.items():
         format = formats.get(name)
         weight = QuantizedTensor("w", (48, 96), format, np.zeros((48, format.row_bytes(96)), np.uint8))
         found = work.linear(weight, 5, kernels.tier())
@@ -51,9 +53,9 @@ def test_attention_equals_a_count_of_pairs(tokens: int, depth: int, window: int 
 
 def test_a_share_is_one_at_the_limit() -> None:
     limits = Limits(read_gb_s=10, int8_gop_s=100, bf16_gflop_s=40, float32_gflop_s=20)
-    w = Work(int8=3e9, floats=1e9, bytes=5e8)
+    w = Work(int8=3e9, floats=1e9, bf16=4e9, bytes=5e8)
     assert w.reading_share(0.05, limits) == pytest.approx(1)
-    assert w.arithmetic_share(0.03 + 0.05, limits) == pytest.approx(1)
+    assert w.arithmetic_share(0.03 + 0.05 + 0.1, limits) == pytest.approx(1)
 
 
 def test_bytes_of_a_token_are_those_of_the_file_and_the_cache(engine) -> None:

@@ -134,6 +134,7 @@ def test_every_device_explains_every_format(device: devices.Device) -> None:
         ("nvfp4", "b200-180gb", "int8 on both sides (llama.cpp CUDA); native nvfp4 (vLLM)"),
         ("bf16", "apple-m1-8c", "decode: converted to fp32, prefill: bf16, which the chip emulates (llama.cpp Metal)"),
         ("q4_k", "ryzen-9-7950x", "int8 on both sides (llama.cpp CPU, bitwright)"),
+        ("bf16", "ryzen-9-7950x", "native bf16 (llama.cpp CPU, bitwright)"),
         ("tf32", "rtx-3090-24gb", "no engine here runs it; the chip: native tf32"),
     ],
 )
@@ -227,10 +228,9 @@ def test_this_machine_is_explained_by_its_kernels_and_measurements() -> None:
 
 @pytest.mark.parametrize("name", FILE_FORMATS)
 def test_bitwright_is_explained_by_its_coverage_table(name: str) -> None:
-    d = machine(kernels.tier()).device()
     (row,) = [c for c in kernels.coverage([formats.get(name)]) if c.tier == kernels.tier()]
-    as_what = {u.multiplied_as for u in execution_path(name, d).uses}
-    assert as_what == {"int8" if path == "integer dot" else "fp32" for path in (row.decode, row.prefill)}
+    as_what = {u.multiplied_as for u in execution_path(name, machine(kernels.tier()).device()).uses}
+    assert as_what == {{"integer dot": "int8", "bf16 dot": "bf16"}.get(p, "fp32") for p in (row.decode, row.prefill)}
 
 
 def test_rates_have_the_unit_of_the_operands() -> None:

@@ -38,6 +38,19 @@ def int8(groups: NDArray[np.float32]) -> tuple[NDArray[np.float64], NDArray[np.f
     return codes * scales[..., None].astype(np.float64), scales
 
 
+def rounded_to_bf16(x: NDArray[np.float32]) -> NDArray[np.float64]:
+    """The converted input of a bfloat16 dot product."""
+    bf16 = formats.get("bfloat16")
+    return bf16.dequantize(bf16.quantize(x)).astype(np.float64)
+
+
+def multiplied_as(name: str, tier: str) -> str:
+    """The path of a format, which decode and prefill share."""
+    (row,) = (c for c in kernels.coverage([formats.get(name)]) if c.tier == tier)
+    assert row.decode == row.prefill
+    return row.decode
+
+
 def element_bytes(format: Format, shape: tuple[int, int]) -> NDArray[np.uint8]:
     values = np.random.default_rng(5).normal(0, 0.3, shape).astype(np.float32)
     return format.quantize(np.abs(values) if format.name == "float8_e8m0fnu" else values)
@@ -48,10 +61,12 @@ def check(name: str, shape: tuple[int, int], data: NDArray[np.uint8], x: NDArray
     separately from its codes, so partial sums exceed the terms, here by at most 8 times."""
     weight = QuantizedTensor("w", shape, formats.get(name), data)
     w = weight.dequantize().astype(np.float64)
-    exact = quantized_input(x) if name in GGML_BLOCKS else x.astype(np.float64)
-    expected, magnitude = exact @ w.T, np.abs(exact) @ np.abs(w.T)
-    bound = 8 * (shape[1] / 16 + 8) * 2.0**-24 * magnitude
+    inputs = {"integer dot": quantized_input, "bf16 dot": rounded_to_bf16}
     for tier in kernels.tiers():
+        path = multiplied_as(name, tier)
+        exact = inputs[path](x) if path in inputs else x.astype(np.float64)
+        expected, magnitude = exact @ w.T, np.abs(exact) @ np.abs(w.T)
+        bound = 8 * (shape[1] / 16 + 8) * 2.0**-24 * magnitude
         matrix = packed(weight, tier)
         for path, prefill in PATHS.items():
             error = np.abs(matrix.multiply(x, prefill) - expected)
@@ -173,4 +188,6 @@ def test_coverage_names_every_format_on_every_tier() -> None:
     whole = {"float32", "float16", "bfloat16"}
     for r in rows:
         expected = "integer dot" if r.format in GGML_BLOCKS else "float" if r.format in whole else "converted"
+        if (r.format, r.tier) == ("bfloat16", "avx512_bf16"):
+            expected = "bf16 dot"
         assert r.decode == r.prefill == expected, r

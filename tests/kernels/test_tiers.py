@@ -22,6 +22,7 @@ FLAGS.append("-Dalways_inline=unused")  # code that is not optimized compiles in
 ON_X86 = platform.machine() in ("x86_64", "AMD64")
 
 
+EMULATED = ("avx_vnni", "avx512_vnni", "avx512_bf16")
 PROGRAMS = ("kernel_test", "attention_test", "encoder_test")
 SHARED = ("format_info.cpp", "dispatch.cpp", "platform.cpp", "pool.cpp")
 CMAKE = (NATIVE.parent / "CMakeLists.txt").read_text()
@@ -81,15 +82,15 @@ def compiler() -> list[str]:
 
 @pytest.mark.skipif(not ON_X86, reason="VNNI is emulated with AVX2")
 def test_x86_tiers(tmp_path: Path) -> None:
-    """scalar and avx2 as built, and the arithmetic of the tiers with VNNI by AVX2 and SIMDe, on any machine."""
+    """scalar and avx2 as built, and the arithmetic of the other tiers by AVX2 and SIMDe, on any machine."""
     if not Path("/usr/include/simde/x86/avx512.h").exists():
         pytest.skip("SIMDe is not installed (Debian: libsimde-dev)")
     if "avx2" not in kernels.tiers():
         pytest.skip("this machine has no AVX2")
     avx2 = ["-O0", *FLAGS_OF["avx2"]]
-    tiers = {"scalar": ["-O0"], "avx2": avx2, "avx_vnni": avx2, "avx512_vnni": [*avx2, "-w"]}
+    tiers = {"scalar": ["-O0"], "avx2": avx2} | {tier: [*avx2, "-w"] for tier in EMULATED}
     encoders = {"portable": "-O0", "avx2": "-O0"}
-    emulated = ["-DBITWRIGHT_EMULATE_VNNI", "-DEMULATED_avx_vnni", "-DEMULATED_avx512_vnni"]
+    emulated = ["-DBITWRIGHT_EMULATE_VNNI", *(f"-DEMULATED_{tier}" for tier in EMULATED)]
     check(build(tmp_path, compiler(), tiers, encoders, *emulated), list(tiers))
 
 
@@ -120,7 +121,7 @@ def test_the_dispatcher_checks_every_flag() -> None:
     """A tier requires the features of its flags that cpu.h lists, so each flag must have a line there."""
     listed = set(re.findall(r"#ifdef __(\w+?)_*\n", (NATIVE / "cpu.h").read_text()))
     names = {"dotprod": "DOTPROD", "i8mm": "MATMUL_INT8", "fp16": "FP16_VECTOR_ARITHMETIC"}
-    for tier in ("avx2", "avx_vnni", "avx512_vnni"):
+    for tier in ("avx2", *EMULATED):
         flags = [f for f in FLAGS_OF[tier] if not f.startswith("-mprefer-vector-width")]
         assert {f.removeprefix("-m").upper() for f in flags} <= listed, tier
     for tier in ("neon_dotprod", "neon_i8mm"):

@@ -155,8 +155,8 @@ def test_bench_and_profile(small: Engine) -> None:
     check(timed, "tier threads", {"limits": limits + " read_one_core_gb_s"}, {"prefill": shared})
     check(timed, {"decode": shared + " depth"})
     found = profile.profile(profiled(small, 16, 4, 2, 1))
-    operations = "operation formats seconds share_of_time bytes int8_operations float_operations gb_s gop_s " \
-                 "share_of_read share_of_arithmetic"  # fmt: skip
+    operations = "operation formats seconds share_of_time bytes int8_operations float_operations bf16_operations " \
+                 "gb_s gop_s share_of_read share_of_arithmetic"  # fmt: skip
     for step in (found["decode"], found["prefill"]):
         check(step, "tokens depth seconds", {"limits": limits, "operations": operations})
     costs = "format share_of_weights stored_bits read_bits ns_per_weight unpack_ns_per_weight read_ns_per_weight " \

@@ -30,20 +30,23 @@ class Limits(NamedTuple):
 
 @dataclass(frozen=True)
 class Work:
-    """Operations (a multiplication and an addition are two) of integer dot products and of float32 arithmetic; bytes of
-    weights and cache read from memory, each counted once."""
+    """Operations (a multiplication and an addition are two) of integer dot products, of float32 arithmetic and of
+    bfloat16 dot products; bytes of weights and cache read from memory, each counted once."""
 
     int8: float = 0
     floats: float = 0
     bytes: float = 0
+    bf16: float = 0
 
     def __add__(self, other: Work) -> Work:
-        return Work(self.int8 + other.int8, self.floats + other.floats, self.bytes + other.bytes)
+        return Work(
+            self.int8 + other.int8, self.floats + other.floats, self.bytes + other.bytes, self.bf16 + other.bf16
+        )
 
     @property
     def operations(self) -> float:
-        """Integer and float operations together."""
-        return self.int8 + self.floats
+        """Operations of all kinds together."""
+        return self.int8 + self.floats + self.bf16
 
     def reading_share(self, seconds: float, limits: Limits) -> float:
         """The time that reading alone would take at the limit, over the measured time."""
@@ -51,7 +54,8 @@ class Work:
 
     def arithmetic_share(self, seconds: float, limits: Limits) -> float:
         """The time that the arithmetic alone would take at the limits of its kinds, over the measured time."""
-        return (self.int8 / limits.int8_gop_s + self.floats / limits.float32_gflop_s) / 1e9 / seconds
+        least = self.int8 / limits.int8_gop_s + self.floats / limits.float32_gflop_s + self.bf16 / limits.bf16_gflop_s
+        return least / 1e9 / seconds
 
 
 @cache
@@ -66,7 +70,8 @@ def linear(weight: QuantizedTensor, tokens: int, tier: str) -> Work:
     path = paths()[weight.format.name, tier]["decode" if tokens == 1 else "prefill"]
     operations = 2 * rows * columns * tokens
     read = kernels.bytes_read(weight.format, rows, columns, tier)
-    return Work(operations, 0, read) if path == "integer dot" else Work(0, operations, read)
+    kind = {"integer dot": "int8", "bf16 dot": "bf16"}.get(path, "floats")
+    return Work(**{kind: operations, "bytes": read})
 
 
 def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:

@@ -22,6 +22,7 @@ OWN = {  # kernels.Coverage: what is multiplied, and how
     "converted": ("fp32", "converted to float32 a few rows at a time; multiply-add"),
     "reference": ("fp32", "converted to float32 once, when the model is loaded"),
 }
+BF16_DOT = "x86-64 .*bf16"  # machines that run the tier avx512_bf16
 
 
 @dataclass(frozen=True)
@@ -83,15 +84,18 @@ def _without_rule(engine: str, phase: str, s: NumberFormat, native: bool) -> Use
 
 
 def _own(s: NumberFormat, device: Device, native: bool) -> Iterator[Use]:
-    """By bitwright's kernels. The path of a format does not depend on the tier."""
+    """By bitwright's kernels. Of all paths, only that of BF16 depends on the tier."""
     if s.format is None:
         what, no = "never: there is no such file format", False if native else None
         yield Use("bitwright", "any", None, None, what, no, "read", "bitwright formats")
         return
     tier = kernels.tier() if device.id == THIS_MACHINE else "scalar"
     (row,) = (c for c in kernels.coverage([s.format]) if c.tier == tier)
-    same = row.decode == row.prefill
-    for phase, path in {"any": row.decode}.items() if same else zip(PHASES, (row.decode, row.prefill), strict=True):
+    paths = row.decode, row.prefill
+    if s.format.name == "bfloat16" and device.id != THIS_MACHINE and re.match(BF16_DOT, device.isa or ""):
+        paths = "bf16 dot", "bf16 dot"
+    same = paths[0] == paths[1]
+    for phase, path in {"any": paths[0]}.items() if same else zip(PHASES, paths, strict=True):
         as_what, what = OWN[path]
         takes = as_what == s.element if native else None
         yield Use("bitwright", phase, as_what, "vector", what, takes, "read", "kernels.coverage()")

@@ -19,7 +19,7 @@ from bitwright.hardware.rates import Kernel, Measured, measurable, measure
 from bitwright.io.aliases import cache_folder
 from bitwright.io.atomic import replacing
 
-FLOATS = ("fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "fp6")  # converted to float32
+FLOATS = ("fp16", "bf16", "fp8_e4m3", "fp8_e5m2", "fp6")  # converted to float32 (bf16: on most tiers)
 CONVERTED = "to float32, a few rows at a time"
 
 
@@ -65,6 +65,8 @@ def _rates(m: Measured) -> dict[str, Rate]:
 
     found = {"fp32": Rate(True, "vector", fp32, m.float32, basis="measured", accumulate="fp32")}
     found |= {f: via("fp32", f"{does.get(f, CONVERTED)} + {fp32}", m.float32) for f in FLOATS}
+    if not does["bf16_via"]:
+        found["bf16"] = Rate(True, "vector", does["bf16"], m.bf16, basis="measured", accumulate="fp32")
     exact = Rate(True, "vector", int8, m.int8, basis="measured", accumulate="int32")
     found["int8"] = via(does["int8_via"], int8, m.int8) if does["int8_via"] else exact
     found["int4"] = via("int8", f"{does['nibble']} + {int8}", m.int8)

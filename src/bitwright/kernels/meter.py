@@ -52,12 +52,13 @@ class Meter:
         return float(self._native.integer_dots(seconds)) / 1e9
 
     def bf16_gflop_s(self, seconds: float = SECONDS) -> float:
-        """Billions of float operations per second in products of bfloat16: by the CPU's own dot product if the tier's
-        machines can have one (AVX-512 BF16), else widened to float32 and multiplied, as the engine always does."""
+        """Billions of float operations per second in products of bfloat16, as the tier multiplies BF16 weights: by the
+        CPU's own dot product (AVX-512 BF16), or widened to float32."""
         return float(self._native.bf16_dots(seconds)) / 1e9
 
     def float32_gflop_s(self, seconds: float = SECONDS) -> float:
-        """Billions of float operations per second in float32 multiply-add: the limit of every float kernel."""
+        """Billions of float operations per second in float32 multiply-add: the limit of every float kernel but a
+        dot product of bfloat16."""
         return float(self._native.float32_dots(seconds)) / 1e9
 
     def decoding(self, weight: QuantizedTensor, seconds: float = SECONDS) -> Decoding:

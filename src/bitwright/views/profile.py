@@ -13,12 +13,13 @@ if TYPE_CHECKING:
 
 def profile(e: Profile) -> dict[str, Any]:
     """decode and prefill{tokens, depth, seconds, limits, operations[{operation, formats, seconds, share_of_time, bytes,
-    int8_operations, float_operations, gb_s, gop_s, share_of_read, share_of_arithmetic}]}, formats[{format,
-    share_of_weights, stored_bits, read_bits, ns_per_weight, unpack_ns_per_weight, read_ns_per_weight, cached_gb_s,
-    memory_gb_s, bound_by}], coverage[{format, tier, decode, prefill}].
+    int8_operations, float_operations, bf16_operations, gb_s, gop_s, share_of_read, share_of_arithmetic}]},
+    formats[{format, share_of_weights, stored_bits, read_bits, ns_per_weight, unpack_ns_per_weight, read_ns_per_weight,
+    cached_gb_s, memory_gb_s, bound_by}], coverage[{format, tier, decode, prefill}].
 
-    Seconds are of one step; bits are per weight; gb_s and gop_s are 10^9 bytes and operations per second; shares are 0
-    to 1 of the time, of the weights, or of the machine's measured limits."""
+    Float operations include those of bfloat16. Seconds are of one step; bits are per weight; gb_s and gop_s are 10^9
+    bytes and operations per second; shares are 0 to 1 of the time, of the weights, or of the machine's measured
+    limits."""
     return plain(
         {
             "decode": _step(e.decode),
@@ -48,7 +49,8 @@ def _operation(group: PhaseGroup, p: ProfiledStep) -> dict[str, Any]:
         "share_of_time": seconds / p.seconds,
         "bytes": round(work.bytes),
         "int8_operations": round(work.int8),
-        "float_operations": round(work.floats),
+        "float_operations": round(work.floats + work.bf16),
+        "bf16_operations": round(work.bf16),
         "gb_s": work.bytes / seconds / 1e9,
         "gop_s": work.operations / seconds / 1e9,
         "share_of_read": work.reading_share(seconds, p.limits),
