@@ -3,8 +3,9 @@
     python benchmarks/make_model.py q4_k_m 1.5b.q4_k_m.gguf
 
 28 layers of width 1536, 8960 in the feed-forward, 12 heads and 2 key-value heads of 128, a vocabulary of 151,936
-without texts (llama.cpp's "no_vocab"), embedding and output tied: 1.54 G parameters. Each tensor repeats 256 random
-rows: values do not affect timing, and encoding all of them would take minutes. Only one tensor is in memory at a time.
+without texts (llama.cpp's "no_vocab"), embedding and output tied: 1.54 G parameters. --shape takes another Qwen2.5.
+Each tensor repeats 256 random rows: values do not affect timing, and encoding all of them would take minutes. Only one
+tensor is in memory at a time.
 --stats also writes second moments of random inputs, for timing `quantize --method feedback` on an f16 model.
 --vocabulary takes the tokenizer of another GGUF and fills its vocabulary up, so that the model reads text, as `fit`
 must.
@@ -31,9 +32,26 @@ from bitwright.io.gguf import Typed
 from bitwright.quantizers.tensor import encode_rows
 from bitwright.recipes import FILE_TYPES, Recipe, Shape
 
-LAYERS, WIDTH, FEED_FORWARD, VOCABULARY, CONTEXT = 28, 1536, 8960, 151_936, 32_768
-HEADS, KV_HEADS, HEAD_DIM = 12, 2, 128
+VOCABULARY, CONTEXT = 151_936, 32_768
 OWN_ROWS = 256
+
+
+class Sizes(NamedTuple):
+    """Of a Qwen2.5."""
+
+    layers: int
+    width: int
+    feed_forward: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+
+
+SIZES = {
+    "0.5b": Sizes(24, 896, 4864, 14, 2, 64),
+    "1.5b": Sizes(28, 1536, 8960, 12, 2, 128),
+    "7b": Sizes(28, 3584, 18944, 28, 4, 128),  # whose embeddings are not tied
+}
 
 
 class Tensor(NamedTuple):
@@ -55,14 +73,14 @@ def vocabulary(file: Path | None) -> dict[str, Typed]:
     return found
 
 
-def metadata(file_type: int, layers: int, tokenizer: Path | None) -> dict[str, Typed]:
+def metadata(file_type: int, sizes: Sizes, tokenizer: Path | None) -> dict[str, Typed]:
     numbers = {
-        "block_count": layers,
+        "block_count": sizes.layers,
         "context_length": CONTEXT,
-        "embedding_length": WIDTH,
-        "feed_forward_length": FEED_FORWARD,
-        "attention.head_count": HEADS,
-        "attention.head_count_kv": KV_HEADS,
+        "embedding_length": sizes.width,
+        "feed_forward_length": sizes.feed_forward,
+        "attention.head_count": sizes.heads,
+        "attention.head_count_kv": sizes.kv_heads,
         "vocab_size": VOCABULARY,
     }
     return {
@@ -76,25 +94,25 @@ def metadata(file_type: int, layers: int, tokenizer: Path | None) -> dict[str, T
     }
 
 
-def tensors(layers: int) -> list[Tensor]:
+def tensors(sizes: Sizes) -> list[Tensor]:
     """All tensors as float32, for a recipe to assign formats to."""
-    kv = KV_HEADS * HEAD_DIM
+    width, q, kv = sizes.width, sizes.heads * sizes.head_dim, sizes.kv_heads * sizes.head_dim
     layer: dict[str, tuple[int, ...]] = {
-        "attn_norm.weight": (WIDTH,),
-        "attn_q.weight": (HEADS * HEAD_DIM, WIDTH),
-        "attn_q.bias": (HEADS * HEAD_DIM,),
-        "attn_k.weight": (kv, WIDTH),
+        "attn_norm.weight": (width,),
+        "attn_q.weight": (q, width),
+        "attn_q.bias": (q,),
+        "attn_k.weight": (kv, width),
         "attn_k.bias": (kv,),
-        "attn_v.weight": (kv, WIDTH),
+        "attn_v.weight": (kv, width),
         "attn_v.bias": (kv,),
-        "attn_output.weight": (WIDTH, HEADS * HEAD_DIM),
-        "ffn_norm.weight": (WIDTH,),
-        "ffn_gate.weight": (FEED_FORWARD, WIDTH),
-        "ffn_up.weight": (FEED_FORWARD, WIDTH),
-        "ffn_down.weight": (WIDTH, FEED_FORWARD),
+        "attn_output.weight": (width, q),
+        "ffn_norm.weight": (width,),
+        "ffn_gate.weight": (sizes.feed_forward, width),
+        "ffn_up.weight": (sizes.feed_forward, width),
+        "ffn_down.weight": (width, sizes.feed_forward),
     }
-    shapes = {"token_embd.weight": (VOCABULARY, WIDTH), "output_norm.weight": (WIDTH,)}
-    shapes |= {f"blk.{i}.{name}": shape for i in range(layers) for name, shape in layer.items()}
+    shapes = {"token_embd.weight": (VOCABULARY, width), "output_norm.weight": (width,)}
+    shapes |= {f"blk.{i}.{name}": shape for i in range(sizes.layers) for name, shape in layer.items()}
     return [Tensor(name, shape, formats.get("float32")) for name, shape in shapes.items()]
 
 
@@ -117,11 +135,11 @@ def moments(columns: int) -> np.ndarray[Any, Any]:
     return pack(matrix)[None]
 
 
-def statistics(layers: int) -> ActivationStatistics:
+def statistics(sizes: Sizes) -> ActivationStatistics:
     """Second moments of every matrix; those of one width are the same, and are read one at a time."""
-    weights = [(t.name, t.shape[-1]) for t in tensors(layers) if len(t.shape) == 2]
+    weights = [(t.name, t.shape[-1]) for t in tensors(sizes) if len(t.shape) == 2]
     groups = (("attn_q", "attn_k", "attn_v"), ("attn_output",), ("ffn_gate", "ffn_up"), ("ffn_down",))
-    names = [tuple(f"blk.{i}.{name}.weight" for name in group) for i in range(layers) for group in groups]
+    names = [tuple(f"blk.{i}.{name}.weight" for name in group) for i in range(sizes.layers) for group in groups]
     width = dict(weights)
     found = [
         SecondMoment(of, "plain", 1, width[of[0]], partial(moments, width[of[0]]))
@@ -135,17 +153,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("recipe", help="q4_k_m, q4_0, q8_0, f16 or any other recipe of bitwright quantize")
     parser.add_argument("output", type=Path)
-    parser.add_argument("--layers", type=int, default=LAYERS, help="number of layers; fewer than 28 for a quick test")
+    parser.add_argument("--shape", choices=SIZES, default="1.5b", help="which Qwen2.5")
+    parser.add_argument("--layers", type=int, help="number of layers; fewer than the shape has for a quick test")
     parser.add_argument("--stats", type=Path, metavar="FILE", help="also write second moments")
     parser.add_argument("--vocabulary", type=Path, metavar="GGUF", help="whose tokenizer the model gets")
     arguments = parser.parse_args()
+    sizes = SIZES[arguments.shape]
+    sizes = sizes._replace(layers=arguments.layers or sizes.layers)
     if arguments.stats:
-        calibration.write(arguments.stats, statistics(arguments.layers))
-    recipe, plain = Recipe.named(arguments.recipe), tensors(arguments.layers)
+        calibration.write(arguments.stats, statistics(sizes))
+    recipe, plain = Recipe.named(arguments.recipe), tensors(sizes)
     number = FILE_TYPES[recipe.file_type or ""].number
-    assigned = recipe.assign(Shape("qwen2", arguments.layers, HEADS, KV_HEADS), plain)
+    assigned = recipe.assign(Shape("qwen2", sizes.layers, sizes.heads, sizes.kv_heads), plain)
     stored = [(t.name, t.shape, a.format, partial(data, t, a.format)) for t, a in zip(plain, assigned, strict=True)]
-    size = gguf.write(arguments.output, metadata(number, arguments.layers, arguments.vocabulary), stored)
+    size = gguf.write(arguments.output, metadata(number, sizes, arguments.vocabulary), stored)
     print(f"wrote {arguments.output}: {output.human_bytes(size)}")
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import re
@@ -162,8 +163,8 @@ def test_the_ladder_has_a_step_for_every_tier(small) -> None:
                      "8 sequences together"]  # fmt: skip
 
 
-def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
-    """The model is cut to two layers."""
+def test_a_made_model_runs_and_has_its_recipe(tmp_path, monkeypatch) -> None:
+    """The model is cut to two layers. The arithmetic of its calibration is that of its shape."""
     target = tmp_path / "made.gguf"
     run("make_model.py", "q4_k_m", target, "--layers", 2)
     shown = subprocess.run(
@@ -176,6 +177,18 @@ def test_a_made_model_runs_and_has_its_recipe(tmp_path) -> None:
     assert len(engine.config.layers) == 2 and engine.config.vocabulary == 151_936
     logits = engine.session().prefill([5, 151_935])
     assert logits.shape == (151_936,) and 0 < logits.std() < 1000
+    monkeypatch.syspath_prepend(BENCHMARKS)
+    work, sizes = importlib.import_module("bench_calibrate").Work, importlib.import_module("make_model").SIZES["1.5b"]
+    assert work.of(engine.model) == work.of_sizes(sizes._replace(layers=2))
+
+
+def test_calibration_is_compared_with_its_arithmetic(stories260k) -> None:
+    printed = run("bench_calibrate.py", stories260k, "--chunks", 1, "--context", 64, "-t", 1)
+    stages = [line.split("  ")[0] for line in printed.splitlines()[3:10]]
+    assert {"products forward", "products backward", "second moments", "all"} < set(stages)
+    assert re.search(r"a Qwen2.5-7B: \d+\.\d+ CPU s per token", printed)
+    printed = run("bench_calibrate.py", stories260k, "--feedback", "q8_0,q4_0", "--rows", 32)
+    assert re.search(r"^q4_0, 32 rows of 64 ", printed, re.MULTILINE) and "factor of 64 columns" in printed
 
 
 def test_predicted_speed_is_compared_with_the_measured(stories260k, tmp_path, monkeypatch) -> None:

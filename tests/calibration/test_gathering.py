@@ -22,12 +22,15 @@ def test_only_the_same_seed_gives_the_same_moments(model: Model, fisher: Activat
     assert not same(fisher, gather(model, TEXTS, tmp_path / "b.gguf", CONTEXT, CHUNKS, seed=1))
 
 
-def test_several_passes_give_the_same_moments(model: Model, fisher: ActivationStatistics, tmp_path: Path) -> None:
+@pytest.mark.parametrize("weighted", [True, False])
+def test_several_passes_give_the_same_moments(model: Model, tmp_path: Path, weighted: bool) -> None:
     notes: list[str] = []
+    whole = gather(model, TEXTS, tmp_path / "whole.gguf", CONTEXT, CHUNKS, weighted)
     found = gather(
-        model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, budget=400_000, progress=lambda *a: notes.append(a[2])
-    )
-    assert same(fisher, found)
+        model, TEXTS, tmp_path / "s.gguf", CONTEXT, CHUNKS, weighted, budget=400_000,
+        progress=lambda *a: notes.append(a[2]),
+    )  # fmt: skip
+    assert same(whole, found)
     assert len(set(notes)) > 2 and notes[0] == f"pass 1 of {len(set(notes))}"
 
 
@@ -51,6 +54,25 @@ def test_an_interrupted_run_resumes(
     found = gather(model, TEXTS, output, CONTEXT, CHUNKS, budget=budget, progress=lambda done, *rest: seen.append(done))
     assert seen == list(range(when + 1, 2 * CHUNKS + 1))
     assert same(fisher, found) and not (tmp_path / "s.gguf.partial").exists()
+
+
+@pytest.mark.parametrize("lost", ["flow", "gradient"])
+def test_what_passes_hand_on_must_be_there(
+    model: Model, tmp_path: Path, lost: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gathering, "SAVE_SECONDS", 0)
+    output, budget = tmp_path / "s.gguf", 400_000
+
+    def stop(done: float, *rest: object) -> None:
+        if done == CHUNKS + 1:  # in the second of several passes
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        gather(model, TEXTS, output, CONTEXT, CHUNKS, budget=budget, progress=stop)
+    for path in (tmp_path / "s.gguf.partial").glob(f"*.{lost}"):
+        path.write_bytes(path.read_bytes()[:-1])
+    with pytest.raises(UsageError, match=rf"{lost} is damaged: remove"):
+        gather(model, TEXTS, output, CONTEXT, CHUNKS, budget=budget)
 
 
 def test_a_run_with_other_settings_is_not_resumed(model: Model, tmp_path: Path, monkeypatch: Any) -> None:

@@ -52,7 +52,7 @@ def predictions(model: Model, piece: np.ndarray, weights: dict[str, np.ndarray])
         full = weights[name] if name in weights else model.tensors[name].dequantize().astype(np.float64)
         return full if rows is None else full[rows]
 
-    logits = np.concatenate([part for _, part in Tape(model.step, weight, np.float64).logits(piece)])
+    logits = np.concatenate([part for _, part in Tape(model.step, model.tensors, weight, np.float64).logits(piece)])
     logits = logits - logits.max(axis=1, keepdims=True)
     return logits - np.log(np.exp(logits).sum(axis=1, keepdims=True))
 

@@ -39,7 +39,9 @@ def divergence(model: Model, changed: dict[str, np.ndarray]) -> float:
     weights = {name: tensor.dequantize().astype(np.float64) for name, tensor in model.tensors.items()}
 
     def predictions(weights: dict[str, np.ndarray]) -> np.ndarray:
-        tape = Tape(model.step, lambda name, rows: weights[name][slice(None) if rows is None else rows], np.float64)
+        tape = Tape(
+            model.step, weights, lambda name, rows: weights[name][slice(None) if rows is None else rows], np.float64
+        )
         pieces = np.array(IDS).reshape(-1, CONTEXT)
         logits = np.stack([np.concatenate([part for _, part in tape.logits(piece)]) for piece in pieces])
         logits -= logits.max(axis=-1, keepdims=True)

@@ -86,7 +86,7 @@ def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: 
     over three random directions in which all matrices move; relative to the sizes of its terms."""
     original = {name: w.astype(np.float64) for name, w in weights.items()}
     moved = dict(original)
-    run = Tape(step, lambda name, rows: moved[name] if rows is None else moved[name][rows], np.float64, memory)
+    run = Tape(step, moved, lambda name, rows: moved[name] if rows is None else moved[name][rows], np.float64, memory)
     rng, worst = np.random.default_rng(1), 0.0
     y = rng.standard_normal(np.concatenate([logits for _, logits in run.logits(ids)]).shape)
     for _ in range(3):
@@ -134,7 +134,7 @@ def test_a_random_model_against_finite_differences(monkeypatch: pytest.MonkeyPat
 def test_forward_is_the_oracle(name: str) -> None:
     step, weights = random_model(**MODELS[name])
     ids, n = np.arange(40) % 101, np.arange(40)
-    run = Tape(step, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64)
+    run = Tape(step, weights, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64)
     got = np.concatenate([logits for _, logits in run.logits(ids)])
     np.testing.assert_allclose(got, Oracle(step, weights).run(ids, n, 0 * n, n), rtol=1e-9, atol=1e-9)
 

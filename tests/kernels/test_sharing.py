@@ -77,7 +77,7 @@ def test_a_shared_step_gives_the_same_result(threads: int) -> None:
     for number in (1, threads):
         shown: list[np.ndarray] = []
         tape = Tape(
-            step, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64,
+            step, weights, lambda name, rows: weights[name] if rows is None else weights[name][rows], np.float64,
             sharing=Sharing(number),
         )  # fmt: skip
         tape.gradients(ids, lambda rows, logits: np.sin(logits), lambda op, x, y, out=shown: out.append(y))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import itertools
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,11 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.calibration import Weighting
-from bitwright.calibration.moments import pack, unpack
+from bitwright.calibration.moments import size
 from bitwright.kernels.ops import Op, Step
 from bitwright.kernels.sharing import Sharing
 
-STRIP = 192  # rows of second moments at a time, up to the diagonal
+BLOCK = 1 << 18  # values squared at a time
+STRIP = 192  # rows of second moments that are added up together, up to the diagonal
 
 Array = NDArray[Any]
 
@@ -29,14 +31,20 @@ class Group:
     weighting: Weighting
     part: int  # of the tape that reads it
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of the sums of second moments."""
+        return sum(4 * rows * columns for rows, columns in _strips(self.columns))
+
 
 class Sums:
-    """The sums of a group: `moment` (columns, columns) of f x x', the lower triangle; `total` of f; `squares`
-    (columns,) of x²; for each weight the squared gradients at its outputs; and `tokens`."""
+    """The sums of a group: `strips` hold the lower triangle (columns, columns) of f x x', some rows each, as far as the
+    diagonal's columns; `total` of f; `squares` (columns,) of x²; for each weight the squared gradients at its outputs;
+    and `tokens`."""
 
     def __init__(self, group: Group, sharing: Sharing) -> None:
         self.sharing = sharing
-        self.moment = np.zeros((group.columns, group.columns), np.float32)
+        self.strips = [np.zeros(shape, np.float32) for shape in _strips(group.columns)]
         self.squares = np.zeros(group.columns)
         self.gradients = {name: np.zeros(outputs) for name, outputs in group.weights.items()}
         self.total, self.tokens = 0.0, 0
@@ -45,11 +53,11 @@ class Sums:
         """Add x (tokens, columns) with weights f (tokens,)."""
         y = x if f is None else x * np.sqrt(f)[:, None]
 
-        def strip(start: int) -> None:
-            rows, columns = slice(start, start + STRIP), slice(0, start + STRIP)
-            self.moment[rows, columns] += y[:, rows].T @ y[:, columns]
+        def add(strip: Array) -> None:
+            rows, columns = strip.shape
+            strip += y[:, columns - rows : columns].T @ y[:, :columns]
 
-        self.sharing.each(strip, reversed(range(0, y.shape[1], STRIP)))  # the longest first
+        self.sharing.each(add, reversed(self.strips))  # the longest first
         self.squares += np.einsum("ij,ij->j", x, x)
         self.total += len(x) if f is None else float(f.sum(dtype=np.float64))
         self.tokens += len(x)
@@ -58,15 +66,31 @@ class Sums:
         """The sums as named arrays, for saving; `restore` takes them back."""
         squares: dict[str, Array] = {f"gradients.{i}": own for i, own in enumerate(self.gradients.values())}
         numbers = np.array([self.total, self.tokens])
-        return {"moment": pack(self.moment), "squares": self.squares, "numbers": numbers, **squares}
+        moment = np.concatenate([row[: i + 1] for i, row in self._rows()])
+        return {"moment": moment, "squares": self.squares, "numbers": numbers, **squares}
 
     def restore(self, state: Callable[[str], Array]) -> None:
         """Continue from saved sums; `state(name)` reads one array."""
-        self.moment = unpack(state("moment"), len(self.moment))
+        moment = state("moment")
+        for i, row in self._rows():
+            row[: i + 1] = moment[size(i) : size(i + 1)]
         self.squares = state("squares")
         self.gradients = {name: state(f"gradients.{i}") for i, name in enumerate(self.gradients)}
         total, tokens = state("numbers")
         self.total, self.tokens = float(total), int(tokens)
+
+    def finite(self) -> bool:
+        """Whether the diagonal of the second moments is finite: if it is, so are they."""
+        return all(np.isfinite(row[i]) for i, row in self._rows())
+
+    def _rows(self) -> Iterator[tuple[int, Array]]:
+        return enumerate(itertools.chain.from_iterable(self.strips))
+
+
+def _strips(columns: int) -> list[tuple[int, int]]:
+    """The shapes of the strips."""
+    ends = [*range(STRIP, columns, STRIP), columns]
+    return [(end - start, end) for start, end in itertools.pairwise([0, *ends])]
 
 
 class Collector:
@@ -87,8 +111,24 @@ class Collector:
         buffer = op.inputs[0].id
         own = self.sums[buffer]
         if gradient is not None:
-            squares = gradient * gradient
-            own.gradients[op.weights[0]] += squares.sum(axis=0)
-            self.weighing[buffer] = self.weighing.get(buffer, 0) + squares.sum(axis=1)
+            by_output, by_token = squares(gradient, own.sharing)
+            own.gradients[op.weights[0]] += by_output
+            self.weighing[buffer] = self.weighing.get(buffer, 0) + by_token
         if op.output.id == self.first[buffer]:
             own.add(inputs[0], self.weighing.pop(buffer, None))
+
+
+def squares(x: Array, sharing: Sharing) -> tuple[Array, Array]:
+    """The squares of x (rows, columns), summed over the rows, and over the columns."""
+    step = max(1, BLOCK // x.shape[1])
+
+    def work(part: slice) -> tuple[Array, Array]:
+        columns, rows = np.zeros(x.shape[1]), np.empty(part.stop - part.start, x.dtype)
+        for start in range(part.start, part.stop, step):
+            some = np.square(x[start : min(start + step, part.stop)])
+            columns += some.sum(axis=0)
+            rows[start - part.start :][: len(some)] = some.sum(axis=1)
+        return columns, rows
+
+    by_column, by_row = zip(*sharing.map(work, len(x)), strict=True)
+    return np.sum(by_column, axis=0), np.concatenate(by_row)

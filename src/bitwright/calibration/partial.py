@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+import os
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -11,7 +13,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.errors import UsageError
+from bitwright.errors import BitwrightError, UsageError
 from bitwright.io.atomic import replacing, sweep
 
 SAVE_SECONDS = 120.0  # between one saving and the next
@@ -30,8 +32,8 @@ class Sums(Protocol):
 
 
 class Partial:
-    """`output`.partial/: a file of sums for each pass. `key` identifies the run; a folder of another run raises
-    UsageError, because only the user knows which of the two to keep."""
+    """`output`.partial/: a file of sums for each pass, and what passes hand on. `key` identifies the run; a folder of
+    another run raises UsageError, because only the user knows which of the two to keep."""
 
     def __init__(self, output: Path, key: str) -> None:
         self.folder, self.key = output.with_name(output.name + ".partial"), key
@@ -43,11 +45,45 @@ class Partial:
     def remove(self) -> None:
         """Delete the passes, once their sums are in the finished file, and the folder unless it holds anything else."""
         sweep(self.folder)
-        for path in self.folder.glob("*.npz"):  # a short run has saved nothing
-            if path.stem.isdecimal():
+        for path in self.folder.glob("*"):  # a short run has saved nothing
+            if path.stem.isdecimal() and path.suffix in (".npz", ".flow", ".gradient"):
                 path.unlink()
         with contextlib.suppress(OSError):
             self.folder.rmdir()
+
+
+class Border:
+    """What crosses the border below a part of the model, from one pass to a later one: for each chunk the part's input
+    ("flow") and the gradient there ("gradient"), float32 of shape (tokens, width)."""
+
+    def __init__(self, folder: Path, part: int, shape: tuple[int, int]) -> None:
+        self.folder, self.part, self.shape = folder, part, shape
+
+    def write(self, what: str, number: int, values: NDArray[np.float32]) -> None:
+        """Keep those of chunk `number`, of which 0 begins anew."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        path = self._path(what)
+        try:
+            with path.open("r+b" if number else "wb") as file:
+                file.seek(number * values.nbytes)
+                file.write(np.ascontiguousarray(values).data)
+                file.flush()
+                os.fsync(file.fileno())  # before a pass is saved that needs it
+        except OSError as error:
+            raise BitwrightError(f"cannot write {path}: {error.strerror or error}") from error
+
+    def read(self, what: str, number: int) -> NDArray[np.float32]:
+        """Those of chunk `number`; UsageError if they are not there."""
+        path, count = self._path(what), math.prod(self.shape)
+        found = np.empty(0, np.float32)
+        if path.exists():
+            found = np.fromfile(path, np.float32, count, offset=4 * count * number)
+        if found.size < count:
+            raise UsageError(f"{path} is damaged: remove {self.folder} to begin anew")
+        return found.reshape(self.shape)
+
+    def _path(self, what: str) -> Path:
+        return self.folder / f"{self.part}.{what}"
 
 
 class Pass:

@@ -6,10 +6,15 @@ gradient at their outputs: E[f x x'] is the Fisher information of a row, ignorin
 from the model instead of the text, the Fisher information is the curvature of the KL divergence from the model
 (Kunstner et al., https://arxiv.org/abs/1905.12558). An embedding's rows are looked up, not multiplied: there the second
 moment of the gradient itself weighs an error.
+
+Second moments that do not fit in memory together are gathered in passes, from the last parts of the model down. The
+first pass reads the texts. The others begin with what crossed the borders of their parts, and so run no other parts.
 """
 
 from __future__ import annotations
 
+import itertools
+import tempfile
 import time
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -23,9 +28,10 @@ from bitwright import calibration, kernels
 from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
 from bitwright.calibration.collector import Collector, Group
 from bitwright.calibration.labels import sampled
-from bitwright.calibration.partial import SAVE_SECONDS, Partial, Pass
+from bitwright.calibration.partial import SAVE_SECONDS, Border, Partial, Pass
 from bitwright.calibration.texts import Text, cut, digest
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
+from bitwright.kernels.ops import widths
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape, missing
 from bitwright.progress import Progress
@@ -33,9 +39,11 @@ from bitwright.progress import Progress
 if TYPE_CHECKING:
     from bitwright.model.model import Model
 
-BUDGET = 2 << 30  # bytes of second moments at a time; the rest is gathered in further passes
+BUDGET = 3 << 28  # bytes of second moments at a time; the rest is gathered in further passes
+KEPT = 3 << 28  # bytes of values kept between forward and backward
 
 Array = NDArray[Any]
+Borders = dict[int, Border]  # by the part above
 
 
 def gather(
@@ -62,17 +70,17 @@ def gather(
     if Path(output).suffix == ".dat":
         raise UsageError(f"{output}: a .dat holds only importance; second moments need a .gguf")
     pieces = cut(model, texts, context, chunks)
-    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(threads))
-    groups = _groups(model, tape, fisher)
-    passes = _passes(groups, budget)
+    tape = _tape(model, threads)
+    passes = _passes(_groups(model, tape, fisher), len(tape.parts), budget)
     ids = digest(pieces)
-    key = f"{model.sha256()} {ids} {context} {fisher} {seed} {[len(own) for own in passes]}"
+    key = f"{model.sha256()} {ids} {context} {fisher} {seed} {[len(own) for _, own in passes]}"
     kept = Partial(Path(output), key)
-    for index, own in enumerate(passes):
+    borders = _borders(tape, passes, kept.folder, context)
+    for index, (parts, own) in enumerate(passes):
         note = f"pass {index + 1} of {len(passes)}" if len(passes) > 1 else ""
         report = partial(_report, progress, index * len(pieces), len(passes) * len(pieces), note)
         with single_blas():
-            _pass(tape, pieces, own, kept.of(index), fisher, seed, report)
+            _pass(tape, pieces, parts, own, borders, kept.of(index), fisher, seed, report)
     names = tuple(name for name, _ in texts)
     provenance = Provenance(pieces.size, seed, ids)
     found = _statistics(passes, kept, ActivationStatistics({}, names, len(pieces), context, provenance=provenance))
@@ -82,22 +90,21 @@ def gather(
 
 
 def seconds_for(model: Model, piece: NDArray[np.int32], fisher: bool = True, threads: int | None = None) -> float:
-    """How long `gather` takes for a chunk (tokens,), in all passes: measured in the first, which goes back furthest."""
-    tape = Tape(model.step, partial(_weight, model), sharing=Sharing(threads))
-    passes = _passes(_groups(model, tape, fisher), BUDGET)
-    collector, until = Collector(tape.step, passes[0], tape.sharing), min(group.part for group in passes[0])
-    started = time.monotonic()
-    with single_blas():
-        _add(tape, piece, collector, fisher, 0, 0, until)
-    return len(passes) * (time.monotonic() - started)
+    """How long `gather` takes for a chunk (tokens,), in all passes."""
+    tape = _tape(model, threads)
+    passes = _passes(_groups(model, tape, fisher), len(tape.parts), BUDGET)
+    with tempfile.TemporaryDirectory() as folder, single_blas():
+        borders, started = _borders(tape, passes, Path(folder), len(piece)), time.monotonic()
+        for parts, own in passes:
+            _add(tape, piece, 0, parts, Collector(tape.step, own, tape.sharing), borders, fisher, 0)
+        return time.monotonic() - started
 
 
-def passes_for(model: Model) -> int:
-    """How many times `gather` goes over a text."""
-    return len(_passes(_groups(model, Tape(model.step, partial(_weight, model)), True), BUDGET))
+def _tape(model: Model, threads: int | None) -> Tape:
+    return Tape(model.step, model.tensors, partial(_weight, model), memory=KEPT, sharing=Sharing(threads))
 
 
-def _weight(model: Model, name: str, rows: Array | None) -> Array:
+def _weight(model: Model, name: str, rows: Array | slice | None) -> Array:
     tensor = model.tensors[name]
     return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads=1)
 
@@ -118,17 +125,22 @@ def _groups(model: Model, tape: Tape, fisher: bool) -> list[Group]:
     return list(found.values())
 
 
-def _passes(groups: Sequence[Group], budget: int) -> list[list[Group]]:
-    passes: list[list[Group]] = [[]]
-    room = budget
-    for group in groups:
-        size = 4 * group.columns**2
-        if size > room and passes[-1]:
-            passes.append([])
+def _passes(groups: Sequence[Group], parts: int, budget: int) -> list[tuple[range, list[Group]]]:
+    """The parts of each pass, as many as fit the budget and at least one, and their groups."""
+    sizes = [sum(group.nbytes for group in groups if group.part == part) for part in range(parts)]
+    ends, room = [parts], budget
+    for part in reversed(range(parts)):
+        if sizes[part] and sizes[part] > room and part + 1 < ends[-1]:
+            ends.append(part + 1)
             room = budget
-        passes[-1].append(group)
-        room -= size
-    return passes
+        room -= sizes[part]
+    found = [range(low, high) for high, low in itertools.pairwise([*ends, 0])]
+    return [(own, [group for group in groups if group.part in own]) for own in found]
+
+
+def _borders(tape: Tape, passes: Sequence[tuple[range, list[Group]]], folder: Path, tokens: int) -> Borders:
+    width, starts = widths(tape.step, tape.shapes), [parts.start for parts, _ in passes[:-1]]
+    return {start: Border(folder, start, (tokens, width[tape.parts[start - 1][-1].output.id])) for start in starts}
 
 
 def _report(progress: Progress | None, before: int, total: int, note: str, done: int) -> None:
@@ -139,7 +151,9 @@ def _report(progress: Progress | None, before: int, total: int, note: str, done:
 def _pass(
     tape: Tape,
     pieces: Array,
+    parts: range,
     groups: Sequence[Group],
+    borders: Borders,
     kept: Pass,
     fisher: bool,
     seed: int,
@@ -148,9 +162,9 @@ def _pass(
     """Add up these groups over all chunks, from where an earlier run stopped."""
     collector = Collector(tape.step, groups, tape.sharing)
     done = kept.restore([collector.sums[group.buffer] for group in groups])
-    until, saved = min(group.part for group in groups), time.monotonic()
+    saved = time.monotonic()
     for number in range(done, len(pieces)):
-        _add(tape, pieces[number], collector, fisher, seed, number, until)
+        _add(tape, pieces[number], number, parts, collector, borders, fisher, seed)
         report(number + 1)
         last = number + 1 == len(pieces)
         if last or time.monotonic() - saved > SAVE_SECONDS:
@@ -159,27 +173,50 @@ def _pass(
             saved = time.monotonic()
 
 
-def _add(tape: Tape, piece: Array, collector: Collector, fisher: bool, seed: int, number: int, until: int) -> None:
-    """Add chunk `number` to the sums."""
-    if fisher:
-        tape.gradients(piece, sampled(seed, number, len(piece)), collector.visit, until)
-    else:
+def _add(
+    tape: Tape,
+    piece: Array,
+    number: int,
+    parts: range,
+    collector: Collector,
+    borders: Borders,
+    fisher: bool,
+    seed: int,
+) -> None:
+    """Add chunk `number` to the sums of some parts; the last ones come first, and leave the other parts' inputs."""
+    first = parts.stop == len(tape.parts)
+    flow = borders[parts.start].read("flow", number) if parts.start and not first else None
+    gradient = np.empty(0, np.float32)
+    if first and fisher:
+        gradient = tape.gradients(piece, sampled(seed, number, len(piece)), collector.visit, parts.start)
+    elif first:
         tape.observe(piece, collector.visit)
+    elif fisher:
+        gradient = tape.between(piece, parts, flow, borders[parts.stop].read("gradient", number), collector.visit)
+    else:
+        tape.observe(piece, collector.visit, first=parts.start, flow=flow)
+    for start, border in borders.items():
+        if first:
+            border.write("flow", number, tape.flow(start))
+        if start == parts.start and fisher:
+            border.write("gradient", number, gradient)
 
 
 def _check(groups: Sequence[Group], collector: Collector) -> None:
     for group in groups:
-        if not np.isfinite(np.trace(collector.sums[group.buffer].moment)):
+        if not collector.sums[group.buffer].finite():
             names = ", ".join(group.weights)
             raise BitwrightError(f"{names}: expected finite inputs and gradients on these texts, got others")
 
 
-def _statistics(passes: Sequence[Sequence[Group]], kept: Partial, base: ActivationStatistics) -> ActivationStatistics:
+def _statistics(
+    passes: Sequence[tuple[range, list[Group]]], kept: Partial, base: ActivationStatistics
+) -> ActivationStatistics:
     """Means of the passes' sums; second moments stay in their files until used."""
     gathered: dict[str, SquareSums] = {}
     sensitivities: dict[str, Array] = {}
     moments = []
-    for index, own in enumerate(passes):
+    for index, (_, own) in reversed([*enumerate(passes)]):
         done = kept.of(index)
         for place, group in enumerate(own):
             state = partial(done.read, place)

@@ -81,7 +81,7 @@ def gradient_sums(
         for name, own in zip(tensors, allowed, strict=True)
     }
     sharing = Sharing(threads)
-    tape = Tape(model.step, lambda name, rows: _decoded(model.tensors[name], rows, sharing.threads), sharing=sharing)
+    tape = Tape(model.step, model.tensors, lambda name, rows: _decoded(model.tensors[name], rows), sharing=sharing)
     reading = [part for part, ops in enumerate(tape.parts) for op in ops if forms.keys() & {*_read(op)}]
     read = {name for op in model.step.ops for name in _read(op)}
     if strange := [name for name in tensors if name not in read]:
@@ -192,9 +192,8 @@ def _read(op: Op) -> tuple[str, ...]:
     return op.weights[:1] if op.kind in ("linear", "embed") else ()
 
 
-def _decoded(tensor: QuantizedTensor, rows: Any = None, threads: int = 1) -> Array:
-    data = tensor.data if rows is None else tensor.data[rows]
-    return kernels.dequantize(tensor.format, data, threads=threads)
+def _decoded(tensor: QuantizedTensor, rows: Any) -> Array:
+    return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads=1)
 
 
 def _kept(

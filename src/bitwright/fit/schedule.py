@@ -95,7 +95,7 @@ class Schedule:
         self._held_out = suite.CHUNKS["quick"] * engine.context * self._token
         measured = MEASURED * self._held_out
         self.reserved = 3 * measured  # the file, and what the search gained
-        read = gathering.SEARCHED + gathers * second_moments.passes_for(engine.model) * FEWEST * gathering.GATHERED
+        read = gathering.SEARCHED + gathers * FEWEST * gathering.GATHERED
         least = 4 * measured + self._search(gathering.LEAST) + 2 * encoding(engine.model, EFFORTS[-1]) / self.threads
         over = least + BACKWARD * read * self._token - (self._ends - self._clock())
         if over > 0:

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 from bitwright.kernels._native import thread_count, usable_cores, warn_of_fewer_threads
 
 Result = TypeVar("Result")
+Item = TypeVar("Item")
 
 
 class Sharing:
@@ -40,7 +41,7 @@ class Sharing:
             return [work(part) for part in parts]
         return list(self._pool.map(work, parts))
 
-    def each(self, work: Callable[[int], None], items: Iterable[int]) -> None:
+    def each(self, work: Callable[[Item], None], items: Iterable[Item]) -> None:
         """Call work(item) for each item, on whichever thread is free."""
         for _ in map(work, items) if self._pool is None else self._pool.map(work, items):
             pass

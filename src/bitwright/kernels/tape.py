@@ -2,26 +2,28 @@
 
 The ops are cut wherever later ops read a single buffer (the residual stream, twice per layer). The forward pass keeps
 that buffer for every part, and the values in between as long as they fit `memory`; the backward pass runs the other
-parts again. So memory holds one part of a model, and each weight is read when a part needs it.
+parts again. Products decode some rows of a weight at a time. So memory holds one part of a model, and no whole matrix.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from bitwright.kernels.ops import Array, Attention, Buffer, Call, Op, Step
+from bitwright.formats.tensor import Shaped
+from bitwright.kernels.ops import Array, Attention, Buffer, Call, Linear, Op, Step
+from bitwright.kernels.products import Products, Weight
 from bitwright.kernels.sharing import Sharing
 
 Values = dict[int, Array]  # by the id of a buffer
-Weight = Callable[[str, Array | None], Array]  # a weight by name, or some of its rows
 Visit = Callable[[Op, list[Array], Array | None], None]  # an op, its inputs, the gradient of its output
 Work = Callable[[Op, Call, list[Array]], tuple[Array, ...]]
 
-LOGITS = 1 << 24  # values at a time, for any size of vocabulary
+LOGITS = 1 << 27  # values at a time, for any size of vocabulary
+BLOCK = 1 << 20  # logits whose gradient a thread takes at a time
 ROWS = 32  # the fewest rows a thread gets
 
 
@@ -33,90 +35,117 @@ def missing(step: Step) -> list[str]:
 class Tape:
     """Runs `step` forward over the tokens of a text, with positions from 0, and backward.
 
-    `weight(name, rows)` gives a weight as floats, in full if `rows` is None. `memory` limits the bytes of values
-    kept. `sharing` holds the threads.
+    `weight(name, rows)` gives a weight as floats, in full if `rows` is None, and `shapes` the shape of each. `memory`
+    limits the bytes of values kept. `sharing` holds the threads.
     """
 
     def __init__(
         self,
         step: Step,
+        shapes: Mapping[str, Shaped],
         weight: Weight,
         dtype: DTypeLike = np.float32,
         memory: int = 1 << 30,
         sharing: Sharing | None = None,
     ) -> None:
-        self.step, self.weight, self.dtype, self.memory = step, weight, dtype, memory
+        self.step, self.shapes, self.weight, self.dtype, self.memory = step, shapes, weight, dtype, memory
         self.sharing = sharing or Sharing()
         self.parts = parts(step)
-        self._flows: list[Values] = []
+        self._products = Products(shapes, self._weight, self.sharing)
+        self._flows: dict[int, Values] = {}
         self._kept: dict[int, Values] = {}
-        self._held: tuple[tuple[Op, ...], dict[str, Array]] = ((), {})  # the weights of the current part
 
-    def observe(self, tokens: ArrayLike, visit: Visit, until: str | None = None) -> None:
+    def observe(
+        self, tokens: ArrayLike, visit: Visit, until: str | None = None, first: int = 0, flow: Array | None = None
+    ) -> None:
         """Forward only, without logits: visit(op, inputs, None) for every op up to the last product, or up to the
-        product with the weight `until`."""
-        self._start(tokens)
+        product with the weight `until`; from part `first`, whose input is `flow`, on."""
+        self._start(tokens, first, flow)
         last = max(op.output.id for op in self.step.ops if op.kind == "linear" and until in (None, op.weights[0]))
-        flow: Values = {}
-        for ops in self.parts:
-            for op in ops:
-                visit(op, [flow[b.id] for b in op.inputs], None)
+        for index in range(first, len(self.parts)):
+            values = dict(self._flows[index])
+            for op in self.parts[index]:
+                visit(op, [values[b.id] for b in op.inputs], None)
                 if op.output.id == last:
                     return
-                flow[op.output.id] = self._value(op, ops, flow, self.call)
-            flow = {ops[-1].output.id: flow[ops[-1].output.id]}
+                values[op.output.id] = self._value(op, values, self.call)
+            self._flows[index + 1] = {op.output.id: values[op.output.id]}
 
     def logits(self, tokens: ArrayLike) -> Iterator[tuple[slice, Array]]:
         """Forward; yields the logits after every token, some rows at a time: the rows, and (rows, vocabulary)."""
-        self._forward(tokens)
+        self._start(tokens)
+        self._forward(range(len(self.parts) - 1))
         for rows, values in self._last():
             yield rows, values[self._result.id]
 
     def gradients(
         self, tokens: ArrayLike, of_logits: Callable[[slice, Array], Array], visit: Visit, until: int = 0
-    ) -> None:
-        """Forward, then visit(op, inputs, gradient) for the ops from the last to the first of part `until`.
+    ) -> Array:
+        """Forward, then visit(op, inputs, gradient) for the ops from the last to the first of part `until`. Returns the
+        gradient at the input of that part.
 
         of_logits(rows, logits), called for all rows in some order, is the gradient with respect to the logits (rows,
         vocabulary) of the differentiated value.
         The ops of a last part that work row by row are visited for some rows at a time.
         """
-        self._forward(tokens)
+        below = range(len(self.parts) - 1)
+        self._start(tokens)
+        self._forward(below, until)
         arrived = []
         for rows, values in self._last():
             logits = values[self._result.id]
+            step = max(1, BLOCK // logits.shape[1])
 
-            def of(part: slice, rows: slice = rows, logits: Array = logits) -> Array:
-                return of_logits(slice(rows.start + part.start, rows.start + part.stop), logits[part])
+            def of(part: slice, first: int = rows.start, logits: Array = logits, step: int = step) -> None:
+                for start in range(part.start, part.stop, step):
+                    some = slice(start, min(start + step, part.stop))
+                    logits[some] = of_logits(slice(first + some.start, first + some.stop), logits[some])
 
-            gradient = np.concatenate(self.sharing.map(of, len(logits), ROWS))
-            arrived.append(self._back(self.parts[-1], values, gradient, visit, _some(self.call, rows)))
-        for index in range(len(self.parts) - 2, until - 1, -1):
-            gradient = np.concatenate(arrived)
-            values = self._kept.pop(index, {}) or self._play(self.parts[index], self._flows[index], self.call)
-            arrived = [self._back(self.parts[index], values, gradient, visit, self.call)]
+            self.sharing.map(of, len(logits))
+            arrived.append(self._back(self.parts[-1], values, logits, visit, _some(self.call, rows)))
+        return self._backward(below[until:], np.concatenate(arrived), visit)
 
-    def _start(self, tokens: ArrayLike) -> None:
+    def between(self, tokens: ArrayLike, parts: range, flow: Array | None, gradient: Array, visit: Visit) -> Array:
+        """The same for some parts, from the input of the first of them (`flow`, None for part 0) and the gradient at
+        the output of the last, as an earlier call found them. Returns the gradient at the input of the first."""
+        self._start(tokens, parts.start, flow)
+        self._forward(parts, parts.start)
+        return self._backward(parts, gradient, visit)
+
+    def flow(self, part: int) -> Array:
+        """The input of a part after the first, in the last call."""
+        return next(iter(self._flows[part].values()))
+
+    def _start(self, tokens: ArrayLike, first: int = 0, flow: Array | None = None) -> None:
         ids = np.asarray(tokens)
         n = np.arange(len(ids))
         self.call = Call(self.dtype, ids, n, np.zeros_like(n), n.astype(np.intp))
+        self._flows = {first: {} if flow is None else {self.parts[first - 1][-1].output.id: flow}}
 
-    def _forward(self, tokens: ArrayLike) -> None:
-        """Every part except the last: `_flows` are the inputs of all parts, `_kept` the values that fit, by part."""
-        self._start(tokens)
-        self._flows, self._kept, room = [{}], {}, self.memory
-        for index, ops in enumerate(self.parts[:-1]):
-            values = self._play(ops, self._flows[-1], self.call)
+    def _forward(self, parts: range, keep: int | None = None) -> None:
+        """Run the parts: `_flows` are the inputs of all and of the next, `_kept` the values that fit, by part from
+        `keep` on."""
+        self._kept, room = {}, self.memory
+        for index in parts:
+            ops = self.parts[index]
+            values = self._play(ops, self._flows[index], self.call)
             size = sum(values[op.output.id].nbytes for op in ops)
-            if size <= room:
+            if keep is not None and index >= keep and size <= room:
                 self._kept[index] = values
                 room -= size
-            self._flows.append({ops[-1].output.id: values[ops[-1].output.id]})
+            self._flows[index + 1] = {ops[-1].output.id: values[ops[-1].output.id]}
+
+    def _backward(self, parts: range, gradient: Array, visit: Visit) -> Array:
+        for index in reversed(parts):
+            values = self._kept.pop(index, None) or self._play(self.parts[index], self._flows[index], self.call)
+            gradient = self._back(self.parts[index], values, gradient, visit, self.call)
+        return gradient
 
     def _last(self) -> Iterator[tuple[slice, Values]]:
         """The values of the last part: whole or, if all its ops work row by row, some rows at a time."""
-        ops, flow, n = self.parts[-1], self._flows[-1], len(self.call.tokens)
-        width = max((len(weight) for op in ops for weight in self._weights(op, ops)), default=1)
+        ops, n = self.parts[-1], len(self.call.tokens)
+        flow = self._flows[len(self.parts) - 1]
+        width = max((self.shapes[name].shape[0] for op in ops for name in op.weights), default=1)
         step = max(1, LOGITS // width) if all(op.by_row for op in ops) else n
         for start in range(0, n, step):
             rows = slice(start, min(n, start + step))
@@ -126,16 +155,19 @@ class Tape:
     def _play(self, ops: tuple[Op, ...], flow: Values, call: Call) -> Values:
         values = dict(flow)
         for op in ops:
-            values[op.output.id] = self._value(op, ops, values, call)
+            values[op.output.id] = self._value(op, values, call)
         return values
 
-    def _value(self, op: Op, ops: tuple[Op, ...], values: Values, call: Call) -> Array:
-        weights = self._weights(op, ops)
+    def _value(self, op: Op, values: Values, call: Call) -> Array:
+        inputs = [values[b.id] for b in op.inputs]
+        if isinstance(op, Linear):
+            return self._products.forward(op, inputs[0])
+        weights = self._weights(op)
 
         def work(op: Op, call: Call, inputs: list[Array]) -> tuple[Array, ...]:
             return (op.over_text(call, *inputs, *weights),)
 
-        return self._shared(op, call, work, [values[b.id] for b in op.inputs])[0].astype(self.dtype, copy=False)
+        return self._shared(op, call, work, inputs)[0].astype(self.dtype, copy=False)
 
     def _shared(self, op: Op, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
         """The results of `work` on `arrays`: each thread takes some rows, or some heads of attention."""
@@ -168,26 +200,25 @@ class Tape:
             visit(op, inputs, own)
             if not inputs:
                 continue
-            weights = self._weights(op, ops)
+            if isinstance(op, Linear):
+                back = [self._products.backward(op, own)]
+            else:
+                weights = self._weights(op)
 
-            def work(op: Op, call: Call, arrays: list[Array], weights: list[Array] = weights) -> tuple[Array, ...]:
-                return op.gradient(call, *arrays, *weights)
+                def work(op: Op, call: Call, arrays: list[Array], weights: list[Array] = weights) -> tuple[Array, ...]:
+                    return op.gradient(call, *arrays, *weights)
 
-            back = self._shared(op, call, work, [own, *inputs])
+                back = self._shared(op, call, work, [own, *inputs])
             for buffer, part in zip(op.inputs, back, strict=True):
                 known = gradients.get(buffer.id)
                 gradients[buffer.id] = part if known is None else known + part
         return next(iter(gradients.values()), np.empty(0, self.dtype))
 
-    def _weights(self, op: Op, ops: tuple[Op, ...]) -> list[Array]:
-        if self._held[0] is not ops:
-            self._held = (ops, {})
-        if op.looks_up:
-            return [self.weight(name, self.call.tokens).astype(self.dtype, copy=False) for name in op.weights]
-        for name in op.weights:
-            if name not in self._held[1]:
-                self._held[1][name] = self.weight(name, None).astype(self.dtype, copy=False)
-        return [self._held[1][name] for name in op.weights]
+    def _weights(self, op: Op) -> list[Array]:
+        return [self._weight(name, self.call.tokens if op.looks_up else None) for name in op.weights]
+
+    def _weight(self, name: str, rows: Array | slice | None) -> Array:
+        return self.weight(name, rows).astype(self.dtype, copy=False)
 
     @property
     def _result(self) -> Buffer:

@@ -92,7 +92,7 @@ def early_layer(model: Model, threads: int | None = None) -> Layer:
     read, held_out = (max(1, count // width) * width for count in (READ, HELD_OUT))
     if len(ids) < read + held_out:
         raise UsageError(f"{model.path}: expected {read + held_out} tokens of the standard text, got {len(ids)}")
-    tape = Tape(model.step, lambda name, rows: _weight(model, name, rows, threads), sharing=Sharing(threads))
+    tape = Tape(model.step, model.tensors, lambda name, rows: _weight(model, name, rows, 1), sharing=Sharing(threads))
     with single_blas():
         inputs = [_inputs(tape, name, part.reshape(-1, width)) for part in (ids[:read], ids[-held_out:])]
     return Layer(name, _weight(model, name, None, threads), inputs[0], inputs[1], threads)
@@ -105,7 +105,7 @@ def early_matrix(model: Model) -> str:
     return products[len(products) // layers * int(layers * DEPTH)]
 
 
-def _weight(model: Model, name: str, rows: NDArray[Any] | None, threads: int | None) -> Array:
+def _weight(model: Model, name: str, rows: NDArray[Any] | slice | None, threads: int | None) -> Array:
     tensor = model.tensors[name]
     return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads)
 
