@@ -10,7 +10,6 @@ import math
 import mmap
 import struct
 from collections.abc import Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -165,6 +164,8 @@ def _sizes(value: Any) -> bool:
 
 def read_hub_headers(repo: str, files: Sequence[str], revision: str) -> list[HeaderEntry]:
     """The tensors of safetensors files in a hub repository. BitwrightError if their headers cannot be downloaded."""
+    from concurrent.futures import ThreadPoolExecutor
+
     from huggingface_hub import HfApi, errors
 
     def read(file: str) -> list[HeaderEntry]:
