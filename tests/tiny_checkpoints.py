@@ -10,6 +10,7 @@ import struct
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,7 @@ CASES: dict[str, dict[str, Any]] = {
         "final_logit_softcapping": None, "attn_logit_softcapping": None,
     },
 }  # fmt: skip
+TEXT = 8000  # characters from which vocabularies are learned
 SENTENCEPIECE = ("llama-tied-biases-linear", "gemma3-windows-linear")
 DTYPES = {"llama-untied-llama3": "F32", "qwen3-untied": "F16"}  # others: BF16
 IDS = [int(n) for n in np.random.default_rng(3).integers(5, 300, 40)]
@@ -128,11 +130,15 @@ def as_dtype(values: np.ndarray, dtype: str) -> np.ndarray:
     return values.astype(np.float16 if dtype == "F16" else np.float32)
 
 
-def learned(words: Iterable[str], count: int) -> list[tuple[str, str]]:
-    """Merges of byte pair encoding, the most frequent pair first."""
-    split = Counter(tuple(word) for word in words)
+@cache
+def learned(byte_level: bool) -> list[tuple[str, str]]:
+    """Merges of byte pair encoding, the most frequent pair first: of bytes, or of characters."""
+    characters = {byte: character for character, byte in byte_characters().items()}
+    words = standard_text.read()[:TEXT].split()
+    spelled = ("".join(characters[byte] for byte in f" {w}".encode()) if byte_level else f"▁{w}" for w in words)
+    split = Counter(tuple(word) for word in spelled)
     merges: list[tuple[str, str]] = []
-    for _ in range(count):
+    for _ in range(60):
         pairs: Counter[tuple[str, str]] = Counter()
         for word, times in split.items():
             for pair in pairwise(word):
@@ -154,11 +160,8 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> list[str]:
 
 def _byte_level(case: str, folder: Path) -> int:
     """A tokenizer.json; returns the number of rows of the embedding, of which the last few have no token."""
-    characters = {byte: character for character, byte in byte_characters().items()}
-    words = ("".join(characters[byte] for byte in f" {word}".encode()) for word in standard_text.read()[:8000].split())
-    merges = learned(words, 60)
-    special = ["<|pad|>", "<|begin|>", "<|end|>"]
-    texts = [*special, *characters.values(), *("".join(pair) for pair in merges), "<tool>"]
+    merges, special = learned(byte_level=True), ["<|pad|>", "<|begin|>", "<|end|>"]
+    texts = [*special, *byte_characters(), *("".join(pair) for pair in merges), "<tool>"]
     qwen = case.startswith("qwen")
     post: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     if not qwen:
@@ -198,8 +201,7 @@ def _byte_level(case: str, folder: Path) -> int:
 
 def _sentencepiece(case: str, folder: Path) -> int:
     gemma = case.startswith("gemma")
-    text = standard_text.read()[:8000]
-    merges = learned(("▁" + word for word in text.split()), 60)
+    text, merges = standard_text.read()[:TEXT], learned(byte_level=False)
     pieces = [("<unk>", 0.0, UNKNOWN), ("<s>", 0.0, CONTROL), ("</s>", 0.0, CONTROL)]
     pieces += [(f"<0x{byte:02X}>", 0.0, BYTE) for byte in range(256)]
     pieces += [("".join(pair), -1.0 - rank, 1) for rank, pair in enumerate(merges)]

@@ -7,11 +7,9 @@ prompt and a few steps, and gives the text; the only failure that it may end in 
 
 from __future__ import annotations
 
-import mmap
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,10 +21,8 @@ from bitwright.engine.engine import RunOptions
 from bitwright.errors import BitwrightError
 from bitwright.formats import Format
 from bitwright.io import gguf
-from bitwright.io.gguf_parse import parse
 from bitwright.model.model import Model
 
-PATH = Path("mutant.gguf")
 FORMATS = ("f32", "f16", "bf16", "q8_0", "q4_0", "q4_1", "q5_1", "iq4_nl", "mxfp4")  # with blocks of 32
 HARD = (0, 1, -1, 2, 7, 64, 1 << 16, 1 << 31, (1 << 32) - 1, 0.0, -0.0, 0.5, 1e-30, 1e30, float("nan"), float("inf"))
 
@@ -156,14 +152,11 @@ def outcome(content: bytes) -> str:
 
     Raises whatever is not a BitwrightError: a finding.
     """
-    buffer = mmap.mmap(-1, len(content))
-    buffer.write(content)
     stepped = False
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("error")
         try:
-            file = gguf.GGUF([PATH], [buffer], parse(buffer, PATH))
-            engine = Engine(Model.from_gguf(file), RunOptions(threads=1))
+            engine = Engine(Model.from_gguf(wrong_types.opened(content)), RunOptions(threads=1))
             session = engine.session()
             ids = [id % engine.config.vocabulary for id in range(5)][: max(1, engine.context - 4)]
             session.prefill(ids)

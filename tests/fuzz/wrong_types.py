@@ -76,6 +76,14 @@ def table() -> Iterator[tuple[str, str, str]]:
         yield from itertools.product([architecture], keys(architecture), POISONS)
 
 
+def opened(content: bytes) -> gguf.GGUF:
+    """The file of these bytes, in memory. Raises what the reader raises."""
+    buffer = mmap.mmap(-1, len(content))
+    buffer.write(content)
+    first = parse(buffer, PATH)
+    return gguf.GGUF(PATH, [PATH], [buffer], first.version, first.tensors, gguf.Metadata(buffer, PATH, first.values))
+
+
 class Poisoner:
     """Makes files in memory: a tiny model of an architecture with one key changed."""
 
@@ -94,7 +102,4 @@ class Poisoner:
         for data in self.data if layout.alignment < 1 << 16 else ():
             parts += [bytes(-at % layout.alignment), data]
             at += -at % layout.alignment + len(data)
-        content = b"".join(parts)
-        buffer = mmap.mmap(-1, len(content))
-        buffer.write(content)
-        return gguf.GGUF([PATH], [buffer], parse(buffer, PATH))
+        return opened(b"".join(parts))
