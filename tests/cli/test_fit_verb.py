@@ -104,6 +104,18 @@ def test_what_llama_quantize_needs_is_said(
     assert f"llama-quantize {options}--tensor-type-file {tmp_path / 't.txt'}" in capsys.readouterr().err
 
 
+def test_a_recipe_that_llama_quantize_stops_at_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """It demands importance for some formats, and an embedding has none unless it is the output too."""
+    found, low = result(model, tmp_path / "out.gguf"), formats.get("iq2_xs")
+    given = tuple(replace(a, format=low) for a in found.assignments)
+    for untied, said in ((True, "llama-quantize cannot follow"), (False, "for llama.cpp: llama-quantize --imatrix")):
+        kept = tuple(a for a in given if untied or a.tensor != "output.weight")
+        fitting.keep(replace(found, assignments=kept), None, tmp_path / "t.txt", None)
+        assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_the_recipe_and_the_history_are_written(bitwright: Run, model: Path, tmp_path: Path, asked: Any) -> None:
     files = [tmp_path / name for name in ("out.gguf", "found.toml", "types.txt", "history.json")]
     outcome = bitwright("fit", model, "--size", "2MB", "-o", files[0], "--save-recipe", files[1], "--tensor-types",

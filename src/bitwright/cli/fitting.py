@@ -92,7 +92,7 @@ def keep(f: Fitted, recipe: Path | None, types: Path | None, history: Path | Non
     from bitwright.fit.budget import searched
     from bitwright.io.atomic import replacing
     from bitwright.recipes import Recipe
-    from bitwright.recipes.recipe import NEEDS_IMPORTANCE
+    from bitwright.recipes.recipe import NEEDS_IMPORTANCE, NEVER_WITHOUT
 
     chosen = {t.name for t in searched(f.budget.outline)}
     exact = Recipe.exact({a.tensor: a.format for a in f.assignments if a.tensor in chosen})
@@ -100,8 +100,15 @@ def keep(f: Fitted, recipe: Path | None, types: Path | None, history: Path | Non
         recipes.save(recipe, exact)
     if types is not None:
         recipes.write_tensor_types(types, exact.patterns)
-        needed = "--imatrix IMATRIX " if any(p.format.name in NEEDS_IMPORTANCE for p in exact.patterns) else ""
-        output.remark(f"for llama.cpp: llama-quantize {needed}--tensor-type-file {types} {f.source.name} OUT.gguf Q8_0")
+        own = {p.name: p.format.name for p in exact.patterns}
+        needed = "--imatrix IMATRIX " if NEEDS_IMPORTANCE & set(own.values()) else ""
+        if "output.weight" in own and own.get("token_embd.weight") in NEVER_WITHOUT:
+            output.remark(f"llama-quantize cannot follow {types}: it demands importance for an embedding in "
+                          f"{own['token_embd.weight']}, and nothing measures that")  # fmt: skip
+        else:
+            output.remark(
+                f"for llama.cpp: llama-quantize {needed}--tensor-type-file {types} {f.source.name} OUT.gguf Q8_0"
+            )
     if history is not None:
         with replacing(history) as file:
             file.write(json_text.dumps(f.history, allow_nan=False).encode())

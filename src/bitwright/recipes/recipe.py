@@ -24,6 +24,7 @@ FALLBACKS |= dict.fromkeys(("q2_k", "q3_k", "tq1_0", "tq2_0", "q2_0"), "q4_0")
 FALLBACKS["q1_0"] = "q4_0"  # llama.cpp has no fallback here and gives up
 FALLBACKS |= {"q4_k": "q5_0", "q5_k": "q5_1", "q6_k": "q8_0"}
 NEEDS_IMPORTANCE = {"iq3_xxs", "iq2_xxs", "iq2_xs", "iq2_s", "iq1_m", "iq1_s"}
+NEVER_WITHOUT = {"iq2_xxs", "iq2_xs", "iq1_s"}  # not even for an embedding (ggml_quantize_requires_imatrix of ggml.c)
 KEPT = "kept as it is"
 
 
