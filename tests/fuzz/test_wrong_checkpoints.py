@@ -17,7 +17,7 @@ from bitwright.errors import BitwrightError
 from bitwright.model.conversion.checkpoint import Checkpoint
 
 CASES = ("llama-untied-llama3", "qwen2-tied-yarn", "gemma3-windows-linear")
-TRIALS = 120  # of each case
+TRIALS = 50  # of each case
 LONG = 40  # entries of a list or an object of which only some are tried
 
 

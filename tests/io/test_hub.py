@@ -48,6 +48,7 @@ REPOS = {
     "org/mtp": {"X-MTP-Q8_0.gguf": b"mtp"},
     "org/projectors": {"mmproj-F16.gguf": b"p"},
     "org/weights": {"model.safetensors": b"st"},
+    "org/both": {"config.json": b"{}", "model.safetensors": b"st", "m.Q8_0.gguf": b"q8"},
     "org/torn": {"m-Q2_K-00001-of-00002.gguf": b"first"},
 }
 SCRIPT = """
@@ -123,6 +124,7 @@ def test_references_to_the_hub(client: Client) -> None:
         "org/folders:bf16": "bf",
         "https://huggingface.co/org/folders/tree/main/Q8_0": "q8",
         "org/mtp": "mtp",
+        "org/both": "q8",
     }
     assert dict(zip(wanted, client.resolve(*wanted), strict=True)) == wanted
 

@@ -61,8 +61,6 @@ def test_a_checkpoint_is_downloaded_once_and_removed_as_one(tmp_path: Path) -> N
     assert ask(client, ["org/tiny-model"], "rm", **offline) == [[opened], models, []]
 
 
-def test_gguf_files_come_first(tmp_path: Path) -> None:
-    files = ["config.json", "model.safetensors", "m.Q8_0.gguf"]
-    assert hub_choice.is_checkpoint(files) and not hub_choice.is_checkpoint(["model.safetensors"])
-    with serving({"org/both": {name: name.encode() for name in files}}) as hub:
-        assert Client(tmp_path, hub.address).resolve("org/both") == ["m.Q8_0.gguf"]
+def test_what_a_checkpoint_is() -> None:
+    assert hub_choice.is_checkpoint(["config.json", "model.safetensors"])
+    assert not hub_choice.is_checkpoint(["model.safetensors"]) and not hub_choice.is_checkpoint(["config.json"])

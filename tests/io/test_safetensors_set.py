@@ -111,7 +111,7 @@ def test_missing_and_empty_files_are_refused(tmp_path: Path) -> None:
 def test_damaged_files_never_read_outside(tmp_path: Path) -> None:
     """Truncations, bit flips and replaced digits: refused in one line, or every tensor still lies in its file."""
     whole, rng, path, refused = safetensors(TENSORS), random.Random(19), tmp_path / "model.safetensors", 0
-    for trial in range(600):
+    for trial in range(300):
         damaged = bytearray(whole)
         if trial % 3 == 0:
             del damaged[rng.randrange(1, len(whole)) :]
@@ -126,7 +126,7 @@ def test_damaged_files_never_read_outside(tmp_path: Path) -> None:
             assert "\n" not in str(error) and len(str(error)) < 1000
         else:
             assert all(0 <= t.offset <= t.offset + t.nbytes <= len(damaged) for t in found.tensors.values())
-    assert refused > 300
+    assert refused > 150
 
 
 def test_the_data_of_an_index_are_json(tmp_path: Path) -> None:

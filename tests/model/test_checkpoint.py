@@ -176,11 +176,11 @@ print(system.peak_memory_bytes() - before)
 
 @pytest.mark.skipif(sys.platform != "linux", reason="other systems keep pages of mapped files that are no longer used")
 def test_converting_holds_one_tensor(llama: Path, tmp_path: Path) -> None:
-    """80 MB of weights, the largest of 6 MB; a reordered one lies in memory twice."""
+    """36 MB of weights, the largest of 3.5 MB; a reordered one lies in memory twice."""
     big = tiny_checkpoints.write(LLAMA, tmp_path / "big")
-    with_config(big, hidden_size=960, head_dim=160, intermediate_size=1600, num_hidden_layers=2)
+    with_config(big, hidden_size=720, head_dim=120, intermediate_size=1200, num_hidden_layers=2)
     with_tensors(big, LLAMA, lambda tensors: None)
-    largest = 1600 * 960 * 4
+    largest = 1200 * 720 * 4
     command = [sys.executable, "-c", SCRIPT, big, llama, tmp_path / "out.gguf"]
     grown = int(subprocess.run(list(map(str, command)), check=True, capture_output=True, text=True).stdout)
     assert (big / "model.safetensors").stat().st_size > 8 * largest
