@@ -41,7 +41,7 @@ BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
 
 struct Ops {
   static constexpr int kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFloatTokens = 3, kFullOffset = 0;
-  static constexpr int kAhead = 4096;
+  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096;
   static constexpr bool kDirect = true, kMatrix = false, kBf16Dot = false;
 
   static Bytes table(const uint8_t* sixteen) { return load(sixteen); }
