@@ -34,21 +34,18 @@ template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, in
   return sum;
 }
 
-// y plus the part of sub-group s: its scaled dot product, and its min times the sum of x.
-template <class S> BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, Floats min,
-                                                      const ColumnGroup& x, int s) {
-  y = fma(to_floats(sum), scale * splat(x.scale), y);
-  if constexpr (S::has_min) y = fma(min, splat(x.totals[S::which(s)]), y);
-  return y;
+// The scaled dot products of a group up to sub-group s, from those before it.
+BITWRIGHT_INLINE Floats add_sub_group(Floats before, Ints dot, Floats scale, int s) {
+  return s ? fma(to_floats(dot), scale, before) : to_floats(dot) * scale;
 }
 
-// The same for a whole group, with its codes in registers.
-template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min,
-                                                     const ColumnGroup& x) {
+// y plus a group: its scaled dot products times the scale of x, and its mins times the sums of x.
+template <class S, class Min> BITWRIGHT_INLINE Floats add_group(Floats y, Floats scaled, const ColumnGroup& x,
+                                                                Min min) {
+  y = fma(scaled, splat(x.scale), y);
+  if constexpr (S::has_min) {
 #pragma GCC unroll 2
-  for (int s = 0; s < S::subs; ++s) {
-    const Ints sum = dot<S>(w + s * S::count, x.codes + 4 * s * S::count, x.sums[S::which(s)]);
-    y = accumulate<S>(y, sum, scale[s], min[s], x, s);
+    for (int s = 0; s < S::subs; ++s) y = fma(min(s), splat(x.totals[S::which(s)]), y);
   }
   return y;
 }
@@ -69,6 +66,18 @@ BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
 }
 
 // -- decode: each group is unpacked into registers and used for a few tokens at once
+
+// y plus a group with its codes in registers.
+template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min,
+                                                     const ColumnGroup& x) {
+  Floats scaled{};
+#pragma GCC unroll 2
+  for (int s = 0; s < S::subs; ++s) {
+    const Ints sum = dot<S>(w + s * S::count, x.codes + 4 * s * S::count, x.sums[S::which(s)]);
+    scaled = add_sub_group(scaled, sum, scale[s], s);
+  }
+  return add_group<S>(y, scaled, x, [=](int s) BITWRIGHT_FORCE { return min[s]; });
+}
 
 template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y,
                                                   int64_t stride) {

@@ -171,6 +171,8 @@ template <class S, int kTokens> void multiply_tile(const Piece& piece, const Til
   for (int64_t g = tile.first; g < tile.first + tile.count; ++g) {
     for (const uint8_t* end = ahead.at + ahead.bytes; ahead.at < end; ahead.at += 64)
       __builtin_prefetch(ahead.at, 0, 2);
+    Floats scaled[kStrips][kTokens];
+    each_sum<kTokens>([&](int r, int t) BITWRIGHT_FORCE { scaled[r][t] = Floats{}; });
 #pragma GCC unroll 2
     for (int s = 0; s < S::subs; ++s) {
       constexpr int count = S::count;
@@ -182,10 +184,13 @@ template <class S, int kTokens> void multiply_tile(const Piece& piece, const Til
       else
         tile_dot<S, kTokens>(piece.codes[g] + s * count, x, 4 * s * count, dots);
       each_sum<kTokens>([&](int r, int t) BITWRIGHT_FORCE {
-        sums[r][t] =
-            accumulate<S>(sums[r][t], dots[r][t], load(piece.scales[g][s][r]), load(piece.mins[g][s][r]), *x[t], s);
+        scaled[r][t] = add_sub_group(scaled[r][t], dots[r][t], load(piece.scales[g][s][r]), s);
       });
     }
+    each_sum<kTokens>([&](int r, int t) BITWRIGHT_FORCE {
+      sums[r][t] = add_group<S>(sums[r][t], scaled[r][t], *x[t],
+                                [&](int s) BITWRIGHT_FORCE { return load(piece.mins[g][s][r]); });
+    });
 #pragma GCC unroll 8
     for (int t = 0; t < kTokens; ++t) ++x[t];
   }
