@@ -20,7 +20,7 @@ struct Input {
   int64_t tokens, columns, groups, spans;
   ColumnGroup* coded;  // (tokens, groups)
   ColumnGroup* fine;   // (spans, tokens, kFine), in ascending order; the scale is 0 where there is no remainder
-  float* values;       // (tokens, columns)
+  float* values;       // (tokens, columns), if float weights read the input
 
   Input(const uint8_t* input, int64_t tokens, int64_t columns)
       : tokens(tokens), columns(columns), groups((columns + 31) / 32), spans((groups + kSpanGroups - 1) / kSpanGroups) {
@@ -28,9 +28,10 @@ struct Input {
     fine = coded + tokens * groups;
     values = reinterpret_cast<float*>(fine + tokens * spans * kFine);
   }
-  static size_t bytes(int64_t tokens, int64_t columns) {
+  static size_t bytes(int64_t tokens, int64_t columns, bool floats) {
     const Input none(nullptr, 0, columns);
-    return size_t(tokens * ((none.groups + none.spans * kFine) * int64_t(sizeof(ColumnGroup)) + columns * 4));
+    const int64_t coded = (none.groups + none.spans * kFine) * int64_t(sizeof(ColumnGroup));
+    return size_t(tokens * (coded + (floats ? columns * 4 : 0)));
   }
   // Calls f(group) for the fine groups of a token in [first, last), which lies in one span.
   template <class Fn> BITWRIGHT_FORCE void each_fine(int64_t token, int64_t first, int64_t last, Fn f) const {
@@ -41,14 +42,14 @@ struct Input {
   }
 };
 
-// The largest magnitude of n values; a NaN or an infinity counts as largest.
+// The largest magnitude of n values, a multiple of 32; a NaN or an infinity counts as largest.
 inline float largest_of(const float* x, int64_t n) {
-  int32_t largest = 0;
-  for (int64_t j = 0; j < n; ++j) {
-    const int32_t bits = __builtin_bit_cast(int32_t, x[j]) & 0x7fffffff;
-    largest = bits > largest ? bits : largest;
+  Ints most{};
+  for (int64_t j = 0; j < n; j += kLanes) {
+    const Ints bits = (Ints)load(x + j) & 0x7fffffff;
+    most = bits > most ? bits : most;
   }
-  return __builtin_bit_cast(float, largest);
+  return __builtin_bit_cast(float, largest(most));
 }
 
 // Rounds one group to symmetric int8, nearest even, with `largest` at 127. A NaN or infinity makes the scale NaN or
@@ -56,21 +57,25 @@ inline float largest_of(const float* x, int64_t n) {
 inline void load_group(const float* x, float largest, int64_t index, ColumnGroup& group) {
   const bool tiny = largest < 1e-30f, finite = __builtin_bit_cast(int32_t, largest) < 0x7f800000;
   const float scale = tiny ? 0.0f : largest / 127.0f, inverse = tiny || !finite ? 0.0f : 127.0f / largest;
-  const int32_t keep = finite ? -1 : 0;  // without a finite scale the codes would be arbitrary, and their sums overflow
-  int32_t sums[2] = {};
+  const int32_t keep = finite ? -1 : 0;  // without a finite scale the codes would be arbitrary
   for (int s = 0; s < 2; ++s) {
-    for (int j = 16 * s; j < 16 * s + 16; ++j) {
-      const float magic = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, held in the low bits
-      const int32_t bits = __builtin_bit_cast(int32_t, x[j] * inverse + magic);
-      const int32_t code = (bits - __builtin_bit_cast(int32_t, magic)) & keep;
-      group.codes[j] = int8_t(code);
-      sums[s] += code;
+    Floats sums{};  // exact: whole numbers of at most 16 * 127
+    for (int j = 16 * s; j < 16 * s + 16; j += kLanes) {
+      const Ints codes = to_ints(round_even(load(x + j) * inverse)) & keep;
+      narrow(group.codes + j, codes);
+      sums += to_floats(codes);
     }
+    group.sums[1 + s] = int32_t(sum(sums));
   }
   group.scale = scale;
   group.index = int32_t(index);
-  group.sums[0] = sums[0] + sums[1], group.sums[1] = sums[0], group.sums[2] = sums[1];
+  group.sums[0] = group.sums[1] + group.sums[2];
   for (int s = 0; s < 3; ++s) group.totals[s] = scale * float(group.sums[s]);
+}
+
+// The values of a group's codes.
+BITWRIGHT_INLINE Floats decoded(const ColumnGroup& group, int64_t column) {
+  return group.scale * load_codes(group.codes + column);
 }
 
 // The remainders of the kFine groups with the largest scales among `count`; zeros where there are fewer.
@@ -87,52 +92,55 @@ inline void load_fine(const float* x, const ColumnGroup* coded, int64_t count, C
   for (int64_t g = 0; g < count; ++g) {
     if (!chosen[g]) continue;
     float rest[32];
-    for (int j = 0; j < 32; ++j) rest[j] = x[32 * g + j] - coded[g].scale * float(coded[g].codes[j]);
+    for (int j = 0; j < 32; j += kLanes) store(rest + j, load(x + 32 * g + j) - decoded(coded[g], j));
     load_group(rest, largest_of(rest, 32), coded[g].index, *fine++);
   }
   for (; fine < end; ++fine) *fine = {};
 }
 
-// Rounds as llama.cpp does (ggml/src/ggml-cpu/quants.c): scales stored as float16, or one scale for 256 columns. The
-// values become those of the codes, so there are no remainders, and weights converted to float32 see the same input.
-inline void load_as_ggml(float* values, ColumnGroup* coded, int64_t begin, int64_t end, Rounding rounding) {
+// Rounds as llama.cpp does (ggml/src/ggml-cpu/quants.c): scales stored as float16, or one scale for 256 columns.
+inline void load_as_ggml(const float* x, ColumnGroup* coded, int64_t begin, int64_t end, Rounding rounding) {
   const int64_t shared = rounding == Rounding::q8_k ? 8 : 1;
   float largest = 0.0f;
   for (int64_t g = begin; g < end; ++g) {
-    float* const x = values + 32 * g;
     ColumnGroup& group = coded[g];
-    if (g % shared == 0) largest = largest_of(x, 32 * shared);
-    load_group(x, largest, g, group);
+    if (g % shared == 0) largest = largest_of(x + 32 * g, 32 * shared);
+    load_group(x + 32 * g, largest, g, group);
     if (rounding == Rounding::q8_1)
       for (float& total : group.totals) total = nearest_half(total);
     if (shared == 1) group.scale = nearest_half(group.scale);
     if (rounding == Rounding::q8_0)
       for (int s = 0; s < 3; ++s) group.totals[s] = group.scale * float(group.sums[s]);
-    for (int j = 0; j < 32; ++j) x[j] = group.scale * float(group.codes[j]);
   }
 }
 
-inline void load_input(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding,
+// Where llama.cpp's rounding is asked for, the values become those of the codes: there are no remainders, and weights
+// converted to float32 see the same input.
+inline void load_input(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, bool floats,
                        uint8_t* input, int64_t begin, int64_t end) {
   const Input in(input, tokens, columns);
   for (int64_t t = begin; t < end; ++t) {
+    const float* const row = x + t * stride;
     ColumnGroup *const coded = in.coded + t * in.groups, *fine = in.fine + t * kFine;
-    float* const values = in.values + t * columns;
-    __builtin_memcpy(values, x + t * stride, size_t(columns) * 4);
     for (int64_t first = 0; first < in.groups; first += kSpanGroups, fine += tokens * kFine) {
       const int64_t count = smaller<int64_t>(kSpanGroups, in.groups - first),
                     whole = smaller(count, columns / 32 - first);
       if (rounding != Rounding::own)
-        load_as_ggml(values, coded, first, first + whole, rounding);
+        load_as_ggml(row, coded, first, first + whole, rounding);
       else
         for (int64_t g = first; g < first + whole; ++g)
-          load_group(values + 32 * g, largest_of(values + 32 * g, 32), g, coded[g]);
+          load_group(row + 32 * g, largest_of(row + 32 * g, 32), g, coded[g]);
       if (whole < count) {  // the last group is incomplete; only float formats allow that
         float last[32] = {};
-        __builtin_memcpy(last, values + columns / 32 * 32, size_t(columns % 32) * 4);
+        __builtin_memcpy(last, row + columns / 32 * 32, size_t(columns % 32) * 4);
         load_group(last, largest_of(last, 32), columns / 32, coded[columns / 32]);
       }
-      load_fine(values + 32 * first, coded + first, whole, fine);
+      load_fine(row + 32 * first, coded + first, rounding == Rounding::own ? whole : 0, fine);
     }
+    if (!floats) continue;
+    float* const values = in.values + t * columns;
+    __builtin_memcpy(values, row, size_t(columns) * 4);
+    if (rounding == Rounding::own) continue;
+    for (int64_t c = 0; c < columns / 32 * 32; c += kLanes) store(values + c, decoded(coded[c / 32], c % 32));
   }
 }

@@ -26,6 +26,9 @@ BITWRIGHT_INLINE Ints widen(const uint8_t* from) { return (Ints)_mm512_maskz_cvt
 BITWRIGHT_INLINE Ints widen(const uint16_t* from) {
   return (Ints)_mm512_maskz_cvtepu16_epi32(kAll, sixteen_words(from));
 }
+BITWRIGHT_INLINE void narrow(int8_t* to, Ints v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(kAll, (__m512i)v));
+}
 BITWRIGHT_INLINE Floats load_half(const void* from) { return _mm512_maskz_cvtph_ps(kAll, sixteen_words(from)); }
 BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
   return _mm512_maskz_cvtph_ps(kAll, _mm256_slli_epi16(_mm256_cvtepu8_epi16(sixteen_bytes(from)), 7));

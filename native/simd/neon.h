@@ -28,6 +28,11 @@ BITWRIGHT_INLINE Ints widen(const int8_t* from) {
 }
 BITWRIGHT_INLINE Ints widen(const uint16_t* from) { return (Ints)vmovl_u16(four_words(from)); }
 BITWRIGHT_INLINE Ints widen(const uint8_t* from) { return (Ints)vmovl_u16(vget_low_u16(vmovl_u8(four_bytes(from)))); }
+BITWRIGHT_INLINE void narrow(int8_t* to, Ints v) {
+  const int16x4_t words = vmovn_s32((int32x4_t)v);
+  const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
+  __builtin_memcpy(to, &bytes, 4);
+}
 BITWRIGHT_INLINE Floats load_half(const void* from) { return vcvt_f32_f16(vreinterpret_f16_u16(four_words(from))); }
 BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
   return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32((uint32x4_t)(widen(from) << 7))));

@@ -7,7 +7,7 @@
 //   kVector         bytes of a vector
 //   kRowVectors, kTokens, kFloatTokens    the size of a prefill tile, of codes and of floats
 //   kAhead          how many bytes ahead of its use a weight is prefetched in decode
-//   fma, widen, load_half, load_ue4m3                    on kLanes numbers; e4m3 scales are multiplied by 2^-8
+//   fma, widen, narrow, load_half, load_ue4m3    on kLanes numbers; narrow stores int8; e4m3 scales are multiplied by 2^-8
 //   table, look_up  sixteen bytes, indexed by each byte
 //   step            adds products of four columns to a partial sum, whose lanes depend on the op-set; `run` is how many
 //                   steps it can hold before `flush` must add it to Ints. kDirect: a partial sum is Ints
@@ -26,6 +26,9 @@ template <class T> BITWRIGHT_INLINE Ints widen(const T* from) {
   Ints v{};
   for (int i = 0; i < kLanes; ++i) v[i] = from[i];
   return v;
+}
+BITWRIGHT_INLINE void narrow(int8_t* to, Ints v) {
+  for (int i = 0; i < kLanes; ++i) to[i] = int8_t(v[i]);
 }
 BITWRIGHT_INLINE Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
 BITWRIGHT_INLINE Floats load_half(const void* from) {
