@@ -96,7 +96,7 @@ template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in
       reader.group(scale, min);
       // Hardware prefetching stops at every page of 4 KiB, which left a core waiting half of the time.
       for (int i = 0; i < L::code_bytes; i += 64) __builtin_prefetch(codes + g * L::code_bytes + i + Ops::kAhead);
-      __builtin_prefetch(reader.at + L::strip_bytes(in.groups));
+      if constexpr (Ops::kFetchScales) __builtin_prefetch(reader.at + L::strip_bytes(in.groups));
       unpack_codes<F>(codes + g * L::code_bytes, table, w);
 #pragma GCC unroll 4
       for (int t = 0; t < kTokens; ++t)
