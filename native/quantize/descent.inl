@@ -3,22 +3,30 @@
 
 template <class P>
 void Tile<P>::descend(int64_t begin) {
-  const float* h = layer_.hessian + begin * n_;
+  constexpr int together = std::max(P::step, 16);
+  const float* h = layer_.hessian + begin * n_ + begin;
   std::memset(pull_, 0, P::unit * kRows * sizeof(float));
-  accumulate(pull_, error_, h, n_, P::unit, n_);
-  for (int j = 0; j < P::unit; j += P::step) recode(begin, j);
+  accumulate(pull_, kRows, error_, h - begin, n_, P::unit, n_);
+  for (int from = 0; from < P::unit; from += together) {
+    bool changed = false;
+    for (int j = from; j < from + together; j += P::step) changed |= recode(begin, from, j, together);
+    if (!changed) continue;
+    const float* moves = first_ + from * kRows;  // what they do to the other columns
+    const int after = from + together;
+    accumulate(pull_, kRows, moves, h + from, n_, from, together);
+    accumulate(pull_ + after * kRows, kRows, moves, h + after * n_ + from, n_, P::unit - after, together);
+  }
   for (int g = 0; g < P::groups; g++) rescale(begin, g);
   if (P::integers) rescale_unit(begin);
 }
 
-// Moves each code from column `begin + j` on to the one nearest to its optimum while all others stay fixed.
+// Moves each code from column `begin + j` on to the one nearest to its optimum while all others stay fixed. Updates the
+// pull of the `together` columns from `from`, and leaves the moves of the columns in first_. Returns whether any moved.
 template <class P>
-inline BITWRIGHT_FORCE void Tile<P>::recode(int64_t begin, int j) {
+inline BITWRIGHT_FORCE bool Tile<P>::recode(int64_t begin, int from, int j, int together) {
   constexpr int S = P::step;
   const int64_t column = begin + j;
-  const float* h = layer_.hessian + column * n_ + column;
-  float inverse[S * S];
-  invert<S>(h, n_, inverse);
+  const float *h = layer_.hessian + column * n_ + column, *inverse = &inner_.inverse[column * S];
   Floats change[S][kVectors];
   Ints changed{};
   for (int v = 0; v < kVectors; v++) {
@@ -48,37 +56,33 @@ inline BITWRIGHT_FORCE void Tile<P>::recode(int64_t begin, int j) {
     changed |= better;
     count(select(better, gain, Floats{}), v);
   }
-  if (!any(changed)) return;
+  const bool moved = any(changed);
   for (int i = 0; i < S; i++) {
     const float* row = layer_.hessian + (column + i) * n_ + begin;
-    for (int c = 0; c < P::unit; c++)
+    for (int v = 0; v < kVectors; v++) put(first_, j + i, v, -change[i][v]);
+    for (int c = from; c < from + together && moved; c++)
       for (int v = 0; v < kVectors; v++) put(pull_, c, v, get(pull_, c, v) - change[i][v] * row[c]);
   }
+  return moved;
 }
 
 // Moves a sub-block's scale (and low) to the storable ones nearest to the best for its codes.
 template <class P>
 inline BITWRIGHT_FORCE void Tile<P>::rescale(int64_t begin, int g) {
   const int64_t first = begin + g * P::N, block = first / P::N;
-  const float* h = layer_.hessian + first * n_ + first;
-  float row_sums[P::N], all = 0.f;
-  for (int i = 0; i < P::N; i++) {
-    row_sums[i] = 0.f;
-    for (int j = 0; j < P::N; j++) row_sums[i] += h[i * n_ + j];
-    all += row_sums[i];
-  }
+  const float *row_sums = &inner_.row_sums[first], all = inner_.sums[block];
+  std::memset(target_, 0, P::N * kRows * sizeof(float));
+  accumulate(target_, kRows, value_ + first * kRows, layer_.hessian + first * n_ + first, n_, P::N, P::N);
   for (int v = 0; v < kVectors; v++) {
     const Floats unit_scale = get(unit_scale_, begin / P::unit, v), unit_min = get(unit_min_, begin / P::unit, v);
     const Codes now{get(scale_, block, v), get(low_, block, v)};
     Floats value[P::N], pull_value{}, pull_one{}, squares{}, cross{};
     for (int j = 0; j < P::N; j++) value[j] = get(value_, first + j, v);
     for (int i = 0; i < P::N; i++) {
-      Floats sum{};
-      for (int j = 0; j < P::N; j++) sum += value[j] * h[i * n_ + j];
       const Floats pull = get(pull_, g * P::N + i, v);
       pull_value += pull * value[i];
       pull_one += pull;
-      squares += sum * value[i];
+      squares += get(target_, i, v) * value[i];
       cross += value[i] * row_sums[i];
     }
     const Floats determinant = squares * all - cross * cross;
@@ -111,7 +115,7 @@ inline BITWRIGHT_FORCE void Tile<P>::rescale(int64_t begin, int g) {
     put(low_, block, v, best.low);
     count(least, v);
   }
-  accumulate(pull_, first_, layer_.hessian + begin * n_ + first, n_, P::unit, P::N);
+  accumulate(pull_, kRows, first_, layer_.hessian + begin * n_ + first, n_, P::unit, P::N);
 }
 
 // Fits unit_scale (and unit_min) by least squares and rounds them to float16.
@@ -130,7 +134,7 @@ inline BITWRIGHT_FORCE void Tile<P>::rescale_unit(int64_t begin) {
     }
   for (int q = 0; q < (P::lows ? 2 : 1); q++) {
     std::memset(target_, 0, P::unit * kRows * sizeof(float));
-    accumulate(target_, codes[q], h, n_, P::unit, P::unit);
+    accumulate(target_, kRows, codes[q], h, n_, P::unit, P::unit);
     for (int j = 0; j < P::unit; j++)
       for (int v = 0; v < kVectors; v++)
         for (int p = 0; p <= q; p++) product[p][q][v] += get(codes[p], j, v) * get(target_, j, v);
@@ -165,8 +169,9 @@ static void feed_back_rows(const Layer& layer, const float* w, int64_t rows, uin
                            Pool& pool) {
   const int64_t tiles = (rows + kRows - 1) / kRows, trace = layer.rounds + 1;
   std::vector<double> left(tiles * trace);
+  const Inner<P> inner(layer);
   pool.parallel_for(tiles, 1, [&](int64_t from, int64_t to, int) {
-    Tile<P> tile(layer);
+    Tile<P> tile(layer, inner);
     for (int64_t t = from; t < to; t++) {
       const int64_t first = t * kRows;
       tile.encode(w + first * layer.n, std::min(kRows, rows - first),

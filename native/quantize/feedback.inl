@@ -5,11 +5,30 @@
 // weight_j + sum over k < j of error_k F_jk: each column compensates for the errors before it. Scales are chosen when
 // their columns are reached, among the best fits to the current targets and their neighbours, by the same sum.
 
+// What coordinate descent needs to know of the Hessian inside each group of columns, the same for all rows.
+template <class P>
+struct Inner {
+  explicit Inner(const Layer& layer) : inverse(layer.n * P::step), row_sums(layer.n), sums(layer.n / P::N) {
+    for (int64_t j = 0; j < layer.n; j += P::step)
+      invert<P::step>(layer.hessian + j * layer.n + j, layer.n, &inverse[j * P::step]);
+    for (int64_t j = 0; j < layer.n; j++) {
+      const float* row = layer.hessian + j * layer.n + j / P::N * P::N;
+      for (int k = 0; k < P::N; k++) row_sums[j] += row[k];
+      sums[j / P::N] += row_sums[j];
+    }
+  }
+  std::vector<float> inverse;         // of the columns that are rounded together: (step, step) each
+  std::vector<float> row_sums, sums;  // of a sub-block: of a row, of all
+};
+
 template <class P>
 class Tile {  // kRows rows side by side: every array is [column or sub-block or unit][row]
  public:
-  explicit Tile(const Layer& layer)
-      : layer_(layer), n_(layer.n), memory_((4 * n_ + 2 * n_ / P::N + 2 * n_ / P::unit + 3 * P::unit) * kRows) {
+  Tile(const Layer& layer, const Inner<P>& inner)
+      : layer_(layer),
+        inner_(inner),
+        n_(layer.n),
+        memory_((4 * n_ + 2 * n_ / P::N + 2 * n_ / P::unit + 3 * P::unit) * kRows) {
     float* at = memory_.data();
     const auto take = [&](float*& to, int64_t columns) { to = at, at += columns * kRows; };
     take(weight_, n_), take(target_, n_), take(error_, n_), take(value_, n_);
@@ -45,11 +64,11 @@ class Tile {  // kRows rows side by side: every array is [column or sub-block or
 
   void feed_back(int64_t begin) {
     std::memcpy(target_ + begin * kRows, weight_ + begin * kRows, P::unit * kRows * sizeof(float));
-    accumulate(target_ + begin * kRows, error_, layer_.factor + begin * n_, n_, P::unit, begin);
+    accumulate(target_ + begin * kRows, kRows, error_, layer_.factor + begin * n_, n_, P::unit, begin);
     for (int v = 0; v < kVectors; v++) fit(begin, v);
     for (int g = 0; g < P::groups; g++) {
       const int64_t first = begin + g * P::N;
-      accumulate(target_ + first * kRows, error_ + begin * kRows, layer_.factor + first * n_ + begin, n_, P::N,
+      accumulate(target_ + first * kRows, kRows, error_ + begin * kRows, layer_.factor + first * n_ + begin, n_, P::N,
                  first - begin);
       for (int v = 0; v < kVectors; v++) settle(begin, first, v);
     }
@@ -82,20 +101,28 @@ class Tile {  // kRows rows side by side: every array is [column or sub-block or
     count(round_group<true>(first, v, x, w, unit_scale * best.scale, -unit_min * best.low), v);
   }
 
+  // A few columns at a time, whose targets stay in registers.
   template <bool Keep>
   BITWRIGHT_FORCE Floats round_group(int64_t first, int v, const Floats* x, const Floats* w, Floats scale, Floats low) {
-    Floats target[P::N], left{};
-    for (int j = 0; j < P::N; j++) target[j] = x[j];
-    for (int from = 0; from < P::N; from += P::step) {
-      Floats value[P::step];
-      P::round(target + from, w + from, scale, low, value);
-      for (int j = from; j < from + P::step; j++) {
-        const Floats decoded = scale * value[j - from] + low, miss = target[j] - decoded;
-        const Floats error = get(weight_, first + j, v) - decoded;
-        const float* column = layer_.factor + first * n_ + first + j;
-        left += column[j * n_] * miss * miss;
-        for (int i = j + 1; i < P::N; i++) target[i] += error * column[i * n_];
-        if (Keep) put(value_, first + j, v, value[j - from]), put(error_, first + j, v, error);
+    constexpr int Few = std::max(P::step, 8);
+    Floats errors[P::N], left{};
+    for (int from = 0; from < P::N; from += Few) {
+      const float* factor = layer_.factor + (first + from) * n_ + first;  // (Few, from + Few)
+      Floats target[Few];
+      for (int i = 0; i < Few; i++) target[i] = x[from + i];
+      for (int k = 0; k < from; k++)
+        for (int i = 0; i < Few; i++) target[i] += errors[k] * factor[i * n_ + k];
+      for (int group = 0; group < Few; group += P::step) {
+        Floats value[P::step];
+        P::round(target + group, w + from + group, scale, low, value);
+        for (int j = group; j < group + P::step; j++) {
+          const int column = from + j;
+          const Floats decoded = scale * value[j - group] + low, miss = target[j] - decoded;
+          errors[column] = get(weight_, first + column, v) - decoded;
+          left += factor[j * n_ + column] * miss * miss;
+          for (int i = j + 1; i < Few; i++) target[i] += errors[column] * factor[i * n_ + column];
+          if (Keep) put(value_, first + column, v, value[j - group]), put(error_, first + column, v, errors[column]);
+        }
       }
     }
     return left;
@@ -103,7 +130,7 @@ class Tile {  // kRows rows side by side: every array is [column or sub-block or
 
   // Coordinate descent (descent.inl).
   void descend(int64_t begin);
-  inline BITWRIGHT_FORCE void recode(int64_t begin, int j);
+  inline BITWRIGHT_FORCE bool recode(int64_t begin, int from, int j, int together);
   inline BITWRIGHT_FORCE void rescale(int64_t begin, int g);
   inline BITWRIGHT_FORCE void rescale_unit(int64_t begin);
 
@@ -123,6 +150,7 @@ class Tile {  // kRows rows side by side: every array is [column or sub-block or
   }
 
   const Layer layer_;
+  const Inner<P>& inner_;
   const int64_t n_;
   std::vector<float> memory_;
   float *weight_, *target_, *error_, *value_, *scale_, *low_, *unit_scale_, *unit_min_, *pull_, *first_, *second_;

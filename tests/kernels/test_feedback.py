@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import itertools
 
 import numpy as np
@@ -97,3 +98,26 @@ def test_invalid_arguments_are_refused():
     weights[2, 5] = 1e30
     with pytest.raises(BitwrightError, match="out of the range of q4_k"):
         kernels.feedback(q4_k, weights, hessian)
+
+
+# SHA-256 of the bytes, so that faster code is known to choose the same
+CHOSEN = {
+    "q2_k": "27997ed21f41d3a9", "q4_k": "0073ab864b4754b4", "q5_k": "46ee527b66e4dc49", "q3_k": "e0ffb710ef779f47",
+    "q6_k": "fae358dfa590792a", "iq4_xs": "6a0c2d0e6144519e", "q4_0": "1b2bcdf5e0142ae0", "q5_0": "831404ee059e93ca",
+    "q8_0": "ea4a8864b01751a5", "iq4_nl": "9db6999cc5a3677c", "q4_1": "ccfd950ec2bf806c", "q5_1": "72cf8d035acdd898",
+    "q1_0": "e35142dc72ad5060", "q2_0": "d78c702508058d1b", "mxfp4": "c7df060787a8a196", "nvfp4": "cd5f0af212e4ab27",
+    "iq1_s": "6ff0e4e65fa578d3", "iq1_m": "886829f2308b8f68", "iq2_xxs": "81d11b1ec5a8b98f",
+    "iq2_xs": "b211988affbaeff0", "iq2_s": "6a5333cda56774a7", "iq3_xxs": "7578d5f17fdd9d03",
+    "iq3_s": "b58d5d1574da66e9",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_bytes_stay_what_they_were(name):
+    """Every product and sum of these integers is exact, so the inputs are the same on every machine."""
+    rng = np.random.default_rng(0)
+    inputs = rng.integers(-8, 9, (600, COLUMNS)) + rng.integers(-8, 9, (600, 1))
+    hessian = (inputs.T @ inputs + 1000 * np.eye(COLUMNS, dtype=np.int64)).astype(np.float32)
+    weights = (rng.integers(-1000, 1001, (ROWS, COLUMNS)) / 2**14).astype(np.float32)
+    data, _ = kernels.feedback(formats.get(name), weights, hessian)
+    assert hashlib.sha256(data.tobytes()).hexdigest()[:16] == CHOSEN[name]

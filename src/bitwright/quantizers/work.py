@@ -14,7 +14,7 @@ SEARCH = {
 }  # fmt: skip
 OTHER = 0.05
 COPY = 3e-10  # seconds for a weight that stays as it is and is only checked
-FACTOR = 1.3e-11  # times columns³: seconds to factor second moments
+FACTOR = 6.2e-12  # times columns³: seconds to factor second moments
 GRID = 1.9  # feedback's share in formats whose codes are points of a grid, which are chosen again and again
 
 
