@@ -31,7 +31,7 @@ int Program::buffer(int64_t width) {
 
 int Program::input(int64_t columns) {
   check_size("columns of an input", columns, 1, kMostWidth);
-  return append(inputs_, InputShape{columns, false});
+  return append(inputs_, columns);
 }
 
 int Program::squares(int64_t columns) {
@@ -57,8 +57,6 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::observe) needs("sum of squares", i.index, squares_.size());
   phases_.back().instructions.push_back(i);
   if (i.code == Code::embed) vocabulary_ = weight(i.weight).rows;
-  if (i.code == Code::linear && tier_.reads_floats(weight(i.weight).format))
-    inputs_[static_cast<size_t>(i.input)].floats = true;
   if (i.code == Code::hidden) hidden_width_ = widths_[static_cast<size_t>(i.out)];
 }
 

@@ -57,11 +57,6 @@ struct Angles {
   bool interleaved;
 };
 
-struct InputShape {
-  int64_t columns;
-  bool floats;  // whether a matrix reads it as floats
-};
-
 class Program {
  public:
   explicit Program(const Tier& tier, std::vector<LayerShape> layers) : tier_(tier), layers_(std::move(layers)) {}
@@ -85,7 +80,7 @@ class Program {
   const std::vector<float>& vector_at(int i) const { return vectors_[static_cast<size_t>(i)]; }
   const std::vector<Angles>& all_angles() const { return angles_; }
   const std::vector<int64_t>& widths() const { return widths_; }           // of buffers
-  const std::vector<InputShape>& inputs() const { return inputs_; }        // converted inputs
+  const std::vector<int64_t>& input_columns() const { return inputs_; }    // of converted inputs
   const std::vector<int64_t>& square_columns() const { return squares_; }  // of sums of squares
   int result() const { return result_; }
   bool result_selected() const { return result_selected_; }
@@ -102,8 +97,7 @@ class Program {
   std::vector<MatrixRef> matrices_;
   std::vector<std::vector<float>> vectors_;
   std::vector<Angles> angles_;
-  std::vector<int64_t> widths_, squares_;
-  std::vector<InputShape> inputs_;
+  std::vector<int64_t> widths_, inputs_, squares_;
   int result_ = 0;
   bool result_selected_ = false;
   int64_t vocabulary_ = 0, hidden_width_ = 0;
