@@ -105,6 +105,11 @@ def locked(path: Path) -> Iterator[bool]:
         os.close(descriptor)
 
 
+def allowed_cpus() -> set[int]:
+    """The numbers of the CPUs that this process may run on."""
+    return os.sched_getaffinity(0) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
+
+
 def fast_cores() -> int:
     """The fast cores of a chip with two kinds, each of which may run several threads; 0 if it has one kind, or the
     system does not say. Linux says it in /sys: `kernels.cores` reads that."""

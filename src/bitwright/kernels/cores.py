@@ -7,7 +7,6 @@ asks macOS and Windows.
 
 from __future__ import annotations
 
-import os
 import re
 import sys
 from collections.abc import Iterable
@@ -24,7 +23,7 @@ def fast_cores(root: Path = ROOT, cpus: Iterable[int] | None = None) -> int:
     that it may run on (Linux only; default: as the system says)."""
     if sys.platform != "linux":
         return system.fast_cores()
-    return _linux(root, set(os.sched_getaffinity(0) if cpus is None else cpus))
+    return _linux(root, set(system.allowed_cpus() if cpus is None else cpus))
 
 
 def _linux(root: Path, cpus: set[int]) -> int:

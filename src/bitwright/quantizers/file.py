@@ -102,7 +102,10 @@ def quantize(
     target = None if output is None else Path(output)
     if target is not None:
         atomic.check(target)
-    metadata = metadata_of(recipe, model.metadata.typed()) | provenance(stats, statistics)
+    metadata = dict(model.metadata.typed())
+    if recipe != Recipe():  # which keeps every format, and so all else
+        metadata = metadata_of(recipe, metadata)
+    metadata |= provenance(stats, statistics)
     if dry_run:
         size = gguf.layout(metadata, ((a.tensor, model.tensors[a.tensor].shape, a.format) for a in assignments)).total
     elif target is None:

@@ -15,11 +15,8 @@ FILE_TYPE = "general.file_type"
 
 
 def metadata_of(recipe: Recipe, source: Mapping[str, Any]) -> dict[str, Any]:
-    """The metadata of a file made by the recipe, from its source's metadata. A recipe that changes no format changes
-    nothing else."""
+    """The metadata of a file made by the recipe, from its source's metadata."""
     metadata = dict(source)
-    if not recipe.patterns and recipe.file_type is None:
-        return metadata
     if recipe.file_type is None:  # llama.cpp then infers it from the tensors
         metadata.pop(FILE_TYPE, None)
     else:
