@@ -107,7 +107,9 @@ def locked(path: Path) -> Iterator[bool]:
 
 def allowed_cpus() -> set[int]:
     """The numbers of the CPUs that this process may run on."""
-    return os.sched_getaffinity(0) if sys.platform == "linux" else set(range(os.cpu_count() or 1))
+    if sys.platform == "linux":
+        return os.sched_getaffinity(0)
+    return set(range(os.cpu_count() or 1))
 
 
 def fast_cores() -> int:
