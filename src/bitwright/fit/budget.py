@@ -87,7 +87,7 @@ class Budget:
         if self.engine is not None:
             size = max(1, resident(self.outline, tensor, shape, format, self.engine))
         else:
-            size = padded(math.prod(shape[:-1]) * format.row_bytes(shape[-1]), self.alignment or 1)
+            size = padded(format.stored_bytes(shape), self.alignment or 1)
         if self.pace is None or self.pace.room <= 0:
             return size
         return max(size, math.ceil(self.room * self.pace.seconds(tensor, shape, format) / self.pace.room))
@@ -153,11 +153,6 @@ def _layout(outline: Outline, chosen: Mapping[str, Format], more: Mapping[str, A
     return gguf.layout(metadata(source, more), placed, arrays)
 
 
-def stored(tensor: HasFormat, format: Format | None = None) -> int:
-    """Bytes of a tensor in a file, without padding, in `format` or the one it has."""
-    return math.prod(tensor.shape[:-1]) * (format or tensor.format).row_bytes(tensor.shape[-1])
-
-
 def budget(outline: Outline, ask: Ask, more: Mapping[str, Any] | None = None) -> Budget:
     """The budget for one model. more: as in `metadata`.
 
@@ -193,7 +188,8 @@ def of_formats(
 ) -> Budget:
     """The budget that just holds the file with these formats, which the recipe `name` gives it."""
     layout = _layout(outline, chosen, more)
-    fixed = layout.total - sum(padded(stored(t, chosen[t.name]), layout.alignment) for t in searched(outline))
+    sizes = (chosen[t.name].stored_bytes(t.shape) for t in searched(outline))
+    fixed = layout.total - sum(padded(size, layout.alignment) for size in sizes)
     context = min(CONTEXT, outline.context or CONTEXT)
     return Budget(f"the formats of {name}", layout.total, fixed, outline, context, alignment=layout.alignment)
 
@@ -204,10 +200,10 @@ def _of_file(
     """The budget of a file's size, or of its tensors'."""
     if ask.bits_per_weight is not None:
         total = int(ask.bits_per_weight * outline.parameters / 8)
-        fixed = sum(stored(t) for t in outline.tensors if t.name not in chosen)
+        fixed = sum(t.format.stored_bytes(t.shape) for t in outline.tensors if t.name not in chosen)
         return Budget(f"{ask.bits_per_weight:g} bits per weight", total, fixed, outline, context, ask.kv)
     whole = _layout(outline, {}, more)
-    fixed = whole.total - sum(padded(stored(t), whole.alignment) for t in searched(outline))
+    fixed = whole.total - sum(padded(t.format.stored_bytes(t.shape), whole.alignment) for t in searched(outline))
     total, asked = whole.total, f"a KL divergence of at most {ask.max_kl} nats"
     if ask.match is not None:
         total, asked = ask.match[0], f"the size of {ask.match[1]}"

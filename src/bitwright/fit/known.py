@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import math
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -117,7 +116,7 @@ def surveyed(file: GGUF, threads: int | None = None) -> dict[str, Any]:
     quantizer = Quantizer(threads=threads)
     for row, (tensor, found) in enumerate(zip(tensors, own, strict=True)):
         columns = [used.index(f) for f in found]
-        sizes[row, columns] = [math.prod(tensor.shape[:-1]) * f.row_bytes(tensor.shape[-1]) for f in found]
+        sizes[row, columns] = [f.stored_bytes(tensor.shape) for f in found]
         whole = file.tensor(tensor.name)
         errors[row, columns] = survey.costs(whole, found, quantizer) / squares(whole, threads)
         file.release()

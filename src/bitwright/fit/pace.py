@@ -68,7 +68,7 @@ def pace(outline: Outline, device: Device, floor: float, context: int, kv: str, 
 
 def _load(outline: Outline, tensor: str, shape: Sequence[int], format: Format) -> Load:
     """What a tensor alone asks of a device."""
-    share, stored = outline.share_read(tensor), math.prod(shape[:-1]) * format.row_bytes(shape[-1])
+    share, stored = outline.share_read(tensor), format.stored_bytes(shape)
     multiplied = len(shape) > 1 and tensor.endswith(".weight")
     return replace(NOTHING, read=share * stored, stored=stored, active=share * math.prod(shape) if multiplied else 0,
                    kind=speed.kind_of(format.name))  # fmt: skip

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import math
 import mmap
 import time
 import weakref
@@ -136,8 +135,7 @@ class Palette:
         return self.folder / f"{self._keys.of(name, format)}{entry.SUFFIX}"
 
     def _header(self, name: str, format: Format) -> entry.Header | None:
-        shape = self.model.tensors[name].shape
-        length = math.prod(shape[:-1]) * format.row_bytes(shape[-1])
+        length = format.stored_bytes(self.model.tensors[name].shape)
         return entry.header(self._path(name, format), self._keys.of(name, format), length)
 
     def _map(self, name: str, format: Format) -> mmap.mmap | None:

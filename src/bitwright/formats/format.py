@@ -11,7 +11,8 @@ and scales lie in the bytes (`unpack`, `pack`) and how they are chosen (`fit`, `
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -63,6 +64,10 @@ class Format:
         if columns % self.block_size:
             raise UsageError(f"{self.name} stores blocks of {self.block_size} columns, which do not divide {columns}")
         return columns // self.block_size * self.block_bytes
+
+    def stored_bytes(self, shape: Sequence[int]) -> int:
+        """Bytes of a tensor of this shape, without padding. Raises UsageError as `row_bytes` does."""
+        return math.prod(shape[:-1]) * self.row_bytes(shape[-1])
 
     def columns(self, row_bytes: int) -> int:
         """Columns of a row of `row_bytes` bytes: the inverse of the method `row_bytes`."""

@@ -5,7 +5,6 @@ Checked against real allocations by benchmarks/memory.py and tests/hardware.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -102,8 +101,7 @@ def resident(outline: Outline, tensor: str, shape: Sequence[int], format: Format
     further tokens, which it does not load."""
     read = outline.share_read(tensor) > 0
     if engine == "llama.cpp":
-        stored = math.prod(shape[:-1]) * format.row_bytes(shape[-1])
-        return stored if read or not tensor.startswith("blk.") else 0
+        return format.stored_bytes(shape) if read or not tensor.startswith("blk.") else 0
     if not read or len(shape) < 2:
         return 0
     matrices = shape[0] if len(shape) > 2 else 1  # each of stacked experts is packed as its own matrix

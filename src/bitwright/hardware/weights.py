@@ -20,8 +20,7 @@ def assign(outline: Outline, recipe: str | Recipe | None, importance: bool = Fal
     if recipe is not None:
         recipe = recipe if isinstance(recipe, Recipe) else Recipe.named(recipe)
         return recipe.assign(Shape.of(outline.metadata), outline.tensors, importance)
-    as_is = ((t, math.prod(t.shape[:-1]) * t.format.row_bytes(t.shape[-1])) for t in outline.tensors)
-    return [Assignment(t.name, t.format, nbytes) for t, nbytes in as_is]
+    return [Assignment(t.name, t.format, t.format.stored_bytes(t.shape)) for t in outline.tensors]
 
 
 def assigned(outline: Outline, formats: str | Recipe | Sequence[Assignment] | None) -> Sequence[Assignment]:

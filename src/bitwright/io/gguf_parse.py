@@ -215,12 +215,11 @@ def _tensor(cursor: Cursor, index: int, alignment: int, part: int) -> TensorInfo
     format = _format(cursor, name)
     if shape[-1] % format.block_size:
         cursor.fail(start, f"rows of {name} in whole {format.name} blocks of {format.block_size}", shape[-1])
-    nbytes = math.prod(shape[:-1]) * format.row_bytes(shape[-1])
     start = cursor.at
     offset = cursor.integer(8, f"the offset of {name}")
     if offset % alignment:
         cursor.fail(start, f"an offset of {name} that is a multiple of {alignment}", offset)
-    return TensorInfo(name, shape, format, offset, nbytes, part)
+    return TensorInfo(name, shape, format, offset, format.stored_bytes(shape), part)
 
 
 def _format(cursor: Cursor, name: str) -> Format:

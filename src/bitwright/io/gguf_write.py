@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import struct
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
@@ -201,7 +200,7 @@ def _nbytes(name: str, shape: tuple[int, ...], format: Format) -> int:
         raise UsageError(f"tensor {name}: GGUF has no type for the format {format.name}")
     if shape[-1] % format.block_size:
         raise UsageError(f"tensor {name}: {format.name} blocks of {format.block_size} do not divide {shape[-1]}")
-    return math.prod(shape[:-1]) * format.row_bytes(shape[-1])
+    return format.stored_bytes(shape)
 
 
 def _info(name: str, shape: tuple[int, ...], format: Format, offset: int) -> bytes:

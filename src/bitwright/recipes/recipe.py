@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -112,8 +111,7 @@ def _quantizable(model: Shape, tensors: Iterable[HasFormat]) -> list[HasFormat]:
 
 
 def _assignment(tensor: HasFormat, format: Format, reason: str, fallback: str = "") -> Assignment:
-    size = math.prod(tensor.shape[:-1]) * format.row_bytes(tensor.shape[-1])
-    return Assignment(tensor.name, format, size, reason, fallback)
+    return Assignment(tensor.name, format, format.stored_bytes(tensor.shape), reason, fallback)
 
 
 def _fit(tensor: HasFormat, wanted: Format, reason: str) -> Assignment:

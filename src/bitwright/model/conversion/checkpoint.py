@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError
-from bitwright.formats import Format, QuantizedTensor
+from bitwright.formats import QuantizedTensor
 from bitwright.io import gguf, json_text, safetensors
 from bitwright.io.gguf import GGUF, Metadata, TensorInfo, Typed
 from bitwright.io.gguf_parse import parse
@@ -111,7 +111,7 @@ class Checkpoint(GGUF):
         if stored.dtype not in FLOATS:
             raise UnsupportedError(f"{file}: tensor {own} of type", stored.dtype, FLOATS)
         format = FLOAT32 if is_vector else formats.get(FLOATS[stored.dtype])
-        return TensorInfo(name, shape, format, stored.offset, _nbytes(shape, format), stored.part)
+        return TensorInfo(name, shape, format, stored.offset, format.stored_bytes(shape), stored.part)
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -159,7 +159,3 @@ def _as_metadata(values: Mapping[str, Any], folder: Path) -> Metadata:
     """The values as a GGUF file would hold them."""
     header = b"".join(gguf.layout(values, ()).header)
     return Metadata(header, folder, parse(header, folder).values)
-
-
-def _nbytes(shape: tuple[int, ...], format: Format) -> int:
-    return math.prod(shape[:-1]) * format.row_bytes(shape[-1])
