@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright import calibration, kernels
+from bitwright import calibration
 from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
 from bitwright.calibration.collector import Collector, Group
 from bitwright.calibration.labels import sampled
@@ -101,12 +101,7 @@ def seconds_for(model: Model, piece: NDArray[np.int32], fisher: bool = True, thr
 
 
 def _tape(model: Model, threads: int | None) -> Tape:
-    return Tape(model.step, model.tensors, partial(_weight, model), memory=KEPT, sharing=Sharing(threads))
-
-
-def _weight(model: Model, name: str, rows: Array | slice | None) -> Array:
-    tensor = model.tensors[name]
-    return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads=1)
+    return Tape.over(model.step, model.tensors, Sharing(threads), KEPT)
 
 
 def _groups(model: Model, tape: Tape, fisher: bool) -> list[Group]:

@@ -25,13 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 import bitwright
-from bitwright import kernels
 from bitwright.calibration.labels import sampled
 from bitwright.calibration.partial import Pass
 from bitwright.calibration.texts import digest
 from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.kernels.ops import Op
+from bitwright.kernels.products import decoded
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape, missing
 from bitwright.progress import Progress
@@ -81,7 +81,7 @@ def gradient_sums(
         for name, own in zip(tensors, allowed, strict=True)
     }
     sharing = Sharing(threads)
-    tape = Tape(model.step, model.tensors, lambda name, rows: _decoded(model.tensors[name], rows), sharing=sharing)
+    tape = Tape.over(model.step, model.tensors, sharing)
     reading = [part for part, ops in enumerate(tape.parts) for op in ops if forms.keys() & {*_read(op)}]
     read = {name for op in model.step.ops for name in _read(op)}
     if strange := [name for name in tensors if name not in read]:
@@ -178,9 +178,9 @@ class _Chunk:
 
         def work(index: int) -> None:
             rows = parts[index]
-            own, original = gradient(rows), _decoded(tensor, rows)
+            own, original = gradient(rows), decoded(tensor, rows)
             for level, form in self.forms[name].items():
-                change = _decoded(form, rows)
+                change = decoded(form, rows)
                 change -= original
                 products[rows, level] += np.einsum("ij,ij->i", own, change)
 
@@ -190,10 +190,6 @@ class _Chunk:
 def _read(op: Op) -> tuple[str, ...]:
     """The matrix that an op multiplies by or looks up."""
     return op.weights[:1] if op.kind in ("linear", "embed") else ()
-
-
-def _decoded(tensor: QuantizedTensor, rows: Any) -> Array:
-    return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads=1)
 
 
 def _kept(

@@ -7,13 +7,20 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 
+from bitwright.formats import QuantizedTensor
 from bitwright.formats.tensor import Shaped
+from bitwright.kernels._matmul import dequantize
 from bitwright.kernels.ops import Array, Linear
 from bitwright.kernels.sharing import Sharing
 
 Weight = Callable[[str, Array | slice | None], Array]  # a weight by name, or some of its rows
 
 SLICE = 1 << 21  # values that a thread decodes at a time
+
+
+def decoded(tensor: QuantizedTensor, rows: Array | slice | None = None, threads: int | None = 1) -> Array:
+    """A tensor, or some of its rows, as float32."""
+    return dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads)
 
 
 class Products:

@@ -13,15 +13,17 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
+from bitwright.formats import QuantizedTensor
 from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops import Array, Attention, Buffer, Call, Linear, Op, Step
-from bitwright.kernels.products import Products, Weight
+from bitwright.kernels.products import Products, Weight, decoded
 from bitwright.kernels.sharing import Sharing
 
 Values = dict[int, Array]  # by the id of a buffer
 Visit = Callable[[Op, list[Array], Array | None], None]  # an op, its inputs, the gradient of its output
 Work = Callable[[Op, Call, list[Array]], tuple[Array, ...]]
 
+MEMORY = 1 << 30  # bytes of values kept between forward and backward
 LOGITS = 1 << 27  # values at a time, for any size of vocabulary
 BLOCK = 1 << 20  # logits whose gradient a thread takes at a time
 ROWS = 32  # the fewest rows a thread gets
@@ -45,7 +47,7 @@ class Tape:
         shapes: Mapping[str, Shaped],
         weight: Weight,
         dtype: DTypeLike = np.float32,
-        memory: int = 1 << 30,
+        memory: int = MEMORY,
         sharing: Sharing | None = None,
     ) -> None:
         self.step, self.shapes, self.weight, self.dtype, self.memory = step, shapes, weight, dtype, memory
@@ -54,6 +56,11 @@ class Tape:
         self._products = Products(shapes, self._weight, self.sharing)
         self._flows: dict[int, Values] = {}
         self._kept: dict[int, Values] = {}
+
+    @classmethod
+    def over(cls, step: Step, tensors: Mapping[str, QuantizedTensor], sharing: Sharing, memory: int = MEMORY) -> Tape:
+        """A tape that decodes the rows that it needs of `tensors`, each thread its own."""
+        return cls(step, tensors, lambda name, rows: decoded(tensors[name], rows), memory=memory, sharing=sharing)
 
     def observe(
         self, tokens: ArrayLike, visit: Visit, until: str | None = None, first: int = 0, flow: Array | None = None

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bitwright import kernels
 from bitwright.errors import UsageError
 from bitwright.formats import Format
+from bitwright.kernels.products import decoded
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape
 from bitwright.measure import standard_text
@@ -92,10 +93,10 @@ def early_layer(model: Model, threads: int | None = None) -> Layer:
     read, held_out = (max(1, count // width) * width for count in (READ, HELD_OUT))
     if len(ids) < read + held_out:
         raise UsageError(f"{model.path}: expected {read + held_out} tokens of the standard text, got {len(ids)}")
-    tape = Tape(model.step, model.tensors, lambda name, rows: _weight(model, name, rows, 1), sharing=Sharing(threads))
+    tape = Tape.over(model.step, model.tensors, Sharing(threads))
     with single_blas():
         inputs = [_inputs(tape, name, part.reshape(-1, width)) for part in (ids[:read], ids[-held_out:])]
-    return Layer(name, _weight(model, name, None, threads), inputs[0], inputs[1], threads)
+    return Layer(name, decoded(model.tensors[name], threads=threads), inputs[0], inputs[1], threads)
 
 
 def early_matrix(model: Model) -> str:
@@ -103,11 +104,6 @@ def early_matrix(model: Model) -> str:
     products = [op.weights[0] for op in model.step.ops if op.kind == "linear"]
     layers = len(model.config.layers)
     return products[len(products) // layers * int(layers * DEPTH)]
-
-
-def _weight(model: Model, name: str, rows: NDArray[Any] | slice | None, threads: int | None) -> Array:
-    tensor = model.tensors[name]
-    return kernels.dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads)
 
 
 def _inputs(tape: Tape, name: str, windows: NDArray[np.int32]) -> Array:
