@@ -113,6 +113,14 @@ def test_what_llama_cpp_would_read_differently_is_refused(tmp_path: Path, change
         vocabulary.metadata(changed(tmp_path, change), 325)
 
 
+def test_a_template_is_read_whole_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "chat_template.jinja").write_text("x" * (1 << 20) + "y")
+    assert chat_templates.metadata(tmp_path, Values({}, "config"))[0]["tokenizer.chat_template"].value[-1] == "y"
+    monkeypatch.setattr(chat_templates, "LARGEST", 1 << 20)
+    with pytest.raises(FileFormatError, match="a template of at most 1 MiB, got more"):
+        chat_templates.metadata(tmp_path, Values({}, "config"))
+
+
 def test_templates_of_every_form(tmp_path: Path) -> None:
     def keys(config: dict[str, Any]) -> dict[str, Any]:
         return {k: v.value for k, v in chat_templates.metadata(tmp_path, Values(config, "config"))[0].items()}

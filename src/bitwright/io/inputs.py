@@ -79,6 +79,16 @@ def mapped(path: Path, kind: str) -> mmap.mmap:
         raise BitwrightError(f"cannot read {path}: {error.strerror or error}") from error
 
 
+def read(path: Path, most: int, what: str) -> bytes:
+    """All bytes of a file, protected. FileFormatError if there are more than `most`, which `what` (a JSON text) has;
+    BitwrightError if it cannot be read."""
+    with opened(path) as file:
+        data = file.read(most + 1)
+    if len(data) > most:
+        raise FileFormatError(path, None, f"{what} of at most {most >> 20} MiB", "more")
+    return data
+
+
 def whole(file: BinaryIO, name: object) -> bytes:
     """All bytes of a stream. UsageError if there are more than a text has: /dev/zero never ends."""
     data = file.read(LARGEST_TEXT + 1)

@@ -30,11 +30,7 @@ def parse(text: str | bytes, place: object, offset: int | None = None, unique: b
 def read(path: Path) -> dict[str, Any]:
     """The JSON object that a file holds. FileFormatError if it holds something else, BitwrightError if it cannot be
     read."""
-    with inputs.opened(path) as file:
-        text = file.read(LARGEST + 1)
-    if len(text) > LARGEST:
-        raise FileFormatError(path, None, f"a JSON text of at most {LARGEST >> 20} MiB", "more")
-    value = parse(text, path)
+    value = parse(inputs.read(path, LARGEST, "a JSON text"), path)
     if not isinstance(value, dict):
         raise FileFormatError(path, None, "a JSON object", described(value))
     return value

@@ -17,7 +17,7 @@ from bitwright.io.safetensors import HeaderEntry
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.architectures.families import blueprint
 
-FLOATS = {"BF16": "bf16", "F16": "f16", "F32": "f32"}  # other types become BF16 in a GGUF file
+FLOATS = {"F32": "f32", "F16": "f16", "BF16": "bf16"}  # other types become BF16 in a GGUF file
 MANY = 0.01  # share of the parameters; if more are missing from the outline, the standing says so
 
 

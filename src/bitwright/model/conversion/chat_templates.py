@@ -53,8 +53,7 @@ def _keys(templates: dict[str, str]) -> dict[str, Typed]:
 
 
 def _text(path: Path) -> str:
-    with inputs.opened(path) as file:
-        data = file.read(LARGEST + 1)
+    data = inputs.read(path, LARGEST, "a template")
     try:
         return data.decode()
     except UnicodeDecodeError as error:

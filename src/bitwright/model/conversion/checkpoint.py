@@ -23,12 +23,12 @@ from bitwright.io.hub_choice import ADAPTER, CONFIG
 from bitwright.io.safetensors import TensorSet
 from bitwright.kernels import mapping
 from bitwright.model.architectures.blueprint import FLOAT32, Blueprint
+from bitwright.model.architectures.checkpoint import FLOATS
 from bitwright.model.architectures.families import blueprint
 from bitwright.model.conversion import card, vocabulary
 from bitwright.model.conversion.families import FAMILIES
 from bitwright.model.conversion.families.family import Change, Family
 
-FLOATS = {"F32": "f32", "F16": "f16", "BF16": "bf16"}
 DTYPES: dict[str, np.dtype[Any]] = {  # bfloat16 as its bits
     "F32": np.dtype("<f4"),
     "F16": np.dtype("<f2"),

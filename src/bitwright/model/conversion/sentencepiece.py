@@ -67,11 +67,7 @@ def read(path: Path) -> tuple[list[Piece], bool]:
 
     Raises FileFormatError for a broken file, UnsupportedError for a model that llama.cpp would compute differently.
     """
-    with inputs.opened(path) as file:
-        data = file.read(LARGEST + 1)
-    if len(data) > LARGEST:
-        raise FileFormatError(path, None, f"a vocabulary of at most {LARGEST >> 20} MiB", "more")
-    message = Message(path, data)
+    message = Message(path, inputs.read(path, LARGEST, "a vocabulary"))
     pieces, trainer, normalizer = [], dict[int, int | bytes](), dict[int, int | bytes]()
     for at, (number, value) in message.fields():
         if number in (PIECES, TRAINER, NORMALIZER):
