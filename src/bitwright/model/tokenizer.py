@@ -203,9 +203,9 @@ def _build(values: Values) -> Tokenizer:
         added = AddedTokens(tokens, special.types)
         unknown = None if special.unknown is None else names[special.unknown]
         scores = values.numbers("scores", len(tokens)) if values.has("scores") else np.zeros(len(tokens))
-        spm_parts = names, vocabulary, scores, types, unknown, space_prefix
+        pieces = tokenizer_build.Pieces(names, vocabulary, scores, types, unknown, space_prefix)
         encoder = tokenizer_part.Encoder(
-            partial(tokenizer_build.sentencepiece, *spm_parts), tokenizer_part.sentencepiece(*spm_parts)
+            partial(tokenizer_build.sentencepiece, pieces), tokenizer_part.sentencepiece(pieces)
         )
     else:
         added = AddedTokens(tokens, special.types)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import tokenizers
@@ -37,21 +37,27 @@ def byte_level(vocabulary: dict[str, int], merges: Sequence[str], words: PreToke
     return encoder
 
 
-def sentencepiece(
-    tokens: Sequence[str],
-    vocabulary: dict[str, int],
-    scores: np.ndarray,
-    types: np.ndarray,
-    unknown: str | None,
-    space_prefix: bool,
-) -> tokenizers.Tokenizer:
-    """SentencePiece BPE with byte fallback. `scores` float32 (tokens,), `types` int32 (tokens,) as the file has them.
+class Pieces(NamedTuple):
+    """A SentencePiece vocabulary: `vocabulary` gives each token's id, `scores` float32 (tokens,) and `types` int32
+    (tokens,) are as the file has them, `unknown` is the token of that type."""
+
+    tokens: Sequence[str]
+    vocabulary: dict[str, int]
+    scores: np.ndarray
+    types: np.ndarray
+    unknown: str | None
+    space_prefix: bool
+
+
+def sentencepiece(pieces: Pieces) -> tokenizers.Tokenizer:
+    """SentencePiece BPE with byte fallback.
 
     Control, unknown and byte tokens are never merged: their text, typed by a user, is plain text.
     """
-    merges = merges_from_scores(tokens, scores, ~np.isin(types, (UNKNOWN, CONTROL, BYTE)))
-    encoder = tokenizers.Tokenizer(_bpe(vocabulary, merges, byte_fallback=True, unk_token=unknown))
-    prefix = [normalizers.Prepend(SPACE)] if space_prefix else []
+    tokens = pieces.tokens
+    merges = merges_from_scores(tokens, pieces.scores, ~np.isin(pieces.types, (UNKNOWN, CONTROL, BYTE)))
+    encoder = tokenizers.Tokenizer(_bpe(pieces.vocabulary, merges, byte_fallback=True, unk_token=pieces.unknown))
+    prefix = [normalizers.Prepend(SPACE)] if pieces.space_prefix else []
     encoder.normalizer = normalizers.Sequence([*prefix, normalizers.Replace(" ", SPACE)])
     encoder.pre_tokenizer = pre_tokenizers.Split(Regex(space_pattern(tokens)), "isolated")
     return encoder

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from bitwright.model import tokenizer_build as build
-from bitwright.model.tokenizer_build import SPACE
+from bitwright.model.tokenizer_build import SPACE, Pieces
 from bitwright.model.tokenizer_special import BYTE
 
 if TYPE_CHECKING:
@@ -71,15 +71,9 @@ def byte_level(
     return part
 
 
-def sentencepiece(
-    tokens: Sequence[str],
-    vocabulary: Mapping[str, int],
-    scores: np.ndarray,
-    types: np.ndarray,
-    unknown: str | None,
-    space_prefix: bool,
-) -> Part:
-    """Makes encoders of SentencePiece BPE. The arguments are those of tokenizer_build's."""
+def sentencepiece(whole: Pieces) -> Part:
+    """Makes encoders of SentencePiece BPE."""
+    tokens, vocabulary, unknown = whole.tokens, whole.vocabulary, whole.unknown
     longest = max(map(len, vocabulary))
     always = {f"<0x{byte:02X}>" for byte in range(256)} | {unknown}
 
@@ -91,11 +85,12 @@ def sentencepiece(
         ids = [id for id, token in enumerate(tokens) if token in found or token in always]
         if not all(character in vocabulary for character in written):
             stand_ins = [id for id in ids if tokens[id] in always and tokens[id] != unknown]
-            if len(stand_ins) != 256 or np.any(types[stand_ins] != BYTE):
+            if len(stand_ins) != 256 or np.any(whole.types[stand_ins] != BYTE):
                 return None  # what stands for a character may merge with its neighbours
         own = [tokens[id] for id in ids]
+        numbers = {token: vocabulary[token] for token in own}
         return build.sentencepiece(
-            own, {token: vocabulary[token] for token in own}, scores[ids], types[ids], unknown, space_prefix
+            whole._replace(tokens=own, vocabulary=numbers, scores=whole.scores[ids], types=whole.types[ids])
         )
 
     return part
