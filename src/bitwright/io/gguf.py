@@ -21,7 +21,7 @@ from bitwright.io import checksum, inputs
 from bitwright.io.gguf_metadata import Metadata
 from bitwright.io.gguf_parse import TensorInfo, parse
 from bitwright.io.gguf_values import Typed
-from bitwright.io.gguf_write import Layout, layout, write, write_parts
+from bitwright.io.gguf_write import Layout, layout, part_name, write, write_parts
 from bitwright.io.values import Values
 from bitwright.kernels import mapping
 from bitwright.progress import Progress
@@ -121,7 +121,8 @@ def part_paths(path: Path, count: int) -> list[Path]:
     match = PART.search(path.name)
     if match is None or int(match[2]) != count:
         raise FileFormatError(path, None, f"one of {count} parts, named like -00001-of-{count:05}.gguf", path.name)
-    return [path.with_name(f"{path.name[: match.start()]}-{n:05}-of-{count:05}{match[3]}") for n in range(1, count + 1)]
+    stem = path.name[: match.start()]
+    return [path.with_name(part_name(stem, n, count, match[3])) for n in range(1, count + 1)]
 
 
 def _place(metadata: Metadata) -> tuple[int, int]:

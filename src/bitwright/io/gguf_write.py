@@ -86,7 +86,7 @@ def write_parts(path: Path, metadata: Mapping[str, Any], tensors: Iterable[Tenso
         write(path, metadata, tensors)
         return [path]
     stem = path.name[: -len(SUFFIX)] if path.name.lower().endswith(SUFFIX) else path.name
-    paths = [path.with_name(f"{stem}-{n:05}-of-{len(parts):05}{SUFFIX}") for n in range(1, len(parts) + 1)]
+    paths = [path.with_name(part_name(stem, n, len(parts))) for n in range(1, len(parts) + 1)]
     with contextlib.ExitStack() as stack:
         files = [stack.enter_context(replacing(part)) for part in paths]
         for number, (file, part) in enumerate(zip(files, parts, strict=True)):
@@ -94,6 +94,11 @@ def write_parts(path: Path, metadata: Mapping[str, Any], tensors: Iterable[Tenso
             planned = layout(keys if number else {**metadata, **keys}, (tensor[:3] for tensor in part))
             _fill(file, planned, part)
     return paths
+
+
+def part_name(stem: str, number: int, count: int, suffix: str = SUFFIX) -> str:
+    """What llama.cpp calls file `number`, from 1, of a set."""
+    return f"{stem}-{number:05}-of-{count:05}{suffix}"
 
 
 def _fill(file: BinaryIO, planned: Layout, tensors: list[Tensor]) -> int:
