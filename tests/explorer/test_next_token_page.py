@@ -40,6 +40,20 @@ def test_the_page_shows_what_python_computes(page: Watched, documents: Documents
     assert number(page.value("divergence")) == pytest.approx(live["after"][-1]["divergence"], rel=1e-3)
 
 
+TYPED = """async (e) => {
+    e.value = "One, two";
+    e.dispatchEvent(new Event("input", { bubbles: true }));
+    for (let step = 0; step < 9; step++) await null;
+    return [e.value, document.querySelector("main .said").innerText];
+}"""
+
+
+def test_a_question_waits_from_the_moment_it_is_seen(page: Watched) -> None:
+    """However late the browser runs effects, a text is never shown without its answer or a word that it is coming."""
+    prompt = page.open("next-token").locator("[data-control='prompt']")
+    assert prompt.evaluate(TYPED) == ["One, two", "Asking both models…"]
+
+
 def test_one_distribution_over_another(page: Watched) -> None:
     shown = page.open("next-token?shift=1.5")
     assert page.value("normal-divergence") == "1.125"

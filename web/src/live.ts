@@ -24,23 +24,23 @@ export interface Answer<T> {
 
 /** The answer to a question, asked anew when it changes and the reader pauses; null asks nothing. */
 export function useAnswer<T>(name: string, question: object | null): Answer<T> {
-  const [state, set] = useState<Answer<T>>({ waiting: false });
+  const [{ value, error, of }, set] = useState<{ value?: T; error?: string; of: string | null }>({ of: null });
   const text = question && JSON.stringify(question);
   useEffect(() => {
-    if (text === null) return set({ waiting: false });
+    if (text === null) return set({ of: null });
     const gone = new AbortController();
-    set(({ value }) => ({ value, waiting: true }));
     const timer = setTimeout(() => {
       post(name, JSON.parse(text), gone.signal)
         .then((response) => response.json())
         .then(
-          (value) => set({ value, waiting: false }),
-          (error) => gone.signal.aborted || set({ error: error instanceof Error ? error.message : String(error), waiting: false }),
+          (value) => set({ value, of: text }),
+          (error) => gone.signal.aborted || set({ error: error instanceof Error ? error.message : String(error), of: text }),
         );
     }, PAUSE);
     return () => (clearTimeout(timer), gone.abort());
   }, [name, text]);
-  return state;
+  const waiting = of !== text;
+  return { value, error: waiting ? undefined : error, waiting };
 }
 
 export interface Stream<T> {

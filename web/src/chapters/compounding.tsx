@@ -7,7 +7,7 @@ import { Chapter, Controls, Figure, Readout, Term } from "../components/chapter"
 import { Button, Choice, Scrub, Select, Slider } from "../components/controls";
 import { path, Plot } from "../components/plot";
 import { Tokens, visible } from "../components/tokens";
-import { Data, useData, type Site } from "../data";
+import { Data, type Site } from "../data";
 import { useStream } from "../live";
 import { percent, short } from "../numbers";
 import { useParam } from "../state";
@@ -74,7 +74,7 @@ export default function Compounding() {
       lead="A model reads what it wrote. One token that differs is read again at every step that follows, and the text goes another way."
     >
       <Data<About> name="compounding" wait="Starting the model">
-        {(about) => (about.unavailable ? <Unavailable why={about.unavailable} /> : <Body about={about} />)}
+        {(about) => (about.unavailable ? <Unavailable why={about.unavailable} /> : <Data<Site> name="site">{(site) => <Body about={about} live={site.live} />}</Data>)}
       </Data>
     </Chapter>
   );
@@ -89,7 +89,7 @@ function Unavailable({ why }: { why: string }) {
   );
 }
 
-function Body({ about }: { about: About }) {
+function Body({ about, live }: { about: About; live: boolean }) {
   const names = about.recipes.map((one) => one.name);
   const [name, setName] = useParam("recipe", usual(about.recipes), names);
   const recipe = about.recipes.find((one) => one.name === name)!;
@@ -104,7 +104,7 @@ function Body({ about }: { about: About }) {
           <RecipeChoice recipes={about.recipes} value={name} onChange={setName} />
         </Controls>
         <Data<Recorded> name={`compounding/${name}`} wait={`Quantizing the model by ${name}, and letting both write`}>
-          {({ recipe: held, prompts }) => <Writing about={about} recipe={name} held={held} recorded={prompts} />}
+          {({ recipe: held, prompts }) => <Writing about={about} live={live} recipe={name} held={held} recorded={prompts} />}
         </Data>
         <Origin original={about.original} recipe={recipe} />
       </Figure>
@@ -131,9 +131,7 @@ function Body({ about }: { about: About }) {
 }
 
 /** `held`: the recipe that the recorded texts are by; they lag behind `recipe` while that is computed. */
-function Writing({ about, recipe, held, recorded }: { about: About; recipe: string; held: string; recorded: Recorded["prompts"] }) {
-  const site = useData<Site>("site").value;
-  const live = site?.live ?? false;
+function Writing({ about, live, recipe, held, recorded }: { about: About; live: boolean; recipe: string; held: string; recorded: Recorded["prompts"] }) {
   const [written, setPrompt] = useParam("prompt", about.examples[1]);
   const prompt = live || about.examples.includes(written) ? written : about.examples[1];
   const known = recorded.find((one) => one.prompt === prompt);

@@ -7,7 +7,7 @@ import { Chapter, Controls, Figure, Readout, Term } from "../components/chapter"
 import { Choice, Select, Slider } from "../components/controls";
 import { path, Plot } from "../components/plot";
 import { Tokens, visible } from "../components/tokens";
-import { Data, useData, type Site } from "../data";
+import { Data, type Site } from "../data";
 import { useAnswer } from "../live";
 import { percent, short, whole } from "../numbers";
 import { useParam } from "../state";
@@ -57,7 +57,7 @@ export default function NextToken() {
       lead="A model does one thing: it reads a text and gives every token a chance to come next. Quantization is harmless as long as those chances stay the same."
     >
       <Data<About> name="next-token" wait="Starting the model">
-        {(about) => (about.unavailable ? <Unavailable why={about.unavailable} /> : <Body about={about} />)}
+        {(about) => (about.unavailable ? <Unavailable why={about.unavailable} /> : <Data<Site> name="site">{(site) => <Body about={about} live={site.live} />}</Data>)}
       </Data>
     </Chapter>
   );
@@ -72,7 +72,7 @@ function Unavailable({ why }: { why: string }) {
   );
 }
 
-function Body({ about }: { about: About }) {
+function Body({ about, live }: { about: About; live: boolean }) {
   const [name, setName] = useParam("recipe", usual(about.recipes), about.recipes.map((one) => one.name));
   const recipe = about.recipes.find((one) => one.name === name)!;
   return (
@@ -86,7 +86,7 @@ function Body({ about }: { about: About }) {
           <RecipeChoice recipes={about.recipes} value={name} onChange={setName} />
         </Controls>
         <Data<OfRecipe> name={`next-token/${name}`} wait={`Quantizing the model by ${name}, and asking both`}>
-          {({ recipe: held, prompts }) => <Compared about={about} recipe={name} held={held} recorded={prompts} />}
+          {({ recipe: held, prompts }) => <Compared about={about} live={live} recipe={name} held={held} recorded={prompts} />}
         </Data>
         <Origin original={about.original} recipe={recipe} />
       </Figure>
@@ -119,12 +119,10 @@ function Body({ about }: { about: About }) {
 }
 
 /** `held`: the recipe that the recorded answers are by; they lag behind `recipe` while that is computed. */
-function Compared({ about, recipe, held, recorded }: { about: About; recipe: string; held: string; recorded: Prompt[] }) {
-  const site = useData<Site>("site").value;
+function Compared({ about, live, recipe, held, recorded }: { about: About; live: boolean; recipe: string; held: string; recorded: Prompt[] }) {
   const [written, write] = useParam("prompt", about.examples[1]);
   const [, setPlace] = useParam("place", LAST);
   const setPrompt = (next: string) => (setPlace(LAST), write(next));
-  const live = site?.live ?? false;
   const prompt = live || about.examples.includes(written) ? written : about.examples[1];
   const known = recorded.find((one) => one.prompt === prompt);
   const asked = useAnswer<Prompt>("next-token", known || !live || !prompt.trim() ? null : { prompt, recipe });
