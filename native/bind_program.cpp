@@ -32,23 +32,15 @@ using FloatResult = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 using ByteResult = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>;
 
 const std::unordered_map<std::string, Code> kCodes = {
-    {"embed", Code::embed},
-    {"hidden", Code::hidden},
-    {"angles", Code::angles},
-    {"rms_norm", Code::rms_norm},
-    {"load", Code::load},
-    {"bias", Code::bias},
-    {"rope", Code::rope},
-    {"store", Code::store},
-    {"glu_silu", Code::glu_silu},
-    {"glu_gelu_tanh", Code::glu_gelu},
-    {"add", Code::add},
-    {"scale", Code::scale},
-    {"softcap", Code::softcap},
-    {"select", Code::select},
-    {"copy", Code::copy},
-    {"linear", Code::linear},
-    {"attention", Code::attention},
+    {"embed", Code::embed},       {"hidden", Code::hidden},
+    {"angles", Code::angles},     {"rms_norm", Code::rms_norm},
+    {"load", Code::load},         {"bias", Code::bias},
+    {"rope", Code::rope},         {"store", Code::store},
+    {"glu_silu", Code::glu_silu}, {"glu_gelu_tanh", Code::glu_gelu},
+    {"add", Code::add},           {"scale", Code::scale},
+    {"softcap", Code::softcap},   {"temperature", Code::temperature},
+    {"select", Code::select},     {"copy", Code::copy},
+    {"linear", Code::linear},     {"attention", Code::attention},
     {"observe", Code::observe},
 };
 const std::unordered_map<std::string, PhaseKind> kPhases = {{"rows", PhaseKind::rows},
@@ -105,8 +97,8 @@ std::vector<LayerShape> shapes_of(const std::vector<Shape>& layers) {
 }
 
 void add_instruction(Program& p, const std::string& code, int out, int a, int b, int input, int weight, int index,
-                     int heads, int64_t head_dim, int64_t window, float value, float softcap) {
-  p.add({named(kCodes, code), out, a, b, input, weight, index, heads, head_dim, window, value, softcap});
+                     int heads, int64_t head_dim, int64_t length, float value, float softcap) {
+  p.add({named(kCodes, code), out, a, b, input, weight, index, heads, head_dim, length, value, softcap});
 }
 
 FloatResult run(Executor& e, SequenceMemory& memory, const Ids& tokens, const Ids& positions, const Ids& sequences,
@@ -177,7 +169,7 @@ void bind_program(nb::module_& m) {
       .def("squares", &Program::squares, "columns"_a)
       .def("phase", [](Program& p, const std::string& kind, bool selected) { p.phase(named(kPhases, kind), selected); })
       .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "input"_a = 0, "weight"_a = 0,
-           "index"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "window"_a = 0, "value"_a = 0.f, "softcap"_a = 0.f)
+           "index"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "length"_a = 0, "value"_a = 0.f, "softcap"_a = 0.f)
       .def("finish", &Program::finish, "result"_a, "selected"_a)
       .def_prop_ro("tier", [](const Program& p) { return p.tier().name; });
   nb::class_<SequenceMemory>(m, "Memory")

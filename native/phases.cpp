@@ -84,8 +84,13 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
       case Code::add: v.add(a, b, width, out); break;
       case Code::scale: v.scale(out, i.value, width); break;
       case Code::softcap: v.softcap(out, i.value, width); break;
+      case Code::temperature: {
+        const auto lengths = static_cast<double>(call.positions[row] / i.length);
+        v.scale(out, static_cast<float>(1 + i.value * std::log1p(lengths)), width);
+        break;
+      }
       case Code::select: std::copy_n(at(i.a, call.outputs[row]), width, out); break;
-      case Code::copy: std::copy_n(a, width, out); break;
+      case Code::copy: std::copy_n(a + i.index, width, out); break;
       default: throw std::logic_error("not an op on rows");
     }
   }

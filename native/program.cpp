@@ -55,9 +55,12 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::angles || i.code == Code::rope) needs("angle table", i.index, angles_.size());
   if (i.code == Code::store || i.code == Code::attention) needs("layer", i.index, layers_.size());
   if (i.code == Code::observe) needs("sum of squares", i.index, squares_.size());
+  const auto width = [this](int buffer) { return widths_[static_cast<size_t>(buffer)]; };
+  if (i.code == Code::copy) check_size("first column of a copy", i.index, 0, width(i.a) - width(i.out));
+  if (i.code == Code::temperature) check_size("positions of a temperature", i.length, 1, INT64_MAX);
   phases_.back().instructions.push_back(i);
   if (i.code == Code::embed) vocabulary_ = weight(i.weight).rows;
-  if (i.code == Code::hidden) hidden_width_ = widths_[static_cast<size_t>(i.out)];
+  if (i.code == Code::hidden) hidden_width_ = width(i.out);
 }
 
 void Program::finish(int result, bool selected) {

@@ -25,6 +25,7 @@ enum class Code : uint8_t {
   add,
   scale,
   softcap,
+  temperature,
   select,
   copy,
   linear,  // a matrix product; threads share out the panels of all products in a phase
@@ -39,10 +40,11 @@ struct Instruction {
   Code code;
   int out = 0, a = 0, b = 0, input = 0;  // `out`, `a`, `b` are buffers; `input` is a converted input (load, linear)
   int weight = 0;                        // a matrix (embed, linear) or a vector (rms_norm, bias)
-  int index = 0;  // a layer (store, attention), angles (angles, rope), a Rounding (load) or sums of squares (observe)
+  int index = 0;  // a layer (store, attention), angles (angles, rope), a Rounding (load), sums of squares (observe), or
+                  // the first column (copy)
   int heads = 1;
-  int64_t head_dim = 0, window = 0;
-  float value = 0, softcap = 0;  // eps, factor, cap, scale of q·k
+  int64_t head_dim = 0, length = 0;  // length: positions (temperature)
+  float value = 0, softcap = 0;      // eps, factor, cap, scale of q·k
 };
 
 struct Phase {

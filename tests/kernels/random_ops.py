@@ -44,10 +44,15 @@ class RandomOps:
         return found
 
     def grow(self, op: type[Op]) -> None:
-        """Appends an op, and a norm after it if its values could grow without bound."""
+        """Appends an op, a product if it is no longer `width` wide, and a norm if its values could grow without
+        bound."""
         arguments = {name: self.draw(op, name, types) for name, types in types_of(op.kind).items()}
-        x = self.step.append(op(**arguments))
-        if op.kind in ("glu", "scale"):
+        made = op(**arguments)
+        x = self.step.append(made)
+        width = made.width([self.known[b] for b in made.inputs], [self.weights[name].shape for name in made.weights])
+        if width != self.width:
+            x = self.step.linear(x, self.weight(self.width, width))
+        if op.kind in ("glu", "scale", "temperature"):
             x = self.step.rms_norm(x, self.weight(self.width), 1e-5)
         self.known[x] = self.unread[x] = self.width
 
@@ -63,6 +68,7 @@ class RandomOps:
             Weight: lambda: self.weight(self.width) if name == "bias" else self.weight(*shapes[op.kind]),
             Count: lambda: sizes.get(name, 3),
             Layer: lambda: len(self.step.layers),
+            int: lambda: 2,
             float: lambda: self.rng.uniform(0.3, 1.5),
             bool: lambda: self.rng.random() < 0.5,
         }

@@ -45,6 +45,8 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "add": (ops.Add(X, Y), [24, 24], []),
     "scale": (ops.Scale(X, 0.3), [24], []),
     "softcap": (ops.Softcap(X, 1.5), [24], []),
+    "temperature": (ops.Temperature(X, 0.3, 8), [24], []),
+    "columns": (ops.Columns(X, 5, 7), [24], []),
     "select": (ops.Select(X), [24], []),
 }
 

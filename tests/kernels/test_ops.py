@@ -38,6 +38,7 @@ def test_widths_of_a_whole_model() -> None:
         (lambda s, x: s.rope(x, 3, 8, [1.0], True), "the width should be 24, got 16"),
         (lambda s, x: s.attention(x, x, x, 0, 2, 1, 8, 1.0), r"widths of q, k, v should be \[16, 8, 8\]"),
         (lambda s, x: s.add(x, s.linear(x, "tall")), "the second width should be 16, got 17"),
+        (lambda s, x: s.columns(x, 10, 7), "the columns that are there should be 17, got 16"),
     ],
 )
 def test_shapes_that_disagree_are_named(build: Callable[[Step, Any], Any], message: str) -> None:
@@ -87,4 +88,4 @@ def test_every_declaration_is_complete(kind: str) -> None:
     assert op.__doc__ and getattr(Step, kind).__doc__ == op.__doc__
     assert callable(op.meaning) and callable(op.gradient) and op.entries
     for entry in op.entries:
-        assert set(entry.fields.values()) <= {"heads", "head_dim", "index", "window", "value", "softcap"}
+        assert set(entry.fields.values()) <= {"heads", "head_dim", "index", "length", "value", "softcap"}

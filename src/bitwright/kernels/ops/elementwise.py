@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bitwright.kernels.ops.declaration import Array, Buffer, Call, Op, Shape
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
 Activation = Literal["silu", "gelu_tanh"]
@@ -108,6 +108,60 @@ class Softcap(Op):
 
     def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
         return (y * (1 - np.tanh(x / self.cap) ** 2),)
+
+
+@dataclass(eq=False)
+class Temperature(Op):
+    """x * (1 + scale * ln(1 + floor(position / length))): queries that grow, so that attention over a long text stays
+    as sharp (Llama 4, Ministral 3). The call gives the positions."""
+
+    x: Buffer
+    scale: float
+    length: Count
+
+    kind = "temperature"
+    entries = (Entry("temperature", {"scale": "value", "length": "length"}, in_place="required"),)
+    by_row = True
+    all_tokens = True
+
+    def meaning(self, call: Call, x: Array) -> Array:
+        grown = 1 + self.scale * np.log1p(call.positions // self.length)
+        y: Array = x * grown[:, None].astype(call.dtype)
+        return y
+
+    def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
+        return (self.meaning(call, y),)
+
+
+@dataclass(eq=False)
+class Columns(Op):
+    """The columns of x from `first` on, `count` of them: one part of a product whose matrix holds several."""
+
+    x: Buffer
+    first: int
+    count: Count
+
+    kind = "columns"
+    entries = (Entry("copy", {"first": "index"}),)
+    by_row = True
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        return self.count
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield "the columns that are there", self._part.stop, min(self._part.stop, inputs[0])
+
+    def meaning(self, call: Call, x: Array) -> Array:
+        return x[:, self._part]
+
+    def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
+        back = np.zeros_like(x)
+        back[:, self._part] = y
+        return (back,)
+
+    @property
+    def _part(self) -> slice:
+        return slice(self.first, self.first + self.count)
 
 
 @dataclass(eq=False)

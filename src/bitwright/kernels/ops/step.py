@@ -14,7 +14,7 @@ from bitwright.errors import BitwrightError, UsageError
 from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import Buffer, Op
-from bitwright.kernels.ops.elementwise import Add, Glu, Scale, Select, Softcap
+from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Scale, Select, Softcap, Temperature
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
@@ -44,6 +44,8 @@ class Step:
     add = _method(Add)
     scale = _method(Scale)
     softcap = _method(Softcap)
+    temperature = _method(Temperature)
+    columns = _method(Columns)
     select = _method(Select)
     hidden = _method(Hidden)
 
