@@ -1,7 +1,7 @@
 """A plain NumPy forward pass to compare the engine with: float64, one sequence, all positions at once, no cache.
 
 It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and follows the published
-descriptions of the models (Llama, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable rather than fast.
+descriptions of the models (Llama, SmolLM 3, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable rather than fast.
 
 With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000): a random generator
 adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
@@ -20,6 +20,7 @@ from typing import Any
 import numpy as np
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
+NEIGHBOURS = ("llama", "smollm3")  # whose files store rotated pairs side by side
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
 
@@ -33,7 +34,11 @@ class Reference:
     rounding: np.random.Generator | None = None
 
     def get(self, key: str, default: Any = None) -> Any:
-        return self.metadata.get(f"{self.metadata['general.architecture']}.{key}", default)
+        return self.metadata.get(f"{self.architecture}.{key}", default)
+
+    @property
+    def architecture(self) -> str:
+        return str(self.metadata["general.architecture"])
 
     def weight(self, name: str) -> np.ndarray:
         return np.asarray(self.weights[name], np.float64)
@@ -54,7 +59,7 @@ class Reference:
 
     def logits(self, ids: list[int]) -> np.ndarray:
         """(tokens, vocabulary): row t scores what follows ids[: t + 1]."""
-        gemma = self.metadata["general.architecture"] == "gemma3"
+        gemma = self.architecture == "gemma3"
         x = np.asarray(self.weights["token_embd.weight"][ids], np.float64)
         if gemma:
             x = x * np.sqrt(x.shape[1])
@@ -101,7 +106,8 @@ class Reference:
             q = self.norm(q, f"blk.{layer}.attn_q_norm.weight")
             k = self.norm(k, f"blk.{layer}.attn_k_norm.weight")
         window = self.window(layer)
-        q, k = self.rotate(q, window is not None), self.rotate(k, window is not None)
+        if self.architecture != "smollm3" or layer % 4 != 3:
+            q, k = self.rotate(q, window is not None), self.rotate(k, window is not None)
         k, v = k.astype(self.cache).astype(np.float64), v.astype(self.cache).astype(np.float64)
         scale = 1 / np.sqrt(self.get("embedding_length") // heads if self.is_gemma3_27b() else dim)
         mixed = np.zeros((tokens, heads, dim))
@@ -116,12 +122,12 @@ class Reference:
         return self.linear(mixed.reshape(tokens, heads * dim), f"blk.{layer}.attn_output")
 
     def is_gemma3_27b(self) -> bool:
-        return self.metadata["general.architecture"] == "gemma3" and self.get("block_count") == 62
+        return self.architecture == "gemma3" and self.get("block_count") == 62
 
     def window(self, layer: int) -> int | None:
         """Gemma 3: five layers with a window, then one without, unless the file lists them."""
         size = self.get("attention.sliding_window")
-        if self.metadata["general.architecture"] != "gemma3" or not size:
+        if self.architecture != "gemma3" or not size:
             return None
         windowed = self.get("attention.sliding_window_pattern")
         return size if (layer % 6 != 5 if windowed is None else windowed[layer]) else None
@@ -132,7 +138,7 @@ class Reference:
         angles = np.arange(tokens)[:, None] * self.frequencies(dim, local)
         turn = self.rounded(np.cos(angles), 4) + 1j * self.rounded(np.sin(angles), 4)
         turn = turn[:, None, :] * self.magnitude(local)
-        if self.metadata["general.architecture"] == "llama":
+        if self.architecture in NEIGHBOURS:
             pairs = (x[..., 0::2] + 1j * x[..., 1::2]) * turn
             result = np.stack([pairs.real, pairs.imag], axis=-1).reshape(x.shape)
         else:

@@ -12,6 +12,7 @@ WIDTH, FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 64, 96, 7, 4
 
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
+    "smollm3": {"rope.freq_base": 1e6},
     "qwen2": {"rope.freq_base": 1e6},
     "qwen3": {"attention.key_length": 32, "attention.value_length": 32},
     "gemma3": {

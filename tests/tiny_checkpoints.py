@@ -44,6 +44,12 @@ CASES: dict[str, dict[str, Any]] = {
         "mlp_bias": True, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
         "tie_word_embeddings": True, "hidden_act": "silu",
     },
+    "smollm3-tied": {
+        "model_type": "smollm3", "architectures": ["SmolLM3ForCausalLM"], **SHAPE, "num_hidden_layers": 5,
+        "rope_theta": 5e6, "no_rope_layers": [1, 1, 1, 0, 1], "no_rope_layer_interval": 4, "attention_bias": False,
+        "layer_types": ["full_attention"] * 5, "use_sliding_window": False, "tie_word_embeddings": True,
+        "mlp_bias": False, "hidden_act": "silu", "pad_token_id": 0,
+    },
     "qwen2-tied-yarn": {
         "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], **SHAPE, "rope_theta": 1e6, "rope_scaling": YARN,
         "tie_word_embeddings": True, "use_sliding_window": False, "hidden_act": "silu", "max_window_layers": 3,

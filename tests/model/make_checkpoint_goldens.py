@@ -26,7 +26,9 @@ import tiny_checkpoints  # noqa: E402
 from data_files import unpacked  # noqa: E402
 
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
-PRE = {"llama": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2"}
+PRE = {"llama": "llama-bpe", "smollm3": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2"}
+
+LONG = 100  # characters of a value of which several cases share one copy
 
 
 def logits(folder: Path) -> np.ndarray:
@@ -55,6 +57,16 @@ def metadata(folder: Path, target: Path) -> dict[str, Any]:
     return {key: value for key, value in found.items() if not key.startswith("GGUF.")}
 
 
+def folded(told: dict[str, Any]) -> None:
+    """Replace a long value that an earlier case has under the same key by the name of that case."""
+    first: dict[str, str] = {}
+    for case, known in told.items():
+        for key, value in known["metadata"].items():
+            other = first.setdefault(f"{key} {value}", case)
+            if other != case and len(str(value)) > LONG:
+                known["metadata"][key] = other
+
+
 def ids(folder: Path, texts: list[str]) -> list[list[int]]:
     """sentencepiece's ids of the texts."""
     import sentencepiece
@@ -75,6 +87,7 @@ def main() -> None:
             told[case] = {"metadata": metadata(folder, Path(name) / f"{case}.gguf")}
             if case in tiny_checkpoints.SENTENCEPIECE:
                 told[case]["ids"] = ids(folder, texts)
+    folded(told)
     np.savez_compressed(TESTS / "golden/checkpoints.npz", **kept)
     (TESTS / "golden/checkpoints.json").write_text(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n")
 

@@ -111,6 +111,9 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path) -> None:
         (LLAMA, {"num_hidden_layers": 4}, "a tensor model.layers.3.input_layernorm.weight of shape .96,., got none"),
         (LLAMA, {"hidden_size": 64}, r"tensor model.embed_tokens.weight to have shape \(325, 64\), got \(325, 96\)"),
         (LLAMA, {"vocab_size": 1 << 40}, "vocab_size to be a whole number"),
+        ("smollm3-tied", {"no_rope_layers": [1, 1, 0, 1, 1]}, "no_rope_layers of array of 5 integer: 1, 1, 0, ... is"),
+        ("smollm3-tied", {"no_rope_layers": ..., "no_rope_layer_interval": 3}, "no_rope_layer_interval of integer 3"),
+        ("smollm3-tied", {"rope_scaling": tiny_checkpoints.LLAMA3}, "rope_type llama3 is not supported"),
         ("qwen2-tied-yarn", {"use_sliding_window": True}, "use_sliding_window of bool True is not supported"),
         ("qwen2-tied-yarn", {"rope_scaling": tiny_checkpoints.LLAMA3}, "rope_type llama3 is not supported"),
         ("qwen3-untied", {"layer_types": ["full_attention", "sliding_attention"]}, "layers of sliding_attention is"),
@@ -119,7 +122,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path) -> None:
         (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
         (GEMMA, {"use_bidirectional_attention": True}, "use_bidirectional_attention of bool True is not supported"),
     ],
-    ids=range(26),
+    ids=range(29),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str

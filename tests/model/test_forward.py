@@ -23,6 +23,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama untied": ("llama", {}),
     "llama, every head its own keys": ("llama", {"attention__head_count_kv": 2, "attention__head_count": 2,
                                                  "attention__key_length": 32, "attention__value_length": 32}),
+    "smollm3": ("smollm3", {}),
     "qwen2": ("qwen2", {}),
     "qwen2 yarn": ("qwen2", YARN | {"rope__scaling__yarn_beta_fast": 16.0}),
     "qwen3": ("qwen3", {}),

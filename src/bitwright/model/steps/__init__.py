@@ -10,7 +10,13 @@ if TYPE_CHECKING:
     from bitwright.model.config import Config
     from bitwright.model.weights import Weights
 
-ARCHITECTURES = {"gemma3": "gemma3", "llama": "llama", "qwen2": "qwen2", "qwen3": "qwen3"}  # GGUF's name -> file here
+ARCHITECTURES = {  # GGUF's name -> file here
+    "gemma3": "gemma3",
+    "llama": "llama",
+    "qwen2": "qwen2",
+    "qwen3": "qwen3",
+    "smollm3": "llama",
+}
 
 
 def build(config: Config, weights: Weights) -> Step:

@@ -1,6 +1,7 @@
 """Llama 1 to 3, and models like it (Mistral, SmolLM, TinyLlama): RMS norms, rotary positions, grouped heads, SwiGLU.
 
-GGUF files of this architecture store the rows of q and k permuted, so that rotated pairs are adjacent.
+GGUF files of these architectures store the rows of q and k permuted, so that rotated pairs are adjacent. SmolLM 3 does
+not rotate in every fourth layer.
 """
 
 from __future__ import annotations
@@ -9,12 +10,15 @@ from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
 from bitwright.model.weights import Weights
 
+UNROTATED = {"smollm3": 4}  # every so many-th layer knows no positions; no key says so
+
 
 def step(c: Config, weights: Weights) -> Step:
     """One step over a batch of tokens: embed, every layer's attention and feed-forward, the head."""
     s = Step()
     q_width, kv_width = c.heads * c.head_dim, c.kv_width
     frequencies = c.rope.inverse_frequencies(weights.rope_divisors(c.rope.dim))
+    every = UNROTATED.get(c.architecture)
     x = s.embed(weights("token_embd.weight", c.vocabulary, c.width))
     for layer in range(len(c.layers)):
         s.begin_layer(x)
@@ -24,8 +28,9 @@ def step(c: Config, weights: Weights) -> Step:
         q = s.linear(h, *w.linear("attn_q", q_width, c.width))
         k = s.linear(h, *w.linear("attn_k", kv_width, c.width))
         v = s.linear(h, *w.linear("attn_v", kv_width, c.width))
-        q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
-        k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
+        if every is None or (layer + 1) % every:
+            q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
+            k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
         h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale)
         if layer == len(c.layers) - 1:
             x, h = s.select(x), s.select(h)

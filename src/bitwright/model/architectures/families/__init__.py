@@ -64,7 +64,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "max_position_embeddings": 131072,
         "sliding_window": 4096,
         "rope_theta": 1e6,
-    }
+    },
+    "smollm3": {"rope_theta": 2e6},
 }
 
 

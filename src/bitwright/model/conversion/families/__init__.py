@@ -8,6 +8,7 @@ from bitwright.model.conversion.families.family import Family
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "llama": llama.FAMILY,
     "mistral": llama.FAMILY,
+    "smollm3": llama.SMOLLM3,
     "qwen2": qwen.FAMILY,
     "qwen3": qwen.FAMILY,
     "gemma3": gemma3.FAMILY,

@@ -1,10 +1,12 @@
-"""Llama, and Mistral: rows of q and k are reordered, and Llama 3's frequencies become a tensor.
+"""Llama, and models like it (Mistral, SmolLM 3): rows of q and k are reordered, and Llama 3's frequencies become a
+tensor.
 
-Hugging Face rotates pairs of values half a head apart, GGUF files of this architecture pairs of neighbours.
+Hugging Face rotates pairs of values half a head apart, GGUF files of these architectures pairs of neighbours.
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -13,8 +15,17 @@ from numpy.typing import NDArray
 
 from bitwright.io.values import MAX_TOKENS
 from bitwright.model.architectures.blueprint import Blueprint, rope_type
-from bitwright.model.conversion.families.family import EXPECTED, ROPES, Change, Family
+from bitwright.model.conversion.families.family import (
+    EXPECTED,
+    ROPES,
+    Change,
+    Family,
+    expect,
+    no_windows,
+    nothing,
+)
 from bitwright.model.rope import llama3_divisors
+from bitwright.model.steps.llama import UNROTATED
 
 
 def change(b: Blueprint, name: str) -> Change | None:
@@ -42,9 +53,25 @@ def made(b: Blueprint) -> dict[str, NDArray[np.float32]]:
     return {"rope_freqs.weight": divisors.astype(np.float32)}
 
 
+def check_smollm3(b: Blueprint) -> None:
+    """UnsupportedError if other layers than every fourth know no positions, or if some have a window."""
+    no_windows(b)
+    usual = [int((layer + 1) % UNROTATED["smollm3"] != 0) for layer in range(b.layers)]
+    expect(b.values, "no_rope_layers", (usual,))
+    if not b.values.has("no_rope_layers"):
+        expect(b.values, "no_rope_layer_interval", (UNROTATED["smollm3"],))
+
+
 FAMILY = Family(
     change=change,
     made=made,
     expected=EXPECTED | {"sliding_window": ()},
     ropes=(*ROPES, "llama3"),
+)
+SMOLLM3 = replace(
+    FAMILY,
+    made=nothing,
+    expected=EXPECTED | {"attention_bias": (False,), "mlp_bias": (False,)},
+    ropes=ROPES,
+    check=check_smollm3,
 )
