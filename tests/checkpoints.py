@@ -10,7 +10,8 @@ from typing import Any
 
 import numpy as np
 
-DTYPES = {"float32": "F32", "float16": "F16", "uint16": "BF16"}  # bfloat16 is kept as its bits
+DTYPES = {"float32": "F32", "float16": "F16", "uint16": "BF16", "uint8": "F8_E4M3",  # floats that NumPy lacks: bits
+          "int8": "I8", "int32": "I32", "int64": "I64"}  # fmt: skip
 
 
 def header_bytes(header: str | Mapping[str, Any]) -> bytes:
@@ -19,7 +20,7 @@ def header_bytes(header: str | Mapping[str, Any]) -> bytes:
 
 
 def safetensors(tensors: Mapping[str, np.ndarray]) -> bytes:
-    """The file of arrays float32, float16, or uint16 for the bits of bfloat16."""
+    """The file of arrays of the types of DTYPES."""
     entries, at = {}, 0
     for name, values in tensors.items():
         entries[name] = {"dtype": DTYPES[values.dtype.name], "shape": list(values.shape),

@@ -23,9 +23,11 @@ def unmatched(patterns: Sequence[Pattern]) -> list[str]:
     return [f"{several} no tensor that is quantized: {patterns[0].regex}{', ...' if patterns[1:] else ''}"]
 
 
-def quantized_source(changed: Changed) -> list[str]:
-    """A warning for a source that is already quantized, or nothing."""
+def quantized_source(changed: Changed, stored_as: str) -> list[str]:
+    """A warning for a source that is already quantized, or nothing. stored_as: see `GGUF`."""
     names = sorted({tensor.format.name for tensor, _ in changed if tensor.format.ggml not in PLAIN})
+    if stored_as and any(assignment.format.ggml not in PLAIN for _, assignment in changed):
+        names.append(stored_as)
     if not names:
         return []
     return [f"the source is already quantized ({', '.join(names)}): errors add up, so prefer a float source"]

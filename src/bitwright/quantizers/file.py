@@ -126,7 +126,7 @@ def quantize(
         seconds=time.monotonic() - started,
         warnings=[
             *caveats.unmatched(unmatched),
-            *caveats.quantized_source(changed),
+            *caveats.quantized_source(changed, model.stored_as),
             *caveats.missing_importance(recipe, assignments, statistics),
             *caveats.not_covered(quantizer, changed),
             *caveats.without_importance(quantizer, changed),

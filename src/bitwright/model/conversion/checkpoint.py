@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -15,25 +15,18 @@ from numpy.typing import NDArray
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError, UnsupportedError
 from bitwright.formats import QuantizedTensor
-from bitwright.io import gguf, json_text, safetensors
+from bitwright.io import gguf, json_text
 from bitwright.io.gguf import GGUF, Metadata, TensorInfo, Typed
 from bitwright.io.gguf_parse import parse
 from bitwright.io.gguf_write import QUANTIZATION_VERSION, VERSION
 from bitwright.io.hub_choice import ADAPTER, CONFIG
-from bitwright.io.safetensors import TensorSet
-from bitwright.kernels import mapping
 from bitwright.model.architectures.blueprint import FLOAT32, Blueprint
-from bitwright.model.architectures.checkpoint import FLOATS
 from bitwright.model.architectures.families import blueprint
 from bitwright.model.conversion import card, vocabulary
 from bitwright.model.conversion.families import FAMILIES
 from bitwright.model.conversion.families.family import Change, Family
+from bitwright.model.conversion.stored import Weights
 
-DTYPES: dict[str, np.dtype[Any]] = {  # bfloat16 as its bits
-    "F32": np.dtype("<f4"),
-    "F16": np.dtype("<f2"),
-    "BF16": np.dtype("<u2"),
-}
 FILE_TYPES = {"float32": 0, "float16": 1, "bfloat16": 32}  # general.file_type by the format of most weights
 
 
@@ -47,17 +40,17 @@ class Checkpoint(GGUF):
     def __init__(self, folder: Path) -> None:
         config = _config(folder)
         made, family = _blueprint(config, folder)
-        self._set = safetensors.open_set(folder)
-        self._names = family.names(made, self._set.tensors)
+        self._weights = Weights(folder, made.values)
+        self._names = family.names(made, self._weights.names)
         self._given = family.made(made)
-        self._family, self._blueprint = family, made
+        self._family, self._blueprint, self.stored_as = family, made, self._weights.stored_as
         tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in made.tensors}
-        _check_all_used(folder, self._set, self._names, family)
+        _check_all_used(folder, self._weights.names, self._names, family)
         tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1))
         about, told = card.metadata(folder)
         values = about | made.metadata | _stored_as(tensors) | tokenizer
-        paths = [*self._set.paths, folder / CONFIG, *read, *told]
-        super().__init__(folder, paths, self._set.buffers, VERSION, tensors, _as_metadata(values, folder))
+        paths = [*self._weights.files.paths, folder / CONFIG, *read, *told]
+        super().__init__(folder, paths, self._weights.files.buffers, VERSION, tensors, _as_metadata(values, folder))
         self._made: WeakValueDictionary[str, NDArray[Any]] = WeakValueDictionary()
 
     @property
@@ -69,7 +62,7 @@ class Checkpoint(GGUF):
         """A tensor in the form of GGUF, a read-only view of the mapped file wherever it has that form there."""
         if name not in self.tensors:
             raise UnknownNameError("tensor", name, self.tensors)
-        if name in self._given or self._change(name) or self._dtype(name) != self.tensors[name].format.name:
+        if name in self._given or not self._is_in_file(name):
             info, values = self.tensors[name], self._made.get(name)
             if values is None:
                 values = self._made[name] = self._converted(name)
@@ -80,38 +73,34 @@ class Checkpoint(GGUF):
         """The values of a tensor whose bytes differ from the file's, float32 or in the file's precision."""
         if name in self._given:
             return self._given[name]
-        mapping.check()
-        stored = self._set.tensors[self._names[name]]
-        dtype = DTYPES[stored.dtype]
-        flat = np.frombuffer(self._set.buffers[stored.part], dtype, stored.nbytes // dtype.itemsize, stored.offset)
-        values = flat.reshape(stored.shape)
+        own, change = self._names[name], self._change(name)
+        values = self._weights.read(own)
         if self.tensors[name].format is FLOAT32:
-            values = formats.get(FLOATS[stored.dtype]).dequantize(values.view(np.uint8))
-        change = self._change(name)
+            values = self._weights.format(own).dequantize(values.view(np.uint8))
         return np.array(change(values) if change else values, order="C")
 
     def _change(self, name: str) -> Change | None:
         stem = name.rpartition(".")[0].split(".")[-1]
         return self._family.change(self._blueprint, stem)
 
-    def _dtype(self, name: str) -> str:
-        return formats.get(FLOATS[self._set.tensors[self._names[name]].dtype]).name
+    def _is_in_file(self, name: str) -> bool:
+        """Whether the bytes of a tensor are those of the file."""
+        own = self._names[name]
+        as_stored = self._weights.format(own) is self.tensors[name].format
+        return self._weights.place(own) is not None and as_stored and not self._change(name)
 
     def _info(self, name: str, shape: tuple[int, ...], is_vector: bool) -> TensorInfo:
         """The description of a tensor of GGUF, checked against the checkpoint's."""
         if name in self._given:
             return TensorInfo(name, shape, FLOAT32, 0, self._given[name].nbytes)
-        own = self._names[name]
-        stored = self._set.tensors.get(own)
-        if stored is None:
+        own, weights = self._names[name], self._weights
+        if own not in weights.names:
             raise FileFormatError(self._blueprint.values.place, None, f"a tensor {own} of shape {shape}", "none")
-        file = self._set.paths[stored.part]
-        if stored.shape != shape:
-            raise FileFormatError(file, None, f"tensor {own} to have shape {shape}", f"{stored.shape}")
-        if stored.dtype not in FLOATS:
-            raise UnsupportedError(f"{file}: tensor {own} of type", stored.dtype, FLOATS)
-        format = FLOAT32 if is_vector else formats.get(FLOATS[stored.dtype])
-        return TensorInfo(name, shape, format, stored.offset, format.stored_bytes(shape), stored.part)
+        if (found := weights.shape(own)) != shape:
+            raise FileFormatError(weights.path(own), None, f"tensor {own} to have shape {shape}", f"{found}")
+        format, place = FLOAT32 if is_vector else weights.format(own), weights.place(own)
+        offset, part = (place.offset, place.part) if place else (0, 0)
+        return TensorInfo(name, shape, format, offset, format.stored_bytes(shape), part)
 
 
 def _config(folder: Path) -> dict[str, Any]:
@@ -127,17 +116,14 @@ def _blueprint(config: Mapping[str, Any], folder: Path) -> tuple[Blueprint, Fami
     if (kind := str(config.get("model_type"))) not in FAMILIES:
         raise UnsupportedError(f"{place}: converting model_type", kind, FAMILIES)
     made = blueprint(config, place, formats.get("bf16"))
-    if made.values.has("quantization_config"):
-        method = made.values.inner("quantization_config").text("quant_method", "unknown")
-        raise UnsupportedError(f"{place}: converting weights quantized by", method, FLOATS)
     FAMILIES[kind].check_config(made)
     return made, FAMILIES[kind]
 
 
-def _check_all_used(folder: Path, weights: TensorSet, names: Mapping[str, str], family: Family) -> None:
+def _check_all_used(folder: Path, there: Collection[str], names: Mapping[str, str], family: Family) -> None:
     """BitwrightError if the checkpoint holds tensors that the model does not use: it would run as a different one."""
     tied, used = "output.weight" not in names, set(names.values())
-    left = sorted(n for n in weights.tensors if n not in used and not family.left_out(n, tied))
+    left = sorted(n for n in there if n not in used and not family.left_out(n, tied))
     if left:
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""
         raise BitwrightError(f"{folder}: {CONFIG} describes a model without the tensors {', '.join(left[:3])}{more}")
