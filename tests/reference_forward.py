@@ -1,7 +1,8 @@
 """A plain NumPy forward pass to compare the engine with: float64, one sequence, all positions at once, no cache.
 
 It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and follows the published
-descriptions of the models (Llama, SmolLM 3, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable rather than fast.
+descriptions of the models (Llama, Ministral 3, SmolLM 3, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable rather
+than fast.
 
 With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000): a random generator
 adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
@@ -20,7 +21,7 @@ from typing import Any
 import numpy as np
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
-NEIGHBOURS = ("llama", "smollm3")  # whose files store rotated pairs side by side
+NEIGHBOURS = ("llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
 
@@ -108,6 +109,9 @@ class Reference:
         window = self.window(layer)
         if self.architecture != "smollm3" or layer % 4 != 3:
             q, k = self.rotate(q, window is not None), self.rotate(k, window is not None)
+        if scale := self.get("attention.temperature_scale"):  # Llama 4: the logarithm of how many contexts have passed
+            passed = np.arange(tokens) // self.get("rope.scaling.original_context_length")
+            q = self.rounded(q * (1 + scale * np.log(1 + passed))[:, None, None], 3)
         k, v = k.astype(self.cache).astype(np.float64), v.astype(self.cache).astype(np.float64)
         scale = 1 / np.sqrt(self.get("embedding_length") // heads if self.is_gemma3_27b() else dim)
         mixed = np.zeros((tokens, heads, dim))
@@ -170,7 +174,8 @@ class Reference:
     def magnitude(self, local: bool) -> float:
         if local or self.get("rope.scaling.type", "none") != "yarn":
             return 1.0
-        return float(0.1 * np.log(self.get("rope.scaling.factor", 1.0)) + 1)
+        grown = 0.1 * np.log(self.get("rope.scaling.factor", 1.0))
+        return float((grown + 1) / (self.get("rope.scaling.yarn_log_multiplier", 0.0) * grown + 1))
 
 
 def compare(

@@ -12,6 +12,13 @@ WIDTH, FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 64, 96, 7, 4
 
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
+    "mistral3": {
+        "attention.temperature_scale": 0.3,
+        "rope.scaling.type": "yarn",
+        "rope.scaling.factor": 4.0,
+        "rope.scaling.original_context_length": 12,
+        "rope.scaling.yarn_log_multiplier": 0.5,
+    },
     "smollm3": {"rope.freq_base": 1e6},
     "qwen2": {"rope.freq_base": 1e6},
     "qwen3": {"attention.key_length": 32, "attention.value_length": 32},

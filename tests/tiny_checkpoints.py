@@ -44,6 +44,13 @@ CASES: dict[str, dict[str, Any]] = {
         "mlp_bias": True, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
         "tie_word_embeddings": True, "hidden_act": "silu",
     },
+    "ministral3-untied": {
+        "model_type": "ministral3", "architectures": ["Ministral3ForCausalLM"], **SHAPE, "head_dim": 20,
+        "rope_parameters": {"rope_type": "yarn", "type": "yarn", "rope_theta": 1e6, "factor": 16.0, "mscale": 1.0,
+                            "mscale_all_dim": 1.0, "beta_fast": 32.0, "beta_slow": 1.0, "llama_4_scaling_beta": 0.1,
+                            "original_max_position_embeddings": 16}, "sliding_window": None,
+        "tie_word_embeddings": False, "hidden_act": "silu", "pad_token_id": 0,
+    },
     "smollm3-tied": {
         "model_type": "smollm3", "architectures": ["SmolLM3ForCausalLM"], **SHAPE, "num_hidden_layers": 5,
         "rope_theta": 5e6, "no_rope_layers": [1, 1, 1, 0, 1], "no_rope_layer_interval": 4, "attention_bias": False,

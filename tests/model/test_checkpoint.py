@@ -18,8 +18,10 @@ from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.io import hub
 from bitwright.model import files
 from bitwright.model.conversion.checkpoint import Checkpoint
+from bitwright.quantizers import quantize
 
 LLAMA, GEMMA = "llama-untied-llama3", "gemma3-windows-linear"
+YARN2 = CASES["ministral3-untied"]["rope_parameters"]
 
 
 @pytest.fixture
@@ -67,11 +69,12 @@ def test_every_name_of_a_checkpoint_opens_it(llama: Path) -> None:
     assert hub.resolve(llama) == llama and hub.resolve(llama / "small.gguf") == llama / "small.gguf"
 
 
-def test_the_language_model_of_one_that_sees(tmp_path: Path) -> None:
-    text = Checkpoint(tiny_checkpoints.write(GEMMA, tmp_path / "text"))
+@pytest.mark.parametrize(("case", "model_type"), [(GEMMA, "gemma3"), ("ministral3-untied", "mistral3")])
+def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_type: str) -> None:
+    text = Checkpoint(tiny_checkpoints.write(case, tmp_path / "text"))
     config = json.loads((tmp_path / "text/config.json").read_text())
-    seeing = tiny_checkpoints.write(GEMMA, tmp_path / "seeing")
-    with_config(seeing, model_type="gemma3", text_config=config, vision_config={}, hidden_size=...)
+    seeing = tiny_checkpoints.write(case, tmp_path / "seeing")
+    with_config(seeing, model_type=model_type, text_config=config, vision_config={}, hidden_size=...)
 
     def rename(tensors: dict[str, np.ndarray]) -> None:
         for name in list(tensors):
@@ -85,6 +88,9 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path) -> None:
     rename(tensors)
     found = Checkpoint(write_set(seeing, tensors))
     assert found.tensors.keys() == text.tensors.keys()
+    assert found.metadata["general.architecture"] == model_type
+    said = "only the language model is written, without the 2 tensors of multi_modal_projector and vision_tower"
+    assert said in quantize(seeing, "q8_0", None, dry_run=True).warnings
     for name in text.tensors:
         np.testing.assert_array_equal(found.tensor(name).data, text.tensor(name).data)
 
@@ -110,6 +116,11 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path) -> None:
         (LLAMA, {"num_hidden_layers": 4}, "a tensor model.layers.3.input_layernorm.weight of shape .96,., got none"),
         (LLAMA, {"hidden_size": 64}, r"tensor model.embed_tokens.weight to have shape \(325, 64\), got \(325, 96\)"),
         (LLAMA, {"vocab_size": 1 << 40}, "vocab_size to be a whole number"),
+        ("ministral3-untied", {"sliding_window": 64}, "sliding_window of integer 64 is not supported"),
+        ("ministral3-untied", {"rope_parameters": YARN2 | {"mscale": 0.7}}, "mscale of number 0.7 is not supported"),
+        ("ministral3-untied", {"rope_parameters": YARN2 | {"mscale": None}}, "mscale_all_dim without mscale is not"),
+        ("ministral3-untied", {"rope_parameters": YARN2 | {"attention_factor": 2.0}}, "attention_factor of number 2.0"),
+        ("ministral3-untied", {"model_type": "mistral3", "text_config": {"model_type": "mistral4"}}, "mistral4 is not"),
         ("smollm3-tied", {"no_rope_layers": [1, 1, 0, 1, 1]}, "no_rope_layers of array of 5 integer: 1, 1, 0, ... is"),
         ("smollm3-tied", {"no_rope_layers": ..., "no_rope_layer_interval": 3}, "no_rope_layer_interval of integer 3"),
         ("smollm3-tied", {"rope_scaling": tiny_checkpoints.LLAMA3}, "rope_type llama3 is not supported"),
@@ -121,7 +132,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path) -> None:
         (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
         (GEMMA, {"use_bidirectional_attention": True}, "use_bidirectional_attention of bool True is not supported"),
     ],
-    ids=range(28),
+    ids=range(33),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str
@@ -190,8 +201,10 @@ def test_converting_holds_one_tensor(llama: Path, tmp_path: Path) -> None:
 
 
 def test_cases_cover_what_is_converted() -> None:
+    from bitwright.model.architectures import families
     from bitwright.model.conversion.families import FAMILIES
     from bitwright.model.steps import ARCHITECTURES
 
-    made = {case["model_type"].removesuffix("_text") for case in CASES.values()}
-    assert made == set(ARCHITECTURES) and made <= set(FAMILIES)
+    kinds = {case["model_type"] for case in CASES.values()}
+    assert kinds <= set(FAMILIES) <= set(families.FAMILIES)
+    assert {families.FAMILIES[kind][0] for kind in kinds} == set(ARCHITECTURES)

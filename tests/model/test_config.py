@@ -44,6 +44,14 @@ def test_gemma3_has_windows_scales_and_two_bases(tmp_path: Path) -> None:
     assert config.final_softcap == 3 and config.attention_softcap is None
 
 
+def test_queries_of_ministral3_grow(tmp_path: Path) -> None:
+    config = Config.from_gguf(written(tmp_path, "mistral3"))
+    assert config.temperature == np.float32(0.3) and config.rope.log_multiplier == 0.5
+    assert Config.from_gguf(written(tmp_path)).temperature == 0
+    with pytest.raises(FileFormatError, match="attention.temperature_scale to be a number"):
+        Config.from_gguf(written(tmp_path, "mistral3", attention__temperature_scale=-0.1))
+
+
 def embed_scale(file: gguf.GGUF) -> float:
     step = Model.from_gguf(file).step
     return next(op.scale for op in step.ops if op.kind == "embed")
@@ -148,9 +156,8 @@ def test_keys_without_effect_are_accepted(tmp_path: Path, architecture: str) -> 
     plain = Config.from_gguf(written(tmp_path, architecture))
     harmless = dict.fromkeys(keys.HARMLESS, 3) | {key: value for key, (value, *_) in keys.NEUTRAL.items()}
     harmless |= {"hidden_activation": keys.ACTIVATIONS.get(architecture, ("silu",))[0], "expert_count": 0}
-    if architecture == "gemma3":
-        harmless.pop("final_logit_softcapping")
-    else:
+    harmless = {key: value for key, value in harmless.items() if key not in keys.OF_FAMILY.get(architecture, ())}
+    if architecture != "gemma3":
         harmless |= {"attention.sliding_window": 4, "rope.freq_base_swa": 1e5}
     found = Config.from_gguf(written(tmp_path, architecture, **harmless))
     assert replace(found, local_rope=plain.local_rope) == plain
@@ -164,7 +171,7 @@ def test_every_key_that_is_read_is_known(tmp_path: Path, monkeypatch: pytest.Mon
     for architecture in ARCHITECTURES:
         Config.from_gguf(written(tmp_path, architecture, rope__scaling__type="yarn"))
     asked -= {key for key in asked if key.startswith(("ssm.", "kda.", "general.", "split."))}  # not of these layers
-    assert asked <= keys.HONOURED | keys.WINDOWS | keys.CAPS
+    assert asked <= (keys.HONOURED | keys.WINDOWS).union(*keys.OF_FAMILY.values())
 
 
 def test_weights_are_checked_before_anything_runs(tmp_path: Path) -> None:

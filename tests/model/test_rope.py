@@ -31,6 +31,12 @@ def test_yarn_keeps_fast_pairs_and_stretches_slow_ones() -> None:
     assert rope.magnitude == 0.1 * math.log(4) + 1
 
 
+def test_yarn_may_scale_less() -> None:
+    assert Rope(10000.0, 128, "yarn", 4.0, 4096, log_multiplier=1.0).magnitude == 1
+    half = Rope(10000.0, 128, "yarn", 4.0, 4096, log_multiplier=0.5).magnitude
+    assert math.isclose(half, (0.1 * math.log(4) + 1) / (0.05 * math.log(4) + 1))
+
+
 def test_yarn_without_stretching_changes_nothing() -> None:
     rope = Rope(10000.0, 128, "yarn", 1.0, 4096)
     np.testing.assert_allclose(rope.inverse_frequencies(), Rope(10000.0, 128).inverse_frequencies())

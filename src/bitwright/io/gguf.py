@@ -35,9 +35,11 @@ FIRST_PART = re.compile(r"-00001-of-\d{5}\.gguf$", re.IGNORECASE)
 
 class GGUF:
     """An open model file. A split set reads as one: every part's tensors, the first's metadata without `split.*`.
-    stored_as: how weights were quantized that are floats here, if they were."""
+    stored_as: how weights were quantized that are floats here, if they were. left_out: what a checkpoint holds besides
+    its language model, such as vision."""
 
     stored_as = ""
+    left_out: tuple[str, ...] = ()
 
     def __init__(
         self,

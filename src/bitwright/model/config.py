@@ -29,6 +29,7 @@ class Config(Architecture):
     """A model that the engine runs. Its layers all attend, with the same heads; only their windows differ.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
+    `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not.
     """
 
     eps: float
@@ -37,6 +38,7 @@ class Config(Architecture):
     attention_scale: float
     attention_softcap: float | None = None
     final_softcap: float | None = None
+    temperature: float = 0.0
 
     @property
     def kv_heads(self) -> int:
@@ -90,6 +92,7 @@ class Config(Architecture):
             attention_scale=values.optional("attention.scale") or 1 / math.sqrt(layer.key_dim),
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),
+            temperature=values.optional("attention.temperature_scale") or 0.0,
         )
 
 
@@ -137,4 +140,5 @@ def _rope(values: Values, head_dim: int, context: int) -> Rope:
         attention_factor=values.number("rope.scaling.attn_factor", 1.0),
         beta_fast=values.number("rope.scaling.yarn_beta_fast", 32.0, *TURNS),
         beta_slow=values.number("rope.scaling.yarn_beta_slow", 1.0, *TURNS),
+        log_multiplier=values.optional("rope.scaling.yarn_log_multiplier") or 0.0,
     )

@@ -22,7 +22,10 @@ WINDOWS = {
     *("attention.value_length_swa", "rope.freq_base_swa"),
 }  # which families without windows ignore in llama.cpp too
 CAPS = {"attn_logit_softcapping", "final_logit_softcapping"}
-OF_FAMILY = {"gemma3": CAPS}  # honoured by these alone
+OF_FAMILY = {  # honoured by these alone
+    "gemma3": CAPS,
+    "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
+}
 # What a text's logits do not depend on: pooling and classes are for embeddings, the rest describes the file.
 HARMLESS = {
     *("tensor_data_layout", "pooling_type", "classifier.output_labels", "embedding_length_out", "features_length"),

@@ -29,6 +29,7 @@ class Rope:
     attention_factor: float = 1.0
     beta_fast: float = 32.0
     beta_slow: float = 1.0
+    log_multiplier: float = 0.0
 
     def inverse_frequencies(self, divisors: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
         """(dim / 2,) float64 radians per position. divisors (dim / 2,): the file's, one per pair."""
@@ -44,9 +45,12 @@ class Rope:
 
     @property
     def magnitude(self) -> float:
-        """The factor on rotated queries and keys: YaRN multiplies each by 0.1 ln(factor) + 1."""
-        sharper = 0.1 * math.log(self.factor) + 1 if self.scaling == "yarn" and self.factor > 1 else 1.0
-        return sharper * self.attention_factor
+        """The factor on rotated queries and keys: YaRN multiplies each by 0.1 ln(factor) + 1, and DeepSeek's variant
+        divides that by 0.1 log_multiplier ln(factor) + 1."""
+        if self.scaling != "yarn" or self.factor <= 1:
+            return self.attention_factor
+        stretched = 0.1 * math.log(self.factor)
+        return (stretched + 1) / (self.log_multiplier * stretched + 1) * self.attention_factor
 
     def _share_kept(self) -> NDArray[np.float64]:
         """(dim / 2,): 1 for pairs that keep their frequency, 0 for divided ones, a ramp in between."""

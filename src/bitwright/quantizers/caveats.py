@@ -23,6 +23,14 @@ def unmatched(patterns: Sequence[Pattern]) -> list[str]:
     return [f"{several} no tensor that is quantized: {patterns[0].regex}{', ...' if patterns[1:] else ''}"]
 
 
+def other_parts(left_out: Sequence[str]) -> list[str]:
+    """What of a checkpoint is no part of its language model and is not written, or nothing."""
+    if not left_out:
+        return []
+    parts = dict.fromkeys(name.removeprefix("model.").partition(".")[0] for name in left_out)
+    return [f"only the language model is written, without the {len(left_out)} tensors of {' and '.join(parts)}"]
+
+
 def quantized_source(changed: Changed, stored_as: str) -> list[str]:
     """A warning for a source that is already quantized, or nothing. stored_as: see `GGUF`."""
     names = sorted({tensor.format.name for tensor, _ in changed if tensor.format.ggml not in PLAIN})

@@ -126,6 +126,7 @@ def quantize(
         seconds=time.monotonic() - started,
         warnings=[
             *caveats.unmatched(unmatched),
+            *caveats.other_parts(model.left_out),
             *caveats.quantized_source(changed, model.stored_as),
             *caveats.missing_importance(recipe, assignments, statistics),
             *caveats.not_covered(quantizer, changed),

@@ -46,6 +46,7 @@ class Checkpoint(GGUF):
         self._family, self._blueprint, self.stored_as = family, made, self._weights.stored_as
         tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in made.tensors}
         _check_all_used(folder, self._weights.names, self._names, family)
+        self.left_out = tuple(sorted(name for name in self._weights.names if name.startswith(family.aside)))
         tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1))
         about, told = card.metadata(folder)
         values = about | made.metadata | _stored_as(tensors) | tokenizer

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = {  # GGUF's name -> file here
     "gemma3": "gemma3",
     "llama": "llama",
+    "mistral3": "llama",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
     "smollm3": "llama",

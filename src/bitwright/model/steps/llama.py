@@ -1,7 +1,7 @@
 """Llama 1 to 3, and models like it (Mistral, SmolLM, TinyLlama): RMS norms, rotary positions, grouped heads, SwiGLU.
 
 GGUF files of these architectures store the rows of q and k permuted, so that rotated pairs are adjacent. SmolLM 3 does
-not rotate in every fourth layer.
+not rotate in every fourth layer; Ministral 3's queries grow with every original context.
 """
 
 from __future__ import annotations
@@ -31,6 +31,8 @@ def step(c: Config, weights: Weights) -> Step:
         if every is None or (layer + 1) % every:
             q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
             k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
+        if c.temperature:
+            q = s.temperature(q, c.temperature, c.rope.original_context)
         h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale)
         if layer == len(c.layers) - 1:
             x, h = s.select(x), s.select(h)

@@ -28,8 +28,8 @@ FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
     "phi3": ("phi3", dense.phi3),
     "granite": ("granite", dense.granite),
     "glm4": ("glm4", dense.glm4),
-    "ministral3": ("mistral3", dense.llama),
-    "mistral3": ("mistral3", dense.llama),
+    "ministral3": ("mistral3", dense.mistral3),
+    "mistral3": ("mistral3", dense.mistral3),
     "qwen3_moe": ("qwen3moe", mixture.qwen3_moe),
     "gpt_oss": ("gpt-oss", mixture.gpt_oss),
     "glm4_moe": ("glm4moe", mixture.glm4_moe),
@@ -71,13 +71,14 @@ DEFAULTS: dict[str, dict[str, Any]] = {
 
 def blueprint(config: Mapping[str, Any], place: object, base: Format) -> Blueprint:
     """The GGUF file that a config.json would become, with matrices in the format `base`. place: named in errors. Of a
-    model with vision it is the language part (`text_config`).
+    model with vision it is the language part (`text_config`), by the name of the whole if that is known.
 
     Raises UnsupportedError for an unknown family, FileFormatError for a value that is missing or wrong.
     """
     language = config.get("text_config")
     given = without_nulls({**config, **language} if isinstance(language, Mapping) else config)
-    family = Values(given, place).text("model_type", "")
+    whole, family = (Values(v, place).text("model_type", "") for v in (without_nulls(config), given))
+    family = whole if whole in FAMILIES else family
     if family not in FAMILIES:
         raise UnsupportedError(f"{place}: model_type", family or "(none)", FAMILIES)
     architecture, fill = FAMILIES[family]

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from bitwright.errors import UnsupportedError
 from bitwright.io.values import MAX_TOKENS
 from bitwright.model.architectures.blueprint import Blueprint
+
+MISTRALS = ("mistral", "ministral3", "mistral3")  # language models of mistral3; others are mixtures
 
 
 def decoder(
@@ -33,6 +36,18 @@ def decoder(
 def llama(b: Blueprint) -> None:
     bias = b.values.flag("attention_bias", False)
     decoder(b, bias=bias, output_bias=bias, feed_forward_bias=b.values.flag("mlp_bias", False))
+
+
+def mistral3(b: Blueprint) -> None:
+    """Mistral's language models beside a vision tower, and Ministral 3, whose YaRN has two more keys."""
+    llama(b)
+    if (kind := b.values.text("model_type")) not in MISTRALS:
+        raise UnsupportedError(f"{b.values.place}: model_type of the language model", kind, MISTRALS)
+    scaling = b.rope_values()
+    for key, name in (("mscale_all_dim", "rope__scaling__yarn_log_multiplier"),
+                      ("llama_4_scaling_beta", "attention__temperature_scale")):  # fmt: skip
+        if (value := scaling.optional(key)) is not None:
+            b.key(**{name: value})
 
 
 def smollm3(b: Blueprint) -> None:

@@ -35,8 +35,10 @@ LAYER = {  # GGUF's name within a layer: Hugging Face's
     "ffn_up": "mlp.up_proj",
     "ffn_down": "mlp.down_proj",
 }
+VISION = ("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector.")
 UNUSED = re.compile(r"\.rotary_emb\.inv_freq$")  # follow from config.json
 ROPES = ("linear", "yarn")
+SCALES = ("mscale", "mscale_all_dim", "llama_4_scaling_beta")  # keys of rope scaling
 # Keys that would change the numbers, with the values that do not.
 EXPECTED: dict[str, tuple[object, ...]] = {
     "is_causal": (True,),
@@ -65,14 +67,16 @@ def no_windows(b: Blueprint) -> None:
 class Family:
     """layer: Hugging Face's names within a layer by GGUF's. change(blueprint, GGUF's name without layer and .weight):
     what is done to those values. made: tensors that follow from config.json. expected: values of keys of config.json
-    without which the model would be another. ropes: how rotations may be stretched. check: of what else config.json
-    says. aside: beginnings of names of other parts of the model, which are left out."""
+    without which the model would be another. ropes: how rotations may be stretched. scales: the keys of stretching, out
+    of SCALES, that GGUF's architecture has a place for. check: of what else config.json says. aside: beginnings of the
+    names of other parts of the model, which are left out."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     change: Callable[[Blueprint, str], Change | None] = unchanged
     made: Callable[[Blueprint], dict[str, NDArray[np.float32]]] = nothing
     expected: Mapping[str, tuple[object, ...]] = field(default_factory=lambda: EXPECTED)
     ropes: tuple[str, ...] = ROPES
+    scales: tuple[str, ...] = ()
     check: Callable[[Blueprint], None] = no_windows
     aside: tuple[str, ...] = ()
 
@@ -83,8 +87,8 @@ class Family:
         scaling = b.rope_values()
         if (kind := rope_type(scaling)) and kind not in self.ropes:
             raise UnsupportedError(f"{b.values.place}: rope_type", kind, ["default", *self.ropes])
-        for key in ("mscale", "mscale_all_dim"):
-            if scaling.has(key):
+        for key in SCALES:
+            if scaling.has(key) and key not in self.scales:
                 raise UnsupportedError(f"{b.values.place}: a key of rope scaling", key, ["attention_factor"])
         expect(scaling, "truncate", (True,))
         self.check(b)

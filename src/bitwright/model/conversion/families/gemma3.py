@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UnsupportedError
 from bitwright.model.architectures.blueprint import Blueprint, rope_type
-from bitwright.model.conversion.families.family import EXPECTED, LAYER, Change, Family, expect, expect_layers
+from bitwright.model.conversion.families.family import EXPECTED, LAYER, VISION, Change, Family, expect, expect_layers
 from bitwright.model.steps.gemma3 import LAYERS_27B
 
 
@@ -50,5 +50,5 @@ FAMILY = Family(
     },
     ropes=("linear",),
     check=check,
-    aside=("vision_tower.", "multi_modal_projector.", "model.vision_tower.", "model.multi_modal_projector."),
+    aside=VISION,
 )

@@ -1,5 +1,5 @@
-"""Llama, and models like it (Mistral, SmolLM 3): rows of q and k are reordered, and Llama 3's frequencies become a
-tensor.
+"""Llama, and models like it (Mistral, Ministral 3, SmolLM 3): rows of q and k are reordered, and Llama 3's frequencies
+become a tensor.
 
 Hugging Face rotates pairs of values half a head apart, GGUF files of these architectures pairs of neighbours.
 """
@@ -13,11 +13,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.errors import UnsupportedError
 from bitwright.io.values import MAX_TOKENS
 from bitwright.model.architectures.blueprint import Blueprint, rope_type
 from bitwright.model.conversion.families.family import (
     EXPECTED,
     ROPES,
+    SCALES,
+    VISION,
     Change,
     Family,
     expect,
@@ -53,6 +56,17 @@ def made(b: Blueprint) -> dict[str, NDArray[np.float32]]:
     return {"rope_freqs.weight": divisors.astype(np.float32)}
 
 
+def check_mistral3(b: Blueprint) -> None:
+    """UnsupportedError for a window, or if queries and keys are scaled in another way than by mscale_all_dim."""
+    no_windows(b)
+    scaling = b.rope_values()
+    expect(scaling, "mscale", (1, 1.0))
+    if scaling.optional("mscale_all_dim"):
+        expect(scaling, "attention_factor", ())
+        if not scaling.has("mscale"):
+            raise UnsupportedError(f"{b.values.place}: mscale_all_dim without", "mscale", ["both"])
+
+
 def check_smollm3(b: Blueprint) -> None:
     """UnsupportedError if other layers than every fourth know no positions, or if some have a window."""
     no_windows(b)
@@ -68,6 +82,7 @@ FAMILY = Family(
     expected=EXPECTED | {"sliding_window": ()},
     ropes=(*ROPES, "llama3"),
 )
+MISTRAL3 = replace(FAMILY, made=nothing, ropes=ROPES, scales=SCALES, check=check_mistral3, aside=VISION)
 SMOLLM3 = replace(
     FAMILY,
     made=nothing,
