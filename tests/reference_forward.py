@@ -1,8 +1,8 @@
 """A plain NumPy forward pass to compare the engine with: float64, one sequence, all positions at once, no cache.
 
 It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and follows the published
-descriptions of the models (Llama, Ministral 3, SmolLM 3, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable rather
-than fast.
+descriptions of the models (Llama, Granite, Ministral 3, SmolLM 3, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable
+rather than fast.
 
 With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000): a random generator
 adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
-NEIGHBOURS = ("llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
+NEIGHBOURS = ("granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
 
@@ -62,22 +62,22 @@ class Reference:
         """(tokens, vocabulary): row t scores what follows ids[: t + 1]."""
         gemma = self.architecture == "gemma3"
         x = np.asarray(self.weights["token_embd.weight"][ids], np.float64)
-        if gemma:
-            x = x * np.sqrt(x.shape[1])
+        x = x * (np.sqrt(x.shape[1]) if gemma else self.get("embedding_scale", 1.0))
         for layer in range(self.get("block_count")):
             h = self.norm(x, f"blk.{layer}.attn_norm.weight")
             h = self.attention(h, layer)
             if gemma:
                 h = self.norm(h, f"blk.{layer}.post_attention_norm.weight")
-            x = self.rounded(x + h)
+            x = self.rounded(x + h * self.get("residual_scale", 1.0))
             h = self.norm(x, f"blk.{layer}.ffn_norm.weight")
             gate, up = self.linear(h, f"blk.{layer}.ffn_gate"), self.linear(h, f"blk.{layer}.ffn_up")
             h = self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
             if gemma:
                 h = self.norm(h, f"blk.{layer}.post_ffw_norm.weight")
-            x = self.rounded(x + h)
+            x = self.rounded(x + h * self.get("residual_scale", 1.0))
         x = self.norm(x, "output_norm.weight")
         logits = self.linear(x, "output" if "output.weight" in self.weights else "token_embd")
+        logits = logits / self.get("logit_scale", 1.0)
         cap = self.get("final_logit_softcapping", 0.0)
         return cap * np.tanh(logits / cap) if cap else logits
 
@@ -114,6 +114,7 @@ class Reference:
             q = self.rounded(q * (1 + scale * np.log(1 + passed))[:, None, None], 3)
         k, v = k.astype(self.cache).astype(np.float64), v.astype(self.cache).astype(np.float64)
         scale = 1 / np.sqrt(self.get("embedding_length") // heads if self.is_gemma3_27b() else dim)
+        scale = self.get("attention.scale", scale)
         mixed = np.zeros((tokens, heads, dim))
         for head in range(heads):
             shared = head // (heads // kv_heads)

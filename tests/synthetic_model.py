@@ -12,6 +12,7 @@ WIDTH, FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 64, 96, 7, 4
 
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
+    "granite": {"embedding_scale": 6.0, "residual_scale": 0.22, "logit_scale": 2.0, "attention.scale": 0.3},
     "mistral3": {
         "attention.temperature_scale": 0.3,
         "rope.scaling.type": "yarn",

@@ -44,6 +44,11 @@ CASES: dict[str, dict[str, Any]] = {
         "mlp_bias": True, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
         "tie_word_embeddings": True, "hidden_act": "silu",
     },
+    "granite-tied": {
+        "model_type": "granite", "architectures": ["GraniteForCausalLM"], **SHAPE, "rope_theta": 1e4,
+        "embedding_multiplier": 6.0, "residual_multiplier": 0.22, "logits_scaling": 2.0, "attention_multiplier": 0.3,
+        "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True, "hidden_act": "silu",
+    },
     "ministral3-untied": {
         "model_type": "ministral3", "architectures": ["Ministral3ForCausalLM"], **SHAPE, "head_dim": 20,
         "rope_parameters": {"rope_type": "yarn", "type": "yarn", "rope_theta": 1e6, "factor": 16.0, "mscale": 1.0,

@@ -26,7 +26,10 @@ import tiny_checkpoints  # noqa: E402
 from data_files import unpacked  # noqa: E402
 
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
-PRE = {"llama": "llama-bpe", "ministral3": "llama-bpe", "smollm3": "llama-bpe", "qwen2": "qwen2", "qwen3": "qwen2"}
+PRE = {
+    **dict.fromkeys(("granite", "llama", "ministral3", "smollm3"), "llama-bpe"),
+    **dict.fromkeys(("qwen2", "qwen3"), "qwen2"),
+}
 
 LONG = 100  # characters of a value of which several cases share one copy
 

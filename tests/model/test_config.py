@@ -52,6 +52,17 @@ def test_queries_of_ministral3_grow(tmp_path: Path) -> None:
         Config.from_gguf(written(tmp_path, "mistral3", attention__temperature_scale=-0.1))
 
 
+def test_granite_has_multipliers_and_may_not_rotate(tmp_path: Path) -> None:
+    config = Config.from_gguf(written(tmp_path, "granite"))
+    assert (config.embedding_scale, config.residual_scale, config.logit_scale) == (6, np.float32(0.22), 2)
+    assert config.attention_scale == np.float32(0.3)
+    assert Config.from_gguf(written(tmp_path)).logit_scale == 1
+    with pytest.raises(BitwrightError, match="the key granite.rope.scaling.finetuned"):
+        Config.from_gguf(written(tmp_path, "granite", rope__scaling__finetuned=False))
+    with pytest.raises(BitwrightError, match="the key llama.logit_scale"):
+        Config.from_gguf(written(tmp_path, logit_scale=2.0))
+
+
 def embed_scale(file: gguf.GGUF) -> float:
     step = Model.from_gguf(file).step
     return next(op.scale for op in step.ops if op.kind == "embed")
@@ -143,7 +154,7 @@ def test_keys_that_change_the_numbers_are_honoured_or_refused(tmp_path: Path, ar
         "attention.causal", False
     )
     assert "(float32 4.0)" in refused("attention.clamp_kqv", 4.0)
-    assert "(float32 0.5)" in refused("residual_scale", 0.5)
+    assert "(float32 0.5)" in refused("attention.output_scale", 0.5)
     assert "(string 'relu')" in refused("hidden_activation", "relu")
     assert "could change the numbers" in refused("rope.local.freq_base", 1e4)
     assert f"--remove-metadata {architecture}.new" in refused("new", ["a"])
@@ -154,8 +165,9 @@ def test_keys_that_change_the_numbers_are_honoured_or_refused(tmp_path: Path, ar
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_keys_without_effect_are_accepted(tmp_path: Path, architecture: str) -> None:
     plain = Config.from_gguf(written(tmp_path, architecture))
-    harmless = dict.fromkeys(keys.HARMLESS, 3) | {key: value for key, (value, *_) in keys.NEUTRAL.items()}
-    harmless |= {"hidden_activation": keys.ACTIVATIONS.get(architecture, ("silu",))[0], "expert_count": 0}
+    neutral = keys.NEUTRAL | keys.NEUTRAL_OF_FAMILY.get(architecture, {})
+    harmless = dict.fromkeys(keys.HARMLESS, 3) | {key: value for key, (value, *_) in neutral.items()}
+    harmless["expert_count"] = 0
     harmless = {key: value for key, value in harmless.items() if key not in keys.OF_FAMILY.get(architecture, ())}
     if architecture != "gemma3":
         harmless |= {"attention.sliding_window": 4, "rope.freq_base_swa": 1e5}

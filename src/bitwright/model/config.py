@@ -29,7 +29,8 @@ class Config(Architecture):
     """A model that the engine runs. Its layers all attend, with the same heads; only their windows differ.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
-    `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not.
+    `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not. The
+    embedding and what a layer adds are multiplied by their scales, logits are divided by theirs.
     """
 
     eps: float
@@ -39,6 +40,9 @@ class Config(Architecture):
     attention_softcap: float | None = None
     final_softcap: float | None = None
     temperature: float = 0.0
+    embedding_scale: float = 1.0
+    residual_scale: float = 1.0
+    logit_scale: float = 1.0
 
     @property
     def kv_heads(self) -> int:
@@ -93,6 +97,9 @@ class Config(Architecture):
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),
             temperature=values.optional("attention.temperature_scale") or 0.0,
+            embedding_scale=values.optional("embedding_scale") or 1.0,
+            residual_scale=values.optional("residual_scale") or 1.0,
+            logit_scale=values.optional("logit_scale") or 1.0,
         )
 
 

@@ -22,8 +22,10 @@ WINDOWS = {
     *("attention.value_length_swa", "rope.freq_base_swa"),
 }  # which families without windows ignore in llama.cpp too
 CAPS = {"attn_logit_softcapping", "final_logit_softcapping"}
+SCALES = ("embedding_scale", "residual_scale", "logit_scale")
 OF_FAMILY = {  # honoured by these alone
     "gemma3": CAPS,
+    "granite": set(SCALES),
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
 }
 # What a text's logits do not depend on: pooling and classes are for embeddings, the rest describes the file.
@@ -34,18 +36,22 @@ HARMLESS = {
     *("leading_dense_block_count", "expert_shared_count", "expert_shared_feed_forward_length", "expert_gating_func"),
     *("expert_weights_norm", "expert_weights_scale", "expert_group_count", "expert_group_used_count"),
 }  # keys of experts: files that have experts are refused
-ACTIVATIONS = {"gemma3": ("gelu_pytorch_tanh", "gelu_tanh")}  # others: SiLU
 # Keys that change the numbers unless they have one of these values.
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "attention.causal": (True,),
     **dict.fromkeys(CAPS, (0,)),
     **dict.fromkeys(("attention.clamp_kqv", "attention.max_alibi_bias", "attention.temperature_scale"), (0,)),
     **dict.fromkeys(("attention.temperature_length", "n_deepstack_layers", "rope.scaling.yarn_log_multiplier"), (0,)),
-    **dict.fromkeys(("logit_scale", "residual_scale", "embedding_scale", "attention.output_scale"), (0, 1)),
+    **dict.fromkeys((*SCALES, "attention.output_scale"), (0, 1)),
     **dict.fromkeys(("attention.value_scale", "rope.scaling.alpha"), (0, 1)),
     "rope.scaling.yarn_ext_factor": (-1, 1),
     "rope.scaling.yarn_attn_factor": (1,),
     "use_parallel_residual": (False,),
+    "hidden_activation": ("silu", "swish"),
+}
+NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
+    "gemma3": {"hidden_activation": ("gelu_pytorch_tanh", "gelu_tanh")},
+    "granite": {"rope.scaling.finetuned": (True,)},  # False: nothing is rotated
 }
 
 
@@ -53,8 +59,9 @@ def check(values: Values) -> None:
     """BitwrightError if a key of the architecture changes the numbers in a way that bitwright does not compute, or is
     not known to change nothing."""
     architecture = values.prefix
-    known = HONOURED | WINDOWS | HARMLESS | OF_FAMILY.get(architecture, set())
-    neutral = {**NEUTRAL, "hidden_activation": ACTIVATIONS.get(architecture, ("silu", "swish"))}
+    own = NEUTRAL_OF_FAMILY.get(architecture, {})
+    known = (HONOURED | WINDOWS | HARMLESS | OF_FAMILY.get(architecture, set())) - own.keys()
+    neutral = NEUTRAL | own
     for name in values.values:
         key = name.removeprefix(f"{architecture}.")
         if key == name or key in known:

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {  # GGUF's name -> file here
     "gemma3": "gemma3",
+    "granite": "llama",
     "llama": "llama",
     "mistral3": "llama",
     "qwen2": "qwen2",

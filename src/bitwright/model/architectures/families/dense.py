@@ -96,8 +96,11 @@ def phi3(b: Blueprint) -> None:
 
 
 def granite(b: Blueprint) -> None:
-    decoder(b, tied=True)
+    llama(b)
     b.key(logit_scale=b.values.number("logits_scaling", 1.0))
+    b.key(embedding_scale=b.values.number("embedding_multiplier", 1.0))
+    b.key(residual_scale=b.values.number("residual_multiplier", 1.0))
+    b.key(attention__scale=b.values.number("attention_multiplier", 1.0))
 
 
 def glm4(b: Blueprint) -> None:

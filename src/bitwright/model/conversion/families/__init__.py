@@ -8,6 +8,7 @@ from bitwright.model.conversion.families.family import Family
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "llama": llama.FAMILY,
     "mistral": llama.FAMILY,
+    "granite": llama.FAMILY,
     "ministral3": llama.MISTRAL3,
     "mistral3": llama.MISTRAL3,
     "smollm3": llama.SMOLLM3,

@@ -1,4 +1,4 @@
-"""Llama, and models like it (Mistral, Ministral 3, SmolLM 3): rows of q and k are reordered, and Llama 3's frequencies
+"""Llama, and models like it (Granite, Mistral, SmolLM 3): rows of q and k are reordered, and Llama 3's frequencies
 become a tensor.
 
 Hugging Face rotates pairs of values half a head apart, GGUF files of these architectures pairs of neighbours.
