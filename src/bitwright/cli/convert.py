@@ -26,6 +26,7 @@ def convert(
             show_default=False,
         ),
     ] = None,
+    lora: options.Lora = None,
     split_max_size: Annotated[
         str | None,
         typer.Option(
@@ -51,8 +52,8 @@ def convert(
     if to is not None and to.lower() not in FLOATS:
         raise UnknownNameError("precision", to, FLOATS)
     most = None if split_max_size is None else options.parse_size("--split-max-size", split_max_size)
-    source = models.resolve(model)
+    source, adapter = models.resolve(model), None if lora is None else models.fetched(lora)
     with output.progress("converting") as report:
         recipe = Recipe() if to is None else Recipe.named(to)
-        result = quantizers.quantize(source, recipe, out, progress=report, most_bytes=most)
+        result = quantizers.quantize(source, recipe, out, progress=report, most_bytes=most, lora=adapter)
     output.print_json(view(result)) if json else show(result)

@@ -11,16 +11,31 @@ if TYPE_CHECKING:
     from bitwright.engine import Engine
     from bitwright.model.model import Model
     from bitwright.model.tokenizer import Tokenizer
+    from bitwright.progress import Progress
 
 
 def resolve(reference: str) -> Path:
-    """The local file that `reference` names, downloaded if it is not cached."""
+    """The local file that `reference` names, downloaded if it is not cached; with an adapter, its base too."""
+    path = fetched(reference)
+    if path.is_dir():
+        from bitwright.model import files
+
+        with output.progress(f"getting what {reference} is for") as report:
+            files.base_of(path, progress=in_bytes(report))
+    return path
+
+
+def fetched(reference: str) -> Path:
+    """The local file that `reference` names, or a folder, downloaded if it is not cached."""
     from bitwright.io import hub
 
     with output.progress(f"getting {reference}") as report:
-        return Path(
-            hub.resolve(reference, progress=lambda done, total, _: report(done, total, output.human_bytes(int(done))))
-        )
+        return Path(hub.resolve(reference, progress=in_bytes(report)))
+
+
+def in_bytes(report: Progress) -> Progress:
+    """A report of bytes, with their number in words."""
+    return lambda done, total, _: report(done, total, output.human_bytes(int(done)))
 
 
 def tokenizer(reference: str) -> Tokenizer:

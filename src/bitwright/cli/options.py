@@ -29,6 +29,16 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
+Lora = Annotated[
+    str | None,
+    typer.Option(
+        "--lora",
+        metavar="ADAPTER",
+        help="A LoRA adapter to merge into MODEL, a checkpoint: a folder or org/name.",
+        show_default=False,
+        autocompletion=complete.model,
+    ),
+]
 LEAST_CONTEXT, MOST_CONTEXT = 8, 1 << 30
 
 

@@ -49,6 +49,7 @@ def quantize(
             show_default=False,
         ),
     ] = None,
+    lora: options.Lora = None,
     stats: Annotated[
         Path | None,
         typer.Option(
@@ -91,7 +92,7 @@ def quantize(
     recipe = recipes.find(to)
     if tensor_type_file is not None:
         recipe = recipe.preceded(recipes.read_tensor_types(tensor_type_file))
-    source = models.resolve(model)
+    source, adapter = models.resolve(model), None if lora is None else models.fetched(lora)
     with output.progress(f"quantizing to {to}") as report:
         result = quantizers.quantize(
             source,
@@ -104,6 +105,7 @@ def quantize(
             stats=stats,
             method=method,
             effort=effort,
+            lora=adapter,
         )
     output.print_json(view(result)) if json else show(result, dry_run)
 

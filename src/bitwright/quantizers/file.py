@@ -65,6 +65,7 @@ def quantize(
     effort: int = EFFORT,
     built: Built = nothing,
     most_bytes: int | None = None,
+    lora: str | Path | None = None,
 ) -> QuantizeResult:
     """Write the model `source` to `output`, each tensor in the format that `recipe` gives it.
 
@@ -72,8 +73,8 @@ def quantize(
     patterns in front of the recipe's. dry_run: only assign formats. progress(done, total, tensor name) is called before
     each tensor, in units of work. stats: activation statistics or a file of them, llama.cpp's imatrix too. method,
     effort: see `Quantizer`. built: tensors that were encoded so before, None for the others. most_bytes: a larger file
-    becomes a set of files (`gguf.write_parts`). Metadata and the order of tensors stay. The file appears in full or not
-    at all.
+    becomes a set of files (`gguf.write_parts`). lora: an adapter for `source` (`files.open`). Metadata and the order of
+    tensors stay. The file appears in full or not at all.
 
     Raises UnknownNameError for an unknown recipe, format or method; UnsupportedError for a format that cannot be
     encoded; UsageError for an output that must not be written (`atomic.check`), a pattern that matches nothing, or
@@ -83,7 +84,7 @@ def quantize(
     started = time.monotonic()
     overrides = _overrides(tensor_types)
     recipe = (recipe if isinstance(recipe, Recipe) else find(recipe)).preceded(overrides)
-    model = files.open(source)
+    model = files.open(source, lora)
     kinds.check_model(model)
     tensors = list(model.tensors.values())
     if not tensors:

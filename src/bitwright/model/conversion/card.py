@@ -38,10 +38,11 @@ LISTS = {"tags": ("tags", "pipeline_tag"), "languages": ("language",)}
 SOURCES = {"base_model": "base_model", "dataset": "datasets"}
 
 
-def metadata(folder: Path) -> tuple[dict[str, Any], list[Path]]:
-    """What is known of the model in a folder, by GGUF's keys, and the files that say so."""
+def metadata(folder: Path, named: Path) -> tuple[dict[str, Any], list[Path]]:
+    """What is known of the model in a folder, by GGUF's keys, and the files that say so. It has the name of the folder
+    `named`."""
     card, generation = folder / CARD, folder / GENERATION
-    found: dict[str, Any] = {"type": "model", "name": title(name_of(folder))}
+    found: dict[str, Any] = {"type": "model", "name": title(name_of(named))}
     if card.is_file():
         found |= _of_card(Values(without_nulls(_front_matter(card)), card))
     if generation.is_file():

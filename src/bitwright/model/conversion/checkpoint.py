@@ -25,6 +25,7 @@ from bitwright.model.architectures.families import blueprint
 from bitwright.model.conversion import card, vocabulary
 from bitwright.model.conversion.families import FAMILIES
 from bitwright.model.conversion.families.family import Change, Family
+from bitwright.model.conversion.lora import Merged
 from bitwright.model.conversion.stored import Weights
 
 FILE_TYPES = {"float32": 0, "float16": 1, "bfloat16": 32}  # general.file_type by the format of most weights
@@ -37,10 +38,11 @@ class Checkpoint(GGUF):
     of the mapped files; one whose values differ is made when it is asked for, and forgotten with its last user.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, lora: Path | None = None) -> None:
+        """lora: the folder of an adapter, which is merged into the weights; `path` is that one then."""
         config = _config(folder)
         made, family = _blueprint(config, folder)
-        self._weights = Weights(folder, made.values)
+        self._weights = Merged(folder, made.values, lora) if lora else Weights(folder, made.values)
         self._names = family.names(made, self._weights.names)
         self._given = family.made(made)
         self._family, self._blueprint, self.stored_as = family, made, self._weights.stored_as
@@ -48,10 +50,10 @@ class Checkpoint(GGUF):
         _check_all_used(folder, self._weights.names, self._names, family)
         self.left_out = tuple(sorted(name for name in self._weights.names if name.startswith(family.aside)))
         tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1))
-        about, told = card.metadata(folder)
+        about, told = card.metadata(folder, lora or folder)
         values = about | made.metadata | _stored_as(tensors) | tokenizer
-        paths = [*self._weights.files.paths, folder / CONFIG, *read, *told]
-        super().__init__(folder, paths, self._weights.files.buffers, VERSION, tensors, _as_metadata(values, folder))
+        paths = [*self._weights.paths, folder / CONFIG, *read, *told]
+        super().__init__(lora or folder, paths, self._weights.buffers, VERSION, tensors, _as_metadata(values, folder))
         self._made: WeakValueDictionary[str, NDArray[Any]] = WeakValueDictionary()
 
     @property
@@ -106,7 +108,7 @@ class Checkpoint(GGUF):
 
 def _config(folder: Path) -> dict[str, Any]:
     if not (folder / CONFIG).is_file():
-        what = "a LoRA adapter, which bitwright does not merge yet" if (folder / ADAPTER).is_file() else "none"
+        what = "a LoRA adapter" if (folder / ADAPTER).is_file() else "none"
         raise FileFormatError(folder, None, f"a checkpoint with a {CONFIG}", what)
     return json_text.read(folder / CONFIG)
 

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError
+from bitwright.formats import Format
 from bitwright.io.values import Values
 from bitwright.model.architectures.checkpoint import FLOATS
 
@@ -164,10 +165,7 @@ class Matrix:
             if self._zero is not None:
                 weights -= self._spread(self._zero, part)
             weights *= self._spread(self._scale, part)
-            try:
-                made[part] = self.format.quantize(weights)
-            except BitwrightError as error:
-                raise BitwrightError(f"{self.path}: {self.name}, in rows from {first}: {error}") from error
+            made[part] = rounded(weights, self.format, self.name, self.path, first)
         return made
 
     def _decoded(self, part: slice) -> NDArray[np.float32]:
@@ -182,6 +180,15 @@ class Matrix:
         """Of values for blocks, those for every weight of some rows."""
         rows = np.arange(part.start, part.stop) // self._block[0]
         return np.repeat(values[rows], self._block[1], axis=1)[:, : self.shape[1]]
+
+
+def rounded(values: NDArray[np.float32], format: Format, name: str, path: Path, first: int = 0) -> NDArray[np.uint8]:
+    """The bytes of floats in `format`. BitwrightError, naming the tensor, if one is no number, or too large. first: the
+    row that they begin with."""
+    try:
+        return format.quantize(values)
+    except BitwrightError as error:
+        raise BitwrightError(f"{path}: {name}, in rows from {first}: {error}") from error
 
 
 def _same(shape: tuple[int, ...], expected: tuple[int, ...]) -> bool:

@@ -27,18 +27,19 @@ DTYPES: dict[str, np.dtype[Any]] = {  # floats that NumPy lacks as their bits
     "I32": np.dtype("<i4"),
     "I64": np.dtype("<i8"),
 }
+FORMS: dict[str, type[np.generic]] = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
 
 
 class Weights:
-    """The weights in a folder. files: its mapped files. names: of all weights. stored_as: the name of the method
-    by which some are quantized, or ""."""
+    """The weights in a folder. paths, buffers: its files, mapped. names: of all weights. stored_as: the name of the
+    method by which some are quantized, or ""."""
 
     def __init__(self, folder: Path, config: Values) -> None:
         """Raises what `safetensors.open_set` and `quantized.layout` raise, FileFormatError for a quantized matrix of
         which a part is missing or wrong."""
         found = layout(config)
-        self.files = safetensors.open_set(folder)
-        self._plain = dict(self.files.tensors)
+        files = safetensors.open_set(folder)
+        self.paths, self.buffers, self._plain = list(files.paths), list(files.buffers), dict(files.tensors)
         self._quantized: dict[str, Matrix] = {}
         self.stored_as = found.method if found else ""
         if found:
@@ -51,14 +52,14 @@ class Weights:
             del self._plain[name]
         for name in [name for name in self._plain if name.endswith(found.scale)]:
             stem = name.removesuffix(found.scale)
-            matrix = Matrix(found, stem, self._part, self.files.paths[self._plain[name].part])
+            matrix = Matrix(found, stem, self._part, self.paths[self._plain[name].part])
             self._quantized[matrix.name] = matrix
             for part in matrix.parts:
                 del self._plain[part]
 
     def path(self, name: str) -> Path:
         """The file that holds a weight."""
-        return self._quantized[name].path if name in self._quantized else self.files.paths[self._plain[name].part]
+        return self._quantized[name].path if name in self._quantized else self.paths[self._plain[name].part]
 
     def shape(self, name: str) -> tuple[int, ...]:
         """The shape of a weight."""
@@ -82,7 +83,7 @@ class Weights:
         if name in self._plain:
             return self._view(self._plain[name])
         matrix = self._quantized[name]
-        return matrix.values().view(np.float16 if matrix.format.name == "float16" else np.uint16)
+        return matrix.values().view(FORMS[matrix.format.name])
 
     def _part(self, name: str) -> Part | None:
         stored = self._plain.get(name)
@@ -90,5 +91,5 @@ class Weights:
 
     def _view(self, stored: Stored) -> NDArray[Any]:
         dtype = DTYPES[stored.dtype]
-        flat = np.frombuffer(self.files.buffers[stored.part], dtype, stored.nbytes // dtype.itemsize, stored.offset)
+        flat = np.frombuffer(self.buffers[stored.part], dtype, stored.nbytes // dtype.itemsize, stored.offset)
         return flat.reshape(stored.shape)
