@@ -1,8 +1,8 @@
 """A plain NumPy forward pass to compare the engine with: float64, one sequence, all positions at once, no cache.
 
 It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and follows the published
-descriptions of the models (Llama, Granite, Ministral 3, SmolLM 3, Qwen 2, Qwen 3, Gemma 3) loop by loop, to be readable
-rather than fast.
+descriptions of the models (Llama, Granite, Ministral 3, SmolLM 3, OLMo 2 and 3, Qwen 2, Qwen 3, Gemma 3) loop by loop,
+to be readable rather than fast.
 
 With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000): a random generator
 adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
@@ -64,16 +64,13 @@ class Reference:
         x = np.asarray(self.weights["token_embd.weight"][ids], np.float64)
         x = x * (np.sqrt(x.shape[1]) if gemma else self.get("embedding_scale", 1.0))
         for layer in range(self.get("block_count")):
-            h = self.norm(x, f"blk.{layer}.attn_norm.weight")
-            h = self.attention(h, layer)
-            if gemma:
-                h = self.norm(h, f"blk.{layer}.post_attention_norm.weight")
+            h = self.attention(self.norm_if_there(x, f"blk.{layer}.attn_norm.weight"), layer)
+            h = self.norm_if_there(h, f"blk.{layer}.post_attention_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
-            h = self.norm(x, f"blk.{layer}.ffn_norm.weight")
+            h = self.norm_if_there(x, f"blk.{layer}.ffn_norm.weight")
             gate, up = self.linear(h, f"blk.{layer}.ffn_gate"), self.linear(h, f"blk.{layer}.ffn_up")
             h = self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
-            if gemma:
-                h = self.norm(h, f"blk.{layer}.post_ffw_norm.weight")
+            h = self.norm_if_there(h, f"blk.{layer}.post_ffw_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
         x = self.norm(x, "output_norm.weight")
         logits = self.linear(x, "output" if "output.weight" in self.weights else "token_embd")
@@ -89,6 +86,9 @@ class Reference:
         normal = x / np.sqrt(mean_square + self.get("attention.layer_norm_rms_epsilon"))
         return self.rounded(normal * self.weight(name), 4)
 
+    def norm_if_there(self, x: np.ndarray, name: str) -> np.ndarray:
+        return self.norm(x, name) if name in self.weights else x
+
     def linear(self, x: np.ndarray, name: str) -> np.ndarray:
         weight = self.weights[f"{name}.weight"]
         rows = range(0, len(weight), PIECE)
@@ -100,12 +100,13 @@ class Reference:
         kv_heads = self.get("attention.head_count_kv", heads)
         dim = self.get("attention.key_length", self.get("embedding_length") // heads)
         tokens = len(x)
-        q = self.linear(x, f"blk.{layer}.attn_q").reshape(tokens, heads, dim)
-        k = self.linear(x, f"blk.{layer}.attn_k").reshape(tokens, kv_heads, dim)
-        v = self.linear(x, f"blk.{layer}.attn_v").reshape(tokens, kv_heads, dim)
-        if f"blk.{layer}.attn_q_norm.weight" in self.weights:
-            q = self.norm(q, f"blk.{layer}.attn_q_norm.weight")
-            k = self.norm(k, f"blk.{layer}.attn_k_norm.weight")
+        q, k, v = (self.linear(x, f"blk.{layer}.attn_{name}") for name in "qkv")
+        norms = f"blk.{layer}.attn_q_norm.weight", f"blk.{layer}.attn_k_norm.weight"
+        if self.architecture == "olmo2":  # over all heads at once
+            q, k = self.norm(q, norms[0]), self.norm(k, norms[1])
+        q, k, v = q.reshape(tokens, heads, dim), k.reshape(tokens, kv_heads, dim), v.reshape(tokens, kv_heads, dim)
+        if self.architecture != "olmo2":
+            q, k = self.norm_if_there(q, norms[0]), self.norm_if_there(k, norms[1])
         window = self.window(layer)
         if self.architecture != "smollm3" or layer % 4 != 3:
             q, k = self.rotate(q, window is not None), self.rotate(k, window is not None)
@@ -130,12 +131,12 @@ class Reference:
         return self.architecture == "gemma3" and self.get("block_count") == 62
 
     def window(self, layer: int) -> int | None:
-        """Gemma 3: five layers with a window, then one without, unless the file lists them."""
-        size = self.get("attention.sliding_window")
-        if self.architecture != "gemma3" or not size:
+        """Every sixth layer of Gemma 3 and every fourth of OLMo 3 has no window, unless the file lists them."""
+        size, every = self.get("attention.sliding_window"), {"gemma3": 6, "olmo2": 4}.get(self.architecture)
+        if every is None or not size:
             return None
         windowed = self.get("attention.sliding_window_pattern")
-        return size if (layer % 6 != 5 if windowed is None else windowed[layer]) else None
+        return size if ((layer + 1) % every != 0 if windowed is None else windowed[layer]) else None
 
     def rotate(self, x: np.ndarray, local: bool) -> np.ndarray:
         """x (tokens, heads, dim) rotated by position; pairs are adjacent in Llama files, else half a head apart."""
@@ -155,7 +156,8 @@ class Reference:
         """(dim / 2,) radians per position, from the papers: RoFormer; position interpolation; Llama 3; YaRN."""
         pair = np.arange(dim // 2)
         if local:
-            return self.get("rope.freq_base_swa", 10000.0) ** (-2.0 * pair / dim)
+            usual = 10000.0 if self.architecture == "gemma3" else self.get("rope.freq_base", 10000.0)
+            return self.get("rope.freq_base_swa", usual) ** (-2.0 * pair / dim)
         base, factor = self.get("rope.freq_base", 10000.0), self.get("rope.scaling.factor", 1.0)
         plain = base ** (-2.0 * pair / dim)
         if "rope_freqs.weight" in self.weights:

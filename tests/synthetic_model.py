@@ -20,6 +20,13 @@ EXTRA: dict[str, dict[str, Any]] = {
         "rope.scaling.original_context_length": 12,
         "rope.scaling.yarn_log_multiplier": 0.5,
     },
+    "olmo2": {
+        "attention.sliding_window": 8,
+        "rope.freq_base": 1e6,
+        "rope.scaling.type": "yarn",
+        "rope.scaling.factor": 4.0,
+        "rope.scaling.original_context_length": 24,
+    },
     "smollm3": {"rope.freq_base": 1e6},
     "qwen2": {"rope.freq_base": 1e6},
     "qwen3": {"attention.key_length": 32, "attention.value_length": 32},
@@ -84,7 +91,10 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
         if architecture in ("qwen3", "gemma3"):
             layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
-        if architecture == "gemma3":
+        if architecture == "olmo2":
+            layer_weights |= {"attn_q_norm.weight": vector(q), "attn_k_norm.weight": vector(kv)}
+            del layer_weights["attn_norm.weight"], layer_weights["ffn_norm.weight"]
+        if architecture in ("gemma3", "olmo2"):
             layer_weights |= {"post_attention_norm.weight": vector(WIDTH), "post_ffw_norm.weight": vector(WIDTH)}
         weights |= {f"blk.{layer}.{name}": value for name, value in layer_weights.items()}
     return weights

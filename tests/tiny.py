@@ -38,6 +38,8 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "gemma3_text": WINDOWED,
     "phi3": {"head_dim": 16},
     "granite": {"head_dim": 16, "logits_scaling": 8.0},
+    "olmo2": {"head_dim": 16},
+    "olmo3": {"head_dim": 16, **WINDOWED},
     "glm4": {"attention_bias": True},
     "qwen3_moe": {"num_experts": 4, **MIXTURE},
     "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 32,

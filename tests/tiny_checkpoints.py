@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from checkpoint_configs import CASES, DTYPES, SENTENCEPIECE
 from checkpoints import write_set
 
 from bitwright.measure import standard_text
@@ -24,64 +25,12 @@ from bitwright.model.conversion.families.family import TOP
 from bitwright.model.tokenizer import byte_characters
 
 CONTROL, USER, BYTE, UNKNOWN = 3, 4, 6, 2  # types of pieces
-LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_freq_factor": 4.0,
-          "original_max_position_embeddings": 64}  # fmt: skip
-YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 QWEN_WORDS = (
     r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LLAMA_WORDS = QWEN_WORDS.replace(r"\p{N}|", r"\p{N}{1,3}|")
-SHAPE = {"hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2, "intermediate_size": 100,
-         "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "num_hidden_layers": 3}  # fmt: skip
-CASES: dict[str, dict[str, Any]] = {
-    "llama-untied-llama3": {
-        "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 5e5,
-        "rope_scaling": LLAMA3, "tie_word_embeddings": False, "hidden_act": "silu",
-    },
-    "llama-tied-biases-linear": {
-        "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "attention_bias": True,
-        "mlp_bias": True, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
-        "tie_word_embeddings": True, "hidden_act": "silu",
-    },
-    "granite-tied": {
-        "model_type": "granite", "architectures": ["GraniteForCausalLM"], **SHAPE, "rope_theta": 1e4,
-        "embedding_multiplier": 6.0, "residual_multiplier": 0.22, "logits_scaling": 2.0, "attention_multiplier": 0.3,
-        "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True, "hidden_act": "silu",
-    },
-    "ministral3-untied": {
-        "model_type": "ministral3", "architectures": ["Ministral3ForCausalLM"], **SHAPE, "head_dim": 20,
-        "rope_parameters": {"rope_type": "yarn", "type": "yarn", "rope_theta": 1e6, "factor": 16.0, "mscale": 1.0,
-                            "mscale_all_dim": 1.0, "beta_fast": 32.0, "beta_slow": 1.0, "llama_4_scaling_beta": 0.1,
-                            "original_max_position_embeddings": 16}, "sliding_window": None,
-        "tie_word_embeddings": False, "hidden_act": "silu", "pad_token_id": 0,
-    },
-    "smollm3-tied": {
-        "model_type": "smollm3", "architectures": ["SmolLM3ForCausalLM"], **SHAPE, "num_hidden_layers": 5,
-        "rope_theta": 5e6, "no_rope_layers": [1, 1, 1, 0, 1], "no_rope_layer_interval": 4, "attention_bias": False,
-        "layer_types": ["full_attention"] * 5, "use_sliding_window": False, "tie_word_embeddings": True,
-        "mlp_bias": False, "hidden_act": "silu", "pad_token_id": 0,
-    },
-    "qwen2-tied-yarn": {
-        "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], **SHAPE, "rope_theta": 1e6, "rope_scaling": YARN,
-        "tie_word_embeddings": True, "use_sliding_window": False, "hidden_act": "silu", "max_window_layers": 3,
-    },
-    "qwen3-untied": {
-        "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], **SHAPE, "head_dim": 32, "attention_bias": False,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "tie_word_embeddings": False,
-        "num_hidden_layers": 2, "hidden_act": "silu",
-    },
-    "gemma3-windows-linear": {
-        "model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"], **SHAPE, "head_dim": 32,
-        "query_pre_attn_scalar": 32, "sliding_window": 8, "rope_theta": 1e6, "rope_local_base_freq": 1e4,
-        "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
-        "rope_scaling": {"rope_type": "linear", "factor": 4.0}, "hidden_activation": "gelu_pytorch_tanh",
-        "final_logit_softcapping": None, "attn_logit_softcapping": None,
-    },
-}  # fmt: skip
 TEXT = 8000  # characters from which vocabularies are learned
-SENTENCEPIECE = ("llama-tied-biases-linear", "gemma3-windows-linear")
-DTYPES = {"llama-untied-llama3": "F32", "qwen3-untied": "F16"}  # others: BF16
 IDS = [int(n) for n in np.random.default_rng(3).integers(5, 300, 40)]
 CARD = """---
 license: apache-2.0

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import tiny_checkpoints
+from checkpoint_configs import CASES, DTYPES
 
 from bitwright.io import gguf
 from bitwright.model import files
@@ -19,13 +20,13 @@ def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny_checkpoints.write(CASE, tmp_path_factory.mktemp("models") / "tiny-gemma")
 
 
-@pytest.mark.parametrize("case", tiny_checkpoints.CASES)
+@pytest.mark.parametrize("case", CASES)
 def test_a_converted_file_and_its_checkpoint_quantize_to_the_same_bytes(bitwright, tmp_path, case: str) -> None:
     source = tiny_checkpoints.write(case, tmp_path / case)
     found = bitwright("convert", source, "-o", tmp_path / "m.gguf", "--json").json
     assert found["output"] == str(tmp_path / "m.gguf") and found["bytes"] == (tmp_path / "m.gguf").stat().st_size
     formats = {row["format"] for row in found["recipe"]}
-    own = {"F32": "float32", "F16": "float16"}.get(tiny_checkpoints.DTYPES.get(case, ""), "bfloat16")
+    own = {"F32": "float32", "F16": "float16"}.get(DTYPES.get(case, ""), "bfloat16")
     assert formats == {own, "float32"}
     for name, model in (("a", tmp_path / "m.gguf"), ("b", source)):
         quantize(model, "q4_0", tmp_path / name)

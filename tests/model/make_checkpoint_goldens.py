@@ -23,11 +23,12 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS))
 
 import tiny_checkpoints  # noqa: E402
+from checkpoint_configs import CASES, SENTENCEPIECE  # noqa: E402
 from data_files import unpacked  # noqa: E402
 
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
 PRE = {
-    **dict.fromkeys(("granite", "llama", "ministral3", "smollm3"), "llama-bpe"),
+    **dict.fromkeys(("granite", "llama", "ministral3", "olmo2", "olmo3", "smollm3"), "llama-bpe"),
     **dict.fromkeys(("qwen2", "qwen3"), "qwen2"),
 }
 
@@ -84,11 +85,11 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         data = unpacked(Path(name) / "data")
         texts = tiny_checkpoints.texts(data)
-        for case in tiny_checkpoints.CASES:
+        for case in CASES:
             folder = tiny_checkpoints.write(case, Path(name) / case)
             kept[case] = logits(folder)
             told[case] = {"metadata": metadata(folder, Path(name) / f"{case}.gguf")}
-            if case in tiny_checkpoints.SENTENCEPIECE:
+            if case in SENTENCEPIECE:
                 told[case]["ids"] = ids(folder, texts)
     folded(told)
     np.savez_compressed(TESTS / "golden/checkpoints.npz", **kept)

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_checkpoints
+from checkpoint_configs import CASES, DTYPES, LLAMA3
 from checkpoints import write_set
-from tiny_checkpoints import CASES
 
 from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.io import hub
@@ -39,7 +39,7 @@ def with_tensors(folder: Path, case: str, change: Any) -> Path:
     for old in folder.glob("model*"):
         old.unlink()
     config = json.loads((folder / "config.json").read_text())
-    tensors = tiny_checkpoints.weights(config, tiny_checkpoints.DTYPES.get(case, "BF16"))
+    tensors = tiny_checkpoints.weights(config, DTYPES.get(case, "BF16"))
     change(tensors)
     return write_set(folder, tensors)
 
@@ -107,8 +107,8 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (LLAMA, {"rope_scaling": {"type": "dynamic", "factor": 2.0}}, "rope_type dynamic is not supported; "),
         (LLAMA, {"rope_scaling": {"type": "yarn", "factor": 2.0, "mscale": 1.0}}, "a key of rope scaling mscale is"),
         (LLAMA, {"rope_scaling": {"type": "linear"}}, "rope_scaling.factor to be a number"),
-        (LLAMA, {"rope_scaling": tiny_checkpoints.LLAMA3 | {"high_freq_factor": 1.0}}, "above low_freq_factor, 1, got"),
-        (LLAMA, {"rope_scaling": tiny_checkpoints.LLAMA3 | {"low_freq_factor": "1"}}, "low_freq_factor to be a number"),
+        (LLAMA, {"rope_scaling": LLAMA3 | {"high_freq_factor": 1.0}}, "above low_freq_factor, 1, got"),
+        (LLAMA, {"rope_scaling": LLAMA3 | {"low_freq_factor": "1"}}, "low_freq_factor to be a number"),
         (LLAMA, {"rms_norm_eps": "tiny"}, "rms_norm_eps to be a number"),
         (LLAMA, {"rope_theta": 0}, "rope_theta to be a number"),
         (LLAMA, {"is_causal": False}, "is_causal of bool False is not supported"),
@@ -123,9 +123,9 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         ("ministral3-untied", {"model_type": "mistral3", "text_config": {"model_type": "mistral4"}}, "mistral4 is not"),
         ("smollm3-tied", {"no_rope_layers": [1, 1, 0, 1, 1]}, "no_rope_layers of array of 5 integer: 1, 1, 0, ... is"),
         ("smollm3-tied", {"no_rope_layers": ..., "no_rope_layer_interval": 3}, "no_rope_layer_interval of integer 3"),
-        ("smollm3-tied", {"rope_scaling": tiny_checkpoints.LLAMA3}, "rope_type llama3 is not supported"),
+        ("smollm3-tied", {"rope_scaling": LLAMA3}, "rope_type llama3 is not supported"),
         ("qwen2-tied-yarn", {"use_sliding_window": True}, "use_sliding_window of bool True is not supported"),
-        ("qwen2-tied-yarn", {"rope_scaling": tiny_checkpoints.LLAMA3}, "rope_type llama3 is not supported"),
+        ("qwen2-tied-yarn", {"rope_scaling": LLAMA3}, "rope_type llama3 is not supported"),
         ("qwen3-untied", {"layer_types": ["full_attention", "sliding_attention"]}, "layers of sliding_attention is"),
         (GEMMA, {"layer_types": ["chunked_attention"] * 3}, "layers of chunked_attention is not supported"),
         (GEMMA, {"query_pre_attn_scalar": 16}, "query_pre_attn_scalar of integer 16 is not supported; supported: 32"),

@@ -17,6 +17,7 @@ from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError, 
 from bitwright.io import gguf
 from bitwright.io.values import Values
 from bitwright.model import ARCHITECTURES, Config, keys
+from bitwright.model.architectures import layers
 from bitwright.model.model import Model
 
 
@@ -61,6 +62,17 @@ def test_granite_has_multipliers_and_may_not_rotate(tmp_path: Path) -> None:
         Config.from_gguf(written(tmp_path, "granite", rope__scaling__finetuned=False))
     with pytest.raises(BitwrightError, match="the key llama.logit_scale"):
         Config.from_gguf(written(tmp_path, logit_scale=2.0))
+
+
+def test_olmo3_has_windows_whose_rotations_are_not_stretched(tmp_path: Path) -> None:
+    usual = float(np.float32(0.1 * math.log(4) + 1))
+    config = Config.from_gguf(written(tmp_path, "olmo2", rope__scaling__yarn_attn_factor=usual))
+    assert config.windows == (8, 8, 8, None, 8, 8, 8)
+    assert (config.local_rope.base, config.local_rope.scaling, config.rope.scaling) == (1e6, "none", "yarn")
+    assert config == Config.from_gguf(written(tmp_path, "olmo2"))
+    assert Config.from_gguf(written(tmp_path, "olmo2", rope__freq_base_swa=1e4)).local_rope.base == 1e4
+    with pytest.raises(BitwrightError, match="the key olmo2.rope.scaling.yarn_attn_factor"):
+        Config.from_gguf(written(tmp_path, "olmo2", rope__scaling__yarn_attn_factor=1.5))
 
 
 def embed_scale(file: gguf.GGUF) -> float:
@@ -169,7 +181,7 @@ def test_keys_without_effect_are_accepted(tmp_path: Path, architecture: str) -> 
     harmless = dict.fromkeys(keys.HARMLESS, 3) | {key: value for key, (value, *_) in neutral.items()}
     harmless["expert_count"] = 0
     harmless = {key: value for key, value in harmless.items() if key not in keys.OF_FAMILY.get(architecture, ())}
-    if architecture != "gemma3":
+    if architecture not in layers.PATTERNS:
         harmless |= {"attention.sliding_window": 4, "rope.freq_base_swa": 1e5}
     found = Config.from_gguf(written(tmp_path, architecture, **harmless))
     assert replace(found, local_rope=plain.local_rope) == plain

@@ -11,10 +11,11 @@ import numpy as np
 import pytest
 import reference_forward
 import tiny_checkpoints
+from checkpoint_configs import CASES, SENTENCEPIECE
 from llama_cpp import LlamaCpp
 from make_checkpoint_goldens import POSITIONS
 from reference_forward import Reference, gelu, log_softmax
-from tiny_checkpoints import CASES, IDS, SENTENCEPIECE
+from tiny_checkpoints import IDS
 
 from bitwright.engine import Engine
 from bitwright.io.gguf import GGUF

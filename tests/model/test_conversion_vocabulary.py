@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 import tiny_checkpoints
 import tokenizers
+from checkpoint_configs import CASES, SENTENCEPIECE
 from test_conversion import GOLDEN, Folders, folders  # noqa: F401  a fixture
-from tiny_checkpoints import CASES, SENTENCEPIECE, field, model_bytes
+from tiny_checkpoints import field, model_bytes
 
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError
 from bitwright.io.values import Values

@@ -26,6 +26,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "granite": ("granite", {}),
     "mistral3": ("mistral3", {}),
     "mistral3 linear": ("mistral3", {"rope__scaling__type": "linear", "attention__temperature_scale": 0.0}),
+    "olmo2 with windows": ("olmo2", {}),
+    "olmo2 without windows": ("olmo2", {"attention__sliding_window": 0}),
     "smollm3": ("smollm3", {}),
     "qwen2": ("qwen2", {}),
     "qwen2 yarn": ("qwen2", YARN | {"rope__scaling__yarn_beta_fast": 16.0}),
@@ -62,7 +64,7 @@ def test_step_equals_reference(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(log_softmax(got), log_softmax(expected), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["llama yarn", "granite", "mistral3", "qwen3", "gemma3"])
+@pytest.mark.parametrize("name", ["llama yarn", "granite", "mistral3", "olmo2 with windows", "qwen3", "gemma3"])
 def test_the_reference_detects_missing_parts(name: str) -> None:
     """Each feature specific to an architecture changes the result by more than the tests above allow."""
     metadata, weights = synthetic(name)
@@ -73,6 +75,7 @@ def test_the_reference_detects_missing_parts(name: str) -> None:
         "llama": {"rope.scaling.factor": 4.1},
         "granite": {"embedding_scale": 6.1, "residual_scale": 0.23, "logit_scale": 2.01, "attention.scale": 0.31},
         "mistral3": {"attention.temperature_scale": 0.31, "rope.scaling.yarn_log_multiplier": 0.6},
+        "olmo2": {"attention.sliding_window": 9, "rope.scaling.factor": 4.2, "rope.freq_base": 1.1e6},
         "qwen3": {"attention.layer_norm_rms_epsilon": 2e-5, "rope.freq_base": 10001.0},
         "gemma3": {"attention.sliding_window": 9, "final_logit_softcapping": 3.01, "rope.freq_base": 1.1e6},
     }

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
 
 REQUIRED = ("embedding_length", "feed_forward_length", "context_length")
+LOCAL_BASE = {"gemma3": 10000.0}  # of rotations in layers with a window; others: that of all layers
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
 
 
@@ -92,7 +93,7 @@ class Config(Architecture):
             **vars(shape),
             eps=values.number("attention.layer_norm_rms_epsilon"),
             rope=rope,
-            local_rope=Rope(values.number("rope.freq_base_swa", 10000.0, low=2), rope.dim),
+            local_rope=Rope(values.number("rope.freq_base_swa", LOCAL_BASE.get(name, rope.base), low=2), rope.dim),
             attention_scale=values.optional("attention.scale") or 1 / math.sqrt(layer.key_dim),
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),

@@ -5,6 +5,10 @@ All keys: llama.cpp's src/llama-arch.cpp; which of them a family uses: its src/m
 
 from __future__ import annotations
 
+import math
+
+import numpy as np
+
 from bitwright.errors import BitwrightError
 from bitwright.io.values import Values
 
@@ -45,7 +49,6 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     **dict.fromkeys((*SCALES, "attention.output_scale"), (0, 1)),
     **dict.fromkeys(("attention.value_scale", "rope.scaling.alpha"), (0, 1)),
     "rope.scaling.yarn_ext_factor": (-1, 1),
-    "rope.scaling.yarn_attn_factor": (1,),
     "use_parallel_residual": (False,),
     "hidden_activation": ("silu", "swish"),
 }
@@ -61,7 +64,7 @@ def check(values: Values) -> None:
     architecture = values.prefix
     own = NEUTRAL_OF_FAMILY.get(architecture, {})
     known = (HONOURED | WINDOWS | HARMLESS | OF_FAMILY.get(architecture, set())) - own.keys()
-    neutral = NEUTRAL | own
+    neutral = NEUTRAL | {"rope.scaling.yarn_attn_factor": (1, _yarn_magnitude(values))} | own
     for name in values.values:
         key = name.removeprefix(f"{architecture}.")
         if key == name or key in known:
@@ -80,3 +83,9 @@ def check(values: Values) -> None:
             f"{values.place}: cannot run with the key {name} ({values.found(key)}): {why}. Run the file in llama.cpp, "
             f"or, if the key has no effect, drop it: gguf-new-metadata --remove-metadata {name} IN OUT"
         )
+
+
+def _yarn_magnitude(values: Values) -> float:
+    """YaRN's own factor on queries and keys as float32. llama.cpp's converter writes it where config.json spells it
+    out, and llama.cpp computes it all the same."""
+    return float(np.float32(0.1 * math.log(values.optional("rope.scaling.factor") or 1.0) + 1))

@@ -15,6 +15,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "granite": "llama",
     "llama": "llama",
     "mistral3": "llama",
+    "olmo2": "olmo2",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
     "smollm3": "llama",

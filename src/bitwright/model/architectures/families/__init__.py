@@ -28,6 +28,8 @@ FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
     "phi3": ("phi3", dense.phi3),
     "granite": ("granite", dense.granite),
     "glm4": ("glm4", dense.glm4),
+    "olmo2": ("olmo2", dense.olmo2),
+    "olmo3": ("olmo2", dense.olmo3),
     "ministral3": ("mistral3", dense.mistral3),
     "mistral3": ("mistral3", dense.mistral3),
     "qwen3_moe": ("qwen3moe", mixture.qwen3_moe),
@@ -53,7 +55,8 @@ FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
     "gemma4_text": ("gemma4", gemma.gemma4),
 }
 
-# What a config.json leaves out because it is the default of its class in transformers. Google's files of Gemma 3 with
+# What a config.json leaves out because it is the default of its class in transformers, by GGUF's name and then by
+# model_type. Google's files of Gemma 3 with
 # vision are such: their text_config lists only what differs (src/transformers/models/gemma3/configuration_gemma3.py).
 DEFAULTS: dict[str, dict[str, Any]] = {
     "gemma3": {
@@ -65,6 +68,8 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sliding_window": 4096,
         "rope_theta": 1e6,
     },
+    "olmo2": {"rms_norm_eps": 1e-5},
+    "olmo3": {"rope_theta": 5e5, "sliding_window": 4096},
     "smollm3": {"rope_theta": 2e6},
 }
 
@@ -82,6 +87,7 @@ def blueprint(config: Mapping[str, Any], place: object, base: Format) -> Bluepri
     if family not in FAMILIES:
         raise UnsupportedError(f"{place}: model_type", family or "(none)", FAMILIES)
     architecture, fill = FAMILIES[family]
-    found = Blueprint(architecture, Values({**DEFAULTS.get(architecture, {}), **given}, place), base)
+    usual = DEFAULTS.get(architecture, {}) | DEFAULTS.get(family, {})
+    found = Blueprint(architecture, Values(usual | given, place), base)
     fill(found)
     return found

@@ -72,8 +72,6 @@ def gemma2(b: Blueprint) -> None:
 
 
 def gemma3(b: Blueprint) -> None:
-    """A newer config.json lists each layer's kind, an older one says that one layer in so many sees all tokens. GGUF
-    lists them unless it is every sixth."""
     values = b.values
     decoder(b, tied=True, qk_norm=True, sandwich=True)
     local = values.number("rope_local_base_freq", 10000.0, low=2)
@@ -81,13 +79,18 @@ def gemma3(b: Blueprint) -> None:
           if values.inner("rope_parameters").has("sliding_attention") else local)  # fmt: skip
     if (cap := values.optional("final_logit_softcapping")) is not None:
         b.key(final_logit_softcapping=cap)
-    every = values.integer("sliding_window_pattern", 6, low=1)
-    usual, windowed = ([index % n < n - 1 for index in range(b.layers)] for n in (6, every))
-    if kinds := values.names("layer_types", b.layers):
+    windows(b, 6, values.integer("sliding_window_pattern", 6, low=1))
+
+
+def windows(b: Blueprint, usual: int, every: int) -> None:
+    """Add the keys of the windows. Unless config.json lists the kinds of layers, one in `every` sees all tokens; GGUF
+    lists them unless it is one in `usual`."""
+    unlisted, windowed = ([index % n < n - 1 for index in range(b.layers)] for n in (usual, every))
+    if kinds := b.values.names("layer_types", b.layers):
         windowed = [kind == "sliding_attention" for kind in kinds]
     if any(windowed):
-        b.key(attention__sliding_window=values.integer("sliding_window", high=MAX_TOKENS))
-        if windowed != usual:
+        b.key(attention__sliding_window=b.values.integer("sliding_window", high=MAX_TOKENS))
+        if windowed != unlisted:
             b.key(attention__sliding_window_pattern=windowed)
 
 
@@ -105,3 +108,21 @@ def granite(b: Blueprint) -> None:
 
 def glm4(b: Blueprint) -> None:
     decoder(b, bias=b.values.flag("attention_bias", False), sandwich=True, fused="up")
+
+
+def olmo2(b: Blueprint) -> None:
+    b.frame()
+    for _ in b.blocks():
+        b.attention()
+        b.norm("attn_q_norm", b.heads * b.head_dim)
+        b.norm("attn_k_norm", b.kv_heads * b.head_dim)
+        b.norm("post_attention_norm", b.width)
+        b.feed_forward(b.values.integer("intermediate_size", low=1))
+        b.norm("post_ffw_norm", b.width)
+
+
+def olmo3(b: Blueprint) -> None:
+    olmo2(b)
+    windows(b, 4, 4)
+    local = b.values.inner("rope_parameters").inner("sliding_attention")
+    b.key(rope__freq_base_swa=local.number("rope_theta", 5e5, low=2))  # transformers' default, whatever others have

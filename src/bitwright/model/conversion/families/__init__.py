@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitwright.model.conversion.families import gemma3, llama, qwen
+from bitwright.model.conversion.families import gemma3, llama, olmo, qwen
 from bitwright.model.conversion.families.family import Family
 
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
@@ -14,6 +14,8 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "smollm3": llama.SMOLLM3,
     "qwen2": qwen.FAMILY,
     "qwen3": qwen.FAMILY,
+    "olmo2": olmo.OLMO2,
+    "olmo3": olmo.OLMO3,
     "gemma3": gemma3.FAMILY,
     "gemma3_text": gemma3.FAMILY,
 }

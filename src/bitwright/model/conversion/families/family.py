@@ -124,6 +124,15 @@ def expect_layers(b: Blueprint, allowed: Collection[str]) -> None:
         raise UnsupportedError(f"{b.values.place}: layers of", others[0], allowed)
 
 
+def expect_plain_windows(b: Blueprint) -> None:
+    """UnsupportedError for layers of other kinds than with and without a window, or if the rotations of those with one
+    are stretched."""
+    expect_layers(b, ("sliding_attention", "full_attention"))
+    local = b.rope_values("sliding_attention")
+    if b.values.inner("rope_parameters").has("sliding_attention") and (kind := rope_type(local)):
+        raise UnsupportedError(f"{b.values.place}: rope_type of layers with a window", kind, ["default"])
+
+
 def expect(values: Values, key: str, allowed: Collection[object]) -> None:
     """UnsupportedError if config.json gives `key` another value than these."""
     value = values.get(key)

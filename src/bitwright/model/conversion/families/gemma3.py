@@ -7,9 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.errors import UnsupportedError
-from bitwright.model.architectures.blueprint import Blueprint, rope_type
-from bitwright.model.conversion.families.family import EXPECTED, LAYER, VISION, Change, Family, expect, expect_layers
+from bitwright.model.architectures.blueprint import Blueprint
+from bitwright.model.conversion.families.family import (
+    EXPECTED,
+    LAYER,
+    VISION,
+    Change,
+    Family,
+    expect,
+    expect_plain_windows,
+)
 from bitwright.model.steps.gemma3 import LAYERS_27B
 
 
@@ -24,14 +31,10 @@ def plus_one(values: NDArray[Any]) -> NDArray[Any]:
 
 
 def check(b: Blueprint) -> None:
-    """UnsupportedError for another scale of attention or another kind of layers than the architecture's, or if the
-    rotations of layers with a window are stretched."""
+    """UnsupportedError for another scale of attention or other layers than the architecture's."""
     expect(b.values, "query_pre_attn_scalar", (width := b.width // b.heads if b.layers == LAYERS_27B else b.head_dim,
                                                float(width)))  # fmt: skip
-    expect_layers(b, ("sliding_attention", "full_attention"))
-    local = b.rope_values("sliding_attention")
-    if b.values.inner("rope_parameters").has("sliding_attention") and (kind := rope_type(local)):
-        raise UnsupportedError(f"{b.values.place}: rope_type of layers with a window", kind, ["default"])
+    expect_plain_windows(b)
 
 
 FAMILY = Family(
