@@ -12,7 +12,14 @@ if TYPE_CHECKING:
 def model_card(label: Label, file: str, report: dict[str, Any]) -> str:
     """Markdown: what quantizing `file` cost, how that was measured, and how to check it. `report`: the view
     `evaluation` the label was made from."""
-    values, reference = label.values, report["reference"]
+    heading = ["## What quantizing cost", "", f"`{file}`: {report['headline']}.", ""]
+    return "\n".join([*heading, *damage(label, report["reference"]["model"], file)]) + "\n"
+
+
+def damage(label: Label, reference: str, file: str) -> list[str]:
+    """The lines of Markdown with the figures of a label, how they were measured, and how to check them. reference: what
+    to call the original."""
+    values = label.values
     rows = [
         ("KL divergence, nats", *_spread(values, "kl_divergence", 5)),
         ("same most likely token", f"{100 * values['same_top1']:.1f}%", ""),
@@ -31,13 +38,8 @@ def model_card(label: Label, file: str, report: dict[str, Any]) -> str:
         ]
         suite, ids = values["horizon.suite"], values["horizon.ids_sha256"]
         notes.append(f"The last four: {label.horizon_prompts} prompts of `{suite}`, in tokens with SHA-256 `{ids}`.")
-    lines = [
-        "## What quantizing cost",
-        "",
-        f"`{file}`: {report['headline']}.",
-        "",
-        f"Measured by bitwright {values['bitwright']} against `{reference['model']}` (SHA-256 "
-        f"`{reference['sha256']}`):",
+    return [
+        f"Measured by bitwright {values['bitwright']} against {reference} (SHA-256 `{values['reference_sha256']}`):",
         "",
         "| measure | value | 95% interval |",
         "| --- | ---: | --- |",
@@ -47,7 +49,6 @@ def model_card(label: Label, file: str, report: dict[str, Any]) -> str:
         "",
         f"The same figures are in the file. `bitwright audit {file} --reference ORIGINAL -f TEXT` checks them.",
     ]
-    return "\n".join(lines) + "\n"
 
 
 def _spread(values: dict[str, Any], name: str, digits: int) -> tuple[str, str]:
