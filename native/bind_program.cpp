@@ -32,21 +32,37 @@ using FloatResult = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 using ByteResult = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>;
 
 const std::unordered_map<std::string, Code> kCodes = {
-    {"embed", Code::embed},       {"hidden", Code::hidden},
-    {"angles", Code::angles},     {"rms_norm", Code::rms_norm},
-    {"load", Code::load},         {"bias", Code::bias},
-    {"rope", Code::rope},         {"store", Code::store},
-    {"glu_silu", Code::glu_silu}, {"glu_gelu_tanh", Code::glu_gelu},
-    {"add", Code::add},           {"scale", Code::scale},
-    {"softcap", Code::softcap},   {"temperature", Code::temperature},
-    {"select", Code::select},     {"copy", Code::copy},
-    {"linear", Code::linear},     {"attention", Code::attention},
+    {"embed", Code::embed},
+    {"hidden", Code::hidden},
+    {"angles", Code::angles},
+    {"rms_norm", Code::rms_norm},
+    {"load", Code::load},
+    {"bias", Code::bias},
+    {"rope", Code::rope},
+    {"store", Code::store},
+    {"glu_silu", Code::glu_silu},
+    {"glu_gelu_tanh", Code::glu_gelu},
+    {"add", Code::add},
+    {"scale", Code::scale},
+    {"softcap", Code::softcap},
+    {"temperature", Code::temperature},
+    {"select", Code::select},
+    {"copy", Code::copy},
+    {"linear", Code::linear},
+    {"attention", Code::attention},
     {"observe", Code::observe},
+    {"route", Code::route},
+    {"combine", Code::combine},
+    {"group", Code::group},
+    {"load_experts", Code::load_experts},
+    {"experts", Code::experts},
+    {"observe_experts", Code::observe_experts},
 };
 const std::unordered_map<std::string, PhaseKind> kPhases = {{"rows", PhaseKind::rows},
                                                             {"linears", PhaseKind::linears},
                                                             {"attention", PhaseKind::attention},
-                                                            {"observe", PhaseKind::observe}};
+                                                            {"observe", PhaseKind::observe},
+                                                            {"group", PhaseKind::group}};
 
 template <typename T>
 T named(const std::unordered_map<std::string, T>& names, const std::string& name) {
@@ -97,8 +113,8 @@ std::vector<LayerShape> shapes_of(const std::vector<Shape>& layers) {
 }
 
 void add_instruction(Program& p, const std::string& code, int out, int a, int b, int input, int weight, int index,
-                     int heads, int64_t head_dim, int64_t length, float value, float softcap) {
-  p.add({named(kCodes, code), out, a, b, input, weight, index, heads, head_dim, length, value, softcap});
+                     int groups, int heads, int64_t head_dim, int64_t length, float value, float softcap) {
+  p.add({named(kCodes, code), out, a, b, input, weight, index, groups, heads, head_dim, length, value, softcap});
 }
 
 FloatResult run(Executor& e, SequenceMemory& memory, const Ids& tokens, const Ids& positions, const Ids& sequences,
@@ -165,11 +181,13 @@ void bind_program(nb::module_& m) {
       .def("vector", &Program::vector, "values"_a)
       .def("angles", &Program::angles, "inverse_frequencies"_a, "magnitude"_a, "interleaved"_a)
       .def("buffer", &Program::buffer, "width"_a)
-      .def("input", &Program::input, "columns"_a)
-      .def("squares", &Program::squares, "columns"_a)
+      .def("input", &Program::input, "columns"_a, "slots"_a)
+      .def("squares", &Program::squares, "columns"_a, "matrices"_a)
+      .def("groups", &Program::groups, "experts"_a, "used"_a)
       .def("phase", [](Program& p, const std::string& kind, bool selected) { p.phase(named(kPhases, kind), selected); })
       .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "input"_a = 0, "weight"_a = 0,
-           "index"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "length"_a = 0, "value"_a = 0.f, "softcap"_a = 0.f)
+           "index"_a = 0, "groups"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "length"_a = 0, "value"_a = 0.f,
+           "softcap"_a = 0.f)
       .def("finish", &Program::finish, "result"_a, "selected"_a)
       .def_prop_ro("tier", [](const Program& p) { return p.tier().name; });
   nb::class_<SequenceMemory>(m, "Memory")

@@ -7,7 +7,8 @@
 namespace bitwright {
 
 constexpr int64_t kMostBatch = 1 << 20, kMostContext = (int64_t{1} << 31) - 1, kMostSequences = 1 << 16;
-constexpr int64_t kMostWidth = int64_t{1} << 31, kMostBytes = int64_t{1} << 47;  // the address space of a process
+constexpr int64_t kMostExperts = 1024, kMostWidth = int64_t{1} << 31,
+                  kMostBytes = int64_t{1} << 47;  // the address space of a process
 
 inline void check_size(const char* what, int64_t got, int64_t least, int64_t most) {
   if (got < least || got > most)

@@ -8,13 +8,28 @@
 #include "checked.h"
 
 namespace bitwright {
+namespace {
+
+constexpr int64_t kManyRows = 1 << 12;  // a multiple of the rows of any tier's panels
+
+}  // namespace
 
 Executor::Executor(std::shared_ptr<const Program> program, std::shared_ptr<Pool> pool, int64_t batch)
-    : program_(std::move(program)), pool_(std::move(pool)), tier_(program_->tier()), batch_(batch) {
+    : program_(std::move(program)),
+      pool_(std::move(pool)),
+      tier_(program_->tier()),
+      batch_(batch),
+      panel_rows_(kManyRows / tier_.matmul.panels({FormatId::f32, kManyRows, 1, nullptr, nullptr})) {
   check_size("batch", batch, 1, kMostBatch);
   shares_ = std::make_unique<Share[]>(program_->phases().size());
-  for (int64_t columns : program_->square_columns())
-    squares_.push_back({std::vector<double>(static_cast<size_t>(columns)), 0});
+  for (const auto& [columns, matrices] : program_->all_squares())
+    squares_.push_back({std::vector<double>(static_cast<size_t>(product(columns, matrices))),
+                        std::vector<int64_t>(static_cast<size_t>(matrices))});
+  for (const auto& [experts, used] : program_->all_groups()) {
+    const auto slots = static_cast<size_t>(product(batch_, used)), count = static_cast<size_t>(experts);
+    groups_.push_back({std::vector<int32_t>(slots), std::vector<int32_t>(slots), std::vector<int32_t>(count + 1), {}});
+    groups_.back().active.reserve(count);
+  }
   allocate();
 }
 
@@ -37,6 +52,9 @@ void Executor::allocate() {
     finished_.resize(std::max(finished_.size(), static_cast<size_t>(kSplitTokens * l.kv_heads)));
   }
   scratch = aligned(scratch) + 64;
+  expert_sums_ = scratch;
+  if (!groups_.empty())
+    scratch += aligned(static_cast<size_t>(product(batch_, kExpertPanels * panel_rows_)) * sizeof(float));
 
   const auto take = [&](size_t size) { return std::exchange(bytes, bytes + size); };
   const auto floats = [&](int64_t rows, int64_t columns) {
@@ -45,9 +63,9 @@ void Executor::allocate() {
   std::vector<size_t> buffers, inputs, tables, scratches;
   for (size_t b = 0; b < program_->widths().size(); ++b)  // the caller owns the result
     buffers.push_back(static_cast<int>(b) == program_->result() ? 0 : take(floats(batch_, program_->widths()[b])));
-  for (int64_t columns : program_->input_columns()) {
-    product(product(batch_, columns), 16);  // more than any layout takes
-    inputs.push_back(take(aligned(tier_.matmul.input_bytes(batch_, columns))));
+  for (const auto& [columns, slots] : program_->inputs()) {
+    product(product(product(batch_, slots), columns), 16);  // more than any layout takes
+    inputs.push_back(take(aligned(tier_.matmul.input_bytes(batch_ * slots, columns))));
   }
   for (const Angles& a : program_->all_angles())
     tables.push_back(take(floats(2 * batch_, static_cast<int64_t>(a.frequencies.size()))));

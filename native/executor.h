@@ -14,12 +14,18 @@
 
 namespace bitwright {
 
-constexpr int64_t kSplitTokens = 4;  // up to this many tokens, threads also share out their positions (attention.h)
+constexpr int64_t kDecodeTokens = 4;  // up to this many rows, a matrix product is bound by reading the weights
+constexpr int64_t kExpertPanels = 4;  // of an expert's products that wait in scratch for their places
+constexpr int64_t kSplitTokens = 4;   // up to this many tokens, threads also share out their positions (attention.h)
 
 struct Squares {
   std::vector<double> sums;
-  int64_t rows;
-};  // sums (columns) over this many rows, since the executor was created
+  std::vector<int64_t> rows;
+};  // sums (matrices, columns) over so many rows of each matrix, since the executor was created
+
+// The slots of a step ordered by their experts: expert e has order[first[e]] to order[first[e + 1] - 1], in the order of
+// the rows. Slot s is at place[s] of the order. `active` are the experts that have any.
+struct Groups { std::vector<int32_t> order, place, first, active; };
 
 class Executor {
  public:
@@ -54,6 +60,11 @@ class Executor {
   void run_row_op(const SequenceMemory& memory, const Instruction& i, const Call& call, int64_t begin, int64_t end,
                   int64_t rows);
   bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
+  void run_expert(const Instruction& i, int expert, int64_t begin, int64_t end, uint8_t* scratch);
+  void load_experts(const Instruction& i, int64_t row);
+  void route(const Instruction& i, int64_t row);
+  void combine(const Instruction& i, int64_t row);
+  void group(const Instruction& i, int64_t rows);
   bool run_observe(const Phase& phase, const Call& call, Share& share);
   bool run_attention(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share, float* scratch);
   void fill_angles(int index, int64_t position, int64_t row) const;
@@ -64,11 +75,14 @@ class Executor {
   std::shared_ptr<Pool> pool_;
   const Tier& tier_;
   int64_t batch_, tile_tokens_ = 1;
+  int64_t panel_rows_;
+  size_t expert_sums_ = 0;  // where in a thread's scratch the results of an expert's products begin
   Region region_;
   std::optional<CacheWriter> writer_;       // for the memory of the current step
   std::vector<float*> buffers_, tables_;    // tables: cosines and sines of each Angles, (batch, rotary_dim)
   std::vector<uint8_t*> inputs_, scratch_;  // scratch: one per thread
   std::vector<Squares> squares_;
+  std::vector<Groups> groups_;
   std::vector<AttentionTile> tiles_;
   std::vector<int32_t> finished_;  // see AttentionArgs
   float* partials_ = nullptr;

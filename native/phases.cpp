@@ -10,7 +10,6 @@
 namespace bitwright {
 namespace {
 
-constexpr int64_t kDecodeTokens = 4;   // up to this many rows, a matrix product is bound by reading the weights
 constexpr int64_t kObserveGrain = 64;  // columns
 constexpr int64_t kRowGrain = 16;      // rows that a thread takes at a time: their values stay in its cache between ops
 
@@ -28,6 +27,11 @@ void Executor::run_phases(const SequenceMemory& memory, const Call& call, int th
       case PhaseKind::rows: going = run_rows(memory, phases[p], call, shares_[p]); break;
       case PhaseKind::linears: going = run_linears(phases[p], call, shares_[p], scratch); break;
       case PhaseKind::observe: going = run_observe(phases[p], call, shares_[p]); break;
+      case PhaseKind::group:
+        going = shares_[p].take(1, 1, [&](int64_t, int64_t) {
+          for (const Instruction& i : phases[p].instructions) group(i, call.rows(phases[p].selected));
+        });
+        break;
       case PhaseKind::attention:
         going = run_attention(memory, phases[p], call, shares_[p], reinterpret_cast<float*>(scratch));
         break;
@@ -91,6 +95,9 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
       }
       case Code::select: std::copy_n(at(i.a, call.outputs[row]), width, out); break;
       case Code::copy: std::copy_n(a + i.index, width, out); break;
+      case Code::route: route(i, row); break;
+      case Code::combine: combine(i, row); break;
+      case Code::load_experts: load_experts(i, row); break;
       default: throw std::logic_error("not an op on rows");
     }
   }
@@ -112,37 +119,55 @@ bool Executor::run_linears(const Phase& phase, const Call& call, Share& share, u
   const int64_t tokens = call.rows(phase.selected);
   if (tokens == 0) return true;
   const auto kernel = tokens <= kDecodeTokens ? tier_.matmul.decode : tier_.matmul.prefill;
+  const auto products = [&](const Instruction& i) -> size_t {
+    return i.code == Code::experts ? groups_[static_cast<size_t>(i.groups)].active.size() : 1;
+  };
   int64_t total = 0;
-  for (const Instruction& i : phase.instructions) total += tier_.matmul.panels(program_->weight(i.weight));
+  for (const Instruction& i : phase.instructions)
+    total += static_cast<int64_t>(products(i)) * tier_.matmul.panels(program_->weight(i.weight));
   const int64_t grain = std::max<int64_t>(total / (pool_->threads() * 8), 1);
   return share.take(total, grain, [&](int64_t begin, int64_t end) {
     int64_t base = 0;  // index of the product's first panel among all panels of the phase
     for (const Instruction& i : phase.instructions) {
       const Weight& w = program_->weight(i.weight);
-      const int64_t panels = tier_.matmul.panels(w), first = std::max(begin - base, int64_t{0}),
-                    last = std::min(end - base, panels);
-      if (first < last)
-        kernel(w, inputs_[static_cast<size_t>(i.input)], tokens, at(i.out, 0), width(i.out), first, last, scratch);
-      base += panels;
+      const int64_t panels = tier_.matmul.panels(w);
+      for (size_t n = 0, count = products(i); n < count; ++n, base += panels) {
+        const int64_t first = std::max(begin - base, int64_t{0}), last = std::min(end - base, panels);
+        if (first >= last) continue;
+        if (i.code == Code::experts)
+          run_expert(i, groups_[static_cast<size_t>(i.groups)].active[n], first, last, scratch);
+        else
+          kernel(w, inputs_[static_cast<size_t>(i.input)], tokens, at(i.out, 0), width(i.out), first, last, scratch);
+      }
     }
   });
 }
 
 bool Executor::run_observe(const Phase& phase, const Call& call, Share& share) {
   const int64_t rows = call.rows(phase.selected);
+  const auto columns = [&](const Instruction& i) {
+    return program_->all_squares()[static_cast<size_t>(i.index)].columns;
+  };
   int64_t total = 0;
-  for (const Instruction& i : phase.instructions) total += width(i.a);
+  for (const Instruction& i : phase.instructions) total += columns(i);
   return share.take(total, kObserveGrain, [&](int64_t begin, int64_t end) {
     int64_t base = 0;  // index of the instruction's first column among all columns of the phase
     for (const Instruction& i : phase.instructions) {
-      const int64_t width = this->width(i.a), first = std::max(begin - base, int64_t{0}),
-                    last = std::min(end - base, width);
-      Squares& squares = squares_[static_cast<size_t>(i.index)];
-      for (int64_t row = 0; row < rows; ++row)
-        for (int64_t c = first; c < last; ++c)
-          squares.sums[static_cast<size_t>(c)] += static_cast<double>(at(i.a, row)[c]) * at(i.a, row)[c];
-      if (first == 0 && last > 0) squares.rows += rows;
+      const int64_t width = columns(i), first = std::max(begin - base, int64_t{0}), last = std::min(end - base, width);
       base += width;
+      if (first >= last) continue;
+      const bool routed = i.code == Code::observe_experts;
+      const int64_t used = routed ? this->width(i.b) / 2 : 1;
+      Squares& squares = squares_[static_cast<size_t>(i.index)];
+      for (int64_t row = 0; row < rows; ++row) {
+        for (int64_t j = 0; j < used; ++j) {
+          const auto matrix = routed ? static_cast<int64_t>(at(i.b, row)[j]) : 0;
+          const float* x = at(i.a, row) + (this->width(i.a) == width ? 0 : j * width);
+          double* sums = squares.sums.data() + matrix * width;
+          for (int64_t c = first; c < last; ++c) sums[c] += static_cast<double>(x[c]) * x[c];
+          if (first == 0) ++squares.rows[static_cast<size_t>(matrix)];
+        }
+      }
     }
   });
 }

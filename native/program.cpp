@@ -29,14 +29,22 @@ int Program::buffer(int64_t width) {
   return append(widths_, width);
 }
 
-int Program::input(int64_t columns) {
+int Program::input(int64_t columns, int64_t slots) {
   check_size("columns of an input", columns, 1, kMostWidth);
-  return append(inputs_, columns);
+  check_size("rows of an input", slots, 1, kMostExperts);
+  return append(inputs_, InputShape{columns, slots});
 }
 
-int Program::squares(int64_t columns) {
+int Program::squares(int64_t columns, int64_t matrices) {
   check_size("columns of an input", columns, 1, kMostWidth);
-  return append(squares_, columns);
+  check_size("experts", matrices, 1, kMostExperts);
+  return append(squares_, SquaresShape{columns, matrices});
+}
+
+int Program::groups(int64_t experts, int64_t used) {
+  check_size("experts", experts, 1, kMostExperts);
+  check_size("experts of a token", used, 1, experts);
+  return append(groups_, Experts{experts, used});
 }
 
 void Program::phase(PhaseKind kind, bool selected) { phases_.push_back({kind, selected, {}}); }
@@ -49,15 +57,21 @@ void Program::add(const Instruction& i) {
   };
   if (phases_.empty()) throw std::invalid_argument("an instruction needs a phase: begin one first");
   for (int buffer : {i.out, i.a, i.b}) needs("buffer", buffer, widths_.size());
-  if (i.code == Code::load || i.code == Code::linear) needs("input", i.input, inputs_.size());
+  const bool grouped = i.code == Code::group || i.code == Code::load_experts || i.code == Code::experts;
+  if (grouped) needs("groups", i.groups, groups_.size());
+  if (i.code == Code::load || i.code == Code::linear || i.code == Code::load_experts || i.code == Code::experts)
+    needs("input", i.input, inputs_.size());
   if (i.code == Code::embed || i.code == Code::linear) needs("matrix", i.weight, matrices_.size());
+  if (i.code == Code::experts)
+    needs("matrix", i.weight + static_cast<int>(groups_[static_cast<size_t>(i.groups)].count) - 1, matrices_.size());
   if (i.code == Code::rms_norm || i.code == Code::bias) needs("vector", i.weight, vectors_.size());
   if (i.code == Code::angles || i.code == Code::rope) needs("angle table", i.index, angles_.size());
   if (i.code == Code::store || i.code == Code::attention) needs("layer", i.index, layers_.size());
-  if (i.code == Code::observe) needs("sum of squares", i.index, squares_.size());
+  if (i.code == Code::observe || i.code == Code::observe_experts) needs("sum of squares", i.index, squares_.size());
   const auto width = [this](int buffer) { return widths_[static_cast<size_t>(buffer)]; };
   if (i.code == Code::copy) check_size("first column of a copy", i.index, 0, width(i.a) - width(i.out));
   if (i.code == Code::temperature) check_size("positions of a temperature", i.length, 1, INT64_MAX);
+  if (i.code == Code::route) check_size("experts", width(i.a), 1, kMostExperts);
   phases_.back().instructions.push_back(i);
   if (i.code == Code::embed) vocabulary_ = weight(i.weight).rows;
   if (i.code == Code::hidden) hidden_width_ = width(i.out);

@@ -32,9 +32,17 @@ enum class Code : uint8_t {
   attention,
   hidden,   // the hidden state that the caller passes in place of an embedding
   observe,  // adds up the squares of each column of `a`; threads share out the columns
+  // A row of a mixture goes to `used` of its experts. What it sends them, or gets back, are `used` slots next to each
+  // other. `b` are the choices that `route` made: for each row the numbers of the experts, then their weights.
+  route,         // chooses the experts by the logits in `a`, row by row
+  combine,       // the weighted sum of a row's slots in `a`, row by row
+  group,         // orders the slots of all rows by their experts (`a` are the choices); one thread does it
+  load_experts,  // as load, for slots ordered by their experts, row by row; `a` holds one input for all slots, or each
+  experts,       // as linear: every slot by the matrix of its expert, of which `weight` is the first
+  observe_experts,  // as observe, for each expert
 };
 
-enum class PhaseKind : uint8_t { rows, linears, attention, observe };
+enum class PhaseKind : uint8_t { rows, linears, attention, observe, group };
 
 struct Instruction {
   Code code;
@@ -42,6 +50,7 @@ struct Instruction {
   int weight = 0;                        // a matrix (embed, linear) or a vector (rms_norm, bias)
   int index = 0;  // a layer (store, attention), angles (angles, rope), a Rounding (load), sums of squares (observe), or
                   // the first column (copy)
+  int groups = 0;  // slots ordered by their experts (group, load_experts, experts)
   int heads = 1;
   int64_t head_dim = 0, length = 0;  // length: positions (temperature)
   float value = 0, softcap = 0;      // eps, factor, cap, scale of q·k
@@ -59,6 +68,15 @@ struct Angles {
   bool interleaved;
 };
 
+// A converted input: `slots` rows of `columns` for each row of the step.
+struct InputShape { int64_t columns, slots; };
+
+// Sums of squares of `columns` columns, for each of `matrices` (experts, or 1).
+struct SquaresShape { int64_t columns, matrices; };
+
+// How many experts there are, and how many of them a row goes to.
+struct Experts { int64_t count, used; };
+
 class Program {
  public:
   explicit Program(const Tier& tier, std::vector<LayerShape> layers) : tier_(tier), layers_(std::move(layers)) {}
@@ -68,8 +86,9 @@ class Program {
   int vector(std::vector<float> values);
   int angles(std::vector<float> inverse_frequencies, float magnitude, bool interleaved);
   int buffer(int64_t width);
-  int input(int64_t columns);
-  int squares(int64_t columns);
+  int input(int64_t columns, int64_t slots);
+  int squares(int64_t columns, int64_t matrices);
+  int groups(int64_t experts, int64_t used);
   void phase(PhaseKind kind, bool selected);
   void add(const Instruction& instruction);  // to the last phase
   void finish(int result, bool selected);    // the buffer of the logits, and whether it has only the requested rows
@@ -81,9 +100,10 @@ class Program {
   const std::vector<MatrixRef>& matrices() const { return matrices_; }
   const std::vector<float>& vector_at(int i) const { return vectors_[static_cast<size_t>(i)]; }
   const std::vector<Angles>& all_angles() const { return angles_; }
-  const std::vector<int64_t>& widths() const { return widths_; }           // of buffers
-  const std::vector<int64_t>& input_columns() const { return inputs_; }    // of converted inputs
-  const std::vector<int64_t>& square_columns() const { return squares_; }  // of sums of squares
+  const std::vector<int64_t>& widths() const { return widths_; }  // of buffers
+  const std::vector<InputShape>& inputs() const { return inputs_; }
+  const std::vector<SquaresShape>& all_squares() const { return squares_; }
+  const std::vector<Experts>& all_groups() const { return groups_; }
   int result() const { return result_; }
   bool result_selected() const { return result_selected_; }
   int64_t result_width() const { return widths_[static_cast<size_t>(result_)]; }
@@ -99,7 +119,10 @@ class Program {
   std::vector<MatrixRef> matrices_;
   std::vector<std::vector<float>> vectors_;
   std::vector<Angles> angles_;
-  std::vector<int64_t> widths_, inputs_, squares_;
+  std::vector<int64_t> widths_;
+  std::vector<InputShape> inputs_;
+  std::vector<SquaresShape> squares_;
+  std::vector<Experts> groups_;
   int result_ = 0;
   bool result_selected_ = false;
   int64_t vocabulary_ = 0, hidden_width_ = 0;

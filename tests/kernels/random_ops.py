@@ -12,6 +12,7 @@ from bitwright.kernels.ops import OPS
 from bitwright.kernels.ops.declaration import Count, Layer, Weight, types_of
 
 SEEDS = range(8)
+MIXTURE = ("route", "experts", "combine")  # drawn together
 
 
 class RandomOps:
@@ -46,15 +47,25 @@ class RandomOps:
     def grow(self, op: type[Op]) -> None:
         """Appends an op, a product if it is no longer `width` wide, and a norm if its values could grow without
         bound."""
-        arguments = {name: self.draw(op, name, types) for name, types in types_of(op.kind).items()}
-        made = op(**arguments)
-        x = self.step.append(made)
-        width = made.width([self.known[b] for b in made.inputs], [self.weights[name].shape for name in made.weights])
+        if op.kind in MIXTURE:
+            x, width = self.mixture(), self.width
+        else:
+            made = op(**{name: self.draw(op, name, types) for name, types in types_of(op.kind).items()})
+            x, weights = self.step.append(made), [self.weights[name].shape for name in made.weights]
+            width = made.width([self.known[b] for b in made.inputs], weights)
         if width != self.width:
             x = self.step.linear(x, self.weight(self.width, width))
         if op.kind in ("glu", "scale", "temperature"):
             x = self.step.rms_norm(x, self.weight(self.width), 1e-5)
         self.known[x] = self.unread[x] = self.width
+
+    def mixture(self) -> Buffer:
+        """A mixture of 5 experts: of the widths of its products and choices, no other op takes any."""
+        inside, used = int(self.rng.integers(1, 40)), int(self.rng.integers(1, 4))
+        logits = self.step.linear(self.buffer(self.width), self.weight(5, self.width))
+        choices = self.step.route(logits, used, self.rng.uniform(0.3, 1.5))
+        h = self.step.experts(self.buffer(self.width), choices, self.weight(5, inside, self.width))
+        return self.step.combine(self.step.experts(h, choices, self.weight(5, self.width, inside)), choices)
 
     def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
         if type(None) in types and self.rng.random() < 0.5:

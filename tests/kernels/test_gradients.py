@@ -21,7 +21,7 @@ from bitwright.kernels.tape import Tape, missing, parts
 from bitwright.model.model import Model
 
 STENCIL = {1: 8, -1: -8, 2: -1, -2: 1}  # twelfths: a first derivative with an error of H⁴ times the fifth
-H = 1e-4  # of the finite differences; rounding's part is 1e-16 / H of the function
+H = 1e-5  # of the finite differences: no token changes its experts; rounding's part is 1e-16 / H of the function
 CLOSE = 1e-9
 
 N = 150  # tokens: more than the queries of a block
@@ -40,6 +40,10 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "attention": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4), [24, 8, 8], []),
     "attention in a window": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=9), [24, 8, 8], []),
     "attention with a cap": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=140, softcap=0.7), [24, 8, 8], []),
+    "route": (ops.Route(X, 3, 1.3), [10], []),
+    "experts": (ops.Experts(X, Y, "w"), [24, 6], [(10, 7, 24)]),
+    "experts, every slot its own input": (ops.Experts(X, Y, "w"), [72, 6], [(10, 7, 24)]),
+    "combine": (ops.Combine(X, Y), [21, 6], []),
     "silu": (ops.Glu(X, Y, "silu"), [24, 24], []),
     "gelu": (ops.Glu(X, Y, "gelu_tanh"), [24, 24], []),
     "add": (ops.Add(X, Y), [24, 24], []),
@@ -62,6 +66,9 @@ def test_an_op_against_finite_differences(name: str) -> None:
     rng, n = np.random.default_rng(0), np.arange(N)
     call = ops.Call(np.float64, n, n, 0 * n, rng.integers(0, N, 40))  # some rows are requested twice
     inputs, weights = [rng.standard_normal((N, w)) for w in widths], [rng.standard_normal(s) for s in shapes]
+    fixed = [np.zeros(x.shape, bool) for x in inputs]
+    if op.kind in ("experts", "combine"):  # which experts were chosen does not vary
+        inputs[1], fixed[1][:, :3] = ops.Route(X, 3).meaning(call, rng.standard_normal((N, 10))), True
 
     def forward(moved: list[np.ndarray]) -> np.ndarray:
         return op.over_text(call, *moved, *weights)
@@ -73,7 +80,7 @@ def test_an_op_against_finite_differences(name: str) -> None:
     for i, (x, gradient) in enumerate(zip(inputs, back, strict=True)):
         assert gradient.shape == x.shape
         for _ in range(4):
-            d = rng.standard_normal(x.shape)
+            d = np.where(fixed[i], 0, rng.standard_normal(x.shape))
             slope = derivative(lambda h, i=i, x=x, d=d: np.sum(y * forward([*inputs[:i], x + h * d, *inputs[i + 1 :]])))
             assert abs(np.sum(gradient * d) - slope) < CLOSE * np.sqrt(np.sum(y**2) * np.sum(d**2))
 
@@ -92,13 +99,13 @@ def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: 
     rng, worst = np.random.default_rng(1), 0.0
     y = rng.standard_normal(np.concatenate([logits for _, logits in run.logits(ids)]).shape)
     for _ in range(3):
-        along = {name: rng.standard_normal(w.shape) / np.sqrt(w.size) for name, w in original.items() if w.ndim == 2}
+        along = {name: rng.standard_normal(w.shape) / np.sqrt(w.size) for name, w in original.items() if w.ndim > 1}
         terms: list[tuple[float, float]] = []
 
         def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray, along=along, terms=terms) -> None:
-            if op.kind in ("linear", "embed"):
+            if op.multiplies or op.looks_up:
                 d = along[op.weights[0]]
-                change = inputs[0] @ d.T if inputs else d[run.call.tokens] * op.attributes["scale"]
+                change = op.meaning(run.call, *inputs, d if inputs else d[run.call.tokens])
                 terms.append((np.sum(gradient * change), np.sum(gradient**2) * np.sum(change**2)))
 
         def value(h: float, along=along) -> float:

@@ -58,7 +58,7 @@ def calibrate(
             saved = time.monotonic()
         if progress:
             progress(number + 1, len(pieces), "")
-    gathered = {name: SquareSums(sums[None], np.array([rows])) for name, (sums, rows) in squares.found().items()}
+    gathered = {name: SquareSums(*own) for name, own in squares.found().items()}
     statistics = ActivationStatistics(gathered, tuple(name for name, _ in texts), len(pieces), context)
     if output and kept:
         calibration.write(output, statistics)
@@ -71,14 +71,15 @@ class _Squares:
 
     def __init__(self, executor: Executor) -> None:
         self.executor = executor
-        self.before = {name: (np.zeros_like(sums), 0) for name, (sums, _) in executor.squares().items()}
+        self.before = {n: (np.zeros_like(sums), np.zeros_like(rows)) for n, (sums, rows) in executor.squares().items()}
 
-    def found(self) -> dict[str, tuple[NDArray[np.float64], int]]:
+    def found(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]:
         own = self.executor.squares()
         return {name: (sums + own[name][0], rows + own[name][1]) for name, (sums, rows) in self.before.items()}
 
     def state(self) -> dict[str, NDArray[Any]]:
-        return {name: np.append(sums, rows) for name, (sums, rows) in self.found().items()}
+        return {name: np.column_stack([sums, rows]) for name, (sums, rows) in self.found().items()}
 
     def restore(self, state: Callable[[str], NDArray[Any]]) -> None:
-        self.before = {name: (state(name)[:-1], int(state(name)[-1])) for name in self.before}
+        read = {name: state(name) for name in self.before}
+        self.before = {name: (own[:, :-1], own[:, -1].astype(np.int64)) for name, own in read.items()}

@@ -44,7 +44,7 @@ class Programs:
         layers = first_layers(model.step)
         self.layers = [layers[name] for name in choices.tensors]
         self.last = max(0, len(model.step.borders) - 1)
-        self._multiplied = {name for op in model.step.ops if op.kind == "linear" for name in op.weights}
+        self._multiplied = {name for op in model.step.ops if op.multiplies for name in op.weights}
         self._held: Recent[tuple[int, int], tuple[QuantizedTensor, object]] = Recent(keep)
         self._whole: Program | None = None
         self._levels: Levels = ()
@@ -85,7 +85,8 @@ class Programs:
             held = self._held.get(key)
             if held is None:
                 tensor = self._tensor(name, self.choices.formats[levels[index]])
-                [matrix] = self.bank.matrices([tensor], [name in self._multiplied])
-                held = self._held.put(key, (tensor, matrix), tensor.nbytes + matrix.packed_bytes)
+                [matrices] = self.bank.matrices([tensor], [name in self._multiplied])
+                packed = sum(matrix.packed_bytes for matrix in matrices)
+                held = self._held.put(key, (tensor, matrices), tensor.nbytes + packed)
             found[name] = held[0]
         return found

@@ -70,7 +70,7 @@ def packed(weight: QuantizedTensor, tier: str | None = None, threads: int | None
         values = weight.dequantize()
         rows = values.view(np.uint8).reshape(len(values), -1)
         weight = QuantizedTensor(weight.name, weight.shape, get_format("f32"), rows)
-    return WeightBank(tier, threads).matrices([weight], [True])[0]
+    return WeightBank(tier, threads).matrices([weight], [True])[0][0]
 
 
 @cache

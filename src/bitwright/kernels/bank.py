@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import islice
 from typing import Any
 
 import numpy as np
@@ -37,17 +39,19 @@ class WeightBank:
         """Matrices in use."""
         return len(self.native)
 
-    def matrices(self, tensors: Sequence[QuantizedTensor], multiplied: Sequence[bool]) -> list[Any]:
-        """The matrix of each tensor (rows, columns). Those not `multiplied` are only looked up and stay unpacked.
+    def matrices(self, tensors: Sequence[QuantizedTensor], multiplied: Sequence[bool]) -> list[list[Any]]:
+        """The matrix of each tensor (rows, columns), or all of one (experts, rows, columns). Those not `multiplied` are
+        only looked up and stay unpacked.
 
         Raises UsageError if a tensor's bytes do not fit its shape, UnsupportedError for a format the core lacks.
         """
         wanted = []
         for tensor, packed in zip(tensors, multiplied, strict=True):
-            data = np.ascontiguousarray(tensor.data).reshape(-1)
-            wanted.append((_native.format_id(tensor.format), *tensor.shape, data, packed))
+            format, (rows, columns) = _native.format_id(tensor.format), tensor.shape[-2:]
+            stored = np.ascontiguousarray(tensor.data).reshape(math.prod(tensor.shape[:-2]), -1)
+            wanted += [(format, rows, columns, data, packed) for data in stored]
         size = sum(tensor.data.nbytes for tensor in tensors)
         with _native.allocating(f"{len(tensors)} weights, {size / 1e6:.1f} MB in the file, packed"):
-            found = list(self.native.matrices(wanted))
+            found = iter(self.native.matrices(wanted))
         mapping.check()
-        return found
+        return [[*islice(found, math.prod(tensor.shape[:-2]))] for tensor in tensors]

@@ -84,11 +84,11 @@ class Executor:
         mapping.check()
         return result
 
-    def squares(self) -> dict[str, tuple[NDArray[np.float64], int]]:
-        """For each product's weight in an observing program: the sum of the squares of its input (columns,), and the
-        number of tokens, since the executor was made."""
+    def squares(self) -> dict[str, tuple[NDArray[np.float64], NDArray[np.int64]]]:
+        """For each product's weight in an observing program: the sums of the squares of its input (matrices, columns),
+        and the number of tokens (matrices,), since the executor was made."""
         found = [self.native.squares_of(index) for index in range(len(self.program.observed))]
-        sums = [(np.array(values), rows) for values, rows in found]
+        sums = [(np.array(values).reshape(len(rows), -1), np.array(rows)) for values, rows in found]
         return {name: own for names, own in zip(self.program.observed, sums, strict=True) for name in names}
 
     def watch(self) -> None:

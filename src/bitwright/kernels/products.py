@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,14 +14,25 @@ from bitwright.kernels._matmul import dequantize
 from bitwright.kernels.ops import Array, Linear
 from bitwright.kernels.sharing import Sharing
 
-Weight = Callable[[str, Array | slice | None], Array]  # a weight by name, or some of its rows
+Weight = Callable[[str, Array | slice | int | None], Array]  # a weight by name, some of its rows, or an expert's matrix
 
 SLICE = 1 << 21  # values that a thread decodes at a time
 
 
-def decoded(tensor: QuantizedTensor, rows: Array | slice | None = None, threads: int | None = 1) -> Array:
-    """A tensor, or some of its rows, as float32."""
+def decoded(tensor: QuantizedTensor, rows: Array | slice | int | None = None, threads: int | None = 1) -> Array:
+    """A tensor, some of its rows, or an expert's matrix, as float32."""
     return dequantize(tensor.format, tensor.data if rows is None else tensor.data[rows], threads)
+
+
+@dataclass(frozen=True)
+class Stacked:
+    """A weight (experts, rows, columns) as an op sees it; an expert's matrix is decoded when it is asked for."""
+
+    shape: tuple[int, ...]
+    matrix: Callable[[int], Array]
+
+    def __getitem__(self, expert: int) -> Array:
+        return self.matrix(expert)
 
 
 class Products:

@@ -13,6 +13,7 @@ from bitwright.kernels.bank import WeightBank
 from bitwright.kernels.memory import LayerShape
 from bitwright.kernels.ops import Step
 from bitwright.kernels.ops.attention import Attention
+from bitwright.kernels.ops.experts import EXPERTS
 from bitwright.kernels.ops.linear import PRODUCT
 from bitwright.kernels.schedule import Instruction, Phase, Schedule
 
@@ -102,10 +103,13 @@ class Program:
         self._matrices, self._vectors = self._add_matrices(schedule), dict[str, int]()
         for width in schedule.buffers:
             native.buffer(width)
-        for columns in schedule.inputs:
-            native.input(columns)
+        for columns, slots in schedule.inputs:
+            native.input(columns, slots)
+        for experts, used in schedule.groups:
+            native.groups(experts, used)
         for names in self.observed:
-            native.squares(self.weights[names[0]].shape[1])
+            *matrices, _, columns = self.weights[names[0]].shape
+            native.squares(columns, *matrices or [1])
         for frequencies, magnitude, interleaved in schedule.angles:
             native.angles(np.frombuffer(frequencies, np.float32).tolist(), magnitude, interleaved)
         for phase in schedule.phases:
@@ -115,14 +119,16 @@ class Program:
         native.finish(schedule.result, self.result.selected)
 
     def _add_matrices(self, schedule: Schedule) -> dict[str, int]:
-        """The number of every matrix in the native program, by name; the bank packs them all at once."""
+        """The number of every matrix in the native program (of the first of several), by name; the bank packs them all
+        at once."""
         multiplied: dict[str, bool] = {}
         for phase in schedule.phases:
             for i in phase.instructions:
                 if i.weight is not None and i.entry.weight == "matrix":
-                    multiplied[i.weight] = multiplied.get(i.weight, False) or i.entry is PRODUCT
+                    multiplied[i.weight] = multiplied.get(i.weight, False) or i.entry in (PRODUCT, EXPERTS)
         found = self.bank.matrices([self.weights[name] for name in multiplied], list(multiplied.values()))
-        return {name: self.native.matrix(matrix) for name, matrix in zip(multiplied, found, strict=True)}
+        numbers = ([self.native.matrix(matrix) for matrix in own] for own in found)
+        return {name: own[0] for name, own in zip(multiplied, numbers, strict=True)}
 
     def _add(self, i: Instruction) -> None:
         """Add one instruction; its layer and its weight become indices in the native program."""
@@ -135,8 +141,8 @@ class Program:
         buffers = [value.place for value in i.reads if value.kind == "buffer"]
         values |= dict(zip(("a", "b"), buffers, strict=False))
         for value in (*i.reads, i.writes):
-            if value.kind == "input":
-                values["input"] = value.place
+            if value.kind in ("input", "groups"):
+                values[value.kind] = value.place
         if i.writes.kind == "buffer":
             values["out"] = i.writes.place
             if entry.in_place == "required" and buffers[0] != i.writes.place:

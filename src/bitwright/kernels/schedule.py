@@ -10,17 +10,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.errors import UsageError
 from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.declaration import Buffer
+from bitwright.kernels.ops.experts import GROUP, LOAD_EXPERTS, OBSERVE_EXPERTS
 from bitwright.kernels.ops.linear import LOAD, OBSERVE
-from bitwright.kernels.ops.native import Entry, PhaseKind, Value
+from bitwright.kernels.ops.native import Entry, PhaseKind, Place, Value
 from bitwright.kernels.ops.rope import ANGLES
 from bitwright.kernels.ops.step import Step, widths
+
+Source: TypeAlias = tuple[int, int | None]  # what products read: the ids of a buffer, and of the choices for experts
 
 
 @dataclass(slots=True, eq=False)
@@ -49,7 +53,8 @@ class Phase:
 
 
 class Schedule:
-    """`phases`; the widths of native `buffers` and `inputs`; `angles` tables; `result`: the buffer of the logits."""
+    """`phases`; the widths of native `buffers`; columns and slots of `inputs`; experts and slots of `groups`; `angles`
+    tables; `result`: the buffer of the logits."""
 
     def __init__(
         self,
@@ -63,9 +68,10 @@ class Schedule:
         order of the native sums. Raises BitwrightError if the shapes of weights and ops disagree."""
         self.phases: list[Phase] = []
         self.angles: dict[tuple[bytes, float, bool], Value] = {}
-        self._rounding, self._observe = rounding, observe
-        self.observed: dict[int, list[str]] = {}  # id of a buffer -> the weights that multiply it
-        self._inputs: dict[tuple[int, int], Value] = {}  # id of a buffer, rounding -> its conversion
+        self._weights, self._rounding, self._observe = weights, rounding, observe
+        self.observed: dict[Source, list[str]] = {}  # the weights that multiply it
+        self._inputs: dict[tuple[Source, int], Value] = {}  # source, rounding -> its conversion
+        self._groups: dict[int, Value] = {}  # by the id of the choices
         values: list[Value] = []
         for op, width in zip(step.ops, widths(step, weights), strict=True):
             self._selected = op.output.selected
@@ -73,18 +79,44 @@ class Schedule:
         assert step.result is not None
         result = values[step.result.id]
         result.last_read = len(self.phases)
-        self.buffers, self.inputs = self._place(result)
+        sizes = self._place(result)
+        self.buffers = [width for width, _ in sizes["buffer"]]
+        self.inputs, self.groups = sizes["input"], sizes["groups"]
         self.result = result.place
 
     def converted(self, x: Buffer, value: Value, weight: str) -> Value:
         """`value` of buffer `x` as products with `weight` read it, observed if the schedule observes."""
+        return self._converted((x.id, None), weight, OBSERVE, [value], LOAD, [value], value.width)
+
+    def group(self, choices: Buffer, value: Value, experts: int) -> None:
+        """Order the slots of these choices among so many experts."""
+        self._groups[choices.id] = self.emit(GROUP, [value], experts, slots=value.width // 2)
+
+    def sent(self, x: Buffer, choices: Buffer, values: Sequence[Value], weight: str) -> list[Value]:
+        """The inputs of slots as products with the experts of `weight` read them, and their groups."""
+        groups, (experts, _, columns) = self._groups.get(choices.id), self._weights[weight].shape
+        if groups is None or groups.width != experts:
+            raise UsageError(f"experts({weight}): expected choices among {experts} experts, made by `route`")
+        reads, source = [*values, groups], (x.id, choices.id)
+        return [self._converted(source, weight, OBSERVE_EXPERTS, values, LOAD_EXPERTS, reads, columns), groups]
+
+    def _converted(
+        self,
+        source: Source,
+        weight: str,
+        observe: Entry,
+        observed: Sequence[Value],
+        load: Entry,
+        reads: Sequence[Value],
+        columns: int,
+    ) -> Value:
         if self._observe:
-            if x.id not in self.observed:
-                self.emit(OBSERVE, [value], index=len(self.observed))
-            self.observed.setdefault(x.id, []).append(weight)
-        key = x.id, self._rounding(weight)
+            if source not in self.observed:
+                self.emit(observe, observed, index=len(self.observed))
+            self.observed.setdefault(source, []).append(weight)
+        key = source, self._rounding(weight)
         if key not in self._inputs:
-            self._inputs[key] = self.emit(LOAD, [value], value.width, index=key[1])
+            self._inputs[key] = self.emit(load, reads, columns, slots=reads[-1].slots, index=key[1])
         return self._inputs[key]
 
     def angle_table(
@@ -97,7 +129,13 @@ class Schedule:
         return self.angles[key], list(self.angles).index(key)
 
     def emit(
-        self, entry: Entry, reads: Sequence[Value], width: int = 0, weight: str | None = None, **attributes: Any
+        self,
+        entry: Entry,
+        reads: Sequence[Value],
+        width: int = 0,
+        weight: str | None = None,
+        slots: int = 1,
+        **attributes: Any,
     ) -> Value:
         """Put one instruction of the current op into the earliest phase it can run in; returns its output."""
         want, selected, at = entry.phase, self._selected, 0
@@ -112,30 +150,31 @@ class Schedule:
             self.phases.append(Phase(want, selected))
         for value in reads:
             value.last_read = max(value.last_read, at)
-        written = Value(entry.writes, width, at)
+        written = Value(entry.writes, width, at, slots)
         self.phases[at].instructions.append(Instruction(entry, tuple(reads), written, weight, attributes))
         return written
 
-    def _place(self, result: Value) -> tuple[list[int], list[int]]:
-        """Give every value a place; values of one width that are never alive in the same phase share one."""
-        sizes: dict[str, list[int]] = {"buffer": [], "input": [], "other": []}
-        free_after: dict[tuple[str, int], list[tuple[int, int]]] = {}  # (kind, width): (last phase used, place)
+    def _place(self, result: Value) -> dict[Place, list[tuple[int, int]]]:
+        """Give every value a place; values of one size that are never alive in the same phase share one. Returns the
+        width and slots of every place."""
+        sizes: dict[Place, list[tuple[int, int]]] = {place: [] for place in get_args(Place)}
+        free_after: dict[tuple[Place, int, int], list[tuple[int, int]]] = {}  # (last phase used, place)
         chains = self._chains()
         for chain in chains:
             first, last = chain[0], max(v.last_read for v in chain)
-            known = free_after.setdefault((first.kind, first.width), [])
+            known = free_after.setdefault((first.kind, first.width, first.slots), [])
             reusable = [entry for entry in known if entry[0] < first.phase and result not in chain]
             if reusable:
                 known.remove(reusable[0])
                 place = reusable[0][1]
             else:
                 place = len(sizes[first.kind])
-                sizes[first.kind].append(first.width)
+                sizes[first.kind].append((first.width, first.slots))
             if result not in chain:
                 known.append((last, place))
             for value in chain:
                 value.place = place
-        return sizes["buffer"], sizes["input"]
+        return sizes
 
     def _chains(self) -> list[list[Value]]:
         """Values grouped by the in-place instructions that join them, in the order of their first phases."""

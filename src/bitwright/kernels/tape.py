@@ -8,25 +8,25 @@ parts again. Products decode some rows of a weight at a time. So memory holds on
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from bitwright.formats import QuantizedTensor
 from bitwright.formats.tensor import Shaped
-from bitwright.kernels.ops import Array, Attention, Buffer, Call, Linear, Op, Step
-from bitwright.kernels.products import Products, Weight, decoded
+from bitwright.kernels.op_sharing import shared, some_rows
+from bitwright.kernels.ops import Array, Buffer, Call, Experts, Linear, Op, Step
+from bitwright.kernels.products import Products, Stacked, Weight, decoded
 from bitwright.kernels.sharing import Sharing
 
 Values = dict[int, Array]  # by the id of a buffer
 Visit = Callable[[Op, list[Array], Array | None], None]  # an op, its inputs, the gradient of its output
-Work = Callable[[Op, Call, list[Array]], tuple[Array, ...]]
 
 MEMORY = 1 << 30  # bytes of values kept between forward and backward
 LOGITS = 1 << 27  # values at a time, for any size of vocabulary
 BLOCK = 1 << 20  # logits whose gradient a thread takes at a time
-ROWS = 32  # the fewest rows a thread gets
 
 
 def missing(step: Step) -> list[str]:
@@ -68,7 +68,7 @@ class Tape:
         """Forward only, without logits: visit(op, inputs, None) for every op up to the last product, or up to the
         product with the weight `until`; from part `first`, whose input is `flow`, on."""
         self._start(tokens, first, flow)
-        last = max(op.output.id for op in self.step.ops if op.kind == "linear" and until in (None, op.weights[0]))
+        last = max(op.output.id for op in self.step.ops if op.multiplies and until in (None, op.weights[0]))
         for index in range(first, len(self.parts)):
             values = dict(self._flows[index])
             for op in self.parts[index]:
@@ -109,7 +109,7 @@ class Tape:
                     logits[some] = of_logits(slice(first + some.start, first + some.stop), logits[some])
 
             self.sharing.map(of, len(logits))
-            arrived.append(self._back(self.parts[-1], values, logits, visit, _some(self.call, rows)))
+            arrived.append(self._back(self.parts[-1], values, logits, visit, some_rows(self.call, rows)))
         return self._backward(below[until:], np.concatenate(arrived), visit)
 
     def between(self, tokens: ArrayLike, parts: range, flow: Array | None, gradient: Array, visit: Visit) -> Array:
@@ -157,7 +157,7 @@ class Tape:
         for start in range(0, n, step):
             rows = slice(start, min(n, start + step))
             flowing = {id: values[rows] for id, values in flow.items()}
-            yield rows, self._play(ops, flowing, _some(self.call, rows))
+            yield rows, self._play(ops, flowing, some_rows(self.call, rows))
 
     def _play(self, ops: tuple[Op, ...], flow: Values, call: Call) -> Values:
         values = dict(flow)
@@ -174,29 +174,7 @@ class Tape:
         def work(op: Op, call: Call, inputs: list[Array]) -> tuple[Array, ...]:
             return (op.over_text(call, *inputs, *weights),)
 
-        return self._shared(op, call, work, inputs)[0].astype(self.dtype, copy=False)
-
-    def _shared(self, op: Op, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
-        """The results of `work` on `arrays`: each thread takes some rows, or some heads of attention."""
-        least, count = ROWS, len(arrays[0]) if arrays else 0
-        if isinstance(op, Attention):
-            least, count = 1, op.kv_heads
-        elif not op.by_row:
-            least = count or 1  # in one piece
-
-        def share(part: slice) -> tuple[Array, ...]:
-            with np.errstate(over="ignore"):  # the exponential of a sigmoid far below zero, which is then zero
-                if isinstance(op, Attention):
-                    return work(op.of_heads(part.stop - part.start), call, [_columns(x, part, count) for x in arrays])
-                if op.by_row:
-                    return work(op, _some(call, part), [x[part] for x in arrays])
-                return work(op, call, arrays)
-
-        done = self.sharing.map(share, count, least)
-        if len(done) == 1:
-            return list(done[0])
-        axis = 1 if isinstance(op, Attention) else 0
-        return [np.concatenate(pieces, axis=axis) for pieces in zip(*done, strict=True)]
+        return shared(self.sharing, op, call, work, inputs)[0].astype(self.dtype, copy=False)
 
     def _back(self, ops: tuple[Op, ...], values: Values, gradient: Array, visit: Visit, call: Call) -> Array:
         """From the gradient of a part's result to that of its input; empty for the first part, which reads tokens."""
@@ -212,19 +190,21 @@ class Tape:
             else:
                 weights = self._weights(op)
 
-                def work(op: Op, call: Call, arrays: list[Array], weights: list[Array] = weights) -> tuple[Array, ...]:
+                def work(op: Op, call: Call, arrays: list[Array], weights: list[Any] = weights) -> tuple[Array, ...]:
                     return op.gradient(call, *arrays, *weights)
 
-                back = self._shared(op, call, work, [own, *inputs])
+                back = shared(self.sharing, op, call, work, [own, *inputs])
             for buffer, part in zip(op.inputs, back, strict=True):
                 known = gradients.get(buffer.id)
                 gradients[buffer.id] = part if known is None else known + part
         return next(iter(gradients.values()), np.empty(0, self.dtype))
 
-    def _weights(self, op: Op) -> list[Array]:
+    def _weights(self, op: Op) -> list[Any]:
+        if isinstance(op, Experts):
+            return [Stacked(self.shapes[op.weight].shape, partial(self._weight, op.weight))]
         return [self._weight(name, self.call.tokens if op.looks_up else None) for name in op.weights]
 
-    def _weight(self, name: str, rows: Array | slice | None) -> Array:
+    def _weight(self, name: str, rows: Array | slice | int | None) -> Array:
         return self.weight(name, rows).astype(self.dtype, copy=False)
 
     @property
@@ -243,14 +223,3 @@ def parts(step: Step) -> list[tuple[Op, ...]]:
             start = index + 1
         needed = max(needed, last.get(op.output.id, -1))
     return [*found, tuple(step.ops[start:])]
-
-
-def _some(call: Call, rows: slice) -> Call:
-    """The call for some rows of a text, as ops that work row by row see it."""
-    return replace(call, positions=call.positions[rows])
-
-
-def _columns(x: Array, part: slice, count: int) -> Array:
-    """The columns of `part` of `count` heads."""
-    width = x.shape[1] // count
-    return x[:, part.start * width : part.stop * width]

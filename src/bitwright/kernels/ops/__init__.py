@@ -3,12 +3,13 @@
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import OPS, Array, Buffer, Call, Op
 from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Scale, Select, Softcap, Temperature
+from bitwright.kernels.ops.experts import Combine, Experts, Route
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
 from bitwright.kernels.ops.step import Step, widths
 
 __all__ = [
-    "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Columns", "Embed", "Glu", "Hidden", "Linear", "Op",
-    "RmsNorm", "Rope", "Scale", "Select", "Softcap", "Step", "Temperature", "widths",
+    "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Columns", "Combine", "Embed", "Experts", "Glu", "Hidden",
+    "Linear", "Op", "RmsNorm", "Rope", "Route", "Scale", "Select", "Softcap", "Step", "Temperature", "widths",
 ]  # fmt: skip

@@ -66,6 +66,7 @@ class Op:
     by_row: ClassVar[bool] = False  # whether a row of the output needs only that row of the inputs
     all_tokens: ClassVar[bool] = False  # whether it needs every token, and so cannot follow `select`
     selects: ClassVar[bool] = False  # whether its output holds only the rows whose logits are requested
+    multiplies: ClassVar[bool] = False  # whether it multiplies its first input by its first weight
     looks_up: ClassVar[bool] = False  # whether its weight is given as the rows of the call's tokens
 
     # meaning(call, *inputs, *weights) is the output; inputs are (tokens, width). gradient(call, gradient of the output,

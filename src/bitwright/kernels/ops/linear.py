@@ -75,6 +75,7 @@ class Linear(Op):
     kind = "linear"
     entries = (OBSERVE, LOAD, PRODUCT, BIAS)
     by_row = True
+    multiplies = True
 
     def width(self, inputs: list[int], shapes: list[Shape]) -> int:
         return shapes[0][0]

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from bitwright.kernels.ops.declaration import Buffer
 
-PhaseKind = Literal["rows", "linears", "attention", "observe"]
-Place = Literal["buffer", "input", "other"]
+PhaseKind = Literal["rows", "linears", "attention", "observe", "group"]
+Place = Literal["buffer", "input", "groups", "other"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,13 +35,15 @@ class Entry:
 
 @dataclass(slots=True, eq=False)
 class Value:
-    """What one instruction writes: a "buffer" of floats, an "input" (floats converted for matrix products), or "other"
-    (a table of angles, a layer's cache), which later instructions only wait for. `phase` writes it, `last_read` is the
-    last phase that reads it, and `place` is the native buffer or input that holds it."""
+    """What one instruction writes: a "buffer" of floats, an "input" (floats converted for matrix products), "groups"
+    (the slots of `width` experts), or "other" (a table of angles, a layer's cache), which later instructions only wait
+    for. An input has `slots` rows for each row of the step, and so have groups. `phase` writes it, `last_read` is the
+    last phase that reads it, and `place` is the native buffer, input or groups that holds it."""
 
     kind: Place
     width: int
     phase: int
+    slots: int = 1
     last_read: int = -1
     place: int = -1
 
@@ -50,12 +52,25 @@ class Lowering(Protocol):
     """Receives an op's instructions."""
 
     def emit(
-        self, entry: Entry, reads: Sequence[Value], width: int = 0, weight: str | None = None, **attributes: Any
+        self,
+        entry: Entry,
+        reads: Sequence[Value],
+        width: int = 0,
+        weight: str | None = None,
+        slots: int = 1,
+        **attributes: Any,
     ) -> Value:
         """Add one instruction and return what it writes."""
 
     def converted(self, x: Buffer, value: Value, weight: str) -> Value:
         """`value` of buffer `x` as products with `weight` read it; converted once for all weights that share it."""
+
+    def group(self, choices: Buffer, value: Value, experts: int) -> None:
+        """Order the slots of these choices among so many experts."""
+
+    def sent(self, x: Buffer, choices: Buffer, values: Sequence[Value], weight: str) -> list[Value]:
+        """The `values` of x and choices as products with the experts of `weight` read them: the slots' inputs,
+        converted once for all weights that share them, and their groups."""
 
     def angle_table(
         self, inverse_frequencies: NDArray[np.float32], magnitude: float, interleaved: bool

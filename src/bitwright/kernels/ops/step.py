@@ -15,6 +15,7 @@ from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import Buffer, Op
 from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Scale, Select, Softcap, Temperature
+from bitwright.kernels.ops.experts import Combine, Experts, Route
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
@@ -48,6 +49,9 @@ class Step:
     columns = _method(Columns)
     select = _method(Select)
     hidden = _method(Hidden)
+    route = _method(Route)
+    experts = _method(Experts)
+    combine = _method(Combine)
 
     def __init__(self) -> None:
         self.ops: list[Op] = []

@@ -1,0 +1,99 @@
+// Mixtures of experts: the choices of rows, and the products of each expert with all rows that chose it.
+#include <algorithm>
+#include <cmath>
+
+#include "checked.h"
+#include "executor.h"
+
+namespace bitwright {
+
+// A row's choices: the experts of largest logits, largest first (of equal ones the first), then the softmax of their
+// logits times a factor.
+void Executor::route(const Instruction& i, int64_t row) {
+  const int64_t experts = width(i.a), used = width(i.out) / 2;
+  const float* const logits = at(i.a, row);
+  float *const choices = at(i.out, row), *const weights = choices + used;
+  bool taken[kMostExperts] = {};
+  double sum = 0;
+  for (int64_t j = 0; j < used; ++j) {
+    int64_t best = -1;
+    for (int64_t e = 0; e < experts; ++e)
+      if (!taken[e] && (best < 0 || logits[e] > logits[best])) best = e;
+    taken[best] = true;
+    choices[j] = static_cast<float>(best);
+    weights[j] = std::exp(logits[best] - logits[static_cast<int64_t>(choices[0])]);
+    sum += weights[j];
+  }
+  for (int64_t j = 0; j < used; ++j) weights[j] = static_cast<float>(weights[j] / sum * i.value);
+}
+
+void Executor::combine(const Instruction& i, int64_t row) {
+  const int64_t width = this->width(i.out), used = this->width(i.b) / 2;
+  const float *const slots = at(i.a, row), *const weights = at(i.b, row) + used;
+  float* const out = at(i.out, row);
+  std::fill_n(out, width, 0.f);
+  for (int64_t j = 0; j < used; ++j)
+    for (int64_t c = 0; c < width; ++c) out[c] += weights[j] * slots[j * width + c];
+}
+
+// Panels [begin, end) of one expert's product with all its slots. A single slot is written where it belongs; several are
+// written next to each other, a few panels at a time, and copied to their places from the cache.
+void Executor::run_expert(const Instruction& i, int expert, int64_t begin, int64_t end, uint8_t* scratch) {
+  const Groups& groups = groups_[static_cast<size_t>(i.groups)];
+  const Weight& w = program_->weight(i.weight + expert);
+  const int32_t *order = groups.order.data() + groups.first[static_cast<size_t>(expert)],
+                *last = groups.order.data() + groups.first[static_cast<size_t>(expert) + 1];
+  const int64_t slots = last - order;
+  const uint8_t* input =
+      inputs_[static_cast<size_t>(i.input)] + tier_.matmul.input_bytes(order - groups.order.data(), w.columns);
+  float* const out = at(i.out, 0);
+  if (slots == 1) return tier_.matmul.decode(w, input, 1, out + *order * w.rows, w.rows, begin, end, scratch);
+  const auto kernel = slots <= kDecodeTokens ? tier_.matmul.decode : tier_.matmul.prefill;
+  auto* const sums = reinterpret_cast<float*>(scratch + expert_sums_);
+  for (int64_t panel = begin; panel < end; panel += kExpertPanels) {
+    const int64_t stop = std::min(panel + kExpertPanels, end), first = panel * panel_rows_,
+                  width = std::min(stop * panel_rows_, w.rows) - first;
+    kernel(w, input, slots, sums - first, width, panel, stop, scratch);  // it adds `first` to y
+    for (int64_t s = 0; s < slots; ++s) std::copy_n(sums + s * width, width, out + order[s] * w.rows + first);
+  }
+}
+
+void Executor::load_experts(const Instruction& i, int64_t row) {
+  const Groups& groups = groups_[static_cast<size_t>(i.groups)];
+  const int64_t columns = program_->inputs()[static_cast<size_t>(i.input)].columns, used = width(i.b) / 2;
+  for (int64_t j = 0; j < used; ++j) {
+    const auto expert = static_cast<size_t>(at(i.b, row)[j]);
+    const int64_t first = groups.first[expert], slots = groups.first[expert + 1] - first,
+                  place = groups.place[static_cast<size_t>(row * used + j)] - first;
+    const float* x = at(i.a, row) + (width(i.a) == columns ? 0 : j * columns);
+    tier_.matmul.load_input(x, 0, slots, columns, static_cast<Rounding>(i.index),
+                            inputs_[static_cast<size_t>(i.input)] + tier_.matmul.input_bytes(first, columns), place,
+                            place + 1);
+  }
+}
+
+void Executor::group(const Instruction& i, int64_t rows) {
+  Groups& groups = groups_[static_cast<size_t>(i.groups)];
+  const int64_t used = width(i.a) / 2;
+  const size_t experts = groups.first.size() - 1;
+  const auto each = [&](auto f) {  // slots and their experts
+    for (int64_t row = 0; row < rows; ++row)
+      for (int64_t j = 0; j < used; ++j) f(static_cast<size_t>(row * used + j), static_cast<size_t>(at(i.a, row)[j]));
+  };
+  std::fill(groups.first.begin(), groups.first.end(), 0);
+  each([&](size_t, size_t expert) { ++groups.first[expert + 1]; });
+  groups.active.clear();
+  for (size_t e = 0; e < experts; ++e) {
+    if (groups.first[e + 1]) groups.active.push_back(static_cast<int32_t>(e));
+    groups.first[e + 1] += groups.first[e];
+  }
+  each([&](size_t slot, size_t expert) {
+    const int32_t place = groups.first[expert]++;
+    groups.place[slot] = place;
+    groups.order[static_cast<size_t>(place)] = static_cast<int32_t>(slot);
+  });
+  for (size_t e = experts; e > 0; --e) groups.first[e] = groups.first[e - 1];  // each had become the next one's
+  groups.first[0] = 0;
+}
+
+}  // namespace bitwright

@@ -1,0 +1,66 @@
+"""One op of a text, shared among threads: some rows each, some heads of attention, or some experts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from bitwright.kernels.ops import Array, Attention, Call, Experts, Op
+from bitwright.kernels.sharing import Sharing
+
+ROWS = 32  # the fewest rows a thread gets
+
+Work = Callable[[Op, Call, list[Array]], tuple[Array, ...]]
+
+
+def shared(sharing: Sharing, op: Op, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
+    """The results of `work` on `arrays`, the inputs of an op or the gradient of its output before them."""
+    if isinstance(op, Experts):
+        return _by_experts(sharing, op, call, work, arrays)
+    least, count = ROWS, len(arrays[0]) if arrays else 0
+    if isinstance(op, Attention):
+        least, count = 1, op.kv_heads
+    elif not op.by_row:
+        least = count or 1  # in one piece
+
+    def share(part: slice) -> tuple[Array, ...]:
+        with np.errstate(over="ignore"):  # the exponential of a sigmoid far below zero, which is then zero
+            if isinstance(op, Attention):
+                return work(op.of_heads(part.stop - part.start), call, [_columns(x, part, count) for x in arrays])
+            if op.by_row:
+                return work(op, some_rows(call, part), [x[part] for x in arrays])
+            return work(op, call, arrays)
+
+    done = sharing.map(share, count, least)
+    if len(done) == 1:
+        return list(done[0])
+    axis = 1 if isinstance(op, Attention) else 0
+    return [np.concatenate(pieces, axis=axis) for pieces in zip(*done, strict=True)]
+
+
+def some_rows(call: Call, rows: slice) -> Call:
+    """The call for some rows of a text, as ops that work row by row see it."""
+    return replace(call, positions=call.positions[rows])
+
+
+def _by_experts(sharing: Sharing, op: Experts, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
+    """No expert's weights are decoded twice; what the threads find adds up."""
+    *others, choices = arrays
+    chosen = choices[:, : choices.shape[1] // 2]
+    experts = np.unique(chosen)
+
+    def share(part: slice) -> tuple[Array, ...]:
+        own = choices.copy()
+        own[:, : chosen.shape[1]][~np.isin(chosen, experts[part])] = -1
+        return work(op, call, [*others, own])
+
+    done = sharing.map(share, len(experts))
+    return [sum(pieces[1:], pieces[0]) for pieces in zip(*done, strict=True)]
+
+
+def _columns(x: Array, part: slice, count: int) -> Array:
+    """The columns of `part` of `count` heads."""
+    width = x.shape[1] // count
+    return x[:, part.start * width : part.stop * width]

@@ -1,0 +1,147 @@
+"""Mixtures of experts: of many feed-forwards, each token takes the few that a router chooses for it, weighted.
+
+A token's choices are one row: the numbers of its experts, then their weights. What it sends to its experts, or gets
+back, are slots next to each other, in the order of the choices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape, Weight
+from bitwright.kernels.ops.native import Entry, Lowering, Value
+
+ROUTE = Entry("route", {"scale": "value"})
+GROUP = Entry("group", phase="group", writes="groups")  # slots ordered by their experts
+OBSERVE_EXPERTS = Entry("observe_experts", {"index": "index"}, phase="observe", writes="other")
+LOAD_EXPERTS = Entry("load_experts", {"index": "index"}, writes="input")
+EXPERTS = Entry("experts", phase="linears", weight="matrix")
+
+
+@dataclass(eq=False)
+class Route(Op):
+    """The choices (tokens, 2 * used) by `logits` (tokens, experts): the `used` largest, largest first and of equal ones
+    the lower number, weighted by `scale` times the softmax of their logits.
+
+    This is the softmax over all experts, normalized to a sum of 1 over the chosen.
+    """
+
+    logits: Buffer
+    used: Count
+    scale: float = 1.0
+
+    kind = "route"
+    entries = (ROUTE, GROUP)
+    by_row = True
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        return 2 * self.used
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield "experts that a token uses", min(self.used, inputs[0]), self.used
+
+    def meaning(self, call: Call, logits: Array) -> Array:
+        chosen = np.argsort(-logits, axis=1, kind="stable")[:, : self.used]
+        own = np.take_along_axis(logits, chosen, axis=1)
+        weights = np.exp(own - own[:, :1])
+        return np.hstack([chosen, self.scale * weights / weights.sum(axis=1, keepdims=True)])
+
+    def gradient(self, call: Call, y: Array, logits: Array) -> tuple[Array]:
+        choices, back = self.meaning(call, logits), np.zeros_like(logits)
+        weights, y = choices[:, self.used :], y[:, self.used :]
+        own = weights * (y - np.sum(weights * y, axis=1, keepdims=True) / self.scale)
+        np.put_along_axis(back, choices[:, : self.used].astype(np.intp), own, axis=1)
+        return (back,)
+
+    def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
+        choices = to.emit(ROUTE, reads, width, scale=self.scale)
+        to.group(self.output, choices, experts=reads[0].width)
+        return choices
+
+
+@dataclass(eq=False)
+class Experts(Op):
+    """x @ weight[e].T for each expert e of a token: `weight` is (experts, rows, columns), the result (tokens,
+    used * rows). x is (tokens, columns) for all slots, or (tokens, used * columns) for each its own. `choices` is the
+    output of a `Route`."""
+
+    x: Buffer
+    choices: Buffer
+    weight: Weight
+
+    kind = "experts"
+    entries = (OBSERVE_EXPERTS, LOAD_EXPERTS, EXPERTS)
+    multiplies = True
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        return inputs[1] // 2 * shapes[0][1]
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield f"the number of dimensions of {self.weight}", 3, len(shapes[0])
+        columns = shapes[0][-1]
+        yield "the width of x", columns if inputs[0] == columns else inputs[1] // 2 * columns, inputs[0]
+
+    def meaning(self, call: Call, x: Array, choices: Array, weight: Array) -> Array:
+        used = choices.shape[1] // 2
+        y = np.zeros((len(x), used, weight.shape[1]), x.dtype)
+        for expert, slots, own in self.sent(x, choices, weight.shape[2]):
+            y[slots] = own @ weight[expert].T
+        return y.reshape(len(x), -1)
+
+    def gradient(self, call: Call, y: Array, x: Array, choices: Array, weight: Array) -> tuple[Array, Array]:
+        columns = weight.shape[2]
+        back = np.zeros((len(x), x.shape[1] // columns, columns), x.dtype)
+        y = self.slots(y, choices)
+        for expert, (rows, places), _ in self.sent(x, choices, columns):
+            back[rows, places if back.shape[1] > 1 else 0] += y[rows, places] @ weight[expert]
+        return back.reshape(x.shape), np.zeros_like(choices)
+
+    @staticmethod
+    def slots(y: Array, choices: Array) -> Array:
+        """What the experts return (tokens, used * rows) as (tokens, used, rows)."""
+        return y.reshape(len(y), choices.shape[1] // 2, -1)
+
+    @staticmethod
+    def sent(x: Array, choices: Array, columns: int) -> Iterator[tuple[int, tuple[Array, Array], Array]]:
+        """For each expert that has slots: its number, the rows and places of the slots, their inputs (slots,
+        columns). A slot without an expert has a negative number."""
+        chosen = choices[:, : choices.shape[1] // 2]
+        inputs = x.reshape(len(x), -1, columns)
+        for expert in np.unique(chosen[chosen >= 0]):
+            rows, places = np.nonzero(chosen == expert)
+            yield int(expert), (rows, places), inputs[rows, places if inputs.shape[1] > 1 else 0]
+
+    def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
+        return to.emit(EXPERTS, to.sent(self.x, self.choices, reads, self.weight), width, self.weight)
+
+
+@dataclass(eq=False)
+class Combine(Op):
+    """The sum of a token's slots in x (tokens, used * width), each times its weight in `choices`: (tokens, width)."""
+
+    x: Buffer
+    choices: Buffer
+
+    kind = "combine"
+    entries = (Entry("combine"),)
+    by_row = True
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        return inputs[0] // (inputs[1] // 2)
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield "the remainder", 0, inputs[0] % (inputs[1] // 2)
+
+    def meaning(self, call: Call, x: Array, choices: Array) -> Array:
+        y: Array = np.einsum("tj,tjc->tc", choices[:, choices.shape[1] // 2 :], Experts.slots(x, choices))
+        return y
+
+    def gradient(self, call: Call, y: Array, x: Array, choices: Array) -> tuple[Array, Array]:
+        used = choices.shape[1] // 2
+        own = np.einsum("tc,tjc->tj", y, Experts.slots(x, choices))
+        to_x = choices[:, used:, None] * y[:, None]
+        return to_x.reshape(x.shape), np.hstack([np.zeros_like(own), own])
