@@ -1,8 +1,8 @@
 """A plain NumPy forward pass to compare the engine with: float64, one sequence, all positions at once, no cache.
 
 It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and follows the published
-descriptions of the models (Llama, Granite, Ministral 3, SmolLM 3, OLMo 2 and 3, Qwen 2, Qwen 3, Gemma 3) loop by loop,
-to be readable rather than fast.
+descriptions of the models (Llama, Granite, Ministral 3, SmolLM 3, OLMo 2 and 3, Qwen 2, Qwen 3 and its mixture of
+experts, Gemma 3) loop by loop, to be readable rather than fast.
 
 With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000): a random generator
 adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
@@ -68,8 +68,7 @@ class Reference:
             h = self.norm_if_there(h, f"blk.{layer}.post_attention_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
             h = self.norm_if_there(x, f"blk.{layer}.ffn_norm.weight")
-            gate, up = self.linear(h, f"blk.{layer}.ffn_gate"), self.linear(h, f"blk.{layer}.ffn_up")
-            h = self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
+            h = self.mixture(h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
             h = self.norm_if_there(h, f"blk.{layer}.post_ffw_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
         x = self.norm(x, "output_norm.weight")
@@ -94,6 +93,22 @@ class Reference:
         rows = range(0, len(weight), PIECE)
         y = np.hstack([self.product(x, np.asarray(weight[i : i + PIECE], np.float64).T) for i in rows])
         return self.rounded(y + self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else y
+
+    def feed_forward(self, x: np.ndarray, layer: int, gemma: bool) -> np.ndarray:
+        gate, up = self.linear(x, f"blk.{layer}.ffn_gate"), self.linear(x, f"blk.{layer}.ffn_up")
+        return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
+
+    def mixture(self, x: np.ndarray, layer: int) -> np.ndarray:
+        """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1."""
+        logits, y = self.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
+        gate, up, down = (self.weight(f"blk.{layer}.ffn_{name}_exps.weight") for name in ("gate", "up", "down"))
+        for t, scores in enumerate(np.exp(log_softmax(logits))):
+            chosen = sorted(range(len(scores)), key=lambda e: -scores[e])[: self.get("expert_used_count")]
+            for e in chosen:
+                h = self.rounded(silu(self.product(x[t], gate[e].T)) * self.product(x[t], up[e].T), 4)
+                share = self.rounded(scores[e] / scores[chosen].sum(), 4)
+                y[t] = self.rounded(y[t] + share * self.product(h, down[e].T), 2)
+        return y * self.get("expert_weights_scale", 1.0)
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
         heads = self.get("attention.head_count")

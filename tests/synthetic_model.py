@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 WIDTH, FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 64, 96, 7, 4, 2, 160, 96
+EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 6, 3, 32
 
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
@@ -30,6 +31,13 @@ EXTRA: dict[str, dict[str, Any]] = {
     "smollm3": {"rope.freq_base": 1e6},
     "qwen2": {"rope.freq_base": 1e6},
     "qwen3": {"attention.key_length": 32, "attention.value_length": 32},
+    "qwen3moe": {
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+        "expert_count": EXPERTS,
+        "expert_used_count": EXPERTS_USED,
+        "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+    },
     "gemma3": {
         "attention.key_length": 32,
         "attention.value_length": 32,
@@ -59,15 +67,16 @@ def metadata_of(architecture: str, **extra: Any) -> dict[str, Any]:
 
 
 def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) -> dict[str, np.ndarray]:
-    """float32 weights (rows, columns), large enough that attention is not flat and layers matter."""
+    """float32 weights (rows, columns), or (experts, rows, columns), large enough that attention is not flat and layers
+    matter."""
     rng = np.random.default_rng(seed)
     architecture = metadata["general.architecture"]
     heads, kv_heads = (metadata[f"{architecture}.attention.{key}"] for key in ("head_count", "head_count_kv"))
     head_dim = metadata.get(f"{architecture}.attention.key_length", WIDTH // heads)
     q, kv = heads * head_dim, kv_heads * head_dim
 
-    def matrix(rows: int, columns: int) -> np.ndarray:
-        return (rng.standard_normal((rows, columns)) * 1.5 / np.sqrt(columns)).astype(np.float32)
+    def matrix(*shape: int) -> np.ndarray:
+        return (rng.standard_normal(shape) * 1.5 / np.sqrt(shape[-1])).astype(np.float32)
 
     def vector(size: int, around: float = 1.0) -> np.ndarray:
         return (around + 0.3 * rng.standard_normal(size)).astype(np.float32)
@@ -89,7 +98,16 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
         }
         if architecture == "qwen2":
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
-        if architecture in ("qwen3", "gemma3"):
+        if architecture == "qwen3moe":
+            for name in ("gate", "up", "down"):
+                del layer_weights[f"ffn_{name}.weight"]
+            layer_weights |= {
+                "ffn_gate_inp.weight": matrix(EXPERTS, WIDTH),
+                "ffn_gate_exps.weight": matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
+                "ffn_up_exps.weight": matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
+                "ffn_down_exps.weight": matrix(EXPERTS, WIDTH, EXPERT_FEED_FORWARD),
+            }
+        if architecture in ("qwen3", "qwen3moe", "gemma3"):
             layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
         if architecture == "olmo2":
             layer_weights |= {"attn_q_norm.weight": vector(q), "attn_k_norm.weight": vector(kv)}
@@ -101,12 +119,12 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
 
 
 def write(path: Path, metadata: Mapping[str, Any], weights: Mapping[str, np.ndarray], format: str = "f32") -> Path:
-    """Writes a GGUF file of them, with matrices in `format` and vectors in float32."""
+    """Writes a GGUF file of them, with matrices in `format`; vectors and routers stay in float32."""
     from bitwright import formats
     from bitwright.io import gguf
 
     def stored(name: str, value: np.ndarray) -> tuple[str, tuple[int, ...], Any, Any]:
-        kind = formats.get(format if value.ndim == 2 else "f32")
+        kind = formats.get(format if value.ndim > 1 and "ffn_gate_inp" not in name else "f32")
         return name, value.shape, kind, lambda: kind.quantize(value.astype(np.float32))
 
     gguf.write(path, metadata, [stored(name, value) for name, value in weights.items()])

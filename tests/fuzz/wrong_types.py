@@ -20,7 +20,7 @@ from bitwright.io.gguf_values import Typed
 
 PATH = Path("poisoned.gguf")
 LAYERS = 2
-ARCHITECTURES = ("llama", "qwen2", "qwen3", "gemma3")
+ARCHITECTURES = ("llama", "qwen2", "qwen3", "qwen3moe", "gemma3")
 TEXTS = {"empty text": "", "text": "four", "control characters": "\x1b[2J\u202e", "digits": "4"}
 WHOLE = {"minus one": Typed(-1, "int32"), "zero": Typed(0, "uint32"), "one": Typed(1, "uint32"),
          "three": Typed(3, "int8"), "2^31": Typed(1 << 31, "uint32"), "2^32 - 1": Typed((1 << 32) - 1, "uint32"),

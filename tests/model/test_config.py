@@ -19,6 +19,7 @@ from bitwright.io.values import Values
 from bitwright.model import ARCHITECTURES, Config, keys
 from bitwright.model.architectures import layers
 from bitwright.model.model import Model
+from bitwright.model.steps import MIXTURES
 
 
 def written(tmp_path: Path, architecture: str = "llama", drop: str = "", **extra: Any) -> gguf.GGUF:
@@ -153,6 +154,8 @@ def test_unsupported_things_are_named_with_what_is_supported(tmp_path: Path) -> 
         Config.from_gguf(written(tmp_path, rope__scaling__type="longrope"))
     with pytest.raises(UnsupportedError, match="experts"):
         Config.from_gguf(written(tmp_path, expert_count=8, expert_used_count=2))
+    with pytest.raises(FileFormatError, match="qwen3moe.expert_count"):
+        Config.from_gguf(written(tmp_path, "qwen3moe", expert_count=0, expert_used_count=0))
 
 
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
@@ -174,17 +177,36 @@ def test_keys_that_change_the_numbers_are_honoured_or_refused(tmp_path: Path, ar
         assert "does not compute what it asks for" in refused("final_logit_softcapping", 30.0)
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("expert_used_count", 0),
+        ("expert_used_count", 7),
+        ("expert_feed_forward_length", 0),
+        ("expert_gating_func", 2),
+        ("expert_weights_norm", False),
+        ("expert_group_count", 2),
+        ("expert_shared_count", 1),
+        ("expert_weights_scale", -1.0),
+    ],
+)
+def test_mixtures_of_another_kind_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(BitwrightError, match=f"qwen3moe.{key}"):
+        Config.from_gguf(written(tmp_path, "qwen3moe", **{key: value}))
+
+
 @pytest.mark.parametrize("architecture", ARCHITECTURES)
 def test_keys_without_effect_are_accepted(tmp_path: Path, architecture: str) -> None:
     plain = Config.from_gguf(written(tmp_path, architecture))
     neutral = keys.NEUTRAL | keys.NEUTRAL_OF_FAMILY.get(architecture, {})
     harmless = dict.fromkeys(keys.HARMLESS, 3) | {key: value for key, (value, *_) in neutral.items()}
-    harmless["expert_count"] = 0
+    if architecture not in MIXTURES:
+        harmless["expert_count"] = 0
     harmless = {key: value for key, value in harmless.items() if key not in keys.OF_FAMILY.get(architecture, ())}
     if architecture not in layers.PATTERNS:
         harmless |= {"attention.sliding_window": 4, "rope.freq_base_swa": 1e5}
     found = Config.from_gguf(written(tmp_path, architecture, **harmless))
-    assert replace(found, local_rope=plain.local_rope) == plain
+    assert replace(found, local_rope=plain.local_rope, expert_scale=plain.expert_scale) == plain
 
 
 def test_every_key_that_is_read_is_known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -32,6 +32,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen2": ("qwen2", {}),
     "qwen2 yarn": ("qwen2", YARN | {"rope__scaling__yarn_beta_fast": 16.0}),
     "qwen3": ("qwen3", {}),
+    "qwen3moe": ("qwen3moe", {}),
+    "qwen3moe, one expert, scaled": ("qwen3moe", {"expert_used_count": 1, "expert_weights_scale": 0.7}),
     "gemma3": ("gemma3", {}),
     "gemma3 without windows or caps": ("gemma3", {"attention__sliding_window": 0, "final_logit_softcapping": 0.0}),
 }  # fmt: skip
@@ -64,7 +66,9 @@ def test_step_equals_reference(tmp_path: Path, name: str) -> None:
     np.testing.assert_allclose(log_softmax(got), log_softmax(expected), rtol=0, atol=1e-4)
 
 
-@pytest.mark.parametrize("name", ["llama yarn", "granite", "mistral3", "olmo2 with windows", "qwen3", "gemma3"])
+@pytest.mark.parametrize(
+    "name", ["llama yarn", "granite", "mistral3", "olmo2 with windows", "qwen3", "qwen3moe", "gemma3"]
+)
 def test_the_reference_detects_missing_parts(name: str) -> None:
     """Each feature specific to an architecture changes the result by more than the tests above allow."""
     metadata, weights = synthetic(name)
@@ -77,6 +81,7 @@ def test_the_reference_detects_missing_parts(name: str) -> None:
         "mistral3": {"attention.temperature_scale": 0.31, "rope.scaling.yarn_log_multiplier": 0.6},
         "olmo2": {"attention.sliding_window": 9, "rope.scaling.factor": 4.2, "rope.freq_base": 1.1e6},
         "qwen3": {"attention.layer_norm_rms_epsilon": 2e-5, "rope.freq_base": 10001.0},
+        "qwen3moe": {"expert_used_count": 4, "expert_weights_scale": 1.001},
         "gemma3": {"attention.sliding_window": 9, "final_logit_softcapping": 3.01, "rope.freq_base": 1.1e6},
     }
     for key, value in changes[architecture].items():

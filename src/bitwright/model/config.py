@@ -15,19 +15,21 @@ from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.layers import Layer
 from bitwright.model.rope import SCALINGS, Rope
-from bitwright.model.steps import ARCHITECTURES
+from bitwright.model.steps import ARCHITECTURES, MIXTURES
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
 
 REQUIRED = ("embedding_length", "feed_forward_length", "context_length")
 LOCAL_BASE = {"gemma3": 10000.0}  # of rotations in layers with a window; others: that of all layers
+REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
 
 
 @dataclass(frozen=True)
 class Config(Architecture):
-    """A model that the engine runs. Its layers all attend, with the same heads; only their windows differ.
+    """A model that the engine runs. Its layers all attend, with the same heads; only their windows differ. In a mixture
+    each has `experts` feed-forwards of length `expert_feed_forward`, whose weights are multiplied by `expert_scale`.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
     `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not. The
@@ -44,6 +46,8 @@ class Config(Architecture):
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     logit_scale: float = 1.0
+    expert_feed_forward: int = 0
+    expert_scale: float = 1.0
 
     @property
     def kv_heads(self) -> int:
@@ -101,16 +105,19 @@ class Config(Architecture):
             embedding_scale=values.optional("embedding_scale") or 1.0,
             residual_scale=values.optional("residual_scale") or 1.0,
             logit_scale=values.optional("logit_scale") or 1.0,
+            expert_feed_forward=values.integer("expert_feed_forward_length", 0),
+            expert_scale=values.optional("expert_weights_scale") or 1.0,
         )
 
 
 def _only_layer(values: Values, shape: Architecture) -> Layer:
     """The one shape of all layers, which differ only in their windows; raises if the engine cannot run them."""
-    if shape.experts:
+    mixture = values.prefix in MIXTURES
+    if shape.experts and not mixture:
         raise UnsupportedError(
             f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward per layer"]
         )
-    for key in REQUIRED:
+    for key in (*REQUIRED, *(REQUIRED_OF_EXPERTS if mixture else ())):
         values.integer(key, low=1, high=MAX_TOKENS)
     first = shape.layers[0]
     for index, layer in enumerate(shape.layers):

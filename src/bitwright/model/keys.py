@@ -31,6 +31,7 @@ OF_FAMILY = {  # honoured by these alone
     "gemma3": CAPS,
     "granite": set(SCALES),
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
+    "qwen3moe": {"expert_weights_scale"},
 }
 # What a text's logits do not depend on: pooling and classes are for embeddings, the rest describes the file.
 HARMLESS = {
@@ -39,7 +40,7 @@ HARMLESS = {
     *("attention.layer_norm_epsilon", "attention.group_norm_epsilon", "attention.group_norm_groups"),
     *("leading_dense_block_count", "expert_shared_count", "expert_shared_feed_forward_length", "expert_gating_func"),
     *("expert_weights_norm", "expert_weights_scale", "expert_group_count", "expert_group_used_count"),
-}  # keys of experts: files that have experts are refused
+}  # keys of experts: files that have experts are refused, unless their family is a mixture
 # Keys that change the numbers unless they have one of these values.
 NEUTRAL: dict[str, tuple[object, ...]] = {
     "attention.causal": (True,),
@@ -55,6 +56,13 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
 NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
     "gemma3": {"hidden_activation": ("gelu_pytorch_tanh", "gelu_tanh")},
     "granite": {"rope.scaling.finetuned": (True,)},  # False: nothing is rotated
+    "qwen3moe": {
+        "expert_gating_func": (1,),  # softmax
+        "expert_weights_norm": (True,),
+        **dict.fromkeys(("expert_group_count", "expert_group_used_count"), (0, 1)),
+        **dict.fromkeys(("expert_shared_count", "expert_shared_feed_forward_length"), (0,)),
+        "leading_dense_block_count": (0,),
+    },
 }
 
 

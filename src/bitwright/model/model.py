@@ -62,8 +62,10 @@ class Model:
 
     @property
     def bytes_per_token(self) -> int:
-        """Bytes of weights that decoding one token reads: of every matrix in a product."""
-        return sum(self.tensors[op.weights[0]].nbytes for op in self.step.ops if op.kind == "linear")
+        """Bytes of weights that decoding one token reads: of every matrix in a product, and of the experts it uses."""
+        c = self.config
+        sizes = ((op, self.tensors[op.weights[0]].nbytes) for op in self.step.ops if op.multiplies)
+        return sum(size * c.experts_used // c.experts if op.kind == "experts" else size for op, size in sizes)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

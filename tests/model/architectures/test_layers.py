@@ -43,7 +43,8 @@ def test_planner_and_engine_see_one_model(architecture: str, tmp_path: Path) -> 
 
 
 @pytest.mark.parametrize(
-    "family", ["granite", "mistral", "ministral3", "olmo2", "olmo3", "smollm3", "qwen2", "qwen3", "gemma3_text"]
+    "family",
+    ["granite", "mistral", "ministral3", "olmo2", "olmo3", "smollm3", "qwen2", "qwen3", "qwen3_moe", "gemma3_text"],
 )
 def test_the_engine_runs_what_a_config_json_describes(family: str, tmp_path: Path) -> None:
     """The step uses every tensor of the blueprint, in its shape."""

@@ -18,8 +18,10 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "olmo2": "olmo2",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
+    "qwen3moe": "qwen3moe",
     "smollm3": "llama",
 }
+MIXTURES = {"qwen3moe"}  # those of them whose layers have experts
 
 
 def build(config: Config, weights: Weights) -> Step:

@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
-from bitwright.kernels.ops import Step
+from collections.abc import Callable
+from typing import TypeAlias
+
+from bitwright.kernels.ops import Buffer, Step
 from bitwright.model.config import Config
 from bitwright.model.weights import Weights
 
+FeedForward: TypeAlias = Callable[[Step, Config, Weights, Buffer], Buffer]  # of a layer's weights and normed input
 
-def step(c: Config, weights: Weights) -> Step:
+
+def dense(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
+    """A feed-forward that every token takes."""
+    gate = s.linear(h, w("ffn_gate.weight", c.feed_forward, c.width))
+    up = s.linear(h, w("ffn_up.weight", c.feed_forward, c.width))
+    return s.linear(s.glu(gate, up), w("ffn_down.weight", c.width, c.feed_forward))
+
+
+def step(c: Config, weights: Weights, feed_forward: FeedForward = dense) -> Step:
     """One step over a batch of tokens: embed, every layer's attention and feed-forward, the head."""
     s = Step()
     q_width, kv_width = c.heads * c.head_dim, c.kv_width
@@ -31,9 +43,7 @@ def step(c: Config, weights: Weights) -> Step:
         x = s.add(x, s.linear(h, w("attn_output.weight", c.width, q_width)))
 
         h = s.rms_norm(x, w("ffn_norm.weight", c.width), c.eps)
-        gate = s.linear(h, w("ffn_gate.weight", c.feed_forward, c.width))
-        up = s.linear(h, w("ffn_up.weight", c.feed_forward, c.width))
-        x = s.add(x, s.linear(s.glu(gate, up), w("ffn_down.weight", c.width, c.feed_forward)))
+        x = s.add(x, feed_forward(s, c, w, h))
 
     x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)
     s.logits(s.linear(x, *weights.head(c.vocabulary, c.width)))
