@@ -77,9 +77,10 @@ def test_an_interrupted_run_continues(
 
 @pytest.mark.parametrize("suffix", ["gguf", "dat"])
 def test_files_are_read_back(tmp_path: Path, suffix: str) -> None:
-    """No token reached one of the two experts: its importance is ones, as in llama.cpp."""
+    """No token reached one of the three experts: its importance is the mean of the others'."""
     random = np.random.default_rng(0)
-    experts = SquareSums(np.stack([random.random(64) * 1024, np.zeros(64)]), np.array([1024, 0]))
+    sums = random.random((3, 64)) * [[1024], [0], [512]]
+    experts = SquareSums(sums, np.array([1024, 0, 512]))
     plain = SquareSums(random.random((1, 32)) * 512, np.array([512]))
     written = ActivationStatistics({"blk.0.ffn_up_exps.weight": experts, "output.weight": plain}, ("a.txt",), 2, 512)
     calibration.write(tmp_path / f"s.{suffix}", written)
@@ -89,7 +90,8 @@ def test_files_are_read_back(tmp_path: Path, suffix: str) -> None:
         got = found.importance(name)
         assert got is not None
         np.testing.assert_allclose(got.ravel(), own.importance.ravel(), rtol=1e-6)
-    assert (experts.importance[1] == 1).all()
+    np.testing.assert_allclose(experts.importance[1], (sums[0] / 1024 + sums[2] / 512) / 2, rtol=1e-6)
+    assert (SquareSums(np.zeros((2, 8)), np.zeros(2, np.int64)).importance == 1).all()
 
 
 NAMES = {"datasets": "texts", "chunk_count": "chunks"}

@@ -92,6 +92,21 @@ def test_statistics_of_zero_are_said(tmp_path: Path) -> None:
     assert abs(written - gguf.open(source).tensor("blk.0.ffn_up_exps.weight").dequantize()).max() < 0.5
 
 
+def test_experts_that_no_token_reached_are_named(tmp_path: Path) -> None:
+    source, random = model(tmp_path / "m.gguf", 1), np.random.default_rng(1)
+    sums = np.vstack([random.random(256) * 100, np.zeros(256)])
+    experts = {"blk.0.ffn_up_exps.weight": SquareSums(sums, np.array([100, 0]))}
+    stats = ActivationStatistics(experts | statistics(**{"blk.0.attn_q.weight": random.random((1, 256))}).squares)
+    result = quantize(source, "q4_0", tmp_path / "out.gguf", method="rtn", stats=stats)
+    assert result.warnings == ["experts that no token reached are quantized by the mean of the others: "
+                               "blk.0.ffn_up_exps.weight 1"]  # fmt: skip
+    expert = gguf.open(source).tensor("blk.0.ffn_up_exps.weight").dequantize()[1]
+    expected = quantize_tensor(expert, "q4_0", experts["blk.0.ffn_up_exps.weight"].importance[0], method="rtn")
+    np.testing.assert_array_equal(
+        gguf.open(tmp_path / "out.gguf").tensor("blk.0.ffn_up_exps.weight").data[1], expected.data
+    )
+
+
 def test_an_old_imatrix_of_a_mixture_is_read(tmp_path: Path) -> None:
     """A .dat, whoever wrote it, holds the rows of all experts as one."""
     source, random = model(tmp_path / "m.gguf", 1), np.random.default_rng(1)

@@ -27,9 +27,16 @@ class SquareSums:
 
     @property
     def importance(self) -> NDArray[np.float32]:
-        """Mean squares (matrices, columns). As in llama.cpp, an expert that no token reached gets ones."""
-        reached = self.counts[:, None] > 0
-        return np.where(reached, self.sums / np.maximum(self.counts, 1)[:, None], 1).astype(np.float32)
+        """Mean squares (matrices, columns). An expert that no token reached gets the mean of the others, or ones."""
+        found = (self.sums / np.maximum(self.counts, 1)[:, None]).astype(np.float32)
+        reached = self.counts > 0
+        found[~reached] = found[reached].mean(axis=0) if reached.any() else 1
+        return found
+
+    @property
+    def unreached(self) -> list[int]:
+        """The experts that no token reached."""
+        return np.flatnonzero(self.counts == 0).tolist()
 
     def split(self, shape: tuple[int, ...]) -> SquareSums:
         """One row that holds all matrices of a weight of this shape, one after the other, as one row for each."""

@@ -12,20 +12,21 @@ from numpy.typing import NDArray
 
 from bitwright.calibration import Weighting
 from bitwright.calibration.moments import size
-from bitwright.kernels.ops import Op, Step
+from bitwright.kernels.ops import Experts, Op, Step
 from bitwright.kernels.sharing import Sharing
 
 BLOCK = 1 << 18  # values squared at a time
 STRIP = 192  # rows of second moments that are added up together, up to the diagonal
 
 Array = NDArray[Any]
+Source = tuple[int, ...]  # the id of a buffer; of an expert also the id of the choices, and its number
 
 
 @dataclass(frozen=True)
 class Group:
-    """Weights that read one buffer: its id, their names and outputs. An embedding's buffer is its output."""
+    """Weights that read one source: their names and outputs. An embedding's source is its output."""
 
-    buffer: int
+    source: Source
     weights: dict[str, int]
     columns: int
     weighting: Weighting
@@ -93,29 +94,50 @@ def _strips(columns: int) -> list[tuple[int, int]]:
     return [(end - start, end) for start, end in itertools.pairwise([0, *ends])]
 
 
+def sources(op: Op, shape: tuple[int, ...]) -> list[Source]:
+    """What a product with a weight of this shape reads: one source, or one for each expert."""
+    if isinstance(op, Experts):
+        return [(*_buffers(op), expert) for expert in range(shape[0])]
+    return [_buffers(op)]
+
+
 class Collector:
     """Adds up what the tape yields for some groups."""
 
     def __init__(self, step: Step, groups: Sequence[Group], sharing: Sharing) -> None:
-        self.sums = {group.buffer: Sums(group, sharing) for group in groups}
-        self.first = {op.inputs[0].id: op.output.id for op in reversed(step.ops) if op.kind == "linear"}
-        self.weighing: dict[int, Array] = {}  # f so far, by the buffer of a group that is being visited
+        self.sums = {group.source: Sums(group, sharing) for group in groups}
+        self.columns = {group.source[:2]: group.columns for group in groups}
+        self.first = {_buffers(op): op.output.id for op in reversed(step.ops) if op.multiplies}
+        self.weighing: dict[Source, Array] = {}  # f so far, by the source of a group that is being visited
 
     def visit(self, op: Op, inputs: list[Array], gradient: Array | None) -> None:
         """For the tape. Of products that read one buffer, the first in the step is visited last: f is then complete."""
-        if op.kind == "embed" and op.output.id in self.sums and gradient is not None:
-            self.sums[op.output.id].add(gradient * op.attributes["scale"])
-            self.sums[op.output.id].gradients[op.weights[0]] += np.einsum("ij,ij->j", gradient, gradient)
-        if op.kind != "linear" or op.inputs[0].id not in self.sums:
+        if op.kind == "embed" and (op.output.id,) in self.sums and gradient is not None:
+            own = self.sums[(op.output.id,)]
+            own.add(gradient * op.attributes["scale"])
+            own.gradients[op.weights[0]] += np.einsum("ij,ij->j", gradient, gradient)
+        if not op.multiplies or (buffers := _buffers(op)) not in self.columns:
             return
-        buffer = op.inputs[0].id
-        own = self.sums[buffer]
+        if isinstance(op, Experts):
+            x, choices = inputs
+            back = None if gradient is None else op.slots(gradient, choices)
+            for expert, slots, sent in op.sent(x, choices, self.columns[buffers]):
+                self._add(op, (*buffers, expert), sent, None if back is None else back[slots])
+        else:
+            self._add(op, buffers, inputs[0], gradient)
+
+    def _add(self, op: Op, source: Source, x: Array, gradient: Array | None) -> None:
+        own = self.sums[source]
         if gradient is not None:
             by_output, by_token = squares(gradient, own.sharing)
             own.gradients[op.weights[0]] += by_output
-            self.weighing[buffer] = self.weighing.get(buffer, 0) + by_token
-        if op.output.id == self.first[buffer]:
-            own.add(inputs[0], self.weighing.pop(buffer, None))
+            self.weighing[source] = self.weighing.get(source, 0) + by_token
+        if op.output.id == self.first[source[:2]]:
+            own.add(x, self.weighing.pop(source, None))
+
+
+def _buffers(op: Op) -> Source:
+    return tuple(buffer.id for buffer in op.inputs)
 
 
 def squares(x: Array, sharing: Sharing) -> tuple[Array, Array]:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bitwright import calibration
 from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
-from bitwright.calibration.collector import Collector, Group
+from bitwright.calibration.collector import Collector, Group, Source, sources
 from bitwright.calibration.labels import sampled
 from bitwright.calibration.partial import SAVE_SECONDS, Border, Partial, Pass
 from bitwright.calibration.texts import Text, cut, digest
@@ -106,17 +106,19 @@ def _tape(model: Model, threads: int | None) -> Tape:
 
 def _groups(model: Model, tape: Tape, fisher: bool) -> list[Group]:
     """Groups in the order of the step; an embedding that is also the head is placed as the head."""
-    multiplied = {op.weights[0] for op in model.step.ops if op.kind == "linear"}
-    found: dict[int, Group] = {}
+    multiplied = {op.weights[0] for op in model.step.ops if op.multiplies}
+    found: dict[Source, Group] = {}
     for part, ops in enumerate(tape.parts):
         for op in ops:
             shape = model.tensors[op.weights[0]].shape if op.weights else ()
             if op.kind == "embed" and fisher and op.weights[0] not in multiplied:
-                found[op.output.id] = Group(op.output.id, {op.weights[0]: shape[1]}, shape[1], "gradient", part)
-            elif op.kind == "linear":
-                id = op.inputs[0].id
-                group = found.setdefault(id, Group(id, {}, shape[1], "fisher" if fisher else "plain", part))
-                group.weights[op.weights[0]] = shape[0]
+                own: Source = (op.output.id,)
+                found[own] = Group(own, {op.weights[0]: shape[1]}, shape[1], "gradient", part)
+            elif op.multiplies:
+                *_, rows, columns = shape
+                for source in sources(op, shape):
+                    made = Group(source, {}, columns, "fisher" if fisher else "plain", part)
+                    found.setdefault(source, made).weights[op.weights[0]] = rows
     return list(found.values())
 
 
@@ -156,7 +158,7 @@ def _pass(
 ) -> None:
     """Add up these groups over all chunks, from where an earlier run stopped."""
     collector = Collector(tape.step, groups, tape.sharing)
-    done = kept.restore([collector.sums[group.buffer] for group in groups])
+    done = kept.restore([collector.sums[group.source] for group in groups])
     saved = time.monotonic()
     for number in range(done, len(pieces)):
         _add(tape, pieces[number], number, parts, collector, borders, fisher, seed)
@@ -164,7 +166,7 @@ def _pass(
         last = number + 1 == len(pieces)
         if last or time.monotonic() - saved > SAVE_SECONDS:
             _check(groups, collector)
-            kept.save([collector.sums[group.buffer] for group in groups], number + 1)
+            kept.save([collector.sums[group.source] for group in groups], number + 1)
             saved = time.monotonic()
 
 
@@ -199,7 +201,7 @@ def _add(
 
 def _check(groups: Sequence[Group], collector: Collector) -> None:
     for group in groups:
-        if not collector.sums[group.buffer].finite():
+        if not collector.sums[group.source].finite():
             names = ", ".join(group.weights)
             raise BitwrightError(f"{names}: expected finite inputs and gradients on these texts, got others")
 
@@ -207,27 +209,37 @@ def _check(groups: Sequence[Group], collector: Collector) -> None:
 def _statistics(
     passes: Sequence[tuple[range, list[Group]]], kept: Partial, base: ActivationStatistics
 ) -> ActivationStatistics:
-    """Means of the passes' sums; second moments stay in their files until used."""
+    """Means of the passes' sums, those of a layer's experts together; second moments stay in their files until used."""
     gathered: dict[str, SquareSums] = {}
     sensitivities: dict[str, Array] = {}
     moments = []
     for index, (_, own) in reversed([*enumerate(passes)]):
         done = kept.of(index)
-        for place, group in enumerate(own):
-            state = partial(done.read, place)
-            total, tokens = state("numbers")
-            packed = partial(_mean, state, total)
-            moments.append(SecondMoment(tuple(group.weights), group.weighting, 1, group.columns, packed, kept.folder))
-            for i, name in enumerate(group.weights):
+        for _, together in itertools.groupby(enumerate(own), lambda pair: pair[1].source[:2]):
+            places, (group, *_) = zip(*together, strict=True)
+            state = partial(_stacked, done, places)
+            totals, tokens = state("numbers").T
+            packed = partial(_means, state, totals)
+            weights, columns = tuple(group.weights), group.columns
+            moments.append(SecondMoment(weights, group.weighting, len(places), columns, packed, kept.folder))
+            for i, name in enumerate(weights):
                 if group.weighting != "gradient":
-                    gathered[name] = SquareSums(state("squares")[None], np.array([tokens], np.int64))
+                    gathered[name] = SquareSums(state("squares"), tokens.astype(np.int64))
                 if group.weighting != "plain":
-                    sensitivities[name] = (state(f"gradients.{i}")[None] / tokens).astype(np.float32)
+                    means = state(f"gradients.{i}") / np.maximum(tokens, 1)[:, None]
+                    sensitivities[name] = means.astype(np.float32)
     return ActivationStatistics(
         gathered, base.texts, base.chunks, base.chunk_tokens, tuple(moments), sensitivities, base.provenance
     )
 
 
-def _mean(state: Callable[[str], Array], total: float) -> NDArray[np.float32]:
-    """Means (1, lower triangle); zeros if no token counts."""
-    return (state("moment")[None] / (total or 1)).astype(np.float32, copy=False)
+def _stacked(done: Pass, places: Sequence[int], name: str) -> Array:
+    """An array of the sums at these places, stacked."""
+    return np.stack([done.read(place, name) for place in places])
+
+
+def _means(state: Callable[[str], Array], totals: Array) -> NDArray[np.float32]:
+    """Means (matrices, lower triangle); zeros where no token counts."""
+    sums = state("moment")
+    sums /= np.where(totals > 0, totals, 1)[:, None]
+    return sums.astype(np.float32, copy=False)

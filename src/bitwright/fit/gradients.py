@@ -30,7 +30,7 @@ from bitwright.calibration.partial import Pass
 from bitwright.calibration.texts import digest
 from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
-from bitwright.kernels.ops import Op
+from bitwright.kernels.ops import Experts, Op
 from bitwright.kernels.products import decoded
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape, missing
@@ -95,7 +95,7 @@ def gradient_sums(
             started, number = time.monotonic(), done
             chunk = _Chunk(model, pieces[number], forms, len(formats), sharing)
             tape.gradients(pieces[number], sampled(seed, number, pieces.shape[1]), chunk.visit, min(reading))
-            sums.add(number, [chunk.products[name] for name in tensors])
+            sums.add(number, [chunk.products[name].reshape(-1, len(formats)) for name in tensors])
             done += 1
             if limit and done == 1:
                 count = limit(time.monotonic() - started)
@@ -148,14 +148,14 @@ class Sums:
 
 
 class _Chunk:
-    """What the tape finds in one chunk of tokens: `products` ⟨G_r, ΔW_r⟩ (rows, formats) of each tensor. An op may be
-    visited for some tokens at a time, and a tensor be read by two ops: products add up over all."""
+    """What the tape finds in one chunk of tokens: `products` ⟨G_r, ΔW_r⟩ (..., rows, formats) of each tensor. An op may
+    be visited for some tokens at a time, and a tensor be read by two ops: products add up over all."""
 
     def __init__(
         self, model: Model, tokens: Array, forms: dict[str, dict[int, QuantizedTensor]], formats: int, sharing: Sharing
     ) -> None:
         self.model, self.tokens, self.forms, self.sharing = model, tokens, forms, sharing
-        self.products = {name: np.zeros((model.tensors[name].shape[0], formats), np.float32) for name in forms}
+        self.products = {name: np.zeros((*model.tensors[name].shape[:-1], formats), np.float32) for name in forms}
 
     def visit(self, op: Op, inputs: list[Array], gradient: Array | None) -> None:
         """For the tape."""
@@ -166,6 +166,11 @@ class _Chunk:
             summed = np.zeros((len(rows), gradient.shape[1]), np.float32)
             np.add.at(summed, of, gradient * np.float32(op.attributes["scale"]))
             self._add(op.weights[0], [rows], lambda _: summed)
+        elif isinstance(op, Experts):
+            x, choices = inputs
+            back = op.slots(gradient, choices)
+            sent = {e: (slots, own) for e, slots, own in op.sent(x, choices, self.model.tensors[op.weight].shape[2])}
+            self._add(op.weight, [*sent], lambda expert: back[sent[expert][0]].T @ sent[expert][1])
         else:
             count, columns = self.model.tensors[op.weights[0]].shape
             step = max(1, SLICE // columns)
@@ -173,7 +178,7 @@ class _Chunk:
             self._add(op.weights[0], parts, lambda part: gradient[:, part].T @ inputs[0])
 
     def _add(self, name: str, parts: Sequence[Any], gradient: Callable[[Any], Array]) -> None:
-        """Add the products of `parts`, each some rows of the tensor, with gradient(rows)."""
+        """Add the products of `parts`, each some rows of the tensor or an expert, with gradient(part)."""
         tensor, products = self.model.tensors[name], self.products[name]
 
         def work(index: int) -> None:
@@ -182,14 +187,14 @@ class _Chunk:
             for level, form in self.forms[name].items():
                 change = decoded(form, rows)
                 change -= original
-                products[rows, level] += np.einsum("ij,ij->i", own, change)
+                products[rows, ..., level] += np.einsum("ij,ij->i", own, change)
 
         self.sharing.each(work, range(len(parts)))
 
 
 def _read(op: Op) -> tuple[str, ...]:
     """The matrix that an op multiplies by or looks up."""
-    return op.weights[:1] if op.kind in ("linear", "embed") else ()
+    return op.weights[:1] if op.multiplies or op.looks_up else ()
 
 
 def _kept(

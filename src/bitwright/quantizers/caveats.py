@@ -80,14 +80,25 @@ def without_importance(quantizer: Quantizer, changed: Changed) -> list[str]:
             f"{_listed(names)}"]  # fmt: skip
 
 
+def unreached(quantizer: Quantizer, changed: Changed) -> list[str]:
+    """A warning for experts that no token of the calibration text reached, or nothing."""
+    squares = quantizer.statistics.squares if quantizer.statistics else {}
+    using = [t.name for t, a in changed if _weighted(quantizer, t, a) or quantizer.method_of(t, a.format) == "feedback"]
+    experts = {name: squares[name].unreached for name in using if name in squares and squares[name].unreached}
+    if not experts:
+        return []
+    named = [f"{name} {', '.join(map(str, own))}" for name, own in experts.items()]
+    return [f"experts that no token reached are quantized by the mean of the others: {_listed(named, '; ')}"]
+
+
 def _weighted(quantizer: Quantizer, tensor: HasFormat, assignment: Assignment) -> bool:
     """Whether the codes of a tensor would be chosen by importance."""
     method = quantizer.method_of(tensor, assignment.format)
     return method in ("rtn", "search") and takes_importance(assignment.format, method)
 
 
-def _listed(names: Sequence[str], most: int = 8) -> str:
-    return ", ".join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
+def _listed(names: Sequence[str], between: str = ", ", most: int = 8) -> str:
+    return between.join(names[:most]) + (f" and {len(names) - most} more" if names[most:] else "")
 
 
 def without_feedback(quantizer: Quantizer, changed: Changed) -> list[str]:

@@ -31,7 +31,7 @@ def damped(hessian: NDArray[Any], tokens: float = math.inf, copy: bool = True) -
 
     Without it, errors in columns and directions that no calibration input used would cost nothing, and would show up on
     other text. The fewer `tokens` per column the Hessian was gathered over, the larger the amount. A Hessian of zeros
-    (a rare expert) becomes the identity.
+    becomes the identity.
     """
     result = np.array(hessian, np.float32) if copy else np.asarray(hessian, np.float32)
     mean, share = float(result.diagonal().mean(dtype=np.float64)), max(DAMPING, len(result) / (4 * max(tokens, 1)))
@@ -60,7 +60,7 @@ class Hessians:
         with self._lock:
             if key != self._of:
                 self._of, self._factor, self._damped = None, None, []  # before the next one takes its memory
-                pairs = [] if moment is None else zip(moment.matrix(), tokens, strict=True)
+                pairs = [] if moment is None else zip(_filled(moment.matrix()), tokens, strict=True)
                 self._damped = [damped(hessian, float(count), copy=False) for hessian, count in pairs]
                 self._of = key
             return self._damped
@@ -82,6 +82,14 @@ class Hessians:
                 self._factor = None
                 self._factor = matrix, kernels.factored(hessian, self._threads)
             return self._factor[1]
+
+
+def _filled(hessians: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Hessians (matrices, columns, columns) in which that of an expert that no token reached is the others' mean."""
+    reached = np.array([hessian.any() for hessian in hessians])
+    if not reached.all():
+        hessians[~reached] = hessians[reached].mean(axis=0) if reached.any() else 0
+    return hessians
 
 
 def encode_with_feedback(

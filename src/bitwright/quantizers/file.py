@@ -131,6 +131,7 @@ def quantize(
             *caveats.quantized_source(changed, model.stored_as),
             *caveats.missing_importance(recipe, assignments, statistics),
             *caveats.not_covered(quantizer, changed),
+            *caveats.unreached(quantizer, changed),
             *caveats.without_importance(quantizer, changed),
             *caveats.without_feedback(quantizer, changed),
         ],
