@@ -40,6 +40,18 @@ CASES: dict[str, dict[str, Any]] = {
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"], "sliding_window": 8,
         "attention_bias": False, "tie_word_embeddings": False, "hidden_act": "silu",
     },
+    "phi4-untied-longrope": {
+        "model_type": "phi3", "architectures": ["Phi3ForCausalLM"], **SHAPE, "rope_theta": 1e4,
+        "partial_rotary_factor": 0.75, "max_position_embeddings": 1024, "original_max_position_embeddings": 256,
+        "rope_scaling": {"type": "longrope", "long_factor": [1.0, 1.5, 2.5, 4.0, 7.0, 9.0],
+                         "short_factor": [1.0, 1.1, 1.3, 1.4, 1.8, 2.0]},
+        "sliding_window": 1024, "tie_word_embeddings": False, "hidden_act": "silu", "pad_token_id": 0,
+    },
+    "phi3-window": {
+        "model_type": "phi3", "architectures": ["Phi3ForCausalLM"], **SHAPE, "rope_theta": 1e4,
+        "original_max_position_embeddings": 256, "rope_scaling": None, "sliding_window": 20,
+        "tie_word_embeddings": False, "hidden_act": "silu", "pad_token_id": 0,
+    },
     "smollm3-tied": {
         "model_type": "smollm3", "architectures": ["SmolLM3ForCausalLM"], **SHAPE, "num_hidden_layers": 5,
         "rope_theta": 5e6, "no_rope_layers": [1, 1, 1, 0, 1], "no_rope_layer_interval": 4, "attention_bias": False,
@@ -63,5 +75,5 @@ CASES: dict[str, dict[str, Any]] = {
         "final_logit_softcapping": None, "attn_logit_softcapping": None,
     },
 }  # fmt: skip
-SENTENCEPIECE = ("llama-tied-biases-linear", "gemma3-windows-linear")
+SENTENCEPIECE = ("llama-tied-biases-linear", "phi3-window", "gemma3-windows-linear")
 DTYPES = {"llama-untied-llama3": "F32", "qwen3-untied": "F16"}  # others: BF16

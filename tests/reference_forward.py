@@ -1,8 +1,7 @@
 """A plain NumPy forward pass to compare the engine with: float64, one sequence, all positions at once, no cache.
 
 It shares nothing with bitwright: it takes raw GGUF metadata and weights as arrays, and follows the published
-descriptions of the models (Llama, Granite, Ministral 3, SmolLM 3, OLMo 2 and 3, Qwen 2, Qwen 3 and its mixture of
-experts, Gemma 3) loop by loop, to be readable rather than fast.
+descriptions of the models loop by loop, to be readable rather than fast.
 
 With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pierce, Eggert 2000): a random generator
 adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
@@ -33,6 +32,7 @@ class Reference:
     weights: Mapping[str, np.ndarray]
     cache: Any = np.float16
     rounding: np.random.Generator | None = None
+    is_long: bool = False  # whether LongRoPE rotates for a context beyond the original one
 
     def get(self, key: str, default: Any = None) -> Any:
         return self.metadata.get(f"{self.architecture}.{key}", default)
@@ -95,7 +95,9 @@ class Reference:
         return self.rounded(y + self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else y
 
     def feed_forward(self, x: np.ndarray, layer: int, gemma: bool) -> np.ndarray:
-        gate, up = self.linear(x, f"blk.{layer}.ffn_gate"), self.linear(x, f"blk.{layer}.ffn_up")
+        up = self.linear(x, f"blk.{layer}.ffn_up")
+        fused = f"blk.{layer}.ffn_gate.weight" not in self.weights
+        gate, up = np.split(up, 2, axis=1) if fused else (self.linear(x, f"blk.{layer}.ffn_gate"), up)
         return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
 
     def mixture(self, x: np.ndarray, layer: int) -> np.ndarray:
@@ -115,7 +117,10 @@ class Reference:
         kv_heads = self.get("attention.head_count_kv", heads)
         dim = self.get("attention.key_length", self.get("embedding_length") // heads)
         tokens = len(x)
-        q, k, v = (self.linear(x, f"blk.{layer}.attn_{name}") for name in "qkv")
+        if f"blk.{layer}.attn_qkv.weight" in self.weights:
+            q, k, v = np.split(self.linear(x, f"blk.{layer}.attn_qkv"), np.array([heads, heads + kv_heads]) * dim, 1)
+        else:
+            q, k, v = (self.linear(x, f"blk.{layer}.attn_{name}") for name in "qkv")
         norms = f"blk.{layer}.attn_q_norm.weight", f"blk.{layer}.attn_k_norm.weight"
         if self.architecture == "olmo2":  # over all heads at once
             q, k = self.norm(q, norms[0]), self.norm(k, norms[1])
@@ -124,7 +129,8 @@ class Reference:
             q, k = self.norm_if_there(q, norms[0]), self.norm_if_there(k, norms[1])
         window = self.window(layer)
         if self.architecture != "smollm3" or layer % 4 != 3:
-            q, k = self.rotate(q, window is not None), self.rotate(k, window is not None)
+            local = window is not None and self.architecture != "phi3"
+            q, k = self.rotate(q, local), self.rotate(k, local)
         if scale := self.get("attention.temperature_scale"):  # Llama 4: the logarithm of how many contexts have passed
             passed = np.arange(tokens) // self.get("rope.scaling.original_context_length")
             q = self.rounded(q * (1 + scale * np.log(1 + passed))[:, None, None], 3)
@@ -146,8 +152,10 @@ class Reference:
         return self.architecture == "gemma3" and self.get("block_count") == 62
 
     def window(self, layer: int) -> int | None:
-        """Every sixth layer of Gemma 3 and every fourth of OLMo 3 has no window, unless the file lists them."""
-        size, every = self.get("attention.sliding_window"), {"gemma3": 6, "olmo2": 4}.get(self.architecture)
+        """Every sixth layer of Gemma 3 and every fourth of OLMo 3 has no window, unless the file lists them; all layers
+        of Phi 3 have one."""
+        size = self.get("attention.sliding_window")
+        every = {"gemma3": 6, "olmo2": 4, "phi3": 1 << 20}.get(self.architecture)
         if every is None or not size:
             return None
         windowed = self.get("attention.sliding_window_pattern")
@@ -156,6 +164,8 @@ class Reference:
     def rotate(self, x: np.ndarray, local: bool) -> np.ndarray:
         """x (tokens, heads, dim) rotated by position; pairs are adjacent in Llama files, else half a head apart."""
         tokens, _, dim = x.shape
+        if (rotated := self.get("rope.dimension_count", dim)) < dim:
+            return np.concatenate([self.rotate(x[..., :rotated], local), x[..., rotated:]], axis=-1)
         angles = np.arange(tokens)[:, None] * self.frequencies(dim, local)
         turn = self.rounded(np.cos(angles), 4) + 1j * self.rounded(np.sin(angles), 4)
         turn = turn[:, None, :] * self.magnitude(local)
@@ -177,6 +187,8 @@ class Reference:
         plain = base ** (-2.0 * pair / dim)
         if "rope_freqs.weight" in self.weights:
             plain = plain / self.weight("rope_freqs.weight")
+        if (which := f"rope_factors_{'long' if self.is_long else 'short'}.weight") in self.weights:
+            plain = plain / self.weight(which)
         if self.get("rope.scaling.type", "none") != "yarn":
             return plain / factor
         # YaRN, section 3.2: which pair makes `turns` turns within the original context, solved for the pair.
@@ -191,7 +203,7 @@ class Reference:
 
     def magnitude(self, local: bool) -> float:
         if local or self.get("rope.scaling.type", "none") != "yarn":
-            return 1.0
+            return 1.0 if local else float(self.get("rope.scaling.attn_factor", 1.0))
         grown = 0.1 * np.log(self.get("rope.scaling.factor", 1.0))
         return float((grown + 1) / (self.get("rope.scaling.yarn_log_multiplier", 0.0) * grown + 1))
 

@@ -28,6 +28,12 @@ EXTRA: dict[str, dict[str, Any]] = {
         "rope.scaling.factor": 4.0,
         "rope.scaling.original_context_length": 24,
     },
+    "phi3": {
+        "rope.dimension_count": 12,
+        "rope.scaling.type": "longrope",
+        "rope.scaling.original_context_length": CONTEXT,
+        "rope.scaling.attn_factor": 1.2,
+    },
     "smollm3": {"rope.freq_base": 1e6},
     "qwen2": {"rope.freq_base": 1e6},
     "qwen3": {"attention.key_length": 32, "attention.value_length": 32},
@@ -84,6 +90,8 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
     weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), "output_norm.weight": vector(WIDTH)}
     if not tied:
         weights["output.weight"] = matrix(VOCABULARY, WIDTH)
+    if architecture == "phi3":
+        weights |= {f"rope_factors_{kind}.weight": 1 + rng.random(6).astype(np.float32) for kind in ("long", "short")}
     for layer in range(metadata[f"{architecture}.block_count"]):
         layer_weights = {
             "attn_norm.weight": vector(WIDTH),
@@ -112,6 +120,10 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
         if architecture == "olmo2":
             layer_weights |= {"attn_q_norm.weight": vector(q), "attn_k_norm.weight": vector(kv)}
             del layer_weights["attn_norm.weight"], layer_weights["ffn_norm.weight"]
+        if architecture == "phi3":
+            parts = [[f"attn_{name}.weight" for name in "qkv"], ["ffn_gate.weight", "ffn_up.weight"]]
+            fused = [np.concatenate([layer_weights.pop(name) for name in names]) for names in parts]
+            layer_weights |= {"attn_qkv.weight": fused[0], "ffn_up.weight": fused[1]}
         if architecture in ("gemma3", "olmo2"):
             layer_weights |= {"post_attention_norm.weight": vector(WIDTH), "post_ffw_norm.weight": vector(WIDTH)}
         weights |= {f"blk.{layer}.{name}": value for name, value in layer_weights.items()}

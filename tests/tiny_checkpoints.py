@@ -77,7 +77,7 @@ def weights(config: dict[str, Any], dtype: str, seed: int = 19) -> dict[str, np.
     made, layer = blueprint(config, "config.json", formats.get("bf16")), FAMILIES[config["model_type"]].layer
     for tensor in made.tensors:
         stem, _, kind = tensor.name.rpartition(".")
-        if stem == "rope_freqs":
+        if stem.startswith("rope_f"):  # divisors, which follow from config.json
             continue
         name = {**{own: f"model.{theirs}" for own, theirs in TOP.items()}, "output": "lm_head"}.get(stem)
         if name is None:
@@ -160,7 +160,8 @@ def _byte_level(case: str, folder: Path) -> int:
                   "merges": [" ".join(pair) for pair in merges]},
     }  # fmt: skip
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
-    config = {"tokenizer_class": "PreTrainedTokenizerFast", "bos_token": "<|begin|>", "eos_token": "<|end|>",
+    kind = "GPT2Tokenizer" if case.startswith("phi") else "PreTrainedTokenizerFast"
+    config = {"tokenizer_class": kind, "bos_token": "<|begin|>", "eos_token": "<|end|>",
               "pad_token": "<|pad|>", "chat_template": "{{ bos_token }}{{ messages[0].content }}"}  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return len(texts) + 5
@@ -175,7 +176,8 @@ def _sentencepiece(case: str, folder: Path) -> int:
     pieces += [(c, -1000.0 - rank, 1) for rank, c in enumerate(sorted({"▁", *"".join(text.split())}))]
     pieces += [("<table>", 0.0, USER), ("▁▁", -2000.0, 1)]
     (folder / "tokenizer.model").write_bytes(model_bytes(pieces, dummy_prefix=not gemma))
-    added = (("<start>", True), ("<|odd|>", False), ("a▁tool", False))
+    added = [("<start>", True), ("<|odd|>", False), ("a▁tool", False)]
+    added += [("<|endoftext|>", True)] * case.startswith("phi3")  # which llama.cpp expects in a model of that name
     decoder = {str(len(pieces) + n): {"content": text, "special": special} for n, (text, special) in enumerate(added)}
     config = {"tokenizer_class": "GemmaTokenizer" if gemma else "LlamaTokenizer", "bos_token": "<s>",
               "eos_token": {"content": "</s>"}, "unk_token": "<unk>", "add_bos_token": True, "add_eos_token": False,

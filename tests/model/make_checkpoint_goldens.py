@@ -28,7 +28,7 @@ from data_files import unpacked  # noqa: E402
 
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
 PRE = {
-    **dict.fromkeys(("granite", "llama", "ministral3", "olmo2", "olmo3", "smollm3"), "llama-bpe"),
+    **dict.fromkeys(("granite", "llama", "ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
     **dict.fromkeys(("qwen2", "qwen3"), "qwen2"),
 }
 
@@ -65,10 +65,11 @@ def folded(told: dict[str, Any]) -> None:
     """Replace a long value that an earlier case has under the same key by the name of that case."""
     first: dict[str, str] = {}
     for case, known in told.items():
-        for key, value in known["metadata"].items():
-            other = first.setdefault(f"{key} {value}", case)
-            if other != case and len(str(value)) > LONG:
-                known["metadata"][key] = other
+        for values in (known["metadata"], known):
+            for key, value in values.items():
+                other = first.setdefault(f"{key} {value}", case)
+                if other != case and len(str(value)) > LONG:
+                    values[key] = other
 
 
 def ids(folder: Path, texts: list[str]) -> list[list[int]]:

@@ -98,7 +98,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
 @pytest.mark.parametrize(
     ("case", "changes", "message"),
     [
-        (LLAMA, {"model_type": "phi3"}, "config.json: converting model_type phi3 is not supported; supported: llama"),
+        (LLAMA, {"model_type": "gemma"}, "config.json: converting model_type gemma is not supported; supported: llama"),
         (LLAMA, {"model_type": ...}, "converting model_type None is not supported"),
         (LLAMA, {"model_type": "bert"}, "converting model_type bert is not supported"),
         (LLAMA, {"quantization_config": {"quant_method": "gptq"}}, "converting weights quantized by gptq is not"),
@@ -121,6 +121,9 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         ("ministral3-untied", {"rope_parameters": YARN2 | {"mscale": None}}, "mscale_all_dim without mscale is not"),
         ("ministral3-untied", {"rope_parameters": YARN2 | {"attention_factor": 2.0}}, "attention_factor of number 2.0"),
         ("ministral3-untied", {"model_type": "mistral3", "text_config": {"model_type": "mistral4"}}, "mistral4 is not"),
+        ("olmo3-untied-windows-yarn", {"attention_bias": True}, "attention_bias of bool True is not supported"),
+        ("phi4-untied-longrope", {"rope_scaling": {"type": "yarn", "factor": 4.0}}, "rope_type yarn is not supported"),
+        ("phi4-untied-longrope", {"partial_rotary_factor": 1.0}, "long_factor to be an array of 8 numbers"),
         ("smollm3-tied", {"no_rope_layers": [1, 1, 0, 1, 1]}, "no_rope_layers of array of 5 integer: 1, 1, 0, ... is"),
         ("smollm3-tied", {"no_rope_layers": ..., "no_rope_layer_interval": 3}, "no_rope_layer_interval of integer 3"),
         ("smollm3-tied", {"rope_scaling": LLAMA3}, "rope_type llama3 is not supported"),
@@ -132,7 +135,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
         (GEMMA, {"use_bidirectional_attention": True}, "use_bidirectional_attention of bool True is not supported"),
     ],
-    ids=range(33),
+    ids=range(36),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str

@@ -11,7 +11,7 @@ import pytest
 import tiny_checkpoints
 import tokenizers
 from checkpoint_configs import CASES, SENTENCEPIECE
-from test_conversion import GOLDEN, Folders, folders  # noqa: F401  a fixture
+from test_conversion import Folders, folders, golden  # noqa: F401  a fixture
 from tiny_checkpoints import field, model_bytes
 
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError
@@ -39,8 +39,7 @@ def test_ids_are_those_of_the_tokenizers_library(folders: Folders, case: str, da
 @pytest.mark.parametrize("case", SENTENCEPIECE)
 def test_ids_are_those_of_sentencepiece(folders: Folders, case: str, data: Path) -> None:  # noqa: F811
     ours = tokenizer_of(folders[case])
-    golden = json.loads((GOLDEN / "checkpoints.json").read_text())[case]["ids"]
-    for text, ids in zip(tiny_checkpoints.texts(data), golden, strict=True):
+    for text, ids in zip(tiny_checkpoints.texts(data), golden(case)["ids"], strict=True):
         assert ours.encode(text, add_special_tokens=False) == ids, text
 
 

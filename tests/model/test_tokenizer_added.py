@@ -75,6 +75,13 @@ def test_pieces_equal_those_of_a_plain_search(tokens: list[str], text: str) -> N
     assert list(AddedTokens(tokens, np.full(len(tokens), CONTROL, np.int32)).split(text, True)) == pieces
 
 
+def test_white_space_after_special_tokens_of_phi3_is_left_out() -> None:
+    tokens, types = ["<|user|>", "<s>"], np.array([CONTROL, CONTROL], np.int32)
+    pieces = AddedTokens(tokens, types, strip=True).split("<|user|>\n\t hi <s>\n<|user|>\n", special=True)
+    assert [*pieces] == [0, "hi ", 1, "\n", 0]
+    assert [*AddedTokens(tokens, types).split("<|user|>\n", special=True)] == [0, "\n"]
+
+
 def test_an_overlong_special_token_is_refused() -> None:
     with pytest.raises(BitwrightError, match="special token 0 has 5,000 characters; at most 512"):
         AddedTokens(["x" * 5000], np.array([CONTROL], np.int32))

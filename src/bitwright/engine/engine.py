@@ -59,7 +59,7 @@ class Engine:
             limit = f"{trained} tokens (what the model was trained on)"
             raise UsageError(f"expected a context of 1 to {limit}, got {context}")
         threads = kernels.best_threads() if options.threads is None else options.threads
-        self.model = model
+        self.model = model.within(context)
         self.options = replace(options, context=context, threads=threads, kv=options.kv.lower())
         self.context, self.threads = context, threads
         self.backend: Backend = Cpu(options.tier, threads)

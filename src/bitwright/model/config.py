@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 REQUIRED = ("embedding_length", "feed_forward_length", "context_length")
 LOCAL_BASE = {"gemma3": 10000.0}  # of rotations in layers with a window; others: that of all layers
 REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
+OTHER_SCALINGS = {"phi3": ("longrope",)}  # which need more than numbers
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
 
 
@@ -33,7 +34,8 @@ class Config(Architecture):
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
     `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not. The
-    embedding and what a layer adds are multiplied by their scales, logits are divided by theirs.
+    embedding and what a layer adds are multiplied by their scales, logits are divided by theirs. `is_long`: whether a
+    text may be longer than the original context, for which LongRoPE has other rotations.
     """
 
     eps: float
@@ -48,6 +50,7 @@ class Config(Architecture):
     logit_scale: float = 1.0
     expert_feed_forward: int = 0
     expert_scale: float = 1.0
+    is_long: bool = False
 
     @property
     def kv_heads(self) -> int:
@@ -143,9 +146,9 @@ def _rope(values: Values, head_dim: int, context: int) -> Rope:
     dim = values.integer("rope.dimension_count", head_dim, low=1, high=head_dim)
     if dim % 2:
         raise values.error("rope.dimension_count", "an even number")
-    scaling = values.text("rope.scaling.type", "linear")
-    if scaling not in SCALINGS:
-        raise UnsupportedError(f"{values.place}: rope.scaling.type", scaling, SCALINGS)
+    scaling, supported = values.text("rope.scaling.type", "linear"), (*SCALINGS, *OTHER_SCALINGS.get(values.prefix, ()))
+    if scaling not in supported:
+        raise UnsupportedError(f"{values.place}: rope.scaling.type", scaling, supported)
     return Rope(
         base=values.number("rope.freq_base", 10000.0, low=2),
         dim=dim,

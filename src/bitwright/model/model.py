@@ -52,6 +52,15 @@ class Model:
         size = f"{weights / 1e6:,.1f} M weights, {self.file_bytes / 1e6:,.1f} MB"
         return f"<Model {self.path.name}: {self.config.architecture}, {size}>"
 
+    def within(self, context: int) -> Model:
+        """The same model for texts of up to `context` tokens. Only LongRoPE (Phi 3) makes a difference: llama.cpp, too,
+        rotates a whole text by what its context may become."""
+        is_long = context > self.config.rope.original_context
+        if "rope_factors_long.weight" not in self.tensors or is_long == self.config.is_long:
+            return self
+        config = replace(self.config, is_long=is_long)
+        return replace(self, config=config, step=build(config, Weights(self.tensors, self.path)))
+
     def with_tensors(self, tensors: Mapping[str, QuantizedTensor]) -> Model:
         """The same architecture and vocabulary over other tensors; UsageError if a name or a shape differs."""
         for name, own in self.tensors.items():

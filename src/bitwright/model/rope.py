@@ -4,6 +4,7 @@ Pair i of a head is turned by position * inverse_frequencies[i]. Plain: base**(-
 https://arxiv.org/abs/2104.09864). Linear scaling divides all frequencies by a factor. Llama 3 and its relatives store
 one divisor per pair in the file (`rope_freqs.weight`). YaRN (Peng et al., https://arxiv.org/abs/2309.00071) divides
 only slow pairs, those that turn fewer than `beta_slow` times within the original context, and leaves the fast ones.
+LongRoPE (Ding et al., https://arxiv.org/abs/2402.13753) has a searched divisor for each pair, in the file too.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ class Rope:
             plain = plain / np.asarray(divisors, np.float64)
         if self.scaling == "none":
             return plain
-        if self.scaling == "linear":
+        if self.scaling in ("linear", "longrope"):
             return plain / self.factor
         keep = self._share_kept()
         return plain * keep + plain / self.factor * (1 - keep)

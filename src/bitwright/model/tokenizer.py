@@ -193,6 +193,8 @@ def _build(values: Values) -> Tokenizer:
     spm = kind == "llama"
     special = tokenizer_special.find(values, vocabulary, types, spm)
     space_prefix = spm and values.flag("add_space_prefix", True)
+    name = Values(values.values, values.place).text("general.name", "").lower()
+    strip = "phi-3" in name or "phi3" in name  # no key says so; llama.cpp goes by the name, too
     add_bos, added = spm, None
     encoder: tokenizers.Tokenizer | tokenizer_part.Encoder
     if "tokenizer.huggingface.json" in values.values:
@@ -200,7 +202,7 @@ def _build(values: Values) -> Tokenizer:
         with tokenizer_build.guarded():
             encoder = tokenizer_json.build(text, len(tokens))
     elif spm:
-        added = AddedTokens(tokens, special.types)
+        added = AddedTokens(tokens, special.types, strip)
         unknown = None if special.unknown is None else names[special.unknown]
         scores = values.numbers("scores", len(tokens)) if values.has("scores") else np.zeros(len(tokens))
         pieces = tokenizer_build.Pieces(names, vocabulary, scores, types, unknown, space_prefix)
@@ -208,7 +210,7 @@ def _build(values: Values) -> Tokenizer:
             partial(tokenizer_build.sentencepiece, pieces), tokenizer_part.sentencepiece(pieces)
         )
     else:
-        added = AddedTokens(tokens, special.types)
+        added = AddedTokens(tokens, special.types, strip)
         words = pretokenizers.get(values.text("pre", "default"))
         bpe_parts = vocabulary, values.strings("merges"), words
         encoder = tokenizer_part.Encoder(

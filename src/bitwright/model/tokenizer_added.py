@@ -17,6 +17,8 @@ import numpy as np
 from bitwright.errors import BitwrightError
 from bitwright.model.tokenizer_special import CONTROL, UNKNOWN, USER_DEFINED
 
+WHITE = " \t\n\v\f\r"
+KEEP = ("<unk>", "<s>", "<|endoftext|>")
 LONGEST = 512  # characters of one such token
 MOST_NEIGHBOURS = 64  # tokens that begin with the end of another, for the scan to look at them all
 
@@ -24,8 +26,9 @@ MOST_NEIGHBOURS = 64  # tokens that begin with the end of another, for the scan 
 class AddedTokens:
     """The tokens of a vocabulary that are found whole: `split` cuts a text at them."""
 
-    def __init__(self, tokens: Sequence[str], types: np.ndarray) -> None:
-        """`types` int32 (tokens,); tokens that are empty have no text to find."""
+    def __init__(self, tokens: Sequence[str], types: np.ndarray, strip: bool = False) -> None:
+        """`types` int32 (tokens,); tokens that are empty have no text to find. strip: white space is left out
+        after all of them but KEEP."""
         chosen = [id for id in np.flatnonzero(np.isin(types, (UNKNOWN, CONTROL, USER_DEFINED))).tolist() if tokens[id]]
         for id in chosen:
             if len(tokens[id]) > LONGEST:
@@ -34,18 +37,19 @@ class AddedTokens:
                     f"at most {LONGEST} are supported"
                 )
         self._all = _Finder({tokens[id]: id for id in chosen})
+        self._strips = {id for id in chosen if tokens[id] not in KEEP} if strip else set[int]()
         self._user = _Finder({tokens[id]: id for id in chosen if types[id] == USER_DEFINED})
 
     def split(self, text: str, special: bool) -> Iterator[str | int]:
         """The text between such tokens and the ids of those, in order. `special`: control tokens are found too."""
-        finder, done = self._all if special else self._user, 0
-        for at, end in finder.places(text):
-            if done < at:
-                yield text[done:at]
-            yield finder.ids[text[at:end]]
+        finder, done, last = self._all if special else self._user, 0, -1
+        for at, end in (*finder.places(text), (len(text), len(text))):
+            between = text[done:at].lstrip(WHITE) if last in self._strips else text[done:at]
+            if between:
+                yield between
+            if at < end:
+                yield (last := finder.ids[text[at:end]])
             done = end
-        if done < len(text):
-            yield text[done:]
 
 
 def _before(characters: set[str]) -> str:

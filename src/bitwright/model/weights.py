@@ -54,12 +54,21 @@ class Weights:
 
     def rope_divisors(self, dim: int) -> np.ndarray | None:
         """`rope_freqs.weight` (dim / 2,), by which the file divides the rotations' frequencies; None without one."""
-        name = self.optional("rope_freqs.weight", dim // 2)
-        if name is None:
+        return self._divisors("rope_freqs.weight", dim)
+
+    def long_rope_divisors(self, dim: int, is_long: bool) -> np.ndarray | None:
+        """The same for LongRoPE, whose files have two such tensors: for contexts longer than the original one, and for
+        others."""
+        long, short = (self._divisors(f"rope_factors_{which}.weight", dim) for which in ("long", "short"))
+        return long if is_long else short
+
+    def _divisors(self, name: str, dim: int) -> np.ndarray | None:
+        full = self.optional(name, dim // 2)
+        if full is None:
             return None
-        values = self.tensors[name].dequantize()
+        values = self.tensors[full].dequantize()
         if not (np.isfinite(values) & (values > 0)).all():
-            raise FileFormatError(self.path, None, f"finite values above 0 in {name}", f"{values.min()}")
+            raise FileFormatError(self.path, None, f"finite values above 0 in {full}", f"{values.min()}")
         return values
 
     def check_all_used(self, architecture: str) -> None:

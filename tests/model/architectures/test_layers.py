@@ -13,6 +13,7 @@ from bitwright.errors import FileFormatError
 from bitwright.io import gguf
 from bitwright.io.values import Values
 from bitwright.model import ARCHITECTURES, Config, steps
+from bitwright.model.architectures.families import FAMILIES
 from bitwright.model.architectures.layers import Layer, read_layers
 from bitwright.model.architectures.names import layer_number
 from bitwright.model.architectures.outline import from_blueprint, from_gguf
@@ -42,10 +43,10 @@ def test_planner_and_engine_see_one_model(architecture: str, tmp_path: Path) -> 
         assert getattr(config, name) == getattr(outline, name), name
 
 
-@pytest.mark.parametrize(
-    "family",
-    ["granite", "mistral", "ministral3", "olmo2", "olmo3", "smollm3", "qwen2", "qwen3", "qwen3_moe", "gemma3_text"],
-)
+RUN = [family for family in tiny.CONFIGS if FAMILIES[family][0] in ARCHITECTURES]
+
+
+@pytest.mark.parametrize("family", sorted({*RUN} - {"llama"}))  # which divides by a tensor, zeros in a tiny file
 def test_the_engine_runs_what_a_config_json_describes(family: str, tmp_path: Path) -> None:
     """The step uses every tensor of the blueprint, in its shape."""
     made = tiny.tiny(family, tmp_path / "tiny.gguf")

@@ -103,6 +103,12 @@ class Blueprint:
         """Width of a head; by default the width divided by the number of heads."""
         return self.values.integer("head_dim", self.width // self.heads)
 
+    @property
+    def rotated(self) -> int:
+        """How many values of a head are rotated."""
+        share = self.values.number("partial_rotary_factor", 1.0)
+        return int(self.head_dim * self.rope_values().number("partial_rotary_factor", share))
+
     def frame(self, tied: bool = False, last_norm: str = "output_norm") -> None:
         """Add embedding, last norm, output, and the keys that every architecture has. tied: the meaning of an absent
         `tie_word_embeddings`."""
@@ -138,11 +144,10 @@ class Blueprint:
                 self._yarn(scaling, factor)
         elif kind == "llama3":
             self.vector("rope_freqs.weight", self.head_dim // 2)
-        elif kind == "longrope":
-            rotated = int(self.head_dim * self.values.number("partial_rotary_factor", 1.0))
-            self.key(rope__scaling__type="longrope", rope__dimension_count=rotated)
-            self.vector("rope_factors_long.weight", rotated // 2)
-            self.vector("rope_factors_short.weight", rotated // 2)
+        elif kind in ("longrope", "su"):
+            self.key(rope__scaling__type="longrope")
+            self.vector("rope_factors_long.weight", self.rotated // 2)
+            self.vector("rope_factors_short.weight", self.rotated // 2)
 
     def _yarn(self, scaling: Values, factor: float) -> None:
         """config.json's attention_factor replaces the usual 0.1 ln(factor) + 1, GGUF's attn_factor multiplies it."""

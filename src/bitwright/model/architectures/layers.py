@@ -20,7 +20,7 @@ PATTERNS = {
     "plamo3": 8, "smallthinker": 4,
 }  # fmt: skip
 FIRST = {"cohere2moe", "laguna", "smallthinker"}
-ALL_WINDOWED = {"lfm2"}  # every attention has the file's window
+ALL_WINDOWED = {"lfm2", "phi3"}  # every attention has the file's window
 NEVER_WINDOWED = {"granite", "llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "smollm3"}  # whatever the file says
 Kind = Literal["attention", "latent", "recurrent", "convolution", "none", "prediction"]
 

@@ -16,6 +16,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "llama": "llama",
     "mistral3": "llama",
     "olmo2": "olmo2",
+    "phi3": "phi3",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
     "qwen3moe": "qwen3moe",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitwright.model.conversion.families import gemma3, llama, olmo, qwen
+from bitwright.model.conversion.families import gemma3, llama, olmo, phi3, qwen
 from bitwright.model.conversion.families.family import Family
 
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
@@ -16,6 +16,7 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "qwen3": qwen.FAMILY,
     "olmo2": olmo.OLMO2,
     "olmo3": olmo.OLMO3,
+    "phi3": phi3.FAMILY,
     "gemma3": gemma3.FAMILY,
     "gemma3_text": gemma3.FAMILY,
 }

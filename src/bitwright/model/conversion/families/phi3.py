@@ -1,0 +1,29 @@
+"""Phi 3 and 4: Hugging Face's tensors as they are, q, k and v in one, gate and up in another. LongRoPE's divisors are
+listed in config.json, and become two tensors.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.model.architectures.blueprint import Blueprint, rope_type
+from bitwright.model.conversion.families.family import EXPECTED, LAYER, Family
+
+
+def made(b: Blueprint) -> dict[str, NDArray[np.float32]]:
+    """The divisors for long and for short contexts, if config.json has them."""
+    scaling = b.rope_values()
+    if not rope_type(scaling):
+        return {}
+    kinds = ("long", "short")
+    lists = {kind: scaling.numbers(f"{kind}_factor", b.rotated // 2) for kind in kinds}
+    return {f"rope_factors_{kind}.weight": lists[kind].astype(np.float32) for kind in kinds}
+
+
+FAMILY = Family(
+    layer=LAYER | {"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
+    made=made,
+    expected={key: values for key, values in EXPECTED.items() if key != "partial_rotary_factor"},
+    ropes=("longrope", "su"),
+)
