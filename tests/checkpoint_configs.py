@@ -19,6 +19,11 @@ CASES: dict[str, dict[str, Any]] = {
         "mlp_bias": True, "rope_theta": 1e4, "rope_scaling": {"type": "linear", "factor": 2.0},
         "tie_word_embeddings": True, "hidden_act": "silu",
     },
+    "glm4-untied-biases": {
+        "model_type": "glm4", "architectures": ["Glm4ForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 1e4,
+        "partial_rotary_factor": 0.5, "attention_bias": True, "tie_word_embeddings": False, "hidden_act": "silu",
+        "pad_token_id": 0,
+    },
     "granite-tied": {
         "model_type": "granite", "architectures": ["GraniteForCausalLM"], **SHAPE, "rope_theta": 1e4,
         "embedding_multiplier": 6.0, "residual_multiplier": 0.22, "logits_scaling": 2.0, "attention_multiplier": 0.3,

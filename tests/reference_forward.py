@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
-NEIGHBOURS = ("granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
+NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
 

@@ -13,6 +13,7 @@ EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 6, 3, 32
 
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
+    "glm4": {"rope.dimension_count": 8},
     "granite": {"embedding_scale": 6.0, "residual_scale": 0.22, "logit_scale": 2.0, "attention.scale": 0.3},
     "mistral3": {
         "attention.temperature_scale": 0.3,
@@ -104,7 +105,7 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             "ffn_up.weight": matrix(FEED_FORWARD, WIDTH),
             "ffn_down.weight": matrix(WIDTH, FEED_FORWARD),
         }
-        if architecture == "qwen2":
+        if architecture in ("glm4", "qwen2"):
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
         if architecture == "qwen3moe":
             for name in ("gate", "up", "down"):
@@ -120,11 +121,12 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
         if architecture == "olmo2":
             layer_weights |= {"attn_q_norm.weight": vector(q), "attn_k_norm.weight": vector(kv)}
             del layer_weights["attn_norm.weight"], layer_weights["ffn_norm.weight"]
-        if architecture == "phi3":
-            parts = [[f"attn_{name}.weight" for name in "qkv"], ["ffn_gate.weight", "ffn_up.weight"]]
-            fused = [np.concatenate([layer_weights.pop(name) for name in names]) for names in parts]
-            layer_weights |= {"attn_qkv.weight": fused[0], "ffn_up.weight": fused[1]}
-        if architecture in ("gemma3", "olmo2"):
+        fused = {"phi3": ("attn_qkv.weight", "ffn_up.weight"), "glm4": ("ffn_up.weight",)}.get(architecture, ())
+        parts = {"attn_qkv.weight": [f"attn_{name}.weight" for name in "qkv"],
+                 "ffn_up.weight": ["ffn_gate.weight", "ffn_up.weight"]}  # fmt: skip
+        for name in fused:
+            layer_weights[name] = np.concatenate([layer_weights.pop(part) for part in parts[name]])
+        if architecture in ("gemma3", "glm4", "olmo2"):
             layer_weights |= {"post_attention_norm.weight": vector(WIDTH), "post_ffw_norm.weight": vector(WIDTH)}
         weights |= {f"blk.{layer}.{name}": value for name, value in layer_weights.items()}
     return weights

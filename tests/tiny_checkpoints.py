@@ -128,10 +128,11 @@ def _merged(word: tuple[str, ...], pair: tuple[str, str]) -> list[str]:
 def _byte_level(case: str, folder: Path) -> int:
     """A tokenizer.json; returns the number of rows of the embedding, of which the last few have no token."""
     merges, special = learned(byte_level=True), ["<|pad|>", "<|begin|>", "<|end|>"]
+    special += ["<|endoftext|>", "<|user|>"] * case.startswith("glm4")  # which its conversion looks for
     texts = [*special, *byte_characters(), *("".join(pair) for pair in merges), "<tool>"]
     qwen = case.startswith("qwen")
     post: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
-    if not qwen:
+    if not case.startswith(("qwen", "glm")):
         single = [{"SpecialToken": {"id": "<|begin|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
         begin = {"<|begin|>": {"id": "<|begin|>", "ids": [1], "tokens": ["<|begin|>"]}}
         pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}]

@@ -28,7 +28,7 @@ from data_files import unpacked  # noqa: E402
 
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
 PRE = {
-    **dict.fromkeys(("granite", "llama", "ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
+    **dict.fromkeys(("glm4", "granite", "llama", "ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
     **dict.fromkeys(("qwen2", "qwen3"), "qwen2"),
 }
 

@@ -110,7 +110,7 @@ SPLIT = ("pre_tokenizer", "pretokenizers", 0)
 )  # fmt: skip
 def test_what_llama_cpp_would_read_differently_is_refused(tmp_path: Path, change: Any, message: str) -> None:
     with pytest.raises(BitwrightError, match=message):
-        vocabulary.metadata(changed(tmp_path, change), 325)
+        vocabulary.metadata(changed(tmp_path, change), 325, {})
 
 
 def test_a_template_is_read_whole_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -23,6 +23,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama untied": ("llama", {}),
     "llama, every head its own keys": ("llama", {"attention__head_count_kv": 2, "attention__head_count": 2,
                                                  "attention__key_length": 32, "attention__value_length": 32}),
+    "glm4": ("glm4", {}),
     "granite": ("granite", {}),
     "mistral3": ("mistral3", {}),
     "mistral3 linear": ("mistral3", {"rope__scaling__type": "linear", "attention__temperature_scale": 0.0}),
@@ -71,6 +72,7 @@ def test_step_equals_reference(tmp_path: Path, name: str) -> None:
 # By model: keys, and values that are slightly wrong.
 CHANGES: dict[str, dict[str, Any]] = {
     "llama yarn": {"rope.scaling.factor": 4.1},
+    "glm4": {"rope.dimension_count": 10},
     "granite": {"embedding_scale": 6.1, "residual_scale": 0.23, "logit_scale": 2.01, "attention.scale": 0.31},
     "mistral3": {"attention.temperature_scale": 0.31, "rope.scaling.yarn_log_multiplier": 0.6},
     "olmo2 with windows": {"attention.sliding_window": 9, "rope.scaling.factor": 4.2, "rope.freq_base": 1.1e6},

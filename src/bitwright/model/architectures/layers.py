@@ -21,7 +21,8 @@ PATTERNS = {
 }  # fmt: skip
 FIRST = {"cohere2moe", "laguna", "smallthinker"}
 ALL_WINDOWED = {"lfm2", "phi3"}  # every attention has the file's window
-NEVER_WINDOWED = {"granite", "llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "smollm3"}  # whatever the file says
+# Whatever the file says:
+NEVER_WINDOWED = {"glm4", "granite", "llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "smollm3"}
 Kind = Literal["attention", "latent", "recurrent", "convolution", "none", "prediction"]
 
 

@@ -49,7 +49,7 @@ class Checkpoint(GGUF):
         tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in made.tensors}
         _check_all_used(folder, self._weights.names, self._names, family)
         self.left_out = tuple(sorted(name for name in self._weights.names if name.startswith(family.aside)))
-        tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1))
+        tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1), family.roles)
         about, told = card.metadata(folder, lora or folder)
         values = about | made.metadata | _stored_as(tensors) | tokenizer
         paths = [*self._weights.paths, folder / CONFIG, *read, *told]

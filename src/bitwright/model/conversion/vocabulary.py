@@ -31,8 +31,9 @@ class Read(NamedTuple):
         return Values(self.values, self.path)
 
 
-def metadata(folder: Path, size: int) -> tuple[dict[str, Any], list[Path]]:
-    """The metadata of the tokenizer in a folder, for an embedding of `size` rows, and the files that were read.
+def metadata(folder: Path, size: int, roles: Mapping[str, str]) -> tuple[dict[str, Any], list[Path]]:
+    """The metadata of the tokenizer in a folder, for an embedding of `size` rows, and the files that were read. roles:
+    texts of the tokens that have a role in the family's models if the folder names no other.
 
     Raises FileFormatError for a file that is broken or missing, UnsupportedError for a kind of vocabulary or a
     pre-tokenizer that bitwright does not know.
@@ -46,7 +47,10 @@ def metadata(folder: Path, size: int) -> tuple[dict[str, Any], list[Path]]:
         found = byte_level.vocabulary(tokenizer, size, config)
     else:
         raise FileFormatError(folder, None, f"{JSON} or {SENTENCEPIECE}", "neither")
-    found |= special_tokens.metadata(found["tokens"].value, tokenizer, config, files[MODEL].checked)
+    tokens = found["tokens"].value
+    found |= special_tokens.metadata(tokens, tokenizer, config, files[MODEL].checked)
+    usual = {f"{role}_token_id": Typed(tokens.index(text), "uint32") for role, text in roles.items() if text in tokens}
+    found = usual | found
     if "pre" in found and found["pre"].value in byte_level.ADD_BOS:
         found.setdefault("add_bos_token", Typed(False, "bool"))
     templates, more = chat_templates.metadata(folder, config)

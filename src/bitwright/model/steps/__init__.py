@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {  # GGUF's name -> file here
     "gemma3": "gemma3",
+    "glm4": "glm4",
     "granite": "llama",
     "llama": "llama",
     "mistral3": "llama",

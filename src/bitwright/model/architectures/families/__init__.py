@@ -68,6 +68,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sliding_window": 4096,
         "rope_theta": 1e6,
     },
+    "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
     "olmo2": {"rms_norm_eps": 1e-5},
     "olmo3": {"rope_theta": 5e5, "sliding_window": 4096},
     "smollm3": {"rope_theta": 2e6},

@@ -117,7 +117,8 @@ def granite(b: Blueprint) -> None:
 
 
 def glm4(b: Blueprint) -> None:
-    decoder(b, bias=b.values.flag("attention_bias", False), sandwich=True, fused="up")
+    decoder(b, bias=b.values.flag("attention_bias", True), sandwich=True, fused="up")
+    b.key(rope__dimension_count=b.rotated)
 
 
 def olmo2(b: Blueprint) -> None:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from bitwright.model.conversion.families import gemma3, llama, olmo, phi3, qwen
+from bitwright.model.conversion.families import gemma3, glm, llama, olmo, phi3, qwen
 from bitwright.model.conversion.families.family import Family
 
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "llama": llama.FAMILY,
     "mistral": llama.FAMILY,
     "granite": llama.FAMILY,
+    "glm4": glm.GLM4,
     "ministral3": llama.MISTRAL3,
     "mistral3": llama.MISTRAL3,
     "smollm3": llama.SMOLLM3,

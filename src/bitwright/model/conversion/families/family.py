@@ -68,8 +68,9 @@ class Family:
     """layer: Hugging Face's names within a layer by GGUF's. change(blueprint, GGUF's name without layer and .weight):
     what is done to those values. made: tensors that follow from config.json. expected: values of keys of config.json
     without which the model would be another. ropes: how rotations may be stretched. scales: the keys of stretching, out
-    of SCALES, that GGUF's architecture has a place for. check: of what else config.json says. aside: beginnings of the
-    names of other parts of the model, which are left out."""
+    of SCALES, that GGUF's architecture has a place for. check: of what else config.json says. roles: texts of tokens by
+    their roles in GGUF, unless the tokenizer names others. aside: beginnings of the names of other parts of the model,
+    which are left out."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     change: Callable[[Blueprint, str], Change | None] = unchanged
@@ -78,6 +79,7 @@ class Family:
     ropes: tuple[str, ...] = ROPES
     scales: tuple[str, ...] = ()
     check: Callable[[Blueprint], None] = no_windows
+    roles: Mapping[str, str] = field(default_factory=dict)
     aside: tuple[str, ...] = ()
 
     def check_config(self, b: Blueprint) -> None:
@@ -91,6 +93,8 @@ class Family:
             if scaling.has(key) and key not in self.scales:
                 raise UnsupportedError(f"{b.values.place}: a key of rope scaling", key, ["attention_factor"])
         expect(scaling, "truncate", (True,))
+        if (key := "partial_rotary_factor") in self.expected:
+            expect(scaling, key, self.expected[key])
         self.check(b)
 
     def names(self, b: Blueprint, there: Collection[str]) -> dict[str, str]:

@@ -1,0 +1,42 @@
+"""GLM 4: pairs of neighbours in half of each head are rotated; there are norms before and after each part, and one
+matrix for gate and up.
+"""
+
+from __future__ import annotations
+
+from bitwright.kernels.ops import Step
+from bitwright.model.config import Config
+from bitwright.model.weights import Weights
+
+
+def step(c: Config, weights: Weights) -> Step:
+    """One step over a batch of tokens: embed, every layer's attention and feed-forward, the head."""
+    s = Step()
+    q_width, kv_width = c.heads * c.head_dim, c.kv_width
+    frequencies = c.rope.inverse_frequencies()
+    x = s.embed(weights("token_embd.weight", c.vocabulary, c.width))
+    for layer in range(len(c.layers)):
+        s.begin_layer(x)
+        w = weights.layer(layer)
+
+        h = s.rms_norm(x, w("attn_norm.weight", c.width), c.eps)
+        q = s.linear(h, *w.linear("attn_q", q_width, c.width))
+        k = s.linear(h, *w.linear("attn_k", kv_width, c.width))
+        v = s.linear(h, *w.linear("attn_v", kv_width, c.width))
+        q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
+        k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
+        h = s.attention(q, k, v, layer, c.heads, c.kv_heads, c.head_dim, c.attention_scale)
+        if layer == len(c.layers) - 1:
+            x, h = s.select(x), s.select(h)
+        h = s.linear(h, w("attn_output.weight", c.width, q_width))
+        x = s.add(x, s.rms_norm(h, w("post_attention_norm.weight", c.width), c.eps))
+
+        h = s.rms_norm(x, w("ffn_norm.weight", c.width), c.eps)
+        both = s.linear(h, w("ffn_up.weight", 2 * c.feed_forward, c.width))
+        h = s.glu(s.columns(both, 0, c.feed_forward), s.columns(both, c.feed_forward, c.feed_forward))
+        h = s.linear(h, w("ffn_down.weight", c.width, c.feed_forward))
+        x = s.add(x, s.rms_norm(h, w("post_ffw_norm.weight", c.width), c.eps))
+
+    x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)
+    s.logits(s.linear(x, *weights.head(c.vocabulary, c.width)))
+    return s
