@@ -29,7 +29,9 @@ def quantize(
     ],
     out: Annotated[
         Path | None,
-        typer.Option("-o", "--output", metavar="FILE", help="The GGUF file to write.", show_default=False),
+        typer.Option(
+            "-o", "--output", metavar="FILE", help="The GGUF file to write; with --vllm, a folder.", show_default=False
+        ),
     ] = None,
     tensor_type: Annotated[
         list[str] | None,
@@ -50,6 +52,10 @@ def quantize(
         ),
     ] = None,
     lora: options.Lora = None,
+    vllm: Annotated[
+        bool,
+        typer.Option("--vllm", help="Write a checkpoint for vLLM, in q4_0 or q8_0, into a folder."),
+    ] = False,
     stats: Annotated[
         Path | None,
         typer.Option(
@@ -89,10 +95,19 @@ def quantize(
     from bitwright import quantizers, recipes
     from bitwright.views.quantized import quantized as view
 
+    adapter = None if lora is None else models.fetched(lora)
+    if vllm:
+        if out is None or dry_run or tensor_type or tensor_type_file is not None:
+            raise UsageError("--vllm writes all layers in one format: leave out --dry-run and the tensor types")
+        source = models.resolve(model)
+        with output.progress(f"quantizing to {to}") as report:
+            result = quantizers.quantize_for_vllm(source, to, out, threads, report, stats, method, effort, adapter)
+        output.print_json(view(result)) if json else show(result, next="vllm serve")
+        return
     recipe = recipes.find(to)
     if tensor_type_file is not None:
         recipe = recipe.preceded(recipes.read_tensor_types(tensor_type_file))
-    source, adapter = models.resolve(model), None if lora is None else models.fetched(lora)
+    source = models.resolve(model)
     with output.progress(f"quantizing to {to}") as report:
         result = quantizers.quantize(
             source,
@@ -110,8 +125,8 @@ def quantize(
     output.print_json(view(result)) if json else show(result, dry_run)
 
 
-def show(result: QuantizeResult, dry_run: bool = False) -> None:
-    """Print what was, or would be, written."""
+def show(result: QuantizeResult, dry_run: bool = False, next: str = "") -> None:
+    """Print what was, or would be, written. next: the command that takes it, if it is not bitwright's."""
     from bitwright.recipes import fallbacks
 
     count: Counter[str] = Counter()
@@ -135,4 +150,4 @@ def show(result: QuantizeResult, dry_run: bool = False) -> None:
         output.say(f"would write {whole}", 2)
     else:
         output.say(f"wrote {result.output}: {whole} in {result.seconds:.1f} s", 2)
-        output.remark(f'next: bitwright run {result.output} "Hello"')
+        output.remark(f"next: {next} {result.output}" if next else f'next: bitwright run {result.output} "Hello"')

@@ -16,6 +16,7 @@ from bitwright.calibration import ActivationStatistics
 from bitwright.calibration import read as read_statistics
 from bitwright.errors import FileFormatError, UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
+from bitwright.formats.tensor import HasShape
 from bitwright.io import atomic, gguf, inputs, kinds
 from bitwright.model import files
 from bitwright.quantizers import caveats
@@ -121,7 +122,7 @@ def quantize(
         output=None if dry_run else target,
         bytes=size,
         source_bytes=model.file_bytes,
-        bits_per_weight=8 * sum(a.bytes for a in assignments) / max(1, sum(math.prod(t.shape) for t in tensors)),
+        bits_per_weight=bits_per_weight(tensors, assignments),
         assignments=assignments,
         methods=[quantizer.method_of(t, a.format) for t, a in zip(tensors, assignments, strict=True)],
         seconds=time.monotonic() - started,
@@ -136,6 +137,11 @@ def quantize(
             *caveats.without_feedback(quantizer, changed),
         ],
     )
+
+
+def bits_per_weight(tensors: Iterable[HasShape], assignments: Iterable[Assignment]) -> float:
+    """All bits that are assigned over all weights."""
+    return 8 * sum(a.bytes for a in assignments) / max(1, sum(math.prod(t.shape) for t in tensors))
 
 
 def _overrides(texts: Iterable[str]) -> list[Pattern]:

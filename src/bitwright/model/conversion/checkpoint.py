@@ -35,25 +35,26 @@ class Checkpoint(GGUF):
     """A folder of config.json, safetensors and tokenizer files. `path` is the folder, `paths` are all files read.
 
     Tensors are those of the GGUF file, by its names: matrices keep their precision, vectors are float32. Most are views
-    of the mapped files; one whose values differ is made when it is asked for, and forgotten with its last user.
+    of the mapped files; one whose values differ is made when it is asked for, and forgotten with its last user. folder:
+    where config.json lies. weights: as they are stored. names: their names by GGUF's.
     """
 
     def __init__(self, folder: Path, lora: Path | None = None) -> None:
         """lora: the folder of an adapter, which is merged into the weights; `path` is that one then."""
-        config = _config(folder)
+        self.folder, config = folder, _config(folder)
         made, family = _blueprint(config, folder)
-        self._weights = Merged(folder, made.values, lora) if lora else Weights(folder, made.values)
-        self._names = family.names(made, self._weights.names)
+        self.weights = Merged(folder, made.values, lora) if lora else Weights(folder, made.values)
+        self.names = family.names(made, self.weights.names)
         self._given = family.made(made)
-        self._family, self._blueprint, self.stored_as = family, made, self._weights.stored_as
+        self._family, self._blueprint, self.stored_as = family, made, self.weights.stored_as
         tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in made.tensors}
-        _check_all_used(folder, self._weights.names, self._names, family)
-        self.left_out = tuple(sorted(name for name in self._weights.names if name.startswith(family.aside)))
+        _check_all_used(folder, self.weights.names, self.names, family)
+        self.left_out = tuple(sorted(name for name in self.weights.names if name.startswith(family.aside)))
         tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1), family.roles)
         about, told = card.metadata(folder, lora or folder)
         values = about | made.metadata | _stored_as(tensors) | tokenizer
-        paths = [*self._weights.paths, folder / CONFIG, *read, *told]
-        super().__init__(lora or folder, paths, self._weights.buffers, VERSION, tensors, _as_metadata(values, folder))
+        paths = [*self.weights.paths, folder / CONFIG, *read, *told]
+        super().__init__(lora or folder, paths, self.weights.buffers, VERSION, tensors, _as_metadata(values, folder))
         self._made: WeakValueDictionary[str, NDArray[Any]] = WeakValueDictionary()
 
     @property
@@ -76,11 +77,22 @@ class Checkpoint(GGUF):
         """The values of a tensor whose bytes differ from the file's, float32 or in the file's precision."""
         if name in self._given:
             return self._given[name]
-        own, change = self._names[name], self._change(name)
-        values = self._weights.read(own)
+        own, change = self.names[name], self._change(name)
+        values = self.weights.read(own)
         if self.tensors[name].format is FLOAT32:
-            values = self._weights.format(own).dequantize(values.view(np.uint8))
+            values = self.weights.format(own).dequantize(values.view(np.uint8))
         return np.array(change(values) if change else values, order="C")
+
+    def order(self, name: str) -> NDArray[np.intp]:
+        """For each row of a matrix, which row of the checkpoint's it is. UnsupportedError if it is more than those in
+        another order."""
+        rows = self.tensors[name].shape[0]
+        before = np.arange(2 * rows).reshape(2, rows).T.astype(np.float32)
+        change = self._change(name)
+        after = np.asarray(change(before) if change else before, np.intp)
+        if after.shape != before.shape or (after[:, 1] - after[:, 0] != rows).any():
+            raise UnsupportedError(f"{self.folder}: taking back the conversion of", name, ["other orders of rows"])
+        return after[:, 0]
 
     def _change(self, name: str) -> Change | None:
         stem = name.rpartition(".")[0].split(".")[-1]
@@ -88,15 +100,15 @@ class Checkpoint(GGUF):
 
     def _is_in_file(self, name: str) -> bool:
         """Whether the bytes of a tensor are those of the file."""
-        own = self._names[name]
-        as_stored = self._weights.format(own) is self.tensors[name].format
-        return self._weights.place(own) is not None and as_stored and not self._change(name)
+        own = self.names[name]
+        as_stored = self.weights.format(own) is self.tensors[name].format
+        return self.weights.place(own) is not None and as_stored and not self._change(name)
 
     def _info(self, name: str, shape: tuple[int, ...], is_vector: bool) -> TensorInfo:
         """The description of a tensor of GGUF, checked against the checkpoint's."""
         if name in self._given:
             return TensorInfo(name, shape, FLOAT32, 0, self._given[name].nbytes)
-        own, weights = self._names[name], self._weights
+        own, weights = self.names[name], self.weights
         if own not in weights.names:
             raise FileFormatError(self._blueprint.values.place, None, f"a tensor {own} of shape {shape}", "none")
         if (found := weights.shape(own)) != shape:

@@ -1,0 +1,194 @@
+"""Quantize a checkpoint into one that vLLM reads, in the layout of compressed-tensors.
+
+https://github.com/vllm-project/compressed-tensors (src/compressed_tensors/compressors/pack_quantized). Q4_0 and Q8_0
+are its packed integers in groups of 32 columns with a float16 scale, to the last bit.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright import formats
+from bitwright.calibration import ActivationStatistics
+from bitwright.calibration import read as read_statistics
+from bitwright.errors import UnsupportedError, UsageError
+from bitwright.formats import Format, QuantizedTensor
+from bitwright.io import atomic, inputs, json_text, safetensors_write
+from bitwright.io.hub_choice import CONFIG
+from bitwright.io.safetensors import INDEX, SUFFIX, HeaderEntry
+from bitwright.model import files
+from bitwright.model.architectures.checkpoint import FLOATS
+from bitwright.model.conversion.card import CARD
+from bitwright.model.conversion.checkpoint import Checkpoint
+from bitwright.model.conversion.quantized import METHODS, PACKED
+from bitwright.progress import Progress
+from bitwright.quantizers import caveats
+from bitwright.quantizers.file import QuantizeResult, bits_per_weight
+from bitwright.quantizers.quantizer import EFFORT, Quantizer
+from bitwright.recipes import Assignment
+
+BITS = {"q4_0": 4, "q8_0": 8}  # by the formats that both sides have
+GROUP = 32
+LARGEST = 1 << 26  # bytes of a file beside the weights that is copied
+WEIGHTS = (SUFFIX, ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
+NOT_IN_FLOAT16 = ("gemma3", "gemma3_text")  # activations of these exceed its range
+
+
+@inputs.protected()
+def quantize_for_vllm(
+    source: str | Path,
+    name: str,
+    folder: str | Path,
+    threads: int | None = None,
+    progress: Progress | None = None,
+    stats: str | Path | ActivationStatistics | None = None,
+    method: str | None = None,
+    effort: int = EFFORT,
+    lora: str | Path | None = None,
+) -> QuantizeResult:
+    """Write the checkpoint `source` to a new or empty folder, the matrices of its layers in the format `name`.
+
+    Everything else stays as it is stored; the model computes in float16, as its scales are. Arguments: see
+    `quantizers.quantize`. config.json is written last, so that a folder is whole or no checkpoint.
+
+    Raises UnsupportedError for a format or a model that the layout or float16 cannot hold, UsageError if `source` is no
+    checkpoint or the folder is not empty, and what `quantizers.quantize` raises.
+    """
+    started, target = time.monotonic(), Path(folder)
+    if (format := formats.get(name)).name not in BITS:
+        raise UnsupportedError("the layout of vLLM's checkpoints in format", name, BITS)
+    model = files.open(source, lora)
+    if not isinstance(model, Checkpoint):
+        raise UsageError(f"{source}: expected a checkpoint, a folder with {CONFIG}: vLLM reads its other files too")
+    matrices = _matrices(model, format)
+    statistics = read_statistics(stats) if isinstance(stats, str | Path) else stats
+    if statistics is not None:
+        statistics = statistics.fitted(model.tensors, stats if isinstance(stats, str | Path) else "stats")
+    quantizer = Quantizer(method, effort, statistics, threads)
+    if target.exists() and (not target.is_dir() or any(target.iterdir())):
+        raise UsageError(f"{target}: expected a new or empty folder")
+    target.mkdir(parents=True, exist_ok=True)
+    assignments = [
+        Assignment(t.name, format, format.stored_bytes(t.shape)) if t.name in matrices.values()
+        else Assignment(t.name, t.format, t.nbytes)
+        for t in model.tensors.values()
+    ]  # fmt: skip
+    size = safetensors_write.write(
+        target / f"model{SUFFIX}",
+        _entries(model, matrices, format),
+        _arrays(model, matrices, format, quantizer, progress),
+    )
+    size += _copy_others(model.folder, target)
+    ignored = sorted(n.removesuffix(".weight") for n in model.weights.names - {*matrices}
+                     if len(model.weights.shape(n)) == 2)  # fmt: skip
+    config = json_text.read(model.folder / CONFIG) | {"quantization_config": _settings(format, ignored)}
+    config |= {"torch_dtype": "float16", **({"dtype": "float16"} if "dtype" in config else {})}
+    with atomic.replacing(target / CONFIG) as file:
+        size += file.write(json.dumps(config, indent=2, ensure_ascii=False).encode())
+    changed = [(model.tensors[a.tensor], a) for a in assignments if a.tensor in matrices.values()]
+    return QuantizeResult(
+        output=target,
+        bytes=size,
+        source_bytes=model.file_bytes,
+        bits_per_weight=bits_per_weight(model.tensors.values(), assignments),
+        assignments=assignments,
+        methods=[quantizer.method_of(model.tensors[a.tensor], a.format) for a in assignments],
+        seconds=time.monotonic() - started,
+        warnings=[
+            *caveats.quantized_source(changed, model.stored_as),
+            *caveats.not_covered(quantizer, changed),
+            *caveats.without_importance(quantizer, changed),
+            *caveats.without_feedback(quantizer, changed),
+        ],
+    )
+
+
+def _matrices(model: Checkpoint, format: Format) -> dict[str, str]:
+    """GGUF's names of the matrices that are quantized, by the checkpoint's own."""
+    kind = str(json_text.read(model.folder / CONFIG).get("model_type"))
+    if kind in NOT_IN_FLOAT16:
+        raise UnsupportedError(f"{model.folder}: float16, as scales are stored, for model_type", kind, ["others"])
+    if model.left_out:
+        raise UnsupportedError(f"{model.folder}: for vLLM, a model with", model.left_out[0], ["language models"])
+    found = {}
+    for name, info in model.tensors.items():
+        if not name.startswith("blk.") or len(info.shape) == 1:
+            continue
+        if len(info.shape) > 2 or name not in model.names:
+            raise UnsupportedError(f"{model.folder}: for vLLM, a matrix like", name, ["matrices of their own"])
+        if info.shape[1] % GROUP:
+            raise UsageError(f"{model.folder}: {name} has {info.shape[1]} columns, no multiple of {GROUP}")
+        found[model.names[name]] = name
+    return found
+
+
+def _entries(model: Checkpoint, matrices: Mapping[str, str], format: Format) -> list[HeaderEntry]:
+    """The tensors of the file, in the order of `_arrays`."""
+    types = {formats.get(name).name: dtype for dtype, name in FLOATS.items()}
+    found = []
+    for own in sorted(model.weights.names):
+        shape = model.weights.shape(own)
+        if own not in matrices:
+            found.append(HeaderEntry(own, types[model.weights.format(own).name], shape))
+            continue
+        packed = (shape[0], shape[1] * BITS[format.name] // 32)
+        found += [HeaderEntry(f"{own}_packed", "I32", packed), HeaderEntry(f"{own}_shape", "I64", (2,)),
+                  HeaderEntry(f"{own}_scale", "F16", (shape[0], shape[1] // GROUP))]  # fmt: skip
+    return found
+
+
+def _arrays(
+    model: Checkpoint, matrices: Mapping[str, str], format: Format, quantizer: Quantizer, progress: Progress | None
+) -> Iterator[NDArray[Any]]:
+    works = {own: quantizer.work(model.tensors[name], format) for own, name in matrices.items()}
+    total, done = sum(works.values()), 0.0
+    for own in sorted(model.weights.names):
+        if own not in matrices:
+            yield model.weights.read(own)
+            continue
+        if progress is not None:
+            progress(done, total, matrices[own])
+        done += works[own]
+        model.release()  # pages of the previous tensor
+        yield from _packed(quantizer.quantize(model.tensor(matrices[own]), format), model.order(matrices[own]))
+
+
+def _packed(tensor: QuantizedTensor, order: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+    """Codes (rows, words) with the first in the lowest bits, the shape, and scales (rows, groups), of the rows in the
+    checkpoint's order."""
+    rows, columns = tensor.shape
+    bits = BITS[tensor.format.name]
+    data = np.empty_like(tensor.data)
+    data[order] = tensor.data
+    codes, (scale,) = tensor.format.unpack(data.reshape(-1, tensor.format.block_bytes))
+    words: NDArray[np.uint8] = (codes.astype(np.int16) + (1 << (bits - 1))).astype(np.uint8).reshape(rows, columns)
+    if bits == 4:
+        words = words[:, ::2] | words[:, 1::2] << np.uint8(4)
+    return words.view("<i4"), np.array([rows, columns], "<i8"), scale.astype("<f2").reshape(rows, -1)
+
+
+def _settings(format: Format, ignored: list[str]) -> dict[str, Any]:
+    """`quantization_config` of config.json."""
+    weights = {"num_bits": BITS[format.name], "type": "int", "symmetric": True, "strategy": "group",
+               "group_size": GROUP, "dynamic": False}  # fmt: skip
+    group = {"targets": ["Linear"], "weights": weights, "input_activations": None, "output_activations": None}
+    return {"quant_method": METHODS[1], "format": PACKED, "quantization_status": "compressed",
+            "config_groups": {"group_0": group}, "ignore": ignored, "kv_cache_scheme": None}  # fmt: skip
+
+
+def _copy_others(source: Path, target: Path) -> int:
+    """Copies tokenizer, chat template and whatever else lies beside the weights; returns the bytes."""
+    size = 0
+    for path in sorted(source.iterdir()):
+        other = not path.name.endswith(WEIGHTS) and path.name not in (CONFIG, INDEX, CARD)
+        if other and path.is_file() and path.stat().st_size <= LARGEST:
+            with atomic.replacing(target / path.name) as file:
+                size += file.write(path.read_bytes())
+    return size
