@@ -137,7 +137,7 @@ class Mutants:
     def make(self, seed: int) -> bytes:
         """The bytes of a mutant; UsageError for one that GGUF cannot hold."""
         rng = np.random.default_rng(seed)
-        key = (str(rng.choice(wrong_types.ARCHITECTURES)), str(rng.choice(FORMATS)))
+        key = (str(rng.choice([*wrong_types.ARCHITECTURES])), str(rng.choice(FORMATS)))
         if key not in self._bases:
             self._bases[key] = base(*key, seed=0)
         parts = self._bases[key]

@@ -17,10 +17,10 @@ from bitwright import formats
 from bitwright.io import gguf
 from bitwright.io.gguf_parse import parse
 from bitwright.io.gguf_values import Typed
+from bitwright.model import ARCHITECTURES
 
 PATH = Path("poisoned.gguf")
 LAYERS = 2
-ARCHITECTURES = ("llama", "qwen2", "qwen3", "qwen3moe", "gemma3")
 TEXTS = {"empty text": "", "text": "four", "control characters": "\x1b[2J\u202e", "digits": "4"}
 WHOLE = {"minus one": Typed(-1, "int32"), "zero": Typed(0, "uint32"), "one": Typed(1, "uint32"),
          "three": Typed(3, "int8"), "2^31": Typed(1 << 31, "uint32"), "2^32 - 1": Typed((1 << 32) - 1, "uint32"),
@@ -44,7 +44,9 @@ MORE = ("vocab_size", "expert_count", "expert_used_count", "expert_feed_forward_
         "final_logit_softcapping", "rope.dimension_count", "rope.freq_base", "rope.freq_base_swa", "rope.scale_linear",
         "rope.scaling.type", "rope.scaling.factor", "rope.scaling.attn_factor", "rope.scaling.yarn_beta_fast",
         "rope.scaling.yarn_beta_slow", "rope.scaling.original_context_length", "attention.layer_norm_epsilon",
-        "attention.clamp_kqv", "logit_scale", "ssm.conv_kernel", "kda.head_dim")  # fmt: skip
+        "rope.scaling.finetuned", "rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_attn_factor",
+        "attention.temperature_scale", "embedding_scale", "residual_scale", "attention.clamp_kqv", "logit_scale",
+        "ssm.conv_kernel", "kda.head_dim")  # fmt: skip
 SHARED = ("general.name", "general.architecture", "general.alignment", "general.file_type", "tokenizer.chat_template",
           "tokenizer.chat_template.tool_use", "tokenizer.huggingface.json", "split.no", "split.count",
           "split.tensors.count", "bitwright.damage.kl_divergence.mean")  # fmt: skip
