@@ -72,6 +72,12 @@ CASES: dict[str, dict[str, Any]] = {
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "tie_word_embeddings": False,
         "num_hidden_layers": 2, "hidden_act": "silu",
     },
+    "qwen3-moe-untied": {
+        "model_type": "qwen3_moe", "architectures": ["Qwen3MoeForCausalLM"], **SHAPE, "head_dim": 32,
+        "attention_bias": False, "rope_theta": 1e6, "tie_word_embeddings": False, "num_hidden_layers": 2,
+        "hidden_act": "silu", "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
+        "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": [], "router_aux_loss_coef": 0.001,
+    },
     "gemma3-windows-linear": {
         "model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"], **SHAPE, "head_dim": 32,
         "query_pre_attn_scalar": 32, "sliding_window": 8, "rope_theta": 1e6, "rope_local_base_freq": 1e4,

@@ -86,7 +86,8 @@ def weights(config: dict[str, Any], dtype: str, seed: int = 19) -> dict[str, np.
         values = rng.standard_normal(tensor.shape) * (1.5 / np.sqrt(tensor.shape[-1]) if len(tensor.shape) > 1 else 0.3)
         if stem.endswith("norm") and made.architecture != "gemma3":
             values += 1
-        found[f"{name}.{kind}"] = as_dtype(values.astype(np.float32), dtype)
+        for expert, own in enumerate(values) if "*" in name else [(0, values)]:
+            found[f"{name}.{kind}".replace("*", str(expert))] = as_dtype(own.astype(np.float32), dtype)
     return found
 
 

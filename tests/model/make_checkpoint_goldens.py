@@ -29,7 +29,7 @@ from data_files import unpacked  # noqa: E402
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
 PRE = {
     **dict.fromkeys(("glm4", "granite", "llama", "ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
-    **dict.fromkeys(("qwen2", "qwen3"), "qwen2"),
+    **dict.fromkeys(("qwen2", "qwen3", "qwen3_moe"), "qwen2"),
 }
 
 LONG = 100  # characters of a value of which several cases share one copy

@@ -14,13 +14,13 @@ import tiny_checkpoints
 from checkpoint_configs import CASES, DTYPES, LLAMA3
 from checkpoints import write_set
 
-from bitwright.errors import BitwrightError, UnknownNameError
+from bitwright.errors import BitwrightError, FileFormatError, UnknownNameError
 from bitwright.io import hub
 from bitwright.model import files
 from bitwright.model.conversion.checkpoint import Checkpoint
 from bitwright.quantizers import quantize
 
-LLAMA, GEMMA = "llama-untied-llama3", "gemma3-windows-linear"
+LLAMA, GEMMA, QWEN_MOE = "llama-untied-llama3", "gemma3-windows-linear", "qwen3-moe-untied"
 YARN2 = CASES["ministral3-untied"]["rope_parameters"]
 
 
@@ -130,12 +130,18 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         ("qwen2-tied-yarn", {"use_sliding_window": True}, "use_sliding_window of bool True is not supported"),
         ("qwen2-tied-yarn", {"rope_scaling": LLAMA3}, "rope_type llama3 is not supported"),
         ("qwen3-untied", {"layer_types": ["full_attention", "sliding_attention"]}, "layers of sliding_attention is"),
+        (QWEN_MOE, {"norm_topk_prob": False}, "norm_topk_prob of false is not supported; supported: true"),
+        (QWEN_MOE, {"norm_topk_prob": ...}, "norm_topk_prob of false is not supported"),
+        (QWEN_MOE, {"mlp_only_layers": [1]}, "mlp_only_layers of array of 1 integer: 1 is not supported"),
+        (QWEN_MOE, {"decoder_sparse_step": 2}, "decoder_sparse_step of integer 2 is not supported"),
+        (QWEN_MOE, {"num_experts": 7}, r"mlp.gate.weight to have shape \(7, 96\), got \(6, 96\)"),
+        (QWEN_MOE, {"moe_intermediate_size": 32}, r"experts.0.gate_proj.weight to have shape \(32, 96\), got"),
         (GEMMA, {"layer_types": ["chunked_attention"] * 3}, "layers of chunked_attention is not supported"),
         (GEMMA, {"query_pre_attn_scalar": 16}, "query_pre_attn_scalar of integer 16 is not supported; supported: 32"),
         (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
         (GEMMA, {"use_bidirectional_attention": True}, "use_bidirectional_attention of bool True is not supported"),
     ],
-    ids=range(36),
+    ids=range(42),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str
@@ -165,6 +171,23 @@ def test_other_kinds_of_weights_are_refused(llama: Path, tmp_path: Path) -> None
     (llama / "config.json").rename(llama / "adapter_config.json")
     with pytest.raises(BitwrightError, match="base_model_name_or_path to be a string"):
         files.open(llama)
+
+
+def test_experts_are_all_there_and_of_one_type(tmp_path: Path) -> None:
+    folder, expert = tiny_checkpoints.write(QWEN_MOE, tmp_path / "m"), "model.layers.1.mlp.experts.4.up_proj.weight"
+
+    def remove(tensors: dict[str, np.ndarray]) -> None:
+        del tensors[expert]
+
+    def widen(tensors: dict[str, np.ndarray]) -> None:
+        tensors[expert] = tensors[expert].astype(np.float32)
+
+    with pytest.raises(FileFormatError, match=rf"a tensor {expert} of shape \(40, 96\), got none"):
+        Checkpoint(with_tensors(folder, QWEN_MOE, remove))
+    with pytest.raises(
+        FileFormatError, match=rf"{expert} to be bfloat16, as \S+experts.0.up_proj.weight is, got float32"
+    ):
+        Checkpoint(with_tensors(folder, QWEN_MOE, widen))
 
 
 def test_a_tied_model_may_repeat_its_embedding(tmp_path: Path) -> None:

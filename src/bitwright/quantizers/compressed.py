@@ -125,7 +125,8 @@ def _matrices(model: Checkpoint, format: Format) -> dict[str, str]:
             raise UnsupportedError(f"{model.folder}: for vLLM, a matrix like", name, ["matrices of their own"])
         if info.shape[1] % GROUP:
             raise UsageError(f"{model.folder}: {name} has {info.shape[1]} columns, no multiple of {GROUP}")
-        found[model.names[name]] = name
+        [own] = model.names[name]
+        found[own] = name
     return found
 
 

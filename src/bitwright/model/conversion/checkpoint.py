@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from weakref import WeakValueDictionary
@@ -36,7 +36,7 @@ class Checkpoint(GGUF):
 
     Tensors are those of the GGUF file, by its names: matrices keep their precision, vectors are float32. Most are views
     of the mapped files; one whose values differ is made when it is asked for, and forgotten with its last user. folder:
-    where config.json lies. weights: as they are stored. names: their names by GGUF's.
+    where config.json lies. weights: as they are stored. names: of those that a tensor is made of, by GGUF's names.
     """
 
     def __init__(self, folder: Path, lora: Path | None = None) -> None:
@@ -77,11 +77,21 @@ class Checkpoint(GGUF):
         """The values of a tensor whose bytes differ from the file's, float32 or in the file's precision."""
         if name in self._given:
             return self._given[name]
-        own, change = self.names[name], self._change(name)
-        values = self.weights.read(own)
+        own, *others = self.names[name]
+        values, change = self.weights.read(own), self._change(name)
+        if others:
+            return self._stacked(values, others)
         if self.tensors[name].format is FLOAT32:
             values = self.weights.format(own).dequantize(values.view(np.uint8))
         return np.array(change(values) if change else values, order="C")
+
+    def _stacked(self, first: NDArray[Any], others: Sequence[str]) -> NDArray[Any]:
+        """The tensor of an expert and those of the others, read one at a time."""
+        made = np.empty((1 + len(others), *first.shape), first.dtype)
+        made[0] = first
+        for expert, own in enumerate(others, 1):
+            made[expert] = self.weights.read(own)
+        return made
 
     def order(self, name: str) -> NDArray[np.intp]:
         """For each row of a matrix, which row of the checkpoint's it is. UnsupportedError if it is more than those in
@@ -100,20 +110,25 @@ class Checkpoint(GGUF):
 
     def _is_in_file(self, name: str) -> bool:
         """Whether the bytes of a tensor are those of the file."""
-        own = self.names[name]
-        as_stored = self.weights.format(own) is self.tensors[name].format
+        own, *others = self.names[name]
+        as_stored = self.weights.format(own) is self.tensors[name].format and not others
         return self.weights.place(own) is not None and as_stored and not self._change(name)
 
     def _info(self, name: str, shape: tuple[int, ...], is_vector: bool) -> TensorInfo:
         """The description of a tensor of GGUF, checked against the checkpoint's."""
         if name in self._given:
             return TensorInfo(name, shape, FLOAT32, 0, self._given[name].nbytes)
-        own, weights = self.names[name], self.weights
-        if own not in weights.names:
-            raise FileFormatError(self._blueprint.values.place, None, f"a tensor {own} of shape {shape}", "none")
-        if (found := weights.shape(own)) != shape:
-            raise FileFormatError(weights.path(own), None, f"tensor {own} to have shape {shape}", f"{found}")
-        format, place = FLOAT32 if is_vector else weights.format(own), weights.place(own)
+        names, weights = self.names[name], self.weights
+        first, each = names[0], shape[1:] if len(names) > 1 else shape
+        for own in names:
+            if own not in weights.names:
+                raise FileFormatError(self._blueprint.values.place, None, f"a tensor {own} of shape {each}", "none")
+            if (found := weights.shape(own)) != each:
+                raise FileFormatError(weights.path(own), None, f"tensor {own} to have shape {each}", f"{found}")
+            if (other := weights.format(own)) is not weights.format(first):
+                expected = f"tensor {own} to be {weights.format(first).name}, as {first} is"
+                raise FileFormatError(weights.path(own), None, expected, other.name)
+        format, place = FLOAT32 if is_vector else weights.format(first), weights.place(first)
         offset, part = (place.offset, place.part) if place else (0, 0)
         return TensorInfo(name, shape, format, offset, format.stored_bytes(shape), part)
 
@@ -135,9 +150,9 @@ def _blueprint(config: Mapping[str, Any], folder: Path) -> tuple[Blueprint, Fami
     return made, FAMILIES[kind]
 
 
-def _check_all_used(folder: Path, there: Collection[str], names: Mapping[str, str], family: Family) -> None:
+def _check_all_used(folder: Path, there: Collection[str], names: Mapping[str, tuple[str, ...]], family: Family) -> None:
     """BitwrightError if the checkpoint holds tensors that the model does not use: it would run as a different one."""
-    tied, used = "output.weight" not in names, set(names.values())
+    tied, used = "output.weight" not in names, {name for own in names.values() for name in own}
     left = sorted(n for n in there if n not in used and not family.left_out(n, tied))
     if left:
         more = f" and {len(left) - 3} more" if len(left) > 3 else ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitwright.model.conversion.families import gemma3, glm, llama, olmo, phi3, qwen
+from bitwright.model.conversion.families import gemma3, glm, llama, olmo, phi3, qwen, qwen3_moe
 from bitwright.model.conversion.families.family import Family
 
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
@@ -15,6 +15,7 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "smollm3": llama.SMOLLM3,
     "qwen2": qwen.FAMILY,
     "qwen3": qwen.FAMILY,
+    "qwen3_moe": qwen3_moe.FAMILY,
     "olmo2": olmo.OLMO2,
     "olmo3": olmo.OLMO3,
     "phi3": phi3.FAMILY,

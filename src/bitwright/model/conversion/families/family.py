@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import Values
-from bitwright.model.architectures.blueprint import Blueprint, rope_type
+from bitwright.model.architectures.blueprint import Blueprint, TensorSpec, rope_type
 
 Change = Callable[[NDArray[Any]], NDArray[Any]]  # of a tensor's values: float32, float16 or the bits of bfloat16
 
@@ -65,12 +65,12 @@ def no_windows(b: Blueprint) -> None:
 
 @dataclass(frozen=True)
 class Family:
-    """layer: Hugging Face's names within a layer by GGUF's. change(blueprint, GGUF's name without layer and .weight):
-    what is done to those values. made: tensors that follow from config.json. expected: values of keys of config.json
-    without which the model would be another. ropes: how rotations may be stretched. scales: the keys of stretching, out
-    of SCALES, that GGUF's architecture has a place for. check: of what else config.json says. roles: texts of tokens by
-    their roles in GGUF, unless the tokenizer names others. aside: beginnings of the names of other parts of the model,
-    which are left out."""
+    """layer: Hugging Face's names within a layer by GGUF's, with * for the number of an expert: those are stacked.
+    change(blueprint, GGUF's name without layer and .weight): what is done to those values. made: tensors that follow
+    from config.json. expected: values of keys of config.json without which the model would be another. ropes: how
+    rotations may be stretched. scales: the keys of stretching, out of SCALES, that GGUF's architecture has a place for.
+    check: of what else config.json says. roles: texts of tokens by their roles in GGUF, unless the tokenizer names
+    others. aside: beginnings of the names of other parts of the model, which are left out."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     change: Callable[[Blueprint, str], Change | None] = unchanged
@@ -97,14 +97,18 @@ class Family:
             expect(scaling, key, self.expected[key])
         self.check(b)
 
-    def names(self, b: Blueprint, there: Collection[str]) -> dict[str, str]:
-        """By GGUF's names, the names that the tensors have in a checkpoint with the tensors `there`. FileFormatError if
-        it has no embedding."""
+    def names(self, b: Blueprint, there: Collection[str]) -> dict[str, tuple[str, ...]]:
+        """By GGUF's names, the name that each tensor has in a checkpoint with the tensors `there`, or the names of the
+        tensors that it stacks. FileFormatError if there is no embedding."""
         found = [prefix for prefix in PREFIXES if f"{prefix}embed_tokens.weight" in there]
         if not found:
             raise FileFormatError(b.values.place, None, "a tensor model.embed_tokens.weight", "no such tensor")
         made = self.made(b)
-        return {t.name: self._name(t.name, found[0]) for t in b.tensors if t.name not in made}
+        return {t.name: self._names(t, found[0]) for t in b.tensors if t.name not in made}
+
+    def _names(self, tensor: TensorSpec, prefix: str) -> tuple[str, ...]:
+        name = self._name(tensor.name, prefix)
+        return tuple(name.replace("*", str(expert)) for expert in range(tensor.shape[0])) if "*" in name else (name,)
 
     def _name(self, name: str, prefix: str) -> str:
         stem, _, kind = name.rpartition(".")
