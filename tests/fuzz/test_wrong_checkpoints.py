@@ -16,7 +16,7 @@ from wrong_configs import POISONS
 from bitwright.errors import BitwrightError
 from bitwright.model.conversion.checkpoint import Checkpoint
 
-CASES = ("llama-untied-llama3", "qwen2-tied-yarn", "gemma3-windows-linear")
+CASES = ("llama-untied-llama3", "qwen2-tied-yarn", "phi4-untied-longrope", "gemma3-windows-linear")
 TRIALS = 50  # of each case
 LONG = 40  # entries of a list or an object of which only some are tried
 

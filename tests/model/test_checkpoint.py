@@ -22,6 +22,7 @@ from bitwright.quantizers import quantize
 
 LLAMA, GEMMA, QWEN_MOE = "llama-untied-llama3", "gemma3-windows-linear", "qwen3-moe-untied"
 YARN2 = CASES["ministral3-untied"]["rope_parameters"]
+LONGROPE = CASES["phi4-untied-longrope"]["rope_scaling"]
 
 
 @pytest.fixture
@@ -123,6 +124,8 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         ("ministral3-untied", {"model_type": "mistral3", "text_config": {"model_type": "mistral4"}}, "mistral4 is not"),
         ("olmo3-untied-windows-yarn", {"attention_bias": True}, "attention_bias of bool True is not supported"),
         ("phi4-untied-longrope", {"rope_scaling": {"type": "yarn", "factor": 4.0}}, "rope_type yarn is not supported"),
+        ("phi4-untied-longrope", {"original_max_position_embeddings": 1}, "embeddings to be a whole number from 2"),
+        ("phi4-untied-longrope", {"rope_scaling": LONGROPE | {"long_factor": [0.0] * 6}}, "long_factor to be numbers"),
         ("phi4-untied-longrope", {"partial_rotary_factor": 1.0}, "long_factor to be an array of 8 numbers"),
         ("smollm3-tied", {"no_rope_layers": [1, 1, 0, 1, 1]}, "no_rope_layers of array of 5 integer: 1, 1, 0, ... is"),
         ("smollm3-tied", {"no_rope_layers": ..., "no_rope_layer_interval": 3}, "no_rope_layer_interval of integer 3"),
@@ -141,7 +144,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
         (GEMMA, {"use_bidirectional_attention": True}, "use_bidirectional_attention of bool True is not supported"),
     ],
-    ids=range(42),
+    ids=range(44),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str

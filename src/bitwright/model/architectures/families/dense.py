@@ -99,13 +99,14 @@ def windows(b: Blueprint, usual: int, every: int) -> None:
 def phi3(b: Blueprint) -> None:
     decoder(b, fused="qkv up")
     scaling, name = b.rope_values(), "original_max_position_embeddings"
-    original = scaling.integer(name, b.values.integer(name, b.context), low=2, high=MAX_TOKENS)
+    usual = b.values.integer(name, b.context, low=2, high=MAX_TOKENS)
+    original = scaling.integer(name, usual, low=2, high=MAX_TOKENS)
     b.key(rope__dimension_count=b.rotated, rope__scaling__original_context_length=original)
     b.key(attention__sliding_window=b.values.integer("sliding_window", 0, high=MAX_TOKENS))
     if rope_type(scaling):
         factor = scaling.number("factor", b.context / original)
-        usual = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
-        b.key(rope__scaling__attn_factor=scaling.number("attention_factor", usual))
+        magnitude = math.sqrt(1 + math.log(factor) / math.log(original)) if factor > 1 else 1.0
+        b.key(rope__scaling__attn_factor=scaling.number("attention_factor", magnitude))
 
 
 def granite(b: Blueprint) -> None:

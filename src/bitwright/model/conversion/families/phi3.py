@@ -7,6 +7,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.io.values import LEAST, MOST
 from bitwright.model.architectures.blueprint import Blueprint, rope_type
 from bitwright.model.conversion.families.family import EXPECTED, LAYER, Family
 
@@ -16,9 +17,13 @@ def made(b: Blueprint) -> dict[str, NDArray[np.float32]]:
     scaling = b.rope_values()
     if not rope_type(scaling):
         return {}
-    kinds = ("long", "short")
-    lists = {kind: scaling.numbers(f"{kind}_factor", b.rotated // 2) for kind in kinds}
-    return {f"rope_factors_{kind}.weight": lists[kind].astype(np.float32) for kind in kinds}
+    found = {}
+    for kind in ("long", "short"):
+        divisors = scaling.numbers(key := f"{kind}_factor", b.rotated // 2)
+        if not ((divisors >= LEAST) & (divisors <= MOST)).all():
+            raise scaling.error(key, f"numbers from {LEAST:g} to {MOST:g}")
+        found[f"rope_factors_{kind}.weight"] = divisors.astype(np.float32)
+    return found
 
 
 FAMILY = Family(
