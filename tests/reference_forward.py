@@ -32,7 +32,6 @@ class Reference:
     weights: Mapping[str, np.ndarray]
     cache: Any = np.float16
     rounding: np.random.Generator | None = None
-    is_long: bool = False  # whether LongRoPE rotates for a context beyond the original one
 
     def get(self, key: str, default: Any = None) -> Any:
         return self.metadata.get(f"{self.architecture}.{key}", default)
@@ -187,8 +186,8 @@ class Reference:
         plain = base ** (-2.0 * pair / dim)
         if "rope_freqs.weight" in self.weights:
             plain = plain / self.weight("rope_freqs.weight")
-        if (which := f"rope_factors_{'long' if self.is_long else 'short'}.weight") in self.weights:
-            plain = plain / self.weight(which)
+        if "rope_factors_short.weight" in self.weights:  # LongRoPE within the original context
+            plain = plain / self.weight("rope_factors_short.weight")
         if self.get("rope.scaling.type", "none") != "yarn":
             return plain / factor
         # YaRN, section 3.2: which pair makes `turns` turns within the original context, solved for the pair.
