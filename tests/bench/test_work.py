@@ -36,6 +36,14 @@ def test_a_product_with_a_block_format_is_int8_and_with_floats_is_not() -> None:
         assert found == Work(**{path: 2 * 48 * 96 * 5, "bytes": kernels.bytes_read(format, 48, 96)})
 
 
+def test_experts_are_read_as_often_as_tokens_choose_them() -> None:
+    format = formats.get("q4_0")
+    weight = QuantizedTensor("w", (8, 48, 96), format, np.zeros((8, 48, format.row_bytes(96)), np.uint8))
+    one = kernels.bytes_read(format, 48, 96)
+    for tokens, read in ((1, 2), (2, 3.5), (3, 8 * (1 - 0.75**3))):
+        assert work.experts(weight, tokens, 2, kernels.tier()) == Work(2 * 2 * 48 * 96 * tokens, bytes=read * one)
+
+
 @pytest.mark.parametrize("window", [None, 1, 4, 100])
 @pytest.mark.parametrize("depth", [0, 3, 17])
 @pytest.mark.parametrize("tokens", [1, 6])

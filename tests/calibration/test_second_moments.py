@@ -208,3 +208,40 @@ def test_they_predict_what_an_error_costs(
     by_row = np.bincount(pieces.ravel(), minlength=len(error)) / pieces.size if "embd" in name else shares[0]
     predicted = 0.5 * np.sum(by_row * np.einsum("ri,ij,rj->r", error, matrix[0], error, optimize=True))
     assert low * cost < predicted < 1.2 * cost
+
+
+def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path) -> None:
+    """Direct sums over the tokens that chose an expert, weighed by its own gradients; nothing of the other tokens."""
+    metadata = synthetic_model.metadata_of("qwen3moe")
+    weights = synthetic_model.weights_of(metadata)
+    model = load(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
+    model.__dict__["tokenizer"] = Letters()
+    texts = [("a", "abcdefgh" * 8)]
+    found = gather(model, texts, tmp_path / "s.gguf", 64)
+    tape = Tape(model.step, weights, lambda name, rows: weights[name] if rows is None else weights[name][rows])
+    seen: dict[str, tuple[Any, ...]] = {}
+
+    def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray) -> None:
+        if op.kind == "experts":
+            seen[op.weight] = (*inputs, gradient)
+
+    (piece,) = gathering.cut(model, texts, 64, None)
+    tape.gradients(piece, labels.sampled(0, 0, 64), visit)
+    x, choices, _ = seen["blk.3.ffn_down_exps.weight"]
+    used, ff = synthetic_model.EXPERTS_USED, synthetic_model.EXPERT_FEED_FORWARD
+    chosen = choices[:, :used].astype(int)
+    for names, inputs in (
+        (("ffn_gate_exps", "ffn_up_exps"), np.repeat(seen["blk.3.ffn_up_exps.weight"][0][:, None], used, axis=1)),
+        (("ffn_down_exps",), x.reshape(-1, used, ff)),
+    ):
+        own = [f"blk.3.{name}.weight" for name in names]
+        f = sum((seen[name][2].reshape(64, used, -1) ** 2).sum(axis=2) for name in own)
+        for expert in range(synthetic_model.EXPERTS):
+            at = chosen == expert
+            assert found.tokens(own[0])[expert] == at.sum()
+            moment = np.einsum("s,si,sj->ij", f[at], inputs[at], inputs[at]) / max(f[at].sum(), 1e-30)
+            got = found.hessian(own[0])[expert]
+            np.testing.assert_allclose(got, moment, rtol=1e-3, atol=1e-5 * np.abs(moment).max())
+            sums = (inputs[at].astype(np.float64) ** 2).sum(axis=0)
+            np.testing.assert_allclose(found.squares[own[0]].sums[expert], sums, rtol=1e-4)
+    assert found.sensitivity("blk.3.ffn_down_exps.weight").shape == (synthetic_model.EXPERTS, synthetic_model.WIDTH)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import tiny
 
 from bitwright import kernels, load, load_tokenizer
 from bitwright.errors import UnknownNameError
@@ -115,3 +116,13 @@ def test_unknown_names_are_refused() -> None:
         memory(outline("llama-3.1-8b"), "q4_0", 10, engine="vllm")
     with pytest.raises(UnknownNameError, match=r"unknown shape 'llama-3\.1-9b'; did you mean llama-3\.1-8b"):
         published.get("llama-3.1-9b")
+
+
+@pytest.mark.parametrize("expert", [320, 512])
+def test_what_the_engine_allocates_for_experts(expert: int, tmp_path: Path) -> None:
+    """Of a length that is the model's width, and another: buffers of one size share their memory."""
+    tiny.tiny("qwen3_moe", path := tmp_path / "m.gguf", **{**tiny.wide("qwen3_moe"), "moe_intermediate_size": expert})
+    allocated = load(path, context=1000).session().footprint
+    expected = memory(outline(path), None, 1000, "f16", engine="bitwright")
+    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
+    assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)

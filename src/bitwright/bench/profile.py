@@ -22,7 +22,15 @@ if TYPE_CHECKING:
 
 YARDSTICKS = ("q4_k", "q4_0")  # formats to compare others with; the first whose blocks fit is used
 YARDSTICK_ROWS = 128
-NAMES = {"load": "int8 inputs", "store": "to cache", "glu_silu": "glu", "glu_gelu_tanh": "glu"}
+PRODUCTS = ("linear", "experts")  # instructions that multiply by a weight
+NAMES = {
+    "load": "int8 inputs",
+    "load_experts": "int8 inputs",
+    "group": "order by expert",
+    "store": "to cache",
+    "glu_silu": "glu",
+    "glu_gelu_tanh": "glu",
+}
 
 
 @dataclass
@@ -136,16 +144,16 @@ def what(phase: Phase) -> str:
 
 def formats_of(phase: Phase, engine: Engine) -> tuple[str, ...]:
     """Names of the weight formats that a phase multiplies with, sorted."""
-    found = (engine.model.tensors[i.weight].format.name for i in phase.instructions if i.code == "linear" and i.weight)
-    return tuple(sorted(set(found)))
+    names = (i.weight for i in phase.instructions if i.code in PRODUCTS and i.weight)
+    return tuple(sorted({engine.model.tensors[name].format.name for name in names}))
 
 
 def work_of(phase: Phase, engine: Engine, tokens: int, depth: int) -> Work:
     """Bytes and operations of one phase for `tokens` tokens after `depth` earlier ones."""
     total = Work()
     for i in phase.instructions:
-        if i.code == "linear" and i.weight:
-            total += work.linear(engine.model.tensors[i.weight], 1 if phase.selected else tokens, engine.tier)
+        if i.code in PRODUCTS and i.weight:
+            total += work.product(engine, i.weight, 1 if phase.selected else tokens)
         elif i.code == "attention":
             total += work.attention(i.attributes, tokens, depth, engine.options.kv)
     return total

@@ -65,13 +65,29 @@ def paths() -> dict[tuple[str, str], dict[str, str]]:
 
 
 def linear(weight: QuantizedTensor, tokens: int, tier: str) -> Work:
-    """The product of a weight (rows, columns) with `tokens` tokens."""
-    rows, columns = weight.shape
+    """The product of a weight (rows, columns), or of an expert's, with `tokens` tokens."""
+    *_, rows, columns = weight.shape
     path = paths()[weight.format.name, tier]["decode" if tokens == 1 else "prefill"]
     operations = 2 * rows * columns * tokens
     read = kernels.bytes_read(weight.format, rows, columns, tier)
     kind = {"integer dot": "int8", "bf16 dot": "bf16"}.get(path, "floats")
     return Work(**{kind: operations, "bytes": read})
+
+
+def experts(weight: QuantizedTensor, tokens: int, used: int, tier: str) -> Work:
+    """The products of `tokens` tokens with `used` experts each of a weight (experts, rows, columns). Read are as many
+    experts as are expected if each token chooses at random."""
+    one, count = linear(weight, tokens, tier), weight.shape[0]
+    read = count * (1 - (1 - used / count) ** tokens)
+    return Work(used * one.int8, used * one.floats, read * one.bytes, used * one.bf16)
+
+
+def product(engine: Engine, weight: str, tokens: int) -> Work:
+    """The products of `tokens` tokens with a weight of the model."""
+    tensor = engine.model.tensors[weight]
+    if len(tensor.shape) > 2:
+        return experts(tensor, tokens, engine.config.experts_used, engine.tier)
+    return linear(tensor, tokens, engine.tier)
 
 
 def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
@@ -87,8 +103,8 @@ def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
     """All products and attentions of one step over `tokens` tokens after `depth` others, with `outputs` logits."""
     total = Work()
     for op in engine.model.step.ops:
-        if op.kind == "linear":
-            total += linear(engine.model.tensors[op.weights[0]], outputs if op.output.selected else tokens, engine.tier)
+        if op.multiplies:
+            total += product(engine, op.weights[0], outputs if op.output.selected else tokens)
         elif op.kind == "attention":
             total += attention(op.attributes, tokens, depth, engine.options.kv)
     return total

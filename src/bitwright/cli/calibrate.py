@@ -94,6 +94,10 @@ def calibrate(
     more = f", {found['moments']} second moments ({', '.join(found['weighting'])})" if found["moments"] else ""
     read = f"{found['tokens']} tokens in {found['seconds']:.1f} s"
     output.say(f"wrote {out}: {found['weights']} weights{more} over {read}", 2)
+    if missed := found["unreached"]:
+        experts = sum(map(len, missed.values()))
+        name, own = next(iter(missed.items()))
+        output.remark(f"no token reached {experts} of the experts, such as {own[0]} of {name}: use more text")
     output.remark(f"next: bitwright quantize {model} --to q4_k_m --stats {out} -o small.gguf")
 
 

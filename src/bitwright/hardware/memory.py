@@ -20,6 +20,7 @@ from bitwright.recipes.recipe import Assignment, Recipe
 
 MIB = 1 << 20
 SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows
+EXPERT_ROWS = 64  # native: kExpertPanels panels of 16 rows, as on AVX2
 # What a process takes in addition to the model, measured: bitwright as Python with NumPy and an opened model
 # (benchmarks/memory.py), llama.cpp as llama-bench with a model of one megabyte. A device's driver takes more: DRIVER.
 OVERHEAD = {"bitwright": 38 * MIB, "llama.cpp": 32 * MIB}
@@ -116,16 +117,24 @@ def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: st
 def _bitwright(outline: Outline, context: int, batch: int) -> int:
     """What native/executor.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k,
     v and attention's outputs; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34 bytes of
-    scales and sums, and the floats), tables of angles, and attention's working memory."""
-    width, ff = outline.width, outline.feed_forward
+    scales and sums, and the floats), tables of angles, and attention's working memory. Of experts, values and inputs of
+    each that a token uses, and in each thread some rows of their products."""
+    width, used = outline.width, outline.experts_used
+    dense, expert = (
+        max((t.shape[-1] for t in outline.tensors if t.name.endswith(name)), default=0)
+        for name in ("ffn_down.weight", "ffn_down_exps.weight")
+    )
     head = max((layer.key_dim for layer in outline.layers), default=0)
     kv = max((layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in outline.layers), default=0)
     tables = len({layer.window for layer in outline.layers if layer.kv_heads})
     q = outline.heads * head
-    floats = 3 * width + q * (1 + (q != width)) + kv + 2 * ff + tables * head
-    inputs = sum(padded(columns, 32) for columns in {width, q, ff})
+    floats = 3 * width + q * (1 + (q != width)) + kv + 2 * dense + tables * head
+    floats += used * (2 * expert + (width if width != expert else 0)) + outline.experts
+    inputs = sum(padded(columns, 32) for columns in {width, q, dense})
+    inputs += used * sum(padded(columns, 32) for columns in {width, expert})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
     tile = TILE_ROWS * (3 * head + PAGE + 5) + 2 * PAGE * head  # a thread's working memory in attention
+    tile += batch * EXPERT_ROWS if used else 0
     return round(batch * (4 * floats + (4 + 2 * 34 / 32) * inputs) + 4 * (partials + kernels.usable_cores() * tile))
 
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def calibration(s: ActivationStatistics, output: Path, context: int, seconds: float) -> dict[str, Any]:
     """output, weights (matrices with importance), chunks, tokens, seconds, moments (matrices with second moments),
-    weighting[how their tokens count: plain, gradient, fisher]."""
+    weighting[how their tokens count: plain, gradient, fisher], unreached{weight: [experts that no token reached]}."""
     return plain(
         {
             "output": output,
@@ -23,5 +23,6 @@ def calibration(s: ActivationStatistics, output: Path, context: int, seconds: fl
             "seconds": seconds,
             "moments": len(s.moments),
             "weighting": sorted({moment.weighting for moment in s.moments}),
+            "unreached": {name: own.unreached for name, own in s.squares.items() if own.unreached},
         }
     )
