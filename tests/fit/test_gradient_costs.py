@@ -19,6 +19,7 @@ from bitwright.kernels.tape import Tape
 from bitwright.model.model import Model, load
 
 TENSORS = ("token_embd.weight", "blk.0.attn_v.weight", "blk.1.attn_q.weight", "blk.1.ffn_down.weight")
+EXPERTS = ("blk.0.ffn_up_exps.weight", "blk.1.ffn_down_exps.weight")
 F32, F16, Q8, Q4K = (formats.get(name) for name in ("f32", "f16", "q8_0", "q4_k"))
 TOKENS = 24
 PIECES = np.random.default_rng(0).integers(0, synthetic_model.VOCABULARY, (3, TOKENS)).astype(np.int32)
@@ -38,7 +39,7 @@ def changed(model: Model) -> Callable[[str, Format], QuantizedTensor]:
     def encoded(name: str, format: Format) -> QuantizedTensor:
         values = model.tensors[name].dequantize()
         if format is F32:
-            seed = TENSORS.index(name)
+            seed = (*TENSORS, *EXPERTS).index(name)
             values = values + np.random.default_rng(seed).standard_normal(values.shape) * values.std() * STEP
         return QuantizedTensor(name, values.shape, format, format.quantize(values.astype(np.float32)))
 
@@ -60,10 +61,20 @@ def predictions(model: Model, piece: np.ndarray, weights: dict[str, np.ndarray])
 def test_a_dot_is_the_slope_of_the_labels_likelihood(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     """For every chunk and tensor, also one that two ops read; slices end within a tensor."""
     monkeypatch.setattr(gradients, "SLICE", 40 * synthetic_model.WIDTH)
+    slopes(model, TENSORS)
+
+
+def test_a_dot_of_experts_is_the_slope_too(tmp_path: Path) -> None:
+    metadata = synthetic_model.metadata_of("qwen3moe", block_count=2)
+    slopes(load(synthetic_model.write(tmp_path / "m.gguf", metadata, synthetic_model.weights_of(metadata))), EXPERTS)
+
+
+def slopes(model: Model, tensors: tuple[str, ...]) -> None:
+    """Compares the dots of some tensors with finite differences."""
     encoded = changed(model)
-    dots = gradient_sums(model, PIECES, TENSORS, [F32, Q8], encoded, seed=7, threads=2).dots
-    assert dots.shape == (3, len(TENSORS), 2)
-    for place, name in enumerate(TENSORS):
+    dots = gradient_sums(model, PIECES, tensors, [F32, Q8], encoded, seed=7, threads=2).dots
+    assert dots.shape == (3, len(tensors), 2)
+    for place, name in enumerate(tensors):
         before = model.tensors[name].dequantize().astype(np.float64)
         for level, format in enumerate((F32, Q8)):
             change = encoded(name, format).dequantize() - before
