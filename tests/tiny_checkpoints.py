@@ -163,7 +163,8 @@ def _byte_level(case: str, folder: Path) -> int:
     }  # fmt: skip
     (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
     kind = "GPT2Tokenizer" if case.startswith("phi") else "PreTrainedTokenizerFast"
-    config = {"tokenizer_class": kind, "bos_token": "<|begin|>", "eos_token": "<|end|>",
+    bos = None if case.startswith("smollm3") else "<|begin|>"  # SmolLM 3's file names none
+    config = {"tokenizer_class": kind, "bos_token": bos, "eos_token": "<|end|>",
               "pad_token": "<|pad|>", "chat_template": "{{ bos_token }}{{ messages[0].content }}"}  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return len(texts) + 5

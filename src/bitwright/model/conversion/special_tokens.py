@@ -21,13 +21,14 @@ ROLES = {  # in tokenizer_config.json and config.json: in GGUF, which spells one
     "pad": "padding",
     "mask": "mask",
 }
+TEMPLATE = "TemplateProcessing"
 AROUND = ("bos", "eos", "sep")  # which a text may get
 
 
 def metadata(tokens: Sequence[str], tokenizer: Values, config: Values, model: Values) -> dict[str, Typed]:
     """The ids of special tokens, and whether they are added to a text. A role that tokenizer_config.json names by text
     counts before the id in config.json."""
-    found: dict[str, Typed] = {}
+    config, found = _with_bos(tokenizer, config), dict[str, Typed]()
     ids = {text: id for id, text in reversed(list(enumerate(tokens))) if text}
     for role, key in ROLES.items():
         if (id := ids.get(_text(config, role), _id(model, role))) is not None and 0 <= id < len(tokens):
@@ -61,19 +62,33 @@ def _around(tokenizer: Values, config: Values) -> dict[str, bool]:
         kind = processor.text("type")
         if kind == "ByteLevel":
             found = {"bos": False, "eos": False} | found
-        elif kind == "TemplateProcessing":
+        elif kind == TEMPLATE:
             found |= _template(processor, config)
         else:
-            raise UnsupportedError(f"{tokenizer.place}: post-processor", kind, ["ByteLevel", "TemplateProcessing"])
+            raise UnsupportedError(f"{tokenizer.place}: post-processor", kind, ["ByteLevel", TEMPLATE])
     return found
 
 
-def _template(processor: Values, config: Values) -> dict[str, bool]:
-    """A single text is a list of tokens and the text itself, of which llama.cpp knows: BOS, text, EOS."""
+def _with_bos(tokenizer: Values, config: Values) -> Values:
+    """tokenizer_config.json; if it names no BOS, as SmolLM 3's, with the token that begins a text in tokenizer.json."""
+    if _text(config, "bos"):
+        return config
+    templates = [p for p in components(tokenizer, "post_processor", "processors") if p.get("type") == TEMPLATE]
+    first = next((names[0] for names in map(_names, templates) if names), None)
+    return Values({**config.values, "bos_token": first}, config.place) if isinstance(first, str) else config
+
+
+def _names(processor: Values) -> list[Any]:
+    """What a single text becomes by a template: the names of tokens, and None for the text itself."""
     parts: Any = processor.get("single")
     if not isinstance(parts, list) or not all(isinstance(part, dict) for part in parts):
         raise processor.error("single", "a list of objects")
-    names = [part["SpecialToken"].get("id") if isinstance(part.get("SpecialToken"), dict) else None for part in parts]
+    return [part["SpecialToken"].get("id") if isinstance(part.get("SpecialToken"), dict) else None for part in parts]
+
+
+def _template(processor: Values, config: Values) -> dict[str, bool]:
+    """Whether a template puts BOS and EOS around a text; llama.cpp knows nothing else."""
+    names = _names(processor)
     bos, eos = _text(config, "bos"), _text(config, "eos")
     first, last = bool(bos) and names[:1] == [bos], bool(eos) and names[-1:] == [eos] and len(names) > 1
     if names != [*([bos] if first else ()), None, *([eos] if last else ())]:
