@@ -27,9 +27,13 @@ IDS = np.random.default_rng(0).integers(0, synthetic_model.VOCABULARY, 30 * CONT
 
 @pytest.fixture(scope="module")
 def model(tmp_path_factory: pytest.TempPathFactory) -> Model:
-    metadata = synthetic_model.metadata_of("llama", block_count=1)
+    return one_layer("llama", tmp_path_factory.mktemp("model"))
+
+
+def one_layer(architecture: str, folder: Path) -> Model:
+    metadata = synthetic_model.metadata_of(architecture, block_count=1)
     weights = synthetic_model.weights_of(metadata, tied=False)
-    model = load(synthetic_model.write(tmp_path_factory.mktemp("model") / "m.gguf", metadata, weights))
+    model = load(synthetic_model.write(folder / "m.gguf", metadata, weights))
     model.__dict__["tokenizer"] = SimpleNamespace(add_bos=False, bos=None)
     return model
 
@@ -53,13 +57,22 @@ def divergence(model: Model, changed: dict[str, np.ndarray]) -> float:
 
 def test_layer_errors_predict_the_divergence(model: Model, tmp_path: Path) -> None:
     """On a random model of one layer, where errors of rows and tokens are as good as independent."""
+    predict(model, TENSORS, tmp_path)
+
+
+def test_layer_errors_of_experts_predict_the_divergence(tmp_path: Path) -> None:
+    """A token sees the errors of the experts that it takes. Errors before the router also change its choice."""
+    predict(one_layer("qwen3moe", tmp_path), ("blk.0.ffn_down_exps.weight", "output.weight"), tmp_path)
+
+
+def predict(model: Model, tensors: tuple[str, ...], tmp_path: Path) -> None:
     statistics = gather(model, [("ids", IDS)], tmp_path / "s.gguf", CONTEXT)
     palette = Palette(model.opened(), Quantizer(statistics=statistics), tmp_path / "palette")
-    allowed = np.array([[True, True, True]] * len(TENSORS))
+    allowed = np.array([[True, True, True]] * len(tensors))
     allowed[0, 1] = False
-    costs = layer_costs(palette, TENSORS, [Q8, Q4, F32], allowed)
+    costs = layer_costs(palette, tensors, [Q8, Q4, F32], allowed)
     assert np.isinf(costs[0, 1]) and (costs[:, 2] == 0).all()
-    for name, found in zip(TENSORS, costs[:, 0], strict=True):
+    for name, found in zip(tensors, costs[:, 0], strict=True):
         changed = palette.tensor(name, Q8).dequantize().astype(np.float64)
         assert found == pytest.approx(divergence(model, {name: changed}), rel=0.25), name
 

@@ -26,6 +26,7 @@ def layer_costs(
     and gradients of different outputs r and tokens are independent, that is half of the sum over r of E[g_r² (e_r x)²],
     or s_r e_r H e_r' with the mean squared gradients s. If errors are alike in all rows, it is half of the mean s times
     the objective. An embedding's row is looked up: its H is the mean of g g' itself, and the mean over the rows counts.
+    An expert's means are over the tokens that it got, so its errors count only as often.
     Without gradients, the unit is unknown and differs from tensor to tensor.
     """
     statistics = palette.quantizer.statistics
@@ -33,10 +34,13 @@ def layer_costs(
     for place, name in enumerate(tensors):
         moment = statistics.moment(name) if statistics else None
         gradients = statistics.sensitivity(name) if statistics else None
-        if moment is not None and moment.weighting == "gradient":
+        if statistics is None or gradients is None:
+            share = 1.0
+        elif moment is not None and moment.weighting == "gradient":
             share = 1 / palette.model.tensors[name].shape[0]
         else:
-            share = 1.0 if gradients is None else float(gradients.mean(dtype=np.float64))
+            got = statistics.tokens(name).mean() / statistics.provenance.tokens
+            share = float(gradients.mean(dtype=np.float64) * got)
         for level in np.flatnonzero(allowed[place]).tolist():
             costs[place, level] = share / 2 * palette.objective(name, formats[level])
     return costs

@@ -22,6 +22,7 @@ from bitwright.measure.layer import WINDOW
 from bitwright.measure.softmax import log_probabilities
 from bitwright.quantizers import Quantizer
 from bitwright.quantizers.tensor import takes_importance
+from bitwright.recipes.roles import is_quantized
 
 if TYPE_CHECKING:
     from bitwright.model.model import Model
@@ -47,9 +48,10 @@ class Compared:
 
 def matrices(model: Model, format: Format) -> list[str]:
     """The matrices inside of layers that can be brought into the format, and are not in it yet."""
-    names = dict.fromkeys(op.weights[0] for op in model.step.ops if op.kind == "linear")
+    names = dict.fromkeys(op.weights[0] for op in model.step.ops if op.multiplies)
     shapes = {name: model.tensors[name].shape for name in names if name.startswith("blk.")}
-    fitting = [name for name, shape in shapes.items() if len(shape) == 2 and shape[1] % format.block_size == 0]
+    kept = [name for name, shape in shapes.items() if not is_quantized(name, shape, model.config.architecture)]
+    fitting = [name for name, shape in shapes.items() if name not in kept and shape[-1] % format.block_size == 0]
     return [name for name in fitting if model.tensors[name].format is not format]
 
 
