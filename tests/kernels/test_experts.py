@@ -13,6 +13,7 @@ from bitwright.errors import UsageError
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import Executor, Memory, Program, Step, WeightBank, tiers
 from bitwright.kernels.ops import Call, Experts
+from bitwright.kernels.schedule import Schedule
 
 EXPERTS, USED, ROWS, COLUMNS = 7, 3, 40, 256  # rows that leave a panel incomplete on every tier
 
@@ -107,3 +108,14 @@ def test_choices_among_other_experts_are_refused() -> None:
         with pytest.raises(UsageError, match=r"experts\(w\): expected choices among 7 experts, made by `route`"):
             s.logits(s.experts(s.select(s.embed("x")), choices, "w"))
             Program(s, tensors, WeightBank(threads=1))
+
+
+def test_every_choice_has_groups_of_its_own() -> None:
+    """A thread that comes late to a phase counts its work by them, when others have gone on to the next mixture."""
+    s, weights = Step(), {"x": values(4, 8), "gate": values(5, 8), "w": values(5 * 8, 8).reshape(5, 8, 8)}
+    x = s.select(s.embed("x"))
+    for _ in range(3):
+        choices = s.route(s.linear(x, "gate"), 2)
+        x = s.combine(s.experts(x, choices, "w"), choices)
+    s.logits(x)
+    assert Schedule(s, weights).groups == [(5, 2)] * 3

@@ -155,7 +155,8 @@ class Schedule:
         return written
 
     def _place(self, result: Value) -> dict[Place, list[tuple[int, int]]]:
-        """Give every value a place; values of one size that are never alive in the same phase share one. Returns the
+        """Give every value a place; values of one size that are never alive in the same phase share one. Not the
+        result, which the caller owns, nor groups, by which a late thread sees that a phase's work is done. Returns the
         width and slots of every place."""
         sizes: dict[Place, list[tuple[int, int]]] = {place: [] for place in get_args(Place)}
         free_after: dict[tuple[Place, int, int], list[tuple[int, int]]] = {}  # (last phase used, place)
@@ -163,14 +164,15 @@ class Schedule:
         for chain in chains:
             first, last = chain[0], max(v.last_read for v in chain)
             known = free_after.setdefault((first.kind, first.width, first.slots), [])
-            reusable = [entry for entry in known if entry[0] < first.phase and result not in chain]
+            shares = result not in chain and first.kind != "groups"
+            reusable = [entry for entry in known if entry[0] < first.phase and shares]
             if reusable:
                 known.remove(reusable[0])
                 place = reusable[0][1]
             else:
                 place = len(sizes[first.kind])
                 sizes[first.kind].append((first.width, first.slots))
-            if result not in chain:
+            if shares:
                 known.append((last, place))
             for value in chain:
                 value.place = place
