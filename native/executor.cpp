@@ -63,9 +63,9 @@ void Executor::allocate() {
   std::vector<size_t> buffers, inputs, tables, scratches;
   for (size_t b = 0; b < program_->widths().size(); ++b)  // the caller owns the result
     buffers.push_back(static_cast<int>(b) == program_->result() ? 0 : take(floats(batch_, program_->widths()[b])));
-  for (const auto& [columns, slots] : program_->inputs()) {
+  for (const auto& [columns, slots, as_floats] : program_->inputs()) {
     product(product(product(batch_, slots), columns), 16);  // more than any layout takes
-    inputs.push_back(take(aligned(tier_.matmul.input_bytes(batch_ * slots, columns))));
+    inputs.push_back(take(aligned(tier_.matmul.input_bytes(batch_ * slots, columns, as_floats))));
   }
   for (const Angles& a : program_->all_angles())
     tables.push_back(take(floats(2 * batch_, static_cast<int64_t>(a.frequencies.size()))));

@@ -60,6 +60,7 @@ class Executor {
   void run_row_op(const SequenceMemory& memory, const Instruction& i, const Call& call, int64_t begin, int64_t end,
                   int64_t rows);
   bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
+  uint8_t* expert_input(const Instruction& i, size_t expert) const;
   void run_expert(const Instruction& i, int expert, int64_t begin, int64_t end, uint8_t* scratch);
   void load_experts(const Instruction& i, int64_t row);
   void route(const Instruction& i, int64_t row);

@@ -36,6 +36,13 @@ void Executor::combine(const Instruction& i, int64_t row) {
     for (int64_t c = 0; c < width; ++c) out[c] += weights[j] * slots[j * width + c];
 }
 
+// Where the input of an expert's slots begins: after those of the experts before it.
+uint8_t* Executor::expert_input(const Instruction& i, size_t expert) const {
+  const InputShape& shape = program_->inputs()[static_cast<size_t>(i.input)];
+  const int64_t before = groups_[static_cast<size_t>(i.groups)].first[expert];
+  return inputs_[static_cast<size_t>(i.input)] + tier_.matmul.input_bytes(before, shape.columns, shape.floats);
+}
+
 // Panels [begin, end) of one expert's product with all its slots. A single slot is written where it belongs; several are
 // written next to each other, a few panels at a time, and copied to their places from the cache.
 void Executor::run_expert(const Instruction& i, int expert, int64_t begin, int64_t end, uint8_t* scratch) {
@@ -44,8 +51,7 @@ void Executor::run_expert(const Instruction& i, int expert, int64_t begin, int64
   const int32_t *order = groups.order.data() + groups.first[static_cast<size_t>(expert)],
                 *last = groups.order.data() + groups.first[static_cast<size_t>(expert) + 1];
   const int64_t slots = last - order;
-  const uint8_t* input =
-      inputs_[static_cast<size_t>(i.input)] + tier_.matmul.input_bytes(order - groups.order.data(), w.columns);
+  const uint8_t* input = expert_input(i, static_cast<size_t>(expert));
   float* const out = at(i.out, 0);
   if (slots == 1) return tier_.matmul.decode(w, input, 1, out + *order * w.rows, w.rows, begin, end, scratch);
   const auto kernel = slots <= kDecodeTokens ? tier_.matmul.decode : tier_.matmul.prefill;
@@ -60,15 +66,15 @@ void Executor::run_expert(const Instruction& i, int expert, int64_t begin, int64
 
 void Executor::load_experts(const Instruction& i, int64_t row) {
   const Groups& groups = groups_[static_cast<size_t>(i.groups)];
-  const int64_t columns = program_->inputs()[static_cast<size_t>(i.input)].columns, used = width(i.b) / 2;
+  const InputShape& shape = program_->inputs()[static_cast<size_t>(i.input)];
+  const int64_t columns = shape.columns, used = width(i.b) / 2;
   for (int64_t j = 0; j < used; ++j) {
     const auto expert = static_cast<size_t>(at(i.b, row)[j]);
     const int64_t first = groups.first[expert], slots = groups.first[expert + 1] - first,
                   place = groups.place[static_cast<size_t>(row * used + j)] - first;
     const float* x = at(i.a, row) + (width(i.a) == columns ? 0 : j * columns);
-    tier_.matmul.load_input(x, 0, slots, columns, static_cast<Rounding>(i.index),
-                            inputs_[static_cast<size_t>(i.input)] + tier_.matmul.input_bytes(first, columns), place,
-                            place + 1);
+    tier_.matmul.load_input(x, 0, slots, columns, static_cast<Rounding>(i.index), shape.floats, expert_input(i, expert),
+                            place, place + 1);
   }
 }
 

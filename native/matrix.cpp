@@ -18,9 +18,10 @@ void Matrix::multiply(Pool& pool, const float* x, int64_t tokens, bool prefill, 
   const MatmulKernels& k = tier_.matmul;
   const int64_t columns = weight_.columns, panels = k.panels(weight_);
   const size_t scratch = aligned(k.scratch_bytes(weight_)) + 64;
-  const Region input(k.input_bytes(tokens, columns) + 64), space(scratch * static_cast<size_t>(pool.threads()));
+  const bool floats = tier_.reads_floats(weight_.format);
+  const Region input(k.input_bytes(tokens, columns, floats) + 64), space(scratch * static_cast<size_t>(pool.threads()));
   pool.parallel_for(tokens, 4, [&](int64_t begin, int64_t end, int) {
-    k.load_input(x, columns, tokens, columns, rounding, input.data(), begin, end);
+    k.load_input(x, columns, tokens, columns, rounding, floats, input.data(), begin, end);
   });
   const auto product = prefill ? k.prefill : k.decode;
   pool.parallel_for(panels, 4, [&](int64_t begin, int64_t end, int thread) {

@@ -104,8 +104,9 @@ double Meter::decode(const Weight& weight, bool from_memory, double seconds) {
   std::vector<float> x(size_t(weight.columns)), y(threads * size_t(weight.rows));
   for (size_t i = 0; i < x.size(); ++i) x[i] = float(int(i * 37 % 201) - 100);
   const size_t scratch = aligned(k.scratch_bytes(weight) + 64);
-  const Region input(k.input_bytes(1, weight.columns) + 64), space(threads * scratch + 64);
-  k.load_input(x.data(), weight.columns, 1, weight.columns, Rounding::own, input.data(), 0, 1);
+  const bool floats = tier_.reads_floats(weight.format);
+  const Region input(k.input_bytes(1, weight.columns, floats) + 64), space(threads * scratch + 64);
+  k.load_input(x.data(), weight.columns, 1, weight.columns, Rounding::own, floats, input.data(), 0, 1);
   const double products = rate(seconds, from_memory, [&](int64_t item, int thread) {
     Weight w = weight;
     (packed ? w.packed : w.file) = data_.data() + (from_memory ? size_t(item) % copies : size_t(thread)) * stride;

@@ -58,6 +58,7 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
   const int64_t width = this->width(i.out);
   if (i.code == Code::load)
     return tier_.matmul.load_input(at(i.a, 0), this->width(i.a), rows, this->width(i.a), static_cast<Rounding>(i.index),
+                                   program_->inputs()[static_cast<size_t>(i.input)].floats,
                                    inputs_[static_cast<size_t>(i.input)], begin, end);
   for (int64_t row = begin; row < end; ++row) {
     float *out = at(i.out, row), *a = at(i.a, row), *b = at(i.b, row);

@@ -32,7 +32,7 @@ int Program::buffer(int64_t width) {
 int Program::input(int64_t columns, int64_t slots) {
   check_size("columns of an input", columns, 1, kMostWidth);
   check_size("rows of an input", slots, 1, kMostExperts);
-  return append(inputs_, InputShape{columns, slots});
+  return append(inputs_, InputShape{columns, slots, false});
 }
 
 int Program::squares(int64_t columns, int64_t matrices) {
@@ -74,6 +74,8 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::route) check_size("experts", width(i.a), 1, kMostExperts);
   phases_.back().instructions.push_back(i);
   if (i.code == Code::embed) vocabulary_ = weight(i.weight).rows;
+  if ((i.code == Code::linear || i.code == Code::experts) && tier_.reads_floats(weight(i.weight).format))
+    inputs_[static_cast<size_t>(i.input)].floats = true;
   if (i.code == Code::hidden) hidden_width_ = width(i.out);
 }
 

@@ -68,8 +68,11 @@ struct Angles {
   bool interleaved;
 };
 
-// A converted input: `slots` rows of `columns` for each row of the step.
-struct InputShape { int64_t columns, slots; };
+// A converted input: `slots` rows of `columns` for each row of the step; `floats`: a matrix reads it as floats.
+struct InputShape {
+  int64_t columns, slots;
+  bool floats;
+};
 
 // Sums of squares of `columns` columns, for each of `matrices` (experts, or 1).
 struct SquaresShape { int64_t columns, matrices; };

@@ -22,15 +22,15 @@ struct Weight {
 enum class Rounding : uint8_t { own, q8_0, q8_1, q8_k };
 
 // y[t, r] = sum_c W[r, c] x[t, c]. Rows are divided among threads in panels. Inputs are converted once (`load_input`)
-// and then read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats,
-// float32 for the rest. The layout of a loaded input depends on the tier.
+// and then read by every weight that shares them: int8 codes with one scale per 32 columns for integer-dot formats, and,
+// if asked for, `floats` for the rest. The layout of a loaded input depends on the tier.
 struct MatmulKernels {
   size_t (*packed_bytes)(const Weight&);  // 0: there is no packed form, `file` is read
   void (*pack)(const Weight&, uint8_t* packed, int64_t panel_begin, int64_t panel_end);
   int64_t (*panels)(const Weight&);
-  size_t (*input_bytes)(int64_t tokens, int64_t columns);
-  void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, uint8_t* input,
-                     int64_t token_begin, int64_t token_end);
+  size_t (*input_bytes)(int64_t tokens, int64_t columns, bool floats);
+  void (*load_input)(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, bool floats,
+                     uint8_t* input, int64_t token_begin, int64_t token_end);
   size_t (*scratch_bytes)(const Weight&);  // per thread
   // for few tokens (decode, bandwidth-bound) and many (prefill, compute-bound); y is (tokens, stride)
   void (*decode)(const Weight&, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t panel_begin,
@@ -81,6 +81,8 @@ struct Tier {
   // Converts `columns` columns of one row, or of consecutive rows, to float32. The caller has checked the format.
   void (*dequantize)(FormatId format, const uint8_t* data, int64_t columns, float* out);
   const EncoderSet* encoders;  // compiled with or without AVX2; the bytes are the same
+
+  bool reads_floats(FormatId format) const { return path(format, false) != Path::integer_dot; }
 };
 
 const Tier* const* tiers(int* count);      // the tiers that this machine can run, slowest first (dispatch.cpp)

@@ -111,9 +111,8 @@ static inline void products(int64_t rows, const float* a, int64_t a_stride, Runs
                             Emit emit) {
   if constexpr (R > 0) {
     if (rows != R) return products<E, R - 1>(rows, a, a_stride, b, groups, depth, emit);
-    constexpr int kTogether = 4 * (R + 1) <= kRows + 1   ? 4
-                              : 2 * (R + 1) <= kRows + 1 ? 2
-                                                         : 1;  // sums and columns in registers
+    constexpr int kOne = (R + 1) * kVectors, kFree = Ops::kRegisters - 2;  // registers: sums and columns of a group
+    constexpr int kTogether = 4 * kOne <= kFree ? 4 : 2 * kOne <= kFree ? 2 : 1;
     for (int64_t g = 0; g < groups;) {
       const Runs rest{b.at, b.first + g * b.across, b.down, b.across, b.ahead};
       const auto placed = [&](int r, int64_t column, Floats sum) { emit(r, g * kKeyGroup + column, sum); };

@@ -23,7 +23,9 @@ inline void pack(const Weight& w, uint8_t* packed, int64_t begin, int64_t end) {
       });
 }
 
-inline size_t scratch_bytes(const Weight&) { return sizeof(Piece) + 64; }
+inline size_t scratch_bytes(const Weight&) {
+  return 64 + (sizeof(PrefillScratch) > sizeof(FloatPiece) ? sizeof(PrefillScratch) : sizeof(FloatPiece));
+}
 
 inline void decode(const Weight& w, const uint8_t* input, int64_t tokens, float* y, int64_t stride, int64_t begin,
                    int64_t end, uint8_t* scratch) {

@@ -9,7 +9,6 @@ constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup,
 constexpr int kFloatAhead = 1024;                   // see kAhead
 
 struct FloatPiece { alignas(64) float values[kFloatPiece][kStrips][kLanes]; };
-static_assert(sizeof(FloatPiece) <= sizeof(Piece));
 
 struct F32 {
   static constexpr int bytes = 4;

@@ -1,6 +1,10 @@
 // The integer dot product of block formats: y += scale * (sum of code * x) + min * (sum of x), group by group of 32
 // columns. A lane is always a row: four bytes of x are broadcast to all rows, so there are no sums across a vector.
-// Decode and prefill add in the same order, so they give the same floats.
+// Decode and prefill add in the same order, so they give the same floats: piece by piece (kPieceGroups groups), first all
+// its groups, then its fine ones.
+
+constexpr int kPieceGroups = Ops::kPieceGroups;
+static_assert(kSpanGroups % kPieceGroups == 0);
 
 // The properties of a format that still matter once its codes are bytes. Formats with equal ones share a tile.
 template <int kHighest, bool kFull, int kSubColumns, int kOffset, bool kHasMin> struct Shape {
@@ -30,21 +34,18 @@ template <class S> BITWRIGHT_INLINE Ints dot(const Bytes* w, const int8_t* x, in
   return sum;
 }
 
-// y plus the part of sub-group s: its scaled dot product, and its min times the sum of x.
-template <class S> BITWRIGHT_INLINE Floats accumulate(Floats y, Ints sum, Floats scale, Floats min,
-                                                      const ColumnGroup& info, int s) {
-  y = fma(to_floats(sum), scale * splat(info.scale), y);
-  if constexpr (S::has_min) y = fma(min, splat(info.totals[S::which(s)]), y);
-  return y;
+// The scaled dot products of a group up to sub-group s, from those before it.
+BITWRIGHT_INLINE Floats add_sub_group(Floats before, Ints dot, Floats scale, int s) {
+  return s ? fma(to_floats(dot), scale, before) : to_floats(dot) * scale;
 }
 
-// The same for a whole group, with its codes in registers.
-template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min,
-                                                     const int8_t* x, const ColumnGroup& info) {
+// y plus a group: its scaled dot products times the scale of x, and its mins times the sums of x.
+template <class S, class Min> BITWRIGHT_INLINE Floats add_group(Floats y, Floats scaled, const ColumnGroup& x,
+                                                                Min min) {
+  y = fma(scaled, splat(x.scale), y);
+  if constexpr (S::has_min) {
 #pragma GCC unroll 2
-  for (int s = 0; s < S::subs; ++s) {
-    const Ints sum = dot<S>(w + s * S::count, x + 4 * s * S::count, info.sums[S::which(s)]);
-    y = accumulate<S>(y, sum, scale[s], min[s], info, s);
+    for (int s = 0; s < S::subs; ++s) y = fma(min(s), splat(x.totals[S::which(s)]), y);
   }
   return y;
 }
@@ -66,6 +67,18 @@ BITWRIGHT_INLINE Floats load_rows(const float* y, int64_t rows) {
 
 // -- decode: each group is unpacked into registers and used for a few tokens at once
 
+// y plus a group with its codes in registers.
+template <class S> BITWRIGHT_INLINE Floats add_group(Floats y, const Bytes* w, const Floats* scale, const Floats* min,
+                                                     const ColumnGroup& x) {
+  Floats scaled{};
+#pragma GCC unroll 2
+  for (int s = 0; s < S::subs; ++s) {
+    const Ints sum = dot<S>(w + s * S::count, x.codes + 4 * s * S::count, x.sums[S::which(s)]);
+    scaled = add_sub_group(scaled, sum, scale[s], s);
+  }
+  return add_group<S>(y, scaled, x, [=](int s) BITWRIGHT_FORCE { return min[s]; });
+}
+
 template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in, int64_t token, int64_t rows, float* y,
                                                   int64_t stride) {
   using L = Layout<F>;
@@ -76,29 +89,26 @@ template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in
   Bytes w[8];
   for (Floats& s : sums) s = Floats{};
   ScaleReader<F> reader(strip);
-  for (int64_t piece = 0; piece < in.pieces; ++piece) {
-    const int64_t last = smaller((piece + 1) * kPieceGroups, in.groups);
-    for (int64_t g = piece * kPieceGroups; g < last; ++g) {
+  for (int64_t first = 0; first < in.groups; first += kPieceGroups) {
+    const int64_t last = smaller(first + kPieceGroups, in.groups);
+    for (int64_t g = first; g < last; ++g) {
       if (g % L::block_groups == 0) reader.block();
       reader.group(scale, min);
       // Hardware prefetching stops at every page of 4 KiB, which left a core waiting half of the time.
       for (int i = 0; i < L::code_bytes; i += 64) __builtin_prefetch(codes + g * L::code_bytes + i + Ops::kAhead);
-      __builtin_prefetch(reader.at + L::strip_bytes(in.groups));
+      if constexpr (Ops::kFetchScales) __builtin_prefetch(reader.at + L::strip_bytes(in.groups));
       unpack_codes<F>(codes + g * L::code_bytes, table, w);
 #pragma GCC unroll 4
-      for (int t = 0; t < kTokens; ++t) {
-        const int64_t at = (token + t) * in.groups + g;
-        sums[t] = add_group<S>(sums[t], w, scale, min, in.codes + at * 32, in.infos[at]);
-      }
+      for (int t = 0; t < kTokens; ++t)
+        sums[t] = add_group<S>(sums[t], w, scale, min, in.coded[(token + t) * in.groups + g]);
     }
 #pragma GCC unroll 4
     for (int t = 0; t < kTokens; ++t) {
-      for (int64_t at = ((token + t) * in.pieces + piece) * kFine, end = at + kFine; at < end; ++at) {
-        const ColumnGroup& fine = in.fine[at];
-        ScaleReader<F>(strip, fine.group).group(scale, min);
-        unpack_codes<F>(codes + fine.group * L::code_bytes, table, w);
-        sums[t] = add_group<S>(sums[t], w, scale, min, in.fine_codes + at * 32, fine);
-      }
+      in.each_fine(token + t, first, last, [&](const ColumnGroup& fine) BITWRIGHT_FORCE {
+        ScaleReader<F>(strip, fine.index).group(scale, min);
+        unpack_codes<F>(codes + fine.index * L::code_bytes, table, w);
+        sums[t] = add_group<S>(sums[t], w, scale, min, fine);
+      });
     }
   }
   for (int t = 0; t < kTokens; ++t) store_rows(y + t * stride, sums[t], rows);

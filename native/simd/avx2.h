@@ -18,6 +18,10 @@ BITWRIGHT_INLINE Floats fma(Floats a, Floats b, Floats c) { return _mm256_fmadd_
 BITWRIGHT_INLINE Ints widen(const int8_t* from) { return (Ints)_mm256_cvtepi8_epi32(eight_bytes(from)); }
 BITWRIGHT_INLINE Ints widen(const uint8_t* from) { return (Ints)_mm256_cvtepu8_epi32(eight_bytes(from)); }
 BITWRIGHT_INLINE Ints widen(const uint16_t* from) { return (Ints)_mm256_cvtepu16_epi32(eight_words(from)); }
+BITWRIGHT_INLINE void narrow(int8_t* to, Ints v) {
+  const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128((__m256i)v), _mm256_extracti128_si256((__m256i)v, 1));
+  _mm_storel_epi64(reinterpret_cast<__m128i*>(to), _mm_packs_epi16(words, words));
+}
 BITWRIGHT_INLINE Floats load_half(const void* from) { return _mm256_cvtph_ps(eight_words(from)); }
 BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
   return _mm256_cvtph_ps(_mm_slli_epi16(_mm_cvtepu8_epi16(eight_bytes(from)), 7));
@@ -37,9 +41,9 @@ BITWRIGHT_INLINE __m256i dpbusd(__m256i sum, __m256i u, __m256i s) {
 #endif
 
 struct Ops {
-  static constexpr int kVector = 32, kRowVectors = 2, kFloatTokens = 6;
-  static constexpr int kAhead = 4096;
-  static constexpr bool kMatrix = false, kBf16Dot = false;
+  static constexpr int kRegisters = 16, kVector = 32, kRowVectors = 2, kFloatTokens = 6;
+  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096;
+  static constexpr bool kMatrix = false, kBf16Dot = false, kFetchScales = true;
 
   static Bytes table(const uint8_t* sixteen) { return (Bytes)_mm256_broadcastsi128_si256(eight_words(sixteen)); }
   static Bytes look_up(Bytes table, Bytes index) { return (Bytes)_mm256_shuffle_epi8((__m256i)table, (__m256i)index); }

@@ -26,15 +26,18 @@ BITWRIGHT_INLINE Ints widen(const uint8_t* from) { return (Ints)_mm512_maskz_cvt
 BITWRIGHT_INLINE Ints widen(const uint16_t* from) {
   return (Ints)_mm512_maskz_cvtepu16_epi32(kAll, sixteen_words(from));
 }
+BITWRIGHT_INLINE void narrow(int8_t* to, Ints v) {
+  _mm_storeu_si128(reinterpret_cast<__m128i*>(to), _mm512_maskz_cvtepi32_epi8(kAll, (__m512i)v));
+}
 BITWRIGHT_INLINE Floats load_half(const void* from) { return _mm512_maskz_cvtph_ps(kAll, sixteen_words(from)); }
 BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
   return _mm512_maskz_cvtph_ps(kAll, _mm256_slli_epi16(_mm256_cvtepu8_epi16(sixteen_bytes(from)), 7));
 }
 
 struct Ops {
-  static constexpr int kVector = 64, kRowVectors = 2, kTokens = 6, kFloatTokens = 9, kFullOffset = 128;
-  static constexpr bool kDirect = true, kMatrix = false;
-  static constexpr int kAhead = 8192;
+  static constexpr int kRegisters = 32, kVector = 64, kRowVectors = 2, kTokens = 6, kFloatTokens = 9, kFullOffset = 128;
+  static constexpr bool kDirect = true, kMatrix = false, kFetchScales = false;
+  static constexpr int kPieceGroups = 16, kTokenBlock = 256, kAhead = 8192;
 
   static Bytes table(const uint8_t* sixteen) {
     return (Bytes)_mm512_maskz_broadcast_i32x4(kAll, sixteen_bytes(sixteen));

@@ -46,6 +46,16 @@ static inline float largest(Floats v) {
     return v[0];
 }
 
+template <int w = kLanes / 2>
+static inline int32_t largest(Ints v) {
+  if constexpr (w > 0) {
+    const Ints other = (Ints)exchange<w>((Floats)v);
+    return largest<w / 2>(v > other ? v : other);
+  } else {
+    return v[0];
+  }
+}
+
 // e^x within 2 ulp: x = n ln 2 + r with |r| <= ln(2) / 2, the Taylor series of e^r to r^7 (its remainder is 5e-9),
 // times 2^n. Below -87.3, where e^x is no longer a normal float, the result is 0; above 88.3 it stays constant.
 static inline Floats exp(Floats x) {

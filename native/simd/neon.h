@@ -28,15 +28,20 @@ BITWRIGHT_INLINE Ints widen(const int8_t* from) {
 }
 BITWRIGHT_INLINE Ints widen(const uint16_t* from) { return (Ints)vmovl_u16(four_words(from)); }
 BITWRIGHT_INLINE Ints widen(const uint8_t* from) { return (Ints)vmovl_u16(vget_low_u16(vmovl_u8(four_bytes(from)))); }
+BITWRIGHT_INLINE void narrow(int8_t* to, Ints v) {
+  const int16x4_t words = vmovn_s32((int32x4_t)v);
+  const int8x8_t bytes = vmovn_s16(vcombine_s16(words, words));
+  __builtin_memcpy(to, &bytes, 4);
+}
 BITWRIGHT_INLINE Floats load_half(const void* from) { return vcvt_f32_f16(vreinterpret_f16_u16(four_words(from))); }
 BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
   return vcvt_f32_f16(vreinterpret_f16_u16(vmovn_u32((uint32x4_t)(widen(from) << 7))));
 }
 
 struct Ops {
-  static constexpr int kVector = 16, kRowVectors = 2, kTokens = 4, kFloatTokens = 6, kFullOffset = 0;
-  static constexpr int kAhead = 4096;
-  static constexpr bool kDirect = true, kBf16Dot = false;
+  static constexpr int kRegisters = 32, kVector = 16, kRowVectors = 2, kTokens = 4, kFloatTokens = 6, kFullOffset = 0;
+  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096;
+  static constexpr bool kDirect = true, kBf16Dot = false, kFetchScales = true;
 
   static Bytes table(const uint8_t* sixteen) { return load(sixteen); }
   static Bytes look_up(Bytes table, Bytes index) { return vqtbl1q_u8(table, index); }

@@ -4,10 +4,11 @@
 // which depend on its instructions. In a product a vector covers kLanes rows: Floats and Ints have one lane per row,
 // Bytes has four consecutive columns of each row. Codes are unsigned bytes; those that span int8 (kFull) are stored with
 // kFullOffset added.
-//   kVector         bytes of a vector
+//   kRegisters      vector registers; kVector: bytes of one
 //   kRowVectors, kTokens, kFloatTokens    the size of a prefill tile, of codes and of floats
-//   kAhead          how many bytes ahead of its use a weight is prefetched in decode
-//   fma, widen, load_half, load_ue4m3                    on kLanes numbers; e4m3 scales are multiplied by 2^-8
+//   kPieceGroups, kTokenBlock    groups of 32 columns and tokens whose codes prefill keeps in the first and second cache
+//   kAhead          how many bytes ahead of its use a weight is prefetched in decode; kFetchScales: its scales are too
+//   fma, widen, narrow, load_half, load_ue4m3    on kLanes numbers; narrow stores int8; e4m3 scales are multiplied by 2^-8
 //   table, look_up  sixteen bytes, indexed by each byte
 //   step            adds products of four columns to a partial sum, whose lanes depend on the op-set; `run` is how many
 //                   steps it can hold before `flush` must add it to Ints. kDirect: a partial sum is Ints
@@ -27,6 +28,9 @@ template <class T> BITWRIGHT_INLINE Ints widen(const T* from) {
   for (int i = 0; i < kLanes; ++i) v[i] = from[i];
   return v;
 }
+BITWRIGHT_INLINE void narrow(int8_t* to, Ints v) {
+  for (int i = 0; i < kLanes; ++i) to[i] = int8_t(v[i]);
+}
 BITWRIGHT_INLINE Floats fma(Floats a, Floats b, Floats c) { return a * b + c; }
 BITWRIGHT_INLINE Floats load_half(const void* from) {
   Floats v{};
@@ -40,9 +44,10 @@ BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
 }
 
 struct Ops {
-  static constexpr int kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFloatTokens = 3, kFullOffset = 0;
-  static constexpr int kAhead = 4096;
-  static constexpr bool kDirect = true, kMatrix = false, kBf16Dot = false;
+  static constexpr int kRegisters = 16, kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFloatTokens = 3;
+  static constexpr int kFullOffset = 0;
+  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096;
+  static constexpr bool kDirect = true, kMatrix = false, kBf16Dot = false, kFetchScales = true;
 
   static Bytes table(const uint8_t* sixteen) { return load(sixteen); }
   static Bytes look_up(Bytes table, Bytes index) {

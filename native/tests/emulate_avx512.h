@@ -34,6 +34,9 @@ inline __m512i emulated_cvtepu8_epi32(__mmask16 m, __m128i a) {
 inline __m512i emulated_cvtepu16_epi32(__mmask16 m, __m256i a) {
   return by_lane<__m512i>(m, a, [](auto& v, int i) { return int32_t(lane<uint16_t>(v, i)); });
 }
+inline __m128i emulated_cvtepi32_epi8(__mmask16 m, __m512i a) {
+  return by_lane<__m128i>(m, a, [](auto& v, int i) { return int8_t(lane<int32_t>(v, i)); });
+}
 inline __m512 emulated_cvtph_ps(__mmask16 m, __m256i a) {
   return by_lane<__m512>(m, a, [](auto& v, int i) { return bitwright::half_to_float(lane<uint16_t>(v, i)); });
 }
@@ -56,4 +59,5 @@ template <class Floats, class A, class B> inline Floats emulated_dpbf16_ps(Float
 #define _mm512_maskz_cvtepi8_epi32 emulated_cvtepi8_epi32
 #define _mm512_maskz_cvtepu8_epi32 emulated_cvtepu8_epi32
 #define _mm512_maskz_cvtepu16_epi32 emulated_cvtepu16_epi32
+#define _mm512_maskz_cvtepi32_epi8 emulated_cvtepi32_epi8
 #define _mm512_maskz_cvtph_ps emulated_cvtph_ps

@@ -71,12 +71,13 @@ void run(const Tier& tier, const Case& c, Worst& worst) {
   }
   const int64_t stride = c.rows + 3;
   const Case& expected = tier.path(c.format, true) == Path::bf16_dot ? with_rounded_inputs(c) : c;
-  std::vector<float> first(size_t(kMostTokens * stride));  // the results for each token, of the first product with it
+  std::vector<float> first(size_t(c.tokens * stride));  // the results for each token, of the first product with it
   int64_t known = 0;
-  for (const int64_t tokens : kTokenCounts) {
-    std::vector<uint8_t> input(k.input_bytes(tokens, c.columns) + 128);
+  const bool floats = tier.reads_floats(c.format);
+  for (const int64_t tokens : {int64_t(1), int64_t(2), int64_t(3), int64_t(5), int64_t(8), c.tokens}) {
+    std::vector<uint8_t> input(k.input_bytes(tokens, c.columns, floats) + 128);
     for (int64_t t = 0; t < tokens; ++t)
-      k.load_input(c.x.data(), c.columns, tokens, c.columns, Rounding::own, align(input), t, t + 1);
+      k.load_input(c.x.data(), c.columns, tokens, c.columns, Rounding::own, floats, align(input), t, t + 1);
     for (const bool prefill : {false, true}) {
       std::vector<float> y(size_t(tokens * stride), -7.0f);
       const int64_t middle = panels / 2;  // as two threads would share them

@@ -69,26 +69,35 @@ struct Case {
   FormatId format;
   int64_t rows, columns;
   std::vector<uint8_t> file;
-  std::vector<float> x;                 // (kMostTokens, columns)
-  std::vector<double> want, magnitude;  // (kMostTokens, rows): the sums of the products and of their magnitudes
+  std::vector<float> x;                 // (tokens, columns)
+  std::vector<double> want, magnitude;  // (tokens, rows): the sums of the products and of their magnitudes
   double unit = 0;                      // 0: not exact; otherwise every product is a multiple of it
+  int64_t tokens = 13;
 };
 
-constexpr int kMostTokens = 13;
-constexpr int kTokenCounts[] = {1, 2, 3, 5, 8, kMostTokens};
-
 // Inputs for which every product is exact: integers with a 127 in every 32, which int8 holds; 127 everywhere; or, in the
-// groups with the largest scales (the first among equals), remainders in 256ths, one of them 127.
-enum class Values { small, large, remainders };
+// groups with the largest scales (the first among equals), remainders in 256ths, one of them 127. `scattered`: which
+// groups these are depends on the token; they have the scale 2.
+enum class Values { small, large, remainders, scattered };
+
+constexpr int kFineGroups[6][2] = {{0, 1}, {17, 30}, {3, 19}, {31, 31}, {17, 18}, {32, 32}};  // 32: none
+
+[[maybe_unused]] bool is_fine(Values values, size_t token, size_t group) {
+  const auto& groups = kFineGroups[token % 6];
+  const int within = int(group % 32);
+  return values == Values::remainders ? within < 2
+                                      : values == Values::scattered && (within == groups[0] || within == groups[1]);
+}
 
 [[maybe_unused]] void fill_inputs(Case& c, Values values) {
-  c.x.resize(size_t(kMostTokens * c.columns));
+  c.x.resize(size_t(c.tokens * c.columns));
   for (size_t i = 0; i < c.x.size(); ++i) {
     const size_t column = i % size_t(c.columns);
     const bool top = column % 32 == 5 || values == Values::large;
     c.x[i] = float(top ? (pick(0, 1) ? 127 : -127) : pick(-20, 20));
-    if (values == Values::remainders && !top && column / 32 % 32 < 2)
-      c.x[i] += float(column % 32 == 9 ? 127 : pick(-127, 127)) / 256;
+    if (!is_fine(values, i / size_t(c.columns), column / 32)) continue;
+    if (!top) c.x[i] += float(column % 32 == 9 ? 127 : pick(-127, 127)) / 256;
+    if (values == Values::scattered) c.x[i] *= 2;
   }
 }
 
@@ -96,9 +105,9 @@ enum class Values { small, large, remainders };
 [[maybe_unused]] void fill_sums(Case& c) {
   std::vector<float> w(size_t(c.rows * c.columns));
   tested_tiers().front()->dequantize(c.format, c.file.data(), c.rows * c.columns, w.data());
-  c.want.assign(size_t(kMostTokens * c.rows), 0.0);
+  c.want.assign(size_t(c.tokens * c.rows), 0.0);
   c.magnitude = c.want;
-  for (int64_t t = 0; t < kMostTokens; ++t) {
+  for (int64_t t = 0; t < c.tokens; ++t) {
     for (int64_t r = 0; r < c.rows; ++r) {
       for (int64_t i = 0; i < c.columns; ++i) {
         const double product = double(w[size_t(r * c.columns + i)]) * double(c.x[size_t(t * c.columns + i)]);
@@ -112,8 +121,8 @@ enum class Values { small, large, remainders };
 [[maybe_unused]] std::vector<Case> cases() {
   std::vector<Case> all;
   for (const FormatInfo& info : formats()) {
-    auto add = [&](const char* what, int64_t rows, int64_t columns, Fill fill, Values values) {
-      Case c{"format " + std::to_string(int(info.id)) + " " + what, info.id, rows, columns, {}, {}, {}, {}, 0};
+    auto add = [&](const char* what, int64_t rows, int64_t columns, Fill fill, Values values, int64_t tokens = 13) {
+      Case c{"format " + std::to_string(int(info.id)) + " " + what, info.id, rows, columns, {}, {}, {}, {}, 0, tokens};
       c.file.resize(size_t(rows * row_bytes(info.id, columns)));
       const bool block = with_block_format(info.id, [&]<class F>() {
         for (size_t at = 0; at < c.file.size(); at += sizeof(typename F::Block)) {
@@ -121,7 +130,7 @@ enum class Values { small, large, remainders };
           fill_block<F>(b, fill);
           std::memcpy(&c.file[at], &b, sizeof b);
         }
-        if (fill != Fill::random) c.unit = values == Values::remainders ? F::factor / 256 : F::factor;
+        if (fill != Fill::random) c.unit = values >= Values::remainders ? F::factor / 256 : F::factor;
       });
       if (!block) {  // bytes with an exponent near zero, so that no float is infinite or NaN
         const bool wide = info.id == FormatId::f16 || info.id == FormatId::bf16 || info.id == FormatId::f32;
@@ -141,6 +150,11 @@ enum class Values { small, large, remainders };
     add("remainders", 7, 256 / n * n, Fill::exact, Values::remainders);
     add("remainders", 3, (1024 / n + 1) * n, Fill::exact, Values::remainders);
     add("long", 19, (1024 / n + 1) * n, Fill::random, Values::small);
+    if (info.integer) add("scattered", 7, 576 / n * n, Fill::exact, Values::scattered);
+    if (info.integer) add("scattered", 7, (1024 / n + 1) * n, Fill::exact, Values::scattered);
+    if (info.integer) add("long, scattered", 5, (1536 / n + 1) * n, Fill::random, Values::scattered);
+    if (info.id == FormatId::q4_k || info.id == FormatId::q6_k)  // more than a block of tokens
+      add("many tokens", 3, 768, Fill::random, Values::scattered, 260);
     add("zeros", 5, 2 * n, Fill::zeros, Values::large);
     add("ones", 5, n, Fill::ones, Values::large);
     add("large", 37, n, Fill::exact, Values::large);

@@ -1,5 +1,5 @@
 // The tier avx512_vnni, except for BF16 weights: they are multiplied by the CPU's dot product of bfloat16. Everything else
-// is that tier's own code, which is compiled once. A loaded input is that tier's, followed by the rounded values.
+// is that tier's own code, which is compiled once. A loaded input is that tier's; the rounded values follow the floats.
 #include "../simd/avx512.h"
 
 #include "../attention.h"
@@ -32,7 +32,7 @@ using namespace products;
 bool is_bf16(const Weight& w) { return w.format == FormatId::bf16; }
 
 const bf16_t* rounded_values(const uint8_t* input, int64_t tokens, int64_t columns) {
-  return reinterpret_cast<const bf16_t*>(input + tier_avx512_vnni.matmul.input_bytes(tokens, columns));
+  return reinterpret_cast<const bf16_t*>(input + tier_avx512_vnni.matmul.input_bytes(tokens, columns, true));
 }
 
 size_t packed_bytes(const Weight& w) {
@@ -44,13 +44,15 @@ void pack(const Weight& w, uint8_t* packed, int64_t begin, int64_t end) {
   (is_bf16(w) ? pack_pairs : tier_avx512_vnni.matmul.pack)(w, packed, begin, end);
 }
 
-size_t input_bytes(int64_t tokens, int64_t columns) {
-  return tier_avx512_vnni.matmul.input_bytes(tokens, columns) + size_t(tokens * even(columns)) * sizeof(bf16_t);
+size_t input_bytes(int64_t tokens, int64_t columns, bool floats) {
+  return tier_avx512_vnni.matmul.input_bytes(tokens, columns, floats) +
+         (floats ? size_t(tokens * even(columns)) * sizeof(bf16_t) : 0);
 }
 
-void load_both(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, uint8_t* input,
-               int64_t begin, int64_t end) {
-  tier_avx512_vnni.matmul.load_input(x, stride, tokens, columns, rounding, input, begin, end);
+void load_both(const float* x, int64_t stride, int64_t tokens, int64_t columns, Rounding rounding, bool floats,
+               uint8_t* input, int64_t begin, int64_t end) {
+  tier_avx512_vnni.matmul.load_input(x, stride, tokens, columns, rounding, floats, input, begin, end);
+  if (!floats) return;
   auto* const rounded = const_cast<bf16_t*>(rounded_values(input, tokens, columns));
   for (int64_t t = begin; t < end; ++t) load_pairs(x + t * stride, columns, rounded + t * even(columns));
 }

@@ -63,7 +63,7 @@ def memory(
     return Footprint(
         weights=resident_weights(outline, assignments, engine),
         kv=kv_bytes(outline, context, kv, sequences, batch, engine),
-        compute=compute_bytes(outline, context, batch, engine),
+        compute=compute_bytes(outline, context, batch, engine, assignments),
         overhead=OVERHEAD[engine],
     )
 
@@ -78,12 +78,14 @@ def longest_context(
     engine: str = "llama.cpp",
 ) -> int:
     """The longest context, up to what the model was trained on, that fits `budget` bytes; 0 if none does."""
-    room = budget - memory(outline, recipe, 1, kv, 0, batch, engine).total + compute_bytes(outline, 1, batch, engine)
+    recipe = assigned(outline, recipe)
+    least = memory(outline, recipe, 1, kv, 0, batch, engine)
+    room = budget - least.total + least.compute
     low, high = 0, outline.context
     while low < high:
         middle = (low + high + 1) // 2
-        needed = kv_bytes(outline, middle, kv, sequences, batch, engine) + compute_bytes(outline, middle, batch, engine)
-        if needed <= room:
+        compute = compute_bytes(outline, middle, batch, engine, recipe)
+        if kv_bytes(outline, middle, kv, sequences, batch, engine) + compute <= room:
             low = middle
         else:
             high = middle - 1
@@ -109,16 +111,22 @@ def resident(outline: Outline, tensor: str, shape: Sequence[int], format: Format
     return kernels.bytes_read(format, shape[-2], shape[-1]) * matrices
 
 
-def compute_bytes(outline: Outline, context: int, batch: int = BATCH, engine: str = "llama.cpp") -> int:
-    """Bytes of the buffers that one batch needs."""
-    return _COMPUTE[engine](outline, context, min(batch, context))
+def compute_bytes(
+    outline: Outline,
+    context: int,
+    batch: int = BATCH,
+    engine: str = "llama.cpp",
+    recipe: str | Recipe | Sequence[Assignment] | None = None,
+) -> int:
+    """Bytes of the buffers that one batch needs, with weights in the formats of a recipe (None: those they have)."""
+    return _COMPUTE[engine](outline, context, min(batch, context), assigned(outline, recipe))
 
 
-def _bitwright(outline: Outline, context: int, batch: int) -> int:
+def _bitwright(outline: Outline, context: int, batch: int, assignments: Sequence[Assignment]) -> int:
     """What native/executor.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k,
-    v and attention's outputs; gate and up), inputs of products (kernels/input.inl: of 32 columns 34 codes, 34 bytes of
-    scales and sums, and the floats), tables of angles, and attention's working memory. Of experts, values and inputs of
-    each that a token uses, and in each thread some rows of their products."""
+    v and attention's outputs; gate and up), inputs of products (kernels/input.inl), tables of angles, and attention's
+    working memory. Of experts, values and inputs of each that a token uses, and in each thread some rows of their
+    products."""
     width, used = outline.width, outline.experts_used
     dense, expert = (
         max((t.shape[-1] for t in outline.tensors if t.name.endswith(name)), default=0)
@@ -130,15 +138,30 @@ def _bitwright(outline: Outline, context: int, batch: int) -> int:
     q = outline.heads * head
     floats = 3 * width + q * (1 + (q != width)) + kv + 2 * dense + tables * head
     floats += used * (2 * expert + (width if width != expert else 0)) + outline.experts
-    inputs = sum(padded(columns, 32) for columns in {width, q, dense})
-    inputs += used * sum(padded(columns, 32) for columns in {width, expert})
+    as_floats = _read_as_floats(outline, assignments)
+    inputs = sum(_input_bytes(columns, (columns, False) in as_floats) for columns in {width, q, dense})
+    inputs += used * sum(_input_bytes(columns, (columns, True) in as_floats) for columns in {width, expert})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
     tile = TILE_ROWS * (3 * head + PAGE + 5) + 2 * PAGE * head  # a thread's working memory in attention
     tile += batch * EXPERT_ROWS if used else 0
-    return round(batch * (4 * floats + (4 + 2 * 34 / 32) * inputs) + 4 * (partials + kernels.usable_cores() * tile))
+    return batch * (4 * floats + inputs) + 4 * (partials + kernels.usable_cores() * tile)
 
 
-def _llama_cpp(outline: Outline, context: int, batch: int) -> int:
+def _input_bytes(columns: int, as_floats: bool) -> int:
+    """Bytes of one token's input of a product: 64 for the codes of 32 columns, two more such groups for every 1024, and
+    the values themselves if a weight reads floats."""
+    return 64 * (padded(columns, 32) // 32 + 2 * padded(columns, 1024) // 1024) + as_floats * 4 * columns
+
+
+def _read_as_floats(outline: Outline, assignments: Sequence[Assignment]) -> set[tuple[int, bool]]:
+    """The columns of the weights that read an input as floats, not as codes, and whether these are experts."""
+    shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
+    multiplied = [a for a in assignments if len(shapes[a.tensor]) > 1 and outline.share_read(a.tensor)]
+    coded = {c.format for c in kernels.coverage({a.format for a in multiplied}) if c.decode == "integer dot"}
+    return {(shapes[a.tensor][-1], len(shapes[a.tensor]) > 2) for a in multiplied if a.format.name not in coded}
+
+
+def _llama_cpp(outline: Outline, context: int, batch: int, assignments: Sequence[Assignment]) -> int:
     """What llama.cpp reserves, in float32: for each token of a batch the logits and six times the width, or a layer's
     widest part and five times the width if that is more; and a 16-bit mask for each size of window."""
     output, inside = outline.vocabulary + 6 * outline.width, 5 * outline.width + widest(outline)
