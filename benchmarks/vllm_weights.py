@@ -36,7 +36,7 @@ def main() -> None:
     compressor = BaseCompressor.get_value_from_registry(settings.format)
     stored = load_file(asked.folder / "model.safetensors")
     made, file, equal, count = Checkpoint(asked.folder), gguf.open(asked.file), 0, 0
-    for name, own in made.names.items():
+    for name, (own, *_) in made.names.items():
         if f"{own}_packed" not in stored:
             continue
         parts = {key: stored[f"{own}_{key.removeprefix('weight_')}"] for key in
