@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 
 from bitwright import formats
 from bitwright.calibration import ActivationStatistics
-from bitwright.calibration import read as read_statistics
 from bitwright.errors import UnsupportedError, UsageError
 from bitwright.formats import Format, QuantizedTensor
 from bitwright.io import atomic, inputs, json_text, safetensors_write
@@ -30,7 +29,7 @@ from bitwright.model.conversion.checkpoint import Checkpoint
 from bitwright.model.conversion.quantized import METHODS, PACKED
 from bitwright.progress import Progress
 from bitwright.quantizers import caveats
-from bitwright.quantizers.file import QuantizeResult, bits_per_weight
+from bitwright.quantizers.file import QuantizeResult, bits_per_weight, fitted
 from bitwright.quantizers.quantizer import EFFORT, Quantizer
 from bitwright.recipes import Assignment
 
@@ -68,10 +67,7 @@ def quantize_for_vllm(
     if not isinstance(model, Checkpoint):
         raise UsageError(f"{source}: expected a checkpoint, a folder with {CONFIG}: vLLM reads its other files too")
     matrices = _matrices(model, format)
-    statistics = read_statistics(stats) if isinstance(stats, str | Path) else stats
-    if statistics is not None:
-        statistics = statistics.fitted(model.tensors, stats if isinstance(stats, str | Path) else "stats")
-    quantizer = Quantizer(method, effort, statistics, threads)
+    quantizer = Quantizer(method, effort, fitted(stats, model), threads)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: expected a new or empty folder")
     target.mkdir(parents=True, exist_ok=True)

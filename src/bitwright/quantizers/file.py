@@ -90,9 +90,7 @@ def quantize(
     tensors = list(model.tensors.values())
     if not tensors:
         raise FileFormatError(model.path, None, "tensors to quantize", "none")
-    statistics = read_statistics(stats) if isinstance(stats, str | Path) else stats
-    if statistics is not None:
-        statistics = statistics.fitted(model.tensors, stats if isinstance(stats, str | Path) else "stats")
+    statistics = fitted(stats, model)
     quantizer = Quantizer(method, effort, statistics, threads)
     shape = Shape.of(model.metadata)
     unmatched = recipe.unmatched(shape, tensors)
@@ -137,6 +135,13 @@ def quantize(
             *caveats.without_feedback(quantizer, changed),
         ],
     )
+
+
+def fitted(stats: str | Path | ActivationStatistics | None, model: gguf.GGUF) -> ActivationStatistics | None:
+    """Statistics, or a file of them, for the tensors of a model. BitwrightError for those of another model."""
+    if stats is None or isinstance(stats, ActivationStatistics):
+        return None if stats is None else stats.fitted(model.tensors, "stats")
+    return read_statistics(stats).fitted(model.tensors, stats)
 
 
 def bits_per_weight(tensors: Iterable[HasShape], assignments: Iterable[Assignment]) -> float:
