@@ -36,13 +36,18 @@ def open(ref: str | Path, lora: str | Path | None = None) -> GGUF:
 
 def base_of(path: Path, progress: Progress | None = None) -> Path | None:
     """The checkpoint that the adapter in a folder is for, downloaded if needed; None if `path` is no such folder."""
-    if not (path / ADAPTER).is_file() or (path / CONFIG).is_file():
+    if (base := base_named(path)) is None:
         return None
-    settings = path / ADAPTER
-    base = Values(json_text.read(settings), settings).text("base_model_name_or_path")
     try:
         return hub.resolve(base, progress=progress)
     except UsageError as error:
-        raise UsageError(
-            f"{settings} is for {base}; if that is elsewhere, name it and --lora {path} ({error})"
-        ) from error
+        told = f"{path / ADAPTER} is for {base}; if that is elsewhere, name it and --lora {path} ({error})"
+        raise UsageError(told) from error
+
+
+def base_named(path: Path) -> str | None:
+    """What the adapter in a folder says that it is for, a path or a name on the hub; None if `path` is no such
+    folder. FileFormatError if it does not say."""
+    if not (path / ADAPTER).is_file() or (path / CONFIG).is_file():
+        return None
+    return Values(json_text.read(path / ADAPTER), path / ADAPTER).text("base_model_name_or_path")
