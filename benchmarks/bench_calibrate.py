@@ -29,10 +29,10 @@ from bitwright.calibration import second_moments as gathering
 from bitwright.calibration.collector import Sums
 from bitwright.calibration.moments import unpack
 from bitwright.cli import output
+from bitwright.kernels import tape
 from bitwright.kernels.meter import Meter
 from bitwright.kernels.products import Products
 from bitwright.kernels.sharing import single_blas
-from bitwright.kernels.tape import Tape
 from bitwright.model.model import Model, load
 from bitwright.quantizers.feedback import ROUNDS, damped, supports_feedback
 from bitwright.quantizers.quantizer import EFFORT
@@ -99,7 +99,7 @@ def calibrating(path: Path, chunks: int, context: int, threads: int | None, peak
     model, stages = load(path), Stages()
     stages.wrap(Products, "forward", PRODUCTS[0], time.process_time)
     stages.wrap(Products, "backward", PRODUCTS[1], time.process_time)
-    stages.wrap(Tape, "_shared", "attention, norms and other ops", time.process_time)
+    stages.wrap(tape, "shared", "attention, norms and other ops", time.process_time)
     stages.wrap(Sums, "add", MOMENTS, time.process_time)
     stages.wrap(labels, "of_labels", "labels and their gradient", time.thread_time)
     pieces = np.random.default_rng(0).integers(0, model.config.vocabulary, (chunks, context), dtype=np.int32)

@@ -56,9 +56,10 @@ class Budget:
     asked: by what, in words. total: bytes of the file; of memory if `engine` names whose; of the tensors alone, without
     padding, if neither engine nor alignment is given. fixed: the part that no choice of formats changes: of a file, the
     header, the metadata with the label that is written at the end, and the tensors that keep their format; of memory,
-    keys and values, buffers, the engine and those tensors. max_kl: the smallest file is wanted that loses no more nats;
-    `total` is then the source's. pace: the speed that must also be reached; a tensor then counts as the bytes or as the
-    share of a token's time that it takes, whichever is more, so that what meets `room` meets both.
+    keys and values, buffers (the most, those for weights that read floats), the engine and those tensors. max_kl: the
+    smallest file is wanted that loses no more nats; `total` is then the source's. pace: the speed that must also be
+    reached; a tensor then counts as the bytes or as the share of a token's time that it takes, whichever is more, so
+    that what meets `room` meets both.
     """
 
     asked: str
@@ -162,7 +163,7 @@ def budget(outline: Outline, ask: Ask, more: Mapping[str, Any] | None = None) ->
     context = ask.context or min(CONTEXT, outline.context or CONTEXT)
     if context > outline.context > 0:
         raise UsageError(f"--ctx {context}: {outline.name} was trained on {outline.context} tokens")
-    needed = memory(outline, None, context, ask.kv, engine=ask.engine)  # also checks the names
+    needed = memory(outline, "f16", context, ask.kv, engine=ask.engine)  # also checks the names
     chosen = {t.name for t in searched(outline)}
     if ask.speed is not None:
         floor, device = ask.speed
