@@ -9,6 +9,7 @@ import math
 
 from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
+from bitwright.model.steps import feed_forward
 from bitwright.model.weights import Weights
 
 LAYERS_27B = 62  # only this Gemma 3 scales attention by width / heads instead of head width; no key says so
@@ -41,9 +42,7 @@ def step(c: Config, weights: Weights) -> Step:
         x = s.add(x, s.rms_norm(h, w("post_attention_norm.weight", c.width), c.eps))
 
         h = s.rms_norm(x, w("ffn_norm.weight", c.width), c.eps)
-        gate = s.linear(h, w("ffn_gate.weight", c.feed_forward, c.width))
-        up = s.linear(h, w("ffn_up.weight", c.feed_forward, c.width))
-        h = s.linear(s.glu(gate, up, "gelu_tanh"), w("ffn_down.weight", c.width, c.feed_forward))
+        h = feed_forward.separate(s, c, w, h, "gelu_tanh")
         x = s.add(x, s.rms_norm(h, w("post_ffw_norm.weight", c.width), c.eps))
 
     x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
+from bitwright.model.steps import feed_forward
 from bitwright.model.weights import Weights
 
 
@@ -32,9 +33,7 @@ def step(c: Config, weights: Weights) -> Step:
         x = s.add(x, s.rms_norm(h, w("post_attention_norm.weight", c.width), c.eps))
 
         h = s.rms_norm(x, w("ffn_norm.weight", c.width), c.eps)
-        both = s.linear(h, w("ffn_up.weight", 2 * c.feed_forward, c.width))
-        h = s.glu(s.columns(both, 0, c.feed_forward), s.columns(both, c.feed_forward, c.feed_forward))
-        h = s.linear(h, w("ffn_down.weight", c.width, c.feed_forward))
+        h = feed_forward.fused(s, c, w, h)
         x = s.add(x, s.rms_norm(h, w("post_ffw_norm.weight", c.width), c.eps))
 
     x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
+from bitwright.model.steps import feed_forward
 from bitwright.model.weights import Weights
 
 
@@ -33,9 +34,7 @@ def step(c: Config, weights: Weights) -> Step:
         h = s.linear(h, w("attn_output.weight", c.width, q_width))
         x = s.add(x, s.rms_norm(h, w("post_attention_norm.weight", c.width), c.eps))
 
-        gate = s.linear(x, w("ffn_gate.weight", c.feed_forward, c.width))
-        up = s.linear(x, w("ffn_up.weight", c.feed_forward, c.width))
-        h = s.linear(s.glu(gate, up), w("ffn_down.weight", c.width, c.feed_forward))
+        h = feed_forward.separate(s, c, w, x)
         x = s.add(x, s.rms_norm(h, w("post_ffw_norm.weight", c.width), c.eps))
 
     x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
+from bitwright.model.steps import feed_forward
 from bitwright.model.weights import Weights
 
 
@@ -31,9 +32,7 @@ def step(c: Config, weights: Weights) -> Step:
         x = s.add(x, s.linear(h, w("attn_output.weight", c.width, q_width)))
 
         h = s.rms_norm(x, w("ffn_norm.weight", c.width), c.eps)
-        both = s.linear(h, w("ffn_up.weight", 2 * c.feed_forward, c.width))
-        h = s.glu(s.columns(both, 0, c.feed_forward), s.columns(both, c.feed_forward, c.feed_forward))
-        x = s.add(x, s.linear(h, w("ffn_down.weight", c.width, c.feed_forward)))
+        x = s.add(x, feed_forward.fused(s, c, w, h))
 
     x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)
     s.logits(s.linear(x, *weights.head(c.vocabulary, c.width)))

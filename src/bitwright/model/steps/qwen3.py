@@ -7,19 +7,13 @@ from typing import TypeAlias
 
 from bitwright.kernels.ops import Buffer, Step
 from bitwright.model.config import Config
+from bitwright.model.steps.feed_forward import separate
 from bitwright.model.weights import Weights
 
 FeedForward: TypeAlias = Callable[[Step, Config, Weights, Buffer], Buffer]  # of a layer's weights and normed input
 
 
-def dense(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
-    """A feed-forward that every token takes."""
-    gate = s.linear(h, w("ffn_gate.weight", c.feed_forward, c.width))
-    up = s.linear(h, w("ffn_up.weight", c.feed_forward, c.width))
-    return s.linear(s.glu(gate, up), w("ffn_down.weight", c.width, c.feed_forward))
-
-
-def step(c: Config, weights: Weights, feed_forward: FeedForward = dense) -> Step:
+def step(c: Config, weights: Weights, feed_forward: FeedForward = separate) -> Step:
     """One step over a batch of tokens: embed, every layer's attention and feed-forward, the head."""
     s = Step()
     q_width, kv_width = c.heads * c.head_dim, c.kv_width
