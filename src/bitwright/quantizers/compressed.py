@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from bitwright import formats
 from bitwright.calibration import ActivationStatistics
 from bitwright.errors import UnsupportedError, UsageError
-from bitwright.formats import Format, QuantizedTensor
+from bitwright.formats import Format
 from bitwright.io import atomic, inputs, json_text, safetensors_write
 from bitwright.io.hub_choice import CONFIG
 from bitwright.io.safetensors import INDEX, SUFFIX, HeaderEntry
@@ -29,7 +29,7 @@ from bitwright.model.conversion.checkpoint import Checkpoint
 from bitwright.model.conversion.quantized import METHODS, PACKED
 from bitwright.progress import Progress
 from bitwright.quantizers import caveats
-from bitwright.quantizers.file import QuantizeResult, bits_per_weight, fitted
+from bitwright.quantizers.file import QuantizeResult, bits_per_weight, fitted, nothing, streamed
 from bitwright.quantizers.quantizer import EFFORT, Quantizer
 from bitwright.recipes import Assignment
 
@@ -66,29 +66,24 @@ def quantize_for_vllm(
     model = files.open(source, lora)
     if not isinstance(model, Checkpoint):
         raise UsageError(f"{source}: expected a checkpoint, a folder with {CONFIG}: vLLM reads its other files too")
-    matrices = _matrices(model, format)
+    config = json_text.read(model.folder / CONFIG)
+    matrices = _matrices(model, config, format)
     quantizer = Quantizer(method, effort, fitted(stats, model), threads)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: expected a new or empty folder")
     target.mkdir(parents=True, exist_ok=True)
-    assignments = [
-        Assignment(t.name, format, format.stored_bytes(t.shape)) if t.name in matrices.values()
-        else Assignment(t.name, t.format, t.nbytes)
-        for t in model.tensors.values()
-    ]  # fmt: skip
-    size = safetensors_write.write(
-        target / f"model{SUFFIX}",
-        _entries(model, matrices, format),
-        _arrays(model, matrices, format, quantizer, progress),
-    )
+    arrays = _arrays(model, matrices, quantizer, progress)
+    size = safetensors_write.write(target / f"model{SUFFIX}", _entries(model, matrices, format), arrays)
     size += _copy_others(model.folder, target)
     ignored = sorted(n.removesuffix(".weight") for n in model.weights.names - {*matrices}
                      if len(model.weights.shape(n)) == 2)  # fmt: skip
-    config = json_text.read(model.folder / CONFIG) | {"quantization_config": _settings(format, ignored)}
-    config |= {"torch_dtype": "float16", **({"dtype": "float16"} if "dtype" in config else {})}
+    config |= {"quantization_config": _settings(format, ignored), "torch_dtype": "float16"}
+    config |= {"dtype": "float16"} if "dtype" in config else {}
     with atomic.replacing(target / CONFIG) as file:
         size += file.write(json.dumps(config, indent=2, ensure_ascii=False).encode())
-    changed = [(model.tensors[a.tensor], a) for a in assignments if a.tensor in matrices.values()]
+    made = {a.tensor: a for a in matrices.values()}
+    assignments = [made.get(t.name) or Assignment(t.name, t.format, t.nbytes) for t in model.tensors.values()]
+    changed = [(model.tensors[name], a) for name, a in made.items()]
     return QuantizeResult(
         output=target,
         bytes=size,
@@ -106,9 +101,9 @@ def quantize_for_vllm(
     )
 
 
-def _matrices(model: Checkpoint, format: Format) -> dict[str, str]:
-    """GGUF's names of the matrices that are quantized, by the checkpoint's own."""
-    kind = str(json_text.read(model.folder / CONFIG).get("model_type"))
+def _matrices(model: Checkpoint, config: Mapping[str, Any], format: Format) -> dict[str, Assignment]:
+    """The matrices that are quantized, by the checkpoint's own names."""
+    kind = str(config.get("model_type"))
     if kind in NOT_IN_FLOAT16:
         raise UnsupportedError(f"{model.folder}: float16, as scales are stored, for model_type", kind, ["others"])
     if model.left_out:
@@ -122,11 +117,11 @@ def _matrices(model: Checkpoint, format: Format) -> dict[str, str]:
         if info.shape[1] % GROUP:
             raise UsageError(f"{model.folder}: {name} has {info.shape[1]} columns, no multiple of {GROUP}")
         [own] = model.names[name]
-        found[own] = name
+        found[own] = Assignment(name, format, format.stored_bytes(info.shape))
     return found
 
 
-def _entries(model: Checkpoint, matrices: Mapping[str, str], format: Format) -> list[HeaderEntry]:
+def _entries(model: Checkpoint, matrices: Mapping[str, Assignment], format: Format) -> list[HeaderEntry]:
     """The tensors of the file, in the order of `_arrays`."""
     types = {formats.get(name).name: dtype for dtype, name in FLOATS.items()}
     found = []
@@ -142,29 +137,28 @@ def _entries(model: Checkpoint, matrices: Mapping[str, str], format: Format) -> 
 
 
 def _arrays(
-    model: Checkpoint, matrices: Mapping[str, str], format: Format, quantizer: Quantizer, progress: Progress | None
+    model: Checkpoint, matrices: Mapping[str, Assignment], quantizer: Quantizer, progress: Progress | None
 ) -> Iterator[NDArray[Any]]:
-    works = {own: quantizer.work(model.tensors[name], format) for own, name in matrices.items()}
-    total, done = sum(works.values()), 0.0
-    for own in sorted(model.weights.names):
+    names = sorted(model.weights.names)
+    made = iter(streamed(model, [matrices[own] for own in names if own in matrices], quantizer, progress, nothing))
+    for own in names:
         if own not in matrices:
             yield model.weights.read(own)
             continue
-        if progress is not None:
-            progress(done, total, matrices[own])
-        done += works[own]
-        model.release()  # pages of the previous tensor
-        yield from _packed(quantizer.quantize(model.tensor(matrices[own]), format), model.order(matrices[own]))
+        name, shape, format, data = next(made)
+        yield from _packed(data(), shape, format, model.order(name))
 
 
-def _packed(tensor: QuantizedTensor, order: NDArray[np.intp]) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
+def _packed(
+    stored: NDArray[np.uint8], shape: tuple[int, ...], format: Format, order: NDArray[np.intp]
+) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
     """Codes (rows, words) with the first in the lowest bits, the shape, and scales (rows, groups), of the rows in the
     checkpoint's order."""
-    rows, columns = tensor.shape
-    bits = BITS[tensor.format.name]
-    data = np.empty_like(tensor.data)
-    data[order] = tensor.data
-    codes, (scale,) = tensor.format.unpack(data.reshape(-1, tensor.format.block_bytes))
+    rows, columns = shape
+    bits = BITS[format.name]
+    data = np.empty_like(stored)
+    data[order] = stored
+    codes, (scale,) = format.unpack(data.reshape(-1, format.block_bytes))
     words: NDArray[np.uint8] = (codes.astype(np.int16) + (1 << (bits - 1))).astype(np.uint8).reshape(rows, columns)
     if bits == 4:
         words = words[:, ::2] | words[:, 1::2] << np.uint8(4)

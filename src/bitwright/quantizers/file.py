@@ -111,9 +111,9 @@ def quantize(
     elif target is None:
         raise UsageError("quantize needs an output unless it is a dry run")
     elif most_bytes is None:
-        size = gguf.write(target, metadata, _stream(model, assignments, quantizer, progress, built))
+        size = gguf.write(target, metadata, streamed(model, assignments, quantizer, progress, built))
     else:
-        stream = _stream(model, assignments, quantizer, progress, built)
+        stream = streamed(model, assignments, quantizer, progress, built)
         parts = gguf.write_parts(target, metadata, stream, most_bytes)
         target, size = parts[0], sum(part.stat().st_size for part in parts)
     return QuantizeResult(
@@ -167,10 +167,10 @@ def _check_formats(assignments: Iterable[Assignment]) -> None:
 Streamed = tuple[str, tuple[int, ...], Format, Callable[[], NDArray[np.uint8]]]
 
 
-def _stream(
+def streamed(
     model: gguf.GGUF, assignments: Iterable[Assignment], quantizer: Quantizer, progress: Progress | None, built: Built
 ) -> Iterable[Streamed]:
-    """The tensors to pass to `gguf.write`, which asks for the bytes of each in turn."""
+    """The tensors as `gguf.write` takes them, which asks for the bytes of each in turn."""
     works = {a.tensor: quantizer.work(model.tensors[a.tensor], a.format) for a in assignments}
     total, done = sum(works.values()), 0.0
 
