@@ -46,10 +46,14 @@ def labelled(quantized: Path, tmp_path: Path) -> Path:
     facts = {"general.license": Typed("apache-2.0", "string"), "general.base_model.count": Typed(1, "uint32"),
              "general.base_model.0.repo_url": Typed("https://huggingface.co/a/base", "string"),
              "general.languages": Typed(["en", "no"], "array[string]")}  # fmt: skip
-    metadata = file.metadata.typed() | label.Label(values).entries() | facts
+    return rewritten(file, label.Label(values).entries() | facts, tmp_path / "small.q4_0.gguf")
+
+
+def rewritten(file: gguf.GGUF, changes: dict[str, Typed], path: Path) -> Path:
+    """A copy of a file with other metadata."""
     tensors = [(n, t.shape, t.format, lambda n=n: file.tensor(n).data) for n, t in file.tensors.items()]
-    gguf.write(tmp_path / "small.q4_0.gguf", metadata, tensors)
-    return tmp_path / "small.q4_0.gguf"
+    gguf.write(path, file.metadata.typed() | changes, tensors)
+    return path
 
 
 def test_a_new_repository_gets_files_and_a_page(push: Push, hub: Hub, labelled: Path, quantized: Path) -> None:
@@ -95,10 +99,8 @@ def test_nothing_is_sent_in_a_dry_run(push: Push, hub: Hub, labelled: Path) -> N
 
 def test_what_is_refused(push: Push, hub: Hub, labelled: Path, tmp_path: Path) -> None:
     (tmp_path / "odd <b>.gguf").write_bytes(labelled.read_bytes())
-    file = gguf.open(labelled)
-    wrong = file.metadata.typed() | {"bitwright.damage.tensors_sha256": Typed("0" * 64, "string")}
-    tensors = [(n, t.shape, t.format, lambda n=n: file.tensor(n).data) for n, t in file.tensors.items()]
-    gguf.write(tmp_path / "wrong.gguf", wrong, tensors)
+    wrong = {"bitwright.damage.tensors_sha256": Typed("0" * 64, "string")}
+    rewritten(gguf.open(labelled), wrong, tmp_path / "wrong.gguf")
     (tmp_path / "none.gguf").write_bytes(b"none")
     for arguments, environment, code, message in (
         (["me/new", labelled], {"HF_TOKEN": ""}, 2, "pushing needs a login: hf auth login, or set HF_TOKEN"),

@@ -6,7 +6,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from bitwright.errors import BitwrightError, UsageError
+from bitwright.errors import UsageError
+from bitwright.io import inputs
 from bitwright.io.hub_files import hub_errors, offline_by_default
 
 README = "README.md"
@@ -16,8 +17,8 @@ LARGEST = 1 << 20  # bytes of a model page
 def page(repo: str) -> tuple[str | None, str | None]:
     """The README.md of a repository and the commit that has it; None for what is not there yet.
 
-    Raises UsageError offline or without a login, BitwrightError if the hub cannot be asked, or its page is no text of
-    at most LARGEST bytes.
+    Raises UsageError offline or without a login, BitwrightError if the hub cannot be asked, FileFormatError if its page
+    is no text of at most LARGEST bytes.
     """
     from huggingface_hub import HfApi, errors, get_token, hf_hub_download
 
@@ -35,13 +36,7 @@ def page(repo: str) -> tuple[str | None, str | None]:
         if README not in [sibling.rfilename for sibling in info.siblings or []]:
             return None, info.sha
         path = Path(hf_hub_download(repo, README, revision=info.sha))
-    data = path.read_bytes()
-    try:
-        if len(data) <= LARGEST:
-            return data.decode(), info.sha
-    except UnicodeDecodeError:
-        pass
-    raise BitwrightError(f"{repo}: expected a {README} of UTF-8 text up to {LARGEST} bytes, got {len(data)} bytes")
+    return inputs.read_text(path, LARGEST, "a page"), info.sha
 
 
 def push(repo: str, files: Mapping[str, Path | bytes], message: str, private: bool, after: str | None) -> str:

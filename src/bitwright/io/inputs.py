@@ -89,6 +89,15 @@ def read(path: Path, most: int, what: str) -> bytes:
     return data
 
 
+def read_text(path: Path, most: int, what: str) -> str:
+    """The same as UTF-8; FileFormatError where it is none."""
+    data = read(path, most, what)
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        raise FileFormatError(path, error.start, "UTF-8", f"byte 0x{data[error.start]:02x}") from None
+
+
 def whole(file: BinaryIO, name: object) -> bytes:
     """All bytes of a stream. UsageError if there are more than a text has: /dev/zero never ends."""
     data = file.read(LARGEST_TEXT + 1)

@@ -53,8 +53,4 @@ def _keys(templates: dict[str, str]) -> dict[str, Typed]:
 
 
 def _text(path: Path) -> str:
-    data = inputs.read(path, LARGEST, "a template")
-    try:
-        return data.decode()
-    except UnicodeDecodeError as error:
-        raise FileFormatError(path, error.start, "UTF-8", f"byte 0x{data[error.start]:02x}") from None
+    return inputs.read_text(path, LARGEST, "a template")
