@@ -8,8 +8,8 @@ from __future__ import annotations
 import math
 
 from bitwright.kernels.ops import Step
+from bitwright.model import feed_forward
 from bitwright.model.config import Config
-from bitwright.model.steps import feed_forward
 from bitwright.model.weights import Weights
 
 LAYERS_27B = 62  # only this Gemma 3 scales attention by width / heads instead of head width; no key says so

@@ -5,8 +5,8 @@ at once. In OLMo 3 most layers see a sliding window only; their rotations are no
 from __future__ import annotations
 
 from bitwright.kernels.ops import Step
+from bitwright.model import feed_forward
 from bitwright.model.config import Config
-from bitwright.model.steps import feed_forward
 from bitwright.model.weights import Weights
 
 

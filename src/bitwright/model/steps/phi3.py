@@ -5,8 +5,8 @@ of each head, at frequencies that differ between short and long contexts.
 from __future__ import annotations
 
 from bitwright.kernels.ops import Step
+from bitwright.model import feed_forward
 from bitwright.model.config import Config
-from bitwright.model.steps import feed_forward
 from bitwright.model.weights import Weights
 
 

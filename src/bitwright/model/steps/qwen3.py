@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from bitwright.kernels.ops import Buffer, Step
 from bitwright.model.config import Config
-from bitwright.model.steps.feed_forward import separate
+from bitwright.model.feed_forward import separate
 from bitwright.model.weights import Weights
 
 FeedForward: TypeAlias = Callable[[Step, Config, Weights, Buffer], Buffer]  # of a layer's weights and normed input
