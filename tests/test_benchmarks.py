@@ -205,6 +205,16 @@ def test_predicted_speed_is_compared_with_the_measured(stories260k, tmp_path, mo
         assert float(error.rstrip("%")) == pytest.approx(100 * (float(predicted) / float(found) - 1), abs=2)
 
 
+def test_published_runs_with_experts_on_the_cpu_lie_within_the_intervals() -> None:
+    rows = [
+        line.strip("| ").split(" | ") for line in run("expert_offload.py").splitlines() if line.startswith("| qwen")
+    ]
+    assert len(rows) == 4
+    for *_, predicted, measured, _error, _source in rows:
+        low, high = map(float, re.findall(r"\((\d+)-(\d+)\)", predicted)[0])
+        assert low < float(measured) < high
+
+
 def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, monkeypatch) -> None:
     """An arm and the same with llama.cpp's codes share their search."""
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))

@@ -84,6 +84,29 @@ def test_no_speed_has_a_reason(bitwright) -> None:
     assert row["no_speed_because"] in bitwright(*arguments).err
 
 
+def test_experts_in_the_computers_memory(bitwright) -> None:
+    """A mixture too large for the GPU runs with some experts on the CPU; faster memory or more GPU makes it faster."""
+    arguments = ["plan", "--shape", "qwen3-30b-a3b", "--recipe", "q4_k_m", "--device", "rtx-3060-12gb"]
+    (row,) = bitwright(*arguments, "--json").json["rows"]
+    assert row["decode"] is None and row["experts_on_host"]["layers"] == 20
+    assert row["experts_on_host"]["decode"] is None
+    outcome = bitwright(*arguments)
+    assert "n-cpu-moe 20" in outcome.out and "--host CPU predicts" in " ".join(outcome.err.split())
+
+    def rate(host: str, *more: str) -> float:
+        (row,) = bitwright(*arguments, "--host", host, *more, "--json").json["rows"]
+        return row["experts_on_host"]["decode"]["tokens_per_second"]
+
+    assert rate("ryzen-9-5950x") < rate("ryzen-9-9950x")
+    assert rate("ryzen-9-5950x", "--memory", "8GB") < rate("ryzen-9-5950x")
+    assert "36.7" in bitwright(*arguments, "--host", "5950x").out
+
+
+def test_a_host_is_a_processor(bitwright) -> None:
+    outcome = bitwright("plan", "--shape", "qwen3-30b-a3b", "--device", "3060", "--host", "3090")
+    assert outcome.code == 2 and "expected one CPU, found rtx-3090-24gb" in outcome.err
+
+
 def test_a_published_folder_without_weights(bitwright, tmp_path) -> None:
     """The folder has no weights and needs none: config.json describes them."""
     sizes = {"num_hidden_layers": 2, "hidden_size": 64, "num_attention_heads": 4, "num_key_value_heads": 2}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bitwright.hardware.memory import DRIVER, memory
-from bitwright.hardware.split import Split, split
+from bitwright.hardware.split import Split, split, split_experts
 from bitwright.hardware.weights import assign, bytes_per_token
 from bitwright.model.architectures.outline import Outline, outline
 
@@ -63,3 +63,27 @@ def test_a_device_holds_no_embedding_but_has_a_drivers_overhead() -> None:
 def test_a_device_without_room_takes_nothing() -> None:
     found = split(outline("llama-3.1-8b"), "q4_k_m", [100 << 20, 12 * GIB], 4096)
     assert found.devices[0].memory.total == 0 and found.whole
+
+
+@pytest.mark.parametrize("shape", ["qwen3-30b-a3b", "gpt-oss-20b", "deepseek-v3", "gemma-4-26b-a4b"])
+@pytest.mark.parametrize("budget", [8, 12, 24, 48])
+def test_the_fewest_experts_stay_with_the_computer(shape: str, budget: int) -> None:
+    """Nothing is lost or held twice but the embedding's copy, and with one layer's experts more, the device is full."""
+    model = outline(shape)
+    assignments = assign(model, "q4_k_m")
+    found = split_experts(model, assignments, budget * GIB, 8192)
+    if found is None:  # DeepSeek V3's attention and shared experts alone are larger
+        assert shape == "deepseek-v3" and budget < 24
+        return
+    sizes = {a.tensor: a.bytes for a in assignments if model.share_read(a.tensor) or "token_embd" in a.tensor}
+    experts = [sum(size for name, size in sizes.items() if name.startswith(f"blk.{i}.") and "_exps" in name)
+               for i in range(len(model.layers))]  # fmt: skip
+    copied = sizes["token_embd.weight"] if model.tied else 0
+    assert found.host == sum(experts[: found.layers]) + sizes["token_embd.weight"]
+    assert found.device.weights + found.host == sum(sizes.values()) + copied
+    fits = found.device.total <= budget * GIB
+    assert fits and (found.layers == 1 or found.device.total + experts[found.layers - 1] > budget * GIB)
+
+
+def test_a_dense_model_has_no_experts_to_move() -> None:
+    assert split_experts(outline("llama-3.1-8b"), "q4_k_m", 4 * GIB, 8192) is None

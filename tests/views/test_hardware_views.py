@@ -18,7 +18,7 @@ from bitwright.views import plan as plans
 SPEED = "tokens_per_second low high"
 ROW = "device recipe bits_per_weight context file_bytes file_bytes_exact weights_bytes kv_bytes compute_bytes " \
       "overhead_bytes total_bytes capacity_bytes left_bytes fits tight verdict longest_context " \
-      "context_with_headroom layers_on_device no_speed_because multiplied_as quality"  # fmt: skip
+      "context_with_headroom layers_on_device experts_on_host no_speed_because multiplied_as quality"  # fmt: skip
 PRICE = "usd usd_low usd_high memory_gib condition date source"
 MODEL = "name architecture parameters active_parameters context source standing"
 EXECUTION = "device format stored bits_per_weight loaded converted_to multiplied_as accumulated_in scaled " \

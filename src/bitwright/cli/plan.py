@@ -57,6 +57,16 @@ def plan(
         str | None,
         typer.Option("--memory", metavar="SIZE", help="Assume this much memory: 64GB, or 64.", show_default=False),
     ] = None,
+    host: Annotated[
+        str | None,
+        typer.Option(
+            "--host",
+            metavar="CPU",
+            help="The processor of the computer that the GPU is in, which can run a mixture's experts.",
+            show_default=False,
+            autocompletion=complete.device,
+        ),
+    ] = None,
     devices: Annotated[bool, typer.Option("--devices", help="List all devices.")] = False,
     models: Annotated[bool, typer.Option("--models", help="List the models a device runs, largest first.")] = False,
     budget: Annotated[
@@ -114,7 +124,7 @@ def plan(
         plan_tables.models(chosen, machine, context or 8192, kv, room, json)
         return
     outline, quality = described(model, shape)
-    ask = Ask(context or min(8192, outline.context or 8192), kv, batch)
+    ask = Ask(context or min(8192, outline.context or 8192), kv, batch, processor(host))
     if budget is not None:
         plan_tables.budget(outline, budget, ask, recipe, json)
         return
@@ -141,6 +151,20 @@ def places(
     with output.progress("measuring this machine, once for each format") as report:
         machine = measured(report=report, formats=formats())
     return [*found, machine.device()], machine
+
+
+def processor(name: str | None) -> Device | None:
+    """The CPU of that name. Raises UsageError if it names another device, or several."""
+    from bitwright.errors import UsageError
+    from bitwright.hardware import devices
+
+    if name is None:
+        return None
+    found = devices.named([name])
+    if [device.kind for device in found] != ["cpu"]:
+        names = ", ".join(device.id for device in found)
+        raise UsageError(f"--host {name}: expected one CPU, found {names}; bitwright plan --devices lists all")
+    return found[0]
 
 
 def described(model: str | None, shape: str | None) -> tuple[Outline, str]:

@@ -25,6 +25,7 @@ def sentence(rows: Sequence[Row]) -> str:
         return f"{device}: how much memory yours has is not known; --memory 64GB plans for that much"
     if not found.context:
         held = f"; {row.on_device} of its layers fit" if row.on_device else ""
+        held = "; it runs with experts in the computer's memory" if row.experts else held
         return (f"{device}: nothing fits; the smallest, {row.recipe}, takes {human_bytes(row.memory.total)} of "
                 f"{human_bytes(row.capacity)}{held}")  # fmt: skip
     speed = f", about {human_rate(row.forecast.decode.tokens_per_second)} tokens/s" if row.forecast else ""
@@ -46,6 +47,16 @@ def headroom(row: Row) -> str:
     shorter = f"; -c {row.roomy} leaves enough" if row.roomy else ""
     left = human_bytes(row.left or 0)
     return f"{row.device.id}: {row.recipe} leaves {left}, less than a desktop or another program may take{shorter}"
+
+
+def experts(rows: Sequence[Row]) -> str | None:
+    """How one device that is too small for a mixture runs it; None if there is no such row."""
+    held = [f"{row.recipe} {human_bytes(row.experts.host)}" for row in rows if row.experts]
+    if not held:
+        return None
+    speed = "; --host CPU predicts the speed" if rows[0].ask.host is None else ""
+    return (f"{rows[0].device.id}: n-cpu-moe N: the experts of the first N layers stay in the computer's memory, as "
+            f"with llama.cpp's -ngl 999 --n-cpu-moe N, and take there: {', '.join(held)}{speed}")  # fmt: skip
 
 
 def remade(outline: Outline, rows: Sequence[Row]) -> str | None:

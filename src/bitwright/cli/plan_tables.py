@@ -50,6 +50,9 @@ def formats(
     output.say(f"quality: {quality}", 2)
     for device in devices:
         output.say(plan_advice.sentence([row for row in rows if row.device is device]), 2)
+    for device in devices:
+        if said := plan_advice.experts([row for row in rows if row.device is device]):
+            output.remark(said)
     if advised := plan_advice.remade(outline, rows):
         output.remark(advised)
     for row in rows:
@@ -81,8 +84,10 @@ def _table(rows: Sequence[Row], cost: Cost | None) -> list[str]:
 
 
 def fits(row: Row) -> str:
-    """yes, barely (with little to spare), no, "shorter" (only with the longest context shown), or how many layers a GPU
-    that is too small holds."""
+    """yes, barely (with little to spare), no, "shorter" (only with the longest context shown), or for a GPU that is too
+    small how many layers it holds, or how many layers' experts it leaves to the computer."""
+    if row.experts:
+        return f"n-cpu-moe {row.experts.layers}"
     if row.on_device:
         return f"{row.on_device} layers"
     return "barely" if row.tight else FITS.get(row.verdict, "shorter")
@@ -90,9 +95,9 @@ def fits(row: Row) -> str:
 
 def speed(row: Row, what: Literal["decode", "prefill"]) -> str:
     """The speed, on a screen with room for it with its interval, to three digits."""
-    if row.forecast is None:
+    estimate: PredictedSpeed | None = getattr(row.forecast, what, row.split_decode if what == "decode" else None)
+    if estimate is None:
         return "-"
-    estimate: PredictedSpeed = getattr(row.forecast, what)
     middle, low, high = map(output.human_rate, (estimate.tokens_per_second, estimate.low, estimate.high))
     return middle if narrow() else f"{middle} ({low}-{high})"
 

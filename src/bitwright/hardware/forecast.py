@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bitwright.hardware import speed
 from bitwright.hardware.devices import Device
@@ -18,6 +18,7 @@ from bitwright.hardware.weights import (
     operations_per_token,
     weight_bytes,
 )
+from bitwright.model.architectures.names import EXPERTS, layer_number
 from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment
 
@@ -37,7 +38,7 @@ class Forecast:
 
 
 def load_of(outline: Outline, assignments: Sequence[Assignment], sequences: int = 1) -> Load:
-    """What decoding one token of each of `sequences` sequences asks of a device."""
+    """What decoding one token of each of `sequences` sequences asks of a device that holds the assigned tensors."""
     shares = multiplied_as(outline, assignments)
     kinds: dict[speed.Kind, float] = {}
     for format, share in shares.items():
@@ -46,7 +47,7 @@ def load_of(outline: Outline, assignments: Sequence[Assignment], sequences: int 
     return Load(
         read=bytes_per_token(outline, assignments, sequences),
         stored=weight_bytes(assignments),
-        active=operations_per_token(outline) / 2,
+        active=operations_per_token(outline, {a.tensor for a in assignments}) / 2,
         head=head(outline),
         layers=len(outline.layers),
         width=query_width(outline),
@@ -90,6 +91,30 @@ def forecast(
     factor = step.high / step.tokens_per_second
     seconds = 1 / step.tokens_per_second + (sequences - 1) / prefill.tokens_per_second
     return Forecast(_around(sequences / seconds, factor), prefill, speed.multiplied_as(device, load.kind, backend))
+
+
+def decode_split(
+    device: Device,
+    host: Device,
+    outline: Outline,
+    assignments: Sequence[Assignment],
+    layers: int,
+    depth: int = 0,
+    kv: str = "f16",
+) -> PredictedSpeed:
+    """The speed of llama.cpp decoding one sequence with the experts of the first `layers` layers on `host`, a CPU, and
+    all else on `device`: they take turns. Compared with published runs by benchmarks/expert_offload.py.
+
+    Raises UnknownSpeed if a figure of either is not known.
+    """
+    moved = [a for a in assignments if EXPERTS in a.tensor and layer_number(a.tensor) < layers]
+    rest = [a for a in assignments if a not in moved]
+    parts = (
+        speed.decode(device, load_of(outline, rest), kv_read(outline, depth, kv)),
+        speed.decode(host, replace(load_of(outline, moved), layers=layers), backend="cpu"),
+    )
+    seconds = sum(1 / part.tokens_per_second for part in parts)
+    return _around(1 / seconds, max(part.high / part.tokens_per_second for part in parts))
 
 
 def _measured(

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 from bitwright.errors import UsageError
 from bitwright.hardware.devices import Device, Price
-from bitwright.hardware.forecast import Forecast, forecast
+from bitwright.hardware.forecast import Forecast, decode_split, forecast
 from bitwright.hardware.memory import DRIVER, Footprint, longest_context, memory
-from bitwright.hardware.speed import UnknownSpeed
-from bitwright.hardware.split import split
+from bitwright.hardware.speed import PredictedSpeed, UnknownSpeed
+from bitwright.hardware.split import ExpertSplit, split, split_experts
 from bitwright.hardware.weights import assign, bits_per_weight, file_bytes
 from bitwright.io import gguf
 from bitwright.model.architectures.names import EXPERTS
@@ -34,19 +34,22 @@ HOUR, YEAR = 3600, 365 * 24 * 3600
 
 @dataclass(frozen=True)
 class Ask:
-    """What a user asks for: tokens of context, the format of keys and values, sequences at once."""
+    """What a user asks for: tokens of context, the format of keys and values, sequences at once. host: the processor
+    of the computer that a GPU is in, which can run a mixture's experts."""
 
     context: int
     kv: str = "f16"
     sequences: int = 1
+    host: Device | None = None
 
 
 @dataclass(frozen=True)
 class Row:
     """One format of a model on one device. capacity: bytes that a model can use there; None if not known. longest: the
     longest context that fits. forecast: at the requested context or the longest one; None if none fits. on_device: if
-    the model does not fit, how many layers do; the others stay in the machine's memory. unknown: why there is no
-    forecast. file_bytes: of the GGUF file, with the tokenizer, which is estimated unless
+    the model does not fit, how many layers do; the others stay in the machine's memory. experts: of a mixture that does
+    not fit, how it does with experts in the machine's memory; split_decode: the speed then, if the ask names a host.
+    unknown: why there is no forecast. file_bytes: of the GGUF file, with the tokenizer, which is estimated unless
     file_exact. roomy: for a row that is `tight`, the longest context that leaves HEADROOM."""
 
     device: Device
@@ -61,6 +64,8 @@ class Row:
     file_exact: bool
     quality: str = "not measured"
     on_device: int | None = None
+    experts: ExpertSplit | None = None
+    split_decode: PredictedSpeed | None = None
     unknown: str | None = None
     roomy: int = 0
 
@@ -202,8 +207,7 @@ def row(
     bits = bits_per_weight(outline, assignments)
     found = Row(device, name, ask, needed, total, longest, None, bits, size, exact, quality or "not measured")
     if found.verdict == "no":
-        held = offloaded(found, outline, assignments) if device.kind == "gpu" else None
-        return replace(found, on_device=held, unknown=_too_small(found, held))
+        return offloaded(found, outline, assignments)
     if found.tight and total is not None:
         roomy = longest_context(outline, assignments, total - HEADROOM, **options)  # type: ignore[arg-type]
         found = replace(found, roomy=roomy)
@@ -214,17 +218,26 @@ def row(
         return replace(found, unknown=str(error))
 
 
-def _too_small(row: Row, held: int | None) -> str:
-    """Why a model that does not fit has no speed."""
-    rest = "; with some layers in the computer's memory the speed depends on that computer" if held else ""
-    return f"{row.device.id}: no speed for a format that does not fit{rest}"
-
-
-def offloaded(row: Row, outline: Outline, assignments: Sequence[Assignment]) -> int:
-    """How many layers, with their cache, a GPU has room for if the whole model does not fit."""
+def offloaded(row: Row, outline: Outline, assignments: Sequence[Assignment]) -> Row:
+    """What a GPU has room for if the whole model does not fit: whole layers with their cache, and of a mixture all but
+    some experts. Nothing for other devices."""
     assert row.capacity is not None
-    room = row.capacity + DRIVER  # which `split` subtracts
-    return split(outline, assignments, [room], row.ask.context, row.ask.kv, row.ask.sequences).offloaded
+    too_small = f"{row.device.id}: no speed for a format that does not fit"
+    if row.device.kind != "gpu":
+        return replace(row, unknown=too_small)
+    room, ask = row.capacity + DRIVER, row.ask  # the driver's part, which `split` subtracts
+    held = split(outline, assignments, [room], ask.context, ask.kv, ask.sequences).offloaded
+    experts = split_experts(outline, assignments, room, ask.context, ask.kv, ask.sequences)
+    rest = "; with some layers in the computer's memory the speed depends on that computer" if held else ""
+    row = replace(row, on_device=held, experts=experts, unknown=f"{too_small}{rest}")
+    if experts is None or ask.host is None or ask.sequences > 1:
+        return row
+    depth = ask.context // 2
+    try:
+        found = decode_split(row.device, ask.host, outline, assignments, experts.layers, depth, ask.kv)
+    except UnknownSpeed as error:
+        return replace(row, unknown=str(error))
+    return replace(row, split_decode=found, unknown=None)
 
 
 def by_budget(found: Iterable[Row], dollars: float) -> list[tuple[Row, Price, float]]:

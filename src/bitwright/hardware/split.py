@@ -3,17 +3,20 @@
 The first layers, for which the devices have no room, stay in the machine's memory. Each device takes the layers that
 follow, the last device the output too. The embedding stays in the machine's memory: its rows are looked up, not
 multiplied.
+
+Of a mixture, a device can hold everything but the experts of the first layers, as llama.cpp's --n-cpu-moe does: they
+are most of the bytes, and a token reads few of them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bitwright.hardware.kv import BATCH, layer_bytes
 from bitwright.hardware.memory import DRIVER, OVERHEAD, Footprint, compute_bytes
 from bitwright.hardware.weights import assigned
-from bitwright.model.architectures.names import LOOKED_UP, layer_number
+from bitwright.model.architectures.names import EXPERTS, LOOKED_UP, layer_number
 from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment, Recipe
 
@@ -48,6 +51,16 @@ class Split:
     def whole(self) -> bool:
         """Whether every matrix that is multiplied is on a device."""
         return not self.host.layers and not self.host.output
+
+
+@dataclass(frozen=True)
+class ExpertSplit:
+    """A mixture of which a device holds all but the experts of the first `layers` layers, the fewest for which it has
+    room. host: bytes of these experts and of the embedding, in the machine's memory."""
+
+    layers: int
+    device: Footprint
+    host: int
 
 
 def split(
@@ -86,19 +99,45 @@ def split(
     return Split(host, tuple(reversed(placed)))
 
 
+def split_experts(
+    outline: Outline,
+    recipe: str | Recipe | Sequence[Assignment] | None,
+    budget: int,
+    context: int | None = None,
+    kv: str = "f16",
+    sequences: int = 1,
+    batch: int = BATCH,
+) -> ExpertSplit | None:
+    """Put all of a mixture but the experts of its first layers on a device of `budget` free bytes. None without
+    experts, or if even what is not an expert has no room."""
+    context = context or outline.context
+    caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
+    parts = _Parts(outline, assigned(outline, recipe), caches)
+    whole = parts.placement(range(len(caches)), True, compute_bytes(outline, context, batch, ENGINE), DRIVER, budget)
+    over, moved = whole.memory.total - budget, 0
+    for layer, experts in enumerate(parts.experts, 1):
+        moved += experts
+        if experts and moved >= over:
+            held = replace(whole.memory, weights=whole.memory.weights - moved)
+            return ExpertSplit(layer, held, moved + parts.embedding)
+    return None
+
+
 class _Parts:
-    """Bytes of the weights of each layer, of its keys and values, of the output, of the embedding, and of the copy of
-    the embedding that serves as the output if there is no other."""
+    """Bytes of the weights of each layer and of its experts among them, of its keys and values, of the output, of the
+    embedding, and of the copy of the embedding that serves as the output if there is no other."""
 
     def __init__(self, outline: Outline, assignments: Sequence[Assignment], kv: Sequence[int]) -> None:
         self.kv = kv
         self.weights, self.read = [0] * len(outline.layers), [0.0] * len(outline.layers)
+        self.experts = [0] * len(outline.layers)
         self.others = self.embedding = self.copy = 0
         for a in assignments:
             index, share = layer_number(a.tensor), outline.share_read(a.tensor)
             if index >= 0:
                 self.weights[index] += a.bytes if share else 0  # layers that predict further tokens are not loaded
                 self.read[index] += share * a.bytes
+                self.experts[index] += a.bytes if share and EXPERTS in a.tensor else 0
             elif a.tensor in LOOKED_UP:
                 self.embedding += a.bytes
                 self.copy += a.bytes if share else 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Container, Iterable, Sequence
 
 from bitwright.io import gguf
 from bitwright.model.architectures.names import EXPERTS
@@ -56,9 +56,11 @@ def bytes_per_token(outline: Outline, assignments: Iterable[Assignment], tokens:
     return round(sum(_share(outline, a.tensor, tokens) * a.bytes for a in assignments))
 
 
-def operations_per_token(outline: Outline) -> int:
-    """Operations of one token's matrix products with weights; a multiplication and an addition count as two."""
+def operations_per_token(outline: Outline, tensors: Container[str] | None = None) -> int:
+    """Operations of one token's matrix products with weights (None: all); a multiplication and an addition count as
+    two."""
     matrices = (t for t in outline.tensors if len(t.shape) > 1 and t.name.endswith(".weight"))
+    matrices = (t for t in matrices if tensors is None or t.name in tensors)
     return round(sum(2 * outline.share_read(t.name) * math.prod(t.shape) for t in matrices))
 
 

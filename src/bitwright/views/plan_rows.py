@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from bitwright.hardware.devices import Price
     from bitwright.hardware.plan import Cost, Row
+    from bitwright.hardware.speed import PredictedSpeed
+    from bitwright.hardware.split import ExpertSplit
     from bitwright.model.architectures.outline import Outline
 
 
@@ -29,13 +31,25 @@ def of_price(price: Price) -> dict[str, Any]:
     return {"usd": (price.usd_low + price.usd_high) / 2, **vars(price)}
 
 
+def of_experts(split: ExpertSplit, decode: PredictedSpeed | None) -> dict[str, Any]:
+    """layers whose experts are in the computer's memory, bytes there, device_bytes, decode{tokens_per_second, low,
+    high}, None without a host."""
+    return {
+        "layers": split.layers,
+        "bytes": split.host,
+        "device_bytes": split.device.total,
+        "decode": decode and decode.as_json(),
+    }
+
+
 def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
     """device, recipe, bits_per_weight, context, file_bytes (of the GGUF file, header and tokenizer included),
     file_bytes_exact (False: the tokenizer is estimated), weights_bytes (as the engine holds them), kv_bytes,
     compute_bytes, overhead_bytes, total_bytes, capacity_bytes, left_bytes, fits, tight (little to spare), verdict,
-    longest_context (tokens), context_with_headroom (if tight), layers_on_device, decode and
-    prefill{tokens_per_second, low, high}, no_speed_because, multiplied_as, quality, price{usd, date, source, ...} (the
-    cheapest), and with a cost usd_per_million_tokens. None: not known, or does not apply."""
+    longest_context (tokens), context_with_headroom (if tight), layers_on_device, experts_on_host (`of_experts`, of a
+    mixture that does not fit a GPU), decode and prefill{tokens_per_second, low, high}, no_speed_because, multiplied_as,
+    quality, price{usd, date, source, ...} (the cheapest), and with a cost usd_per_million_tokens. None: not known, or
+    does not apply."""
     m, speeds = row.memory, row.forecast
     cheapest = min(row.device.bought_for, key=lambda p: p.usd_low, default=None)
     found = {
@@ -58,6 +72,7 @@ def of_row(row: Row, cost: Cost | None = None) -> dict[str, Any]:
         "longest_context": row.longest,
         "context_with_headroom": row.roomy or None,
         "layers_on_device": row.on_device,
+        "experts_on_host": row.experts and of_experts(row.experts, row.split_decode),
         "decode": speeds and speeds.decode.as_json(),
         "prefill": speeds and speeds.prefill.as_json(),
         "no_speed_because": row.unknown,
