@@ -36,7 +36,7 @@ GROUPS: dict[str, dict[str, str]] = {  # the verbs by task, as `--help` shows th
         "label": "label.label",
         "audit": "audit.audit",
     },
-    "Publish": {"push": "push.push"},
+    "Publish": {"push": "push.push", "modelfile": "modelfile.modelfile"},
     "Manage what is cached": {"list": "cached.list_", "pull": "cached.pull", "rm": "cached.rm"},
 }
 HOMES = {verb: home for verbs in GROUPS.values() for verb, home in verbs.items()}
