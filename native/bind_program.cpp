@@ -26,6 +26,7 @@ namespace bitwright {
 namespace {
 
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Room = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using FloatResult = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
@@ -80,16 +81,35 @@ FloatResult new_floats(size_t rows, size_t columns) {
 // format, rows, columns, bytes as stored, and whether it is multiplied by or only looked up in
 using Stored = std::tuple<int, int64_t, int64_t, Bytes, bool>;
 
-std::vector<std::shared_ptr<Matrix>> matrices(WeightBank& bank, const std::vector<Stored>& wanted) {
+std::vector<WeightBank::Request> requests_of(const std::vector<Stored>& wanted) {
   std::vector<WeightBank::Request> requests;
   for (const auto& [format, rows, columns, data, multiplied] : wanted) {
     const FormatId id = static_cast<FormatId>(format);
     check_weight(id, rows, columns, data.size());
     requests.push_back({id, rows, columns, data.data(), std::make_shared<Bytes>(data), multiplied});
   }
+  return requests;
+}
+
+size_t packed_bytes(const WeightBank& bank, const std::vector<Stored>& wanted) {
+  return bank.packed_bytes(requests_of(wanted));
+}
+
+// room: memory for packed weights. held: such memory that they are in already, which may be read-only.
+std::vector<std::shared_ptr<Matrix>> matrices(WeightBank& bank, const std::vector<Stored>& wanted,
+                                              const std::optional<Room>& room, const std::optional<Bytes>& held) {
+  const auto requests = requests_of(wanted);
+  std::shared_ptr<const Slab> slab;
+  if (held) {
+    auto* data = const_cast<uint8_t*>(held->data());  // a packed slab is never written to
+    slab = std::make_shared<const Slab>(data, held->size(), std::make_shared<Bytes>(*held));
+  } else if (room) {
+    slab = std::make_shared<const Slab>(room->data(), room->size(), std::make_shared<Room>(*room));
+  }
   std::vector<std::shared_ptr<Matrix>> found;  // nanobind does not support pointers to const
   nb::gil_scoped_release released;
-  for (const MatrixRef& matrix : bank.get(requests)) found.push_back(std::const_pointer_cast<Matrix>(matrix));
+  for (const MatrixRef& matrix : bank.get(requests, std::move(slab), held.has_value()))
+    found.push_back(std::const_pointer_cast<Matrix>(matrix));
   return found;
 }
 
@@ -165,7 +185,8 @@ void bind_program(nb::module_& m) {
             new (at) WeightBank(tier_of(tier), pool_of(threads));
           },
           "tier"_a, "threads"_a)
-      .def("matrices", matrices, "wanted"_a)
+      .def("matrices", matrices, "wanted"_a, "room"_a = nb::none(), "held"_a = nb::none())
+      .def("packed_bytes", packed_bytes, "wanted"_a)
       .def("__len__", &WeightBank::count)
       .def_prop_ro("bytes", &WeightBank::bytes)
       .def_prop_ro("tier", [](const WeightBank& b) { return b.tier().name; });

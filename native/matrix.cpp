@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <set>
+#include <stdexcept>
+#include <string>
 #include <utility>
 
 #include "format_info.h"
@@ -30,7 +32,21 @@ void Matrix::multiply(Pool& pool, const float* x, int64_t tokens, bool prefill, 
   });
 }
 
-std::vector<MatrixRef> WeightBank::get(const std::vector<Request>& requests) {
+size_t WeightBank::packed_bytes(const std::vector<Request>& requests) const {
+  std::lock_guard lock(mutex_);
+  std::set<Key> counted;
+  size_t bytes = 0;
+  for (const Request& r : requests) {
+    const Key key{r.file, r.format, r.rows, r.columns, r.multiplied};
+    const auto known = known_.find(key);
+    if (!r.multiplied || !counted.insert(key).second || (known != known_.end() && !known->second.expired())) continue;
+    bytes += aligned(tier_.matmul.packed_bytes({r.format, r.rows, r.columns, r.file, nullptr}));
+  }
+  return bytes;
+}
+
+std::vector<MatrixRef> WeightBank::get(const std::vector<Request>& requests, std::shared_ptr<const Slab> slab,
+                                       bool packed) {
   std::lock_guard lock(mutex_);
   std::vector<MatrixRef> found;
   std::vector<Matrix*> fresh;
@@ -44,13 +60,13 @@ std::vector<MatrixRef> WeightBank::get(const std::vector<Request>& requests) {
     }
     found.push_back(std::move(matrix));
   }
-  pack(fresh);
+  pack(fresh, std::move(slab), packed);
   std::erase_if(known_, [](const auto& entry) { return entry.second.expired(); });
   return found;
 }
 
 // All threads share the work, a panel at a time. One slab holds all matrices, so that the system can use huge pages.
-void WeightBank::pack(const std::vector<Matrix*>& fresh) {
+void WeightBank::pack(const std::vector<Matrix*>& fresh, std::shared_ptr<const Slab> slab, bool packed) {
   std::vector<size_t> offsets;
   std::vector<int64_t> ends;  // where each matrix's panels end in the list of all panels
   size_t bytes = 0;
@@ -61,10 +77,13 @@ void WeightBank::pack(const std::vector<Matrix*>& fresh) {
     bytes += aligned(m->packed_bytes_);
     ends.push_back(panels += m->packed_bytes_ ? tier_.matmul.panels(m->weight_) : 0);
   }
+  if (slab && slab->size() != bytes)
+    throw std::invalid_argument("expected room for " + std::to_string(bytes) + " bytes of packed weights, got " +
+                                std::to_string(slab->size()));
   if (!bytes) return;
-  const auto slab = std::make_shared<Region>(bytes);
+  if (!slab) slab = std::make_shared<const Slab>(bytes);
   const int64_t grain = std::max<int64_t>(panels / (pool_->threads() * 32), 1);
-  pool_->parallel_for(panels, grain, [&](int64_t begin, int64_t end, int) {
+  pool_->parallel_for(packed ? 0 : panels, grain, [&](int64_t begin, int64_t end, int) {
     for (size_t i = 0; begin < end; ++i) {
       if (begin >= ends[i]) continue;
       const int64_t base = i ? ends[i - 1] : 0, stop = std::min(end, ends[i]);
@@ -81,7 +100,7 @@ void WeightBank::pack(const std::vector<Matrix*>& fresh) {
 
 size_t WeightBank::bytes() const {
   std::lock_guard lock(mutex_);
-  std::set<std::shared_ptr<Region>> slabs;
+  std::set<std::shared_ptr<const Slab>> slabs;
   for (const auto& [key, known] : known_)
     if (const MatrixRef matrix = known.lock(); matrix && matrix->slab_) slabs.insert(matrix->slab_);
   size_t sum = 0;

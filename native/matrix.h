@@ -4,6 +4,7 @@
 #include <memory>
 #include <mutex>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "region.h"
@@ -11,6 +12,22 @@
 #include "tier.h"
 
 namespace bitwright {
+
+// Where a bank's packed matrices lie: memory of its own, or of its caller, such as a mapped file that already holds them.
+class Slab {
+ public:
+  explicit Slab(size_t bytes) : own_(bytes), data_(own_.data()), bytes_(bytes) {}
+  Slab(uint8_t* data, size_t bytes, std::shared_ptr<const void> owner)
+      : data_(data), bytes_(bytes), owner_(std::move(owner)) {}
+  uint8_t* data() const { return data_; }
+  size_t size() const { return bytes_; }
+
+ private:
+  Region own_;
+  uint8_t* data_;
+  size_t bytes_;
+  std::shared_ptr<const void> owner_;
+};
 
 // One matrix in a tier's layout. It keeps its memory (and, through `owner`, the file's bytes) alive.
 class Matrix {
@@ -29,7 +46,7 @@ class Matrix {
   const Tier& tier_;
   size_t file_bytes_, packed_bytes_ = 0;
   std::shared_ptr<const void> owner_;
-  std::shared_ptr<Region> slab_;  // holds the packed form, together with the others of one request
+  std::shared_ptr<const Slab> slab_;  // holds the packed form, together with the others of one request
 };
 
 using MatrixRef = std::shared_ptr<const Matrix>;
@@ -47,16 +64,19 @@ class WeightBank {
 
   WeightBank(const Tier& tier, std::shared_ptr<Pool> pool) : tier_(tier), pool_(std::move(pool)) {}
   // One matrix for each request. A matrix in use with the same bytes, format and shape is shared; the others are packed
-  // together, by all threads.
-  std::vector<MatrixRef> get(const std::vector<Request>& requests);
-  size_t bytes() const;  // packed weights in use
-  size_t count() const;  // matrices in use
+  // together, by all threads, into `slab` (none: new memory), unless it is `packed` and holds them already. Throws
+  // std::invalid_argument for a slab of another size than `packed_bytes`.
+  std::vector<MatrixRef> get(const std::vector<Request>& requests, std::shared_ptr<const Slab> slab = nullptr,
+                             bool packed = false);
+  size_t packed_bytes(const std::vector<Request>& requests) const;  // of the matrices that are not in use yet
+  size_t bytes() const;                                             // packed weights in use
+  size_t count() const;                                             // matrices in use
   const Tier& tier() const { return tier_; }
   const std::shared_ptr<Pool>& pool() const { return pool_; }
 
  private:
   using Key = std::tuple<const uint8_t*, FormatId, int64_t, int64_t, bool>;
-  void pack(const std::vector<Matrix*>& fresh);
+  void pack(const std::vector<Matrix*>& fresh, std::shared_ptr<const Slab> slab, bool packed);
 
   const Tier& tier_;
   std::shared_ptr<Pool> pool_;

@@ -35,6 +35,7 @@ class Asked:
     context: int | None = None
     threads: int | None = None
     kv: str = "f16"
+    cache_packed: bool = False
     raw: bool = False
     json: bool = False
 
@@ -56,7 +57,7 @@ def answer(asked: Asked) -> None:
         prompt = options.read_text(Path("-"))
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty: give one as an argument or on stdin")
-    loaded = models.load(asked.model, asked.context, asked.threads, asked.kv)
+    loaded = models.load(asked.model, asked.context, asked.threads, asked.kv, cache_packed=asked.cache_packed)
     sampler = Sampler(asked.temperature, asked.top_k, asked.top_p, asked.min_p, asked.seed)
     conversation = Conversation(loaded, sampler, asked.system, asked.raw)
     if prompt is None:

@@ -26,6 +26,7 @@ def bench(
     ] = False,
     threads: options.Threads = None,
     kv: options.KV = "f16",
+    cache_packed: options.CachePacked = False,
     json: options.Json = False,
 ) -> None:
     """Time prefill and decode.
@@ -41,7 +42,7 @@ def bench(
     from bitwright.views.bench import bench as view
     from bitwright.views.profile import profile as profile_view
 
-    loaded = models.load(model, max(prompt, depth + tokens), threads, kv)
+    loaded = models.load(model, max(prompt, depth + tokens), threads, kv, cache_packed=cache_packed)
     with output.progress("timing") as report:
         result = speed.measure_speed(loaded, prompt=prompt, tokens=tokens, depth=depth, rounds=rounds, progress=report)
     found = view(result)

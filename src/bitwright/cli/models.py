@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from bitwright.cli import output
 
+LARGE = 1 << 30  # bytes of a file from which on it is asked whether memory holds it
+
 if TYPE_CHECKING:
     from bitwright.engine import Engine
     from bitwright.model.model import Model
@@ -53,9 +55,25 @@ def open(reference: str) -> Model:
 
 
 def load(
-    reference: str, context: int | None = None, threads: int | None = None, kv: str = "f16", activations: str = "int8"
+    reference: str,
+    context: int | None = None,
+    threads: int | None = None,
+    kv: str = "f16",
+    activations: str = "int8",
+    cache_packed: bool = False,
 ) -> Engine:
-    """The model that `reference` names, ready to run."""
+    """The model that `reference` names, ready to run; from a file of the cache if memory does not hold it."""
     from bitwright import engine
 
-    return engine.load(resolve(reference), context=context, threads=threads, kv=kv, activations=activations)
+    loaded = engine.load(resolve(reference), context, threads, None, kv, activations, cache_packed)
+    if loaded.model.file_bytes < LARGE or not loaded.model.is_a_file:
+        return loaded
+    from bitwright.hardware.paging import paging
+
+    if (found := paging(loaded)) is None:
+        return loaded
+    speed = f", about {output.human_rate(found.tokens_per_second)} tokens/s" if found.tokens_per_second else ""
+    output.remark(f"{loaded.path.name} has {output.human_bytes(found.weights)} of weights, and "
+                  f"{output.human_bytes(found.available)} of memory are free: they are read from the disk for every "
+                  f"token{speed}; a smaller file that fits is faster (bitwright fit)")  # fmt: skip
+    return loaded.replace(cache_packed=True)

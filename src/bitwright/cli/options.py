@@ -29,6 +29,14 @@ Threads = Annotated[
         show_default=False,
     ),
 ]
+CachePacked = Annotated[
+    bool,
+    typer.Option(
+        "--cache-packed",
+        help="Keep the weights on disk as the kernels read them: the model then opens faster, and runs if memory does "
+        "not hold it.",
+    ),
+]
 Lora = Annotated[
     str | None,
     typer.Option(

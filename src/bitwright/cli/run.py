@@ -57,6 +57,7 @@ def run(
     context: options.Context = None,
     threads: options.Threads = None,
     kv: options.KV = Asked.kv,
+    cache_packed: options.CachePacked = False,
     raw: Annotated[
         bool,
         typer.Option(

@@ -16,6 +16,7 @@ from bitwright.model.model import Model
 from bitwright.model.model import load as load_model
 
 if TYPE_CHECKING:
+    from bitwright.io.packed import PackedFile
     from bitwright.model import Config
     from bitwright.model.chat import ChatTemplate
     from bitwright.model.tokenizer import Tokenizer
@@ -30,7 +31,8 @@ class RunOptions:
     `context` is the number of tokens a sequence may have (default: the model's own, at most 4096).
     `threads` defaults to the fast cores this process may use (kernels.best_threads), `tier` to this machine's best
     instruction set. `kv` is the format of keys and values (kernels.KV), `activations` how the inputs of quantized
-    weights are rounded (kernels.ACTIVATIONS).
+    weights are rounded (kernels.ACTIVATIONS). `cache_packed` keeps packed weights in a file of the cache (io.packed),
+    for models of GGUF files.
     """
 
     context: int | None = None
@@ -38,6 +40,7 @@ class RunOptions:
     tier: str | None = None
     kv: str = "f16"
     activations: str = "int8"
+    cache_packed: bool = False
 
 
 class Engine:
@@ -81,6 +84,13 @@ class Engine:
         return self.model.config
 
     @property
+    def weights(self) -> int:
+        """Bytes of the weights that products read, as they are stored."""
+        return sum(
+            self.model.tensors[name].nbytes for name in {o.weights[0] for o in self.model.step.ops if o.multiplies}
+        )
+
+    @property
     def tokenizer(self) -> Tokenizer:
         """Text to ids and back."""
         return self.model.tokenizer
@@ -103,11 +113,20 @@ class Engine:
         """The compiled step over packed weights. It lives as long as someone holds it; sessions do."""
         program = None if self._program is None else self._program()
         if program is None:
-            bank, activations = self.backend.bank(), self.options.activations
+            bank, activations = self.backend.bank(self._store()), self.options.activations
             program = self.backend.compile(self.model.step, self.model.tensors, bank, activations)
             self._program = weakref.ref(program)
             self.model.release()  # the bank has packed the matrices
         return program
+
+    def _store(self) -> PackedFile | None:
+        if not self.options.cache_packed:
+            return None
+        from bitwright.io.packed import PackedFile
+
+        if not self.model.is_a_file:
+            raise UsageError(f"{self.path}: only the packed weights of a GGUF file can be cached; convert it first")
+        return PackedFile(self.model.opened().paths, self.tier)
 
     def session(self, sequences: int = 1) -> Session:
         """Memory for `sequences` independent texts, each of up to `context` tokens, with the model to run over it."""
@@ -121,13 +140,15 @@ def load(
     tier: str | None = None,
     kv: str = "f16",
     activations: str = "int8",
+    cache_packed: bool = False,
 ) -> Engine:
     """Open a model to run it: a path, `org/name[:QUANT]` on the Hugging Face hub, or an alias such as `smollm2-135m`.
 
     `context` is in tokens (default: the model's own, at most 4096), `threads` defaults to this machine's
     fast cores, `tier` to its best instruction set. `kv` is the format of the key-value cache: f16, bf16, q8_0 (half of
     their size) or q4_0 (a quarter). `activations` "ggml" rounds the inputs of quantized weights as llama.cpp
-    does: that loses more, and shows what the file will do in llama.cpp. Raises BitwrightError saying what is wrong with
-    the file or the name.
+    does: that loses more, and shows what the file will do in llama.cpp. `cache_packed` keeps packed weights in a file
+    of the cache, from which a model opens faster, and runs if memory does not hold it. Raises BitwrightError saying
+    what is wrong with the file or the name.
     """
-    return Engine(load_model(ref), RunOptions(context, threads, tier, kv, activations))
+    return Engine(load_model(ref), RunOptions(context, threads, tier, kv, activations, cache_packed))

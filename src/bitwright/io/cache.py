@@ -28,6 +28,7 @@ DATA = {  # what bitwright keeps besides models
     "statistics": "activation statistics, for fit",
     "palette": "tensors in the formats that were tried, for fit",
     "searches": "unfinished searches and what they weighed, for fit",
+    "packed": "weights as the kernels read them, for run --cache-packed",
     "machine.json": "speeds of this machine, for plan and bench",
 }
 

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from bitwright.kernels._coverage import Coverage, bytes_read, coverage
     from bitwright.kernels._feedback import factored, feedback, feedback_formats
     from bitwright.kernels._matmul import dequantize, matmul, packed, tier, tiers
-    from bitwright.kernels._native import best_threads, usable_cores
+    from bitwright.kernels._native import best_threads, digest, usable_cores
     from bitwright.kernels.bank import WeightBank
     from bitwright.kernels.encoders import quantize
     from bitwright.kernels.executor import Executor
@@ -25,7 +25,7 @@ _HOME = {
     "KV": "memory", "LayerShape": "memory", "Memory": "memory",
     "tier": "_matmul", "tiers": "_matmul", "matmul": "_matmul", "dequantize": "_matmul",
     "packed": "_matmul",
-    "best_threads": "_native", "usable_cores": "_native",
+    "best_threads": "_native", "digest": "_native", "usable_cores": "_native",
     "factored": "_feedback", "feedback": "_feedback", "feedback_formats": "_feedback",
     "quantize": "encoders", "Coverage": "_coverage", "coverage": "_coverage", "bytes_read": "_coverage",
     "Meter": "meter", "Decoding": "meter",
@@ -33,8 +33,8 @@ _HOME = {
 
 __all__ = [
     "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Executor", "LayerShape", "Memory", "Meter", "Op", "Oracle",
-    "Program", "Step", "WeightBank", "best_threads", "bytes_read", "coverage", "dequantize", "factored", "feedback",
-    "feedback_formats", "matmul", "packed", "quantize", "tier", "tiers", "usable_cores",
+    "Program", "Step", "WeightBank", "best_threads", "bytes_read", "coverage", "dequantize", "digest", "factored",
+    "feedback", "feedback_formats", "matmul", "packed", "quantize", "tier", "tiers", "usable_cores",
 ]  # fmt: skip
 
 

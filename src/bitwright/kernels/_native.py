@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
@@ -30,6 +32,12 @@ def core() -> Any:
             raise BitwrightError(f"the compiled module does not load ({error}): run make") from None
         raise BitwrightError("the compiled module is missing: run make") from None
     return _core
+
+
+@cache
+def digest() -> str:
+    """SHA-256 of the compiled module, on which the layout of packed weights depends."""
+    return hashlib.sha256(Path(core().__file__).read_bytes()).hexdigest()
 
 
 @cache

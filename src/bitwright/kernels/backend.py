@@ -12,7 +12,7 @@ from typing import Protocol
 
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import _matmul
-from bitwright.kernels.bank import WeightBank
+from bitwright.kernels.bank import Store, WeightBank
 from bitwright.kernels.executor import Executor
 from bitwright.kernels.memory import Memory
 from bitwright.kernels.ops import Step
@@ -26,8 +26,8 @@ class Backend(Protocol):
     def name(self) -> str:
         """The backend's name, as `bitwright bench` shows it."""
 
-    def bank(self) -> WeightBank:
-        """An empty bank for weights in this backend's layout."""
+    def bank(self, store: Store | None = None) -> WeightBank:
+        """An empty bank for weights in this backend's layout, in `store` or in memory."""
 
     def compile(
         self, step: Step, weights: Mapping[str, QuantizedTensor], bank: WeightBank, activations: str = "int8"
@@ -53,9 +53,9 @@ class Cpu:
         """The tier in use."""
         return self.tier or _matmul.tier()
 
-    def bank(self) -> WeightBank:
+    def bank(self, store: Store | None = None) -> WeightBank:
         """An empty bank for packed weights."""
-        return WeightBank(self.tier, self.threads)
+        return WeightBank(self.tier, self.threads, store)
 
     def compile(
         self, step: Step, weights: Mapping[str, QuantizedTensor], bank: WeightBank, activations: str = "int8"

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from itertools import islice
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bitwright.formats import QuantizedTensor
 from bitwright.kernels import _native, mapping
+
+
+class Store(Protocol):
+    """A place for packed matrices that may hold them already."""
+
+    def held(self, size: int) -> NDArray[np.uint8] | None:
+        """The `size` bytes of the matrices; None if they are not there."""
+
+    def room(self, size: int) -> AbstractContextManager[NDArray[np.uint8]]:
+        """Memory of `size` bytes for them; they are there once the block ends."""
 
 
 class WeightBank:
@@ -21,8 +33,10 @@ class WeightBank:
     tensor's bytes are changed in place after packing, the old weights stay in use.
     """
 
-    def __init__(self, tier: str | None = None, threads: int | None = None) -> None:
-        """`threads` pack (default: the cores this process may use). UsageError if the machine cannot run the tier."""
+    def __init__(self, tier: str | None = None, threads: int | None = None, store: Store | None = None) -> None:
+        """`threads` pack (default: the cores this process may use). `store` holds the matrices of the first request
+        that packs any; those of later ones are in memory. UsageError if the machine cannot run the tier."""
+        self._store = store
         self.native = _native.core().WeightBank(tier or "", _native.thread_count(threads))
 
     @property
@@ -52,6 +66,16 @@ class WeightBank:
             wanted += [(format, rows, columns, data, packed) for data in stored]
         size = sum(tensor.data.nbytes for tensor in tensors)
         with _native.allocating(f"{len(tensors)} weights, {size / 1e6:.1f} MB in the file, packed"):
-            found = iter(self.native.matrices(wanted))
+            found = iter(self._packed(wanted))
         mapping.check()
         return [[*islice(found, math.prod(tensor.shape[:-2]))] for tensor in tensors]
+
+    def _packed(self, wanted: list[tuple[Any, ...]]) -> list[Any]:
+        store = self._store
+        if store is None or not (size := self.native.packed_bytes(wanted)):
+            return list(self.native.matrices(wanted))
+        self._store = None
+        if (held := store.held(size)) is not None:
+            return list(self.native.matrices(wanted, held=held))
+        with store.room(size) as room:
+            return list(self.native.matrices(wanted, room))

@@ -95,6 +95,13 @@ class Model:
         """Bytes on disk, or of all tensors without a file."""
         return self.file.file_bytes if self.file is not None else sum(t.nbytes for t in self.tensors.values())
 
+    @property
+    def is_a_file(self) -> bool:
+        """Whether the tensors are those of a GGUF file, as they lie there."""
+        from bitwright.io.gguf import GGUF
+
+        return type(self.file) is GGUF and isinstance(self.tensors, Tensors)
+
     def opened(self) -> GGUF:
         """The open file; UsageError without one."""
         if self.file is None:
