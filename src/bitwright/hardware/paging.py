@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import mmap
 import os
+import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -47,13 +48,12 @@ def paging(engine: Engine) -> Paging | None:
 def disk_rate(path: Path) -> float | None:
     """Bytes per second at which pages of a file come from the disk when a mapping is read in order; None where pages
     cannot be dropped first, or if the file is too small to tell."""
-    drop = getattr(os, "posix_fadvise", None)
     size = path.stat().st_size
-    if drop is None or size < 2 * SAMPLE:
+    if sys.platform in ("win32", "darwin") or size < 2 * SAMPLE:
         return None
     begin = size // 2 // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
     with path.open("rb") as file:
-        drop(file.fileno(), begin, SAMPLE, os.POSIX_FADV_DONTNEED)
+        os.posix_fadvise(file.fileno(), begin, SAMPLE, os.POSIX_FADV_DONTNEED)
         with mmap.mmap(file.fileno(), SAMPLE, access=mmap.ACCESS_READ, offset=begin) as pages:
             started = time.perf_counter()
             sum(pages[:: mmap.PAGESIZE])
