@@ -67,11 +67,12 @@ struct AttentionArgs {
   Cache cache;
   const AttentionTile* tiles;
   int64_t heads;
-  float scale;        // applied to q·k
-  float softcap;      // 0: none
-  int64_t split;      // 1, or the most ranges that any tile has: a tile with fewer has empty items
-  float* partials;    // one softmax per item
-  int32_t* finished;  // (tiles, kv_heads) zeros, and zeros again afterwards
+  float scale;         // applied to q·k
+  float softcap;       // 0: none
+  const float* sinks;  // (heads,), one more score for each head, without a value; nullptr: none
+  int64_t split;       // 1, or the most ranges that any tile has: a tile with fewer has empty items
+  float* partials;     // one softmax per item
+  int32_t* finished;   // (tiles, kv_heads) zeros, and zeros again afterwards
 };
 
 // Positions in a range, and the ranges from a tile's oldest position to its last.

@@ -43,6 +43,7 @@ const std::unordered_map<std::string, Code> kCodes = {
     {"store", Code::store},
     {"glu_silu", Code::glu_silu},
     {"glu_gelu_tanh", Code::glu_gelu},
+    {"glu_clamped", Code::glu_clamped},
     {"add", Code::add},
     {"scale", Code::scale},
     {"softcap", Code::softcap},
@@ -52,12 +53,14 @@ const std::unordered_map<std::string, Code> kCodes = {
     {"linear", Code::linear},
     {"attention", Code::attention},
     {"observe", Code::observe},
-    {"route", Code::route},
+    {"route_softmax", Code::route},
+    {"route_sigmoid", Code::route_sigmoid},
     {"combine", Code::combine},
     {"group", Code::group},
     {"load_experts", Code::load_experts},
     {"experts", Code::experts},
     {"observe_experts", Code::observe_experts},
+    {"bias_experts", Code::bias_experts},
 };
 const std::unordered_map<std::string, PhaseKind> kPhases = {{"rows", PhaseKind::rows},
                                                             {"linears", PhaseKind::linears},
@@ -206,7 +209,7 @@ void bind_program(nb::module_& m) {
       .def("squares", &Program::squares, "columns"_a, "matrices"_a)
       .def("groups", &Program::groups, "experts"_a, "used"_a)
       .def("phase", [](Program& p, const std::string& kind, bool selected) { p.phase(named(kPhases, kind), selected); })
-      .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "input"_a = 0, "weight"_a = 0,
+      .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "input"_a = 0, "weight"_a = -1,
            "index"_a = 0, "groups"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "length"_a = 0, "value"_a = 0.f,
            "softcap"_a = 0.f)
       .def("finish", &Program::finish, "result"_a, "selected"_a)

@@ -65,6 +65,7 @@ class Executor {
   void load_experts(const Instruction& i, int64_t row);
   void route(const Instruction& i, int64_t row);
   void combine(const Instruction& i, int64_t row);
+  void add_biases(const Instruction& i, int64_t row);
   void group(const Instruction& i, int64_t rows);
   bool run_observe(const Phase& phase, const Call& call, Share& share);
   bool run_attention(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share, float* scratch);

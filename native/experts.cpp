@@ -7,24 +7,30 @@
 
 namespace bitwright {
 
-// A row's choices: the experts of largest logits, largest first (of equal ones the first), then the softmax of their
-// logits times a factor.
+// A row's choices: the experts of largest scores, largest first (of equal ones the first), then their weights, which add up
+// to a factor: the softmax of the logits of those chosen, or their sigmoids over the sum of these. Scores are the logits
+// or the sigmoids, plus biases.
 void Executor::route(const Instruction& i, int64_t row) {
   const int64_t experts = width(i.a), used = width(i.out) / 2;
+  const bool by_sigmoid = i.code == Code::route_sigmoid;
   const float* const logits = at(i.a, row);
+  const float* const biases = i.weight < 0 ? nullptr : program_->vector_at(i.weight).data();
   float *const choices = at(i.out, row), *const weights = choices + used;
+  const auto sigmoid = [&](int64_t e) { return 1 / (1 + std::exp(-static_cast<double>(logits[e]))); };
+  double scores[kMostExperts];
+  for (int64_t e = 0; e < experts; ++e) scores[e] = (by_sigmoid ? sigmoid(e) : logits[e]) + (biases ? biases[e] : 0);
   bool taken[kMostExperts] = {};
-  double sum = 0;
+  double shares[kMostExperts], sum = 0;
   for (int64_t j = 0; j < used; ++j) {
     int64_t best = -1;
     for (int64_t e = 0; e < experts; ++e)
-      if (!taken[e] && (best < 0 || logits[e] > logits[best])) best = e;
+      if (!taken[e] && (best < 0 || scores[e] > scores[best])) best = e;
     taken[best] = true;
     choices[j] = static_cast<float>(best);
-    weights[j] = std::exp(logits[best] - logits[static_cast<int64_t>(choices[0])]);
-    sum += weights[j];
+    shares[j] = by_sigmoid ? sigmoid(best) : std::exp(logits[best] - logits[static_cast<int64_t>(choices[0])]);
+    sum += shares[j];
   }
-  for (int64_t j = 0; j < used; ++j) weights[j] = static_cast<float>(weights[j] / sum * i.value);
+  for (int64_t j = 0; j < used; ++j) weights[j] = static_cast<float>(shares[j] / sum * i.value);
 }
 
 void Executor::combine(const Instruction& i, int64_t row) {
@@ -34,6 +40,16 @@ void Executor::combine(const Instruction& i, int64_t row) {
   std::fill_n(out, width, 0.f);
   for (int64_t j = 0; j < used; ++j)
     for (int64_t c = 0; c < width; ++c) out[c] += weights[j] * slots[j * width + c];
+}
+
+void Executor::add_biases(const Instruction& i, int64_t row) {
+  const int64_t used = this->width(i.b) / 2, width = this->width(i.out) / used;
+  const float *const slots = at(i.a, row), *const choices = at(i.b, row);
+  float* const out = at(i.out, row);
+  for (int64_t j = 0; j < used; ++j) {
+    const float* const biases = program_->vector_at(i.weight).data() + static_cast<int64_t>(choices[j]) * width;
+    tier_.vector.add(slots + j * width, biases, width, out + j * width);
+  }
 }
 
 // Where the input of an expert's slots begins: after those of the experts before it.

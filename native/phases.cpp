@@ -86,6 +86,7 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
       case Code::store: writer_->store(memory.cache(i.index), call.sequences[row], call.positions[row], a, b); break;
       case Code::glu_silu: v.glu_silu(a, b, width, out); break;
       case Code::glu_gelu: v.glu_gelu(a, b, width, out); break;
+      case Code::glu_clamped: v.glu_clamped(a, b, width, out); break;
       case Code::add: v.add(a, b, width, out); break;
       case Code::scale: v.scale(out, i.value, width); break;
       case Code::softcap: v.softcap(out, i.value, width); break;
@@ -96,9 +97,11 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
       }
       case Code::select: std::copy_n(at(i.a, call.outputs[row]), width, out); break;
       case Code::copy: std::copy_n(a + i.index, width, out); break;
-      case Code::route: route(i, row); break;
+      case Code::route:
+      case Code::route_sigmoid: route(i, row); break;
       case Code::combine: combine(i, row); break;
       case Code::load_experts: load_experts(i, row); break;
+      case Code::bias_experts: add_biases(i, row); break;
       default: throw std::logic_error("not an op on rows");
     }
   }
@@ -180,8 +183,9 @@ bool Executor::run_attention(const SequenceMemory& memory, const Phase& phase, c
   int64_t split = 1;
   if (call.n <= kSplitTokens)
     for (const AttentionTile& t : tiles_) split = std::max(split, ranges(c, t));
-  const AttentionArgs args{at(i.a, 0), at(i.out, 0), c,     tiles_.data(), i.heads,
-                           i.value,    i.softcap,    split, partials_,     finished_.data()};
+  const float* sinks = i.weight < 0 ? nullptr : program_->vector_at(i.weight).data();
+  const AttentionArgs args{at(i.a, 0), at(i.out, 0), c,     tiles_.data(), i.heads,         i.value,
+                           i.softcap,  sinks,        split, partials_,     finished_.data()};
   const int64_t items = static_cast<int64_t>(tiles_.size()) * c.kv_heads * split;
   const int64_t grain = split == 1 ? 1 : std::max<int64_t>(items / (pool_->threads() * 8), 1);
   return share.take(items, grain,

@@ -22,6 +22,7 @@ enum class Code : uint8_t {
   store,
   glu_silu,
   glu_gelu,
+  glu_clamped,
   add,
   scale,
   softcap,
@@ -34,12 +35,14 @@ enum class Code : uint8_t {
   observe,  // adds up the squares of each column of `a`; threads share out the columns
   // A row of a mixture goes to `used` of its experts. What it sends them, or gets back, are `used` slots next to each
   // other. `b` are the choices that `route` made: for each row the numbers of the experts, then their weights.
-  route,         // chooses the experts by the logits in `a`, row by row
-  combine,       // the weighted sum of a row's slots in `a`, row by row
-  group,         // orders the slots of all rows by their experts (`a` are the choices); one thread does it
-  load_experts,  // as load, for slots ordered by their experts, row by row; `a` holds one input for all slots, or each
-  experts,       // as linear: every slot by the matrix of its expert, of which `weight` is the first
+  route,          // chooses the experts by the logits in `a`, row by row, and weights them by a softmax
+  route_sigmoid,  // by the sigmoids of the logits
+  combine,        // the weighted sum of a row's slots in `a`, row by row
+  group,          // orders the slots of all rows by their experts (`a` are the choices); one thread does it
+  load_experts,   // as load, for slots ordered by their experts, row by row; `a` holds one input for all slots, or each
+  experts,        // as linear: every slot by the matrix of its expert, of which `weight` is the first
   observe_experts,  // as observe, for each expert
+  bias_experts,     // as bias: to every slot in `a` the biases of its expert
 };
 
 enum class PhaseKind : uint8_t { rows, linears, attention, observe, group };
@@ -47,7 +50,8 @@ enum class PhaseKind : uint8_t { rows, linears, attention, observe, group };
 struct Instruction {
   Code code;
   int out = 0, a = 0, b = 0, input = 0;  // `out`, `a`, `b` are buffers; `input` is a converted input (load, linear)
-  int weight = 0;                        // a matrix (embed, linear) or a vector (rms_norm, bias)
+  int weight = -1;  // a matrix (embed, linear) or a vector (rms_norm, bias); of attention the sinks,
+                    // of route what is added to scores for the choice alone: -1 without
   int index = 0;  // a layer (store, attention), angles (angles, rope), a Rounding (load), sums of squares (observe), or
                   // the first column (copy)
   int groups = 0;  // slots ordered by their experts (group, load_experts, experts)

@@ -48,6 +48,7 @@ struct VectorKernels {
   void (*rope)(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim, bool interleaved);
   void (*glu_silu)(const float* gate, const float* up, int64_t n, float* y);
   void (*glu_gelu)(const float* gate, const float* up, int64_t n, float* y);
+  void (*glu_clamped)(const float* gate, const float* up, int64_t n, float* y);
   void (*add)(const float* a, const float* b, int64_t n, float* y);
   void (*scale)(float* x, float factor, int64_t n);
   void (*softcap)(float* x, float cap, int64_t n);

@@ -186,8 +186,15 @@ struct Item {  // one tile of one key-value head
   }
 
   void finish(const Softmax& s) {
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t d = 0; d < c.head_dim; ++d) a.y[offset(r) + d] = s.sums[r * stride + d] / s.totals[r];
+    for (int64_t r = 0; r < rows; ++r) {
+      float keep = 1, total = s.totals[r];
+      if (a.sinks) {
+        const float sink = a.sinks[kv_head * repeat + r % repeat], now = sink > s.maxima[r] ? sink : s.maxima[r];
+        keep = exp(splat(s.maxima[r] - now))[0];
+        total = total * keep + exp(splat(sink - now))[0];
+      }
+      for (int64_t d = 0; d < c.head_dim; ++d) a.y[offset(r) + d] = s.sums[r * stride + d] * keep / total;
+    }
   }
 
   void run() {

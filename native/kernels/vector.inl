@@ -69,6 +69,14 @@ static void glu_gelu(const float* gate, const float* up, int64_t n, float* y) {
       [](Floats g, Floats u) { return g / (1.f + exp(g * (-1.5957691216f - 0.0713548163f * g * g))) * u; });
 }
 
+// gpt-oss: g / (1 + e^-1.702 g) * (u + 1), where g is at most 7, and u within 7 of 0.
+static void glu_clamped(const float* gate, const float* up, int64_t n, float* y) {
+  map(gate, up, n, y, [](Floats gate, Floats up) {
+    const Floats g = min(gate, splat(7.f)), u = clamp(up, -7.f, 7.f);
+    return g / (1.f + exp(g * -1.702f)) * (u + 1.f);
+  });
+}
+
 static void add(const float* a, const float* b, int64_t n, float* y) {
   map(a, b, n, y, [](Floats p, Floats q) { return p + q; });
 }
@@ -81,4 +89,5 @@ static void softcap(float* x, float cap, int64_t n) {
   map(x, x, n, x, [=](Floats a, Floats) { return cap * tanh(a / cap); });
 }
 
-static constexpr VectorKernels vector_kernels = {rms_norm, rope, glu_silu, glu_gelu, add, scale, softcap, attention};
+static constexpr VectorKernels vector_kernels = {rms_norm, rope,  glu_silu, glu_gelu, glu_clamped,
+                                                 add,      scale, softcap,  attention};

@@ -29,17 +29,18 @@ struct Shape {
   int64_t heads, kv_heads, head_dim, window, positions;
   float softcap;
   std::vector<AttentionTile> tiles;  // token, count, slot, position
+  std::vector<float> sinks;          // one for each head, or none
 };
 
 const Shape kShapes[] = {
-    {1, 1, 1, 0, 16, 0, {{0, 1, 0, 0}}},
-    {3, 1, 64, 0, 592, 0, {{0, 1, 0, 590}, {1, 1, 1, 256}, {2, 1, 0, 255}}},
-    {7, 1, 40, 0, 80, 0, {{0, 1, 1, 70}}},
-    {6, 2, 16, 0, 320, 20, {{0, 2, 0, 300}, {2, 2, 1, 63}}},
-    {2, 1, 33, 50, 128, 0, {{0, 3, 0, 500}, {3, 1, 1, 20}}},
-    {4, 4, 20, 300, 384, 0, {{0, 1, 1, 10007}}},
-    {1, 1, 256, 1, 64, 5, {{0, 4, 0, 62}}},
-    {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}},  // more rows than one conversion is worth
+    {1, 1, 1, 0, 16, 0, {{0, 1, 0, 0}}, {}},
+    {3, 1, 64, 0, 592, 0, {{0, 1, 0, 590}, {1, 1, 1, 256}, {2, 1, 0, 255}}, {}},
+    {7, 1, 40, 0, 80, 0, {{0, 1, 1, 70}}, {}},
+    {6, 2, 16, 0, 320, 20, {{0, 2, 0, 300}, {2, 2, 1, 63}}, {-200, -1, 0, 1, 2, 30}},
+    {2, 1, 33, 50, 128, 0, {{0, 3, 0, 500}, {3, 1, 1, 20}}, {0.5, 4}},
+    {4, 4, 20, 300, 384, 0, {{0, 1, 1, 10007}}, {}},
+    {1, 1, 256, 1, 64, 5, {{0, 4, 0, 62}}, {}},
+    {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}, {}},  // more rows than one conversion is worth
 };
 
 // Random pages of one layer, assigned to two sequences in a shuffled order.
@@ -133,6 +134,7 @@ Expected attend(const Pages& m, const Shape& s, const std::vector<float>& q, flo
         scores.push_back(s.softcap ? s.softcap * std::tanh(score / s.softcap) : score);
         most_products = std::max(most_products, products);
       }
+      if (!s.sinks.empty()) scores.push_back(s.sinks[size_t(i % s.heads)]);
       const double most = *std::max_element(scores.begin(), scores.end());
       double total = 0;
       for (double& score : scores) total += score = std::exp(score - most);
@@ -164,8 +166,9 @@ std::vector<float> run(const Tier& tier, const Pages& m, const Shape& s, const s
   std::vector<float> scratch(size_t(attention_scratch(rows, s.head_dim)), NAN),
       partials(size_t(softmax_floats(split * 4 * s.heads, s.head_dim)), NAN);
   std::vector<int32_t> finished(s.tiles.size() * size_t(s.kv_heads));
-  const AttentionArgs args{q.data(), y.data(),  m.cache, s.tiles.data(),  s.heads,
-                           scale,    s.softcap, split,   partials.data(), finished.data()};
+  const float* sinks = s.sinks.empty() ? nullptr : s.sinks.data();
+  const AttentionArgs args{q.data(),  y.data(), m.cache, s.tiles.data(),  s.heads,        scale,
+                           s.softcap, sinks,    split,   partials.data(), finished.data()};
   const int64_t items = int64_t(finished.size()) * split;
   for (int64_t i = 0; i < items; ++i) {
     const int64_t item = order == Order::ranges_backwards ? items - 1 - i : i;

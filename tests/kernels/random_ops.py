@@ -11,7 +11,7 @@ from bitwright.kernels import Buffer, Op, Step
 from bitwright.kernels.ops import OPS
 from bitwright.kernels.ops.declaration import Count, Layer, Weight, types_of
 
-SEEDS = range(8)
+SEEDS = range(9)
 MIXTURE = ("route", "experts", "combine")  # drawn together
 
 
@@ -63,15 +63,18 @@ class RandomOps:
         """A mixture of 5 experts: of the widths of its products and choices, no other op takes any."""
         inside, used = int(self.rng.integers(1, 40)), int(self.rng.integers(1, 4))
         logits = self.step.linear(self.buffer(self.width), self.weight(5, self.width))
-        choices = self.step.route(logits, used, self.rng.uniform(0.3, 1.5))
-        h = self.step.experts(self.buffer(self.width), choices, self.weight(5, inside, self.width))
+        scoring, biased = ("softmax", "sigmoid")[self.rng.integers(2)], self.rng.random() < 0.5
+        bias = self.weight(5) if biased and scoring == "sigmoid" else None
+        choices = self.step.route(logits, used, self.rng.uniform(0.3, 1.5), scoring, bias)
+        x, first = self.buffer(self.width), self.weight(5, inside, self.width)
+        h = self.step.experts(x, choices, first, self.weight(5, inside) if biased else None)
         return self.step.combine(self.step.experts(h, choices, self.weight(5, self.width, inside)), choices)
 
     def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
         if type(None) in types and self.rng.random() < 0.5:
             return None
         sizes = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim}
-        shapes = {"rms_norm": (self.head_dim,), "linear": (self.width, self.width)}
+        shapes = {"rms_norm": (self.head_dim,), "linear": (self.width, self.width), "attention": (self.heads,)}
         if get_origin(types[0]) is Literal:
             return self.rng.choice(get_args(types[0]))
         kinds = {

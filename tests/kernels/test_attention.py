@@ -1,4 +1,4 @@
-"""Attention and its cache against the oracle: every format, windows, and ranges that threads share."""
+"""Attention and its cache against the oracle: every format, windows, sinks, and ranges that threads share."""
 
 from __future__ import annotations
 
@@ -27,17 +27,26 @@ class Alone:
     of the cache remains. Token t of the vocabulary is row t of `x`."""
 
     def __init__(
-        self, heads: int, kv_heads: int, head_dim: int, tokens: int, window: int | None = None, cap: float | None = None
+        self,
+        heads: int,
+        kv_heads: int,
+        head_dim: int,
+        tokens: int,
+        window: int | None = None,
+        cap: float | None = None,
+        sinks: bool = False,
     ) -> None:
         q, kv = heads * head_dim, kv_heads * head_dim
         self.shape, self.scale, self.tokens = (heads, kv_heads, head_dim), 2 * head_dim**-0.5, tokens
         self.x = values(tokens, q + 2 * kv).astype(np.float16).astype(np.float32)
         cut = np.eye(q + 2 * kv, dtype=np.float32)
         self.weights: Weights = {"x": self.x, "q": cut[:q], "k": cut[q : q + kv], "v": cut[q + kv :]}
+        if sinks:
+            self.weights["sinks"] = values(heads, seed=2, scale=3)
         self.step = Step()
         h = self.step.embed("x")
         parts = [self.step.linear(h, name) for name in "qkv"]
-        y = self.step.attention(*parts, 7, *self.shape, self.scale, window, cap)
+        y = self.step.attention(*parts, 7, *self.shape, self.scale, window, cap, "sinks" if sinks else None)
         self.step.logits(self.step.select(y))
 
     def program(self, **options: Any) -> Running:
@@ -64,8 +73,10 @@ def by_token(program: Running, tokens: Any, slot: int = 0) -> NDArray[np.float32
 
 
 SHAPES = [
-    # heads, kv_heads, head_dim, tokens, window, softcap
+    # heads, kv_heads, head_dim, tokens, window, softcap, sinks
     (1, 1, 1, 3, None, None),
+    (6, 2, 8, 70, None, None, True),
+    (8, 1, 33, 140, 50, 3.0, True),
     (6, 2, 8, 70, None, None),
     (3, 1, 64, 130, None, None),
     (3, 1, 64, 130, 50, None),
@@ -155,9 +166,10 @@ def test_random_steps_over_windows_agree_with_the_oracle() -> None:
 
 @pytest.mark.parametrize("kv", ["f16", "q4_0"])
 @pytest.mark.parametrize("window", [None, 600])
-def test_sharing_the_work_changes_no_bit(kv: str, window: int | None, tier: str) -> None:
+@pytest.mark.parametrize("sinks", [False, True])
+def test_sharing_the_work_changes_no_bit(kv: str, window: int | None, sinks: bool, tier: str) -> None:
     """Up to 4 tokens are also shared by ranges of positions; more tokens, or other numbers of threads, are not."""
-    alone = Alone(4, 2, 24, 1100, window)
+    alone = Alone(4, 2, 24, 1100, window, sinks=sinks)
     n = np.arange(1100)
     starts = [1099, 256, 255, 700, 64, 0, 513]
     results = []

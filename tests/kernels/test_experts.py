@@ -31,6 +31,21 @@ def test_the_largest_are_chosen_and_of_equal_ones_the_first(tier: str) -> None:
     within(got[:, 4:].sum(axis=1), np.full(50, 0.5), 4 * U)
 
 
+@pytest.mark.parametrize("tier", tiers())
+@pytest.mark.parametrize("biased", [False, True])
+def test_sigmoids_are_chosen_with_biases_and_weigh_without(biased: bool, tier: str) -> None:
+    logits = values(50, 9, scale=3)
+    logits[0], logits[1, [2, 7]] = -60, [20, 25]  # whose sigmoids would be equal floats
+    weights = {"logits": logits, "bias": np.linspace(0, 0.8, 9, dtype=np.float32)}
+    bias = "bias" if biased else None
+    got, expected = run_op(lambda s, x: s.route(x, 4, 2.5, "sigmoid", bias), {"x": logits, **weights}, 50, tier=tier)
+    np.testing.assert_array_equal(got[:, :4], expected[:, :4])
+    within(got[:, 4:], expected[:, 4:], 4 * U * expected[:, 4:])
+    within(got[:, 4:].sum(axis=1), np.full(50, 2.5), 10 * U)
+    plain = 1 / (1 + np.exp(-logits.astype(np.float64)))
+    assert biased != (plain.argmax(axis=1) == got[:, 0]).all()
+
+
 def tensor(name: str, weights: np.ndarray, format: str) -> QuantizedTensor:
     kind = formats.get(format)
     return QuantizedTensor(name, weights.shape, kind, np.ascontiguousarray(kind.quantize(weights)).view(np.uint8))
@@ -60,13 +75,16 @@ def test_products_are_those_of_every_expert_alone(tokens: int, format: str, tier
         tensor("w", values(EXPERTS * rows, columns, seed=rows).reshape(EXPERTS, rows, columns), format)
         for rows, columns in ((COLUMNS, COLUMNS), (ROWS, COLUMNS))
     )
+    bias = values(EXPERTS, ROWS, seed=9)
     inputs = {"x": tensor("x", x, "f32"), "logits": tensor("logits", logits, "f32"), "up": up, "down": down}
+    inputs["bias"] = tensor("bias", bias, "f32")
     results = []
-    for last in ("choices", "up", "down"):
+    for last in ("choices", "up", "down", "biased"):
         s = Step()
         choices = s.route(s.select(s.embed("logits")), USED)
         h = s.experts(s.select(s.embed("x")), choices, "up")
-        s.logits({"choices": choices, "up": h, "down": s.experts(h, choices, "down")}[last])
+        biases = "bias" if last == "biased" else None
+        s.logits({"choices": choices, "up": h}.get(last) or s.experts(h, choices, "down", biases))
         results.append(run(s, inputs, tokens, tier))
     chosen, sent = results[0][:, :USED].astype(int), results[1].reshape(tokens, USED, COLUMNS)
     t = np.arange(tokens)
@@ -74,6 +92,8 @@ def test_products_are_those_of_every_expert_alone(tokens: int, format: str, tier
         np.testing.assert_array_equal(sent[:, slot], alone(x, up, tier)[chosen[:, slot], t])
         back = alone(np.ascontiguousarray(sent[:, slot]), down, tier)[chosen[:, slot], t]
         np.testing.assert_array_equal(results[2].reshape(tokens, USED, ROWS)[:, slot], back)
+        biased = results[3].reshape(tokens, USED, ROWS)[:, slot]
+        np.testing.assert_array_equal(biased, back + bias[chosen[:, slot]])
 
 
 def test_squares_are_added_up_for_each_expert() -> None:

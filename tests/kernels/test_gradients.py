@@ -40,11 +40,16 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "attention": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4), [24, 8, 8], []),
     "attention in a window": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=9), [24, 8, 8], []),
     "attention with a cap": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=140, softcap=0.7), [24, 8, 8], []),
+    "attention with sinks": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, 9, 0.7, "s"), [24, 8, 8], [(6,)]),
     "route": (ops.Route(X, 3, 1.3), [10], []),
+    "route by sigmoids": (ops.Route(X, 3, 1.3, "sigmoid"), [10], []),
+    "route by sigmoids with a bias": (ops.Route(X, 3, 1.3, "sigmoid", "b"), [10], [(10,)]),
     "experts": (ops.Experts(X, Y, "w"), [24, 6], [(10, 7, 24)]),
     "experts, every slot its own input": (ops.Experts(X, Y, "w"), [72, 6], [(10, 7, 24)]),
+    "experts with biases": (ops.Experts(X, Y, "w", "b"), [24, 6], [(10, 7, 24), (10, 7)]),
     "combine": (ops.Combine(X, Y), [21, 6], []),
     "silu": (ops.Glu(X, Y, "silu"), [24, 24], []),
+    "clamped": (ops.Glu(X, Y, "clamped"), [24, 24], []),
     "gelu": (ops.Glu(X, Y, "gelu_tanh"), [24, 24], []),
     "add": (ops.Add(X, Y), [24, 24], []),
     "scale": (ops.Scale(X, 0.3), [24], []),
@@ -96,10 +101,10 @@ def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: 
     original = {name: w.astype(np.float64) for name, w in weights.items()}
     moved = dict(original)
     run = Tape(step, moved, lambda name, rows: moved[name] if rows is None else moved[name][rows], np.float64, memory)
-    rng, worst = np.random.default_rng(1), 0.0
+    rng, worst, uses = np.random.default_rng(1), 0.0, {op.weights[0] for op in step.ops if op.multiplies or op.looks_up}
     y = rng.standard_normal(np.concatenate([logits for _, logits in run.logits(ids)]).shape)
     for _ in range(3):
-        along = {name: rng.standard_normal(w.shape) / np.sqrt(w.size) for name, w in original.items() if w.ndim > 1}
+        along = {name: rng.standard_normal(w.shape) / np.sqrt(w.size) for name, w in original.items() if name in uses}
         terms: list[tuple[float, float]] = []
 
         def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray, along=along, terms=terms) -> None:

@@ -37,6 +37,9 @@ def test_widths_of_a_whole_model() -> None:
         (lambda s, x: s.rms_norm(x, "norm5", 1e-5, heads=3), "the remainder"),
         (lambda s, x: s.rope(x, 3, 8, [1.0], True), "the width should be 24, got 16"),
         (lambda s, x: s.attention(x, x, x, 0, 2, 1, 8, 1.0), r"widths of q, k, v should be \[16, 8, 8\]"),
+        (lambda s, x: s.attention(x, x, x, 0, 2, 2, 8, 1.0, sinks="norm5"), r"shape of norm5 should be \(2,\)"),
+        (lambda s, x: s.route(x, 2, scoring="sigmoid", bias="norm5"), r"shape of norm5 should be \(16,\)"),
+        (lambda s, x: s.experts(x, s.route(x, 2), "stacked", "tall"), r"shape of tall should be \(16, 4\)"),
         (lambda s, x: s.add(x, s.linear(x, "tall")), "the second width should be 16, got 17"),
         (lambda s, x: s.columns(x, 10, 7), "the columns that are there should be 17, got 16"),
     ],
@@ -45,7 +48,8 @@ def test_shapes_that_disagree_are_named(build: Callable[[Step, Any], Any], messa
     s = Step()
     x = s.embed("table")
     s.logits(s.select(build(s, x)))
-    weights = shapes(table=(9, 16), narrow=(4, 15), square=(16, 16), tall=(17, 16), norm15=(15,), norm5=(5,))
+    weights = shapes(table=(9, 16), narrow=(4, 15), square=(16, 16), tall=(17, 16), norm15=(15,), norm5=(5,),
+                     stacked=(16, 4, 16))  # fmt: skip
     with pytest.raises(BitwrightError, match=message):
         widths(s, weights)
 
@@ -66,6 +70,8 @@ def test_invalid_ops_are_refused() -> None:
         s.attention(rows, rows, rows, 0, 1, 1, 16, 1.0)
     with pytest.raises(UsageError, match="evenly"):
         s.attention(x, x, x, 0, 3, 2, 16, 1.0)
+    with pytest.raises(UsageError, match="b is added to sigmoids, and the scoring is softmax"):
+        s.route(x, 2, bias="b")
     with pytest.raises(UsageError, match="silu, gelu_tanh"):
         s.glu(x, x, "relu")  # type: ignore[arg-type]
     with pytest.raises(UsageError, match="inverse_frequencies"):

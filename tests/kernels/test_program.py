@@ -48,6 +48,8 @@ def test_elementwise_ops(width: int, tier: str) -> None:
     # e^z is off by 2 ulp, plus the rounding of z multiplied by |z|
     got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5)), weights, 19, tier=tier)
     within(got, expected, (1 + np.abs(x64)) * bound * np.abs(expected) + 1e-34)
+    got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5), "clamped"), weights, 19, tier=tier)
+    within(got, expected, (1 + 1.702 * np.abs(x64)) * bound * np.abs(expected) + 1e-34)
     got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5), "gelu_tanh"), weights, 19, tier=tier)
     z = np.abs(1.6 * (x64 + 0.045 * x64**3))  # in addition, the oracle's 1 + tanh cancels in float64
     within(got, expected, (1 + z) * bound * np.abs(expected) + 4e-16 * x64**2 + 1e-34)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -12,13 +13,13 @@ from bitwright.kernels.sharing import Sharing
 
 ROWS = 32  # the fewest rows a thread gets
 
-Work = Callable[[Op, Call, list[Array]], tuple[Array, ...]]
+Work = Callable[[Op, Call, list[Array], list[Any]], tuple[Array, ...]]
 
 
-def shared(sharing: Sharing, op: Op, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
+def shared(sharing: Sharing, op: Op, call: Call, work: Work, arrays: list[Array], weights: list[Any]) -> list[Array]:
     """The results of `work` on `arrays`, the inputs of an op or the gradient of its output before them."""
     if isinstance(op, Experts):
-        return _by_experts(sharing, op, call, work, arrays)
+        return _by_experts(sharing, op, call, work, arrays, weights)
     least, count = ROWS, len(arrays[0]) if arrays else 0
     if isinstance(op, Attention):
         least, count = 1, op.kv_heads
@@ -28,10 +29,11 @@ def shared(sharing: Sharing, op: Op, call: Call, work: Work, arrays: list[Array]
     def share(part: slice) -> tuple[Array, ...]:
         with np.errstate(over="ignore"):  # the exponential of a sigmoid far below zero, which is then zero
             if isinstance(op, Attention):
-                return work(op.of_heads(part.stop - part.start), call, [_columns(x, part, count) for x in arrays])
+                own, sinks = ([_of_heads(x, part, count) for x in each] for each in (arrays, weights))
+                return work(op.of_heads(part.stop - part.start), call, own, sinks)
             if op.by_row:
-                return work(op, some_rows(call, part), [x[part] for x in arrays])
-            return work(op, call, arrays)
+                return work(op, some_rows(call, part), [x[part] for x in arrays], weights)
+            return work(op, call, arrays, weights)
 
     done = sharing.map(share, count, least)
     if len(done) == 1:
@@ -45,7 +47,9 @@ def some_rows(call: Call, rows: slice) -> Call:
     return replace(call, positions=call.positions[rows])
 
 
-def _by_experts(sharing: Sharing, op: Experts, call: Call, work: Work, arrays: list[Array]) -> list[Array]:
+def _by_experts(
+    sharing: Sharing, op: Experts, call: Call, work: Work, arrays: list[Array], weights: list[Any]
+) -> list[Array]:
     """No expert's weights are decoded twice; what the threads find adds up."""
     *others, choices = arrays
     chosen = choices[:, : choices.shape[1] // 2]
@@ -54,13 +58,13 @@ def _by_experts(sharing: Sharing, op: Experts, call: Call, work: Work, arrays: l
     def share(part: slice) -> tuple[Array, ...]:
         own = choices.copy()
         own[:, : chosen.shape[1]][~np.isin(chosen, experts[part])] = -1
-        return work(op, call, [*others, own])
+        return work(op, call, [*others, own], weights)
 
     done = sharing.map(share, len(experts))
     return [sum(pieces[1:], pieces[0]) for pieces in zip(*done, strict=True)]
 
 
-def _columns(x: Array, part: slice, count: int) -> Array:
-    """The columns of `part` of `count` heads."""
-    width = x.shape[1] // count
-    return x[:, part.start * width : part.stop * width]
+def _of_heads(x: Array, part: slice, count: int) -> Array:
+    """What x (..., columns) holds for `part` of `count` heads."""
+    width = x.shape[-1] // count
+    return x[..., part.start * width : part.stop * width]

@@ -169,12 +169,7 @@ class Tape:
         inputs = [values[b.id] for b in op.inputs]
         if isinstance(op, Linear):
             return self._products.forward(op, inputs[0])
-        weights = self._weights(op)
-
-        def work(op: Op, call: Call, inputs: list[Array]) -> tuple[Array, ...]:
-            return (op.over_text(call, *inputs, *weights),)
-
-        return shared(self.sharing, op, call, work, inputs)[0].astype(self.dtype, copy=False)
+        return shared(self.sharing, op, call, _over_text, inputs, self._weights(op))[0].astype(self.dtype, copy=False)
 
     def _back(self, ops: tuple[Op, ...], values: Values, gradient: Array, visit: Visit, call: Call) -> Array:
         """From the gradient of a part's result to that of its input; empty for the first part, which reads tokens."""
@@ -188,12 +183,7 @@ class Tape:
             if isinstance(op, Linear):
                 back = [self._products.backward(op, own)]
             else:
-                weights = self._weights(op)
-
-                def work(op: Op, call: Call, arrays: list[Array], weights: list[Any] = weights) -> tuple[Array, ...]:
-                    return op.gradient(call, *arrays, *weights)
-
-                back = shared(self.sharing, op, call, work, [own, *inputs])
+                back = shared(self.sharing, op, call, _gradient, [own, *inputs], self._weights(op))
             for buffer, part in zip(op.inputs, back, strict=True):
                 known = gradients.get(buffer.id)
                 gradients[buffer.id] = part if known is None else known + part
@@ -201,7 +191,8 @@ class Tape:
 
     def _weights(self, op: Op) -> list[Any]:
         if isinstance(op, Experts):
-            return [Stacked(self.shapes[op.weight].shape, partial(self._weight, op.weight))]
+            stacked = Stacked(self.shapes[op.weight].shape, partial(self._weight, op.weight))
+            return [stacked, *(self._weight(name, None) for name in op.weights[1:])]
         return [self._weight(name, self.call.tokens if op.looks_up else None) for name in op.weights]
 
     def _weight(self, name: str, rows: Array | slice | int | None) -> Array:
@@ -211,6 +202,14 @@ class Tape:
     def _result(self) -> Buffer:
         assert self.step.result is not None
         return self.step.result
+
+
+def _over_text(op: Op, call: Call, inputs: list[Array], weights: list[Any]) -> tuple[Array, ...]:
+    return (op.over_text(call, *inputs, *weights),)
+
+
+def _gradient(op: Op, call: Call, arrays: list[Array], weights: list[Any]) -> tuple[Array, ...]:
+    return op.gradient(call, *arrays, *weights)
 
 
 def parts(step: Step) -> list[tuple[Op, ...]]:

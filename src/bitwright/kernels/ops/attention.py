@@ -1,4 +1,4 @@
-"""Causal attention over a layer's keys and values, with grouped heads, windows and soft-capped scores."""
+"""Causal attention over a layer's keys and values, with grouped heads, windows, soft-capped scores and sinks."""
 
 from __future__ import annotations
 
@@ -9,12 +9,15 @@ from typing import Any
 import numpy as np
 
 from bitwright.errors import UsageError
-from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Layer, Op, Shape
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Layer, Op, Shape, Weight
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
 STORE = Entry("store", {"layer": "index"}, writes="other")  # appends keys and values to the layer's cache
 ATTEND = Entry(
-    "attention", {"layer": "index", "heads": "heads", "scale": "value", "softcap": "softcap"}, phase="attention"
+    "attention",
+    {"layer": "index", "heads": "heads", "scale": "value", "softcap": "softcap"},
+    phase="attention",
+    weight="vector",
 )
 QUERIES = 128  # rows of scores at a time; keys after the last row are left out
 
@@ -24,7 +27,8 @@ class Attention(Op):
     """Appends k and v (tokens, kv_heads * head_dim) to the layer's cache, then attends causally.
 
     A token sees the positions p of its own sequence with p <= its own, and with `window`, own - p < window.
-    Scores are q·k * scale, then with `softcap`, cap * tanh(score / cap).
+    Scores are q·k * scale, then with `softcap`, cap * tanh(score / cap). `sinks` (heads,) are one more score for each
+    head, which takes its share of the softmax and brings no value (Xiao et al., https://arxiv.org/abs/2309.17453).
     """
 
     q: Buffer
@@ -37,6 +41,7 @@ class Attention(Op):
     scale: float
     window: Count | None = None
     softcap: float | None = None
+    sinks: Weight | None = None
 
     kind = "attention"
     entries = (STORE, ATTEND)
@@ -51,12 +56,14 @@ class Attention(Op):
     def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
         yield "the widths of q, k, v", [q, kv, kv], inputs
+        if self.sinks is not None:
+            yield f"the shape of {self.sinks}", (self.heads,), shapes[0]
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
         cache = to.emit(STORE, reads[1:], **self.attributes)
-        return to.emit(ATTEND, [reads[0], cache], width, **self.attributes)
+        return to.emit(ATTEND, [reads[0], cache], width, self.sinks, **self.attributes)
 
-    def meaning(self, call: Call, q: Array, k: Array, v: Array) -> Array:
+    def meaning(self, call: Call, q: Array, k: Array, v: Array, sinks: Array | None = None) -> Array:
         q, k, v = (x.reshape(len(x), -1, self.head_dim) for x in (q, k, v))
         k, v = call.stored(k), call.stored(v)
         y = np.empty_like(q)
@@ -70,23 +77,28 @@ class Attention(Op):
             scores = np.einsum("hd,phd->hp", q[i], seen_keys) * self.scale
             if self.softcap:
                 scores = self.softcap * np.tanh(scores / self.softcap)
+            if sinks is not None:
+                scores = np.hstack([scores, sinks[:, None]])
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
-            y[i] = np.einsum("hp,phd->hd", weights / weights.sum(axis=1, keepdims=True), seen_values)
+            weights /= weights.sum(axis=1, keepdims=True)
+            y[i] = np.einsum("hp,phd->hd", weights[:, : len(seen_values)], seen_values)
         return y.reshape(len(y), self.heads * self.head_dim)
 
     def over_text(self, call: Call, *arrays: Array) -> Array:
-        q, k, v = (self._by_head(x) for x in arrays)
+        q, k, v = (self._by_head(x) for x in arrays[:3])
         y = np.empty_like(q)
         for rows, keys in self._blocks(q.shape[2]):
-            p, _ = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys)
+            p, _ = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys, *arrays[3:])
             y[:, :, rows] = (p @ v[:, 0, keys]).reshape(y[:, :, rows].shape)
         return _by_token(y)
 
-    def gradient(self, call: Call, y: Array, q: Array, k: Array, v: Array) -> tuple[Array, Array, Array]:
+    def gradient(
+        self, call: Call, y: Array, q: Array, k: Array, v: Array, sinks: Array | None = None
+    ) -> tuple[Array, Array, Array]:
         y, q, k, v = (self._by_head(x) for x in (y, q, k, v))
         to_q, to_k, to_v = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
         for rows, keys in self._blocks(q.shape[2]):
-            p, t = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys)
+            p, t = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys, sinks)
             own, asked = (x[:, :, rows].reshape(len(k), -1, self.head_dim) for x in (y, q))
             to_v[:, 0, keys] += p.swapaxes(1, 2) @ own
             s = own @ v[:, 0, keys].swapaxes(1, 2)
@@ -113,10 +125,12 @@ class Attention(Op):
             end = min(n, start + QUERIES)
             yield slice(start, end), slice(max(0, start + 1 - self.window) if self.window else 0, end)
 
-    def _weights(self, q: Array, k: Array, rows: slice, keys: slice) -> tuple[Array, Array | None]:
+    def _weights(
+        self, q: Array, k: Array, rows: slice, keys: slice, sinks: Array | None = None
+    ) -> tuple[Array, Array | None]:
         """The weights of values (kv heads, heads for each * queries, keys), and the tanh of a softcap.
 
-        `q` is (kv heads, heads for each, queries, head_dim), `k` (kv heads, keys, head_dim).
+        `q` is (kv heads, heads for each, queries, head_dim), `k` (kv heads, keys, head_dim), `sinks` (heads,).
         """
         s = q.reshape(len(k), -1, self.head_dim) @ k.swapaxes(1, 2)
         s *= self.scale
@@ -127,9 +141,13 @@ class Attention(Op):
         hidden = (behind < 0) | (behind >= self.window) if self.window else behind < 0
         grid = s.reshape(*q.shape[:3], -1)
         grid += np.where(hidden, -np.inf, 0).astype(s.dtype)
-        s -= s.max(axis=-1, keepdims=True)
+        most = s.max(axis=-1, keepdims=True)
+        sink = None if sinks is None else np.repeat(sinks.reshape(len(k), -1), q.shape[2], axis=1)[:, :, None]
+        if sink is not None:
+            most = np.maximum(most, sink)
+        s -= most
         np.exp(s, out=s)
-        s /= s.sum(axis=-1, keepdims=True)
+        s /= s.sum(axis=-1, keepdims=True) + (0 if sink is None else np.exp(sink - most))
         return s, t
 
 

@@ -11,13 +11,15 @@ import numpy as np
 from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
-Activation = Literal["silu", "gelu_tanh"]
+Activation = Literal["silu", "gelu_tanh", "clamped"]
+GAIN, LIMIT = 1.702, 7.0  # https://github.com/openai/gpt-oss, gpt_oss/torch/model.py: swiglu
 GLU = {name: Entry(f"glu_{name}", in_place="allowed") for name in get_args(Activation)}
 
 
 @dataclass(eq=False)
 class Glu(Op):
-    """activation(gate) * up."""
+    """activation(gate) * up. "clamped", which gpt-oss has, is gate * sigmoid(1.702 * gate) * (up + 1) of a gate of at
+    most 7, and an up within 7 of 0."""
 
     gate: Buffer
     up: Buffer
@@ -31,26 +33,36 @@ class Glu(Op):
         yield "the second width", inputs[0], inputs[1]
 
     def meaning(self, call: Call, gate: Array, up: Array) -> Array:
-        if self.activation == "silu":
-            y: Array = gate / (1 + np.exp(-gate)) * up
+        if self.activation == "gelu_tanh":
+            y: Array = 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up
+        elif self.activation == "silu":
+            y = gate / (1 + np.exp(-gate)) * up
         else:
-            y = 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up
+            gate, up = np.minimum(gate, LIMIT), np.clip(up, -LIMIT, LIMIT)
+            y = gate / (1 + np.exp(-GAIN * gate)) * (up + 1)
         return y
 
     def gradient(self, call: Call, y: Array, gate: Array, up: Array) -> tuple[Array, Array]:
-        if self.activation == "silu":
-            s = 1 / (1 + np.exp(-gate))
-            act = gate * s
-            slope = s * (1 + gate - act)
-        else:
+        if self.activation == "gelu_tanh":
             c, square = float(np.sqrt(2 / np.pi)), gate * gate
             t = np.tanh(c * gate * (1 + 0.044715 * square))
-            act = 0.5 * gate * (1 + t)
             slope = 0.5 * (1 + t) + 0.5 * gate * (1 - t * t) * c * (1 + 3 * 0.044715 * square)
-        return y * up * slope, y * act
+            return y * up * slope, y * 0.5 * gate * (1 + t)
+        if self.activation == "silu":
+            act, slope = _swish(gate, 1)
+            return y * up * slope, y * act
+        act, slope = _swish(np.minimum(gate, LIMIT), GAIN)
+        return y * (np.clip(up, -LIMIT, LIMIT) + 1) * slope * (gate < LIMIT), y * act * (np.abs(up) < LIMIT)
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
         return to.emit(GLU[self.activation], reads, width)
+
+
+def _swish(x: Array, gain: float) -> tuple[Array, Array]:
+    """x * sigmoid(gain * x), and its slope."""
+    s = 1 / (1 + np.exp(-gain * x))
+    act = x * s
+    return act, s * (1 + gain * (x - act))
 
 
 @dataclass(eq=False)

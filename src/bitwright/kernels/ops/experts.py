@@ -8,73 +8,92 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal, get_args
 
 import numpy as np
 
+from bitwright.errors import UsageError
 from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape, Weight
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
-ROUTE = Entry("route", {"scale": "value"})
+Scoring = Literal["softmax", "sigmoid"]
+ROUTE = {name: Entry(f"route_{name}", {"scale": "value"}, weight="vector") for name in get_args(Scoring)}
 GROUP = Entry("group", phase="group", writes="groups")  # slots ordered by their experts
 OBSERVE_EXPERTS = Entry("observe_experts", {"index": "index"}, phase="observe", writes="other")
 LOAD_EXPERTS = Entry("load_experts", {"index": "index"}, writes="input")
 EXPERTS = Entry("experts", phase="linears", weight="matrix")
+BIAS_EXPERTS = Entry("bias_experts", in_place="allowed", weight="vector")
 
 
 @dataclass(eq=False)
 class Route(Op):
     """The choices (tokens, 2 * used) by `logits` (tokens, experts): the `used` largest, largest first and of equal ones
-    the lower number, weighted by `scale` times the softmax of their logits.
+    the lower number, weighted by `scale` times the softmax of their logits. This is the softmax over all experts,
+    normalized to a sum of 1 over the chosen.
 
-    This is the softmax over all experts, normalized to a sum of 1 over the chosen.
+    Scored by "sigmoid", those with the largest sigmoids are chosen, weighted by `scale` times the sigmoids, normalized
+    so. `bias` (experts,) is added to sigmoids for the choice alone (DeepSeek-V3, https://arxiv.org/abs/2412.19437).
     """
 
     logits: Buffer
     used: Count
     scale: float = 1.0
+    scoring: Scoring = "softmax"
+    bias: Weight | None = None
 
     kind = "route"
-    entries = (ROUTE, GROUP)
+    entries = (*ROUTE.values(), GROUP)
     by_row = True
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.bias is not None and self.scoring != "sigmoid":
+            raise UsageError(f"route: {self.bias} is added to sigmoids, and the scoring is {self.scoring}")
 
     def width(self, inputs: list[int], shapes: list[Shape]) -> int:
         return 2 * self.used
 
     def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
         yield "experts that a token uses", min(self.used, inputs[0]), self.used
+        if self.bias is not None:
+            yield f"the shape of {self.bias}", (inputs[0],), shapes[0]
 
-    def meaning(self, call: Call, logits: Array) -> Array:
-        chosen = np.argsort(-logits, axis=1, kind="stable")[:, : self.used]
-        own = np.take_along_axis(logits, chosen, axis=1)
-        weights = np.exp(own - own[:, :1])
+    def meaning(self, call: Call, logits: Array, bias: Array | None = None) -> Array:
+        scores = logits if self.scoring == "softmax" else _sigmoid(logits)
+        chosen = np.argsort(-(scores if bias is None else scores + bias), axis=1, kind="stable")[:, : self.used]
+        weights = np.take_along_axis(scores, chosen, axis=1)
+        if self.scoring == "softmax":
+            weights = np.exp(weights - weights[:, :1])
         return np.hstack([chosen, self.scale * weights / weights.sum(axis=1, keepdims=True)])
 
-    def gradient(self, call: Call, y: Array, logits: Array) -> tuple[Array]:
-        choices, back = self.meaning(call, logits), np.zeros_like(logits)
-        weights, y = choices[:, self.used :], y[:, self.used :]
+    def gradient(self, call: Call, y: Array, logits: Array, bias: Array | None = None) -> tuple[Array]:
+        choices, back = self.meaning(call, logits, bias), np.zeros_like(logits)
+        chosen, weights, y = choices[:, : self.used].astype(np.intp), choices[:, self.used :], y[:, self.used :]
         own = weights * (y - np.sum(weights * y, axis=1, keepdims=True) / self.scale)
-        np.put_along_axis(back, choices[:, : self.used].astype(np.intp), own, axis=1)
+        if self.scoring == "sigmoid":
+            own *= 1 - _sigmoid(np.take_along_axis(logits, chosen, axis=1))
+        np.put_along_axis(back, chosen, own, axis=1)
         return (back,)
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
-        choices = to.emit(ROUTE, reads, width, scale=self.scale)
+        choices = to.emit(ROUTE[self.scoring], reads, width, self.bias, scale=self.scale)
         to.group(self.output, choices, experts=reads[0].width)
         return choices
 
 
 @dataclass(eq=False)
 class Experts(Op):
-    """x @ weight[e].T for each expert e of a token: `weight` is (experts, rows, columns), the result (tokens,
-    used * rows). x is (tokens, columns) for all slots, or (tokens, used * columns) for each its own. `choices` is the
-    output of a `Route`."""
+    """x @ weight[e].T + bias[e] for each expert e of a token: `weight` is (experts, rows, columns), `bias` (experts,
+    rows), the result (tokens, used * rows). x is (tokens, columns) for all slots, or (tokens, used * columns) for each
+    its own. `choices` is the output of a `Route`."""
 
     x: Buffer
     choices: Buffer
     weight: Weight
+    bias: Weight | None = None
 
     kind = "experts"
-    entries = (OBSERVE_EXPERTS, LOAD_EXPERTS, EXPERTS)
+    entries = (OBSERVE_EXPERTS, LOAD_EXPERTS, EXPERTS, BIAS_EXPERTS)
     multiplies = True
 
     def width(self, inputs: list[int], shapes: list[Shape]) -> int:
@@ -84,15 +103,21 @@ class Experts(Op):
         yield f"the number of dimensions of {self.weight}", 3, len(shapes[0])
         columns = shapes[0][-1]
         yield "the width of x", columns if inputs[0] == columns else inputs[1] // 2 * columns, inputs[0]
+        if self.bias is not None:
+            yield f"the shape of {self.bias}", shapes[0][:2], shapes[1]
 
-    def meaning(self, call: Call, x: Array, choices: Array, weight: Array) -> Array:
+    def meaning(self, call: Call, x: Array, choices: Array, weight: Array, bias: Array | None = None) -> Array:
         used = choices.shape[1] // 2
         y = np.zeros((len(x), used, weight.shape[1]), x.dtype)
         for expert, slots, own in self.sent(x, choices, weight.shape[2]):
             y[slots] = own @ weight[expert].T
+            if bias is not None:
+                y[slots] += bias[expert]
         return y.reshape(len(x), -1)
 
-    def gradient(self, call: Call, y: Array, x: Array, choices: Array, weight: Array) -> tuple[Array, Array]:
+    def gradient(
+        self, call: Call, y: Array, x: Array, choices: Array, weight: Array, bias: Array | None = None
+    ) -> tuple[Array, Array]:
         columns = weight.shape[2]
         back = np.zeros((len(x), x.shape[1] // columns, columns), x.dtype)
         y = self.slots(y, choices)
@@ -116,7 +141,8 @@ class Experts(Op):
             yield int(expert), (rows, places), inputs[rows, places if inputs.shape[1] > 1 else 0]
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
-        return to.emit(EXPERTS, to.sent(self.x, self.choices, reads, self.weight), width, self.weight)
+        y = to.emit(EXPERTS, to.sent(self.x, self.choices, reads, self.weight), width, self.weight)
+        return y if self.bias is None else to.emit(BIAS_EXPERTS, [y, reads[1]], width, self.bias)
 
 
 @dataclass(eq=False)
@@ -145,3 +171,8 @@ class Combine(Op):
         own = np.einsum("tc,tjc->tj", y, Experts.slots(x, choices))
         to_x = choices[:, used:, None] * y[:, None]
         return to_x.reshape(x.shape), np.hstack([np.zeros_like(own), own])
+
+
+def _sigmoid(x: Array) -> Array:
+    y: Array = 1 / (1 + np.exp(-x))
+    return y
