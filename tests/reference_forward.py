@@ -13,7 +13,7 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +21,8 @@ import numpy as np
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
 NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
+BEFORE_FEED_FORWARD = ("gpt-oss",)  # where post_attention_norm is
+EXACT_RAMP = ("gpt-oss",)  # of YaRN: it need not begin and end at whole pairs
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
 
@@ -64,9 +66,11 @@ class Reference:
         x = x * (np.sqrt(x.shape[1]) if gemma else self.get("embedding_scale", 1.0))
         for layer in range(self.get("block_count")):
             h = self.attention(self.norm_if_there(x, f"blk.{layer}.attn_norm.weight"), layer)
-            h = self.norm_if_there(h, f"blk.{layer}.post_attention_norm.weight")
-            x = self.rounded(x + h * self.get("residual_scale", 1.0))
-            h = self.norm_if_there(x, f"blk.{layer}.ffn_norm.weight")
+            after, before = f"blk.{layer}.post_attention_norm.weight", f"blk.{layer}.ffn_norm.weight"
+            if self.architecture in BEFORE_FEED_FORWARD:
+                after, before = "none", after
+            x = self.rounded(x + self.norm_if_there(h, after) * self.get("residual_scale", 1.0))
+            h = self.norm_if_there(x, before)
             h = self.mixture(h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
             h = self.norm_if_there(h, f"blk.{layer}.post_ffw_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
@@ -102,14 +106,29 @@ class Reference:
     def mixture(self, x: np.ndarray, layer: int) -> np.ndarray:
         """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1."""
         logits, y = self.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
-        gate, up, down = (self.weight(f"blk.{layer}.ffn_{name}_exps.weight") for name in ("gate", "up", "down"))
+        gate, up, down = (self.expert_products(f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
         for t, scores in enumerate(np.exp(log_softmax(logits))):
             chosen = sorted(range(len(scores)), key=lambda e: -scores[e])[: self.get("expert_used_count")]
             for e in chosen:
-                h = self.rounded(silu(self.product(x[t], gate[e].T)) * self.product(x[t], up[e].T), 4)
+                h = self.rounded(self.activated(gate(x[t], e), up(x[t], e)), 4)
                 share = self.rounded(scores[e] / scores[chosen].sum(), 4)
-                y[t] = self.rounded(y[t] + share * self.product(h, down[e].T), 2)
+                y[t] = self.rounded(y[t] + share * down(h, e), 2)
         return y * self.get("expert_weights_scale", 1.0)
+
+    def expert_products(self, name: str) -> Callable[[np.ndarray, int], np.ndarray]:
+        weight, bias = self.weight(f"{name}.weight"), self.weights.get(f"{name}.bias")
+
+        def product(x: np.ndarray, expert: int) -> np.ndarray:
+            y = self.product(x, weight[expert].T)
+            return y if bias is None else self.rounded(y + bias[expert])
+
+        return product
+
+    def activated(self, gate: np.ndarray, up: np.ndarray) -> np.ndarray:
+        if self.architecture != "gpt-oss":
+            return silu(gate) * up
+        gate = np.minimum(gate, 7)
+        return gate / (1 + np.exp(-1.702 * gate)) * (np.clip(up, -7, 7) + 1)
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
         heads = self.get("attention.head_count")
@@ -128,7 +147,7 @@ class Reference:
             q, k = self.norm_if_there(q, norms[0]), self.norm_if_there(k, norms[1])
         window = self.window(layer)
         if self.architecture != "smollm3" or layer % 4 != 3:
-            local = window is not None and self.architecture != "phi3"
+            local = window is not None and self.architecture not in ("phi3", "gpt-oss")
             q, k = self.rotate(q, local), self.rotate(k, local)
         if scale := self.get("attention.temperature_scale"):  # Llama 4: the logarithm of how many contexts have passed
             passed = np.arange(tokens) // self.get("rope.scaling.original_context_length")
@@ -142,8 +161,10 @@ class Reference:
             for t in range(tokens):
                 first = 0 if window is None else max(0, t - window + 1)
                 scores = self.product(k[first : t + 1, shared], q[t, head]) * scale
+                if f"blk.{layer}.attn_sinks.weight" in self.weights:  # takes part, and brings no value
+                    scores = np.append(scores, self.weight(f"blk.{layer}.attn_sinks.weight")[head])
                 weights = np.exp(scores - scores.max())
-                weights = self.rounded(weights / weights.sum(), 4)
+                weights = self.rounded(weights / weights.sum(), 4)[: t + 1 - first]
                 mixed[t, head] = self.product(weights, v[first : t + 1, shared])
         return self.linear(mixed.reshape(tokens, heads * dim), f"blk.{layer}.attn_output")
 
@@ -151,10 +172,10 @@ class Reference:
         return self.architecture == "gemma3" and self.get("block_count") == 62
 
     def window(self, layer: int) -> int | None:
-        """Every sixth layer of Gemma 3 and every fourth of OLMo 3 has no window, unless the file lists them; all layers
-        of Phi 3 have one."""
+        """Every sixth layer of Gemma 3, every fourth of OLMo 3 and every second of gpt-oss has no window, unless the
+        file lists them; all layers of Phi 3 have one."""
         size = self.get("attention.sliding_window")
-        every = {"gemma3": 6, "olmo2": 4, "phi3": 1 << 20}.get(self.architecture)
+        every = {"gemma3": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1 << 20}.get(self.architecture)
         if every is None or not size:
             return None
         windowed = self.get("attention.sliding_window_pattern")
@@ -190,13 +211,16 @@ class Reference:
             plain = plain / self.weight("rope_factors_short.weight")
         if self.get("rope.scaling.type", "none") != "yarn":
             return plain / factor
-        # YaRN, section 3.2: which pair makes `turns` turns within the original context, solved for the pair.
+        # YaRN, section 3.2: which pair makes `turns` turns within the original context, solved for the pair. Its
+        # authors' code rounds both, gpt-oss's does not.
         original = self.get("rope.scaling.original_context_length")
         fast, slow = (
             dim * np.log(original / (2 * np.pi * turns)) / (2 * np.log(base))
             for turns in (self.get("rope.scaling.yarn_beta_fast", 32.0), self.get("rope.scaling.yarn_beta_slow", 1.0))
         )
-        fast, slow = max(np.floor(fast), 0), min(np.ceil(slow), dim - 1)
+        if self.architecture not in EXACT_RAMP:
+            fast, slow = np.floor(fast), np.ceil(slow)
+        fast, slow = max(fast, 0), min(slow, dim - 1)
         interpolated = np.clip((pair - fast) / (slow - fast), 0, 1)
         return plain * (1 - interpolated) + plain / factor * interpolated
 

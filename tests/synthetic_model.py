@@ -14,6 +14,18 @@ EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 6, 3, 32
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
     "glm4": {"rope.dimension_count": 8},
+    "gpt-oss": {
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+        "attention.sliding_window": 8,
+        "expert_count": EXPERTS,
+        "expert_used_count": EXPERTS_USED,
+        "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+        "rope.freq_base": 1000.0,
+        "rope.scaling.type": "yarn",
+        "rope.scaling.factor": 4.0,
+        "rope.scaling.original_context_length": 512,
+    },
     "granite": {"embedding_scale": 6.0, "residual_scale": 0.22, "logit_scale": 2.0, "attention.scale": 0.3},
     "mistral3": {
         "attention.temperature_scale": 0.3,
@@ -107,7 +119,7 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
         }
         if architecture in ("glm4", "qwen2"):
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
-        if architecture == "qwen3moe":
+        if architecture in ("gpt-oss", "qwen3moe"):
             for name in ("gate", "up", "down"):
                 del layer_weights[f"ffn_{name}.weight"]
             layer_weights |= {
@@ -116,6 +128,13 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
                 "ffn_up_exps.weight": matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
                 "ffn_down_exps.weight": matrix(EXPERTS, WIDTH, EXPERT_FEED_FORWARD),
             }
+        if architecture == "gpt-oss":
+            layer_weights["post_attention_norm.weight"] = layer_weights.pop("ffn_norm.weight")
+            layer_weights["attn_sinks.weight"] = vector(heads)
+            for name in ("gate", "up"):  # of which the clamps catch some
+                layer_weights[f"ffn_{name}_exps.weight"] *= 3
+            for name in [name for name in layer_weights if layer_weights[name].ndim > 1]:
+                layer_weights[name.replace("weight", "bias")] = 0.3 * matrix(*layer_weights[name].shape[:-1])
         if architecture in ("qwen3", "qwen3moe", "gemma3"):
             layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
         if architecture == "olmo2":

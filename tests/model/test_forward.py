@@ -24,6 +24,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, every head its own keys": ("llama", {"attention__head_count_kv": 2, "attention__head_count": 2,
                                                  "attention__key_length": 32, "attention__value_length": 32}),
     "glm4": ("glm4", {}),
+    "gpt-oss": ("gpt-oss", {}),
+    "gpt-oss without windows": ("gpt-oss", {"attention__sliding_window": 0, "expert_weights_scale": 0.7}),
     "granite": ("granite", {}),
     "mistral3": ("mistral3", {}),
     "mistral3 linear": ("mistral3", {"rope__scaling__type": "linear", "attention__temperature_scale": 0.0}),
@@ -73,6 +75,13 @@ def test_step_equals_reference(tmp_path: Path, name: str) -> None:
 CHANGES: dict[str, dict[str, Any]] = {
     "llama yarn": {"rope.scaling.factor": 4.1},
     "glm4": {"rope.dimension_count": 10},
+    "gpt-oss": {
+        "attention.sliding_window": 9,
+        "expert_used_count": 4,
+        "rope.scaling.yarn_beta_slow": 1.1,
+        "rope.scaling.yarn_beta_fast": 31.0,
+        "rope.scaling.original_context_length": 520,
+    },
     "granite": {"embedding_scale": 6.1, "residual_scale": 0.23, "logit_scale": 2.01, "attention.scale": 0.31},
     "mistral3": {"attention.temperature_scale": 0.31, "rope.scaling.yarn_log_multiplier": 0.6},
     "olmo2 with windows": {"attention.sliding_window": 9, "rope.scaling.factor": 4.2, "rope.freq_base": 1.1e6},

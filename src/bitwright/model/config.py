@@ -6,7 +6,7 @@ Keys and their defaults: https://github.com/ggml-org/ggml/blob/master/docs/gguf.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 REQUIRED = ("embedding_length", "feed_forward_length", "context_length")
 LOCAL_BASE = {"gemma3": 10000.0}  # of rotations in layers with a window; others: that of all layers
+LOCAL_STRETCHED = {"gpt-oss"}  # in layers with a window, too, rotations are stretched
+EXACT_RAMP = {"gpt-oss"}  # whose config.json says `truncate: false` of YaRN's ramp, for which GGUF has no key
 REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
 OTHER_SCALINGS = {"phi3": ("longrope",)}  # which need more than numbers
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
@@ -96,11 +98,12 @@ class Config(Architecture):
         shape = read_architecture(values, file.tensors.values())
         layer = _only_layer(values, shape)
         rope = _rope(values, layer.key_dim, shape.context)
+        local_base = values.number("rope.freq_base_swa", LOCAL_BASE.get(name, rope.base), low=2)
         return cls(
             **vars(shape),
             eps=values.number("attention.layer_norm_rms_epsilon"),
             rope=rope,
-            local_rope=Rope(values.number("rope.freq_base_swa", LOCAL_BASE.get(name, rope.base), low=2), rope.dim),
+            local_rope=replace(rope, base=local_base) if name in LOCAL_STRETCHED else Rope(local_base, rope.dim),
             attention_scale=values.optional("attention.scale") or 1 / math.sqrt(layer.key_dim),
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),
@@ -159,4 +162,5 @@ def _rope(values: Values, head_dim: int, context: int) -> Rope:
         beta_fast=values.number("rope.scaling.yarn_beta_fast", 32.0, *TURNS),
         beta_slow=values.number("rope.scaling.yarn_beta_slow", 1.0, *TURNS),
         log_multiplier=values.optional("rope.scaling.yarn_log_multiplier") or 0.0,
+        whole_pairs=values.prefix not in EXACT_RAMP,
     )

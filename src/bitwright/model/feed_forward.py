@@ -20,3 +20,12 @@ def fused(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
     both = s.linear(h, w("ffn_up.weight", 2 * c.feed_forward, c.width))
     h = s.glu(s.columns(both, 0, c.feed_forward), s.columns(both, c.feed_forward, c.feed_forward))
     return s.linear(h, w("ffn_down.weight", c.width, c.feed_forward))
+
+
+def experts(s: Step, c: Config, w: Weights, h: Buffer, activation: Activation = "silu") -> Buffer:
+    """The weighted sum of those that the router chooses for a token."""
+    choices = s.route(s.linear(h, *w.linear("ffn_gate_inp", c.experts, c.width)), c.experts_used, c.expert_scale)
+    gate = s.experts(h, choices, *w.linear("ffn_gate_exps", c.experts, c.expert_feed_forward, c.width))
+    up = s.experts(h, choices, *w.linear("ffn_up_exps", c.experts, c.expert_feed_forward, c.width))
+    down = w.linear("ffn_down_exps", c.experts, c.width, c.expert_feed_forward)
+    return s.combine(s.experts(s.glu(gate, up, activation), choices, *down), choices)

@@ -3,7 +3,8 @@
 Pair i of a head is turned by position * inverse_frequencies[i]. Plain: base**(-2i / dim) (Su et al., RoFormer,
 https://arxiv.org/abs/2104.09864). Linear scaling divides all frequencies by a factor. Llama 3 and its relatives store
 one divisor per pair in the file (`rope_freqs.weight`). YaRN (Peng et al., https://arxiv.org/abs/2309.00071) divides
-only slow pairs, those that turn fewer than `beta_slow` times within the original context, and leaves the fast ones.
+only slow pairs, those that turn fewer than `beta_slow` times within the original context, and leaves the fast ones; the
+ramp in between begins and ends at whole pairs, unless `whole_pairs` is false.
 LongRoPE (Ding et al., https://arxiv.org/abs/2402.13753) has a searched divisor for each pair, in the file too.
 """
 
@@ -31,6 +32,7 @@ class Rope:
     beta_fast: float = 32.0
     beta_slow: float = 1.0
     log_multiplier: float = 0.0
+    whole_pairs: bool = True
 
     def inverse_frequencies(self, divisors: NDArray[np.floating] | None = None) -> NDArray[np.float64]:
         """(dim / 2,) float64 radians per position. divisors (dim / 2,): the file's, one per pair."""
@@ -55,10 +57,13 @@ class Rope:
 
     def _share_kept(self) -> NDArray[np.float64]:
         """(dim / 2,): 1 for pairs that keep their frequency, 0 for divided ones, a ramp in between."""
-        low = max(math.floor(self._pair_turning(self.beta_fast)), 0)
-        high = min(math.ceil(self._pair_turning(self.beta_slow)), self.dim - 1)
+        low, high = self._pair_turning(self.beta_fast), self._pair_turning(self.beta_slow)
+        if self.whole_pairs:
+            low, high = math.floor(low), math.ceil(high)
+        low, high = max(low, 0), min(high, self.dim - 1)
         ramp = (np.arange(self.dim // 2) - low) / max(high - low, 0.001)
-        return 1 - np.clip(ramp, 0, 1)
+        kept: NDArray[np.float64] = 1 - np.clip(ramp, 0, 1)
+        return kept
 
     def _pair_turning(self, turns: float) -> float:
         """The (fractional) pair that turns `turns` times within the original context."""

@@ -43,9 +43,10 @@ class Weights:
         """The full name if the file has this tensor, else None; FileFormatError if it has another shape."""
         return self(name, *shape) if self.has(name) else None
 
-    def linear(self, name: str, rows: int, columns: int) -> tuple[str, str | None]:
-        """The names of a matrix (rows, columns) and of its bias (rows,), or None if it has no bias."""
-        return self(f"{name}.weight", rows, columns), self.optional(f"{name}.bias", rows)
+    def linear(self, name: str, *shape: int) -> tuple[str, str | None]:
+        """The names of a matrix (rows, columns) and of its bias (rows,), or None if it has no bias; those of experts
+        have one more dimension in front."""
+        return self(f"{name}.weight", *shape), self.optional(f"{name}.bias", *shape[:-1])
 
     def head(self, vocabulary: int, width: int) -> tuple[str, str | None]:
         """The output matrix (vocabulary, width) and its bias. If the file has none, the embedding serves (tied)."""

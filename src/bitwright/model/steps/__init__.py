@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 ARCHITECTURES = {  # GGUF's name -> file here
     "gemma3": "gemma3",
     "glm4": "glm4",
+    "gpt-oss": "gptoss",
     "granite": "llama",
     "llama": "llama",
     "mistral3": "llama",
@@ -23,7 +24,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "qwen3moe": "qwen3moe",
     "smollm3": "llama",
 }
-MIXTURES = {"qwen3moe"}  # those of them whose layers have experts
+MIXTURES = {"gpt-oss", "qwen3moe"}  # those of them whose layers have experts
 
 
 def build(config: Config, weights: Weights) -> Step:
