@@ -9,6 +9,9 @@ LLAMA3 = {"rope_type": "llama3", "factor": 8.0, "low_freq_factor": 1.0, "high_fr
 YARN = {"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 64}
 SHAPE = {"hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2, "intermediate_size": 100,
          "max_position_embeddings": 256, "rms_norm_eps": 1e-5, "num_hidden_layers": 3}  # fmt: skip
+GPT_OSS = {**SHAPE, "head_dim": 32, "intermediate_size": 64, "rope_theta": 1e3, "sliding_window": 8,
+           "attention_bias": True, "tie_word_embeddings": False, "hidden_act": "silu", "num_local_experts": 6,
+           "num_experts_per_tok": 3, "swiglu_limit": 7.0}  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "llama-untied-llama3": {
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 5e5,
@@ -23,6 +26,17 @@ CASES: dict[str, dict[str, Any]] = {
         "model_type": "glm4", "architectures": ["Glm4ForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 1e4,
         "partial_rotary_factor": 0.5, "attention_bias": True, "tie_word_embeddings": False, "hidden_act": "silu",
         "pad_token_id": 0,
+    },
+    "gpt-oss-untied-mxfp4": {
+        "model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"], **GPT_OSS, "num_hidden_layers": 4,
+        "max_position_embeddings": 2048,
+        "rope_scaling": {**YARN, "beta_fast": 32.0, "beta_slow": 1.0, "truncate": False,
+                         "original_max_position_embeddings": 512},
+        "quantization_config": {"quant_method": "mxfp4", "modules_to_not_convert": ["lm_head"]},
+    },
+    "gpt-oss-untied-floats": {
+        "model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"], **GPT_OSS, "num_hidden_layers": 2,
+        "rope_scaling": {**YARN, "truncate": False},
     },
     "granite-tied": {
         "model_type": "granite", "architectures": ["GraniteForCausalLM"], **SHAPE, "rope_theta": 1e4,

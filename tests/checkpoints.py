@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 DTYPES = {"float32": "F32", "float16": "F16", "uint16": "BF16", "uint8": "F8_E4M3",  # floats that NumPy lacks: bits
-          "int8": "I8", "int32": "I32", "int64": "I64"}  # fmt: skip
+          "int8": "I8", "void8": "U8", "int32": "I32", "int64": "I64"}  # fmt: skip
 
 
 def header_bytes(header: str | Mapping[str, Any]) -> bytes:

@@ -30,6 +30,12 @@ QWEN_WORDS = (
     r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 LLAMA_WORDS = QWEN_WORDS.replace(r"\p{N}|", r"\p{N}{1,3}|")
+_END = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)?"
+GPT_OSS_WORDS = (  # as in its tokenizer.json
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+" + _END
+    + r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*" + _END
+    + r"|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)  # fmt: skip
 TEXT = 8000  # characters from which vocabularies are learned
 IDS = [int(n) for n in np.random.default_rng(3).integers(5, 300, 40)]
 CARD = """---
@@ -73,22 +79,51 @@ def weights(config: dict[str, Any], dtype: str, seed: int = 19) -> dict[str, np.
     from bitwright import formats
     from bitwright.model.architectures.families import blueprint
 
-    rng, found = np.random.default_rng(seed), {}
+    rng, found, codes = np.random.default_rng(seed), {}, {}
     made, layer = blueprint(config, "config.json", formats.get("bf16")), FAMILIES[config["model_type"]].layer
     for tensor in made.tensors:
         stem, _, kind = tensor.name.rpartition(".")
         if stem.startswith("rope_f"):  # divisors, which follow from config.json
             continue
-        name = {**{own: f"model.{theirs}" for own, theirs in TOP.items()}, "output": "lm_head"}.get(stem)
+        name = {**{own: f"model.{theirs}.{kind}" for own, theirs in TOP.items()}, "output": "lm_head.weight"}.get(stem)
         if name is None:
             _, index, part = stem.split(".")
-            name = f"model.layers.{index}.{layer[part]}"
+            name = f"model.layers.{index}.{layer.get(f'{part}.{kind}') or f'{layer[part]}.{kind}'}"
         values = rng.standard_normal(tensor.shape) * (1.5 / np.sqrt(tensor.shape[-1]) if len(tensor.shape) > 1 else 0.3)
         if stem.endswith("norm") and made.architecture != "gemma3":
             values += 1
         for expert, own in enumerate(values) if "*" in name else [(0, values)]:
-            found[f"{name}.{kind}".replace("*", str(expert))] = as_dtype(own.astype(np.float32), dtype)
-    return found
+            found[name.replace("*", str(expert))] = own.astype(np.float32)
+    if config["model_type"] == "gpt_oss":
+        found, codes = together(found, in_codes="quantization_config" in config)
+    return {name: as_dtype(values, dtype) for name, values in found.items()} | codes
+
+
+def together(found: dict[str, np.ndarray], in_codes: bool) -> tuple[dict[str, np.ndarray], dict[str, np.ndarray]]:
+    """The tensors of gpt-oss: gate and up of all experts in one, their rows in turn; matrices transposed or, with
+    `in_codes`, in MXFP4. Returns the floats and the codes."""
+    from bitwright import formats
+
+    floats, codes = {}, {}
+    for name, values in found.items():
+        stem, _, part = name.partition(".experts.")
+        if part.startswith("up_proj"):
+            continue
+        if part.startswith("gate_proj"):
+            both = 3 * np.stack([values, found[name.replace("gate", "up")]], axis=2)  # the clamps catch some
+            values, part = both.reshape(len(both), -1, *both.shape[3:]), part.replace("gate", "gate_up")
+        stored = f"{stem}.experts.{part.removesuffix('.weight').replace('.', '_')}" if part else name
+        if not part or values.ndim == 2:
+            floats[stored] = values
+        elif not in_codes:
+            floats[stored] = np.ascontiguousarray(values.swapaxes(1, 2))
+        else:
+            kind = formats.get("mxfp4")
+            each, (scales,) = kind.unpack(kind.quantize(values).reshape(-1, kind.block_bytes))
+            each = each.reshape(*values.shape[:2], -1, 16, 2).astype(np.uint8)
+            codes[f"{stored}_blocks"] = (each[..., 0] | each[..., 1] << 4).view("V1")
+            codes[f"{stored}_scales"] = scales.astype(np.uint8).reshape(each.shape[:3]).view("V1")
+    return floats, codes
 
 
 def as_dtype(values: np.ndarray, dtype: str) -> np.ndarray:
@@ -131,7 +166,7 @@ def _byte_level(case: str, folder: Path) -> int:
     merges, special = learned(byte_level=True), ["<|pad|>", "<|begin|>", "<|end|>"]
     special += ["<|endoftext|>", "<|user|>"] * case.startswith("glm4")  # which its conversion looks for
     texts = [*special, *byte_characters(), *("".join(pair) for pair in merges), "<tool>"]
-    qwen = case.startswith("qwen")
+    qwen, gpt_oss = case.startswith("qwen"), case.startswith("gpt-oss")
     post: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     if not case.startswith(("qwen", "glm")):
         single = [{"SpecialToken": {"id": "<|begin|>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
@@ -141,7 +176,7 @@ def _byte_level(case: str, folder: Path) -> int:
         post = {"type": "Sequence", "processors": [post, template]}
     split = {
         "type": "Split",
-        "pattern": {"Regex": QWEN_WORDS if qwen else LLAMA_WORDS},
+        "pattern": {"Regex": QWEN_WORDS if qwen else GPT_OSS_WORDS if gpt_oss else LLAMA_WORDS},
         "behavior": "Isolated",
         "invert": False,
     }
@@ -157,7 +192,8 @@ def _byte_level(case: str, folder: Path) -> int:
         "post_processor": post,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
-                  "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False, "ignore_merges": not qwen,
+                  "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
+                  "ignore_merges": not (qwen or gpt_oss),
                   "vocab": {text: id for id, text in enumerate(texts[:-1])},
                   "merges": [" ".join(pair) for pair in merges]},
     }  # fmt: skip

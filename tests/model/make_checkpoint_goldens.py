@@ -29,6 +29,7 @@ from data_files import unpacked  # noqa: E402
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
 PRE = {
     **dict.fromkeys(("glm4", "granite", "llama", "ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
+    "gpt_oss": "gpt-4o",
     **dict.fromkeys(("qwen2", "qwen3", "qwen3_moe"), "qwen2"),
 }
 
@@ -38,9 +39,12 @@ LONG = 100  # characters of a value of which several cases share one copy
 def logits(folder: Path) -> np.ndarray:
     """(positions, vocabulary) float32, by transformers with attention written out."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, Mxfp4Config
 
-    model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    options: dict[str, Any] = {"dtype": torch.float32, "attn_implementation": "eager"}
+    if "mxfp4" in folder.name:
+        options["quantization_config"] = Mxfp4Config(dequantize=True)
+    model = AutoModelForCausalLM.from_pretrained(folder, **options).eval()
     with torch.no_grad():
         found = model(torch.tensor([tiny_checkpoints.IDS])).logits[0, list(POSITIONS)].numpy()
     return np.asarray(found, np.float32)

@@ -124,7 +124,9 @@ def test_llama_cpp_agrees(
     folders: Folders, case: str, tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It loads the converted file in float32, finds the same tokens, and predicts the same, up to float32 rounding. Its
-    GELU is a table of float16 (ggml_vec_gelu_f32). Its server leaves out tokens that end within a character."""
+    GELU is a table of float16 (ggml_vec_gelu_f32), and it rounds YaRN's ramp whatever the model. Its server leaves out
+    tokens that end within a character."""
+    monkeypatch.setattr(reference_forward, "EXACT_RAMP", ())
     monkeypatch.setattr(
         reference_forward, "gelu", lambda x: gelu(x.astype(np.float16).astype(float)).astype(np.float16)
     )

@@ -28,7 +28,8 @@ from bitwright.model.conversion.families.family import Change, Family
 from bitwright.model.conversion.lora import Merged
 from bitwright.model.conversion.stored import Weights
 
-FILE_TYPES = {"float32": 0, "float16": 1, "bfloat16": 32}  # general.file_type by the format of most weights
+# general.file_type by the format of most weights
+FILE_TYPES = {"float32": 0, "float16": 1, "bfloat16": 32, "mxfp4": 38}
 
 
 class Checkpoint(GGUF):
@@ -43,7 +44,8 @@ class Checkpoint(GGUF):
         """lora: the folder of an adapter, which is merged into the weights; `path` is that one then."""
         self.folder, config = folder, _config(folder)
         made, family = _blueprint(config, folder)
-        self.weights = Merged(folder, made.values, lora) if lora else Weights(folder, made.values)
+        where = folder, made.values
+        self.weights = Merged(*where, lora, family.apart) if lora else Weights(*where, family.apart)
         self.names = family.names(made, self.weights.names)
         self._given = family.made(made)
         self._family, self._blueprint, self.stored_as = family, made, self.weights.stored_as
@@ -83,7 +85,8 @@ class Checkpoint(GGUF):
             return self._stacked(values, others)
         if self.tensors[name].format is FLOAT32:
             values = self.weights.format(own).dequantize(values.view(np.uint8))
-        return np.array(change(values) if change else values, order="C")
+        made = change(values) if change else values
+        return made if made.flags.owndata and made.flags.c_contiguous else np.array(made, order="C")
 
     def _stacked(self, first: NDArray[Any], others: Sequence[str]) -> NDArray[Any]:
         """The tensor of an expert and those of the others, read one at a time."""

@@ -20,8 +20,8 @@ from bitwright.io.hub_choice import ADAPTER
 from bitwright.io.safetensors import Stored
 from bitwright.io.values import Values, without_nulls
 from bitwright.model.conversion.families.family import expect
-from bitwright.model.conversion.quantized import rounded
-from bitwright.model.conversion.stored import FORMS, Weights
+from bitwright.model.conversion.quantized import FORMS, rounded
+from bitwright.model.conversion.stored import Weights
 
 PREFIX = "base_model.model."
 FACTOR = re.compile(r"(.+)\.lora_(embedding_)?[AB](?:\.weight)?")
@@ -57,10 +57,10 @@ def _settings(folder: Path) -> Values:
 class Merged(Weights):
     """The weights in a folder with an adapter's changes. Sums are float32, rounded once to the weight's own format."""
 
-    def __init__(self, folder: Path, config: Values, adapter: Path) -> None:
+    def __init__(self, folder: Path, config: Values, adapter: Path, apart: bool = False) -> None:
         """Raises what `Weights` does for each folder; UnsupportedError for an adapter of another kind, FileFormatError
         for one that changes what the weights lack, or that has other shapes."""
-        super().__init__(folder, config)
+        super().__init__(folder, config, apart)
         self._adapter = Weights(adapter, Values({}))
         self.paths += [*self._adapter.paths, adapter / ADAPTER]
         self.buffers += self._adapter.buffers

@@ -21,7 +21,8 @@ from bitwright.formats import Format
 from bitwright.io.values import Values
 from bitwright.model.architectures.checkpoint import FLOATS
 
-METHODS = ("fp8", "compressed-tensors")
+METHODS = ("fp8", "compressed-tensors", "mxfp4")
+FORMS: dict[str, type[np.generic]] = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
 PACKED = "pack-quantized"
 COMPRESSED = ("naive-quantized", "int-quantized", "float-quantized", PACKED)
 PACKED_BITS = (2, 4, 8)  # those between have been packed in two ways under one name
@@ -58,7 +59,8 @@ class Part(NamedTuple):
 
 
 def layout(config: Values) -> Layout | None:
-    """How a config.json says that matrices are quantized; None if they are not. UnsupportedError for another way."""
+    """How a config.json says that matrices are quantized; None if they are not, or if they are experts in MXFP4.
+    UnsupportedError for another way."""
     if not config.has("quantization_config"):
         return None
     found = config.inner("quantization_config")
@@ -67,6 +69,8 @@ def layout(config: Values) -> Layout | None:
         return Layout(method, ".weight_scale_inv", ".weight", "F8_E4M3", block)
     if method == "compressed-tensors":
         return _compressed(found)
+    if method == "mxfp4":
+        return None
     raise UnsupportedError(f"{config.place}: converting weights quantized by", method, METHODS)
 
 
@@ -154,8 +158,8 @@ class Matrix:
         elif layout.zeros:
             self._zero = part(ZEROS, (layout.zeros,), *scales).values
 
-    def values(self) -> NDArray[np.uint8]:
-        """The bytes of all floats, in `format`. BitwrightError if one is no number, or too large."""
+    def values(self) -> NDArray[Any]:
+        """All weights as floats, bfloat16 as their bits. BitwrightError if one is no number, or too large."""
         rows, columns = self.shape
         made = np.empty((rows, self.format.row_bytes(columns)), np.uint8)
         step = max(1, AT_ONCE // columns)
@@ -166,7 +170,7 @@ class Matrix:
                 weights -= self._spread(self._zero, part)
             weights *= self._spread(self._scale, part)
             made[part] = rounded(weights, self.format, self.name, self.path, first)
-        return made
+        return made.view(FORMS[self.format.name])
 
     def _decoded(self, part: slice) -> NDArray[np.float32]:
         """The codes of some rows as numbers, before zero-points and scales."""

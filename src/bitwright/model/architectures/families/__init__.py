@@ -69,6 +69,18 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "rope_theta": 1e6,
     },
     "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
+    "gpt_oss": {
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "rms_norm_eps": 1e-5,
+        "rope_theta": 150000.0,
+        "rope_parameters": {
+            "rope_type": "yarn",
+            "factor": 32.0,
+            "truncate": False,
+            "original_max_position_embeddings": 4096,
+        },
+    },
     "olmo2": {"rms_norm_eps": 1e-5},
     "olmo3": {"rope_theta": 5e5, "sliding_window": 4096},
     "smollm3": {"rope_theta": 2e6},

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitwright.model.conversion.families import gemma3, glm, llama, olmo, phi3, qwen, qwen3_moe
+from bitwright.model.conversion.families import gemma3, glm, gpt_oss, llama, olmo, phi3, qwen, qwen3_moe
 from bitwright.model.conversion.families.family import Family
 
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
@@ -10,6 +10,7 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "mistral": llama.FAMILY,
     "granite": llama.FAMILY,
     "glm4": glm.GLM4,
+    "gpt_oss": gpt_oss.FAMILY,
     "ministral3": llama.MISTRAL3,
     "mistral3": llama.MISTRAL3,
     "smollm3": llama.SMOLLM3,

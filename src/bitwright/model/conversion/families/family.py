@@ -65,22 +65,26 @@ def no_windows(b: Blueprint) -> None:
 
 @dataclass(frozen=True)
 class Family:
-    """layer: Hugging Face's names within a layer by GGUF's, with * for the number of an expert: those are stacked.
-    change(blueprint, GGUF's name without layer and .weight): what is done to those values. made: tensors that follow
-    from config.json. expected: values of keys of config.json without which the model would be another. ropes: how
-    rotations may be stretched. scales: the keys of stretching, out of SCALES, that GGUF's architecture has a place for.
-    check: of what else config.json says. roles: texts of tokens by their roles in GGUF, unless the tokenizer names
-    others. aside: beginnings of the names of other parts of the model, which are left out."""
+    """layer: Hugging Face's names within a layer by GGUF's, both without .weight or .bias, or else both whole; with *
+    for the number of an expert: those are stacked. change(blueprint, GGUF's name without layer and .weight): what is
+    done to those values. made: tensors that follow from config.json. expected: values of keys of config.json without
+    which the model would be another. ropes: how rotations may be stretched. whole_pairs: see `model.rope`. scales: the
+    keys of stretching, out of SCALES, that GGUF's architecture has a place for. check: of what else config.json says.
+    roles: texts of tokens by their roles in GGUF, unless the tokenizer names others. aside: beginnings of the names of
+    other parts of the model, which are left out. apart: whether experts are stored as `conversion.experts` reads
+    them."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     change: Callable[[Blueprint, str], Change | None] = unchanged
     made: Callable[[Blueprint], dict[str, NDArray[np.float32]]] = nothing
     expected: Mapping[str, tuple[object, ...]] = field(default_factory=lambda: EXPECTED)
     ropes: tuple[str, ...] = ROPES
+    whole_pairs: bool = True
     scales: tuple[str, ...] = ()
     check: Callable[[Blueprint], None] = no_windows
     roles: Mapping[str, str] = field(default_factory=dict)
     aside: tuple[str, ...] = ()
+    apart: bool = False
 
     def check_config(self, b: Blueprint) -> None:
         """UnsupportedError if config.json asks for numbers that this family's GGUF files do not give."""
@@ -92,7 +96,9 @@ class Family:
         for key in SCALES:
             if scaling.has(key) and key not in self.scales:
                 raise UnsupportedError(f"{b.values.place}: a key of rope scaling", key, ["attention_factor"])
-        expect(scaling, "truncate", (True,))
+        if rope_type(scaling) == "yarn" and scaling.flag("truncate", True) is not self.whole_pairs:
+            truncate, other = (str(value).lower() for value in (self.whole_pairs, not self.whole_pairs))
+            raise UnsupportedError(f"{b.values.place}: YaRN with truncate of", other, [truncate])
         if (key := "partial_rotary_factor") in self.expected:
             expect(scaling, key, self.expected[key])
         self.check(b)
@@ -117,7 +123,7 @@ class Family:
         if stem in TOP:
             return f"{prefix}{TOP[stem]}.{kind}"
         _, layer, part = stem.split(".")
-        return f"{prefix}layers.{layer}.{self.layer[part]}.{kind}"
+        return f"{prefix}layers.{layer}.{self.layer.get(f'{part}.{kind}') or f'{self.layer[part]}.{kind}'}"
 
     def left_out(self, name: str, tied: bool) -> bool:
         """Whether a tensor of the checkpoint is not needed. tied: the embedding serves as the output, so a second copy
