@@ -13,11 +13,12 @@ of it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from reference_mixture import log_softmax, mixture, silu
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
 NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
@@ -71,7 +72,7 @@ class Reference:
                 after, before = "none", after
             x = self.rounded(x + self.norm_if_there(h, after) * self.get("residual_scale", 1.0))
             h = self.norm_if_there(x, before)
-            h = self.mixture(h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
+            h = mixture(self, h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
             h = self.norm_if_there(h, f"blk.{layer}.post_ffw_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
         x = self.norm(x, "output_norm.weight")
@@ -102,33 +103,6 @@ class Reference:
         fused = f"blk.{layer}.ffn_gate.weight" not in self.weights
         gate, up = np.split(up, 2, axis=1) if fused else (self.linear(x, f"blk.{layer}.ffn_gate"), up)
         return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
-
-    def mixture(self, x: np.ndarray, layer: int) -> np.ndarray:
-        """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1."""
-        logits, y = self.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
-        gate, up, down = (self.expert_products(f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
-        for t, scores in enumerate(np.exp(log_softmax(logits))):
-            chosen = sorted(range(len(scores)), key=lambda e: -scores[e])[: self.get("expert_used_count")]
-            for e in chosen:
-                h = self.rounded(self.activated(gate(x[t], e), up(x[t], e)), 4)
-                share = self.rounded(scores[e] / scores[chosen].sum(), 4)
-                y[t] = self.rounded(y[t] + share * down(h, e), 2)
-        return y * self.get("expert_weights_scale", 1.0)
-
-    def expert_products(self, name: str) -> Callable[[np.ndarray, int], np.ndarray]:
-        weight, bias = self.weight(f"{name}.weight"), self.weights.get(f"{name}.bias")
-
-        def product(x: np.ndarray, expert: int) -> np.ndarray:
-            y = self.product(x, weight[expert].T)
-            return y if bias is None else self.rounded(y + bias[expert])
-
-        return product
-
-    def activated(self, gate: np.ndarray, up: np.ndarray) -> np.ndarray:
-        if self.architecture != "gpt-oss":
-            return silu(gate) * up
-        gate = np.minimum(gate, 7)
-        return gate / (1 + np.exp(-1.702 * gate)) * (np.clip(up, -7, 7) + 1)
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
         heads = self.get("attention.head_count")
@@ -259,15 +233,6 @@ def compare(
 
 def rms(x: np.ndarray) -> float:
     return float(np.sqrt(np.mean(x**2)))
-
-
-def log_softmax(logits: np.ndarray) -> np.ndarray:
-    shifted = logits - logits.max(axis=-1, keepdims=True)
-    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-
-
-def silu(x: np.ndarray) -> np.ndarray:
-    return x / (1 + np.exp(-x))
 
 
 def gelu(x: np.ndarray) -> np.ndarray:

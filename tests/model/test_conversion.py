@@ -12,6 +12,7 @@ import pytest
 import reference_forward
 import tiny_checkpoints
 from checkpoint_configs import CASES, SENTENCEPIECE
+from dequantized import stored
 from llama_cpp import LlamaCpp
 from make_checkpoint_goldens import POSITIONS
 from reference_forward import Reference, gelu, log_softmax
@@ -66,7 +67,10 @@ def test_transformers_agrees(folders: Folders, case: str) -> None:
     in_float32 = 6 * np.abs(reference(np.float64, np.random.default_rng(0)) - exact).max()
     in_engine = 6 * np.abs(reference(np.float16, np.random.default_rng(1)) - exact).max()
     assert np.abs(theirs - exact).max() <= in_float32
-    for how, ours in ways(Engine(Model.from_gguf(file), RunOptions(CONTEXT))).items():
+    model = Model.from_gguf(file)
+    if "mxfp4" in case:  # products with it round their inputs to int8
+        model = model.with_tensors({name: stored(name, values) for name, values in weights.items()})
+    for how, ours in ways(Engine(model, RunOptions(CONTEXT))).items():
         assert np.abs(log_probabilities(ours)[at] - theirs).max() <= in_float32 + in_engine, how
 
 

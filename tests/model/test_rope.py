@@ -31,6 +31,21 @@ def test_yarn_keeps_fast_pairs_and_stretches_slow_ones() -> None:
     assert rope.magnitude == 0.1 * math.log(4) + 1
 
 
+def test_yarn_may_begin_and_end_between_pairs() -> None:
+    """gpt-oss, by transformers 5.24: 32 turns at pair 8.09, 1 turn at pair 17.40."""
+    found = Rope(150000.0, 64, "yarn", 32.0, 4096, whole_pairs=False).inverse_frequencies()
+    expected = {
+        0: 1.0,
+        8: 0.05081327,
+        9: 0.0317057,
+        13: 0.003860359,
+        17: 0.0001293187,
+        18: 3.830881e-5,
+        31: 3.023511e-7,
+    }
+    np.testing.assert_allclose(found[list(expected)], list(expected.values()), rtol=2e-6)
+
+
 def test_yarn_may_scale_less() -> None:
     assert Rope(10000.0, 128, "yarn", 4.0, 4096, log_multiplier=1.0).magnitude == 1
     half = Rope(10000.0, 128, "yarn", 4.0, 4096, log_multiplier=0.5).magnitude

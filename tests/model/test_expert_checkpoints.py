@@ -1,0 +1,85 @@
+"""Checkpoints of mixtures: a tensor for each expert, or one for all; what is refused, and codes that are kept."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tiny_checkpoints
+from model.test_checkpoint import GPT_OSS, QWEN_MOE, with_tensors
+
+from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.io import gguf
+from bitwright.model.conversion.checkpoint import Checkpoint
+from bitwright.quantizers import quantize
+
+
+def test_experts_are_all_there_and_of_one_type(tmp_path: Path) -> None:
+    folder, expert = tiny_checkpoints.write(QWEN_MOE, tmp_path / "m"), "model.layers.1.mlp.experts.4.up_proj.weight"
+
+    def remove(tensors: dict[str, np.ndarray]) -> None:
+        del tensors[expert]
+
+    def widen(tensors: dict[str, np.ndarray]) -> None:
+        tensors[expert] = tensors[expert].astype(np.float32)
+
+    with pytest.raises(FileFormatError, match=rf"a tensor {expert} of shape \(40, 96\), got none"):
+        Checkpoint(with_tensors(folder, QWEN_MOE, remove))
+    with pytest.raises(
+        FileFormatError, match=rf"{expert} to be bfloat16, as \S+experts.0.up_proj.weight is, got float32"
+    ):
+        Checkpoint(with_tensors(folder, QWEN_MOE, widen))
+
+
+STEM = "model.layers.1.mlp.experts.gate_up_proj"
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({f"{STEM}_scales": None}, rf"a tensor {STEM}_scales of shape \(6, 128, 3\), got none"),
+        ({f"{STEM}_scales": np.zeros((6, 128, 2), "V1")}, r"shape \(6, 128, 3\), got U8 of shape \(6, 128, 2\)"),
+        (
+            {f"{STEM}_blocks": np.zeros((6, 128, 3, 8), "V1")},
+            "U8, 16 bytes of codes for a scale, got U8 and U8, 8",
+        ),
+        ({f"{STEM}_blocks": np.zeros((6, 128, 48), "V1")}, f"a tensor {STEM}_blocks of 4 dimensions, got U8 of shape"),
+        ({f"{STEM}_bias": np.zeros((6, 128), np.int32)}, f"{STEM}_bias of type I32 is not supported; supported: F32"),
+        ({f"{STEM}_bias": None}, r"experts.gate_proj.bias of shape \(6, 64\), got none"),
+    ],
+    ids=range(6),
+)
+def test_experts_in_one_tensor_are_checked(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
+    def change(tensors: dict[str, np.ndarray]) -> None:
+        for name, values in changes.items():
+            del tensors[name]
+            if values is not None:
+                tensors[name] = values
+
+    folder = tiny_checkpoints.write(GPT_OSS, tmp_path / "m")
+    with pytest.raises(BitwrightError, match=message):
+        Checkpoint(with_tensors(folder, GPT_OSS, change))
+
+
+def test_experts_in_mxfp4_keep_their_codes(tmp_path: Path) -> None:
+    """The scales and the codes of a file of MXFP4 are the checkpoint's, gate and up its even and odd rows."""
+    folder, target = tiny_checkpoints.write(GPT_OSS, tmp_path / "m"), tmp_path / "m.gguf"
+    quantize(folder, "mxfp4_moe", target)
+    stored = tiny_checkpoints.weights(json.loads((folder / "config.json").read_text()), "BF16")
+    file = gguf.open(target)
+    for layer in range(4):
+        for name, of, rows in (("gate", "gate_up", slice(0, None, 2)), ("up", "gate_up", slice(1, None, 2)),
+                               ("down", "down", slice(None))):  # fmt: skip
+            stem = f"model.layers.{layer}.mlp.experts.{of}_proj"
+            codes, scales = (stored[f"{stem}_{part}"].view(np.uint8)[:, rows] for part in ("blocks", "scales"))
+            found = file.tensor(f"blk.{layer}.ffn_{name}_exps.weight")
+            assert found.format.name == "mxfp4" and found.shape == (*codes.shape[:2], 32 * codes.shape[2])
+            blocks = found.data.reshape(*scales.shape, 17)
+            np.testing.assert_array_equal(blocks[..., 0], scales)
+            both = np.stack([codes & 15, codes >> 4], axis=-1).reshape(*scales.shape, 32)
+            np.testing.assert_array_equal(blocks[..., 1:] & 15, both[..., :16])
+            np.testing.assert_array_equal(blocks[..., 1:] >> 4, both[..., 16:])
+    assert file.tensors["blk.0.attn_q.weight"].format.name == "q8_0"

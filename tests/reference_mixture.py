@@ -1,0 +1,51 @@
+"""A mixture of experts, token by token: part of the reference forward, which see."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from reference_forward import Reference
+
+
+def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
+    """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1."""
+    logits, y = model.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
+    gate, up, down = (_products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
+    for t, scores in enumerate(np.exp(log_softmax(logits))):
+        chosen = sorted(range(len(scores)), key=lambda e: -scores[e])[: model.get("expert_used_count")]
+        for e in chosen:
+            h = model.rounded(_activated(model, gate(x[t], e), up(x[t], e)), 4)
+            share = model.rounded(scores[e] / scores[chosen].sum(), 4)
+            y[t] = model.rounded(y[t] + share * down(h, e), 2)
+    return y * model.get("expert_weights_scale", 1.0)
+
+
+def _products(model: Reference, name: str) -> Callable[[np.ndarray, int], np.ndarray]:
+    """Of a vector with the matrix of an expert, and its biases if it has some."""
+    weight, bias = model.weight(f"{name}.weight"), model.weights.get(f"{name}.bias")
+
+    def product(x: np.ndarray, expert: int) -> np.ndarray:
+        y = model.product(x, weight[expert].T)
+        return y if bias is None else model.rounded(y + bias[expert])
+
+    return product
+
+
+def _activated(model: Reference, gate: np.ndarray, up: np.ndarray) -> np.ndarray:
+    if model.architecture != "gpt-oss":
+        return silu(gate) * up
+    gate = np.minimum(gate, 7)
+    return gate / (1 + np.exp(-1.702 * gate)) * (np.clip(up, -7, 7) + 1)
+
+
+def log_softmax(logits: np.ndarray) -> np.ndarray:
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    return shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
+
+
+def silu(x: np.ndarray) -> np.ndarray:
+    return x / (1 + np.exp(-x))
