@@ -205,6 +205,13 @@ def test_predicted_speed_is_compared_with_the_measured(stories260k, tmp_path, mo
         assert float(error.rstrip("%")) == pytest.approx(100 * (float(predicted) / float(found) - 1), abs=2)
 
 
+def test_a_mixture_is_compared_with_a_dense_model() -> None:
+    printed = run("bench_mixture.py", "--layers", 1, "--rounds", 1, "-n", 2, "-t", 1)
+    read = dict(re.findall(r"^(dense|mixture) +([\d.]+) MB", printed, re.MULTILINE))
+    assert 1 < float(read["mixture"]) / float(read["dense"]) < 1.1  # and the router
+    assert re.search(r"reaches \d+% of the dense model's bandwidth", printed)
+
+
 def test_published_runs_with_experts_on_the_cpu_lie_within_the_intervals() -> None:
     rows = [
         line.strip("| ").split(" | ") for line in run("expert_offload.py").splitlines() if line.startswith("| qwen")
