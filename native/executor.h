@@ -64,6 +64,7 @@ class Executor {
   void run_expert(const Instruction& i, int expert, int64_t begin, int64_t end, uint8_t* scratch);
   void load_experts(const Instruction& i, int64_t row);
   void route(const Instruction& i, int64_t row);
+  void reweigh(const Instruction& i, int64_t row);
   void combine(const Instruction& i, int64_t row);
   void add_biases(const Instruction& i, int64_t row);
   void group(const Instruction& i, int64_t rows);

@@ -33,6 +33,16 @@ void Executor::route(const Instruction& i, int64_t row) {
   for (int64_t j = 0; j < used; ++j) weights[j] = static_cast<float>(shares[j] / sum * i.value);
 }
 
+void Executor::reweigh(const Instruction& i, int64_t row) {
+  const int64_t used = width(i.out) / 2;
+  const float *const choices = at(i.a, row), *const factors = program_->vector_at(i.weight).data();
+  float* const out = at(i.out, row);
+  for (int64_t j = 0; j < used; ++j) {
+    out[j] = choices[j];
+    out[used + j] = choices[used + j] * factors[static_cast<int64_t>(choices[j])];
+  }
+}
+
 void Executor::combine(const Instruction& i, int64_t row) {
   const int64_t width = this->width(i.out), used = this->width(i.b) / 2;
   const float *const slots = at(i.a, row), *const weights = at(i.b, row) + used;

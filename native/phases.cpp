@@ -96,9 +96,14 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
         break;
       }
       case Code::select: std::copy_n(at(i.a, call.outputs[row]), width, out); break;
-      case Code::copy: std::copy_n(a + i.index, width, out); break;
+      case Code::copy:
+        for (int64_t h = 0, n = width / i.heads, from = this->width(i.a) / i.heads; h < i.heads; ++h)
+          std::copy_n(a + h * from + i.index, n, out + h * n);
+        break;
+      case Code::join: std::copy_n(b, this->width(i.b), std::copy_n(a, this->width(i.a), out)); break;
       case Code::route:
       case Code::route_sigmoid: route(i, row); break;
+      case Code::reweigh: reweigh(i, row); break;
       case Code::combine: combine(i, row); break;
       case Code::load_experts: load_experts(i, row); break;
       case Code::bias_experts: add_biases(i, row); break;

@@ -65,13 +65,14 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::experts)
     needs("matrix", i.weight + static_cast<int>(groups_[static_cast<size_t>(i.groups)].count) - 1, matrices_.size());
   const bool may = i.code == Code::attention || i.code == Code::route || i.code == Code::route_sigmoid;
-  if (i.code == Code::rms_norm || i.code == Code::bias || i.code == Code::bias_experts || (may && i.weight != -1))
+  if (i.code == Code::rms_norm || i.code == Code::bias || i.code == Code::bias_experts || i.code == Code::reweigh ||
+      (may && i.weight != -1))
     needs("vector", i.weight, vectors_.size());
   if (i.code == Code::angles || i.code == Code::rope) needs("angle table", i.index, angles_.size());
   if (i.code == Code::store || i.code == Code::attention) needs("layer", i.index, layers_.size());
   if (i.code == Code::observe || i.code == Code::observe_experts) needs("sum of squares", i.index, squares_.size());
   const auto width = [this](int buffer) { return widths_[static_cast<size_t>(buffer)]; };
-  if (i.code == Code::copy) check_size("first column of a copy", i.index, 0, width(i.a) - width(i.out));
+  if (i.code == Code::copy) check_size("first column of a copy", i.index, 0, (width(i.a) - width(i.out)) / i.heads);
   if (i.code == Code::temperature) check_size("positions of a temperature", i.length, 1, INT64_MAX);
   if (i.code == Code::route || i.code == Code::route_sigmoid) check_size("experts", width(i.a), 1, kMostExperts);
   phases_.back().instructions.push_back(i);

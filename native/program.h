@@ -28,7 +28,8 @@ enum class Code : uint8_t {
   softcap,
   temperature,
   select,
-  copy,
+  copy,    // some columns of `a`, of each of `heads` slices
+  join,    // `a`, then `b`
   linear,  // a matrix product; threads share out the panels of all products in a phase
   attention,
   hidden,   // the hidden state that the caller passes in place of an embedding
@@ -37,6 +38,7 @@ enum class Code : uint8_t {
   // other. `b` are the choices that `route` made: for each row the numbers of the experts, then their weights.
   route,          // chooses the experts by the logits in `a`, row by row, and weights them by a softmax
   route_sigmoid,  // by the sigmoids of the logits
+  reweigh,        // the choices in `a`, every weight times its expert's factor, row by row
   combine,        // the weighted sum of a row's slots in `a`, row by row
   group,          // orders the slots of all rows by their experts (`a` are the choices); one thread does it
   load_experts,   // as load, for slots ordered by their experts, row by row; `a` holds one input for all slots, or each
@@ -50,7 +52,7 @@ enum class PhaseKind : uint8_t { rows, linears, attention, observe, group };
 struct Instruction {
   Code code;
   int out = 0, a = 0, b = 0, input = 0;  // `out`, `a`, `b` are buffers; `input` is a converted input (load, linear)
-  int weight = -1;  // a matrix (embed, linear) or a vector (rms_norm, bias); of attention the sinks,
+  int weight = -1;  // a matrix (embed, linear) or a vector (rms_norm, bias, reweigh); of attention the sinks,
                     // of route what is added to scores for the choice alone: -1 without
   int index = 0;  // a layer (store, attention), angles (angles, rope), a Rounding (load), sums of squares (observe), or
                   // the first column (copy)

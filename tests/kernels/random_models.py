@@ -33,9 +33,11 @@ def random_model(
     interleaved: bool = False,
     window: int = 5,
     rotary_dim: int | None = None,
+    shared: int = 0,
 ) -> tuple[Step, Weights]:
     """A llama-like model. `gemma` adds features of Gemma 2 and 3: a scaled embedding, norms after each half layer, a
-    norm per head, a window in even layers, soft-capped scores and logits, and gelu."""
+    norm per head, a window in even layers, soft-capped scores and logits, and gelu. With `shared`, as in Gemma 4, the
+    last so many layers use the keys and values of earlier ones, and all add a second embedding."""
     rng = np.random.default_rng(seed)
     weights: Weights = {}
 
@@ -55,19 +57,25 @@ def random_model(
     half = (rotary_dim or head_dim) // 2
     frequencies = 10000.0 ** (-np.arange(half) / half)
     x = s.embed(w("embedding", vocabulary, width), width**0.5 if gemma else 1.0)
+    second, kept = s.embed(w("second", vocabulary, width)) if shared else None, dict[Any, tuple[Any, Any, int]]()
     for n in range(layers):
         s.begin_layer(x)
         h = norm(x, f"{n}.norm", width)
-        q, k = linear(h, f"{n}.q", q_width, width), linear(h, f"{n}.k", kv_width, width)
-        v = linear(h, f"{n}.v", kv_width, width)
-        if gemma:
-            q, k = norm(q, f"{n}.q_norm", head_dim, heads), norm(k, f"{n}.k_norm", head_dim, kv_heads)
-        q = s.rope(q, heads, head_dim, frequencies, interleaved)
-        k = s.rope(k, kv_heads, head_dim, frequencies, interleaved)
         seen, cap = (window if n % 2 == 0 else None, 20.0) if gemma else (None, None)
-        h = s.attention(q, k, v, n, heads, kv_heads, head_dim, head_dim**-0.5, seen, cap)
+        q = linear(h, f"{n}.q", q_width, width)
+        if gemma:
+            q = norm(q, f"{n}.q_norm", head_dim, heads)
+        q = s.rope(q, heads, head_dim, frequencies, interleaved)
+        if n < layers - shared:
+            k, v = linear(h, f"{n}.k", kv_width, width), linear(h, f"{n}.v", kv_width, width)
+            if gemma:
+                k = norm(k, f"{n}.k_norm", head_dim, kv_heads)
+            kept[seen] = s.rope(k, kv_heads, head_dim, frequencies, interleaved), v, n
+        h = s.attention(q, *kept[seen], heads, kv_heads, head_dim, head_dim**-0.5, seen, cap)
         if n == layers - 1:
-            x, h = s.select(x), s.select(h)
+            x, h, second = s.select(x), s.select(h), second and s.select(second)
+        if second is not None:
+            x = s.add(x, second)
         h = linear(h, f"{n}.output", width, q_width)
         x = s.add(x, norm(h, f"{n}.after", width) if gemma else h)
         h = norm(x, f"{n}.forward_norm", width)
@@ -84,5 +92,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "gemma": {"gemma": True, "seed": 1, "head_dim": 20, "width": 40},
     "biases, no shared heads": {"bias": True, "heads": 3, "kv_heads": 3, "seed": 2, "feed_forward": 33, "width": 31},
     "head of 64, partial rotary": {"head_dim": 64, "heads": 3, "kv_heads": 1, "rotary_dim": 24, "seed": 3, "layers": 3},
+    "shared keys": {"gemma": True, "seed": 5, "layers": 4, "shared": 2},
     "wide head": {"head_dim": 256, "heads": 2, "kv_heads": 1, "seed": 4, "layers": 1, "gemma": True},
 }

@@ -12,7 +12,7 @@ from bitwright.kernels.ops import OPS
 from bitwright.kernels.ops.declaration import Count, Layer, Weight, types_of
 
 SEEDS = range(9)
-MIXTURE = ("route", "experts", "combine")  # drawn together
+MIXTURE = ("route", "reweigh", "experts", "combine")  # drawn together
 
 
 class RandomOps:
@@ -20,7 +20,7 @@ class RandomOps:
 
     def __init__(self, seed: int, vocabulary: int = 101) -> None:
         self.rng = np.random.default_rng(seed)
-        self.kv_heads, self.head_dim = int(self.rng.integers(1, 4)), 2 * int(self.rng.integers(2, 9))
+        self.kv_heads, self.head_dim = int(self.rng.integers(1, 4)), 2 * int(self.rng.integers(3, 9))
         self.heads = self.kv_heads * int(self.rng.integers(1, 4))
         self.width, self.kv_width = self.heads * self.head_dim, self.kv_heads * self.head_dim
         self.step, self.weights, self.unread = Step(), Weights(), dict[Buffer, int]()
@@ -68,20 +68,22 @@ class RandomOps:
         choices = self.step.route(logits, used, self.rng.uniform(0.3, 1.5), scoring, bias)
         x, first = self.buffer(self.width), self.weight(5, inside, self.width)
         h = self.step.experts(x, choices, first, self.weight(5, inside) if biased else None)
-        return self.step.combine(self.step.experts(h, choices, self.weight(5, self.width, inside)), choices)
+        h = self.step.experts(h, choices, self.weight(5, self.width, inside))
+        return self.step.combine(h, self.step.reweigh(choices, self.weight(5)))
 
     def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
         if type(None) in types and self.rng.random() < 0.5:
             return None
-        sizes = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim}
-        shapes = {"rms_norm": (self.head_dim,), "linear": (self.width, self.width), "attention": (self.heads,)}
+        sizes = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim, "slices": self.heads}
+        shapes = {"rms_norm": (self.head_dim,), "linear": (self.width, self.width), "attention": (self.heads,),
+                  "scale": (1,)}  # fmt: skip
         if get_origin(types[0]) is Literal:
             return self.rng.choice(get_args(types[0]))
         kinds = {
             Buffer: lambda: self.buffer(self.kv_width if name in ("k", "v") else self.width),
             Weight: lambda: self.weight(self.width) if name == "bias" else self.weight(*shapes[op.kind]),
             Count: lambda: sizes.get(name, 3),
-            Layer: lambda: len(self.step.layers),
+            Layer: lambda: len(self.step.caches),
             int: lambda: 2,
             float: lambda: self.rng.uniform(0.3, 1.5),
             bool: lambda: self.rng.random() < 0.5,

@@ -100,16 +100,23 @@ def test_a_hidden_state_is_checked() -> None:
         own.executor.run(own.memory, TOKENS[:5], n, 0 * n, [4], np.zeros((5, 48), np.float32))
 
 
-def test_a_step_that_reads_across_a_border_cannot_be_cut() -> None:
+def test_what_several_layers_read_is_part_of_the_hidden_state() -> None:
+    """Keys and values of the layers whose caches later ones share, the second embedding and the layer's input."""
+    step, weights = random_model(**MODELS["shared keys"])
+    assert [len(step.crossing(layer)) for layer in range(4)] == [1, 4, 6, 4]
+    kv, width = 2 * 8, 48
+    hidden = [step.cut(layer, None, weights).ops[0].width([], []) for layer in (1, 2, 3)]
+    assert hidden == [2 * kv + 2 * width, 4 * kv + 2 * width, 2 * kv + 2 * width]
+    assert len(Program(step, stored(weights), WeightBank()).layers) == 2
+
+
+def test_a_cache_of_other_keys_is_refused() -> None:
     step = Step()
-    early = x = step.embed("x")
-    for _ in range(2):
-        step.begin_layer(x)
-        x = step.add(step.linear(x, "w"), early)
-    step.logits(step.select(x))
-    weights = stored({"x": np.zeros((9, 32), np.float32), "w": np.zeros((32, 32), np.float32)})
-    with pytest.raises(UsageError, match="across the border of a layer"):
-        Program(step, weights, WeightBank()).cut(1)
+    x = step.embed("x")
+    step.attention(x, x, x, 0, 4, 4, 8, 1.0)
+    step.attention(x, x, x, 0, 4, 4, 8, 0.5)
+    with pytest.raises(UsageError, match="layer 0 has a cache already"):
+        step.attention(x, x, step.add(x, x), 0, 4, 4, 8, 1.0)
 
 
 @pytest.mark.parametrize("activations", ["int8", "ggml"])

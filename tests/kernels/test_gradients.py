@@ -33,6 +33,7 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "embed": (ops.Embed("w", 0.3), [], [(N, 24)]),
     "rms_norm": (ops.RmsNorm(X, "w", 1e-5), [24], [(24,)]),
     "rms_norm of heads": (ops.RmsNorm(X, "w", 1e-5, heads=4), [24], [(6,)]),
+    "rms_norm without a weight": (ops.RmsNorm(X, None, 1e-5, heads=4), [24], []),
     "linear": (ops.Linear(X, "w"), [24], [(10, 24)]),
     "linear with a bias": (ops.Linear(X, "w", "b"), [24], [(10, 24), (10,)]),
     "rope": (ops.Rope(X, 3, 8, FREQUENCIES, interleaved=False), [24], []),
@@ -44,6 +45,7 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "route": (ops.Route(X, 3, 1.3), [10], []),
     "route by sigmoids": (ops.Route(X, 3, 1.3, "sigmoid"), [10], []),
     "route by sigmoids with a bias": (ops.Route(X, 3, 1.3, "sigmoid", "b"), [10], [(10,)]),
+    "reweigh": (ops.Reweigh(X, "w"), [6], [(10,)]),
     "experts": (ops.Experts(X, Y, "w"), [24, 6], [(10, 7, 24)]),
     "experts, every slot its own input": (ops.Experts(X, Y, "w"), [72, 6], [(10, 7, 24)]),
     "experts with biases": (ops.Experts(X, Y, "w", "b"), [24, 6], [(10, 7, 24), (10, 7)]),
@@ -53,9 +55,12 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "gelu": (ops.Glu(X, Y, "gelu_tanh"), [24, 24], []),
     "add": (ops.Add(X, Y), [24, 24], []),
     "scale": (ops.Scale(X, 0.3), [24], []),
+    "scale by a weight": (ops.Scale(X, 0.3, "w"), [24], [(1,)]),
     "softcap": (ops.Softcap(X, 1.5), [24], []),
     "temperature": (ops.Temperature(X, 0.3, 8), [24], []),
     "columns": (ops.Columns(X, 5, 7), [24], []),
+    "columns of slices": (ops.Columns(X, 2, 3, slices=4), [24], []),
+    "join": (ops.Join(X, Y), [24, 7], []),
     "select": (ops.Select(X), [24], []),
 }
 
@@ -72,8 +77,8 @@ def test_an_op_against_finite_differences(name: str) -> None:
     call = ops.Call(np.float64, n, n, 0 * n, rng.integers(0, N, 40))  # some rows are requested twice
     inputs, weights = [rng.standard_normal((N, w)) for w in widths], [rng.standard_normal(s) for s in shapes]
     fixed = [np.zeros(x.shape, bool) for x in inputs]
-    if op.kind in ("experts", "combine"):  # which experts were chosen does not vary
-        inputs[1], fixed[1][:, :3] = ops.Route(X, 3).meaning(call, rng.standard_normal((N, 10))), True
+    for i in [i for i, buffer in enumerate(op.inputs) if buffer is getattr(op, "choices", None)]:
+        inputs[i], fixed[i][:, :3] = ops.Route(X, 3).meaning(call, rng.standard_normal((N, 10))), True  # does not vary
 
     def forward(moved: list[np.ndarray]) -> np.ndarray:
         return op.over_text(call, *moved, *weights)

@@ -31,7 +31,6 @@ from bitwright.calibration.labels import sampled
 from bitwright.calibration.partial import SAVE_SECONDS, Border, Partial, Pass
 from bitwright.calibration.texts import Text, cut, digest
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
-from bitwright.kernels.ops import widths
 from bitwright.kernels.sharing import Sharing, single_blas
 from bitwright.kernels.tape import Tape, missing
 from bitwright.progress import Progress
@@ -136,8 +135,7 @@ def _passes(groups: Sequence[Group], parts: int, budget: int) -> list[tuple[rang
 
 
 def _borders(tape: Tape, passes: Sequence[tuple[range, list[Group]]], folder: Path, tokens: int) -> Borders:
-    width, starts = widths(tape.step, tape.shapes), [parts.start for parts, _ in passes[:-1]]
-    return {start: Border(folder, start, (tokens, width[tape.parts[start - 1][-1].output.id])) for start in starts}
+    return {parts.start: Border(folder, parts.start, (tokens, tape.width(parts.start))) for parts, _ in passes[:-1]}
 
 
 def _report(progress: Progress | None, before: int, total: int, note: str, done: int) -> None:

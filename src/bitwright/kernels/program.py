@@ -51,9 +51,9 @@ class Program:
         self.phases: tuple[Phase, ...] = tuple(schedule.phases)
         self.observed = [tuple(names) for names in schedule.observed.values()]
         whole = step if part_of is None else part_of.step
-        attentions = [op for op in whole.ops if isinstance(op, Attention)]
-        self.layers = tuple(LayerShape(op.kv_heads, op.head_dim, op.window or 0) for op in attentions)
-        self._layer_numbers = {op.layer: number for number, op in enumerate(attentions)}
+        caches = {op.layer: op for op in whole.ops if isinstance(op, Attention)}
+        self.layers = tuple(LayerShape(op.kv_heads, op.head_dim, op.window or 0) for op in caches.values())
+        self._layer_numbers = {layer: number for number, layer in enumerate(caches)}
         self.native = _native.core().Program(bank.tier, [tuple(own) for own in self.layers])
         assert step.result is not None
         self.result = step.result
@@ -100,7 +100,7 @@ class Program:
 
     def _build(self, schedule: Schedule) -> None:
         native = self.native
-        self._matrices, self._vectors = self._add_matrices(schedule), dict[str, int]()
+        self._matrices, self._vectors = self._add_matrices(schedule), dict[str | int, int]()
         for width in schedule.buffers:
             native.buffer(width)
         for columns, slots in schedule.inputs:
@@ -136,7 +136,12 @@ class Program:
         values = {field: i.attributes[name] or 0 for name, field in entry.fields.items()}
         if "layer" in entry.fields:
             values["index"] = self._layer_numbers[i.attributes["layer"]]
-        if i.weight is not None:
+        if i.weight is None:
+            if entry.weight == "ones":
+                values["weight"] = self._ones(i.writes.width // i.attributes["heads"])
+        elif entry.weight == "factor":
+            values["value"] *= float(self.weights[i.weight].dequantize()[0])
+        else:
             values["weight"] = self._matrices[i.weight] if entry.weight == "matrix" else self._vector(i.weight)
         buffers = [value.place for value in i.reads if value.kind == "buffer"]
         values |= dict(zip(("a", "b"), buffers, strict=False))
@@ -153,6 +158,11 @@ class Program:
         if name not in self._vectors:
             self._vectors[name] = self.native.vector(self.weights[name].dequantize().reshape(-1).tolist())
         return self._vectors[name]
+
+    def _ones(self, width: int) -> int:
+        if width not in self._vectors:
+            self._vectors[width] = self.native.vector([1.0] * width)
+        return self._vectors[width]
 
 
 def _ggml_rounding(format: Format) -> int:

@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UsageError
 from bitwright.formats.tensor import Shaped
+from bitwright.kernels.ops.attention import STORE
 from bitwright.kernels.ops.declaration import Buffer
 from bitwright.kernels.ops.experts import GROUP, LOAD_EXPERTS, OBSERVE_EXPERTS
 from bitwright.kernels.ops.linear import LOAD, OBSERVE
@@ -72,6 +73,7 @@ class Schedule:
         self.observed: dict[Source, list[str]] = {}  # the weights that multiply it
         self._inputs: dict[tuple[Source, int], Value] = {}  # source, rounding -> its conversion
         self._groups: dict[int, Value] = {}  # by the id of the choices
+        self._caches: dict[int, Value] = {}  # by the layer
         values: list[Value] = []
         for op, width in zip(step.ops, widths(step, weights), strict=True):
             self._selected = op.output.selected
@@ -118,6 +120,12 @@ class Schedule:
         if key not in self._inputs:
             self._inputs[key] = self.emit(load, reads, columns, slots=reads[-1].slots, index=key[1])
         return self._inputs[key]
+
+    def cache(self, layer: int, reads: Sequence[Value]) -> Value:
+        """The cache of a layer with these keys and values in it."""
+        if layer not in self._caches:
+            self._caches[layer] = self.emit(STORE, reads, layer=layer)
+        return self._caches[layer]
 
     def angle_table(
         self, inverse_frequencies: NDArray[np.float32], magnitude: float, interleaved: bool

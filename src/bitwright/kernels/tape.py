@@ -1,8 +1,9 @@
 """A step over one whole text in NumPy, forward and backward: the gradient at the output of every op.
 
-The ops are cut wherever later ops read a single buffer (the residual stream, twice per layer). The forward pass keeps
-that buffer for every part, and the values in between as long as they fit `memory`; the backward pass runs the other
-parts again. Products decode some rows of a weight at a time. So memory holds one part of a model, and no whole matrix.
+The ops are cut wherever later ops read a single buffer (the residual stream, twice per layer), besides those that the
+step reads across borders of layers. The forward pass keeps these buffers for every part, and the values in between as
+long as they fit `memory`; the backward pass runs the other parts again. Products decode some rows of a weight at a
+time. So memory holds one part of a model, and no whole matrix.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from numpy.typing import ArrayLike, DTypeLike
 from bitwright.formats import QuantizedTensor
 from bitwright.formats.tensor import Shaped
 from bitwright.kernels.op_sharing import shared, some_rows
-from bitwright.kernels.ops import Array, Buffer, Call, Experts, Linear, Op, Step
+from bitwright.kernels.ops import Array, Buffer, Call, Experts, Linear, Op, Step, widths
 from bitwright.kernels.products import Products, Stacked, Weight, decoded
 from bitwright.kernels.sharing import Sharing
 
@@ -52,7 +53,9 @@ class Tape:
     ) -> None:
         self.step, self.shapes, self.weight, self.dtype, self.memory = step, shapes, weight, dtype, memory
         self.sharing = sharing or Sharing()
-        self.parts = parts(step)
+        self.parts, self._widths = parts(step), widths(step, shapes)
+        starts = [ops[0].output.id for ops in self.parts]
+        self._flowing = [_flowing(step, start) for start in starts]  # into each part
         self._products = Products(shapes, self._weight, self.sharing)
         self._flows: dict[int, Values] = {}
         self._kept: dict[int, Values] = {}
@@ -76,7 +79,7 @@ class Tape:
                 if op.output.id == last:
                     return
                 values[op.output.id] = self._value(op, values, self.call)
-            self._flows[index + 1] = {op.output.id: values[op.output.id]}
+            self._flow_on(index, values)
 
     def logits(self, tokens: ArrayLike) -> Iterator[tuple[slice, Array]]:
         """Forward; yields the logits after every token, some rows at a time: the rows, and (rows, vocabulary)."""
@@ -109,7 +112,8 @@ class Tape:
                     logits[some] = of_logits(slice(first + some.start, first + some.stop), logits[some])
 
             self.sharing.map(of, len(logits))
-            arrived.append(self._back(self.parts[-1], values, logits, visit, some_rows(self.call, rows)))
+            gradients = {self._result.id: logits}
+            arrived.append(self._packed(self._back(self.parts[-1], values, gradients, visit, some_rows(self.call, rows))))
         return self._backward(below[until:], np.concatenate(arrived), visit)
 
     def between(self, tokens: ArrayLike, parts: range, flow: Array | None, gradient: Array, visit: Visit) -> Array:
@@ -120,14 +124,32 @@ class Tape:
         return self._backward(parts, gradient, visit)
 
     def flow(self, part: int) -> Array:
-        """The input of a part after the first, in the last call."""
-        return next(iter(self._flows[part].values()))
+        """The input of a part after the first, in the last call: all that flows into it, next to each other."""
+        return self._packed(self._flows[part])
+
+    def width(self, part: int) -> int:
+        """The columns of `flow`."""
+        return sum(self._widths[id] for id in self._flowing[part])
 
     def _start(self, tokens: ArrayLike, first: int = 0, flow: Array | None = None) -> None:
         ids = np.asarray(tokens)
         n = np.arange(len(ids))
         self.call = Call(self.dtype, ids, n, np.zeros_like(n), n.astype(np.intp))
-        self._flows = {first: {} if flow is None else {self.parts[first - 1][-1].output.id: flow}}
+        self._flows = {first: {} if flow is None else self._unpacked(first, flow)}
+
+    def _flow_on(self, part: int, values: Values) -> None:
+        self._flows[part + 1] = {id: values[id] for id in self._flowing[part + 1]}
+
+    def _packed(self, values: Values) -> Array:
+        """What flows into a part as one array, by the order of the ids; empty for the first part, which reads tokens."""
+        if not values:
+            return np.empty(0, self.dtype)
+        first, *others = (values[id] for id in sorted(values))
+        return np.hstack([first, *others]) if others else first
+
+    def _unpacked(self, part: int, x: Array) -> Values:
+        ids = self._flowing[part]
+        return dict(zip(ids, np.split(x, np.cumsum([self._widths[id] for id in ids])[:-1], axis=1), strict=True))
 
     def _forward(self, parts: range, keep: int | None = None) -> None:
         """Run the parts: `_flows` are the inputs of all and of the next, `_kept` the values that fit, by part from
@@ -140,13 +162,14 @@ class Tape:
             if keep is not None and index >= keep and size <= room:
                 self._kept[index] = values
                 room -= size
-            self._flows[index + 1] = {ops[-1].output.id: values[ops[-1].output.id]}
+            self._flow_on(index, values)
 
     def _backward(self, parts: range, gradient: Array, visit: Visit) -> Array:
+        gradients = self._unpacked(parts.stop, gradient)
         for index in reversed(parts):
             values = self._kept.pop(index, None) or self._play(self.parts[index], self._flows[index], self.call)
-            gradient = self._back(self.parts[index], values, gradient, visit, self.call)
-        return gradient
+            gradients = self._back(self.parts[index], values, gradients, visit, self.call)
+        return self._packed(gradients)
 
     def _last(self) -> Iterator[tuple[slice, Values]]:
         """The values of the last part: whole or, if all its ops work row by row, some rows at a time."""
@@ -171,9 +194,8 @@ class Tape:
             return self._products.forward(op, inputs[0])
         return shared(self.sharing, op, call, _over_text, inputs, self._weights(op))[0].astype(self.dtype, copy=False)
 
-    def _back(self, ops: tuple[Op, ...], values: Values, gradient: Array, visit: Visit, call: Call) -> Array:
-        """From the gradient of a part's result to that of its input; empty for the first part, which reads tokens."""
-        gradients = {ops[-1].output.id: gradient}
+    def _back(self, ops: tuple[Op, ...], values: Values, gradients: Values, visit: Visit, call: Call) -> Values:
+        """From the gradients of what flows out of a part to those of what flows into it."""
         for op in reversed(ops):
             own = gradients.pop(op.output.id).astype(self.dtype, copy=False)
             inputs = [values[b.id] for b in op.inputs]
@@ -187,7 +209,7 @@ class Tape:
             for buffer, part in zip(op.inputs, back, strict=True):
                 known = gradients.get(buffer.id)
                 gradients[buffer.id] = part if known is None else known + part
-        return next(iter(gradients.values()), np.empty(0, self.dtype))
+        return gradients
 
     def _weights(self, op: Op) -> list[Any]:
         if isinstance(op, Experts):
@@ -212,13 +234,21 @@ def _gradient(op: Op, call: Call, arrays: list[Array], weights: list[Any]) -> tu
     return op.gradient(call, *arrays, *weights)
 
 
+def _flowing(step: Step, start: int) -> list[int]:
+    """The ids of what the ops from number `start` on read of those before it."""
+    return sorted({b.id for op in step.ops[start:] for b in op.inputs if b.id < start})
+
+
 def parts(step: Step) -> list[tuple[Op, ...]]:
-    """The ops of a step, cut after each whose output is all that later ops read."""
+    """The ops of a step, cut after each whose output is all that later ops read, besides what crosses borders of
+    layers."""
+    lasting = {b.id for layer in range(len(step.borders)) for b in step.crossing(layer)[:-1]}
     last = {b.id: index for index, op in enumerate(step.ops) for b in op.inputs}
     found, start, needed = [], 0, -1
     for index, op in enumerate(step.ops):
         if needed <= index and index + 1 < len(step.ops):
             found.append(tuple(step.ops[start : index + 1]))
             start = index + 1
-        needed = max(needed, last.get(op.output.id, -1))
+        if op.output.id not in lasting:
+            needed = max(needed, last.get(op.output.id, -1))
     return [*found, tuple(step.ops[start:])]

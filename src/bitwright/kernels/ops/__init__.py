@@ -2,8 +2,8 @@
 
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import OPS, Array, Buffer, Call, Op
-from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Scale, Select, Softcap, Temperature
-from bitwright.kernels.ops.experts import Combine, Experts, Route
+from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Join, Scale, Select, Softcap, Temperature
+from bitwright.kernels.ops.experts import Combine, Experts, Reweigh, Route
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
@@ -11,5 +11,5 @@ from bitwright.kernels.ops.step import Step, widths
 
 __all__ = [
     "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Columns", "Combine", "Embed", "Experts", "Glu", "Hidden",
-    "Linear", "Op", "RmsNorm", "Rope", "Route", "Scale", "Select", "Softcap", "Step", "Temperature", "widths",
+    "Join", "Linear", "Op", "Reweigh", "RmsNorm", "Rope", "Route", "Scale", "Select", "Softcap", "Step", "Temperature", "widths",
 ]  # fmt: skip

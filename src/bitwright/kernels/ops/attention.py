@@ -24,7 +24,8 @@ QUERIES = 128  # rows of scores at a time; keys after the last row are left out
 
 @dataclass(eq=False)
 class Attention(Op):
-    """Appends k and v (tokens, kv_heads * head_dim) to the layer's cache, then attends causally.
+    """Appends k and v (tokens, kv_heads * head_dim) to the layer's cache, unless an earlier op did, then attends
+    causally.
 
     A token sees the positions p of its own sequence with p <= its own, and with `window`, own - p < window.
     Scores are q·k * scale, then with `softcap`, cap * tanh(score / cap). `sinks` (heads,) are one more score for each
@@ -46,6 +47,7 @@ class Attention(Op):
     kind = "attention"
     entries = (STORE, ATTEND)
     all_tokens = True
+    stores = True  # whether it is the first op of the step that uses the cache; set by the step
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -60,20 +62,27 @@ class Attention(Op):
             yield f"the shape of {self.sinks}", (self.heads,), shapes[0]
 
     def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
-        cache = to.emit(STORE, reads[1:], **self.attributes)
-        return to.emit(ATTEND, [reads[0], cache], width, self.sinks, **self.attributes)
+        return to.emit(ATTEND, [reads[0], to.cache(self.layer, reads[1:])], width, self.sinks, **self.attributes)
+
+    @property
+    def cached(self) -> tuple[Any, ...]:
+        """What ops that share a cache have in common."""
+        return self.k.id, self.v.id, self.kv_heads, self.head_dim, self.window
 
     def meaning(self, call: Call, q: Array, k: Array, v: Array, sinks: Array | None = None) -> Array:
         q, k, v = (x.reshape(len(x), -1, self.head_dim) for x in (q, k, v))
-        k, v = call.stored(k), call.stored(v)
+        if self.stores:
+            k, v = call.stored(k), call.stored(v)
         y = np.empty_like(q)
         for i, (position, sequence) in enumerate(zip(call.positions, call.sequences, strict=True)):
             keys, values = call.cache.setdefault((self.layer, int(sequence)), ([], []))
-            keys[position:], values[position:] = [k[i]], [v[i]]
+            if self.stores:
+                keys[position:], values[position:] = [k[i]], [v[i]]
             start = max(0, position + 1 - self.window) if self.window else 0
             shared = self.heads // self.kv_heads
-            seen_keys = np.repeat(np.stack(keys[start:]), shared, axis=1)  # (seen, heads, head_dim)
-            seen_values = np.repeat(np.stack(values[start:]), shared, axis=1)
+            seen_keys, seen_values = (  # (seen, heads, head_dim)
+                np.repeat(np.stack(x[start : position + 1]), shared, axis=1) for x in (keys, values)
+            )
             scores = np.einsum("hd,phd->hp", q[i], seen_keys) * self.scale
             if self.softcap:
                 scores = self.softcap * np.tanh(scores / self.softcap)

@@ -23,7 +23,7 @@ Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 Weight = Annotated[str, "the GGUF name of a weight"]
 Count = Annotated[int, "at least 1"]
-Layer = Annotated[int, "the number of a layer, whose cache belongs to this op alone"]
+Layer = Annotated[int, "the number of a layer, whose cache ops with the same keys and values share"]
 Cache: TypeAlias = dict[tuple[int, int], tuple[list[Array], list[Array]]]  # (layer, sequence): keys, values
 
 OPS: dict[str, type[Op]] = {}  # every declared op by its kind
@@ -100,15 +100,8 @@ class Op:
 
     def reading(self, buffers: Mapping[int, Buffer]) -> Op:
         """The same use of the op in another step, where the buffer with id i is `buffers[i]`."""
-        if missing := [b.id for b in self.inputs if b.id not in buffers]:
-            raise UsageError(f"{self}: it reads b{missing[0]}, across the border of a layer")
         own = {f.name: getattr(self, f.name) for f in fields(self) if f.init}
         return type(self)(**(own | {name: buffers[b.id] for name, b in own.items() if isinstance(b, Buffer)}))
-
-    @property
-    def layers(self) -> tuple[int, ...]:
-        """The layers whose caches belong to this op."""
-        return self._of_type(Layer)
 
     @property
     def attributes(self) -> Mapping[str, Any]:

@@ -8,7 +8,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape, Weight
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
 Activation = Literal["silu", "gelu_tanh", "clamped"]
@@ -88,20 +88,25 @@ class Add(Op):
 
 @dataclass(eq=False)
 class Scale(Op):
-    """x * factor."""
+    """x * factor, times the only value of `weight` if there is one."""
 
     x: Buffer
-    factor: float
+    factor: float = 1.0
+    weight: Weight | None = None
 
     kind = "scale"
-    entries = (Entry("scale", {"factor": "value"}, in_place="required"),)
+    entries = (Entry("scale", {"factor": "value"}, in_place="required", weight="factor"),)
     by_row = True
 
-    def meaning(self, call: Call, x: Array) -> Array:
-        return x * self.factor
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        if self.weight is not None:
+            yield f"the shape of {self.weight}", (1,), shapes[0]
 
-    def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
-        return (y * self.factor,)
+    def meaning(self, call: Call, x: Array, weight: Array | float = 1.0) -> Array:
+        return x * (self.factor * weight)
+
+    def gradient(self, call: Call, y: Array, x: Array, weight: Array | float = 1.0) -> tuple[Array]:
+        return (y * (self.factor * weight),)
 
 
 @dataclass(eq=False)
@@ -147,33 +152,57 @@ class Temperature(Op):
 
 @dataclass(eq=False)
 class Columns(Op):
-    """The columns of x from `first` on, `count` of them: one part of a product whose matrix holds several."""
+    """The columns of x from `first` on, `count` of them: one part of a product whose matrix holds several. Of x in
+    `slices` of equal width, those columns of each."""
 
     x: Buffer
     first: int
     count: Count
+    slices: Count = 1
 
     kind = "columns"
-    entries = (Entry("copy", {"first": "index"}),)
+    entries = (Entry("copy", {"first": "index", "slices": "heads"}),)
     by_row = True
 
     def width(self, inputs: list[int], shapes: list[Shape]) -> int:
-        return self.count
+        return self.slices * self.count
 
     def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
-        yield "the columns that are there", self._part.stop, min(self._part.stop, inputs[0])
+        end = self.first + self.count
+        yield "the remainder", 0, inputs[0] % self.slices
+        yield "the columns that are there", end, min(end, inputs[0] // self.slices)
 
     def meaning(self, call: Call, x: Array) -> Array:
-        return x[:, self._part]
+        return self._part(x).reshape(len(x), -1)
 
     def gradient(self, call: Call, y: Array, x: Array) -> tuple[Array]:
         back = np.zeros_like(x)
-        back[:, self._part] = y
+        self._part(back)[:] = y.reshape(len(x), self.slices, -1)
         return (back,)
 
-    @property
-    def _part(self) -> slice:
-        return slice(self.first, self.first + self.count)
+    def _part(self, x: Array) -> Array:
+        return x.reshape(len(x), self.slices, -1)[:, :, self.first : self.first + self.count]
+
+
+@dataclass(eq=False)
+class Join(Op):
+    """The columns of x, then those of y."""
+
+    x: Buffer
+    y: Buffer
+
+    kind = "join"
+    entries = (Entry("join"),)
+    by_row = True
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        return sum(inputs)
+
+    def meaning(self, call: Call, x: Array, y: Array) -> Array:
+        return np.hstack([x, y])
+
+    def gradient(self, call: Call, gradient: Array, x: Array, y: Array) -> tuple[Array, Array]:
+        return gradient[:, : x.shape[1]], gradient[:, x.shape[1] :]
 
 
 @dataclass(eq=False)

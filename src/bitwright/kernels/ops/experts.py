@@ -82,6 +82,33 @@ class Route(Op):
 
 
 @dataclass(eq=False)
+class Reweigh(Op):
+    """The choices, every weight times its expert's factor: `weight` is (experts,)."""
+
+    choices: Buffer
+    weight: Weight
+
+    kind = "reweigh"
+    entries = (Entry("reweigh", weight="vector"),)
+    by_row = True
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield f"the number of dimensions of {self.weight}", 1, len(shapes[0])
+
+    def meaning(self, call: Call, choices: Array, weight: Array) -> Array:
+        return choices * self._factors(choices, weight)
+
+    def gradient(self, call: Call, y: Array, choices: Array, weight: Array) -> tuple[Array]:
+        return (y * self._factors(choices, weight),)
+
+    @staticmethod
+    def _factors(choices: Array, weight: Array) -> Array:
+        """Of every column of the choices; 1 of the experts' numbers."""
+        numbers = choices[:, : choices.shape[1] // 2].astype(np.intp)
+        return np.hstack([np.ones(numbers.shape, weight.dtype), weight[numbers]])
+
+
+@dataclass(eq=False)
 class Experts(Op):
     """x @ weight[e].T + bias[e] for each expert e of a token: `weight` is (experts, rows, columns), `bias` (experts,
     rows), the result (tokens, used * rows). x is (tokens, columns) for all slots, or (tokens, used * columns) for each

@@ -22,14 +22,15 @@ class Entry:
 
     `code` is its name in the executor. `fields` maps attributes to the fields of a native instruction that hold them.
     `phase` is the kind of phase it runs in. `in_place`: whether it may, or must, overwrite an operand that nothing
-    reads later. `weight`: how it takes its weight, packed as a matrix or as float32 values. `writes`: see `Value`.
+    reads later. `weight`: how it takes its weight, packed as a matrix, as float32 values, as such or ones if it has
+    none, or as one number that its `value` is multiplied by. `writes`: see `Value`.
     """
 
     code: str
     fields: Mapping[str, str] = field(default_factory=dict)
     phase: PhaseKind = "rows"
     in_place: Literal["never", "allowed", "required"] = "never"
-    weight: Literal["matrix", "vector"] | None = None
+    weight: Literal["matrix", "vector", "ones", "factor"] | None = None
     writes: Place = "buffer"
 
 
@@ -71,6 +72,9 @@ class Lowering(Protocol):
     def sent(self, x: Buffer, choices: Buffer, values: Sequence[Value], weight: str) -> list[Value]:
         """The `values` of x and choices as products with the experts of `weight` read them: the slots' inputs,
         converted once for all weights that share them, and their groups."""
+
+    def cache(self, layer: int, reads: Sequence[Value]) -> Value:
+        """The cache of a layer with these keys and values in it, stored once for all ops that share it."""
 
     def angle_table(
         self, inverse_frequencies: NDArray[np.float32], magnitude: float, interleaved: bool

@@ -14,27 +14,29 @@ from bitwright.kernels.ops.native import Entry
 
 @dataclass(eq=False)
 class RmsNorm(Op):
-    """x / sqrt(mean(x²) + eps) * weight, over each of `heads` slices of a row; `weight` is (width / heads,)."""
+    """x / sqrt(mean(x²) + eps) * weight, over each of `heads` slices of a row; `weight` is (width / heads,), without
+    one 1."""
 
     x: Buffer
-    weight: Weight
+    weight: Weight | None
     eps: float
     heads: Count = 1
 
     kind = "rms_norm"
-    entries = (Entry("rms_norm", {"eps": "value", "heads": "heads"}, in_place="allowed", weight="vector"),)
+    entries = (Entry("rms_norm", {"eps": "value", "heads": "heads"}, in_place="allowed", weight="ones"),)
     by_row = True
 
     def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
-        yield f"the shape of {self.weight}", (inputs[0] // self.heads,), shapes[0]
+        if self.weight is not None:
+            yield f"the shape of {self.weight}", (inputs[0] // self.heads,), shapes[0]
         yield "the remainder", 0, inputs[0] % self.heads
 
-    def meaning(self, call: Call, x: Array, weight: Array) -> Array:
+    def meaning(self, call: Call, x: Array, weight: Array | float = 1.0) -> Array:
         h = x.reshape(len(x), self.heads, -1)
         y: Array = h / np.sqrt(np.mean(h * h, axis=-1, keepdims=True) + self.eps) * weight
         return y.reshape(x.shape)
 
-    def gradient(self, call: Call, y: Array, x: Array, weight: Array) -> tuple[Array]:
+    def gradient(self, call: Call, y: Array, x: Array, weight: Array | float = 1.0) -> tuple[Array]:
         h, y = (v.reshape(len(x), self.heads, -1) for v in (x, y))
         r = 1 / np.sqrt(np.mean(h * h, axis=-1, keepdims=True) + self.eps)
         y = y * weight

@@ -7,15 +7,17 @@ GGUF names.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import functools
+import itertools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Concatenate, ParamSpec
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.declaration import Buffer, Op
-from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Scale, Select, Softcap, Temperature
-from bitwright.kernels.ops.experts import Combine, Experts, Route
+from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Join, Scale, Select, Softcap, Temperature
+from bitwright.kernels.ops.experts import Combine, Experts, Reweigh, Route
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
@@ -47,37 +49,47 @@ class Step:
     softcap = _method(Softcap)
     temperature = _method(Temperature)
     columns = _method(Columns)
+    join = _method(Join)
     select = _method(Select)
     hidden = _method(Hidden)
     route = _method(Route)
+    reweigh = _method(Reweigh)
     experts = _method(Experts)
     combine = _method(Combine)
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.result: Buffer | None = None
-        self.layers: set[int] = set()
+        self.caches: dict[int, Attention] = {}  # by the layer, the op that stores its keys and values
         self.borders: list[Buffer] = []  # the input of each layer
 
     def append(self, op: Op) -> Buffer:
-        """Append an op; UsageError if its inputs are selected already, or its layer belongs to another op."""
+        """Append an op; UsageError if its inputs are selected already, or its layer's cache holds other keys and
+        values."""
         selected = any(b.selected for b in op.inputs)
         if op.selects and selected:
             raise UsageError(f"{op.kind}: these rows were selected already")
-        for layer in op.layers:
-            if layer in self.layers:
-                raise UsageError(f"{op.kind}: layer {layer} has a cache already")
-            self.layers.add(layer)
+        if isinstance(op, Attention):
+            first = self.caches.setdefault(op.layer, op)
+            if first.cached != op.cached:
+                raise UsageError(f"{op.kind}: layer {op.layer} has a cache already, of other keys and values")
+            op.stores = first is op
         op.output = Buffer(len(self.ops), op.selects or selected)
         self.ops.append(op)
         return op.output
 
     def begin_layer(self, x: Buffer) -> None:
-        """Mark x as the input of the next layer: the only earlier buffer that later ops read."""
+        """Mark x as the input of the next layer. Of the buffers before it, later ops read few others (`crossing`)."""
         self.borders.append(x)
 
+    def crossing(self, layer: int) -> list[Buffer]:
+        """The buffers from before a layer that its ops or later ones read, its input last."""
+        at = self.borders[layer].id
+        return sorted({b for op in self.ops[at + 1 :] for b in op.inputs if b.id <= at}, key=lambda b: b.id)
+
     def cut(self, begin: int, end: int | None, weights: Mapping[str, Shaped]) -> Step:
-        """Only the layers from `begin` up to `end`; see Program.cut. UsageError if there is no such layer."""
+        """Only the layers from `begin` up to `end`; see Program.cut. Where several buffers cross a border, the hidden
+        state there is all of them, next to each other. UsageError if there is no such layer."""
         count = len(self.borders)
         last = count if end is None else end
         if not 0 <= begin < last <= count or (end is not None and last == count):
@@ -85,15 +97,24 @@ class Step:
         part, first = Step(), 0
         known: dict[int, Buffer] = {}
         if begin:
-            border = self.borders[begin]
-            known[border.id] = part.hidden(widths(self, weights)[border.id])
-            first = border.id + 1
+            first = self.borders[begin].id + 1
+            known = part._begin([b.id for b in self.crossing(begin)], widths(self, weights))
         for op in self.ops[first:] if end is None else self.ops[first : self.borders[end].id + 1]:
             known[op.output.id] = part.append(op.reading(known))
-        result = self.result if end is None else self.borders[end]
-        assert result is not None
-        part.result = known[result.id]
+        if end is None:
+            assert self.result is not None
+            part.result = known[self.result.id]
+        else:
+            part.result = functools.reduce(part.join, [known[b.id] for b in self.crossing(end)])
         return part
+
+    def _begin(self, ids: Sequence[int], widths: Sequence[int]) -> dict[int, Buffer]:
+        """Read these buffers of another step from the hidden state; `widths` are that step's."""
+        ends = list(itertools.accumulate(widths[id] for id in ids))
+        x = self.hidden(ends[-1])
+        if len(ids) == 1:
+            return {ids[0]: x}
+        return {id: self.columns(x, end - widths[id], widths[id]) for id, end in zip(ids, ends, strict=True)}
 
     def logits(self, x: Buffer) -> None:
         """Mark x (outputs, vocabulary) as the step's result."""
