@@ -12,6 +12,15 @@ SHAPE = {"hidden_size": 96, "num_attention_heads": 6, "num_key_value_heads": 2, 
 GPT_OSS = {**SHAPE, "head_dim": 32, "intermediate_size": 64, "rope_theta": 1e3, "sliding_window": 8,
            "attention_bias": True, "tie_word_embeddings": False, "hidden_act": "silu", "num_local_experts": 6,
            "num_experts_per_tok": 3, "swiglu_limit": 7.0}  # fmt: skip
+GEMMA4 = {
+    "head_dim": 16, "global_head_dim": 32, "sliding_window": 8, "hidden_activation": "gelu_pytorch_tanh",
+    "use_bidirectional_attention": "vision", "num_kv_shared_layers": 0, "pad_token_id": 0, "attention_bias": False,
+    "tie_word_embeddings": True,
+    "rope_parameters": {
+        "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6},
+        "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
+    },
+}  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "llama-untied-llama3": {
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 5e5,
@@ -98,6 +107,23 @@ CASES: dict[str, dict[str, Any]] = {
         "layer_types": ["sliding_attention", "full_attention", "sliding_attention"],
         "rope_scaling": {"rope_type": "linear", "factor": 4.0}, "hidden_activation": "gelu_pytorch_tanh",
         "final_logit_softcapping": None, "attn_logit_softcapping": None,
+    },
+    "gemma4-dense": {
+        "model_type": "gemma4_text", "architectures": ["Gemma4ForCausalLM"], **SHAPE, **GEMMA4, "num_hidden_layers": 4,
+        "attention_k_eq_v": True, "num_global_key_value_heads": 1, "hidden_size_per_layer_input": 0,
+        "layer_types": ["sliding_attention", "full_attention"] * 2, "final_logit_softcapping": None,
+    },
+    "gemma4-own-embeddings-shared": {
+        "model_type": "gemma4_text", "architectures": ["Gemma4ForCausalLM"], **SHAPE, **GEMMA4, "num_hidden_layers": 6,
+        "num_kv_shared_layers": 3, "use_double_wide_mlp": True, "hidden_size_per_layer_input": 12,
+        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"] * 2,
+        "final_logit_softcapping": 3.0,
+    },
+    "gemma4-mixture": {
+        "model_type": "gemma4_text", "architectures": ["Gemma4ForCausalLM"], **SHAPE, **GEMMA4, "num_hidden_layers": 3,
+        "attention_k_eq_v": True, "num_global_key_value_heads": 1, "hidden_size_per_layer_input": 0,
+        "layer_types": ["sliding_attention", "sliding_attention", "full_attention"], "final_logit_softcapping": 3.0,
+        "enable_moe_block": True, "num_experts": 6, "top_k_experts": 3, "moe_intermediate_size": 40,
     },
 }  # fmt: skip
 SENTENCEPIECE = ("llama-tied-biases-linear", "phi3-window", "gemma3-windows-linear")

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from reference_mixture import log_softmax, mixture, silu
+from reference_mixture import gemma4_mixture, log_softmax, mixture, silu
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
 NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
@@ -62,9 +62,10 @@ class Reference:
 
     def logits(self, ids: list[int]) -> np.ndarray:
         """(tokens, vocabulary): row t scores what follows ids[: t + 1]."""
-        gemma = self.architecture == "gemma3"
+        gemma = self.architecture in ("gemma3", "gemma4")
         x = np.asarray(self.weights["token_embd.weight"][ids], np.float64)
         x = x * (np.sqrt(x.shape[1]) if gemma else self.get("embedding_scale", 1.0))
+        own, self.memory = self.own_embeddings(ids, x), {}
         for layer in range(self.get("block_count")):
             h = self.attention(self.norm_if_there(x, f"blk.{layer}.attn_norm.weight"), layer)
             after, before = f"blk.{layer}.post_attention_norm.weight", f"blk.{layer}.ffn_norm.weight"
@@ -72,14 +73,34 @@ class Reference:
                 after, before = "none", after
             x = self.rounded(x + self.norm_if_there(h, after) * self.get("residual_scale", 1.0))
             h = self.norm_if_there(x, before)
-            h = mixture(self, h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
+            if self.architecture == "gemma4" and self.get("expert_count"):
+                dense = self.norm(self.feed_forward(h, layer, gemma), f"blk.{layer}.post_ffw_norm_1.weight")
+                h = self.rounded(dense + gemma4_mixture(self, x, layer, gelu))
+            else:
+                h = mixture(self, h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
             h = self.norm_if_there(h, f"blk.{layer}.post_ffw_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
+            if own is not None:
+                h = self.rounded(gelu(self.linear(x, f"blk.{layer}.inp_gate")) * own[:, layer], 4)
+                x = self.rounded(x + self.norm(self.linear(h, f"blk.{layer}.proj"), f"blk.{layer}.post_norm.weight"))
+            if (scale := f"blk.{layer}.layer_output_scale.weight") in self.weights:
+                x = self.rounded(x * self.weight(scale))
         x = self.norm(x, "output_norm.weight")
         logits = self.linear(x, "output" if "output.weight" in self.weights else "token_embd")
         logits = logits / self.get("logit_scale", 1.0)
         cap = self.get("final_logit_softcapping", 0.0)
         return cap * np.tanh(logits / cap) if cap else logits
+
+    def own_embeddings(self, ids: list[int], x: np.ndarray) -> np.ndarray | None:
+        """What each layer of a small Gemma 4 adds for a token (tokens, layers, width): half of it looked up, half made
+        from the embedding."""
+        if not (width := self.get("embedding_length_per_layer_input")):
+            return None
+        looked_up = np.asarray(self.weights["per_layer_token_embd.weight"][ids], np.float64)
+        looked_up = looked_up.reshape(len(ids), -1, width)
+        made = self.linear(x, "per_layer_model_proj") / np.sqrt(x.shape[1])
+        made = self.norm(self.rounded(made).reshape(looked_up.shape), "per_layer_proj_norm.weight")
+        return self.rounded((made + self.rounded(looked_up * np.sqrt(width))) / np.sqrt(2), 2)
 
     def log_probabilities(self, ids: list[int]) -> np.ndarray:
         return log_softmax(self.logits(ids))
@@ -105,6 +126,8 @@ class Reference:
         return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
+        if self.architecture == "gemma4":
+            return self.gemma4_attention(x, layer)
         heads = self.get("attention.head_count")
         kv_heads = self.get("attention.head_count_kv", heads)
         dim = self.get("attention.key_length", self.get("embedding_length") // heads)
@@ -128,7 +151,30 @@ class Reference:
             q = self.rounded(q * (1 + scale * np.log(1 + passed))[:, None, None], 3)
         k, v = k.astype(self.cache).astype(np.float64), v.astype(self.cache).astype(np.float64)
         scale = 1 / np.sqrt(self.get("embedding_length") // heads if self.is_gemma3_27b() else dim)
-        scale = self.get("attention.scale", scale)
+        return self.mixed(q, k, v, self.get("attention.scale", scale), window, layer)
+
+    def gemma4_attention(self, x: np.ndarray, layer: int) -> np.ndarray:
+        """Layers with a window, and those without one, have their own width and number of heads. The last layers use
+        the keys and values of the last layer before them that sees as far. Keys are values where there is no matrix for
+        these. Scores are not scaled; values are normed without a weight."""
+        window, tokens, of_layer = self.window(layer), len(x), f"blk.{layer}.attn_"
+        dim = self.get("attention.key_length_swa" if window else "attention.key_length")
+        q = self.linear(x, of_layer + "q").reshape(tokens, -1, dim)
+        q = self.rotate(self.norm(q, of_layer + "q_norm.weight"), window is not None)
+        if layer < self.get("block_count") - self.get("attention.shared_kv_layers", 0):
+            k = v = self.linear(x, of_layer + "k").reshape(tokens, -1, dim)
+            if of_layer + "v.weight" in self.weights:
+                v = self.linear(x, of_layer + "v").reshape(tokens, -1, dim)
+            v = v / np.sqrt(np.mean(v**2, axis=-1, keepdims=True) + self.get("attention.layer_norm_rms_epsilon"))
+            k = self.rotate(self.norm(k, of_layer + "k_norm.weight"), window is not None)
+            self.memory[window] = [y.astype(self.cache).astype(np.float64) for y in (k, self.rounded(v, 3))]
+        return self.mixed(q, *self.memory[window], 1.0, window, layer)
+
+    def mixed(
+        self, q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, window: int | None, layer: int
+    ) -> np.ndarray:
+        """Attention of q (tokens, heads, dim) to k and v (tokens, kv_heads, dim), projected."""
+        (tokens, heads, dim), kv_heads = q.shape, k.shape[1]
         mixed = np.zeros((tokens, heads, dim))
         for head in range(heads):
             shared = head // (heads // kv_heads)
@@ -149,7 +195,7 @@ class Reference:
         """Every sixth layer of Gemma 3, every fourth of OLMo 3 and every second of gpt-oss has no window, unless the
         file lists them; all layers of Phi 3 have one."""
         size = self.get("attention.sliding_window")
-        every = {"gemma3": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1 << 20}.get(self.architecture)
+        every = {"gemma3": 6, "gemma4": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1 << 20}.get(self.architecture)
         if every is None or not size:
             return None
         windowed = self.get("attention.sliding_window_pattern")
@@ -158,7 +204,8 @@ class Reference:
     def rotate(self, x: np.ndarray, local: bool) -> np.ndarray:
         """x (tokens, heads, dim) rotated by position; pairs are adjacent in Llama files, else half a head apart."""
         tokens, _, dim = x.shape
-        if (rotated := self.get("rope.dimension_count", dim)) < dim:
+        rotated = self.get("rope.dimension_count", dim)
+        if (rotated := self.get("rope.dimension_count_swa", rotated) if local else rotated) < dim:
             return np.concatenate([self.rotate(x[..., :rotated], local), x[..., rotated:]], axis=-1)
         angles = np.arange(tokens)[:, None] * self.frequencies(dim, local)
         turn = self.rounded(np.cos(angles), 4) + 1j * self.rounded(np.sin(angles), 4)

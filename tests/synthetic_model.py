@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -66,6 +67,31 @@ EXTRA: dict[str, dict[str, Any]] = {
         "rope.scaling.factor": 8.0,
         "final_logit_softcapping": 3.0,
     },
+    "gemma4": {
+        "attention.key_length": 32,
+        "attention.value_length": 32,
+        "attention.key_length_swa": 16,
+        "attention.value_length_swa": 16,
+        "attention.head_count_kv": [2, 2, 1, 2, 1, 2, 1],
+        "attention.sliding_window": 8,
+        "attention.sliding_window_pattern": [True, True, False, True, False, True, False],
+        "attention.shared_kv_layers": 2,
+        "embedding_length_per_layer_input": 12,
+        "feed_forward_length": [96, 96, 96, 96, 96, 192, 192],
+        "rope.dimension_count": 32,
+        "rope.dimension_count_swa": 16,
+        "rope.freq_base": 1e6,
+        "rope.freq_base_swa": 5000.0,
+        "final_logit_softcapping": 3.0,
+    },
+}
+GEMMA4_MIXTURE: dict[str, Any] = {
+    "attention__shared_kv_layers": 0,
+    "embedding_length_per_layer_input": 0,
+    "feed_forward_length": FEED_FORWARD,
+    "expert_count": EXPERTS,
+    "expert_used_count": EXPERTS_USED,
+    "expert_feed_forward_length": EXPERT_FEED_FORWARD,
 }
 
 
@@ -90,16 +116,13 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
     matter."""
     rng = np.random.default_rng(seed)
     architecture = metadata["general.architecture"]
+    if architecture == "gemma4":
+        return gemma4_weights(metadata, rng)
     heads, kv_heads = (metadata[f"{architecture}.attention.{key}"] for key in ("head_count", "head_count_kv"))
     head_dim = metadata.get(f"{architecture}.attention.key_length", WIDTH // heads)
     q, kv = heads * head_dim, kv_heads * head_dim
 
-    def matrix(*shape: int) -> np.ndarray:
-        return (rng.standard_normal(shape) * 1.5 / np.sqrt(shape[-1])).astype(np.float32)
-
-    def vector(size: int, around: float = 1.0) -> np.ndarray:
-        return (around + 0.3 * rng.standard_normal(size)).astype(np.float32)
-
+    matrix, vector = partial(random_matrix, rng), partial(random_vector, rng)
     weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), "output_norm.weight": vector(WIDTH)}
     if not tied:
         weights["output.weight"] = matrix(VOCABULARY, WIDTH)
@@ -149,6 +172,64 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             layer_weights |= {"post_attention_norm.weight": vector(WIDTH), "post_ffw_norm.weight": vector(WIDTH)}
         weights |= {f"blk.{layer}.{name}": value for name, value in layer_weights.items()}
     return weights
+
+
+def gemma4_weights(metadata: Mapping[str, Any], rng: np.random.Generator) -> dict[str, np.ndarray]:
+    """Weights of Gemma 4, whose layers differ. Those that see everything have no values of their own."""
+    matrix, vector = partial(random_matrix, rng), partial(random_vector, rng)
+
+    def get(key: str) -> Any:
+        return metadata[f"gemma4.{key}"]
+
+    layers, own, local = LAYERS, get("embedding_length_per_layer_input"), get("attention.sliding_window_pattern")
+    weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), "output_norm.weight": vector(WIDTH)}
+    weights["rope_freqs.weight"] = np.array([1.0] * 5 + [1e30] * 11, np.float32)
+    if own:
+        weights["per_layer_token_embd.weight"] = matrix(VOCABULARY, layers * own)
+        weights["per_layer_model_proj.weight"] = matrix(layers * own, WIDTH)
+        weights["per_layer_proj_norm.weight"] = vector(own)
+    for layer in range(layers):
+        head_dim, kv_heads = 16 if local[layer] else 32, get("attention.head_count_kv")[layer]
+        length = get("feed_forward_length")
+        length = length[layer] if isinstance(length, list) else length
+        found = {
+            "attn_q.weight": matrix(HEADS * head_dim, WIDTH),
+            "attn_q_norm.weight": vector(head_dim),
+            "attn_output.weight": matrix(WIDTH, HEADS * head_dim),
+            "ffn_gate.weight": matrix(length, WIDTH),
+            "ffn_up.weight": matrix(length, WIDTH),
+            "ffn_down.weight": matrix(WIDTH, length),
+            "layer_output_scale.weight": vector(1),
+        }
+        norms = ["attn_norm", "post_attention_norm", "ffn_norm", "post_ffw_norm"]
+        if layer < layers - get("attention.shared_kv_layers"):
+            found["attn_k.weight"] = matrix(kv_heads * head_dim, WIDTH)
+            found["attn_k_norm.weight"] = vector(head_dim)
+            if local[layer]:
+                found["attn_v.weight"] = matrix(kv_heads * head_dim, WIDTH)
+        if own:
+            norms.append("post_norm")
+            found |= {"inp_gate.weight": matrix(own, WIDTH), "proj.weight": matrix(WIDTH, own)}
+        if "gemma4.expert_count" in metadata:
+            norms += ["pre_ffw_norm_2", "post_ffw_norm_1", "post_ffw_norm_2"]
+            found |= {
+                "ffn_gate_inp.weight": matrix(EXPERTS, WIDTH),
+                "ffn_gate_inp.scale": vector(WIDTH, 8),
+                "ffn_gate_up_exps.weight": matrix(EXPERTS, 2 * EXPERT_FEED_FORWARD, WIDTH),
+                "ffn_down_exps.weight": matrix(EXPERTS, WIDTH, EXPERT_FEED_FORWARD),
+                "ffn_down_exps.scale": vector(EXPERTS),
+            }
+        found |= {f"{name}.weight": vector(WIDTH) for name in norms}
+        weights |= {f"blk.{layer}.{name}": value for name, value in found.items()}
+    return weights
+
+
+def random_matrix(rng: np.random.Generator, *shape: int) -> np.ndarray:
+    return (rng.standard_normal(shape) * 1.5 / np.sqrt(shape[-1])).astype(np.float32)
+
+
+def random_vector(rng: np.random.Generator, size: int, around: float = 1.0) -> np.ndarray:
+    return (around + 0.3 * rng.standard_normal(size)).astype(np.float32)
 
 
 def write(path: Path, metadata: Mapping[str, Any], weights: Mapping[str, np.ndarray], format: str = "f32") -> Path:

@@ -1,4 +1,4 @@
-"""A tiny config.json of every family, and a GGUF file of zeros made from it."""
+"""A tiny config.json of every family, and a GGUF file made from it: zeros, and ones for divisors."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import math
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from bitwright import formats
 from bitwright.io import gguf
@@ -88,12 +90,14 @@ def config(family: str, **changes: Any) -> dict[str, Any]:
 
 
 def write(made: Blueprint, path: Path) -> Path:
-    """Writes the blueprint as a file of zeros without a vocabulary."""
+    """Writes the blueprint as a file without a vocabulary."""
 
-    def zeros(tensor: TensorSpec) -> bytes:
+    def values(tensor: TensorSpec) -> bytes:
+        if tensor.name == "rope_freqs.weight":
+            return np.ones(tensor.shape, np.float32).tobytes()
         return bytes(math.prod(tensor.shape[:-1]) * tensor.format.row_bytes(tensor.shape[-1]))
 
-    tensors = [(t.name, t.shape, t.format, partial(zeros, t)) for t in made.tensors]
+    tensors = [(t.name, t.shape, t.format, partial(values, t)) for t in made.tensors]
     gguf.write(path, {**made.metadata, "tokenizer.ggml.model": "no_vocab"}, tensors)
     return path
 

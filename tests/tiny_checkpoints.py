@@ -21,7 +21,6 @@ from checkpoints import write_set
 
 from bitwright.measure import standard_text
 from bitwright.model.conversion.families import FAMILIES
-from bitwright.model.conversion.families.family import TOP
 from bitwright.model.tokenizer import byte_characters
 
 CONTROL, USER, BYTE, UNKNOWN = 3, 4, 6, 2  # types of pieces
@@ -56,8 +55,11 @@ datasets:
 def write(case: str, folder: Path) -> Path:
     """Writes the folder of a case."""
     folder.mkdir(exist_ok=True)
-    tokens = (_sentencepiece if case in SENTENCEPIECE else _byte_level)(case, folder)
+    kind = _sentencepiece if case in SENTENCEPIECE else _characters if case.startswith("gemma4") else _byte_level
+    tokens = kind(case, folder)
     config = {**CASES[case], "vocab_size": tokens, "bos_token_id": 1, "eos_token_id": 2, "torch_dtype": "bfloat16"}
+    if "hidden_size_per_layer_input" in config:
+        config["vocab_size_per_layer_input"] = tokens
     (folder / "config.json").write_text(json.dumps(config))
     generation = {"temperature": 0.6, "top_k": 20, "top_p": 0.95, "repetition_penalty": 1.05, "do_sample": True}
     (folder / "generation_config.json").write_text(json.dumps(generation))
@@ -79,21 +81,18 @@ def weights(config: dict[str, Any], dtype: str, seed: int = 19) -> dict[str, np.
     from bitwright import formats
     from bitwright.model.architectures.families import blueprint
 
-    rng, found, codes = np.random.default_rng(seed), {}, {}
-    made, layer = blueprint(config, "config.json", formats.get("bf16")), FAMILIES[config["model_type"]].layer
+    rng, found, codes = np.random.default_rng(seed), dict[str, np.ndarray](), {}
+    made = blueprint(config, "config.json", formats.get("bf16"))
+    names = FAMILIES[config["model_type"]].names(made, ["model.embed_tokens.weight"])
     for tensor in made.tensors:
-        stem, _, kind = tensor.name.rpartition(".")
-        if stem.startswith("rope_f"):  # divisors, which follow from config.json
+        if tensor.name not in names:  # it follows from config.json
             continue
-        name = {**{own: f"model.{theirs}.{kind}" for own, theirs in TOP.items()}, "output": "lm_head.weight"}.get(stem)
-        if name is None:
-            _, index, part = stem.split(".")
-            name = f"model.layers.{index}.{layer.get(f'{part}.{kind}') or f'{layer[part]}.{kind}'}"
         values = rng.standard_normal(tensor.shape) * (1.5 / np.sqrt(tensor.shape[-1]) if len(tensor.shape) > 1 else 0.3)
-        if stem.endswith("norm") and made.architecture != "gemma3":
+        if ("norm" in tensor.name or "scale" in tensor.name) and made.architecture != "gemma3":
             values += 1
-        for expert, own in enumerate(values) if "*" in name else [(0, values)]:
-            found[name.replace("*", str(expert))] = own.astype(np.float32)
+        stacked = names[tensor.name]
+        for name, own in zip(stacked, values if len(stacked) > 1 else [values], strict=True):
+            found[name] = own.astype(np.float32)
     if config["model_type"] == "gpt_oss":
         found, codes = together(found, in_codes="quantization_config" in config)
     return {name: as_dtype(values, dtype) for name, values in found.items()} | codes
@@ -204,6 +203,43 @@ def _byte_level(case: str, folder: Path) -> int:
               "pad_token": "<|pad|>", "chat_template": "{{ bos_token }}{{ messages[0].content }}"}  # fmt: skip
     (folder / "tokenizer_config.json").write_text(json.dumps(config))
     return len(texts) + 5
+
+
+def _characters(case: str, folder: Path) -> int:
+    """A tokenizer.json in which merges join characters; returns the number of tokens."""
+    text, merges = standard_text.read()[:TEXT], learned(byte_level=False)
+    special, visible = ["<pad>", "<bos>", "<eos>", "<unk>", "<mask>", "<|turn>", "<turn|>"], ["<|tool_call>", '<|"|>']
+    runs = ["\n" * n for n in range(1, 5)] + ["▁" * n for n in range(2, 4)]
+    texts = [*special, *visible, "<unused0>", *(f"<0x{byte:02X}>" for byte in range(256)), *runs]
+    merges = [*([run[1:], run[0]] for run in reversed(runs) if len(run) > 1), *merges]
+    texts += [own for own in sorted({"▁", *"".join(text.split())}) if own not in texts]
+    texts += dict.fromkeys("".join(pair) for pair in merges if "".join(pair) not in texts)
+    plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
+    added = [{"id": texts.index(text), "content": text, **plain, "special": True} for text in [*special, *visible]]
+    added.append({"id": len(texts), "content": "<tool>", **plain, "special": False})
+    single = [{"SpecialToken": {"id": "<bos>", "type_id": 0}}, {"Sequence": {"id": "A", "type_id": 0}}]
+    tokenizer = {
+        "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
+        "normalizer": {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+        "pre_tokenizer": {"type": "Split", "pattern": {"String": " "}, "behavior": "MergedWithPrevious",
+                          "invert": False},
+        "post_processor": {"type": "TemplateProcessing", "single": single,
+                           "pair": [*single, {"Sequence": {"id": "B", "type_id": 1}}],
+                           "special_tokens": {"<bos>": {"id": "<bos>", "ids": [1], "tokens": ["<bos>"]}}},
+        "decoder": {"type": "Sequence", "decoders": [
+            {"type": "Replace", "pattern": {"String": "▁"}, "content": " "}, {"type": "ByteFallback"},
+            {"type": "Fuse"}]},
+        "model": {"type": "BPE", "dropout": None, "unk_token": "<unk>", "continuing_subword_prefix": None,
+                  "end_of_word_suffix": None, "fuse_unk": True, "byte_fallback": True, "ignore_merges": False,
+                  "vocab": {text: id for id, text in enumerate(texts)}, "merges": merges},
+    }  # fmt: skip
+    (folder / "tokenizer.json").write_text(json.dumps(tokenizer))
+    names = dict(zip(("pad", "bos", "eos", "unk", "mask"), special, strict=False))
+    config = {"tokenizer_class": "GemmaTokenizer", **{f"{role}_token": text for role, text in names.items()},
+              "extra_special_tokens": special[5:]}  # fmt: skip
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    (folder / "chat_template.jinja").write_text("{{ bos_token }}<|turn>{{ messages[0].content }}")
+    return len(texts) + 1
 
 
 def _sentencepiece(case: str, folder: Path) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import tiny
@@ -116,6 +117,23 @@ def test_unknown_names_are_refused() -> None:
         memory(outline("llama-3.1-8b"), "q4_0", 10, engine="vllm")
     with pytest.raises(UnknownNameError, match=r"unknown shape 'llama-3\.1-9b'; did you mean llama-3\.1-8b"):
         published.get("llama-3.1-9b")
+
+
+@pytest.mark.parametrize(
+    ("family", "changes"),
+    [
+        ("gemma4_text", {}),
+        ("gemma4_text", {"hidden_size_per_layer_input": 64, "use_double_wide_mlp": False}),
+        ("gemma4", {"moe_intermediate_size": 320}),
+        ("gemma4", {"moe_intermediate_size": 200, "top_k_experts": 3}),
+    ],
+)
+def test_what_the_engine_allocates_for_layers_that_differ(family: str, changes: dict[str, Any], tmp_path: Path) -> None:
+    tiny.tiny(family, path := tmp_path / "m.gguf", **{**tiny.wide(family), "global_head_dim": 128, **changes})
+    allocated = load(path, context=1000).session().footprint
+    expected = memory(outline(path), None, 1000, "f16", engine="bitwright")
+    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
+    assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)
 
 
 @pytest.mark.parametrize("expert", [320, 512])

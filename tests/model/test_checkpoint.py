@@ -22,6 +22,7 @@ from bitwright.quantizers import quantize
 
 LLAMA, GEMMA, QWEN_MOE = "llama-untied-llama3", "gemma3-windows-linear", "qwen3-moe-untied"
 GPT_OSS = "gpt-oss-untied-mxfp4"
+GEMMA4, PLAIN_ROPE = "gemma4-own-embeddings-shared", {"rope_type": "default", "rope_theta": 1e6}
 YARN2 = CASES["ministral3-untied"]["rope_parameters"]
 LONGROPE = CASES["phi4-untied-longrope"]["rope_scaling"]
 
@@ -151,8 +152,17 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (GEMMA, {"query_pre_attn_scalar": 16}, "query_pre_attn_scalar of integer 16 is not supported; supported: 32"),
         (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
         (GEMMA, {"use_bidirectional_attention": True}, "use_bidirectional_attention of bool True is not supported"),
+        (GEMMA4, {"use_bidirectional_attention": "all"}, "use_bidirectional_attention of string 'all' is not"),
+        (GEMMA4, {"attention_bias": True}, "attention_bias of bool True is not supported"),
+        (GEMMA4, {"hidden_activation": "silu"}, "hidden_activation of string 'silu' is not supported"),
+        (GEMMA4, {"layer_types": ["chunked_attention"] * 6}, "layers of chunked_attention is not supported"),
+        (GEMMA4, {"rope_parameters": {"full_attention": PLAIN_ROPE, "sliding_attention": PLAIN_ROPE}},
+         "rope_type of string 'default' is not supported; supported: proportional"),
+        (GEMMA4, {"num_kv_shared_layers": 2}, "layers.3.self_attn.k_proj.weight of shape .32, 96., got none"),
+        (GEMMA4, {"vocab_size_per_layer_input": 400}, "embed_tokens_per_layer.weight to have shape .400, 72."),
+        ("gemma4-mixture", {"num_experts": 7}, r"router.proj.weight to have shape \(7, 96\), got \(6, 96\)"),
     ],
-    ids=range(51),
+    ids=range(59),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str
@@ -161,6 +171,16 @@ def test_configs_that_ask_for_more_are_refused_by_name(
     with pytest.raises(BitwrightError, match=message) as refused:
         Checkpoint(folder)
     assert "\n" not in str(refused.value)
+
+
+def test_keys_of_layers_that_use_those_of_others_are_left_out(tmp_path: Path) -> None:
+    folder = tiny_checkpoints.write(GEMMA4, tmp_path / "m")
+    plain, tensors = (
+        [*Checkpoint(folder).tensors],
+        tiny_checkpoints.weights(json.loads((folder / "config.json").read_text()), "BF16"),
+    )
+    write_set(folder, tensors | {"model.layers.5.self_attn.k_proj.weight": np.zeros((64, 96), np.uint16)}, parts=2)
+    assert [*Checkpoint(folder).tensors] == plain
 
 
 def test_other_kinds_of_weights_are_refused(llama: Path, tmp_path: Path) -> None:

@@ -75,13 +75,19 @@ def test_transformers_agrees(folders: Folders, case: str) -> None:
 
 
 def ways(engine: Engine) -> dict[str, np.ndarray]:
-    """The logits (tokens, vocabulary) read at once, token by token, and beside another text."""
+    """The logits (tokens, vocabulary) read at once, token by token, beside another text, and after keys and values were
+    saved and restored."""
     session = engine.session()
     stepped = [session.prefill(IDS[:1]), *map(session.step, IDS[1:])]
+    saved, restored = engine.session(), engine.session()
+    saved.prefill(IDS[:20])
+    restored.restore(IDS[:20], saved.save())
     together, rows = engine.session(2), []
     for first, second in zip(IDS, reversed(IDS), strict=True):
         rows.append(together.advance({0: [first], 1: [second]})[0])
-    return {"prefill": engine.session().logits(IDS), "decode": np.array(stepped), "batched": np.array(rows)}
+    whole = engine.session().logits(IDS)
+    resumed = np.array([*whole[:20], *map(restored.step, IDS[20:])])
+    return {"prefill": whole, "decode": np.array(stepped), "batched": np.array(rows), "restored": resumed}
 
 
 # By key, or by the end of one, why ours is another than llama.cpp's converter's.
@@ -94,6 +100,7 @@ DIFFERENCES = {
     ".attention.key_length": "written where it is the default, too: width / heads",
     ".attention.value_length": "the same",
     ".attention.sliding_window_pattern": "without it, llama.cpp takes every sixth layer for one without a window",
+    "gemma4.final_logit_softcapping": "0 for none: without the key, llama.cpp caps at 30",
     "tokenizer.ggml.unknown_token_id": "the converter looks texts up in tokenizer.json, bitwright in the vocabulary",
 }
 

@@ -113,6 +113,31 @@ def test_what_llama_cpp_would_read_differently_is_refused(tmp_path: Path, change
         vocabulary.metadata(changed(tmp_path, change), 325, {})
 
 
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (put("model", "byte_fallback", False), "model.byte_fallback of false is not supported; supported: true"),
+        (put("model", "type", "Unigram"), "model.type of string 'Unigram' is not supported"),
+        (put("normalizer", None), "normalizers .. is not supported; supported: Replace of spaces by ▁"),
+        (put("normalizer", "content", "_"), "normalizers .*'_'.* is not supported"),
+        (put("pre_tokenizer", {"type": "Whitespace"}), "pre-tokenizer Whitespace is not supported"),
+        (put("pre_tokenizer", "pattern", {"Regex": " "}), "pre-tokenizer Split is not supported"),
+        (put("model", "merges", ["a"]), "a merge of two tokens without spaces"),
+        (put("added_tokens", [{"id": 423, "content": "a"}]), "ids of added tokens below 423"),
+    ],
+    ids=range(8),
+)
+def test_characters_that_llama_cpp_would_merge_differently_are_refused(
+    tmp_path: Path, change: Any, message: str
+) -> None:
+    assert tiny_checkpoints._characters("gemma4", tmp_path) == 423
+    found = json.loads((tmp_path / "tokenizer.json").read_text())
+    change(found)
+    (tmp_path / "tokenizer.json").write_text(json.dumps(found))
+    with pytest.raises(BitwrightError, match=message):
+        vocabulary.metadata(tmp_path, 423, {}, by_characters=True)
+
+
 def test_a_template_is_read_whole_or_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "chat_template.jinja").write_text("x" * (1 << 20) + "y")
     assert chat_templates.metadata(tmp_path, Values({}, "config"))[0]["tokenizer.chat_template"].value[-1] == "y"

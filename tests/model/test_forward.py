@@ -40,6 +40,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3moe": ("qwen3moe", {}),
     "qwen3moe, one expert, scaled": ("qwen3moe", {"expert_used_count": 1, "expert_weights_scale": 0.7}),
     "gemma3": ("gemma3", {}),
+    "gemma4": ("gemma4", {}),
+    "gemma4 mixture": ("gemma4", synthetic_model.GEMMA4_MIXTURE),
     "gemma3 without windows or caps": ("gemma3", {"attention__sliding_window": 0, "final_logit_softcapping": 0.0}),
 }  # fmt: skip
 
@@ -88,6 +90,14 @@ CHANGES: dict[str, dict[str, Any]] = {
     "phi3 with windows": {"attention.sliding_window": 10, "rope.freq_base": 10100.0, "rope.scaling.attn_factor": 1.21},
     "qwen3": {"attention.layer_norm_rms_epsilon": 2e-5, "rope.freq_base": 10001.0},
     "qwen3moe": {"expert_used_count": 4, "expert_weights_scale": 1.001},
+    "gemma4": {
+        "attention.sliding_window": 9,
+        "final_logit_softcapping": 3.01,
+        "rope.freq_base": 1.1e6,
+        "rope.freq_base_swa": 5100.0,
+        "rope.dimension_count_swa": 14,
+    },
+    "gemma4 mixture": {"expert_used_count": 4},
     "gemma3": {"attention.sliding_window": 9, "final_logit_softcapping": 3.01, "rope.freq_base": 1.1e6},
 }
 
@@ -102,6 +112,15 @@ def test_the_reference_detects_missing_parts(name: str) -> None:
     for key, value in CHANGES[name].items():
         changed = Reference(metadata | {f"{architecture}.{key}": value}, weights, cache=np.float64)
         assert np.abs(changed.log_probabilities(ids) - right).max() > 5e-4, key
+
+
+def test_keys_of_layers_that_use_those_of_others_are_not_read(tmp_path: Path) -> None:
+    """Published files of Gemma 4 have them."""
+    metadata, weights = synthetic("gemma4")
+    step = Model.from_gguf(gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))).step
+    unread = {f"blk.6.attn_{name}.weight": np.ones(shape) for name, shape in (("k", (32, 64)), ("k_norm", (32,)))}
+    more = Model.from_gguf(gguf.open(synthetic_model.write(tmp_path / "more.gguf", metadata, weights | unread))).step
+    assert [str(op) for op in more.ops] == [str(op) for op in step.ops]
 
 
 def test_only_requested_rows_pass_the_last_layer(tmp_path: Path) -> None:

@@ -55,7 +55,8 @@ def layer_bytes(layer: Layer, context: int, kv: str = "f16", batch: int = BATCH,
         raise UnknownNameError("key-value cache", kv, KV)
     if engine not in ENGINES:
         raise UnknownNameError("engine", engine, ENGINES)
-    own = ENGINES[engine](layer, formats.get(kv), context, batch) if layer.kv_heads else 0
+    keeps = layer.kv_heads and layer.source is None
+    own = ENGINES[engine](layer, formats.get(kv), context, batch) if keeps else 0
     return own + layer.state_bytes
 
 
@@ -74,6 +75,7 @@ def kv_bytes_per_token(outline: Outline, kv: str = "f16") -> int:
     return sum(
         formats.get(kv).row_bytes(padded(width, formats.get(kv).block_size))
         for layer in outline.layers
+        if layer.source is None
         for width in (layer.kv_heads * layer.key_dim, layer.kv_heads * layer.value_dim)
     )
 

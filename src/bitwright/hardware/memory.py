@@ -127,19 +127,22 @@ def _bitwright(outline: Outline, context: int, batch: int, assignments: Sequence
     v and attention's outputs; gate and up), inputs of products (kernels/input.inl), tables of angles, and attention's
     working memory. Of experts, values and inputs of each that a token uses, and in each thread some rows of their
     products."""
-    width, used = outline.width, outline.experts_used
-    dense, expert = (
-        max((t.shape[-1] for t in outline.tensors if t.name.endswith(name)), default=0)
-        for name in ("ffn_down.weight", "ffn_down_exps.weight")
-    )
+    width, used, attending = outline.width, outline.experts_used, [layer for layer in outline.layers if layer.kv_heads]
+    dense, (expert, *_), fused, (own, *_), (each, *_) = (
+        sorted({t.shape[axis] for t in outline.tensors if t.name.endswith(f"{name}.weight")}, reverse=True) or [0]
+        for name, axis in (("ffn_down", -1), ("ffn_down_exps", -1), ("ffn_gate_up_exps", -2),
+                           ("per_layer_model_proj", 0), ("inp_gate", 0))
+    )  # fmt: skip
     head = max((layer.key_dim for layer in outline.layers), default=0)
-    kv = max((layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in outline.layers), default=0)
-    tables = len({layer.window for layer in outline.layers if layer.kv_heads})
-    q = outline.heads * head
-    floats = 3 * width + q * (1 + (q != width)) + kv + 2 * dense + tables * head
+    queries = {layer.heads * layer.key_dim for layer in attending}
+    floats = 3 * width + sum(q * (1 + (q != width)) for q in queries) + 2 * sum(dense)
+    floats += sum({layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in attending})
+    floats += sum(key_dim for _, key_dim in {(layer.window, layer.key_dim) for layer in attending})
     floats += used * (2 * expert + (width if width != expert else 0)) + outline.experts
+    floats += 2 * own + 2 * each + bool(own) * width  # embeddings of all layers, of one, and the product of that
+    floats += used * fused[0] + bool(fused[0]) * width  # halves of what experts give, next to a dense feed-forward
     as_floats = _read_as_floats(outline, assignments)
-    inputs = sum(_input_bytes(columns, (columns, False) in as_floats) for columns in {width, q, dense})
+    inputs = sum(_input_bytes(columns, (columns, False) in as_floats) for columns in {width, *queries, *dense})
     inputs += used * sum(_input_bytes(columns, (columns, True) in as_floats) for columns in {width, expert})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
     tile = TILE_ROWS * (3 * head + PAGE + 5) + 2 * PAGE * head  # a thread's working memory in attention

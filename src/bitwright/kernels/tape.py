@@ -112,8 +112,8 @@ class Tape:
                     logits[some] = of_logits(slice(first + some.start, first + some.stop), logits[some])
 
             self.sharing.map(of, len(logits))
-            gradients = {self._result.id: logits}
-            arrived.append(self._packed(self._back(self.parts[-1], values, gradients, visit, some_rows(self.call, rows))))
+            gradients, call = {self._result.id: logits}, some_rows(self.call, rows)
+            arrived.append(self._packed(self._back(self.parts[-1], values, gradients, visit, call)))
         return self._backward(below[until:], np.concatenate(arrived), visit)
 
     def between(self, tokens: ArrayLike, parts: range, flow: Array | None, gradient: Array, visit: Visit) -> Array:
@@ -141,7 +141,8 @@ class Tape:
         self._flows[part + 1] = {id: values[id] for id in self._flowing[part + 1]}
 
     def _packed(self, values: Values) -> Array:
-        """What flows into a part as one array, by the order of the ids; empty for the first part, which reads tokens."""
+        """What flows into a part as one array, in the order of the ids; empty for the first part, which reads
+        tokens."""
         if not values:
             return np.empty(0, self.dtype)
         first, *others = (values[id] for id in sorted(values))

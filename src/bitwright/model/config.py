@@ -13,17 +13,18 @@ from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import MAX_TOKENS, Values
 from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
-from bitwright.model.architectures.layers import Layer
 from bitwright.model.rope import SCALINGS, Rope
-from bitwright.model.steps import ARCHITECTURES, MIXTURES
+from bitwright.model.steps import ARCHITECTURES, MIXTURES, UNEVEN
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
 
-REQUIRED = ("embedding_length", "feed_forward_length", "context_length")
-LOCAL_BASE = {"gemma3": 10000.0}  # of rotations in layers with a window; others: that of all layers
+REQUIRED = ("embedding_length", "context_length")
+# Of rotations in layers with a window; others: that of all layers.
+LOCAL_BASE = {"gemma3": 10000.0, "gemma4": 10000.0}
 LOCAL_STRETCHED = {"gpt-oss"}  # in layers with a window, too, rotations are stretched
 EXACT_RAMP = {"gpt-oss"}  # whose config.json says `truncate: false` of YaRN's ramp, for which GGUF has no key
+UNSCALED = {"gemma4": 1.0}  # scores
 REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
 OTHER_SCALINGS = {"phi3": ("longrope",)}  # which need more than numbers
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
@@ -31,8 +32,10 @@ TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults ar
 
 @dataclass(frozen=True)
 class Config(Architecture):
-    """A model that the engine runs. Its layers all attend, with the same heads; only their windows differ. In a mixture
-    each has `experts` feed-forwards of length `expert_feed_forward`, whose weights are multiplied by `expert_scale`.
+    """A model that the engine runs. Its layers all attend, and differ only in their windows unless the architecture is
+    one of UNEVEN. In a mixture each has `experts` feed-forwards of length `expert_feed_forward`, whose weights are
+    multiplied by `expert_scale`. `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the
+    embedding that each layer has of its own, 0 without.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
     `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not. The
@@ -50,6 +53,8 @@ class Config(Architecture):
     embedding_scale: float = 1.0
     residual_scale: float = 1.0
     logit_scale: float = 1.0
+    feed_forwards: tuple[int, ...] = ()
+    per_layer: int = 0
     expert_feed_forward: int = 0
     expert_scale: float = 1.0
     is_long: bool = False
@@ -96,65 +101,80 @@ class Config(Architecture):
         values = Values(file.metadata, file.path, name)
         keys.check(values)
         shape = read_architecture(values, file.tensors.values())
-        layer = _only_layer(values, shape)
-        rope = _rope(values, layer.key_dim, shape.context)
+        _check_layers(values, shape)
+        local, whole = (
+            next((layer for layer in shape.layers if (layer.window is not None) == windowed), shape.layers[0])
+            for windowed in (True, False)
+        )
+        rope = _rope(values, whole.key_dim, shape.context)
         local_base = values.number("rope.freq_base_swa", LOCAL_BASE.get(name, rope.base), low=2)
+        local_dim = _rotated(values, "rope.dimension_count_swa", rope.dim, local.key_dim)
         return cls(
             **vars(shape),
             eps=values.number("attention.layer_norm_rms_epsilon"),
             rope=rope,
-            local_rope=replace(rope, base=local_base) if name in LOCAL_STRETCHED else Rope(local_base, rope.dim),
-            attention_scale=values.optional("attention.scale") or 1 / math.sqrt(layer.key_dim),
+            local_rope=replace(rope, base=local_base) if name in LOCAL_STRETCHED else Rope(local_base, local_dim),
+            attention_scale=values.optional("attention.scale") or UNSCALED.get(name) or 1 / math.sqrt(whole.key_dim),
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),
             temperature=values.optional("attention.temperature_scale") or 0.0,
             embedding_scale=values.optional("embedding_scale") or 1.0,
             residual_scale=values.optional("residual_scale") or 1.0,
             logit_scale=values.optional("logit_scale") or 1.0,
+            feed_forwards=tuple(values.per_layer("feed_forward_length", len(shape.layers), low=1)),
+            per_layer=values.integer("embedding_length_per_layer_input", 0, high=MAX_TOKENS),
             expert_feed_forward=values.integer("expert_feed_forward_length", 0),
             expert_scale=values.optional("expert_weights_scale") or 1.0,
         )
 
 
-def _only_layer(values: Values, shape: Architecture) -> Layer:
-    """The one shape of all layers, which differ only in their windows; raises if the engine cannot run them."""
-    mixture = values.prefix in MIXTURES
-    if shape.experts and not mixture:
+def _check_layers(values: Values, shape: Architecture) -> None:
+    """Raises if the engine cannot run layers of these shapes."""
+    mixture, uneven = values.prefix in MIXTURES, values.prefix in UNEVEN
+    if shape.experts and not mixture and not uneven:
         raise UnsupportedError(
             f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward per layer"]
         )
-    for key in (*REQUIRED, *(REQUIRED_OF_EXPERTS if mixture else ())):
+    for key in (*REQUIRED, *(REQUIRED_OF_EXPERTS if mixture or shape.experts else ())):
         values.integer(key, low=1, high=MAX_TOKENS)
+    if not uneven:
+        values.integer("feed_forward_length", low=1, high=MAX_TOKENS)
     first = shape.layers[0]
     for index, layer in enumerate(shape.layers):
         if layer.kind != "attention":
             expected = f"layer {index} to attend: attention.head_count_kv above 0, a tensor blk.{index}.attn_k.weight"
             raise FileFormatError(values.place, None, expected, f"a layer without ({layer.kind})")
-        for key, one, other in (
-            ("attention.head_count", first.heads, layer.heads),
-            ("attention.head_count_kv", first.kv_heads, layer.kv_heads),
-            ("attention.key_length", first.key_dim, layer.key_dim),
-            ("attention.value_length", first.key_dim, layer.value_dim),
+        one = layer if uneven else first
+        for key, usual, got in (
+            ("attention.head_count", one.heads, layer.heads),
+            ("attention.head_count_kv", one.kv_heads, layer.kv_heads),
+            ("attention.key_length", one.key_dim, layer.key_dim),
+            ("attention.value_length", one.key_dim, layer.value_dim),
+            ("attention.shared_kv_layers", one.source, layer.source),
         ):
-            if one != other:
-                expected = f"{values.name(key)} to be {one} in every layer"
-                raise FileFormatError(values.place, None, expected, f"{other} in layer {index}")
-    if first.heads % first.kv_heads:
-        expected = f"{first.heads} heads to share the key-value heads evenly"
-        raise FileFormatError(values.place, None, expected, str(first.kv_heads))
-    return first
+            if usual != got:
+                expected = f"{values.name(key)} to be {usual} in every layer"
+                raise FileFormatError(values.place, None, expected, f"{got} in layer {index}")
+        if layer.heads % layer.kv_heads:
+            expected = f"{layer.heads} heads to share the key-value heads evenly"
+            raise FileFormatError(values.place, None, expected, str(layer.kv_heads))
+
+
+def _rotated(values: Values, key: str, default: int, head_dim: int) -> int:
+    """How many values of a head are rotated."""
+    dim = values.integer(key, default, low=1, high=head_dim)
+    if dim % 2:
+        raise values.error(key, "an even number")
+    return dim
 
 
 def _rope(values: Values, head_dim: int, context: int) -> Rope:
-    dim = values.integer("rope.dimension_count", head_dim, low=1, high=head_dim)
-    if dim % 2:
-        raise values.error("rope.dimension_count", "an even number")
     scaling, supported = values.text("rope.scaling.type", "linear"), (*SCALINGS, *OTHER_SCALINGS.get(values.prefix, ()))
     if scaling not in supported:
         raise UnsupportedError(f"{values.place}: rope.scaling.type", scaling, supported)
     return Rope(
         base=values.number("rope.freq_base", 10000.0, low=2),
-        dim=dim,
+        dim=_rotated(values, "rope.dimension_count", head_dim, head_dim),
         scaling=scaling,
         factor=values.optional("rope.scaling.factor") or values.optional("rope.scale_linear") or 1.0,
         original_context=values.integer("rope.scaling.original_context_length", context, low=1, high=MAX_TOKENS),

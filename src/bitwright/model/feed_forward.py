@@ -8,11 +8,14 @@ from bitwright.model.config import Config
 from bitwright.model.weights import Weights
 
 
-def separate(s: Step, c: Config, w: Weights, h: Buffer, activation: Activation = "silu") -> Buffer:
-    """With a matrix each for gate and up."""
-    gate = s.linear(h, w("ffn_gate.weight", c.feed_forward, c.width))
-    up = s.linear(h, w("ffn_up.weight", c.feed_forward, c.width))
-    return s.linear(s.glu(gate, up, activation), w("ffn_down.weight", c.width, c.feed_forward))
+def separate(
+    s: Step, c: Config, w: Weights, h: Buffer, activation: Activation = "silu", length: int | None = None
+) -> Buffer:
+    """With a matrix each for gate and up; `length` where layers differ."""
+    length = length or c.feed_forward
+    gate = s.linear(h, w("ffn_gate.weight", length, c.width))
+    up = s.linear(h, w("ffn_up.weight", length, c.width))
+    return s.linear(s.glu(gate, up, activation), w("ffn_down.weight", c.width, length))
 
 
 def fused(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:

@@ -29,6 +29,7 @@ CAPS = {"attn_logit_softcapping", "final_logit_softcapping"}
 SCALES = ("embedding_scale", "residual_scale", "logit_scale")
 OF_FAMILY = {  # honoured by these alone
     "gemma3": CAPS,
+    "gemma4": {"final_logit_softcapping", "rope.dimension_count_swa", "embedding_length_per_layer_input"},
     "gpt-oss": {"expert_weights_scale"},
     "granite": set(SCALES),
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
@@ -54,6 +55,7 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "use_parallel_residual": (False,),
     "hidden_activation": ("silu", "swish"),
 }
+_GELU: dict[str, tuple[object, ...]] = {"hidden_activation": ("gelu_pytorch_tanh", "gelu_tanh")}
 ROUTED: dict[str, tuple[object, ...]] = {  # mixtures in every layer, whose weights sum to expert_weights_scale
     "expert_weights_norm": (True,),
     **dict.fromkeys(("expert_group_count", "expert_group_used_count"), (0, 1)),
@@ -61,7 +63,8 @@ ROUTED: dict[str, tuple[object, ...]] = {  # mixtures in every layer, whose weig
     "leading_dense_block_count": (0,),
 }
 NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
-    "gemma3": {"hidden_activation": ("gelu_pytorch_tanh", "gelu_tanh")},
+    "gemma3": _GELU,
+    "gemma4": _GELU | ROUTED | {"expert_gating_func": (1,), "expert_weights_scale": (0, 1), "attention.scale": (0, 1)},
     "gpt-oss": ROUTED | {"expert_gating_func": (1, 3)},  # softmax, of all or of those chosen
     "granite": {"rope.scaling.finetuned": (True,)},  # False: nothing is rotated
     "qwen3moe": ROUTED | {"expert_gating_func": (1,)},  # softmax

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from bitwright.io.gguf import GGUF
 
-MODELS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE"}  # tokenizer.ggml.model
+MODELS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE", "gemma4": "BPE of characters"}  # tokenizer.ggml.model
 _SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
 _SPECIAL = (UNKNOWN, CONTROL)
@@ -191,7 +191,7 @@ def _build(values: Values) -> Tokenizer:
     names = _encodable(tokens)
     vocabulary = {text: id for id, text in enumerate(names)}
     spm = kind == "llama"
-    special = tokenizer_special.find(values, vocabulary, types, spm)
+    special = tokenizer_special.find(values, vocabulary, types, kind)
     space_prefix = spm and values.flag("add_space_prefix", True)
     name = Values(values.values, values.place).text("general.name", "").lower()
     strip = "phi-3" in name or "phi3" in name  # no key says so; llama.cpp goes by the name, too
@@ -209,6 +209,11 @@ def _build(values: Values) -> Tokenizer:
         encoder = tokenizer_part.Encoder(
             partial(tokenizer_build.sentencepiece, pieces), tokenizer_part.sentencepiece(pieces)
         )
+    elif kind == "gemma4":
+        added = AddedTokens(tokens, special.types, strip)
+        unknown = None if special.unknown is None else names[special.unknown]
+        parts = vocabulary, values.strings("merges"), unknown
+        encoder = tokenizer_part.Encoder(partial(tokenizer_build.characters, *parts), tokenizer_part.characters(*parts))
     else:
         added = AddedTokens(tokens, special.types, strip)
         words = pretokenizers.get(values.text("pre", "default"))
@@ -222,9 +227,9 @@ def _build(values: Values) -> Tokenizer:
         tokens,
         special,
         added,
-        byte_level=not spm,
+        byte_level=kind == "gpt2",
         space_prefix=space_prefix,
-        add_bos=values.flag("add_bos_token", add_bos),
+        add_bos=kind == "gemma4" or values.flag("add_bos_token", add_bos),  # some of its files say no, wrongly
         add_eos=values.flag("add_eos_token", False),
     )
 

@@ -26,14 +26,22 @@ SPACE = "▁"  # how SentencePiece writes a space
 
 def byte_level(vocabulary: dict[str, int], merges: Sequence[str], words: PreTokenizer) -> tokenizers.Tokenizer:
     """Byte-level BPE: `merges` are "left right", best first. Raises BitwrightError if one does not give a token."""
-    pairs = [(merge[:at], merge[at + 1 :]) for merge in merges if (at := merge.find(" ", 1)) > 0]
-    encoder = tokenizers.Tokenizer(_bpe(vocabulary, pairs, ignore_merges=words.ignore_merges))
+    encoder = tokenizers.Tokenizer(_bpe(vocabulary, _pairs(merges), ignore_merges=words.ignore_merges))
     encoder.pre_tokenizer = pre_tokenizers.Sequence(
         [
             *(pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in words.patterns),
             pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
         ]
     )
+    return encoder
+
+
+def characters(vocabulary: dict[str, int], merges: Sequence[str], unknown: str | None) -> tokenizers.Tokenizer:
+    """BPE of characters, of which spaces are written as SentencePiece does, with byte fallback. Raises BitwrightError
+    if a merge does not give a token."""
+    encoder = tokenizers.Tokenizer(_bpe(vocabulary, _pairs(merges), byte_fallback=True, unk_token=unknown))
+    encoder.normalizer = normalizers.Replace(" ", SPACE)
+    encoder.pre_tokenizer = pre_tokenizers.Split(Regex(space_pattern([*vocabulary])), "isolated")
     return encoder
 
 
@@ -131,6 +139,11 @@ def _powers(number: int, count: int) -> np.ndarray:
     factors = np.full(count, number, np.uint64)
     factors[:1] = 1
     return np.multiply.accumulate(factors)
+
+
+def _pairs(merges: Sequence[str]) -> list[tuple[str, str]]:
+    """Merges "left right" as pairs."""
+    return [(merge[:at], merge[at + 1 :]) for merge in merges if (at := merge.find(" ", 1)) > 0]
 
 
 def _bpe(vocabulary: dict[str, int], merges: list[tuple[str, str]], **options: Any) -> models.BPE:

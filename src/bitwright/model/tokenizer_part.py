@@ -64,9 +64,22 @@ def byte_level(
         if len(written) * longest > MOST_PIECES or not all(character in vocabulary for character in written):
             return None  # what has no token is left out, and its neighbours become neighbours of each other
         found = inside(written, vocabulary, longest)
-        joined = {f"{token[:at]} {token[at:]}" for token in found for at in cuts(token, found)}
-        own = [merge for merge in merges if merge in joined]
-        return build.byte_level({token: vocabulary[token] for token in found}, own, words)
+        return build.byte_level({token: vocabulary[token] for token in found}, _among(found, merges), words)
+
+    return part
+
+
+def characters(vocabulary: Mapping[str, int], merges: Sequence[str], unknown: str | None) -> Part:
+    """Makes encoders of BPE of characters."""
+    longest = max(map(len, vocabulary))
+
+    def part(text: str) -> tokenizers.Tokenizer | None:
+        written = text.replace(" ", SPACE)
+        if len(written) * longest > MOST_PIECES or not all(character in vocabulary for character in written):
+            return None
+        found = inside(written, vocabulary, longest)
+        always = {unknown: vocabulary[unknown]} if unknown is not None else {}
+        return build.characters({token: vocabulary[token] for token in found} | always, _among(found, merges), unknown)
 
     return part
 
@@ -94,6 +107,12 @@ def sentencepiece(whole: Pieces) -> Part:
         )
 
     return part
+
+
+def _among(found: Collection[str], merges: Sequence[str]) -> list[str]:
+    """The merges of two of these tokens to another."""
+    joined = {f"{token[:at]} {token[at:]}" for token in found for at in cuts(token, found)}
+    return [merge for merge in merges if merge in joined]
 
 
 def inside(text: str, vocabulary: Collection[str], longest: int) -> set[str]:

@@ -48,8 +48,7 @@ FILL_PARTS = (
     *("<|code_suffix|>", "<|suffix|>", "<|fim_middle|>", "<fim-middle>", "<fim_middle>", "<｜fim▁end｜>", "<MID>"),
     *("▁<MID>", "<|code_middle|>", "<|middle|>"),
 )
-# llama.cpp's defaults
-SPM_IDS, BPE_IDS = {"bos": 1, "eos": 2, "unknown": 0}, {"bos": 11, "eos": 11}
+IDS = {"llama": {"bos": 1, "eos": 2, "unknown": 0}, "gpt2": {"bos": 11, "eos": 11}}  # llama.cpp's, by the kind
 MOST_ID = (1 << 32) - 1  # of GGUF's ids; files that lack a token give one beyond the vocabulary
 HARMONY_CHANNELS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
 
@@ -67,15 +66,16 @@ class SpecialTokens(NamedTuple):
     types: np.ndarray  # int32 (vocabulary,)
 
 
-def find(values: Values, vocabulary: Mapping[str, int], types: np.ndarray, spm: bool) -> SpecialTokens:
-    """The special tokens of `vocabulary` (text → id) given the file's token types `types`, int32 (tokens,)."""
+def find(values: Values, vocabulary: Mapping[str, int], types: np.ndarray, kind: str) -> SpecialTokens:
+    """The special tokens of `vocabulary` (text → id) given the file's token types `types`, int32 (tokens,). kind:
+    tokenizer.ggml.model."""
     types = types.copy()
 
     def by_key(role: str) -> int | None:
-        """The id that the file gives. One outside of the vocabulary stands for the family's default; without a key
-        only SentencePiece has one."""
+        """The id that the file gives. One outside of the vocabulary stands for the kind's default; without a key only
+        SentencePiece has one."""
         key = f"{role}_token_id"
-        default = (SPM_IDS if spm else BPE_IDS).get(role) if spm or values.has(key) else None
+        default = IDS.get(kind, {}).get(role) if kind == "llama" or values.has(key) else None
         id = values.integer(key, len(types), high=MOST_ID)
         id = default if id >= len(types) and default is not None else id
         return id if id < len(types) else None

@@ -11,5 +11,6 @@ from bitwright.kernels.ops.step import Step, widths
 
 __all__ = [
     "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Columns", "Combine", "Embed", "Experts", "Glu", "Hidden",
-    "Join", "Linear", "Op", "Reweigh", "RmsNorm", "Rope", "Route", "Scale", "Select", "Softcap", "Step", "Temperature", "widths",
+    "Join", "Linear", "Op", "Reweigh", "RmsNorm", "Rope", "Route", "Scale", "Select", "Softcap", "Step", "Temperature",
+    "widths",
 ]  # fmt: skip

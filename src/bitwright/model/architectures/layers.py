@@ -5,8 +5,8 @@ Keys and patterns: llama.cpp's src/llama-hparams.cpp and src/models/*.cpp.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from bitwright.formats.tensor import HasShape
@@ -16,8 +16,8 @@ from bitwright.model.architectures.names import layer_number
 # Every n-th layer sees all tokens if the file does not say which do. In FIRST it is the first of each n layers.
 PATTERNS = {
     "afmoe": 4, "cohere2": 4, "cohere2moe": 4, "exaone-moe": 4, "exaone4": 4, "gemma-embedding": 6, "gemma2": 2,
-    "gemma3": 6, "gemma3n": 5, "gpt-oss": 2, "laguna": 4, "llama4": 4, "mellum": 4, "muse-glimmer": 4, "olmo2": 4,
-    "plamo3": 8, "smallthinker": 4,
+    "gemma3": 6, "gemma3n": 5, "gemma4": 6, "gpt-oss": 2, "laguna": 4, "llama4": 4, "mellum": 4, "muse-glimmer": 4,
+    "olmo2": 4, "plamo3": 8, "smallthinker": 4,
 }  # fmt: skip
 FIRST = {"cohere2moe", "laguna", "smallthinker"}
 ALL_WINDOWED = {"lfm2", "phi3"}  # every attention has the file's window
@@ -33,8 +33,8 @@ class Layer:
     the sequence as a whole, whatever its length.
 
     A latent layer keeps one vector of `key_dim` per token; keys and values are made from its first `latent_rank`
-    values. A layer of kind "none" shares the memory of an earlier one or needs none. A prediction layer guesses
-    further tokens; engines do not run it while decoding.
+    values. A layer with a `source` attends to the keys and values of that earlier layer and keeps none. A layer of kind
+    "none" needs no memory. A prediction layer guesses further tokens; engines do not run it while decoding.
     """
 
     kind: Kind
@@ -45,6 +45,7 @@ class Layer:
     window: int | None = None
     state_bytes: int = 0
     latent_rank: int = 0
+    source: int | None = None
 
 
 def read_layers(values: Values, tensors: Iterable[HasShape]) -> tuple[Layer, ...]:
@@ -64,10 +65,19 @@ def read_layers(values: Values, tensors: Iterable[HasShape]) -> tuple[Layer, ...
     for index, inside in enumerate(rows):
         if index >= predicting:
             found.append(Layer("prediction"))
+        elif index >= sharing:
+            found.append(_sharing(found[:sharing], heads[index], windows[index]))
         else:
-            shares = index >= sharing or not kv_heads[index]
-            found.append(_layer(values, inside, heads[index], 0 if shares else kv_heads[index], windows[index]))
+            found.append(_layer(values, inside, heads[index], kv_heads[index], windows[index]))
     return tuple(found)
+
+
+def _sharing(earlier: Sequence[Layer], heads: int, window: int | None) -> Layer:
+    """A layer that attends to the keys and values of the last of these that has the same window; "none" if none has."""
+    for index, layer in reversed([*enumerate(earlier)]):
+        if layer.kind == "attention" and layer.window == window:
+            return replace(layer, heads=heads, state_bytes=0, source=index)
+    return Layer("none", heads)
 
 
 def _layer(values: Values, rows: Mapping[str, int], heads: int, kv_heads: int, window: int | None) -> Layer:

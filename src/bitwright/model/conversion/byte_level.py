@@ -15,7 +15,6 @@ ADD_BOS = {name for name, words in pretokenizers.PRE_TOKENIZERS.items() if words
 EXPECTED: dict[str, tuple[object, ...]] = {
     "type": ("BPE",),
     "dropout": (0, 0.0),
-    "byte_fallback": (False,),
     "continuing_subword_prefix": ("",),
     "end_of_word_suffix": ("",),
 }
@@ -26,13 +25,13 @@ def vocabulary(tokenizer: Values, size: int, config: Values) -> dict[str, Typed]
     """Tokens, types, merges and pre-tokenizer, by GGUF's keys without tokenizer.ggml. An id that no token has is
     unused."""
     model = tokenizer.inner("model")
-    for key, allowed in EXPECTED.items():
-        if model.has(key) and model.get(key) not in allowed:
-            what = "tokenizer.model, from which it was made" if key == "byte_fallback" else repr(allowed[0])
-            raise UnsupportedError(f"{tokenizer.place}: {model.name(key)} of", model.found(key), [what])
+    if model.get("byte_fallback") is True:
+        what = f"{tokenizer.place}: {model.name('byte_fallback')} of"
+        raise UnsupportedError(what, model.found("byte_fallback"), ["tokenizer.model, from which it was made"])
+    check_model(tokenizer, model)
     _check_normalizer(tokenizer)
     pre = _pre(tokenizer, model.flag("ignore_merges", False))
-    rows = _rows(tokenizer, model, size)
+    rows = rows_of(tokenizer, model, size)
     for id, token in added_tokens(tokenizer, config, size).items():
         if rows.setdefault(id, token).text != token.text:
             raise FileFormatError(tokenizer.place, None, f"one token of id {id}", f"{rows[id].text!r}, {token.text!r}")
@@ -43,11 +42,18 @@ def vocabulary(tokenizer: Values, size: int, config: Values) -> dict[str, Typed]
         "pre": Typed(pre, "string"),
         "tokens": Typed([token.text for token in listed], "array[string]"),
         "token_type": Typed([token.type for token in listed], "array[int32]"),
-        "merges": Typed(_merges(tokenizer, model), "array[string]"),
+        "merges": Typed(merges_of(tokenizer, model), "array[string]"),
     }
 
 
-def _rows(tokenizer: Values, model: Values, size: int) -> dict[int, Token]:
+def check_model(tokenizer: Values, model: Values) -> None:
+    """UnsupportedError for a field of the model that llama.cpp takes for granted to be another."""
+    for key, allowed in EXPECTED.items():
+        if model.has(key) and model.get(key) not in allowed:
+            raise UnsupportedError(f"{tokenizer.place}: {model.name(key)} of", model.found(key), [repr(allowed[0])])
+
+
+def rows_of(tokenizer: Values, model: Values, size: int) -> dict[int, Token]:
     """The tokens of the model by id."""
     texts = model.get("vocab")
     if not isinstance(texts, dict):
@@ -61,7 +67,7 @@ def _rows(tokenizer: Values, model: Values, size: int) -> dict[int, Token]:
     return rows
 
 
-def _merges(tokenizer: Values, model: Values) -> list[str]:
+def merges_of(tokenizer: Values, model: Values) -> list[str]:
     """The merges as "left right", best first."""
     found, merges = [], model.get("merges")
     if not isinstance(merges, list):

@@ -52,7 +52,8 @@ class Checkpoint(GGUF):
         tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in made.tensors}
         _check_all_used(folder, self.weights.names, self.names, family)
         self.left_out = tuple(sorted(name for name in self.weights.names if name.startswith(family.aside)))
-        tokenizer, read = vocabulary.metadata(folder, made.values.integer("vocab_size", low=1), family.roles)
+        size = made.values.integer("vocab_size", low=1)
+        tokenizer, read = vocabulary.metadata(folder, size, family.roles, family.by_characters)
         about, told = card.metadata(folder, lora or folder)
         values = about | made.metadata | _stored_as(tensors) | tokenizer
         paths = [*self.weights.paths, folder / CONFIG, *read, *told]

@@ -31,7 +31,7 @@ def metadata(tokens: Sequence[str], tokenizer: Values, config: Values, model: Va
     config, found = _with_bos(tokenizer, config), dict[str, Typed]()
     ids = {text: id for id, text in reversed(list(enumerate(tokens))) if text}
     for role, key in ROLES.items():
-        if (id := ids.get(_text(config, role), _id(model, role))) is not None and 0 <= id < len(tokens):
+        if (id := ids.get(text_of(config, role), _id(model, role))) is not None and 0 <= id < len(tokens):
             found[f"{key}_token_id"] = Typed(id, "uint32")
     added = _around(tokenizer, config)
     for role in AROUND:
@@ -41,7 +41,7 @@ def metadata(tokens: Sequence[str], tokenizer: Values, config: Values, model: Va
     return found
 
 
-def _text(config: Values, role: str) -> str:
+def text_of(config: Values, role: str) -> str:
     """The text of a role's token in tokenizer_config.json, which may be an object with a content; "" without one."""
     value = config.get(f"{role}_token")
     value = value.get("content") if isinstance(value, dict) else value
@@ -71,7 +71,7 @@ def _around(tokenizer: Values, config: Values) -> dict[str, bool]:
 
 def _with_bos(tokenizer: Values, config: Values) -> Values:
     """tokenizer_config.json; if it names no BOS, as SmolLM 3's, with the token that begins a text in tokenizer.json."""
-    if _text(config, "bos"):
+    if text_of(config, "bos"):
         return config
     templates = [p for p in components(tokenizer, "post_processor", "processors") if p.get("type") == TEMPLATE]
     first = next((names[0] for names in map(_names, templates) if names), None)
@@ -89,7 +89,7 @@ def _names(processor: Values) -> list[Any]:
 def _template(processor: Values, config: Values) -> dict[str, bool]:
     """Whether a template puts BOS and EOS around a text; llama.cpp knows nothing else."""
     names = _names(processor)
-    bos, eos = _text(config, "bos"), _text(config, "eos")
+    bos, eos = text_of(config, "bos"), text_of(config, "eos")
     first, last = bool(bos) and names[:1] == [bos], bool(eos) and names[-1:] == [eos] and len(names) > 1
     if names != [*([bos] if first else ()), None, *([eos] if last else ())]:
         shown = " ".join("TEXT" if name is None else str(name) for name in names)

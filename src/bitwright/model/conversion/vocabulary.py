@@ -13,7 +13,7 @@ from bitwright.errors import FileFormatError
 from bitwright.io import json_text
 from bitwright.io.gguf import Typed
 from bitwright.io.values import Values, without_nulls
-from bitwright.model.conversion import byte_level, chat_templates, sentencepiece, special_tokens
+from bitwright.model.conversion import byte_level, characters, chat_templates, sentencepiece, special_tokens
 
 SENTENCEPIECE, JSON, CONFIG, MODEL = "tokenizer.model", "tokenizer.json", "tokenizer_config.json", "config.json"
 ADDED = "added_tokens.json"
@@ -31,9 +31,12 @@ class Read(NamedTuple):
         return Values(self.values, self.path)
 
 
-def metadata(folder: Path, size: int, roles: Mapping[str, str]) -> tuple[dict[str, Any], list[Path]]:
+def metadata(
+    folder: Path, size: int, roles: Mapping[str, str], by_characters: bool = False
+) -> tuple[dict[str, Any], list[Path]]:
     """The metadata of the tokenizer in a folder, for an embedding of `size` rows, and the files that were read. roles:
-    texts of the tokens that have a role in the family's models if the folder names no other.
+    texts of the tokens that have a role in the family's models if the folder names no other. by_characters: merges of
+    tokenizer.json join characters, as `characters` reads them.
 
     Raises FileFormatError for a file that is broken or missing, UnsupportedError for a kind of vocabulary or a
     pre-tokenizer that bitwright does not know.
@@ -41,7 +44,9 @@ def metadata(folder: Path, size: int, roles: Mapping[str, str]) -> tuple[dict[st
     files = {name: _read(folder / name) for name in (JSON, CONFIG, MODEL, ADDED)}
     tokenizer, config = files[JSON].checked, files[CONFIG].checked
     model = folder / SENTENCEPIECE
-    if model.is_file():
+    if by_characters and tokenizer.values:
+        found = characters.vocabulary(tokenizer, size, config)
+    elif model.is_file():
         found = sentencepiece.vocabulary(model, size, files[ADDED].checked, config)
     elif tokenizer.values:
         found = byte_level.vocabulary(tokenizer, size, config)
@@ -53,10 +58,12 @@ def metadata(folder: Path, size: int, roles: Mapping[str, str]) -> tuple[dict[st
     found = usual | found
     if "pre" in found and found["pre"].value in byte_level.ADD_BOS:
         found.setdefault("add_bos_token", Typed(False, "bool"))
+    if by_characters:  # whatever tokenizer_config.json says
+        found["add_bos_token"] = Typed(True, "bool")
     templates, more = chat_templates.metadata(folder, config)
     read = [*(file.path for name, file in files.items() if file.values and name != MODEL), *more]
     keys = {f"tokenizer.ggml.{key}": value for key, value in found.items()} | templates
-    return keys, [*([model] if model.is_file() else ()), *read]
+    return keys, [*([model] if model.is_file() and not by_characters else ()), *read]
 
 
 def _read(path: Path) -> Read:

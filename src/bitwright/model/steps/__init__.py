@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 ARCHITECTURES = {  # GGUF's name -> file here
     "gemma3": "gemma3",
+    "gemma4": "gemma4",
     "glm4": "glm4",
     "gpt-oss": "gptoss",
     "granite": "llama",
@@ -25,6 +26,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "smollm3": "llama",
 }
 MIXTURES = {"gpt-oss", "qwen3moe"}  # those of them whose layers have experts
+UNEVEN = {"gemma4"}  # whose layers may differ in heads, share keys and values, and have experts
 
 
 def build(config: Config, weights: Weights) -> Step:

@@ -68,6 +68,15 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "sliding_window": 4096,
         "rope_theta": 1e6,
     },
+    "gemma4": {
+        "head_dim": 256,
+        "global_head_dim": 512,
+        "sliding_window": 512,
+        "rope_parameters": {
+            "sliding_attention": {"rope_type": "default", "rope_theta": 10000.0},
+            "full_attention": {"rope_type": "proportional", "partial_rotary_factor": 0.25, "rope_theta": 1e6},
+        },
+    },
     "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
     "gpt_oss": {
         "num_key_value_heads": 8,

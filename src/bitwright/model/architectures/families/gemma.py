@@ -49,16 +49,21 @@ def gemma4(b: Blueprint) -> None:
     local, shared, length = windows(b, 6), shared_layers(b), values.integer("hidden_size_per_layer_input", 0)
     newer = values.inner("per_layer_config").inner(str(local.index(False)) if False in local else "")
     full_dim = newer.integer("head_dim", values.integer("global_head_dim", b.head_dim))
-    full_heads = newer.integer("num_key_value_heads", values.integer("num_global_key_value_heads", b.kv_heads))
     keys_are_values = values.flag("attention_k_eq_v", False)
+    fewer = values.integer("num_global_key_value_heads", b.kv_heads) if keys_are_values else b.kv_heads
+    full_heads = newer.integer("num_key_value_heads", fewer)
     b.key(attention__key_length=full_dim, attention__value_length=full_dim)
     b.key(attention__key_length_swa=b.head_dim, attention__value_length_swa=b.head_dim)
     b.key(rope__dimension_count=full_dim, rope__dimension_count_swa=b.head_dim)
-    b.key(attention__head_count_kv=[b.kv_heads if window else full_heads for window in local])
+    if full_heads != b.kv_heads:
+        b.key(attention__head_count_kv=[b.kv_heads if window else full_heads for window in local])
+    b.key(rope__freq_base_swa=b.rope_values("sliding_attention").number("rope_theta", low=2))
+    b.key(final_logit_softcapping=values.optional("final_logit_softcapping") or 0.0)  # without, llama.cpp caps at 30
     double = values.flag("use_double_wide_mlp", False)
     usual = values.integer("intermediate_size", low=1)
     lengths = [usual * (1 + (double and index >= b.layers - shared)) for index in range(b.layers)]
-    b.key(feed_forward_length=lengths)
+    if double:
+        b.key(feed_forward_length=lengths)
     per_layer(b, length)
     b.vector("rope_freqs.weight", full_dim // 2)
     experts = values.integer("num_experts", 0) if values.flag("enable_moe_block", False) else 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bitwright.model.conversion.families import gemma3, glm, gpt_oss, llama, olmo, phi3, qwen, qwen3_moe
+from bitwright.model.conversion.families import gemma3, gemma4, glm, gpt_oss, llama, olmo, phi3, qwen, qwen3_moe
 from bitwright.model.conversion.families.family import Family
 
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
@@ -22,4 +22,6 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "phi3": phi3.FAMILY,
     "gemma3": gemma3.FAMILY,
     "gemma3_text": gemma3.FAMILY,
+    "gemma4": gemma4.FAMILY,
+    "gemma4_text": gemma4.FAMILY,
 }

@@ -21,7 +21,13 @@ PREFIXES = {  # of the decoder's tensors, and of the output's: alone, and in mod
     "language_model.model.": "language_model.",
     "model.language_model.": "",
 }
-TOP = {"token_embd": "embed_tokens", "output_norm": "norm"}
+TOP = {
+    "token_embd": "embed_tokens",
+    "output_norm": "norm",
+    "per_layer_token_embd": "embed_tokens_per_layer",
+    "per_layer_model_proj": "per_layer_model_projection",
+    "per_layer_proj_norm": "per_layer_projection_norm",
+}
 LAYER = {  # GGUF's name within a layer: Hugging Face's
     "attn_norm": "input_layernorm",
     "attn_q": "self_attn.q_proj",
@@ -72,7 +78,8 @@ class Family:
     keys of stretching, out of SCALES, that GGUF's architecture has a place for. check: of what else config.json says.
     roles: texts of tokens by their roles in GGUF, unless the tokenizer names others. aside: beginnings of the names of
     other parts of the model, which are left out. apart: whether experts are stored as `conversion.experts` reads
-    them."""
+    them. unread: ends of names of tensors that nothing reads where the model is made without them. by_characters: see
+    `vocabulary.metadata`."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     change: Callable[[Blueprint, str], Change | None] = unchanged
@@ -85,6 +92,8 @@ class Family:
     roles: Mapping[str, str] = field(default_factory=dict)
     aside: tuple[str, ...] = ()
     apart: bool = False
+    unread: re.Pattern[str] = UNUSED
+    by_characters: bool = False
 
     def check_config(self, b: Blueprint) -> None:
         """UnsupportedError if config.json asks for numbers that this family's GGUF files do not give."""
@@ -129,7 +138,7 @@ class Family:
         """Whether a tensor of the checkpoint is not needed. tied: the embedding serves as the output, so a second copy
         of it is not."""
         copy = tied and name in {f"{head}lm_head.weight" for head in PREFIXES.values()}
-        return copy or UNUSED.search(name) is not None or name.startswith(self.aside)
+        return copy or self.unread.search(name) is not None or name.startswith(self.aside)
 
 
 def expect_layers(b: Blueprint, allowed: Collection[str]) -> None:
