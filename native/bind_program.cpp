@@ -11,13 +11,13 @@
 #include <cstring>
 #include <stdexcept>
 #include <string>
-#include <unordered_map>
 
 #include "bind.h"
 #include "checked.h"
 #include "format_info.h"
 #include "executor.h"
 #include "matrix.h"
+#include "program_names.h"
 
 namespace nb = nanobind;
 using namespace nb::literals;
@@ -31,51 +31,6 @@ using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cp
 using Floats = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using FloatResult = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 using ByteResult = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>;
-
-const std::unordered_map<std::string, Code> kCodes = {
-    {"embed", Code::embed},
-    {"hidden", Code::hidden},
-    {"angles", Code::angles},
-    {"rms_norm", Code::rms_norm},
-    {"load", Code::load},
-    {"bias", Code::bias},
-    {"rope", Code::rope},
-    {"store", Code::store},
-    {"glu_silu", Code::glu_silu},
-    {"glu_gelu_tanh", Code::glu_gelu},
-    {"glu_clamped", Code::glu_clamped},
-    {"add", Code::add},
-    {"scale", Code::scale},
-    {"softcap", Code::softcap},
-    {"temperature", Code::temperature},
-    {"select", Code::select},
-    {"copy", Code::copy},
-    {"join", Code::join},
-    {"linear", Code::linear},
-    {"attention", Code::attention},
-    {"observe", Code::observe},
-    {"route_softmax", Code::route},
-    {"route_sigmoid", Code::route_sigmoid},
-    {"reweigh", Code::reweigh},
-    {"combine", Code::combine},
-    {"group", Code::group},
-    {"load_experts", Code::load_experts},
-    {"experts", Code::experts},
-    {"observe_experts", Code::observe_experts},
-    {"bias_experts", Code::bias_experts},
-};
-const std::unordered_map<std::string, PhaseKind> kPhases = {{"rows", PhaseKind::rows},
-                                                            {"linears", PhaseKind::linears},
-                                                            {"attention", PhaseKind::attention},
-                                                            {"observe", PhaseKind::observe},
-                                                            {"group", PhaseKind::group}};
-
-template <typename T>
-T named(const std::unordered_map<std::string, T>& names, const std::string& name) {
-  const auto found = names.find(name);
-  if (found == names.end()) throw std::invalid_argument("the executor has no instruction or phase named " + name);
-  return found->second;
-}
 
 // A new array (rows, columns) that Python owns.
 FloatResult new_floats(size_t rows, size_t columns) {

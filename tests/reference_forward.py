@@ -18,7 +18,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from reference_mixture import gemma4_mixture, log_softmax, mixture, silu
+import reference_gemma4
+from reference_mixture import log_softmax, mixture, silu
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
 NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
@@ -65,7 +66,7 @@ class Reference:
         gemma = self.architecture in ("gemma3", "gemma4")
         x = np.asarray(self.weights["token_embd.weight"][ids], np.float64)
         x = x * (np.sqrt(x.shape[1]) if gemma else self.get("embedding_scale", 1.0))
-        own, self.memory = self.own_embeddings(ids, x), {}
+        own, self.memory = reference_gemma4.own_embeddings(self, ids, x), {}
         for layer in range(self.get("block_count")):
             h = self.attention(self.norm_if_there(x, f"blk.{layer}.attn_norm.weight"), layer)
             after, before = f"blk.{layer}.post_attention_norm.weight", f"blk.{layer}.ffn_norm.weight"
@@ -75,7 +76,7 @@ class Reference:
             h = self.norm_if_there(x, before)
             if self.architecture == "gemma4" and self.get("expert_count"):
                 dense = self.norm(self.feed_forward(h, layer, gemma), f"blk.{layer}.post_ffw_norm_1.weight")
-                h = self.rounded(dense + gemma4_mixture(self, x, layer, gelu))
+                h = self.rounded(dense + reference_gemma4.mixture(self, x, layer, gelu))
             else:
                 h = mixture(self, h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
             h = self.norm_if_there(h, f"blk.{layer}.post_ffw_norm.weight")
@@ -90,17 +91,6 @@ class Reference:
         logits = logits / self.get("logit_scale", 1.0)
         cap = self.get("final_logit_softcapping", 0.0)
         return cap * np.tanh(logits / cap) if cap else logits
-
-    def own_embeddings(self, ids: list[int], x: np.ndarray) -> np.ndarray | None:
-        """What each layer of a small Gemma 4 adds for a token (tokens, layers, width): half of it looked up, half made
-        from the embedding."""
-        if not (width := self.get("embedding_length_per_layer_input")):
-            return None
-        looked_up = np.asarray(self.weights["per_layer_token_embd.weight"][ids], np.float64)
-        looked_up = looked_up.reshape(len(ids), -1, width)
-        made = self.linear(x, "per_layer_model_proj") / np.sqrt(x.shape[1])
-        made = self.norm(self.rounded(made).reshape(looked_up.shape), "per_layer_proj_norm.weight")
-        return self.rounded((made + self.rounded(looked_up * np.sqrt(width))) / np.sqrt(2), 2)
 
     def log_probabilities(self, ids: list[int]) -> np.ndarray:
         return log_softmax(self.logits(ids))
@@ -127,7 +117,7 @@ class Reference:
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
         if self.architecture == "gemma4":
-            return self.gemma4_attention(x, layer)
+            return reference_gemma4.attention(self, x, layer)
         heads = self.get("attention.head_count")
         kv_heads = self.get("attention.head_count_kv", heads)
         dim = self.get("attention.key_length", self.get("embedding_length") // heads)
@@ -152,23 +142,6 @@ class Reference:
         k, v = k.astype(self.cache).astype(np.float64), v.astype(self.cache).astype(np.float64)
         scale = 1 / np.sqrt(self.get("embedding_length") // heads if self.is_gemma3_27b() else dim)
         return self.mixed(q, k, v, self.get("attention.scale", scale), window, layer)
-
-    def gemma4_attention(self, x: np.ndarray, layer: int) -> np.ndarray:
-        """Layers with a window, and those without one, have their own width and number of heads. The last layers use
-        the keys and values of the last layer before them that sees as far. Keys are values where there is no matrix for
-        these. Scores are not scaled; values are normed without a weight."""
-        window, tokens, of_layer = self.window(layer), len(x), f"blk.{layer}.attn_"
-        dim = self.get("attention.key_length_swa" if window else "attention.key_length")
-        q = self.linear(x, of_layer + "q").reshape(tokens, -1, dim)
-        q = self.rotate(self.norm(q, of_layer + "q_norm.weight"), window is not None)
-        if layer < self.get("block_count") - self.get("attention.shared_kv_layers", 0):
-            k = v = self.linear(x, of_layer + "k").reshape(tokens, -1, dim)
-            if of_layer + "v.weight" in self.weights:
-                v = self.linear(x, of_layer + "v").reshape(tokens, -1, dim)
-            v = v / np.sqrt(np.mean(v**2, axis=-1, keepdims=True) + self.get("attention.layer_norm_rms_epsilon"))
-            k = self.rotate(self.norm(k, of_layer + "k_norm.weight"), window is not None)
-            self.memory[window] = [y.astype(self.cache).astype(np.float64) for y in (k, self.rounded(v, 3))]
-        return self.mixed(q, *self.memory[window], 1.0, window, layer)
 
     def mixed(
         self, q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, window: int | None, layer: int

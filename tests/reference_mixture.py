@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
     """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1."""
     logits, y = model.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
-    gate, up, down = (_products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
+    gate, up, down = (products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
     for t, scores in enumerate(np.exp(log_softmax(logits))):
         chosen = sorted(range(len(scores)), key=lambda e: -scores[e])[: model.get("expert_used_count")]
         for e in chosen:
@@ -24,27 +24,7 @@ def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
     return y * model.get("expert_weights_scale", 1.0)
 
 
-def gemma4_mixture(
-    model: Reference, x: np.ndarray, layer: int, activation: Callable[[np.ndarray], np.ndarray]
-) -> np.ndarray:
-    """The experts of Gemma 4: the router sees x without the norm of their input; the probabilities of those chosen are
-    made to sum to 1, then each is multiplied by the expert's own scale."""
-    normal = x / np.sqrt(np.mean(x**2, axis=1, keepdims=True) + model.get("attention.layer_norm_rms_epsilon"))
-    asked = model.rounded(normal * model.weight(f"blk.{layer}.ffn_gate_inp.scale") / np.sqrt(x.shape[1]), 5)
-    logits, y = model.linear(asked, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
-    h = model.norm(x, f"blk.{layer}.pre_ffw_norm_2.weight")
-    both, down = (_products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate_up", "down"))
-    scales = model.weight(f"blk.{layer}.ffn_down_exps.scale")
-    for t, scores in enumerate(np.exp(log_softmax(logits))):
-        chosen = sorted(range(len(scores)), key=lambda e: -scores[e])[: model.get("expert_used_count")]
-        for e in chosen:
-            gate, up = np.split(both(h[t], e), 2)
-            part = down(model.rounded(activation(gate) * up, 4), e)
-            y[t] = model.rounded(y[t] + model.rounded(scales[e] * scores[e] / scores[chosen].sum(), 5) * part, 2)
-    return model.norm(y, f"blk.{layer}.post_ffw_norm_2.weight")
-
-
-def _products(model: Reference, name: str) -> Callable[[np.ndarray, int], np.ndarray]:
+def products(model: Reference, name: str) -> Callable[[np.ndarray, int], np.ndarray]:
     """Of a vector with the matrix of an expert, and its biases if it has some."""
     weight, bias = model.weight(f"{name}.weight"), model.weights.get(f"{name}.bias")
 

@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 import tiny_checkpoints
+import tiny_vocabularies
 import tokenizers
 from checkpoint_configs import CASES, SENTENCEPIECE
 from test_conversion import Folders, folders, golden  # noqa: F401  a fixture
-from tiny_checkpoints import field, model_bytes
+from tiny_vocabularies import field, model_bytes
 
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError
 from bitwright.io.values import Values
@@ -49,13 +50,13 @@ def test_every_kind_of_pre_tokenizer_is_recognised() -> None:
         assert found is not None
         assert PRE_TOKENIZERS[found]._replace(add_bos=words.add_bos) == words, name
     assert recognised((r"\p{L}+",), False) is None
-    assert recognised([tiny_checkpoints.LLAMA_WORDS], True) == "llama-bpe"
-    assert recognised([tiny_checkpoints.QWEN_WORDS], False) == "qwen2"
+    assert recognised([tiny_vocabularies.LLAMA_WORDS], True) == "llama-bpe"
+    assert recognised([tiny_vocabularies.QWEN_WORDS], False) == "qwen2"
 
 
 def changed(folder: Path, change: Callable[[dict[str, Any]], Any], file: str = "tokenizer.json") -> Path:
     """A byte-level tokenizer with a change."""
-    tiny_checkpoints._byte_level("qwen2", folder)
+    tiny_vocabularies.byte_level_json("qwen2", folder)
     found = json.loads((folder / file).read_text())
     change(found)
     (folder / file).write_text(json.dumps(found))
@@ -130,7 +131,7 @@ def test_what_llama_cpp_would_read_differently_is_refused(tmp_path: Path, change
 def test_characters_that_llama_cpp_would_merge_differently_are_refused(
     tmp_path: Path, change: Any, message: str
 ) -> None:
-    assert tiny_checkpoints._characters("gemma4", tmp_path) == 423
+    assert tiny_vocabularies.characters_json("gemma4", tmp_path) == 423
     found = json.loads((tmp_path / "tokenizer.json").read_text())
     change(found)
     (tmp_path / "tokenizer.json").write_text(json.dumps(found))

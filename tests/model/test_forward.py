@@ -114,15 +114,6 @@ def test_the_reference_detects_missing_parts(name: str) -> None:
         assert np.abs(changed.log_probabilities(ids) - right).max() > 5e-4, key
 
 
-def test_keys_of_layers_that_use_those_of_others_are_not_read(tmp_path: Path) -> None:
-    """Published files of Gemma 4 have them."""
-    metadata, weights = synthetic("gemma4")
-    step = Model.from_gguf(gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))).step
-    unread = {f"blk.6.attn_{name}.weight": np.ones(shape) for name, shape in (("k", (32, 64)), ("k_norm", (32,)))}
-    more = Model.from_gguf(gguf.open(synthetic_model.write(tmp_path / "more.gguf", metadata, weights | unread))).step
-    assert [str(op) for op in more.ops] == [str(op) for op in step.ops]
-
-
 def test_only_requested_rows_pass_the_last_layer(tmp_path: Path) -> None:
     metadata, weights = synthetic("gemma3")
     file = gguf.open(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))

@@ -1,0 +1,56 @@
+// The names by which kernels/schedule.py asks for instructions and phases.
+#pragma once
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+
+#include "program.h"
+
+namespace bitwright {
+
+inline const std::unordered_map<std::string, Code> kCodes = {
+    {"embed", Code::embed},
+    {"hidden", Code::hidden},
+    {"angles", Code::angles},
+    {"rms_norm", Code::rms_norm},
+    {"load", Code::load},
+    {"bias", Code::bias},
+    {"rope", Code::rope},
+    {"store", Code::store},
+    {"glu_silu", Code::glu_silu},
+    {"glu_gelu_tanh", Code::glu_gelu},
+    {"glu_clamped", Code::glu_clamped},
+    {"add", Code::add},
+    {"scale", Code::scale},
+    {"softcap", Code::softcap},
+    {"temperature", Code::temperature},
+    {"select", Code::select},
+    {"copy", Code::copy},
+    {"join", Code::join},
+    {"linear", Code::linear},
+    {"attention", Code::attention},
+    {"observe", Code::observe},
+    {"route_softmax", Code::route},
+    {"route_sigmoid", Code::route_sigmoid},
+    {"reweigh", Code::reweigh},
+    {"combine", Code::combine},
+    {"group", Code::group},
+    {"load_experts", Code::load_experts},
+    {"experts", Code::experts},
+    {"observe_experts", Code::observe_experts},
+    {"bias_experts", Code::bias_experts},
+};
+inline const std::unordered_map<std::string, PhaseKind> kPhases = {{"rows", PhaseKind::rows},
+                                                                   {"linears", PhaseKind::linears},
+                                                                   {"attention", PhaseKind::attention},
+                                                                   {"observe", PhaseKind::observe},
+                                                                   {"group", PhaseKind::group}};
+
+template <typename T>
+T named(const std::unordered_map<std::string, T>& names, const std::string& name) {
+  const auto found = names.find(name);
+  if (found == names.end()) throw std::invalid_argument("the executor has no instruction or phase named " + name);
+  return found->second;
+}
+
+}  // namespace bitwright
