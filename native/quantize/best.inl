@@ -125,7 +125,9 @@ BITWRIGHT_INLINE void best_asymmetric(const Floats* x, const Floats* w, Floats& 
       s = select(positive, sum_lx * reciprocal(sum_ll), s);
       m = select(positive, Floats{}, m);
     }
-    const Floats error = fit_error<N, false>(x, w, code, s, m);
+    Floats error = fit_error<N / 2, false>(x, w, code, s, m);
+    if (!any(error + negligible < best)) continue;
+    error = fit_error<N / 2, false>(x + N / 2, w + N / 2, code + N / 2, s, m, error);
     const Ints better = (determinant > 0.f) & (error + negligible < best);
     best = select(better, error, best);
     scale = select(better, s, scale);

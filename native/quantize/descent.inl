@@ -3,67 +3,72 @@
 
 template <class P>
 void Tile<P>::descend(int64_t begin) {
-  constexpr int together = std::max(P::step, 16);
-  const float* h = layer_.hessian + begin * n_ + begin;
   std::memset(pull_, 0, P::unit * kRows * sizeof(float));
-  accumulate(pull_, kRows, error_, h - begin, n_, P::unit, n_);
-  for (int from = 0; from < P::unit; from += together) {
-    bool changed = false;
-    for (int j = from; j < from + together; j += P::step) changed |= recode(begin, from, j, together);
-    if (!changed) continue;
-    const float* moves = first_ + from * kRows;  // what they do to the other columns
-    const int after = from + together;
-    accumulate(pull_, kRows, moves, h + from, n_, from, together);
-    accumulate(pull_ + after * kRows, kRows, moves, h + after * n_ + from, n_, P::unit - after, together);
+  accumulate(pull_, kRows, error_, layer_.hessian + begin * n_, n_, P::unit, n_);
+  for (int from = 0; from < P::unit; from += kTogether) {
+    Moved moved[kVectors];
+    for (int j = from; j < from + kTogether; j += P::step)
+      for (int v = 0; v < kVectors; v++) recode(begin, from, j, v, moved[v]);
+    for (int v = 0; v < kVectors; v++) pass_on(begin, v, moved[v], from, from + kTogether);
   }
   for (int g = 0; g < P::groups; g++) rescale(begin, g);
   if (P::integers) rescale_unit(begin);
 }
 
-// Moves each code from column `begin + j` on to the one nearest to its optimum while all others stay fixed. Updates the
-// pull of the `together` columns from `from`, and leaves the moves of the columns in first_. Returns whether any moved.
+// Adds to the pull what the moves in first_ of some columns do to all columns of the unit but those from `from` to `to`.
+// Most vectors of rows have few moves.
 template <class P>
-inline BITWRIGHT_FORCE bool Tile<P>::recode(int64_t begin, int from, int j, int together) {
+inline BITWRIGHT_FORCE void Tile<P>::pass_on(int64_t begin, int v, const Moved& moved, int from, int to) {
+  constexpr int Few = 8;
+  for (int c = 0; c < P::unit; c += Few) {
+    if (c >= from && c < to) continue;
+    Floats pull[Few];
+    for (int i = 0; i < Few; i++) pull[i] = get(pull_, c + i, v);
+    for (int m = 0; m < moved.count; m++) {
+      const Floats move = get(first_, moved.column[m], v);
+      const float* row = layer_.hessian + (begin + moved.column[m]) * n_ + begin + c;
+      for (int i = 0; i < Few; i++) pull[i] += move * row[i];
+    }
+    for (int i = 0; i < Few; i++) put(pull_, c + i, v, pull[i]);
+  }
+}
+
+// Moves each code from column `begin + j` on to the one nearest to its optimum while all others stay fixed. Updates the
+// pull of the kTogether columns from `from`, and leaves the moves in first_ and their columns in `moved`.
+template <class P>
+inline BITWRIGHT_FORCE void Tile<P>::recode(int64_t begin, int from, int j, int v, Moved& moved) {
   constexpr int S = P::step;
   const int64_t column = begin + j;
   const float *h = layer_.hessian + column * n_ + column, *inverse = &inner_.inverse[column * S];
-  Floats change[S][kVectors];
-  Ints changed{};
-  for (int v = 0; v < kVectors; v++) {
-    const Floats scale = get(unit_scale_, begin / P::unit, v) * get(scale_, column / P::N, v);
-    const Floats low = -get(unit_min_, begin / P::unit, v) * get(low_, column / P::N, v);
-    Floats decoded[S], wanted[S], pull[S], weight[S], value[S], delta[S], gain{};
-    for (int i = 0; i < S; i++) {
-      pull[i] = get(pull_, j + i, v);
-      weight[i] = splat(h[i * n_ + i]);
-      wanted[i] = decoded[i] = get(weight_, column + i, v) - get(error_, column + i, v);
-    }
-    for (int i = 0; i < S; i++)
-      for (int k = 0; k < S; k++) wanted[i] += inverse[i * S + k] * pull[k];
-    P::round(wanted, weight, scale, low, value);
-    for (int i = 0; i < S; i++) delta[i] = scale * value[i] + low - decoded[i];
-    for (int i = 0; i < S; i++) {
-      Floats sum{};
-      for (int k = 0; k < S; k++) sum += h[i * n_ + k] * delta[k];
-      gain += delta[i] * (sum - 2.f * pull[i]);
-    }
-    const Ints better = gain < 0.f;
-    for (int i = 0; i < S; i++) {
-      change[i][v] = select(better, delta[i], Floats{});
-      put(value_, column + i, v, select(better, value[i], get(value_, column + i, v)));
-      put(error_, column + i, v, get(error_, column + i, v) - change[i][v]);
-    }
-    changed |= better;
-    count(select(better, gain, Floats{}), v);
-  }
-  const bool moved = any(changed);
+  const Floats scale = get(unit_scale_, begin / P::unit, v) * get(scale_, column / P::N, v);
+  const Floats low = -get(unit_min_, begin / P::unit, v) * get(low_, column / P::N, v);
+  Floats decoded[S], wanted[S], pull[S], weight[S], value[S], delta[S], gain{};
   for (int i = 0; i < S; i++) {
-    const float* row = layer_.hessian + (column + i) * n_ + begin;
-    for (int v = 0; v < kVectors; v++) put(first_, j + i, v, -change[i][v]);
-    for (int c = from; c < from + together && moved; c++)
-      for (int v = 0; v < kVectors; v++) put(pull_, c, v, get(pull_, c, v) - change[i][v] * row[c]);
+    pull[i] = get(pull_, j + i, v);
+    weight[i] = splat(h[i * n_ + i]);
+    wanted[i] = decoded[i] = get(weight_, column + i, v) - get(error_, column + i, v);
   }
-  return moved;
+  for (int i = 0; i < S; i++)
+    for (int k = 0; k < S; k++) wanted[i] += inverse[i * S + k] * pull[k];
+  P::round(wanted, weight, scale, low, value);
+  for (int i = 0; i < S; i++) delta[i] = scale * value[i] + low - decoded[i];
+  for (int i = 0; i < S; i++) {
+    Floats sum{};
+    for (int k = 0; k < S; k++) sum += h[i * n_ + k] * delta[k];
+    gain += delta[i] * (sum - 2.f * pull[i]);
+  }
+  const Ints better = gain < 0.f;
+  if (!any(better)) return;
+  count(select(better, gain, Floats{}), v);
+  for (int i = 0; i < S; i++) {
+    const Floats move = select(better, -delta[i], Floats{});
+    const float* row = layer_.hessian + (column + i) * n_ + begin;
+    put(value_, column + i, v, select(better, value[i], get(value_, column + i, v)));
+    put(error_, column + i, v, get(error_, column + i, v) + move);
+    put(first_, j + i, v, move);
+    for (int c = from; c < from + kTogether; c++) put(pull_, c, v, get(pull_, c, v) + move * row[c]);
+    moved.column[moved.count++] = j + i;
+  }
 }
 
 // Moves a sub-block's scale (and low) to the storable ones nearest to the best for its codes.
@@ -73,6 +78,8 @@ inline BITWRIGHT_FORCE void Tile<P>::rescale(int64_t begin, int g) {
   const float *row_sums = &inner_.row_sums[first], all = inner_.sums[block];
   std::memset(target_, 0, P::N * kRows * sizeof(float));
   accumulate(target_, kRows, value_ + first * kRows, layer_.hessian + first * n_ + first, n_, P::N, P::N);
+  Moved group;
+  for (int j = 0; j < P::N; j++) group.column[group.count++] = g * P::N + j;
   for (int v = 0; v < kVectors; v++) {
     const Floats unit_scale = get(unit_scale_, begin / P::unit, v), unit_min = get(unit_min_, begin / P::unit, v);
     const Codes now{get(scale_, block, v), get(low_, block, v)};
@@ -105,17 +112,18 @@ inline BITWRIGHT_FORCE void Tile<P>::rescale(int64_t begin, int g) {
       least = select(better, gain, least);
       best = select(better, tried, best);
     }
+    if (!any(least < 0.f)) continue;
     const Floats ds = unit_scale * (best.scale - now.scale), dl = -unit_min * (best.low - now.low);
     for (int j = 0; j < P::N; j++) {
       const Floats delta = ds * value[j] + dl;
       put(error_, first + j, v, get(error_, first + j, v) - delta);
-      put(first_, j, v, -delta);
+      put(first_, g * P::N + j, v, -delta);
     }
     put(scale_, block, v, best.scale);
     put(low_, block, v, best.low);
     count(least, v);
+    if (P::integers || g + 1 < P::groups) pass_on(begin, v, group, 0, 0);  // otherwise nobody reads the pull again
   }
-  accumulate(pull_, kRows, first_, layer_.hessian + begin * n_ + first, n_, P::unit, P::N);
 }
 
 // Fits unit_scale (and unit_min) by least squares and rounds them to float16.

@@ -91,22 +91,24 @@ class Tile {  // kRows rows side by side: every array is [column or sub-block or
     P::propose(x, w, unit_scale, unit_min, tried);
     Floats least = splat(INFINITY);
     for (int i = 0; i < P::candidates; i++) {
-      const Floats left = round_group<false>(first, v, x, w, unit_scale * tried[i].scale, -unit_min * tried[i].low);
+      const Floats left =
+          round_group<false>(first, v, x, w, unit_scale * tried[i].scale, -unit_min * tried[i].low, least);
       const Ints better = left < least;
       least = select(better, left, least);
       best = select(better, tried[i], best);
     }
     put(scale_, first / P::N, v, best.scale);
     put(low_, first / P::N, v, best.low);
-    count(round_group<true>(first, v, x, w, unit_scale * best.scale, -unit_min * best.low), v);
+    count(round_group<true>(first, v, x, w, unit_scale * best.scale, -unit_min * best.low, splat(INFINITY)), v);
   }
 
-  // A few columns at a time, whose targets stay in registers.
+  // A few columns at a time, whose targets stay in registers. Stops where no row can come below `enough` any more.
   template <bool Keep>
-  BITWRIGHT_FORCE Floats round_group(int64_t first, int v, const Floats* x, const Floats* w, Floats scale, Floats low) {
+  BITWRIGHT_FORCE Floats round_group(int64_t first, int v, const Floats* x, const Floats* w, Floats scale, Floats low,
+                                     Floats enough) {
     constexpr int Few = std::max(P::step, 8);
     Floats errors[P::N], left{};
-    for (int from = 0; from < P::N; from += Few) {
+    for (int from = 0; from < P::N && (Keep || !from || any(left < enough)); from += Few) {
       const float* factor = layer_.factor + (first + from) * n_ + first;  // (Few, from + Few)
       Floats target[Few];
       for (int i = 0; i < Few; i++) target[i] = x[from + i];
@@ -129,8 +131,13 @@ class Tile {  // kRows rows side by side: every array is [column or sub-block or
   }
 
   // Coordinate descent (descent.inl).
+  static constexpr int kTogether = std::max(P::step, 16);
+  struct Moved {  // columns of a unit
+    int count = 0, column[std::max(kTogether, P::N)];
+  };
   void descend(int64_t begin);
-  inline BITWRIGHT_FORCE bool recode(int64_t begin, int from, int j, int together);
+  inline BITWRIGHT_FORCE void pass_on(int64_t begin, int v, const Moved& moved, int from, int to);
+  inline BITWRIGHT_FORCE void recode(int64_t begin, int from, int j, int v, Moved& moved);
   inline BITWRIGHT_FORCE void rescale(int64_t begin, int g);
   inline BITWRIGHT_FORCE void rescale_unit(int64_t begin);
 

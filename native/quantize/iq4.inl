@@ -7,7 +7,7 @@ struct Iq4Grid {
   static constexpr float low = -127.f, high = 113.f;
   BITWRIGHT_INLINE Floats nearest(Floats v) {
     Floats value = splat(kIq4Values[0]);
-    for (int i = 1; i < 16; i++) value += select(v >= middle(i), splat(kIq4Values[i] - kIq4Values[i - 1]), Floats{});
+    for (int i = 1; i < 16; i++) value = v >= middle(i) ? splat(kIq4Values[i]) : value;
     return value;
   }
   BITWRIGHT_INLINE Floats code(Floats v) {

@@ -6,8 +6,8 @@
 // ---- asymmetric: x ~ scale * code + low, code in 0..Top ----
 
 template <int N, bool Absolute>
-BITWRIGHT_INLINE Floats fit_error(const Floats* x, const Floats* w, const Floats* code, Floats scale, Floats low) {
-  Floats error{};
+BITWRIGHT_INLINE Floats fit_error(const Floats* x, const Floats* w, const Floats* code, Floats scale, Floats low,
+                                  Floats error = Floats{}) {
   for (int i = 0; i < N; i++) {
     const Floats miss = scale * code[i] + low - x[i];
     error += w[i] * (Absolute ? abs(miss) : miss * miss);
