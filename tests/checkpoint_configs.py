@@ -36,6 +36,13 @@ CASES: dict[str, dict[str, Any]] = {
         "partial_rotary_factor": 0.5, "attention_bias": True, "tie_word_embeddings": False, "hidden_act": "silu",
         "pad_token_id": 0,
     },
+    "glm4-moe-untied-predicting": {
+        "model_type": "glm4_moe", "architectures": ["Glm4MoeForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 1e4,
+        "partial_rotary_factor": 0.5, "attention_bias": True, "use_qk_norm": True, "tie_word_embeddings": False,
+        "hidden_act": "silu", "n_routed_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
+        "n_shared_experts": 2, "first_k_dense_replace": 1, "routed_scaling_factor": 1.5, "norm_topk_prob": True,
+        "n_group": 1, "topk_group": 1, "num_nextn_predict_layers": 1, "pad_token_id": 0,
+    },
     "gpt-oss-untied-mxfp4": {
         "model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"], **GPT_OSS, "num_hidden_layers": 4,
         "max_position_embeddings": 2048,

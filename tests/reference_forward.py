@@ -7,8 +7,8 @@ With `rounding` it analyzes float32 errors (Monte Carlo arithmetic: Parker, Pier
 adds to every result a normal error of the size that float32 arithmetic makes there. That is u |x| for one operation,
 and u sqrt(n) |products| for a sum of n products, where |products| is their Euclidean norm (the growth of a sum's
 rounding error with effectively random signs: Higham and Mary 2019); u = 2**-24. The resulting change of the
-log-probabilities is the expected distance of a correct float32 engine from this reference; `compare` allows a multiple
-of it.
+log-probabilities is the expected distance of a correct float32 engine from this reference; `reference_compare`
+allows a multiple of it.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from reference_mixture import log_softmax, mixture, silu
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
 NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
-BEFORE_FEED_FORWARD = ("gpt-oss",)  # where post_attention_norm is
+BEFORE_FEED_FORWARD = ("glm4moe", "gpt-oss")  # where post_attention_norm is
 EXACT_RAMP = ("gpt-oss",)  # of YaRN: it need not begin and end at whole pairs
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
@@ -67,18 +67,20 @@ class Reference:
         x = np.asarray(self.weights["token_embd.weight"][ids], np.float64)
         x = x * (np.sqrt(x.shape[1]) if gemma else self.get("embedding_scale", 1.0))
         own, self.memory = reference_gemma4.own_embeddings(self, ids, x), {}
-        for layer in range(self.get("block_count")):
+        for layer in range(self.get("block_count") - self.get("nextn_predict_layers", 0)):
             h = self.attention(self.norm_if_there(x, f"blk.{layer}.attn_norm.weight"), layer)
             after, before = f"blk.{layer}.post_attention_norm.weight", f"blk.{layer}.ffn_norm.weight"
             if self.architecture in BEFORE_FEED_FORWARD:
                 after, before = "none", after
             x = self.rounded(x + self.norm_if_there(h, after) * self.get("residual_scale", 1.0))
             h = self.norm_if_there(x, before)
-            if self.architecture == "gemma4" and self.get("expert_count"):
+            if self.get("expert_count", 0) == 0 or layer < self.get("leading_dense_block_count", 0):
+                h = self.feed_forward(h, layer, gemma)
+            elif self.architecture == "gemma4":
                 dense = self.norm(self.feed_forward(h, layer, gemma), f"blk.{layer}.post_ffw_norm_1.weight")
                 h = self.rounded(dense + reference_gemma4.mixture(self, x, layer, gelu))
             else:
-                h = mixture(self, h, layer) if self.get("expert_count") else self.feed_forward(h, layer, gemma)
+                h = mixture(self, h, layer)
             h = self.norm_if_there(h, f"blk.{layer}.post_ffw_norm.weight")
             x = self.rounded(x + h * self.get("residual_scale", 1.0))
             if own is not None:
@@ -109,11 +111,11 @@ class Reference:
         y = np.hstack([self.product(x, np.asarray(weight[i : i + PIECE], np.float64).T) for i in rows])
         return self.rounded(y + self.weight(f"{name}.bias")) if f"{name}.bias" in self.weights else y
 
-    def feed_forward(self, x: np.ndarray, layer: int, gemma: bool) -> np.ndarray:
-        up = self.linear(x, f"blk.{layer}.ffn_up")
-        fused = f"blk.{layer}.ffn_gate.weight" not in self.weights
-        gate, up = np.split(up, 2, axis=1) if fused else (self.linear(x, f"blk.{layer}.ffn_gate"), up)
-        return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down")
+    def feed_forward(self, x: np.ndarray, layer: int, gemma: bool, end: str = "") -> np.ndarray:
+        up = self.linear(x, f"blk.{layer}.ffn_up{end}")
+        fused = f"blk.{layer}.ffn_gate{end}.weight" not in self.weights
+        gate, up = np.split(up, 2, axis=1) if fused else (self.linear(x, f"blk.{layer}.ffn_gate{end}"), up)
+        return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down{end}")
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
         if self.architecture == "gemma4":
@@ -223,36 +225,6 @@ class Reference:
             return 1.0 if local else float(self.get("rope.scaling.attn_factor", 1.0))
         grown = 0.1 * np.log(self.get("rope.scaling.factor", 1.0))
         return float((grown + 1) / (self.get("rope.scaling.yarn_log_multiplier", 0.0) * grown + 1))
-
-
-def compare(
-    metadata: Mapping[str, Any], weights: Mapping[str, np.ndarray], ids: list[int], got: np.ndarray, runs: int = 1
-) -> tuple[float, float]:
-    """Assert that log-probabilities `got` (tokens, vocabulary) are the reference's, up to float32 rounding.
-
-    The root mean square of the differences may be 3 times, the largest 6 times, what `runs` runs of simulated rounding
-    give: another run draws a larger error somewhere, and a real engine's errors may be biased. Keys and values are
-    stored as float16, so a tiny error can round one to the next float16. This makes up most of the tolerance, and the
-    simulation does it as often. Returns both, as shares of what is allowed.
-    """
-    exact = Reference(metadata, weights).log_probabilities(ids)
-    played = np.array(
-        [
-            Reference(metadata, weights, rounding=np.random.default_rng(seed)).log_probabilities(ids) - exact
-            for seed in range(runs)
-        ]
-    )
-    allowed_rms, allowed_largest = 3 * max(rms(p) for p in played), 6 * np.abs(played).max()
-    difference = got - exact
-    worst = np.unravel_index(np.abs(difference).argmax(), difference.shape)
-    message = f"worst at {worst}: expected {exact[worst]}, got {got[worst]}"
-    assert np.abs(difference).max() <= allowed_largest, f"{message}, allowed {allowed_largest:.2g}"
-    assert rms(difference) <= allowed_rms, f"rms {rms(difference):.2g}, allowed {allowed_rms:.2g}; {message}"
-    return rms(difference) / allowed_rms, np.abs(difference).max() / allowed_largest
-
-
-def rms(x: np.ndarray) -> float:
-    return float(np.sqrt(np.mean(x**2)))
 
 
 def gelu(x: np.ndarray) -> np.ndarray:

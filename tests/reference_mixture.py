@@ -12,16 +12,20 @@ if TYPE_CHECKING:
 
 
 def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
-    """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1."""
+    """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1. GLM 4.5 has sigmoids in
+    place of probabilities, which are biased for the choice, and one expert for every token."""
     logits, y = model.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
     gate, up, down = (products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
-    for t, scores in enumerate(np.exp(log_softmax(logits))):
-        chosen = sorted(range(len(scores)), key=lambda e: -scores[e])[: model.get("expert_used_count")]
+    sigmoids = model.architecture == "glm4moe"
+    bias = model.weight(f"blk.{layer}.exp_probs_b.bias") if sigmoids else 0
+    for t, scores in enumerate(1 / (1 + np.exp(-logits)) if sigmoids else np.exp(log_softmax(logits))):
+        chosen = np.argsort(-(scores + bias), kind="stable")[: model.get("expert_used_count")]
         for e in chosen:
             h = model.rounded(_activated(model, gate(x[t], e), up(x[t], e)), 4)
             share = model.rounded(scores[e] / scores[chosen].sum(), 4)
             y[t] = model.rounded(y[t] + share * down(h, e), 2)
-    return y * model.get("expert_weights_scale", 1.0)
+    y = y * model.get("expert_weights_scale", 1.0)
+    return y + model.feed_forward(x, layer, gemma=False, end="_shexp") if sigmoids else y
 
 
 def products(model: Reference, name: str) -> Callable[[np.ndarray, int], np.ndarray]:

@@ -8,13 +8,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import synthetic_mixture
+from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, EXPERTS_USED, WIDTH
 
-WIDTH, FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 64, 96, 7, 4, 2, 160, 96
-EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 6, 3, 32
+FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 96, 7, 4, 2, 160, 96
 
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
     "glm4": {"rope.dimension_count": 8},
+    "glm4moe": {
+        "rope.dimension_count": 8,
+        "expert_count": EXPERTS,
+        "expert_used_count": EXPERTS_USED,
+        "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+        "expert_shared_count": 2,
+        "expert_gating_func": 2,
+        "expert_weights_norm": True,
+        "expert_weights_scale": 1.5,
+        "leading_dense_block_count": 2,
+        "nextn_predict_layers": 1,
+    },
     "gpt-oss": {
         "attention.key_length": 32,
         "attention.value_length": 32,
@@ -140,25 +153,21 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             "ffn_up.weight": matrix(FEED_FORWARD, WIDTH),
             "ffn_down.weight": matrix(WIDTH, FEED_FORWARD),
         }
-        if architecture in ("glm4", "qwen2"):
+        if architecture in ("glm4", "glm4moe", "qwen2"):
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
-        if architecture in ("gpt-oss", "qwen3moe"):
+        if architecture in ("gpt-oss", "glm4moe"):
+            layer_weights["post_attention_norm.weight"] = layer_weights.pop("ffn_norm.weight")
+        if architecture in ("gpt-oss", "qwen3moe") or (architecture == "glm4moe" and layer >= 2):
             for name in ("gate", "up", "down"):
                 del layer_weights[f"ffn_{name}.weight"]
-            layer_weights |= {
-                "ffn_gate_inp.weight": matrix(EXPERTS, WIDTH),
-                "ffn_gate_exps.weight": matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
-                "ffn_up_exps.weight": matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
-                "ffn_down_exps.weight": matrix(EXPERTS, WIDTH, EXPERT_FEED_FORWARD),
-            }
+            layer_weights |= synthetic_mixture.weights_of(architecture, matrix, vector)
         if architecture == "gpt-oss":
-            layer_weights["post_attention_norm.weight"] = layer_weights.pop("ffn_norm.weight")
             layer_weights["attn_sinks.weight"] = vector(heads)
-            for name in ("gate", "up"):  # of which the clamps catch some
-                layer_weights[f"ffn_{name}_exps.weight"] *= 3
             for name in [name for name in layer_weights if layer_weights[name].ndim > 1]:
                 layer_weights[name.replace("weight", "bias")] = 0.3 * matrix(*layer_weights[name].shape[:-1])
-        if architecture in ("qwen3", "qwen3moe", "gemma3"):
+        if architecture == "glm4moe" and layer == metadata["glm4moe.block_count"] - 1:  # it predicts further tokens
+            layer_weights |= {"nextn.eh_proj.weight": matrix(WIDTH, 2 * WIDTH), "nextn.enorm.weight": vector(WIDTH)}
+        if architecture in ("qwen3", "qwen3moe", "gemma3", "glm4moe"):
             layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
         if architecture == "olmo2":
             layer_weights |= {"attn_q_norm.weight": vector(q), "attn_k_norm.weight": vector(kv)}

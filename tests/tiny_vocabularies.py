@@ -61,6 +61,7 @@ def byte_level_json(case: str, folder: Path) -> int:
     """A tokenizer.json; returns the number of rows of the embedding, of which the last few have no token."""
     merges, special = learned(byte_level=True), ["<|pad|>", "<|begin|>", "<|end|>"]
     special += ["<|endoftext|>", "<|user|>"] * case.startswith("glm4")  # which its conversion looks for
+    special += ["[gMASK]", "<|observation|>"] * case.startswith("glm4-moe")
     texts = [*special, *byte_characters(), *("".join(pair) for pair in merges), "<tool>"]
     qwen, gpt_oss = case.startswith("qwen"), case.startswith("gpt-oss")
     post: dict[str, Any] = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}

@@ -21,7 +21,7 @@ from bitwright.model.conversion.checkpoint import Checkpoint
 from bitwright.quantizers import quantize
 
 LLAMA, GEMMA, QWEN_MOE = "llama-untied-llama3", "gemma3-windows-linear", "qwen3-moe-untied"
-GPT_OSS = "gpt-oss-untied-mxfp4"
+GPT_OSS, GLM_MOE = "gpt-oss-untied-mxfp4", "glm4-moe-untied-predicting"
 GEMMA4, PLAIN_ROPE = "gemma4-own-embeddings-shared", {"rope_type": "default", "rope_theta": 1e6}
 YARN2 = CASES["ministral3-untied"]["rope_parameters"]
 LONGROPE = CASES["phi4-untied-longrope"]["rope_scaling"]
@@ -126,6 +126,9 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (GPT_OSS, {"attention_bias": False}, "attention_bias of bool False is not supported; supported: True"),
         (GPT_OSS, {"num_local_experts": 5}, r"mlp.router.weight to have shape \(5, 96\), got \(6, 96\)"),
         (GPT_OSS, {"intermediate_size": 32}, r"experts.gate_proj.weight to have shape \(6, 32, 96\), got"),
+        (GLM_MOE, {"norm_topk_prob": False}, "norm_topk_prob of bool False is not supported; supported: True"),
+        (GLM_MOE, {"n_group": 2}, "n_group of integer 2 is not supported; supported: 1"),
+        (GLM_MOE, {"num_hidden_layers": 4}, "a tensor model.layers.4.input_layernorm.weight of shape .96,., got none"),
         ("ministral3-untied", {"sliding_window": 64}, "sliding_window of integer 64 is not supported"),
         ("ministral3-untied", {"rope_parameters": YARN2 | {"mscale": 0.7}}, "mscale of number 0.7 is not supported"),
         ("ministral3-untied", {"rope_parameters": YARN2 | {"mscale": None}}, "mscale_all_dim without mscale is not"),
@@ -162,7 +165,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (GEMMA4, {"vocab_size_per_layer_input": 400}, "embed_tokens_per_layer.weight to have shape .400, 72."),
         ("gemma4-mixture", {"num_experts": 7}, r"router.proj.weight to have shape \(7, 96\), got \(6, 96\)"),
     ],
-    ids=range(59),
+    ids=range(62),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str

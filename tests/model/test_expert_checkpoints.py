@@ -9,11 +9,13 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_checkpoints
-from model.test_checkpoint import GPT_OSS, QWEN_MOE, with_tensors
+from model.test_checkpoint import GLM_MOE, GPT_OSS, QWEN_MOE, with_tensors
 
+from bitwright.engine import Engine
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io import gguf
 from bitwright.model.conversion.checkpoint import Checkpoint
+from bitwright.model.model import Model
 from bitwright.quantizers import quantize
 
 
@@ -32,6 +34,31 @@ def test_experts_are_all_there_and_of_one_type(tmp_path: Path) -> None:
         FileFormatError, match=rf"{expert} to be bfloat16, as \S+experts.0.up_proj.weight is, got float32"
     ):
         Checkpoint(with_tensors(folder, QWEN_MOE, widen))
+
+
+def test_a_layer_that_predicts_is_kept_or_may_be_missing(tmp_path: Path) -> None:
+    """Older checkpoints have copies of the embedding and the head in it."""
+    folder, copy = tiny_checkpoints.write(GLM_MOE, tmp_path / "m"), "model.layers.3.shared_head.head.weight"
+    whole = Checkpoint(folder)
+    assert whole.metadata["glm4moe.block_count"] == 4 and whole.metadata["glm4moe.nextn_predict_layers"] == 1
+    assert [name for name in whole.tensors if ".nextn." in name and name.startswith("blk.3.")] == [
+        f"blk.3.nextn.{name}.weight" for name in ("eh_proj", "enorm", "hnorm", "shared_head_norm")
+    ]
+    expected = Engine(Model.from_gguf(whole)).session().logits(tiny_checkpoints.IDS)
+
+    def more(tensors: dict[str, np.ndarray]) -> None:
+        tensors[copy] = tensors["lm_head.weight"]
+
+    assert "blk.3.nextn.shared_head_head.weight" in Checkpoint(with_tensors(folder, GLM_MOE, more)).tensors
+
+    def remove(tensors: dict[str, np.ndarray]) -> None:
+        for name in [name for name in tensors if name.startswith("model.layers.3.")]:
+            del tensors[name]
+
+    left = Checkpoint(with_tensors(folder, GLM_MOE, remove))
+    assert left.metadata["glm4moe.block_count"] == 3 and "glm4moe.nextn_predict_layers" not in left.metadata
+    got = Engine(Model.from_gguf(left)).session().logits(tiny_checkpoints.IDS)
+    np.testing.assert_array_equal(got, expected)
 
 
 STEM = "model.layers.1.mlp.experts.gate_up_proj"

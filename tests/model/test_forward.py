@@ -24,6 +24,8 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama, every head its own keys": ("llama", {"attention__head_count_kv": 2, "attention__head_count": 2,
                                                  "attention__key_length": 32, "attention__value_length": 32}),
     "glm4": ("glm4", {}),
+    "glm4moe": ("glm4moe", {}),
+    "glm4moe without norms of heads": ("glm4moe", {}),
     "gpt-oss": ("gpt-oss", {}),
     "gpt-oss without windows": ("gpt-oss", {"attention__sliding_window": 0, "expert_weights_scale": 0.7}),
     "granite": ("granite", {}),
@@ -53,6 +55,8 @@ def synthetic(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     weights = synthetic_model.weights_of(metadata, tied="untied" not in name)
     if "divisors" in name:
         weights["rope_freqs.weight"] = np.linspace(1, 8, 8).astype(np.float32)
+    if "without norms of heads" in name:
+        weights = {own: values for own, values in weights.items() if "_q_norm" not in own and "_k_norm" not in own}
     return metadata, weights
 
 
@@ -77,6 +81,12 @@ def test_step_equals_reference(tmp_path: Path, name: str) -> None:
 CHANGES: dict[str, dict[str, Any]] = {
     "llama yarn": {"rope.scaling.factor": 4.1},
     "glm4": {"rope.dimension_count": 10},
+    "glm4moe": {
+        "expert_used_count": 4,
+        "expert_weights_scale": 1.501,
+        "rope.dimension_count": 10,
+        "nextn_predict_layers": 2,
+    },
     "gpt-oss": {
         "attention.sliding_window": 9,
         "expert_used_count": 4,

@@ -13,7 +13,8 @@ import numpy as np
 import pytest
 import synthetic_model
 from dequantized import Dequantized
-from reference_forward import compare, log_softmax
+from reference_compare import compare
+from reference_forward import log_softmax
 from test_forward import MODELS, some_ids, synthetic
 
 from bitwright.engine import Engine, generate, load

@@ -10,6 +10,7 @@ from model.test_config import written
 
 from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.model import Config
+from bitwright.model.model import Model
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,32 @@ def test_mixtures_of_another_kind_are_refused(tmp_path: Path, key: str, value: o
 def test_other_experts_than_gpt_oss_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
     with pytest.raises(BitwrightError, match=f"gpt-oss.{key}"):
         Config.from_gguf(written(tmp_path, "gpt-oss", **{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("expert_gating_func", 1), ("expert_weights_norm", False), ("expert_group_count", 2),
+        ("expert_shared_count", 0), ("expert_shared_feed_forward_length", 64),
+    ],
+)  # fmt: skip
+def test_other_experts_than_glm_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(BitwrightError, match=f"glm4moe.{key}"):
+        Config.from_gguf(written(tmp_path, "glm4moe", **{key: value}))
+
+
+def test_glm_says_that_weights_sum_to_one(tmp_path: Path) -> None:
+    with pytest.raises(FileFormatError, match="glm4moe.expert_weights_norm to be true, got no such key"):
+        Config.from_gguf(written(tmp_path, "glm4moe", drop="expert_weights_norm"))
+
+
+def test_layers_of_glm_are_dense_then_mixtures_and_the_last_predicts(tmp_path: Path) -> None:
+    model = Model.from_gguf(written(tmp_path, "glm4moe"))
+    config, attentions = model.config, [op.layer for op in model.step.ops if op.kind == "attention"]
+    assert [layer.kind for layer in config.layers] == ["attention"] * 6 + ["prediction"]
+    assert (config.leading_dense, config.shared_feed_forward, config.expert_scoring) == (2, 64, "sigmoid")
+    assert attentions == [0, 1, 2, 3, 4, 5] and len(model.step.borders) == 6
+    assert sum(op.kind == "route" for op in model.step.ops) == 4
 
 
 def test_a_mixture_without_experts_is_refused(tmp_path: Path) -> None:

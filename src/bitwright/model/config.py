@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import MAX_TOKENS, Values
+from bitwright.kernels.ops.experts import Scoring
 from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.rope import SCALINGS, Rope
-from bitwright.model.steps import ARCHITECTURES, MIXTURES, UNEVEN
+from bitwright.model.steps import ARCHITECTURES, MIXTURES, PREDICTING, UNEVEN
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
@@ -26,6 +27,7 @@ LOCAL_STRETCHED = {"gpt-oss"}  # in layers with a window, too, rotations are str
 EXACT_RAMP = {"gpt-oss"}  # whose config.json says `truncate: false` of YaRN's ramp, for which GGUF has no key
 UNSCALED = {"gemma4": 1.0}  # scores
 REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
+SIGMOID = {"glm4moe"}  # mixtures whose experts are scored by sigmoids, with one for every token
 OTHER_SCALINGS = {"phi3": ("longrope",)}  # which need more than numbers
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
 
@@ -33,9 +35,11 @@ TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults ar
 @dataclass(frozen=True)
 class Config(Architecture):
     """A model that the engine runs. Its layers all attend, and differ only in their windows unless the architecture is
-    one of UNEVEN. In a mixture each has `experts` feed-forwards of length `expert_feed_forward`, whose weights are
-    multiplied by `expert_scale`. `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the
-    embedding that each layer has of its own, 0 without.
+    one of UNEVEN; those that predict further tokens do not run. In a mixture each has `experts` feed-forwards of length
+    `expert_feed_forward`, scored as `expert_scoring` says (ops.Route), whose weights are multiplied by `expert_scale`;
+    and one of length `shared_feed_forward` that takes every token, if that is not 0. The first `leading_dense` layers
+    have a dense one. `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the embedding that
+    each layer has of its own, 0 without.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
     `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not. The
@@ -57,6 +61,9 @@ class Config(Architecture):
     per_layer: int = 0
     expert_feed_forward: int = 0
     expert_scale: float = 1.0
+    expert_scoring: Scoring = "softmax"
+    shared_feed_forward: int = 0
+    leading_dense: int = 0
     is_long: bool = False
 
     @property
@@ -123,8 +130,11 @@ class Config(Architecture):
             logit_scale=values.optional("logit_scale") or 1.0,
             feed_forwards=tuple(values.per_layer("feed_forward_length", len(shape.layers), low=1)),
             per_layer=values.integer("embedding_length_per_layer_input", 0, high=MAX_TOKENS),
-            expert_feed_forward=values.integer("expert_feed_forward_length", 0),
+            expert_feed_forward=(length := values.integer("expert_feed_forward_length", 0)),
             expert_scale=values.optional("expert_weights_scale") or 1.0,
+            expert_scoring="sigmoid" if name in SIGMOID else "softmax",
+            shared_feed_forward=length * values.integer("expert_shared_count", low=1) if name in SIGMOID else 0,
+            leading_dense=values.integer("leading_dense_block_count", 0) if name in SIGMOID else 0,
         )
 
 
@@ -135,12 +145,16 @@ def _check_layers(values: Values, shape: Architecture) -> None:
         raise UnsupportedError(
             f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward per layer"]
         )
+    if values.prefix in SIGMOID and not values.flag("expert_weights_norm", False):  # llama.cpp's default
+        raise values.error("expert_weights_norm", "true")
     for key in (*REQUIRED, *(REQUIRED_OF_EXPERTS if mixture or shape.experts else ())):
         values.integer(key, low=1, high=MAX_TOKENS)
     if not uneven:
         values.integer("feed_forward_length", low=1, high=MAX_TOKENS)
-    first = shape.layers[0]
+    first, others = shape.layers[0], ("prediction",) if values.prefix in PREDICTING else ()
     for index, layer in enumerate(shape.layers):
+        if layer.kind in others:
+            continue
         if layer.kind != "attention":
             expected = f"layer {index} to attend: attention.head_count_kv above 0, a tensor blk.{index}.attn_k.weight"
             raise FileFormatError(values.place, None, expected, f"a layer without ({layer.kind})")

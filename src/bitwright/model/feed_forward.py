@@ -9,13 +9,19 @@ from bitwright.model.weights import Weights
 
 
 def separate(
-    s: Step, c: Config, w: Weights, h: Buffer, activation: Activation = "silu", length: int | None = None
+    s: Step,
+    c: Config,
+    w: Weights,
+    h: Buffer,
+    activation: Activation = "silu",
+    length: int | None = None,
+    end: str = "",
 ) -> Buffer:
-    """With a matrix each for gate and up; `length` where layers differ."""
+    """With a matrix each for gate and up; `length` where layers differ. end: of their names."""
     length = length or c.feed_forward
-    gate = s.linear(h, w("ffn_gate.weight", length, c.width))
-    up = s.linear(h, w("ffn_up.weight", length, c.width))
-    return s.linear(s.glu(gate, up, activation), w("ffn_down.weight", c.width, length))
+    gate = s.linear(h, w(f"ffn_gate{end}.weight", length, c.width))
+    up = s.linear(h, w(f"ffn_up{end}.weight", length, c.width))
+    return s.linear(s.glu(gate, up, activation), w(f"ffn_down{end}.weight", c.width, length))
 
 
 def fused(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
@@ -27,8 +33,15 @@ def fused(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
 
 def experts(s: Step, c: Config, w: Weights, h: Buffer, activation: Activation = "silu") -> Buffer:
     """The weighted sum of those that the router chooses for a token."""
-    choices = s.route(s.linear(h, *w.linear("ffn_gate_inp", c.experts, c.width)), c.experts_used, c.expert_scale)
+    logits = s.linear(h, *w.linear("ffn_gate_inp", c.experts, c.width))
+    bias = w.optional("exp_probs_b.bias", c.experts) if c.expert_scoring == "sigmoid" else None
+    choices = s.route(logits, c.experts_used, c.expert_scale, c.expert_scoring, bias)
     gate = s.experts(h, choices, *w.linear("ffn_gate_exps", c.experts, c.expert_feed_forward, c.width))
     up = s.experts(h, choices, *w.linear("ffn_up_exps", c.experts, c.expert_feed_forward, c.width))
     down = w.linear("ffn_down_exps", c.experts, c.width, c.expert_feed_forward)
     return s.combine(s.experts(s.glu(gate, up, activation), choices, *down), choices)
+
+
+def experts_and_shared(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
+    """The same, and one that takes every token."""
+    return s.add(experts(s, c, w, h), separate(s, c, w, h, length=c.shared_feed_forward, end="_shexp"))

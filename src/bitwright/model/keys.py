@@ -30,6 +30,9 @@ SCALES = ("embedding_scale", "residual_scale", "logit_scale")
 OF_FAMILY = {  # honoured by these alone
     "gemma3": CAPS,
     "gemma4": {"final_logit_softcapping", "rope.dimension_count_swa", "embedding_length_per_layer_input"},
+    "glm4moe": {
+        *("expert_weights_scale", "expert_weights_norm", "expert_shared_count", "leading_dense_block_count"),
+    },
     "gpt-oss": {"expert_weights_scale"},
     "granite": set(SCALES),
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
@@ -56,18 +59,23 @@ NEUTRAL: dict[str, tuple[object, ...]] = {
     "hidden_activation": ("silu", "swish"),
 }
 _GELU: dict[str, tuple[object, ...]] = {"hidden_activation": ("gelu_pytorch_tanh", "gelu_tanh")}
-ROUTED: dict[str, tuple[object, ...]] = {  # mixtures in every layer, whose weights sum to expert_weights_scale
+ROUTED: dict[str, tuple[object, ...]] = {  # mixtures whose weights sum to expert_weights_scale
     "expert_weights_norm": (True,),
     **dict.fromkeys(("expert_group_count", "expert_group_used_count"), (0, 1)),
+}
+ALL_ROUTED = ROUTED | {  # in every layer, and with nothing else
     **dict.fromkeys(("expert_shared_count", "expert_shared_feed_forward_length"), (0,)),
     "leading_dense_block_count": (0,),
 }
 NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
     "gemma3": _GELU,
-    "gemma4": _GELU | ROUTED | {"expert_gating_func": (1,), "expert_weights_scale": (0, 1), "attention.scale": (0, 1)},
-    "gpt-oss": ROUTED | {"expert_gating_func": (1, 3)},  # softmax, of all or of those chosen
+    "gemma4": _GELU
+    | ALL_ROUTED
+    | {"expert_gating_func": (1,), "expert_weights_scale": (0, 1), "attention.scale": (0, 1)},
+    "glm4moe": ROUTED | {"expert_gating_func": (2,), "expert_shared_feed_forward_length": (0,)},  # sigmoid
+    "gpt-oss": ALL_ROUTED | {"expert_gating_func": (1, 3)},  # softmax, of all or of those chosen
     "granite": {"rope.scaling.finetuned": (True,)},  # False: nothing is rotated
-    "qwen3moe": ROUTED | {"expert_gating_func": (1,)},  # softmax
+    "qwen3moe": ALL_ROUTED | {"expert_gating_func": (1,)},  # softmax
 }
 
 

@@ -53,6 +53,10 @@ class Weights:
         name = "output" if self.has("output.weight") else "token_embd"
         return self.linear(name, vocabulary, width)
 
+    def leave_out(self) -> None:
+        """Count the tensors in this scope as used: nothing needs them."""
+        self.used |= {name for name in self.tensors if name.startswith(self.prefix)}
+
     def rope_divisors(self, dim: int) -> np.ndarray | None:
         """`rope_freqs.weight` (dim / 2,), by which the file divides the rotations' frequencies; None without one."""
         return self._divisors("rope_freqs.weight", dim)

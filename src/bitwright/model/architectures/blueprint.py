@@ -64,9 +64,10 @@ class Blueprint:
         prefix = "" if self.at is None else f"blk.{self.at}."
         self.tensors.append(TensorSpec(prefix + name, shape, format))
 
-    def blocks(self) -> Iterator[int]:
-        """Yields each layer's number; what is added in the loop belongs to that layer."""
-        for index in range(self.layers):
+    def blocks(self, further: int = 0) -> Iterator[int]:
+        """Yields each layer's number, and those of so many further layers; what is added in the loop belongs to that
+        layer."""
+        for index in range(self.layers + further):
             self.at = index
             yield index
         self.at = None

@@ -22,7 +22,7 @@ PATTERNS = {
 FIRST = {"cohere2moe", "laguna", "smallthinker"}
 ALL_WINDOWED = {"lfm2", "phi3"}  # every attention has the file's window
 # Whatever the file says:
-NEVER_WINDOWED = {"glm4", "granite", "llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "smollm3"}
+NEVER_WINDOWED = {"glm4", "glm4moe", "granite", "llama", "mistral3", "qwen2", "qwen3", "qwen3moe", "smollm3"}
 Kind = Literal["attention", "latent", "recurrent", "convolution", "none", "prediction"]
 
 

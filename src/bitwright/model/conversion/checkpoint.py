@@ -46,10 +46,16 @@ class Checkpoint(GGUF):
         made, family = _blueprint(config, folder)
         where = folder, made.values
         self.weights = Merged(*where, lora, family.apart) if lora else Weights(*where, family.apart)
+        if family.predicting:
+            key, end = family.predicting
+            further = sum(name.endswith(end) for name in self.weights.names)
+            if further != made.values.integer(key, 0):  # those who train a model further often leave them out
+                made, family = _blueprint({**config, key: further}, folder)
         self.names = family.names(made, self.weights.names)
         self._given = family.made(made)
         self._family, self._blueprint, self.stored_as = family, made, self.weights.stored_as
-        tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in made.tensors}
+        there = [t for t in made.tensors if t.name in self.names or t.name in self._given]
+        tensors = {t.name: self._info(t.name, t.shape, t.format is FLOAT32) for t in there}
         _check_all_used(folder, self.weights.names, self.names, family)
         self.left_out = tuple(sorted(name for name in self.weights.names if name.startswith(family.aside)))
         size = made.values.integer("vocab_size", low=1)

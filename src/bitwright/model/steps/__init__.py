@@ -14,6 +14,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "gemma3": "gemma3",
     "gemma4": "gemma4",
     "glm4": "glm4",
+    "glm4moe": "glm4moe",
     "gpt-oss": "gptoss",
     "granite": "llama",
     "llama": "llama",
@@ -25,7 +26,8 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "qwen3moe": "qwen3moe",
     "smollm3": "llama",
 }
-MIXTURES = {"gpt-oss", "qwen3moe"}  # those of them whose layers have experts
+MIXTURES = {"glm4moe", "gpt-oss", "qwen3moe"}  # those of them whose layers have experts
+PREDICTING = {"glm4moe"}  # those of them whose files may have layers that predict further tokens
 UNEVEN = {"gemma4"}  # whose layers may differ in heads, share keys and values, and have experts
 
 

@@ -78,6 +78,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         },
     },
     "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
+    "glm4_moe": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1e-5, "first_k_dense_replace": 1},
     "gpt_oss": {
         "num_key_value_heads": 8,
         "head_dim": 64,

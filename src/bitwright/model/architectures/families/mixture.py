@@ -68,11 +68,24 @@ def glm4_moe(b: Blueprint) -> None:
     experts, size = routed(b, "n_routed_experts", "moe_intermediate_size")
     shared = b.values.integer("n_shared_experts", 1)
     leading_keys(b, shared)
-    for _ in b.blocks():
+    b.key(expert_weights_norm=b.values.flag("norm_topk_prob", True), rope__dimension_count=b.rotated)
+    b.key(expert_weights_scale=b.values.number("routed_scaling_factor", 1.0))
+    for key, of in (("expert_group_count", "n_group"), ("expert_group_used_count", "topk_group")):
+        if b.values.has(of):
+            b.key(**{key: b.values.integer(of, low=1)})
+    if predicting := b.values.integer("num_nextn_predict_layers", 0):
+        b.key(block_count=b.layers + predicting, nextn_predict_layers=predicting)
+    for index in b.blocks(predicting):
         b.norm("attn_norm", b.width)
         b.attention(bias=b.values.flag("attention_bias", False), qk_norm=b.values.flag("use_qk_norm", False))
         b.norm("post_attention_norm", b.width)
         leading(b, experts, size, shared)
+        if index >= b.layers:
+            b.matrix("nextn.eh_proj", b.width, 2 * b.width)
+            for norm in ("enorm", "hnorm", "shared_head_norm"):
+                b.norm(f"nextn.{norm}", b.width)
+            for copy in ("embed_tokens", "shared_head_head"):
+                b.matrix(f"nextn.{copy}", b.values.integer("vocab_size", low=1), b.width)
 
 
 def minimax_m2(b: Blueprint) -> None:

@@ -10,6 +10,7 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "mistral": llama.FAMILY,
     "granite": llama.FAMILY,
     "glm4": glm.GLM4,
+    "glm4_moe": glm.GLM4_MOE,
     "gpt_oss": gpt_oss.FAMILY,
     "ministral3": llama.MISTRAL3,
     "mistral3": llama.MISTRAL3,

@@ -72,7 +72,9 @@ def no_windows(b: Blueprint) -> None:
 @dataclass(frozen=True)
 class Family:
     """layer: Hugging Face's names within a layer by GGUF's, both without .weight or .bias, or else both whole; with *
-    for the number of an expert: those are stacked. change(blueprint, GGUF's name without layer and .weight): what is
+    for the number of an expert: those are stacked. predicting: config.json's key for the number of layers that predict
+    further tokens, and the end of the name of a tensor that only those have. optional: ends of GGUF's names of tensors
+    that a checkpoint may lack. change(blueprint, GGUF's name without layer and .weight): what is
     done to those values. made: tensors that follow from config.json. expected: values of keys of config.json without
     which the model would be another. ropes: how rotations may be stretched. whole_pairs: see `model.rope`. scales: the
     keys of stretching, out of SCALES, that GGUF's architecture has a place for. check: of what else config.json says.
@@ -82,6 +84,8 @@ class Family:
     `vocabulary.metadata`."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
+    predicting: tuple[str, str] | None = None
+    optional: tuple[str, ...] = ()
     change: Callable[[Blueprint, str], Change | None] = unchanged
     made: Callable[[Blueprint], dict[str, NDArray[np.float32]]] = nothing
     expected: Mapping[str, tuple[object, ...]] = field(default_factory=lambda: EXPECTED)
@@ -119,7 +123,8 @@ class Family:
         if not found:
             raise FileFormatError(b.values.place, None, "a tensor model.embed_tokens.weight", "no such tensor")
         made = self.made(b)
-        return {t.name: self._names(t, found[0]) for t in b.tensors if t.name not in made}
+        names = {t.name: self._names(t, found[0]) for t in b.tensors if t.name not in made}
+        return {t: own for t, own in names.items() if not t.endswith(self.optional) or own[0] in there}
 
     def _names(self, tensor: TensorSpec, prefix: str) -> tuple[str, ...]:
         name = self._name(tensor.name, prefix)
@@ -131,7 +136,7 @@ class Family:
             return f"{PREFIXES[prefix]}lm_head.{kind}"
         if stem in TOP:
             return f"{prefix}{TOP[stem]}.{kind}"
-        _, layer, part = stem.split(".")
+        _, layer, part = stem.split(".", 2)
         return f"{prefix}layers.{layer}.{self.layer.get(f'{part}.{kind}') or f'{self.layer[part]}.{kind}'}"
 
     def left_out(self, name: str, tied: bool) -> bool:

@@ -1,0 +1,30 @@
+"""The experts of a layer of the models of tests/synthetic_model.py."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+WIDTH, EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 64, 6, 3, 32
+Drawn = Callable[..., np.ndarray]
+
+
+def weights_of(architecture: str, matrix: Drawn, vector: Drawn) -> dict[str, np.ndarray]:
+    """By their names within the layer. gpt-oss's are so large that the clamps catch some values."""
+    size = 3 if architecture == "gpt-oss" else 1
+    found = {
+        "ffn_gate_inp.weight": matrix(EXPERTS, WIDTH),
+        "ffn_gate_exps.weight": size * matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
+        "ffn_up_exps.weight": size * matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
+        "ffn_down_exps.weight": matrix(EXPERTS, WIDTH, EXPERT_FEED_FORWARD),
+    }
+    if architecture == "glm4moe":
+        shared = 2 * EXPERT_FEED_FORWARD
+        found |= {
+            "exp_probs_b.bias": vector(EXPERTS, 0),
+            "ffn_gate_shexp.weight": matrix(shared, WIDTH),
+            "ffn_up_shexp.weight": matrix(shared, WIDTH),
+            "ffn_down_shexp.weight": matrix(WIDTH, shared),
+        }
+    return found
