@@ -172,6 +172,27 @@ def test_an_untied_embedding_has_the_gradient_covariance(tmp_path: Path) -> None
         assert squares.shape == ((1, synthetic_model.VOCABULARY) if tied else (1, synthetic_model.WIDTH))
 
 
+@pytest.mark.parametrize("tied", [False, True])
+def test_what_crosses_layers_is_carried_from_pass_to_pass(tied: bool, tmp_path: Path) -> None:
+    """Gemma 4's layers read keys and values of others, and embeddings of their own, one of which is made from the
+    first embedding: a pass for every part of the tape gives the sums of a single one."""
+    metadata = synthetic_model.metadata_of("gemma4")
+    weights = synthetic_model.weights_of(metadata)
+    if not tied:
+        weights["output.weight"] = weights["token_embd.weight"][::-1]
+    model = load(synthetic_model.write(tmp_path / "m.gguf", metadata, weights))
+    model.__dict__["tokenizer"] = Letters()
+    text = [("a", "abcdefgh" * 12)]
+    one, many = (gather(model, text, tmp_path / f"{n}.gguf", 32, budget=n) for n in (1 << 30, 1))
+    matrices = [name for name, w in weights.items() if w.ndim > 1]
+    for name in matrices:
+        np.testing.assert_array_equal(many.hessian(name), one.hessian(name), name)
+        np.testing.assert_array_equal(many.sensitivity(name), one.sensitivity(name), name)
+    made, embedded = one.moment("per_layer_model_proj.weight"), one.moment("token_embd.weight")
+    assert made is not None and made.weights == ("per_layer_model_proj.weight",)
+    assert embedded is not None and embedded.weighting == ("fisher" if tied else "gradient")
+
+
 @pytest.fixture(scope="module")
 def whole_text(model: Model, tmp_path_factory: pytest.TempPathFactory) -> ActivationStatistics:
     return gather(model, TEXTS, tmp_path_factory.mktemp("all") / "s.gguf", CONTEXT)

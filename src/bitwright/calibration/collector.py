@@ -19,12 +19,13 @@ BLOCK = 1 << 18  # values squared at a time
 STRIP = 192  # rows of second moments that are added up together, up to the diagonal
 
 Array = NDArray[Any]
-Source = tuple[int, ...]  # the id of a buffer; of an expert also the id of the choices, and its number
+# The id of a buffer; of an expert also the id of the choices, and its number; of an embedding -1 and its output's id.
+Source = tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class Group:
-    """Weights that read one source: their names and outputs. An embedding's source is its output."""
+    """Weights that read one source: their names and outputs."""
 
     source: Source
     weights: dict[str, int]
@@ -94,6 +95,11 @@ def _strips(columns: int) -> list[tuple[int, int]]:
     return [(end - start, end) for start, end in itertools.pairwise([0, *ends])]
 
 
+def embedding(op: Op) -> Source:
+    """The source of an embedding. Products that read its output have another."""
+    return -1, op.output.id
+
+
 def sources(op: Op, shape: tuple[int, ...]) -> list[Source]:
     """What a product with a weight of this shape reads: one source, or one for each expert."""
     if isinstance(op, Experts):
@@ -112,8 +118,8 @@ class Collector:
 
     def visit(self, op: Op, inputs: list[Array], gradient: Array | None) -> None:
         """For the tape. Of products that read one buffer, the first in the step is visited last: f is then complete."""
-        if op.kind == "embed" and (op.output.id,) in self.sums and gradient is not None:
-            own = self.sums[(op.output.id,)]
+        if op.kind == "embed" and (source := embedding(op)) in self.sums and gradient is not None:
+            own = self.sums[source]
             own.add(gradient * op.attributes["scale"])
             own.gradients[op.weights[0]] += np.einsum("ij,ij->j", gradient, gradient)
         if not op.multiplies or (buffers := _buffers(op)) not in self.columns:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 
 from bitwright import calibration
 from bitwright.calibration import ActivationStatistics, Provenance, SecondMoment, SquareSums
-from bitwright.calibration.collector import Collector, Group, Source, sources
+from bitwright.calibration.collector import Collector, Group, Source, embedding, sources
 from bitwright.calibration.labels import sampled
 from bitwright.calibration.partial import SAVE_SECONDS, Border, Partial, Pass
 from bitwright.calibration.texts import Text, cut, digest
@@ -111,7 +111,7 @@ def _groups(model: Model, tape: Tape, fisher: bool) -> list[Group]:
         for op in ops:
             shape = model.tensors[op.weights[0]].shape if op.weights else ()
             if op.kind == "embed" and fisher and op.weights[0] not in multiplied:
-                own: Source = (op.output.id,)
+                own = embedding(op)
                 found[own] = Group(own, {op.weights[0]: shape[1]}, shape[1], "gradient", part)
             elif op.multiplies:
                 *_, rows, columns = shape
