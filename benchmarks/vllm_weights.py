@@ -1,10 +1,10 @@
 """What vLLM's own library decodes from a checkpoint that `bitwright quantize --vllm` wrote, against a GGUF file of the
-same weights in the same format.
+same weights in the same format, or without one, as in FP8, against what bitwright decodes from the folder.
 
     pip install torch compressed-tensors safetensors
     bitwright quantize MODEL --to q4_0 --vllm -o FOLDER
     bitwright quantize MODEL --to q4_0 -o FILE.gguf
-    python benchmarks/vllm_weights.py FOLDER FILE.gguf
+    python benchmarks/vllm_weights.py FOLDER [FILE.gguf]
 """
 
 from __future__ import annotations
@@ -12,8 +12,6 @@ from __future__ import annotations
 import argparse
 import json
 from pathlib import Path
-
-import numpy as np
 
 from bitwright.io import gguf
 from bitwright.model.conversion.checkpoint import Checkpoint
@@ -23,8 +21,9 @@ def main() -> None:
     """Print how many matrices are equal; exit code 1 if not all are."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
-    parser.add_argument("file", type=Path)
+    parser.add_argument("file", type=Path, nargs="?")
     asked = parser.parse_args()
+    import torch
     from compressed_tensors.compressors import BaseCompressor
     from compressed_tensors.quantization import QuantizationConfig
     from safetensors.torch import load_file
@@ -35,17 +34,20 @@ def main() -> None:
     (scheme,) = settings.config_groups.values()
     compressor = BaseCompressor.get_value_from_registry(settings.format)
     stored = load_file(asked.folder / "model.safetensors")
-    made, file, equal, count = Checkpoint(asked.folder), gguf.open(asked.file), 0, 0
+    made, equal, count = Checkpoint(asked.folder), 0, 0
+    judge = gguf.open(asked.file) if asked.file else made
     for name, (own, *_) in made.names.items():
-        if f"{own}_packed" not in stored:
+        if f"{own}_scale" not in stored:
             continue
-        parts = {key: stored[f"{own}_{key.removeprefix('weight_')}"] for key in
-                 ("weight_packed", "weight_scale", "weight_shape")}  # fmt: skip
-        theirs = compressor.decompress(parts, scheme)["weight"].numpy()
-        ours = file.tensor(name).dequantize().astype(np.float16)
+        ends = ("", "_packed", "_scale", "_shape", "_global_scale")
+        parts = {f"weight{end}": stored[f"{own}{end}"] for end in ends if f"{own}{end}" in stored}
+        floats = getattr(torch, made.tensors[name].format.name)
+        theirs = compressor.decompress(parts, scheme)["weight"].to(floats)
+        ours = torch.tensor(judge.tensor(name).dequantize()).to(floats)
         count += 1
-        equal += np.array_equal(theirs[made.order(name)], ours)
-    print(f"{asked.folder.name}: {equal} of {count} matrices equal those of {asked.file.name}")
+        equal += torch.equal(theirs[made.order(name)], ours)
+    against = asked.file.name if asked.file else "bitwright's reading"
+    print(f"{asked.folder.name}: {equal} of {count} matrices equal those of {against}")
     raise SystemExit(equal != count or count == 0)
 
 

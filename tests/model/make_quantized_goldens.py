@@ -36,10 +36,16 @@ LAYOUTS: dict[str, tuple[dict[str, Any], str, str]] = {
         "bfloat16",
     ),
 }  # fmt: skip
+FP4: dict[str, tuple[dict[str, Any], str]] = {
+    "mxfp4": ({"num_bits": 4, "type": "float", "strategy": "group", "group_size": 32, "scale_dtype": "torch.uint8"},
+              "mxfp4-pack-quantized"),
+    "nvfp4": ({"num_bits": 4, "type": "float", "strategy": "tensor_group", "group_size": 16,
+               "scale_dtype": "torch.float8_e4m3fn"}, "nvfp4-pack-quantized"),
+}  # fmt: skip
 FP8, BLOCK = "fp8, inverse scales", 16  # the layout of DeepSeek and Qwen, with float32 scales of blocks of 16 x 16
-ROWS, COLUMNS = 27, 40
+ROWS, COLUMNS, WIDE = 27, 40, 64
 TYPES = {"float16": "F16", "bfloat16": "BF16", "float32": "F32", "int8": "I8", "int32": "I32", "int64": "I64",
-         "float8_e4m3fn": "F8_E4M3"}  # fmt: skip
+         "float8_e4m3fn": "F8_E4M3", "uint8": "U8"}  # fmt: skip
 
 
 def compressed(name: str, rng: np.random.Generator) -> dict[str, Any]:
@@ -67,6 +73,27 @@ def compressed(name: str, rng: np.random.Generator) -> dict[str, Any]:
     return {**parts, "floats": compressor.decompress(parts, scheme)["weight"]}
 
 
+def fp4(name: str, rng: np.random.Generator) -> dict[str, Any]:
+    """The tensors of a matrix of one of FP4, whose scales are powers of two or under one for all, and its floats."""
+    import torch
+    from compressed_tensors.compressors import BaseCompressor
+    from compressed_tensors.quantization import QuantizationArgs, QuantizationScheme
+
+    settings, kind = FP4[name]
+    scheme = QuantizationScheme(targets=["Linear"], weights=QuantizationArgs(**settings))
+    weight = torch.tensor(rng.standard_normal((ROWS, WIDE)), dtype=torch.bfloat16)
+    shape = (ROWS, WIDE // settings["group_size"])
+    parts = {"weight": weight}
+    if name == "mxfp4":
+        parts["weight_scale"] = torch.tensor(2.0 ** rng.integers(-4, 1, shape), dtype=torch.bfloat16)
+    else:
+        parts["weight_scale"] = torch.tensor(rng.uniform(1, 20, shape)).to(torch.float8_e4m3fn).to(torch.bfloat16)
+        parts["weight_global_scale"] = torch.tensor([16.0], dtype=torch.float32)
+    compressor = BaseCompressor.get_value_from_registry(kind)
+    stored = compressor.compress(parts, scheme)
+    return {**stored, "floats": compressor.decompress(stored, scheme)["weight"].to(torch.bfloat16)}
+
+
 def fp8(rng: np.random.Generator) -> dict[str, Any]:
     """The tensors of a matrix in FP8's own layout, and its floats."""
     import torch
@@ -83,8 +110,9 @@ def main() -> None:
     import torch
 
     rng = np.random.default_rng(23)
-    kept = {}
-    for case, tensors in {**{name: compressed(name, rng) for name in LAYOUTS}, FP8: fp8(rng)}.items():
+    cases, kept = {name: compressed(name, rng) for name in LAYOUTS} | {FP8: fp8(rng)}, {}
+    cases |= {name: fp4(name, rng) for name in FP4}
+    for case, tensors in cases.items():
         for name, tensor in tensors.items():
             type = str(tensor.dtype).removeprefix("torch.")
             plain = {"bfloat16": torch.uint16, "float8_e4m3fn": torch.uint8}.get(type, tensor.dtype)

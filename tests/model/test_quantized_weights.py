@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 from checkpoints import DTYPES, write_set
-from make_quantized_goldens import BLOCK, FP8, GOLDEN, LAYOUTS
+from make_quantized_goldens import BLOCK, FP4, FP8, GOLDEN, LAYOUTS
 
 from bitwright.errors import BitwrightError
 from bitwright.io.values import Values
@@ -28,7 +28,8 @@ Tensors = dict[str, np.ndarray]
 def golden(case: str) -> tuple[Tensors, str, np.ndarray]:
     """The stored tensors of a case, the type of its floats, and these."""
     held = {tuple(key.split("/")): values for key, values in np.load(GOLDEN).items()}
-    found = {name: (type, values) for (of, type, name), values in held.items() if of == case}
+    found = {name: (type, values.view("V1") if type == "U8" else values)
+             for (of, type, name), values in held.items() if of == case}  # fmt: skip
     assert all(DTYPES[values.dtype.name] == type for type, values in found.values())
     type, floats = found.pop("floats")
     return {name: values for name, (_, values) in found.items()}, type, floats
@@ -44,14 +45,15 @@ def opened(folder: Path, tensors: Tensors, config: dict[str, Any]) -> Weights:
     return Weights(folder, Values({"quantization_config": config}, "config.json"))
 
 
-@pytest.mark.parametrize("case", [*LAYOUTS, FP8])
+@pytest.mark.parametrize("case", [*LAYOUTS, *FP4, FP8])
 @pytest.mark.parametrize("at_once", [1, 120, 1 << 20])
 def test_floats_are_those_of_their_own_programs(
     tmp_path: Path, case: str, at_once: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bitwright.model.conversion.quantized.AT_ONCE", at_once)
     tensors, type, floats = golden(case)
-    config = METHOD if case == FP8 else compressed_tensors(*LAYOUTS[case][:2], sparsity_config={"format": "dense"})
+    settings = {**LAYOUTS, **FP4}.get(case)
+    config = compressed_tensors(*settings[:2], sparsity_config={"format": "dense"}) if settings else METHOD
     unused = {name: np.ones(1, np.float32) for name in ("input_scale", "k_scale")}
     weights = opened(tmp_path, {**tensors, **unused, "bias": np.ones(27, np.float32)}, config)
     assert weights.names == {"model.a.weight", "model.a.bias"}
@@ -100,7 +102,8 @@ def test_a_checkpoint_in_fp8_becomes_that_of_its_floats(tmp_path: Path) -> None:
         ({"quant_method": "gptq"}, "converting weights quantized by gptq is not supported"),
         (METHOD | {"weight_block_size": [16]}, "weight_block_size to be an array of 2 whole numbers, got array of 1"),
         (METHOD | {"weight_block_size": [16, 0]}, "weight_block_size to be two numbers of at least 1"),
-        (compressed_tensors(INT4, "nvfp4-pack-quantized"), "format nvfp4-pack-quantized is not supported"),
+        (compressed_tensors(INT4, "marlin-24"), "format marlin-24 is not supported"),
+        (compressed_tensors(INT4, "nvfp4-pack-quantized"), "weights of 4 bits, int, groups of 8 is not supported"),
         (compressed_tensors(INT4 | {"num_bits": 3}), r"num_bits of 3, int is not supported; supported: int 8, float 8"),
         (compressed_tensors(INT4, "int-quantized"), r"num_bits of 4, int is not supported"),
         (compressed_tensors(INT4 | {"type": "float"}), r"num_bits of 4, float is not supported"),
@@ -113,7 +116,7 @@ def test_a_checkpoint_in_fp8_becomes_that_of_its_floats(tmp_path: Path) -> None:
          "config_groups with 2 settings of weights is not supported; supported: one for all"),
         (compressed_tensors(INT4) | {"config_groups": {"a": 4}}, r"config_groups.a to be an object, got integer 4"),
     ],
-    ids=range(15),
+    ids=range(16),
 )  # fmt: skip
 def test_other_ways_to_quantize_are_refused_by_name(tmp_path: Path, config: dict[str, Any], message: str) -> None:
     with pytest.raises(BitwrightError, match=message) as refused:

@@ -21,6 +21,7 @@ from bitwright.quantizers import quantize, quantize_for_vllm
 # Every family whose rows are multiples of a group, with its changes of rows.
 SHAPE: dict[str, Any] = {"hidden_size": 96, "intermediate_size": 128, "head_dim": 32, "num_attention_heads": 6,
                          "num_key_value_heads": 2}  # fmt: skip
+WIDER = {"nvfp4": {"hidden_size": 128}}  # rows of a multiple of 64
 CASES = ("llama-untied-llama3", "qwen2-tied-yarn", "qwen3-untied")
 
 
@@ -36,19 +37,20 @@ def source(case: str, folder: Path, **changes: Any) -> Path:
 
 
 @pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("name", ["q4_0", "q8_0"])
+@pytest.mark.parametrize("name", ["q4_0", "q8_0", "mxfp4", "nvfp4"])
 def test_weights_are_those_of_the_file(tmp_path: Path, case: str, name: str) -> None:
     """What vLLM's own library decodes: our reader of the layout equals it (test_quantized_weights)."""
-    base, out = source(case, tmp_path / "base"), tmp_path / "out"
+    base, out = source(case, tmp_path / "base", **WIDER.get(name, {})), tmp_path / "out"
     result = quantize_for_vllm(base, name, out)
-    quantize(base, name, tmp_path / "m.gguf")
+    quantize(base, "bf16", tmp_path / "m.gguf", [rf"blk\..*(q|k|v|output|gate|up|down)\.weight={name}"])
     made, file, plain = Checkpoint(out), gguf.open(tmp_path / "m.gguf"), Checkpoint(base)
-    layers = [n for n, t in file.tensors.items() if n.startswith("blk.") and len(t.shape) == 2]
+    layers = [n for n, t in file.tensors.items() if t.format is formats.get(name)]
     assert len(layers) == 7 * json.loads((base / "config.json").read_text())["num_hidden_layers"]
+    floats = formats.get("float16" if name.startswith("q") else "bfloat16")
     for tensor in layers:
-        expected = file.tensor(tensor).dequantize().astype(np.float16)
-        assert made.tensors[tensor].format.name == "float16"
-        np.testing.assert_array_equal(made.tensor(tensor).dequantize(), expected.astype(np.float32), tensor)
+        expected = floats.dequantize(floats.quantize(file.tensor(tensor).dequantize()))
+        assert made.tensors[tensor].format is floats
+        np.testing.assert_array_equal(made.tensor(tensor).dequantize(), expected, tensor)
     for tensor in set(plain.tensors) - set(layers):
         assert made.tensors[tensor].format is plain.tensors[tensor].format
         np.testing.assert_array_equal(made.tensor(tensor).data, plain.tensor(tensor).data, tensor)
@@ -58,8 +60,23 @@ def test_weights_are_those_of_the_file(tmp_path: Path, case: str, name: str) -> 
     assert result.bytes == sum(path.stat().st_size for path in out.iterdir())
     assert made.stored_as == "compressed-tensors"
     written = safetensors.open_set(out).tensors
-    stored = sum(8 * t.nbytes for n, t in written.items() if n.endswith(("_packed", "_scale")))
+    stored = sum(8 * t.nbytes for n, t in written.items() if n.endswith(("_packed", "_scale")) and "global" not in n)
     assert stored == sum(formats.get(name).stored_bytes(file.tensors[t].shape) * 8 for t in layers)
+
+
+def test_fp8_has_a_scale_for_each_row(tmp_path: Path) -> None:
+    """The codes and scales of bitwright's own format of that kind; tokens are rounded as they come."""
+    base, out, format = source(CASES[2], tmp_path / "base"), tmp_path / "out", formats.get("float8_e4m3fn_row")
+    quantize_for_vllm(base, "fp8", out, method="rtn")
+    made, plain = Checkpoint(out), Checkpoint(base)
+    for name in ("blk.0.attn_q.weight", "blk.1.ffn_down.weight"):
+        expected = format.dequantize(format.quantize(plain.tensor(name).dequantize()))
+        bfloat16 = formats.get("bfloat16")
+        np.testing.assert_array_equal(made.tensor(name).dequantize(), bfloat16.dequantize(bfloat16.quantize(expected)))
+    config = json.loads((out / "config.json").read_text())
+    assert config["torch_dtype"] == json.loads((base / "config.json").read_text())["torch_dtype"]
+    (group,) = config["quantization_config"]["config_groups"].values()
+    assert group["input_activations"].items() >= {"strategy": "token", "dynamic": True, "num_bits": 8}.items()
 
 
 def test_config_says_what_is_quantized(tmp_path: Path) -> None:
@@ -93,7 +110,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     full.mkdir()
     (full / "x").write_text("x")
     for model, name, folder, message in (
-        (base, "q4_k", out, "the layout of vLLM's checkpoints in format q4_k is not supported; supported: q4_0, q8_0"),
+        (base, "q4_k", out, "in format q4_k is not supported; supported: q4_0, q8_0, mxfp4, nvfp4, fp8"),
         (base, "q4_9", out, "unknown format"),
         (tmp_path / "m.gguf", "q4_0", out, "expected a checkpoint, a folder with config.json"),
         (gemma, "q4_0", out, "float16, as scales are stored, for model_type gemma3_text is not supported"),

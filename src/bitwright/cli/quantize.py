@@ -54,7 +54,7 @@ def quantize(
     lora: options.Lora = None,
     vllm: Annotated[
         bool,
-        typer.Option("--vllm", help="Write a checkpoint for vLLM, in q4_0 or q8_0, into a folder."),
+        typer.Option("--vllm", help="Write a checkpoint for vLLM into a folder, in q4_0, q8_0, mxfp4, nvfp4 or fp8."),
     ] = False,
     stats: Annotated[
         Path | None,

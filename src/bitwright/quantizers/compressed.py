@@ -1,8 +1,4 @@
-"""Quantize a checkpoint into one that vLLM reads, in the layout of compressed-tensors.
-
-https://github.com/vllm-project/compressed-tensors (src/compressed_tensors/compressors/pack_quantized). Q4_0 and Q8_0
-are its packed integers in groups of 32 columns with a float16 scale, to the last bit.
-"""
+"""Quantize a checkpoint into one that vLLM reads, in a layout of compressed-tensors (compressed_layouts.py)."""
 
 from __future__ import annotations
 
@@ -26,15 +22,14 @@ from bitwright.model import files
 from bitwright.model.architectures.checkpoint import FLOATS
 from bitwright.model.conversion.card import CARD
 from bitwright.model.conversion.checkpoint import Checkpoint
-from bitwright.model.conversion.quantized import METHODS, PACKED
+from bitwright.model.conversion.quantized import METHODS
 from bitwright.progress import Progress
-from bitwright.quantizers import caveats
+from bitwright.quantizers import caveats, compressed_layouts
+from bitwright.quantizers.compressed_layouts import Layout
 from bitwright.quantizers.file import QuantizeResult, bits_per_weight, fitted, nothing, streamed
 from bitwright.quantizers.quantizer import EFFORT, Quantizer
 from bitwright.recipes import Assignment
 
-BITS = {"q4_0": 4, "q8_0": 8}  # by the formats that both sides have
-GROUP = 32
 LARGEST = 1 << 26  # bytes of a file beside the weights that is copied
 WEIGHTS = (SUFFIX, ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
 NOT_IN_FLOAT16 = ("gemma3", "gemma3_text")  # activations of these exceed its range
@@ -54,31 +49,35 @@ def quantize_for_vllm(
 ) -> QuantizeResult:
     """Write the checkpoint `source` to a new or empty folder, the matrices of its layers in the format `name`.
 
-    Everything else stays as it is stored; the model computes in float16, as its scales are. Arguments: see
-    `quantizers.quantize`. config.json is written last, so that a folder is whole or no checkpoint.
+    Everything else stays as it is stored. In q4_0 and q8_0, whose scales are float16, the model computes in float16.
+    Arguments: see `quantizers.quantize`. config.json is written last, so that a folder is whole or no checkpoint.
 
     Raises UnsupportedError for a format or a model that the layout or float16 cannot hold, UsageError if `source` is no
     checkpoint or the folder is not empty, and what `quantizers.quantize` raises.
     """
     started, target = time.monotonic(), Path(folder)
-    if (format := formats.get(name)).name not in BITS:
-        raise UnsupportedError("the layout of vLLM's checkpoints in format", name, BITS)
+    if (found := compressed_layouts.of(name)) is None:
+        raise UnsupportedError("the layout of vLLM's checkpoints in format", name, compressed_layouts.names())
+    format, layout = found
     model = files.open(source, lora)
     if not isinstance(model, Checkpoint):
         raise UsageError(f"{source}: expected a checkpoint, a folder with {CONFIG}: vLLM reads its other files too")
     config = json_text.read(model.folder / CONFIG)
-    matrices = _matrices(model, config, format)
+    if layout.in_float16 and (kind := str(config.get("model_type"))) in NOT_IN_FLOAT16:
+        raise UnsupportedError(f"{model.folder}: float16, as scales are stored, for model_type", kind, ["others"])
+    matrices = _matrices(model, format)
     quantizer = Quantizer(method, effort, fitted(stats, model), threads)
     if target.exists() and (not target.is_dir() or any(target.iterdir())):
         raise UsageError(f"{target}: expected a new or empty folder")
     target.mkdir(parents=True, exist_ok=True)
-    arrays = _arrays(model, matrices, quantizer, progress)
-    size = safetensors_write.write(target / f"model{SUFFIX}", _entries(model, matrices, format), arrays)
+    arrays = _arrays(model, matrices, quantizer, layout, progress)
+    size = safetensors_write.write(target / f"model{SUFFIX}", _entries(model, matrices, layout), arrays)
     size += _copy_others(model.folder, target)
     ignored = sorted(n.removesuffix(".weight") for n in model.weights.names - {*matrices}
                      if len(model.weights.shape(n)) == 2)  # fmt: skip
-    config |= {"quantization_config": _settings(format, ignored), "torch_dtype": "float16"}
-    config |= {"dtype": "float16"} if "dtype" in config else {}
+    config |= {"quantization_config": _settings(layout, ignored)}
+    if layout.in_float16:
+        config |= {"torch_dtype": "float16"} | ({"dtype": "float16"} if "dtype" in config else {})
     with atomic.replacing(target / CONFIG) as file:
         size += file.write(json.dumps(config, indent=2, ensure_ascii=False).encode())
     made = {a.tensor: a for a in matrices.values()}
@@ -101,11 +100,9 @@ def quantize_for_vllm(
     )
 
 
-def _matrices(model: Checkpoint, config: Mapping[str, Any], format: Format) -> dict[str, Assignment]:
+def _matrices(model: Checkpoint, format: Format) -> dict[str, Assignment]:
     """The matrices that are quantized, by the checkpoint's own names."""
-    kind = str(config.get("model_type"))
-    if kind in NOT_IN_FLOAT16:
-        raise UnsupportedError(f"{model.folder}: float16, as scales are stored, for model_type", kind, ["others"])
+    multiple = format.block_size or 8
     if model.left_out:
         raise UnsupportedError(f"{model.folder}: for vLLM, a model with", model.left_out[0], ["language models"])
     found = {}
@@ -114,14 +111,14 @@ def _matrices(model: Checkpoint, config: Mapping[str, Any], format: Format) -> d
             continue
         if len(info.shape) > 2 or name not in model.names:
             raise UnsupportedError(f"{model.folder}: for vLLM, a matrix like", name, ["matrices of their own"])
-        if info.shape[1] % GROUP:
-            raise UsageError(f"{model.folder}: {name} has {info.shape[1]} columns, no multiple of {GROUP}")
+        if info.shape[1] % multiple:
+            raise UsageError(f"{model.folder}: {name} has {info.shape[1]} columns, no multiple of {multiple}")
         [own] = model.names[name]
         found[own] = Assignment(name, format, format.stored_bytes(info.shape))
     return found
 
 
-def _entries(model: Checkpoint, matrices: Mapping[str, Assignment], format: Format) -> list[HeaderEntry]:
+def _entries(model: Checkpoint, matrices: Mapping[str, Assignment], layout: Layout) -> list[HeaderEntry]:
     """The tensors of the file, in the order of `_arrays`."""
     types = {formats.get(name).name: dtype for dtype, name in FLOATS.items()}
     found = []
@@ -130,14 +127,16 @@ def _entries(model: Checkpoint, matrices: Mapping[str, Assignment], format: Form
         if own not in matrices:
             found.append(HeaderEntry(own, types[model.weights.format(own).name], shape))
             continue
-        packed = (shape[0], shape[1] * BITS[format.name] // 32)
-        found += [HeaderEntry(f"{own}_packed", "I32", packed), HeaderEntry(f"{own}_shape", "I64", (2,)),
-                  HeaderEntry(f"{own}_scale", "F16", (shape[0], shape[1] // GROUP))]  # fmt: skip
+        found += [HeaderEntry(own + end, dtype, part) for end, dtype, part in layout.parts(*shape)]
     return found
 
 
 def _arrays(
-    model: Checkpoint, matrices: Mapping[str, Assignment], quantizer: Quantizer, progress: Progress | None
+    model: Checkpoint,
+    matrices: Mapping[str, Assignment],
+    quantizer: Quantizer,
+    layout: Layout,
+    progress: Progress | None,
 ) -> Iterator[NDArray[Any]]:
     names = sorted(model.weights.names)
     made = iter(streamed(model, [matrices[own] for own in names if own in matrices], quantizer, progress, nothing))
@@ -146,31 +145,17 @@ def _arrays(
             yield model.weights.read(own)
             continue
         name, shape, format, data = next(made)
-        yield from _packed(data(), shape, format, model.order(name))
+        made_rows = data()
+        rows = np.empty_like(made_rows)
+        rows[model.order(name)] = made_rows  # in the checkpoint's order
+        yield from compressed_layouts.stored(format, layout, rows, shape[1])
 
 
-def _packed(
-    stored: NDArray[np.uint8], shape: tuple[int, ...], format: Format, order: NDArray[np.intp]
-) -> tuple[NDArray[Any], NDArray[Any], NDArray[Any]]:
-    """Codes (rows, words) with the first in the lowest bits, the shape, and scales (rows, groups), of the rows in the
-    checkpoint's order."""
-    rows, columns = shape
-    bits = BITS[format.name]
-    data = np.empty_like(stored)
-    data[order] = stored
-    codes, (scale,) = format.unpack(data.reshape(-1, format.block_bytes))
-    words: NDArray[np.uint8] = (codes.astype(np.int16) + (1 << (bits - 1))).astype(np.uint8).reshape(rows, columns)
-    if bits == 4:
-        words = words[:, ::2] | words[:, 1::2] << np.uint8(4)
-    return words.view("<i4"), np.array([rows, columns], "<i8"), scale.astype("<f2").reshape(rows, -1)
-
-
-def _settings(format: Format, ignored: list[str]) -> dict[str, Any]:
+def _settings(layout: Layout, ignored: list[str]) -> dict[str, Any]:
     """`quantization_config` of config.json."""
-    weights = {"num_bits": BITS[format.name], "type": "int", "symmetric": True, "strategy": "group",
-               "group_size": GROUP, "dynamic": False}  # fmt: skip
-    group = {"targets": ["Linear"], "weights": weights, "input_activations": None, "output_activations": None}
-    return {"quant_method": METHODS[1], "format": PACKED, "quantization_status": "compressed",
+    group = {"targets": ["Linear"], "weights": layout.weights, "input_activations": layout.activations,
+             "output_activations": None}  # fmt: skip
+    return {"quant_method": METHODS[1], "format": layout.kind, "quantization_status": "compressed",
             "config_groups": {"group_0": group}, "ignore": ignored, "kv_cache_scheme": None}  # fmt: skip
 
 

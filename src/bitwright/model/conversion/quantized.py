@@ -1,7 +1,7 @@
 """Matrices that a checkpoint holds quantized, as floats.
 
 Two layouts are read: FP8 with scales of blocks, as DeepSeek and Qwen publish it (transformers'
-src/transformers/integrations/finegrained_fp8.py), and the FP8 and integers of compressed-tensors
+src/transformers/integrations/finegrained_fp8.py), and the FP8, FP4 and integers of compressed-tensors
 (https://github.com/vllm-project/compressed-tensors, src/compressed_tensors/compressors).
 """
 
@@ -18,15 +18,20 @@ from numpy.typing import NDArray
 from bitwright import formats
 from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError
 from bitwright.formats import Format
+from bitwright.formats.floats import float4_e2m1fn
 from bitwright.io.values import Values
 from bitwright.model.architectures.checkpoint import FLOATS
 
 METHODS = ("fp8", "compressed-tensors", "mxfp4")
 FORMS: dict[str, type[np.generic]] = {"float32": np.float32, "float16": np.float16, "bfloat16": np.uint16}
 PACKED = "pack-quantized"
-COMPRESSED = ("naive-quantized", "int-quantized", "float-quantized", PACKED)
+PACKED_FP4 = {"mxfp4": "mxfp4-pack-quantized", "nvfp4": "nvfp4-pack-quantized"}
+COMPRESSED = ("naive-quantized", "int-quantized", "float-quantized", PACKED, *PACKED_FP4.values())
+SCALES_OF = {name: ("U8", "float8_e8m0fnu") if format == "mxfp4" else ("F8_E4M3", "float8_e4m3fn")
+             for format, name in PACKED_FP4.items()}  # fmt: skip
+ZERO_SCALE = 127  # in E4M3 no number; in ggml's NVFP4, 0
 PACKED_BITS = (2, 4, 8)  # those between have been packed in two ways under one name
-STRATEGIES = ("tensor", "channel", "group", "block")
+STRATEGIES = ("tensor", "channel", "group", "tensor_group", "block")
 UNUSED = (  # scales of activations, keys and values, which the engine keeps in formats of its own
     *(".input_scale", ".output_scale", ".activation_scale", ".q_scale", ".k_scale", ".v_scale"),
 )
@@ -38,8 +43,10 @@ class Layout(NamedTuple):
     """How a checkpoint stores its quantized matrices.
 
     scale: the end of the names of scales, each of which is for `block` (rows, columns) of weights, 0 for all. codes:
-    that of the names of codes, of type `dtype`; packed into it if it is I32, `bits` each. zeros: the type of
-    zero-points, "" if there are none. method: its name in config.json.
+    that of the names of codes, of type `dtype`; packed into it if it is I32, `bits` each, or U8, two of FP4. zeros: the
+    type of zero-points, "" if there are none. scales: the types of scales, and the format of those that are no usual
+    floats. whole: the end of the name of a number that divides all scales, "" if there is none. method: its name in
+    config.json.
     """
 
     method: str
@@ -49,6 +56,8 @@ class Layout(NamedTuple):
     block: tuple[int, int]
     bits: int = 8
     zeros: str = ""
+    scales: tuple[Collection[str], str] = (FLOATS, "")
+    whole: str = ""
 
 
 class Part(NamedTuple):
@@ -92,8 +101,10 @@ def _compressed(found: Values) -> Layout:
     if strategy not in STRATEGIES:
         raise UnsupportedError(f"{place}: {weights.name('strategy')} of", strategy, STRATEGIES)
     block = {"tensor": (0, 0), "channel": (1, 0)}.get(strategy) or (
-        (1, weights.integer("group_size", low=1)) if strategy == "group" else _block(weights, "block_structure")
+        (1, weights.integer("group_size", low=1)) if "group" in strategy else _block(weights, "block_structure")
     )
+    if kind in SCALES_OF:
+        return _fp4(weights, kind, block, bits)
     packed, kind = kind == PACKED, weights.text("type", "int")
     allowed = {"int": PACKED_BITS if packed else (8,), "float": () if packed else (8,)}.get(kind, ())
     if bits not in allowed:
@@ -102,6 +113,16 @@ def _compressed(found: Values) -> Layout:
     dtype = "I32" if packed else "I8" if kind == "int" else "F8_E4M3"
     zeros = "" if weights.flag("symmetric", True) else "I32" if packed and strategy in ("channel", "group") else "I8"
     return Layout(METHODS[1], ".weight_scale", ".weight_packed" if packed else ".weight", dtype, block, bits, zeros)
+
+
+def _fp4(weights: Values, kind: str, block: tuple[int, int], bits: int) -> Layout:
+    """MXFP4 and NVFP4, symmetric in groups."""
+    is_mx, symmetric = kind == PACKED_FP4["mxfp4"], weights.flag("symmetric", True)
+    given = f"{bits} bits, {weights.text('type', 'int')}, groups of {block[1]}{', with zero-points' * (not symmetric)}"
+    if given != (expected := f"4 bits, float, groups of {32 if is_mx else 16}"):
+        raise UnsupportedError(f"{weights.place}: {kind} with weights of", given, [expected])
+    (dtype, format), whole = SCALES_OF[kind], "" if is_mx else ".weight_global_scale"
+    return Layout(METHODS[1], ".weight_scale", ".weight_packed", "U8", block, bits, "", ((dtype,), format), whole)
 
 
 def _settings(weights: Values) -> dict[str, Any]:
@@ -145,12 +166,16 @@ class Matrix:
             if self._codes.ndim != 2:
                 raise FileFormatError(path, None, f"a matrix {stem}{layout.codes}", f"shape {self._codes.shape}")
             rows, columns = self._codes.shape
+            columns *= 2 if layout.dtype == "U8" else 1
         self.shape = (rows, columns)
         self._block = (layout.block[0] or rows, layout.block[1] or columns)
         scales = (math.ceil(rows / self._block[0]), math.ceil(columns / self._block[1]))
-        scale = part(layout.scale, FLOATS, *scales)
+        types, format = layout.scales
+        scale = part(layout.scale, types, *scales)
         self.format = formats.get("float16" if scale.dtype == "F16" else "bfloat16")
-        self._scale = formats.get(FLOATS[scale.dtype]).dequantize(scale.values.view(np.uint8))
+        self._scale = formats.get(format or FLOATS[scale.dtype]).dequantize(scale.values.view(np.uint8))
+        if layout.whole:
+            self._scale = self._scale / part(layout.whole, ("F32",), 1).values
         self._zero = None
         if layout.zeros == "I32":
             words = part(ZEROS, (layout.zeros,), _words(rows, layout.bits), scales[1]).values
@@ -177,6 +202,9 @@ class Matrix:
         codes = self._codes[part]
         if self._layout.dtype == "F8_E4M3":
             return formats.get("float8_e4m3fn").dequantize(codes)
+        if self._layout.dtype == "U8":
+            halves = np.stack([codes & np.uint8(15), codes >> np.uint8(4)], -1).reshape(len(codes), -1)
+            return float4_e2m1fn.table[halves]
         packed = self._layout.dtype == "I32"
         return (_unpacked(codes, self.shape[1], self._layout.bits) if packed else codes).astype(np.float32)
 
