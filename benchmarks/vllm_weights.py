@@ -36,16 +36,16 @@ def main() -> None:
     stored = load_file(asked.folder / "model.safetensors")
     made, equal, count = Checkpoint(asked.folder), 0, 0
     judge = gguf.open(asked.file) if asked.file else made
-    for name, (own, *_) in made.names.items():
-        if f"{own}_scale" not in stored:
+    for name, owns in made.names.items():
+        if f"{owns[0]}_scale" not in stored:
             continue
-        ends = ("", "_packed", "_scale", "_shape", "_global_scale")
-        parts = {f"weight{end}": stored[f"{own}{end}"] for end in ends if f"{own}{end}" in stored}
-        floats = getattr(torch, made.tensors[name].format.name)
-        theirs = compressor.decompress(parts, scheme)["weight"].to(floats)
-        ours = torch.tensor(judge.tensor(name).dequantize()).to(floats)
-        count += 1
-        equal += torch.equal(theirs[made.order(name)], ours)
+        values, floats = judge.tensor(name).dequantize(), getattr(torch, made.tensors[name].format.name)
+        for own, matrix in zip(owns, values.reshape(len(owns), *values.shape[-2:]), strict=True):
+            ends = ("", "_packed", "_scale", "_shape", "_global_scale")
+            parts = {f"weight{end}": stored[f"{own}{end}"] for end in ends if f"{own}{end}" in stored}
+            theirs = compressor.decompress(parts, scheme)["weight"].to(floats)
+            count += 1
+            equal += torch.equal(theirs[made.order(name)], torch.tensor(matrix).to(floats))
     against = asked.file.name if asked.file else "bitwright's reading"
     print(f"{asked.folder.name}: {equal} of {count} matrices equal those of {against}")
     raise SystemExit(equal != count or count == 0)

@@ -20,9 +20,9 @@ from bitwright.quantizers import quantize, quantize_for_vllm
 
 # Every family whose rows are multiples of a group, with its changes of rows.
 SHAPE: dict[str, Any] = {"hidden_size": 96, "intermediate_size": 128, "head_dim": 32, "num_attention_heads": 6,
-                         "num_key_value_heads": 2}  # fmt: skip
+                         "num_key_value_heads": 2, "moe_intermediate_size": 64}  # fmt: skip
 WIDER = {"nvfp4": {"hidden_size": 128}}  # rows of a multiple of 64
-CASES = ("llama-untied-llama3", "qwen2-tied-yarn", "qwen3-untied")
+CASES = ("llama-untied-llama3", "qwen2-tied-yarn", "qwen3-untied", "qwen3-moe-untied")
 
 
 def source(case: str, folder: Path, **changes: Any) -> Path:
@@ -42,10 +42,11 @@ def test_weights_are_those_of_the_file(tmp_path: Path, case: str, name: str) -> 
     """What vLLM's own library decodes: our reader of the layout equals it (test_quantized_weights)."""
     base, out = source(case, tmp_path / "base", **WIDER.get(name, {})), tmp_path / "out"
     result = quantize_for_vllm(base, name, out)
-    quantize(base, "bf16", tmp_path / "m.gguf", [rf"blk\..*(q|k|v|output|gate|up|down)\.weight={name}"])
+    quantize(base, "bf16", tmp_path / "m.gguf", [rf"blk\..*(q|k|v|output|gate|up|down|exps)\.weight={name}"])
     made, file, plain = Checkpoint(out), gguf.open(tmp_path / "m.gguf"), Checkpoint(base)
     layers = [n for n, t in file.tensors.items() if t.format is formats.get(name)]
     assert len(layers) == 7 * json.loads((base / "config.json").read_text())["num_hidden_layers"]
+    assert not any(tensor.endswith("ffn_gate_inp.weight") for tensor in layers)
     floats = formats.get("float16" if name.startswith("q") else "bfloat16")
     for tensor in layers:
         expected = floats.dequantize(floats.quantize(file.tensor(tensor).dequantize()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -29,7 +30,9 @@ from bitwright.quantizers.compressed_layouts import Layout
 from bitwright.quantizers.file import QuantizeResult, bits_per_weight, fitted, nothing, streamed
 from bitwright.quantizers.quantizer import EFFORT, Quantizer
 from bitwright.recipes import Assignment
+from bitwright.recipes.roles import is_quantized
 
+Matrices = Mapping[str, tuple[list[str], Assignment]]
 LARGEST = 1 << 26  # bytes of a file beside the weights that is copied
 WEIGHTS = (SUFFIX, ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
 NOT_IN_FLOAT16 = ("gemma3", "gemma3_text")  # activations of these exceed its range
@@ -73,14 +76,13 @@ def quantize_for_vllm(
     arrays = _arrays(model, matrices, quantizer, layout, progress)
     size = safetensors_write.write(target / f"model{SUFFIX}", _entries(model, matrices, layout), arrays)
     size += _copy_others(model.folder, target)
-    ignored = sorted(n.removesuffix(".weight") for n in model.weights.names - {*matrices}
-                     if len(model.weights.shape(n)) == 2)  # fmt: skip
+    ignored = [own.removesuffix(".weight") for own in _kept(model, matrices) if len(model.weights.shape(own)) == 2]
     config |= {"quantization_config": _settings(layout, ignored)}
     if layout.in_float16:
         config |= {"torch_dtype": "float16"} | ({"dtype": "float16"} if "dtype" in config else {})
     with atomic.replacing(target / CONFIG) as file:
         size += file.write(json.dumps(config, indent=2, ensure_ascii=False).encode())
-    made = {a.tensor: a for a in matrices.values()}
+    made = {name: assignment for name, (_, assignment) in matrices.items()}
     assignments = [made.get(t.name) or Assignment(t.name, t.format, t.nbytes) for t in model.tensors.values()]
     changed = [(model.tensors[name], a) for name, a in made.items()]
     return QuantizeResult(
@@ -100,55 +102,52 @@ def quantize_for_vllm(
     )
 
 
-def _matrices(model: Checkpoint, format: Format) -> dict[str, Assignment]:
-    """The matrices that are quantized, by the checkpoint's own names."""
-    multiple = format.block_size or 8
+def _matrices(model: Checkpoint, format: Format) -> dict[str, tuple[list[str], Assignment]]:
+    """The tensors of the layers that are quantized, and for each the checkpoint's own names: one, or one for each
+    expert."""
+    multiple, architecture = format.block_size or 8, str(model.metadata["general.architecture"])
     if model.left_out:
         raise UnsupportedError(f"{model.folder}: for vLLM, a model with", model.left_out[0], ["language models"])
     found = {}
     for name, info in model.tensors.items():
-        if not name.startswith("blk.") or len(info.shape) == 1:
+        if not name.startswith("blk.") or not is_quantized(name, info.shape, architecture):
             continue
-        if len(info.shape) > 2 or name not in model.names:
+        owns = model.names.get(name, [])
+        if any(model.weights.shape(own) != info.shape[-2:] for own in owns) or len(owns) != math.prod(info.shape[:-2]):
             raise UnsupportedError(f"{model.folder}: for vLLM, a matrix like", name, ["matrices of their own"])
-        if info.shape[1] % multiple:
-            raise UsageError(f"{model.folder}: {name} has {info.shape[1]} columns, no multiple of {multiple}")
-        [own] = model.names[name]
-        found[own] = Assignment(name, format, format.stored_bytes(info.shape))
+        if info.shape[-1] % multiple:
+            raise UsageError(f"{model.folder}: {name} has {info.shape[-1]} columns, no multiple of {multiple}")
+        found[name] = owns, Assignment(name, format, format.stored_bytes(info.shape))
     return found
 
 
-def _entries(model: Checkpoint, matrices: Mapping[str, Assignment], layout: Layout) -> list[HeaderEntry]:
+def _entries(model: Checkpoint, matrices: Matrices, layout: Layout) -> list[HeaderEntry]:
     """The tensors of the file, in the order of `_arrays`."""
     types = {formats.get(name).name: dtype for dtype, name in FLOATS.items()}
-    found = []
-    for own in sorted(model.weights.names):
-        shape = model.weights.shape(own)
-        if own not in matrices:
-            found.append(HeaderEntry(own, types[model.weights.format(own).name], shape))
-            continue
-        found += [HeaderEntry(own + end, dtype, part) for end, dtype, part in layout.parts(*shape)]
-    return found
+    kept = [HeaderEntry(own, types[model.weights.format(own).name], model.weights.shape(own))
+            for own in _kept(model, matrices)]  # fmt: skip
+    made = (own for owns, _ in matrices.values() for own in owns)
+    return kept + [HeaderEntry(own + end, dtype, shape) for own in made
+                   for end, dtype, shape in layout.parts(*model.weights.shape(own))]  # fmt: skip
 
 
 def _arrays(
-    model: Checkpoint,
-    matrices: Mapping[str, Assignment],
-    quantizer: Quantizer,
-    layout: Layout,
-    progress: Progress | None,
+    model: Checkpoint, matrices: Matrices, quantizer: Quantizer, layout: Layout, progress: Progress | None
 ) -> Iterator[NDArray[Any]]:
-    names = sorted(model.weights.names)
-    made = iter(streamed(model, [matrices[own] for own in names if own in matrices], quantizer, progress, nothing))
-    for own in names:
-        if own not in matrices:
-            yield model.weights.read(own)
-            continue
-        name, shape, format, data = next(made)
-        made_rows = data()
-        rows = np.empty_like(made_rows)
-        rows[model.order(name)] = made_rows  # in the checkpoint's order
-        yield from compressed_layouts.stored(format, layout, rows, shape[1])
+    for own in _kept(model, matrices):
+        yield model.weights.read(own)
+    assignments = [assignment for _, assignment in matrices.values()]
+    for name, shape, format, data in streamed(model, assignments, quantizer, progress, nothing):
+        order = model.order(name)
+        for rows in data().reshape(-1, shape[-2], format.row_bytes(shape[-1])):
+            own = np.empty_like(rows)
+            own[order] = rows  # in the checkpoint's order
+            yield from compressed_layouts.stored(format, layout, own, shape[-1])
+
+
+def _kept(model: Checkpoint, matrices: Matrices) -> list[str]:
+    """The checkpoint's names of what stays as it is."""
+    return sorted(model.weights.names - {own for owns, _ in matrices.values() for own in owns})
 
 
 def _settings(layout: Layout, ignored: list[str]) -> dict[str, Any]:

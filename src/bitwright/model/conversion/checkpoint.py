@@ -104,9 +104,9 @@ class Checkpoint(GGUF):
         return made
 
     def order(self, name: str) -> NDArray[np.intp]:
-        """For each row of a matrix, which row of the checkpoint's it is. UnsupportedError if it is more than those in
-        another order."""
-        rows = self.tensors[name].shape[0]
+        """For each row of a matrix, or of each expert's, which row of the checkpoint's it is. UnsupportedError if it is
+        more than those in another order."""
+        rows = self.tensors[name].shape[-2]
         before = np.arange(2 * rows).reshape(2, rows).T.astype(np.float32)
         change = self._change(name)
         after = np.asarray(change(before) if change else before, np.intp)
