@@ -92,9 +92,9 @@ std::vector<LayerShape> shapes_of(const std::vector<Shape>& layers) {
   return shapes;
 }
 
-void add_instruction(Program& p, const std::string& code, int out, int a, int b, int input, int weight, int index,
-                     int groups, int heads, int64_t head_dim, int64_t length, float value, float softcap) {
-  p.add({named(kCodes, code), out, a, b, input, weight, index, groups, heads, head_dim, length, value, softcap});
+void add_instruction(Program& p, const std::string& code, int out, int a, int b, int c, int input, int weight,
+                     int index, int groups, int heads, int64_t head_dim, int64_t length, float value, float softcap) {
+  p.add({named(kCodes, code), out, a, b, c, input, weight, index, groups, heads, head_dim, length, value, softcap});
 }
 
 FloatResult run(Executor& e, SequenceMemory& memory, const Ids& tokens, const Ids& positions, const Ids& sequences,
@@ -153,10 +153,10 @@ void bind_program(nb::module_& m) {
   nb::class_<Program>(m, "Program")
       .def(
           "__init__",
-          [](Program* at, const std::string& tier, const std::vector<Shape>& layers) {
-            new (at) Program(tier_of(tier), shapes_of(layers));
+          [](Program* at, const std::string& tier, const std::vector<Shape>& layers, std::vector<int64_t> states) {
+            new (at) Program(tier_of(tier), shapes_of(layers), std::move(states));
           },
-          "tier"_a, "layers"_a)
+          "tier"_a, "layers"_a, "states"_a)
       .def(
           "matrix", [](Program& p, std::shared_ptr<Matrix> matrix) { return p.matrix(std::move(matrix)); }, "matrix"_a)
       .def("vector", &Program::vector, "values"_a)
@@ -166,9 +166,9 @@ void bind_program(nb::module_& m) {
       .def("squares", &Program::squares, "columns"_a, "matrices"_a)
       .def("groups", &Program::groups, "experts"_a, "used"_a)
       .def("phase", [](Program& p, const std::string& kind, bool selected) { p.phase(named(kPhases, kind), selected); })
-      .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "input"_a = 0, "weight"_a = -1,
-           "index"_a = 0, "groups"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "length"_a = 0, "value"_a = 0.f,
-           "softcap"_a = 0.f)
+      .def("add", add_instruction, "code"_a, "out"_a = 0, "a"_a = 0, "b"_a = 0, "c"_a = 0, "input"_a = 0,
+           "weight"_a = -1, "index"_a = 0, "groups"_a = 0, "heads"_a = 1, "head_dim"_a = 0, "length"_a = 0,
+           "value"_a = 0.f, "softcap"_a = 0.f)
       .def("finish", &Program::finish, "result"_a, "selected"_a)
       .def_prop_ro("tier", [](const Program& p) { return p.tier().name; });
   nb::class_<SequenceMemory>(m, "Memory")

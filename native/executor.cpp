@@ -44,6 +44,9 @@ void Executor::allocate() {
         const LayerShape& l = layers[static_cast<size_t>(i.index)];
         repeat = std::max(repeat, i.heads / l.kv_heads);
         partials = std::max(partials, softmax_floats(i.heads, l.head_dim));
+      } else if (i.code == Code::delta_grouped || i.code == Code::delta_tiled) {
+        const int64_t floats = delta_scratch(i.head_dim, width(i.out) / i.heads);
+        scratch = std::max(scratch, sizeof(float) * static_cast<size_t>(floats));
       }
   tile_tokens_ = std::max<int64_t>(kTileRows / repeat, 1);
   for (const LayerShape& l : layers) {
@@ -85,7 +88,7 @@ std::vector<int64_t> Executor::check(const SequenceMemory& memory, const Call& c
   if (call.n > most || call.m > most)
     throw std::invalid_argument("a call takes at most " + std::to_string(most) + " tokens, got " +
                                 std::to_string(std::max(call.n, call.m)));
-  if (program_->layers() != memory.layers())
+  if (program_->layers() != memory.layers() || program_->states() != memory.states())
     throw std::invalid_argument("the memory was made for a program with other layers");
   std::vector<int64_t> lengths = memory.lengths();
   std::vector<bool> seen(lengths.size());
@@ -136,13 +139,27 @@ void Executor::make_tiles(const Call& call) {
                    [](const AttentionTile& a, const AttentionTile& b) { return a.position > b.position; });
 }
 
+void Executor::make_runs(const Call& call) {
+  runs_.clear();
+  order_.resize(static_cast<size_t>(call.n));
+  for (int64_t i = 0; i < call.n; ++i) order_[static_cast<size_t>(i)] = static_cast<int32_t>(i);
+  std::stable_sort(order_.begin(), order_.end(),
+                   [&](int32_t a, int32_t b) { return call.sequences[a] < call.sequences[b]; });
+  for (int64_t i = 0; i < call.n; ++i) {
+    const int64_t slot = call.sequences[order_[static_cast<size_t>(i)]];
+    if (runs_.empty() || runs_.back().slot != slot) runs_.push_back({slot, i, 0});
+    ++runs_.back().count;
+  }
+}
+
 void Executor::run(SequenceMemory& memory, const Call& call) {
   std::scoped_lock lock(one_run_, memory.mutex());
   const std::vector<int64_t> lengths = check(memory, call);
   make_tiles(call);
+  if (!program_->states().empty()) make_runs(call);
   writer_.emplace(memory.format(), *tier_.encoders);
   std::vector<bool> begun(lengths.size());
-  for (int64_t i = 0; i < call.n; ++i) {  // after a failure, a sequence ends where the step began
+  for (int64_t i = 0; i < call.n; ++i) {  // after a failure, a sequence ends where the step began, or is empty
     const int64_t slot = call.sequences[i];
     if (begun[static_cast<size_t>(slot)]) continue;
     memory.begin(slot, call.positions[i], lengths[static_cast<size_t>(slot)]);
@@ -151,14 +168,20 @@ void Executor::run(SequenceMemory& memory, const Call& call) {
   buffers_[static_cast<size_t>(program_->result())] = call.result;
   const size_t phases = program_->phases().size();
   for (size_t p = 0; p < phases; ++p) shares_[p].reset(pool_->threads());
-  pool_->run([&](int thread) {
-    try {
-      run_phases(memory, call, thread);
-    } catch (...) {
-      for (size_t p = 0; p < phases; ++p) shares_[p].abandon();
-      throw;
-    }
-  });
+  try {
+    pool_->run([&](int thread) {
+      try {
+        run_phases(memory, call, thread);
+      } catch (...) {
+        for (size_t p = 0; p < phases; ++p) shares_[p].abandon();
+        throw;
+      }
+    });
+  } catch (...) {
+    for (size_t slot = 0; slot < begun.size(); ++slot)
+      if (begun[slot]) memory.fail(static_cast<int64_t>(slot));
+    throw;
+  }
   for (size_t slot = 0; slot < begun.size(); ++slot)
     if (begun[slot]) memory.commit(static_cast<int64_t>(slot), lengths[slot]);
 }

@@ -10,6 +10,7 @@
 #include "region.h"
 #include "pool.h"
 #include "program.h"
+#include "recurrence.h"
 #include "sequence_memory.h"
 
 namespace bitwright {
@@ -55,6 +56,7 @@ class Executor {
   std::vector<int64_t> check(const SequenceMemory& memory, const Call& call) const;  // the lengths after the call
   void allocate();
   void make_tiles(const Call& call);
+  void make_runs(const Call& call);
   void run_phases(const SequenceMemory& memory, const Call& call, int thread);
   bool run_rows(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share);
   void run_row_op(const SequenceMemory& memory, const Instruction& i, const Call& call, int64_t begin, int64_t end,
@@ -70,6 +72,7 @@ class Executor {
   void group(const Instruction& i, int64_t rows);
   bool run_observe(const Phase& phase, const Call& call, Share& share);
   bool run_attention(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share, float* scratch);
+  bool run_states(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share, float* scratch);
   void fill_angles(int index, int64_t position, int64_t row) const;
   int64_t width(int buffer) const { return program_->widths()[static_cast<size_t>(buffer)]; }
   float* at(int buffer, int64_t row) const { return buffers_[static_cast<size_t>(buffer)] + row * width(buffer); }
@@ -87,6 +90,8 @@ class Executor {
   std::vector<Squares> squares_;
   std::vector<Groups> groups_;
   std::vector<AttentionTile> tiles_;
+  std::vector<StateRun> runs_;     // if the program has states
+  std::vector<int32_t> order_;     // rows by their runs
   std::vector<int32_t> finished_;  // see AttentionArgs
   float* partials_ = nullptr;
   std::unique_ptr<Share[]> shares_;   // one per phase

@@ -32,6 +32,9 @@ void Executor::run_phases(const SequenceMemory& memory, const Call& call, int th
           for (const Instruction& i : phases[p].instructions) group(i, call.rows(phases[p].selected));
         });
         break;
+      case PhaseKind::states:
+        going = run_states(memory, phases[p], call, shares_[p], reinterpret_cast<float*>(scratch));
+        break;
       case PhaseKind::attention:
         going = run_attention(memory, phases[p], call, shares_[p], reinterpret_cast<float*>(scratch));
         break;
@@ -87,6 +90,15 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
       case Code::glu_silu: v.glu_silu(a, b, width, out); break;
       case Code::glu_gelu: v.glu_gelu(a, b, width, out); break;
       case Code::glu_clamped: v.glu_clamped(a, b, width, out); break;
+      case Code::glu_sigmoid: v.glu_sigmoid(a, b, width, out); break;
+      case Code::glu_identity: v.glu_identity(a, b, width, out); break;
+      case Code::decay: {
+        const std::vector<float>& rates = program_->vector_at(i.weight);
+        for (int64_t c = 0; c < width; ++c)
+          out[c] = rates[static_cast<size_t>(c)] * (std::max(a[c], 0.f) + std::log1p(std::exp(-std::abs(a[c]))));
+        break;
+      }
+      case Code::gate: v.gate(a, width, b, program_->vector_at(i.weight).data(), this->width(i.b), out); break;
       case Code::add: v.add(a, b, width, out); break;
       case Code::scale: v.scale(out, i.value, width); break;
       case Code::softcap: v.softcap(out, i.value, width); break;
@@ -195,6 +207,42 @@ bool Executor::run_attention(const SequenceMemory& memory, const Phase& phase, c
   const int64_t grain = split == 1 ? 1 : std::max<int64_t>(items / (pool_->threads() * 8), 1);
   return share.take(items, grain,
                     [&](int64_t begin, int64_t end) { tier_.vector.attention(args, begin, end, scratch); });
+}
+
+bool Executor::run_states(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share,
+                          float* scratch) {
+  const Instruction& i = phase.instructions.front();
+  const bool delta = i.code == Code::delta_grouped || i.code == Code::delta_tiled;
+  const int64_t width = this->width(i.out), parts = delta ? i.heads : divided_up(width, kColumnGrain);
+  const auto each = [&](auto work) {
+    return share.take(static_cast<int64_t>(runs_.size()) * parts, 1, [&](int64_t begin, int64_t end) {
+      for (int64_t item = begin; item < end; ++item) {
+        const StateRun& run = runs_[static_cast<size_t>(item / parts)];
+        work(order_.data() + run.first, run.count, memory.state(i.index, run.slot), item % parts);
+      }
+    });
+  };
+  if (delta) {
+    const int64_t keys = (this->width(i.a) - width) / 2;
+    const DeltaArgs args{at(i.a, 0),   at(i.b, 0),        at(i.c, 0),
+                         at(i.out, 0), keys / i.head_dim, i.head_dim,
+                         i.heads,      width / i.heads,   i.code == Code::delta_tiled,
+                         i.value};
+    return each([&](const int32_t* rows, int64_t count, float* state, int64_t head) {
+      tier_.vector.delta_rule(args, rows, count, state, head, scratch);
+    });
+  }
+  const std::vector<float>& weight = program_->vector_at(i.weight);
+  const ConvolutionArgs args{at(i.a, 0),
+                             at(i.out, 0),
+                             weight.data(),
+                             width,
+                             static_cast<int64_t>(weight.size()) / width,
+                             i.code == Code::convolve_silu};
+  return each([&](const int32_t* rows, int64_t count, float* state, int64_t part) {
+    const int64_t first = part * kColumnGrain;
+    tier_.vector.convolve(args, rows, count, state, first, std::min(first + kColumnGrain, width));
+  });
 }
 
 }  // namespace bitwright

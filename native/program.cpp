@@ -56,7 +56,7 @@ void Program::add(const Instruction& i) {
                                   ", but the program has only " + std::to_string(count));
   };
   if (phases_.empty()) throw std::invalid_argument("an instruction needs a phase: begin one first");
-  for (int buffer : {i.out, i.a, i.b}) needs("buffer", buffer, widths_.size());
+  for (int buffer : {i.out, i.a, i.b, i.c}) needs("buffer", buffer, widths_.size());
   const bool grouped = i.code == Code::group || i.code == Code::load_experts || i.code == Code::experts;
   if (grouped) needs("groups", i.groups, groups_.size());
   if (i.code == Code::load || i.code == Code::linear || i.code == Code::load_experts || i.code == Code::experts)
@@ -65,14 +65,30 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::experts)
     needs("matrix", i.weight + static_cast<int>(groups_[static_cast<size_t>(i.groups)].count) - 1, matrices_.size());
   const bool may = i.code == Code::attention || i.code == Code::route || i.code == Code::route_sigmoid;
+  const bool convolves = i.code == Code::convolve || i.code == Code::convolve_silu;
+  const bool delta = i.code == Code::delta_grouped || i.code == Code::delta_tiled;
   if (i.code == Code::rms_norm || i.code == Code::bias || i.code == Code::bias_experts || i.code == Code::reweigh ||
-      (may && i.weight != -1))
+      i.code == Code::decay || i.code == Code::gate || convolves || (may && i.weight != -1))
     needs("vector", i.weight, vectors_.size());
   if (i.code == Code::angles || i.code == Code::rope) needs("angle table", i.index, angles_.size());
   if (i.code == Code::store || i.code == Code::attention) needs("layer", i.index, layers_.size());
   if (i.code == Code::observe || i.code == Code::observe_experts) needs("sum of squares", i.index, squares_.size());
+  if (convolves || delta) needs("state", i.index, states_.size());
   const auto width = [this](int buffer) { return widths_[static_cast<size_t>(buffer)]; };
-  if (i.code == Code::copy) check_size("first column of a copy", i.index, 0, (width(i.a) - width(i.out)) / i.heads);
+  if (i.code == Code::copy) {
+    check_size("slices of a row", i.heads, 1, width(i.out));
+    check_size("first column of a copy", i.index, 0, (width(i.a) - width(i.out)) / i.heads);
+  }
+  if (convolves) {
+    const auto weights = static_cast<int64_t>(vector_at(i.weight).size()), own = states_[static_cast<size_t>(i.index)];
+    check_size("floats of a convolution's state", own, weights - width(i.a), weights - width(i.a));
+  }
+  if (delta) {
+    check_size("heads", i.heads, 1, width(i.out));
+    const int64_t own = states_[static_cast<size_t>(i.index)],
+                  floats = product(i.heads * padded(width(i.out) / i.heads), i.head_dim);
+    check_size("floats of a delta rule's state", own, floats, floats);
+  }
   if (i.code == Code::temperature) check_size("positions of a temperature", i.length, 1, INT64_MAX);
   if (i.code == Code::route || i.code == Code::route_sigmoid) check_size("experts", width(i.a), 1, kMostExperts);
   phases_.back().instructions.push_back(i);

@@ -23,15 +23,23 @@ enum class Code : uint8_t {
   glu_silu,
   glu_gelu,
   glu_clamped,
+  glu_sigmoid,
+  glu_identity,
   add,
   scale,
   softcap,
   temperature,
   select,
-  copy,    // some columns of `a`, of each of `heads` slices
-  join,    // `a`, then `b`
+  copy,  // some columns of `a`, of each of `heads` slices
+  join,  // `a`, then `b`
+  decay,
+  gate,
   linear,  // a matrix product; threads share out the panels of all products in a phase
   attention,
+  convolve,  // these four read and change a state; threads share out sequences, and columns or heads
+  convolve_silu,
+  delta_grouped,
+  delta_tiled,
   hidden,   // the hidden state that the caller passes in place of an embedding
   observe,  // adds up the squares of each column of `a`; threads share out the columns
   // A row of a mixture goes to `used` of its experts. What it sends them, or gets back, are `used` slots next to each
@@ -47,16 +55,16 @@ enum class Code : uint8_t {
   bias_experts,     // as bias: to every slot in `a` the biases of its expert
 };
 
-enum class PhaseKind : uint8_t { rows, linears, attention, observe, group };
+enum class PhaseKind : uint8_t { rows, linears, attention, states, observe, group };
 
 struct Instruction {
   Code code;
-  int out = 0, a = 0, b = 0, input = 0;  // `out`, `a`, `b` are buffers; `input` is a converted input (load, linear)
+  int out = 0, a = 0, b = 0, c = 0, input = 0;  // buffers; `input` is a converted input (load, linear)
   int weight = -1;  // a matrix (embed, linear) or a vector (rms_norm, bias, reweigh); of attention the sinks,
                     // of route what is added to scores for the choice alone: -1 without
-  int index = 0;  // a layer (store, attention), angles (angles, rope), a Rounding (load), sums of squares (observe), or
-                  // the first column (copy)
-  int groups = 0;  // slots ordered by their experts (group, load_experts, experts)
+  int index = 0;    // a layer (store, attention), a state (convolve, delta), angles (angles, rope), a Rounding (load),
+                    // sums of squares (observe), or the first column (copy)
+  int groups = 0;   // slots ordered by their experts (group, load_experts, experts)
   int heads = 1;
   int64_t head_dim = 0, length = 0;  // length: positions (temperature)
   float value = 0, softcap = 0;      // eps, factor, cap, scale of q·k
@@ -88,7 +96,9 @@ struct Experts { int64_t count, used; };
 
 class Program {
  public:
-  explicit Program(const Tier& tier, std::vector<LayerShape> layers) : tier_(tier), layers_(std::move(layers)) {}
+  // `states`: the floats of each state that a sequence has.
+  Program(const Tier& tier, std::vector<LayerShape> layers, std::vector<int64_t> states)
+      : tier_(tier), layers_(std::move(layers)), states_(std::move(states)) {}
 
   // Each returns the number that instructions refer to, and throws std::invalid_argument for a size out of range.
   int matrix(MatrixRef matrix);
@@ -104,6 +114,7 @@ class Program {
 
   const Tier& tier() const { return tier_; }
   const std::vector<LayerShape>& layers() const { return layers_; }
+  const std::vector<int64_t>& states() const { return states_; }
   const std::vector<Phase>& phases() const { return phases_; }
   const Weight& weight(int i) const { return matrices_[static_cast<size_t>(i)]->weight(); }
   const std::vector<MatrixRef>& matrices() const { return matrices_; }
@@ -124,6 +135,7 @@ class Program {
  private:
   const Tier& tier_;
   std::vector<LayerShape> layers_;
+  std::vector<int64_t> states_;
   std::vector<Phase> phases_;
   std::vector<MatrixRef> matrices_;
   std::vector<std::vector<float>> vectors_;

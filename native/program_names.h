@@ -20,6 +20,8 @@ inline const std::unordered_map<std::string, Code> kCodes = {
     {"glu_silu", Code::glu_silu},
     {"glu_gelu_tanh", Code::glu_gelu},
     {"glu_clamped", Code::glu_clamped},
+    {"glu_sigmoid", Code::glu_sigmoid},
+    {"glu_identity", Code::glu_identity},
     {"add", Code::add},
     {"scale", Code::scale},
     {"softcap", Code::softcap},
@@ -27,8 +29,14 @@ inline const std::unordered_map<std::string, Code> kCodes = {
     {"select", Code::select},
     {"copy", Code::copy},
     {"join", Code::join},
+    {"decay", Code::decay},
+    {"gate", Code::gate},
     {"linear", Code::linear},
     {"attention", Code::attention},
+    {"convolve", Code::convolve},
+    {"convolve_silu", Code::convolve_silu},
+    {"delta_grouped", Code::delta_grouped},
+    {"delta_tiled", Code::delta_tiled},
     {"observe", Code::observe},
     {"route_softmax", Code::route},
     {"route_sigmoid", Code::route_sigmoid},
@@ -40,11 +48,9 @@ inline const std::unordered_map<std::string, Code> kCodes = {
     {"observe_experts", Code::observe_experts},
     {"bias_experts", Code::bias_experts},
 };
-inline const std::unordered_map<std::string, PhaseKind> kPhases = {{"rows", PhaseKind::rows},
-                                                                   {"linears", PhaseKind::linears},
-                                                                   {"attention", PhaseKind::attention},
-                                                                   {"observe", PhaseKind::observe},
-                                                                   {"group", PhaseKind::group}};
+inline const std::unordered_map<std::string, PhaseKind> kPhases = {
+    {"rows", PhaseKind::rows},     {"linears", PhaseKind::linears}, {"attention", PhaseKind::attention},
+    {"states", PhaseKind::states}, {"observe", PhaseKind::observe}, {"group", PhaseKind::group}};
 
 template <typename T>
 T named(const std::unordered_map<std::string, T>& names, const std::string& name) {

@@ -92,7 +92,7 @@ void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t fir
   std::scoped_lock lock(mutex_, from.mutex_);
   const auto s = static_cast<size_t>(slot);
   if (first < 0 || first > end || first > lengths_[s] || end > from.lengths_[s] ||
-      (first > 0 && first < lengths_[s] && first < earliest(slot)))
+      (first > 0 && first < lengths_[s] && first < oldest(slot)) || (floats_ && end != from.lengths_[s]))
     throw std::invalid_argument("cannot take positions " + std::to_string(first) + " to " + std::to_string(end) +
                                 " of sequence " + std::to_string(slot) + ": this memory holds " +
                                 std::to_string(lengths_[s]) + " of its positions, the other " +
@@ -110,6 +110,7 @@ void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t fir
     for (int64_t position = std::max(first, held); position < end; ++position)
       copy(from.caches_[l], slot, caches_[l], slot, position);
   }
+  if (floats_) std::copy_n(from.states_.as<float>() + slot * floats_, floats_, states_.as<float>() + slot * floats_);
   lengths_[s] = end;
 }
 

@@ -75,6 +75,10 @@ SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64
 
 int64_t SequenceMemory::earliest(int64_t slot) const {
   check(slot);
+  return floats_ ? lengths_[static_cast<size_t>(slot)] : oldest(slot);  // states cannot go back
+}
+
+int64_t SequenceMemory::oldest(int64_t slot) const {
   int64_t lowest = 0;
   for (const Group& g : groups_)
     if (const int64_t first = g.first[static_cast<size_t>(slot)])
@@ -105,7 +109,7 @@ std::string SequenceMemory::layout() const {
   return words;
 }
 
-float* SequenceMemory::state(int index, int64_t slot) {
+float* SequenceMemory::state(int index, int64_t slot) const {
   return states_.as<float>() + slot * floats_ + state_offsets_[static_cast<size_t>(index)];
 }
 
@@ -153,6 +157,17 @@ void SequenceMemory::begin(int64_t slot, int64_t begin, int64_t end) {
     g.views[s] = table.data();
   }
   lengths_[s] = begin;
+  if (begin == 0) clear(slot);
+}
+
+void SequenceMemory::fail(int64_t slot) {
+  if (!floats_) return;
+  for (Group& g : groups_) truncate(g, static_cast<size_t>(slot), 0);
+  lengths_[static_cast<size_t>(slot)] = 0;
+}
+
+void SequenceMemory::clear(int64_t slot) const {
+  if (floats_) std::fill_n(states_.as<float>() + slot * floats_, floats_, 0.f);
 }
 
 void SequenceMemory::check(int64_t slot) const {
@@ -184,15 +199,15 @@ void SequenceMemory::drop(int64_t slot, int64_t keep) {
   std::lock_guard lock(mutex_);
   const auto s = static_cast<size_t>(slot);
   const int64_t lowest = earliest(slot), length = lengths_[s];
-  if (keep < 0 || keep > length || (keep > 0 && keep < length && (keep < lowest || floats_)))
+  if (keep < 0 || keep > length || (keep > 0 && keep < length && keep < lowest))
     throw std::invalid_argument("sequence " + std::to_string(slot) + " can keep 0" +
-                                (floats_  ? " or "
-                                 : lowest ? " or " + std::to_string(lowest) + " to "
-                                          : " to ") +
+                                (lowest == 0        ? " to "
+                                 : lowest == length ? " or "
+                                                    : " or " + std::to_string(lowest) + " to ") +
                                 std::to_string(length) + " of its positions, not " + std::to_string(keep));
   for (Group& g : groups_) truncate(g, s, divided_up(keep, kKeyBlock));
   lengths_[s] = keep;
-  if (keep == 0 && floats_) std::fill_n(states_.as<float>() + slot * floats_, floats_, 0.f);
+  if (keep == 0) clear(slot);
 }
 
 void SequenceMemory::evict(int64_t slot) {

@@ -31,18 +31,21 @@ class SequenceMemory {
   const Limits& limits() const { return limits_; }
   const std::vector<LayerShape>& layers() const { return shapes_; }
   const std::vector<int64_t>& lengths() const { return lengths_; }  // positions each sequence holds
+  const std::vector<int64_t>& states() const { return state_floats_; }
   int64_t earliest(int64_t slot) const;  // the lowest position, other than 0, that it may continue from
   size_t bytes() const;                  // of all the pages and states it can ever hold
   size_t bytes_in_use() const;           // of pages that some sequence holds, and of states
   std::string layout() const;            // as text; memories with equal layouts can exchange sequences
 
   // For a step. begin() makes room for positions [begin, end) of a sequence in pages that no other sequence shares, and forgets
-  // what the sequence held from `begin` on. The sequence holds the new positions after commit().
+  // what the sequence held from `begin` on; from 0 on, its states are zeros. The sequence holds the new positions after
+  // commit(); after fail(), one with states is empty, as these may hold some of the step's tokens.
   void begin(int64_t slot, int64_t begin, int64_t end);
   void commit(int64_t slot, int64_t length) { lengths_[static_cast<size_t>(slot)] = length; }
+  void fail(int64_t slot);
   const Cache& cache(int layer) const { return caches_[static_cast<size_t>(layer)]; }
   FormatId format() const { return format_; }  // of keys and values
-  float* state(int index, int64_t slot);
+  float* state(int index, int64_t slot) const;
   std::mutex& mutex() const { return mutex_; }
 
   // All of these throw std::invalid_argument for a sequence or position that does not exist.
@@ -52,7 +55,7 @@ class SequenceMemory {
   std::vector<uint8_t> save(int64_t slot) const;
   void restore(int64_t slot, const uint8_t* saved, size_t bytes);
   // Copies positions [begin, end) of a sequence from another memory of the same layout; the sequence then ends at `end`. What it
-  // held before `begin` stays.
+  // held before `begin` stays. States are the other's after its last position, so `end` must be that.
   void adopt(const SequenceMemory& from, int64_t slot, int64_t begin, int64_t end);
 
  private:
@@ -70,6 +73,8 @@ class SequenceMemory {
   void release(Group& g, int32_t page) const;
   void truncate(Group& g, size_t slot, int64_t pages) const;
   void check(int64_t slot) const;
+  int64_t oldest(int64_t slot) const;  // as earliest(), but for the pages alone
+  void clear(int64_t slot) const;      // the states
   size_t saved_bytes(int64_t slot) const;
 
   std::vector<LayerShape> shapes_;

@@ -39,20 +39,29 @@ struct MatmulKernels {
                   int64_t panel_end, uint8_t* scratch);
 };
 
-struct AttentionArgs;  // attention.h
+struct AttentionArgs;    // attention.h
+struct ConvolutionArgs;  // recurrence.h
+struct DeltaArgs;
 
-// Everything except matrix products (kernels/vector.inl). A call handles one row (token); attention handles a range of
-// items.
+// Everything except matrix products (kernels/vector.inl). A call handles one row (token), unless it says otherwise;
+// attention handles a range of items.
 struct VectorKernels {
   void (*rms_norm)(const float* x, const float* weight, float eps, int64_t n, float* y);
   void (*rope)(float* x, const float* cos_sin, int64_t heads, int64_t head_dim, int64_t rotary_dim, bool interleaved);
   void (*glu_silu)(const float* gate, const float* up, int64_t n, float* y);
   void (*glu_gelu)(const float* gate, const float* up, int64_t n, float* y);
   void (*glu_clamped)(const float* gate, const float* up, int64_t n, float* y);
+  void (*glu_sigmoid)(const float* gate, const float* up, int64_t n, float* y);
+  void (*glu_identity)(const float* gate, const float* up, int64_t n, float* y);
+  void (*gate)(const float* x, int64_t n, const float* h, const float* weight, int64_t columns, float* y);
   void (*add)(const float* a, const float* b, int64_t n, float* y);
   void (*scale)(float* x, float factor, int64_t n);
   void (*softcap)(float* x, float cap, int64_t n);
   void (*attention)(const AttentionArgs&, int64_t begin, int64_t end, float* scratch);
+  // The tokens of one sequence, `rows` of the batch in order; `state` is that of the sequence.
+  void (*convolve)(const ConvolutionArgs&, const int32_t* rows, int64_t count, float* state, int64_t channel_begin,
+                   int64_t channel_end);
+  void (*delta_rule)(const DeltaArgs&, const int32_t* rows, int64_t count, float* state, int64_t head, float* scratch);
 };
 
 // How a product with a format is computed: int8 inputs times the stored codes; bfloat16 inputs times bfloat16 weights;

@@ -21,6 +21,14 @@ GEMMA4 = {
         "sliding_attention": {"rope_type": "default", "rope_theta": 1e4},
     },
 }  # fmt: skip
+DELTA = {**{key: value for key, value in SHAPE.items() if key != "intermediate_size"}, "rms_norm_eps": 1e-6,
+         "head_dim": 32, "attention_bias": False, "hidden_act": "silu", "linear_num_key_heads": 2,
+         "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
+         "linear_conv_kernel_dim": 4}  # fmt: skip
+MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "partial_rotary_factor": 0.25,
+                             "mrope_section": [2, 1, 1], "mrope_interleaved": True}}  # fmt: skip
+MIXTURE = {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
+           "shared_expert_intermediate_size": 48}  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "llama-untied-llama3": {
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 5e5,
@@ -107,6 +115,23 @@ CASES: dict[str, dict[str, Any]] = {
         "attention_bias": False, "rope_theta": 1e6, "tie_word_embeddings": False, "num_hidden_layers": 2,
         "hidden_act": "silu", "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
         "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": [], "router_aux_loss_coef": 0.001,
+    },
+    "qwen3.5-untied": {
+        "model_type": "qwen3_5_text", "architectures": ["Qwen3_5ForCausalLM"], **DELTA, **MROPE,
+        "num_hidden_layers": 5, "attn_output_gate": True, "full_attention_interval": 4, "mtp_num_hidden_layers": 1,
+        "layer_types": [*["linear_attention"] * 3, "full_attention", "linear_attention"], "intermediate_size": 100,
+        "tie_word_embeddings": False,
+    },
+    "qwen3.5-moe-untied": {
+        "model_type": "qwen3_5_moe_text", "architectures": ["Qwen3_5MoeForCausalLM"], **DELTA, **MROPE, **MIXTURE,
+        "layer_types": [*["linear_attention"] * 3, "full_attention"], "num_hidden_layers": 4,
+        "mtp_num_hidden_layers": 1, "tie_word_embeddings": False,
+    },
+    "qwen3-next-untied": {
+        "model_type": "qwen3_next", "architectures": ["Qwen3NextForCausalLM"], **DELTA, **MIXTURE, "rope_theta": 1e6,
+        "partial_rotary_factor": 0.25, "full_attention_interval": 4, "num_hidden_layers": 5, "intermediate_size": 100,
+        "mtp_num_hidden_layers": 1, "norm_topk_prob": True, "decoder_sparse_step": 1, "mlp_only_layers": [],
+        "tie_word_embeddings": False,
     },
     "gemma3-windows-linear": {
         "model_type": "gemma3_text", "architectures": ["Gemma3ForCausalLM"], **SHAPE, "head_dim": 32,

@@ -19,11 +19,12 @@ from typing import Any
 
 import numpy as np
 import reference_gemma4
+from reference_delta_net import delta_net
 from reference_mixture import log_softmax, mixture, silu
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
 NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
-BEFORE_FEED_FORWARD = ("glm4moe", "gpt-oss")  # where post_attention_norm is
+BEFORE_FEED_FORWARD = ("glm4moe", "gpt-oss", "qwen35", "qwen35moe", "qwen3next")  # where post_attention_norm is
 EXACT_RAMP = ("gpt-oss",)  # of YaRN: it need not begin and end at whole pairs
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
 
@@ -68,7 +69,9 @@ class Reference:
         x = x * (np.sqrt(x.shape[1]) if gemma else self.get("embedding_scale", 1.0))
         own, self.memory = reference_gemma4.own_embeddings(self, ids, x), {}
         for layer in range(self.get("block_count") - self.get("nextn_predict_layers", 0)):
-            h = self.attention(self.norm_if_there(x, f"blk.{layer}.attn_norm.weight"), layer)
+            h = self.norm_if_there(x, f"blk.{layer}.attn_norm.weight")
+            mixer = delta_net if f"blk.{layer}.ssm_a" in self.weights else Reference.attention
+            h = mixer(self, h, layer)
             after, before = f"blk.{layer}.post_attention_norm.weight", f"blk.{layer}.ffn_norm.weight"
             if self.architecture in BEFORE_FEED_FORWARD:
                 after, before = "none", after
@@ -128,6 +131,9 @@ class Reference:
             q, k, v = np.split(self.linear(x, f"blk.{layer}.attn_qkv"), np.array([heads, heads + kv_heads]) * dim, 1)
         else:
             q, k, v = (self.linear(x, f"blk.{layer}.attn_{name}") for name in "qkv")
+        gate = None
+        if q.shape[1] == 2 * heads * dim:  # each head's query is followed by its gate
+            q, gate = (x.reshape(tokens, -1) for x in np.split(q.reshape(tokens, heads, 2 * dim), 2, axis=2))
         norms = f"blk.{layer}.attn_q_norm.weight", f"blk.{layer}.attn_k_norm.weight"
         if self.architecture == "olmo2":  # over all heads at once
             q, k = self.norm(q, norms[0]), self.norm(k, norms[1])
@@ -143,12 +149,20 @@ class Reference:
             q = self.rounded(q * (1 + scale * np.log(1 + passed))[:, None, None], 3)
         k, v = k.astype(self.cache).astype(np.float64), v.astype(self.cache).astype(np.float64)
         scale = 1 / np.sqrt(self.get("embedding_length") // heads if self.is_gemma3_27b() else dim)
-        return self.mixed(q, k, v, self.get("attention.scale", scale), window, layer)
+        return self.mixed(q, k, v, self.get("attention.scale", scale), window, layer, gate)
 
     def mixed(
-        self, q: np.ndarray, k: np.ndarray, v: np.ndarray, scale: float, window: int | None, layer: int
+        self,
+        q: np.ndarray,
+        k: np.ndarray,
+        v: np.ndarray,
+        scale: float,
+        window: int | None,
+        layer: int,
+        gate: Any = None,
     ) -> np.ndarray:
-        """Attention of q (tokens, heads, dim) to k and v (tokens, kv_heads, dim), projected."""
+        """Attention of q (tokens, heads, dim) to k and v (tokens, kv_heads, dim), gated (tokens, heads * dim),
+        projected."""
         (tokens, heads, dim), kv_heads = q.shape, k.shape[1]
         mixed = np.zeros((tokens, heads, dim))
         for head in range(heads):
@@ -161,7 +175,10 @@ class Reference:
                 weights = np.exp(scores - scores.max())
                 weights = self.rounded(weights / weights.sum(), 4)[: t + 1 - first]
                 mixed[t, head] = self.product(weights, v[first : t + 1, shared])
-        return self.linear(mixed.reshape(tokens, heads * dim), f"blk.{layer}.attn_output")
+        mixed = mixed.reshape(tokens, heads * dim)
+        if gate is not None:
+            mixed = self.rounded(mixed / (1 + np.exp(-gate)), 4)
+        return self.linear(mixed, f"blk.{layer}.attn_output")
 
     def is_gemma3_27b(self) -> bool:
         return self.architecture == "gemma3" and self.get("block_count") == 62

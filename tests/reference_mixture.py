@@ -25,7 +25,13 @@ def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
             share = model.rounded(scores[e] / scores[chosen].sum(), 4)
             y[t] = model.rounded(y[t] + share * down(h, e), 2)
     y = y * model.get("expert_weights_scale", 1.0)
-    return y + model.feed_forward(x, layer, gemma=False, end="_shexp") if sigmoids else y
+    if sigmoids:
+        return y + model.feed_forward(x, layer, gemma=False, end="_shexp")
+    if f"blk.{layer}.ffn_gate_inp_shexp.weight" not in model.weights:
+        return y
+    share = model.product(x, model.weight(f"blk.{layer}.ffn_gate_inp_shexp.weight")[:, None])
+    shared = model.feed_forward(x, layer, gemma=False, end="_shexp")
+    return model.rounded(y + model.rounded(shared / (1 + np.exp(-share)), 4))
 
 
 def products(model: Reference, name: str) -> Callable[[np.ndarray, int], np.ndarray]:

@@ -8,19 +8,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import synthetic_delta
 import synthetic_mixture
 from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, EXPERTS_USED, WIDTH
 
 FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 96, 7, 4, 2, 160, 96
 
+MIXTURE = {
+    "expert_count": EXPERTS,
+    "expert_used_count": EXPERTS_USED,
+    "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+}
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
     "glm4": {"rope.dimension_count": 8},
     "glm4moe": {
         "rope.dimension_count": 8,
-        "expert_count": EXPERTS,
-        "expert_used_count": EXPERTS_USED,
-        "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+        **MIXTURE,
         "expert_shared_count": 2,
         "expert_gating_func": 2,
         "expert_weights_norm": True,
@@ -32,9 +36,7 @@ EXTRA: dict[str, dict[str, Any]] = {
         "attention.key_length": 32,
         "attention.value_length": 32,
         "attention.sliding_window": 8,
-        "expert_count": EXPERTS,
-        "expert_used_count": EXPERTS_USED,
-        "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+        **MIXTURE,
         "rope.freq_base": 1000.0,
         "rope.scaling.type": "yarn",
         "rope.scaling.factor": 4.0,
@@ -67,10 +69,11 @@ EXTRA: dict[str, dict[str, Any]] = {
     "qwen3moe": {
         "attention.key_length": 32,
         "attention.value_length": 32,
-        "expert_count": EXPERTS,
-        "expert_used_count": EXPERTS_USED,
-        "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+        **MIXTURE,
     },
+    "qwen35": synthetic_delta.KEYS,
+    "qwen35moe": synthetic_delta.KEYS | MIXTURE | {"expert_shared_feed_forward_length": synthetic_delta.SHARED},
+    "qwen3next": synthetic_delta.KEYS | MIXTURE | {"expert_shared_feed_forward_length": synthetic_delta.SHARED},
     "gemma3": {
         "attention.key_length": 32,
         "attention.value_length": 32,
@@ -157,7 +160,7 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
         if architecture in ("gpt-oss", "glm4moe"):
             layer_weights["post_attention_norm.weight"] = layer_weights.pop("ffn_norm.weight")
-        if architecture in ("gpt-oss", "qwen3moe") or (architecture == "glm4moe" and layer >= 2):
+        if "expert_count" in EXTRA[architecture] and (architecture != "glm4moe" or layer >= 2):
             for name in ("gate", "up", "down"):
                 del layer_weights[f"ffn_{name}.weight"]
             layer_weights |= synthetic_mixture.weights_of(architecture, matrix, vector)
@@ -167,6 +170,8 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
                 layer_weights[name.replace("weight", "bias")] = 0.3 * matrix(*layer_weights[name].shape[:-1])
         if architecture == "glm4moe" and layer == metadata["glm4moe.block_count"] - 1:  # it predicts further tokens
             layer_weights |= {"nextn.eh_proj.weight": matrix(WIDTH, 2 * WIDTH), "nextn.enorm.weight": vector(WIDTH)}
+        if "ssm.state_size" in EXTRA[architecture]:
+            synthetic_delta.turn(layer_weights, metadata, layer, matrix, vector)
         if architecture in ("qwen3", "qwen3moe", "gemma3", "glm4moe"):
             layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
         if architecture == "olmo2":
@@ -242,12 +247,13 @@ def random_vector(rng: np.random.Generator, size: int, around: float = 1.0) -> n
 
 
 def write(path: Path, metadata: Mapping[str, Any], weights: Mapping[str, np.ndarray], format: str = "f32") -> Path:
-    """Writes a GGUF file of them, with matrices in `format`; vectors and routers stay in float32."""
+    """Writes a GGUF file of them, with matrices in `format`; vectors, routers and convolutions stay in float32."""
     from bitwright import formats
     from bitwright.io import gguf
 
     def stored(name: str, value: np.ndarray) -> tuple[str, tuple[int, ...], Any, Any]:
-        kind = formats.get(format if value.ndim > 1 and "ffn_gate_inp" not in name else "f32")
+        is_vector = value.ndim == 1 or "ffn_gate_inp" in name or "conv1d" in name
+        kind = formats.get("f32" if is_vector else format)
         return name, value.shape, kind, lambda: kind.quantize(value.astype(np.float32))
 
     gguf.write(path, metadata, [stored(name, value) for name, value in weights.items()])

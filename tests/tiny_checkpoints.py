@@ -16,7 +16,9 @@ from checkpoints import write_set
 from tiny_vocabularies import byte_level_json, characters_json, sentencepiece_model
 
 from bitwright.model.conversion.families import FAMILIES
+from bitwright.model.conversion.families.family import stem
 
+CENTRED = ("gemma3", "qwen35", "qwen35moe", "qwen3next")  # architectures whose norms store their weight minus 1
 IDS = [int(n) for n in np.random.default_rng(3).integers(5, 300, 40)]
 CARD = """---
 license: apache-2.0
@@ -63,13 +65,15 @@ def weights(config: dict[str, Any], dtype: str, seed: int = 19) -> dict[str, np.
     from bitwright.model.architectures.families import blueprint
 
     rng, found, codes = np.random.default_rng(seed), dict[str, np.ndarray](), {}
-    made = blueprint(config, "config.json", formats.get("bf16"))
-    names = FAMILIES[config["model_type"]].names(made, ["model.embed_tokens.weight"])
+    made, family = blueprint(config, "config.json", formats.get("bf16")), FAMILIES[config["model_type"]]
+    names = family.names(made, ["model.embed_tokens.weight"])
     for tensor in made.tensors:
-        if tensor.name not in names:  # it follows from config.json
+        if tensor.name not in names or names[tensor.name][0] in found:  # it follows from config.json, or has two parts
             continue
-        values = rng.standard_normal(tensor.shape) * (1.5 / np.sqrt(tensor.shape[-1]) if len(tensor.shape) > 1 else 0.3)
-        if ("norm" in tensor.name or "scale" in tensor.name) and made.architecture != "gemma3":
+        shape = family.stored(made, stem(tensor.name), tensor.shape)
+        values = rng.standard_normal(shape) * (1.5 / np.sqrt(tensor.shape[-1]) if len(tensor.shape) > 1 else 0.3)
+        centred = made.architecture in CENTRED and "ssm_norm" not in tensor.name
+        if ("norm" in tensor.name or "scale" in tensor.name) and not centred:
             values += 1
         stacked = names[tensor.name]
         for name, own in zip(stacked, values if len(stacked) > 1 else [values], strict=True):

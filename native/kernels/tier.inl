@@ -3,6 +3,7 @@
 #include "../attention.h"
 #include "../format_info.h"
 #include "../platform.h"
+#include "../recurrence.h"
 #include "../tier.h"
 #include "../unpack.h"
 

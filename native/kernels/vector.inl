@@ -15,18 +15,22 @@ static inline void map(const float* a, const float* b, int64_t n, float* y, F f)
   for (int64_t j = i; j < n; ++j) y[j] = r[j - i];
 }
 
-// Squares are summed in float over at most 256 values, then in double.
-static void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* y) {
+// Products are summed in float over at most 256 values, then in double.
+static double dot(const float* a, const float* b, int64_t n) {
   double total = 0;
   int64_t i = 0;
   while (i + kLanes <= n) {
-    Floats squares{};
+    Floats products{};
     for (const int64_t end = i + 256; i < end && i + kLanes <= n; i += kLanes)
-      squares = fma(load(x + i), load(x + i), squares);
-    total += sum(squares);
+      products = fma(load(a + i), load(b + i), products);
+    total += sum(products);
   }
-  for (; i < n; ++i) total += static_cast<double>(x[i]) * x[i];
-  const Floats factor = splat(static_cast<float>(1 / __builtin_sqrt(total / static_cast<double>(n) + eps)));
+  for (; i < n; ++i) total += static_cast<double>(a[i]) * b[i];
+  return total;
+}
+
+static void rms_norm(const float* x, const float* weight, float eps, int64_t n, float* y) {
+  const Floats factor = splat(static_cast<float>(1 / __builtin_sqrt(dot(x, x, n) / static_cast<double>(n) + eps)));
   map(x, weight, n, y, [=](Floats a, Floats w) { return a * factor * w; });
 }
 
@@ -77,6 +81,20 @@ static void glu_clamped(const float* gate, const float* up, int64_t n, float* y)
   });
 }
 
+static void glu_sigmoid(const float* gate, const float* up, int64_t n, float* y) {
+  map(gate, up, n, y, [](Floats g, Floats u) { return u / (1.f + exp(-g)); });
+}
+
+static void glu_identity(const float* gate, const float* up, int64_t n, float* y) {
+  map(gate, up, n, y, [](Floats g, Floats u) { return g * u; });
+}
+
+// x times the sigmoid of h·weight
+static void gate(const float* x, int64_t n, const float* h, const float* weight, int64_t columns, float* y) {
+  const Floats share = 1.f / (1.f + exp(splat(static_cast<float>(-dot(h, weight, columns)))));
+  map(x, x, n, y, [=](Floats a, Floats) { return a * share; });
+}
+
 static void add(const float* a, const float* b, int64_t n, float* y) {
   map(a, b, n, y, [](Floats p, Floats q) { return p + q; });
 }
@@ -89,5 +107,8 @@ static void softcap(float* x, float cap, int64_t n) {
   map(x, x, n, x, [=](Floats a, Floats) { return cap * tanh(a / cap); });
 }
 
-static constexpr VectorKernels vector_kernels = {rms_norm, rope,  glu_silu, glu_gelu, glu_clamped,
-                                                 add,      scale, softcap,  attention};
+#include "recurrent.inl"
+
+static constexpr VectorKernels vector_kernels = {rms_norm,    rope,         glu_silu, glu_gelu,  glu_clamped,
+                                                 glu_sigmoid, glu_identity, gate,     add,       scale,
+                                                 softcap,     attention,    convolve, delta_rule};

@@ -23,7 +23,7 @@ IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolis
 close = {"rtol": 0, "atol": 2e-2}
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gemma3"])
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "qwen35"])
 def test_tokens_one_by_one_in_pieces_and_at_once(
     make: Callable[[str], Engine], architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,8 +45,9 @@ def test_tokens_one_by_one_in_pieces_and_at_once(
     assert batches.extend(IDS, []).shape == (0, 160) and batches.position == 60
 
 
-def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> None:
-    engine = make("gemma3")
+@pytest.mark.parametrize("architecture", ["gemma3", "qwen35"])
+def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine], architecture: str) -> None:
+    engine = make(architecture)
     expected = engine.session().logits(IDS)
     session = engine.session()
     session.prefill([*IDS[:30], 5, 6, 7, 8])
@@ -57,6 +58,23 @@ def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine]) -> Non
     np.testing.assert_allclose(session.prefill(IDS), expected[-1], **close)
     with pytest.raises(UsageError, match="sequence 0 can keep 0 to 60 tokens, not 61"):
         session.reset(keep=61)
+
+
+@pytest.mark.parametrize("architecture", ["llama", "qwen35"])
+def test_a_session_goes_on_after_a_run_that_was_interrupted_or_failed(
+    make: Callable[[str], Engine], architecture: str
+) -> None:
+    engine = make(architecture)
+    expected = engine.session().logits(IDS)
+    session = engine.session()
+    session.prefill(IDS[:30])
+    session.executor.run(session.memory, [1, 2], [30, 31], [0, 0], [])  # of which the session does not know
+    np.testing.assert_allclose(session.logits(IDS[30:40]), expected[30:40], **close)
+    session.memory.drop(0)  # as a failure leaves a sequence that has states
+    np.testing.assert_allclose(session.logits(IDS[40:]), expected[40:], **close)
+    session.memory.drop(0)
+    session.reset(keep=20)
+    np.testing.assert_allclose(session.logits(IDS[20:]), expected[20:], **close)
 
 
 def test_sequences_do_not_see_each_other(make: Callable[[str], Engine]) -> None:

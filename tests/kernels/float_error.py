@@ -132,6 +132,7 @@ def stored_by(own: Running, sequence: int) -> list[Array]:
                     heads, dim = layer.kv_heads, layer.head_dim
                     keys = take(np.float16, heads, PAGE // 16, dim, 16).transpose(1, 3, 0, 2).reshape(PAGE, heads, dim)
                     found.append((keys, take(np.float16, heads, PAGE, -(-dim // 16) * 16)[..., :dim].swapaxes(0, 1)))
+    take(np.float32, sum(-(-floats // 16) * 16 for floats in own.program.states))
     assert not raw.size
     return [np.concatenate(x)[:length].astype(np.float64) for layer in pages for x in zip(*layer, strict=True)]
 

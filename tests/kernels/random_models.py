@@ -87,6 +87,51 @@ def random_model(
     return s, weights
 
 
+def random_hybrid(
+    seed: int = 0,
+    width: int = 40,
+    key_heads: int = 2,
+    key_dim: int = 12,
+    heads: int = 4,
+    value_dim: int = 20,
+    taps: int = 4,
+    tiled: bool = True,
+    vocabulary: int = 101,
+    layers: int = 3,
+) -> tuple[Step, Weights]:
+    """Delta nets, with one layer of attention between them."""
+    rng = np.random.default_rng(seed)
+    weights: Weights = {}
+
+    def w(name: str, *shape: int) -> str:
+        scale = shape[-1] ** -0.5 if len(shape) > 1 else 1.0
+        weights[name] = (rng.standard_normal(shape) * scale).astype(np.float32)
+        return name
+
+    s = Step()
+    x = s.embed(w("embedding", vocabulary, width))
+    for n in range(layers):
+        s.begin_layer(x)
+        h = s.rms_norm(x, w(f"{n}.norm", width), 1e-6)
+        if n == 1:
+            q, k, v = (s.linear(h, w(f"{n}.{name}", width, width)) for name in "qkv")
+            h = s.attention(q, k, v, n, 2, 2, width // 2, 0.2)
+        else:
+            total = 2 * key_heads * key_dim + heads * value_dim
+            qkv = s.convolution(s.linear(h, w(f"{n}.qkv", total, width)), w(f"{n}.taps", total, taps), n, "silu")
+            alphas, betas = (s.linear(h, w(f"{n}.{name}", heads, width)) for name in ("alpha", "beta"))
+            decays = s.decay(alphas, w(f"{n}.rates", heads), w(f"{n}.bias", heads))
+            weights[f"{n}.rates"] = -np.abs(weights[f"{n}.rates"])
+            h = s.delta_rule(qkv, decays, betas, n, key_heads, key_dim, heads, value_dim, tiled)
+            z = s.linear(s.rms_norm(x, f"{n}.norm", 1e-6), w(f"{n}.z", heads * value_dim, width))
+            h = s.glu(z, s.rms_norm(h, w(f"{n}.value_norm", value_dim), 1e-6, heads))
+        if n == layers - 1:
+            x, h = s.select(x), s.select(h)
+        x = s.add(x, s.linear(h, w(f"{n}.output", width, width if n == 1 else heads * value_dim)))
+    s.logits(s.linear(s.rms_norm(x, w("last_norm", width), 1e-6), "embedding"))
+    return s, weights
+
+
 MODELS: dict[str, dict[str, Any]] = {
     "llama": {"interleaved": True},
     "gemma": {"gemma": True, "seed": 1, "head_dim": 20, "width": 40},

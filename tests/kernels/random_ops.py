@@ -13,6 +13,7 @@ from bitwright.kernels.ops.declaration import Count, Layer, Weight, types_of
 
 SEEDS = range(9)
 MIXTURE = ("route", "reweigh", "experts", "combine")  # drawn together
+DELTA_NET = ("convolution", "decay", "delta_rule")  # too
 
 
 class RandomOps:
@@ -49,6 +50,8 @@ class RandomOps:
         bound."""
         if op.kind in MIXTURE:
             x, width = self.mixture(), self.width
+        elif op.kind in DELTA_NET:
+            x, width = self.delta_net(), self.width
         else:
             made = op(**{name: self.draw(op, name, types) for name, types in types_of(op.kind).items()})
             x, weights = self.step.append(made), [self.weights[name].shape for name in made.weights]
@@ -71,12 +74,31 @@ class RandomOps:
         h = self.step.experts(h, choices, self.weight(5, self.width, inside))
         return self.step.combine(h, self.step.reweigh(choices, self.weight(5)))
 
+    def delta_net(self) -> Buffer:
+        """A convolution and a delta rule of any widths."""
+        key_heads, repeat, key_dim, taps = (int(self.rng.integers(1, most)) for most in (3, 4, 20, 5))
+        heads, value_dim, layer, x = (
+            key_heads * repeat,
+            int(self.rng.integers(1, 40)),
+            len(self.step.states),
+            self.width,
+        )
+        total = 2 * key_heads * key_dim + heads * value_dim
+        rates = self.weight(heads)
+        self.weights[rates] = -np.abs(self.weights[rates])
+        qkv, alphas, betas = (self.step.linear(self.buffer(x), self.weight(rows, x)) for rows in (total, heads, heads))
+        activation = self.rng.choice(["silu", ""]) or None
+        qkv = self.step.convolution(qkv, self.weight(total, taps + 1), layer, activation)
+        decays, tiled = self.step.decay(alphas, rates, self.weight(heads)), self.rng.random() < 0.5
+        delta = self.step.delta_rule(qkv, decays, betas, layer, key_heads, key_dim, heads, value_dim, tiled)
+        return self.step.linear(delta, self.weight(x, heads * value_dim))
+
     def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
         if type(None) in types and self.rng.random() < 0.5:
             return None
         sizes = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim, "slices": self.heads}
         shapes = {"rms_norm": (self.head_dim,), "linear": (self.width, self.width), "attention": (self.heads,),
-                  "scale": (1,)}  # fmt: skip
+                  "scale": (1,), "gate": (self.width,)}  # fmt: skip
         if get_origin(types[0]) is Literal:
             return self.rng.choice(get_args(types[0]))
         kinds = {
@@ -99,7 +121,7 @@ class RandomOps:
         return first
 
 
-def random_ops(seed: int, length: int = 12) -> tuple[Step, Weights]:
+def random_ops(seed: int, length: int = 18) -> tuple[Step, Weights]:
     """A step of ops drawn from all declared ones; the logits are (outputs, width)."""
     made = RandomOps(seed)
     ops = [op for op in OPS.values() if op.kind not in ("embed", "hidden", "select")]  # hidden: test_cuts.py
@@ -107,7 +129,7 @@ def random_ops(seed: int, length: int = 12) -> tuple[Step, Weights]:
         made.grow(ops[made.rng.integers(len(ops))])
     x = made.step.select(made.join())
     made.known, made.unread = {x: made.width}, {x: made.width}
-    ops = [op for op in ops if not op.all_tokens]
+    ops = [op for op in ops if not op.all_tokens and op.kind not in DELTA_NET]
     for _ in range(length // 3):
         made.grow(ops[made.rng.integers(len(ops))])
     made.step.logits(made.join())

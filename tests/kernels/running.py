@@ -29,7 +29,7 @@ class Running:
     ) -> None:
         self.bank = bank or WeightBank(tier, threads)
         self.program = Program(step, weights, self.bank, activations)
-        self.memory = Memory(self.program.layers, context, sequences, batch, kv)
+        self.memory = Memory(self.program.layers, context, sequences, batch, kv, self.program.states)
         self.executor = Executor(self.program, batch, threads)
 
     def run(

@@ -53,6 +53,14 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "silu": (ops.Glu(X, Y, "silu"), [24, 24], []),
     "clamped": (ops.Glu(X, Y, "clamped"), [24, 24], []),
     "gelu": (ops.Glu(X, Y, "gelu_tanh"), [24, 24], []),
+    "sigmoid": (ops.Glu(X, Y, "sigmoid"), [24, 24], []),
+    "product": (ops.Glu(X, Y, "identity"), [24, 24], []),
+    "gate": (ops.Gate(X, Y, "w"), [24, 10], [(10,)]),
+    "convolution": (ops.Convolution(X, "w", 0), [24], [(24, 3)]),
+    "convolution and silu": (ops.Convolution(X, "w", 0, "silu"), [24], [(24, 4)]),
+    "decay": (ops.Decay(X, "w", "b"), [24], [(24,), (24,)]),
+    "delta rule": (ops.DeltaRule(X, Y, Z, 0, 2, 5, 6, 7, tiled=True), [62, 6, 6], []),
+    "delta rule, heads in groups": (ops.DeltaRule(X, Y, Z, 0, 2, 5, 6, 7, tiled=False), [62, 6, 6], []),
     "add": (ops.Add(X, Y), [24, 24], []),
     "scale": (ops.Scale(X, 0.3), [24], []),
     "scale by a weight": (ops.Scale(X, 0.3, "w"), [24], [(1,)]),
@@ -79,6 +87,8 @@ def test_an_op_against_finite_differences(name: str) -> None:
     fixed = [np.zeros(x.shape, bool) for x in inputs]
     for i in [i for i, buffer in enumerate(op.inputs) if buffer is getattr(op, "choices", None)]:
         inputs[i], fixed[i][:, :3] = ops.Route(X, 3).meaning(call, rng.standard_normal((N, 10))), True  # does not vary
+    if op.kind == "delta_rule":  # a state that grew would bury all else
+        inputs[1] = -np.abs(inputs[1])
 
     def forward(moved: list[np.ndarray]) -> np.ndarray:
         return op.over_text(call, *moved, *weights)
@@ -102,7 +112,7 @@ def derivative(f: Callable[[float], float]) -> float:
 
 def differs(step: Step, weights: dict[str, np.ndarray], ids: list[int], memory: int = 1 << 30) -> float:
     """The largest error of a directional derivative computed from the tape's gradients of each op that uses a matrix,
-    over three random directions in which all matrices move; relative to the sizes of its terms."""
+    over three random directions in which all such matrices move; relative to the sizes of its terms."""
     original = {name: w.astype(np.float64) for name, w in weights.items()}
     moved = dict(original)
     run = Tape(step, moved, lambda name, rows: moved[name] if rows is None else moved[name][rows], np.float64, memory)

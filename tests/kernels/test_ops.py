@@ -79,8 +79,8 @@ def test_invalid_ops_are_refused() -> None:
     with pytest.raises(UsageError, match="window must be at least 1"):
         s.attention(x, x, x, 0, 1, 1, 16, 1.0, window=0)
     s.attention(x, x, x, 0, 1, 1, 16, 1.0)
-    with pytest.raises(UsageError, match="layer 0 has a cache already"):
-        s.attention(x, x, x, 0, 1, 1, 16, 1.0)
+    with pytest.raises(UsageError, match="layer 0 has a cache already, of other keys"):
+        s.attention(x, s.scale(x, 2.0), x, 0, 1, 1, 16, 1.0)
     with pytest.raises(UsageError, match="call logits"):
         widths(s, shapes(table=(4, 16)))
     s.logits(rows)

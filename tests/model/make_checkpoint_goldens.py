@@ -31,7 +31,7 @@ PRE = {
     **dict.fromkeys(("glm4", "glm4_moe", "granite", "llama", "ministral3"), "llama-bpe"),
     **dict.fromkeys(("olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
     "gpt_oss": "gpt-4o",
-    **dict.fromkeys(("qwen2", "qwen3", "qwen3_moe"), "qwen2"),
+    **dict.fromkeys(("qwen2", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next"), "qwen2"),
 }
 
 LONG = 100  # characters of a value of which several cases share one copy

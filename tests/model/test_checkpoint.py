@@ -151,6 +151,13 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (QWEN_MOE, {"decoder_sparse_step": 2}, "decoder_sparse_step of integer 2 is not supported"),
         (QWEN_MOE, {"num_experts": 7}, r"mlp.gate.weight to have shape \(7, 96\), got \(6, 96\)"),
         (QWEN_MOE, {"moe_intermediate_size": 32}, r"experts.0.gate_proj.weight to have shape \(32, 96\), got"),
+        ("qwen3.5-untied", {"rms_norm_eps": 1e-5}, "rms_norm_eps of number 1e-05 is not supported; supported: 1e-06"),
+        ("qwen3.5-untied", {"attn_output_gate": False}, "attn_output_gate of bool False is not supported"),
+        ("qwen3.5-untied", {"layer_types": ["sliding_attention"] * 5}, "layers of sliding_attention is not supported"),
+        ("qwen3.5-untied", {"linear_conv_kernel_dim": 3}, r"conv1d.weight to have shape \(128, 1, 3\), got"),
+        ("qwen3.5-moe-untied", {"moe_intermediate_size": 32}, r"gate_up_proj to have shape \(6, 64, 96\), got"),
+        ("qwen3-next-untied", {"norm_topk_prob": False}, "norm_topk_prob of false is not supported; supported: true"),
+        ("qwen3-next-untied", {"linear_num_value_heads": 2}, r"in_proj_qkvz.weight to have shape \(128, 96\), got"),
         (GEMMA, {"layer_types": ["chunked_attention"] * 3}, "layers of chunked_attention is not supported"),
         (GEMMA, {"query_pre_attn_scalar": 16}, "query_pre_attn_scalar of integer 16 is not supported; supported: 32"),
         (GEMMA, {"attn_logit_softcapping": 50.0}, "attn_logit_softcapping of number 50.0 is not supported"),
@@ -165,7 +172,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (GEMMA4, {"vocab_size_per_layer_input": 400}, "embed_tokens_per_layer.weight to have shape .400, 72."),
         ("gemma4-mixture", {"num_experts": 7}, r"router.proj.weight to have shape \(7, 96\), got \(6, 96\)"),
     ],
-    ids=range(62),
+    ids=range(69),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str

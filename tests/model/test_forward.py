@@ -41,6 +41,10 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "qwen3": ("qwen3", {}),
     "qwen3moe": ("qwen3moe", {}),
     "qwen3moe, one expert, scaled": ("qwen3moe", {"expert_used_count": 1, "expert_weights_scale": 0.7}),
+    "qwen35": ("qwen35", {}),
+    "qwen35, every key its own value": ("qwen35", {"ssm__group_count": 4, "ssm__state_size": 8, "ssm__conv_kernel": 3}),
+    "qwen35moe": ("qwen35moe", {}),
+    "qwen3next": ("qwen3next", {}),
     "gemma3": ("gemma3", {}),
     "gemma4": ("gemma4", {}),
     "gemma4 mixture": ("gemma4", synthetic_model.GEMMA4_MIXTURE),
@@ -108,6 +112,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "rope.dimension_count_swa": 14,
     },
     "gemma4 mixture": {"expert_used_count": 4},
+    "qwen35": {"rope.dimension_count": 6, "attention.layer_norm_rms_epsilon": 2e-5},
+    "qwen35moe": {"expert_used_count": 4, "expert_weights_scale": 1.001},
     "gemma3": {"attention.sliding_window": 9, "final_logit_softcapping": 3.01, "rope.freq_base": 1.1e6},
 }
 

@@ -1,4 +1,4 @@
-"""The native engine with float32 weights equals the reference forward up to rounding (reference_forward.compare).
+"""The native engine with float32 weights equals the reference forward up to rounding (reference_compare.compare).
 
 This compares everything except the integer kernels with an independent implementation: real models on real text, and
 synthetic ones where there is no real file.

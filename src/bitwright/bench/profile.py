@@ -156,6 +156,8 @@ def work_of(phase: Phase, engine: Engine, tokens: int, depth: int) -> Work:
             total += work.product(engine, i.weight, 1 if phase.selected else tokens)
         elif i.code == "attention":
             total += work.attention(i.attributes, tokens, depth, engine.options.kv)
+        elif i.code.startswith("delta"):
+            total += work.delta_rule(i.attributes, tokens)
     return total
 
 

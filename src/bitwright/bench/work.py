@@ -99,19 +99,33 @@ def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
     return Work(0, 4 * a["heads"] * a["head_dim"] * seen, read)
 
 
+def delta_rule(a: Mapping[str, Any], tokens: int) -> Work:
+    """A delta rule over `tokens` tokens of a sequence; `a` are the op's attributes. It reads the state once."""
+    values = a["heads"] * a["key_dim"] * a["value_dim"]
+    return Work(0, 6 * values * tokens, 4 * values)
+
+
 def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
-    """All products and attentions of one step over `tokens` tokens after `depth` others, with `outputs` logits."""
+    """All products, attentions and delta rules of one step over `tokens` tokens after `depth` others, with `outputs`
+    logits."""
     total = Work()
     for op in engine.model.step.ops:
         if op.multiplies:
             total += product(engine, op.weights[0], outputs if op.output.selected else tokens)
         elif op.kind == "attention":
             total += attention(op.attributes, tokens, depth, engine.options.kv)
+        elif op.kind == "delta_rule":
+            total += delta_rule(op.attributes, tokens)
     return total
 
 
 def bytes_of_token(engine: Engine, depth: int) -> float:
-    """The bytes read to decode a token after `depth` others: the weights as the file stores them, and the cache. The
-    engine's own layout of a weight may take more or fewer bytes; those are in `linear`."""
-    ops = (op for op in engine.model.step.ops if op.kind == "attention")
-    return engine.model.bytes_per_token + sum(attention(op.attributes, 1, depth, engine.options.kv).bytes for op in ops)
+    """The bytes read to decode a token after `depth` others: the weights as the file stores them, the cache and states.
+    The engine's own layout of a weight may take more or fewer bytes; those are in `linear`."""
+    total = float(engine.model.bytes_per_token)
+    for op in engine.model.step.ops:
+        if op.kind == "attention":
+            total += attention(op.attributes, 1, depth, engine.options.kv).bytes
+        elif op.kind == "delta_rule":
+            total += delta_rule(op.attributes, 1).bytes
+    return total

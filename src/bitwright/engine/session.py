@@ -112,7 +112,10 @@ class Session:
 
     def _run(self, ids: Mapping[int, Ids], outputs: NDArray[np.int32]) -> Float32:
         """One run. From time to time, mapped pages of the embedding are released: for each row looked up, a system maps
-        as much as 2 MiB."""
+        as much as 2 MiB. A sequence whose last run was interrupted or failed is set right first."""
+        for sequence in ids:
+            if self.memory.lengths[sequence] != len(self.ids[sequence]):
+                self.reset(len(self.ids[sequence]), sequence)
         lengths = [len(own) for own in ids.values()]
         tokens = np.concatenate([np.asarray(own, np.int32) for own in ids.values()])
         places = np.concatenate([np.arange(len(own)) + len(self.ids[sequence]) for sequence, own in ids.items()])
@@ -142,12 +145,12 @@ class Session:
         self.ids[target] = list(self.ids[source])
 
     def save(self, sequence: int = 0) -> NDArray[np.uint8]:
-        """A sequence's keys and values as bytes, for `restore`."""
+        """A sequence's keys, values and states as bytes, for `restore`."""
         self._check_sequence(sequence)
         return self.memory.save(sequence)
 
     def restore(self, ids: Ids, saved: NDArray[np.uint8], sequence: int = 0) -> None:
-        """Set a sequence to the tokens `ids`, whose keys and values were saved. UsageError if their lengths differ."""
+        """Set a sequence to the tokens `ids`, whose memory was saved. UsageError if their lengths differ."""
         self._check_sequence(sequence)
         self.memory.restore(sequence, saved)
         if self.memory.lengths[sequence] != len(ids):
@@ -172,13 +175,15 @@ class Session:
     def reset(self, keep: int = 0, sequence: int = 0) -> None:
         """Forget a sequence except for its first `keep` tokens.
 
-        Going back further than a batch, beyond what layers with a window still hold, rereads the kept tokens.
+        Going back rereads the kept tokens if the model has layers with a state, which cannot go back, or if layers with
+        a window no longer hold what is needed.
         """
         self._check_sequence(sequence)
         ids = self.ids[sequence]
         if not 0 <= keep <= len(ids):
             raise UsageError(f"sequence {sequence} can keep 0 to {len(ids)} tokens, not {keep}")
-        lost = keep < min(len(ids), self.memory.earliest[sequence])
+        held = self.memory.lengths[sequence]
+        lost = keep > held or keep < min(held, self.memory.earliest[sequence])
         self.ids[sequence] = [] if lost else ids[:keep]
         self.memory.drop(sequence, len(self.ids[sequence]))
         if lost and keep:

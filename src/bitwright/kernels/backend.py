@@ -64,8 +64,8 @@ class Cpu:
         return Program(step, weights, bank, activations)
 
     def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
-        """Empty keys and values for `sequences` sequences of `context` tokens, in format `kv`."""
-        return Memory(program.layers, context, sequences, batch, kv)
+        """Empty keys, values and states for `sequences` sequences of `context` tokens, in format `kv`."""
+        return Memory(program.layers, context, sequences, batch, kv, program.states)
 
     def executor(self, program: Program, batch: int) -> Executor:
         """An executor for the program, with buffers for `batch` tokens."""

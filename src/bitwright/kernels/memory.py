@@ -59,7 +59,8 @@ class Memory:
 
     @property
     def earliest(self) -> list[int]:
-        """The lowest position, except 0, that each sequence may go back to, because layers with a window forget."""
+        """The lowest position, except 0, that each sequence may go back to: layers with a window forget, and a state
+        can go nowhere but to its beginning."""
         return list(self.native.earliest)
 
     @property
@@ -98,7 +99,8 @@ class Memory:
 
     def adopt(self, other: Memory, sequence: int, begin: int, end: int) -> None:
         """Take the keys and values of positions `begin` to `end` of a sequence from another memory, as computed by
-        other weights; the sequence then ends at `end`. Positions before `begin` stay.
+        other weights; the sequence then ends at `end`. Positions before `begin` stay. States are taken as they are
+        after the other's last position, so with those `end` must be its length.
 
         UsageError if the two are not alike (layers, heads, format, context) or the positions are not there.
         """

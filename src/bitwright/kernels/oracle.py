@@ -8,12 +8,12 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from bitwright import formats
-from bitwright.kernels.ops.declaration import Array, Cache, Call
+from bitwright.kernels.ops.declaration import Array, Cache, Call, StateKey
 from bitwright.kernels.ops.step import Step
 
 
 class Oracle:
-    """Runs `step` on float weights, and keeps the keys and values of each (layer, sequence) in `cache`.
+    """Runs `step` on float weights, and keeps the keys and values of each (layer, sequence) in `cache`, and `states`.
 
     With `kv`, it rounds them to that format, as the native cache does.
     """
@@ -24,6 +24,7 @@ class Oracle:
         self.step, self.dtype, self.kv = step, dtype, kv
         self.weights = {name: np.asarray(w, dtype=dtype) for name, w in weights.items()}
         self.cache: Cache = {}
+        self.states: dict[StateKey, Array] = {}
 
     def run(
         self,
@@ -35,7 +36,8 @@ class Oracle:
     ) -> Array:
         """Logits (m, vocabulary) of tokens `outputs` (m,); tokens, positions and sequences are (n,)."""
         ids, where = np.asarray(tokens), (np.asarray(positions), np.asarray(sequences))
-        call = Call(self.dtype, ids, *where, np.asarray(outputs, dtype=np.intp), self.cache, self._stored, hidden)
+        chosen = np.asarray(outputs, dtype=np.intp)
+        call = Call(self.dtype, ids, *where, chosen, self.cache, self.states, self._stored, hidden)
         values: list[Array] = []
         for op in self.step.ops:
             weights = [self.weights[name][ids if op.looks_up else ...] for name in op.weights]

@@ -15,6 +15,7 @@ from bitwright.kernels.ops import Step
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.experts import EXPERTS
 from bitwright.kernels.ops.linear import PRODUCT
+from bitwright.kernels.ops.native import Entry
 from bitwright.kernels.schedule import Instruction, Phase, Schedule
 
 CUTS = 64  # parts whose schedules a program remembers; one takes about 14 kB per layer
@@ -54,7 +55,10 @@ class Program:
         caches = {op.layer: op for op in whole.ops if isinstance(op, Attention)}
         self.layers = tuple(LayerShape(op.kv_heads, op.head_dim, op.window or 0) for op in caches.values())
         self._layer_numbers = {layer: number for number, layer in enumerate(caches)}
-        self.native = _native.core().Program(bank.tier, [tuple(own) for own in self.layers])
+        stateful = [op for op in whole.ops if op.keeps_state]
+        self.states = tuple(op.state_floats([weights[name].shape for name in op.weights]) for op in stateful)
+        self._state_numbers = {op.state: number for number, op in enumerate(stateful)}
+        self.native = _native.core().Program(bank.tier, [tuple(own) for own in self.layers], list(self.states))
         assert step.result is not None
         self.result = step.result
         self._build(schedule)
@@ -131,20 +135,22 @@ class Program:
         return {name: own[0] for name, own in zip(multiplied, numbers, strict=True)}
 
     def _add(self, i: Instruction) -> None:
-        """Add one instruction; its layer and its weight become indices in the native program."""
+        """Add one instruction; its layer or state and its weight become indices in the native program."""
         entry = i.entry
         values = {field: i.attributes[name] or 0 for name, field in entry.fields.items()}
         if "layer" in entry.fields:
             values["index"] = self._layer_numbers[i.attributes["layer"]]
+        if "state" in entry.fields:
+            values["index"] = self._state_numbers[i.attributes["state"]]
         if i.weight is None:
             if entry.weight == "ones":
                 values["weight"] = self._ones(i.writes.width // i.attributes["heads"])
         elif entry.weight == "factor":
             values["value"] *= float(self.weights[i.weight].dequantize()[0])
         else:
-            values["weight"] = self._matrices[i.weight] if entry.weight == "matrix" else self._vector(i.weight)
+            values["weight"] = self._matrices[i.weight] if entry.weight == "matrix" else self._vector(i.weight, entry)
         buffers = [value.place for value in i.reads if value.kind == "buffer"]
-        values |= dict(zip(("a", "b"), buffers, strict=False))
+        values |= dict(zip(("a", "b", "c"), buffers, strict=False))
         for value in (*i.reads, i.writes):
             if value.kind in ("input", "groups"):
                 values[value.kind] = value.place
@@ -154,9 +160,11 @@ class Program:
                 self.native.add("copy", out=i.writes.place, a=buffers[0])
         self.native.add(entry.code, **values)
 
-    def _vector(self, name: str) -> int:
+    def _vector(self, name: str, entry: Entry) -> int:
         if name not in self._vectors:
-            self._vectors[name] = self.native.vector(self.weights[name].dequantize().reshape(-1).tolist())
+            values = self.weights[name].dequantize()
+            values = values.T if entry.weight == "columns" else values
+            self._vectors[name] = self.native.vector(values.reshape(-1).tolist())
         return self._vectors[name]
 
     def _ones(self, width: int) -> int:

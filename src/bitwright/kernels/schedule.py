@@ -2,8 +2,9 @@
 
 Threads wait for one another only between phases. A phase is a chain of instructions that go row by row (each thread
 runs the whole chain on its own rows), or matrix products that do not need one another (their rows are shared out
-together), or one attention. An instruction goes into the earliest phase of its kind after what it reads: q, k and v
-become one phase, gate and up another, and residual add, norm and the conversion of the next input run together.
+together), or one op over whole sequences (attention, or one with a state). An
+instruction goes into the earliest phase of its kind after what it reads: q, k and v become one phase, gate and up
+another, and residual add, norm and the conversion of the next input run together.
 """
 
 from __future__ import annotations
@@ -151,7 +152,7 @@ class Schedule:
             source = self.phases[value.phase]
             at = max(at, value.phase + (want != "rows" or source.kind != "rows" or source.selected != selected))
         while at < len(self.phases) and (
-            want == "attention" or self.phases[at].kind != want or self.phases[at].selected != selected
+            want in ("attention", "states") or self.phases[at].kind != want or self.phases[at].selected != selected
         ):
             at += 1
         if at == len(self.phases):

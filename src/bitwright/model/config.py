@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import MAX_TOKENS, Values
+from bitwright.kernels.ops.convolution import TAPS
 from bitwright.kernels.ops.experts import Scoring
 from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
+from bitwright.model.architectures.layers import Layer
 from bitwright.model.rope import SCALINGS, Rope
-from bitwright.model.steps import ARCHITECTURES, MIXTURES, PREDICTING, UNEVEN
+from bitwright.model.steps import ARCHITECTURES, HYBRIDS, MIXTURES, PREDICTING, UNEVEN
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
@@ -33,13 +35,26 @@ TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults ar
 
 
 @dataclass(frozen=True)
+class DeltaNet:
+    """The shape of a gated delta net: a convolution over `taps` tokens; `key_heads` queries and keys of `key_dim`, and
+    `heads` values of `value_dim`."""
+
+    taps: int
+    key_heads: int
+    key_dim: int
+    heads: int
+    value_dim: int
+
+
+@dataclass(frozen=True)
 class Config(Architecture):
     """A model that the engine runs. Its layers all attend, and differ only in their windows unless the architecture is
-    one of UNEVEN; those that predict further tokens do not run. In a mixture each has `experts` feed-forwards of length
-    `expert_feed_forward`, scored as `expert_scoring` says (ops.Route), whose weights are multiplied by `expert_scale`;
-    and one of length `shared_feed_forward` that takes every token, if that is not 0. The first `leading_dense` layers
-    have a dense one. `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the embedding that
-    each layer has of its own, 0 without.
+    one of UNEVEN; those that predict further tokens do not run. In one of HYBRIDS some attend, and the others are of
+    the shape `delta`. In a mixture each has `experts` feed-forwards of length `expert_feed_forward`, scored as
+    `expert_scoring` says (ops.Route), whose weights are multiplied by `expert_scale`; and one of length
+    `shared_feed_forward` that takes every token, if that is not 0. The first `leading_dense` layers have a dense one.
+    `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the embedding that each layer has of
+    its own, 0 without.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
     `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not. The
@@ -65,16 +80,17 @@ class Config(Architecture):
     shared_feed_forward: int = 0
     leading_dense: int = 0
     is_long: bool = False
+    delta: DeltaNet | None = None
 
     @property
     def kv_heads(self) -> int:
-        """Heads of keys and values in the first layer."""
-        return self.layers[0].kv_heads
+        """Heads of keys and values in the layers that attend."""
+        return max(layer.kv_heads for layer in self.layers)
 
     @property
     def head_dim(self) -> int:
-        """Width of a head in the first layer."""
-        return self.layers[0].key_dim
+        """Width of a head in the layers that attend."""
+        return max(layer.key_dim for layer in self.layers)
 
     @property
     def kv_width(self) -> int:
@@ -109,8 +125,9 @@ class Config(Architecture):
         keys.check(values)
         shape = read_architecture(values, file.tensors.values())
         _check_layers(values, shape)
+        attending = [layer for _, layer in _attending(values, shape)]
         local, whole = (
-            next((layer for layer in shape.layers if (layer.window is not None) == windowed), shape.layers[0])
+            next((layer for layer in attending if (layer.window is not None) == windowed), attending[0])
             for windowed in (True, False)
         )
         rope = _rope(values, whole.key_dim, shape.context)
@@ -128,14 +145,24 @@ class Config(Architecture):
             embedding_scale=values.optional("embedding_scale") or 1.0,
             residual_scale=values.optional("residual_scale") or 1.0,
             logit_scale=values.optional("logit_scale") or 1.0,
-            feed_forwards=tuple(values.per_layer("feed_forward_length", len(shape.layers), low=1)),
+            feed_forwards=tuple(values.per_layer("feed_forward_length", len(shape.layers), 0)),
             per_layer=values.integer("embedding_length_per_layer_input", 0, high=MAX_TOKENS),
             expert_feed_forward=(length := values.integer("expert_feed_forward_length", 0)),
             expert_scale=values.optional("expert_weights_scale") or 1.0,
             expert_scoring="sigmoid" if name in SIGMOID else "softmax",
-            shared_feed_forward=length * values.integer("expert_shared_count", low=1) if name in SIGMOID else 0,
+            shared_feed_forward=_shared_length(values, length),
             leading_dense=values.integer("leading_dense_block_count", 0) if name in SIGMOID else 0,
+            delta=_delta_net(values) if name in HYBRIDS else None,
         )
+
+
+def _attending(values: Values, shape: Architecture) -> list[tuple[int, Layer]]:
+    """The layers that attend, by their numbers, and any that the engine does not run."""
+    others = [kind for kind, where in (("recurrent", HYBRIDS), ("prediction", PREDICTING)) if values.prefix in where]
+    found = [(index, layer) for index, layer in enumerate(shape.layers) if layer.kind not in others]
+    if not found:
+        raise FileFormatError(values.place, None, "a layer that attends: a tensor blk.*.attn_k.weight", "none")
+    return found
 
 
 def _check_layers(values: Values, shape: Architecture) -> None:
@@ -149,12 +176,11 @@ def _check_layers(values: Values, shape: Architecture) -> None:
         raise values.error("expert_weights_norm", "true")
     for key in (*REQUIRED, *(REQUIRED_OF_EXPERTS if mixture or shape.experts else ())):
         values.integer(key, low=1, high=MAX_TOKENS)
-    if not uneven:
+    if not uneven and not mixture:
         values.integer("feed_forward_length", low=1, high=MAX_TOKENS)
-    first, others = shape.layers[0], ("prediction",) if values.prefix in PREDICTING else ()
-    for index, layer in enumerate(shape.layers):
-        if layer.kind in others:
-            continue
+    attending = _attending(values, shape)
+    first = attending[0][1]
+    for index, layer in attending:
         if layer.kind != "attention":
             expected = f"layer {index} to attend: attention.head_count_kv above 0, a tensor blk.{index}.attn_k.weight"
             raise FileFormatError(values.place, None, expected, f"a layer without ({layer.kind})")
@@ -180,6 +206,29 @@ def _rotated(values: Values, key: str, default: int, head_dim: int) -> int:
     if dim % 2:
         raise values.error(key, "an even number")
     return dim
+
+
+def _shared_length(values: Values, length: int) -> int:
+    """Of the feed-forward that takes every token; length: of an expert's."""
+    if values.prefix in SIGMOID:
+        return length * values.integer("expert_shared_count", low=1)
+    return values.integer("expert_shared_feed_forward_length", low=1) if values.prefix in keys.SHARED else 0
+
+
+def _delta_net(values: Values) -> DeltaNet:
+    heads, width = values.integer("ssm.time_step_rank", low=1), values.integer("ssm.inner_size", low=1)
+    found = DeltaNet(
+        taps=values.integer("ssm.conv_kernel", low=2, high=TAPS),
+        key_heads=values.integer("ssm.group_count", low=1),
+        key_dim=values.integer("ssm.state_size", low=1),
+        heads=heads,
+        value_dim=width // heads,
+    )
+    if width % heads:
+        raise values.error("ssm.inner_size", f"a multiple of {heads} heads")
+    if heads % found.key_heads:
+        raise values.error("ssm.group_count", f"a divisor of {heads} heads")
+    return found
 
 
 def _rope(values: Values, head_dim: int, context: int) -> Rope:

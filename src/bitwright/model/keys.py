@@ -26,6 +26,11 @@ WINDOWS = {
     *("attention.value_length_swa", "rope.freq_base_swa"),
 }  # which families without windows ignore in llama.cpp too
 CAPS = {"attn_logit_softcapping", "final_logit_softcapping"}
+SHARED = ("qwen35moe", "qwen3next")  # mixtures with an expert that takes every token
+DELTA = {  # rope.dimension_sections: in a text, all sections of a rotation have one position
+    *("ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"),
+    *("full_attention_interval", "attention.recurrent_layers", "rope.dimension_sections"),
+}
 SCALES = ("embedding_scale", "residual_scale", "logit_scale")
 OF_FAMILY = {  # honoured by these alone
     "gemma3": CAPS,
@@ -37,6 +42,8 @@ OF_FAMILY = {  # honoured by these alone
     "granite": set(SCALES),
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
     "qwen3moe": {"expert_weights_scale"},
+    "qwen35": DELTA,
+    **{name: {"expert_weights_scale", "expert_shared_feed_forward_length", *DELTA} for name in SHARED},
 }
 # What a text's logits do not depend on: pooling and classes are for embeddings, the rest describes the file.
 HARMLESS = {
@@ -67,6 +74,7 @@ ALL_ROUTED = ROUTED | {  # in every layer, and with nothing else
     **dict.fromkeys(("expert_shared_count", "expert_shared_feed_forward_length"), (0,)),
     "leading_dense_block_count": (0,),
 }
+WITH_SHARED: dict[str, tuple[object, ...]] = {"expert_gating_func": (1,), "expert_shared_count": (0, 1)}
 NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
     "gemma3": _GELU,
     "gemma4": _GELU
@@ -76,6 +84,7 @@ NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
     "gpt-oss": ALL_ROUTED | {"expert_gating_func": (1, 3)},  # softmax, of all or of those chosen
     "granite": {"rope.scaling.finetuned": (True,)},  # False: nothing is rotated
     "qwen3moe": ALL_ROUTED | {"expert_gating_func": (1,)},  # softmax
+    **dict.fromkeys(SHARED, ALL_ROUTED | WITH_SHARED),
 }
 
 
@@ -84,7 +93,7 @@ def check(values: Values) -> None:
     not known to change nothing."""
     architecture = values.prefix
     own = NEUTRAL_OF_FAMILY.get(architecture, {})
-    known = (HONOURED | WINDOWS | HARMLESS | OF_FAMILY.get(architecture, set())) - own.keys()
+    known = ((HONOURED | WINDOWS | HARMLESS) - own.keys()) | OF_FAMILY.get(architecture, set())
     neutral = NEUTRAL | {"rope.scaling.yarn_attn_factor": (1, _yarn_magnitude(values))} | own
     for name in values.values:
         key = name.removeprefix(f"{architecture}.")

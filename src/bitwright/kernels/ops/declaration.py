@@ -7,7 +7,7 @@ the op's shapes, its meaning in NumPy, its gradient, and its native instructions
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from types import UnionType
@@ -23,8 +23,10 @@ Array: TypeAlias = NDArray[Any]
 Shape: TypeAlias = tuple[int, ...]
 Weight = Annotated[str, "the GGUF name of a weight"]
 Count = Annotated[int, "at least 1"]
-Layer = Annotated[int, "the number of a layer, whose cache ops with the same keys and values share"]
+# A layer's cache is shared by ops with the same keys and values; a state belongs to its only op of a kind.
+Layer = Annotated[int, "the number of a layer"]
 Cache: TypeAlias = dict[tuple[int, int], tuple[list[Array], list[Array]]]  # (layer, sequence): keys, values
+StateKey: TypeAlias = tuple[str, int, int]  # kind of op, layer, sequence
 
 OPS: dict[str, type[Op]] = {}  # every declared op by its kind
 
@@ -41,7 +43,8 @@ class Buffer:
 class Call:
     """One run of a step, computed in `dtype`; tokens, positions and sequences are (n,), outputs (m,).
 
-    `cache` holds earlier keys and values, and `stored` rounds new ones (tokens, heads, head_dim) as a cache would.
+    `cache` holds earlier keys and values, and `stored` rounds new ones (tokens, heads, head_dim) as a cache would;
+    `states` are those of ops that keep one.
     """
 
     dtype: DTypeLike
@@ -50,6 +53,7 @@ class Call:
     sequences: Array
     outputs: NDArray[np.intp]
     cache: Cache = field(default_factory=dict)
+    states: dict[StateKey, Array] = field(default_factory=dict)
     stored: Callable[[Array], Array] = lambda x: x
     hidden: Array | None = None  # (n, width), for a step that begins at a layer
 
@@ -67,6 +71,7 @@ class Op:
     all_tokens: ClassVar[bool] = False  # whether it needs every token, and so cannot follow `select`
     selects: ClassVar[bool] = False  # whether its output holds only the rows whose logits are requested
     multiplies: ClassVar[bool] = False  # whether it multiplies its first input by its first weight
+    keeps_state: ClassVar[bool] = False  # whether each sequence has a state for it, which only goes forward
     looks_up: ClassVar[bool] = False  # whether its weight is given as the rows of the call's tokens
 
     # meaning(call, *inputs, *weights) is the output; inputs are (tokens, width). gradient(call, gradient of the output,
@@ -104,6 +109,11 @@ class Op:
         return type(self)(**(own | {name: buffers[b.id] for name, b in own.items() if isinstance(b, Buffer)}))
 
     @property
+    def state(self) -> tuple[str, int]:
+        """The kind and layer of a state, of an op that keeps one."""
+        return self.kind, self._of_type(Layer)[0]
+
+    @property
     def attributes(self) -> Mapping[str, Any]:
         """The fields that are neither inputs nor weights, by name."""
         own = types_of(self.kind)
@@ -123,6 +133,16 @@ class Op:
     def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
         """(what, expected, got) of everything that must agree between inputs, weights and attributes."""
         return ()
+
+    def state_floats(self, shapes: list[Shape]) -> int:
+        """Floats that each sequence keeps for this op, whatever its length; shapes: of the weights."""
+        return 0
+
+    def _states(self, call: Call, first: Array) -> Iterator[tuple[StateKey, Array]]:
+        """For each token of a call, which state it changes, and that state: `first` at position 0."""
+        for position, sequence in zip(call.positions, call.sequences, strict=True):
+            key = (*self.state, int(sequence))
+            yield key, call.states[key] if position else first
 
     def over_text(self, call: Call, *arrays: Array) -> Array:
         """The meaning if the call holds one whole text: positions from 0, one sequence, nothing cached."""

@@ -11,9 +11,15 @@ import numpy as np
 from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape, Weight
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
-Activation = Literal["silu", "gelu_tanh", "clamped"]
+Activation = Literal["silu", "gelu_tanh", "clamped", "sigmoid", "identity"]
 GAIN, LIMIT = 1.702, 7.0  # https://github.com/openai/gpt-oss, gpt_oss/torch/model.py: swiglu
 GLU = {name: Entry(f"glu_{name}", in_place="allowed") for name in get_args(Activation)}
+
+
+def sigmoid(x: Array) -> Array:
+    """1 / (1 + e^-x)."""
+    y: Array = 1 / (1 + np.exp(-x))
+    return y
 
 
 @dataclass(eq=False)
@@ -36,10 +42,14 @@ class Glu(Op):
         if self.activation == "gelu_tanh":
             y: Array = 0.5 * gate * (1 + np.tanh(np.sqrt(2 / np.pi) * (gate + 0.044715 * gate**3))) * up
         elif self.activation == "silu":
-            y = gate / (1 + np.exp(-gate)) * up
+            y = gate * sigmoid(gate) * up
+        elif self.activation == "sigmoid":
+            y = sigmoid(gate) * up
+        elif self.activation == "identity":
+            y = gate * up
         else:
             gate, up = np.minimum(gate, LIMIT), np.clip(up, -LIMIT, LIMIT)
-            y = gate / (1 + np.exp(-GAIN * gate)) * (up + 1)
+            y = gate * sigmoid(GAIN * gate) * (up + 1)
         return y
 
     def gradient(self, call: Call, y: Array, gate: Array, up: Array) -> tuple[Array, Array]:
@@ -51,6 +61,11 @@ class Glu(Op):
         if self.activation == "silu":
             act, slope = _swish(gate, 1)
             return y * up * slope, y * act
+        if self.activation == "sigmoid":
+            act = sigmoid(gate)
+            return y * up * act * (1 - act), y * act
+        if self.activation == "identity":
+            return y * up, y * gate
         act, slope = _swish(np.minimum(gate, LIMIT), GAIN)
         return y * (np.clip(up, -LIMIT, LIMIT) + 1) * slope * (gate < LIMIT), y * act * (np.abs(up) < LIMIT)
 
@@ -60,7 +75,7 @@ class Glu(Op):
 
 def _swish(x: Array, gain: float) -> tuple[Array, Array]:
     """x * sigmoid(gain * x), and its slope."""
-    s = 1 / (1 + np.exp(-gain * x))
+    s = sigmoid(gain * x)
     act = x * s
     return act, s * (1 + gain * (x - act))
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from bitwright.errors import UsageError
 from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape, Weight
+from bitwright.kernels.ops.elementwise import sigmoid
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
 Scoring = Literal["softmax", "sigmoid"]
@@ -59,7 +60,7 @@ class Route(Op):
             yield f"the shape of {self.bias}", (inputs[0],), shapes[0]
 
     def meaning(self, call: Call, logits: Array, bias: Array | None = None) -> Array:
-        scores = logits if self.scoring == "softmax" else _sigmoid(logits)
+        scores = logits if self.scoring == "softmax" else sigmoid(logits)
         chosen = np.argsort(-(scores if bias is None else scores + bias), axis=1, kind="stable")[:, : self.used]
         weights = np.take_along_axis(scores, chosen, axis=1)
         if self.scoring == "softmax":
@@ -71,7 +72,7 @@ class Route(Op):
         chosen, weights, y = choices[:, : self.used].astype(np.intp), choices[:, self.used :], y[:, self.used :]
         own = weights * (y - np.sum(weights * y, axis=1, keepdims=True) / self.scale)
         if self.scoring == "sigmoid":
-            own *= 1 - _sigmoid(np.take_along_axis(logits, chosen, axis=1))
+            own *= 1 - sigmoid(np.take_along_axis(logits, chosen, axis=1))
         np.put_along_axis(back, chosen, own, axis=1)
         return (back,)
 
@@ -200,6 +201,25 @@ class Combine(Op):
         return to_x.reshape(x.shape), np.hstack([np.zeros_like(own), own])
 
 
-def _sigmoid(x: Array) -> Array:
-    y: Array = 1 / (1 + np.exp(-x))
-    return y
+@dataclass(eq=False)
+class Gate(Op):
+    """x times the sigmoid of h · weight, one number for each token: how much an expert that takes every token counts.
+    `weight` is (width of h,)."""
+
+    x: Buffer
+    h: Buffer
+    weight: Weight
+
+    kind = "gate"
+    entries = (Entry("gate", in_place="allowed", weight="vector"),)
+    by_row = True
+
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield f"the shape of {self.weight}", (inputs[1],), shapes[0]
+
+    def meaning(self, call: Call, x: Array, h: Array, weight: Array) -> Array:
+        return x * sigmoid(h @ weight)[:, None]
+
+    def gradient(self, call: Call, y: Array, x: Array, h: Array, weight: Array) -> tuple[Array, Array]:
+        s = sigmoid(h @ weight)
+        return y * s[:, None], np.outer(np.sum(y * x, axis=1) * s * (1 - s), weight)

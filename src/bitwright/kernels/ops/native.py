@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 if TYPE_CHECKING:
     from bitwright.kernels.ops.declaration import Buffer
 
-PhaseKind = Literal["rows", "linears", "attention", "observe", "group"]
+PhaseKind = Literal["rows", "linears", "attention", "states", "observe", "group"]
 Place = Literal["buffer", "input", "groups", "other"]
 
 
@@ -22,15 +22,15 @@ class Entry:
 
     `code` is its name in the executor. `fields` maps attributes to the fields of a native instruction that hold them.
     `phase` is the kind of phase it runs in. `in_place`: whether it may, or must, overwrite an operand that nothing
-    reads later. `weight`: how it takes its weight, packed as a matrix, as float32 values, as such or ones if it has
-    none, or as one number that its `value` is multiplied by. `writes`: see `Value`.
+    reads later. `weight`: how it takes its weight, packed as a matrix, as float32 values row by row or column by column
+    or ones if it has none, or as one number that its `value` is multiplied by. `writes`: see `Value`.
     """
 
     code: str
     fields: Mapping[str, str] = field(default_factory=dict)
     phase: PhaseKind = "rows"
     in_place: Literal["never", "allowed", "required"] = "never"
-    weight: Literal["matrix", "vector", "ones", "factor"] | None = None
+    weight: Literal["matrix", "vector", "columns", "ones", "factor"] | None = None
     writes: Place = "buffer"
 
 

@@ -15,9 +15,11 @@ from typing import Concatenate, ParamSpec
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.attention import Attention
+from bitwright.kernels.ops.convolution import Convolution
 from bitwright.kernels.ops.declaration import Buffer, Op
+from bitwright.kernels.ops.delta_rule import Decay, DeltaRule
 from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Join, Scale, Select, Softcap, Temperature
-from bitwright.kernels.ops.experts import Combine, Experts, Reweigh, Route
+from bitwright.kernels.ops.experts import Combine, Experts, Gate, Reweigh, Route
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
@@ -56,11 +58,16 @@ class Step:
     reweigh = _method(Reweigh)
     experts = _method(Experts)
     combine = _method(Combine)
+    gate = _method(Gate)
+    convolution = _method(Convolution)
+    decay = _method(Decay)
+    delta_rule = _method(DeltaRule)
 
     def __init__(self) -> None:
         self.ops: list[Op] = []
         self.result: Buffer | None = None
         self.caches: dict[int, Attention] = {}  # by the layer, the op that stores its keys and values
+        self.states: set[tuple[str, int]] = set()  # the kinds and layers of ops that keep one
         self.borders: list[Buffer] = []  # the input of each layer
 
     def append(self, op: Op) -> Buffer:
@@ -74,6 +81,10 @@ class Step:
             if first.cached != op.cached:
                 raise UsageError(f"{op.kind}: layer {op.layer} has a cache already, of other keys and values")
             op.stores = first is op
+        if op.keeps_state:
+            if op.state in self.states:
+                raise UsageError(f"{op.kind}: layer {op.state[1]} has one already")
+            self.states.add(op.state)
         op.output = Buffer(len(self.ops), op.selects or selected)
         self.ops.append(op)
         return op.output

@@ -119,7 +119,9 @@ class Blueprint:
         self.key(context_length=self.context)
         self.key(attention__head_count=self.heads, attention__head_count_kv=self.kv_heads)
         self.key(attention__key_length=self.head_dim, attention__value_length=self.head_dim)
-        self.key(rope__dimension_count=self.head_dim, feed_forward_length=values.integer("intermediate_size", 0))
+        self.key(rope__dimension_count=self.head_dim)
+        if length := values.integer("intermediate_size", 0):
+            self.key(feed_forward_length=length)
         self.key(attention__layer_norm_rms_epsilon=values.number("rms_norm_eps", 1e-6))
         self.matrix("token_embd", vocabulary, self.width)
         self.norm(last_norm, self.width)

@@ -24,7 +24,7 @@ from bitwright.model.architectures.blueprint import FLOAT32, Blueprint
 from bitwright.model.architectures.families import blueprint
 from bitwright.model.conversion import card, vocabulary
 from bitwright.model.conversion.families import FAMILIES
-from bitwright.model.conversion.families.family import Change, Family
+from bitwright.model.conversion.families.family import Change, Family, stem
 from bitwright.model.conversion.lora import Merged
 from bitwright.model.conversion.stored import Weights
 
@@ -50,7 +50,7 @@ class Checkpoint(GGUF):
             key, end = family.predicting
             further = sum(name.endswith(end) for name in self.weights.names)
             if further != made.values.integer(key, 0):  # those who train a model further often leave them out
-                made, family = _blueprint({**config, key: further}, folder)
+                made, family = _blueprint(_with(config, key, further), folder)
         self.names = family.names(made, self.weights.names)
         self._given = family.made(made)
         self._family, self._blueprint, self.stored_as = family, made, self.weights.stored_as
@@ -109,14 +109,16 @@ class Checkpoint(GGUF):
         rows = self.tensors[name].shape[-2]
         before = np.arange(2 * rows).reshape(2, rows).T.astype(np.float32)
         change = self._change(name)
-        after = np.asarray(change(before) if change else before, np.intp)
+        try:
+            after = np.asarray(change(before) if change else before, np.intp)
+        except ValueError:  # it has other rows, or no order of whole ones
+            after = np.empty(0, np.intp)
         if after.shape != before.shape or (after[:, 1] - after[:, 0] != rows).any():
             raise UnsupportedError(f"{self.folder}: taking back the conversion of", name, ["other orders of rows"])
         return after[:, 0]
 
     def _change(self, name: str) -> Change | None:
-        stem = name.rpartition(".")[0].split(".")[-1]
-        return self._family.change(self._blueprint, stem)
+        return self._family.change(self._blueprint, stem(name))
 
     def _is_in_file(self, name: str) -> bool:
         """Whether the bytes of a tensor are those of the file."""
@@ -129,7 +131,7 @@ class Checkpoint(GGUF):
         if name in self._given:
             return TensorInfo(name, shape, FLOAT32, 0, self._given[name].nbytes)
         names, weights = self.names[name], self.weights
-        first, each = names[0], shape[1:] if len(names) > 1 else shape
+        first, each = names[0], shape[1:] if len(names) > 1 else self._family.stored(self._blueprint, stem(name), shape)
         for own in names:
             if own not in weights.names:
                 raise FileFormatError(self._blueprint.values.place, None, f"a tensor {own} of shape {each}", "none")
@@ -158,6 +160,13 @@ def _blueprint(config: Mapping[str, Any], folder: Path) -> tuple[Blueprint, Fami
     made = blueprint(config, place, formats.get("bf16"))
     FAMILIES[kind].check_config(made)
     return made, FAMILIES[kind]
+
+
+def _with(config: Mapping[str, Any], key: str, value: object) -> dict[str, Any]:
+    """config.json with another value, in its part for text too if it has one."""
+    language = config.get("text_config")
+    text = {"text_config": {**language, key: value}} if isinstance(language, Mapping) else {}
+    return {**config, key: value, **text}
 
 
 def _check_all_used(folder: Path, there: Collection[str], names: Mapping[str, tuple[str, ...]], family: Family) -> None:

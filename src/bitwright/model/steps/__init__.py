@@ -23,11 +23,15 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "phi3": "phi3",
     "qwen2": "qwen2",
     "qwen3": "qwen3",
+    "qwen35": "qwen35",
+    "qwen35moe": "qwen35moe",
+    "qwen3next": "qwen35moe",
     "qwen3moe": "qwen3moe",
     "smollm3": "llama",
 }
-MIXTURES = {"glm4moe", "gpt-oss", "qwen3moe"}  # those of them whose layers have experts
-PREDICTING = {"glm4moe"}  # those of them whose files may have layers that predict further tokens
+MIXTURES = {"glm4moe", "gpt-oss", "qwen3moe", "qwen35moe", "qwen3next"}  # those of them whose layers have experts
+HYBRIDS = {"qwen35", "qwen35moe", "qwen3next"}  # those of them with layers that keep a state instead of keys and values
+PREDICTING = HYBRIDS | {"glm4moe"}  # those of them whose files may have layers that predict further tokens
 UNEVEN = {"gemma4"}  # whose layers may differ in heads, share keys and values, and have experts
 
 

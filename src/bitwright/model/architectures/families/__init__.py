@@ -93,6 +93,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "olmo2": {"rms_norm_eps": 1e-5},
     "olmo3": {"rope_theta": 5e5, "sliding_window": 4096},
+    **{name: {"partial_rotary_factor": 0.25} for name in ("qwen35", "qwen35moe", "qwen3next")},
     "smollm3": {"rope_theta": 2e6},
 }
 

@@ -40,18 +40,27 @@ def _delta_sizes(b: Blueprint) -> tuple[int, int, int, int]:
     return key_heads, key_dim, value_heads, value_dim
 
 
+def further(b: Blueprint) -> int:
+    """How many layers predict further tokens."""
+    return b.values.integer("mtp_num_hidden_layers", 0)
+
+
 def qwen35(b: Blueprint, feed_forward: Callable[[], None] | None = None, fused: bool = False) -> None:
     """Qwen3.5 and 3.6. feed_forward: adds a layer's feed-forward, if it differs from the dense models'."""
     b.frame()
     key_heads, key_dim, value_heads, value_dim = _delta_sizes(b)
+    predicting = further(b)
     b.key(ssm__conv_kernel=b.values.integer("linear_conv_kernel_dim", 4), ssm__state_size=key_dim)
     b.key(ssm__group_count=key_heads, ssm__time_step_rank=value_heads, ssm__inner_size=value_heads * value_dim)
-    attends = kinds(b, "full_attention")
-    if True in attends:
-        b.key(full_attention_interval=attends.index(True) + 1)
-    rotated = b.head_dim // 4  # partial_rotary_factor 0.25
-    b.key(rope__dimension_count=rotated, rope__dimension_sections=[(rotated // 2 + 2) // 3] * 3 + [0])
-    for index in b.blocks():
+    attends = kinds(b, "full_attention") + [True] * predicting
+    b.key(attention__recurrent_layers=[not full for full in attends])
+    b.key(full_attention_interval=b.values.integer("full_attention_interval", 4, low=1))
+    b.key(rope__dimension_count=b.rotated)
+    if not fused:
+        b.key(rope__dimension_sections=_sections(b))
+    if predicting:
+        b.key(block_count=b.layers + predicting, nextn_predict_layers=predicting)
+    for index in b.blocks(predicting):
         b.norm("attn_norm", b.width)
         if attends[index]:
             b.attention(qk_norm=True, gated=True)
@@ -62,6 +71,17 @@ def qwen35(b: Blueprint, feed_forward: Callable[[], None] | None = None, fused: 
             feed_forward()
         else:
             b.feed_forward(b.values.integer("intermediate_size", low=1))
+        if index == b.layers:
+            b.matrix("nextn.eh_proj", b.width, 2 * b.width)
+            for norm in ("enorm", "hnorm", "shared_head_norm"):
+                b.norm(f"nextn.{norm}", b.width)
+
+
+def _sections(b: Blueprint) -> list[int]:
+    """Pairs of a head that are rotated by the place in time, by height and by width."""
+    rope = b.rope_values()
+    found = rope.numbers("mrope_section", whole=True).tolist() if rope.has("mrope_section") else [11, 11, 10]
+    return [*found, 0, 0, 0, 0][:4]
 
 
 def qwen35_moe(b: Blueprint, fused: bool = False) -> None:

@@ -2,7 +2,19 @@
 
 from __future__ import annotations
 
-from bitwright.model.conversion.families import gemma3, gemma4, glm, gpt_oss, llama, olmo, phi3, qwen, qwen3_moe
+from bitwright.model.conversion.families import (
+    gemma3,
+    gemma4,
+    glm,
+    gpt_oss,
+    llama,
+    olmo,
+    phi3,
+    qwen,
+    qwen3_moe,
+    qwen35,
+    qwen35_moe,
+)
 from bitwright.model.conversion.families.family import Family
 
 FAMILIES: dict[str, Family] = {  # by config.json's model_type
@@ -18,6 +30,11 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "qwen2": qwen.FAMILY,
     "qwen3": qwen.FAMILY,
     "qwen3_moe": qwen3_moe.FAMILY,
+    "qwen3_5": qwen35.FAMILY,
+    "qwen3_5_text": qwen35.FAMILY,
+    "qwen3_5_moe": qwen35_moe.FAMILY,
+    "qwen3_5_moe_text": qwen35_moe.FAMILY,
+    "qwen3_next": qwen35_moe.NEXT,
     "olmo2": olmo.OLMO2,
     "olmo3": olmo.OLMO3,
     "phi3": phi3.FAMILY,

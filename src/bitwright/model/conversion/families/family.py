@@ -59,6 +59,11 @@ def unchanged(b: Blueprint, name: str) -> None:
     return
 
 
+def as_it_is(b: Blueprint, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
+    """A checkpoint has tensors in GGUF's shapes."""
+    return shape
+
+
 def nothing(b: Blueprint) -> dict[str, NDArray[np.float32]]:
     """No tensor follows from config.json."""
     return {}
@@ -73,19 +78,22 @@ def no_windows(b: Blueprint) -> None:
 class Family:
     """layer: Hugging Face's names within a layer by GGUF's, both without .weight or .bias, or else both whole; with *
     for the number of an expert: those are stacked. predicting: config.json's key for the number of layers that predict
-    further tokens, and the end of the name of a tensor that only those have. optional: ends of GGUF's names of tensors
-    that a checkpoint may lack. change(blueprint, GGUF's name without layer and .weight): what is
-    done to those values. made: tensors that follow from config.json. expected: values of keys of config.json without
-    which the model would be another. ropes: how rotations may be stretched. whole_pairs: see `model.rope`. scales: the
-    keys of stretching, out of SCALES, that GGUF's architecture has a place for. check: of what else config.json says.
-    roles: texts of tokens by their roles in GGUF, unless the tokenizer names others. aside: beginnings of the names of
-    other parts of the model, which are left out. apart: whether experts are stored as `conversion.experts` reads
-    them. unread: ends of names of tensors that nothing reads where the model is made without them. by_characters: see
-    `vocabulary.metadata`."""
+    further tokens, and the end of the name of a tensor that only those have. further: names of what they have besides,
+    if they lie in a part of their own. optional: ends of GGUF's names of tensors that a checkpoint may lack.
+    stored(blueprint, name as for `change`, shape in GGUF): the shape that a checkpoint has. change(blueprint, GGUF's
+    name without layer and .weight): what is done to those values. made: tensors that follow from config.json. expected:
+    values of keys of config.json without which the model would be another. ropes: how rotations may be stretched.
+    whole_pairs: see `model.rope`. scales: the keys of stretching, out of SCALES, that GGUF's architecture has a place
+    for. check: of what else config.json says. roles: texts of tokens by their roles in GGUF, unless the tokenizer names
+    others. aside: beginnings of the names of other parts of the model, which are left out. apart: whether experts are
+    stored as `conversion.experts` reads them. unread: ends of names of tensors that nothing reads where the model is
+    made without them. by_characters: see `vocabulary.metadata`."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     predicting: tuple[str, str] | None = None
     optional: tuple[str, ...] = ()
+    further: Mapping[str, str] = field(default_factory=dict)
+    stored: Callable[[Blueprint, str, tuple[int, ...]], tuple[int, ...]] = as_it_is
     change: Callable[[Blueprint, str], Change | None] = unchanged
     made: Callable[[Blueprint], dict[str, NDArray[np.float32]]] = nothing
     expected: Mapping[str, tuple[object, ...]] = field(default_factory=lambda: EXPECTED)
@@ -123,27 +131,37 @@ class Family:
         if not found:
             raise FileFormatError(b.values.place, None, "a tensor model.embed_tokens.weight", "no such tensor")
         made = self.made(b)
-        names = {t.name: self._names(t, found[0]) for t in b.tensors if t.name not in made}
+        names = {t.name: self._names(t, found[0], b.layers) for t in b.tensors if t.name not in made}
         return {t: own for t, own in names.items() if not t.endswith(self.optional) or own[0] in there}
 
-    def _names(self, tensor: TensorSpec, prefix: str) -> tuple[str, ...]:
-        name = self._name(tensor.name, prefix)
+    def _names(self, tensor: TensorSpec, prefix: str, layers: int) -> tuple[str, ...]:
+        name = self._name(tensor.name, prefix, layers)
         return tuple(name.replace("*", str(expert)) for expert in range(tensor.shape[0])) if "*" in name else (name,)
 
-    def _name(self, name: str, prefix: str) -> str:
+    def _name(self, name: str, prefix: str, layers: int) -> str:
         stem, _, kind = name.rpartition(".")
         if stem == "output":
             return f"{PREFIXES[prefix]}lm_head.{kind}"
         if stem in TOP:
             return f"{prefix}{TOP[stem]}.{kind}"
-        _, layer, part = stem.split(".", 2)
-        return f"{prefix}layers.{layer}.{self.layer.get(f'{part}.{kind}') or f'{self.layer[part]}.{kind}'}"
+        _, layer, part = name.split(".", 2)
+        stem, _, kind = part.rpartition(".")
+        if stem in self.further:
+            return f"mtp.{self.further[stem]}.{kind}"
+        if self.further and int(layer) >= layers:
+            prefix, layer = "mtp.", str(int(layer) - layers)
+        return f"{prefix}layers.{layer}." + (self.layer[part] if part in self.layer else f"{self.layer[stem]}.{kind}")
 
     def left_out(self, name: str, tied: bool) -> bool:
         """Whether a tensor of the checkpoint is not needed. tied: the embedding serves as the output, so a second copy
         of it is not."""
         copy = tied and name in {f"{head}lm_head.weight" for head in PREFIXES.values()}
         return copy or self.unread.search(name) is not None or name.startswith(self.aside)
+
+
+def stem(name: str) -> str:
+    """GGUF's name of a tensor without its layer and .weight or .bias."""
+    return name.removesuffix(".weight").removesuffix(".bias").split(".")[-1]
 
 
 def expect_layers(b: Blueprint, allowed: Collection[str]) -> None:
