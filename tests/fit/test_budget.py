@@ -146,3 +146,10 @@ def test_settings_name_a_palette_and_an_objective() -> None:
         Settings(palette=("kk",))
     with pytest.raises(UnknownNameError, match="unknown objective"):
         Settings(objective="median")
+
+
+def test_layers_that_predict_keep_their_formats(tmp_path: Path) -> None:
+    metadata = synthetic_model.metadata_of("glm4moe")
+    path = synthetic_model.write(tmp_path / "m.gguf", metadata, synthetic_model.weights_of(metadata), "f16")
+    names = [tensor.name for tensor in searched(from_gguf(gguf.open(path)))]
+    assert "blk.5.ffn_up_exps.weight" in names and not any(name.startswith("blk.6.") for name in names)

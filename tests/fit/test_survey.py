@@ -7,7 +7,7 @@ import pytest
 
 from bitwright import formats
 from bitwright.calibration import ActivationStatistics, SecondMoment, SquareSums
-from bitwright.calibration.moments import pack
+from bitwright.calibration.moments import Provenance, pack
 from bitwright.fit import survey
 from bitwright.fit.choices import Choices
 from bitwright.formats import QuantizedTensor
@@ -101,3 +101,26 @@ def test_what_cannot_be_used_is_never_listed() -> None:
     cost[1, 2] = np.inf
     some = Choices(CHOICES.tensors, CHOICES.formats, CHOICES.bytes, cost)
     assert not survey.shortlist(some, 1300, span=1e9)[1, 2]
+
+
+def test_rows_of_experts_are_encoded_and_weighed_by_their_own_statistics() -> None:
+    """With every row in the sample: by the second moments and gradients of each expert, and how often it is taken."""
+    rng, shape = np.random.default_rng(2), (3, 8, 64)
+    values = rng.standard_normal(shape).astype(np.float32)
+    own = QuantizedTensor(NAME, shape, formats.get("f32"), values.view(np.uint8))
+    moments = np.array([np.diag(rng.random(64) + 0.1) for _ in range(3)]).astype(np.float32)
+    gradients, tokens = np.array([2.0, 0.0, 5.0])[:, None] * np.ones((3, 8), np.float32), np.array([300, 500, 100])
+    moment = SecondMoment((NAME,), "fisher", 3, 64, lambda: np.array([pack(m) for m in moments]))
+    known = ActivationStatistics(
+        {NAME: SquareSums(np.ones((3, 64)), tokens)},
+        provenance=Provenance(tokens=600),
+        moments=(moment,),
+        sensitivities={NAME: gradients.astype(np.float32)},
+    )
+    quantizer = Quantizer(None, 1, known)
+    found = survey.costs(own, FORMATS, quantizer, sample=1400)  # 28 for each of a square, in whole numbers
+    for format, cost in zip(FORMATS, found, strict=True):
+        error = quantizer.quantize(own, format).dequantize() - values
+        damped = quantizer.hessians.damped(NAME)  # type: ignore[union-attr]
+        each = [np.einsum("ij,jk,ik->", e, h, e) for e, h in zip(error, damped, strict=True)]
+        assert cost == pytest.approx(0.5 * (2 * each[0] * 300 + 5 * each[2] * 100) / 600, rel=0.01)

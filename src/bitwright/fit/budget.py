@@ -130,8 +130,10 @@ class Budget:
 
 
 def searched(outline: Outline) -> list[HasFormat]:
-    """The tensors that get a format; the others (norms, biases, routers) keep theirs."""
-    return [t for t in outline.tensors if is_quantized(t.name, t.shape, outline.architecture)]
+    """The tensors that get a format; the others (norms, biases, routers, layers that predict further tokens) keep
+    theirs."""
+    found = (t for t in outline.tensors if is_quantized(t.name, t.shape, outline.architecture))
+    return [t for t in found if outline.runs(t.name)]
 
 
 def metadata(source: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> dict[str, Any]:

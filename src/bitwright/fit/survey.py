@@ -24,36 +24,42 @@ CLOSE = 0.02  # share of a tensor's price by which a format may miss the best
 def costs(
     tensor: QuantizedTensor, formats: Sequence[Format], quantizer: Quantizer, sample: int = ROWS
 ) -> NDArray[np.float64]:
-    """The estimated divergence in nats (formats,) that each format adds in a tensor (rows, columns), from a `sample` of
-    its rows as the quantizer encodes them.
+    """The estimated divergence in nats (formats,) that each format adds in a tensor (rows, columns), or (experts, rows,
+    columns), from a `sample` of its rows as the quantizer encodes them.
 
     With second moments H, damped as for error feedback, and mean squared gradients s at the outputs, an error E adds
     half the sum over rows of s E H E', if errors of different outputs are independent (K-FAC, arXiv 1503.05671). Rows
-    are sampled in proportion to s. Those of an embedding are looked up, so their mean counts. Without gradients, costs
-    can only be compared within a tensor.
+    are sampled in proportion to s. Those of an embedding are looked up, so their mean counts. An expert's means are
+    over the tokens that it got, so its errors count only as often. Without gradients, costs can only be compared within
+    a tensor.
     """
     stored = tensor.data.reshape(-1, tensor.data.shape[-1])
     statistics, weights, columns = quantizer.statistics, np.ones(len(stored)), tensor.shape[-1]
-    hessian, importance = None, np.ones(columns, np.float32)
+    experts = tensor.shape[0] if len(tensor.shape) > 2 else 1
+    hessians, importance = None, np.ones((experts, columns), np.float32)
     if statistics is not None:
         moment, known = statistics.moment(tensor.name), statistics.importance(tensor.name)
         gradients = statistics.sensitivity(tensor.name)
-        importance = importance if known is None else known[0]
+        importance = importance if known is None else known
         if moment is not None and quantizer.hessians is not None:
-            hessian = quantizer.hessians.damped(tensor.name)[0]
+            hessians = quantizer.hessians.damped(tensor.name)
         if moment is not None and moment.weighting == "gradient":
             weights /= len(stored)
         elif gradients is not None and gradients.any():
-            weights = gradients[0].astype(np.float64)
+            got = statistics.tokens(tensor.name) / statistics.provenance.tokens if experts > 1 else np.ones(1)
+            weights = (gradients.astype(np.float64) * got[:, None]).reshape(-1)
     shares = np.cumsum(weights) / weights.sum()
     chosen, counts = np.unique(np.searchsorted(shares, (np.arange(sample) + 0.5) / sample), return_counts=True)
-    some = QuantizedTensor(tensor.name, (len(chosen), columns), tensor.format, np.ascontiguousarray(stored[chosen]))
-    values, result = _decoded(some, quantizer), np.empty(len(formats))
-    for index, format in enumerate(formats):
-        error = _decoded(quantizer.quantize(some, format), quantizer) - values
-        each = (error * error) @ importance if hessian is None else np.einsum("ij,ij->i", error @ hessian, error)
-        result[index] = 0.5 * weights.sum() * float(each @ counts) / sample
-    return result
+    total, of = np.zeros(len(formats)), chosen // (len(stored) // experts)
+    for expert in np.unique(of).tolist():
+        data = np.ascontiguousarray(stored[chosen[of == expert]])
+        some = QuantizedTensor(tensor.name, (len(data), columns), tensor.format, data)
+        values = _decoded(some, quantizer)
+        for index, format in enumerate(formats):
+            error = _decoded(quantizer.quantize(some, format, expert), quantizer) - values
+            seen = error * importance[expert] if hessians is None else error @ hessians[expert]
+            total[index] += np.einsum("ij,ij->i", seen, error) @ counts[of == expert]
+    return np.asarray(0.5 * weights.sum() * total / sample)
 
 
 def _decoded(tensor: QuantizedTensor, quantizer: Quantizer) -> NDArray[np.float32]:

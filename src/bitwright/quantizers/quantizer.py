@@ -71,12 +71,15 @@ class Quantizer:
         rounds = ROUNDS[self.effort] if method == "feedback" else None
         return work.seconds(weights, tensor.shape[-1], format, rounds)
 
-    def quantize(self, tensor: QuantizedTensor, format: Format) -> QuantizedTensor:
+    def quantize(self, tensor: QuantizedTensor, format: Format, only: int | None = None) -> QuantizedTensor:
         """The tensor in `format`; the same tensor, checked, if it already has that format. Errors: see `encode`."""
-        return self.encode(tensor, format)[0]
+        return self.encode(tensor, format, only)[0]
 
-    def encode(self, tensor: QuantizedTensor, format: Format) -> tuple[QuantizedTensor, float | None]:
-        """The tensor in `format`, and the objective that method feedback reached; None by another method.
+    def encode(
+        self, tensor: QuantizedTensor, format: Format, only: int | None = None
+    ) -> tuple[QuantizedTensor, float | None]:
+        """The tensor in `format`, and the objective that method feedback reached; None by another method. only: the
+        expert of which the tensor holds rows; None: it holds all rows of all.
 
         Raises BitwrightError naming the tensor and the place for a value that is not finite or too large.
         """
@@ -88,13 +91,14 @@ class Quantizer:
         method, columns = self.method_of(tensor, format), tensor.shape[-1]
         out = np.empty((len(stored), format.row_bytes(columns)), np.uint8)
         hessians, importance, objective = self.hessians if method == "feedback" else None, None, None
-        matrices = len(hessians.damped(tensor.name)) if hessians else 1
+        matrices = len(hessians.damped(tensor.name)) if hessians and only is None else 1
         if self.statistics and not hessians and takes_importance(format, method):
             importance = self.statistics.importance(tensor.name)
-            matrices = 1 if importance is None else len(importance)
+            matrices = 1 if importance is None or only is not None else len(importance)
         rows = len(stored) // matrices
         for start, values in self._slices(tensor, stored, rows, rows if hessians else SLICE // columns):
-            matrix, label = start // rows, f"{tensor.name}, rows from {start}" if start else tensor.name
+            matrix = start // rows if only is None else only
+            label = f"{tensor.name}, rows from {start}" if start else tensor.name
             if hessians:
                 moments = hessians.damped(tensor.name)[matrix], hessians.factor(tensor.name, matrix)
                 part, left = encode_with_feedback(values, format, *moments, self.effort, label, self.threads)

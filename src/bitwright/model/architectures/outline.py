@@ -62,16 +62,23 @@ class Outline(Architecture):
         tokens, nothing; of the embedding, one row, which counts as nothing unless it is the output too."""
         return self._shares[name]
 
+    def runs(self, name: str) -> bool:
+        """Whether a tensor is needed to run the model: not those of layers that predict further tokens."""
+        return layer_number(name) < self._running
+
+    @cached_property
+    def _running(self) -> int:
+        return sum(layer.kind != "prediction" for layer in self.layers)
+
     @cached_property
     def _shares(self) -> dict[str, float]:
-        run = sum(layer.kind != "prediction" for layer in self.layers)
         experts = self.experts_used / self.experts if self.experts else 1.0
         found = {}
         for name in (tensor.name for tensor in self.tensors):
             if name in LOOKED_UP:
                 found[name] = float(name == "token_embd.weight" and self.tied)
             else:
-                found[name] = 0.0 if layer_number(name) >= run else experts if EXPERTS in name else 1.0
+                found[name] = 0.0 if not self.runs(name) else experts if EXPERTS in name else 1.0
         return found
 
 
