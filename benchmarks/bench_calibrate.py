@@ -104,8 +104,7 @@ def calibrating(path: Path, chunks: int, context: int, threads: int | None, peak
     stages.wrap(labels, "of_labels", "labels and their gradient", time.thread_time)
     pieces = np.random.default_rng(0).integers(0, model.config.vocabulary, (chunks, context), dtype=np.int32)
     started = time.process_time()
-    for piece in pieces:
-        gathering.seconds_for(model, piece, threads=threads)
+    gathering.seconds_for(model, pieces, threads=threads)
     whole = time.process_time() - started
     work, big, tokens = Work.of(model), Work.of_sizes(SIZES["7b"]), pieces.size
     stages.seconds["rest"] = whole - sum(stages.seconds.values())

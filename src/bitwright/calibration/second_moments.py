@@ -88,14 +88,16 @@ def gather(
     return calibration.read(output)
 
 
-def seconds_for(model: Model, piece: NDArray[np.int32], fisher: bool = True, threads: int | None = None) -> float:
-    """How long `gather` takes for a chunk (tokens,), in all passes."""
+def seconds_for(model: Model, pieces: NDArray[np.int32], fisher: bool = True, threads: int | None = None) -> float:
+    """How long `gather` takes for these chunks (chunks, tokens), in all passes."""
     tape = _tape(model, threads)
     passes = _passes(_groups(model, tape, fisher), len(tape.parts), BUDGET)
     with tempfile.TemporaryDirectory() as folder, single_blas():
-        borders, started = _borders(tape, passes, Path(folder), len(piece)), time.monotonic()
+        borders, started = _borders(tape, passes, Path(folder), pieces.shape[1]), time.monotonic()
         for parts, own in passes:
-            _add(tape, piece, 0, parts, Collector(tape.step, own, tape.sharing), borders, fisher, 0)
+            collector = Collector(tape.step, own, tape.sharing)
+            for number, piece in enumerate(pieces):
+                _add(tape, piece, number, parts, collector, borders, fisher, 0)
         return time.monotonic() - started
 
 

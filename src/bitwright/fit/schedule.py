@@ -141,7 +141,7 @@ class Schedule:
             each, fisher = 0.0, not missing(model.step)
             if not gathering.place(model, pieces, settings.seed).exists():
                 with stage("timing statistics of one chunk"):
-                    each = second_moments.seconds_for(model, chunks[0], fisher, settings.threads)
+                    each = second_moments.seconds_for(model, chunks[:1], fisher, settings.threads)
             return [(count, count * each) for count in range(len(chunks), min(FEWEST, len(chunks)) - 1, -1)]
 
         depends = f"{model.sha256()} {texts.digest(chunks)} {settings.seed}"

@@ -12,6 +12,7 @@ from bitwright.kernels.ops import Array, Attention, Call, Experts, Op
 from bitwright.kernels.sharing import Sharing
 
 ROWS = 32  # the fewest rows a thread gets
+BLOCK = 1 << 16  # values of a row by row op at a time, so that what it makes in between stays in the cache
 
 Work = Callable[[Op, Call, list[Array], list[Any]], tuple[Array, ...]]
 
@@ -26,16 +27,19 @@ def shared(sharing: Sharing, op: Op, call: Call, work: Work, arrays: list[Array]
     elif not op.by_row:
         least = count or 1  # in one piece
 
-    def share(part: slice) -> tuple[Array, ...]:
+    def share(part: slice) -> list[tuple[Array, ...]]:
         with np.errstate(over="ignore"):  # the exponential of a sigmoid far below zero, which is then zero
             if isinstance(op, Attention):
                 own, sinks = ([_of_heads(x, part, count) for x in each] for each in (arrays, weights))
-                return work(op.of_heads(part.stop - part.start), call, own, sinks)
+                return [work(op.of_heads(part.stop - part.start), call, own, sinks)]
             if op.by_row:
-                return work(op, some_rows(call, part), [x[part] for x in arrays], weights)
-            return work(op, call, arrays, weights)
+                step = max(1, BLOCK // max(x.shape[1] for x in arrays))
+                starts = range(part.start, part.stop, step)
+                blocks = [slice(start, min(start + step, part.stop)) for start in starts]
+                return [work(op, some_rows(call, rows), [x[rows] for x in arrays], weights) for rows in blocks]
+            return [work(op, call, arrays, weights)]
 
-    done = sharing.map(share, count, least)
+    done = [piece for pieces in sharing.map(share, count, least) for piece in pieces]
     if len(done) == 1:
         return list(done[0])
     axis = 1 if isinstance(op, Attention) else 0
