@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
@@ -12,9 +13,12 @@ from planted import Planted, choices, interactions, optimum
 
 from bitwright.errors import UsageError
 from bitwright.fit.allocation import allocate
+from bitwright.fit.choices import Levels
 from bitwright.fit.evolution import Search, evolve
 from bitwright.fit.history import History, decoded
-from bitwright.fit.proposals import uniform
+from bitwright.fit.learning import propose
+from bitwright.fit.proposals import Proposer, proposer, uniform
+from bitwright.fit.surrogate import Pairs
 
 CHOICES = choices(4)
 BUDGET = int(CHOICES.bytes.min(axis=1).sum() * 0.65 + CHOICES.bytes.max(axis=1).sum() * 0.35)
@@ -43,6 +47,26 @@ def test_evolution_finds_what_the_additive_seed_cannot(searched: tuple[Planted, 
     assert best < 0.95 * seed
     assert found - best < 0.3 * (seed - best)
     assert problem.scored == history.evaluations < 900 + 8 * problem.chunks
+
+
+class Exhausted(Proposer):
+    """Finds what has been tried."""
+
+    def optimum(self, pairs: Pairs, start: Levels) -> Levels:
+        return start
+
+    def climbed(self, pairs: Pairs, start: Levels, steps: int) -> Iterator[Levels]:
+        return iter((start,))
+
+    def switched(self, levels: Levels, random: np.random.Generator) -> Levels:
+        return levels
+
+
+def test_a_search_that_finds_no_further_candidate_proposes_none(searched: tuple[Planted, History, Told]) -> None:
+    """Where a surrogate has been learned, too."""
+    own = proposer(CHOICES, BUDGET)
+    within = Exhausted(**{field.name: getattr(own, field.name) for field in fields(own)})
+    assert propose(within, searched[1], np.random.default_rng(0), 8, learn=True) == []
 
 
 @pytest.mark.parametrize("start", ["seed", "uniform"])

@@ -66,7 +66,7 @@ def propose(
         if len(pool) >= size:
             break
         add("switch", within.switched(incumbent, random))
-    if surrogate is None:
+    if surrogate is None or not pool:
         return [Proposal(levels, origin) for levels, origin in pool.items()]
     return _ranked(within, incumbent, pool, surrogate, random, wanted)
 
