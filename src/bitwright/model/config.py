@@ -178,6 +178,8 @@ def _check_layers(values: Values, shape: Architecture) -> None:
         values.integer(key, low=1, high=MAX_TOKENS)
     if not uneven and not mixture:
         values.integer("feed_forward_length", low=1, high=MAX_TOKENS)
+    if uneven:
+        values.per_layer("feed_forward_length", len(shape.layers), low=1)
     attending = _attending(values, shape)
     first = attending[0][1]
     for index, layer in attending:
