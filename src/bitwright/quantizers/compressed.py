@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,7 @@ from bitwright.quantizers.quantizer import EFFORT, Quantizer
 from bitwright.recipes import Assignment
 from bitwright.recipes.roles import is_quantized
 
-Matrices = Mapping[str, tuple[list[str], Assignment]]
+Matrices = Mapping[str, tuple[Sequence[str], Assignment]]
 LARGEST = 1 << 26  # bytes of a file beside the weights that is copied
 WEIGHTS = (SUFFIX, ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
 NOT_IN_FLOAT16 = ("gemma3", "gemma3_text")  # activations of these exceed its range
@@ -102,17 +102,17 @@ def quantize_for_vllm(
     )
 
 
-def _matrices(model: Checkpoint, format: Format) -> dict[str, tuple[list[str], Assignment]]:
+def _matrices(model: Checkpoint, format: Format) -> Matrices:
     """The tensors of the layers that are quantized, and for each the checkpoint's own names: one, or one for each
     expert."""
     multiple, architecture = format.block_size or 8, str(model.metadata["general.architecture"])
     if model.left_out:
         raise UnsupportedError(f"{model.folder}: for vLLM, a model with", model.left_out[0], ["language models"])
-    found = {}
+    found: dict[str, tuple[Sequence[str], Assignment]] = {}
     for name, info in model.tensors.items():
         if not name.startswith("blk.") or not is_quantized(name, info.shape, architecture):
             continue
-        owns = model.names.get(name, [])
+        owns = model.names.get(name, ())
         if any(model.weights.shape(own) != info.shape[-2:] for own in owns) or len(owns) != math.prod(info.shape[:-2]):
             raise UnsupportedError(f"{model.folder}: for vLLM, a matrix like", name, ["matrices of their own"])
         if info.shape[-1] % multiple:
@@ -140,9 +140,9 @@ def _arrays(
     for name, shape, format, data in streamed(model, assignments, quantizer, progress, nothing):
         order = model.order(name)
         for rows in data().reshape(-1, shape[-2], format.row_bytes(shape[-1])):
-            own = np.empty_like(rows)
-            own[order] = rows  # in the checkpoint's order
-            yield from compressed_layouts.stored(format, layout, own, shape[-1])
+            ordered = np.empty_like(rows)
+            ordered[order] = rows  # as the checkpoint has them
+            yield from compressed_layouts.stored(format, layout, ordered, shape[-1])
 
 
 def _kept(model: Checkpoint, matrices: Matrices) -> list[str]:

@@ -106,6 +106,6 @@ NEXT = Family(
     further=qwen35.FURTHER,
     stored=stored_next,
     change=change_next,
-    expected=qwen35.EXPECTED_VALUES | {"decoder_sparse_step": (1,), "mlp_only_layers": ([],)},
+    expected={**qwen35.EXPECTED_VALUES, "decoder_sparse_step": (1,), "mlp_only_layers": ([],)},
     check=check_next,
 )
