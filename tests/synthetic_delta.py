@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-VALUE_HEADS, DIM, SHARED, ATTENDS = 4, 16, 40, 4  # every fourth layer attends
+VALUE_HEADS, DIM, SHARED, ATTENDS = 4, 16, 40, 4  # every fourth layer attends, or the last of fewer
 KEYS = {
     "attention.key_length": 32,
     "attention.value_length": 32,
@@ -26,7 +26,7 @@ def turn(found: dict[str, np.ndarray], metadata: Mapping[str, Any], layer: int, 
     architecture = metadata["general.architecture"]
     key_dim, width = metadata[f"{architecture}.attention.key_length"], found["attn_q.weight"].shape[1]
     found["post_attention_norm.weight"] = found.pop("ffn_norm.weight")
-    if (layer + 1) % ATTENDS == 0:
+    if (layer + 1) % min(ATTENDS, metadata[f"{architecture}.block_count"]) == 0:
         found |= {"attn_q_norm.weight": vector(key_dim), "attn_k_norm.weight": vector(key_dim)}
         found["attn_q.weight"] = matrix(2 * len(found["attn_q.weight"]), width)
     else:

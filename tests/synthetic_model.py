@@ -195,7 +195,8 @@ def gemma4_weights(metadata: Mapping[str, Any], rng: np.random.Generator) -> dic
     def get(key: str) -> Any:
         return metadata[f"gemma4.{key}"]
 
-    layers, own, local = LAYERS, get("embedding_length_per_layer_input"), get("attention.sliding_window_pattern")
+    layers, own = get("block_count"), get("embedding_length_per_layer_input")
+    local = get("attention.sliding_window_pattern")
     weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), "output_norm.weight": vector(WIDTH)}
     weights["rope_freqs.weight"] = np.array([1.0] * 5 + [1e30] * 11, np.float32)
     if own:
@@ -204,8 +205,7 @@ def gemma4_weights(metadata: Mapping[str, Any], rng: np.random.Generator) -> dic
         weights["per_layer_proj_norm.weight"] = vector(own)
     for layer in range(layers):
         head_dim, kv_heads = 16 if local[layer] else 32, get("attention.head_count_kv")[layer]
-        length = get("feed_forward_length")
-        length = length[layer] if isinstance(length, list) else length
+        length = own_length[layer] if isinstance(own_length := get("feed_forward_length"), list) else own_length
         found = {
             "attn_q.weight": matrix(HEADS * head_dim, WIDTH),
             "attn_q_norm.weight": vector(head_dim),

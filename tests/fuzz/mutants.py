@@ -42,6 +42,7 @@ def base(architecture: str, format: str, seed: int) -> Parts:
     tensors = []
     for name, shape, f32 in poisoner.infos:
         kind = formats.get(format) if len(shape) == 2 else f32
+        kind = kind if shape[-1] % kind.block_size == 0 else f32
         values = rng.standard_normal(shape).astype(np.float32) * 0.3 + (len(shape) == 1)
         tensors.append((name, shape, kind, np.ascontiguousarray(kind.quantize(values)).tobytes()))
     return Parts(poisoner.metadata, tensors)

@@ -55,6 +55,16 @@ TOKENIZER = ("model", "pre", "tokens", "merges", "scores", "token_type", "bos_to
              "add_bos_token", "add_eos_token", "add_space_prefix")  # fmt: skip
 
 
+OWN: dict[str, dict[str, Any]] = {  # of two layers
+    "gemma4": {
+        "attention__head_count_kv": [2, 1],
+        "attention__sliding_window_pattern": [True, False],
+        "attention__shared_kv_layers": 0,
+        "feed_forward_length": [96, 192],
+    }
+}
+
+
 def healthy(architecture: str) -> dict[str, Any]:
     """The metadata of a model that runs, with YaRN and a vocabulary: SentencePiece for gemma3, else byte-level."""
     if architecture == "gemma3":
@@ -63,7 +73,9 @@ def healthy(architecture: str) -> dict[str, Any]:
         vocabulary = byte_level_metadata(["ab"], ["a b"], bos_token_id=11)
         vocabulary["tokenizer.ggml.token_type"] = np.ones(257, np.int32)
     yarn = {"rope__scaling__type": "yarn", "rope__scaling__factor": 4.0}
-    return synthetic_model.metadata_of(architecture, block_count=LAYERS, **yarn) | vocabulary
+    return (
+        synthetic_model.metadata_of(architecture, block_count=LAYERS, **yarn, **OWN.get(architecture, {})) | vocabulary
+    )
 
 
 def keys(architecture: str) -> list[str]:
