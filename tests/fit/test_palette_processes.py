@@ -34,7 +34,7 @@ print(len(names), "built")
 
 def started(model: gguf.GGUF, folder: Path) -> subprocess.Popen[str]:
     root = Path(__file__).parents[2]
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(map(str, (root / "src", root, root / "tests")))}
     command = [sys.executable, "-c", BUILDER, str(model.path), str(folder)]
     return subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
 
