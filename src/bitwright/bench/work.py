@@ -112,7 +112,14 @@ def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
     for op in engine.model.step.ops:
         if op.multiplies:
             total += product(engine, op.weights[0], outputs if op.output.selected else tokens)
-        elif op.kind == "attention":
+    return total + remembering(engine, tokens, depth)
+
+
+def remembering(engine: Engine, tokens: int, depth: int) -> Work:
+    """All attentions and delta rules of one step."""
+    total = Work()
+    for op in engine.model.step.ops:
+        if op.kind == "attention":
             total += attention(op.attributes, tokens, depth, engine.options.kv)
         elif op.kind == "delta_rule":
             total += delta_rule(op.attributes, tokens)
@@ -122,10 +129,4 @@ def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
 def bytes_of_token(engine: Engine, depth: int) -> float:
     """The bytes read to decode a token after `depth` others: the weights as the file stores them, the cache and states.
     The engine's own layout of a weight may take more or fewer bytes; those are in `linear`."""
-    total = float(engine.model.bytes_per_token)
-    for op in engine.model.step.ops:
-        if op.kind == "attention":
-            total += attention(op.attributes, 1, depth, engine.options.kv).bytes
-        elif op.kind == "delta_rule":
-            total += delta_rule(op.attributes, 1).bytes
-    return total
+    return engine.model.bytes_per_token + remembering(engine, 1, depth).bytes

@@ -44,10 +44,8 @@ def calibrate(
     pieces = cut(model, texts, context, chunks)
     batch = min(context, BATCH)
     program = Program(model.step, model.tensors, WeightBank(tier, threads), observe=True)
-    memory, executor = (
-        Memory(program.layers, context, 1, batch, states=program.states),
-        Executor(program, batch, threads),
-    )
+    memory = Memory(program.layers, context, 1, batch, states=program.states)
+    executor = Executor(program, batch, threads)
     squares = _Squares(executor)
     kept = Partial(Path(output), f"{model.sha256()} {digest(pieces)} importance") if output else None
     done, saved = kept.of(0).restore([squares]) if kept else 0, time.monotonic()

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from bitwright.cli import output
 
-LARGE = 1 << 30  # bytes of a file from which on it is asked whether memory holds it
-
 if TYPE_CHECKING:
     from bitwright.engine import Engine
     from bitwright.model.model import Model
     from bitwright.model.tokenizer import Tokenizer
     from bitwright.progress import Progress
+
+LARGE = 1 << 30  # bytes of a file from which on it is asked whether memory holds it
 
 
 def resolve(reference: str) -> Path:

@@ -107,8 +107,9 @@ def decode_split(
 
     Raises UnknownSpeed if a figure of either is not known.
     """
-    moved = [a for a in assignments if EXPERTS in a.tensor and layer_number(a.tensor) < layers]
-    rest = [a for a in assignments if a not in moved]
+    moved, rest = list[Assignment](), list[Assignment]()
+    for a in assignments:
+        (moved if EXPERTS in a.tensor and layer_number(a.tensor) < layers else rest).append(a)
     parts = (
         speed.decode(device, load_of(outline, rest), kv_read(outline, depth, kv)),
         speed.decode(host, replace(load_of(outline, moved), layers=layers), backend="cpu"),

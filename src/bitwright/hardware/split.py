@@ -77,11 +77,7 @@ def split(
     budgets: free bytes of each device. A later device is filled before an earlier one, because the output follows the
     last layer.
     """
-    context = context or outline.context
-    assignments = assigned(outline, recipe)
-    caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
-    parts = _Parts(outline, assignments, caches)
-    compute = compute_bytes(outline, context, batch, ENGINE)
+    parts, compute = _measured(outline, recipe, context, kv, sequences, batch)
     end, output, placed = len(outline.layers), False, list[Placement]()
     for budget in reversed(budgets):
         room, start = budget - compute - DRIVER, end
@@ -110,10 +106,8 @@ def split_experts(
 ) -> ExpertSplit | None:
     """Put all of a mixture but the experts of its first layers on a device of `budget` free bytes. None without
     experts, or if even what is not an expert has no room."""
-    context = context or outline.context
-    caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
-    parts = _Parts(outline, assigned(outline, recipe), caches)
-    whole = parts.placement(range(len(caches)), True, compute_bytes(outline, context, batch, ENGINE), DRIVER, budget)
+    parts, compute = _measured(outline, recipe, context, kv, sequences, batch)
+    whole = parts.placement(range(len(outline.layers)), True, compute, DRIVER, budget)
     over, moved = whole.memory.total - budget, 0
     for layer, experts in enumerate(parts.experts, 1):
         moved += experts
@@ -121,6 +115,20 @@ def split_experts(
             held = replace(whole.memory, weights=whole.memory.weights - moved)
             return ExpertSplit(layer, held, moved + parts.embedding)
     return None
+
+
+def _measured(
+    outline: Outline,
+    recipe: str | Recipe | Sequence[Assignment] | None,
+    context: int | None,
+    kv: str,
+    sequences: int,
+    batch: int,
+) -> tuple[_Parts, int]:
+    """The bytes of all parts, and of the buffers that each place needs."""
+    context = context or outline.context
+    caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
+    return _Parts(outline, assigned(outline, recipe), caches), compute_bytes(outline, context, batch, ENGINE)
 
 
 class _Parts:

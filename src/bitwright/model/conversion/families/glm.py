@@ -5,10 +5,9 @@ tensor for each expert, which are stacked. Their tokenizers name few of the toke
 from __future__ import annotations
 
 from bitwright.model.architectures.blueprint import Blueprint
-from bitwright.model.conversion.families.family import EXPECTED, LAYER, Family, expect, no_windows
+from bitwright.model.conversion.families.family import LAYER, ROTATED_IN_PART, Family, expect, no_windows
 from bitwright.model.conversion.families.qwen3_moe import EXPERTS
 
-ROTATED_IN_PART = {key: values for key, values in EXPECTED.items() if key != "partial_rotary_factor"}
 COPIES = ("nextn.embed_tokens.weight", "nextn.shared_head_head.weight")  # which newer checkpoints leave out
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from bitwright.io.values import LEAST, MOST
 from bitwright.model.architectures.blueprint import Blueprint, rope_type
-from bitwright.model.conversion.families.family import EXPECTED, LAYER, Family
+from bitwright.model.conversion.families.family import LAYER, ROTATED_IN_PART, Family
 
 
 def made(b: Blueprint) -> dict[str, NDArray[np.float32]]:
@@ -29,6 +29,6 @@ def made(b: Blueprint) -> dict[str, NDArray[np.float32]]:
 FAMILY = Family(
     layer=LAYER | {"attn_qkv": "self_attn.qkv_proj", "ffn_up": "mlp.gate_up_proj"},
     made=made,
-    expected={key: values for key, values in EXPECTED.items() if key != "partial_rotary_factor"},
+    expected=ROTATED_IN_PART,
     ropes=("longrope", "su"),
 )

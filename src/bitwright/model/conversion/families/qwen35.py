@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.model.architectures.blueprint import Blueprint
-from bitwright.model.conversion.families.family import EXPECTED, LAYER, Change, Family, expect_layers
+from bitwright.model.conversion.families.family import LAYER, ROTATED_IN_PART, Change, Family, expect_layers
 from bitwright.model.conversion.families.gemma3 import plus_one
 
 NORMS = {"post_attention_norm": "post_attention_layernorm"}
@@ -76,7 +76,7 @@ def check(b: Blueprint) -> None:
 
 
 EXPECTED_VALUES: Mapping[str, tuple[object, ...]] = {
-    **{key: values for key, values in EXPECTED.items() if key != "partial_rotary_factor"},
+    **ROTATED_IN_PART,
     "attention_bias": (False,),
     "attn_output_gate": (True,),
     "rms_norm_eps": (1e-6,),  # the normalization of queries and keys has this one in transformers, the file's in GGUF
