@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bitwright.engine.sampler import Sampler
 from bitwright.errors import UsageError
+from bitwright.model.replies.marks import begun
 
 if TYPE_CHECKING:
     from bitwright.engine.session import Session
@@ -57,7 +58,7 @@ def text_of(tokens: Iterable[int], tokenizer: Tokenizer, stop: Sequence[str] = (
         if found:
             yield from filter(None, [held[: min(found)]])
             return
-        safe = len(held) - max((_overlap(held, s) for s in stop), default=0)
+        safe = len(held) - max((begun(held, s) for s in stop), default=0)
         if safe:
             yield held[:safe]
             held = held[safe:]
@@ -68,8 +69,3 @@ def _pieces(tokens: Iterable[int], stream: TextStream) -> Iterator[str]:
     for token in tokens:
         yield stream.feed(token)
     yield stream.finish()
-
-
-def _overlap(text: str, stop: str) -> int:
-    """How many characters at the end of `text` begin `stop`."""
-    return next((n for n in range(min(len(text), len(stop) - 1), 0, -1) if text.endswith(stop[:n])), 0)

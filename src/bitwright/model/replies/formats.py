@@ -1,0 +1,41 @@
+"""Which format a model's replies have, recognized from its chat template."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bitwright.model.replies.hermes import Hermes
+from bitwright.model.replies.reply import Marks, Reply
+
+FORMATS: tuple[type[Reply], ...] = (Hermes, Reply)
+REASONING: tuple[Marks, ...] = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
+
+
+@dataclass(frozen=True)
+class ReplyFormat:
+    """How a model writes reasoning and calls into its replies.
+
+    `kept` are the control tokens whose text the parser needs; the text of others must not be fed to it.
+    """
+
+    name: str
+    kept: frozenset[str]
+    _parser: type[Reply]
+    _reasoning: Marks | None
+
+    def reply(self, prompt: str, tools: Sequence[Mapping[str, Any]] = ()) -> Reply:
+        """A parser for the reply to the rendered `prompt`, whose end says whether it begins with reasoning. Without
+        `tools` (as in a chat request) nothing is a call."""
+        return self._parser(prompt, tools, self._reasoning)
+
+
+def reply_format(template_source: str | None) -> ReplyFormat:
+    """The format of the model with that template, recognized by the marks in its Jinja source; plain text if there
+    are none."""
+    source = template_source or ""
+    parser = next(parser for parser in FORMATS if all(sign in source for sign in parser.SIGNS))
+    reasoning = next((marks for marks in REASONING if any(mark in source for mark in marks)), None)
+    kept = frozenset((*parser.OPENS, *parser.CLOSES, *(reasoning or ())))
+    return ReplyFormat(parser.NAME, kept, parser, reasoning)
