@@ -189,6 +189,12 @@ class Session:
         if lost and keep:
             self.extend(ids[:keep], [], sequence)
 
+    def evict(self, sequence: int) -> None:
+        """Forget a sequence and return unused memory to the system."""
+        self._check_sequence(sequence)
+        self.memory.evict(sequence)
+        self.ids[sequence] = []
+
     def _check_sequence(self, sequence: int) -> None:
         if not 0 <= sequence < len(self.ids):
             raise UsageError(f"expected a sequence from 0 to {len(self.ids) - 1}, got {sequence}")

@@ -45,6 +45,7 @@ class Memory:
         if kv.lower() not in KV:
             raise UnknownNameError("key-value cache", kv, KV)
         self.context, self.sequences, self.batch, self.kv = context, sequences, batch, kv.lower()
+        self.forgets = bool(states) or any(own.window for own in layers)  # cannot go back to every earlier position
         sizes = {"context": context, "sequences": sequences, "batch": batch}
         for name, size in sizes.items():
             if not 1 <= size < 1 << 31:

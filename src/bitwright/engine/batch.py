@@ -1,0 +1,192 @@
+"""Many texts continued at the same time: each step reads one token of every text that is being written, and a piece of
+those that are still being read (continuous batching with chunked prefill; Sarathi-Serve, arXiv 2403.02310).
+
+Texts take turns: who has waited longest reads next, and among those who wait to begin, who has fewest texts at work
+comes first. While some texts are being written, a step reads only as much as `PAUSE` allows, so that they go on.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bitwright.engine.slots import SHORT, Slots, common
+
+if TYPE_CHECKING:
+    from bitwright.engine.session import Session
+
+PAUSE = 0.2  # seconds that a text being written may wait for others being read
+LEAST = 16  # tokens that are read in a step, however slow
+ALL = 64  # tokens that are read in a step if the logits after each are wanted
+
+Float32 = NDArray[np.float32]
+
+
+class Job:
+    """A text and what is to follow it. Subclasses say in `next` what happens with each token's logits.
+
+    `ids` is the text. `owner` shares the machine fairly with other owners. `marks` are lengths of its beginnings that
+    later texts may share, in ascending order. `scored`: whether `score` wants the logits after each token of the text.
+    `cancelled` may be set from any thread; the job then ends at the next step. All methods are called by the thread
+    that runs the batch.
+    """
+
+    scored = False
+
+    def __init__(self, ids: Sequence[int], owner: str = "", marks: Sequence[int] = ()) -> None:
+        self.ids, self.owner, self.marks = list(ids), owner, list(marks)
+        self.cancelled = False
+        self.cached = 0  # tokens that were in memory already
+
+    def score(self, start: int, logits: Float32) -> None:
+        """The logits (tokens, vocabulary) after the text's tokens from `start` on."""
+
+    def next(self, logits: Float32) -> int | None:
+        """The token that follows, chosen from logits (vocabulary,); None if nothing does."""
+        raise NotImplementedError
+
+    def ended(self, error: BaseException | None) -> None:
+        """Nothing more comes: the text is complete, the context full, the job cancelled, or `error` happened."""
+
+
+@dataclass(eq=False)
+class Running:
+    """A job that has a sequence. read: tokens of its text that were read. next: the token to read next, once the text
+    was read."""
+
+    job: Job
+    sequence: int
+    read: int
+    next: int | None = None
+
+    @property
+    def stop(self) -> int:
+        """Up to where the next piece of the text may go."""
+        return next((mark for mark in self.job.marks if self.read < mark), len(self.job.ids))
+
+
+class Batch:
+    """The jobs of a session with more sequences than `parallel`, of which that many may be busy."""
+
+    def __init__(self, session: Session, parallel: int, budget: int) -> None:
+        self.session, self.parallel, self.slots = session, parallel, Slots(session, budget)
+        self.waiting: list[Job] = []
+        self.running: list[Running] = []  # those that read next come first
+        self.read_rate = 1000.0  # tokens a second, when reading
+
+    def add(self, job: Job) -> None:
+        """Begin a job when there is room. Its text must be shorter than the context."""
+        self.waiting.append(job)
+
+    def step(self) -> bool:
+        """Read some tokens of every job that is running; False if there is none."""
+        self._drop_cancelled()
+        self._begin()
+        if not self.running:
+            return False
+        ids, outputs = self._plan()
+        started = time.monotonic()
+        try:
+            logits = self.session.advance(ids, outputs)
+        except BaseException as error:
+            for own in [r for r in self.running if r.sequence in ids]:
+                self._end(own, error)
+            if isinstance(error, Exception):
+                return True
+            raise
+        if (total := sum(map(len, ids.values()))) > LEAST:
+            self.read_rate += (total / (time.monotonic() - started) - self.read_rate) / 4
+        self._take(ids, outputs, logits)
+        return True
+
+    def cancel_all(self, error: BaseException | None) -> None:
+        """End every job."""
+        for job in self.waiting:
+            job.ended(error)
+        self.waiting.clear()
+        for own in [*self.running]:
+            self._end(own, error)
+
+    def _drop_cancelled(self) -> None:
+        for job in [job for job in self.waiting if job.cancelled]:
+            self.waiting.remove(job)
+            job.ended(None)
+        for own in [own for own in self.running if own.job.cancelled]:
+            self._end(own)
+
+    def _begin(self) -> None:
+        while self.waiting and len(self.running) < self.parallel:
+            active = Counter(own.job.owner for own in self.running)
+            in_turn = sorted(self.waiting, key=lambda job: active[job.owner])
+            if (job := next((job for job in in_turn if not self._will_share(job)), None)) is None:
+                return
+            self.waiting.remove(job)
+            sequence, job.cached = self.slots.take(job.ids, self._reusable(job))
+            self.running.append(Running(job, sequence, job.cached))
+
+    def _will_share(self, job: Job) -> bool:
+        """Whether another job is reading a longer beginning of this job's text than any sequence holds by now."""
+        if not self._reusable(job):
+            return False
+        reading = [own for own in self.running if own.next is None]
+        coming = max((min(common(own.job.ids, job.ids), own.stop) for own in reading), default=0)
+        return coming > self.slots.best(job.ids, self._reusable(job))[1] + SHORT
+
+    @staticmethod
+    def _reusable(job: Job) -> int:
+        return 0 if job.scored else len(job.ids) - 1  # the last token is read for its logits
+
+    def _plan(self) -> tuple[dict[int, list[int]], dict[int, Sequence[int]]]:
+        """What a step reads of each sequence, and after which of those tokens logits are wanted."""
+        ids: dict[int, list[int]] = {own.sequence: [own.next] for own in self.running if own.next is not None}
+        outputs: dict[int, Sequence[int]] = dict.fromkeys(ids, (0,))
+        room = self.session.batch - len(ids)
+        if ids:
+            room = min(room, max(LEAST, int(self.read_rate * PAUSE)))
+        for own in [own for own in self.running if own.next is None]:
+            if room <= 0:
+                break
+            stop = min(own.stop, own.read + min(room, ALL if own.job.scored else room))
+            piece = own.job.ids[own.read : stop]
+            ids[own.sequence] = piece
+            wanted = range(len(piece)) if own.job.scored else [len(piece) - 1] * (stop == len(own.job.ids))
+            outputs[own.sequence] = wanted
+            room -= len(piece)
+            self.running.remove(own)
+            self.running.append(own)
+        return ids, outputs
+
+    def _take(self, ids: dict[int, list[int]], outputs: dict[int, Sequence[int]], logits: Float32) -> None:
+        """Hand the logits of a step on to its jobs."""
+        owners, start = {own.sequence: own for own in self.running}, 0
+        for sequence, piece in ids.items():
+            own, rows = owners[sequence], logits[start : start + len(outputs[sequence])]
+            start += len(rows)
+            try:
+                self._advance(own, len(piece), rows)
+            except Exception as error:  # of this job alone: its logits are not finite, or its constraint failed
+                self._end(own, error)
+
+    def _advance(self, own: Running, count: int, rows: Float32) -> None:
+        if own.next is None:
+            if own.job.scored:
+                own.job.score(own.read, rows)
+            own.read += count
+            if own.read in own.job.marks:
+                self.slots.keep(own.sequence)
+            if own.read < len(own.job.ids):
+                return
+        own.next = own.job.next(rows[-1])
+        if own.next is None or self.session.positions[own.sequence] == self.session.context:
+            self._end(own)
+
+    def _end(self, own: Running, error: BaseException | None = None) -> None:
+        self.running.remove(own)
+        self.slots.release(own.sequence)
+        own.job.ended(error)

@@ -1,0 +1,63 @@
+"""A thread that runs a batch, for callers in other threads."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING
+
+from bitwright.errors import BitwrightError
+
+if TYPE_CHECKING:
+    from bitwright.engine.batch import Batch, Job
+
+
+class Worker(threading.Thread):
+    """Runs the steps of a batch while it has jobs, and sleeps while it has none."""
+
+    def __init__(self, batch: Batch) -> None:
+        super().__init__(name="bitwright-batch", daemon=True)
+        self.batch = batch
+        self._added: list[Job] = []
+        self._wake = threading.Condition()
+        self._closing = self._draining = False
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many jobs are running, and how many wait."""
+        with self._wake:
+            return len(self.batch.running), len(self.batch.waiting) + len(self._added)
+
+    def submit(self, job: Job) -> None:
+        """Begin a job when there is room for it. BitwrightError once the worker is closing."""
+        with self._wake:
+            if self._closing or self._draining:
+                raise BitwrightError("the server is shutting down")
+            self._added.append(job)
+            self._wake.notify()
+
+    def close(self, drain: float = 0) -> None:
+        """End the thread, after at most `drain` seconds for the jobs that it has."""
+        with self._wake:
+            self._draining = True
+            self._wake.notify()
+        if drain:
+            self.join(drain)
+        with self._wake:
+            self._closing = True
+            self._wake.notify()
+        self.join()
+
+    def run(self) -> None:
+        """Run steps until closed."""
+        idle = False
+        while True:
+            with self._wake:
+                while idle and not (self._added or self._closing or self._draining):
+                    self._wake.wait()
+                for job in self._added:
+                    self.batch.add(job)
+                self._added.clear()
+                if self._closing or (self._draining and idle):
+                    break
+            idle = not self.batch.step()
+        self.batch.cancel_all(BitwrightError("the server is shutting down"))
