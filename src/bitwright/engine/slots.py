@@ -87,8 +87,9 @@ class Slots:
         return same if same == len(held) or same >= self.session.memory.earliest[sequence] else 0
 
     def _target(self, source: int, held: int) -> int:
-        """The sequence that will read on: the source itself, if little of its own text is lost thereby."""
-        if source not in self.busy and len(self.session.ids[source]) - held <= SHORT:
+        """The sequence that will read on: the source itself, if little of its text is lost thereby."""
+        little = len(self.session.ids[source]) - held <= SHORT and not self.session.memory.forgets
+        if little and source not in self.busy:
             return source
         other = self._idle_oldest(but=source if held else None)
         return source if other is None else other
