@@ -14,7 +14,7 @@ import bitwright
 ROOT = Path(bitwright.__file__).parent
 # From the top down; packages on one line may import each other.
 LAYERS = [
-    {"cli", "reports", "explorer"},
+    {"cli", "reports", "explorer", "server"},
     {"views"},
     {"fit"},
     {"hardware", "measure"},

@@ -186,21 +186,23 @@ def test_a_worker_serves_threads_and_ends_what_is_left(make: Callable[[str], Eng
     worker = Worker(batch_of(engine))
     worker.start()
     jobs = [Forced(text(25), text(8)) for _ in range(8)]
-    senders = [threading.Thread(target=worker.submit, args=(job,)) for job in jobs]
+    senders = [threading.Thread(target=worker.submit, args=([job],)) for job in jobs]
     for sender in senders:
         sender.start()
     assert all(job.done.wait(60) for job in jobs)
     for job in jobs:
         job.check(engine)
+
     class Endless(Forced):
         def next(self, logits: np.ndarray) -> int | None:
             return 1
+
     endless = Endless(text(10), [])
-    worker.submit(endless)
+    worker.submit([endless])
     worker.close()
     assert not worker.is_alive() and endless.done.is_set()
     with pytest.raises(BitwrightError, match="shutting down"):
-        worker.submit(Forced(text(5), []))
+        worker.submit([Forced(text(5), [])])
 
 
 @pytest.mark.parametrize("same", [0, 1, 63, 64, 65, 200])

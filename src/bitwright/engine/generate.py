@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bitwright.engine.sampler import Sampler
 from bitwright.errors import UsageError
-from bitwright.model.replies.marks import begun
+from bitwright.model.replies.marks import begun, first
 
 if TYPE_CHECKING:
     from bitwright.engine.session import Session
@@ -49,20 +49,38 @@ def text_of(tokens: Iterable[int], tokenizer: Tokenizer, stop: Sequence[str] = (
     A piece that might begin a stop string is held back until that is clear. The pieces continue other text, so the
     first keeps its leading space.
     """
-    if "" in stop:
-        raise UsageError("a stop string must not be empty")
-    stream, held = tokenizer.stream(continuing=True), ""
+    stream, stopping = tokenizer.stream(continuing=True), Stopping(stop)
     for piece in _pieces(tokens, stream):
-        held += piece
-        found = [at for s in stop if (at := held.find(s)) >= 0]
-        if found:
-            yield from filter(None, [held[: min(found)]])
+        yield from filter(None, [stopping.feed(piece)])
+        if stopping.found is not None:
             return
-        safe = len(held) - max((begun(held, s) for s in stop), default=0)
-        if safe:
-            yield held[:safe]
-            held = held[safe:]
-    yield from filter(None, [held])
+    yield from filter(None, [stopping.finish()])
+
+
+class Stopping:
+    """Lets text through up to the first of the strings `stop`, which is then `found`. UsageError for an empty one."""
+
+    def __init__(self, stop: Sequence[str]) -> None:
+        if "" in stop:
+            raise UsageError("a stop string must not be empty")
+        self.stop, self._held = stop, ""
+        self.found: str | None = None
+
+    def feed(self, text: str) -> str:
+        """What may be shown now that `text` has come; what might begin a stop string is held back."""
+        self._held += text
+        at, found = first(self._held, self.stop)
+        if found:
+            self.found, shown, self._held = found, self._held[:at], ""
+            return shown
+        safe = len(self._held) - max((begun(self._held, s) for s in self.stop), default=0)
+        shown, self._held = self._held[:safe], self._held[safe:]
+        return shown
+
+    def finish(self) -> str:
+        """The rest, when no more text comes."""
+        shown, self._held = self._held, ""
+        return shown
 
 
 def _pieces(tokens: Iterable[int], stream: TextStream) -> Iterator[str]:

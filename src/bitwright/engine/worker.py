@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from bitwright.errors import BitwrightError
@@ -27,12 +28,12 @@ class Worker(threading.Thread):
         with self._wake:
             return len(self.batch.running), len(self.batch.waiting) + len(self._added)
 
-    def submit(self, job: Job) -> None:
-        """Begin a job when there is room for it. BitwrightError once the worker is closing."""
+    def submit(self, jobs: Iterable[Job]) -> None:
+        """Begin jobs when there is room for them. BitwrightError once the worker is closing."""
         with self._wake:
             if self._closing or self._draining:
                 raise BitwrightError("the server is shutting down")
-            self._added.append(job)
+            self._added += jobs
             self._wake.notify()
 
     def close(self, drain: float = 0) -> None:

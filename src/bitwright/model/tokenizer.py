@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from functools import partial
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
@@ -150,16 +150,19 @@ class Tokenizer:
         stream = self.stream(skip_special=skip_special)
         return "".join([stream.feed(id) for id in ids]) + stream.finish()
 
-    def stream(self, skip_special: bool = True, continuing: bool = False) -> TextStream:
-        """A decoder for ids that come one by one. `continuing`: they follow other text, so a leading space stays."""
-        return TextStream(self, skip_special, continuing)
+    def stream(
+        self, skip_special: bool = True, continuing: bool = False, kept: Container[int] = frozenset()
+    ) -> TextStream:
+        """A decoder for ids that come one by one. `continuing`: they follow other text, so a leading space stays.
+        `kept`: control tokens that are not skipped."""
+        return TextStream(self, skip_special, continuing, kept)
 
 
 class TextStream:
     """Turns ids into text as they come; a character whose bytes span several tokens is returned with the last."""
 
-    def __init__(self, tokenizer: Tokenizer, skip_special: bool, continuing: bool) -> None:
-        self._tokenizer, self._skip_special = tokenizer, skip_special
+    def __init__(self, tokenizer: Tokenizer, skip_special: bool, continuing: bool, kept: Container[int]) -> None:
+        self._tokenizer, self._skip_special, self._kept = tokenizer, skip_special, kept
         self._utf8 = codecs.getincrementaldecoder("utf-8")("replace")
         self._at_start = not continuing  # where encode added a space
 
@@ -170,7 +173,8 @@ class TextStream:
         if self._at_start and tokenizer.space_prefix and kind not in _WHOLE:
             piece = piece.removeprefix(b" ")
         self._at_start = kind in _WHOLE
-        return "" if self._skip_special and kind in _SPECIAL else self._utf8.decode(piece)
+        skipped = self._skip_special and kind in _SPECIAL and id not in self._kept
+        return "" if skipped else self._utf8.decode(piece)
 
     def finish(self) -> str:
         """The rest: U+FFFD for the bytes of an unfinished character."""

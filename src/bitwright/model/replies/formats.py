@@ -30,6 +30,11 @@ class ReplyFormat:
         `tools` (as in a chat request) nothing is a call."""
         return self._parser(prompt, tools, self._reasoning)
 
+    def reasoning_end(self, prompt: str) -> str | None:
+        """The mark that ends the reasoning which the rendered `prompt` has opened; None if it has not."""
+        opened = self._reasoning is not None and prompt.rstrip().endswith(self._reasoning[0])
+        return self._reasoning[1] if self._reasoning is not None and opened else None
+
 
 def reply_format(template_source: str | None) -> ReplyFormat:
     """The format of the model with that template, recognized by the marks in its Jinja source; plain text if there

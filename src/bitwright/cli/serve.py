@@ -1,0 +1,86 @@
+"""`bitwright serve`: a model for editors and agents, over HTTP."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bitwright.cli import models, options, output
+from bitwright.errors import UsageError
+
+PORT = 9931  # llama-server's, which clients of llama.cpp look for
+
+
+def serve(
+    model: options.Model,
+    host: Annotated[str, typer.Option(metavar="ADDRESS", help="Where to listen.")] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Port; 0: any free one.")] = PORT,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--api-key",
+            metavar="KEY",
+            envvar="BITWRIGHT_API_KEY",
+            help="What clients must send; required if other machines can reach the server.",
+            show_default=False,
+        ),
+    ] = None,
+    context: options.Context = None,
+    parallel: Annotated[
+        int, typer.Option("-np", "--parallel", metavar="N", min=1, max=256, help="Answers written at the same time.")
+    ] = 4,
+    cache: Annotated[
+        float | None,
+        typer.Option(
+            "--cache-memory",
+            metavar="GB",
+            min=0,
+            help="Memory for prompts that were read; an eighth of the machine's if not given.",
+            show_default=False,
+        ),
+    ] = None,
+    alias: Annotated[
+        str | None,
+        typer.Option(
+            "--alias", metavar="NAME", help="The model's name for clients; MODEL if not given.", show_default=False
+        ),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--allow-origin",
+            metavar="ORIGIN",
+            help="A page that may ask from a browser, besides those of this machine; repeatable.",
+            show_default=False,
+        ),
+    ] = None,
+    threads: options.Threads = None,
+    kv: options.KV = "f16",
+    cache_packed: options.CachePacked = False,
+) -> None:
+    """Serve a model to editors and agents.
+
+    Speaks OpenAI's interface (/v1) and llama.cpp's. Answers only this machine unless --host says otherwise. Ctrl-C
+    ends it, after the answers being written.
+
+    Example: bitwright serve qwen3-4b --ctx 32k
+    """
+    from bitwright.hardware import detect
+    from bitwright.server import app, listening
+    from bitwright.server.guard import is_loopback
+    from bitwright.server.service import Service
+
+    if key is None and not is_loopback(host):
+        raise UsageError(f"--host {host} lets other machines ask: give an --api-key (or BITWRIGHT_API_KEY)")
+    if key is not None and not key.strip():
+        raise UsageError("the API key is empty")
+    sockets = listening.listen(host, port)
+    loaded = models.load(model, context, threads, kv, cache_packed=cache_packed)
+    kept = detect.system().memory_bytes // 8 if cache is None else int(cache * 1e9)
+    with output.progress(f"loading {loaded.path.name}"):
+        service = Service(loaded, alias or Path(model).name, parallel, kept)
+    address = listening.address(sockets)
+    output.say(f"{address}/v1 serves {service.name}, {loaded.context} tokens of context (Ctrl-C ends it)")
+    listening.serve(app.application(service, host, key, allow_origin or ()), sockets)

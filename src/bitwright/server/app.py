@@ -1,0 +1,84 @@
+"""The server: its addresses, and what each is answered by."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from bitwright.server import chat, completions, http, infill, native
+from bitwright.server.errors import Refused
+from bitwright.server.guard import Guard
+from bitwright.server.service import Service
+
+Handler = Callable[[Service, Request], Awaitable[Response]]
+DRAIN = 10.0  # seconds for answers that are being written when the server is told to end
+
+
+async def models(service: Service, request: Request) -> Response:
+    """GET /v1/models."""
+    config, model = service.engine.config, service.engine.model
+    meta = {"n_vocab": service.tokenizer.vocab_size, "n_ctx": service.context, "n_ctx_train": config.context,
+            "n_embd": config.width, "size": model.file_bytes}  # fmt: skip
+    own = {"id": service.name, "object": "model", "created": service.created, "owned_by": "bitwright", "meta": meta}
+    return JSONResponse({"object": "list", "data": [own]})
+
+
+ROUTES: dict[tuple[str, str], Handler] = {
+    ("POST", "/v1/chat/completions"): chat.chat,
+    ("POST", "/v1/completions"): completions.completions,
+    ("GET", "/v1/models"): models,
+    ("POST", "/infill"): infill.infill,
+    ("POST", "/completion"): native.completion,
+    ("POST", "/tokenize"): native.tokenize,
+    ("POST", "/detokenize"): native.detokenize,
+    ("POST", "/apply-template"): native.apply_template,
+    ("GET", "/props"): native.props,
+    ("GET", "/health"): native.health,
+    ("GET", "/v1/health"): native.health,
+    ("GET", "/metrics"): native.metrics,
+}
+
+
+def application(service: Service, host: str, key: str | None = None, origins: Sequence[str] = ()) -> Starlette:
+    """The application that answers for a service on `host`."""
+
+    @contextlib.asynccontextmanager
+    async def running(app: Starlette) -> AsyncIterator[None]:
+        service.worker.start()
+        yield
+        service.worker.close(DRAIN)
+
+    routes = [
+        Route(path, http.endpoint(_bound(handler, service), Refused.openai), methods=[method])
+        for (method, path), handler in ROUTES.items()
+    ]
+    guard = Middleware(Guard, host=host, key=key, origins=origins)
+    return Starlette(routes=routes, middleware=[guard], lifespan=running,
+                     exception_handlers={HTTPException: _refused, Exception: _failed})  # fmt: skip
+
+
+def _bound(handler: Handler, service: Service) -> Callable[[Request], Awaitable[Response]]:
+    async def bound(request: Request) -> Response:
+        return await handler(service, request)
+
+    return bound
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    kind = {404: "not_found_error", 405: "invalid_request_error"}.get(error.status_code, "server_error")
+    refused = Refused(error.status_code, kind, f"{request.method} {request.url.path[:200]}: {error.detail}")
+    return JSONResponse(refused.openai(), error.status_code, error.headers)
+
+
+async def _failed(request: Request, error: Exception) -> Response:
+    refused: Any = Refused(500, "server_error", "an error of bitwright; its traceback is in the server's output")
+    return JSONResponse(refused.openai(), 500)

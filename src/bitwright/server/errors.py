@@ -1,0 +1,54 @@
+"""What goes wrong with a request: a status, a type that clients know, and one line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+ANTHROPIC = {  # types of errors by status (https://docs.anthropic.com/en/api/errors)
+    401: "authentication_error",
+    403: "permission_error",
+    404: "not_found_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+}
+
+
+class Refused(Exception):
+    """A request that is not answered. `more` are further fields that clients of llama.cpp's server read."""
+
+    def __init__(self, status: int, kind: str, message: str, retry_after: int | None = None, **more: Any) -> None:
+        super().__init__(message)
+        self.status, self.kind, self.message, self.retry_after, self.more = status, kind, message, retry_after, more
+
+    @property
+    def headers(self) -> dict[str, str]:
+        """Headers of the answer."""
+        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+
+    def openai(self) -> dict[str, Any]:
+        """The body that clients of OpenAI and of llama.cpp's server expect."""
+        return {"error": {"code": self.status, "message": self.message, "type": self.kind, **self.more}}
+
+    def anthropic(self) -> dict[str, Any]:
+        """The body that clients of Anthropic expect."""
+        other = "api_error" if self.status >= 500 else "invalid_request_error"
+        kind = ANTHROPIC.get(self.status, other)
+        return {"type": "error", "error": {"type": kind, "message": self.message}}
+
+
+def invalid(message: str) -> Refused:
+    """A request that is wrong in itself."""
+    return Refused(400, "invalid_request_error", message)
+
+
+def unsupported(message: str) -> Refused:
+    """A request for what this model or server cannot do."""
+    return Refused(501, "not_supported_error", message)
+
+
+def too_long(tokens: int, context: int) -> Refused:
+    """A prompt that leaves no room for an answer. It is never shortened in silence."""
+    message = (f"the request has {tokens} tokens, which exceeds the context of {context} tokens: shorten it, or start "
+               "bitwright serve with a larger --ctx")  # fmt: skip
+    return Refused(400, "exceed_context_size_error", message, n_prompt_tokens=tokens, n_ctx=context)

@@ -1,0 +1,77 @@
+"""Prompts that ask for what belongs between two pieces of code (fill in the middle).
+
+Models are trained on one order: what other files hold, the text before the gap, the text after it, and then the middle
+(llama.cpp, tools/server/README.md, /infill; Qwen2.5-Coder, arXiv 2409.12186).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from bitwright.server.errors import unsupported
+
+Encode = Callable[[str], list[int]]
+
+ROLES = {  # of tokens: fields of GGUF metadata, and texts that models use
+    "prefix": ("fim_pre", "<|fim_prefix|> <fim-prefix> <fim_prefix> <|code_prefix|> ▁<PRE> [PREFIX]"),
+    "suffix": ("fim_suf", "<|fim_suffix|> <fim-suffix> <fim_suffix> <|code_suffix|> ▁<SUF> [SUFFIX]"),
+    "middle": ("fim_mid", "<|fim_middle|> <fim-middle> <fim_middle> <|code_middle|> ▁<MID> [MIDDLE]"),
+    "separator": ("fim_sep", "<|file_sep|> <|file_separator|> <file_sep>"),
+}
+ANSWER = 0.25  # share of the context that is left for the answer
+AFTER = 0.25  # share of the rest that the text after the gap may take if both are long
+
+
+@dataclass(frozen=True)
+class Gaps:
+    """The tokens of a model that mark the parts; None for those it lacks."""
+
+    prefix: int | None
+    suffix: int | None
+    middle: int | None
+    separator: int | None
+
+    @classmethod
+    def of(cls, metadata: Mapping[str, Any], vocabulary: Mapping[str, int]) -> Gaps:
+        """Those of a model: by its metadata, else by their texts."""
+        found = {}
+        for role, (key, texts) in ROLES.items():
+            id = metadata.get(f"tokenizer.ggml.{key}_token_id")
+            known = isinstance(id, int) and 0 <= id < len(vocabulary)
+            found[role] = id if known else next((vocabulary[t] for t in texts.split() if t in vocabulary), None)
+        return cls(**found)
+
+    def prompt(
+        self,
+        before: str,
+        after: str,
+        others: Sequence[tuple[str, str]],
+        context: int,
+        encode: Callable[[str], list[int]],
+    ) -> list[int]:
+        """The ids of a prompt for what belongs between two texts. `others` are names and texts of other files, the most
+        recent last. What does not fit is left out, farthest from the gap first, as editors expect.
+
+        Refused (501) if the model has no tokens for it.
+        """
+        if self.prefix is None or self.suffix is None or self.middle is None:
+            missing = [role for role in ("prefix", "suffix", "middle") if getattr(self, role) is None]
+            raise unsupported(f"this model cannot fill gaps: it has no token for {', '.join(missing)}")
+        head, tail = encode(before), encode(after)
+        room = max(int(context * (1 - ANSWER)) - 8, 0)
+        tail = tail[: max(int(room * AFTER), room - len(head))]
+        head = head[max(len(head) - (room - len(tail)), 0) :]
+        files = self._files(others, room - len(head) - len(tail), encode)
+        return [*files, self.prefix, *head, self.suffix, *tail, self.middle]
+
+    def _files(self, others: Sequence[tuple[str, str]], room: int, encode: Encode) -> list[int]:
+        files: list[int] = []
+        for name, text in reversed(others):
+            mark = [] if self.separator is None else [self.separator]
+            own = [*mark, *encode(f"{name}\n{text}" if mark else f"\n\n--- {name} ---\n{text}")]
+            if len(own) + len(files) > room:
+                break
+            files = [*own, *files]
+        return [*files, self.separator] if files and self.separator is not None else files

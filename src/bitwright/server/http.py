@@ -1,0 +1,142 @@
+"""Requests and answers as HTTP: bodies read within limits and checked, events sent with signs of life between them."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response, StreamingResponse
+
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.server.errors import Refused, invalid
+
+MOST_BYTES = 32 << 20  # of a request: a long context as JSON
+QUIET = 5.0  # seconds without an event after which a comment is sent; some clients give up after a minute
+GONE = 499  # the client went away; nobody reads this
+
+T = TypeVar("T", bound=BaseModel)
+Handler = Callable[[Request], Awaitable[Response]]
+Shape = Callable[[Refused], dict[str, Any]]  # an error as a client expects it
+
+
+async def body(request: Request, kind: type[T]) -> T:
+    """A request's body. Refused if it is too long, no JSON, or not what `kind` says."""
+    parts, length = [], 0
+    async for part in request.stream():
+        length += len(part)
+        if length > MOST_BYTES:
+            raise Refused(
+                413, "invalid_request_error", f"expected a request of at most {MOST_BYTES >> 20} MiB, got more"
+            )
+        parts.append(part)
+    try:
+        found = json.loads(b"".join(parts))
+    except (ValueError, RecursionError):
+        raise invalid("expected a request as JSON") from None
+    if not isinstance(found, dict):
+        raise invalid(f"expected a JSON object, got {type(found).__name__}")
+    try:
+        return kind.model_validate(found)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the request"
+        raise invalid(f"{where[:80]}: {first['msg']}, got {repr(first['input'])[:80]}") from None
+    except RecursionError:
+        raise invalid("expected a request with less deeply nested values") from None
+
+
+def endpoint(
+    handler: Callable[[Request], Awaitable[Response]], shape: Shape
+) -> Callable[[Request], Awaitable[Response]]:
+    """A handler whose errors become answers of that shape, and which ends when the client goes away."""
+
+    async def answered(request: Request) -> Response:
+        try:
+            return await handler(request)
+        except Exception as error:
+            refused = as_refused(error)
+            return JSONResponse(shape(refused), refused.status, refused.headers)
+
+    return answered
+
+
+def as_refused(error: BaseException) -> Refused:
+    """What a client is told of an error. What is no error of ours is raised again."""
+    if isinstance(error, Refused):
+        return error
+    if isinstance(error, UsageError):
+        return invalid(str(error))
+    if isinstance(error, BitwrightError):
+        return Refused(500, "server_error", str(error))
+    raise error
+
+
+def owner(request: Request, user: str | None) -> str:
+    """Whom an answer is for: the machine is shared fairly among those."""
+    return f"{request.client.host if request.client else ''}/{user or ''}"
+
+
+async def unless_gone(request: Request, work: Awaitable[Response]) -> Response:
+    """The answer, or nothing if the client goes away first: the work is then cancelled."""
+    task = asyncio.ensure_future(work)
+    gone = asyncio.ensure_future(_gone(request))
+    try:
+        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
+        return task.result() if task.done() else Response(status_code=GONE)
+    finally:
+        task.cancel()
+        gone.cancel()
+
+
+async def _gone(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+def events(items: AsyncIterator[Any], shape: Shape, named: bool = False, done: str | None = "[DONE]") -> Response:
+    """Items as server-sent events. `named`: each event has the name that its item has as `type`. An error that comes
+    in between is the last event."""
+
+    async def sent() -> AsyncIterator[str]:
+        try:
+            async for item in items:
+                yield event(item, named)
+        except Exception as error:
+            yield event({"type": "error", **shape(as_refused(error))}, named)
+        if done is not None:
+            yield f"data: {done}\n\n"
+
+    return StreamingResponse(alive(sent()), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+
+
+def event(item: dict[str, Any], named: bool) -> str:
+    """One event."""
+    name = f"event: {item['type']}\n" if named else ""
+    return f"{name}data: {json.dumps(item, ensure_ascii=False, allow_nan=False)}\n\n"
+
+
+async def alive(texts: AsyncIterator[str]) -> AsyncIterator[str]:
+    """The texts, and a comment whenever none has come for QUIET seconds. Closes them when the client goes away."""
+    next_one: asyncio.Future[str] | None = None
+    try:
+        while True:
+            next_one = next_one or asyncio.ensure_future(anext(texts))
+            done, _ = await asyncio.wait((next_one,), timeout=QUIET)
+            if not done:
+                yield ": still working\n\n"
+                continue
+            try:
+                text = next_one.result()
+            except StopAsyncIteration:
+                return
+            next_one = None
+            yield text
+    finally:
+        if next_one is not None:
+            next_one.cancel()
+            await asyncio.gather(next_one, return_exceptions=True)
+        await texts.aclose()  # type: ignore[attr-defined]

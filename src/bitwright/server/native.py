@@ -1,0 +1,219 @@
+"""llama.cpp's own interface: completions, tokens, templates, properties, health, metrics
+(llama.cpp, tools/server/README.md)."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Sequence
+from typing import Annotated, Any
+
+from pydantic import Field
+from starlette.requests import Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+
+import bitwright
+from bitwright.server import http
+from bitwright.server.answers import logprobs, merged, timings
+from bitwright.server.errors import Refused, invalid
+from bitwright.server.generation import Drawn, Generation
+from bitwright.server.parameters import MOST_CHOICES, MOST_TOP, Body, Drawing, ResponseFormat, Schema
+from bitwright.server.prompts import Message, Tool
+from bitwright.server.service import Service
+
+
+class Completion(Drawing):
+    """A text to continue: text, ids, or both in turns."""
+
+    prompt: str | list[str | int] = ""
+    n_predict: Annotated[int, Field(ge=-1)] = -1
+    n_probs: Annotated[int, Field(ge=0, le=MOST_TOP)] = 0
+    n_cmpl: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
+    stream: bool = False
+    json_schema: Schema | None = None
+    grammar: str | None = None
+    return_tokens: bool = False
+
+
+async def completion(service: Service, request: Request) -> Response:
+    """POST /completion."""
+    asked = await http.body(request, Completion)
+    if isinstance(asked.prompt, str):
+        ids = await service.encode(asked.prompt)
+    else:
+        ids = await mixed(service, asked.prompt)
+    return await answer(service, request, asked, ids)
+
+
+async def mixed(service: Service, prompt: Sequence[str | int]) -> list[int]:
+    """The ids of a prompt of texts and ids."""
+    ids: list[int] = []
+    for own in prompt:
+        if isinstance(own, str):
+            ids += await service.encode(own, add=not ids)
+        elif 0 <= own < service.tokenizer.vocab_size:
+            ids.append(own)
+        else:
+            raise invalid(f"prompt: expected token ids below {service.tokenizer.vocab_size}, got {own}")
+    return ids
+
+
+async def answer(service: Service, request: Request, asked: Completion, ids: list[int]) -> Response:
+    """Continue a prompt, as often as is asked for."""
+    format = None
+    if asked.json_schema is not None:
+        format = ResponseFormat.model_validate({"type": "json_schema", "schema": asked.json_schema})
+    constraint = await service.constraint(format, asked.grammar)
+    generations = []
+    for index in range(asked.n_cmpl):
+        settings = service.settings(asked, asked.n_predict, index)
+        settings.top = asked.n_probs or None
+        settings.constraint = constraint.copy() if constraint is not None else None
+        generations.append(Generation(ids, settings, service.tokenizer, http.owner(request, asked.user)))
+    service.begin(generations)
+    if asked.stream:
+        return http.events(stream(service, asked, generations), Refused.openai, done=None)
+    return await http.unless_gone(request, whole(service, asked, generations))
+
+
+async def whole(service: Service, asked: Completion, generations: list[Generation]) -> Response:
+    """The completions in one piece; an array if there are several."""
+    texts, drawn = [""] * len(generations), [list[Drawn]() for _ in generations]
+    async for index, piece in merged(service, generations):
+        if piece is not None:
+            texts[index] += piece.text
+            drawn[index] += piece.tokens
+    found = []
+    for index, own in enumerate(generations):
+        one = {**final(service, asked, own), "content": texts[index], "index": index}
+        if asked.n_probs:
+            one["completion_probabilities"] = logprobs(service.tokenizer, drawn[index])
+        found.append(one)
+    return JSONResponse(found if len(found) > 1 else found[0])
+
+
+async def stream(service: Service, asked: Completion, generations: list[Generation]) -> AsyncIterator[dict[str, Any]]:
+    """The completions as chunks."""
+    async for index, piece in merged(service, generations):
+        own = generations[index]
+        if piece is None:
+            yield {**final(service, asked, own), "index": index, "content": ""}
+            continue
+        chunk: dict[str, Any] = {"index": index, "content": piece.text, "tokens": [], "stop": False,
+                                 "tokens_predicted": len(own.drawn), "tokens_evaluated": len(own.ids)}  # fmt: skip
+        if piece.tokens:
+            chunk["completion_probabilities"] = logprobs(service.tokenizer, piece.tokens)
+        yield chunk
+
+
+def final(service: Service, asked: Completion, own: Generation) -> dict[str, Any]:
+    """What is said about a completion that has ended."""
+    kind = {"length": "limit", "cancelled": "none"}.get(own.reason, "word" if own.stopped_by is not None else "eos")
+    return {
+        "content": "", "tokens": own.drawn if asked.return_tokens else [], "stop": True, "model": service.name,
+        "tokens_predicted": len(own.drawn), "tokens_evaluated": len(own.ids), "tokens_cached": own.cached,
+        "generation_settings": {"n_ctx": service.context, "n_predict": asked.n_predict,
+                                "temperature": own.settings.sampler.temperature, "seed": own.settings.sampler.seed},
+        "has_new_line": False, "truncated": False, "stop_type": kind, "stopping_word": own.stopped_by or "",
+        "timings": timings(own),
+    }  # fmt: skip
+
+
+class Tokenize(Body):
+    """A text to turn into ids."""
+
+    content: str = ""
+    add_special: bool = False
+    parse_special: bool = True
+    with_pieces: bool = False
+
+
+async def tokenize(service: Service, request: Request) -> Response:
+    """POST /tokenize."""
+    asked = await http.body(request, Tokenize)
+    ids = await service.encode(asked.content, asked.parse_special, asked.add_special)
+    if not asked.with_pieces:
+        return JSONResponse({"tokens": ids})
+    return JSONResponse({"tokens": [{"id": id, "piece": piece(service.tokenizer.token_bytes(id))} for id in ids]})
+
+
+def piece(raw: bytes) -> str | list[int]:
+    """The bytes of a token as text, or as they are if they are not UTF-8."""
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return list(raw)
+
+
+class Detokenize(Body):
+    """Ids to turn into text."""
+
+    tokens: list[int] = Field(default_factory=list)
+
+
+async def detokenize(service: Service, request: Request) -> Response:
+    """POST /detokenize."""
+    asked = await http.body(request, Detokenize)
+    if not all(0 <= id < service.tokenizer.vocab_size for id in asked.tokens):
+        raise invalid(f"tokens: expected ids below {service.tokenizer.vocab_size}")
+    return JSONResponse({"content": service.tokenizer.decode(asked.tokens)})
+
+
+class Template(Body):
+    """A conversation to render."""
+
+    messages: list[Message] = Field(min_length=1)
+    tools: list[Tool] | None = None
+    chat_template_kwargs: dict[str, Any] | None = None
+
+
+async def apply_template(service: Service, request: Request) -> Response:
+    """POST /apply-template."""
+    asked = await http.body(request, Template)
+    tools = [tool.templated() for tool in asked.tools or ()]
+    messages = [message.templated() for message in asked.messages]
+    prompt = await service.prompt(messages, tools, **(asked.chat_template_kwargs or {}))
+    return JSONResponse({"prompt": prompt.text})
+
+
+async def health(service: Service, request: Request) -> Response:
+    """GET /health."""
+    return JSONResponse({"status": "ok"})
+
+
+async def props(service: Service, request: Request) -> Response:
+    """GET /props."""
+    template = service.template.source if service.template is not None else ""
+    sampler = service.settings(Drawing(), None).sampler
+    params = {name: getattr(sampler, name) for name in ("temperature", "top_k", "top_p", "min_p")}
+    return JSONResponse({
+        "default_generation_settings": {"n_ctx": service.context, "params": params},
+        "total_slots": service.parallel, "model_alias": service.name, "model_path": service.engine.path.name,
+        "chat_template": template, "bos_token": text(service, service.tokenizer.bos),
+        "eos_token": text(service, service.tokenizer.eos), "build_info": f"bitwright {bitwright.__version__}",
+        "modalities": {"vision": False, "audio": False, "video": False},
+    })  # fmt: skip
+
+
+def text(service: Service, id: int | None) -> str:
+    """The text of a token, if there is one."""
+    return "" if id is None else service.tokenizer.token_text(id)
+
+
+async def metrics(service: Service, request: Request) -> Response:
+    """GET /metrics, in Prometheus's text format."""
+    running, waiting = service.worker.load
+    counters = {
+        "requests_total": ("counter", "Answers given.", service.counted["requests"]),
+        "prompt_tokens_total": ("counter", "Tokens of prompts that were read.", service.counted["prompt"]),
+        "prompt_tokens_cached_total": ("counter", "Tokens of prompts that were in memory.", service.counted["cached"]),
+        "tokens_predicted_total": ("counter", "Tokens written.", service.counted["predicted"]),
+        "requests_processing": ("gauge", "Requests at work.", running),
+        "requests_deferred": ("gauge", "Requests that wait.", waiting),
+        "memory_bytes": ("gauge", "Bytes of keys, values and states.", service.memory_in_use),
+        "uptime_seconds": ("gauge", "Seconds since the start.", round(time.monotonic() - service.started, 3)),
+    }
+    lines = [
+        f"# HELP llamacpp:{name} {about}\n# TYPE llamacpp:{name} {kind}\nllamacpp:{name} {value}\n"
+        for name, (kind, about, value) in counters.items()
+    ]
+    return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4")

@@ -1,0 +1,81 @@
+"""What requests may say about how an answer is drawn, under OpenAI's and llama.cpp's names, checked by pydantic."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+MOST_CHOICES = 16
+MOST_TOP = 256  # of likeliest tokens reported with each
+MOST_STOPS, LONGEST_STOP = 64, 1024  # strings, characters
+
+Stop = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
+Stops = Annotated[list[Stop], Field(max_length=MOST_STOPS)]
+Schema = dict[str, Any] | bool
+
+
+class Body(BaseModel):
+    """A request's body. Fields it does not know are left alone, as clients send many."""
+
+    model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=False)
+
+
+class JsonSchema(Body):
+    """A named schema, as OpenAI has it."""
+
+    schema_: Schema = Field(default_factory=dict, alias="schema")
+
+
+class ResponseFormat(Body):
+    """What an answer must be: any text, a JSON object, or JSON of a schema."""
+
+    type: Literal["text", "json_object", "json_schema"] = "text"
+    json_schema: JsonSchema | None = None
+    schema_: Schema | None = Field(None, alias="schema")  # llama.cpp's place for it
+
+
+class StreamOptions(Body):
+    """What a stream has besides the answer."""
+
+    include_usage: bool | None = False
+
+
+class Drawing(Body):
+    """How tokens are drawn. What is not given is what the model's file recommends, or llama.cpp's default."""
+
+    temperature: Annotated[float, Field(ge=0, le=100)] | None = None
+    top_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    top_k: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
+    min_p: Annotated[float, Field(ge=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
+    repeat_penalty: Annotated[float, Field(gt=0, le=100)] = 1.0
+    repeat_last_n: Annotated[int, Field(ge=-1, le=1 << 31)] = 64
+    frequency_penalty: Annotated[float, Field(ge=-100, le=100)] | None = None
+    presence_penalty: Annotated[float, Field(ge=-100, le=100)] | None = None
+    logit_bias: dict[str, float] | list[tuple[int, float | Literal[False]]] | None = None
+    stop: Stop | Stops | None = None
+    ignore_eos: bool = False
+    user: str | None = None
+
+    @property
+    def stops(self) -> list[str]:
+        """The strings that end an answer."""
+        return [self.stop] if isinstance(self.stop, str) else self.stop or []
+
+
+class OpenAI(Drawing):
+    """What chats and completions of OpenAI have in common."""
+
+    model: str | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    n: Annotated[int, Field(ge=1, le=MOST_CHOICES)] | None = 1
+    max_tokens: Annotated[int, Field(ge=-1)] | None = None
+    response_format: ResponseFormat | None = None
+    grammar: str | None = None
+
+    @property
+    def includes_usage(self) -> bool:
+        """Whether a stream ends with a chunk that counts tokens."""
+        return bool(self.stream_options and self.stream_options.include_usage)

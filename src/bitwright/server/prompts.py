@@ -1,0 +1,159 @@
+"""Conversations as requests hold them, brought into the form that chat templates expect."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+from pydantic import Field
+
+from bitwright.model.replies import Reply
+from bitwright.server.errors import invalid
+from bitwright.server.generation import Settings
+from bitwright.server.parameters import Body, ResponseFormat
+from bitwright.server.service import Prompt, Service
+
+if TYPE_CHECKING:
+    from bitwright.engine.constraint import Constraint
+
+
+class Part(Body):
+    """A part of a message's content. Only text can be read."""
+
+    type: str
+    text: str | None = None
+
+
+class CalledFunction(Body):
+    """A function that was called, and its arguments: JSON text, or the object itself."""
+
+    name: str
+    arguments: str | dict[str, Any] = ""
+
+
+class Call(Body):
+    """A call in an earlier answer."""
+
+    id: str | None = None
+    type: Literal["function"] = "function"
+    function: CalledFunction
+
+
+class Message(Body):
+    """A message of a conversation."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: str | list[Part] | None = None
+    name: str | None = None
+    tool_calls: list[Call] | None = None
+    tool_call_id: str | None = None
+    reasoning_content: str | None = None
+
+    def templated(self) -> dict[str, Any]:
+        """The message as templates expect it."""
+        found: dict[str, Any] = {"role": "system" if self.role == "developer" else self.role, "content": self.text()}
+        if self.tool_calls:
+            found["tool_calls"] = [
+                {"id": call.id or "", "type": "function",
+                 "function": {"name": call.function.name, "arguments": parsed(call.function.arguments)}}
+                for call in self.tool_calls
+            ]  # fmt: skip
+        for key in ("name", "tool_call_id", "reasoning_content"):
+            if (value := getattr(self, key)) is not None:
+                found[key] = value
+        return found
+
+    def text(self) -> str:
+        """Its content as one text. Refused if a part is anything else."""
+        if not isinstance(self.content, list):
+            return self.content or ""
+        for part in self.content:
+            if part.text is None:
+                raise invalid(f"messages: expected parts of text, got one of type {part.type[:40]!r}; this model reads "
+                              "text only")  # fmt: skip
+        return "\n".join(part.text or "" for part in self.content)
+
+
+class ToolFunction(Body):
+    """A function that a model may call."""
+
+    name: str = Field(min_length=1, max_length=256)
+    description: str | None = None
+    parameters: dict[str, Any] | None = None
+
+
+class Tool(Body):
+    """A tool that a model may use."""
+
+    type: Literal["function"] = "function"
+    function: ToolFunction
+
+    def templated(self) -> dict[str, Any]:
+        """The tool as templates expect it."""
+        return {"type": "function", "function": self.function.model_dump(exclude_none=True)}
+
+
+def parsed(arguments: str | dict[str, Any]) -> str | dict[str, Any]:
+    """Arguments as an object, which templates write in their own ways; as text if they are no JSON object."""
+    if isinstance(arguments, dict):
+        return arguments
+    try:
+        found = json.loads(arguments or "{}")
+    except (ValueError, RecursionError):
+        return arguments
+    return found if isinstance(found, dict) else arguments
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A model's turn to speak. called: auto, required, or the name of the tool that must be called."""
+
+    service: Service
+    prompt: Prompt
+    tools: list[dict[str, Any]]
+    called: str
+
+    @classmethod
+    async def of(
+        cls, service: Service, messages: Sequence[Message], tools: Sequence[Tool] | None, choice: str | None,
+        variables: dict[str, Any],
+    ) -> Turn:  # fmt: skip
+        """The turn after `messages`. Refused if the template refuses them, or a tool is demanded that is not there."""
+        own = [tool.templated() for tool in tools or ()]
+        choice = choice or "auto"
+        if choice == "none":
+            own, choice = [], "auto"
+        elif choice == "required" and not own:
+            raise invalid("tool_choice: a call is required, and there are no tools")
+        elif choice not in ("auto", "required"):
+            own = [tool for tool in own if tool["function"]["name"] == choice]
+            if not own:
+                raise invalid(f"tool_choice: there is no tool {choice[:80]!r}")
+        prompt = await service.prompt([message.templated() for message in messages], own, **variables)
+        return cls(service, prompt, own, choice)
+
+    def reply(self) -> Reply:
+        """A parser for the answer."""
+        return self.service.format.reply(self.prompt.text, self.tools)
+
+    async def constraint(self, format: ResponseFormat | None, grammar: str | None) -> Constraint | None:
+        """What the answer must be; None if it may be any text. Refused if it must be two things."""
+        if self.called == "auto":
+            return await self.service.constraint(format, grammar)
+        if grammar or (format is not None and format.type != "text"):
+            raise invalid("expected either a call that is required or a format of the answer, got both")
+        found = self.service.format.grammar(self.tools, required=True)
+        if found is None:
+            raise invalid(
+                f"tool_choice: a call cannot be enforced in the format of this model ({self.service.format.name})"
+            )
+        return await self.service.constraint(None, found)
+
+    def constrain(self, settings: Settings, constraint: Constraint | None) -> None:
+        """Let a constraint begin where the answer does: after reasoning that the prompt has opened."""
+        settings.kept = self.service.kept
+        if constraint is not None:
+            settings.constraint = constraint.copy()
+            settings.constrained_after = self.service.format.reasoning_end(self.prompt.text)

@@ -1,0 +1,173 @@
+"""A model that answers requests: prompts, settings and generations, whatever interface they come through."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
+
+import bitwright
+from bitwright.engine import Engine, Sampler
+from bitwright.engine.batch import Batch
+from bitwright.engine.penalties import Penalties
+from bitwright.engine.slots import common
+from bitwright.engine.worker import Worker
+from bitwright.errors import BitwrightError, UsageError
+from bitwright.model.replies import reply_format
+from bitwright.server.errors import Refused, invalid, too_long, unsupported
+from bitwright.server.gaps import Gaps
+from bitwright.server.generation import Generation, Settings
+from bitwright.server.parameters import Drawing, ResponseFormat
+
+if TYPE_CHECKING:
+    from bitwright.engine.constraint import Constraint
+
+KEPT = 16  # earlier texts that memory may hold besides those being written
+QUEUE = 64  # requests that may wait
+OPTIONS = ("temperature", "top_k", "top_p", "min_p")  # of a sampler
+
+
+@dataclass(frozen=True)
+class Prompt:
+    """A conversation as the model reads it. marks: lengths of its beginnings that later ones may share."""
+
+    text: str
+    ids: list[int]
+    marks: list[int]
+
+
+class Service:
+    """An engine, its batch, and what requests need of them. `cache` is the most bytes of memory for earlier texts."""
+
+    def __init__(self, engine: Engine, name: str, parallel: int, cache: int) -> None:
+        self.engine, self.name, self.parallel = engine, name, parallel
+        self.tokenizer, self.template, self.context = engine.tokenizer, engine.chat_template, engine.context
+        self.format = reply_format(None if self.template is None else self.template.source)
+        self.fingerprint = f"bitwright-{bitwright.__version__}-{engine.tier}"
+        self.created, self.started = int(time.time()), time.monotonic()
+        session = engine.session(parallel + KEPT)
+        self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache))
+        self.counted = dict.fromkeys(("prompt", "cached", "predicted", "requests"), 0)
+        vocabulary = {self.tokenizer.token_text(id): id for id in range(self.tokenizer.vocab_size)}
+        self.kept = frozenset(vocabulary[text] for text in self.format.kept if text in vocabulary)
+        self.gaps = Gaps.of(engine.model.metadata, vocabulary)
+        self._sampling = recommended(engine)
+
+    async def prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None,
+                     **variables: Any) -> Prompt:  # fmt: skip
+        """A conversation through the model's template. Refused if the template refuses it."""
+        if self.template is None:
+            raise unsupported("this model has no chat template; use /v1/completions")
+        return await to_thread.run_sync(self._prompt, messages, tools or None, variables)
+
+    def _prompt(self, messages: Sequence[Mapping[str, Any]], tools: Any, variables: dict[str, Any]) -> Prompt:
+        assert self.template is not None
+        try:
+            text = self.template.render(messages, tools=tools, **variables)
+            ids = self.template.encode(self.tokenizer, messages, tools=tools, **variables)
+            marks = []
+            if self.worker.batch.session.memory.forgets:
+                told = {"tools": tools, "add_generation_prompt": False, **variables}
+                shared = self.template.encode(self.tokenizer, messages, **told)
+                marks = [n for n in (common(shared, ids),) if 0 < n < len(ids)]
+        except BitwrightError as error:
+            raise invalid(str(error)) from None
+        return Prompt(text, ids, marks)
+
+    async def encode(self, text: str, special: bool = True, add: bool = True) -> list[int]:
+        """The ids of a text. `special`: whether control tokens written in it count as such."""
+        return await to_thread.run_sync(lambda: self.tokenizer.encode(text, add, special))
+
+    async def gap(self, before: str, after: str, others: Sequence[tuple[str, str]] = ()) -> list[int]:
+        """The ids of a prompt for what belongs between two texts (Gaps.prompt)."""
+
+        def ids() -> list[int]:
+            tokenizer = self.tokenizer
+            first = [tokenizer.bos] if tokenizer.add_bos and tokenizer.bos is not None else []
+            encode = partial(tokenizer.encode, add_special_tokens=False)
+            return [*first, *self.gaps.prompt(before, after, others, self.context, encode)]
+
+        return await to_thread.run_sync(ids)
+
+    def settings(self, asked: Drawing, limit: int | None, seed_offset: int = 0) -> Settings:
+        """How an answer is drawn. Refused if a token that is favoured or banned does not exist."""
+        given = {name: value for name in OPTIONS if (value := getattr(asked, name)) is not None}
+        seed = None if asked.seed is None or asked.seed < 0 else asked.seed + seed_offset
+        penalties = Penalties(asked.repeat_penalty, asked.frequency_penalty or 0.0, asked.presence_penalty or 0.0,
+                              asked.repeat_last_n, self._bias(asked))  # fmt: skip
+        ends = frozenset[int]() if asked.ignore_eos else self.tokenizer.end_of_generation
+        limit = None if limit is None or limit < 0 else limit
+        return Settings(Sampler(**{**self._sampling, **given}, seed=seed), penalties, limit, asked.stops, ends)
+
+    def _bias(self, asked: Drawing) -> dict[int, float]:
+        pairs = asked.logit_bias.items() if isinstance(asked.logit_bias, dict) else asked.logit_bias or []
+        found = {}
+        for id, value in pairs:
+            if not str(id).isdecimal() or int(id) >= self.tokenizer.vocab_size:
+                raise invalid(f"logit_bias: expected token ids below {self.tokenizer.vocab_size}, got {str(id)[:40]!r}")
+            found[int(id)] = float("-inf") if value is False else float(value)
+        return found
+
+    async def constraint(self, format: ResponseFormat | None = None, grammar: str | None = None) -> Constraint | None:
+        """What an answer must be; None if it may be any text. Refused if that cannot be understood."""
+        if format is not None and format.type == "json_schema" and not (format.json_schema or format.schema_):
+            raise invalid("response_format: type json_schema needs a json_schema with a schema")
+        schema: Any = None
+        if format is not None and format.type != "text":
+            inner = format.json_schema.schema_ if format.json_schema else format.schema_
+            schema = inner if inner is not None else {"type": "object"}
+        if schema is None and not grammar:
+            return None
+        from bitwright.engine.constraint import Constraint
+
+        try:
+            make = Constraint.of_schema if schema is not None else Constraint.of_grammar
+            return await to_thread.run_sync(make, self.tokenizer, schema if schema is not None else grammar)
+        except UsageError as error:
+            raise invalid(str(error)) from None
+
+    def begin(self, generations: Sequence[Generation]) -> None:
+        """Begin answers, all of them or none. Refused if a prompt leaves no room, or too many requests wait."""
+        for own in generations:
+            if not own.ids:
+                raise invalid("the prompt is empty")
+            if len(own.ids) >= self.context:
+                raise too_long(len(own.ids), self.context)
+        running, waiting = self.worker.load
+        if waiting + len(generations) > QUEUE + self.parallel:
+            raise Refused(429, "rate_limit_error", f"{waiting} requests are waiting; try again later",
+                          retry_after=1 + waiting // max(running, 1))  # fmt: skip
+        try:
+            self.worker.submit(generations)
+        except BitwrightError as error:
+            raise Refused(503, "unavailable_error", str(error), retry_after=5) from None
+
+    @property
+    def memory_in_use(self) -> int:
+        """Bytes of keys, values and states."""
+        return self.worker.batch.session.memory.bytes_in_use
+
+    def count(self, generation: Generation) -> None:
+        """Add a finished answer to what /metrics reports."""
+        self.counted["requests"] += 1
+        self.counted["prompt"] += len(generation.ids) - generation.cached
+        self.counted["cached"] += generation.cached
+        self.counted["predicted"] += len(generation.drawn)
+
+
+def recommended(engine: Engine) -> dict[str, Any]:
+    """The sampling options that a model's file recommends."""
+    found: dict[str, Any] = {}
+    for option, key in (("temperature", "temp"), ("top_k", "top_k"), ("top_p", "top_p"), ("min_p", "min_p")):
+        value = engine.model.metadata.get(f"general.sampling.{key}")
+        if isinstance(value, (int, float)):
+            found[option] = value
+    try:
+        Sampler(**found)
+    except UsageError:  # a file from a stranger
+        return {}
+    return found

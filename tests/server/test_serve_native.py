@@ -1,0 +1,126 @@
+"""llama.cpp's own interface: the same requests to its server and to ours."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from llama_cpp import LlamaCpp
+
+from bitwright.server.service import Service
+
+COMPLETION = {"prompt": "One, two, three, four, five, six,", "n_predict": 6, "temperature": 0}
+
+
+@pytest.fixture(scope="module")
+def theirs(smollm2: Path) -> Iterator[httpx2.Client]:
+    """llama.cpp's server over the same file."""
+    server = LlamaCpp(smollm2, context=512).server
+    with httpx2.Client(base_url=server.listening_address, timeout=120) as client:
+        yield client
+
+
+def keys(value: Any) -> Any:
+    """The names and kinds of what a JSON value holds."""
+    if isinstance(value, dict):
+        return {key: keys(own) for key, own in value.items()}
+    return "number" if isinstance(value, (int, float)) and not isinstance(value, bool) else type(value).__name__
+
+
+def missing(ours: Any, theirs: Any, at: str = "") -> list[str]:
+    """What their answer has and ours lacks."""
+    if not isinstance(theirs, dict) or not isinstance(ours, dict):
+        return [] if ours == theirs or "NoneType" in (ours, theirs) else [f"{at}: {ours} for {theirs}"]
+    lacking = [f"{at}.{key}" for key in theirs if key not in ours]
+    return lacking + [f for key in theirs if key in ours for f in missing(ours[key], theirs[key], f"{at}.{key}")]
+
+
+def both(path: str, asked: dict[str, Any], *clients: httpx2.Client) -> list[Any]:
+    return [client.post(path, json=asked).json() for client in clients]
+
+
+@pytest.mark.parametrize("content", ["Hello, world", "", "ein schöner Tag 🙂", "<|im_start|>user\nhi<|im_end|>"])
+def test_tokens_are_llama_cpps(web: httpx2.Client, theirs: httpx2.Client, content: str) -> None:
+    for more in ({}, {"add_special": True}, {"parse_special": False}, {"with_pieces": True}):
+        asked = {"content": content, **more}
+        ours, other = both("/tokenize", asked, web, theirs)
+        assert ours == other
+    ours, other = both("/detokenize", web.post("/tokenize", json={"content": content}).json(), web, theirs)
+    assert ours == other
+
+
+def test_templates_are_llama_cpps(web: httpx2.Client, theirs: httpx2.Client) -> None:
+    asked = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}
+    ours, other = both("/apply-template", asked, web, theirs)
+    assert ours["prompt"] == other["prompt"]
+
+
+def test_completions_say_what_llama_cpps_do(web: httpx2.Client, theirs: httpx2.Client) -> None:
+    ours, other = both("/completion", COMPLETION, web, theirs)
+    assert ours["content"] == other["content"] and ours["stop_type"] == other["stop_type"] == "limit"
+    other["generation_settings"] = {}  # all of its sampler's options
+    other.pop("id_slot")
+    other.pop("prompt")
+    assert missing(keys(ours), keys(other)) == []
+
+
+def test_a_streams_chunks_join_to_the_completion(web: httpx2.Client) -> None:
+    whole = web.post("/completion", json=COMPLETION).json()
+    lines = web.post("/completion", json={**COMPLETION, "stream": True}).text.splitlines()
+    chunks = [json.loads(line.removeprefix("data: ")) for line in lines if line]
+    assert "".join(chunk["content"] for chunk in chunks) == whole["content"]
+    assert [chunk["stop"] for chunk in chunks] == [False] * (len(chunks) - 1) + [True]
+
+
+def test_chat_says_what_llama_cpps_does(web: httpx2.Client, theirs: httpx2.Client) -> None:
+    question = {"messages": [{"role": "user", "content": "Say hi"}], "max_tokens": 4, "temperature": 0}
+    ours, other = both("/v1/chat/completions", {**question, "logprobs": True, "top_logprobs": 2}, web, theirs)
+    assert missing(keys(ours), keys(other)) == []
+    assert missing(keys(ours["choices"][0]), keys(other["choices"][0])) == []
+
+
+def test_several_completions_are_an_array(web: httpx2.Client) -> None:
+    found = web.post("/completion", json={**COMPLETION, "temperature": 2, "seed": 1, "n_cmpl": 3}).json()
+    assert [own["index"] for own in found] == [0, 1, 2] and len({own["content"] for own in found}) > 1
+
+
+def test_n_predict_0_reads_a_prompt_and_writes_nothing(web: httpx2.Client) -> None:
+    prompt = "A prompt that an editor warms up with, before anybody asks."
+    first = web.post("/completion", json={"prompt": prompt, "n_predict": 0}).json()
+    assert first["content"] == "" and first["tokens_predicted"] == 0
+    assert web.post("/completion", json={"prompt": prompt, "n_predict": 1}).json()["timings"]["prompt_n"] == 1
+
+
+def test_texts_and_ids_in_one_prompt(web: httpx2.Client, service: Service) -> None:
+    ids = service.tokenizer.encode(" two, three, four, five, six,", False)
+    found = web.post("/completion", json={**COMPLETION, "prompt": ["One,", *ids]}).json()
+    assert found["content"] == web.post("/completion", json=COMPLETION).json()["content"]
+
+
+def test_properties_health_and_metrics(web: httpx2.Client, theirs: httpx2.Client, service: Service) -> None:
+    assert web.get("/health").json() == theirs.get("/health").json() == {"status": "ok"}
+    props, other = web.get("/props").json(), theirs.get("/props").json()
+    for key in ("chat_template", "bos_token", "eos_token", "total_slots", "modalities"):
+        assert key in props
+        if key != "total_slots":
+            assert missing(keys(props[key]), keys(other[key])) == []
+    assert props["default_generation_settings"]["n_ctx"] == service.context
+    lines = web.get("/metrics").text.splitlines()
+    found = {line.split()[0]: float(line.split()[1]) for line in lines if not line.startswith("#")}
+    assert found["llamacpp:tokens_predicted_total"] > 0 and found["llamacpp:requests_processing"] == 0
+    models = web.get("/v1/models").json()["data"][0]
+    assert models["id"] == "smollm2" and models["meta"]["n_ctx"] == service.context
+
+
+def test_gaps_need_tokens_for_them(web: httpx2.Client) -> None:
+    answer = web.post("/infill", json={"input_prefix": "a", "input_suffix": "b"})
+    assert answer.status_code == 501 and answer.json()["error"]["type"] == "not_supported_error"
+
+
+def test_unknown_paths_and_methods(web: httpx2.Client) -> None:
+    assert web.get("/nothing").json()["error"]["type"] == "not_found_error"
+    assert web.get("/v1/chat/completions").status_code == 405
