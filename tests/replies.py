@@ -2,23 +2,46 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from bitwright.model.replies import Arguments, Call, Part, Reasoning, Reply, ReplyFormat, Text
+from bitwright.model.replies import Arguments, Call, Part, Reply, ReplyFormat
 
 PROPERTIES = {
-    "city": {"type": "string"},
-    "days": {"type": "integer"},
-    "share": {"type": "number"},
-    "exact": {"type": "boolean"},
-    "where": {"type": "object"},
-    "tags": {"type": "array", "items": {"type": "string"}},
-    "unit": {"type": ["string", "null"]},
+    "city": {"type": "string", "description": "where"},
+    "days": {"type": "integer", "description": "how many"},
+    "share": {"type": "number", "description": "how much"},
+    "exact": {"type": "boolean", "description": "whether"},
+    "where": {"type": "object", "description": "around"},
+    "tags": {"type": "array", "items": {"type": "string"}, "description": "which"},
 }
 TOOLS = [
-    {"type": "function", "function": {"name": name, "parameters": {"type": "object", "properties": PROPERTIES}}}
+    {
+        "type": "function",
+        "function": {
+            "name": name,
+            "description": "looks",
+            "parameters": {"type": "object", "properties": PROPERTIES, "required": []},
+        },
+    }
     for name in ("weather", "search")
+]
+ARGUMENTS: list[dict[str, Any]] = [
+    {
+        "city": 'Ål "x"\n <b>\\n </param',
+        "days": 3,
+        "share": 0.5,
+        "exact": True,
+        "where": {"a": [1, {"b": "}"}], "c": None},
+        "tags": ["x", "]"],
+    },
+    {},
+    {"city": "", "days": -1},
+]
+CALLS = [
+    {"id": f"abcdefgh{n}", "type": "function", "function": {"name": name, "arguments": arguments}}
+    for n, (name, arguments) in enumerate(zip(("weather", "search", "weather"), ARGUMENTS, strict=True))
 ]
 
 
@@ -53,4 +76,14 @@ def said(parts: Iterable[Part]) -> str:
     return "".join("".join(part[-1] for part in parts).split())
 
 
-__all__ = ["PROPERTIES", "TOOLS", "Arguments", "Call", "Part", "Reasoning", "Text", "call", "fed", "parsed", "said"]
+def calls_in(parts: Iterable[Part]) -> list[tuple[str, Any]]:
+    """The names and decoded arguments of all calls."""
+    found: list[tuple[str, str]] = []
+    for part in parts:
+        if isinstance(part, Call):
+            assert part.index == len(found)
+            found.append((part.name, ""))
+        elif isinstance(part, Arguments):
+            name, text = found[part.index]
+            found[part.index] = name, text + part.text
+    return [(name, json.loads(text)) for name, text in found]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from replies import Part, Reasoning, Text, call, fed, parsed, said
+from replies import call, fed, parsed, said
 
-from bitwright.model.replies import reply_format
+from bitwright.model.replies import Part, Reasoning, Text, reply_format
 
 PLAIN = reply_format("{{ messages }}")
 THINKING = reply_format("{{ '<think>' }}")

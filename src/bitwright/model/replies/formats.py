@@ -6,11 +6,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bitwright.model.replies.deepseek import DeepSeek
+from bitwright.model.replies.gemma import Gemma
+from bitwright.model.replies.glm import Glm
+from bitwright.model.replies.harmony import Harmony
 from bitwright.model.replies.hermes import Hermes
+from bitwright.model.replies.llama import Llama
+from bitwright.model.replies.mistral import Mistral
 from bitwright.model.replies.reply import Marks, Reply
+from bitwright.model.replies.tags import DeepSeekTags, MiniMaxTags, SeedTags, Tags
 
-FORMATS: tuple[type[Reply], ...] = (Hermes, Reply)
-REASONING: tuple[Marks, ...] = (("<think>", "</think>"), ("[THINK]", "[/THINK]"))
+# A template has the first whose signs it holds.
+FORMATS: tuple[type[Reply], ...] = (
+    *(Harmony, Gemma, DeepSeekTags, DeepSeek, Mistral, MiniMaxTags, SeedTags, Tags, Glm, Hermes, Llama),
+    Reply,
+)
+REASONING: tuple[Marks, ...] = (
+    *(("<think>", "</think>"), ("[THINK]", "[/THINK]"), ("<seed:think>", "</seed:think>")),
+    ("<|channel>thought", "<channel|>"),
+)
 
 
 @dataclass(frozen=True)
@@ -42,5 +56,5 @@ def reply_format(template_source: str | None) -> ReplyFormat:
     source = template_source or ""
     parser = next(parser for parser in FORMATS if all(sign in source for sign in parser.SIGNS))
     reasoning = next((marks for marks in REASONING if any(mark in source for mark in marks)), None)
-    kept = frozenset((*parser.OPENS, *parser.CLOSES, *(reasoning or ())))
+    kept = frozenset((*parser.OPENS, *parser.CLOSES, *parser.KEPT, *(reasoning or ())))
     return ReplyFormat(parser.NAME, kept, parser, reasoning)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Container
 
 from bitwright.model.replies.json_value import JsonValue
 from bitwright.model.replies.reply import NotACall, Reading, Reply
@@ -16,11 +17,15 @@ class JsonCalls(Reply):
     def _object(self) -> Reading[None]:
         """Read an object. The call begins with its name; arguments that come earlier wait for it."""
         yield from self._expect("{")
+        yield from self._members()
+
+    def _members(self, keys: Container[str] | None = None) -> Reading[None]:
+        """Read an object after its bracket. `keys`: those it may have."""
         calls, early, seen = self._calls, "", set[str]()
         while True:
             key = yield from self._string()
             key = ALIASES.get(key, key)
-            if key in seen:
+            if key in seen or (keys is not None and key not in keys):
                 raise NotACall
             seen.add(key)
             yield from self._expect(":")
@@ -43,8 +48,9 @@ class JsonCalls(Reply):
     def _arguments(self) -> Reading[None]:
         """Read a JSON value as the arguments of the latest call; an object is put out as it comes."""
         yield from self._space()
-        if self._held[self._at] != "{":
+        if (yield from self._next()) != "{":
             self._argue(_object_in((yield from self._value())))
+            self._drop()
             return
         self._drop()
         value = JsonValue()
@@ -68,7 +74,7 @@ class JsonCalls(Reply):
     def _string(self) -> Reading[str]:
         """Read a JSON string and return what it says. Raises NotACall for another value."""
         yield from self._space()
-        if self._held[self._at] != '"':
+        if (yield from self._next()) != '"':
             raise NotACall
         return _decoded((yield from self._value()))
 

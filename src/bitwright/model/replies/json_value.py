@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-_OUTSIDE, _QUOTED, _AFTER_BARE = re.compile(r'["{}\[\]]'), re.compile(r'["\\]'), re.compile(r"[\s,}\]]")
+_OUTSIDE, _QUOTED, _AFTER_BARE = re.compile(r'["{}\[\]]'), re.compile(r'["\\]'), re.compile(r"[\s,}\])]")
 
 
 class JsonValue:

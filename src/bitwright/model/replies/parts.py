@@ -20,14 +20,14 @@ class Reasoning(NamedTuple):
 class Call(NamedTuple):
     """A call of the tool `name` begins; calls are counted from 0."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name
     name: str
 
 
 class Arguments(NamedTuple):
     """The next piece of a call's arguments. All pieces together are a JSON object, if the model wrote one."""
 
-    index: int
+    index: int  # type: ignore[assignment]  # tuples have a method of that name
     text: str
 
 

@@ -34,6 +34,7 @@ class Reply:
     SIGNS: ClassVar[tuple[str, ...]] = ()  # a template that has all of these uses the format
     OPENS: ClassVar[tuple[str, ...]] = ()  # marks before calls
     CLOSES: ClassVar[tuple[str, ...]] = ()  # marks after calls, which may be missing
+    KEPT: ClassVar[tuple[str, ...]] = ()  # further tokens whose text it reads
 
     def __init__(
         self, prompt: str = "", tools: Sequence[Mapping[str, Any]] = (), reasoning: Marks | None = None
@@ -144,7 +145,8 @@ class Reply:
 
     def _find(self, kind: Callable[[str], Part], *marks: str, trim: bool = True) -> Reading[str]:
         """Put out what comes before the first of `marks`, and return that mark, which counts as read; "" at the end of
-        the reply. `trim`: whitespace before a mark belongs to it."""
+        the reply. `trim`: whitespace before a mark belongs to it. What was read before is forgotten."""
+        self._drop()
         while True:
             at, mark = first(self._held, marks)
             end = at if mark else len(self._held)
@@ -169,39 +171,40 @@ class Reply:
             return ""
 
     def _expect(self, *marks: str) -> Reading[str]:
-        """Read one of `marks` and whitespace before it, and return it. Raises NotACall."""
+        """Read one of `marks` and whitespace before it, and return it; of two that begin alike, the longer must come
+        first. Raises NotACall."""
         yield from self._space()
         while True:
             for mark in marks:
                 if self._held.startswith(mark, self._at):
                     self._at += len(mark)
                     return mark
-            if not any(_begin_alike(mark, self._held, self._at) for mark in marks):
+                if mark.startswith(self._held[self._at : self._at + len(mark)]):
+                    break
+            else:
                 raise NotACall
             yield from self._more()
 
     def _space(self) -> Reading[None]:
         """Read whitespace, and wait for what follows it. Raises NotACall."""
-        while True:
-            while self._at < len(self._held) and self._held[self._at].isspace():
-                self._at += 1
-            if self._at < len(self._held):
-                return
-            yield from self._more()
+        while (yield from self._next()).isspace():
+            self._at += 1
 
-    def _until(self, *marks: str) -> Reading[tuple[str, str]]:
-        """Read a short text and the first of `marks` after it; returns both. Raises NotACall if it is long."""
+    def _next(self) -> Reading[str]:
+        """The next character, which does not count as read. Raises NotACall."""
+        while self._at == len(self._held):
+            yield from self._more()
+        return self._held[self._at]
+
+    def _until(self, *marks: str, most: float = LONGEST_NAME) -> Reading[tuple[str, str]]:
+        """Read a text and the first of `marks` after it; returns both. Raises NotACall if it has more than `most`
+        characters."""
         start, longest = self._at, max(map(len, marks))
         while True:
             at, mark = first(self._held, marks, start)
-            if (at if mark else len(self._held) - longest) - start > LONGEST_NAME:
+            if (at if mark else len(self._held) - longest) - start > most:
                 raise NotACall
             if mark:
                 self._at = at + len(mark)
                 return self._held[start:at], mark
             yield from self._more()
-
-
-def _begin_alike(mark: str, text: str, at: int) -> bool:
-    """Whether the rest of `text` from `at` begins `mark`."""
-    return len(text) - at < len(mark) and mark.startswith(text[at:])
