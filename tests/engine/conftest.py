@@ -13,10 +13,18 @@ from bitwright.engine import Engine, load
 
 @pytest.fixture(scope="module")
 def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
-    folder = tmp_path_factory.mktemp("models")
+    return maker(tmp_path_factory.mktemp("models"), synthetic_model.CONTEXT)
 
+
+@pytest.fixture(scope="module")
+def make_long(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
+    """With room for texts of several pages."""
+    return maker(tmp_path_factory.mktemp("models"), 512)
+
+
+def maker(folder: Path, context: int) -> Callable[[str], Engine]:
     def make(architecture: str) -> Engine:
-        metadata = synthetic_model.metadata_of(architecture)
+        metadata = synthetic_model.metadata_of(architecture) | {f"{architecture}.context_length": context}
         path: Path = folder / f"{architecture}.gguf"
         return load(synthetic_model.write(path, metadata, synthetic_model.weights_of(metadata)))
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import synthetic_model
 
-from bitwright.engine import Engine, load
+from bitwright.engine import Engine
 from bitwright.engine.batch import Batch, Job
 from bitwright.engine.slots import common
 from bitwright.engine.worker import Worker
@@ -21,19 +21,6 @@ RANDOM = np.random.default_rng(5)
 
 def text(length: int) -> list[int]:
     return RANDOM.integers(0, synthetic_model.VOCABULARY, length).tolist()
-
-
-@pytest.fixture(scope="module")
-def make(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
-    """Small models of random weights, with room for texts of several pages."""
-    folder = tmp_path_factory.mktemp("models")
-
-    def make(architecture: str) -> Engine:
-        metadata = synthetic_model.metadata_of(architecture) | {f"{architecture}.context_length": 512}
-        path = folder / f"{architecture}.gguf"
-        return load(synthetic_model.write(path, metadata, synthetic_model.weights_of(metadata)))
-
-    return make
 
 
 class Forced(Job):
@@ -73,8 +60,8 @@ def batch_of(engine: Engine, parallel: int = 3, kept: int = 4, budget: int = 1 <
 
 
 @pytest.mark.parametrize("architecture", ["llama", "gemma3", "qwen35"])
-def test_texts_continue_as_they_would_alone(make: Callable[[str], Engine], architecture: str) -> None:
-    engine, shared = make(architecture), text(90)
+def test_texts_continue_as_they_would_alone(make_long: Callable[[str], Engine], architecture: str) -> None:
+    engine, shared = make_long(architecture), text(90)
     batch = batch_of(engine, kept=12)
     jobs = [Forced([*shared[:n], *text(k)], text(m), marks=[n]) for n, k, m in
             [(90, 5, 9), (90, 40, 3), (64, 1, 20), (0, 33, 7), (90, 5, 0), (17, 3, 12)]]  # fmt: skip
@@ -85,8 +72,8 @@ def test_texts_continue_as_they_would_alone(make: Callable[[str], Engine], archi
     assert jobs[4].cached == 90 and batch.running == []
 
 
-def test_what_texts_share_is_read_once_even_when_they_come_together(make: Callable[[str], Engine]) -> None:
-    engine, shared = make("llama"), text(200)
+def test_what_texts_share_is_read_once_even_when_they_come_together(make_long: Callable[[str], Engine]) -> None:
+    engine, shared = make_long("llama"), text(200)
     batch = batch_of(engine)
     jobs = [Forced([*shared, *text(5)], text(4), marks=[200]) for _ in range(3)]
     run(batch, *jobs)
@@ -96,9 +83,9 @@ def test_what_texts_share_is_read_once_even_when_they_come_together(make: Callab
 
 
 @pytest.mark.parametrize("architecture", ["gemma3", "qwen35"])
-def test_models_that_forget_keep_a_copy_at_each_mark(make: Callable[[str], Engine], architecture: str) -> None:
+def test_models_that_forget_keep_a_copy_at_each_mark(make_long: Callable[[str], Engine], architecture: str) -> None:
     """A second turn changes what followed the mark, and both windows and states have moved on since."""
-    engine, first = make(architecture), text(150)
+    engine, first = make_long(architecture), text(150)
     batch = batch_of(engine)
     run(batch, Forced(first, text(40), marks=[140]))
     second = Forced([*first[:140], *text(30)], text(5), marks=[165])
@@ -107,8 +94,8 @@ def test_models_that_forget_keep_a_copy_at_each_mark(make: Callable[[str], Engin
     assert second.cached == 140
 
 
-def test_the_same_text_again_rereads_one_token(make: Callable[[str], Engine]) -> None:
-    engine, own = make("llama"), text(100)
+def test_the_same_text_again_rereads_one_token(make_long: Callable[[str], Engine]) -> None:
+    engine, own = make_long("llama"), text(100)
     batch = batch_of(engine)
     run(batch, Forced(own, text(3)))
     again = Forced(own, text(3))
@@ -117,8 +104,8 @@ def test_the_same_text_again_rereads_one_token(make: Callable[[str], Engine]) ->
     assert again.cached == 99
 
 
-def test_logits_of_the_text_are_scored(make: Callable[[str], Engine]) -> None:
-    engine, own = make("llama"), text(100)
+def test_logits_of_the_text_are_scored(make_long: Callable[[str], Engine]) -> None:
+    engine, own = make_long("llama"), text(100)
     batch = batch_of(engine)
     job = Forced(own, [])
     job.scored = True  # type: ignore[misc]
@@ -127,22 +114,22 @@ def test_logits_of_the_text_are_scored(make: Callable[[str], Engine]) -> None:
     np.testing.assert_allclose(np.array([row for _, row in job.scores]), engine.session().logits(own), **close)
 
 
-def test_a_full_context_ends_a_text(make: Callable[[str], Engine]) -> None:
-    engine = make("llama").replace(context=64)
+def test_a_full_context_ends_a_text(make_long: Callable[[str], Engine]) -> None:
+    engine = make_long("llama").replace(context=64)
     job = Forced(text(60), text(20))
     run(batch_of(engine), job)
     assert job.ends == [None] and len(job.seen) == 5  # four tokens fit, and the fifth is chosen after the last
 
 
-def test_memory_of_kept_texts_stays_within_the_budget(make: Callable[[str], Engine]) -> None:
-    batch = batch_of(make("llama"), budget=0)
+def test_memory_of_kept_texts_stays_within_the_budget(make_long: Callable[[str], Engine]) -> None:
+    batch = batch_of(make_long("llama"), budget=0)
     job = Forced(text(130), text(4))
     run(batch, job)
     assert batch.session.memory.bytes_in_use == 0 and job.ends == [None]
 
 
-def test_who_has_less_at_work_begins_first(make: Callable[[str], Engine]) -> None:
-    batch = batch_of(make("llama"), parallel=2)
+def test_who_has_less_at_work_begins_first(make_long: Callable[[str], Engine]) -> None:
+    batch = batch_of(make_long("llama"), parallel=2)
     greedy, modest = [Forced(text(20), text(5), owner="a") for _ in range(4)], Forced(text(20), text(5), owner="b")
     for job in [*greedy, modest]:
         batch.add(job)
@@ -152,20 +139,20 @@ def test_who_has_less_at_work_begins_first(make: Callable[[str], Engine]) -> Non
     assert all(job.ends == [None] for job in [*greedy, modest])
 
 
-def test_one_failing_job_does_not_end_the_others(make: Callable[[str], Engine]) -> None:
+def test_one_failing_job_does_not_end_the_others(make_long: Callable[[str], Engine]) -> None:
     class Failing(Forced):
         def next(self, logits: np.ndarray) -> int | None:
             raise BitwrightError("no token is allowed")
 
-    engine = make("llama")
+    engine = make_long("llama")
     good, bad = Forced(text(30), text(6)), Failing(text(30), [])
     run(batch_of(engine), bad, good)
     good.check(engine)
     assert str(bad.ends[0]) == "no token is allowed"
 
 
-def test_a_job_can_be_cancelled_while_it_waits_reads_and_writes(make: Callable[[str], Engine]) -> None:
-    engine = make("llama")
+def test_a_job_can_be_cancelled_while_it_waits_reads_and_writes(make_long: Callable[[str], Engine]) -> None:
+    engine = make_long("llama")
     batch = batch_of(engine, parallel=1)
     writing, waiting = Forced(text(20), text(100)), Forced(text(20), text(3))
     batch.add(writing)
@@ -181,8 +168,8 @@ def test_a_job_can_be_cancelled_while_it_waits_reads_and_writes(make: Callable[[
     again.check(engine)
 
 
-def test_a_worker_serves_threads_and_ends_what_is_left(make: Callable[[str], Engine]) -> None:
-    engine = make("llama")
+def test_a_worker_serves_threads_and_ends_what_is_left(make_long: Callable[[str], Engine]) -> None:
+    engine = make_long("llama")
     worker = Worker(batch_of(engine))
     worker.start()
     jobs = [Forced(text(25), text(8)) for _ in range(8)]

@@ -41,6 +41,9 @@ def serve(
             show_default=False,
         ),
     ] = None,
+    disk: Annotated[
+        float, typer.Option("--cache-disk", metavar="GB", min=0, help="Disk for prompts that were read; 0: none.")
+    ] = 4,
     alias: Annotated[
         str | None,
         typer.Option(
@@ -80,7 +83,7 @@ def serve(
     loaded = models.load(model, context, threads, kv, cache_packed=cache_packed)
     kept = detect.system().memory_bytes // 8 if cache is None else int(cache * 1e9)
     with output.progress(f"loading {loaded.path.name}"):
-        service = Service(loaded, alias or Path(model).name, parallel, kept)
+        service = Service(loaded, alias or Path(model).name, parallel, kept, int(disk * 1e9))
     address = listening.address(sockets)
     output.say(f"{address}/v1 serves {service.name}, {loaded.context} tokens of context (Ctrl-C ends it)")
     listening.serve(app.application(service, host, key, allow_origin or ()), sockets)

@@ -17,9 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.engine.slots import SHORT, Slots, common
+from bitwright.errors import BitwrightError
 
 if TYPE_CHECKING:
     from bitwright.engine.session import Session
+    from bitwright.engine.stored import Prefixes
 
 PAUSE = 0.2  # seconds that a text being written may wait for others being read
 LEAST = 16  # tokens that are read in a step, however slow
@@ -74,8 +76,8 @@ class Running:
 class Batch:
     """The jobs of a session with more sequences than `parallel`, of which that many may be busy."""
 
-    def __init__(self, session: Session, parallel: int, budget: int) -> None:
-        self.session, self.parallel, self.slots = session, parallel, Slots(session, budget)
+    def __init__(self, session: Session, parallel: int, budget: int, prefixes: Prefixes | None = None) -> None:
+        self.session, self.parallel, self.slots = session, parallel, Slots(session, budget, prefixes)
         self.waiting: list[Job] = []
         self.running: list[Running] = []  # those that read next come first
         self.read_rate = 1000.0  # tokens a second, when reading
@@ -112,6 +114,14 @@ class Batch:
         self.waiting.clear()
         for own in [*self.running]:
             self._end(own, error)
+
+    def close(self) -> None:
+        """End every job, and write what is still to be kept on disk."""
+        self.cancel_all(BitwrightError("the server is shutting down"))
+        if self.slots.prefixes is not None:
+            for sequence in range(len(self.session.ids) if not self.session.memory.forgets else 0):
+                self.slots.store(sequence)
+            self.slots.prefixes.flush()
 
     def _drop_cancelled(self) -> None:
         for job in [job for job in self.waiting if job.cancelled]:
@@ -182,6 +192,8 @@ class Batch:
                 self.slots.keep(own.sequence)
             if own.read < len(own.job.ids):
                 return
+            if not self.session.memory.forgets:
+                self.slots.store(own.sequence)
         own.next = own.job.next(rows[-1])
         if own.next is None or self.session.positions[own.sequence] == self.session.context:
             self._end(own)

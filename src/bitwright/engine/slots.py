@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bitwright.engine.session import Session
+    from bitwright.engine.stored import Prefixes
 
 SHORT = 64  # tokens (a page) of an older text that a new one may overwrite
 
@@ -28,17 +29,20 @@ def common(a: Sequence[int], b: Sequence[int]) -> int:
 class Slots:
     """The sequences of a session, each busy with a text or keeping an earlier one.
 
-    `budget` is the most bytes of memory that may stay in use for kept texts; busy ones use what they need.
+    `budget` is the most bytes of memory that may stay in use for kept texts; busy ones use what they need. `prefixes`
+    are texts on disk.
     """
 
-    def __init__(self, session: Session, budget: int) -> None:
-        self.session, self.budget, self.busy = session, budget, set[int]()
+    def __init__(self, session: Session, budget: int, prefixes: Prefixes | None = None) -> None:
+        self.session, self.budget, self.prefixes, self.busy = session, budget, prefixes, set[int]()
         self._clock = itertools.count(1)
         self._used = dict.fromkeys(range(len(session.ids)), 0)  # when each was last busy
 
     def take(self, ids: Sequence[int], most: int) -> tuple[int, int]:
         """A sequence for the text `ids`, and how many of its first tokens, at most `most`, that already holds."""
         source, held = self.best(ids, most)
+        if (restored := self._restored(ids, most, held)) is not None:
+            source, held = restored
         target = self._target(source, held)
         if target != source and held:
             self.session.fork(source, target)
@@ -62,11 +66,17 @@ class Slots:
         self._touch(sequence)
         self.shrink()
 
+    def store(self, sequence: int) -> None:
+        """Keep what a sequence holds on disk, too."""
+        if self.prefixes is not None:
+            self.prefixes.save(sequence)
+
     def keep(self, sequence: int) -> None:
         """Leave a copy of a busy sequence as it is now, if it could not be gone back to later."""
         text = self.session.ids[sequence]
         if not text or not self.session.memory.forgets:
             return
+        self.store(sequence)
         if any(held == text for s, held in enumerate(self.session.ids) if s != sequence):
             return
         if (target := self._idle_oldest()) is not None:
@@ -80,6 +90,17 @@ class Slots:
             if not held:
                 return
             self.session.evict(min(held, key=self._used.__getitem__))
+
+    def _restored(self, ids: Sequence[int], most: int, held: int) -> tuple[int, int] | None:
+        """A sequence that now holds a longer beginning of `ids` than `held` tokens, from disk, and how long it is."""
+        if self.prefixes is None:
+            return None
+        stored, length = self.prefixes.best(ids, most)
+        target = self._idle_oldest()
+        if stored is None or length < held + SHORT or target is None or not self.prefixes.restore(stored, target):
+            return None
+        self._touch(target)
+        return target, length
 
     def _usable(self, sequence: int, ids: Sequence[int], most: int) -> int:
         held = self.session.ids[sequence]

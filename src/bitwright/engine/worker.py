@@ -61,4 +61,4 @@ class Worker(threading.Thread):
                 if self._closing or (self._draining and idle):
                     break
             idle = not self.batch.step()
-        self.batch.cancel_all(BitwrightError("the server is shutting down"))
+        self.batch.close()

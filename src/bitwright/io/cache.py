@@ -29,6 +29,7 @@ DATA = {  # what bitwright keeps besides models
     "palette": "tensors in the formats that were tried, for fit",
     "searches": "unfinished searches and what they weighed, for fit",
     "packed": "weights as the kernels read them, for run --cache-packed",
+    "prefixes": "prompts that were read, for serve",
     "machine.json": "speeds of this machine, for plan and bench",
 }
 

@@ -1,8 +1,8 @@
 """Packed weights in a file of the cache: a model opens at once, and one that is larger than memory runs.
 
 The file holds what a bank packs, in the order in which it packs it, and is mapped: the system reads the pages that are
-used, and may drop them. Its name is a hash of what its bytes depend on: the model's files (size, time of change, number
-on disk), the compiled module, which knows the layout, and the tier.
+used, and may drop them. Its name is a hash of what its bytes depend on: the model's files, the compiled module, which
+knows the layout, and the tier.
 """
 
 from __future__ import annotations
@@ -26,15 +26,20 @@ from bitwright.io.aliases import cache_folder
 FOLDER = "packed"  # in the cache
 
 
+def known_as(paths: Sequence[Path], *about: str) -> str:
+    """A name for what is made of a model's files by this build of the kernels: a hash of the files' identity (size,
+    time of change, number on disk), the compiled module, and whatever else it depends on."""
+    from bitwright import kernels
+
+    known = [(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev) for found in map(os.stat, paths)]
+    return hashlib.sha256(json.dumps([known, *about, kernels.digest()]).encode()).hexdigest()[:32]
+
+
 class PackedFile:
     """Room for the packed weights of the model in `paths`, for the kernels of a tier."""
 
     def __init__(self, paths: Sequence[Path], tier: str) -> None:
-        from bitwright import kernels
-
-        known = [(found.st_size, found.st_mtime_ns, found.st_ino, found.st_dev) for found in map(os.stat, paths)]
-        about = json.dumps([known, tier, kernels.digest()]).encode()
-        self.path = cache_folder() / FOLDER / f"{hashlib.sha256(about).hexdigest()[:32]}.bin"
+        self.path = cache_folder() / FOLDER / f"{known_as(paths, tier)}.bin"
 
     def held(self, size: int) -> NDArray[np.uint8] | None:
         """The `size` bytes of the packed weights; None if there is no such file, or one of another size. BitwrightError

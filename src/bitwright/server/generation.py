@@ -132,7 +132,7 @@ class Generation(Job):
         """Whether the constraint allows nothing more after this token."""
         if self._constraint is not None:
             self._constraint.accept(id)
-            return self._constraint.finished
+            return bool(self._constraint.finished)
         if self.settings.constraint is not None and self.settings.constrained_after:
             self._seen += text
             if self.settings.constrained_after in self._seen:

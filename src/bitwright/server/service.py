@@ -15,6 +15,7 @@ from bitwright.engine import Engine, Sampler
 from bitwright.engine.batch import Batch
 from bitwright.engine.penalties import Penalties
 from bitwright.engine.slots import common
+from bitwright.engine.stored import Prefixes
 from bitwright.engine.worker import Worker
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.model.replies import reply_format
@@ -41,16 +42,18 @@ class Prompt:
 
 
 class Service:
-    """An engine, its batch, and what requests need of them. `cache` is the most bytes of memory for earlier texts."""
+    """An engine, its batch, and what requests need of them. `cache` is the most bytes of memory for earlier texts,
+    `disk` the most bytes on disk."""
 
-    def __init__(self, engine: Engine, name: str, parallel: int, cache: int) -> None:
+    def __init__(self, engine: Engine, name: str, parallel: int, cache: int, disk: int = 0) -> None:
         self.engine, self.name, self.parallel = engine, name, parallel
         self.tokenizer, self.template, self.context = engine.tokenizer, engine.chat_template, engine.context
         self.format = reply_format(None if self.template is None else self.template.source)
         self.fingerprint = f"bitwright-{bitwright.__version__}-{engine.tier}"
         self.created, self.started = int(time.time()), time.monotonic()
         session = engine.session(parallel + KEPT)
-        self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache))
+        prefixes = Prefixes(session, disk) if disk and engine.model.is_a_file else None
+        self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache, prefixes))
         self.counted = dict.fromkeys(("prompt", "cached", "predicted", "requests"), 0)
         vocabulary = {self.tokenizer.token_text(id): id for id in range(self.tokenizer.vocab_size)}
         self.kept = frozenset(vocabulary[text] for text in self.format.kept if text in vocabulary)
