@@ -12,6 +12,7 @@ from typing import Any
 import httpx2
 import pytest
 import uvicorn
+from scripted import Scripted
 
 from bitwright.engine import load
 from bitwright.server import app, listening
@@ -60,3 +61,17 @@ def web(address: str) -> Iterator[httpx2.Client]:
 def openai(address: str) -> Any:
     """OpenAI's own client."""
     return pytest.importorskip("openai").OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def anthropic(address: str) -> Any:
+    """Anthropic's own client."""
+    return pytest.importorskip("anthropic").Anthropic(base_url=address, api_key="none", max_retries=0)
+
+
+@pytest.fixture(scope="session")
+def scripted(service: Service) -> Iterator[tuple[Scripted, str]]:
+    """A service that writes what it is told, and where it answers."""
+    own = Scripted(service)
+    with serving(own) as address:
+        yield own, address

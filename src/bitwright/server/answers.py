@@ -5,51 +5,99 @@ from __future__ import annotations
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any, Literal
 
-from bitwright.model.replies import Arguments, Call, Part, Reasoning, Text
+from bitwright.model.replies import Arguments, Call, Part, Reasoning, Reply, Text
 from bitwright.server.generation import Drawn, Generation, Piece
 
 if TYPE_CHECKING:
     from bitwright.model.tokenizer import Tokenizer
     from bitwright.server.service import Service
 
+Kind = Literal["text", "reasoning", "call"]
+
+KINDS: dict[type[Part], Kind] = {Text: "text", Reasoning: "reasoning", Call: "call", Arguments: "call"}
+
+
+def unique() -> str:
+    """What nothing else is called."""
+    return secrets.token_hex(12)
+
 
 @dataclass
-class CalledTool:
-    """A call of a tool: its id, name, and arguments as JSON text."""
+class Block:
+    """A stretch of an answer: text, reasoning, or a call of the tool `name` with `text` as its arguments in JSON."""
 
-    id: str
-    name: str
-    arguments: str = ""
+    kind: Kind
+    name: str = ""
+    text: str = ""
+    id: str = field(default_factory=unique)
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to the block number `index` of an answer: it has begun, grown by `text`, or ended. `block` is
+    empty when it begins, and complete when it ends."""
+
+    kind: Literal["begun", "grown", "ended"]
+    index: int
+    block: Block
+    text: str = ""
 
 
 @dataclass
 class Answer:
     """An answer put together from its parts."""
 
-    text: str = ""
-    reasoning: str = ""
-    calls: list[CalledTool] = field(default_factory=list)
+    blocks: list[Block] = field(default_factory=list)
 
-    def add(self, parts: Iterable[Part]) -> None:
+    def add(self, parts: Iterable[Part]) -> list[Change]:
         """Add what came."""
+        changes = []
         for part in parts:
-            match part:
-                case Text(text):
-                    self.text += text
-                case Reasoning(text):
-                    self.reasoning += text
-                case Call(_, name):
-                    self.calls.append(CalledTool(new_id("call"), name))
-                case Arguments(index, text):
-                    self.calls[index].arguments += text
+            kind = KINDS[type(part)]
+            if isinstance(part, Call) or not self.blocks or self.blocks[-1].kind != kind:
+                changes += self.end()
+                self.blocks.append(Block(kind, part.name if isinstance(part, Call) else ""))
+                changes.append(Change("begun", len(self.blocks) - 1, replace(self.blocks[-1])))
+            if not isinstance(part, Call):
+                self.blocks[-1].text += part.text
+                changes.append(Change("grown", len(self.blocks) - 1, self.blocks[-1], part.text))
+        return changes
+
+    def end(self) -> list[Change]:
+        """End the latest block."""
+        return [Change("ended", len(self.blocks) - 1, self.blocks[-1])] if self.blocks else []
+
+    @property
+    def text(self) -> str:
+        """What it says."""
+        return "".join(block.text for block in self.blocks if block.kind == "text")
+
+    @property
+    def reasoning(self) -> str:
+        """What the model thought."""
+        return "".join(block.text for block in self.blocks if block.kind == "reasoning")
+
+    @property
+    def calls(self) -> list[Block]:
+        """The tools it calls."""
+        return [block for block in self.blocks if block.kind == "call"]
+
+
+async def changes(service: Service, own: Generation, reply: Reply, answer: Answer) -> AsyncIterator[Change]:
+    """What happens to `answer` while it comes."""
+    async for _, piece in merged(service, [own]):
+        for change in answer.add(reply.finish() if piece is None else reply.feed(piece.text)):
+            yield change
+    for change in answer.end():
+        yield change
 
 
 def new_id(prefix: str) -> str:
     """An id that nothing else has."""
-    return f"{prefix}_{secrets.token_hex(12)}"
+    return f"{prefix}_{unique()}"
 
 
 def usage(generations: Sequence[Generation]) -> dict[str, Any]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from typing import Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -13,8 +12,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bitwright.server import chat, completions, http, infill, native
-from bitwright.server.errors import Refused
+from bitwright.server import chat, completions, http, infill, messages, native
+from bitwright.server.errors import Refused, shape
 from bitwright.server.guard import Guard
 from bitwright.server.service import Service
 
@@ -35,6 +34,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/v1/chat/completions"): chat.chat,
     ("POST", "/v1/completions"): completions.completions,
     ("GET", "/v1/models"): models,
+    ("POST", "/v1/messages"): messages.messages,
+    ("POST", "/v1/messages/count_tokens"): messages.count_tokens,
     ("POST", "/infill"): infill.infill,
     ("POST", "/completion"): native.completion,
     ("POST", "/tokenize"): native.tokenize,
@@ -57,7 +58,7 @@ def application(service: Service, host: str, key: str | None = None, origins: Se
         service.worker.close(DRAIN)
 
     routes = [
-        Route(path, http.endpoint(_bound(handler, service), Refused.openai), methods=[method])
+        Route(path, http.endpoint(_bound(handler, service), shape(path)), methods=[method])
         for (method, path), handler in ROUTES.items()
     ]
     guard = Middleware(Guard, host=host, key=key, origins=origins)
@@ -76,9 +77,9 @@ async def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     kind = {404: "not_found_error", 405: "invalid_request_error"}.get(error.status_code, "server_error")
     refused = Refused(error.status_code, kind, f"{request.method} {request.url.path[:200]}: {error.detail}")
-    return JSONResponse(refused.openai(), error.status_code, error.headers)
+    return JSONResponse(shape(request.url.path)(refused), error.status_code, error.headers)
 
 
 async def _failed(request: Request, error: Exception) -> Response:
-    refused: Any = Refused(500, "server_error", "an error of bitwright; its traceback is in the server's output")
-    return JSONResponse(refused.openai(), 500)
+    refused = Refused(500, "server_error", "an error of bitwright; its traceback is in the server's output")
+    return JSONResponse(shape(request.url.path)(refused), 500)

@@ -12,14 +12,12 @@ from starlette.responses import JSONResponse, Response
 
 from bitwright.model.replies import Arguments, Call, Part, Reasoning, Reply, Text
 from bitwright.server import http
-from bitwright.server.answers import Answer, CalledTool, logprobs, merged, new_id, timings, usage
+from bitwright.server.answers import Answer, Block, logprobs, merged, new_id, timings, usage
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Drawn, Generation
 from bitwright.server.parameters import MOST_TOP, Body, OpenAI
-from bitwright.server.prompts import Message, Tool, Turn
+from bitwright.server.prompts import Messages, Tools, Turn, effort
 from bitwright.server.service import Service
-
-MOST_MESSAGES, MOST_TOOLS = 10_000, 512
 
 
 class Function(Body):
@@ -38,8 +36,8 @@ class ToolChoice(Body):
 class Chat(OpenAI):
     """A conversation to continue."""
 
-    messages: Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
-    tools: Annotated[list[Tool], Field(max_length=MOST_TOOLS)] | None = None
+    messages: Messages
+    tools: Tools | None = None
     tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
@@ -59,11 +57,7 @@ async def chat(service: Service, request: Request) -> Response:
     for index in range(asked.n or 1):
         settings = service.settings(asked, limit, index)
         settings.top = (asked.top_logprobs or 0) if asked.logprobs else None
-        turn.constrain(settings, constraint)
-        prompt = turn.prompt
-        generations.append(
-            Generation(prompt.ids, settings, service.tokenizer, http.owner(request, asked.user), prompt.marks)
-        )
+        generations.append(turn.generation(settings, constraint, http.owner(request, asked.user)))
     service.begin(generations)
     replies = [turn.reply() for _ in generations]
     if asked.stream:
@@ -81,10 +75,7 @@ def template_variables(asked: Chat) -> dict[str, Any]:
     found = dict(asked.chat_template_kwargs or {})
     if reserved := found.keys() & {"messages", "tools", "add_generation_prompt"}:
         raise invalid(f"chat_template_kwargs must not set {min(reserved)}")
-    if asked.reasoning_effort is not None:
-        found.setdefault("reasoning_effort", asked.reasoning_effort)
-        found.setdefault("enable_thinking", asked.reasoning_effort != "none")
-    return found
+    return {**effort(asked.reasoning_effort), **found}
 
 
 async def whole(service: Service, asked: Chat, generations: list[Generation], replies: list[Reply]) -> Response:
@@ -122,9 +113,9 @@ def message(answer: Answer) -> dict[str, Any]:
     return found
 
 
-def tool_call(call: CalledTool) -> dict[str, Any]:
+def tool_call(call: Block) -> dict[str, Any]:
     """A call as OpenAI writes it."""
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+    return {"id": f"call_{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.text}}
 
 
 def finish_reason(own: Generation, called: bool) -> str:
@@ -166,7 +157,7 @@ def delta(part: Part, answer: Answer) -> dict[str, Any]:
         case Reasoning(text):
             return {"reasoning_content": text}
         case Call(index, name):
-            own = {"id": answer.calls[index].id, "type": "function", "function": {"name": name, "arguments": ""}}
+            own = tool_call(Block("call", name, id=answer.calls[index].id))
             return {"tool_calls": [{"index": index, **own}]}
         case Arguments(index, text):
             return {"tool_calls": [{"index": index, "function": {"arguments": text}}]}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 ANTHROPIC = {  # types of errors by status (https://docs.anthropic.com/en/api/errors)
@@ -12,6 +13,7 @@ ANTHROPIC = {  # types of errors by status (https://docs.anthropic.com/en/api/er
     429: "rate_limit_error",
     503: "overloaded_error",
 }
+TOO_LONG = "exceed_context_size_error"
 
 
 class Refused(Exception):
@@ -33,8 +35,18 @@ class Refused(Exception):
     def anthropic(self) -> dict[str, Any]:
         """The body that clients of Anthropic expect."""
         other = "api_error" if self.status >= 500 else "invalid_request_error"
-        kind = ANTHROPIC.get(self.status, other)
-        return {"type": "error", "error": {"type": kind, "message": self.message}}
+        kind, message = ANTHROPIC.get(self.status, other), self.message
+        if self.kind == TOO_LONG:  # Claude Code makes room when it reads this
+            message = f"prompt is too long: {self.more['n_prompt_tokens']} tokens > {self.more['n_ctx']} maximum"
+        return {"type": "error", "error": {"type": kind, "message": message}}
+
+
+Shape = Callable[[Refused], dict[str, Any]]
+
+
+def shape(path: str) -> Shape:
+    """How clients of an address expect errors."""
+    return Refused.anthropic if path.startswith("/v1/messages") else Refused.openai
 
 
 def invalid(message: str) -> Refused:
@@ -51,4 +63,4 @@ def too_long(tokens: int, context: int) -> Refused:
     """A prompt that leaves no room for an answer. It is never shortened in silence."""
     message = (f"the request has {tokens} tokens, which exceeds the context of {context} tokens: shorten it, or start "
                "bitwright serve with a larger --ctx")  # fmt: skip
-    return Refused(400, "exceed_context_size_error", message, n_prompt_tokens=tokens, n_ctx=context)
+    return Refused(400, TOO_LONG, message, n_prompt_tokens=tokens, n_ctx=context)

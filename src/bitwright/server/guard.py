@@ -17,7 +17,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from bitwright.server.errors import Refused
+from bitwright.server.errors import Refused, shape
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OPEN = ("/health", "/v1/health")  # need no key: supervisors ask
@@ -60,8 +60,7 @@ class Guard:
         refused = self.refusal(headers, scope["path"], scope["method"])
         answer: ASGIApp = self.app
         if refused is not None:
-            shape = refused.anthropic() if scope["path"].startswith("/v1/messages") else refused.openai()
-            answer = JSONResponse(shape, refused.status)
+            answer = JSONResponse(shape(scope["path"])(refused), refused.status)
         elif scope["method"] == "OPTIONS":
             answer = Response(status_code=204, headers={
                 "Access-Control-Allow-Methods": METHODS, "Access-Control-Max-Age": "600",

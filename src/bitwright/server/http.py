@@ -12,15 +12,15 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from bitwright.errors import BitwrightError, UsageError
-from bitwright.server.errors import Refused, invalid
+from bitwright.server.errors import Refused, Shape, invalid
 
 MOST_BYTES = 32 << 20  # of a request: a long context as JSON
-QUIET = 5.0  # seconds without an event after which a comment is sent; some clients give up after a minute
+QUIET = 5.0  # seconds without an event after which a sign of life is sent; some clients give up after a minute
+COMMENT = ": still working\n\n"  # clients read over it
 GONE = 499  # the client went away; nobody reads this
 
 T = TypeVar("T", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
-Shape = Callable[[Refused], dict[str, Any]]  # an error as a client expects it
 
 
 async def body(request: Request, kind: type[T]) -> T:
@@ -42,11 +42,17 @@ async def body(request: Request, kind: type[T]) -> T:
     try:
         return kind.model_validate(found)
     except ValidationError as error:
-        first = error.errors(include_url=False, include_context=False)[0]
-        where = ".".join(map(str, first["loc"])) or "the request"
-        raise invalid(f"{where[:80]}: {first['msg']}, got {repr(first['input'])[:80]}") from None
+        raise invalid(wrong(error)) from None
     except RecursionError:
         raise invalid("expected a request with less deeply nested values") from None
+
+
+def wrong(error: ValidationError) -> str:
+    """What is wrong with a body: of several things, such as text that should be an array and vice versa, the one that
+    lies deepest."""
+    found = max(error.errors(include_url=False, include_context=False), key=lambda own: len(own["loc"]))
+    where = ".".join(str(own) for own in found["loc"] if "[" not in str(own)) or "the request"
+    return f"{where[:80]}: {found['msg']}, got {repr(found['input'])[:80]}"
 
 
 def endpoint(
@@ -97,9 +103,11 @@ async def _gone(request: Request) -> None:
         pass
 
 
-def events(items: AsyncIterator[Any], shape: Shape, named: bool = False, done: str | None = "[DONE]") -> Response:
+def events(
+    items: AsyncIterator[Any], shape: Shape, named: bool = False, done: str | None = "[DONE]", alive_by: str = COMMENT
+) -> Response:
     """Items as server-sent events. `named`: each event has the name that its item has as `type`. An error that comes
-    in between is the last event."""
+    in between is the last event. `alive_by` is sent whenever nothing else was for some seconds."""
 
     async def sent() -> AsyncIterator[str]:
         try:
@@ -110,7 +118,9 @@ def events(items: AsyncIterator[Any], shape: Shape, named: bool = False, done: s
         if done is not None:
             yield f"data: {done}\n\n"
 
-    return StreamingResponse(alive(sent()), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"})
+    return StreamingResponse(
+        alive(sent(), alive_by), media_type="text/event-stream", headers={"X-Accel-Buffering": "no"}
+    )
 
 
 def event(item: dict[str, Any], named: bool) -> str:
@@ -119,15 +129,15 @@ def event(item: dict[str, Any], named: bool) -> str:
     return f"{name}data: {json.dumps(item, ensure_ascii=False, allow_nan=False)}\n\n"
 
 
-async def alive(texts: AsyncIterator[str]) -> AsyncIterator[str]:
-    """The texts, and a comment whenever none has come for QUIET seconds. Closes them when the client goes away."""
+async def alive(texts: AsyncIterator[str], sign: str) -> AsyncIterator[str]:
+    """The texts, and a sign of life whenever none has come for QUIET seconds. Closes them when the client goes away."""
     next_one: asyncio.Future[str] | None = None
     try:
         while True:
             next_one = next_one or asyncio.ensure_future(anext(texts))
             done, _ = await asyncio.wait((next_one,), timeout=QUIET)
             if not done:
-                yield ": still working\n\n"
+                yield sign
                 continue
             try:
                 text = next_one.result()

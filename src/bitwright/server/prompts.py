@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field
 
 from bitwright.model.replies import Reply
 from bitwright.server.errors import invalid
-from bitwright.server.generation import Settings
+from bitwright.server.generation import Generation, Settings
 from bitwright.server.parameters import Body, ResponseFormat
 from bitwright.server.service import Prompt, Service
 
@@ -95,6 +95,24 @@ class Tool(Body):
         return {"type": "function", "function": self.function.model_dump(exclude_none=True)}
 
 
+MOST_MESSAGES, MOST_TOOLS = 10_000, 512
+Messages = Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
+Tools = Annotated[list[Tool], Field(max_length=MOST_TOOLS)]
+
+
+def led(messages: Sequence[Message]) -> list[Message]:
+    """The messages, with those of the system that they begin with as one: many templates refuse a second."""
+    count = next((i for i, own in enumerate(messages) if own.role not in ("system", "developer")), len(messages))
+    if count < 2:
+        return [*messages]
+    return [Message(role="system", content="\n\n".join(own.text() for own in messages[:count])), *messages[count:]]
+
+
+def effort(asked: str | None) -> dict[str, Any]:
+    """What the template is told of how much to think."""
+    return {} if asked is None else {"reasoning_effort": asked, "enable_thinking": asked != "none"}
+
+
 def parsed(arguments: str | dict[str, Any]) -> str | dict[str, Any]:
     """Arguments as an object, which templates write in their own ways; as text if they are no JSON object."""
     if isinstance(arguments, dict):
@@ -151,9 +169,10 @@ class Turn:
             )
         return await self.service.constraint(None, found)
 
-    def constrain(self, settings: Settings, constraint: Constraint | None) -> None:
-        """Let a constraint begin where the answer does: after reasoning that the prompt has opened."""
+    def generation(self, settings: Settings, constraint: Constraint | None, owner: str) -> Generation:
+        """An answer. A constraint begins where it does: after reasoning that the prompt has opened."""
         settings.kept = self.service.kept
         if constraint is not None:
             settings.constraint = constraint.copy()
             settings.constrained_after = self.service.format.reasoning_end(self.prompt.text)
+        return Generation(self.prompt.ids, settings, self.service.tokenizer, owner, self.prompt.marks)
