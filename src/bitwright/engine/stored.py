@@ -11,11 +11,11 @@ import contextlib
 import hashlib
 import logging
 import os
-import queue
 import struct
 import threading
 import zlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -69,8 +69,7 @@ class Prefixes:
         self.held = [found for path in sorted(self.folder.glob("*.kv")) if (found := _about(path)) is not None]
         self._lock = threading.Lock()
         self._coming: list[list[int]] = []  # texts that are being written
-        self._writes: queue.Queue[tuple[list[int], NDArray[np.uint8]]] = queue.Queue(WAITING)
-        self._writer: threading.Thread | None = None
+        self._writer = ThreadPoolExecutor(1, "bitwright-prefixes")
 
     def best(self, ids: Sequence[int], most: int) -> tuple[Stored | None, int]:
         """The file that saves reading most of the first `most` tokens of `ids`, and how many."""
@@ -98,34 +97,28 @@ class Prefixes:
         ids = list(self.session.ids[sequence])
         with self._lock:
             known = max((common(own, ids) for own in (*self._coming, *(own.ids for own in self.held))), default=0)
-        if len(ids) - known < LEAST or self._writes.full():
+            writing = len(self._coming)
+        if len(ids) - known < LEAST or writing >= WAITING:
             return
         saved = self.session.save(sequence)
-        if saved.nbytes > self.limit:
-            return
-        if self._writer is None:
-            self._writer = threading.Thread(target=self._write_all, name="bitwright-prefixes", daemon=True)
-            self._writer.start()
-        with self._lock:
-            self._coming.append(ids)
-        self._writes.put((ids, saved))
+        if saved.nbytes <= self.limit:
+            with self._lock:
+                self._coming.append(ids)
+            self._writer.submit(self._written, ids, saved)
 
     def flush(self) -> None:
         """Wait until everything is on disk."""
-        self._writes.join()
+        self._writer.submit(int).result()
 
-    def _write_all(self) -> None:
-        while True:
-            ids, saved = self._writes.get()
-            try:
-                self._write(ids, saved)
-            except BitwrightError as error:
-                log.warning("prompts are no longer kept on disk: %s", error)
-                self.limit = 0
-            finally:
-                with self._lock:
-                    self._coming.remove(ids)
-                self._writes.task_done()
+    def _written(self, ids: list[int], saved: NDArray[np.uint8]) -> None:
+        try:
+            self._write(ids, saved)
+        except BitwrightError as error:
+            log.warning("prompts are no longer kept on disk: %s", error)
+            self.limit = 0
+        finally:
+            with self._lock:
+                self._coming.remove(ids)
 
     def _write(self, ids: list[int], saved: NDArray[np.uint8]) -> None:
         text = np.asarray(ids, np.int32)
