@@ -13,7 +13,7 @@ from starlette.responses import JSONResponse, Response
 from bitwright.model.replies import Arguments, Call, Part, Reasoning, Reply, Text
 from bitwright.server import http
 from bitwright.server.answers import Answer, Block, logprobs, merged, new_id, timings, usage
-from bitwright.server.errors import Refused, invalid
+from bitwright.server.errors import Refused
 from bitwright.server.generation import Drawn, Generation
 from bitwright.server.parameters import MOST_TOP, Body, OpenAI
 from bitwright.server.prompts import Messages, Tools, Turn, effort
@@ -72,10 +72,7 @@ def choice(asked: Chat) -> str | None:
 
 def template_variables(asked: Chat) -> dict[str, Any]:
     """What the template is told besides the conversation."""
-    found = dict(asked.chat_template_kwargs or {})
-    if reserved := found.keys() & {"messages", "tools", "add_generation_prompt"}:
-        raise invalid(f"chat_template_kwargs must not set {min(reserved)}")
-    return {**effort(asked.reasoning_effort), **found}
+    return {**effort(asked.reasoning_effort), **(asked.chat_template_kwargs or {})}
 
 
 async def whole(service: Service, asked: Chat, generations: list[Generation], replies: list[Reply]) -> Response:

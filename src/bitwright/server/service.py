@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 KEPT = 16  # earlier texts that memory may hold besides those being written
 QUEUE = 64  # requests that may wait
+TAKEN = {"self", "messages", "tools", "tokenizer", "add_generation_prompt"}  # variables of templates that are given
 OPTIONS = ("temperature", "top_k", "top_p", "min_p")  # of a sampler
 
 
@@ -60,9 +61,12 @@ class Service:
         self.gaps = Gaps.of(engine.model.metadata, vocabulary)
         self._sampling = recommended(engine)
 
-    async def prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None,
+    async def prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, /,
                      **variables: Any) -> Prompt:  # fmt: skip
-        """A conversation through the model's template. Refused if the template refuses it."""
+        """A conversation through the model's template, which is told `variables` besides. Refused if the template
+        refuses it, or a variable is not for clients."""
+        if taken := variables.keys() & TAKEN:
+            raise invalid(f"chat_template_kwargs must not set {min(taken)!r}")
         if self.template is None:
             raise unsupported("this model has no chat template; use /v1/completions")
         return await to_thread.run_sync(self._prompt, messages, tools or None, variables)
