@@ -28,7 +28,7 @@ GROUPS: dict[str, dict[str, str]] = {  # the verbs by task, as `--help` shows th
         "calibrate": "calibrate.calibrate",
         "convert": "convert.convert",
     },
-    "Run": {"run": "run.run", "serve": "serve.serve", "bench": "bench.bench"},
+    "Run": {"run": "run.run", "serve": "serve.serve", "connect": "connect.connect", "bench": "bench.bench"},
     "Measure what was lost": {
         "eval": "evaluate.evaluate",
         "compare": "compare.compare",
