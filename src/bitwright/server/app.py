@@ -40,6 +40,7 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/completion"): native.completion,
     ("POST", "/tokenize"): native.tokenize,
     ("POST", "/detokenize"): native.detokenize,
+    ("GET", "/tokenizer_info"): native.tokenizer_info,
     ("POST", "/apply-template"): native.apply_template,
     ("GET", "/props"): native.props,
     ("GET", "/health"): native.health,

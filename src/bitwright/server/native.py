@@ -119,17 +119,22 @@ def final(service: Service, asked: Completion, own: Generation) -> dict[str, Any
 
 
 class Tokenize(Body):
-    """A text to turn into ids."""
+    """A text to turn into ids; vLLM's clients call it `prompt`."""
 
     content: str = ""
     add_special: bool = False
     parse_special: bool = True
     with_pieces: bool = False
+    prompt: str | None = None
+    add_special_tokens: bool = True
 
 
 async def tokenize(service: Service, request: Request) -> Response:
     """POST /tokenize."""
     asked = await http.body(request, Tokenize)
+    if asked.prompt is not None:
+        ids = await service.encode(asked.prompt, add=asked.add_special_tokens)
+        return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": service.context})
     ids = await service.encode(asked.content, asked.parse_special, asked.add_special)
     if not asked.with_pieces:
         return JSONResponse({"tokens": ids})
@@ -151,11 +156,21 @@ class Detokenize(Body):
 
 
 async def detokenize(service: Service, request: Request) -> Response:
-    """POST /detokenize."""
+    """POST /detokenize. The text is there twice: vLLM's clients call it `prompt`."""
     asked = await http.body(request, Detokenize)
     if not all(0 <= id < service.tokenizer.vocab_size for id in asked.tokens):
         raise invalid(f"tokens: expected ids below {service.tokenizer.vocab_size}")
-    return JSONResponse({"content": service.tokenizer.decode(asked.tokens)})
+    text = service.tokenizer.decode(asked.tokens)
+    return JSONResponse({"content": text, "prompt": text})
+
+
+async def tokenizer_info(service: Service, request: Request) -> Response:
+    """GET /tokenizer_info, from which vLLM's clients, such as lm-eval's, learn that /tokenize is there."""
+    tokenizer = service.tokenizer
+    roles = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos, "pad_token": tokenizer.padding}
+    known = {name: None if id is None else tokenizer.token_text(id) for name, id in roles.items()}
+    template = None if service.template is None else service.template.source
+    return JSONResponse({"tokenizer_class": "Tokenizer", **known, "chat_template": template})
 
 
 class Template(Body):
