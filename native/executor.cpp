@@ -44,7 +44,7 @@ void Executor::allocate() {
         const LayerShape& l = layers[static_cast<size_t>(i.index)];
         repeat = std::max(repeat, i.heads / l.kv_heads);
         partials = std::max(partials, softmax_floats(i.heads, l.head_dim));
-      } else if (i.code == Code::delta_grouped || i.code == Code::delta_tiled) {
+      } else if (has_matrices(i.code)) {
         const int64_t floats = delta_scratch(i.head_dim, width(i.out) / i.heads);
         scratch = std::max(scratch, sizeof(float) * static_cast<size_t>(floats));
       }

@@ -74,10 +74,12 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
       }
       case Code::hidden: std::copy_n(call.hidden + row * width, width, out); break;
       case Code::angles: fill_angles(i.index, call.positions[row], row); break;
-      case Code::rms_norm:
-        for (int64_t h = 0, n = width / i.heads; h < i.heads; ++h)
-          v.rms_norm(a + h * n, program_->vector_at(i.weight).data(), i.value, n, out + h * n);
+      case Code::rms_norm: {
+        const std::vector<float>& weight = program_->vector_at(i.weight);
+        const int64_t n = width / i.heads, next = static_cast<int64_t>(weight.size()) == width ? n : 0;
+        for (int64_t h = 0; h < i.heads; ++h) v.rms_norm(a + h * n, weight.data() + h * next, i.value, n, out + h * n);
         break;
+      }
       case Code::bias: v.add(a, program_->vector_at(i.weight).data(), width, out); break;
       case Code::rope: {
         const Angles& angles = program_->all_angles()[static_cast<size_t>(i.index)];
@@ -207,42 +209,6 @@ bool Executor::run_attention(const SequenceMemory& memory, const Phase& phase, c
   const int64_t grain = split == 1 ? 1 : std::max<int64_t>(items / (pool_->threads() * 8), 1);
   return share.take(items, grain,
                     [&](int64_t begin, int64_t end) { tier_.vector.attention(args, begin, end, scratch); });
-}
-
-bool Executor::run_states(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share,
-                          float* scratch) {
-  const Instruction& i = phase.instructions.front();
-  const bool delta = i.code == Code::delta_grouped || i.code == Code::delta_tiled;
-  const int64_t width = this->width(i.out), parts = delta ? i.heads : divided_up(width, kColumnGrain);
-  const auto each = [&](auto work) {
-    return share.take(static_cast<int64_t>(runs_.size()) * parts, 1, [&](int64_t begin, int64_t end) {
-      for (int64_t item = begin; item < end; ++item) {
-        const StateRun& run = runs_[static_cast<size_t>(item / parts)];
-        work(order_.data() + run.first, run.count, memory.state(i.index, run.slot), item % parts);
-      }
-    });
-  };
-  if (delta) {
-    const int64_t keys = (this->width(i.a) - width) / 2;
-    const DeltaArgs args{at(i.a, 0),   at(i.b, 0),        at(i.c, 0),
-                         at(i.out, 0), keys / i.head_dim, i.head_dim,
-                         i.heads,      width / i.heads,   i.code == Code::delta_tiled,
-                         i.value};
-    return each([&](const int32_t* rows, int64_t count, float* state, int64_t head) {
-      tier_.vector.delta_rule(args, rows, count, state, head, scratch);
-    });
-  }
-  const std::vector<float>& weight = program_->vector_at(i.weight);
-  const ConvolutionArgs args{at(i.a, 0),
-                             at(i.out, 0),
-                             weight.data(),
-                             width,
-                             static_cast<int64_t>(weight.size()) / width,
-                             i.code == Code::convolve_silu};
-  return each([&](const int32_t* rows, int64_t count, float* state, int64_t part) {
-    const int64_t first = part * kColumnGrain;
-    tier_.vector.convolve(args, rows, count, state, first, std::min(first + kColumnGrain, width));
-  });
 }
 
 }  // namespace bitwright

@@ -66,14 +66,13 @@ void Program::add(const Instruction& i) {
     needs("matrix", i.weight + static_cast<int>(groups_[static_cast<size_t>(i.groups)].count) - 1, matrices_.size());
   const bool may = i.code == Code::attention || i.code == Code::route || i.code == Code::route_sigmoid;
   const bool convolves = i.code == Code::convolve || i.code == Code::convolve_silu;
-  const bool delta = i.code == Code::delta_grouped || i.code == Code::delta_tiled;
   if (i.code == Code::rms_norm || i.code == Code::bias || i.code == Code::bias_experts || i.code == Code::reweigh ||
-      i.code == Code::decay || i.code == Code::gate || convolves || (may && i.weight != -1))
+      i.code == Code::decay || i.code == Code::gate || i.code == Code::scan || convolves || (may && i.weight != -1))
     needs("vector", i.weight, vectors_.size());
   if (i.code == Code::angles || i.code == Code::rope) needs("angle table", i.index, angles_.size());
   if (i.code == Code::store || i.code == Code::attention) needs("layer", i.index, layers_.size());
   if (i.code == Code::observe || i.code == Code::observe_experts) needs("sum of squares", i.index, squares_.size());
-  if (convolves || delta) needs("state", i.index, states_.size());
+  if (convolves || has_matrices(i.code)) needs("state", i.index, states_.size());
   const auto width = [this](int buffer) { return widths_[static_cast<size_t>(buffer)]; };
   if (i.code == Code::copy) {
     check_size("slices of a row", i.heads, 1, width(i.out));
@@ -81,14 +80,16 @@ void Program::add(const Instruction& i) {
   }
   if (convolves) {
     const auto weights = static_cast<int64_t>(vector_at(i.weight).size()), own = states_[static_cast<size_t>(i.index)];
-    check_size("floats of a convolution's state", own, weights - width(i.a), weights - width(i.a));
+    check_size("values of a convolution", weights, own + width(i.a), own + 2 * width(i.a));
+    check_size("values of a convolution's bias", (weights - own) % width(i.a), 0, 0);
   }
-  if (delta) {
+  if (has_matrices(i.code)) {
     check_size("heads", i.heads, 1, width(i.out));
     const int64_t own = states_[static_cast<size_t>(i.index)],
                   floats = product(i.heads * padded(width(i.out) / i.heads), i.head_dim);
     check_size("floats of a delta rule's state", own, floats, floats);
   }
+  if (i.code == Code::scan) check_size("skips", static_cast<int64_t>(vector_at(i.weight).size()), i.heads, i.heads);
   if (i.code == Code::temperature) check_size("positions of a temperature", i.length, 1, INT64_MAX);
   if (i.code == Code::route || i.code == Code::route_sigmoid) check_size("experts", width(i.a), 1, kMostExperts);
   phases_.back().instructions.push_back(i);

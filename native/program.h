@@ -36,10 +36,11 @@ enum class Code : uint8_t {
   gate,
   linear,  // a matrix product; threads share out the panels of all products in a phase
   attention,
-  convolve,  // these four read and change a state; threads share out sequences, and columns or heads
+  convolve,  // these five read and change a state; threads share out sequences, and columns or heads
   convolve_silu,
   delta_grouped,
   delta_tiled,
+  scan,
   hidden,   // the hidden state that the caller passes in place of an embedding
   observe,  // adds up the squares of each column of `a`; threads share out the columns
   // A row of a mixture goes to `used` of its experts. What it sends them, or gets back, are `used` slots next to each
@@ -55,12 +56,15 @@ enum class Code : uint8_t {
   bias_experts,     // as bias: to every slot in `a` the biases of its expert
 };
 
+// Whether the op's state is a matrix for each head.
+constexpr bool has_matrices(Code c) { return c == Code::delta_grouped || c == Code::delta_tiled || c == Code::scan; }
+
 enum class PhaseKind : uint8_t { rows, linears, attention, states, observe, group };
 
 struct Instruction {
   Code code;
   int out = 0, a = 0, b = 0, c = 0, input = 0;  // buffers; `input` is a converted input (load, linear)
-  int weight = -1;  // a matrix (embed, linear) or a vector (rms_norm, bias, reweigh); of attention the sinks,
+  int weight = -1;  // a matrix (embed, linear) or a vector (rms_norm, bias, reweigh, scan); of attention the sinks,
                     // of route what is added to scores for the choice alone: -1 without
   int index = 0;    // a layer (store, attention), a state (convolve, delta), angles (angles, rope), a Rounding (load),
                     // sums of squares (observe), or the first column (copy)

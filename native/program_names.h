@@ -37,6 +37,7 @@ inline const std::unordered_map<std::string, Code> kCodes = {
     {"convolve_silu", Code::convolve_silu},
     {"delta_grouped", Code::delta_grouped},
     {"delta_tiled", Code::delta_tiled},
+    {"scan", Code::scan},
     {"observe", Code::observe},
     {"route_softmax", Code::route},
     {"route_sigmoid", Code::route_sigmoid},

@@ -1,7 +1,7 @@
 // The arguments of ops that keep a state of fixed size for each sequence. Plain data: the tiers include this.
 //
 // State of a convolution: the last taps - 1 inputs, oldest first (taps - 1, channels).
-// State of a delta rule: for each head a matrix (key_dim, padded(value_dim)).
+// State of a delta rule, or of a scan: for each head a matrix (key_dim, padded(value_dim)).
 #pragma once
 #include <cstdint>
 
@@ -16,23 +16,26 @@ constexpr int64_t kDeltaTokens = 24;   // whose updates reach a delta rule's sta
 // The tokens of one sequence in a batch, in order: rows order[first] to order[first + count - 1].
 struct StateRun { int64_t slot, first, count; };
 
-// y[t, c] = sum_k weight[k, c] x[t - (taps - 1) + k, c], then SiLU if asked for.
+// y[t, c] = bias[c] + sum_k weight[k, c] x[t - (taps - 1) + k, c], then SiLU if asked for.
 struct ConvolutionArgs {
   const float* x;  // (tokens, channels)
   float* y;
   const float* weight;  // (taps, channels)
+  const float* bias;    // (channels); nullptr: none
   int64_t channels, taps;
   bool silu;
 };
 
-// The gated delta rule of ops/delta_rule.py. Values of head h are steered by the keys of head h % key_heads if `tiled`,
-// else h / (heads / key_heads).
+// The gated delta rule of ops/delta_rule.py or, with `skips`, the scan of ops/scan.py. Values of head h are steered by the
+// keys of head h % key_heads if `tiled`, else h / (heads / key_heads).
 struct DeltaArgs {
-  const float* x;       // (tokens, 2 * key_heads * key_dim + heads * value_dim): queries, keys, values
-  const float* decays;  // (tokens, heads), logarithms
-  const float* betas;   // (tokens, heads), before their sigmoid
-  float* y;             // (tokens, heads * value_dim)
-  int64_t key_heads, key_dim, heads, value_dim;
+  const float *queries, *keys;  // of the first token (key_heads * key_dim); those of the next lie `stride` further on
+  const float* values;          // likewise (heads * value_dim)
+  const float* decays;          // (tokens, heads), logarithms
+  const float* shares;          // (tokens, heads): of a scan the steps, of a delta rule the betas before their sigmoid
+  const float* skips;           // (heads), of a scan; nullptr: a delta rule
+  float* y;                     // (tokens, heads * value_dim)
+  int64_t stride, key_heads, key_dim, heads, value_dim;
   bool tiled;
   float eps;
 };

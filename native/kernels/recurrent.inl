@@ -1,4 +1,4 @@
-// Ops with a state: a short causal convolution and the gated delta rule (recurrence.h).
+// Ops with a state: a short causal convolution, the gated delta rule and the scan of Mamba 2 (recurrence.h).
 
 static void convolve(const ConvolutionArgs& a, const int32_t* rows, int64_t count, float* state, int64_t begin,
                      int64_t end) {
@@ -9,7 +9,7 @@ static void convolve(const ConvolutionArgs& a, const int32_t* rows, int64_t coun
     for (int64_t k = 0; k < a.taps; ++k) inputs[k] = input(t - kept + k);
     float* y = a.y + rows[t] * a.channels;
     const auto sums = [&](auto get, int64_t c) {
-      Floats sum{};
+      Floats sum = a.bias ? get(a.bias + c) : Floats{};
       for (int64_t k = 0; k < a.taps; ++k) sum = fma(get(a.weight + k * a.channels + c), get(inputs[k] + c), sum);
       return a.silu ? sum / (1.f + exp(-sum)) : sum;
     };
@@ -38,11 +38,12 @@ namespace {
 //   d_t = β_t (v_t - e^{c_t} S' k_t - sum_{s<t} e^{c_t - c_s} (k_t·k_s) d_s)
 //   y_t = e^{c_t} S' q_t + sum_{s<=t} e^{c_t - c_s} (q_t·k_s) d_s
 // and S becomes e^{c_n} S + sum_s e^{c_n - c_s} k_s d_s'. So all work on S is products of matrices (the WY form of Yang et al.,
-// https://arxiv.org/abs/2406.06484, solved by substitution).
+// https://arxiv.org/abs/2406.06484, solved by substitution). A scan is the same without the correction: d_t is a share of v_t,
+// keys and queries stay as they are, and y_t has a share of v_t more.
 struct DeltaHead {
   static constexpr int64_t kRow = padded(kDeltaTokens);
   const DeltaArgs& a;
-  const int64_t head, dims, width, stride;  // dims: of a key; width: of a value, in whole runs
+  const int64_t head, dims, width;  // dims: of a key; width: of a value, in whole runs
   float *state, *both, *columns, *scores, *results, *factors, *value, *y;
   const float *queries, *keys, *values;
 
@@ -51,7 +52,6 @@ struct DeltaHead {
         head(head),
         dims(a.key_dim),
         width(padded(a.value_dim)),
-        stride(2 * a.key_heads * dims + a.heads * a.value_dim),
         state(state),
         both(scratch),
         columns(both + 2 * kDeltaTokens * dims),
@@ -61,15 +61,15 @@ struct DeltaHead {
         value(factors + kRow),
         y(value + width) {
     const int64_t key_head = a.tiled ? head % a.key_heads : head / (a.heads / a.key_heads);
-    queries = a.x + key_head * dims;
-    keys = queries + a.key_heads * dims;
-    values = a.x + 2 * a.key_heads * dims + head * a.value_dim;
+    queries = a.queries + key_head * dims;
+    keys = a.keys + key_head * dims;
+    values = a.values + head * a.value_dim;
     for (int64_t c = 0; c < width; ++c) value[c] = 0;
   }
 
-  // x / sqrt(x·x + eps) * factor
-  void normalize(const float* x, float factor, float* to) const {
-    const auto length = static_cast<float>(factor / __builtin_sqrt(dot(x, x, dims) + a.eps));
+  // x, which a delta rule normalizes: x / sqrt(x·x + eps) * factor
+  void take(const float* x, float factor, float* to) const {
+    const auto length = a.skips ? 1.f : static_cast<float>(factor / __builtin_sqrt(dot(x, x, dims) + a.eps));
     map(x, x, dims, to, [=](Floats v, Floats) { return v * length; });
   }
 
@@ -103,32 +103,41 @@ struct DeltaHead {
     const auto scale = static_cast<float>(1 / __builtin_sqrt(static_cast<double>(dims)));
     for (int64_t t = 0; t < n; ++t) {
       logarithms[t] = sum += static_cast<double>(a.decays[rows[t] * a.heads + head]);
-      normalize(keys + rows[t] * stride, 1, both + t * dims);
-      normalize(queries + rows[t] * stride, scale, both + (n + t) * dims);
+      take(keys + rows[t] * a.stride, 1, both + t * dims);
+      take(queries + rows[t] * a.stride, scale, both + (n + t) * dims);
       for (int64_t i = 0; i < dims; ++i) columns[i * kRow + t] = both[t * dims + i];
     }
-    multiply(both, 2 * n, dims, dims, columns, kRow, n,
-             [&](int64_t r, int64_t c, Floats sums) { store(scores + r * kRow + c, sums); });
-    multiply(both, 2 * n, dims, dims, state, width, width,
-             [&](int64_t r, int64_t c, Floats sums) { store(results + r * width + c, sums); });
+    const int64_t first = a.skips ? n : 0;  // a scan multiplies the queries alone
+    multiply(both + first * dims, 2 * n - first, dims, dims, columns, kRow, n,
+             [&](int64_t r, int64_t c, Floats sums) { store(scores + (first + r) * kRow + c, sums); });
+    multiply(both + first * dims, 2 * n - first, dims, dims, state, width, width,
+             [&](int64_t r, int64_t c, Floats sums) { store(results + (first + r) * width + c, sums); });
     const auto decay = [&](int64_t count, double from) {  // factors: e^(from - c_s) for s < count
       for (int64_t i = 0; i < padded(count); ++i) factors[i] = i < count ? static_cast<float>(from - logarithms[i]) : 0;
       for (int64_t i = 0; i < padded(count); i += kLanes) store(factors + i, exp(load(factors + i)));
     };
     for (int64_t t = 0; t < n; ++t) {
-      const float* beta = a.betas + rows[t] * a.heads + head;
-      const float share = (1.f / (1.f + exp(splat(-*beta))))[0],
-                  whole = exp(splat(static_cast<float>(logarithms[t])))[0];
+      const float given = a.shares[rows[t] * a.heads + head], whole = exp(splat(static_cast<float>(logarithms[t])))[0];
       float *own = results + t * width, *asked = scores + (n + t) * kRow, *known = scores + t * kRow;
+      const auto weaken = [&](float* products) {
+        for (int64_t s = 0; s < padded(t + 1); s += kLanes) store(products + s, load(products + s) * load(factors + s));
+      };
       decay(t + 1, logarithms[t]);
-      for (int64_t s = 0; s < padded(t + 1); s += kLanes) {
-        store(known + s, load(known + s) * load(factors + s));
-        store(asked + s, load(asked + s) * load(factors + s));
+      weaken(asked);
+      for (int64_t c = 0; c < a.value_dim; ++c) value[c] = values[rows[t] * a.stride + c];
+      if (a.skips) {
+        map(value, value, width, own, [=](Floats v, Floats) { return given * v; });
+      } else {
+        const float share = (1.f / (1.f + exp(splat(-given))))[0];
+        weaken(known);
+        add_rows(own, whole, known, t, own);
+        map(value, own, width, own, [=](Floats v, Floats known) { return share * (v - known); });
       }
-      add_rows(own, whole, known, t, own);
-      for (int64_t c = 0; c < a.value_dim; ++c) value[c] = values[rows[t] * stride + c];
-      map(value, own, width, own, [=](Floats v, Floats known) { return share * (v - known); });
       add_rows(results + (n + t) * width, whole, asked, t + 1, y);
+      if (a.skips) {
+        const Floats skip = splat(a.skips[head]);
+        map(value, y, width, y, [=](Floats v, Floats sums) { return fma(skip, v, sums); });
+      }
       for (int64_t c = 0; c < a.value_dim; ++c) a.y[(rows[t] * a.heads + head) * a.value_dim + c] = y[c];
     }
     decay(n, sum);

@@ -96,10 +96,11 @@ def random_hybrid(
     value_dim: int = 20,
     taps: int = 4,
     tiled: bool = True,
+    scans: bool = False,
     vocabulary: int = 101,
     layers: int = 3,
 ) -> tuple[Step, Weights]:
-    """Delta nets, with one layer of attention between them."""
+    """Delta nets, with one layer of attention between them; or scans in place of delta rules."""
     rng = np.random.default_rng(seed)
     weights: Weights = {}
 
@@ -118,11 +119,16 @@ def random_hybrid(
             h = s.attention(q, k, v, n, 2, 2, width // 2, 0.2)
         else:
             total = 2 * key_heads * key_dim + heads * value_dim
-            qkv = s.convolution(s.linear(h, w(f"{n}.qkv", total, width)), w(f"{n}.taps", total, taps), n, "silu")
+            of_channels = w(f"{n}.taps", total, taps), n, "silu", w(f"{n}.channels", total) if scans else None
+            qkv = s.convolution(s.linear(h, w(f"{n}.qkv", total, width)), *of_channels)
             alphas, betas = (s.linear(h, w(f"{n}.{name}", heads, width)) for name in ("alpha", "beta"))
-            decays = s.decay(alphas, w(f"{n}.rates", heads), w(f"{n}.bias", heads))
+            decays = s.decay(alphas, w(f"{n}.bias", heads), w(f"{n}.rates", heads))
             weights[f"{n}.rates"] = -np.abs(weights[f"{n}.rates"])
-            h = s.delta_rule(qkv, decays, betas, n, key_heads, key_dim, heads, value_dim, tiled)
+            shape = n, key_heads, key_dim, heads, value_dim
+            if scans:
+                h = s.scan(qkv, decays, s.decay(betas, f"{n}.bias"), w(f"{n}.skip", heads, 1), *shape)
+            else:
+                h = s.delta_rule(qkv, decays, betas, *shape, tiled)
             z = s.linear(s.rms_norm(x, f"{n}.norm", 1e-6), w(f"{n}.z", heads * value_dim, width))
             h = s.glu(z, s.rms_norm(h, w(f"{n}.value_norm", value_dim), 1e-6, heads))
         if n == layers - 1:

@@ -13,7 +13,7 @@ from bitwright.kernels.ops.declaration import Count, Layer, Weight, types_of
 
 SEEDS = range(9)
 MIXTURE = ("route", "reweigh", "experts", "combine")  # drawn together
-DELTA_NET = ("convolution", "decay", "delta_rule")  # too
+RECURRENT = ("convolution", "decay", "delta_rule", "scan")  # too
 
 
 class RandomOps:
@@ -50,8 +50,8 @@ class RandomOps:
         bound."""
         if op.kind in MIXTURE:
             x, width = self.mixture(), self.width
-        elif op.kind in DELTA_NET:
-            x, width = self.delta_net(), self.width
+        elif op.kind in RECURRENT:
+            x, width = self.recurrent(), self.width
         else:
             made = op(**{name: self.draw(op, name, types) for name, types in types_of(op.kind).items()})
             x, weights = self.step.append(made), [self.weights[name].shape for name in made.weights]
@@ -74,8 +74,8 @@ class RandomOps:
         h = self.step.experts(h, choices, self.weight(5, self.width, inside))
         return self.step.combine(h, self.step.reweigh(choices, self.weight(5)))
 
-    def delta_net(self) -> Buffer:
-        """A convolution and a delta rule of any widths."""
+    def recurrent(self) -> Buffer:
+        """A convolution, and a delta rule or a scan, of any widths."""
         key_heads, repeat, key_dim, taps = (int(self.rng.integers(1, most)) for most in (3, 4, 20, 5))
         heads, value_dim, layer, x = (
             key_heads * repeat,
@@ -88,10 +88,15 @@ class RandomOps:
         self.weights[rates] = -np.abs(self.weights[rates])
         qkv, alphas, betas = (self.step.linear(self.buffer(x), self.weight(rows, x)) for rows in (total, heads, heads))
         activation = self.rng.choice(["silu", ""]) or None
-        qkv = self.step.convolution(qkv, self.weight(total, taps + 1), layer, activation)
-        decays, tiled = self.step.decay(alphas, rates, self.weight(heads)), self.rng.random() < 0.5
-        delta = self.step.delta_rule(qkv, decays, betas, layer, key_heads, key_dim, heads, value_dim, tiled)
-        return self.step.linear(delta, self.weight(x, heads * value_dim))
+        bias = self.weight(total) if self.rng.random() < 0.5 else None
+        qkv = self.step.convolution(qkv, self.weight(total, taps + 1), layer, activation, bias)
+        decays = self.step.decay(alphas, self.weight(heads), rates)
+        shape = layer, key_heads, key_dim, heads, value_dim
+        if self.rng.random() < 0.5:
+            mixed = self.step.delta_rule(qkv, decays, betas, *shape, tiled=self.rng.random() < 0.5)
+        else:
+            mixed = self.step.scan(qkv, decays, self.step.decay(betas, self.weight(heads)), self.weight(heads), *shape)
+        return self.step.linear(mixed, self.weight(x, heads * value_dim))
 
     def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
         if type(None) in types and self.rng.random() < 0.5:
@@ -129,7 +134,7 @@ def random_ops(seed: int, length: int = 18) -> tuple[Step, Weights]:
         made.grow(ops[made.rng.integers(len(ops))])
     x = made.step.select(made.join())
     made.known, made.unread = {x: made.width}, {x: made.width}
-    ops = [op for op in ops if not op.all_tokens and op.kind not in DELTA_NET]
+    ops = [op for op in ops if not op.all_tokens and op.kind not in RECURRENT]
     for _ in range(length // 3):
         made.grow(ops[made.rng.integers(len(ops))])
     made.step.logits(made.join())

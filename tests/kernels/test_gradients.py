@@ -33,6 +33,7 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "embed": (ops.Embed("w", 0.3), [], [(N, 24)]),
     "rms_norm": (ops.RmsNorm(X, "w", 1e-5), [24], [(24,)]),
     "rms_norm of heads": (ops.RmsNorm(X, "w", 1e-5, heads=4), [24], [(6,)]),
+    "rms_norm of heads with a weight each": (ops.RmsNorm(X, "w", 1e-5, heads=4), [24], [(4, 6)]),
     "rms_norm without a weight": (ops.RmsNorm(X, None, 1e-5, heads=4), [24], []),
     "linear": (ops.Linear(X, "w"), [24], [(10, 24)]),
     "linear with a bias": (ops.Linear(X, "w", "b"), [24], [(10, 24), (10,)]),
@@ -58,9 +59,12 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "gate": (ops.Gate(X, Y, "w"), [24, 10], [(10,)]),
     "convolution": (ops.Convolution(X, "w", 0), [24], [(24, 3)]),
     "convolution and silu": (ops.Convolution(X, "w", 0, "silu"), [24], [(24, 4)]),
-    "decay": (ops.Decay(X, "w", "b"), [24], [(24,), (24,)]),
+    "convolution with a bias": (ops.Convolution(X, "w", 0, "silu", "b"), [24], [(24, 4), (24,)]),
+    "decay": (ops.Decay(X, "b", "w"), [24], [(24,), (24,)]),
+    "decay without rates": (ops.Decay(X, "b"), [24], [(24,)]),
     "delta rule": (ops.DeltaRule(X, Y, Z, 0, 2, 5, 6, 7, tiled=True), [62, 6, 6], []),
     "delta rule, heads in groups": (ops.DeltaRule(X, Y, Z, 0, 2, 5, 6, 7, tiled=False), [62, 6, 6], []),
+    "scan": (ops.Scan(X, Y, Z, "w", 0, 2, 5, 6, 7), [62, 6, 6], [(6, 1)]),
     "add": (ops.Add(X, Y), [24, 24], []),
     "scale": (ops.Scale(X, 0.3), [24], []),
     "scale by a weight": (ops.Scale(X, 0.3, "w"), [24], [(1,)]),
@@ -87,7 +91,7 @@ def test_an_op_against_finite_differences(name: str) -> None:
     fixed = [np.zeros(x.shape, bool) for x in inputs]
     for i in [i for i, buffer in enumerate(op.inputs) if buffer is getattr(op, "choices", None)]:
         inputs[i], fixed[i][:, :3] = ops.Route(X, 3).meaning(call, rng.standard_normal((N, 10))), True  # does not vary
-    if op.kind == "delta_rule":  # a state that grew would bury all else
+    if op.kind in ("delta_rule", "scan"):  # a state that grew would bury all else
         inputs[1] = -np.abs(inputs[1])
 
     def forward(moved: list[np.ndarray]) -> np.ndarray:

@@ -22,6 +22,9 @@ SHAPES: dict[str, dict[str, Any]] = {
     "runs of 16": {"key_dim": 16, "value_dim": 32, "heads": 2, "seed": 2},
     "one head": {"key_heads": 1, "heads": 1, "key_dim": 3, "value_dim": 1, "taps": 2, "seed": 3},
     "wide": {"key_heads": 1, "heads": 3, "key_dim": 70, "value_dim": 65, "seed": 4},
+    "scan": {"scans": True, "seed": 5},
+    "scan of one head": {"scans": True, "key_heads": 1, "heads": 1, "key_dim": 3, "value_dim": 1, "taps": 2, "seed": 6},
+    "wide scan": {"scans": True, "key_heads": 1, "heads": 3, "key_dim": 70, "value_dim": 65, "seed": 7},
 }
 
 
@@ -40,13 +43,15 @@ def read(own: Running, begin: int, end: int, sequence: int = 0, tokens: np.ndarr
 
 @pytest.mark.parametrize("tier", tiers())
 @pytest.mark.parametrize("activation", ["silu", None])
+@pytest.mark.parametrize("bias", ["b", None])
 @pytest.mark.parametrize("width", [1, 7, 16, 33, 257, 300])
 @pytest.mark.parametrize("taps", [2, 4, 16])
-def test_a_convolution(taps: int, width: int, activation: Any, tier: str) -> None:
-    weights = {"x": values(40, width), "w": values(width, taps, seed=1)}
-    got, expected = run_op(lambda s, x: s.convolution(x, "w", 0, activation), weights, 40, tier=tier)
+def test_a_convolution(taps: int, width: int, bias: str | None, activation: Any, tier: str) -> None:
+    weights = {"x": values(40, width), "w": values(width, taps, seed=1), "b": values(width, seed=2)}
+    got, expected = run_op(lambda s, x: s.convolution(x, "w", 0, activation, bias), weights, 40, tier=tier)
     padded = np.concatenate([np.zeros((taps - 1, width)), np.abs(weights["x"])])
     terms = sum(padded[k : k + 40] * np.abs(weights["w"][:, k]) for k in range(taps))
+    terms += np.abs(weights["b"]) if bias else 0
     # a rounding for each tap; SiLU has a slope below 1.1, and its e^z is off by 2 ulp and the rounding of z times |z|
     within(
         got, expected, 1.1 * taps * U * terms + (12 * U * (1 + terms) * np.abs(expected) if activation else 0) + 1e-34
@@ -59,9 +64,11 @@ def test_decays_and_gates(width: int, tier: str) -> None:
     x = values(19, width, scale=4)
     x[0] = np.linspace(-100, 100, width)
     weights = {"x": x, "w": values(width, seed=1), "b": values(width, seed=2)}
-    got, expected = run_op(lambda s, x: s.decay(x, "w", "b"), weights, 19, tier=tier)
+    got, expected = run_op(lambda s, x: s.decay(x, "b", "w"), weights, 19, tier=tier)
     # a sum x + b off by one rounding, which the logarithm below 0 multiplies, and 4 roundings
     size = np.abs(x) + np.abs(weights["b"])
+    within(got, expected, U * (4 + size) * np.abs(expected) + 1e-37)
+    got, expected = run_op(lambda s, x: s.decay(x, "b"), weights, 19, tier=tier)
     within(got, expected, U * (4 + size) * np.abs(expected) + 1e-37)
     got, expected = run_op(lambda s, x: s.glu(x, s.scale(x, 0.5), "sigmoid"), weights, 19, tier=tier)
     within(got, expected, (1 + np.abs(x)) * 12 * U * np.abs(expected) + 1e-34)
@@ -172,12 +179,18 @@ def test_a_memory_for_other_states_is_refused() -> None:
         (lambda s, x: s.convolution(x, "flat", 0), "number of dimensions of flat"),
         (lambda s, x: s.delta_rule(x, x, x, 0, 2, 3, 3, 4, True), "3 heads cannot share 2 heads of keys evenly"),
         (lambda s, x: s.delta_rule(x, x, x, 0, 1, 3, 2, 1, True), "widths of x, decays and betas"),
+        (lambda s, x: s.convolution(x, "two taps", 0, bias="four"), "shape of four"),
+        (lambda s, x: s.scan(x, x, x, "flat", 0, 2, 3, 3, 4), "3 heads cannot share 2 heads of keys evenly"),
+        (lambda s, x: s.scan(x, x, x, "flat", 0, 1, 3, 2, 1), "widths of x, decays and steps"),
+        (lambda s, x: s.scan(s.linear(x, "wide"), x, x, "four", 0, 1, 4, 8, 2), "the values of four"),
+        (lambda s, x: s.decay(x, "four"), "the values of four"),
         (lambda s, x: s.convolution(s.convolution(x, "two taps", 0), "two taps", 0), "layer 0 has one already"),
     ],
 )
 def test_wrong_uses_are_refused(build: Any, expected: str) -> None:
     step = Step()
     weights = {"x": values(4, 8), "one tap": values(8, 1), "flat": values(8), "two taps": values(8, 2)}
+    weights |= {"four": values(4), "wide": values(24, 8)}
     with pytest.raises(BitwrightError, match=expected):
         step.logits(step.select(build(step, step.embed("x"))))
         Program(step, stored(weights), WeightBank())

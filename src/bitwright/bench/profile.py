@@ -156,8 +156,8 @@ def work_of(phase: Phase, engine: Engine, tokens: int, depth: int) -> Work:
             total += work.product(engine, i.weight, 1 if phase.selected else tokens)
         elif i.code == "attention":
             total += work.attention(i.attributes, tokens, depth, engine.options.kv)
-        elif i.code.startswith("delta"):
-            total += work.delta_rule(i.attributes, tokens)
+        elif "state" in i.attributes and (kind := i.attributes["state"][0]) in work.STATE_PRODUCTS:
+            total += work.state(kind, i.attributes, tokens)
     return total
 
 

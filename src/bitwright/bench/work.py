@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from bitwright.formats import QuantizedTensor
 
 
+STATE_PRODUCTS = {"delta_rule": 3, "scan": 2}  # of a token with the matrices of each state
+
+
 class Limits(NamedTuple):
     """The most the machine does with all threads of a model on its tier."""
 
@@ -99,15 +102,16 @@ def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
     return Work(0, 4 * a["heads"] * a["head_dim"] * seen, read)
 
 
-def delta_rule(a: Mapping[str, Any], tokens: int) -> Work:
-    """A delta rule over `tokens` tokens of a sequence; `a` are the op's attributes. It reads the state once."""
+def state(kind: str, a: Mapping[str, Any], tokens: int) -> Work:
+    """A delta rule or a scan over `tokens` tokens of a sequence; `a` are the op's attributes. It reads the state
+    once."""
     values = a["heads"] * a["key_dim"] * a["value_dim"]
-    return Work(0, 6 * values * tokens, 4 * values)
+    return Work(0, 2 * STATE_PRODUCTS[kind] * values * tokens, 4 * values)
 
 
 def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
-    """All products, attentions and delta rules of one step over `tokens` tokens after `depth` others, with `outputs`
-    logits."""
+    """All products, attentions, delta rules and scans of one step over `tokens` tokens after `depth` others, with
+    `outputs` logits."""
     total = Work()
     for op in engine.model.step.ops:
         if op.multiplies:
@@ -116,13 +120,13 @@ def step(engine: Engine, tokens: int, depth: int, outputs: int = 1) -> Work:
 
 
 def remembering(engine: Engine, tokens: int, depth: int) -> Work:
-    """All attentions and delta rules of one step."""
+    """All attentions, delta rules and scans of one step."""
     total = Work()
     for op in engine.model.step.ops:
         if op.kind == "attention":
             total += attention(op.attributes, tokens, depth, engine.options.kv)
-        elif op.kind == "delta_rule":
-            total += delta_rule(op.attributes, tokens)
+        elif op.kind in STATE_PRODUCTS:
+            total += state(op.kind, op.attributes, tokens)
     return total
 
 

@@ -15,7 +15,6 @@ from bitwright.kernels.ops import Step
 from bitwright.kernels.ops.attention import Attention
 from bitwright.kernels.ops.experts import EXPERTS
 from bitwright.kernels.ops.linear import PRODUCT
-from bitwright.kernels.ops.native import Entry
 from bitwright.kernels.schedule import Instruction, Phase, Schedule
 
 CUTS = 64  # parts whose schedules a program remembers; one takes about 14 kB per layer
@@ -144,11 +143,11 @@ class Program:
             values["index"] = self._state_numbers[i.attributes["state"]]
         if i.weight is None:
             if entry.weight == "ones":
-                values["weight"] = self._ones(i.writes.width // i.attributes["heads"])
+                values["weight"] = self._ones(i.writes.width // i.attributes.get("heads", 1))
         elif entry.weight == "factor":
             values["value"] *= float(self.weights[i.weight].dequantize()[0])
         else:
-            values["weight"] = self._matrices[i.weight] if entry.weight == "matrix" else self._vector(i.weight, entry)
+            values["weight"] = self._matrices[i.weight] if entry.weight == "matrix" else self._vector(i)
         buffers = [value.place for value in i.reads if value.kind == "buffer"]
         values |= dict(zip(("a", "b", "c"), buffers, strict=False))
         for value in (*i.reads, i.writes):
@@ -160,12 +159,15 @@ class Program:
                 self.native.add("copy", out=i.writes.place, a=buffers[0])
         self.native.add(entry.code, **values)
 
-    def _vector(self, name: str, entry: Entry) -> int:
-        if name not in self._vectors:
-            values = self.weights[name].dequantize()
-            values = values.T if entry.weight == "columns" else values
-            self._vectors[name] = self.native.vector(values.reshape(-1).tolist())
-        return self._vectors[name]
+    def _vector(self, i: Instruction) -> int:
+        assert i.weight is not None
+        if i.weight not in self._vectors:
+            values = self.weights[i.weight].dequantize()
+            if i.entry.weight == "columns":
+                bias = [] if i.attributes["bias"] is None else [self.weights[i.attributes["bias"]].dequantize()]
+                values = np.vstack([values.T, *bias])
+            self._vectors[i.weight] = self.native.vector(values.reshape(-1).tolist())
+        return self._vectors[i.weight]
 
     def _ones(self, width: int) -> int:
         if width not in self._vectors:

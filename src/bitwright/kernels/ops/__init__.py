@@ -9,10 +9,11 @@ from bitwright.kernels.ops.experts import Combine, Experts, Gate, Reweigh, Route
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
+from bitwright.kernels.ops.scan import Scan
 from bitwright.kernels.ops.step import Step, widths
 
 __all__ = [
     "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Columns", "Combine", "Convolution", "Decay", "DeltaRule",
     "Embed", "Experts", "Gate", "Glu", "Hidden", "Join", "Linear", "Op", "Reweigh", "RmsNorm", "Rope", "Route", "Scale",
-    "Select", "Softcap", "Step", "Temperature", "widths",
+    "Scan", "Select", "Softcap", "Step", "Temperature", "widths",
 ]  # fmt: skip

@@ -22,8 +22,9 @@ class Entry:
 
     `code` is its name in the executor. `fields` maps attributes to the fields of a native instruction that hold them.
     `phase` is the kind of phase it runs in. `in_place`: whether it may, or must, overwrite an operand that nothing
-    reads later. `weight`: how it takes its weight, packed as a matrix, as float32 values row by row or column by column
-    or ones if it has none, or as one number that its `value` is multiplied by. `writes`: see `Value`.
+    reads later. `weight`: how it takes its weight, packed as a matrix, as float32 values row by row, or ones if it has
+    none, or column by column and then those of the attribute `bias`, or as one number that its `value` is multiplied
+    by. `writes`: see `Value`.
     """
 
     code: str

@@ -14,8 +14,8 @@ from bitwright.kernels.ops.native import Entry
 
 @dataclass(eq=False)
 class RmsNorm(Op):
-    """x / sqrt(mean(x²) + eps) * weight, over each of `heads` slices of a row; `weight` is (width / heads,), without
-    one 1."""
+    """x / sqrt(mean(x²) + eps) * weight, over each of `heads` slices of a row; `weight` is (width / heads,), or (heads,
+    width / heads) where slices have their own; without one 1."""
 
     x: Buffer
     weight: Weight | None
@@ -28,7 +28,8 @@ class RmsNorm(Op):
 
     def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
         if self.weight is not None:
-            yield f"the shape of {self.weight}", (inputs[0] // self.heads,), shapes[0]
+            each = (inputs[0] // self.heads,)
+            yield f"the shape of {self.weight}", each if len(shapes[0]) == 1 else (self.heads, *each), shapes[0]
         yield "the remainder", 0, inputs[0] % self.heads
 
     def meaning(self, call: Call, x: Array, weight: Array | float = 1.0) -> Array:

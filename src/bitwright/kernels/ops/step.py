@@ -23,6 +23,7 @@ from bitwright.kernels.ops.experts import Combine, Experts, Gate, Reweigh, Route
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
+from bitwright.kernels.ops.scan import Scan
 
 P = ParamSpec("P")
 
@@ -62,6 +63,7 @@ class Step:
     convolution = _method(Convolution)
     decay = _method(Decay)
     delta_rule = _method(DeltaRule)
+    scan = _method(Scan)
 
     def __init__(self) -> None:
         self.ops: list[Op] = []

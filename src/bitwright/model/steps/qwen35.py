@@ -67,7 +67,7 @@ def delta_net(s: Step, c: Config, w: Weights, h: Buffer, layer: int) -> tuple[Bu
         betas = s.linear(h, w("ssm_beta.weight", d.heads, c.width))
         alphas = s.linear(h, w("ssm_alpha.weight", d.heads, c.width))
     qkv = s.convolution(qkv, w("ssm_conv1d.weight", convolved, d.taps), layer, "silu")
-    decays = s.decay(alphas, w("ssm_a", d.heads), w("ssm_dt.bias", d.heads))
+    decays = s.decay(alphas, w("ssm_dt.bias", d.heads), w("ssm_a", d.heads))
     shape = d.key_heads, d.key_dim, d.heads, d.value_dim
     mixed = s.delta_rule(qkv, decays, betas, layer, *shape, tiled=not grouped, eps=c.eps)
     mixed = s.rms_norm(mixed, w("ssm_norm.weight", d.value_dim), c.eps, heads=d.heads)
