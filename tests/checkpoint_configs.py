@@ -29,6 +29,13 @@ MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "partial
                              "mrope_section": [2, 1, 1], "mrope_interleaved": True}}  # fmt: skip
 MIXTURE = {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
            "shared_expert_intermediate_size": 48}  # fmt: skip
+GRANITE4 = {**SHAPE, "model_type": "granitemoehybrid", "architectures": ["GraniteMoeHybridForCausalLM"],
+            "embedding_multiplier": 6.0, "residual_multiplier": 0.22, "logits_scaling": 2.0,
+            "attention_multiplier": 0.3, "attention_bias": False, "hidden_act": "silu", "rope_theta": 1e4,
+            "normalization_function": "rmsnorm", "mamba_conv_bias": True, "mamba_proj_bias": False,
+            "mamba_chunk_size": 16, "mamba_d_conv": 4, "mamba_d_state": 16, "mamba_expand": 2, "mamba_d_head": 32,
+            "mamba_n_heads": 6, "mamba_n_groups": 2, "num_local_experts": 0, "num_experts_per_tok": 0,
+            "shared_intermediate_size": 100}  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "llama-untied-llama3": {
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 5e5,
@@ -66,6 +73,19 @@ CASES: dict[str, dict[str, Any]] = {
         "model_type": "granite", "architectures": ["GraniteForCausalLM"], **SHAPE, "rope_theta": 1e4,
         "embedding_multiplier": 6.0, "residual_multiplier": 0.22, "logits_scaling": 2.0, "attention_multiplier": 0.3,
         "attention_bias": False, "mlp_bias": False, "tie_word_embeddings": True, "hidden_act": "silu",
+    },
+    "granite4-tied": {
+        **GRANITE4, "num_hidden_layers": 4, "layer_types": ["mamba", "attention", "mamba", "mamba"],
+        "position_embedding_type": "nope", "tie_word_embeddings": True,
+    },
+    "granite4-untied-experts": {
+        **GRANITE4, "num_hidden_layers": 4, "layer_types": ["mamba", "mamba", "attention", "mamba"],
+        "position_embedding_type": "nope", "tie_word_embeddings": False, "mamba_n_heads": 12, "mamba_d_head": 16,
+        "mamba_n_groups": 1, "num_local_experts": 6, "num_experts_per_tok": 3, "intermediate_size": 40,
+        "shared_intermediate_size": 48,
+    },
+    "granite4-tied-attends": {
+        **GRANITE4, "layer_types": ["attention"] * 3, "position_embedding_type": "rope", "tie_word_embeddings": True,
     },
     "ministral3-untied": {
         "model_type": "ministral3", "architectures": ["Ministral3ForCausalLM"], **SHAPE, "head_dim": 20,

@@ -16,7 +16,7 @@ def delta_net(r: Reference, x: np.ndarray, layer: int) -> np.ndarray:
     then the value that it has for a key moves towards the token's."""
     tokens, heads, key_heads = len(x), r.get("ssm.time_step_rank"), r.get("ssm.group_count")
     width, key_dim = r.get("ssm.inner_size") // heads, r.get("ssm.state_size")
-    taps, eps = r.get("ssm.conv_kernel"), r.get("attention.layer_norm_rms_epsilon")
+    eps = r.get("attention.layer_norm_rms_epsilon")
     qkv, z = (r.linear(x, f"blk.{layer}.{name}") for name in ("attn_qkv", "attn_gate"))
     grouped = r.architecture == "qwen3next"
     if grouped:  # the betas of a head of keys, then its alphas
@@ -24,11 +24,7 @@ def delta_net(r: Reference, x: np.ndarray, layer: int) -> np.ndarray:
         beta, alpha = (both[:, :, part].reshape(tokens, heads) for part in (0, 1))
     else:
         beta, alpha = (r.linear(x, f"blk.{layer}.{name}") for name in ("ssm_beta", "ssm_alpha"))
-    padded, kernel = np.vstack([np.zeros((taps - 1, qkv.shape[1])), qkv]), r.weight(f"blk.{layer}.ssm_conv1d.weight")
-    for t in range(tokens):
-        sums = r.product(padded[t : t + taps].T[:, None], kernel[:, :, None])[:, 0, 0]
-        qkv[t] = r.rounded(silu(sums), 4)
-    q, k, v = np.split(qkv, [key_heads * key_dim, 2 * key_heads * key_dim], axis=1)
+    q, k, v = np.split(convolved(r, qkv, layer), [key_heads * key_dim, 2 * key_heads * key_dim], axis=1)
     q, k = q.reshape(tokens, key_heads, key_dim), k.reshape(tokens, key_heads, key_dim)
     q, k = (r.rounded(y / np.sqrt(np.sum(y**2, axis=2, keepdims=True) + eps), 4) for y in (q, k))
     v = v.reshape(tokens, heads, width)
@@ -44,3 +40,14 @@ def delta_net(r: Reference, x: np.ndarray, layer: int) -> np.ndarray:
             mixed[t, head] = r.rounded(r.product(q[t, own], state) / np.sqrt(key_dim))
     mixed = r.norm(mixed, f"blk.{layer}.ssm_norm.weight").reshape(tokens, heads * width)
     return r.linear(r.rounded(mixed * silu(z), 4), f"blk.{layer}.ssm_out")
+
+
+def convolved(r: Reference, x: np.ndarray, layer: int) -> np.ndarray:
+    """x (tokens, channels) after the short convolution of each channel, its bias if there is one, and SiLU."""
+    kernel, taps, y = r.weight(f"blk.{layer}.ssm_conv1d.weight"), r.get("ssm.conv_kernel"), np.empty_like(x)
+    bias = r.weight(name) if (name := f"blk.{layer}.ssm_conv1d.bias") in r.weights else 0
+    padded = np.vstack([np.zeros((taps - 1, x.shape[1])), x])
+    for t in range(len(x)):
+        sums = r.product(padded[t : t + taps].T[:, None], kernel[:, :, None])[:, 0, 0]
+        y[t] = r.rounded(silu(r.rounded(sums + bias)), 4)
+    return y

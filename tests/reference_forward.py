@@ -20,10 +20,18 @@ from typing import Any
 import numpy as np
 import reference_gemma4
 from reference_delta_net import delta_net
+from reference_mamba import mamba
 from reference_mixture import log_softmax, mixture, silu
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
-NEIGHBOURS = ("glm4", "granite", "llama", "mistral3", "smollm3")  # whose files store rotated pairs side by side
+NEIGHBOURS = (
+    "glm4",
+    "granite",
+    "granitehybrid",
+    "llama",
+    "mistral3",
+    "smollm3",
+)  # whose files store rotated pairs side by side
 BEFORE_FEED_FORWARD = ("glm4moe", "gpt-oss", "qwen35", "qwen35moe", "qwen3next")  # where post_attention_norm is
 EXACT_RAMP = ("gpt-oss",)  # of YaRN: it need not begin and end at whole pairs
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
@@ -70,7 +78,8 @@ class Reference:
         own, self.memory = reference_gemma4.own_embeddings(self, ids, x), {}
         for layer in range(self.get("block_count") - self.get("nextn_predict_layers", 0)):
             h = self.norm_if_there(x, f"blk.{layer}.attn_norm.weight")
-            mixer = delta_net if f"blk.{layer}.ssm_a" in self.weights else Reference.attention
+            states = mamba if f"blk.{layer}.ssm_d" in self.weights else delta_net
+            mixer = states if f"blk.{layer}.ssm_a" in self.weights else Reference.attention
             h = mixer(self, h, layer)
             after, before = f"blk.{layer}.post_attention_norm.weight", f"blk.{layer}.ffn_norm.weight"
             if self.architecture in BEFORE_FEED_FORWARD:
@@ -124,7 +133,7 @@ class Reference:
         if self.architecture == "gemma4":
             return reference_gemma4.attention(self, x, layer)
         heads = self.get("attention.head_count")
-        kv_heads = self.get("attention.head_count_kv", heads)
+        kv_heads = int(np.broadcast_to(self.get("attention.head_count_kv", heads), self.get("block_count"))[layer])
         dim = self.get("attention.key_length", self.get("embedding_length") // heads)
         tokens = len(x)
         if f"blk.{layer}.attn_qkv.weight" in self.weights:
@@ -141,7 +150,7 @@ class Reference:
         if self.architecture != "olmo2":
             q, k = self.norm_if_there(q, norms[0]), self.norm_if_there(k, norms[1])
         window = self.window(layer)
-        if self.architecture != "smollm3" or layer % 4 != 3:
+        if self.get("rope.scaling.finetuned", True) and (self.architecture != "smollm3" or layer % 4 != 3):
             local = window is not None and self.architecture not in ("phi3", "gpt-oss")
             q, k = self.rotate(q, local), self.rotate(k, local)
         if scale := self.get("attention.temperature_scale"):  # Llama 4: the logarithm of how many contexts have passed

@@ -13,7 +13,8 @@ if TYPE_CHECKING:
 
 def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
     """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1. GLM 4.5 has sigmoids in
-    place of probabilities, which are biased for the choice, and one expert for every token."""
+    place of probabilities, which are biased for the choice. Some have one expert for every token, which may be gated.
+    """
     logits, y = model.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
     gate, up, down = (products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
     sigmoids = model.architecture == "glm4moe"
@@ -25,13 +26,13 @@ def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
             share = model.rounded(scores[e] / scores[chosen].sum(), 4)
             y[t] = model.rounded(y[t] + share * down(h, e), 2)
     y = y * model.get("expert_weights_scale", 1.0)
-    if sigmoids:
-        return y + model.feed_forward(x, layer, gemma=False, end="_shexp")
-    if f"blk.{layer}.ffn_gate_inp_shexp.weight" not in model.weights:
+    if f"blk.{layer}.ffn_up_shexp.weight" not in model.weights:
         return y
-    share = model.product(x, model.weight(f"blk.{layer}.ffn_gate_inp_shexp.weight")[:, None])
     shared = model.feed_forward(x, layer, gemma=False, end="_shexp")
-    return model.rounded(y + model.rounded(shared / (1 + np.exp(-share)), 4))
+    if (name := f"blk.{layer}.ffn_gate_inp_shexp.weight") in model.weights:
+        share = model.product(x, model.weight(name)[:, None])
+        shared = model.rounded(shared / (1 + np.exp(-share)), 4)
+    return model.rounded(y + shared)
 
 
 def products(model: Reference, name: str) -> Callable[[np.ndarray, int], np.ndarray]:

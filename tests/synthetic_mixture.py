@@ -7,6 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 WIDTH, EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 64, 6, 3, 32
+MIXTURE = {
+    "expert_count": EXPERTS,
+    "expert_used_count": EXPERTS_USED,
+    "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+}
 Drawn = Callable[..., np.ndarray]
 
 

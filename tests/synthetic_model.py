@@ -9,16 +9,12 @@ from typing import Any
 
 import numpy as np
 import synthetic_delta
+import synthetic_mamba
 import synthetic_mixture
-from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, EXPERTS_USED, WIDTH
+from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, MIXTURE, WIDTH
 
 FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 96, 7, 4, 2, 160, 96
 
-MIXTURE = {
-    "expert_count": EXPERTS,
-    "expert_used_count": EXPERTS_USED,
-    "expert_feed_forward_length": EXPERT_FEED_FORWARD,
-}
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
     "glm4": {"rope.dimension_count": 8},
@@ -43,6 +39,7 @@ EXTRA: dict[str, dict[str, Any]] = {
         "rope.scaling.original_context_length": 512,
     },
     "granite": {"embedding_scale": 6.0, "residual_scale": 0.22, "logit_scale": 2.0, "attention.scale": 0.3},
+    "granitehybrid": synthetic_mamba.KEYS,
     "mistral3": {
         "attention.temperature_scale": 0.3,
         "rope.scaling.type": "yarn",
@@ -105,9 +102,7 @@ GEMMA4_MIXTURE: dict[str, Any] = {
     "attention__shared_kv_layers": 0,
     "embedding_length_per_layer_input": 0,
     "feed_forward_length": FEED_FORWARD,
-    "expert_count": EXPERTS,
-    "expert_used_count": EXPERTS_USED,
-    "expert_feed_forward_length": EXPERT_FEED_FORWARD,
+    **MIXTURE,
 }
 
 
@@ -136,7 +131,7 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
         return gemma4_weights(metadata, rng)
     heads, kv_heads = (metadata[f"{architecture}.attention.{key}"] for key in ("head_count", "head_count_kv"))
     head_dim = metadata.get(f"{architecture}.attention.key_length", WIDTH // heads)
-    q, kv = heads * head_dim, kv_heads * head_dim
+    q, kv = heads * head_dim, np.max(kv_heads) * head_dim
 
     matrix, vector = partial(random_matrix, rng), partial(random_vector, rng)
     weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), "output_norm.weight": vector(WIDTH)}
@@ -160,7 +155,7 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
         if architecture in ("gpt-oss", "glm4moe"):
             layer_weights["post_attention_norm.weight"] = layer_weights.pop("ffn_norm.weight")
-        if "expert_count" in EXTRA[architecture] and (architecture != "glm4moe" or layer >= 2):
+        if f"{architecture}.expert_count" in metadata and (architecture != "glm4moe" or layer >= 2):
             for name in ("gate", "up", "down"):
                 del layer_weights[f"ffn_{name}.weight"]
             layer_weights |= synthetic_mixture.weights_of(architecture, matrix, vector)
@@ -170,7 +165,9 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
                 layer_weights[name.replace("weight", "bias")] = 0.3 * matrix(*layer_weights[name].shape[:-1])
         if architecture == "glm4moe" and layer == metadata["glm4moe.block_count"] - 1:  # it predicts further tokens
             layer_weights |= {"nextn.eh_proj.weight": matrix(WIDTH, 2 * WIDTH), "nextn.enorm.weight": vector(WIDTH)}
-        if "ssm.state_size" in EXTRA[architecture]:
+        if architecture == "granitehybrid":
+            synthetic_mamba.turn(layer_weights, metadata, layer, matrix, vector)
+        elif "ssm.state_size" in EXTRA[architecture]:
             synthetic_delta.turn(layer_weights, metadata, layer, matrix, vector)
         if architecture in ("qwen3", "qwen3moe", "gemma3", "glm4moe"):
             layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
@@ -252,7 +249,8 @@ def write(path: Path, metadata: Mapping[str, Any], weights: Mapping[str, np.ndar
     from bitwright.io import gguf
 
     def stored(name: str, value: np.ndarray) -> tuple[str, tuple[int, ...], Any, Any]:
-        is_vector = value.ndim == 1 or "ffn_gate_inp" in name or "conv1d" in name
+        of_states = "conv1d" in name or name.endswith((".ssm_a", ".ssm_d", ".ssm_norm.weight"))
+        is_vector = value.ndim == 1 or "ffn_gate_inp" in name or of_states
         kind = formats.get("f32" if is_vector else format)
         return name, value.shape, kind, lambda: kind.quantize(value.astype(np.float32))
 

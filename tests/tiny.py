@@ -58,7 +58,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen3_next": {"num_experts": 4, "shared_expert_intermediate_size": 32, **MIXTURE, **DELTA},
     "lfm2": {"head_dim": 16, **CONVOLVED},
     "lfm2_moe": {"head_dim": 16, "num_experts": 4, "num_dense_layers": 1, **MIXTURE, **CONVOLVED},
-    "granitemoehybrid": {"head_dim": 16, "shared_intermediate_size": 96, **MAMBA,
+    "granitemoehybrid": {"head_dim": 16, "shared_intermediate_size": 96, "num_local_experts": 0, **MAMBA,
                          "layer_types": ["mamba", "attention", "mamba", "mamba"]},
     "kimi_linear": {"num_experts": 4, "num_shared_experts": 1, "first_k_dense_replace": 1, **LATENT, **MIXTURE,
                     "linear_attn_config": {"head_dim": 16, "short_conv_kernel_size": 4, "full_attn_layers": [4]}},

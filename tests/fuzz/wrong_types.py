@@ -61,7 +61,8 @@ OWN: dict[str, dict[str, Any]] = {  # of two layers
         "attention__sliding_window_pattern": [True, False],
         "attention__shared_kv_layers": 0,
         "feed_forward_length": [96, 192],
-    }
+    },
+    "granitehybrid": {"attention__head_count_kv": [0, 2]},
 }
 
 

@@ -28,8 +28,8 @@ from data_files import unpacked  # noqa: E402
 
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
 PRE = {
-    **dict.fromkeys(("glm4", "glm4_moe", "granite", "llama", "ministral3"), "llama-bpe"),
-    **dict.fromkeys(("olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
+    **dict.fromkeys(("glm4", "glm4_moe", "granite", "granitemoehybrid", "llama"), "llama-bpe"),
+    **dict.fromkeys(("ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
     "gpt_oss": "gpt-4o",
     **dict.fromkeys(("qwen2", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next"), "qwen2"),
 }

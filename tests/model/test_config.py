@@ -59,8 +59,8 @@ def test_granite_has_multipliers_and_may_not_rotate(tmp_path: Path) -> None:
     assert (config.embedding_scale, config.residual_scale, config.logit_scale) == (6, np.float32(0.22), 2)
     assert config.attention_scale == np.float32(0.3)
     assert Config.from_gguf(written(tmp_path)).logit_scale == 1
-    with pytest.raises(BitwrightError, match="the key granite.rope.scaling.finetuned"):
-        Config.from_gguf(written(tmp_path, "granite", rope__scaling__finetuned=False))
+    assert config.rotates and not Config.from_gguf(written(tmp_path, "granite", rope__scaling__finetuned=False)).rotates
+    assert Config.from_gguf(written(tmp_path, rope__scaling__finetuned=False)).rotates  # which Llama does not know
     with pytest.raises(BitwrightError, match="the key llama.logit_scale"):
         Config.from_gguf(written(tmp_path, logit_scale=2.0))
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import synthetic_mamba
 import synthetic_model
 from reference_forward import Reference, log_softmax
 
@@ -29,6 +30,12 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "gpt-oss": ("gpt-oss", {}),
     "gpt-oss without windows": ("gpt-oss", {"attention__sliding_window": 0, "expert_weights_scale": 0.7}),
     "granite": ("granite", {}),
+    "granite that does not rotate": ("granite", {"rope__scaling__finetuned": False}),
+    "granitehybrid": ("granitehybrid", {}),
+    "granitehybrid, one group, rotated": ("granitehybrid", {"ssm__group_count": 1, "rope__scaling__finetuned": True}),
+    "granitehybrid mixture": ("granitehybrid", synthetic_mamba.MIXTURE),
+    "granitehybrid mixture, none shared": ("granitehybrid", synthetic_mamba.MIXTURE
+                                           | {"expert_shared_feed_forward_length": 0}),
     "mistral3": ("mistral3", {}),
     "mistral3 linear": ("mistral3", {"rope__scaling__type": "linear", "attention__temperature_scale": 0.0}),
     "olmo2 with windows": ("olmo2", {}),
@@ -99,6 +106,14 @@ CHANGES: dict[str, dict[str, Any]] = {
         "rope.scaling.original_context_length": 520,
     },
     "granite": {"embedding_scale": 6.1, "residual_scale": 0.23, "logit_scale": 2.01, "attention.scale": 0.31},
+    "granitehybrid": {
+        "embedding_scale": 6.1,
+        "residual_scale": 0.23,
+        "logit_scale": 0.51,
+        "attention.scale": 0.31,
+        "rope.scaling.finetuned": True,
+    },
+    "granitehybrid mixture": {"expert_used_count": 4},
     "mistral3": {"attention.temperature_scale": 0.31, "rope.scaling.yarn_log_multiplier": 0.6},
     "olmo2 with windows": {"attention.sliding_window": 9, "rope.scaling.factor": 4.2, "rope.freq_base": 1.1e6},
     "phi3 with windows": {"attention.sliding_window": 10, "rope.freq_base": 10100.0, "rope.scaling.attn_factor": 1.21},

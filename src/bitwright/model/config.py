@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import MAX_TOKENS, Values
-from bitwright.kernels.ops.convolution import TAPS
 from bitwright.kernels.ops.experts import Scoring
 from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.layers import Layer
+from bitwright.model.delta_net import DeltaNet
 from bitwright.model.rope import SCALINGS, Rope
-from bitwright.model.steps import ARCHITECTURES, HYBRIDS, MIXTURES, PREDICTING, UNEVEN
+from bitwright.model.steps import ARCHITECTURES, EITHER, HYBRIDS, MIXTURES, PREDICTING, UNEVEN
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
@@ -28,22 +28,12 @@ LOCAL_BASE = {"gemma3": 10000.0, "gemma4": 10000.0}
 LOCAL_STRETCHED = {"gpt-oss"}  # in layers with a window, too, rotations are stretched
 EXACT_RAMP = {"gpt-oss"}  # whose config.json says `truncate: false` of YaRN's ramp, for which GGUF has no key
 UNSCALED = {"gemma4": 1.0}  # scores
-REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count", "expert_feed_forward_length")
+REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count")
+EXPERT_LENGTH = {"granitehybrid": "feed_forward_length"}  # the key of it; of others expert_feed_forward_length
+UNROTATED = {"granite", "granitehybrid"}  # whose files may say that nothing is rotated
 SIGMOID = {"glm4moe"}  # mixtures whose experts are scored by sigmoids, with one for every token
 OTHER_SCALINGS = {"phi3": ("longrope",)}  # which need more than numbers
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
-
-
-@dataclass(frozen=True)
-class DeltaNet:
-    """The shape of a gated delta net: a convolution over `taps` tokens; `key_heads` queries and keys of `key_dim`, and
-    `heads` values of `value_dim`."""
-
-    taps: int
-    key_heads: int
-    key_dim: int
-    heads: int
-    value_dim: int
 
 
 @dataclass(frozen=True)
@@ -56,7 +46,8 @@ class Config(Architecture):
     `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the embedding that each layer has of
     its own, 0 without.
 
-    `rope` applies to the layers that see all tokens, `local_rope` to those with a window. A cap of None means no cap.
+    `rope` applies to the layers that see all tokens, `local_rope` to those with a window, neither unless the model
+    `rotates`. A cap of None means no cap.
     `temperature`: by how much queries grow (ops.Temperature), in units of the original context; 0 means not. The
     embedding and what a layer adds are multiplied by their scales, logits are divided by theirs. `is_long`: whether a
     text may be longer than the original context, for which LongRoPE has other rotations.
@@ -66,6 +57,7 @@ class Config(Architecture):
     rope: Rope
     local_rope: Rope
     attention_scale: float
+    rotates: bool = True
     attention_softcap: float | None = None
     final_softcap: float | None = None
     temperature: float = 0.0
@@ -139,6 +131,7 @@ class Config(Architecture):
             rope=rope,
             local_rope=replace(rope, base=local_base) if name in LOCAL_STRETCHED else Rope(local_base, local_dim),
             attention_scale=values.optional("attention.scale") or UNSCALED.get(name) or 1 / math.sqrt(whole.key_dim),
+            rotates=name not in UNROTATED or values.flag("rope.scaling.finetuned", True),
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),
             temperature=values.optional("attention.temperature_scale") or 0.0,
@@ -147,12 +140,12 @@ class Config(Architecture):
             logit_scale=values.optional("logit_scale") or 1.0,
             feed_forwards=tuple(values.per_layer("feed_forward_length", len(shape.layers), 0)),
             per_layer=values.integer("embedding_length_per_layer_input", 0, high=MAX_TOKENS),
-            expert_feed_forward=(length := values.integer("expert_feed_forward_length", 0)),
+            expert_feed_forward=(length := values.integer(_expert_length(name), 0)),
             expert_scale=values.optional("expert_weights_scale") or 1.0,
             expert_scoring="sigmoid" if name in SIGMOID else "softmax",
             shared_feed_forward=_shared_length(values, length),
             leading_dense=values.integer("leading_dense_block_count", 0) if name in SIGMOID else 0,
-            delta=_delta_net(values) if name in HYBRIDS else None,
+            delta=DeltaNet.read(values) if name in HYBRIDS else None,
         )
 
 
@@ -167,14 +160,16 @@ def _attending(values: Values, shape: Architecture) -> list[tuple[int, Layer]]:
 
 def _check_layers(values: Values, shape: Architecture) -> None:
     """Raises if the engine cannot run layers of these shapes."""
-    mixture, uneven = values.prefix in MIXTURES, values.prefix in UNEVEN
+    mixture = values.prefix in MIXTURES or (values.prefix in EITHER and shape.experts > 0)
+    uneven = values.prefix in UNEVEN
     if shape.experts and not mixture and not uneven:
         raise UnsupportedError(
             f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward per layer"]
         )
     if values.prefix in SIGMOID and not values.flag("expert_weights_norm", False):  # llama.cpp's default
         raise values.error("expert_weights_norm", "true")
-    for key in (*REQUIRED, *(REQUIRED_OF_EXPERTS if mixture or shape.experts else ())):
+    of_experts = (*REQUIRED_OF_EXPERTS, _expert_length(values.prefix))
+    for key in (*REQUIRED, *(of_experts if mixture or shape.experts else ())):
         values.integer(key, low=1, high=MAX_TOKENS)
     if not uneven and not mixture:
         values.integer("feed_forward_length", low=1, high=MAX_TOKENS)
@@ -210,27 +205,19 @@ def _rotated(values: Values, key: str, default: int, head_dim: int) -> int:
     return dim
 
 
+def _expert_length(architecture: str) -> str:
+    """The key of an expert's length."""
+    return EXPERT_LENGTH.get(architecture, "expert_feed_forward_length")
+
+
 def _shared_length(values: Values, length: int) -> int:
     """Of the feed-forward that takes every token; length: of an expert's."""
     if values.prefix in SIGMOID:
         return length * values.integer("expert_shared_count", low=1)
-    return values.integer("expert_shared_feed_forward_length", low=1) if values.prefix in keys.SHARED else 0
-
-
-def _delta_net(values: Values) -> DeltaNet:
-    heads, width = values.integer("ssm.time_step_rank", low=1), values.integer("ssm.inner_size", low=1)
-    found = DeltaNet(
-        taps=values.integer("ssm.conv_kernel", low=2, high=TAPS),
-        key_heads=values.integer("ssm.group_count", low=1),
-        key_dim=values.integer("ssm.state_size", low=1),
-        heads=heads,
-        value_dim=width // heads,
-    )
-    if width % heads:
-        raise values.error("ssm.inner_size", f"a multiple of {heads} heads")
-    if heads % found.key_heads:
-        raise values.error("ssm.group_count", f"a divisor of {heads} heads")
-    return found
+    key = "expert_shared_feed_forward_length"
+    if values.prefix in EITHER:
+        return values.integer(key, 0)
+    return values.integer(key, low=1) if values.prefix in keys.SHARED else 0
 
 
 def _rope(values: Values, head_dim: int, context: int) -> Rope:

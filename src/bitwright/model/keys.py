@@ -27,8 +27,9 @@ WINDOWS = {
 }  # which families without windows ignore in llama.cpp too
 CAPS = {"attn_logit_softcapping", "final_logit_softcapping"}
 SHARED = ("qwen35moe", "qwen3next")  # mixtures with an expert that takes every token
+STATES = {"ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"}
 DELTA = {  # rope.dimension_sections: in a text, all sections of a rotation have one position
-    *("ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"),
+    *STATES,
     *("full_attention_interval", "attention.recurrent_layers", "rope.dimension_sections"),
 }
 SCALES = ("embedding_scale", "residual_scale", "logit_scale")
@@ -39,7 +40,8 @@ OF_FAMILY = {  # honoured by these alone
         *("expert_weights_scale", "expert_weights_norm", "expert_shared_count", "leading_dense_block_count"),
     },
     "gpt-oss": {"expert_weights_scale"},
-    "granite": set(SCALES),
+    "granite": {"rope.scaling.finetuned", *SCALES, *STATES},  # states: of Granite 4, whose smallest models have none
+    "granitehybrid": {"rope.scaling.finetuned", "expert_shared_feed_forward_length", *SCALES, *STATES},
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
     "qwen3moe": {"expert_weights_scale"},
     "qwen35": DELTA,
@@ -82,7 +84,7 @@ NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
     | {"expert_gating_func": (1,), "expert_weights_scale": (0, 1), "attention.scale": (0, 1)},
     "glm4moe": ROUTED | {"expert_gating_func": (2,), "expert_shared_feed_forward_length": (0,)},  # sigmoid
     "gpt-oss": ALL_ROUTED | {"expert_gating_func": (1, 3)},  # softmax, of all or of those chosen
-    "granite": {"rope.scaling.finetuned": (True,)},  # False: nothing is rotated
+    "granitehybrid": ROUTED | WITH_SHARED | {"leading_dense_block_count": (0,), "expert_weights_scale": (0, 1)},
     "qwen3moe": ALL_ROUTED | {"expert_gating_func": (1,)},  # softmax
     **dict.fromkeys(SHARED, ALL_ROUTED | WITH_SHARED),
 }

@@ -52,7 +52,7 @@ def test_the_engine_runs_what_a_config_json_describes(family: str, tmp_path: Pat
     made = tiny.tiny(family, tmp_path / "tiny.gguf")
     model = Model.from_gguf(gguf.open(tmp_path / "tiny.gguf"))
     assert model.config.layers == from_blueprint(made, family, "", "").layers
-    mixing = [op for op in model.step.ops if op.kind in ("attention", "delta_rule")]
+    mixing = [op for op in model.step.ops if op.kind in ("attention", "delta_rule", "scan")]
     assert len(mixing) == made.layers
 
 

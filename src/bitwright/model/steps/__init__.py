@@ -17,6 +17,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "glm4moe": "glm4moe",
     "gpt-oss": "gptoss",
     "granite": "llama",
+    "granitehybrid": "granitehybrid",
     "llama": "llama",
     "mistral3": "llama",
     "olmo2": "olmo2",
@@ -30,8 +31,10 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "smollm3": "llama",
 }
 MIXTURES = {"glm4moe", "gpt-oss", "qwen3moe", "qwen35moe", "qwen3next"}  # those of them whose layers have experts
-HYBRIDS = {"qwen35", "qwen35moe", "qwen3next"}  # those of them with layers that keep a state instead of keys and values
-PREDICTING = HYBRIDS | {"glm4moe"}  # those of them whose files may have layers that predict further tokens
+EITHER = {"granitehybrid"}  # those of them whose layers may have experts
+DELTA_NETS = {"qwen35", "qwen35moe", "qwen3next"}
+HYBRIDS = DELTA_NETS | {"granitehybrid"}  # those of them with layers that keep a state instead of keys and values
+PREDICTING = DELTA_NETS | {"glm4moe"}  # those of them whose files may have layers that predict further tokens
 UNEVEN = {"gemma4"}  # whose layers may differ in heads, share keys and values, and have experts
 
 

@@ -2,7 +2,7 @@
 
 GGUF files of these architectures store the rows of q and k permuted, so that rotated pairs are adjacent. SmolLM 3 does
 not rotate in every fourth layer; Ministral 3's queries grow with every original context; Granite scales its embedding,
-what a layer adds, and its logits.
+what a layer adds, and its logits, and need not rotate.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def step(c: Config, weights: Weights) -> Step:
         q = s.linear(h, *w.linear("attn_q", q_width, c.width))
         k = s.linear(h, *w.linear("attn_k", kv_width, c.width))
         v = s.linear(h, *w.linear("attn_v", kv_width, c.width))
-        if every is None or (layer + 1) % every:
+        if c.rotates and (every is None or (layer + 1) % every):
             q = s.rope(q, c.heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
             k = s.rope(k, c.kv_heads, c.head_dim, frequencies, interleaved=True, magnitude=c.rope.magnitude)
         if c.temperature:

@@ -111,6 +111,11 @@ def phi3(b: Blueprint) -> None:
 
 def granite(b: Blueprint) -> None:
     llama(b)
+    multipliers(b)
+
+
+def multipliers(b: Blueprint) -> None:
+    """Granite's factors of embeddings, scores, what a layer adds, and logits."""
     b.key(logit_scale=b.values.number("logits_scaling", 1.0))
     b.key(embedding_scale=b.values.number("embedding_multiplier", 1.0))
     b.key(residual_scale=b.values.number("residual_multiplier", 1.0))

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from bitwright.model.architectures.blueprint import Blueprint
+from bitwright.model.architectures.families.dense import multipliers
 from bitwright.model.architectures.families.mixture import latent_attention, latent_keys, leading, leading_keys, routed
 
+UNLIMITED = 1 << 20  # the context of models that know no positions (llama.cpp's conversion/granite.py)
 
-def kinds(b: Blueprint, full: str) -> list[bool]:
+
+def kinds(b: Blueprint, *full: str) -> list[bool]:
     """For each layer, whether it attends: `full` in config.json's list; without a list, one layer in every few does."""
     if (named := b.values.names("layer_types", b.layers)) is not None:
-        return [name == full for name in named]
+        return [name in full for name in named]
     every = b.values.integer("full_attention_interval", 4, low=1)
     return [index % every == every - 1 for index in range(b.layers)]
 
@@ -140,26 +143,34 @@ def _lfm2_length(b: Blueprint) -> int:
 
 
 def granite_hybrid(b: Blueprint) -> None:
-    """Mamba 2 and attention, with experts or one feed-forward that the checkpoint calls shared."""
+    """Mamba 2 and attention, with experts or one feed-forward that the checkpoint calls shared. Most know no positions:
+    their texts may be as long as anyone likes."""
     values = b.values
-    attends = kinds(b, "attention")
+    if not values.has("layer_types"):
+        raise values.error("layer_types", "a list of layers")
+    attends = kinds(b, "attention", "full_attention")
     experts, shared = values.integer("num_local_experts", 0), values.integer("shared_intermediate_size", 0)
     heads, state, groups = (values.integer(f"mamba_{key}", low=1) for key in ("n_heads", "d_state", "n_groups"))
     inner, kernel = values.integer("mamba_expand", 2) * b.width, values.integer("mamba_d_conv", 4)
-    convolved = inner + 2 * groups * state
+    convolved, rotates = inner + 2 * groups * state, values.text("position_embedding_type", "nope") == "rope"
     if all(attends):
         b.architecture = "granitemoe" if experts else "granite"
-    b.frame(tied=True)
+    b.frame()
+    multipliers(b)
     b.key(ssm__conv_kernel=kernel, ssm__state_size=state, ssm__group_count=groups, ssm__inner_size=inner)
     b.key(ssm__time_step_rank=heads, attention__head_count_kv=[b.kv_heads * full for full in attends])
+    b.key(rope__scaling__finetuned=rotates, expert_shared_feed_forward_length=shared)
+    if not rotates:
+        b.key(context_length=UNLIMITED)
     if experts:
         routed(b, "num_local_experts", "intermediate_size", shared)
     else:
-        b.key(feed_forward_length=shared)
+        b.key(feed_forward_length=shared, expert_count=0, expert_used_count=0)
+    bias = values.flag("attention_bias", False)
     for index in b.blocks():
         b.norm("attn_norm", b.width)
         if attends[index]:
-            b.attention()
+            b.attention(bias=bias, output_bias=bias)
         else:
             b.matrix("ssm_in", inner + convolved + heads, b.width)
             b.vector("ssm_conv1d.weight", convolved, kernel)
