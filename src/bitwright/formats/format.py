@@ -50,7 +50,7 @@ class Format:
 
     # -- sizes, all derived from `fields`
 
-    @property
+    @cached_property
     def block_bytes(self) -> int:
         return sum(field.nbytes for field in self.fields)
 
