@@ -81,7 +81,7 @@ class Attention(Op):
             start = max(0, position + 1 - self.window) if self.window else 0
             shared = self.heads // self.kv_heads
             seen_keys, seen_values = (  # (seen, heads, head_dim)
-                np.repeat(np.stack(x[start : position + 1]), shared, axis=1) for x in (keys, values)
+                np.repeat(np.array(x[start : position + 1]), shared, axis=1) for x in (keys, values)
             )
             scores = np.einsum("hd,phd->hp", q[i], seen_keys) * self.scale
             if self.softcap:
