@@ -126,7 +126,7 @@ class Prefixes:
         size = len(MAGIC) + HEADER.size + text.nbytes + saved.nbytes
         self._make_room(size)
         with atomic.replacing(path) as file:
-            file.write(MAGIC + HEADER.pack(len(ids), saved.nbytes, zlib.crc32(saved)) + text.tobytes())
+            file.write(MAGIC + HEADER.pack(len(ids), saved.nbytes, zlib.crc32(saved.data)) + text.tobytes())
             file.write(saved.data)
         with self._lock:
             held = [*self.held]
@@ -188,6 +188,6 @@ def _read(file: BinaryIO, memory: bool = True) -> tuple[list[int], NDArray[np.ui
     if not memory:
         return ids, np.empty(0, np.uint8)
     saved = np.fromfile(file, np.uint8, length)
-    if len(saved) != length or zlib.crc32(saved) != crc:
+    if len(saved) != length or zlib.crc32(saved.data) != crc:
         raise ValueError("the bytes of the file have changed")
     return ids, saved

@@ -15,6 +15,7 @@ from starlette.routing import Route
 from bitwright.server import chat, completions, http, infill, messages, native
 from bitwright.server.errors import Refused, shape
 from bitwright.server.guard import Guard
+from bitwright.server.openapi import document
 from bitwright.server.service import Service
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
@@ -22,12 +23,17 @@ DRAIN = 10.0  # seconds for answers that are being written when the server is to
 
 
 async def models(service: Service, request: Request) -> Response:
-    """GET /v1/models."""
+    """GET /v1/models. Lists the model."""
     config, model = service.engine.config, service.engine.model
     meta = {"n_vocab": service.tokenizer.vocab_size, "n_ctx": service.context, "n_ctx_train": config.context,
             "n_embd": config.width, "size": model.file_bytes}  # fmt: skip
     own = {"id": service.name, "object": "model", "created": service.created, "owned_by": "bitwright", "meta": meta}
     return JSONResponse({"object": "list", "data": [own]})
+
+
+async def openapi(service: Service, request: Request) -> Response:
+    """GET /openapi.json. This document."""
+    return JSONResponse(document(ROUTES))
 
 
 ROUTES: dict[tuple[str, str], Handler] = {
@@ -46,6 +52,7 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("GET", "/health"): native.health,
     ("GET", "/v1/health"): native.health,
     ("GET", "/metrics"): native.metrics,
+    ("GET", "/openapi.json"): openapi,
 }
 
 

@@ -47,9 +47,9 @@ class Chat(OpenAI):
     chat_template_kwargs: dict[str, Any] | None = None
 
 
-async def chat(service: Service, request: Request) -> Response:
-    """POST /v1/chat/completions."""
-    asked = await http.body(request, Chat)
+@http.reads(Chat)
+async def chat(service: Service, request: Request, asked: Chat) -> Response:
+    """POST /v1/chat/completions. Continues a conversation (OpenAI)."""
     turn = await Turn.of(service, asked.messages, asked.tools, choice(asked), template_variables(asked))
     constraint = await turn.constraint(asked.response_format, asked.grammar)
     limit = asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens

@@ -34,9 +34,9 @@ class Completion(OpenAI):
     max_tokens: Annotated[int, Field(ge=-1)] | None = DEFAULT_TOKENS
 
 
-async def completions(service: Service, request: Request) -> Response:
-    """POST /v1/completions."""
-    asked = await http.body(request, Completion)
+@http.reads(Completion)
+async def completions(service: Service, request: Request, asked: Completion) -> Response:
+    """POST /v1/completions. Continues texts (OpenAI)."""
     prompts = await read(service, asked)
     if len(prompts) * (asked.n or 1) > MOST_PROMPTS:
         raise invalid(f"expected at most {MOST_PROMPTS} completions in a request, got {len(prompts) * (asked.n or 1)}")

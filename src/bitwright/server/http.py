@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
@@ -21,6 +22,23 @@ GONE = 499  # the client went away; nobody reads this
 
 T = TypeVar("T", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
+
+
+Handling = Callable[[Any, Request, T], Awaitable[Response]]
+
+
+def reads(kind: type[T]) -> Callable[[Handling[T]], Callable[[Any, Request], Awaitable[Response]]]:
+    """Marks a handler that is given a request's body, as `kind` describes it (openapi.py tells it to clients)."""
+
+    def given(handler: Handling[T]) -> Callable[[Any, Request], Awaitable[Response]]:
+        @functools.wraps(handler)
+        async def reading(service: Any, request: Request) -> Response:
+            return await handler(service, request, await body(request, kind))
+
+        vars(reading)["reads"] = kind
+        return reading
+
+    return given
 
 
 async def body(request: Request, kind: type[T]) -> T:

@@ -32,9 +32,9 @@ class Infill(Completion):
     input_extra: Annotated[list[Extra], Field(max_length=MOST_EXTRA)] = Field(default_factory=list)
 
 
-async def infill(service: Service, request: Request) -> Response:
-    """POST /infill."""
-    asked = await http.body(request, Infill)
+@http.reads(Infill)
+async def infill(service: Service, request: Request, asked: Infill) -> Response:
+    """POST /infill. Writes what belongs between two texts (llama.cpp)."""
     others = [(own.filename, own.text) for own in asked.input_extra]
     ids = await service.gap(asked.input_prefix + asked.prompt, asked.input_suffix, others)
     return await answer(service, request, asked, ids)

@@ -42,9 +42,9 @@ class Asked(Conversation, Drawing):
         return self.stop_sequences or []
 
 
-async def messages(service: Service, request: Request) -> Response:
-    """POST /v1/messages."""
-    asked = await http.body(request, Asked)
+@http.reads(Asked)
+async def messages(service: Service, request: Request, asked: Asked) -> Response:
+    """POST /v1/messages. Continues a conversation (Anthropic)."""
     turn = await after(service, asked)
     constraint = await turn.constraint(asked.output_config.format if asked.output_config else None, None)
     owner = http.owner(request, asked.metadata.user_id if asked.metadata else None)
@@ -55,9 +55,10 @@ async def messages(service: Service, request: Request) -> Response:
     return await http.unless_gone(request, whole(service, own, turn.reply()))
 
 
-async def count_tokens(service: Service, request: Request) -> Response:
-    """POST /v1/messages/count_tokens."""
-    turn = await after(service, await http.body(request, Conversation))
+@http.reads(Conversation)
+async def count_tokens(service: Service, request: Request, asked: Conversation) -> Response:
+    """POST /v1/messages/count_tokens. How long a prompt is."""
+    turn = await after(service, asked)
     return JSONResponse({"input_tokens": len(turn.prompt.ids)})
 
 

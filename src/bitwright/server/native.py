@@ -34,9 +34,9 @@ class Completion(Drawing):
     return_tokens: bool = False
 
 
-async def completion(service: Service, request: Request) -> Response:
-    """POST /completion."""
-    asked = await http.body(request, Completion)
+@http.reads(Completion)
+async def completion(service: Service, request: Request, asked: Completion) -> Response:
+    """POST /completion. Continues a text (llama.cpp)."""
     if isinstance(asked.prompt, str):
         ids = await service.encode(asked.prompt)
     else:
@@ -129,9 +129,9 @@ class Tokenize(Body):
     add_special_tokens: bool = True
 
 
-async def tokenize(service: Service, request: Request) -> Response:
-    """POST /tokenize."""
-    asked = await http.body(request, Tokenize)
+@http.reads(Tokenize)
+async def tokenize(service: Service, request: Request, asked: Tokenize) -> Response:
+    """POST /tokenize. Turns a text into ids."""
     if asked.prompt is not None:
         ids = await service.encode(asked.prompt, add=asked.add_special_tokens)
         return JSONResponse({"tokens": ids, "count": len(ids), "max_model_len": service.context})
@@ -155,9 +155,9 @@ class Detokenize(Body):
     tokens: list[int] = Field(default_factory=list)
 
 
-async def detokenize(service: Service, request: Request) -> Response:
-    """POST /detokenize. The text is there twice: vLLM's clients call it `prompt`."""
-    asked = await http.body(request, Detokenize)
+@http.reads(Detokenize)
+async def detokenize(service: Service, request: Request, asked: Detokenize) -> Response:
+    """POST /detokenize. Turns ids into text, which is there twice: vLLM's clients call it `prompt`."""
     if not all(0 <= id < service.tokenizer.vocab_size for id in asked.tokens):
         raise invalid(f"tokens: expected ids below {service.tokenizer.vocab_size}")
     text = service.tokenizer.decode(asked.tokens)
@@ -165,7 +165,7 @@ async def detokenize(service: Service, request: Request) -> Response:
 
 
 async def tokenizer_info(service: Service, request: Request) -> Response:
-    """GET /tokenizer_info, from which vLLM's clients, such as lm-eval's, learn that /tokenize is there."""
+    """GET /tokenizer_info. Tells vLLM's clients, such as lm-eval's, that /tokenize is there."""
     tokenizer = service.tokenizer
     roles = {"bos_token": tokenizer.bos, "eos_token": tokenizer.eos, "pad_token": tokenizer.padding}
     known = {name: None if id is None else tokenizer.token_text(id) for name, id in roles.items()}
@@ -181,9 +181,9 @@ class Template(Body):
     chat_template_kwargs: dict[str, Any] | None = None
 
 
-async def apply_template(service: Service, request: Request) -> Response:
-    """POST /apply-template."""
-    asked = await http.body(request, Template)
+@http.reads(Template)
+async def apply_template(service: Service, request: Request, asked: Template) -> Response:
+    """POST /apply-template. Renders a conversation."""
     tools = [tool.templated() for tool in asked.tools or ()]
     messages = [message.templated() for message in asked.messages]
     prompt = await service.prompt(messages, tools, **(asked.chat_template_kwargs or {}))
@@ -191,12 +191,12 @@ async def apply_template(service: Service, request: Request) -> Response:
 
 
 async def health(service: Service, request: Request) -> Response:
-    """GET /health."""
+    """GET /health. Says that the server is well."""
     return JSONResponse({"status": "ok"})
 
 
 async def props(service: Service, request: Request) -> Response:
-    """GET /props."""
+    """GET /props. Says what the server runs."""
     template = service.template.source if service.template is not None else ""
     sampler = service.settings(Drawing(), None).sampler
     params = {name: getattr(sampler, name) for name in ("temperature", "top_k", "top_p", "min_p")}
@@ -215,7 +215,7 @@ def text(service: Service, id: int | None) -> str:
 
 
 async def metrics(service: Service, request: Request) -> Response:
-    """GET /metrics, in Prometheus's text format."""
+    """GET /metrics. Counts, in Prometheus's text format."""
     running, waiting = service.worker.load
     counters = {
         "requests_total": ("counter", "Answers given.", service.counted["requests"]),

@@ -1,0 +1,67 @@
+"""The OpenAPI document: complete, and true of what the server answers."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import httpx2
+import pytest
+
+from bitwright.server.app import ROUTES
+from bitwright.server.openapi import ANSWERS, EITHER, PLAIN
+
+MESSAGE = {"role": "user", "content": "hi"}
+ASKED: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": {"messages": [MESSAGE], "max_tokens": 1},
+    "/v1/completions": {"prompt": "a", "max_tokens": 1},
+    "/v1/messages": {"messages": [MESSAGE], "max_tokens": 1},
+    "/v1/messages/count_tokens": {"messages": [MESSAGE]},
+    "/completion": {"prompt": "a", "n_predict": 1},
+    "/tokenize": {"content": "a"},
+    "/detokenize": {"tokens": [1]},
+    "/apply-template": {"messages": [MESSAGE]},
+}
+KINDS = {"string": str, "integer": int, "array": list, "object": dict}
+
+
+@pytest.fixture(scope="module")
+def document(web: httpx2.Client) -> dict[str, Any]:
+    found: dict[str, Any] = web.get("/openapi.json").json()
+    return found
+
+
+def test_every_address_is_there_with_its_request(document: dict[str, Any]) -> None:
+    schemas = document["components"]["schemas"]
+    for method, path in ROUTES:
+        own = document["paths"][path][method.lower()]
+        assert own["summary"].endswith(".") and not own["summary"].startswith(method)
+        if method == "POST":
+            name = own["requestBody"]["content"]["application/json"]["schema"]["$ref"].rpartition("/")[2]
+            assert schemas[name]["type"] == "object"
+    assert document["paths"]["/v1/chat/completions"]["post"]["responses"]["200"]["content"].keys() == {
+        "application/json", "text/event-stream"
+    }  # fmt: skip
+
+
+def test_references_lead_somewhere(document: dict[str, Any]) -> None:
+    def references(value: Any) -> list[str]:
+        inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+        own = [value["$ref"]] if isinstance(value, dict) and isinstance(value.get("$ref"), str) else []
+        return own + [found for item in inner for found in references(item)]
+
+    found = references(document)
+    assert found and all(
+        ref.removeprefix("#/components/schemas/") in document["components"]["schemas"] for ref in found
+    )
+
+
+def test_answers_are_as_described(web: httpx2.Client) -> None:
+    described = {path for _, path in ROUTES if path not in PLAIN and "{" not in path} - EITHER - {"/openapi.json"}
+    assert described - {"/tokenizer_info", "/"} <= set(ANSWERS)
+    for method, path in ROUTES:
+        if path not in ANSWERS or (method == "POST" and path not in ASKED):
+            continue
+        answer = web.get(path) if method == "GET" else web.post(path, json=ASKED[path])
+        assert answer.status_code == 200, answer.text
+        found = answer.json()
+        assert all(isinstance(found[name], KINDS[kind]) for name, kind in ANSWERS[path].items()), path
