@@ -33,6 +33,7 @@ class Block:
     name: str = ""
     text: str = ""
     id: str = field(default_factory=unique)
+    status: Literal["in_progress", "completed", "incomplete"] = "in_progress"
 
 
 @dataclass(frozen=True)
@@ -66,9 +67,12 @@ class Answer:
                 changes.append(Change("grown", len(self.blocks) - 1, self.blocks[-1], part.text))
         return changes
 
-    def end(self) -> list[Change]:
-        """End the latest block."""
-        return [Change("ended", len(self.blocks) - 1, self.blocks[-1])] if self.blocks else []
+    def end(self, cut: bool = False) -> list[Change]:
+        """End the latest block. `cut`: before it was complete."""
+        if not self.blocks:
+            return []
+        self.blocks[-1].status = "incomplete" if cut else "completed"
+        return [Change("ended", len(self.blocks) - 1, self.blocks[-1])]
 
     @property
     def text(self) -> str:
@@ -91,7 +95,7 @@ async def changes(service: Service, own: Generation, reply: Reply, answer: Answe
     async for _, piece in merged(service, [own]):
         for change in answer.add(reply.finish() if piece is None else reply.feed(piece.text)):
             yield change
-    for change in answer.end():
+    for change in answer.end(own.reason == "length"):
         yield change
 
 

@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from bitwright.server import chat, completions, http, infill, messages, native
+from bitwright.server import chat, completions, http, infill, kept, messages, native, responses
 from bitwright.server.errors import Refused, shape
 from bitwright.server.guard import Guard
 from bitwright.server.openapi import document
@@ -40,6 +40,10 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/v1/chat/completions"): chat.chat,
     ("POST", "/v1/completions"): completions.completions,
     ("GET", "/v1/models"): models,
+    ("POST", "/v1/responses"): responses.responses,
+    ("GET", "/v1/responses/{id}"): kept.retrieve,
+    ("DELETE", "/v1/responses/{id}"): kept.delete,
+    ("GET", "/v1/responses/{id}/input_items"): kept.input_items,
     ("POST", "/v1/messages"): messages.messages,
     ("POST", "/v1/messages/count_tokens"): messages.count_tokens,
     ("POST", "/infill"): infill.infill,

@@ -53,7 +53,7 @@ class ToolResult(Body):
 
 def kind(block: Any) -> str:
     """Which model reads a block."""
-    found = block.get("type") if isinstance(block, dict) else getattr(block, "type", None)
+    found = block.get("type") if isinstance(block, dict) else None
     if found == "redacted_thinking":
         return "thinking"
     return found if found in ("thinking", "tool_use", "tool_result") else "part"

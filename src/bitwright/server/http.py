@@ -57,6 +57,11 @@ async def body(request: Request, kind: type[T]) -> T:
         raise invalid("expected a request as JSON") from None
     if not isinstance(found, dict):
         raise invalid(f"expected a JSON object, got {type(found).__name__}")
+    return checked(found, kind)
+
+
+def checked(found: dict[str, Any], kind: type[T]) -> T:
+    """What a request says. Refused if it is not what `kind` says."""
     try:
         return kind.model_validate(found)
     except ValidationError as error:

@@ -32,7 +32,7 @@ class ResponseFormat(Body):
 
     type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: JsonSchema | None = None
-    schema_: Schema | None = Field(None, alias="schema")  # llama.cpp's place for it
+    schema_: Schema | None = Field(default=None, alias="schema")  # llama.cpp's place for it
 
 
 class StreamOptions(Body):

@@ -22,6 +22,7 @@ from bitwright.model.replies import reply_format
 from bitwright.server.errors import Refused, invalid, too_long, unsupported
 from bitwright.server.gaps import Gaps
 from bitwright.server.generation import Generation, Settings
+from bitwright.server.history import History
 from bitwright.server.parameters import Drawing, ResponseFormat
 
 if TYPE_CHECKING:
@@ -60,6 +61,7 @@ class Service:
         self.kept = frozenset(vocabulary[text] for text in self.format.kept if text in vocabulary)
         self.gaps = Gaps.of(engine.model.metadata, vocabulary)
         self._sampling = recommended(engine)
+        self.history = History()
 
     async def prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, /,
                      **variables: Any) -> Prompt:  # fmt: skip
