@@ -47,6 +47,15 @@ def test_a_short_attack_finds_nothing() -> None:
     assert all(re.search(r" inputs, exit codes \{.*\}, 0 findings, \d+ s$", row) for row in rows)
 
 
+def test_constrained_texts_are_valid(smollm2: Path) -> None:
+    """The share of the masks is a speed: a run that only exceeds it is none of a test's business."""
+    script = BENCHMARKS / "constrained.py"
+    command = [sys.executable, str(script), str(smollm2), "--count", "20", "--batch", "20"]
+    env = os.environ | {"PYTHONPATH": str(Path(bw.__file__).parents[1])}
+    done = subprocess.run(command, capture_output=True, text=True, env=env)
+    assert "20 of 20 texts valid" in done.stdout, done.stdout + done.stderr
+
+
 PEER = """#!{python}
 import json, sys
 numbers = lambda name: [int(n) for n in sys.argv[sys.argv.index(name) + 1].split(",")] if name in sys.argv else [0]
