@@ -7,7 +7,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
+import synthetic_mamba
 import synthetic_model
+from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, EXPERTS_USED, WIDTH
 
 from bitwright.calibration import labels, read
 from bitwright.calibration import second_moments as gathering
@@ -19,18 +22,23 @@ from bitwright.model.model import Model, load
 TEXTS = [("a", [*b"abcdefgh" * 8])]
 
 
-def mixture(folder: Path) -> tuple[Model, dict[str, np.ndarray]]:
+both = pytest.mark.parametrize("architecture", ["qwen3moe", "granitehybrid"])
+
+
+def mixture(folder: Path, architecture: str) -> tuple[Model, dict[str, np.ndarray]]:
     """A small model with random weights, and these."""
-    metadata = synthetic_model.metadata_of("qwen3moe")
+    more = synthetic_mamba.MIXTURE if architecture == "granitehybrid" else {}
+    metadata = synthetic_model.metadata_of(architecture, **more)
     weights = synthetic_model.weights_of(metadata)
     model = load(synthetic_model.write(folder / "m.gguf", metadata, weights))
     model.__dict__["tokenizer"] = SimpleNamespace(add_bos=False, bos=None)
     return model, weights
 
 
-def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path) -> None:
+@both
+def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path, architecture: str) -> None:
     """Direct sums over the tokens that chose an expert, weighed by its own gradients; nothing of the other tokens."""
-    model, weights = mixture(tmp_path)
+    model, weights = mixture(tmp_path, architecture)
     found = gather(model, TEXTS, tmp_path / "s.gguf", 64)
     tape = Tape(model.step, weights, lambda name, rows: weights[name] if rows is None else weights[name][rows])
     seen: dict[str, tuple[Any, ...]] = {}
@@ -42,7 +50,7 @@ def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path) -> None:
     (piece,) = gathering.cut(model, TEXTS, 64, None)
     tape.gradients(piece, labels.sampled(0, 0, 64), visit)
     x, choices, _ = seen["blk.3.ffn_down_exps.weight"]
-    used, ff = synthetic_model.EXPERTS_USED, synthetic_model.EXPERT_FEED_FORWARD
+    used, ff = EXPERTS_USED, EXPERT_FEED_FORWARD
     chosen = choices[:, :used].astype(int)
     for names, inputs in (
         (("ffn_gate_exps", "ffn_up_exps"), np.repeat(seen["blk.3.ffn_up_exps.weight"][0][:, None], used, axis=1)),
@@ -50,7 +58,7 @@ def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path) -> None:
     ):
         own = [f"blk.3.{name}.weight" for name in names]
         f = sum((seen[name][2].reshape(64, used, -1) ** 2).sum(axis=2) for name in own)
-        for expert in range(synthetic_model.EXPERTS):
+        for expert in range(EXPERTS):
             at = chosen == expert
             assert found.tokens(own[0])[expert] == at.sum()
             moment = np.einsum("s,si,sj->ij", f[at], inputs[at], inputs[at]) / max(f[at].sum(), 1e-30)
@@ -58,16 +66,17 @@ def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path) -> None:
             np.testing.assert_allclose(got, moment, rtol=1e-3, atol=1e-5 * np.abs(moment).max())
             sums = (inputs[at].astype(np.float64) ** 2).sum(axis=0)
             np.testing.assert_allclose(found.squares[own[0]].sums[expert], sums, rtol=1e-4)
-    assert found.sensitivity("blk.3.ffn_down_exps.weight").shape == (synthetic_model.EXPERTS, synthetic_model.WIDTH)
+    assert found.sensitivity("blk.3.ffn_down_exps.weight").shape == (EXPERTS, WIDTH)
 
 
-def test_calibrate_counts_what_every_expert_gets(tmp_path: Path) -> None:
+@both
+def test_calibrate_counts_what_every_expert_gets(tmp_path: Path, architecture: str) -> None:
     """As `gather` does, up to the float16 cache; the file has a row for each expert, as llama.cpp's."""
-    model, _ = mixture(tmp_path)
+    model, _ = mixture(tmp_path, architecture)
     expected = gather(model, TEXTS, tmp_path / "s.gguf", 32, fisher=False)
     calibrate(model, TEXTS, 32, output=tmp_path / "i.gguf")
     found = read(tmp_path / "i.gguf")
-    experts, used = synthetic_model.EXPERTS, synthetic_model.EXPERTS_USED
+    experts, used = EXPERTS, EXPERTS_USED
     for name, own in expected.squares.items():
         assert (found.squares[name].counts == own.counts).all(), name
         np.testing.assert_allclose(found.squares[name].sums, own.sums, rtol=2e-2, atol=1e-3 * own.sums.max())

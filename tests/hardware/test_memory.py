@@ -126,6 +126,8 @@ def test_unknown_names_are_refused() -> None:
         ("gemma4_text", {"hidden_size_per_layer_input": 64, "use_double_wide_mlp": False}),
         ("gemma4", {"moe_intermediate_size": 320}),
         ("gemma4", {"moe_intermediate_size": 200, "top_k_experts": 3}),
+        ("granitemoehybrid", {}),
+        ("granitemoehybrid", {"num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 320}),
     ],
 )
 def test_what_the_engine_allocates_for_layers_that_differ(family: str, changes: dict[str, Any], tmp_path: Path) -> None:

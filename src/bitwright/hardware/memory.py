@@ -20,6 +20,8 @@ from bitwright.recipes.recipe import Assignment, Recipe
 
 MIB = 1 << 20
 SPLIT_TOKENS, RANGES, TILE_ROWS = 4, 32, 96  # native: kSplitTokens, kMostRanges, kTileRows
+# Ends of names of tensors that have two dimensions, and are in no product.
+UNPACKED = (".ssm_a", ".ssm_d", "ssm_conv1d.weight", "ssm_norm.weight", "shortconv.conv.weight")
 EXPERT_ROWS = 64  # native: kExpertPanels panels of 16 rows, as on AVX2
 # What a process takes in addition to the model, measured: bitwright as Python with NumPy and an opened model
 # (benchmarks/memory.py), llama.cpp as llama-bench with a model of one megabyte. A device's driver takes more: DRIVER.
@@ -105,7 +107,7 @@ def resident(outline: Outline, tensor: str, shape: Sequence[int], format: Format
     read = outline.share_read(tensor) > 0
     if engine == "llama.cpp":
         return format.stored_bytes(shape) if read or not tensor.startswith("blk.") else 0
-    if not read or len(shape) < 2:
+    if not read or len(shape) < 2 or tensor.endswith(UNPACKED):
         return 0
     matrices = shape[0] if len(shape) > 2 else 1  # each of stacked experts is packed as its own matrix
     return kernels.bytes_read(format, shape[-2], shape[-1]) * matrices
@@ -126,12 +128,13 @@ def _bitwright(outline: Outline, context: int, batch: int, assignments: Sequence
     """What native/executor.cpp allocates: float32 values alive at once (the residual, its norm and a projection; q, k,
     v and attention's outputs; gate and up), inputs of products (kernels/input.inl), tables of angles, and attention's
     working memory. Of experts, values and inputs of each that a token uses, and in each thread some rows of their
-    products."""
+    products. Of Mamba 2 a projection, and all of its parts twice."""
     width, used, attending = outline.width, outline.experts_used, [layer for layer in outline.layers if layer.kv_heads]
-    dense, (expert, *_), fused, (own, *_), (each, *_) = (
-        sorted({t.shape[axis] for t in outline.tensors if t.name.endswith(f"{name}.weight")}, reverse=True) or [0]
+    dense, (expert, *_), fused, (own, *_), (each, *_), (mamba, *_), states = (
+        sorted({t.shape[axis] for t in outline.tensors if t.name.replace("_shexp", "").endswith(f"{name}.weight")},
+               reverse=True) or [0]
         for name, axis in (("ffn_down", -1), ("ffn_down_exps", -1), ("ffn_gate_up_exps", -2),
-                           ("per_layer_model_proj", 0), ("inp_gate", 0))
+                           ("per_layer_model_proj", 0), ("inp_gate", 0), ("ssm_in", 0), ("ssm_out", -1))
     )  # fmt: skip
     head = max((layer.key_dim for layer in outline.layers), default=0)
     queries = {layer.heads * layer.key_dim for layer in attending}
@@ -141,8 +144,9 @@ def _bitwright(outline: Outline, context: int, batch: int, assignments: Sequence
     floats += used * (2 * expert + (width if width != expert else 0)) + outline.experts
     floats += 2 * own + 2 * each + bool(own) * width  # embeddings of all layers, of one, and the product of that
     floats += used * fused[0] + bool(fused[0]) * width  # halves of what experts give, next to a dense feed-forward
+    floats += 3 * mamba
     as_floats = _read_as_floats(outline, assignments)
-    inputs = sum(_input_bytes(columns, (columns, False) in as_floats) for columns in {width, *queries, *dense})
+    inputs = sum(_input_bytes(columns, (columns, False) in as_floats) for columns in {width, *queries, *dense, *states})
     inputs += used * sum(_input_bytes(columns, (columns, True) in as_floats) for columns in {width, expert})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
     tile = TILE_ROWS * (3 * head + PAGE + 5) + 2 * PAGE * head  # a thread's working memory in attention
@@ -159,7 +163,8 @@ def _input_bytes(columns: int, as_floats: bool) -> int:
 def _read_as_floats(outline: Outline, assignments: Sequence[Assignment]) -> set[tuple[int, bool]]:
     """The columns of the weights that read an input as floats, not as codes, and whether these are experts."""
     shapes = {tensor.name: tensor.shape for tensor in outline.tensors}
-    multiplied = [a for a in assignments if len(shapes[a.tensor]) > 1 and outline.share_read(a.tensor)]
+    matrices = [a for a in assignments if len(shapes[a.tensor]) > 1 and not a.tensor.endswith(UNPACKED)]
+    multiplied = [a for a in matrices if outline.share_read(a.tensor)]
     coded = {c.format for c in kernels.coverage({a.format for a in multiplied}) if c.decode == "integer dot"}
     return {(shapes[a.tensor][-1], len(shapes[a.tensor]) > 2) for a in multiplied if a.format.name not in coded}
 
