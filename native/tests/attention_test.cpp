@@ -1,6 +1,7 @@
 // Tests attention in every tier of this build, with random caches of every format, against sums in double that read the
-// cache by the layout in attention.h. The result must be the same to the bit however a tile's work is divided.
-// Prints one line per tier. On failure it also prints the worst cell and returns 1. Needs no Python, so it runs under an emulator.
+// cache by the layout in attention.h. The result must be the same to the bit however a tile's work is divided. Then tests
+// the ops that keep a state (state_cases.h). Prints one line per tier. On failure it also prints the worst cell and returns
+// 1. Needs no Python, so it runs under an emulator.
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -11,6 +12,7 @@
 
 #include "../attention.h"
 #include "../fp.h"
+#include "state_cases.h"
 #include "tested_tiers.h"
 
 using namespace bitwright;
@@ -228,7 +230,9 @@ int main() {
     }
   }
   bool failed = false;
-  for (const Worst& worst : all) {
+  for (Worst& worst : all) {
+    worst.ratio = std::max(worst.ratio, check_states(worst.tier, worst.cells));
+    worst.failed = worst.failed || worst.ratio > 1;
     std::printf("%s: %lld values, worst error %.3g of its bound\n", worst.tier.name, (long long)worst.cells,
                 worst.ratio);
     failed = failed || worst.failed;
