@@ -46,11 +46,15 @@ def test_experts_have_the_length_of_feed_forwards(tmp_path: Path) -> None:
         ({"mamba_d_head": 16}, "mamba_d_head of integer 16 is not supported; supported: auto, 32"),
         ({"position_embedding_type": "learned"}, "position_embedding_type of string 'learned' is not"),
         ({"layer_types": ["sliding_attention"] * 4}, "layers of sliding_attention is not supported"),
+        (
+            {"layer_types": ["attention"] * 4, "num_local_experts": 4, "num_experts_per_tok": 2},
+            "experts in layers that are all of attention is not supported; supported: mamba",
+        ),
         ({"layer_types": ...}, "layer_types to be a list of layers"),
         ({"mamba_d_conv": 3}, r"conv1d.weight to have shape \(256, 1, 3\), got"),
         ({"num_local_experts": 4, "num_experts_per_tok": 2}, r"router.layer.weight of shape \(4, 96\), got none"),
     ],
-    ids=range(9),
+    ids=range(10),
 )
 def test_checkpoints_that_ask_for_more_are_refused(tmp_path: Path, changes: dict[str, Any], message: str) -> None:
     folder = with_config(tiny_checkpoints.write("granite4-tied", tmp_path / "m"), **changes)

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.errors import UnsupportedError
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.conversion.families import llama
 from bitwright.model.conversion.families.family import LAYER, Change, expect, expect_layers
@@ -62,8 +63,11 @@ def stored(b: Blueprint, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
 
 
 def check(b: Blueprint) -> None:
-    """UnsupportedError for other kinds of layers, or heads of another width."""
+    """UnsupportedError for other kinds of layers, heads of another width, or experts without a layer of Mamba 2: no
+    step runs those."""
     expect_layers(b, ("mamba", "attention", "linear_attention", "full_attention"))
+    if b.architecture == "granitemoe":
+        raise UnsupportedError(f"{b.values.place}: experts in layers that are all of", "attention", ["mamba"])
     inner, heads = b.metadata[f"{b.architecture}.ssm.inner_size"], b.values.integer("mamba_n_heads")
     expect(b.values, "mamba_d_head", ("auto", inner // heads))
 
