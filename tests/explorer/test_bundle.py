@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bitwright.explorer.app import STATIC
+from bitwright.explorer.bundle import STATIC
 
 WEB = Path(__file__).parents[2] / "web"
 MOST_BYTES = 600_000  # compressed

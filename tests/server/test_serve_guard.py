@@ -101,3 +101,14 @@ def test_what_counts_as_this_machine(host: str, expected: bool) -> None:
 def test_the_size_of_a_request_is_limited(web: httpx2.Client) -> None:
     answer = web.post("/v1/chat/completions", content=b'{"messages": "' + b"x" * (33 << 20) + b'"}')
     assert answer.status_code == 413 and "32 MiB" in answer.json()["error"]["message"]
+
+
+def test_the_chat_page_is_open_and_asks_from_where_it_came() -> None:
+    """Its files need no key; its questions do, from whatever name the server is asked by."""
+    remote = client("0.0.0.0", KEY)
+    for path in ("/", "/chat/chat.js"):
+        assert remote.get(path).status_code == 200
+    own = {"host": "box:9931", "origin": "http://box:9931"}
+    assert remote.post("/v1/chat/completions", headers=own).status_code == 401
+    assert remote.post("/v1/chat/completions", headers={**own, "x-api-key": KEY}).status_code == 200
+    assert remote.post("/v1/models", headers={**own, "x-api-key": KEY, "origin": "http://box:80"}).status_code == 403

@@ -1,6 +1,7 @@
 /** Questions that the server answers while the reader waits; an exported site has no server, and shows what was
  * recorded. */
 import { useEffect, useRef, useState } from "preact/hooks";
+import { events } from "./events";
 
 const PAUSE = 350; // milliseconds without typing before a question is sent
 
@@ -75,13 +76,5 @@ export function useStream<T>(name: string): [Stream<T>, (question: object) => vo
 /** Reads server-sent events from the answer to a question. */
 async function read<T>(name: string, question: object, signal: AbortSignal, take: (item: T) => void): Promise<void> {
   const response = await post(name, question, signal);
-  const reader = response.body!.pipeThrough(new TextDecoderStream()).getReader();
-  let held = "";
-  for (;;) {
-    const { value, done } = await reader.read();
-    if (done) return;
-    const events = (held + value).split("\n\n");
-    held = events.pop()!;
-    for (const event of events) take(JSON.parse(event.replace(/^data: /, "")));
-  }
+  for await (const data of events(response)) take(JSON.parse(data));
 }

@@ -65,8 +65,8 @@ def serve(
 ) -> None:
     """Serve a model to editors and agents.
 
-    Speaks OpenAI's interface (/v1) and llama.cpp's. Answers only this machine unless --host says otherwise. Ctrl-C
-    ends it, after the answers being written.
+    Speaks OpenAI's interface (/v1), Anthropic's and llama.cpp's, and has a page to chat at its address. Answers only
+    this machine unless --host says otherwise. Ctrl-C ends it, after the answers being written.
 
     Example: bitwright serve qwen3-4b --ctx 32k
     """

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import mimetypes
 import socket
-from pathlib import Path
 
 import uvicorn
 from starlette.applications import Starlette
@@ -16,14 +14,12 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bitwright.errors import BitwrightError, UnknownNameError, UsageError
+from bitwright.explorer.bundle import STATIC
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.guard import Guard
 from bitwright.explorer.live import routes as live
 
-STATIC = Path(__file__).parent / "static"
 HOST = "127.0.0.1"
-
-mimetypes.add_type("text/javascript", ".js")  # some systems have it registered as text/plain, which browsers refuse
 
 
 def application(documents: Documents, port: int) -> Starlette:

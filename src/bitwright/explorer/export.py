@@ -5,11 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 
 from bitwright.errors import UsageError
-from bitwright.explorer.app import STATIC, as_text
+from bitwright.explorer.app import as_text
+from bitwright.explorer.bundle import STATIC
 from bitwright.explorer.exhibits import Documents
 from bitwright.io import atomic
 from bitwright.progress import Progress
 
+CHAT = ("chat.html", "chat.js")  # pages of `serve`
 MARK = "sources.txt"  # what an earlier export left, so that a folder of other things is not written into
 
 
@@ -26,7 +28,7 @@ def export(documents: Documents, folder: Path, progress: Progress | None = None)
     check(folder)
     names = list(documents.names())
     total = 0
-    pages = [path for path in STATIC.iterdir() if path.name != MARK]
+    pages = [path for path in STATIC.iterdir() if path.name not in (MARK, *CHAT)]
     for path in [STATIC / MARK, *pages]:  # the mark first: what is interrupted can be exported again
         total += _write(folder / path.name, path.read_bytes())
     for done, name in enumerate(names):

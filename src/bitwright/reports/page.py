@@ -5,12 +5,10 @@ from __future__ import annotations
 
 import json
 from html import escape
-from pathlib import Path
 from typing import Any
 
-from bitwright import explorer
+from bitwright.explorer.bundle import STATIC
 
-STATIC = Path(explorer.__file__).parent / "static"
 POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 )

@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
-from starlette.routing import Route
+from starlette.routing import BaseRoute, Route
 
-from bitwright.server import chat, completions, http, infill, kept, messages, native, responses
+from bitwright.server import chat, completions, http, infill, kept, messages, native, page, responses
 from bitwright.server.errors import Refused, shape
 from bitwright.server.guard import Guard
 from bitwright.server.openapi import document
@@ -69,10 +69,11 @@ def application(service: Service, host: str, key: str | None = None, origins: Se
         yield
         service.worker.close(DRAIN)
 
-    routes = [
+    routes: list[BaseRoute] = [
         Route(path, http.endpoint(_bound(handler, service), shape(path)), methods=[method])
         for (method, path), handler in ROUTES.items()
     ]
+    routes += page.routes()
     guard = Middleware(Guard, host=host, key=key, origins=origins)
     return Starlette(routes=routes, middleware=[guard], lifespan=running,
                      exception_handlers={HTTPException: _refused, Exception: _failed})  # fmt: skip

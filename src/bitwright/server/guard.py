@@ -20,7 +20,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from bitwright.server.errors import Refused, shape
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-OPEN = ("/health", "/v1/health")  # need no key: supervisors ask
+PAGE = "/chat"  # the folder of the chat page's files
+OPEN = ("/", "/health", "/v1/health")  # need no key: the chat page, which asks for one, and supervisors
 METHODS = "GET, POST, DELETE, OPTIONS"
 
 
@@ -75,11 +76,12 @@ class Guard:
             return Refused(
                 403, "permission_error", f"this server answers to {', '.join(LOOPBACK)}, not to {host[:80]!r}"
             )
-        if (origin := headers.get("origin")) is not None and not self.allows(origin):
+        own = urls(headers.get("host", ""))
+        if (origin := headers.get("origin")) is not None and origin not in own and not self.allows(origin):
             return Refused(
                 403, "permission_error", f"{origin[:80]!r} may not ask this server; --allow-origin allows it"
             )
-        if self.key is None or method == "OPTIONS" or path in OPEN:
+        if self.key is None or method == "OPTIONS" or path in OPEN or path.startswith(f"{PAGE}/"):
             return None
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         given = bearer if kind.lower() == "bearer" else headers.get("x-api-key", "")
@@ -90,6 +92,11 @@ class Guard:
     def allows(self, origin: str) -> bool:
         """Whether pages of that origin may ask."""
         return origin in self.origins or (origin.startswith(("http://", "https://")) and is_loopback(name_of(origin)))
+
+
+def urls(host: str) -> tuple[str, str]:
+    """The origins of a server's own pages, by the name it was asked by. Who made that name lead here needs the key."""
+    return f"http://{host}", f"https://{host}"
 
 
 def name_of(address: str) -> str:

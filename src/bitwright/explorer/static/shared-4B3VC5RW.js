@@ -1,2 +1,2 @@
-import{j as s}from"./shared-PA5ZAIAZ.js";function i(n){return n===""?"\u2205":n.replaceAll(`
+import{n as s}from"./shared-MTF4J56I.js";function i(n){return n===""?"\u2205":n.replaceAll(`
 `,"\u21B5").replaceAll("	","\u21E5").replace(/^ +| +$/g,r=>"\u2423".repeat(r.length))}function p({label:n,tokens:r,chosen:l,choose:o,look:t}){return s("p",{class:o?"tokens choosable":"tokens",role:"group","aria-label":n,children:r.map((a,e)=>s("span",{class:`token ${t?.(e)??""}${e===l?" chosen":""}`,"aria-current":e===l?"true":void 0,onClick:o&&(()=>o(e)),children:i(a)},e))})}export{i as a,p as b};

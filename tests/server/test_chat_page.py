@@ -1,0 +1,159 @@
+"""The chat page at /, in a real browser."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+from scripted import Scripted
+from serving import serving
+from watched_page import AXE, Watched, violations
+
+from bitwright.engine import load
+from bitwright.explorer.guard import HEADERS
+from bitwright.server.service import Service
+
+Visit = Callable[[str], Any]
+
+
+@pytest.fixture
+def visit(browser: Any) -> Iterator[Visit]:
+    """Opens the page of a server in a browser that knows nothing yet. Nothing may go wrong on it but what the test
+    takes off `visit.wrong`."""
+    context = browser.new_context(viewport={"width": 1100, "height": 800}, reduced_motion="reduce")
+    watched = []
+
+    def opened(address: str) -> Any:
+        watched.append(Watched(context.new_page(), address))
+        watched[-1].page.goto(address)
+        return watched[-1].page
+
+    opened.wrong = lambda: [wrong for own in watched for wrong in own.wrong]  # type: ignore[attr-defined]
+    yield opened
+    context.close()
+
+
+def say(page: Any, text: str) -> None:
+    page.locator("[data-control=message]").fill(text)
+    page.keyboard.press("Enter")
+
+
+def answered(page: Any, count: int) -> Any:
+    """The last of so many answers, once it is complete."""
+    page.wait_for_selector("[role=log][aria-busy=false]")
+    page.wait_for_selector(f"section.turn.assistant >> nth={count - 1}")
+    page.wait_for_selector("[data-control=send]")
+    return page.locator("section.turn.assistant").nth(count - 1)
+
+
+def test_a_conversation(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    """It is streamed and shown as the Markdown it is; the next question has what was said before."""
+    own, address = scripted
+    own.script = "# Sum\nUse *the* **builtin** `sum`:\n```python\na = [1, 2]\nsum(a)  # 3\n```\n1. one\n2. two\n"
+    page = visit(address)
+    asked: list[Any] = []
+    page.on("request", lambda request: request.method == "POST" and asked.append(json.loads(request.post_data)))
+    assert page.locator(".about").first.inner_text().startswith("scripted, ")
+    page.locator("summary").filter(has_text="System message").click()
+    page.locator("[data-control=system]").fill("Be brief.")
+    say(page, "How do I add?\nIn Python.")
+    answer = answered(page, 1)
+    assert answer.locator("pre code").inner_text() == "a = [1, 2]\nsum(a)  # 3"
+    assert (
+        answer.locator("strong").all_inner_texts() == ["Sum", "builtin"] and answer.locator("em").inner_text() == "the"
+    )
+    assert answer.locator("ol li").all_inner_texts() == ["one", "two"]
+    assert "tokens/s" in answer.locator(".about").inner_text()
+    assert page.evaluate("document.activeElement.dataset.control") == "message"
+    say(page, "Thanks.")
+    answered(page, 2)
+    assert [message["role"] for message in asked[1]["messages"]] == ["system", "user", "assistant", "user"]
+    assert asked[1]["messages"][2]["content"].startswith("# Sum") and asked[1]["stream"] is True
+    page.locator("[data-control=anew]").click()
+    assert page.locator("section.turn").count() == 0
+    assert visit.wrong() == []  # type: ignore[attr-defined]
+
+
+def test_what_a_model_writes_is_never_run(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    own, address = scripted
+    own.script = "<img src=x onerror='window.ran = 1'> **<script>window.ran = 1</script>** [a](javascript:window.ran=1)"
+    page = visit(address)
+    say(page, "<b>Hello</b>")
+    answer = answered(page, 1)
+    assert own.script.replace("**", "") in answer.inner_text()
+    assert "<b>Hello</b>" in page.locator("section.turn.user").inner_text()
+    assert page.evaluate("window.ran") is None
+    assert page.locator("[role=log] :is(img, script, a, b)").count() == 0 and visit.wrong() == []  # type: ignore[attr-defined]
+
+
+def test_an_answer_can_be_stopped_and_what_came_stays(visit: Visit, address: str) -> None:
+    page = visit(address)
+    say(page, "Tell me a very long story about the sea.")
+    page.wait_for_selector("section.turn.assistant p:not(.about)")
+    page.locator("[data-control=stop]").click()
+    answer = answered(page, 1)
+    assert "Stopped." in answer.inner_text() and answer.locator("p").count() > 1
+    assert visit.wrong() == []  # type: ignore[attr-defined]
+
+
+def test_what_the_server_refuses_is_said_and_the_message_kept(visit: Visit, address: str) -> None:
+    page = visit(address)
+    say(page, "word " * 1200)
+    assert "exceeds the context" in page.locator("[role=alert]").inner_text()
+    assert page.locator("[data-control=message]").input_value().startswith("word word")
+    assert page.locator("section.turn").count() == 0
+
+
+def test_a_key_is_typed_once_in_a_tab(visit: Visit, browser: Any, smollm2: Path) -> None:
+    with serving(Service(load(smollm2, context=64), "keyed", parallel=1, cache=0), "sk-1") as address:
+        page = visit(address)
+        page.locator("[data-control=key]").fill("wrong")
+        page.locator("[data-control=enter]").click()
+        assert "does not take" in page.locator("[role=alert]").inner_text()
+        page.locator("[data-control=key]").fill("sk-1")
+        page.keyboard.press("Enter")
+        page.wait_for_selector("[data-control=message]")
+        page.reload()
+        page.wait_for_selector("[data-control=message]")
+        assert page.evaluate("[...Object.values(localStorage), document.cookie]") == [""]
+        other = visit(address)  # another tab
+        other.wait_for_selector("[data-control=key]")
+        with httpx2.Client(base_url=address) as web:
+            assert web.get("/v1/models").status_code == web.get("/chat/../v1/models").status_code == 401
+
+
+def test_keyboard_phone_and_readers(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    own, address = scripted
+    own.script = "Yes:\n```\n" + "long " * 16 + "\n```\n" + "w" * 64
+    page = visit(address)
+    say(page, "Hello")
+    answered(page, 1)
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 360
+    page.set_viewport_size({"width": 1100, "height": 800})
+    page.evaluate("document.activeElement.blur()")
+    reached = []
+    for _ in range(6):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.dataset.control ?? document.activeElement.tagName"))
+    assert {"SUMMARY", "PRE", "message", "anew"} <= set(reached), reached
+    if not AXE.exists():
+        pytest.skip("axe-core is not installed (npm ci in web/)")
+    page.evaluate("document.querySelectorAll('details').forEach((folded) => (folded.open = true))")
+    page.locator("[data-control=message]").fill("more")
+    assert violations(page) == []
+
+
+def test_the_pages_rules_are_the_explorers(web: httpx2.Client) -> None:
+    page = web.get("/")
+    assert page.headers["content-type"].startswith("text/html") and "chat/chat.js" in page.text
+    script = web.get("/chat/chat.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    for answer in (page, script):
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert web.get("/chat/nothing.js").json()["error"]["type"] == "not_found_error"
+    assert web.get("/chat/../../guard.py").status_code == 404

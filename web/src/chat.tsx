@@ -1,0 +1,222 @@
+/** The chat page of `bitwright serve`: one conversation, kept in this page alone. */
+import { render } from "preact";
+import { useEffect, useRef, useState } from "preact/hooks";
+import { Button } from "./components/controls";
+import { Markdown } from "./components/markdown";
+import { events } from "./events";
+import { short, whole } from "./numbers";
+
+const KEY = "bitwright-key"; // in the session's storage: gone when the tab is closed
+const NEAR = 120; // pixels from the end of the page within which it follows what is written
+
+interface Turn {
+  role: "user" | "assistant";
+  content: string;
+  reasoning?: string;
+  note?: string; // how much, how fast, or why it ended early
+}
+
+interface Model {
+  id: string;
+  context: number;
+}
+
+interface Chunk {
+  error?: { message: string };
+  choices?: { delta: { content?: string | null; reasoning_content?: string }; finish_reason: string | null }[];
+  usage?: { completion_tokens: number; total_tokens: number };
+  timings?: { predicted_per_second: number };
+}
+
+/** An answer of the server that says what is wrong. */
+class Refused extends Error {
+  constructor(readonly status: number, message: string) {
+    super(message);
+  }
+}
+
+/** Asks the server, with the key if there is one. Throws Refused if it does not answer. */
+async function ask(path: string, body?: object, signal?: AbortSignal): Promise<Response> {
+  const key = sessionStorage.getItem(KEY);
+  const headers: Record<string, string> = { "Content-Type": "application/json" };
+  if (key) headers.Authorization = `Bearer ${key}`;
+  const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body), signal } : { headers });
+  if (response.ok) return response;
+  const said: Chunk = await response.json().catch(() => ({}));
+  throw new Refused(response.status, said.error?.message ?? `${response.status} ${response.statusText}`);
+}
+
+const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
+
+/** Asks for a key that the server takes. */
+function KeyForm({ wrong, enter }: { wrong: boolean; enter: (key: string) => void }) {
+  const [key, setKey] = useState("");
+  return (
+    <div class="ask">
+      <label class="typed">
+        API key of this server (kept until this tab is closed)
+        <input type="password" autocomplete="off" data-control="key" value={key} onInput={(event) => setKey(event.currentTarget.value)} onKeyDown={(event) => event.key === "Enter" && enter(key)} />
+      </label>
+      {wrong && <p class="problem" role="alert">The server does not take that key.</p>}
+      <Button id="enter" onClick={() => enter(key)} disabled={!key}>Use this key</Button>
+    </div>
+  );
+}
+
+function Said({ turn, model }: { turn: Turn; model: string }) {
+  const own = turn.role === "user";
+  return (
+    <section class={`turn ${turn.role}`} aria-label={own ? "You" : model}>
+      <h2>{own ? "You" : model}</h2>
+      {turn.reasoning && (
+        <details>
+          <summary>Reasoning</summary>
+          <p class="plain">{turn.reasoning}</p>
+        </details>
+      )}
+      {own ? <p class="plain">{turn.content}</p> : <Markdown text={turn.content} />}
+      {turn.note && <p class="about">{turn.note}</p>}
+    </section>
+  );
+}
+
+/** The conversation with a model. */
+function Conversation({ model }: { model: Model }) {
+  const [turns, setTurns] = useState<Turn[]>([]);
+  const [answer, setAnswer] = useState<Turn>(); // while it is written
+  const [system, setSystem] = useState("");
+  const [text, setText] = useState("");
+  const [problem, setProblem] = useState<string>();
+  const running = useRef<AbortController | null>(null);
+  const box = useRef<HTMLTextAreaElement>(null);
+  const follows = useRef(true);
+
+  useEffect(() => {
+    const look = () => void (follows.current = innerHeight + scrollY > document.documentElement.scrollHeight - NEAR);
+    addEventListener("scroll", look);
+    return () => removeEventListener("scroll", look);
+  }, []);
+  useEffect(() => {
+    if (follows.current) scrollTo(0, document.documentElement.scrollHeight);
+  }, [turns, answer]);
+
+  async function send() {
+    const said = text.trim();
+    if (!said || running.current) return;
+    const own = (running.current = new AbortController());
+    const asked: Turn[] = [...turns, { role: "user", content: said }];
+    let written: Turn = { role: "assistant", content: "" };
+    let failed = false;
+    follows.current = true;
+    setTurns(asked);
+    setAnswer(written);
+    setText("");
+    setProblem(undefined);
+    const told = system.trim() ? [{ role: "system", content: system }] : [];
+    const messages = [...told, ...asked.map(({ role, content }) => ({ role, content }))];
+    try {
+      const body = { model: model.id, messages, stream: true, stream_options: { include_usage: true } };
+      for await (const data of events(await ask("v1/chat/completions", body, own.signal))) {
+        if (data === "[DONE]") break;
+        written = add(written, JSON.parse(data));
+        setAnswer(written);
+      }
+    } catch (error) {
+      if (own.signal.aborted) written = { ...written, note: "Stopped." };
+      else {
+        failed = true;
+        setProblem(words(error));
+      }
+    }
+    running.current = null;
+    setAnswer(undefined);
+    if (!failed || written.content || written.reasoning) setTurns([...asked, written]);
+    else {
+      setTurns(turns); // there is no answer: the message goes back to be sent again
+      setText((later) => later || said);
+    }
+    box.current?.focus();
+  }
+
+  function add(written: Turn, { error, choices, usage, timings }: Chunk): Turn {
+    if (error) throw new Error(error.message);
+    const { delta, finish_reason } = choices?.[0] ?? {};
+    const found = { ...written, content: written.content + (delta?.content ?? "") };
+    if (delta?.reasoning_content) found.reasoning = (found.reasoning ?? "") + delta.reasoning_content;
+    if (finish_reason === "length") found.note = "Cut off: the context is full.";
+    if (usage && timings) {
+      const speed = `${whole(usage.completion_tokens)} tokens, ${short(timings.predicted_per_second)} tokens/s; ${whole(usage.total_tokens)} of ${whole(model.context)} tokens of context`;
+      found.note = [found.note, speed].filter(Boolean).join(" ");
+    }
+    return found;
+  }
+
+  const stop = () => running.current?.abort();
+  return (
+    <>
+      <details class="typed">
+        <summary>System message</summary>
+        <label>
+          What the model is told before the conversation
+          <textarea rows={3} data-control="system" value={system} onInput={(event) => setSystem(event.currentTarget.value)} />
+        </label>
+      </details>
+      <div role="log" aria-label="Conversation" aria-busy={!!answer} tabIndex={-1}>
+        {[...turns, ...(answer ? [answer] : [])].map((turn, index) => <Said key={index} turn={turn} model={model.id} />)}
+      </div>
+      {answer && !answer.content && !answer.reasoning && <p class="waiting" role="status">Reading…</p>}
+      {problem && <p class="problem" role="alert">{problem}</p>}
+      <div class="ask">
+        <label class="typed">
+          Message (Enter sends, Shift and Enter begin a line, Escape stops)
+          <textarea
+            ref={box}
+            rows={3}
+            data-control="message"
+            value={text}
+            onInput={(event) => setText(event.currentTarget.value)}
+            onKeyDown={(event) => {
+              if (event.key === "Escape") stop();
+              else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+                event.preventDefault();
+                void send();
+              }
+            }}
+          />
+        </label>
+        <div class="controls">
+          {answer ? <Button id="stop" onClick={stop}>Stop</Button> : <Button id="send" onClick={() => void send()} disabled={!text.trim()}>Send</Button>}
+          <Button id="anew" onClick={() => (setTurns([]), setProblem(undefined), box.current?.focus())} disabled={!!answer || !turns.length}>New conversation</Button>
+        </div>
+      </div>
+    </>
+  );
+}
+
+function Page() {
+  const [model, setModel] = useState<Model>();
+  const [problem, setProblem] = useState<unknown>();
+  const look = () => {
+    setProblem(undefined);
+    ask("v1/models")
+      .then((response) => response.json())
+      .then(({ data: [{ id, meta }] }) => setModel({ id, context: meta.n_ctx }))
+      .catch(setProblem);
+  };
+  useEffect(look, []);
+  const enter = (key: string) => (sessionStorage.setItem(KEY, key), look());
+  const locked = problem instanceof Refused && problem.status === 401;
+  return (
+    <main>
+      <article>
+        <h1>Chat</h1>
+        {model && <p class="about">{model.id}, {whole(model.context)} tokens of context. What is said here goes to this server alone.</p>}
+        {model && <Conversation model={model} />}
+        {locked && <KeyForm wrong={sessionStorage.getItem(KEY) !== null} enter={enter} />}
+        {problem !== undefined && !locked && <p class="problem" role="alert">{words(problem)}</p>}
+      </article>
+    </main>
+  );
+}
+
+render(<Page />, document.getElementById("chat")!);
