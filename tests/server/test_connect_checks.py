@@ -27,7 +27,7 @@ def test_every_client_has_checks() -> None:
     assert list(checks.CHECKS) == list(CLIENTS)
 
 
-@pytest.mark.parametrize("client", ["continue", "aider", "cline", "opencode", "zed", "claude"])
+@pytest.mark.parametrize("client", ["continue", "aider", "cline", "opencode", "zed", "codex", "claude"])
 def test_the_server_answers_what_clients_ask_first(client: str, address: str) -> None:
     server = Server(address)
     served = Served.by(server)
