@@ -67,10 +67,7 @@ class Constraint:
         """A text that a grammar in llguidance's dialect of Lark derives. In it `<[MARK]>` is the control token MARK, or
         that text if the vocabulary has no such token. UsageError if it is no grammar or is too complex."""
         _check_length("grammar", grammar)
-        for schema in re.finditer(r"%json\s*", grammar):
-            with contextlib.suppress(ValueError, RecursionError):  # llguidance says what is wrong
-                _check_properties(json.JSONDecoder().raw_decode(grammar, schema.end())[0])
-        control = _vocabulary(tokenizer).control
+        grammar, control = _spaced(grammar), _vocabulary(tokenizer).control
 
         def resolved(found: re.Match[str]) -> str:
             mark = found["mark"]
@@ -152,6 +149,21 @@ def _matcher(tokenizer: Tokenizer, grammar: str, what: str) -> LLMatcher:
 def _check_length(what: str, text: str) -> None:
     if len(text) > LONGEST:
         raise UsageError(f"the {what} has {len(text)} characters; at most {LONGEST} can be enforced")
+
+
+def _spaced(grammar: str) -> str:
+    """A grammar whose JSON has no more whitespace than a schema's. UsageError if there are too many properties."""
+    pieces, start = list[str](), 0
+    for found in re.finditer(r"%json\s*", grammar):
+        if found.start() >= start:
+            pieces.append(grammar[start : found.end()])
+            start = found.end()
+            with contextlib.suppress(ValueError, RecursionError):  # llguidance says what is wrong
+                schema, start = json.JSONDecoder().raw_decode(grammar, start)
+                _check_properties(schema)
+                options = {"x-guidance": {"whitespace_pattern": SPACE}}
+                pieces.append(json.dumps(options | schema if isinstance(schema, dict) else schema))
+    return "".join(pieces) + grammar[start:]
 
 
 def _check_properties(schema: Any) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bitwright.model.replies.grammar import ARGUMENTS, CallGrammar
 from bitwright.model.replies.json_calls import JsonCalls
 from bitwright.model.replies.reply import Reading
 
@@ -14,6 +15,14 @@ class DeepSeek(JsonCalls):
 
     NAME, SIGNS = "deepseek", (CALLS,)
     OPENS, CLOSES, KEPT = (CALLS, CALL), ("<｜tool▁call▁end｜>", "<｜tool▁calls▁end｜>"), (SEPARATOR,)
+    GRAMMAR = CallGrammar(
+        [
+            [f"<[{CALL}]>", "NAME", f"<[{SEPARATOR}]>", ARGUMENTS, f"<[{CLOSES[0]}]>"],
+            [f"<[{CALL}]>", "function", f"<[{SEPARATOR}]>", "NAME\n```json\n", ARGUMENTS, "\n```", f"<[{CLOSES[0]}]>"],
+        ],
+        [f"<[{CALLS}]>"],
+        end=[f"<[{CLOSES[1]}]>"],
+    )
 
     def _call(self, mark: str) -> Reading[None]:
         if mark == CALLS:

@@ -13,7 +13,7 @@ from bitwright.model.replies.harmony import Harmony
 from bitwright.model.replies.hermes import Hermes
 from bitwright.model.replies.llama import Llama
 from bitwright.model.replies.mistral import Mistral
-from bitwright.model.replies.reply import Marks, Reply
+from bitwright.model.replies.reply import Marks, Reply, schemas
 from bitwright.model.replies.tags import DeepSeekTags, MiniMaxTags, SeedTags, Tags
 
 # A template has the first whose signs it holds.
@@ -43,6 +43,12 @@ class ReplyFormat:
         """A parser for the reply to the rendered `prompt`, whose end says whether it begins with reasoning. Without
         `tools` (as in a chat request) nothing is a call."""
         return self._parser(prompt, tools, self._reasoning)
+
+    def grammar(self, tools: Sequence[Mapping[str, Any]], required: bool) -> str | None:
+        """A grammar for `engine.constraint` that allows only calls of `tools`, one or more if it is `required`, or text
+        before or instead of them; None if no grammar describes the format."""
+        found = self._parser.GRAMMAR
+        return None if found is None else found.lark(schemas(tools), required, self._parser.OPENS)
 
     def reasoning_end(self, prompt: str) -> str | None:
         """The mark that ends the reasoning which the rendered `prompt` has opened; None if it has not."""

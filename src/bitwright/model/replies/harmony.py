@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from bitwright.model.replies.grammar import ARGUMENTS, CallGrammar
 from bitwright.model.replies.json_calls import JsonCalls
 from bitwright.model.replies.parts import Arguments, Reasoning, Text
 from bitwright.model.replies.reply import Reading
@@ -20,6 +21,11 @@ class Harmony(JsonCalls):
 
     NAME, SIGNS = "harmony", (CHANNEL, MESSAGE)
     OPENS, CLOSES, KEPT = (START, CHANNEL), ENDS, (MESSAGE, "<|constrain|>")
+    GRAMMAR = CallGrammar(
+        [[f"<[{CHANNEL}]>", "commentary to=functions.NAME ", "<[<|constrain|>]>", "json", f"<[{MESSAGE}]>", ARGUMENTS]],
+        between=["<[<|call|>]>", f"<[{START}]>", "assistant"],
+        apart=False,
+    )
 
     def _read(self) -> Reading[None]:
         self._spoke = set[type]()

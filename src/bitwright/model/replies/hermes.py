@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bitwright.model.replies.grammar import ARGUMENTS, CallGrammar
 from bitwright.model.replies.json_calls import JsonCalls
 from bitwright.model.replies.reply import Reading
 
@@ -11,6 +12,9 @@ class Hermes(JsonCalls):
 
     NAME, SIGNS = "hermes", ("<tool_call>",)
     OPENS, CLOSES = ("<tool_call>",), ("</tool_call>",)
+    GRAMMAR = CallGrammar(
+        [["<[<tool_call>]>", '\n{"name": "NAME", "arguments": ', ARGUMENTS, "}\n", "<[</tool_call>]>"]], between=["\n"]
+    )
 
     def _call(self, mark: str) -> Reading[None]:
         yield from self._object()

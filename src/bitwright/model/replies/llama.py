@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 
+from bitwright.model.replies.grammar import ARGUMENTS, CallGrammar
 from bitwright.model.replies.json_calls import JsonCalls
 from bitwright.model.replies.parts import Text
 from bitwright.model.replies.reply import NotACall, Reading
@@ -18,6 +19,7 @@ class Llama(JsonCalls):
 
     NAME, SIGNS = "llama3", ('{"name": function name, "parameters":',)
     OPENS = ("<|python_tag|>",)
+    GRAMMAR = CallGrammar([['{"name": "NAME", "parameters": ', ARGUMENTS, "}"]], between=["; "], apart=False)
 
     def _read(self) -> Reading[None]:
         self._only_known, calls = True, -1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bitwright.model.replies.grammar import ARGUMENTS, CallGrammar
 from bitwright.model.replies.json_calls import JsonCalls
 from bitwright.model.replies.reply import Reading
 
@@ -13,6 +14,7 @@ class Mistral(JsonCalls):
 
     NAME, SIGNS = "mistral", ("[TOOL_CALLS]",)
     OPENS, KEPT = ("[TOOL_CALLS]",), (CALL_ID, ARGS)
+    GRAMMAR = CallGrammar([["<[[TOOL_CALLS]]>", "NAME", "<[[ARGS]]>", ARGUMENTS]])
 
     def _call(self, mark: str) -> Reading[None]:
         if (yield from self._begins_with("[")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+from bitwright.model.replies.grammar import CallGrammar
 from bitwright.model.replies.marks import begun, first
 from bitwright.model.replies.parts import Arguments, Call, Part, Reasoning, Text
 
@@ -35,12 +36,12 @@ class Reply:
     OPENS: ClassVar[tuple[str, ...]] = ()  # marks before calls
     CLOSES: ClassVar[tuple[str, ...]] = ()  # marks after calls, which may be missing
     KEPT: ClassVar[tuple[str, ...]] = ()  # further tokens whose text it reads
+    GRAMMAR: ClassVar[CallGrammar | None] = None  # how calls are written, if a grammar can say so
 
     def __init__(
         self, prompt: str = "", tools: Sequence[Mapping[str, Any]] = (), reasoning: Marks | None = None
     ) -> None:
-        functions = [tool.get("function", tool) for tool in tools]
-        self._schemas = {function["name"]: function.get("parameters") or {} for function in functions}
+        self._schemas = schemas(tools)
         self._opens = self.OPENS if tools else ()
         self._reasoning, self._prompt = reasoning, prompt
         self._parts: list[Part] = []
@@ -208,3 +209,9 @@ class Reply:
                 self._at = at + len(mark)
                 return self._held[start:at], mark
             yield from self._more()
+
+
+def schemas(tools: Sequence[Mapping[str, Any]]) -> dict[str, Mapping[str, Any]]:
+    """The schemas of the parameters of tools, by their names."""
+    functions = [tool.get("function", tool) for tool in tools]
+    return {function["name"]: function.get("parameters") or {} for function in functions}
