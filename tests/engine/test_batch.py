@@ -197,3 +197,37 @@ def test_common(same: int) -> None:
     a, b = [*range(same), 1000, 1, 2], [*range(same), 2000, 1]
     assert common(a, b) == same == common(b, a)
     assert common(a[:same], a) == same
+
+
+def test_a_deadline_ends_a_job_that_waits_and_one_that_is_written(make_long: Callable[[str], Engine]) -> None:
+    batch = batch_of(make_long("llama"), parallel=1)
+    writing, waiting = Forced(text(20), text(100)), Forced(text(20), text(3))
+    batch.add(writing)
+    batch.add(waiting)
+    batch.step()
+    writing.deadline = waiting.deadline = 0
+    assert not batch.step()
+    assert [type(job.ends[0]) for job in (writing, waiting)] == [TimeoutError, TimeoutError]
+
+
+def test_a_step_that_fails_ends_its_jobs_and_not_the_worker(
+    make_long: Callable[[str], Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = make_long("llama")
+    batch = batch_of(engine)
+
+    def full(*_: object) -> None:
+        raise BitwrightError("no memory for another page")
+
+    worker = Worker(batch)
+    worker.start()
+    with monkeypatch.context() as patched:
+        patched.setattr(batch.slots, "take", full)
+        failing = Forced(text(20), text(2))
+        worker.submit([failing])
+        assert failing.done.wait(60) and str(failing.ends[0]) == "no memory for another page"
+    later = Forced(text(20), text(2))
+    worker.submit([later])
+    assert later.done.wait(60)
+    later.check(engine)
+    worker.close()

@@ -44,6 +44,9 @@ def serve(
     disk: Annotated[
         float, typer.Option("--cache-disk", metavar="GB", min=0, help="Disk for prompts that were read; 0: none.")
     ] = 4,
+    timeout: Annotated[
+        float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The most time that an answer may take.")
+    ] = 3600,
     alias: Annotated[
         str | None,
         typer.Option(
@@ -83,7 +86,7 @@ def serve(
     loaded = models.load(model, context, threads, kv, cache_packed=cache_packed)
     kept = detect.system().memory_bytes // 8 if cache is None else int(cache * 1e9)
     with output.progress(f"loading {loaded.path.name}"):
-        service = Service(loaded, alias or Path(model).name, parallel, kept, int(disk * 1e9))
+        service = Service(loaded, alias or Path(model).name, parallel, kept, int(disk * 1e9), timeout)
     address = listening.address(sockets)
     output.say(f"{address}/v1 serves {service.name}, {loaded.context} tokens of context (Ctrl-C ends it)")
     listening.serve(app.application(service, host, key, allow_origin or ()), sockets)

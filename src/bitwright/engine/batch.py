@@ -35,8 +35,8 @@ class Job:
 
     `ids` is the text. `owner` shares the machine fairly with other owners. `marks` are lengths of its beginnings that
     later texts may share, in ascending order. `scored`: whether `score` wants the logits after each token of the text.
-    `cancelled` may be set from any thread; the job then ends at the next step. All methods are called by the thread
-    that runs the batch.
+    `cancelled` may be set from any thread; the job then ends at the next step, as it does when `deadline` (of
+    time.monotonic) is past. All methods are called by the thread that runs the batch.
     """
 
     scored = False
@@ -44,6 +44,7 @@ class Job:
     def __init__(self, ids: Sequence[int], owner: str = "", marks: Sequence[int] = ()) -> None:
         self.ids, self.owner, self.marks = list(ids), owner, list(marks)
         self.cancelled = False
+        self.deadline = float("inf")
         self.cached = 0  # tokens that were in memory already
 
     def score(self, start: int, logits: Float32) -> None:
@@ -88,7 +89,7 @@ class Batch:
 
     def step(self) -> bool:
         """Read some tokens of every job that is running; False if there is none."""
-        self._drop_cancelled()
+        self._end_cancelled()
         self._begin()
         if not self.running:
             return False
@@ -123,12 +124,13 @@ class Batch:
                 self.slots.store(sequence)
             self.slots.prefixes.flush()
 
-    def _drop_cancelled(self) -> None:
-        for job in [job for job in self.waiting if job.cancelled]:
+    def _end_cancelled(self) -> None:
+        now = time.monotonic()
+        for job in [job for job in self.waiting if job.cancelled or job.deadline < now]:
             self.waiting.remove(job)
-            job.ended(None)
-        for own in [own for own in self.running if own.job.cancelled]:
-            self._end(own)
+            job.ended(None if job.cancelled else TimeoutError())
+        for own in [own for own in self.running if own.job.cancelled or own.job.deadline < now]:
+            self._end(own, None if own.job.cancelled else TimeoutError())
 
     def _begin(self) -> None:
         while self.waiting and len(self.running) < self.parallel:
@@ -136,8 +138,8 @@ class Batch:
             in_turn = sorted(self.waiting, key=lambda job: active[job.owner])
             if (job := next((job for job in in_turn if not self._will_share(job)), None)) is None:
                 return
-            self.waiting.remove(job)
             sequence, job.cached = self.slots.take(job.ids, self._reusable(job))
+            self.waiting.remove(job)
             self.running.append(Running(job, sequence, job.cached))
 
     def _will_share(self, job: Job) -> bool:

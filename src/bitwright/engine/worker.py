@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
@@ -10,6 +11,9 @@ from bitwright.errors import BitwrightError
 
 if TYPE_CHECKING:
     from bitwright.engine.batch import Batch, Job
+
+
+log = logging.getLogger(__name__)
 
 
 class Worker(threading.Thread):
@@ -60,5 +64,9 @@ class Worker(threading.Thread):
                 self._added.clear()
                 if self._closing or (self._draining and idle):
                     break
-            idle = not self.batch.step()
+            try:
+                idle = not self.batch.step()
+            except Exception as error:  # memory ran out: those at work are told, and later ones may fit
+                log.exception("a step failed")
+                self.batch.cancel_all(error)
         self.batch.close()

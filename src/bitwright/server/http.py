@@ -99,6 +99,8 @@ def as_refused(error: BaseException) -> Refused:
         return error
     if isinstance(error, UsageError):
         return invalid(str(error))
+    if isinstance(error, TimeoutError):
+        return Refused(504, "timeout_error", "the answer took longer than this server allows (--timeout)")
     if isinstance(error, BitwrightError):
         return Refused(500, "server_error", str(error))
     raise error

@@ -23,6 +23,7 @@ def listen(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind(where)
+        found.listen(BACKLOG)  # from now on clients may come: they wait until the model is loaded
     except OSError as error:
         found.close()
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}; --port 0 takes a free one") from None

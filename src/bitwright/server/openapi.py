@@ -18,6 +18,7 @@ ERRORS = {
     500: "An error of bitwright.",
     501: "This model or server cannot do that.",
     503: "The server is shutting down.",
+    504: "The answer took longer than the server allows.",
 }
 TEXT, WHOLE, LIST, OBJECT = "string", "integer", "array", "object"
 COMPLETED = {"id": TEXT, "object": TEXT, "created": WHOLE, "model": TEXT, "choices": LIST, "usage": OBJECT}

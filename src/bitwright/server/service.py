@@ -45,10 +45,12 @@ class Prompt:
 
 class Service:
     """An engine, its batch, and what requests need of them. `cache` is the most bytes of memory for earlier texts,
-    `disk` the most bytes on disk."""
+    `disk` the most bytes on disk, `timeout` the most seconds an answer may take."""
 
-    def __init__(self, engine: Engine, name: str, parallel: int, cache: int, disk: int = 0) -> None:
-        self.engine, self.name, self.parallel = engine, name, parallel
+    def __init__(
+        self, engine: Engine, name: str, parallel: int, cache: int, disk: int = 0, timeout: float = float("inf")
+    ) -> None:
+        self.engine, self.name, self.parallel, self.timeout = engine, name, parallel, timeout
         self.tokenizer, self.template, self.context = engine.tokenizer, engine.chat_template, engine.context
         self.format = reply_format(None if self.template is None else self.template.source)
         self.fingerprint = f"bitwright-{bitwright.__version__}-{engine.tier}"
@@ -146,6 +148,7 @@ class Service:
                 raise invalid("the prompt is empty")
             if len(own.ids) >= self.context:
                 raise too_long(len(own.ids), self.context)
+            own.deadline = time.monotonic() + self.timeout
         running, waiting = self.worker.load
         if waiting + len(generations) > QUEUE + self.parallel:
             raise Refused(429, "rate_limit_error", f"{waiting} requests are waiting; try again later",
