@@ -14,6 +14,7 @@ MESSAGE = {"role": "user", "content": "hi"}
 ASKED: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": {"messages": [MESSAGE], "max_tokens": 1},
     "/v1/completions": {"prompt": "a", "max_tokens": 1},
+    "/v1/responses": {"input": "hi", "max_output_tokens": 16},
     "/v1/messages": {"messages": [MESSAGE], "max_tokens": 1},
     "/v1/messages/count_tokens": {"messages": [MESSAGE]},
     "/completion": {"prompt": "a", "n_predict": 1},

@@ -16,12 +16,12 @@ from bitwright.server.service import Service
 
 
 async def retrieve(service: Service, request: Request) -> Response:
-    """GET /v1/responses/{id}."""
+    """GET /v1/responses/{id}. Returns a response that was kept."""
     return JSONResponse(service.history.get(request.path_params["id"]).response)
 
 
 async def delete(service: Service, request: Request) -> Response:
-    """DELETE /v1/responses/{id}."""
+    """DELETE /v1/responses/{id}. Forgets a response."""
     id = request.path_params["id"]
     service.history.drop(id)
     return JSONResponse({"id": id, "object": "response", "deleted": True})
@@ -36,7 +36,7 @@ class Page(Body):
 
 
 async def input_items(service: Service, request: Request) -> Response:
-    """GET /v1/responses/{id}/input_items: what the model read, besides instructions."""
+    """GET /v1/responses/{id}/input_items. Lists what the model read, besides instructions."""
     page = http.checked(dict(request.query_params), Page)
     found = [item.listed() for item in service.history.get(request.path_params["id"]).read]
     found = found if page.order == "asc" else found[::-1]

@@ -96,9 +96,9 @@ class Asked(Drawing):
         return [own for own in self.tools or () if isinstance(own, Function)]
 
 
-async def responses(service: Service, request: Request) -> Response:
-    """POST /v1/responses."""
-    asked = await http.body(request, Asked)
+@http.reads(Asked)
+async def responses(service: Service, request: Request, asked: Asked) -> Response:
+    """POST /v1/responses. Continues a conversation, which may be kept here (OpenAI)."""
     if asked.background:
         raise invalid("background: this server writes an answer only while its client waits")
     items: list[Any] = asked.items

@@ -136,8 +136,9 @@ class Service:
         from bitwright.engine.constraint import Constraint
 
         try:
-            make = Constraint.of_schema if schema is not None else Constraint.of_grammar
-            return await to_thread.run_sync(make, self.tokenizer, schema if schema is not None else grammar)
+            if schema is not None:
+                return await to_thread.run_sync(Constraint.of_schema, self.tokenizer, schema)
+            return await to_thread.run_sync(Constraint.of_grammar, self.tokenizer, grammar or "")
         except UsageError as error:
             raise invalid(str(error)) from None
 
