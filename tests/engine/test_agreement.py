@@ -30,7 +30,7 @@ PROMPTS = [
     "Once upon a time there was a small robot who",
     "In physics, energy is",
 ]
-TOKENS, CANDIDATES, CONTEXT = 64, 10, 128
+TOKENS, CANDIDATES, CONTEXT = 32, 10, 128
 FILES = ["smollm2", "gemma3", "widened q4_k_m", "widened q4_0", "widened q8_0"]
 AGREEMENT = 0.02  # nats, between engines that compute in float
 
@@ -109,7 +109,7 @@ def margins(exact: np.ndarray, tokens: np.ndarray) -> np.ndarray:
     return exact.max(1) - exact[np.arange(len(tokens)), tokens]
 
 
-@pytest.mark.parametrize("file", ["smollm2", "gemma3", "widened q4_k_m"], indirect=True)
+@pytest.mark.parametrize("file", ["smollm2", "gemma3"], indirect=True)
 def test_in_float_the_engines_agree(file: Path, tmp_path: Path) -> None:
     path = tmp_path / "float32.gguf"
     quantize(file, "f32", path, threads=2)
