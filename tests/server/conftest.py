@@ -19,8 +19,8 @@ CONTEXT = 1024
 
 @pytest.fixture(scope="session")
 def service(smollm2: Path) -> Service:
-    """SmolLM2, with room for three answers at a time."""
-    return Service(load(smollm2, context=CONTEXT), "smollm2", parallel=3, cache=1 << 28)
+    """SmolLM2, with room for three answers at a time, and guessing as `serve` does."""
+    return Service(load(smollm2, context=CONTEXT), "smollm2", parallel=3, cache=1 << 28, guesses=15)
 
 
 @pytest.fixture(scope="session")

@@ -11,6 +11,7 @@ import httpx2
 import pytest
 from llama_cpp import LlamaCpp
 
+from bitwright.engine import generate, text_of
 from bitwright.server.service import Service
 
 COMPLETION = {"prompt": "One, two, three, four, five, six,", "n_predict": 6, "temperature": 0}
@@ -89,6 +90,17 @@ def test_chat_says_what_llama_cpps_does(web: httpx2.Client, theirs: httpx2.Clien
     ours, other = both("/v1/chat/completions", {**question, "logprobs": True, "top_logprobs": 2}, web, theirs)
     assert missing(keys(ours), keys(other)) == []
     assert missing(keys(ours["choices"][0]), keys(other["choices"][0])) == []
+
+
+def test_what_repeats_is_guessed_and_counted(web: httpx2.Client, service: Service) -> None:
+    prompt = "One two three four five six. " * 8 + "One two three"
+    found = web.post("/completion", json={**COMPLETION, "prompt": prompt}).json()
+    session = service.engine.session()
+    expected = text_of(generate(session, service.tokenizer.encode(prompt), max_tokens=6), service.tokenizer)
+    assert found["content"] == "".join(expected) and "four five six" in found["content"]
+    assert found["timings"]["draft_n"] >= found["timings"]["draft_n_accepted"] > 0
+    counted = web.get("/metrics").text
+    assert "llamacpp:draft_tokens_accepted_total 0" not in counted and "llamacpp:draft_tokens_total" in counted
 
 
 def test_several_completions_are_an_array(web: httpx2.Client) -> None:

@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bitwright.cli import models, options, output
+from bitwright.cli import complete, models, options, output
 from bitwright.errors import UsageError
 
+if TYPE_CHECKING:
+    from bitwright.engine import Engine
+
 PORT = 9931  # llama-server's, which clients of llama.cpp look for
+NGRAM, OFF = "ngram", "off"  # of --draft
+GUESSES = 15  # read with the token before them: 16 rows (benchmarks/results/speculation.md)
 
 
 def serve(
@@ -47,6 +52,19 @@ def serve(
     timeout: Annotated[
         float, typer.Option("--timeout", metavar="SECONDS", min=1, help="The most time that an answer may take.")
     ] = 3600,
+    draft: Annotated[
+        str,
+        typer.Option(
+            "--draft",
+            metavar="MODEL",
+            help="A smaller model of the same vocabulary that guesses what follows, so that several tokens are read at "
+            "once; ngram: guess from what came before in the text; off: do not guess. Answers stay the same.",
+            autocompletion=complete.model,
+        ),
+    ] = NGRAM,
+    draft_max: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64, help="Most tokens guessed at a time.")
+    ] = GUESSES,
     alias: Annotated[
         str | None,
         typer.Option(
@@ -84,9 +102,27 @@ def serve(
         raise UsageError("the API key is empty")
     sockets = listening.listen(host, port)
     loaded = models.load(model, context, threads, kv, cache_packed=cache_packed)
+    drafting = None if draft in (NGRAM, OFF) else drafted(draft, loaded, threads, kv)
     kept = detect.system().memory_bytes // 8 if cache is None else int(cache * 1e9)
     with output.progress(f"loading {loaded.path.name}"):
-        service = Service(loaded, alias or Path(model).name, parallel, kept, int(disk * 1e9), timeout)
+        guesses = 0 if draft == OFF else draft_max
+        on_disk = int(disk * 1e9)
+        service = Service(loaded, alias or Path(model).name, parallel, kept, on_disk, timeout, guesses, drafting)
+    if guesses and not service.guesses:
+        output.remark(f"{loaded.path.name} writes without guesses: its layers keep a state that cannot go back")
     address = listening.address(sockets)
     output.say(f"{address}/v1 serves {service.name}, {loaded.context} tokens of context (Ctrl-C ends it)")
     listening.serve(app.application(service, host, key, allow_origin or ()), sockets)
+
+
+def drafted(reference: str, served: Engine, threads: int | None, kv: str) -> Engine:
+    """The model that guesses for the one that is served. UsageError if it has another vocabulary, or cannot read texts
+    as long."""
+    from bitwright.engine.speculation import check_vocabulary
+
+    draft = models.load(reference, None, threads, kv)
+    check_vocabulary(served.tokenizer, draft.tokenizer, f"--draft {reference}")
+    if draft.config.context < served.context:
+        raise UsageError(f"--draft {reference} was trained on {draft.config.context} tokens of context, fewer than the "
+                         f"{served.context} that are served: choose --ctx {draft.config.context}")  # fmt: skip
+    return draft.replace(context=served.context)

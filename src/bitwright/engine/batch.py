@@ -2,7 +2,8 @@
 those that are still being read (continuous batching with chunked prefill; Sarathi-Serve, arXiv 2403.02310).
 
 Texts take turns: who has waited longest reads next, and among those who wait to begin, who has fewest texts at work
-comes first. While some texts are being written, a step reads only as much as `PAUSE` allows, so that they go on.
+comes first. While some texts are being written, a step reads only as much as `Pace` allows, so that they go on. What a
+text may continue with can be guessed (`speculation`); then a step reads the guess, too.
 """
 
 from __future__ import annotations
@@ -16,15 +17,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.engine.pace import Pace
 from bitwright.engine.slots import SHORT, Slots, common
+from bitwright.engine.speculation import Speculation
 from bitwright.errors import BitwrightError
 
 if TYPE_CHECKING:
     from bitwright.engine.session import Session
     from bitwright.engine.stored import Prefixes
 
-PAUSE = 0.2  # seconds that a text being written may wait for others being read
-LEAST = 16  # tokens that are read in a step, however slow
 ALL = 64  # tokens that are read in a step if the logits after each are wanted
 
 Float32 = NDArray[np.float32]
@@ -46,6 +47,7 @@ class Job:
         self.cancelled = False
         self.deadline = float("inf")
         self.cached = 0  # tokens that were in memory already
+        self.guessed = self.guessed_right = 0  # tokens
 
     def score(self, start: int, logits: Float32) -> None:
         """The logits (tokens, vocabulary) after the text's tokens from `start` on."""
@@ -77,11 +79,19 @@ class Running:
 class Batch:
     """The jobs of a session with more sequences than `parallel`, of which that many may be busy."""
 
-    def __init__(self, session: Session, parallel: int, budget: int, prefixes: Prefixes | None = None) -> None:
+    def __init__(
+        self,
+        session: Session,
+        parallel: int,
+        budget: int,
+        prefixes: Prefixes | None = None,
+        speculation: Speculation | None = None,
+    ) -> None:
         self.session, self.parallel, self.slots = session, parallel, Slots(session, budget, prefixes)
+        self.speculation = speculation or Speculation()
         self.waiting: list[Job] = []
         self.running: list[Running] = []  # those that read next come first
-        self.read_rate = 1000.0  # tokens a second, when reading
+        self.pace = Pace()
 
     def add(self, job: Job) -> None:
         """Begin a job when there is room. Its text must be shorter than the context."""
@@ -93,7 +103,9 @@ class Batch:
         self._begin()
         if not self.running:
             return False
-        ids, outputs = self._plan()
+        ids = self._writes()
+        outputs: dict[int, Sequence[int]] = {sequence: range(len(own)) for sequence, own in ids.items()}
+        reading = self._plan_reading(ids, outputs)
         started = time.monotonic()
         try:
             logits = self.session.advance(ids, outputs)
@@ -103,8 +115,7 @@ class Batch:
             if isinstance(error, Exception):
                 return True
             raise
-        if (total := sum(map(len, ids.values()))) > LEAST:
-            self.read_rate += (total / (time.monotonic() - started) - self.read_rate) / 4
+        self.pace.note(reading, time.monotonic() - started)
         self._take(ids, outputs, logits)
         return True
 
@@ -154,13 +165,20 @@ class Batch:
     def _reusable(job: Job) -> int:
         return 0 if job.scored else len(job.ids) - 1  # the last token is read for its logits
 
-    def _plan(self) -> tuple[dict[int, list[int]], dict[int, Sequence[int]]]:
-        """What a step reads of each sequence, and after which of those tokens logits are wanted."""
-        ids: dict[int, list[int]] = {own.sequence: [own.next] for own in self.running if own.next is not None}
-        outputs: dict[int, Sequence[int]] = dict.fromkeys(ids, (0,))
-        room = self.session.batch - len(ids)
+    def _writes(self) -> dict[int, list[int]]:
+        """What a step reads of the texts that are being written: a token of each, and what may follow it."""
+        writing = [own for own in self.running if own.next is not None]
+        most = self.session.batch // (2 * max(len(writing), 1)) - 1
+        left = {own.sequence: self.session.context - self.session.positions[own.sequence] - 1 for own in writing}
+        guesses = self.speculation.guess({sequence: min(most, room) for sequence, room in left.items()})
+        return {own.sequence: [own.next, *guesses.get(own.sequence, ())] for own in writing if own.next is not None}
+
+    def _plan_reading(self, ids: dict[int, list[int]], outputs: dict[int, Sequence[int]]) -> int:
+        """Add to a step what it reads of the other texts, and after which of those tokens logits are wanted. Returns
+        the number of tokens added."""
+        most = room = self.session.batch - sum(map(len, ids.values()))
         if ids:
-            room = min(room, max(LEAST, int(self.read_rate * PAUSE)))
+            most = room = min(room, self.pace.tokens)
         for own in [own for own in self.running if own.next is None]:
             if room <= 0:
                 break
@@ -172,7 +190,7 @@ class Batch:
             room -= len(piece)
             self.running.remove(own)
             self.running.append(own)
-        return ids, outputs
+        return most - room
 
     def _take(self, ids: dict[int, list[int]], outputs: dict[int, Sequence[int]], logits: Float32) -> None:
         """Hand the logits of a step on to its jobs."""
@@ -181,26 +199,53 @@ class Batch:
             own, rows = owners[sequence], logits[start : start + len(outputs[sequence])]
             start += len(rows)
             try:
-                self._advance(own, len(piece), rows)
+                if own.next is None:
+                    self._read(own, len(piece), rows)
+                else:
+                    self._write(own, piece, rows)
             except Exception as error:  # of this job alone: its logits are not finite, or its constraint failed
                 self._end(own, error)
 
-    def _advance(self, own: Running, count: int, rows: Float32) -> None:
-        if own.next is None:
-            if own.job.scored:
-                own.job.score(own.read, rows)
-            own.read += count
-            if own.read in own.job.marks:
-                self.slots.keep(own.sequence)
-            if own.read < len(own.job.ids):
-                return
-            if not self.session.memory.forgets:
-                self.slots.store(own.sequence)
+    def _read(self, own: Running, count: int, rows: Float32) -> None:
+        """A piece of a job's text was read; after its last, the job draws its first token."""
+        if own.job.scored:
+            own.job.score(own.read, rows)
+        own.read += count
+        if own.read in own.job.marks:
+            self.slots.keep(own.sequence)
+        if own.read < len(own.job.ids):
+            return
+        if not self.session.memory.forgets:
+            self.slots.store(own.sequence)
         own.next = own.job.next(rows[-1])
+        if own.next is not None:
+            self.speculation.begin(own.sequence, [*own.job.ids, own.next])
+        self._end_if_complete(own)
+
+    def _write(self, own: Running, piece: list[int], rows: Float32) -> None:
+        """The job's last token was read, and a guess after it: the job draws tokens up to the first that differs."""
+        before, used = self.session.positions[own.sequence] - len(piece), 0
+        try:
+            for guess, logits in zip([*piece[1:], None], rows, strict=True):
+                used += 1
+                own.next = own.job.next(logits)
+                if own.next is not None:
+                    self.speculation.wrote(own.sequence, own.next)
+                if own.next is None or own.next != guess:
+                    break
+        finally:
+            own.job.guessed += len(piece) - 1
+            own.job.guessed_right += used - 1
+            if used < len(piece):
+                self.session.reset(before + used, own.sequence)
+        self._end_if_complete(own)
+
+    def _end_if_complete(self, own: Running) -> None:
         if own.next is None or self.session.positions[own.sequence] == self.session.context:
             self._end(own)
 
     def _end(self, own: Running, error: BaseException | None = None) -> None:
         self.running.remove(own)
+        self.speculation.end(own.sequence)
         self.slots.release(own.sequence)
         own.job.ended(error)

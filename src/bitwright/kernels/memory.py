@@ -45,6 +45,7 @@ class Memory:
         if kv.lower() not in KV:
             raise UnknownNameError("key-value cache", kv, KV)
         self.context, self.sequences, self.batch, self.kv = context, sequences, batch, kv.lower()
+        self.goes_back = not states  # at least by as many positions as a step has, less a page
         self.forgets = bool(states) or any(own.window for own in layers)  # cannot go back to every earlier position
         sizes = {"context": context, "sequences": sequences, "batch": batch}
         for name, size in sizes.items():

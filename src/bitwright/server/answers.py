@@ -127,6 +127,8 @@ def timings(own: Generation) -> dict[str, Any]:
             f"{name}_per_token_ms": seconds * 1e3 / count if count else 0.0,
             f"{name}_per_second": count / seconds if seconds else 0.0,
         }
+    if own.guessed:
+        found |= {"draft_n": own.guessed, "draft_n_accepted": own.guessed_right}
     return found
 
 

@@ -222,6 +222,8 @@ async def metrics(service: Service, request: Request) -> Response:
         "prompt_tokens_total": ("counter", "Tokens of prompts that were read.", service.counted["prompt"]),
         "prompt_tokens_cached_total": ("counter", "Tokens of prompts that were in memory.", service.counted["cached"]),
         "tokens_predicted_total": ("counter", "Tokens written.", service.counted["predicted"]),
+        "draft_tokens_total": ("counter", "Tokens guessed.", service.counted["guessed"]),
+        "draft_tokens_accepted_total": ("counter", "Tokens guessed right.", service.counted["guessed_right"]),
         "requests_processing": ("gauge", "Requests at work.", running),
         "requests_deferred": ("gauge", "Requests that wait.", waiting),
         "memory_bytes": ("gauge", "Bytes of keys, values and states.", service.memory_in_use),

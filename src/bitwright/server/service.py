@@ -13,8 +13,10 @@ from anyio import to_thread
 import bitwright
 from bitwright.engine import Engine, Sampler
 from bitwright.engine.batch import Batch
+from bitwright.engine.draft import Draft
 from bitwright.engine.penalties import Penalties
 from bitwright.engine.slots import common
+from bitwright.engine.speculation import Repeats, Speculation
 from bitwright.engine.stored import Prefixes
 from bitwright.engine.worker import Worker
 from bitwright.errors import BitwrightError, UsageError
@@ -45,10 +47,19 @@ class Prompt:
 
 class Service:
     """An engine, its batch, and what requests need of them. `cache` is the most bytes of memory for earlier texts,
-    `disk` the most bytes on disk, `timeout` the most seconds an answer may take."""
+    `disk` the most bytes on disk, `timeout` the most seconds an answer may take. Up to `guesses` tokens are guessed at
+    a time: by `draft`, a model of the same vocabulary, or from what came before in the text."""
 
     def __init__(
-        self, engine: Engine, name: str, parallel: int, cache: int, disk: int = 0, timeout: float = float("inf")
+        self,
+        engine: Engine,
+        name: str,
+        parallel: int,
+        cache: int,
+        disk: int = 0,
+        timeout: float = float("inf"),
+        guesses: int = 0,
+        draft: Engine | None = None,
     ) -> None:
         self.engine, self.name, self.parallel, self.timeout = engine, name, parallel, timeout
         self.tokenizer, self.template, self.context = engine.tokenizer, engine.chat_template, engine.context
@@ -57,8 +68,12 @@ class Service:
         self.created, self.started = int(time.time()), time.monotonic()
         session = engine.session(parallel + KEPT)
         prefixes = Prefixes(session, disk) if disk and engine.model.is_a_file else None
-        self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache, prefixes))
-        self.counted = dict.fromkeys(("prompt", "cached", "predicted", "requests"), 0)
+        self.guesses = bool(guesses) and session.memory.goes_back
+        speculation: Speculation | None = None
+        if self.guesses:
+            speculation = Draft(engine, draft, parallel, guesses) if draft else Repeats(engine.config, guesses)
+        self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache, prefixes, speculation))
+        self.counted = dict.fromkeys(("prompt", "cached", "predicted", "guessed", "guessed_right", "requests"), 0)
         vocabulary = {self.tokenizer.token_text(id): id for id in range(self.tokenizer.vocab_size)}
         self.kept = frozenset(vocabulary[text] for text in self.format.kept if text in vocabulary)
         self.gaps = Gaps.of(engine.model.metadata, vocabulary)
@@ -170,6 +185,8 @@ class Service:
         self.counted["prompt"] += len(generation.ids) - generation.cached
         self.counted["cached"] += generation.cached
         self.counted["predicted"] += len(generation.drawn)
+        self.counted["guessed"] += generation.guessed
+        self.counted["guessed_right"] += generation.guessed_right
 
 
 def recommended(engine: Engine) -> dict[str, Any]:
