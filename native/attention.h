@@ -10,6 +10,7 @@
 // of 32 is in the low nibbles and d + 16 in the high ones, each code as a signed integer. So 32 dims take 16 rows of keys
 // and one of values. These 32 dims of a position share a float16 scale; scales are stored separately:
 //   scales  (kv_head, dim / 32, position), one such array for keys and one for values; none for F16 and BF16
+// In a latent layer a value is the beginning of its key, and is not stored.
 #pragma once
 #include <cstdint>
 
@@ -43,6 +44,7 @@ static constexpr int64_t value_rows(FormatId f, int64_t head_dim) {  // of one p
 struct Cache {
   FormatId format;
   int64_t kv_heads, head_dim;
+  int64_t latent;     // dims of a key that are its value; 0: values are stored, and as wide as keys
   int64_t window;     // positions that a token sees, including its own; 0: all
   int64_t positions;  // most positions of a sequence: the context, or a window and a batch
   uint8_t* pages;     // page n begins at pages + n * page_bytes
@@ -50,6 +52,8 @@ struct Cache {
   int64_t keys, values, key_scales, value_scales;  // byte offsets of this layer's parts in a page
   const int32_t* const* tables;                    // for each sequence: the page of its positions 64 i to 64 i + 63
 };
+
+static constexpr int64_t value_dim(const Cache& c) { return c.latent ? c.latent : c.head_dim; }
 
 static inline uint8_t* page_at(const Cache& c, int64_t slot, int64_t position) {
   return c.pages + c.tables[slot][position / kKeyBlock] * c.page_bytes;
@@ -63,7 +67,7 @@ struct AttentionTile { int64_t token, count, slot, position; };
 // `split` ranges: each stores its softmax in `partials`, and the last to finish, by the count in `finished`, merges them.
 struct AttentionArgs {
   const float* q;  // (tokens, heads * head_dim)
-  float* y;        // like q
+  float* y;        // (tokens, heads * value_dim)
   Cache cache;
   const AttentionTile* tiles;
   int64_t heads;

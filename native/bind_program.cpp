@@ -84,11 +84,12 @@ FloatResult multiply(const Matrix& m, const Floats& x, bool prefill, int roundin
   return y;
 }
 
-using Shape = std::tuple<int64_t, int64_t, int64_t>;  // kv_heads, head_dim, window
+using Shape = std::tuple<int64_t, int64_t, int64_t, int64_t>;  // kv_heads, head_dim, window, latent
 
 std::vector<LayerShape> shapes_of(const std::vector<Shape>& layers) {
   std::vector<LayerShape> shapes;
-  for (const auto& [kv_heads, head_dim, window] : layers) shapes.push_back({kv_heads, head_dim, window});
+  for (const auto& [kv_heads, head_dim, window, latent] : layers)
+    shapes.push_back({kv_heads, head_dim, window, latent});
   return shapes;
 }
 

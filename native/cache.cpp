@@ -58,15 +58,16 @@ void store_blocks(const Cache& c, const Place& to, const uint8_t* encoded_key, c
   for (int64_t b = 0; b < cache_scales(c.format, c.head_dim); ++b) {
     const int64_t dims = std::min(kScaleDims, c.head_dim - b * kScaleDims);
     to.key_scales[b * kKeyBlock] = key[b].d;
-    to.value_scales[b * kKeyBlock] = value[b].d;
     store_key(key[b], dims, to.lane, to.key + b * per_key);
+    if (c.latent) continue;
+    to.value_scales[b * kKeyBlock] = value[b].d;
     store_value(value[b], dims, to.value + b * per_value);
   }
 }
 
 void store_halves(const Cache& c, const Place& to, const uint8_t* key, const uint8_t* value) {
   scatter(reinterpret_cast<const uint16_t*>(key), c.head_dim, to.lane, reinterpret_cast<uint16_t*>(to.key));
-  std::memcpy(to.value, value, 2 * static_cast<size_t>(c.head_dim));
+  if (!c.latent) std::memcpy(to.value, value, 2 * static_cast<size_t>(c.head_dim));
 }
 
 }  // namespace
@@ -99,9 +100,9 @@ void CacheWriter::encode(const float* x, int64_t n, uint8_t* blocks) const {
 
 void CacheWriter::store(const Cache& c, int64_t slot, int64_t position, const float* keys, const float* values) const {
   alignas(64) uint8_t key[kMaxHeadDim * 2], value[kMaxHeadDim * 2];
-  for (int64_t h = 0; h < c.kv_heads; ++h, keys += c.head_dim, values += c.head_dim) {
-    encode(keys, c.head_dim, key);
-    encode(values, c.head_dim, value);
+  for (int64_t h = 0; h < c.kv_heads; ++h) {
+    encode(keys + h * c.head_dim, c.head_dim, key);
+    if (!c.latent) encode(values + h * c.head_dim, c.head_dim, value);
     const Place to(c, slot, position, h);
     switch (c.format) {
       case FormatId::q8_0: store_blocks<block_q8_0>(c, to, key, value); break;
@@ -116,9 +117,9 @@ int64_t place(Cache& c, int64_t at) {
                 scales = positions * cache_scales(c.format, c.head_dim) * static_cast<int64_t>(sizeof(half_t));
   const auto take = [&at](int64_t bytes) { return std::exchange(at, at + padded(bytes, 64)); };
   c.keys = take(positions / kKeyGroup * key_rows(c.format, c.head_dim) * row);
-  c.values = take(positions * value_rows(c.format, c.head_dim) * row);
+  c.values = take(c.latent ? 0 : positions * value_rows(c.format, c.head_dim) * row);
   c.key_scales = take(scales);
-  c.value_scales = take(scales);
+  c.value_scales = take(c.latent ? 0 : scales);
   return at;
 }
 
@@ -129,11 +130,11 @@ void copy(const Cache& from, int64_t from_slot, const Cache& to, int64_t to_slot
     const int64_t at = source.lane * lane;
     for (int64_t r = 0; r < rows; ++r)
       std::memcpy(target.key + r * row + at, source.key + r * row + at, static_cast<size_t>(lane));
+    const int64_t blocks = cache_scales(to.format, to.head_dim);
+    for (int64_t b = 0; b < blocks; ++b) target.key_scales[b * kKeyBlock] = source.key_scales[b * kKeyBlock];
+    if (to.latent) continue;
     std::memcpy(target.value, source.value, static_cast<size_t>(value_rows(to.format, to.head_dim) * row));
-    for (int64_t b = 0; b < cache_scales(to.format, to.head_dim); ++b) {
-      target.key_scales[b * kKeyBlock] = source.key_scales[b * kKeyBlock];
-      target.value_scales[b * kKeyBlock] = source.value_scales[b * kKeyBlock];
-    }
+    for (int64_t b = 0; b < blocks; ++b) target.value_scales[b * kKeyBlock] = source.value_scales[b * kKeyBlock];
   }
 }
 

@@ -14,8 +14,8 @@ const char* cache_format_name(FormatId format);
 class CacheWriter {
  public:
   CacheWriter(FormatId format, const EncoderSet& encoders);  // throws like cache_format_name
-  // Stores keys and values (kv_heads, head_dim) of one position, rounded as formats/ defines. Threads may write neighbouring
-  // positions at the same time. Throws std::runtime_error if the format cannot hold a value.
+  // Stores keys and values (kv_heads, head_dim) of one position, rounded as formats/ defines; in a latent layer keys alone.
+  // Threads may write neighbouring positions at the same time. Throws std::runtime_error if the format cannot hold a value.
   void store(const Cache& cache, int64_t slot, int64_t position, const float* keys, const float* values) const;
 
  private:

@@ -6,13 +6,41 @@
 #include "executor.h"
 
 namespace bitwright {
+namespace {
+
+// The index of the largest of n scores that are not taken, the first of equal ones.
+int64_t largest(const double* scores, const bool* taken, int64_t n) {
+  int64_t best = -1;
+  for (int64_t e = 0; e < n; ++e)
+    if (!taken[e] && (best < 0 || scores[e] > scores[best])) best = e;
+  return best;
+}
+
+// Takes the experts of all groups but the `used` whose two largest scores have the largest sums.
+void take_groups(const double* scores, int64_t experts, int64_t groups, int64_t used, bool* taken) {
+  const int64_t size = experts / groups;
+  double sums[kMostExperts];
+  for (int64_t g = 0; g < groups; ++g) {
+    double two[2] = {-INFINITY, -INFINITY};
+    for (const double* score = scores + g * size; score < scores + (g + 1) * size; ++score) {
+      if (*score > two[1]) two[1] = *score;
+      if (two[1] > two[0]) std::swap(two[0], two[1]);
+    }
+    sums[g] = size > 1 ? two[0] + two[1] : two[0];
+  }
+  bool kept[kMostExperts] = {};
+  for (int64_t j = 0; j < used; ++j) kept[largest(sums, kept, groups)] = true;
+  for (int64_t e = 0; e < experts; ++e) taken[e] = !kept[e / size];
+}
+
+}  // namespace
 
 // A row's choices: the experts of largest scores, largest first (of equal ones the first), then their weights, which add up
-// to a factor: the softmax of the logits of those chosen, or their sigmoids over the sum of these. Scores are the logits
-// or the sigmoids, plus biases.
+// to a factor: the softmax of the logits of those chosen, or their sigmoids over the sum of these. route_share: they are
+// the factor times the softmax over all. Scores are the logits or the sigmoids, plus biases.
 void Executor::route(const Instruction& i, int64_t row) {
   const int64_t experts = width(i.a), used = width(i.out) / 2;
-  const bool by_sigmoid = i.code == Code::route_sigmoid;
+  const bool by_sigmoid = i.code == Code::route_sigmoid, of_all = i.code == Code::route_share;
   const float* const logits = at(i.a, row);
   const float* const biases = i.weight < 0 ? nullptr : program_->vector_at(i.weight).data();
   float *const choices = at(i.out, row), *const weights = choices + used;
@@ -20,15 +48,17 @@ void Executor::route(const Instruction& i, int64_t row) {
   double scores[kMostExperts];
   for (int64_t e = 0; e < experts; ++e) scores[e] = (by_sigmoid ? sigmoid(e) : logits[e]) + (biases ? biases[e] : 0);
   bool taken[kMostExperts] = {};
+  if (i.heads > 1) take_groups(scores, experts, i.heads, i.index, taken);
+  const float most = *std::max_element(logits, logits + experts);
   double shares[kMostExperts], sum = 0;
+  if (of_all)
+    for (int64_t e = 0; e < experts; ++e) sum += std::exp(logits[e] - most);
   for (int64_t j = 0; j < used; ++j) {
-    int64_t best = -1;
-    for (int64_t e = 0; e < experts; ++e)
-      if (!taken[e] && (best < 0 || scores[e] > scores[best])) best = e;
+    const int64_t best = largest(scores, taken, experts);
     taken[best] = true;
     choices[j] = static_cast<float>(best);
-    shares[j] = by_sigmoid ? sigmoid(best) : std::exp(logits[best] - logits[static_cast<int64_t>(choices[0])]);
-    sum += shares[j];
+    shares[j] = by_sigmoid ? sigmoid(best) : std::exp(logits[best] - most);
+    if (!of_all) sum += shares[j];
   }
   for (int64_t j = 0; j < used; ++j) weights[j] = static_cast<float>(shares[j] / sum * i.value);
 }

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <numeric>
 #include <stdexcept>
 
 #include "format_info.h"
@@ -114,9 +115,17 @@ void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, co
         for (int64_t h = 0, n = width / i.heads, from = this->width(i.a) / i.heads; h < i.heads; ++h)
           std::copy_n(a + h * from + i.index, n, out + h * n);
         break;
-      case Code::join: std::copy_n(b, this->width(i.b), std::copy_n(a, this->width(i.a), out)); break;
+      case Code::join:
+        for (int64_t h = 0, n = this->width(i.a) / i.heads, m = this->width(i.b) / i.heads; h < i.heads; ++h)
+          std::copy_n(b + h * m, m, std::copy_n(a + h * n, n, out + h * (n + m)));
+        break;
       case Code::route:
-      case Code::route_sigmoid: route(i, row); break;
+      case Code::route_sigmoid:
+      case Code::route_share: route(i, row); break;
+      case Code::every:
+        std::iota(out, out + width / 2, 0.f);
+        std::fill_n(out + width / 2, width / 2, 1.f);
+        break;
       case Code::reweigh: reweigh(i, row); break;
       case Code::combine: combine(i, row); break;
       case Code::load_experts: load_experts(i, row); break;

@@ -1,5 +1,6 @@
 #include "program.h"
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <utility>
@@ -64,7 +65,8 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::embed || i.code == Code::linear) needs("matrix", i.weight, matrices_.size());
   if (i.code == Code::experts)
     needs("matrix", i.weight + static_cast<int>(groups_[static_cast<size_t>(i.groups)].count) - 1, matrices_.size());
-  const bool may = i.code == Code::attention || i.code == Code::route || i.code == Code::route_sigmoid;
+  const bool routes = i.code == Code::route || i.code == Code::route_sigmoid || i.code == Code::route_share;
+  const bool may = i.code == Code::attention || routes;
   const bool convolves = i.code == Code::convolve || i.code == Code::convolve_silu;
   if (i.code == Code::rms_norm || i.code == Code::bias || i.code == Code::bias_experts || i.code == Code::reweigh ||
       i.code == Code::decay || i.code == Code::gate || i.code == Code::scan || convolves || (may && i.weight != -1))
@@ -74,6 +76,7 @@ void Program::add(const Instruction& i) {
   if (i.code == Code::observe || i.code == Code::observe_experts) needs("sum of squares", i.index, squares_.size());
   if (convolves || has_matrices(i.code)) needs("state", i.index, states_.size());
   const auto width = [this](int buffer) { return widths_[static_cast<size_t>(buffer)]; };
+  if (i.code == Code::join) check_size("slices of a row", i.heads, 1, std::min(width(i.a), width(i.b)));
   if (i.code == Code::copy) {
     check_size("slices of a row", i.heads, 1, width(i.out));
     check_size("first column of a copy", i.index, 0, (width(i.a) - width(i.out)) / i.heads);
@@ -91,7 +94,12 @@ void Program::add(const Instruction& i) {
   }
   if (i.code == Code::scan) check_size("skips", static_cast<int64_t>(vector_at(i.weight).size()), i.heads, i.heads);
   if (i.code == Code::temperature) check_size("positions of a temperature", i.length, 1, INT64_MAX);
-  if (i.code == Code::route || i.code == Code::route_sigmoid) check_size("experts", width(i.a), 1, kMostExperts);
+  if (routes) {
+    check_size("experts", width(i.a), 1, kMostExperts);
+    check_size("groups of experts", i.heads, 1, width(i.a));
+    check_size("groups that a token uses", i.index, 1, i.heads);
+    check_size("experts that a token uses", width(i.out) / 2, 1, width(i.a) / i.heads * i.index);
+  }
   phases_.back().instructions.push_back(i);
   if (i.code == Code::embed) vocabulary_ = weight(i.weight).rows;
   if ((i.code == Code::linear || i.code == Code::experts) && tier_.reads_floats(weight(i.weight).format))

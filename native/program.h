@@ -31,7 +31,7 @@ enum class Code : uint8_t {
   temperature,
   select,
   copy,  // some columns of `a`, of each of `heads` slices
-  join,  // `a`, then `b`
+  join,  // `a`, then `b`, of each of `heads` slices
   decay,
   gate,
   linear,  // a matrix product; threads share out the panels of all products in a phase
@@ -47,6 +47,8 @@ enum class Code : uint8_t {
   // other. `b` are the choices that `route` made: for each row the numbers of the experts, then their weights.
   route,          // chooses the experts by the logits in `a`, row by row, and weights them by a softmax
   route_sigmoid,  // by the sigmoids of the logits
+  route_share,    // weighted by a softmax over all experts, those not chosen too
+  every,          // all experts in order, with weights of 1, row by row
   reweigh,        // the choices in `a`, every weight times its expert's factor, row by row
   combine,        // the weighted sum of a row's slots in `a`, row by row
   group,          // orders the slots of all rows by their experts (`a` are the choices); one thread does it
@@ -67,9 +69,9 @@ struct Instruction {
   int weight = -1;  // a matrix (embed, linear) or a vector (rms_norm, bias, reweigh, scan); of attention the sinks,
                     // of route what is added to scores for the choice alone: -1 without
   int index = 0;    // a layer (store, attention), a state (convolve, delta), angles (angles, rope), a Rounding (load),
-                    // sums of squares (observe), or the first column (copy)
+                    // sums of squares (observe), the first column (copy), or how many groups are chosen (route)
   int groups = 0;   // slots ordered by their experts (group, load_experts, experts)
-  int heads = 1;
+  int heads = 1;    // of route: groups of experts
   int64_t head_dim = 0, length = 0;  // length: positions (temperature)
   float value = 0, softcap = 0;      // eps, factor, cap, scale of q·k
 };

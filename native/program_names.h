@@ -41,6 +41,8 @@ inline const std::unordered_map<std::string, Code> kCodes = {
     {"observe", Code::observe},
     {"route_softmax", Code::route},
     {"route_sigmoid", Code::route_sigmoid},
+    {"route_share", Code::route_share},
+    {"every", Code::every},
     {"reweigh", Code::reweigh},
     {"combine", Code::combine},
     {"group", Code::group},

@@ -40,6 +40,7 @@ SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64
     check_size("heads", shape.kv_heads, 1, kMostWidth);
     check_size("values in a head", shape.head_dim, 1, kMaxHeadDim);
     check_size("window", shape.window, 0, kMostContext);
+    check_size("values in a latent vector", shape.latent, 0, shape.head_dim);
     const bool bounded = shape.window > 0 && shape.window < limits.context;
     const int64_t window = bounded ? shape.window : 0, reach = window - 1 + limits.batch;
     auto g = std::find_if(groups_.begin(), groups_.end(), [&](const Group& own) { return own.window == window; });
@@ -53,8 +54,8 @@ SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64
     }
     int64_t positions = padded(limits.context);
     if (bounded) positions = std::min(positions, padded(reach, kKeyBlock));
-    caches_.push_back(
-        {format_, shape.kv_heads, shape.head_dim, shape.window, positions, nullptr, 0, 0, 0, 0, 0, nullptr});
+    caches_.push_back({format_, shape.kv_heads, shape.head_dim, shape.latent, shape.window, positions, nullptr, 0, 0, 0,
+                       0, 0, nullptr});
     g->page_bytes = place(caches_.back(), g->page_bytes);
     check_size("bytes of a page", g->page_bytes, 1, kMostBytes);
     group_of_.push_back(static_cast<size_t>(g - groups_.begin()));
@@ -104,7 +105,8 @@ std::string SequenceMemory::layout() const {
       "format " + std::to_string(static_cast<int>(format_)) + ", context " + std::to_string(limits_.context);
   for (size_t l = 0; l < shapes_.size(); ++l)
     words += ", " + std::to_string(shapes_[l].kv_heads) + "x" + std::to_string(shapes_[l].head_dim) + "/" +
-             std::to_string(shapes_[l].window) + ":" + std::to_string(caches_[l].positions);
+             std::to_string(shapes_[l].window) + ":" + std::to_string(caches_[l].positions) +
+             (shapes_[l].latent ? " latent " + std::to_string(shapes_[l].latent) : "");
   for (int64_t floats : state_floats_) words += ", state " + std::to_string(floats);
   return words;
 }

@@ -17,6 +17,7 @@ namespace bitwright {
 
 struct LayerShape {
   int64_t kv_heads, head_dim, window;  // window 0: a token sees every position before it
+  int64_t latent;                      // as in a Cache
   bool operator==(const LayerShape&) const = default;
 };
 

@@ -20,9 +20,9 @@ struct Item {  // one tile of one key-value head
   const Cache& c;
   const int64_t index;  // of tile and head
   const AttentionTile tile;
-  const int64_t kv_head, repeat, rows, stride;
-  const int64_t oldest, end;  // the positions its rows see
-  const int64_t dims;         // that one product covers: they share scales and come from the same half of a row
+  const int64_t kv_head, repeat, rows, width, stride;  // width: of a value; stride: of its sums
+  const int64_t oldest, end;                           // the positions its rows see
+  const int64_t dims;  // that one product covers: they share scales and come from the same half of a row
   const int64_t group_rows, position_rows;  // of keys, of values, in the cache
   float* queries;                           // scratch: (rows, head_dim)
   float* scores;                            // (rows, kKeyBlock)
@@ -37,12 +37,13 @@ struct Item {  // one tile of one key-value head
         kv_head(index % c.kv_heads),
         repeat(args.heads / c.kv_heads),
         rows(tile.count * repeat),
-        stride(padded(c.head_dim)),
+        width(value_dim(c)),
+        stride(padded(width)),
         oldest(oldest_position(c, tile)),
         end(tile.position + tile.count),
         dims(c.format == FormatId::q4_0 ? 16
              : has_scales(c.format)     ? kScaleDims
-                                        : stride),
+                                        : padded(c.head_dim)),
         group_rows(key_rows(c.format, c.head_dim)),
         position_rows(value_rows(c.format, c.head_dim)) {
     queries = scratch;
@@ -52,11 +53,11 @@ struct Item {  // one tile of one key-value head
     values = keys + kKeyBlock * c.head_dim;
     softmaxes = values + kKeyBlock * stride;
     for (int64_t r = 0; r < rows; ++r)
-      for (int64_t d = 0; d < c.head_dim; ++d) queries[r * c.head_dim + d] = a.q[offset(r) + d] * a.scale;
+      for (int64_t d = 0; d < c.head_dim; ++d) queries[r * c.head_dim + d] = a.q[place(r) * c.head_dim + d] * a.scale;
   }
 
-  int64_t offset(int64_t row) const {  // of a row's head in q and y
-    return ((tile.token + row / repeat) * a.heads + kv_head * repeat + row % repeat) * c.head_dim;
+  int64_t place(int64_t row) const {  // of a row's head among those of q and y
+    return (tile.token + row / repeat) * a.heads + kv_head * repeat + row % repeat;
   }
   Block block_at(int64_t start) const {
     const uint8_t* page = page_at(c, tile.slot, start);
@@ -71,7 +72,7 @@ struct Item {  // one tile of one key-value head
             page + c.keys + kv_head * (kKeyBlock / kKeyGroup) * group_rows * bytes,
             page + c.values + kv_head * kKeyBlock * position_rows * bytes,
             has_scales(c.format) ? half(c.key_scales) : nullptr,
-            has_scales(c.format) ? half(c.value_scales) : nullptr};
+            has_scales(c.format) ? half(c.latent ? c.key_scales : c.value_scales) : nullptr};
   }
 
   // The first n positions of a block as float32 in the scratch.
@@ -86,8 +87,10 @@ struct Item {  // one tile of one key-value head
         for (int64_t j = 0; j < divided_up(n, kKeyGroup); ++j)
           for (int64_t i = 0; i < dims; ++i)
             copy(b.keys, j * b.group_rows + key_row<E>(d) + i, keys + (j * c.head_dim + d + i) * kKeyGroup);
+        if (c.latent) return;
         for (int64_t j = 0; j < n; ++j) copy(b.values, j * b.position_rows + value_row<E>(d), values + j * stride + d);
       });
+    if (c.latent) turn_keys(n);
     return {b.start,
             0,
             c.head_dim,
@@ -96,6 +99,15 @@ struct Item {  // one tile of one key-value head
             reinterpret_cast<const uint8_t*>(values),
             b.key_scales,
             b.value_scales};
+  }
+
+  // The values of a latent layer from the keys in the scratch, 16 positions and dims at a time.
+  void turn_keys(int64_t n) const {
+    for (int64_t j = 0; j < n; j += kKeyGroup)
+      for (int64_t d = 0; d < width; d += 16)
+        for (int64_t position = j; position < j + kKeyGroup; ++position)
+          for (int64_t i = d; i < d + 16 && i < width; ++i)
+            values[position * stride + i] = keys[(j / kKeyGroup * c.head_dim + i) * kKeyGroup + position - j];
   }
 
   // scores (n, columns) of rows [row, row + n)
@@ -168,7 +180,7 @@ struct Item {  // one tile of one key-value head
                   last = begin + length < end ? begin + length : end;
     for (int64_t start = begin > oldest ? begin : oldest / kKeyBlock * kKeyBlock; start < last; start += kKeyBlock) {
       const Block b = block_at(start);
-      if (rows <= 2 * kRows) {  // converting twice costs no more than converting once, storing and loading
+      if (rows <= 2 * kRows && !c.latent) {  // converting twice costs no more than once, and storing and loading
         attend<E>(b, to);
         continue;
       }
@@ -193,7 +205,7 @@ struct Item {  // one tile of one key-value head
         keep = exp(splat(s.maxima[r] - now))[0];
         total = total * keep + exp(splat(sink - now))[0];
       }
-      for (int64_t d = 0; d < c.head_dim; ++d) a.y[offset(r) + d] = s.sums[r * stride + d] * keep / total;
+      for (int64_t d = 0; d < width; ++d) a.y[place(r) * width + d] = s.sums[r * stride + d] * keep / total;
     }
   }
 

@@ -32,6 +32,7 @@ struct Shape {
   float softcap;
   std::vector<AttentionTile> tiles;  // token, count, slot, position
   std::vector<float> sinks;          // one for each head, or none
+  int64_t latent = 0;
 };
 
 const Shape kShapes[] = {
@@ -43,6 +44,8 @@ const Shape kShapes[] = {
     {4, 4, 20, 300, 384, 0, {{0, 1, 1, 10007}}, {}},
     {1, 1, 256, 1, 64, 5, {{0, 4, 0, 62}}, {}},
     {24, 1, 80, 0, 96, 0, {{0, 4, 1, 61}}, {}},  // more rows than one conversion is worth
+    {16, 1, 72, 0, 592, 0, {{0, 1, 0, 590}, {1, 3, 1, 62}}, {}, 56},
+    {3, 1, 40, 70, 160, 0, {{0, 2, 1, 130}}, {0.5, 1, 4}, 20},
 };
 
 // Random pages of one layer, assigned to two sequences in a shuffled order.
@@ -53,12 +56,12 @@ struct Pages {
   std::vector<const int32_t*> views;
 
   Pages(FormatId f, const Shape& s)
-      : cache{f, s.kv_heads, s.head_dim, s.window, s.positions, nullptr, 0, 0, 0, 0, 0, nullptr} {
+      : cache{f, s.kv_heads, s.head_dim, s.latent, s.window, s.positions, nullptr, 0, 0, 0, 0, 0, nullptr} {
     const int64_t places = s.kv_heads * kKeyBlock, scales = 2 * places * cache_scales(f, s.head_dim);
     cache.values = places / kKeyGroup * key_rows(f, s.head_dim) * cache_row_bytes(f);
-    cache.key_scales = cache.values + places * value_rows(f, s.head_dim) * cache_row_bytes(f);
+    cache.key_scales = cache.values + (s.latent ? 0 : places * value_rows(f, s.head_dim) * cache_row_bytes(f));
     cache.value_scales = cache.key_scales + scales;
-    cache.page_bytes = cache.value_scales + scales;
+    cache.page_bytes = cache.value_scales + (s.latent ? 0 : scales);
     int64_t longest = 0;
     for (const AttentionTile& t : s.tiles) longest = std::max(longest, t.position + t.count);
     std::vector<int32_t> order(size_t(2 * divided_up(longest, kKeyBlock)));
@@ -104,6 +107,7 @@ struct Pages {
            scale(page(slot, position) + cache.key_scales, head, place, d);
   }
   double value(int64_t slot, int64_t head, int64_t position, int64_t d) const {
+    if (cache.latent) return key(slot, head, position, d);
     const int64_t place = position % kKeyBlock, row = d / (cache.format == FormatId::q4_0 ? 32 : 16);
     const int64_t at = (head * kKeyBlock + place) * value_rows(cache.format, cache.head_dim) + row;
     return element(page(slot, position) + cache.values + at * cache_row_bytes(cache.format), d % 16, d) *
@@ -118,12 +122,13 @@ struct Expected {
 
 // Computed in double; the bound is that of tests/kernels/test_attention.py.
 Expected attend(const Pages& m, const Shape& s, const std::vector<float>& q, float scale) {
-  Expected e{std::vector<double>(q.size()), 0};
+  const int64_t width = value_dim(m.cache);
+  Expected e{std::vector<double>(q.size() / size_t(s.head_dim) * size_t(width)), 0};
   double most_products = 0, most_value = 0, most_seen = 0;
   for (const AttentionTile& t : s.tiles) {
     for (int64_t i = 0; i < t.count * s.heads; ++i) {
       const int64_t own = t.position + i / s.heads, head = i % s.heads / (s.heads / s.kv_heads),
-                    at = (t.token * s.heads + i) * s.head_dim;
+                    place = t.token * s.heads + i, at = place * s.head_dim;
       const int64_t oldest = s.window ? std::max<int64_t>(own - s.window + 1, 0) : 0;
       std::vector<double> scores;
       for (int64_t p = oldest; p <= own; ++p) {
@@ -140,10 +145,10 @@ Expected attend(const Pages& m, const Shape& s, const std::vector<float>& q, flo
       const double most = *std::max_element(scores.begin(), scores.end());
       double total = 0;
       for (double& score : scores) total += score = std::exp(score - most);
-      for (int64_t d = 0; d < s.head_dim; ++d)
+      for (int64_t d = 0; d < width; ++d)
         for (int64_t p = oldest; p <= own; ++p) {
           const double value = m.value(t.slot, head, p, d);
-          e.y[size_t(at + d)] += scores[size_t(p - oldest)] / total * value;
+          e.y[size_t(place * width + d)] += scores[size_t(p - oldest)] / total * value;
           most_value = std::max(most_value, std::fabs(value));
         }
       most_seen = std::max(most_seen, double(scores.size()));
@@ -159,7 +164,7 @@ enum class Order { whole, ranges, ranges_backwards };
 
 std::vector<float> run(const Tier& tier, const Pages& m, const Shape& s, const std::vector<float>& q, float scale,
                        Order order) {
-  std::vector<float> y(q.size() + 1, -7.0f);
+  std::vector<float> y(q.size() / size_t(s.head_dim) * size_t(value_dim(m.cache)) + 1, -7.0f);
   int64_t rows = 0, split = 1;
   for (const AttentionTile& t : s.tiles) {
     rows = std::max(rows, t.count * s.heads);
@@ -199,7 +204,7 @@ void test(Worst& worst, const Pages& m, const Shape& s, const std::vector<float>
     worst.failed = true;
     return;
   }
-  for (size_t i = 0; i < q.size(); ++i, ++worst.cells) {
+  for (size_t i = 0; i < expected.y.size(); ++i, ++worst.cells) {
     const double error = std::fabs(y[i] - expected.y[i]);
     if (error <= expected.bound) {
       worst.ratio = std::max(worst.ratio, error > 0 ? error / expected.bound : 0);

@@ -56,8 +56,9 @@ class FloatError:
         values it holds. Asserts that those from `begin` on are right."""
         held, (ids, where, slots, _) = stored_by(own, sequence), whole(tokens)
         exact = GivenCache(self.step, self.weights, [x[begin:] for x in held])
-        for layer in range(len(held) // 2):
-            exact.cache[layer, 0] = (list(held[2 * layer][:begin]), list(held[2 * layer + 1][:begin]))
+        for layer, shape in enumerate(own.program.layers):
+            values = held[2 * layer + 1][..., : shape.latent or None]
+            exact.cache[layer, 0] = (list(held[2 * layer][:begin]), list(values[:begin]))
         logits = exact.run(ids[begin:], where[begin:], slots[begin:], where[begin:] - begin)
         for x, got, error in zip(exact.computed, exact.stored, self.stored, strict=True):
             within(got, np.clip(got, half(x - 4 * error), half(x + 4 * error)), 0)
@@ -105,7 +106,7 @@ class GivenCache(Oracle):
 
 def stored_by(own: Running, sequence: int) -> list[Array]:
     """Keys and values (positions, kv_heads, head_dim) of each layer as a float16 memory holds them, in float64; zeros
-    where a layer with a window has forgotten them.
+    where a layer with a window has forgotten them. Of a latent layer keys, and again keys.
 
     The layout of `Memory.save` and of a page is that of sequence_memory.cpp and attention.h.
     """
@@ -131,6 +132,9 @@ def stored_by(own: Running, sequence: int) -> list[Array]:
                 if seen == window:
                     heads, dim = layer.kv_heads, layer.head_dim
                     keys = take(np.float16, heads, PAGE // 16, dim, 16).transpose(1, 3, 0, 2).reshape(PAGE, heads, dim)
+                    if layer.latent:
+                        found.append((keys, keys))
+                        continue
                     found.append((keys, take(np.float16, heads, PAGE, -(-dim // 16) * 16)[..., :dim].swapaxes(0, 1)))
     take(np.float32, sum(-(-floats // 16) * 16 for floats in own.program.states))
     assert not raw.size

@@ -11,7 +11,7 @@ from bitwright.kernels import Buffer, Op, Step
 from bitwright.kernels.ops import OPS
 from bitwright.kernels.ops.declaration import Count, Layer, Weight, types_of
 
-SEEDS = range(9)
+SEEDS = range(11, 20)
 MIXTURE = ("route", "reweigh", "experts", "combine")  # drawn together
 RECURRENT = ("convolution", "decay", "delta_rule", "scan")  # too
 
@@ -50,6 +50,8 @@ class RandomOps:
         bound."""
         if op.kind in MIXTURE:
             x, width = self.mixture(), self.width
+        elif op.kind == "every":
+            x, width = self.heads_apart(), self.width
         elif op.kind in RECURRENT:
             x, width = self.recurrent(), self.width
         else:
@@ -63,16 +65,23 @@ class RandomOps:
         self.known[x] = self.unread[x] = self.width
 
     def mixture(self) -> Buffer:
-        """A mixture of 5 experts: of the widths of its products and choices, no other op takes any."""
+        """A mixture of 6 experts: of the widths of its products and choices, no other op takes any."""
         inside, used = int(self.rng.integers(1, 40)), int(self.rng.integers(1, 4))
-        logits = self.step.linear(self.buffer(self.width), self.weight(5, self.width))
-        scoring, biased = ("softmax", "sigmoid")[self.rng.integers(2)], self.rng.random() < 0.5
-        bias = self.weight(5) if biased and scoring == "sigmoid" else None
-        choices = self.step.route(logits, used, self.rng.uniform(0.3, 1.5), scoring, bias)
-        x, first = self.buffer(self.width), self.weight(5, inside, self.width)
-        h = self.step.experts(x, choices, first, self.weight(5, inside) if biased else None)
-        h = self.step.experts(h, choices, self.weight(5, self.width, inside))
-        return self.step.combine(h, self.step.reweigh(choices, self.weight(5)))
+        logits = self.step.linear(self.buffer(self.width), self.weight(6, self.width))
+        scoring, biased = self.rng.choice(["softmax", "sigmoid", "share"]), self.rng.random() < 0.5
+        bias = self.weight(6) if biased and scoring == "sigmoid" else None
+        groups = self.rng.choice([(1, 1), (2, 1), (3, 2)])
+        choices = self.step.route(logits, used, self.rng.uniform(0.3, 1.5), scoring, bias, *map(int, groups))
+        x, first = self.buffer(self.width), self.weight(6, inside, self.width)
+        h = self.step.experts(x, choices, first, self.weight(6, inside) if biased else None)
+        h = self.step.experts(h, choices, self.weight(6, self.width, inside))
+        return self.step.combine(h, self.step.reweigh(choices, self.weight(6)))
+
+    def heads_apart(self) -> Buffer:
+        """A product of every head with a matrix of its own."""
+        x, rows = self.buffer(self.width), int(self.rng.integers(1, 40))
+        h = self.step.experts(x, self.step.every(x, self.heads), self.weight(self.heads, rows, self.head_dim))
+        return self.step.linear(h, self.weight(self.width, self.heads * rows))
 
     def recurrent(self) -> Buffer:
         """A convolution, and a delta rule or a scan, of any widths."""
@@ -99,6 +108,11 @@ class RandomOps:
         return self.step.linear(mixed, self.weight(x, heads * value_dim))
 
     def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
+        if name == "v":
+            self.latent = 5 if self.rng.random() < 0.5 else None
+            return self.buffer(self.kv_width) if self.latent is None else None
+        if name == "latent":
+            return self.latent
         if type(None) in types and self.rng.random() < 0.5:
             return None
         sizes = {"heads": self.heads, "kv_heads": self.kv_heads, "head_dim": self.head_dim, "slices": self.heads}
@@ -107,7 +121,7 @@ class RandomOps:
         if get_origin(types[0]) is Literal:
             return self.rng.choice(get_args(types[0]))
         kinds = {
-            Buffer: lambda: self.buffer(self.kv_width if name in ("k", "v") else self.width),
+            Buffer: lambda: self.buffer(self.kv_width if name == "k" else self.width),
             Weight: lambda: self.weight(self.width) if name == "bias" else self.weight(*shapes[op.kind]),
             Count: lambda: sizes.get(name, 3),
             Layer: lambda: len(self.step.caches),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from checks import U, values, within
@@ -44,6 +46,32 @@ def test_sigmoids_are_chosen_with_biases_and_weigh_without(biased: bool, tier: s
     within(got[:, 4:].sum(axis=1), np.full(50, 2.5), 10 * U)
     plain = 1 / (1 + np.exp(-logits.astype(np.float64)))
     assert biased != (plain.argmax(axis=1) == got[:, 0]).all()
+
+
+@pytest.mark.parametrize("tier", tiers())
+def test_shares_are_those_of_all_experts(tier: str) -> None:
+    logits = values(50, 9, scale=3)
+    got, expected = run_op(lambda s, x: s.route(x, 4, 1.5, "share"), {"x": logits}, 50, tier=tier)
+    np.testing.assert_array_equal(got[:, :4], expected[:, :4])
+    within(got[:, 4:], expected[:, 4:], 1e-6 * expected[:, 4:])
+    assert (got[:, 4:].sum(axis=1) < 1.5).all()
+
+
+@pytest.mark.parametrize("tier", tiers())
+@pytest.mark.parametrize("scoring", ["softmax", "sigmoid"])
+def test_groups_are_chosen_by_their_two_largest_scores(scoring: Any, tier: str) -> None:
+    """And of equal ones the first; the weights are those of the chosen experts alone."""
+    logits = values(50, 12, scale=2)
+    logits[0] = [9, -9, -9, 3, 3, -9, 2, 2, 2, 5, 0, -1]  # sums 0, 6, 4 and 5 of groups of three
+    logits[1] = 0
+    weights = {"x": logits, "bias": np.zeros(12, np.float32)}
+    bias = "bias" if scoring == "sigmoid" else None
+    got, expected = run_op(lambda s, x: s.route(x, 3, 0.5, scoring, bias, 4, 2), weights, 50, tier=tier)
+    np.testing.assert_array_equal(got[:, :3], expected[:, :3])
+    within(got[:, 3:], expected[:, 3:], 1e-6 * expected[:, 3:])
+    assert got[1, :3].tolist() == [0, 1, 2]
+    assert scoring == "sigmoid" or got[0, :3].tolist() == [9, 3, 4]
+    assert all(len(set(row)) <= 2 for row in got[:, :3] // 3)
 
 
 def tensor(name: str, weights: np.ndarray, format: str) -> QuantizedTensor:

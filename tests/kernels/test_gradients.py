@@ -43,9 +43,19 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "attention in a window": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=9), [24, 8, 8], []),
     "attention with a cap": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, window=140, softcap=0.7), [24, 8, 8], []),
     "attention with sinks": (ops.Attention(X, Y, Z, 0, 6, 2, 4, 0.4, 9, 0.7, "s"), [24, 8, 8], [(6,)]),
+    "attention to latent vectors": (ops.Attention(X, Y, None, 0, 6, 1, 9, 0.4, latent=5), [54, 9], []),
+    "latent vectors in a window, with sinks": (
+        ops.Attention(X, Y, None, 0, 6, 2, 7, 0.4, 9, 0.7, "s", latent=7),
+        [42, 14],
+        [(6,)],
+    ),
     "route": (ops.Route(X, 3, 1.3), [10], []),
     "route by sigmoids": (ops.Route(X, 3, 1.3, "sigmoid"), [10], []),
     "route by sigmoids with a bias": (ops.Route(X, 3, 1.3, "sigmoid", "b"), [10], [(10,)]),
+    "route by shares": (ops.Route(X, 3, 1.3, "share"), [10], []),
+    "route in groups": (ops.Route(X, 3, 1.3, groups=5, groups_used=2), [10], []),
+    "route in groups by sigmoids": (ops.Route(X, 3, 1.3, "sigmoid", "b", groups=2, groups_used=1), [10], [(10,)]),
+    "every": (ops.Every(X, 4), [10], []),
     "reweigh": (ops.Reweigh(X, "w"), [6], [(10,)]),
     "experts": (ops.Experts(X, Y, "w"), [24, 6], [(10, 7, 24)]),
     "experts, every slot its own input": (ops.Experts(X, Y, "w"), [72, 6], [(10, 7, 24)]),
@@ -73,6 +83,7 @@ CASES: dict[str, tuple[Op, list[int], list[tuple[int, ...]]]] = {
     "columns": (ops.Columns(X, 5, 7), [24], []),
     "columns of slices": (ops.Columns(X, 2, 3, slices=4), [24], []),
     "join": (ops.Join(X, Y), [24, 7], []),
+    "join of slices": (ops.Join(X, Y, slices=3), [24, 6], []),
     "select": (ops.Select(X), [24], []),
 }
 

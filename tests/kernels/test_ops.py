@@ -39,6 +39,11 @@ def test_widths_of_a_whole_model() -> None:
         (lambda s, x: s.attention(x, x, x, 0, 2, 1, 8, 1.0), r"widths of q, k, v should be \[16, 8, 8\]"),
         (lambda s, x: s.attention(x, x, x, 0, 2, 2, 8, 1.0, sinks="norm5"), r"shape of norm5 should be \(2,\)"),
         (lambda s, x: s.route(x, 2, scoring="sigmoid", bias="norm5"), r"shape of norm5 should be \(16,\)"),
+        (lambda s, x: s.route(x, 2, groups=3), "the remainder should be 0, got 1"),
+        (lambda s, x: s.route(x, 2, groups=2, groups_used=3), "groups that a token uses should be 2, got 3"),
+        (lambda s, x: s.route(x, 9, groups=2), "experts that a token uses should be 8, got 9"),
+        (lambda s, x: s.attention(x, x, None, 0, 2, 2, 9, 1.0, latent=4), r"of q, k, v should be \[18, 18\]"),
+        (lambda s, x: s.join(x, x, slices=3), r"the remainders should be \[0, 0\], got \[1, 1\]"),
         (lambda s, x: s.experts(x, s.route(x, 2), "stacked", "tall"), r"shape of tall should be \(16, 4\)"),
         (lambda s, x: s.add(x, s.linear(x, "tall")), "the second width should be 16, got 17"),
         (lambda s, x: s.columns(x, 10, 7), "the columns that are there should be 17, got 16"),
@@ -78,6 +83,9 @@ def test_invalid_ops_are_refused() -> None:
         s.rope(x, 1, 16, [1.0] * 9, True)
     with pytest.raises(UsageError, match="window must be at least 1"):
         s.attention(x, x, x, 0, 1, 1, 16, 1.0, window=0)
+    for latent, values in ((None, None), (4, x), (17, None)):
+        with pytest.raises(UsageError, match="expected values, or 1 to 16 values of a key that are its value"):
+            s.attention(x, x, values, 0, 1, 1, 16, 1.0, latent=latent)
     s.attention(x, x, x, 0, 1, 1, 16, 1.0)
     with pytest.raises(UsageError, match="layer 0 has a cache already, of other keys"):
         s.attention(x, s.scale(x, 2.0), x, 0, 1, 1, 16, 1.0)

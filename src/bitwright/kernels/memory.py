@@ -17,11 +17,13 @@ PAGE = 64  # positions per page (attention.h: kKeyBlock)
 
 
 class LayerShape(NamedTuple):
-    """The keys and values of one layer; window 0: a token sees every position before it."""
+    """The keys and values of one layer; window 0: a token sees every position before it; latent: values of a key that
+    are its value, 0 if values are kept too."""
 
     kv_heads: int
     head_dim: int
     window: int = 0
+    latent: int = 0
 
 
 class Memory:

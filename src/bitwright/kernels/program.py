@@ -52,7 +52,9 @@ class Program:
         self.observed = [tuple(names) for names in schedule.observed.values()]
         whole = step if part_of is None else part_of.step
         caches = {op.layer: op for op in whole.ops if isinstance(op, Attention)}
-        self.layers = tuple(LayerShape(op.kv_heads, op.head_dim, op.window or 0) for op in caches.values())
+        self.layers = tuple(
+            LayerShape(op.kv_heads, op.head_dim, op.window or 0, op.latent or 0) for op in caches.values()
+        )
         self._layer_numbers = {layer: number for number, layer in enumerate(caches)}
         stateful = [op for op in whole.ops if op.keeps_state]
         self.states = tuple(op.state_floats([weights[name].shape for name in op.weights]) for op in stateful)

@@ -20,10 +20,11 @@ from bitwright.errors import UsageError
 from bitwright.formats.tensor import Shaped
 from bitwright.kernels.ops.attention import STORE
 from bitwright.kernels.ops.declaration import Buffer
-from bitwright.kernels.ops.experts import GROUP, LOAD_EXPERTS, OBSERVE_EXPERTS
+from bitwright.kernels.ops.experts import LOAD_EXPERTS, OBSERVE_EXPERTS
 from bitwright.kernels.ops.linear import LOAD, OBSERVE
 from bitwright.kernels.ops.native import Entry, PhaseKind, Place, Value
 from bitwright.kernels.ops.rope import ANGLES
+from bitwright.kernels.ops.route import GROUP
 from bitwright.kernels.ops.step import Step, widths
 
 Source: TypeAlias = tuple[int, int | None]  # what products read: the ids of a buffer, and of the choices for experts

@@ -5,15 +5,16 @@ from bitwright.kernels.ops.convolution import Convolution
 from bitwright.kernels.ops.declaration import OPS, Array, Buffer, Call, Op
 from bitwright.kernels.ops.delta_rule import Decay, DeltaRule
 from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Join, Scale, Select, Softcap, Temperature
-from bitwright.kernels.ops.experts import Combine, Experts, Gate, Reweigh, Route
+from bitwright.kernels.ops.experts import Combine, Experts, Gate
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
+from bitwright.kernels.ops.route import Every, Reweigh, Route
 from bitwright.kernels.ops.scan import Scan
 from bitwright.kernels.ops.step import Step, widths
 
 __all__ = [
     "OPS", "Add", "Array", "Attention", "Buffer", "Call", "Columns", "Combine", "Convolution", "Decay", "DeltaRule",
-    "Embed", "Experts", "Gate", "Glu", "Hidden", "Join", "Linear", "Op", "Reweigh", "RmsNorm", "Rope", "Route", "Scale",
-    "Scan", "Select", "Softcap", "Step", "Temperature", "widths",
+    "Embed", "Every", "Experts", "Gate", "Glu", "Hidden", "Join", "Linear", "Op", "Reweigh", "RmsNorm", "Rope", "Route",
+    "Scale", "Scan", "Select", "Softcap", "Step", "Temperature", "widths",
 ]  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -30,11 +30,14 @@ class Attention(Op):
     A token sees the positions p of its own sequence with p <= its own, and with `window`, own - p < window.
     Scores are q·k * scale, then with `softcap`, cap * tanh(score / cap). `sinks` (heads,) are one more score for each
     head, which takes its share of the softmax and brings no value (Xiao et al., https://arxiv.org/abs/2309.17453).
+
+    Without v, the first `latent` values of a key are its value, and the cache holds them once; the result is then
+    (tokens, heads * latent).
     """
 
     q: Buffer
     k: Buffer
-    v: Buffer
+    v: Buffer | None
     layer: Layer
     heads: Count
     kv_heads: Count
@@ -43,6 +46,7 @@ class Attention(Op):
     window: Count | None = None
     softcap: float | None = None
     sinks: Weight | None = None
+    latent: Count | None = None
 
     kind = "attention"
     entries = (STORE, ATTEND)
@@ -53,11 +57,16 @@ class Attention(Op):
         super().__post_init__()
         if self.heads % self.kv_heads:
             raise UsageError(f"attention: {self.heads} heads cannot share {self.kv_heads} key-value heads evenly")
+        if (self.v is None) != (self.latent is not None) or (self.latent or 0) > self.head_dim:
+            raise UsageError(f"attention: expected values, or 1 to {self.head_dim} values of a key that are its value")
         self.softcap = self.softcap or None
+
+    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
+        return self.heads * self.value_dim
 
     def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
         q, kv = self.heads * self.head_dim, self.kv_heads * self.head_dim
-        yield "the widths of q, k, v", [q, kv, kv], inputs
+        yield "the widths of q, k, v", [q, *[kv] * (len(inputs) - 1)], inputs
         if self.sinks is not None:
             yield f"the shape of {self.sinks}", (self.heads,), shapes[0]
 
@@ -67,13 +76,20 @@ class Attention(Op):
     @property
     def cached(self) -> tuple[Any, ...]:
         """What ops that share a cache have in common."""
-        return self.k.id, self.v.id, self.kv_heads, self.head_dim, self.window
+        return self.k.id, self.v and self.v.id, self.kv_heads, self.head_dim, self.window, self.latent
 
-    def meaning(self, call: Call, q: Array, k: Array, v: Array, sinks: Array | None = None) -> Array:
+    @property
+    def value_dim(self) -> int:
+        """Values that a head returns."""
+        return self.latent or self.head_dim
+
+    def meaning(self, call: Call, q: Array, k: Array, *others: Array) -> Array:
+        v, sinks = self._values(k, others)
         q, k, v = (x.reshape(len(x), -1, self.head_dim) for x in (q, k, v))
         if self.stores:
             k, v = call.stored(k), call.stored(v)
-        y = np.empty_like(q)
+        v = v[..., : self.value_dim]
+        y = np.empty((*q.shape[:2], self.value_dim), q.dtype)
         for i, (position, sequence) in enumerate(zip(call.positions, call.sequences, strict=True)):
             keys, values = call.cache.setdefault((self.layer, int(sequence)), ([], []))
             if self.stores:
@@ -91,24 +107,28 @@ class Attention(Op):
             weights = np.exp(scores - scores.max(axis=1, keepdims=True))
             weights /= weights.sum(axis=1, keepdims=True)
             y[i] = np.einsum("hp,phd->hd", weights[:, : len(seen_values)], seen_values)
-        return y.reshape(len(y), self.heads * self.head_dim)
+        return y.reshape(len(y), -1)
 
     def over_text(self, call: Call, *arrays: Array) -> Array:
-        q, k, v = (self._by_head(x) for x in arrays[:3])
-        y = np.empty_like(q)
+        q, k, *others = arrays
+        v, sinks = self._values(k, others)
+        q, k, v = (self._by_head(x) for x in (q, k, v))
+        v = v[..., : self.value_dim]
+        y = np.empty((*q.shape[:3], self.value_dim), q.dtype)
         for rows, keys in self._blocks(q.shape[2]):
-            p, _ = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys, *arrays[3:])
+            p, _ = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys, sinks)
             y[:, :, rows] = (p @ v[:, 0, keys]).reshape(y[:, :, rows].shape)
         return _by_token(y)
 
-    def gradient(
-        self, call: Call, y: Array, q: Array, k: Array, v: Array, sinks: Array | None = None
-    ) -> tuple[Array, Array, Array]:
-        y, q, k, v = (self._by_head(x) for x in (y, q, k, v))
+    def gradient(self, call: Call, y: Array, q: Array, k: Array, *others: Array) -> tuple[Array, ...]:
+        v, sinks = self._values(k, others)
+        y = self._by_head(y, self.value_dim)
+        q, k, v = (self._by_head(x) for x in (q, k, v))
+        v = v[..., : self.value_dim]
         to_q, to_k, to_v = np.empty_like(q), np.zeros_like(k), np.zeros_like(v)
         for rows, keys in self._blocks(q.shape[2]):
             p, t = self._weights(q[:, :, rows], k[:, 0, keys], rows, keys, sinks)
-            own, asked = (x[:, :, rows].reshape(len(k), -1, self.head_dim) for x in (y, q))
+            own, asked = (x[:, :, rows].reshape(len(k), -1, x.shape[-1]) for x in (y, q))
             to_v[:, 0, keys] += p.swapaxes(1, 2) @ own
             s = own @ v[:, 0, keys].swapaxes(1, 2)
             s -= np.einsum("hij,hij->hi", p, s)[:, :, None]
@@ -118,15 +138,24 @@ class Attention(Op):
             s *= self.scale
             to_q[:, :, rows] = (s @ k[:, 0, keys]).reshape(to_q[:, :, rows].shape)
             to_k[:, 0, keys] += s.swapaxes(1, 2) @ asked
-        return _by_token(to_q), _by_token(to_k), _by_token(to_v)
+        if self.v is not None:
+            return _by_token(to_q), _by_token(to_k), _by_token(to_v)
+        to_k[..., : self.value_dim] += to_v
+        return _by_token(to_q), _by_token(to_k)
 
     def of_heads(self, kv_heads: int) -> Attention:
         """The same op for `kv_heads` of its key-value heads and the query heads that share them."""
         return replace(self, heads=self.heads // self.kv_heads * kv_heads, kv_heads=kv_heads)
 
-    def _by_head(self, x: Array) -> Array:
-        """(tokens, width) as (kv heads, query heads for each, tokens, head_dim); keys and values have one for each."""
-        return x.reshape(len(x), self.kv_heads, -1, self.head_dim).transpose(1, 2, 0, 3)
+    def _values(self, k: Array, others: Sequence[Array]) -> tuple[Array, Array | None]:
+        """The array whose heads begin with the values, and the sinks, from what follows the keys."""
+        v, *sinks = others if self.v is not None else (k, *others)
+        return v, next(iter(sinks), None)
+
+    def _by_head(self, x: Array, dim: int | None = None) -> Array:
+        """(tokens, width) as (kv heads, query heads for each, tokens, dim), by default head_dim; keys and values have
+        one for each."""
+        return x.reshape(len(x), self.kv_heads, -1, dim or self.head_dim).transpose(1, 2, 0, 3)
 
     def _blocks(self, n: int) -> Iterator[tuple[slice, slice]]:
         """Some queries at a time, and the keys that at least one of them sees."""

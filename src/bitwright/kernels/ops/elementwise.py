@@ -201,23 +201,29 @@ class Columns(Op):
 
 @dataclass(eq=False)
 class Join(Op):
-    """The columns of x, then those of y."""
+    """The columns of x, then those of y. Of both in `slices` of equal width, slice by slice."""
 
     x: Buffer
     y: Buffer
+    slices: Count = 1
 
     kind = "join"
-    entries = (Entry("join"),)
+    entries = (Entry("join", {"slices": "heads"}),)
     by_row = True
 
     def width(self, inputs: list[int], shapes: list[Shape]) -> int:
         return sum(inputs)
 
+    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
+        yield "the remainders", [0, 0], [width % self.slices for width in inputs]
+
     def meaning(self, call: Call, x: Array, y: Array) -> Array:
-        return np.hstack([x, y])
+        both = [part.reshape(len(x), self.slices, -1) for part in (x, y)]
+        return np.concatenate(both, axis=2).reshape(len(x), -1)
 
     def gradient(self, call: Call, gradient: Array, x: Array, y: Array) -> tuple[Array, Array]:
-        return gradient[:, : x.shape[1]], gradient[:, x.shape[1] :]
+        parts = np.split(gradient.reshape(len(x), self.slices, -1), [x.shape[1] // self.slices], axis=2)
+        return parts[0].reshape(x.shape), parts[1].reshape(y.shape)
 
 
 @dataclass(eq=False)

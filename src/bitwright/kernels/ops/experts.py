@@ -8,105 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 
-from bitwright.errors import UsageError
-from bitwright.kernels.ops.declaration import Array, Buffer, Call, Count, Op, Shape, Weight
+from bitwright.kernels.ops.declaration import Array, Buffer, Call, Op, Shape, Weight
 from bitwright.kernels.ops.elementwise import sigmoid
 from bitwright.kernels.ops.native import Entry, Lowering, Value
 
-Scoring = Literal["softmax", "sigmoid"]
-ROUTE = {name: Entry(f"route_{name}", {"scale": "value"}, weight="vector") for name in get_args(Scoring)}
-GROUP = Entry("group", phase="group", writes="groups")  # slots ordered by their experts
 OBSERVE_EXPERTS = Entry("observe_experts", {"index": "index"}, phase="observe", writes="other")
 LOAD_EXPERTS = Entry("load_experts", {"index": "index"}, writes="input")
 EXPERTS = Entry("experts", phase="linears", weight="matrix")
 BIAS_EXPERTS = Entry("bias_experts", in_place="allowed", weight="vector")
-
-
-@dataclass(eq=False)
-class Route(Op):
-    """The choices (tokens, 2 * used) by `logits` (tokens, experts): the `used` largest, largest first and of equal ones
-    the lower number, weighted by `scale` times the softmax of their logits. This is the softmax over all experts,
-    normalized to a sum of 1 over the chosen.
-
-    Scored by "sigmoid", those with the largest sigmoids are chosen, weighted by `scale` times the sigmoids, normalized
-    so. `bias` (experts,) is added to sigmoids for the choice alone (DeepSeek-V3, https://arxiv.org/abs/2412.19437).
-    """
-
-    logits: Buffer
-    used: Count
-    scale: float = 1.0
-    scoring: Scoring = "softmax"
-    bias: Weight | None = None
-
-    kind = "route"
-    entries = (*ROUTE.values(), GROUP)
-    by_row = True
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.bias is not None and self.scoring != "sigmoid":
-            raise UsageError(f"route: {self.bias} is added to sigmoids, and the scoring is {self.scoring}")
-
-    def width(self, inputs: list[int], shapes: list[Shape]) -> int:
-        return 2 * self.used
-
-    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
-        yield "experts that a token uses", min(self.used, inputs[0]), self.used
-        if self.bias is not None:
-            yield f"the shape of {self.bias}", (inputs[0],), shapes[0]
-
-    def meaning(self, call: Call, logits: Array, bias: Array | None = None) -> Array:
-        scores = logits if self.scoring == "softmax" else sigmoid(logits)
-        chosen = np.argsort(-(scores if bias is None else scores + bias), axis=1, kind="stable")[:, : self.used]
-        weights = np.take_along_axis(scores, chosen, axis=1)
-        if self.scoring == "softmax":
-            weights = np.exp(weights - weights[:, :1])
-        return np.hstack([chosen, self.scale * weights / weights.sum(axis=1, keepdims=True)])
-
-    def gradient(self, call: Call, y: Array, logits: Array, bias: Array | None = None) -> tuple[Array]:
-        choices, back = self.meaning(call, logits, bias), np.zeros_like(logits)
-        chosen, weights, y = choices[:, : self.used].astype(np.intp), choices[:, self.used :], y[:, self.used :]
-        own = weights * (y - np.sum(weights * y, axis=1, keepdims=True) / self.scale)
-        if self.scoring == "sigmoid":
-            own *= 1 - sigmoid(np.take_along_axis(logits, chosen, axis=1))
-        np.put_along_axis(back, chosen, own, axis=1)
-        return (back,)
-
-    def lower(self, to: Lowering, reads: list[Value], width: int) -> Value:
-        choices = to.emit(ROUTE[self.scoring], reads, width, self.bias, scale=self.scale)
-        to.group(self.output, choices, experts=reads[0].width)
-        return choices
-
-
-@dataclass(eq=False)
-class Reweigh(Op):
-    """The choices, every weight times its expert's factor: `weight` is (experts,)."""
-
-    choices: Buffer
-    weight: Weight
-
-    kind = "reweigh"
-    entries = (Entry("reweigh", weight="vector"),)
-    by_row = True
-
-    def checks(self, inputs: list[int], shapes: list[Shape]) -> Iterable[tuple[str, Any, Any]]:
-        yield f"the number of dimensions of {self.weight}", 1, len(shapes[0])
-
-    def meaning(self, call: Call, choices: Array, weight: Array) -> Array:
-        return choices * self._factors(choices, weight)
-
-    def gradient(self, call: Call, y: Array, choices: Array, weight: Array) -> tuple[Array]:
-        return (y * self._factors(choices, weight),)
-
-    @staticmethod
-    def _factors(choices: Array, weight: Array) -> Array:
-        """Of every column of the choices; 1 of the experts' numbers."""
-        numbers = choices[:, : choices.shape[1] // 2].astype(np.intp)
-        return np.hstack([np.ones(numbers.shape, weight.dtype), weight[numbers]])
 
 
 @dataclass(eq=False)

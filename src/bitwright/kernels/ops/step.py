@@ -19,10 +19,11 @@ from bitwright.kernels.ops.convolution import Convolution
 from bitwright.kernels.ops.declaration import Buffer, Op
 from bitwright.kernels.ops.delta_rule import Decay, DeltaRule
 from bitwright.kernels.ops.elementwise import Add, Columns, Glu, Join, Scale, Select, Softcap, Temperature
-from bitwright.kernels.ops.experts import Combine, Experts, Gate, Reweigh, Route
+from bitwright.kernels.ops.experts import Combine, Experts, Gate
 from bitwright.kernels.ops.linear import Embed, Hidden, Linear
 from bitwright.kernels.ops.norm import RmsNorm
 from bitwright.kernels.ops.rope import Rope
+from bitwright.kernels.ops.route import Every, Reweigh, Route
 from bitwright.kernels.ops.scan import Scan
 
 P = ParamSpec("P")
@@ -56,6 +57,7 @@ class Step:
     select = _method(Select)
     hidden = _method(Hidden)
     route = _method(Route)
+    every = _method(Every)
     reweigh = _method(Reweigh)
     experts = _method(Experts)
     combine = _method(Combine)
