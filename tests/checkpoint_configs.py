@@ -36,6 +36,10 @@ GRANITE4 = {**SHAPE, "model_type": "granitemoehybrid", "architectures": ["Granit
             "mamba_chunk_size": 16, "mamba_d_conv": 4, "mamba_d_state": 16, "mamba_expand": 2, "mamba_d_head": 32,
             "mamba_n_heads": 6, "mamba_n_groups": 2, "num_local_experts": 0, "num_experts_per_tok": 0,
             "shared_intermediate_size": 100}  # fmt: skip
+LATENT = {"kv_lora_rank": 48, "qk_nope_head_dim": 24, "qk_rope_head_dim": 16, "v_head_dim": 32, "rope_theta": 1e4,
+          "num_key_value_heads": 6, "rms_norm_eps": 1e-6, "attention_bias": False, "hidden_act": "silu",
+          "tie_word_embeddings": False, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
+          "first_k_dense_replace": 1}  # fmt: skip
 CASES: dict[str, dict[str, Any]] = {
     "llama-untied-llama3": {
         "model_type": "llama", "architectures": ["LlamaForCausalLM"], **SHAPE, "head_dim": 20, "rope_theta": 5e5,
@@ -57,6 +61,27 @@ CASES: dict[str, dict[str, Any]] = {
         "hidden_act": "silu", "n_routed_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
         "n_shared_experts": 2, "first_k_dense_replace": 1, "routed_scaling_factor": 1.5, "norm_topk_prob": True,
         "n_group": 1, "topk_group": 1, "num_nextn_predict_layers": 1, "pad_token_id": 0,
+    },
+    "deepseek-v2-untied-yarn": {  # of 26 layers, as few as of which llama.cpp has models without q_lora_rank
+        "model_type": "deepseek_v2", "architectures": ["DeepseekV2ForCausalLM"], **SHAPE, **LATENT,
+        "num_hidden_layers": 26, "q_lora_rank": None, "n_routed_experts": 6, "n_shared_experts": 2, "n_group": 1,
+        "topk_group": 1, "topk_method": "greedy", "scoring_func": "softmax", "norm_topk_prob": False,
+        "routed_scaling_factor": 1.5, "moe_layer_freq": 1,
+        "rope_scaling": {**YARN, "type": "yarn", "beta_fast": 32, "beta_slow": 1, "mscale": 0.707,
+                         "mscale_all_dim": 0.707},
+    },
+    "deepseek-v3-untied-groups": {
+        "model_type": "deepseek_v3", "architectures": ["DeepseekV3ForCausalLM"], **SHAPE, **LATENT, "q_lora_rank": 40,
+        "n_routed_experts": 8, "n_shared_experts": 1, "n_group": 4, "topk_group": 2, "topk_method": "noaux_tc",
+        "scoring_func": "sigmoid", "norm_topk_prob": True, "routed_scaling_factor": 2.5, "moe_layer_freq": 1,
+        "num_nextn_predict_layers": 0,
+        "rope_scaling": {**YARN, "beta_fast": 32, "beta_slow": 1, "mscale": 1.0, "mscale_all_dim": 1.0},
+    },
+    "glm4-moe-lite-untied-predicting": {
+        "model_type": "glm4_moe_lite", "architectures": ["Glm4MoeLiteForCausalLM"], **SHAPE, **LATENT,
+        "q_lora_rank": 40, "n_routed_experts": 6, "n_shared_experts": 1, "n_group": 1, "topk_group": 1,
+        "topk_method": "noaux_tc", "norm_topk_prob": True, "routed_scaling_factor": 1.8, "num_nextn_predict_layers": 1,
+        "pad_token_id": 0,
     },
     "gpt-oss-untied-mxfp4": {
         "model_type": "gpt_oss", "architectures": ["GptOssForCausalLM"], **GPT_OSS, "num_hidden_layers": 4,

@@ -19,19 +19,14 @@ from typing import Any
 
 import numpy as np
 import reference_gemma4
+import reference_latent
 from reference_delta_net import delta_net
 from reference_mamba import mamba
 from reference_mixture import log_softmax, mixture, silu
 
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
-NEIGHBOURS = (
-    "glm4",
-    "granite",
-    "granitehybrid",
-    "llama",
-    "mistral3",
-    "smollm3",
-)  # whose files store rotated pairs side by side
+# Whose files store rotated pairs side by side.
+NEIGHBOURS = ("deepseek2", "glm4", "granite", "granitehybrid", "llama", "mistral3", "smollm3")
 BEFORE_FEED_FORWARD = ("glm4moe", "gpt-oss", "qwen35", "qwen35moe", "qwen3next")  # where post_attention_norm is
 EXACT_RAMP = ("gpt-oss",)  # of YaRN: it need not begin and end at whole pairs
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
@@ -130,8 +125,8 @@ class Reference:
         return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down{end}")
 
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
-        if self.architecture == "gemma4":
-            return reference_gemma4.attention(self, x, layer)
+        if own := {"deepseek2": reference_latent, "gemma4": reference_gemma4}.get(self.architecture):
+            return own.attention(self, x, layer)
         heads = self.get("attention.head_count")
         kv_heads = int(np.broadcast_to(self.get("attention.head_count_kv", heads), self.get("block_count"))[layer])
         dim = self.get("attention.key_length", self.get("embedding_length") // heads)
@@ -170,9 +165,9 @@ class Reference:
         layer: int,
         gate: Any = None,
     ) -> np.ndarray:
-        """Attention of q (tokens, heads, dim) to k and v (tokens, kv_heads, dim), gated (tokens, heads * dim),
-        projected."""
-        (tokens, heads, dim), kv_heads = q.shape, k.shape[1]
+        """Attention of q (tokens, heads, width) to k (tokens, kv_heads, width) and v (tokens, kv_heads, dim), gated
+        (tokens, heads * dim), projected."""
+        (tokens, heads, _), (_, kv_heads, dim) = q.shape, v.shape
         mixed = np.zeros((tokens, heads, dim))
         for head in range(heads):
             shared = head // (heads // kv_heads)
@@ -249,6 +244,8 @@ class Reference:
     def magnitude(self, local: bool) -> float:
         if local or self.get("rope.scaling.type", "none") != "yarn":
             return 1.0 if local else float(self.get("rope.scaling.attn_factor", 1.0))
+        if self.architecture == "deepseek2":  # which scales scores instead
+            return 1.0
         grown = 0.1 * np.log(self.get("rope.scaling.factor", 1.0))
         return float((grown + 1) / (self.get("rope.scaling.yarn_log_multiplier", 0.0) * grown + 1))
 

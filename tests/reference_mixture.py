@@ -12,18 +12,23 @@ if TYPE_CHECKING:
 
 
 def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
-    """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1. GLM 4.5 has sigmoids in
-    place of probabilities, which are biased for the choice. Some have one expert for every token, which may be gated.
-    """
+    """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1, but not in DeepSeek V2.
+    GLM 4.5 and DeepSeek V3 have sigmoids in place of probabilities, which are biased for the choice; the latter choose
+    groups of experts first, by their two best. Some have one expert for every token, which may be gated."""
     logits, y = model.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
     gate, up, down = (products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
-    sigmoids = model.architecture == "glm4moe"
+    sigmoids = model.get("expert_gating_func") == 2
+    normal = model.get("expert_weights_norm", model.architecture != "deepseek2")
     bias = model.weight(f"blk.{layer}.exp_probs_b.bias") if sigmoids else 0
+    groups = np.arange(logits.shape[1]) * model.get("expert_group_count", 1) // logits.shape[1]
     for t, scores in enumerate(1 / (1 + np.exp(-logits)) if sigmoids else np.exp(log_softmax(logits))):
-        chosen = np.argsort(-(scores + bias), kind="stable")[: model.get("expert_used_count")]
+        biased = scores + bias
+        best = [-np.sort(biased[groups == group])[-2:].sum() for group in np.unique(groups)]
+        biased[~np.isin(groups, np.argsort(best)[: model.get("expert_group_used_count", 1)])] = -np.inf
+        chosen = np.argsort(-biased, kind="stable")[: model.get("expert_used_count")]
         for e in chosen:
             h = model.rounded(_activated(model, gate(x[t], e), up(x[t], e)), 4)
-            share = model.rounded(scores[e] / scores[chosen].sum(), 4)
+            share = model.rounded(scores[e] / (scores[chosen].sum() if normal else 1), 4)
             y[t] = model.rounded(y[t] + share * down(h, e), 2)
     y = y * model.get("expert_weights_scale", 1.0)
     if f"blk.{layer}.ffn_up_shexp.weight" not in model.weights:

@@ -13,6 +13,14 @@ MIXTURE = {
     "expert_feed_forward_length": EXPERT_FEED_FORWARD,
 }
 Drawn = Callable[..., np.ndarray]
+LEADING = MIXTURE | {  # dense layers, then experts scored by sigmoids, and a layer that predicts further tokens
+    "expert_shared_count": 2,
+    "expert_gating_func": 2,
+    "expert_weights_norm": True,
+    "expert_weights_scale": 1.5,
+    "leading_dense_block_count": 2,
+    "nextn_predict_layers": 1,
+}
 
 
 def weights_of(architecture: str, matrix: Drawn, vector: Drawn) -> dict[str, np.ndarray]:
@@ -24,7 +32,7 @@ def weights_of(architecture: str, matrix: Drawn, vector: Drawn) -> dict[str, np.
         "ffn_up_exps.weight": size * matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
         "ffn_down_exps.weight": matrix(EXPERTS, WIDTH, EXPERT_FEED_FORWARD),
     }
-    if architecture == "glm4moe":
+    if architecture in ("deepseek2", "glm4moe"):
         shared = 2 * EXPERT_FEED_FORWARD
         found |= {
             "exp_probs_b.bias": vector(EXPERTS, 0),

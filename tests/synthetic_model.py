@@ -9,25 +9,18 @@ from typing import Any
 
 import numpy as np
 import synthetic_delta
+import synthetic_latent
 import synthetic_mamba
 import synthetic_mixture
-from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, MIXTURE, WIDTH
+from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, LEADING, MIXTURE, WIDTH
 
 FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 96, 7, 4, 2, 160, 96
 
 EXTRA: dict[str, dict[str, Any]] = {
     "llama": {},
     "glm4": {"rope.dimension_count": 8},
-    "glm4moe": {
-        "rope.dimension_count": 8,
-        **MIXTURE,
-        "expert_shared_count": 2,
-        "expert_gating_func": 2,
-        "expert_weights_norm": True,
-        "expert_weights_scale": 1.5,
-        "leading_dense_block_count": 2,
-        "nextn_predict_layers": 1,
-    },
+    "deepseek2": synthetic_latent.KEYS | LEADING | {"expert_group_count": 3, "expert_group_used_count": 2},
+    "glm4moe": {"rope.dimension_count": 8, **LEADING},
     "gpt-oss": {
         "attention.key_length": 32,
         "attention.value_length": 32,
@@ -155,7 +148,8 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
         if architecture in ("gpt-oss", "glm4moe"):
             layer_weights["post_attention_norm.weight"] = layer_weights.pop("ffn_norm.weight")
-        if f"{architecture}.expert_count" in metadata and (architecture != "glm4moe" or layer >= 2):
+        dense = metadata.get(f"{architecture}.leading_dense_block_count", 0)
+        if f"{architecture}.expert_count" in metadata and layer >= dense:
             for name in ("gate", "up", "down"):
                 del layer_weights[f"ffn_{name}.weight"]
             layer_weights |= synthetic_mixture.weights_of(architecture, matrix, vector)
@@ -163,8 +157,11 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             layer_weights["attn_sinks.weight"] = vector(heads)
             for name in [name for name in layer_weights if layer_weights[name].ndim > 1]:
                 layer_weights[name.replace("weight", "bias")] = 0.3 * matrix(*layer_weights[name].shape[:-1])
-        if architecture == "glm4moe" and layer == metadata["glm4moe.block_count"] - 1:  # it predicts further tokens
+        predicting = metadata.get(f"{architecture}.nextn_predict_layers", 0)
+        if layer >= metadata[f"{architecture}.block_count"] - predicting:
             layer_weights |= {"nextn.eh_proj.weight": matrix(WIDTH, 2 * WIDTH), "nextn.enorm.weight": vector(WIDTH)}
+        if architecture == "deepseek2":
+            synthetic_latent.turn(layer_weights, metadata, matrix, vector)
         if architecture == "granitehybrid":
             synthetic_mamba.turn(layer_weights, metadata, layer, matrix, vector)
         elif "ssm.state_size" in EXTRA[architecture]:

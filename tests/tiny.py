@@ -49,7 +49,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "glm4_moe": {"n_routed_experts": 4, "first_k_dense_replace": 1, "attention_bias": True, "use_qk_norm": True,
                  **MIXTURE},
     "deepseek_v3": {"n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1, "q_lora_rank": 48,
-                    **LATENT, **MIXTURE},
+                    "n_group": 2, "topk_group": 1, **LATENT, **MIXTURE},
     "glm4_moe_lite": {"n_routed_experts": 4, "n_shared_experts": 1, "first_k_dense_replace": 1, "q_lora_rank": 48,
                     **LATENT, **MIXTURE},
     "minimax_m2": {"num_local_experts": 4, "num_experts_per_tok": 2, "rotary_dim": 16},

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from bitwright.measure import standard_text
+from bitwright.model.pretokenizers import PRE_TOKENIZERS
 from bitwright.model.tokenizer import byte_characters
 
 CONTROL, USER, BYTE, UNKNOWN = 3, 4, 6, 2  # types of pieces
@@ -71,12 +72,12 @@ def byte_level_json(case: str, folder: Path) -> int:
         pair = [*single, {"Sequence": {"id": "B", "type_id": 1}}]
         template = {"type": "TemplateProcessing", "single": single, "pair": pair, "special_tokens": begin}
         post = {"type": "Sequence", "processors": [post, template]}
-    split = {
-        "type": "Split",
-        "pattern": {"Regex": QWEN_WORDS if qwen else GPT_OSS_WORDS if gpt_oss else LLAMA_WORDS},
-        "behavior": "Isolated",
-        "invert": False,
-    }
+    words = (QWEN_WORDS if qwen else GPT_OSS_WORDS if gpt_oss else LLAMA_WORDS,)
+    if deepseek := case.startswith("deepseek-v3"):
+        words = PRE_TOKENIZERS["deepseek-v3"].patterns
+    splits = [
+        {"type": "Split", "pattern": {"Regex": regex}, "behavior": "Isolated", "invert": False} for regex in words
+    ]
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": False, "use_regex": False}
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False}
     added = [
@@ -85,12 +86,12 @@ def byte_level_json(case: str, folder: Path) -> int:
     tokenizer = {
         "version": "1.0", "truncation": None, "padding": None, "added_tokens": added,
         "normalizer": {"type": "NFC"} if qwen else None,
-        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [*splits, byte_level]},
         "post_processor": post,
         "decoder": {"type": "ByteLevel", "add_prefix_space": True, "trim_offsets": True, "use_regex": True},
         "model": {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "",
                   "end_of_word_suffix": "", "fuse_unk": False, "byte_fallback": False,
-                  "ignore_merges": not (qwen or gpt_oss),
+                  "ignore_merges": not (qwen or gpt_oss or deepseek),
                   "vocab": {text: id for id, text in enumerate(texts[:-1])},
                   "merges": [" ".join(pair) for pair in merges]},
     }  # fmt: skip

@@ -40,15 +40,7 @@ def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path, architecture
     """Direct sums over the tokens that chose an expert, weighed by its own gradients; nothing of the other tokens."""
     model, weights = mixture(tmp_path, architecture)
     found = gather(model, TEXTS, tmp_path / "s.gguf", 64)
-    tape = Tape(model.step, weights, lambda name, rows: weights[name] if rows is None else weights[name][rows])
-    seen: dict[str, tuple[Any, ...]] = {}
-
-    def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray) -> None:
-        if op.kind == "experts":
-            seen[op.weight] = (*inputs, gradient)
-
-    (piece,) = gathering.cut(model, TEXTS, 64, None)
-    tape.gradients(piece, labels.sampled(0, 0, 64), visit)
+    seen = visited(model, weights)
     x, choices, _ = seen["blk.3.ffn_down_exps.weight"]
     used, ff = EXPERTS_USED, EXPERT_FEED_FORWARD
     chosen = choices[:, :used].astype(int)
@@ -67,6 +59,33 @@ def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path, architecture
             sums = (inputs[at].astype(np.float64) ** 2).sum(axis=0)
             np.testing.assert_allclose(found.squares[own[0]].sums[expert], sums, rtol=1e-4)
     assert found.sensitivity("blk.3.ffn_down_exps.weight").shape == (EXPERTS, WIDTH)
+
+
+def visited(model: Model, weights: dict[str, np.ndarray]) -> dict[str, tuple[np.ndarray, ...]]:
+    """The inputs, choices and gradients of every product with several matrices."""
+    tape = Tape(model.step, weights, lambda name, rows: weights[name] if rows is None else weights[name][rows])
+    seen: dict[str, tuple[Any, ...]] = {}
+
+    def visit(op: Any, inputs: list[np.ndarray], gradient: np.ndarray) -> None:
+        if op.kind == "experts":
+            seen[op.weight] = (*inputs, gradient)
+
+    (piece,) = gathering.cut(model, TEXTS, 64, None)
+    tape.gradients(piece, labels.sampled(0, 0, 64), visit)
+    return seen
+
+
+@pytest.mark.parametrize("name", ["blk.1.attn_k_b.weight", "blk.1.attn_v_b.weight"])
+def test_every_head_has_moments_of_its_own(tmp_path: Path, name: str) -> None:
+    """Of a layer with latent attention, whose heads have a matrix each."""
+    model, weights = mixture(tmp_path, "deepseek2")
+    found = gather(model, TEXTS, tmp_path / "s.gguf", 64)
+    x, _, gradient = visited(model, weights)[name]
+    inputs, f = x.reshape(64, 4, -1), (gradient.reshape(64, 4, -1) ** 2).sum(axis=2)
+    for head in range(4):
+        assert found.tokens(name)[head] == 64
+        moment = np.einsum("t,ti,tj->ij", f[:, head], inputs[:, head], inputs[:, head]) / f[:, head].sum()
+        np.testing.assert_allclose(found.hessian(name)[head], moment, rtol=1e-3, atol=1e-5 * np.abs(moment).max())
 
 
 @both

@@ -56,6 +56,11 @@ TOKENIZER = ("model", "pre", "tokens", "merges", "scores", "token_type", "bos_to
 
 
 OWN: dict[str, dict[str, Any]] = {  # of two layers
+    "deepseek2": {
+        "leading_dense_block_count": 1,
+        "nextn_predict_layers": 0,
+        "rope__scaling__yarn_log_multiplier": 0.07,
+    },
     "gemma4": {
         "attention__head_count_kv": [2, 1],
         "attention__sliding_window_pattern": [True, False],

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 import tiny
 
-from bitwright import kernels, load, load_tokenizer
+from bitwright import formats, kernels, load, load_tokenizer
 from bitwright.errors import UnknownNameError
 from bitwright.hardware import kv
 from bitwright.hardware.memory import longest_context, memory
@@ -128,6 +128,8 @@ def test_unknown_names_are_refused() -> None:
         ("gemma4", {"moe_intermediate_size": 200, "top_k_experts": 3}),
         ("granitemoehybrid", {}),
         ("granitemoehybrid", {"num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 320}),
+        ("deepseek_v3", {}),
+        ("deepseek_v3", {"kv_lora_rank": 192, "v_head_dim": 96, "q_lora_rank": None}),
     ],
 )
 def test_what_the_engine_allocates_for_layers_that_differ(family: str, changes: dict[str, Any], tmp_path: Path) -> None:
@@ -136,6 +138,16 @@ def test_what_the_engine_allocates_for_layers_that_differ(family: str, changes: 
     expected = memory(outline(path), None, 1000, "f16", engine="bitwright")
     assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
     assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)
+
+
+@pytest.mark.parametrize("format", kernels.KV)
+def test_a_latent_vector_is_kept_once(format: str, tmp_path: Path) -> None:
+    """128 values and a rotated key of 32, for each token and each of 4 layers."""
+    tiny.tiny("deepseek_v3", path := tmp_path / "m.gguf", **tiny.wide("deepseek_v3"))
+    bytes_per_token = 4 * formats.get(format).row_bytes(128 + 32)
+    assert kv.kv_bytes_per_token(outline(path), format) == bytes_per_token
+    allocated = load(path, context=1024, kv=format).session().footprint["cache"]
+    assert allocated == kv.kv_bytes(outline(path), 1024, format, engine="bitwright") == 1024 * bytes_per_token
 
 
 @pytest.mark.parametrize("expert", [320, 512])

@@ -28,8 +28,9 @@ from data_files import unpacked  # noqa: E402
 
 POSITIONS = (0, 1, 7, 20, 38, 39)  # of tiny_checkpoints.IDS: the logits that are kept
 PRE = {
-    **dict.fromkeys(("glm4", "glm4_moe", "granite", "granitemoehybrid", "llama"), "llama-bpe"),
-    **dict.fromkeys(("ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
+    **dict.fromkeys(("deepseek_v2", "glm4", "glm4_moe", "glm4_moe_lite", "granite"), "llama-bpe"),
+    **dict.fromkeys(("granitemoehybrid", "llama", "ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
+    "deepseek_v3": "deepseek-v3",
     "gpt_oss": "gpt-4o",
     **dict.fromkeys(("qwen2", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next"), "qwen2"),
 }

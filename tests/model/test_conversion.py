@@ -92,6 +92,7 @@ def ways(engine: Engine) -> dict[str, np.ndarray]:
 
 # By key, or by the end of one, why ours is another than llama.cpp's converter's.
 DIFFERENCES = {
+    "deepseek2.expert_gating_func": "config.json of GLM 4.7 Flash does not say it, and the converter leaves it out",
     ".rope.scaling.type": "the converter leaves it out for Phi 3, whose two tensors say the same",
     "general.size_label": "a rounded count of the weights, which every reader can count",
     "general.file_type": "the converter rounds float32 to float16; bitwright keeps it",

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import tiny_checkpoints
 from model.test_checkpoint import GLM_MOE, GPT_OSS, QWEN_MOE, with_tensors
+from model.test_latent import GLM_FLASH
 
 from bitwright.engine import Engine
 from bitwright.errors import BitwrightError, FileFormatError
@@ -36,11 +37,13 @@ def test_experts_are_all_there_and_of_one_type(tmp_path: Path) -> None:
         Checkpoint(with_tensors(folder, QWEN_MOE, widen))
 
 
-def test_a_layer_that_predicts_is_kept_or_may_be_missing(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("case", "architecture"), [(GLM_MOE, "glm4moe"), (GLM_FLASH, "deepseek2")])
+def test_a_layer_that_predicts_is_kept_or_may_be_missing(tmp_path: Path, case: str, architecture: str) -> None:
     """Older checkpoints have copies of the embedding and the head in it."""
-    folder, copy = tiny_checkpoints.write(GLM_MOE, tmp_path / "m"), "model.layers.3.shared_head.head.weight"
+    folder, copy = tiny_checkpoints.write(case, tmp_path / "m"), "model.layers.3.shared_head.head.weight"
     whole = Checkpoint(folder)
-    assert whole.metadata["glm4moe.block_count"] == 4 and whole.metadata["glm4moe.nextn_predict_layers"] == 1
+    assert whole.metadata[f"{architecture}.block_count"] == 4
+    assert whole.metadata[f"{architecture}.nextn_predict_layers"] == 1
     assert [name for name in whole.tensors if ".nextn." in name and name.startswith("blk.3.")] == [
         f"blk.3.nextn.{name}.weight" for name in ("eh_proj", "enorm", "hnorm", "shared_head_norm")
     ]
@@ -49,14 +52,15 @@ def test_a_layer_that_predicts_is_kept_or_may_be_missing(tmp_path: Path) -> None
     def more(tensors: dict[str, np.ndarray]) -> None:
         tensors[copy] = tensors["lm_head.weight"]
 
-    assert "blk.3.nextn.shared_head_head.weight" in Checkpoint(with_tensors(folder, GLM_MOE, more)).tensors
+    assert "blk.3.nextn.shared_head_head.weight" in Checkpoint(with_tensors(folder, case, more)).tensors
 
     def remove(tensors: dict[str, np.ndarray]) -> None:
         for name in [name for name in tensors if name.startswith("model.layers.3.")]:
             del tensors[name]
 
-    left = Checkpoint(with_tensors(folder, GLM_MOE, remove))
-    assert left.metadata["glm4moe.block_count"] == 3 and "glm4moe.nextn_predict_layers" not in left.metadata
+    left = Checkpoint(with_tensors(folder, case, remove))
+    assert left.metadata[f"{architecture}.block_count"] == 3
+    assert f"{architecture}.nextn_predict_layers" not in left.metadata
     got = Engine(Model.from_gguf(left)).session().logits(tiny_checkpoints.IDS)
     np.testing.assert_array_equal(got, expected)
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import synthetic_latent
 import synthetic_mamba
 import synthetic_model
 from reference_forward import Reference, log_softmax
@@ -24,6 +25,13 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "llama untied": ("llama", {}),
     "llama, every head its own keys": ("llama", {"attention__head_count_kv": 2, "attention__head_count": 2,
                                                  "attention__key_length": 32, "attention__value_length": 32}),
+    "deepseek2": ("deepseek2", {}),
+    "deepseek2 yarn": ("deepseek2", synthetic_latent.YARN),
+    "deepseek2 by a softmax, one matrix of queries": (
+        "deepseek2",
+        {"attention__q_lora_rank": 0, "expert_gating_func": 1, "expert_weights_norm": False,
+         "expert_group_count": 1, "expert_group_used_count": 1},
+    ),
     "glm4": ("glm4", {}),
     "glm4moe": ("glm4moe", {}),
     "glm4moe without norms of heads": ("glm4moe", {}),
@@ -66,6 +74,8 @@ def synthetic(name: str) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
     weights = synthetic_model.weights_of(metadata, tied="untied" not in name)
     if "divisors" in name:
         weights["rope_freqs.weight"] = np.linspace(1, 8, 8).astype(np.float32)
+    if "by a softmax" in name:
+        weights = {own: values for own, values in weights.items() if "exp_probs_b" not in own}
     if "without norms of heads" in name:
         weights = {own: values for own, values in weights.items() if "_q_norm" not in own and "_k_norm" not in own}
     return metadata, weights
@@ -91,6 +101,15 @@ def test_step_equals_reference(tmp_path: Path, name: str) -> None:
 # By model: keys, and values that are slightly wrong.
 CHANGES: dict[str, dict[str, Any]] = {
     "llama yarn": {"rope.scaling.factor": 4.1},
+    "deepseek2": {
+        "expert_used_count": 4,
+        "expert_weights_scale": 1.501,
+        "expert_group_count": 2,
+        "expert_group_used_count": 3,
+        "nextn_predict_layers": 2,
+    },
+    "deepseek2 yarn": {"rope.scaling.yarn_log_multiplier": 0.072, "rope.scaling.factor": 4.2},
+    "deepseek2 by a softmax, one matrix of queries": {"expert_weights_norm": True, "rope.freq_base": 10100.0},
     "glm4": {"rope.dimension_count": 10},
     "glm4moe": {
         "expert_used_count": 4,

@@ -9,8 +9,12 @@ import pytest
 from model.test_config import written
 
 from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.io.values import Values
 from bitwright.model import Config
+from bitwright.model.architectures.architecture import Architecture
+from bitwright.model.architectures.layers import Layer
 from bitwright.model.model import Model
+from bitwright.model.routing import scoring
 
 
 @pytest.mark.parametrize(
@@ -45,6 +49,34 @@ def test_other_experts_than_gpt_oss_has_are_refused(tmp_path: Path, key: str, va
 def test_other_experts_than_glm_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
     with pytest.raises(BitwrightError, match=f"glm4moe.{key}"):
         Config.from_gguf(written(tmp_path, "glm4moe", **{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("expert_gating_func", 3), ("expert_weights_norm", False), ("expert_group_count", 4),
+        ("expert_group_used_count", 4), ("expert_used_count", 5), ("expert_shared_count", 0),
+        ("expert_shared_feed_forward_length", 64),
+    ],
+)  # fmt: skip
+def test_other_experts_than_deepseek_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    key_said = "expert_group_used_count" if key == "expert_used_count" else key  # two groups of two hold no five
+    with pytest.raises(BitwrightError, match=f"deepseek2.{key_said}"):
+        Config.from_gguf(written(tmp_path, "deepseek2", **{key: value}))
+
+
+def test_how_deepseek_scores_experts(tmp_path: Path) -> None:
+    """llama.cpp's default is a softmax, except for GLM 4.7 Flash, which it knows by its layers and tokens."""
+    config = Config.from_gguf(written(tmp_path, "deepseek2"))
+    assert (config.expert_scoring, config.expert_groups, config.expert_groups_used) == ("sigmoid", 3, 2)
+    plain = written(tmp_path, "deepseek2", drop="expert_gating_func")
+    assert Config.from_gguf(plain).expert_scoring == "softmax"
+    soft = written(tmp_path, "deepseek2", drop="expert_weights_norm", expert_gating_func=1)
+    assert Config.from_gguf(soft).expert_scoring == "share"
+    shape = Architecture("deepseek2", (Layer("latent"),) * 47 + (Layer("prediction"),), 0, 0, 154880, 0, 64, 4)
+    values = Values({"deepseek2.expert_weights_norm": True}, None, "deepseek2")
+    assert scoring(values, shape) == "sigmoid"
+    assert scoring(values, replace(shape, vocabulary=154881)) == "softmax"
 
 
 def test_glm_says_that_weights_sum_to_one(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from bitwright import formats, kernels
+from bitwright.model.architectures.names import EXPERTS
 
 if TYPE_CHECKING:
     from bitwright.engine import Engine
@@ -89,7 +90,8 @@ def product(engine: Engine, weight: str, tokens: int) -> Work:
     """The products of `tokens` tokens with a weight of the model."""
     tensor = engine.model.tensors[weight]
     if len(tensor.shape) > 2:
-        return experts(tensor, tokens, engine.config.experts_used, engine.tier)
+        used = engine.config.experts_used if EXPERTS in weight else tensor.shape[0]  # every head has a matrix
+        return experts(tensor, tokens, used, engine.tier)
     return linear(tensor, tokens, engine.tier)
 
 
@@ -98,8 +100,8 @@ def attention(a: Mapping[str, Any], tokens: int, depth: int, kv: str) -> Work:
     window = a["window"] or depth + tokens
     seen = sum(min(position + 1, window) for position in range(depth, depth + tokens))
     values = a["kv_heads"] * a["head_dim"] * min(depth + tokens, window + tokens - 1)
-    read = 2 * values * formats.get(kv).bits_per_weight / 8
-    return Work(0, 4 * a["heads"] * a["head_dim"] * seen, read)
+    read = (1 if a["latent"] else 2) * values * formats.get(kv).bits_per_weight / 8
+    return Work(0, 2 * a["heads"] * (a["head_dim"] + (a["latent"] or a["head_dim"])) * seen, read)
 
 
 def state(kind: str, a: Mapping[str, Any], tokens: int) -> Work:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from bitwright import kernels
 from bitwright.errors import UnknownNameError
@@ -137,21 +138,47 @@ def _bitwright(outline: Outline, context: int, batch: int, assignments: Sequence
                            ("per_layer_model_proj", 0), ("inp_gate", 0), ("ssm_in", 0), ("ssm_out", -1))
     )  # fmt: skip
     head = max((layer.key_dim for layer in outline.layers), default=0)
-    queries = {layer.heads * layer.key_dim for layer in attending}
+    queries = {layer.heads * layer.key_dim for layer in attending if not layer.latent_rank}
+    latent = _Latent.of(outline)
     floats = 3 * width + sum(q * (1 + (q != width)) for q in queries) + 2 * sum(dense)
     floats += sum({layer.kv_heads * (layer.key_dim + layer.value_dim) for layer in attending})
     floats += sum(key_dim for _, key_dim in {(layer.window, layer.key_dim) for layer in attending})
     floats += used * (2 * expert + (width if width != expert else 0)) + outline.experts
     floats += 2 * own + 2 * each + bool(own) * width  # embeddings of all layers, of one, and the product of that
     floats += used * fused[0] + bool(fused[0]) * width  # halves of what experts give, next to a dense feed-forward
-    floats += 3 * mamba
+    floats += 3 * mamba + sum(latent.values - {width, used * expert, *dense}) + 2 * latent.heads  # of one size, one
     as_floats = _read_as_floats(outline, assignments)
-    inputs = sum(_input_bytes(columns, (columns, False) in as_floats) for columns in {width, *queries, *dense, *states})
+    read = {width, *queries, *dense, *states, *latent.inputs}
+    inputs = sum(_input_bytes(columns, (columns, False) in as_floats) for columns in read)
+    inputs += latent.heads * sum(_input_bytes(columns, (columns, True) in as_floats) for columns in latent.stacked)
     inputs += used * sum(_input_bytes(columns, (columns, True) in as_floats) for columns in {width, expert})
     partials = SPLIT_TOKENS * (RANGES + 1) * outline.heads * (head + 2)
     tile = TILE_ROWS * (3 * head + PAGE + 5) + 2 * PAGE * head  # a thread's working memory in attention
     tile += batch * EXPERT_ROWS if used else 0
     return batch * (4 * floats + inputs) + 4 * (partials + kernels.usable_cores() * tile)
+
+
+class _Latent(NamedTuple):
+    """What latent attention holds of a token at once: values, inputs of products, and inputs of the matrix that each of
+    so many heads has; their widths."""
+
+    values: set[int]
+    inputs: set[int]
+    stacked: set[int]
+    heads: int
+
+    @classmethod
+    def of(cls, outline: Outline) -> _Latent:
+        """Nothing, of a model without it."""
+        shapes = {t.name.split(".", 2)[-1]: t.shape for t in outline.tensors if ".attn_" in t.name}
+        if "attn_k_b.weight" not in shapes:
+            return cls(set(), set(), set(), 0)
+        (heads, rank, plain), (_, value, _) = (shapes[f"attn_{name}_b.weight"] for name in "kv")
+        rotated, query = shapes["attn_kv_a_mqa.weight"][0] - rank, shapes.get("attn_q_a.weight", (0,))[0]
+        own = {plain + rotated, plain, rotated, rank, rank + rotated, value}
+        return cls(
+            {heads * width for width in own} | {query, rank, rotated}, {query, heads * value}, {plain, rank}, heads
+        )
 
 
 def _input_bytes(columns: int, as_floats: bool) -> int:

@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import MAX_TOKENS, Values
-from bitwright.kernels.ops.experts import Scoring
+from bitwright.kernels.ops.route import Scoring
 from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.layers import Layer
 from bitwright.model.delta_net import DeltaNet
+from bitwright.model.latent import Latent
 from bitwright.model.rope import SCALINGS, Rope
-from bitwright.model.steps import ARCHITECTURES, EITHER, HYBRIDS, MIXTURES, PREDICTING, UNEVEN
+from bitwright.model.routing import SHARED_COUNT, groups_of, scoring
+from bitwright.model.steps import ARCHITECTURES, EITHER, HYBRIDS, LATENT, MIXTURES, PREDICTING, UNEVEN
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
@@ -31,7 +33,6 @@ UNSCALED = {"gemma4": 1.0}  # scores
 REQUIRED_OF_EXPERTS = ("expert_count", "expert_used_count")
 EXPERT_LENGTH = {"granitehybrid": "feed_forward_length"}  # the key of it; of others expert_feed_forward_length
 UNROTATED = {"granite", "granitehybrid"}  # whose files may say that nothing is rotated
-SIGMOID = {"glm4moe"}  # mixtures whose experts are scored by sigmoids, with one for every token
 OTHER_SCALINGS = {"phi3": ("longrope",)}  # which need more than numbers
 TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults are 1 and 32
 
@@ -40,11 +41,11 @@ TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults ar
 class Config(Architecture):
     """A model that the engine runs. Its layers all attend, and differ only in their windows unless the architecture is
     one of UNEVEN; those that predict further tokens do not run. In one of HYBRIDS some attend, and the others are of
-    the shape `delta`. In a mixture each has `experts` feed-forwards of length `expert_feed_forward`, scored as
-    `expert_scoring` says (ops.Route), whose weights are multiplied by `expert_scale`; and one of length
-    `shared_feed_forward` that takes every token, if that is not 0. The first `leading_dense` layers have a dense one.
-    `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the embedding that each layer has of
-    its own, 0 without.
+    the shape `delta`. In one of LATENT they attend to latent vectors. In a mixture each has `experts` feed-forwards of
+    length `expert_feed_forward`, scored as `expert_scoring` says and in `expert_groups` (ops.Route), whose weights are
+    multiplied by `expert_scale`; and one of length `shared_feed_forward` that takes every token, if that is not 0. The
+    first `leading_dense` layers have a dense one. `feed_forwards` are the lengths of the dense ones, `per_layer` is the
+    width of the embedding that each layer has of its own, 0 without.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window, neither unless the model
     `rotates`. A cap of None means no cap.
@@ -69,10 +70,13 @@ class Config(Architecture):
     expert_feed_forward: int = 0
     expert_scale: float = 1.0
     expert_scoring: Scoring = "softmax"
+    expert_groups: int = 1
+    expert_groups_used: int = 1
     shared_feed_forward: int = 0
     leading_dense: int = 0
     is_long: bool = False
     delta: DeltaNet | None = None
+    latent: Latent | None = None
 
     @property
     def kv_heads(self) -> int:
@@ -123,6 +127,9 @@ class Config(Architecture):
             for windowed in (True, False)
         )
         rope = _rope(values, whole.key_dim, shape.context)
+        latent = Latent.read(values, whole, rope) if name in LATENT else None
+        usual_scale = latent.scale if latent else 1 / math.sqrt(whole.key_dim)
+        groups, groups_used = groups_of(values, shape) if shape.experts else (1, 1)
         local_base = values.number("rope.freq_base_swa", LOCAL_BASE.get(name, rope.base), low=2)
         local_dim = _rotated(values, "rope.dimension_count_swa", rope.dim, local.key_dim)
         return cls(
@@ -130,7 +137,7 @@ class Config(Architecture):
             eps=values.number("attention.layer_norm_rms_epsilon"),
             rope=rope,
             local_rope=replace(rope, base=local_base) if name in LOCAL_STRETCHED else Rope(local_base, local_dim),
-            attention_scale=values.optional("attention.scale") or UNSCALED.get(name) or 1 / math.sqrt(whole.key_dim),
+            attention_scale=values.optional("attention.scale") or UNSCALED.get(name) or usual_scale,
             rotates=name not in UNROTATED or values.flag("rope.scaling.finetuned", True),
             attention_softcap=values.optional("attn_logit_softcapping"),
             final_softcap=values.optional("final_logit_softcapping"),
@@ -142,10 +149,13 @@ class Config(Architecture):
             per_layer=values.integer("embedding_length_per_layer_input", 0, high=MAX_TOKENS),
             expert_feed_forward=(length := values.integer(_expert_length(name), 0)),
             expert_scale=values.optional("expert_weights_scale") or 1.0,
-            expert_scoring="sigmoid" if name in SIGMOID else "softmax",
+            expert_scoring=scoring(values, shape),
+            expert_groups=groups,
+            expert_groups_used=groups_used,
             shared_feed_forward=_shared_length(values, length),
-            leading_dense=values.integer("leading_dense_block_count", 0) if name in SIGMOID else 0,
+            leading_dense=values.integer("leading_dense_block_count", 0) if name in SHARED_COUNT else 0,
             delta=DeltaNet.read(values) if name in HYBRIDS else None,
+            latent=latent,
         )
 
 
@@ -166,8 +176,6 @@ def _check_layers(values: Values, shape: Architecture) -> None:
         raise UnsupportedError(
             f"{values.place}: feed-forward of", "several experts", ["one dense feed-forward per layer"]
         )
-    if values.prefix in SIGMOID and not values.flag("expert_weights_norm", False):  # llama.cpp's default
-        raise values.error("expert_weights_norm", "true")
     of_experts = (*REQUIRED_OF_EXPERTS, _expert_length(values.prefix))
     for key in (*REQUIRED, *(of_experts if mixture or shape.experts else ())):
         values.integer(key, low=1, high=MAX_TOKENS)
@@ -176,17 +184,19 @@ def _check_layers(values: Values, shape: Architecture) -> None:
     if uneven:
         values.per_layer("feed_forward_length", len(shape.layers), low=1)
     attending = _attending(values, shape)
-    first = attending[0][1]
+    first, kind = attending[0][1], "latent" if values.prefix in LATENT else "attention"
     for index, layer in attending:
-        if layer.kind != "attention":
+        if layer.kind != kind:
             expected = f"layer {index} to attend: attention.head_count_kv above 0, a tensor blk.{index}.attn_k.weight"
+            if kind == "latent":
+                expected = f"tensors blk.{index}.attn_k_b and attn_v_b (files of before April 2025 have attn_kv_b)"
             raise FileFormatError(values.place, None, expected, f"a layer without ({layer.kind})")
         one = layer if uneven else first
         for key, usual, got in (
             ("attention.head_count", one.heads, layer.heads),
             ("attention.head_count_kv", one.kv_heads, layer.kv_heads),
             ("attention.key_length", one.key_dim, layer.key_dim),
-            ("attention.value_length", one.key_dim, layer.value_dim),
+            ("attention.value_length", one.value_dim if kind == "latent" else one.key_dim, layer.value_dim),
             ("attention.shared_kv_layers", one.source, layer.source),
         ):
             if usual != got:
@@ -212,7 +222,7 @@ def _expert_length(architecture: str) -> str:
 
 def _shared_length(values: Values, length: int) -> int:
     """Of the feed-forward that takes every token; length: of an expert's."""
-    if values.prefix in SIGMOID:
+    if values.prefix in SHARED_COUNT:
         return length * values.integer("expert_shared_count", low=1)
     key = "expert_shared_feed_forward_length"
     if values.prefix in EITHER:
@@ -233,6 +243,6 @@ def _rope(values: Values, head_dim: int, context: int) -> Rope:
         attention_factor=values.number("rope.scaling.attn_factor", 1.0),
         beta_fast=values.number("rope.scaling.yarn_beta_fast", 32.0, *TURNS),
         beta_slow=values.number("rope.scaling.yarn_beta_slow", 1.0, *TURNS),
-        log_multiplier=values.optional("rope.scaling.yarn_log_multiplier") or 0.0,
+        log_multiplier=1.0 if values.prefix in LATENT else values.optional("rope.scaling.yarn_log_multiplier") or 0.0,
         whole_pairs=values.prefix not in EXACT_RAMP,
     )

@@ -35,7 +35,8 @@ def experts(s: Step, c: Config, w: Weights, h: Buffer, activation: Activation = 
     """The weighted sum of those that the router chooses for a token."""
     logits = s.linear(h, *w.linear("ffn_gate_inp", c.experts, c.width))
     bias = w.optional("exp_probs_b.bias", c.experts) if c.expert_scoring == "sigmoid" else None
-    choices = s.route(logits, c.experts_used, c.expert_scale, c.expert_scoring, bias)
+    groups = c.expert_groups, c.expert_groups_used
+    choices = s.route(logits, c.experts_used, c.expert_scale, c.expert_scoring, bias, *groups)
     gate = s.experts(h, choices, *w.linear("ffn_gate_exps", c.experts, c.expert_feed_forward, c.width))
     up = s.experts(h, choices, *w.linear("ffn_up_exps", c.experts, c.expert_feed_forward, c.width))
     down = w.linear("ffn_down_exps", c.experts, c.width, c.expert_feed_forward)

@@ -34,6 +34,12 @@ DELTA = {  # rope.dimension_sections: in a text, all sections of a rotation have
 }
 SCALES = ("embedding_scale", "residual_scale", "logit_scale")
 OF_FAMILY = {  # honoured by these alone
+    "deepseek2": {
+        *("attention.kv_lora_rank", "attention.q_lora_rank", "attention.key_length_mla", "attention.value_length_mla"),
+        *("expert_weights_scale", "expert_weights_norm", "expert_shared_count", "leading_dense_block_count"),
+        *("expert_group_count", "expert_group_used_count", "expert_gating_func"),
+        "rope.scaling.yarn_log_multiplier",
+    },
     "gemma3": CAPS,
     "gemma4": {"final_logit_softcapping", "rope.dimension_count_swa", "embedding_length_per_layer_input"},
     "glm4moe": {
@@ -78,6 +84,7 @@ ALL_ROUTED = ROUTED | {  # in every layer, and with nothing else
 }
 WITH_SHARED: dict[str, tuple[object, ...]] = {"expert_gating_func": (1,), "expert_shared_count": (0, 1)}
 NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
+    "deepseek2": {"expert_shared_feed_forward_length": (0,)},
     "gemma3": _GELU,
     "gemma4": _GELU
     | ALL_ROUTED

@@ -14,6 +14,7 @@ from bitwright.formats import QuantizedTensor
 from bitwright.io import kinds
 from bitwright.kernels import Step
 from bitwright.model import Config, Weights, build
+from bitwright.model.architectures.names import EXPERTS
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
@@ -73,8 +74,8 @@ class Model:
     def bytes_per_token(self) -> int:
         """Bytes of weights that decoding one token reads: of every matrix in a product, and of the experts it uses."""
         c = self.config
-        sizes = ((op, self.tensors[op.weights[0]].nbytes) for op in self.step.ops if op.multiplies)
-        return sum(size * c.experts_used // c.experts if op.kind == "experts" else size for op, size in sizes)
+        sizes = ((name, self.tensors[name].nbytes) for name in (op.weights[0] for op in self.step.ops if op.multiplies))
+        return sum(size * c.experts_used // c.experts if EXPERTS in name else size for name, size in sizes)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from bitwright.model.weights import Weights
 
 ARCHITECTURES = {  # GGUF's name -> file here
+    "deepseek2": "deepseek2",
     "gemma3": "gemma3",
     "gemma4": "gemma4",
     "glm4": "glm4",
@@ -30,11 +31,13 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "qwen3moe": "qwen3moe",
     "smollm3": "llama",
 }
-MIXTURES = {"glm4moe", "gpt-oss", "qwen3moe", "qwen35moe", "qwen3next"}  # those of them whose layers have experts
+# Those of them whose layers have experts.
+MIXTURES = {"deepseek2", "glm4moe", "gpt-oss", "qwen3moe", "qwen35moe", "qwen3next"}
 EITHER = {"granitehybrid"}  # those of them whose layers may have experts
 DELTA_NETS = {"qwen35", "qwen35moe", "qwen3next"}
 HYBRIDS = DELTA_NETS | {"granitehybrid"}  # those of them with layers that keep a state instead of keys and values
-PREDICTING = DELTA_NETS | {"glm4moe"}  # those of them whose files may have layers that predict further tokens
+PREDICTING = DELTA_NETS | {"deepseek2", "glm4moe"}  # those whose files may have layers that predict further tokens
+LATENT = {"deepseek2"}  # those of them whose layers attend to latent vectors
 UNEVEN = {"gemma4"}  # whose layers may differ in heads, share keys and values, and have experts
 
 

@@ -59,6 +59,11 @@ FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
 # model_type. Google's files of Gemma 3 with
 # vision are such: their text_config lists only what differs (src/transformers/models/gemma3/configuration_gemma3.py).
 DEFAULTS: dict[str, dict[str, Any]] = {
+    **{
+        name: {"norm_topk_prob": True, "n_group": 8, "topk_group": 4, "routed_scaling_factor": 2.5}
+        | {"first_k_dense_replace": 3}
+        for name in ("deepseek_v3", "kimi_k2")
+    },
     "gemma3": {
         "vocab_size": 262208,
         "num_attention_heads": 8,
@@ -79,6 +84,12 @@ DEFAULTS: dict[str, dict[str, Any]] = {
     },
     "glm4": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1.5625e-7},
     "glm4_moe": {"partial_rotary_factor": 0.5, "rms_norm_eps": 1e-5, "first_k_dense_replace": 1},
+    "glm4_moe_lite": {
+        "rms_norm_eps": 1e-5,
+        "first_k_dense_replace": 1,
+        "norm_topk_prob": True,
+        "routed_scaling_factor": 1.8,
+    },
     "gpt_oss": {
         "num_key_value_heads": 8,
         "head_dim": 64,

@@ -18,21 +18,49 @@ def routed(b: Blueprint, count: str, length: str, shared: int = 0) -> tuple[int,
     return experts, size
 
 
-def leading(b: Blueprint, experts: int, size: int, shared: int) -> None:
-    """Add the current layer's feed-forward: dense in the first layers, then experts, one of them for all tokens."""
+def leading(b: Blueprint, experts: int, size: int, shared: int, biased: bool = True) -> None:
+    """Add the current layer's feed-forward: dense in the first layers, then experts, one of them for all tokens.
+    biased: for the choice."""
     assert b.at is not None
     if b.at < b.values.integer("first_k_dense_replace", 0):
         return b.feed_forward(b.values.integer("intermediate_size", low=1))
     b.experts(experts, size)
-    b.vector("exp_probs_b.bias", experts)
+    if biased:
+        b.vector("exp_probs_b.bias", experts)
     if shared:
         b.feed_forward(shared * size, "_shexp")
     return None
 
 
-def leading_keys(b: Blueprint, shared: int) -> None:
+def leading_keys(b: Blueprint, shared: int, gating: int = 2) -> None:
+    """gating: 1 for a softmax, 2 for sigmoids."""
     b.key(leading_dense_block_count=b.values.integer("first_k_dense_replace", 0), expert_shared_count=shared)
-    b.key(expert_gating_func=2)
+    b.key(expert_gating_func=gating)
+
+
+def grouped_keys(b: Blueprint) -> None:
+    """Of experts in groups, of which a token uses some."""
+    for key, of in (("expert_group_count", "n_group"), ("expert_group_used_count", "topk_group")):
+        if b.values.has(of):
+            b.key(**{key: b.values.integer(of, low=1)})
+
+
+def predicting_keys(b: Blueprint) -> int:
+    """How many layers predict further tokens."""
+    if predicting := b.values.integer("num_nextn_predict_layers", 0):
+        b.key(block_count=b.layers + predicting, nextn_predict_layers=predicting)
+    return predicting
+
+
+def predicting_layer(b: Blueprint) -> None:
+    """Add what a layer that predicts further tokens has besides, if the current layer is one."""
+    if b.at is None or b.at < b.layers:
+        return
+    b.matrix("nextn.eh_proj", b.width, 2 * b.width)
+    for norm in ("enorm", "hnorm", "shared_head_norm"):
+        b.norm(f"nextn.{norm}", b.width)
+    for copy in ("embed_tokens", "shared_head_head"):
+        b.matrix(f"nextn.{copy}", b.values.integer("vocab_size", low=1), b.width)
 
 
 def qwen3_moe(b: Blueprint) -> None:
@@ -70,22 +98,13 @@ def glm4_moe(b: Blueprint) -> None:
     leading_keys(b, shared)
     b.key(expert_weights_norm=b.values.flag("norm_topk_prob", True), rope__dimension_count=b.rotated)
     b.key(expert_weights_scale=b.values.number("routed_scaling_factor", 1.0))
-    for key, of in (("expert_group_count", "n_group"), ("expert_group_used_count", "topk_group")):
-        if b.values.has(of):
-            b.key(**{key: b.values.integer(of, low=1)})
-    if predicting := b.values.integer("num_nextn_predict_layers", 0):
-        b.key(block_count=b.layers + predicting, nextn_predict_layers=predicting)
-    for index in b.blocks(predicting):
+    grouped_keys(b)
+    for _ in b.blocks(predicting_keys(b)):
         b.norm("attn_norm", b.width)
         b.attention(bias=b.values.flag("attention_bias", False), qk_norm=b.values.flag("use_qk_norm", False))
         b.norm("post_attention_norm", b.width)
         leading(b, experts, size, shared)
-        if index >= b.layers:
-            b.matrix("nextn.eh_proj", b.width, 2 * b.width)
-            for norm in ("enorm", "hnorm", "shared_head_norm"):
-                b.norm(f"nextn.{norm}", b.width)
-            for copy in ("embed_tokens", "shared_head_head"):
-                b.matrix(f"nextn.{copy}", b.values.integer("vocab_size", low=1), b.width)
+        predicting_layer(b)
 
 
 def minimax_m2(b: Blueprint) -> None:
@@ -133,14 +152,22 @@ def latent_attention(b: Blueprint) -> None:
 
 
 def deepseek2(b: Blueprint) -> None:
-    """DeepSeek V2 and V3, and others built like them."""
+    """DeepSeek V2, whose experts are scored by a softmax, V3, and others built like it."""
+    gating = 1 if b.values.text("model_type") == "deepseek_v2" else 2
     b.frame()
     latent_keys(b)
     experts, size = routed(b, "n_routed_experts", "moe_intermediate_size")
-    shared = b.values.integer("n_shared_experts", 0)
-    leading_keys(b, shared)
-    for _ in b.blocks():
+    shared = b.values.integer("n_shared_experts", 1)
+    leading_keys(b, shared, gating)
+    grouped_keys(b)
+    b.key(expert_weights_scale=b.values.number("routed_scaling_factor", 1.0))
+    if b.values.flag("norm_topk_prob", False):
+        b.key(expert_weights_norm=True)
+    if grown := b.rope_values().optional("mscale_all_dim"):
+        b.key(rope__scaling__yarn_log_multiplier=0.1 * grown)
+    for _ in b.blocks(predicting_keys(b)):
         b.norm("attn_norm", b.width)
         latent_attention(b)
         b.norm("ffn_norm", b.width)
-        leading(b, experts, size, shared)
+        leading(b, experts, size, shared, biased=gating == 2)
+        predicting_layer(b)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from bitwright.model.conversion.families import (
+    deepseek,
     gemma3,
     gemma4,
     glm,
@@ -23,8 +24,11 @@ FAMILIES: dict[str, Family] = {  # by config.json's model_type
     "mistral": llama.FAMILY,
     "granite": llama.FAMILY,
     "granitemoehybrid": granite_hybrid.FAMILY,
+    "deepseek_v2": deepseek.V2,
+    "deepseek_v3": deepseek.V3,
     "glm4": glm.GLM4,
     "glm4_moe": glm.GLM4_MOE,
+    "glm4_moe_lite": deepseek.GLM4_MOE_LITE,
     "gpt_oss": gpt_oss.FAMILY,
     "ministral3": llama.MISTRAL3,
     "mistral3": llama.MISTRAL3,
