@@ -25,10 +25,12 @@ class LlamaCpp:
 
     It runs on one thread: two wait for each other after every operation, which takes minutes on a busy machine.
     `exact_cache`: keys and values in float32 and plain attention; by default llama.cpp rounds them, the queries and its
-    running sums to float16.
+    running sums to float16. `embeddings`: it serves the means over texts instead of completions.
     """
 
-    def __init__(self, path: Path, texts: int = 1, context: int = 128, exact_cache: bool = False) -> None:
+    def __init__(
+        self, path: Path, texts: int = 1, context: int = 128, exact_cache: bool = False, embeddings: bool = False
+    ) -> None:
         xllamacpp = pytest.importorskip("xllamacpp", reason="xllamacpp is not installed")
         parameters = xllamacpp.CommonParams()
         parameters.model.path = str(path)
@@ -40,6 +42,8 @@ class LlamaCpp:
         if exact_cache:
             parameters.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
             parameters.cache_type_k = parameters.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+        if embeddings:
+            parameters.embedding, parameters.pooling_type = True, xllamacpp.llama_pooling_type.LLAMA_POOLING_TYPE_MEAN
         self.server = xllamacpp.Server(parameters)
 
     def greedy(self, prompts: list[list[int]], tokens: int, candidates: int) -> list[list[Choice]]:

@@ -54,6 +54,17 @@ def test_a_resumed_layer_sees_the_memory_of_earlier_steps(name: str) -> None:
         assert np.array_equal(above.run(second, TOKENS[part], where, 0 * where, [len(where) - 1], hidden), expected)
 
 
+def test_without_its_head_a_program_returns_what_the_head_multiplies() -> None:
+    own, n, outputs = whole("llama"), np.arange(90), [3, 88, 89, 3]
+    head = own.program.weights[own.program.step.ops[-1].weights[0]].dequantize().astype(np.float64)
+    packed = own.bank.bytes
+    memory = Memory(own.program.layers, 100, batch=90)
+    hidden = Executor(own.program.headless(), 90, 2).run(memory, TOKENS, n, 0 * n, outputs).astype(np.float64)
+    bound = head.shape[1] * 2.0**-24 * (np.abs(hidden) @ np.abs(head.T))  # of a sum of products in float32
+    assert (np.abs(hidden @ head.T - own.run(TOKENS, n, 0 * n, outputs)) <= bound).all()
+    assert own.bank.bytes == packed
+
+
 def test_a_middle_part_and_batches() -> None:
     own, n = whole("gemma"), np.arange(90)
     memories = [Memory(own.program.layers, 100, batch=90) for _ in range(3)]

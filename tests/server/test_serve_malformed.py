@@ -21,7 +21,29 @@ TOOL = {
     "type": "function",
     "function": {"name": "f", "parameters": {"type": "object", "properties": {"a": {"type": "string"}}}},
 }
+TEXT = {"type": "text", "text": "x"}
+CONVERSATION: dict[str, Any] = {
+    "model": "m", "max_tokens": 1, "system": [TEXT], "stop_sequences": ["x"], "temperature": 0.5, "stream": True,
+    "messages": [MESSAGE, {"role": "assistant", "content": [{"type": "thinking", "thinking": "x"}, TEXT,
+                           {"type": "tool_use", "id": "c", "name": "f", "input": {"a": "x"}}]},
+                 {"role": "user", "content": [{"type": "tool_result", "tool_use_id": "c", "content": [TEXT]}, TEXT]}],
+    "tools": [{"name": "f", "input_schema": {"type": "object"}}, {"type": "bash_1", "name": "bash"}],
+    "tool_choice": {"type": "auto"}, "thinking": {"type": "enabled"}, "metadata": {"user_id": "u"},
+    "output_config": {"effort": "low"},
+}  # fmt: skip
 VALID: dict[str, dict[str, Any]] = {
+    "/v1/messages": CONVERSATION,
+    "/v1/messages/count_tokens": CONVERSATION,
+    "/v1/responses": {
+        "model": "m", "instructions": "x", "max_output_tokens": 1, "store": True, "metadata": {"a": "b"}, "user": "u",
+        "input": [{"role": "user", "content": [TEXT]}, {"type": "reasoning", "summary": [TEXT], "content": [TEXT]},
+                  {"type": "message", "role": "assistant", "content": "x"},
+                  {"type": "function_call", "call_id": "c", "name": "f", "arguments": "{}"},
+                  {"type": "function_call_output", "call_id": "c", "output": "x"}],
+        "tools": [{"type": "function", "name": "f", "parameters": {"type": "object"}}, {"type": "web_search"}],
+        "tool_choice": "auto", "text": {"format": {"type": "text"}}, "reasoning": {"effort": "low"}, "stream": False,
+    },
+    "/v1/embeddings": {"input": ["a", "b"], "model": "m", "encoding_format": "float", "dimensions": 576},
     "/v1/chat/completions": {
         "model": "m", "messages": [MESSAGE, {"role": "assistant", "content": None, "tool_calls": [CALL]},
                                    {"role": "tool", "tool_call_id": "c", "content": [{"type": "text", "text": "x"}]}],
@@ -39,6 +61,7 @@ VALID: dict[str, dict[str, Any]] = {
 WRONG: list[Any] = [
     None, True, 0, -1, 1 << 70, -(1 << 70), 0.5, 1e308, "", "x", "\x00", "\ud800", "5" * 5000, [], [None], {}, {"": {}},
     {"type": "function"}, [[[[[]]]]], [MESSAGE], {"role": "user"}, "\u202e", [1, "a", None], {"a": "b"},
+    json.loads("[" * 300 + "]" * 300), "[" * 300 + "]" * 300,
 ]  # fmt: skip
 
 

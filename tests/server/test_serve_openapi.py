@@ -17,6 +17,7 @@ ASKED: dict[str, dict[str, Any]] = {
     "/v1/responses": {"input": "hi", "max_output_tokens": 16},
     "/v1/messages": {"messages": [MESSAGE], "max_tokens": 1},
     "/v1/messages/count_tokens": {"messages": [MESSAGE]},
+    "/v1/embeddings": {"input": "a"},
     "/completion": {"prompt": "a", "n_predict": 1},
     "/tokenize": {"content": "a"},
     "/detokenize": {"tokens": [1]},

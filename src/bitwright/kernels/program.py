@@ -98,6 +98,11 @@ class Program:
                 self._cuts.pop(oldest, None)
         return part
 
+    def headless(self) -> Program:
+        """The program without its head, over the same packed weights: it returns the hidden state (outputs, width)
+        after the final norm instead of logits."""
+        return Program(self.step.headless(), self.weights, self.bank, self.activations, part_of=self)
+
     def _keeps_schedule(self, tensors: Mapping[str, QuantizedTensor]) -> bool:
         """Whether the schedule stays the same with some tensors replaced."""
         alike = all(name in self.weights and t.shape == self.weights[name].shape for name, t in tensors.items())

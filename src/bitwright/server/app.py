@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bitwright.server import chat, completions, http, infill, kept, messages, native, page, responses
+from bitwright.server import chat, completions, embeddings, http, infill, kept, messages, native, page, responses
 from bitwright.server.errors import Refused, shape
 from bitwright.server.guard import Guard
 from bitwright.server.openapi import document
@@ -39,6 +39,7 @@ async def openapi(service: Service, request: Request) -> Response:
 ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/v1/chat/completions"): chat.chat,
     ("POST", "/v1/completions"): completions.completions,
+    ("POST", "/v1/embeddings"): embeddings.embeddings,
     ("GET", "/v1/models"): models,
     ("POST", "/v1/responses"): responses.responses,
     ("GET", "/v1/responses/{id}"): kept.retrieve,

@@ -17,6 +17,7 @@ from bitwright.server.chat import envelope
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Drawn, Generation
 from bitwright.server.parameters import OpenAI
+from bitwright.server.prompts import Texts, encoded
 from bitwright.server.scoring import Scored
 from bitwright.server.service import Service
 
@@ -27,7 +28,7 @@ DEFAULT_TOKENS = 16  # as OpenAI has it
 class Completion(OpenAI):
     """Texts to continue: one or several, as text or as ids."""
 
-    prompt: str | list[str] | list[int] | list[list[int]] = ""
+    prompt: Texts = ""
     suffix: str | None = None
     echo: bool | None = False
     logprobs: Annotated[int, Field(ge=0, le=100)] | bool | None = None
@@ -60,25 +61,13 @@ async def completions(service: Service, request: Request, asked: Completion) -> 
 
 async def read(service: Service, asked: Completion) -> list[list[int]]:
     """The ids of each prompt. Refused if they are not the model's, or there is no way to fill a gap."""
-    given: Sequence[Any] = asked.prompt if isinstance(asked.prompt, list) else [asked.prompt]
-    if not given:
-        raise invalid("the prompt is empty")
-    if isinstance(given[0], int):
-        given = [given]
-    found = []
-    for own in given:
-        if isinstance(own, str):
-            if asked.suffix:
-                found.append(await service.gap(own, asked.suffix))
-            else:
-                found.append(await service.encode(own))
-            continue
-        if asked.suffix:
-            raise invalid("suffix needs a prompt of text")
-        if not all(0 <= id < service.tokenizer.vocab_size for id in own):
-            raise invalid(f"prompt: expected token ids below {service.tokenizer.vocab_size}")
-        found.append(own)
-    return found
+    if not asked.suffix:
+        return await encoded(service, asked.prompt, "prompt")
+    given = [asked.prompt] if isinstance(asked.prompt, str) else asked.prompt
+    texts = [own for own in given if isinstance(own, str)]
+    if not texts or len(texts) < len(given):
+        raise invalid("suffix needs a prompt of text")
+    return [await service.gap(own, asked.suffix) for own in texts]
 
 
 async def whole(service: Service, asked: Completion, generations: list[Generation]) -> Response:

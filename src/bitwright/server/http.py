@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.server.errors import Refused, Shape, invalid
+from bitwright.server.parameters import MOST_DEPTH, is_deep
 
 MOST_BYTES = 32 << 20  # of a request: a long context as JSON
 QUIET = 5.0  # seconds without an event after which a sign of life is sent; some clients give up after a minute
@@ -51,12 +52,17 @@ async def body(request: Request, kind: type[T]) -> T:
                 413, "invalid_request_error", f"expected a request of at most {MOST_BYTES >> 20} MiB, got more"
             )
         parts.append(part)
+    raw = b"".join(parts)
     try:
-        found = json.loads(b"".join(parts))
+        found = json.loads(raw.decode())
+        if b"\\ud" in raw.lower():  # half of a surrogate pair is no text, and cannot be sent back
+            json.dumps(found, ensure_ascii=False).encode()
     except (ValueError, RecursionError):
-        raise invalid("expected a request as JSON") from None
+        raise invalid("expected a request as JSON in UTF-8") from None
     if not isinstance(found, dict):
         raise invalid(f"expected a JSON object, got {type(found).__name__}")
+    if is_deep(found):
+        raise invalid(f"expected a request with values nested at most {MOST_DEPTH} deep")
     return checked(found, kind)
 
 
@@ -66,8 +72,6 @@ def checked(found: dict[str, Any], kind: type[T]) -> T:
         return kind.model_validate(found)
     except ValidationError as error:
         raise invalid(wrong(error)) from None
-    except RecursionError:
-        raise invalid("expected a request with less deeply nested values") from None
 
 
 def wrong(error: ValidationError) -> str:

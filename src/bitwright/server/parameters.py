@@ -10,9 +10,21 @@ MOST_CHOICES = 16
 MOST_TOP = 256  # of likeliest tokens reported with each
 MOST_STOPS, LONGEST_STOP = 64, 1024  # strings, characters
 
+MOST_DEPTH = 100  # of values within values: templates and pydantic end at some depth themselves
+
 Stop = Annotated[str, Field(min_length=1, max_length=LONGEST_STOP)]
 Stops = Annotated[list[Stop], Field(max_length=MOST_STOPS)]
 Schema = dict[str, Any] | bool
+
+
+def is_deep(value: Any) -> bool:
+    """Whether values are nested too deeply."""
+    level = [value]
+    for _ in range(MOST_DEPTH):
+        level = [
+            own for o in level for own in (o.values() if isinstance(o, dict) else o if isinstance(o, list) else ())
+        ]
+    return bool(level)
 
 
 class Body(BaseModel):

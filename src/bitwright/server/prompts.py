@@ -12,7 +12,7 @@ from pydantic import Field
 from bitwright.model.replies import Reply
 from bitwright.server.errors import invalid
 from bitwright.server.generation import Generation, Settings
-from bitwright.server.parameters import Body, ResponseFormat
+from bitwright.server.parameters import Body, ResponseFormat, is_deep
 from bitwright.server.service import Prompt, Service
 
 if TYPE_CHECKING:
@@ -95,6 +95,22 @@ class Tool(Body):
         return {"type": "function", "function": self.function.model_dump(exclude_none=True)}
 
 
+Texts = str | list[str] | list[int] | list[list[int]]
+
+
+async def encoded(service: Service, given: Texts, name: str) -> list[list[int]]:
+    """The ids of one text or several, each given as text or as ids. Refused if an id is not the model's."""
+    several: Sequence[Any] = [given] if isinstance(given, str) or (given and isinstance(given[0], int)) else given
+    if not several:
+        raise invalid(f"{name}: expected at least one text")
+    found = []
+    for own in several:
+        if not isinstance(own, str) and not all(0 <= id < service.tokenizer.vocab_size for id in own):
+            raise invalid(f"{name}: expected token ids below {service.tokenizer.vocab_size}")
+        found.append(await service.encode(own) if isinstance(own, str) else own)
+    return found
+
+
 MOST_MESSAGES, MOST_TOOLS = 10_000, 512
 Messages = Annotated[list[Message], Field(min_length=1, max_length=MOST_MESSAGES)]
 Tools = Annotated[list[Tool], Field(max_length=MOST_TOOLS)]
@@ -121,7 +137,7 @@ def parsed(arguments: str | dict[str, Any]) -> str | dict[str, Any]:
         found = json.loads(arguments or "{}")
     except (ValueError, RecursionError):
         return arguments
-    return found if isinstance(found, dict) else arguments
+    return found if isinstance(found, dict) and not is_deep(found) else arguments
 
 
 @dataclass(frozen=True)

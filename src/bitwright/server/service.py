@@ -8,18 +8,21 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from anyio import to_thread
+import numpy as np
+from anyio import CapacityLimiter, to_thread
+from numpy.typing import NDArray
 
 import bitwright
 from bitwright.engine import Engine, Sampler
 from bitwright.engine.batch import Batch
 from bitwright.engine.draft import Draft
+from bitwright.engine.embedding import Embedder
 from bitwright.engine.penalties import Penalties
 from bitwright.engine.slots import common
 from bitwright.engine.speculation import Repeats, Speculation
 from bitwright.engine.stored import Prefixes
 from bitwright.engine.worker import Worker
-from bitwright.errors import BitwrightError, UsageError
+from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.model.replies import reply_format
 from bitwright.server.errors import Refused, invalid, too_long, unsupported
 from bitwright.server.gaps import Gaps
@@ -79,6 +82,8 @@ class Service:
         self.gaps = Gaps.of(engine.model.metadata, vocabulary)
         self._sampling = recommended(engine)
         self.history = History()
+        self._embedder: Embedder | None = None
+        self._embedding = CapacityLimiter(1)
 
     async def prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, /,
                      **variables: Any) -> Prompt:  # fmt: skip
@@ -107,6 +112,23 @@ class Service:
     async def encode(self, text: str, special: bool = True, add: bool = True) -> list[int]:
         """The ids of a text. `special`: whether control tokens written in it count as such."""
         return await to_thread.run_sync(lambda: self.tokenizer.encode(text, add, special))
+
+    async def embedding(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        """The vector (width,) of a text, one text at a time. Refused if it is empty or too long, or the file wants a
+        pooling that is not supported."""
+        if not ids:
+            raise invalid("input: expected texts that are not empty")
+        if len(ids) > self.context:
+            raise too_long(len(ids), self.context)
+
+        def found() -> NDArray[np.float32]:
+            try:
+                self._embedder = self._embedder or Embedder(self.engine)
+            except UnsupportedError as error:
+                raise unsupported(str(error)) from None
+            return self._embedder(ids)
+
+        return await to_thread.run_sync(found, limiter=self._embedding)
 
     async def gap(self, before: str, after: str, others: Sequence[tuple[str, str]] = ()) -> list[int]:
         """The ids of a prompt for what belongs between two texts (Gaps.prompt)."""

@@ -123,6 +123,16 @@ class Step:
             part.result = functools.reduce(part.join, [known[b.id] for b in self.crossing(end)])
         return part
 
+    def headless(self) -> Step:
+        """The step without its head, the last product: the result is what that multiplies, the hidden state (outputs,
+        width) after the final norm."""
+        head = [op for op in self.ops if op.multiplies][-1]
+        part, known = Step(), dict[int, Buffer]()
+        for op in self.ops[: head.output.id]:
+            known[op.output.id] = part.append(op.reading(known))
+        part.result = known[head.inputs[0].id]
+        return part
+
     def _begin(self, ids: Sequence[int], widths: Sequence[int]) -> dict[int, Buffer]:
         """Read these buffers of another step from the hidden state; `widths` are that step's."""
         ends = list(itertools.accumulate(widths[id] for id in ids))
