@@ -68,7 +68,10 @@ def load(server: Server, count: int, seconds: float, args: argparse.Namespace) -
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--peer", help="a llama-server to compare with")
+    parser.add_argument(
+        "--peer",
+        help="what to compare with: xllamacpp (its wheel holds llama.cpp's server), or the path of a llama-server",
+    )
     parser.add_argument("--clients", type=int, default=64)
     parser.add_argument("--minutes", type=float, default=1.0)
     parser.add_argument("--rounds", type=int, default=1)

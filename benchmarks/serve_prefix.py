@@ -71,7 +71,10 @@ def turns(name: str, args: argparse.Namespace, seed: int) -> dict[str, Streamed]
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", type=Path)
-    parser.add_argument("--peer", help="a llama-server to compare with")
+    parser.add_argument(
+        "--peer",
+        help="what to compare with: xllamacpp (its wheel holds llama.cpp's server), or the path of a llama-server",
+    )
     parser.add_argument("--prompt-tokens", type=int, default=6000)
     parser.add_argument("--ctx", type=int, default=8192)
     parser.add_argument("--rounds", type=int, default=3)

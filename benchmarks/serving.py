@@ -35,8 +35,26 @@ class Server:
         return 1024 * int(re.findall(r"RssAnon:\s+(\d+)", status)[0])
 
 
+WHEEL = "xllamacpp"
+STARTED = """
+import sys, time, xllamacpp
+model, port, parallel, context, threads = sys.argv[1], *map(int, sys.argv[2:6])
+parameters = xllamacpp.CommonParams()
+parameters.model.path, parameters.n_ctx, parameters.n_parallel = model, parallel * context, parallel
+parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = threads
+parameters.hostnames, parameters.port = ["127.0.0.1"], port
+parameters.fit_params, parameters.verbosity = False, 0
+server = xllamacpp.Server(parameters)
+while True:
+    time.sleep(60)
+"""
+
+
 def command(name: str, model: Path, port: int, parallel: int, context: int, threads: int, *more: str) -> list[str]:
-    """What starts a server: bitwright, or the llama-server at the path `name`. `context`: tokens of each text."""
+    """What starts a server: bitwright, llama.cpp's in the wheel xllamacpp, or the llama-server at the path `name`.
+    `context`: tokens of each text."""
+    if name == WHEEL:
+        return [sys.executable, "-c", STARTED, str(model), *map(str, (port, parallel, context, threads))]
     if name == OURS:
         own = ["--ctx", context, "--parallel", parallel, "--threads", threads, "--port", port, *more]
         return [sys.executable, "-m", "bitwright", "serve", str(model), *map(str, own)]
