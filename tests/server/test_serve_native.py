@@ -129,6 +129,7 @@ def test_properties_health_and_metrics(web: httpx2.Client, theirs: httpx2.Client
         if key != "total_slots":
             assert missing(keys(props[key]), keys(other[key])) == []
     assert props["default_generation_settings"]["n_ctx"] == service.context
+    web.post("/completion", json=COMPLETION)
     lines = web.get("/metrics").text.splitlines()
     found = {line.split()[0]: float(line.split()[1]) for line in lines if not line.startswith("#")}
     assert found["llamacpp:tokens_predicted_total"] > 0 and found["llamacpp:requests_processing"] == 0
