@@ -101,10 +101,12 @@ class RandomOps:
         qkv = self.step.convolution(qkv, self.weight(total, taps + 1), layer, activation, bias)
         decays = self.step.decay(alphas, self.weight(heads), rates)
         shape = layer, key_heads, key_dim, heads, value_dim
-        if self.rng.random() < 0.5:
-            mixed = self.step.delta_rule(qkv, decays, betas, *shape, tiled=self.rng.random() < 0.5)
+        scans, tiled = self.rng.random(2) < 0.5
+        if scans:
+            steps, skip = self.step.decay(betas, self.weight(heads)), self.weight(heads)
+            mixed = self.step.rms_norm(self.step.scan(qkv, decays, steps, skip, *shape), None, 1e-5)
         else:
-            mixed = self.step.scan(qkv, decays, self.step.decay(betas, self.weight(heads)), self.weight(heads), *shape)
+            mixed = self.step.delta_rule(qkv, decays, betas, *shape, tiled=tiled)
         return self.step.linear(mixed, self.weight(x, heads * value_dim))
 
     def draw(self, op: type[Op], name: str, types: tuple[Any, ...]) -> Any:
