@@ -25,6 +25,8 @@ DELTA = {**{key: value for key, value in SHAPE.items() if key != "intermediate_s
          "head_dim": 32, "attention_bias": False, "hidden_act": "silu", "linear_num_key_heads": 2,
          "linear_num_value_heads": 4, "linear_key_head_dim": 16, "linear_value_head_dim": 16,
          "linear_conv_kernel_dim": 4}  # fmt: skip
+LFM2 = {**{key: SHAPE[key] for key in ("hidden_size", "num_attention_heads", "num_key_value_heads")},
+        "max_position_embeddings": 256, "norm_eps": 1e-5, "conv_bias": False, "conv_L_cache": 3}  # fmt: skip
 MROPE = {"rope_parameters": {"rope_type": "default", "rope_theta": 1e6, "partial_rotary_factor": 0.25,
                              "mrope_section": [2, 1, 1], "mrope_interleaved": True}}  # fmt: skip
 MIXTURE = {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 40,
@@ -111,6 +113,23 @@ CASES: dict[str, dict[str, Any]] = {
     },
     "granite4-tied-attends": {
         **GRANITE4, "layer_types": ["attention"] * 3, "position_embedding_type": "rope", "tie_word_embeddings": True,
+    },
+    "lfm2-tied": {
+        "model_type": "lfm2", "architectures": ["Lfm2ForCausalLM"], **LFM2, "num_hidden_layers": 5, "block_ff_dim": 150,
+        "block_auto_adjust_ff_dim": True, "block_multiple_of": 20, "block_ffn_dim_multiplier": 0.9,
+        "full_attn_idxs": [1, 3], "layer_types": ["conv", "full_attention", "conv", "full_attention", "conv"],
+        "tie_embedding": True,
+    },
+    "lfm2-untied-yarn": {
+        "model_type": "lfm2", "architectures": ["Lfm2ForCausalLM"], **LFM2, "num_hidden_layers": 4, "conv_L_cache": 4,
+        "intermediate_size": 100, "block_auto_adjust_ff_dim": False, "full_attn_idxs": [2],
+        "tie_word_embeddings": False, "rope_parameters": {**YARN, "rope_theta": 1e4},
+    },
+    "lfm2-moe-tied": {
+        "model_type": "lfm2_moe", "architectures": ["Lfm2MoeForCausalLM"], **LFM2, "num_hidden_layers": 5,
+        "layer_types": ["conv", "conv", "full_attention", "conv", "full_attention"], "intermediate_size": 100,
+        "num_dense_layers": 2, "num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 32,
+        "use_expert_bias": True, "norm_topk_prob": True, "routed_scaling_factor": 1.0, "rope_theta": 1e6,
     },
     "ministral3-untied": {
         "model_type": "ministral3", "architectures": ["Ministral3ForCausalLM"], **SHAPE, "head_dim": 20,

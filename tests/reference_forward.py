@@ -13,13 +13,14 @@ allows a multiple of it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import reference_gemma4
 import reference_latent
+from reference_convolution import convolution
 from reference_delta_net import delta_net
 from reference_mamba import mamba
 from reference_mixture import log_softmax, mixture, silu
@@ -73,9 +74,7 @@ class Reference:
         own, self.memory = reference_gemma4.own_embeddings(self, ids, x), {}
         for layer in range(self.get("block_count") - self.get("nextn_predict_layers", 0)):
             h = self.norm_if_there(x, f"blk.{layer}.attn_norm.weight")
-            states = mamba if f"blk.{layer}.ssm_d" in self.weights else delta_net
-            mixer = states if f"blk.{layer}.ssm_a" in self.weights else Reference.attention
-            h = mixer(self, h, layer)
+            h = self.mixer(layer)(self, h, layer)
             after, before = f"blk.{layer}.post_attention_norm.weight", f"blk.{layer}.ffn_norm.weight"
             if self.architecture in BEFORE_FEED_FORWARD:
                 after, before = "none", after
@@ -95,7 +94,7 @@ class Reference:
                 x = self.rounded(x + self.norm(self.linear(h, f"blk.{layer}.proj"), f"blk.{layer}.post_norm.weight"))
             if (scale := f"blk.{layer}.layer_output_scale.weight") in self.weights:
                 x = self.rounded(x * self.weight(scale))
-        x = self.norm(x, "output_norm.weight")
+        x = self.norm(x, f"{'token_embd' if 'token_embd_norm.weight' in self.weights else 'output'}_norm.weight")
         logits = self.linear(x, "output" if "output.weight" in self.weights else "token_embd")
         logits = logits / self.get("logit_scale", 1.0)
         cap = self.get("final_logit_softcapping", 0.0)
@@ -124,6 +123,12 @@ class Reference:
         gate, up = np.split(up, 2, axis=1) if fused else (self.linear(x, f"blk.{layer}.ffn_gate{end}"), up)
         return self.linear(self.rounded((gelu(gate) if gemma else silu(gate)) * up, 4), f"blk.{layer}.ffn_down{end}")
 
+    def mixer(self, layer: int) -> Callable[[Reference, np.ndarray, int], np.ndarray]:
+        """What a layer has in place of attention, or that."""
+        if f"blk.{layer}.ssm_a" in self.weights:
+            return mamba if f"blk.{layer}.ssm_d" in self.weights else delta_net
+        return convolution if f"blk.{layer}.shortconv.conv.weight" in self.weights else Reference.attention
+
     def attention(self, x: np.ndarray, layer: int) -> np.ndarray:
         if own := {"deepseek2": reference_latent, "gemma4": reference_gemma4}.get(self.architecture):
             return own.attention(self, x, layer)
@@ -146,7 +151,7 @@ class Reference:
             q, k = self.norm_if_there(q, norms[0]), self.norm_if_there(k, norms[1])
         window = self.window(layer)
         if self.get("rope.scaling.finetuned", True) and (self.architecture != "smollm3" or layer % 4 != 3):
-            local = window is not None and self.architecture not in ("phi3", "gpt-oss")
+            local = window is not None and self.architecture not in ("phi3", "gpt-oss", "lfm2")
             q, k = self.rotate(q, local), self.rotate(k, local)
         if scale := self.get("attention.temperature_scale"):  # Llama 4: the logarithm of how many contexts have passed
             passed = np.arange(tokens) // self.get("rope.scaling.original_context_length")
@@ -189,9 +194,10 @@ class Reference:
 
     def window(self, layer: int) -> int | None:
         """Every sixth layer of Gemma 3, every fourth of OLMo 3 and every second of gpt-oss has no window, unless the
-        file lists them; all layers of Phi 3 have one."""
+        file lists them; all layers of Phi 3 and LFM2 have one."""
         size = self.get("attention.sliding_window")
-        every = {"gemma3": 6, "gemma4": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1 << 20}.get(self.architecture)
+        full = {"gemma3": 6, "gemma4": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1 << 20, "lfm2": 1 << 20}
+        every = full.get(self.architecture)
         if every is None or not size:
             return None
         windowed = self.get("attention.sliding_window_pattern")

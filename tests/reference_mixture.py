@@ -13,8 +13,8 @@ if TYPE_CHECKING:
 
 def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
     """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1, but not in DeepSeek V2.
-    GLM 4.5 and DeepSeek V3 have sigmoids in place of probabilities, which are biased for the choice; the latter choose
-    groups of experts first, by their two best. Some have one expert for every token, which may be gated."""
+    GLM 4.5, LFM2 and DeepSeek V3 have sigmoids in place of probabilities, which are biased for the choice; the last
+    choose groups of experts first, by their two best. Some have one expert for every token, which may be gated."""
     logits, y = model.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
     gate, up, down = (products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
     sigmoids = model.get("expert_gating_func") == 2

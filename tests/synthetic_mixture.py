@@ -32,10 +32,11 @@ def weights_of(architecture: str, matrix: Drawn, vector: Drawn) -> dict[str, np.
         "ffn_up_exps.weight": size * matrix(EXPERTS, EXPERT_FEED_FORWARD, WIDTH),
         "ffn_down_exps.weight": matrix(EXPERTS, WIDTH, EXPERT_FEED_FORWARD),
     }
+    if architecture in ("deepseek2", "glm4moe", "lfm2moe"):
+        found["exp_probs_b.bias"] = vector(EXPERTS, 0)
     if architecture in ("deepseek2", "glm4moe"):
         shared = 2 * EXPERT_FEED_FORWARD
         found |= {
-            "exp_probs_b.bias": vector(EXPERTS, 0),
             "ffn_gate_shexp.weight": matrix(shared, WIDTH),
             "ffn_up_shexp.weight": matrix(shared, WIDTH),
             "ffn_down_shexp.weight": matrix(WIDTH, shared),

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import synthetic_convolution
 import synthetic_delta
 import synthetic_latent
 import synthetic_mamba
@@ -33,6 +34,8 @@ EXTRA: dict[str, dict[str, Any]] = {
     },
     "granite": {"embedding_scale": 6.0, "residual_scale": 0.22, "logit_scale": 2.0, "attention.scale": 0.3},
     "granitehybrid": synthetic_mamba.KEYS,
+    "lfm2": synthetic_convolution.KEYS,
+    "lfm2moe": synthetic_convolution.KEYS | MIXTURE | {"expert_gating_func": 2, "leading_dense_block_count": 2},
     "mistral3": {
         "attention.temperature_scale": 0.3,
         "rope.scaling.type": "yarn",
@@ -166,6 +169,8 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             synthetic_mamba.turn(layer_weights, metadata, layer, matrix, vector)
         elif "ssm.state_size" in EXTRA[architecture]:
             synthetic_delta.turn(layer_weights, metadata, layer, matrix, vector)
+        if "shortconv.l_cache" in EXTRA[architecture]:
+            synthetic_convolution.turn(layer_weights, metadata, layer, matrix, vector)
         if architecture in ("qwen3", "qwen3moe", "gemma3", "glm4moe"):
             layer_weights |= {"attn_q_norm.weight": vector(head_dim), "attn_k_norm.weight": vector(head_dim)}
         if architecture == "olmo2":
@@ -179,6 +184,8 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
         if architecture in ("gemma3", "glm4", "olmo2"):
             layer_weights |= {"post_attention_norm.weight": vector(WIDTH), "post_ffw_norm.weight": vector(WIDTH)}
         weights |= {f"blk.{layer}.{name}": value for name, value in layer_weights.items()}
+    if "shortconv.l_cache" in EXTRA[architecture]:
+        weights["token_embd_norm.weight"] = weights.pop("output_norm.weight")
     return weights
 
 
@@ -246,7 +253,7 @@ def write(path: Path, metadata: Mapping[str, Any], weights: Mapping[str, np.ndar
     from bitwright.io import gguf
 
     def stored(name: str, value: np.ndarray) -> tuple[str, tuple[int, ...], Any, Any]:
-        of_states = "conv1d" in name or name.endswith((".ssm_a", ".ssm_d", ".ssm_norm.weight"))
+        of_states = "conv1d" in name or name.endswith((".ssm_a", ".ssm_d", ".ssm_norm.weight", ".conv.weight"))
         is_vector = value.ndim == 1 or "ffn_gate_inp" in name or of_states
         kind = formats.get("f32" if is_vector else format)
         return name, value.shape, kind, lambda: kind.quantize(value.astype(np.float32))

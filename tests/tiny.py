@@ -56,7 +56,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "qwen3_5": {**DELTA},
     "qwen3_5_moe": {"num_experts": 4, "shared_expert_intermediate_size": 32, **MIXTURE, **DELTA},
     "qwen3_next": {"num_experts": 4, "shared_expert_intermediate_size": 32, **MIXTURE, **DELTA},
-    "lfm2": {"head_dim": 16, **CONVOLVED},
+    "lfm2": {"head_dim": 16, "block_auto_adjust_ff_dim": False, **CONVOLVED},
     "lfm2_moe": {"head_dim": 16, "num_experts": 4, "num_dense_layers": 1, **MIXTURE, **CONVOLVED},
     "granitemoehybrid": {"head_dim": 16, "shared_intermediate_size": 96, "num_local_experts": 0, **MAMBA,
                          "layer_types": ["mamba", "attention", "mamba", "mamba"]},

@@ -23,7 +23,7 @@ IDS = np.random.default_rng(3).integers(0, synthetic_model.VOCABULARY, 60).tolis
 close = {"rtol": 0, "atol": 2e-2}
 
 
-@pytest.mark.parametrize("architecture", ["llama", "gemma3", "granitehybrid", "qwen35"])
+@pytest.mark.parametrize("architecture", ["llama", "gemma3", "granitehybrid", "lfm2", "qwen35"])
 def test_tokens_one_by_one_in_pieces_and_at_once(
     make: Callable[[str], Engine], architecture: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -45,7 +45,7 @@ def test_tokens_one_by_one_in_pieces_and_at_once(
     assert batches.extend(IDS, []).shape == (0, 160) and batches.position == 60
 
 
-@pytest.mark.parametrize("architecture", ["gemma3", "granitehybrid", "qwen35"])
+@pytest.mark.parametrize("architecture", ["gemma3", "granitehybrid", "lfm2", "qwen35"])
 def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine], architecture: str) -> None:
     engine = make(architecture)
     expected = engine.session().logits(IDS)
@@ -60,7 +60,7 @@ def test_rewinding_forgets_what_came_after(make: Callable[[str], Engine], archit
         session.reset(keep=61)
 
 
-@pytest.mark.parametrize("architecture", ["llama", "qwen35"])
+@pytest.mark.parametrize("architecture", ["llama", "qwen35", "lfm2"])
 def test_a_session_goes_on_after_a_run_that_was_interrupted_or_failed(
     make: Callable[[str], Engine], architecture: str
 ) -> None:

@@ -68,6 +68,8 @@ OWN: dict[str, dict[str, Any]] = {  # of two layers
         "feed_forward_length": [96, 192],
     },
     "granitehybrid": {"attention__head_count_kv": [0, 2]},
+    "lfm2": {"attention__head_count_kv": [0, 2]},
+    "lfm2moe": {"attention__head_count_kv": [0, 2], "leading_dense_block_count": 1},
 }
 
 

@@ -32,6 +32,7 @@ PRE = {
     **dict.fromkeys(("granitemoehybrid", "llama", "ministral3", "olmo2", "olmo3", "phi3", "smollm3"), "llama-bpe"),
     "deepseek_v3": "deepseek-v3",
     "gpt_oss": "gpt-4o",
+    **dict.fromkeys(("lfm2", "lfm2_moe"), "lfm2"),
     **dict.fromkeys(("qwen2", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next"), "qwen2"),
 }
 

@@ -44,6 +44,9 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "granitehybrid mixture": ("granitehybrid", synthetic_mamba.MIXTURE),
     "granitehybrid mixture, none shared": ("granitehybrid", synthetic_mamba.MIXTURE
                                            | {"expert_shared_feed_forward_length": 0}),
+    "lfm2": ("lfm2", {}),
+    "lfm2 with windows": ("lfm2", {"attention__sliding_window": 9}),
+    "lfm2moe": ("lfm2moe", {}),
     "mistral3": ("mistral3", {}),
     "mistral3 linear": ("mistral3", {"rope__scaling__type": "linear", "attention__temperature_scale": 0.0}),
     "olmo2 with windows": ("olmo2", {}),
@@ -133,6 +136,8 @@ CHANGES: dict[str, dict[str, Any]] = {
         "rope.scaling.finetuned": True,
     },
     "granitehybrid mixture": {"expert_used_count": 4},
+    "lfm2": {"attention.layer_norm_rms_epsilon": 2e-5, "rope.freq_base": 1.1e6, "attention.sliding_window": 39},
+    "lfm2moe": {"expert_used_count": 4, "rope.freq_base": 1.1e6},
     "mistral3": {"attention.temperature_scale": 0.31, "rope.scaling.yarn_log_multiplier": 0.6},
     "olmo2 with windows": {"attention.sliding_window": 9, "rope.scaling.factor": 4.2, "rope.freq_base": 1.1e6},
     "phi3 with windows": {"attention.sliding_window": 10, "rope.freq_base": 10100.0, "rope.scaling.attn_factor": 1.21},

@@ -79,6 +79,25 @@ def test_how_deepseek_scores_experts(tmp_path: Path) -> None:
     assert scoring(values, replace(shape, vocabulary=154881)) == "softmax"
 
 
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("expert_gating_func", 1), ("expert_weights_norm", False), ("expert_weights_scale", 2.0),
+        ("expert_group_count", 2), ("expert_shared_count", 1),
+    ],
+)  # fmt: skip
+def test_other_experts_than_lfm2_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(BitwrightError, match=f"lfm2moe.{key}"):
+        Config.from_gguf(written(tmp_path, "lfm2moe", **{key: value}))
+
+
+def test_layers_of_lfm2_are_dense_then_mixtures(tmp_path: Path) -> None:
+    model = Model.from_gguf(written(tmp_path, "lfm2moe"))
+    assert (model.config.leading_dense, model.config.expert_scoring) == (2, "sigmoid")
+    biases = [op.weights for op in model.step.ops if op.kind == "route"]
+    assert biases == [(f"blk.{layer}.exp_probs_b.bias",) for layer in range(2, 7)]
+
+
 def test_glm_says_that_weights_sum_to_one(tmp_path: Path) -> None:
     with pytest.raises(FileFormatError, match="glm4moe.expert_weights_norm to be true, got no such key"):
         Config.from_gguf(written(tmp_path, "glm4moe", drop="expert_weights_norm"))

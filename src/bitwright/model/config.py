@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
 from bitwright.io.values import MAX_TOKENS, Values
+from bitwright.kernels.ops.convolution import TAPS
 from bitwright.kernels.ops.route import Scoring
 from bitwright.model import keys
 from bitwright.model.architectures.architecture import Architecture, read_architecture
@@ -18,8 +19,8 @@ from bitwright.model.architectures.layers import Layer
 from bitwright.model.delta_net import DeltaNet
 from bitwright.model.latent import Latent
 from bitwright.model.rope import SCALINGS, Rope
-from bitwright.model.routing import SHARED_COUNT, groups_of, scoring
-from bitwright.model.steps import ARCHITECTURES, EITHER, HYBRIDS, LATENT, MIXTURES, PREDICTING, UNEVEN
+from bitwright.model.routing import DENSE_FIRST, SHARED_COUNT, groups_of, scoring
+from bitwright.model.steps import ARCHITECTURES, CONVOLVING, EITHER, HYBRIDS, LATENT, MIXTURES, PREDICTING, UNEVEN
 
 if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
@@ -41,11 +42,12 @@ TURNS = (1e-6, 1e6)  # of a pair within the original context; YaRN's defaults ar
 class Config(Architecture):
     """A model that the engine runs. Its layers all attend, and differ only in their windows unless the architecture is
     one of UNEVEN; those that predict further tokens do not run. In one of HYBRIDS some attend, and the others are of
-    the shape `delta`. In one of LATENT they attend to latent vectors. In a mixture each has `experts` feed-forwards of
-    length `expert_feed_forward`, scored as `expert_scoring` says and in `expert_groups` (ops.Route), whose weights are
-    multiplied by `expert_scale`; and one of length `shared_feed_forward` that takes every token, if that is not 0. The
-    first `leading_dense` layers have a dense one. `feed_forwards` are the lengths of the dense ones, `per_layer` is the
-    width of the embedding that each layer has of its own, 0 without.
+    the shape `delta`; in one of CONVOLVING the others convolve over `taps` tokens. In one of LATENT they attend to
+    latent vectors. In a mixture each has `experts` feed-forwards of length `expert_feed_forward`, scored as
+    `expert_scoring` says and in `expert_groups` (ops.Route), whose weights are multiplied by `expert_scale`; and one of
+    length `shared_feed_forward` that takes every token, if that is not 0. The first `leading_dense` layers have a dense
+    one. `feed_forwards` are the lengths of the dense ones, `per_layer` is the width of the embedding that each layer
+    has of its own, 0 without.
 
     `rope` applies to the layers that see all tokens, `local_rope` to those with a window, neither unless the model
     `rotates`. A cap of None means no cap.
@@ -77,6 +79,7 @@ class Config(Architecture):
     is_long: bool = False
     delta: DeltaNet | None = None
     latent: Latent | None = None
+    taps: int = 0
 
     @property
     def kv_heads(self) -> int:
@@ -153,15 +156,17 @@ class Config(Architecture):
             expert_groups=groups,
             expert_groups_used=groups_used,
             shared_feed_forward=_shared_length(values, length),
-            leading_dense=values.integer("leading_dense_block_count", 0) if name in SHARED_COUNT else 0,
+            leading_dense=values.integer("leading_dense_block_count", 0) if name in DENSE_FIRST else 0,
             delta=DeltaNet.read(values) if name in HYBRIDS else None,
             latent=latent,
+            taps=values.integer("shortconv.l_cache", low=2, high=TAPS) if name in CONVOLVING else 0,
         )
 
 
 def _attending(values: Values, shape: Architecture) -> list[tuple[int, Layer]]:
     """The layers that attend, by their numbers, and any that the engine does not run."""
-    others = [kind for kind, where in (("recurrent", HYBRIDS), ("prediction", PREDICTING)) if values.prefix in where]
+    other = {"recurrent": HYBRIDS, "convolution": CONVOLVING, "prediction": PREDICTING}
+    others = [kind for kind, where in other.items() if values.prefix in where]
     found = [(index, layer) for index, layer in enumerate(shape.layers) if layer.kind not in others]
     if not found:
         raise FileFormatError(values.place, None, "a layer that attends: a tensor blk.*.attn_k.weight", "none")

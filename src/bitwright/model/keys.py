@@ -48,6 +48,8 @@ OF_FAMILY = {  # honoured by these alone
     "gpt-oss": {"expert_weights_scale"},
     "granite": {"rope.scaling.finetuned", *SCALES, *STATES},  # states: of Granite 4, whose smallest models have none
     "granitehybrid": {"rope.scaling.finetuned", "expert_shared_feed_forward_length", *SCALES, *STATES},
+    "lfm2": {"shortconv.l_cache"},
+    "lfm2moe": {"shortconv.l_cache", "leading_dense_block_count"},
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
     "qwen3moe": {"expert_weights_scale"},
     "qwen35": DELTA,
@@ -92,6 +94,7 @@ NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
     "glm4moe": ROUTED | {"expert_gating_func": (2,), "expert_shared_feed_forward_length": (0,)},  # sigmoid
     "gpt-oss": ALL_ROUTED | {"expert_gating_func": (1, 3)},  # softmax, of all or of those chosen
     "granitehybrid": ROUTED | WITH_SHARED | {"leading_dense_block_count": (0,), "expert_weights_scale": (0, 1)},
+    "lfm2moe": ALL_ROUTED | {"expert_gating_func": (2,), "expert_weights_scale": (0, 1)},
     "qwen3moe": ALL_ROUTED | {"expert_gating_func": (1,)},  # softmax
     **dict.fromkeys(SHARED, ALL_ROUTED | WITH_SHARED),
 }

@@ -152,10 +152,12 @@ def published(pattern: object) -> str | None:
     return spelled if spelled in _PUBLISHED else None
 
 
-def recognised(patterns: Iterable[str], ignore_merges: bool) -> str | None:
-    """The name of the first pre-tokenizer that does what these patterns of a tokenizer.json do, one after another."""
+def recognised(patterns: Iterable[str], ignore_merges: bool, usual: str = "") -> str | None:
+    """The name of a pre-tokenizer that does what these patterns of a tokenizer.json do, one after another: `usual` if
+    it does, else the first."""
     own = tuple(_OWN.get(published(pattern) or "") for pattern in patterns)
-    return next((n for n, w in PRE_TOKENIZERS.items() if (w.patterns, w.ignore_merges) == (own, ignore_merges)), None)
+    same = [n for n, w in PRE_TOKENIZERS.items() if (w.patterns, w.ignore_merges) == (own, ignore_merges)]
+    return usual if usual in same else next(iter(same), None)
 
 
 def get(name: str) -> PreTokenizer:

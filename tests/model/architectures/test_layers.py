@@ -18,6 +18,7 @@ from bitwright.model.architectures.layers import Layer, read_layers
 from bitwright.model.architectures.names import layer_number
 from bitwright.model.architectures.outline import from_blueprint, from_gguf
 from bitwright.model.model import Model
+from bitwright.model.steps import CONVOLVING, HYBRIDS
 
 
 class Named:
@@ -43,6 +44,18 @@ def test_planner_and_engine_see_one_model(architecture: str, tmp_path: Path) -> 
         assert getattr(config, name) == getattr(outline, name), name
 
 
+@pytest.mark.parametrize("architecture", sorted(HYBRIDS | CONVOLVING))
+def test_the_planner_counts_the_states_that_the_engine_keeps(architecture: str, tmp_path: Path) -> None:
+    metadata = synthetic_model.metadata_of(architecture)
+    path = synthetic_model.write(tmp_path / "m.gguf", metadata, synthetic_model.weights_of(metadata))
+    model = Model.from_gguf(gguf.open(path))
+    kept = [0] * len(model.config.layers)
+    for op in model.step.ops:
+        if op.keeps_state:
+            kept[op.state[1]] += 4 * op.state_floats([model.tensors[name].shape for name in op.weights])
+    assert kept == [layer.state_bytes for layer in model.config.layers] and sum(kept)
+
+
 RUN = [family for family in tiny.CONFIGS if FAMILIES[family][0] in ARCHITECTURES]
 
 
@@ -52,7 +65,7 @@ def test_the_engine_runs_what_a_config_json_describes(family: str, tmp_path: Pat
     made = tiny.tiny(family, tmp_path / "tiny.gguf")
     model = Model.from_gguf(gguf.open(tmp_path / "tiny.gguf"))
     assert model.config.layers == from_blueprint(made, family, "", "").layers
-    mixing = [op for op in model.step.ops if op.kind in ("attention", "delta_rule", "scan")]
+    mixing = [op for op in model.step.ops if op.kind in ("attention", "convolution")]
     assert len(mixing) == made.layers
 
 

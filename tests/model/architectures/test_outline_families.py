@@ -167,6 +167,26 @@ def test_qwen35_has_a_state_of_fixed_size() -> None:
     assert kv.kv_bytes(found, 32768, "q8_0") == 48 * state + 32768 * 65536 * 34 // 64
 
 
+def test_lfm2_has_a_state_of_two_tokens() -> None:
+    found = outline("lfm2-8b-a1b")
+    assert [layer.state_bytes for layer in found.layers if layer.kind == "convolution"] == [4 * 2 * 2048] * 18
+    assert kv.kv_bytes(found, 32768) == 18 * 4 * 2 * 2048 + 32768 * 6 * 2 * 8 * 64 * 2
+
+
+def test_lfm2_in_older_and_shorter_config_json() -> None:
+    """Which layers attend, as numbers, and what is the default of the class in transformers."""
+    config = tiny.config("lfm2", block_auto_adjust_ff_dim=True, num_key_value_heads=8, norm_eps=1e-5, rope_theta=1e6)
+    older = config | {"full_attn_idxs": [1, 3]}
+    for key in ("layer_types", "block_auto_adjust_ff_dim", "num_key_value_heads", "norm_eps", "rope_theta"):
+        del older[key]
+    one, other = (blueprint(c, "", formats.get("f16")) for c in (config, older))
+    assert one.tensors == other.tensors and one.metadata == other.metadata
+    assert one.metadata["lfm2.feed_forward_length"] == 256 and one.metadata["lfm2.rope.freq_base"] == 1e6
+    assert one.metadata["lfm2.attention.layer_norm_rms_epsilon"] == 1e-5
+    del older["full_attn_idxs"]
+    assert blueprint(older, "", formats.get("f16")).metadata["lfm2.attention.head_count_kv"] == [8] * 4
+
+
 def test_only_active_experts_count_as_read() -> None:
     found = outline("gpt-oss-20b")
     assignments = assign(found, None)

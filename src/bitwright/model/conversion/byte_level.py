@@ -21,16 +21,16 @@ EXPECTED: dict[str, tuple[object, ...]] = {
 NORMALIZERS = ("NFC",)  # which llama.cpp leaves out: ids differ for texts in other forms
 
 
-def vocabulary(tokenizer: Values, size: int, config: Values) -> dict[str, Typed]:
+def vocabulary(tokenizer: Values, size: int, config: Values, pre: str = "") -> dict[str, Typed]:
     """Tokens, types, merges and pre-tokenizer, by GGUF's keys without tokenizer.ggml. An id that no token has is
-    unused."""
+    unused. pre: the name of the pre-tokenizer, of those that mean the same."""
     model = tokenizer.inner("model")
     if model.get("byte_fallback") is True:
         what = f"{tokenizer.place}: {model.name('byte_fallback')} of"
         raise UnsupportedError(what, model.found("byte_fallback"), ["tokenizer.model, from which it was made"])
     check_model(tokenizer, model)
     _check_normalizer(tokenizer)
-    pre = _pre(tokenizer, model.flag("ignore_merges", False))
+    pre = _pre(tokenizer, model.flag("ignore_merges", False), pre)
     rows = rows_of(tokenizer, model, size)
     for id, token in added_tokens(tokenizer, config, size).items():
         if rows.setdefault(id, token).text != token.text:
@@ -87,8 +87,8 @@ def _check_normalizer(tokenizer: Values) -> None:
             raise UnsupportedError(f"{tokenizer.place}: normalizer", kind, NORMALIZERS)
 
 
-def _pre(tokenizer: Values, ignore_merges: bool) -> str:
-    """The name of the pre-tokenizer that does what the file's does."""
+def _pre(tokenizer: Values, ignore_merges: bool, usual: str) -> str:
+    """The name of the pre-tokenizer that does what the file's does: `usual`, or the first."""
     patterns, byte_level = list[str](), False
     for component in components(tokenizer, "pre_tokenizer", "pretokenizers"):
         kind = component.text("type")
@@ -106,7 +106,7 @@ def _pre(tokenizer: Values, ignore_merges: bool) -> str:
             raise UnsupportedError(f"{tokenizer.place}: pre-tokenizer", kind, what)
     if not byte_level:
         raise UnsupportedError(f"{tokenizer.place}: a pre-tokenizer without", "ByteLevel", ["byte-level BPE"])
-    if (name := pretokenizers.recognised(patterns, ignore_merges)) is None:
+    if (name := pretokenizers.recognised(patterns, ignore_merges, usual)) is None:
         how = f"{tokenizer.place}: splitting words{' and ignoring merges' * ignore_merges} by"
         raise UnsupportedError(how, " then ".join(patterns), ["the patterns of llama.cpp's pre-tokenizers"])
     return name

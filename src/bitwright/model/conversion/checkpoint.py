@@ -59,7 +59,7 @@ class Checkpoint(GGUF):
         _check_all_used(folder, self.weights.names, self.names, family)
         self.left_out = tuple(sorted(name for name in self.weights.names if name.startswith(family.aside)))
         size = made.values.integer("vocab_size", low=1)
-        tokenizer, read = vocabulary.metadata(folder, size, family.roles, family.by_characters)
+        tokenizer, read = vocabulary.metadata(folder, size, family.roles, family.by_characters, family.pre)
         about, told = card.metadata(folder, lora or folder)
         values = about | made.metadata | _stored_as(tensors) | tokenizer
         paths = [*self.weights.paths, folder / CONFIG, *read, *told]

@@ -32,11 +32,12 @@ class Read(NamedTuple):
 
 
 def metadata(
-    folder: Path, size: int, roles: Mapping[str, str], by_characters: bool = False
+    folder: Path, size: int, roles: Mapping[str, str], by_characters: bool = False, pre: str = ""
 ) -> tuple[dict[str, Any], list[Path]]:
     """The metadata of the tokenizer in a folder, for an embedding of `size` rows, and the files that were read. roles:
     texts of the tokens that have a role in the family's models if the folder names no other. by_characters: merges of
-    tokenizer.json join characters, as `characters` reads them.
+    tokenizer.json join characters, as `characters` reads them. pre: what the family's pre-tokenizer is called, of the
+    names that mean the same.
 
     Raises FileFormatError for a file that is broken or missing, UnsupportedError for a kind of vocabulary or a
     pre-tokenizer that bitwright does not know.
@@ -49,7 +50,7 @@ def metadata(
     elif model.is_file():
         found = sentencepiece.vocabulary(model, size, files[ADDED].checked, config)
     elif tokenizer.values:
-        found = byte_level.vocabulary(tokenizer, size, config)
+        found = byte_level.vocabulary(tokenizer, size, config, pre)
     else:
         raise FileFormatError(folder, None, f"{JSON} or {SENTENCEPIECE}", "neither")
     tokens = found["tokens"].value

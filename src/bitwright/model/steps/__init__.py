@@ -19,6 +19,8 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "gpt-oss": "gptoss",
     "granite": "llama",
     "granitehybrid": "granitehybrid",
+    "lfm2": "lfm2",
+    "lfm2moe": "lfm2",
     "llama": "llama",
     "mistral3": "llama",
     "olmo2": "olmo2",
@@ -32,10 +34,11 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "smollm3": "llama",
 }
 # Those of them whose layers have experts.
-MIXTURES = {"deepseek2", "glm4moe", "gpt-oss", "qwen3moe", "qwen35moe", "qwen3next"}
+MIXTURES = {"deepseek2", "glm4moe", "gpt-oss", "lfm2moe", "qwen3moe", "qwen35moe", "qwen3next"}
 EITHER = {"granitehybrid"}  # those of them whose layers may have experts
 DELTA_NETS = {"qwen35", "qwen35moe", "qwen3next"}
 HYBRIDS = DELTA_NETS | {"granitehybrid"}  # those of them with layers that keep a state instead of keys and values
+CONVOLVING = {"lfm2", "lfm2moe"}  # those of them with layers that keep the last tokens, for a convolution
 PREDICTING = DELTA_NETS | {"deepseek2", "glm4moe"}  # those whose files may have layers that predict further tokens
 LATENT = {"deepseek2"}  # those of them whose layers attend to latent vectors
 UNEVEN = {"gemma4"}  # whose layers may differ in heads, share keys and values, and have experts

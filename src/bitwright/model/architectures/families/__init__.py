@@ -110,6 +110,7 @@ DEFAULTS: dict[str, dict[str, Any]] = {
         "mamba_n_groups": 1,
         "mamba_d_state": 256,
     },
+    **{name: {"num_key_value_heads": 8, "rope_theta": 1e6} for name in ("lfm2", "lfm2moe")},
     "olmo2": {"rms_norm_eps": 1e-5},
     "olmo3": {"rope_theta": 5e5, "sliding_window": 4096},
     **{name: {"partial_rotary_factor": 0.25} for name in ("qwen35", "qwen35moe", "qwen3next")},

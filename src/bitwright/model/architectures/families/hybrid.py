@@ -106,15 +106,15 @@ def qwen3_next(b: Blueprint) -> None:
 
 def lfm2(b: Blueprint) -> None:
     """Short convolutions between attentions; the mixtures start with dense layers."""
-    values, mixture = b.values, b.values.has("num_experts")
-    b.frame(tied=True, last_norm="token_embd_norm")
-    attends = kinds(b, "full_attention")
-    b.key(attention__head_count_kv=[b.kv_heads * full for full in attends])
-    kernel = values.integer("conv_L_cache", low=2)
-    b.key(shortconv__l_cache=kernel, feed_forward_length=_lfm2_length(b))
+    values, mixture = b.values, b.architecture == "lfm2moe"
+    b.frame(tied=values.flag("tie_embedding", True), last_norm="token_embd_norm")
+    attends, kernel, length = _lfm2_attends(b), values.integer("conv_L_cache", 3, low=2), _lfm2_length(b)
+    b.key(attention__head_count_kv=[b.kv_heads * full for full in attends], shortconv__l_cache=kernel)
+    b.key(attention__layer_norm_rms_epsilon=values.number("norm_eps", 1e-5), feed_forward_length=length)
+    dense = values.integer("num_dense_layers", 2) if mixture else b.layers
     if mixture:
         experts, size = routed(b, "num_experts", "moe_intermediate_size")
-        b.key(leading_dense_block_count=values.integer("num_dense_layers", 0), expert_gating_func=2)
+        b.key(leading_dense_block_count=dense, expert_gating_func=2)
     for index in b.blocks():
         b.norm("attn_norm", b.width)
         if attends[index]:
@@ -124,17 +124,27 @@ def lfm2(b: Blueprint) -> None:
             b.matrix("shortconv.in_proj", 3 * b.width, b.width)
             b.matrix("shortconv.out_proj", b.width, b.width)
         b.norm("ffn_norm", b.width)
-        if mixture and index >= values.integer("num_dense_layers", 0):
+        if index < dense:
+            b.feed_forward(length)
+        else:
             b.experts(experts, size)
             b.vector("exp_probs_b.bias", experts)
-        else:
-            b.feed_forward(_lfm2_length(b))
+
+
+def _lfm2_attends(b: Blueprint) -> list[bool]:
+    """For each layer, whether it attends, by its kind, or by the numbers of those that do; without either, all do."""
+    if (named := b.values.names("layer_types", b.layers)) is not None:
+        return [name != "conv" for name in named]
+    numbers = b.values.numbers("full_attn_idxs", whole=True).tolist() if b.values.has("full_attn_idxs") else None
+    return [numbers is None or index in numbers for index in range(b.layers)]
 
 
 def _lfm2_length(b: Blueprint) -> int:
-    """The dense models' config.json holds a length; two thirds of it, rounded up, are used."""
+    """Of the dense feed-forwards. Models without experts use two thirds, rounded up, of the length in config.json."""
+    if b.architecture == "lfm2moe":
+        return b.values.integer("intermediate_size", low=1)
     length = b.values.integer("block_ff_dim", b.values.integer("intermediate_size", 0), low=1)
-    if not b.values.flag("block_auto_adjust_ff_dim", False):
+    if not b.values.flag("block_auto_adjust_ff_dim", True):
         return length
     length, multiple = 2 * length // 3, b.values.integer("block_multiple_of", 256)
     factor = b.values.optional("block_ffn_dim_multiplier")

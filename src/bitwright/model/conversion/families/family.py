@@ -24,6 +24,7 @@ PREFIXES = {  # of the decoder's tensors, and of the output's: alone, and in mod
 TOP = {
     "token_embd": "embed_tokens",
     "output_norm": "norm",
+    "token_embd_norm": "embedding_norm",
     "per_layer_token_embd": "embed_tokens_per_layer",
     "per_layer_model_proj": "per_layer_model_projection",
     "per_layer_proj_norm": "per_layer_projection_norm",
@@ -88,7 +89,7 @@ class Family:
     for. check: of what else config.json says. roles: texts of tokens by their roles in GGUF, unless the tokenizer names
     others. aside: beginnings of the names of other parts of the model, which are left out. apart: whether experts are
     stored as `conversion.experts` reads them. unread: ends of names of tensors that nothing reads where the model is
-    made without them. by_characters: see `vocabulary.metadata`."""
+    made without them. by_characters, pre: see `vocabulary.metadata`."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
     predicting: tuple[str, str] | None = None
@@ -107,6 +108,7 @@ class Family:
     apart: bool = False
     unread: re.Pattern[str] = UNUSED
     by_characters: bool = False
+    pre: str = ""
 
     def check_config(self, b: Blueprint) -> None:
         """UnsupportedError if config.json asks for numbers that this family's GGUF files do not give."""
