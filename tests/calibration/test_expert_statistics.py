@@ -22,7 +22,7 @@ from bitwright.model.model import Model, load
 TEXTS = [("a", [*b"abcdefgh" * 8])]
 
 
-both = pytest.mark.parametrize("architecture", ["qwen3moe", "granitehybrid"])
+every = pytest.mark.parametrize("architecture", ["qwen3moe", "granitehybrid", "lfm2moe"])
 
 
 def mixture(folder: Path, architecture: str) -> tuple[Model, dict[str, np.ndarray]]:
@@ -35,7 +35,7 @@ def mixture(folder: Path, architecture: str) -> tuple[Model, dict[str, np.ndarra
     return model, weights
 
 
-@both
+@every
 def test_every_expert_has_moments_of_its_own_tokens(tmp_path: Path, architecture: str) -> None:
     """Direct sums over the tokens that chose an expert, weighed by its own gradients; nothing of the other tokens."""
     model, weights = mixture(tmp_path, architecture)
@@ -88,7 +88,7 @@ def test_every_head_has_moments_of_its_own(tmp_path: Path, name: str) -> None:
         np.testing.assert_allclose(found.hessian(name)[head], moment, rtol=1e-3, atol=1e-5 * np.abs(moment).max())
 
 
-@both
+@every
 def test_calibrate_counts_what_every_expert_gets(tmp_path: Path, architecture: str) -> None:
     """As `gather` does, up to the float16 cache; the file has a row for each expert, as llama.cpp's."""
     model, _ = mixture(tmp_path, architecture)
