@@ -28,6 +28,7 @@ from reference_mixture import log_softmax, mixture, silu
 UNIT = 2.0**-24  # float32: half a unit in the last place, relative
 # Whose files store rotated pairs side by side.
 NEIGHBOURS = ("deepseek2", "glm4", "granite", "granitehybrid", "llama", "mistral3", "smollm3")
+FULL = {"gemma3": 6, "gemma4": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1 << 20, "lfm2": 1 << 20}  # one in so many layers
 BEFORE_FEED_FORWARD = ("glm4moe", "gpt-oss", "qwen35", "qwen35moe", "qwen3next")  # where post_attention_norm is
 EXACT_RAMP = ("gpt-oss",)  # of YaRN: it need not begin and end at whole pairs
 PIECE = 16384  # rows of a matrix in float64 at a time: the head of a large vocabulary would take gigabytes
@@ -195,9 +196,7 @@ class Reference:
     def window(self, layer: int) -> int | None:
         """Every sixth layer of Gemma 3, every fourth of OLMo 3 and every second of gpt-oss has no window, unless the
         file lists them; all layers of Phi 3 and LFM2 have one."""
-        size = self.get("attention.sliding_window")
-        full = {"gemma3": 6, "gemma4": 6, "gpt-oss": 2, "olmo2": 4, "phi3": 1 << 20, "lfm2": 1 << 20}
-        every = full.get(self.architecture)
+        size, every = self.get("attention.sliding_window"), FULL.get(self.architecture)
         if every is None or not size:
             return None
         windowed = self.get("attention.sliding_window_pattern")

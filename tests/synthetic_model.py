@@ -130,7 +130,8 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
     q, kv = heads * head_dim, np.max(kv_heads) * head_dim
 
     matrix, vector = partial(random_matrix, rng), partial(random_vector, rng)
-    weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), "output_norm.weight": vector(WIDTH)}
+    last = "token_embd" if "shortconv.l_cache" in EXTRA[architecture] else "output"
+    weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), f"{last}_norm.weight": vector(WIDTH)}
     if not tied:
         weights["output.weight"] = matrix(VOCABULARY, WIDTH)
     if architecture == "phi3":
@@ -184,8 +185,6 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
         if architecture in ("gemma3", "glm4", "olmo2"):
             layer_weights |= {"post_attention_norm.weight": vector(WIDTH), "post_ffw_norm.weight": vector(WIDTH)}
         weights |= {f"blk.{layer}.{name}": value for name, value in layer_weights.items()}
-    if "shortconv.l_cache" in EXTRA[architecture]:
-        weights["token_embd_norm.weight"] = weights.pop("output_norm.weight")
     return weights
 
 

@@ -76,24 +76,6 @@ def test_olmo3_has_windows_whose_rotations_are_not_stretched(tmp_path: Path) -> 
         Config.from_gguf(written(tmp_path, "olmo2", rope__scaling__yarn_attn_factor=1.5))
 
 
-@pytest.mark.parametrize("architecture", ["lfm2", "lfm2moe"])
-def test_most_layers_of_lfm2_convolve(tmp_path: Path, architecture: str) -> None:
-    config = Config.from_gguf(written(tmp_path, architecture))
-    assert [layer.kind == "attention" for layer in config.layers] == [index in (2, 4) for index in range(7)]
-    assert (config.taps, config.kv_heads, config.head_dim) == (3, 2, 16)
-    for taps in (1, 17):
-        with pytest.raises(FileFormatError, match=f"{architecture}.shortconv.l_cache to be a whole number from 2 to"):
-            Config.from_gguf(written(tmp_path, architecture, shortconv__l_cache=taps))
-    with pytest.raises(FileFormatError, match="shortconv.l_cache .*no such key"):
-        Config.from_gguf(written(tmp_path, architecture, drop="shortconv.l_cache"))
-
-
-def test_only_dense_lfm2_has_windows(tmp_path: Path) -> None:
-    windowed = {"attention.sliding_window": 9, "attention.sliding_window_pattern": 2}
-    assert set(Config.from_gguf(written(tmp_path, "lfm2", **windowed)).windows) == {9, None}
-    assert set(Config.from_gguf(written(tmp_path, "lfm2moe", **windowed)).windows) == {None}
-
-
 def embed_scale(file: gguf.GGUF) -> float:
     step = Model.from_gguf(file).step
     return next(op.scale for op in step.ops if op.kind == "embed")
