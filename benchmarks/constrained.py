@@ -23,7 +23,7 @@ from bitwright.engine import Sampler
 from bitwright.engine.constraint import Constraint
 
 WORDS = ("name", "city", "count", "tags", "ok", "größe", "a b", "id", "nested", "x-y", "0", '"q"')
-LIMIT = 400  # tokens
+LIMIT = 900  # tokens
 DEEPEST = 3  # objects and arrays within each other
 FLOOR = 0.1  # of decode time: more is too much
 
