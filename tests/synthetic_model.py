@@ -128,7 +128,6 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
     heads, kv_heads = (metadata[f"{architecture}.attention.{key}"] for key in ("head_count", "head_count_kv"))
     head_dim = metadata.get(f"{architecture}.attention.key_length", WIDTH // heads)
     q, kv = heads * head_dim, np.max(kv_heads) * head_dim
-
     matrix, vector = partial(random_matrix, rng), partial(random_vector, rng)
     last = "token_embd" if "shortconv.l_cache" in EXTRA[architecture] else "output"
     weights = {"token_embd.weight": matrix(VOCABULARY, WIDTH), f"{last}_norm.weight": vector(WIDTH)}
