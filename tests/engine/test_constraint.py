@@ -124,6 +124,15 @@ def test_marks_in_a_grammar(tokenizer: Tokenizer) -> None:
     assert following(Constraint.of_grammar(tokenizer, f"start: <[{start[0]}]>"), tokenizer) == set(start)
 
 
+def test_grammars_of_llama_cpp(tokenizer: Tokenizer) -> None:
+    text = 'root ::= "yes" digits?\ndigits ::= [0-9]+ | "." digits\n'
+    assert read(Constraint.of_grammar(tokenizer, text), tokenizer, "yes.12").finished is False
+    with pytest.raises((AssertionError, UsageError)):
+        read(Constraint.of_grammar(tokenizer, text), tokenizer, "yes!")
+    with pytest.raises(UsageError, match="the grammar cannot be read"):
+        Constraint.of_grammar(tokenizer, 'root ::= "yes')
+
+
 def deep(levels: int) -> dict[str, Any]:
     schema: dict[str, Any] = {}
     for _ in range(levels):

@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 from llguidance import LLMatcher, LLParserLimits, LLTokenizer, TokenizerWrapper
+from llguidance.gbnf_to_lark import any_to_lark
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from numpy.typing import NDArray
 
@@ -64,9 +65,14 @@ class Constraint:
 
     @classmethod
     def of_grammar(cls, tokenizer: Tokenizer, grammar: str) -> Constraint:
-        """A text that a grammar in llguidance's dialect of Lark derives. In it `<[MARK]>` is the control token MARK, or
-        that text if the vocabulary has no such token. UsageError if it is no grammar or is too complex."""
+        """A text that a grammar derives: llama.cpp's GBNF, or llguidance's dialect of Lark. In Lark `<[MARK]>` is the
+        control token MARK, or that text if the vocabulary has no such token. UsageError if it is no grammar or is too
+        complex."""
         _check_length("grammar", grammar)
+        try:
+            grammar = any_to_lark(grammar)
+        except Exception as error:  # the parser of GBNF raises what it likes
+            raise UsageError(f"the grammar cannot be read: {_line(error)}") from None
         grammar, control = _spaced(grammar), _vocabulary(tokenizer).control
 
         def resolved(found: re.Match[str]) -> str:
