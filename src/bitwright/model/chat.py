@@ -90,12 +90,17 @@ class ChatTemplate:
             raise BitwrightError(f"the model's chat template failed: {detail[:_MESSAGE]}") from error
 
     def encode(self, tokenizer: Tokenizer, messages: Sequence[Mapping[str, Any]], **variables: Any) -> list[int]:
-        """The ids of the rendered conversation, with one `bos` even if both template and tokenizer add it.
+        """The ids of the rendered conversation (`ids`)."""
+        return self.ids(tokenizer, self.render(messages, **variables))
+
+    @staticmethod
+    def ids(tokenizer: Tokenizer, rendered: str) -> list[int]:
+        """The ids of a rendered conversation, with one `bos` even if both template and tokenizer add it.
 
         Control tokens written in a message's content are treated as control tokens, as in every engine that renders
         first and tokenizes afterwards.
         """
-        ids = tokenizer.encode(self.render(messages, **variables), add_special_tokens=False, parse_special=True)
+        ids = tokenizer.encode(rendered, add_special_tokens=False, parse_special=True)
         if tokenizer.add_bos and tokenizer.bos is not None and ids[:1] != [tokenizer.bos]:
             ids.insert(0, tokenizer.bos)
         return ids

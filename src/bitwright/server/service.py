@@ -99,7 +99,7 @@ class Service:
         assert self.template is not None
         try:
             text = self.template.render(messages, tools=tools, **variables)
-            ids = self.template.encode(self.tokenizer, messages, tools=tools, **variables)
+            ids = self.template.ids(self.tokenizer, text)
             marks = []
             if self.worker.batch.session.memory.forgets:
                 told = {"tools": tools, "add_generation_prompt": False, **variables}
