@@ -52,11 +52,13 @@ def test_attention_equals_a_count_of_pairs(tokens: int, depth: int, window: int 
         (own, p) for own in range(depth, depth + tokens) for p in range(own + 1) if window is None or own - p < window
     ]
     heads, kv_heads, head_dim = 6, 2, 16
-    a = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim, "window": window}
+    a = {"heads": heads, "kv_heads": kv_heads, "head_dim": head_dim, "window": window, "latent": None}
     values = len({p for _, p in pairs}) * kv_heads * head_dim * 2  # keys and values
     # for each pair and head, a dot product of head_dim, and head_dim values times a weight
     for kv, size in {"f16": 2, "bf16": 2, "q8_0": 34 / 32, "q4_0": 18 / 32}.items():
         assert work.attention(a, tokens, depth, kv) == Work(0, len(pairs) * heads * head_dim * 4, values * size)
+        latent = work.attention(a | {"latent": 8}, tokens, depth, kv)  # whose values are the beginnings of its keys
+        assert latent.bytes == values * size / 2
 
 
 def test_a_share_is_one_at_the_limit() -> None:
