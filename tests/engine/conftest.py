@@ -5,10 +5,19 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 import synthetic_model
 
 from bitwright.engine import Engine, load
+
+
+@pytest.fixture(autouse=True)
+def same_texts() -> None:
+    """Every test draws the same texts, whatever ran before it."""
+    import test_batch
+
+    test_batch.RANDOM = np.random.default_rng(5)
 
 
 @pytest.fixture(scope="module")
