@@ -82,11 +82,13 @@ def damaged(value: Any, chance: random.Random) -> Any:
         case 0:
             del container[key]
         case 1 if isinstance(container, dict):
-            container[chance.choice(["messages", "prompt", "x", "schema", "stop", "n", "self"])] = chance.choice(WRONG)
+            container[chance.choice(["messages", "prompt", "x", "schema", "stop", "n", "self"])] = copy.deepcopy(
+                chance.choice(WRONG)
+            )
         case 2 if isinstance(container, list):
             container += [container[key]] * chance.choice([1, 50])
         case _:
-            container[key] = chance.choice(WRONG)
+            container[key] = copy.deepcopy(chance.choice(WRONG))
     return value
 
 

@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 KEPT = 16  # earlier texts that memory may hold besides those being written
 QUEUE = 64  # requests that may wait
+MOST_BIAS = 1_000_000  # of a logit, which is far beyond what any model computes
 TAKEN = {"self", "messages", "tools", "tokenizer", "add_generation_prompt"}  # variables of templates that are given
 OPTIONS = ("temperature", "top_k", "top_p", "min_p")  # of a sampler
 
@@ -157,6 +158,8 @@ class Service:
         for id, value in pairs:
             if not str(id).isdecimal() or int(id) >= self.tokenizer.vocab_size:
                 raise invalid(f"logit_bias: expected token ids below {self.tokenizer.vocab_size}, got {str(id)[:40]!r}")
+            if abs(value) > MOST_BIAS:
+                raise invalid(f"logit_bias: expected numbers from -{MOST_BIAS} to {MOST_BIAS}, got {value}")
             found[int(id)] = float("-inf") if value is False else float(value)
         return found
 
