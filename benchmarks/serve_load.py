@@ -17,7 +17,7 @@ import time
 from pathlib import Path
 
 import httpx2
-from serving import OURS, Server, Streamed, chat, served, threads
+from serving import OURS, Server, Streamed, chat, parser, served
 
 from bitwright.cli import output
 
@@ -66,22 +66,16 @@ def load(server: Server, count: int, seconds: float, args: argparse.Namespace) -
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument(
-        "--peer",
-        help="what to compare with: xllamacpp (its wheel holds llama.cpp's server), or the path of a llama-server",
-    )
-    parser.add_argument("--clients", type=int, default=64)
-    parser.add_argument("--minutes", type=float, default=1.0)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--tokens", type=int, default=64, help="the most tokens of an answer")
-    parser.add_argument("--leaving", type=float, default=0.2, help="share of the clients that leave in the middle")
-    parser.add_argument("--parallel", type=int, default=16)
-    parser.add_argument("--ctx", type=int, default=1024)
-    parser.add_argument("-t", "--threads", type=int, default=threads())
-    parser.add_argument("--seed", type=int, default=0)
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--clients", type=int, default=64)
+    options.add_argument("--minutes", type=float, default=1.0)
+    options.add_argument("--rounds", type=int, default=1)
+    options.add_argument("--tokens", type=int, default=64, help="the most tokens of an answer")
+    options.add_argument("--leaving", type=float, default=0.2, help="share of the clients that leave in the middle")
+    options.add_argument("--parallel", type=int, default=16)
+    options.add_argument("--ctx", type=int, default=1024)
+    options.add_argument("--seed", type=int, default=0)
+    args = options.parse_args()
     rows: list[list[str]] = []
     several: dict[str, list[dict[str, float]]] = {name: [] for name in [OURS, *([args.peer] if args.peer else [])]}
     for turn in range(args.rounds):

@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import httpx2
-from serving import OURS, Server, Streamed, chat, served, threads
+from serving import OURS, Server, Streamed, chat, parser, served
 
 from bitwright.cli import output
 
@@ -69,17 +69,11 @@ def turns(name: str, args: argparse.Namespace, seed: int) -> dict[str, Streamed]
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("model", type=Path)
-    parser.add_argument(
-        "--peer",
-        help="what to compare with: xllamacpp (its wheel holds llama.cpp's server), or the path of a llama-server",
-    )
-    parser.add_argument("--prompt-tokens", type=int, default=6000)
-    parser.add_argument("--ctx", type=int, default=8192)
-    parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("-t", "--threads", type=int, default=threads())
-    args = parser.parse_args()
+    options = parser(__doc__)
+    options.add_argument("--prompt-tokens", type=int, default=6000)
+    options.add_argument("--ctx", type=int, default=8192)
+    options.add_argument("--rounds", type=int, default=3)
+    args = options.parse_args()
     with tempfile.TemporaryDirectory() as cache:
         os.environ["BITWRIGHT_CACHE"] = cache
         rows = []

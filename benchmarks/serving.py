@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import contextlib
 import json
 import os
@@ -149,3 +150,15 @@ def parsed(line: str) -> dict[str, Any] | None:
 def threads() -> int:
     """Cores this process may use."""
     return len(os.sched_getaffinity(0))
+
+
+def parser(about: str | None) -> argparse.ArgumentParser:
+    """The options that comparisons of servers share."""
+    found = argparse.ArgumentParser(description=about, formatter_class=argparse.RawDescriptionHelpFormatter)
+    found.add_argument("model", type=Path)
+    found.add_argument(
+        "--peer",
+        help="what to compare with: xllamacpp (its wheel holds llama.cpp's server), or the path of a llama-server",
+    )
+    found.add_argument("-t", "--threads", type=int, default=threads())
+    return found

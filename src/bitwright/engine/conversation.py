@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from bitwright.engine.slots import common
 from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
@@ -138,7 +139,6 @@ class Conversation:
     def _keep_common_prefix(self, ids: list[int]) -> int:
         """Drop from the session what differs from `ids`; keep at least one id unread, so that reading gives logits."""
         read = self.session.ids[0]
-        common = next((i for i, (a, b) in enumerate(zip(read, ids, strict=False)) if a != b), min(len(read), len(ids)))
-        kept = min(common, len(ids) - 1)
+        kept = min(common(read, ids), len(ids) - 1)
         self.session.reset(keep=kept)
         return kept

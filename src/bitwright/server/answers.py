@@ -171,3 +171,13 @@ async def merged(service: Service, generations: Sequence[Generation]) -> AsyncIt
             own.cancelled = True
         for task in tasks:
             task.cancel()
+
+
+async def collected(service: Service, generations: Sequence[Generation]) -> tuple[list[str], list[list[Drawn]]]:
+    """The texts and the tokens of several answers, once they are complete."""
+    texts, drawn = [""] * len(generations), [list[Drawn]() for _ in generations]
+    async for index, piece in merged(service, generations):
+        if piece is not None:
+            texts[index] += piece.text
+            drawn[index] += piece.tokens
+    return texts, drawn

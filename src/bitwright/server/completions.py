@@ -12,7 +12,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from bitwright.server import http
-from bitwright.server.answers import merged, timings
+from bitwright.server.answers import collected, merged, timings
 from bitwright.server.chat import envelope
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Drawn, Generation
@@ -50,7 +50,7 @@ async def completions(service: Service, request: Request, asked: Completion) -> 
         for index in range(asked.n or 1):
             settings = service.settings(asked, asked.max_tokens, index)
             settings.top = top
-            settings.constraint = constraint.copy() if constraint is not None else None
+            settings.constraint = constraint
             kind = Scored if asked.echo and top is not None else Generation
             generations.append(kind(ids, settings, service.tokenizer, http.owner(request, asked.user)))
     service.begin(generations)
@@ -72,11 +72,7 @@ async def read(service: Service, asked: Completion) -> list[list[int]]:
 
 async def whole(service: Service, asked: Completion, generations: list[Generation]) -> Response:
     """The completions in one piece."""
-    texts, drawn = [""] * len(generations), [list[Drawn]() for _ in generations]
-    async for index, piece in merged(service, generations):
-        if piece is not None:
-            texts[index] += piece.text
-            drawn[index] += piece.tokens
+    texts, drawn = await collected(service, generations)
     choices = []
     for index, own in enumerate(generations):
         scored = own.scored_tokens if isinstance(own, Scored) else []

@@ -72,7 +72,8 @@ class Generation(Job):
         self._stopping = Stopping(settings.stop)
         self._stream = tokenizer.stream(continuing=True, kept=settings.kept)
         self._recent, self._seen = [*ids], ""
-        self._constraint = None if settings.constrained_after else settings.constraint
+        self._coming = settings.constraint.copy() if settings.constraint is not None else None
+        self._constraint = None if settings.constrained_after else self._coming
         self._queue: asyncio.Queue[Piece | BaseException | None] = asyncio.Queue()
         self._loop = asyncio.get_running_loop()
 
@@ -133,10 +134,10 @@ class Generation(Job):
         if self._constraint is not None:
             self._constraint.accept(id)
             return bool(self._constraint.finished)
-        if self.settings.constraint is not None and self.settings.constrained_after:
+        if self._coming is not None and self.settings.constrained_after:
             self._seen += text
             if self.settings.constrained_after in self._seen:
-                self._constraint = self.settings.constraint
+                self._constraint = self._coming
         return False
 
     def _deliver(self, what: Piece | BaseException | None) -> None:

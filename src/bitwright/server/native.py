@@ -13,9 +13,9 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 
 import bitwright
 from bitwright.server import http
-from bitwright.server.answers import logprobs, merged, timings
-from bitwright.server.errors import Refused, invalid
-from bitwright.server.generation import Drawn, Generation
+from bitwright.server.answers import collected, logprobs, merged, timings
+from bitwright.server.errors import Refused
+from bitwright.server.generation import Generation
 from bitwright.server.parameters import MOST_CHOICES, MOST_TOP, Body, Drawing, ResponseFormat, Schema
 from bitwright.server.prompts import Message, Tool
 from bitwright.server.service import Service
@@ -50,10 +50,9 @@ async def mixed(service: Service, prompt: Sequence[str | int]) -> list[int]:
     for own in prompt:
         if isinstance(own, str):
             ids += await service.encode(own, add=not ids)
-        elif 0 <= own < service.tokenizer.vocab_size:
-            ids.append(own)
         else:
-            raise invalid(f"prompt: expected token ids below {service.tokenizer.vocab_size}, got {own}")
+            service.check([own], "prompt")
+            ids.append(own)
     return ids
 
 
@@ -67,7 +66,7 @@ async def answer(service: Service, request: Request, asked: Completion, ids: lis
     for index in range(asked.n_cmpl):
         settings = service.settings(asked, asked.n_predict, index)
         settings.top = asked.n_probs or None
-        settings.constraint = constraint.copy() if constraint is not None else None
+        settings.constraint = constraint
         generations.append(Generation(ids, settings, service.tokenizer, http.owner(request, asked.user)))
     service.begin(generations)
     if asked.stream:
@@ -77,11 +76,7 @@ async def answer(service: Service, request: Request, asked: Completion, ids: lis
 
 async def whole(service: Service, asked: Completion, generations: list[Generation]) -> Response:
     """The completions in one piece; an array if there are several."""
-    texts, drawn = [""] * len(generations), [list[Drawn]() for _ in generations]
-    async for index, piece in merged(service, generations):
-        if piece is not None:
-            texts[index] += piece.text
-            drawn[index] += piece.tokens
+    texts, drawn = await collected(service, generations)
     found = []
     for index, own in enumerate(generations):
         one = {**final(service, asked, own), "content": texts[index], "index": index}
@@ -158,8 +153,7 @@ class Detokenize(Body):
 @http.reads(Detokenize)
 async def detokenize(service: Service, request: Request, asked: Detokenize) -> Response:
     """POST /detokenize. Turns ids into text, which is there twice: vLLM's clients call it `prompt`."""
-    if not all(0 <= id < service.tokenizer.vocab_size for id in asked.tokens):
-        raise invalid(f"tokens: expected ids below {service.tokenizer.vocab_size}")
+    service.check(asked.tokens, "tokens")
     text = service.tokenizer.decode(asked.tokens)
     return JSONResponse({"content": text, "prompt": text})
 

@@ -105,9 +105,11 @@ async def encoded(service: Service, given: Texts, name: str) -> list[list[int]]:
         raise invalid(f"{name}: expected at least one text")
     found = []
     for own in several:
-        if not isinstance(own, str) and not all(0 <= id < service.tokenizer.vocab_size for id in own):
-            raise invalid(f"{name}: expected token ids below {service.tokenizer.vocab_size}")
-        found.append(await service.encode(own) if isinstance(own, str) else own)
+        if isinstance(own, str):
+            found.append(await service.encode(own))
+        else:
+            service.check(own, name)
+            found.append(own)
     return found
 
 
@@ -189,6 +191,6 @@ class Turn:
         """An answer. A constraint begins where it does: after reasoning that the prompt has opened."""
         settings.kept = self.service.kept
         if constraint is not None:
-            settings.constraint = constraint.copy()
+            settings.constraint = constraint
             settings.constrained_after = self.service.format.reasoning_end(self.prompt.text)
         return Generation(self.prompt.ids, settings, self.service.tokenizer, owner, self.prompt.marks)

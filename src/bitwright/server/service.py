@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -113,6 +113,12 @@ class Service:
     async def encode(self, text: str, special: bool = True, add: bool = True) -> list[int]:
         """The ids of a text. `special`: whether control tokens written in it count as such."""
         return await to_thread.run_sync(lambda: self.tokenizer.encode(text, add, special))
+
+    def check(self, ids: Iterable[int], name: str) -> None:
+        """Refused if one of `ids`, which the field `name` holds, is no token's."""
+        for id in ids:
+            if not 0 <= id < self.tokenizer.vocab_size:
+                raise invalid(f"{name}: expected token ids below {self.tokenizer.vocab_size}, got {id}")
 
     async def embedding(self, ids: Sequence[int]) -> NDArray[np.float32]:
         """The vector (width,) of a text, one text at a time. Refused if it is empty or too long, or the file wants a
