@@ -96,7 +96,7 @@ $(VENV)/.tools: pyproject.toml
 	@touch $@
 
 $(VENV)/.built: $(VENV)/.tools $(native)
-	@echo "bitwright: building and installing (a minute or two)" >&2
+	@echo "bitwright: building and installing (some minutes)" >&2
 	@PATH="$(abspath $(VENV)/bin):$$PATH" $(PIP) --no-build-isolation --editable .
 	@touch $@
 

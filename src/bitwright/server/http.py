@@ -23,8 +23,6 @@ GONE = 499  # the client went away; nobody reads this
 
 T = TypeVar("T", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
-
-
 Handling = Callable[[Any, Request, T], Awaitable[Response]]
 
 
@@ -82,10 +80,8 @@ def wrong(error: ValidationError) -> str:
     return f"{where[:80]}: {found['msg']}, got {repr(found['input'])[:80]}"
 
 
-def endpoint(
-    handler: Callable[[Request], Awaitable[Response]], shape: Shape
-) -> Callable[[Request], Awaitable[Response]]:
-    """A handler whose errors become answers of that shape, and which ends when the client goes away."""
+def endpoint(handler: Handler, shape: Shape) -> Handler:
+    """A handler whose errors become answers of that shape."""
 
     async def answered(request: Request) -> Response:
         try:
