@@ -58,10 +58,27 @@ class Executor {
   void make_tiles(const Call& call);
   void make_runs(const Call& call);
   void run_phases(const SequenceMemory& memory, const Call& call, int thread);
-  bool run_rows(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share);
+  // A phase, as one thread sees it. What comes after it, up to `end`, has one item each: whoever finishes the phase runs it.
+  struct Work {
+    const SequenceMemory& memory;
+    const Call& call;
+    const Phase *phase, *end;
+    Share& share;
+    uint8_t* scratch;  // of this thread
+  };
+  template <typename F>
+  bool share_out(const Work& work, int64_t count, int64_t grain, F f) {
+    return work.share.take(count, grain, f, [&] {
+      for (const Phase* next = work.phase + 1; next < work.end; ++next) run_alone(work, *next);
+    });
+  }
+  const Phase* end_of(const Phase* phase, const Call& call) const;
+  void run_alone(const Work& work, const Phase& phase);
+  bool run_rows(const Work& work);
+  void run_row_ops(const Work& work, const Phase& phase, int64_t begin, int64_t end);
   void run_row_op(const SequenceMemory& memory, const Instruction& i, const Call& call, int64_t begin, int64_t end,
                   int64_t rows);
-  bool run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch);
+  bool run_linears(const Work& work);
   uint8_t* expert_input(const Instruction& i, size_t expert) const;
   void run_expert(const Instruction& i, int expert, int64_t begin, int64_t end, uint8_t* scratch);
   void load_experts(const Instruction& i, int64_t row);
@@ -70,9 +87,9 @@ class Executor {
   void combine(const Instruction& i, int64_t row);
   void add_biases(const Instruction& i, int64_t row);
   void group(const Instruction& i, int64_t rows);
-  bool run_observe(const Phase& phase, const Call& call, Share& share);
-  bool run_attention(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share, float* scratch);
-  bool run_states(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share, float* scratch);
+  bool run_observe(const Work& work);
+  bool run_attention(const Work& work);
+  bool run_states(const Work& work);
   void fill_angles(int index, int64_t position, int64_t row) const;
   int64_t width(int buffer) const { return program_->widths()[static_cast<size_t>(buffer)]; }
   float* at(int buffer, int64_t row) const { return buffers_[static_cast<size_t>(buffer)] + row * width(buffer); }

@@ -17,43 +17,59 @@ constexpr int64_t kRowGrain = 16;      // rows that a thread takes at a time: th
 }  // namespace
 
 void Executor::run_phases(const SequenceMemory& memory, const Call& call, int thread) {
-  uint8_t* scratch = scratch_[static_cast<size_t>(thread)];
   using Clock = std::chrono::steady_clock;
   const bool watching = thread == 0 && !nanoseconds_.empty();
   Clock::time_point last = watching ? Clock::now() : Clock::time_point();
   const std::vector<Phase>& phases = program_->phases();
   bool going = true;
-  for (size_t p = 0; p < phases.size() && going; ++p) {
-    switch (phases[p].kind) {
-      case PhaseKind::rows: going = run_rows(memory, phases[p], call, shares_[p]); break;
-      case PhaseKind::linears: going = run_linears(phases[p], call, shares_[p], scratch); break;
-      case PhaseKind::observe: going = run_observe(phases[p], call, shares_[p]); break;
+  for (size_t p = 0; p < phases.size() && going;) {
+    const Work work{
+        memory, call, &phases[p], end_of(&phases[p], call), shares_[p], scratch_[static_cast<size_t>(thread)]};
+    switch (work.phase->kind) {
+      case PhaseKind::rows: going = run_rows(work); break;
+      case PhaseKind::linears: going = run_linears(work); break;
+      case PhaseKind::observe: going = run_observe(work); break;
       case PhaseKind::group:
-        going = shares_[p].take(1, 1, [&](int64_t, int64_t) {
-          for (const Instruction& i : phases[p].instructions) group(i, call.rows(phases[p].selected));
-        });
+        going = share_out(work, 1, 1, [&](int64_t, int64_t) { run_alone(work, *work.phase); });
         break;
-      case PhaseKind::states:
-        going = run_states(memory, phases[p], call, shares_[p], reinterpret_cast<float*>(scratch));
-        break;
-      case PhaseKind::attention:
-        going = run_attention(memory, phases[p], call, shares_[p], reinterpret_cast<float*>(scratch));
-        break;
+      case PhaseKind::states: going = run_states(work); break;
+      case PhaseKind::attention: going = run_attention(work); break;
     }
     if (watching) {
       const Clock::time_point now = Clock::now();
       nanoseconds_[p] += std::chrono::nanoseconds(now - last).count();
       last = now;
     }
+    p += static_cast<size_t>(work.end - work.phase);
   }
 }
 
-bool Executor::run_rows(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share) {
-  const int64_t rows = call.rows(phase.selected);
+// The end of the phases that a thread which finishes this one runs at once, since the others could only wait for each of
+// them. None are joined while each is timed.
+const Phase* Executor::end_of(const Phase* phase, const Call& call) const {
+  const Phase *next = phase + 1, *end = program_->phases().data() + program_->phases().size();
+  if (!nanoseconds_.empty() || call.rows(phase->selected) == 0) return next;
+  const auto alone = [&](const Phase& p) {
+    return p.kind == PhaseKind::group || (p.kind == PhaseKind::rows && call.rows(p.selected) == 1);
+  };
+  while (next != end && alone(*next)) ++next;
+  return next;
+}
+
+void Executor::run_alone(const Work& work, const Phase& phase) {
+  if (phase.kind == PhaseKind::rows) return run_row_ops(work, phase, 0, 1);
+  for (const Instruction& i : phase.instructions) group(i, work.call.rows(phase.selected));
+}
+
+bool Executor::run_rows(const Work& work) {
+  const int64_t rows = work.call.rows(work.phase->selected);
   const int64_t grain = std::clamp<int64_t>(rows / (2 * pool_->threads()), 1, kRowGrain);
-  return share.take(rows, grain, [&](int64_t begin, int64_t end) {
-    for (const Instruction& i : phase.instructions) run_row_op(memory, i, call, begin, end, rows);
-  });
+  return share_out(work, rows, grain, [&](int64_t begin, int64_t end) { run_row_ops(work, *work.phase, begin, end); });
+}
+
+void Executor::run_row_ops(const Work& work, const Phase& phase, int64_t begin, int64_t end) {
+  for (const Instruction& i : phase.instructions)
+    run_row_op(work.memory, i, work.call, begin, end, work.call.rows(phase.selected));
 }
 
 void Executor::run_row_op(const SequenceMemory& memory, const Instruction& i, const Call& call, int64_t begin,
@@ -147,8 +163,9 @@ void Executor::fill_angles(int index, int64_t position, int64_t row) const {
   }
 }
 
-bool Executor::run_linears(const Phase& phase, const Call& call, Share& share, uint8_t* scratch) {
-  const int64_t tokens = call.rows(phase.selected);
+bool Executor::run_linears(const Work& work) {
+  const Phase& phase = *work.phase;
+  const int64_t tokens = work.call.rows(phase.selected);
   if (tokens == 0) return true;
   const auto kernel = tokens <= kDecodeTokens ? tier_.matmul.decode : tier_.matmul.prefill;
   const auto products = [&](const Instruction& i) -> size_t {
@@ -158,7 +175,7 @@ bool Executor::run_linears(const Phase& phase, const Call& call, Share& share, u
   for (const Instruction& i : phase.instructions)
     total += static_cast<int64_t>(products(i)) * tier_.matmul.panels(program_->weight(i.weight));
   const int64_t grain = std::max<int64_t>(total / (pool_->threads() * 8), 1);
-  return share.take(total, grain, [&](int64_t begin, int64_t end) {
+  return share_out(work, total, grain, [&](int64_t begin, int64_t end) {
     int64_t base = 0;  // index of the product's first panel among all panels of the phase
     for (const Instruction& i : phase.instructions) {
       const Weight& w = program_->weight(i.weight);
@@ -167,22 +184,24 @@ bool Executor::run_linears(const Phase& phase, const Call& call, Share& share, u
         const int64_t first = std::max(begin - base, int64_t{0}), last = std::min(end - base, panels);
         if (first >= last) continue;
         if (i.code == Code::experts)
-          run_expert(i, groups_[static_cast<size_t>(i.groups)].active[n], first, last, scratch);
+          run_expert(i, groups_[static_cast<size_t>(i.groups)].active[n], first, last, work.scratch);
         else
-          kernel(w, inputs_[static_cast<size_t>(i.input)], tokens, at(i.out, 0), width(i.out), first, last, scratch);
+          kernel(w, inputs_[static_cast<size_t>(i.input)], tokens, at(i.out, 0), width(i.out), first, last,
+                 work.scratch);
       }
     }
   });
 }
 
-bool Executor::run_observe(const Phase& phase, const Call& call, Share& share) {
-  const int64_t rows = call.rows(phase.selected);
+bool Executor::run_observe(const Work& work) {
+  const Phase& phase = *work.phase;
+  const int64_t rows = work.call.rows(phase.selected);
   const auto columns = [&](const Instruction& i) {
     return program_->all_squares()[static_cast<size_t>(i.index)].columns;
   };
   int64_t total = 0;
   for (const Instruction& i : phase.instructions) total += columns(i);
-  return share.take(total, kObserveGrain, [&](int64_t begin, int64_t end) {
+  return share_out(work, total, kObserveGrain, [&](int64_t begin, int64_t end) {
     int64_t base = 0;  // index of the instruction's first column among all columns of the phase
     for (const Instruction& i : phase.instructions) {
       const int64_t width = columns(i), first = std::max(begin - base, int64_t{0}), last = std::min(end - base, width);
@@ -204,20 +223,20 @@ bool Executor::run_observe(const Phase& phase, const Call& call, Share& share) {
   });
 }
 
-bool Executor::run_attention(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share,
-                             float* scratch) {
-  const Instruction& i = phase.instructions.front();
-  const Cache& c = memory.cache(i.index);
+bool Executor::run_attention(const Work& work) {
+  const Instruction& i = work.phase->instructions.front();
+  const Cache& c = work.memory.cache(i.index);
   int64_t split = 1;
-  if (call.n <= kSplitTokens)
+  if (work.call.n <= kSplitTokens)
     for (const AttentionTile& t : tiles_) split = std::max(split, ranges(c, t));
   const float* sinks = i.weight < 0 ? nullptr : program_->vector_at(i.weight).data();
   const AttentionArgs args{at(i.a, 0), at(i.out, 0), c,     tiles_.data(), i.heads,         i.value,
                            i.softcap,  sinks,        split, partials_,     finished_.data()};
   const int64_t items = static_cast<int64_t>(tiles_.size()) * c.kv_heads * split;
   const int64_t grain = split == 1 ? 1 : std::max<int64_t>(items / (pool_->threads() * 8), 1);
-  return share.take(items, grain,
-                    [&](int64_t begin, int64_t end) { tier_.vector.attention(args, begin, end, scratch); });
+  return share_out(work, items, grain, [&](int64_t begin, int64_t end) {
+    tier_.vector.attention(args, begin, end, reinterpret_cast<float*>(work.scratch));
+  });
 }
 
 }  // namespace bitwright

@@ -138,12 +138,17 @@ void Share::reset(int threads) {
   done_.store(0, std::memory_order_relaxed);
 }
 
-void Share::finish(uint32_t items, uint32_t count) {
-  if (done_.fetch_add(items, std::memory_order_acq_rel) + items == count) done_.notify_all();
+bool Share::finish(uint32_t items, uint32_t count) {
+  return done_.fetch_add(items, std::memory_order_acq_rel) + items == count;
 }
 
-bool Share::wait(uint32_t count) {
-  for (uint32_t done = done_.load(std::memory_order_acquire); done < count;) done = wait_while(done_, done);
+void Share::release() {
+  done_.fetch_add(1, std::memory_order_release);
+  done_.notify_all();
+}
+
+bool Share::wait(uint32_t wanted) {
+  for (uint32_t done = done_.load(std::memory_order_acquire); done < wanted;) done = wait_while(done_, done);
   return !(done_.load(std::memory_order_relaxed) & kAbandoned);
 }
 

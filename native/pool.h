@@ -36,19 +36,23 @@ class Pool {
 class Share {
  public:
   void reset(int threads);  // before run()
-  // Calls f(begin, end) for chunks of at most `grain` until none is left. Returns true when all of [0, count) is done, or
-  // false once abandon() has been called. Every thread must pass the same count, below 2^31.
-  template <typename F>
-  bool take(int64_t count, int64_t grain, F f) {
+  // Calls f(begin, end) for chunks of at most `grain` until none is left; the thread that finishes the last calls then().
+  // Returns true when all that is done, or false once abandon() has been called. Every thread must pass the same count,
+  // below 2^31 - 1.
+  template <typename F, typename Then>
+  bool take(int64_t count, int64_t grain, F f, Then then) {
     int64_t begin = next_.load(std::memory_order_relaxed);
     while (begin < count) {
       const int64_t end = begin + chunk(count - begin, grain, threads_);
       if (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
       f(begin, end);
-      finish(static_cast<uint32_t>(end - begin), static_cast<uint32_t>(count));
+      if (finish(static_cast<uint32_t>(end - begin), static_cast<uint32_t>(count))) {
+        then();
+        release();
+      }
       begin = next_.load(std::memory_order_relaxed);
     }
-    return wait(static_cast<uint32_t>(count));
+    return count == 0 || wait(static_cast<uint32_t>(count) + 1);
   }
   // What a thread takes of the `left` items that nobody has taken: a quarter of its equal share, so that a core of a quarter
   // of the speed ends with the others; but at least a quarter of `grain`, and at most all.
@@ -58,10 +62,11 @@ class Share {
   void abandon();  // releases the waiting threads when the work cannot be done
 
  private:
-  void finish(uint32_t items, uint32_t count);
-  bool wait(uint32_t count);
+  bool finish(uint32_t items, uint32_t count);  // whether they were the last
+  void release();
+  bool wait(uint32_t wanted);
   alignas(64) std::atomic<int64_t> next_{0};
-  alignas(64) std::atomic<uint32_t> done_{0};  // items done, and a high bit once abandoned
+  alignas(64) std::atomic<uint32_t> done_{0};  // items done, one more when all is over, and a high bit once abandoned
   int threads_ = 1;
 };
 

@@ -5,16 +5,15 @@
 
 namespace bitwright {
 
-bool Executor::run_states(const SequenceMemory& memory, const Phase& phase, const Call& call, Share& share,
-                          float* scratch) {
-  const Instruction& i = phase.instructions.front();
+bool Executor::run_states(const Work& work) {
+  const Instruction& i = work.phase->instructions.front();
   const bool matrices = has_matrices(i.code);
   const int64_t width = this->width(i.out), parts = matrices ? i.heads : divided_up(width, kColumnGrain);
-  const auto each = [&](auto work) {
-    return share.take(static_cast<int64_t>(runs_.size()) * parts, 1, [&](int64_t begin, int64_t end) {
+  const auto each = [&](auto part_of_run) {
+    return share_out(work, static_cast<int64_t>(runs_.size()) * parts, 1, [&](int64_t begin, int64_t end) {
       for (int64_t item = begin; item < end; ++item) {
         const StateRun& run = runs_[static_cast<size_t>(item / parts)];
-        work(order_.data() + run.first, run.count, memory.state(i.index, run.slot), item % parts);
+        part_of_run(order_.data() + run.first, run.count, work.memory.state(i.index, run.slot), item % parts);
       }
     });
   };
@@ -37,7 +36,7 @@ bool Executor::run_states(const SequenceMemory& memory, const Phase& phase, cons
                          i.code == Code::delta_tiled,
                          i.value};
     return each([&](const int32_t* rows, int64_t count, float* state, int64_t head) {
-      tier_.vector.delta_rule(args, rows, count, state, head, scratch);
+      tier_.vector.delta_rule(args, rows, count, state, head, reinterpret_cast<float*>(work.scratch));
     });
   }
   const std::vector<float>& weight = program_->vector_at(i.weight);

@@ -25,25 +25,32 @@ void check(bool good, const char* what) {
   std::exit(1);
 }
 
-// Plain (non-atomic) memory passes between threads from phase to phase. This is correct only if a phase's end orders them.
+// Plain (non-atomic) memory passes between threads from phase to phase, also to and from what the thread that finishes a
+// phase does then. This is correct only if a phase's end orders them.
 void phases_order(Pool& pool, int rounds) {
   constexpr int64_t kCells = 5;
   std::vector<int> cells(kCells, 0);
+  int over = 0;  // phases
   std::vector<Share> shares(static_cast<size_t>(rounds));
   for (Share& share : shares) share.reset(pool.threads());
   pool.run([&](int) {
     for (int round = 0; round < rounds; ++round) {
-      const bool whole =
-          shares[static_cast<size_t>(round)].take(kCells, 1 + round % 3, [&](int64_t begin, int64_t end) {
-            for (; begin < end; ++begin) {
-              int& left = cells[static_cast<size_t>((begin + round) % kCells)];
-              check(left == round, "a phase began before the last was over");
-              ++left;
-            }
-          });
-      check(whole, "a phase was abandoned");
+      const auto work = [&](int64_t begin, int64_t end) {
+        check(over == round, "a phase began before what ends the last");
+        for (; begin < end; ++begin) {
+          int& left = cells[static_cast<size_t>((begin + round) % kCells)];
+          check(left == round, "a phase began before the last was over");
+          ++left;
+        }
+      };
+      const auto then = [&] {
+        for (int left : cells) check(left == round + 1, "what ends a phase began before its work was done");
+        ++over;
+      };
+      check(shares[static_cast<size_t>(round)].take(kCells, 1 + round % 3, work, then), "a phase was abandoned");
     }
   });
+  check(over == rounds, "what ends a phase was done twice or never");
   for (int cell : cells) check(cell == rounds, "a phase missed or repeated work");
 }
 
@@ -105,14 +112,17 @@ void exceptions_arrive(Pool& pool) {
     try {
       pool.run([&](int thread) {
         if (thread == failing)
-          share.take(2, 1, [&](int64_t, int64_t) {
-            taken = true;
-            share.abandon();
-            throw std::runtime_error("thread " + std::to_string(thread));
-          });
+          share.take(
+              2, 1,
+              [&](int64_t, int64_t) {
+                taken = true;
+                share.abandon();
+                throw std::runtime_error("thread " + std::to_string(thread));
+              },
+              [] {});
         while (!taken) std::this_thread::yield();
         // One item will never be done: the others must not wait for it forever.
-        check(!share.take(2, 1, [](int64_t, int64_t) {}), "abandoned work counts as done");
+        check(!share.take(2, 1, [](int64_t, int64_t) {}, [] {}), "abandoned work counts as done");
       });
     } catch (const std::runtime_error& e) { got = e.what(); }
     check(got == "thread " + std::to_string(failing), "an exception was lost");
@@ -125,6 +135,12 @@ void exceptions_arrive(Pool& pool) {
     });
   } catch (const std::logic_error&) { refused = true; }
   check(refused, "run() inside run() was not refused");
+}
+
+void phases_without_work_end(Pool& pool) {
+  Share share;
+  const auto never = [](auto...) { check(false, "a phase without work did some"); };
+  pool.run([&](int) { check(share.take(0, 1, never, never), "a phase without work was abandoned"); });
 }
 
 void callers_take_turns(Pool& pool) {
@@ -177,6 +193,7 @@ int main(int argc, char**) {
     phases_order(pool, 300);
     every_index_once(pool);
     exceptions_arrive(pool);
+    phases_without_work_end(pool);
     callers_take_turns(pool);
     sleepers_wake(pool);
   }
