@@ -73,6 +73,7 @@ def perform(arguments: Sequence[str]) -> object:
         from bitwright.cli.app import app
 
         return app(arguments or ["--help"], prog_name="bitwright", standalone_mode=False)
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # NumPy would start threads, and multiplies nothing here
     from bitwright.cli import answering, begin
 
     with begin.protecting(asked):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from bitwright.engine.sampler import Sampler
 from bitwright.errors import UsageError
-from bitwright.model.replies.marks import begun, first
+from bitwright.model.marks import begun, first
 
 if TYPE_CHECKING:
     from bitwright.engine.session import Session

@@ -1,12 +1,13 @@
 """Choosing the next token, in llama.cpp's order and meaning: top-k, top-p, min-p, then temperature, then the draw.
 
 Top-p and min-p use the probabilities before temperature changes them (llama.cpp, common/sampling.cpp and
-src/llama-sampler.cpp). The draw itself is NumPy's, so a seed repeats a text in bitwright, but not llama.cpp's.
+src/llama-sampler.cpp). The draw itself is Python's, so a seed repeats a text in bitwright, but not llama.cpp's. NumPy
+would import seven more modules for it.
 """
 
 from __future__ import annotations
 
-import secrets
+import random
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,9 +35,9 @@ class Sampler:
         _check("top_p", top_p, 0, 1)
         _check("min_p", min_p, 0, 1)
         self.temperature, self.top_k, self.top_p, self.min_p = temperature, top_k, top_p, min_p
-        self.seed = secrets.randbits(32) if seed is None else seed
+        self.seed = random.SystemRandom().getrandbits(32) if seed is None else seed
         _check("seed", self.seed, 0, np.inf)
-        self._random = np.random.default_rng(self.seed)
+        self._random = random.Random(self.seed)
 
     def __repr__(self) -> str:
         options = ("temperature", "top_k", "top_p", "min_p", "seed")

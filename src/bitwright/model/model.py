@@ -140,6 +140,9 @@ class Tensors(Mapping[str, QuantizedTensor]):
             self._found[name] = self.file.tensor(name)
         return self._found[name]
 
+    def __contains__(self, name: object) -> bool:
+        return name in self.file.tensors
+
     def __iter__(self) -> Iterator[str]:
         return iter(self.file.tensors)
 

@@ -7,11 +7,12 @@ the op's shapes, its meaning in NumPy, its gradient, and its native instructions
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from functools import cache
 from types import UnionType
-from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Literal, TypeAlias, Union, get_args, get_origin
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
@@ -87,16 +88,16 @@ class Op:
         OPS[cls.kind] = cls
 
     def __post_init__(self) -> None:
-        for name, types in types_of(self.kind).items():
+        for name, is_count, choices, number in _rules(self.kind):
             value = getattr(self, name)
             if value is None:
                 continue
-            if Count in types and value < 1:
+            if is_count and value < 1:
                 raise UsageError(f"{name} must be at least 1, got {value}")
-            if get_origin(types[0]) is Literal and value not in (choices := get_args(types[0])):
+            if choices and value not in choices:
                 raise UsageError(f"{self.kind}: {name} {value!r} is not one of {', '.join(choices)}")
-            if types[0] in (float, bool):
-                setattr(self, name, types[0](value))
+            if number is not None:
+                setattr(self, name, number(value))
         self.inputs, self.weights = self._of_type(Buffer), self._of_type(Weight)
         if len({b.selected for b in self.inputs}) > 1:
             raise UsageError(f"{self.kind}: one input has all tokens and another only the selected ones; select both")
@@ -120,8 +121,8 @@ class Op:
         return {name: getattr(self, name) for name, types in own.items() if not {Buffer, Weight} & {*types}}
 
     def _of_type(self, wanted: Any) -> tuple[Any, ...]:
-        values = (getattr(self, name) for name, types in types_of(self.kind).items() if wanted in types)
-        return tuple(value for value in values if value is not None)
+        values = [getattr(self, name) for name in _fields_of(self.kind, wanted)]
+        return tuple([value for value in values if value is not None])
 
     def __str__(self) -> str:
         return f"{self.kind}({', '.join([f'b{b.id}' for b in self.inputs] + list(self.weights))})"
@@ -159,6 +160,25 @@ class Op:
 def types_of(kind: str) -> dict[str, tuple[Any, ...]]:
     """The fields of an op by name, in order, with the types that each may have."""
     op = OPS[kind]
-    hints = get_type_hints(op, include_extras=True)
+    hints = inspect.get_annotations(op, eval_str=True)  # those of Op itself, too, would take ten times as long
     own = {f.name: hints[f.name] for f in fields(op) if f.init}
     return {name: get_args(t) if get_origin(t) in (Union, UnionType) else (t,) for name, t in own.items()}
+
+
+@cache
+def _fields_of(kind: str, wanted: Any) -> tuple[str, ...]:
+    """The fields of an op that may have a type."""
+    return tuple(name for name, types in types_of(kind).items() if wanted in types)
+
+
+@cache
+def _rules(kind: str) -> tuple[tuple[str, bool, tuple[str, ...], type | None], ...]:
+    """What the fields of an op must be, of those that are restricted: each one's name, whether it is a Count, the
+    choices of a Literal, and the kind of number that it becomes."""
+    found = []
+    for name, types in types_of(kind).items():
+        choices = get_args(types[0]) if get_origin(types[0]) is Literal else ()
+        number = types[0] if types[0] in (float, bool) else None
+        if Count in types or choices or number:
+            found.append((name, Count in types, choices, number))
+    return tuple(found)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import Any, ClassVar, TypeVar
 
+from bitwright.model.marks import begun, first
 from bitwright.model.replies.grammar import CallGrammar
-from bitwright.model.replies.marks import begun, first
 from bitwright.model.replies.parts import Arguments, Call, Part, Reasoning, Text
 
 LONGEST_NAME = 256  # characters of a name, a key or a header: more are text
