@@ -16,7 +16,7 @@ from bitwright.server.connect.clients import CLIENTS
 from bitwright.server.gaps import Gaps
 from bitwright.server.service import Service
 
-SERVED = Served("http://127.0.0.1:9931", None, "m", 100, True)
+SERVED = Served("http://127.0.0.1:9931", None, "m", 100, True, True)
 
 
 def problems(client: str, server: Any, served: Served = SERVED) -> dict[str, str]:
@@ -31,7 +31,7 @@ def test_every_client_has_checks() -> None:
 def test_the_server_answers_what_clients_ask_first(client: str, address: str) -> None:
     server = Server(address)
     served = Served.by(server)
-    assert (served.model, served.context, served.fills) == ("smollm2", 1024, False)
+    assert (served.model, served.context, served.fills, served.calls) == ("smollm2", 1024, False, False)
     assert problems(client, server, served) == {}
 
 

@@ -17,7 +17,7 @@ from bitwright.server.connect.clients import CLIENTS, File
 from bitwright.server.connect.merging import CannotMergeError, merge, merged, written
 
 PARSE: dict[str, Any] = {"json": json.loads, "yaml": yaml.safe_load, "toml": tomllib.loads}
-SERVED = Served("http://127.0.0.1:9931", "sk-'\"\\ü", 'org/a "b": c', 4096, True)
+SERVED = Served("http://127.0.0.1:9931", "sk-'\"\\ü", 'org/a "b": c', 4096, True, True)
 ALL = [pytest.param(own, id=f"{name}-{own.format}") for name in CLIENTS for own in CLIENTS[name].files(SERVED)]
 HELD = {
     "json": '{\n    "theme": "dark",\n    "env": {"A": "1"}\n}\n',

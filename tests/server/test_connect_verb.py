@@ -45,6 +45,7 @@ def test_settings_are_printed_to_paste(connect: Call, address: str, home: Path) 
     assert found.code == 0 and str(home / ".config/opencode/opencode.json") in found.err
     assert provider["options"]["baseURL"] == f"{address}/v1"
     assert provider["models"] == {"smollm2": {"name": "smollm2", "limit": {"context": 1024, "output": 256}}}
+    assert json.loads(found.out)["model"] == json.loads(found.out)["small_model"] == "bitwright/smollm2"
     assert list(home.iterdir()) == []
 
 
@@ -86,10 +87,18 @@ def test_a_client_without_a_file_is_told_in_words(connect: Call, address: str) -
 
 
 def test_checks_decide_the_exit_code(connect: Call) -> None:
-    found = connect("opencode", "--check")
-    assert (found.code, found.out) == (0, "chat with tools  ok\n")
+    found = connect("aider", "--check")
+    assert (found.code, found.out) == (0, "what it needs  ok\nchat           ok\n")
     failed = connect("llama-vscode", "--check", "--json")
-    assert failed.code == 1 and [own["ok"] for own in failed.json["checks"]] == [False, False, True, True, True]
+    assert failed.code == 1 and [own["ok"] for own in failed.json["checks"]] == [True, False, False, True, True, True]
+
+
+def test_what_a_client_needs_and_the_model_lacks_is_said(connect: Call) -> None:
+    said = connect("opencode").err
+    assert "sends 7600 tokens" in said and "--ctx" in said and "smollm2 was not trained to call any" in said
+    found = connect("opencode", "--check", "--json")
+    assert found.code == 1 and [own["ok"] for own in found.json["checks"]] == [False, True]
+    assert "not trained" not in connect("aider").err
 
 
 def test_a_key_is_sent_and_put_where_the_client_reads_it(connect: Call, smollm2: Path) -> None:

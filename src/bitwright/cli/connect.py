@@ -45,11 +45,13 @@ def connect(
         raise UnknownNameError("client", client, CLIENTS)
     server = Server(url, key)
     served = Served.by(server)
-    files, notes = CLIENTS[client].files(served), CLIENTS[client].notes(served)
+    known = CLIENTS[client]
+    files, notes, lacks = known.files(served), list(known.notes(served)), known.lacks(served)
     if write and not files:
         raise UsageError(f"{client} has no file to write: bitwright connect {client} says what to enter where")
     found: dict[str, Any] = {"client": client, "url": served.url, "model": served.model, "context": served.context,
-                             "fills_gaps": served.fills, "files": described(files), "notes": notes}  # fmt: skip
+                             "fills_gaps": served.fills, "calls_tools": served.calls, "files": described(files),
+                             "notes": notes if check else notes + lacks}  # fmt: skip
     if write:
         try:
             put(files, found["files"])
@@ -57,10 +59,11 @@ def connect(
             show(found, json)
             raise
     if check:
-        with output.progress(f"asking as {CLIENTS[client].title}"):
+        with output.progress(f"asking as {known.title}"):
+            needs = checks.Outcome("what it needs", "; ".join(lacks) or None)
             found["checks"] = [
                 {"request": own.request, "ok": own.problem is None, "problem": own.problem}
-                for own in checks.run(client, server, served)
+                for own in (needs, *checks.run(client, server, served))
             ]
     show(found, json)
     return 0 if all(own["ok"] for own in found.get("checks", ())) else 1

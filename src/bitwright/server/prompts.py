@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field
 
 from bitwright.model.replies import Reply
-from bitwright.server.errors import invalid
+from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation, Settings
 from bitwright.server.parameters import Body, ResponseFormat, is_deep
 from bitwright.server.service import Prompt, Service
@@ -126,6 +126,23 @@ def led(messages: Sequence[Message]) -> list[Message]:
     return [Message(role="system", content="\n\n".join(own.text() for own in messages[:count])), *messages[count:]]
 
 
+REMINDER = "<system-reminder>\n{}\n</system-reminder>"  # in which Claude Code puts what it says among the user's words
+
+
+def taking_turns(messages: Sequence[Message]) -> list[Message]:
+    """The messages for templates that refuse one of the system after others, or two of the user in a row, which Claude
+    Code, Codex and OpenCode send: the user says the one as a reminder, and the two at once."""
+    found: list[Message] = []
+    for own in led(messages):
+        if found and own.role in ("system", "developer"):
+            own = Message(role="user", content=REMINDER.format(own.text()))
+        if found and found[-1].role == own.role == "user":
+            found[-1] = Message(role="user", content=f"{found[-1].text()}\n\n{own.text()}")
+        else:
+            found.append(own)
+    return found
+
+
 def effort(asked: str | None) -> dict[str, Any]:
     """What the template is told of how much to think."""
     return {} if asked is None else {"reasoning_effort": asked, "enable_thinking": asked != "none"}
@@ -156,7 +173,8 @@ class Turn:
         cls, service: Service, messages: Sequence[Message], tools: Sequence[Tool] | None, choice: str | None,
         variables: dict[str, Any],
     ) -> Turn:  # fmt: skip
-        """The turn after `messages`. Refused if the template refuses them, or a tool is demanded that is not there."""
+        """The turn after `messages`, as they are unless the template refuses them so. Refused if it does in any case,
+        or a tool is demanded that is not there."""
         own = [tool.templated() for tool in tools or ()]
         choice = choice or "auto"
         if choice == "none":
@@ -167,7 +185,11 @@ class Turn:
             own = [tool for tool in own if tool["function"]["name"] == choice]
             if not own:
                 raise invalid(f"tool_choice: there is no tool {choice[:80]!r}")
-        prompt = await service.prompt([message.templated() for message in messages], own, **variables)
+        try:
+            prompt = await service.prompt([message.templated() for message in messages], own, **variables)
+        except Refused:
+            turns = [message.templated() for message in taking_turns(messages)]
+            prompt = await service.prompt(turns, own, **variables)
         return cls(service, prompt, own, choice)
 
     def reply(self) -> Reply:

@@ -117,13 +117,15 @@ def _parsed(text: str | bytes, what: str) -> Any:
 
 @dataclass(frozen=True)
 class Served:
-    """What a server serves. context: tokens of a conversation. fills: whether the model can fill gaps in code."""
+    """What a server serves. context: tokens of a conversation. fills: whether the model can fill gaps in code. calls:
+    whether its template offers it tools."""
 
     url: str
     key: str | None
     model: str
     context: int
     fills: bool
+    calls: bool
 
     @classmethod
     def by(cls, server: Server) -> Served:
@@ -136,7 +138,7 @@ class Served:
             raise AskError(
                 f"{server.url}: its list of models lacks a name or the size of the context (meta.n_ctx)"
             ) from None
-        return cls(server.url, server.key, name, context, fills_gaps(server))
+        return cls(server.url, server.key, name, context, fills_gaps(server), calls_tools(server))
 
     @property
     def token(self) -> str:
@@ -153,3 +155,8 @@ def fills_gaps(server: Server) -> bool:
             return False
         raise
     return True
+
+
+def calls_tools(server: Server) -> bool:
+    """Whether the model's template offers it tools."""
+    return "tools" in str(server.get("/props").get("chat_template"))

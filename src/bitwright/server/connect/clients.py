@@ -35,11 +35,26 @@ class File:
 
 @dataclass(frozen=True)
 class Client:
-    """A client: its name as people write it, its files, and what else the user does."""
+    """A client: its name as people write it, its files, and what else the user does. calls: it changes files by tools
+    that the model calls. first: tokens of its instructions and tools, where they are known to be many
+    (benchmarks/results/serve-clients.md)."""
 
     title: str
     files: Callable[[Served], Sequence[File]]
     notes: Callable[[Served], Sequence[str]]
+    calls: bool = False
+    first: int = 0
+
+    def lacks(self, served: Served) -> list[str]:
+        """What keeps it from working with a model as it is served."""
+        found = []
+        room = 1 << (2 * self.first).bit_length()  # twice as much, and up to a power of two
+        if self.first and served.context < room:
+            found.append(f"{self.title} sends {self.first} tokens before you have said anything, and the context has "
+                         f"{served.context}: start bitwright serve with --ctx {room >> 10}k")  # fmt: skip
+        if self.calls and not served.calls:
+            found.append(f"{self.title} changes files by calling tools, and {served.model} was not trained to call any")
+        return found
 
 
 def home(name: str, variable: str = "") -> Path:
@@ -83,14 +98,17 @@ def aider(served: Served) -> list[File]:
 
 
 def opencode(served: Served) -> list[File]:
-    """OpenCode: a provider of its own."""
+    """OpenCode: a provider of its own, whose model is asked for everything: without that, titles and all else go to a
+    model on the network."""
     limit = {"context": served.context, "output": served.context // ANSWER}
     provider = {
         "npm": "@ai-sdk/openai-compatible", "name": "Bitwright",
         "options": {"baseURL": f"{served.url}/v1", "apiKey": served.token},
         "models": {served.model: {"name": served.model, "limit": limit}},
     }  # fmt: skip
-    settings = {"$schema": "https://opencode.ai/config.json", "provider": {"bitwright": provider}}
+    name = f"bitwright/{served.model}"
+    settings = {"$schema": "https://opencode.ai/config.json", "model": name, "small_model": name,
+                "provider": {"bitwright": provider}}  # fmt: skip
     return [File(configured() / "opencode/opencode.json", "json", settings, frozenset({"$schema"}))]
 
 
@@ -195,10 +213,10 @@ def nothing(served: Served) -> list[str]:
 CLIENTS = {
     "continue": Client("Continue", continue_, continue_notes),
     "aider": Client("aider", aider, nothing),
-    "cline": Client("Cline", no_file, cline_notes),
-    "opencode": Client("OpenCode", opencode, nothing),
+    "cline": Client("Cline", no_file, cline_notes, calls=True),
+    "opencode": Client("OpenCode", opencode, nothing, calls=True, first=7_600),
     "llama-vscode": Client("llama.vscode", llama_vscode, llama_vscode_notes),
-    "zed": Client("Zed", zed, zed_notes),
-    "codex": Client("Codex", codex, codex_notes),
-    "claude": Client("Claude Code", claude, claude_notes),
+    "zed": Client("Zed", zed, zed_notes, calls=True),
+    "codex": Client("Codex", codex, codex_notes, calls=True, first=6_400),
+    "claude": Client("Claude Code", claude, claude_notes, calls=True, first=20_300),
 }
