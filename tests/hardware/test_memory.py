@@ -15,8 +15,10 @@ from bitwright.errors import UnknownNameError
 from bitwright.hardware import kv
 from bitwright.hardware.memory import longest_context, memory
 from bitwright.model.architectures import published
+from bitwright.model.architectures.families import FAMILIES
 from bitwright.model.architectures.layers import Layer
 from bitwright.model.architectures.outline import outline
+from bitwright.model.steps import ARCHITECTURES
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 import memory as measured
@@ -49,19 +51,36 @@ def test_gemma3_has_windows() -> None:
     assert kv.kv_bytes(found, 32768) == per_layer * (10 * 32768 + 52 * (1024 + 512))
 
 
+def check_allocated(path: Path, context: int, format: str = "f16") -> None:
+    """Weights, cache and states are predicted to the byte, and so are buffers, except that products may need more
+    scratch than attention where heads are narrow: up to 64 KiB in each thread."""
+    session = load(path, context=context, kv=format).session()
+    allocated = session.footprint
+    expected = memory(outline(path), None, context, format, engine="bitwright")
+    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
+    assert 0 <= allocated["buffers"] - expected.compute <= kernels.best_threads() * 64 * KIB
+    del session
+    gc.collect()
+
+
 @pytest.mark.parametrize("format", kernels.KV)
 @pytest.mark.parametrize("context", [100, 1000, 8192])
 @pytest.mark.parametrize("model", ["smollm2", "gemma3"])
 def test_what_the_engine_allocates(model: str, context: int, format: str, request: pytest.FixtureRequest) -> None:
-    path: Path = request.getfixturevalue(model)
-    session = load(path, context=context, kv=format).session()
-    allocated = session.footprint
-    found = outline(path)
-    expected = memory(found, None, context, format, engine="bitwright")
-    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
-    assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)
-    del session
-    gc.collect()
+    check_allocated(request.getfixturevalue(model), context, format)
+
+
+@pytest.mark.parametrize("family", [family for family in tiny.CONFIGS if FAMILIES[family][0] in ARCHITECTURES])
+def test_what_the_engine_allocates_for_every_family(family: str, tmp_path: Path) -> None:
+    """Of widths that differ in all parts, and of some that are the same: buffers of one size share their memory."""
+    for number, changes in enumerate(({}, tiny.wide(family))):
+        tiny.tiny(family, path := tmp_path / f"{number}.gguf", **changes)
+        check_allocated(path, 1000)
+
+
+def test_buffers_of_what_the_engine_does_not_run_are_llama_cpps() -> None:
+    ours, theirs = (memory(outline("gemma-2-2b"), None, 1000, engine=name) for name in ("bitwright", "llama.cpp"))
+    assert ours.compute == theirs.compute > 0
 
 
 @pytest.mark.parametrize(
@@ -122,22 +141,17 @@ def test_unknown_names_are_refused() -> None:
 @pytest.mark.parametrize(
     ("family", "changes"),
     [
-        ("gemma4_text", {}),
         ("gemma4_text", {"hidden_size_per_layer_input": 64, "use_double_wide_mlp": False}),
         ("gemma4", {"moe_intermediate_size": 320}),
         ("gemma4", {"moe_intermediate_size": 200, "top_k_experts": 3}),
-        ("granitemoehybrid", {}),
         ("granitemoehybrid", {"num_local_experts": 4, "num_experts_per_tok": 2, "intermediate_size": 320}),
-        ("deepseek_v3", {}),
+        ("qwen3_moe", {"moe_intermediate_size": 320}),
         ("deepseek_v3", {"kv_lora_rank": 192, "v_head_dim": 96, "q_lora_rank": None}),
     ],
 )
 def test_what_the_engine_allocates_for_layers_that_differ(family: str, changes: dict[str, Any], tmp_path: Path) -> None:
     tiny.tiny(family, path := tmp_path / "m.gguf", **{**tiny.wide(family), "global_head_dim": 128, **changes})
-    allocated = load(path, context=1000).session().footprint
-    expected = memory(outline(path), None, 1000, "f16", engine="bitwright")
-    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
-    assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)
+    check_allocated(path, 1000)
 
 
 @pytest.mark.parametrize("format", kernels.KV)
@@ -148,13 +162,3 @@ def test_a_latent_vector_is_kept_once(format: str, tmp_path: Path) -> None:
     assert kv.kv_bytes_per_token(outline(path), format) == bytes_per_token
     allocated = load(path, context=1024, kv=format).session().footprint["cache"]
     assert allocated == kv.kv_bytes(outline(path), 1024, format, engine="bitwright") == 1024 * bytes_per_token
-
-
-@pytest.mark.parametrize("expert", [320, 512])
-def test_what_the_engine_allocates_for_experts(expert: int, tmp_path: Path) -> None:
-    """Of a length that is the model's width, and another: buffers of one size share their memory."""
-    tiny.tiny("qwen3_moe", path := tmp_path / "m.gguf", **{**tiny.wide("qwen3_moe"), "moe_intermediate_size": expert})
-    allocated = load(path, context=1000).session().footprint
-    expected = memory(outline(path), None, 1000, "f16", engine="bitwright")
-    assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
-    assert expected.compute == pytest.approx(allocated["buffers"], rel=0.07)

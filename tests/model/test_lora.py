@@ -91,7 +91,7 @@ def test_an_adapter_is_a_model_or_goes_with_one(base: Path, tmp_path: Path) -> N
     assert file.called == "my-finetune" and file.metadata["general.name"] == "My Finetune"
     assert {base / "config.json", adapter / "adapter_config.json", adapter / WEIGHTS} <= set(file.paths)
     assert file.sha256() != files.open(base).sha256()
-    assert outline(adapter) == outline(base)
+    assert outline(adapter).tensors == outline(base).tensors
     quantize(adapter, "q8_0", tmp_path / "a.gguf")
     moved = base.rename(tmp_path / "moved")
     quantize(moved, "q8_0", tmp_path / "b.gguf", lora=adapter)

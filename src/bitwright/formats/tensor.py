@@ -27,6 +27,10 @@ class HasShape(Shaped, Protocol):
     def name(self) -> str: ...
 
 
+class HasValues(HasShape, Protocol):
+    def dequantize(self) -> NDArray[np.float32]: ...
+
+
 class HasFormat(HasShape, Protocol):
     @property
     def format(self) -> Format: ...

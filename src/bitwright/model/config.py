@@ -6,10 +6,12 @@ Keys and their defaults: https://github.com/ggml-org/ggml/blob/master/docs/gguf.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bitwright.errors import FileFormatError, UnsupportedError
+from bitwright.formats.tensor import HasShape
 from bitwright.io.values import MAX_TOKENS, Values
 from bitwright.kernels.ops.convolution import TAPS
 from bitwright.kernels.ops.route import Scoring
@@ -103,26 +105,33 @@ class Config(Architecture):
 
     @classmethod
     def from_gguf(cls, file: GGUF) -> Config:
-        """Read the configuration of an open file.
+        """Read the configuration of an open file. Raises what `read` does, FileFormatError if its vocabulary is of
+        another size than its embedding."""
+        config = cls.read(Values(file.metadata, file.path), file.tensors)
+        if "tokenizer.ggml.tokens" in file.metadata:
+            tokens = file.metadata.length("tokenizer.ggml.tokens")
+            if tokens != config.vocabulary:
+                expected = f"the rows of token_embd.weight to be {tokens}"
+                raise FileFormatError(file.path, None, expected, str(config.vocabulary))
+        return config
+
+    @classmethod
+    def read(cls, metadata: Values, tensors: Mapping[str, HasShape]) -> Config:
+        """Read the configuration of a file with this metadata and these tensors.
 
         Raises FileFormatError naming a key that is missing, of the wrong type or out of range; UnsupportedError if the
         architecture, or a feature it needs, is not one that bitwright runs.
         """
-        name = Values(file.metadata, file.path).text("general.architecture")
+        name, place = metadata.text("general.architecture"), metadata.place
         if name not in ARCHITECTURES:
-            raise UnsupportedError(f"{file.path}: architecture", name, ARCHITECTURES)
-        embedding = file.tensors.get("token_embd.weight")
+            raise UnsupportedError(f"{place}: architecture", name, ARCHITECTURES)
+        embedding = tensors.get("token_embd.weight")
         if embedding is None or len(embedding.shape) != 2:
             got = "none" if embedding is None else f"shape {embedding.shape}"
-            raise FileFormatError(file.path, None, "a tensor token_embd.weight of two dimensions", got)
-        if "tokenizer.ggml.tokens" in file.metadata:
-            tokens = file.metadata.length("tokenizer.ggml.tokens")
-            if tokens != embedding.shape[0]:
-                expected = f"the rows of token_embd.weight to be {tokens}"
-                raise FileFormatError(file.path, None, expected, str(embedding.shape[0]))
-        values = Values(file.metadata, file.path, name)
+            raise FileFormatError(place, None, "a tensor token_embd.weight of two dimensions", got)
+        values = Values(metadata.values, place, name)
         keys.check(values)
-        shape = read_architecture(values, file.tensors.values())
+        shape = read_architecture(values, tensors.values())
         _check_layers(values, shape)
         attending = [layer for _, layer in _attending(values, shape)]
         local, whole = (

@@ -50,4 +50,9 @@ def base_named(path: Path) -> str | None:
     folder. FileFormatError if it does not say."""
     if not (path / ADAPTER).is_file() or (path / CONFIG).is_file():
         return None
-    return Values(json_text.read(path / ADAPTER), path / ADAPTER).text("base_model_name_or_path")
+    return base_in(path / ADAPTER)
+
+
+def base_in(adapter: Path) -> str:
+    """What an adapter_config.json says that it is for. FileFormatError if it does not say."""
+    return Values(json_text.read(adapter), adapter).text("base_model_name_or_path")

@@ -8,13 +8,13 @@ from pathlib import Path
 import numpy as np
 
 from bitwright.errors import BitwrightError, FileFormatError
-from bitwright.formats import QuantizedTensor
+from bitwright.formats.tensor import HasValues
 
 
 class Weights:
     """Checks tensors as an architecture requests them. `prefix` precedes every name (`blk.0.`)."""
 
-    def __init__(self, tensors: Mapping[str, QuantizedTensor], path: Path, prefix: str = "") -> None:
+    def __init__(self, tensors: Mapping[str, HasValues], path: Path, prefix: str = "") -> None:
         self.tensors, self.path, self.prefix = tensors, path, prefix
         self.used: set[str] = set()
 

@@ -75,6 +75,27 @@ def test_a_language_model_inside(tmp_path: Path) -> None:
     assert outline(tmp_path / "config.json").architecture == "qwen3"
 
 
+def adapter(path: Path, base: object) -> Path:
+    path.mkdir()
+    (path / "adapter_config.json").write_text(json.dumps({"base_model_name_or_path": str(base)}))
+    return path
+
+
+def test_an_adapter_is_as_large_as_what_it_is_merged_into(tmp_path: Path) -> None:
+    base = outline(folder(tmp_path / "Qwen", model=safetensors()))
+    found = outline(adapter(tmp_path / "mine", tmp_path / "Qwen"))
+    assert (found.name, found.tensors, found.layers) == ("mine", base.tensors, base.layers)
+    assert found.standing == f"of {tmp_path / 'Qwen'}, into which the adapter is merged: {base.standing}"
+
+
+def test_adapters_of_what_is_not_there(tmp_path: Path) -> None:
+    first = adapter(tmp_path / "first", tmp_path / "elsewhere")
+    with pytest.raises(UsageError, match=r"adapter_config.json is for .*; if that is elsewhere, plan for it by"):
+        outline(first)
+    with pytest.raises(UsageError, match="which is no checkpoint that an adapter can be merged into"):
+        outline(adapter(tmp_path / "second", first))
+
+
 @pytest.mark.parametrize("text", ["", "[1]", "{", '{"model_type": 3}'])
 def test_malformed_configs_are_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "config.json").write_text(text)
@@ -178,6 +199,8 @@ def server(big: Path, halves_of_gguf: list[bytes]) -> Iterator[Hub]:
         "org/weights": {"config.json": config, "model.safetensors": safetensors(), "README.md": b"#"},
         "org/sharded": {"config.json": config, **halves, "consolidated.safetensors": b"never read"},
         "org/neither": {"README.md": b"#"},
+        "org/adapter": {"adapter_config.json": json.dumps({"base_model_name_or_path": "org/weights"}).encode()},
+        "org/lost": {"adapter_config.json": json.dumps({"base_model_name_or_path": "org/absent"}).encode()},
         "org/split": {"m-Q4_0-00001-of-00002.gguf": halves_of_gguf[0], "m-Q4_0-00002-of-00002.gguf": halves_of_gguf[1]},
         "org/damaged": {"bad.gguf": b"GGUF" + bytes(1000)},
     }
@@ -225,6 +248,14 @@ def test_of_safetensors_on_the_hub_only_headers_are_read(server: Hub, tmp_path: 
     assert f"{2 * parameters:,}" in str(halves[4])  # of model-*, not of consolidated
     offline = ask(server, tmp_path, "org/weights", HF_HUB_OFFLINE="1")
     assert offline == [[*whole[:4], "from config.json alone"]]
+
+
+def test_of_an_adapter_on_the_hub_its_base_is_planned_for(server: Hub, tmp_path: Path) -> None:
+    base, merged, lost = ask(server, tmp_path, "org/weights", "org/adapter", "org/lost")
+    assert merged[:4] == ["adapter", *base[1:4]]
+    assert merged[4] == f"of org/weights, into which the adapter is merged: {base[4]}"
+    assert str(lost).startswith("org/lost/adapter_config.json is for org/absent; if that is elsewhere, plan for it by")
+    assert "there is no model org/absent" in str(lost)
 
 
 def test_what_the_hub_does_not_have(server: Hub, tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ def test_every_recipe_fits_every_family(family: str) -> None:
         ("llama-3.3-70b", 70553706496), ("qwen3-8b", 8190735360), ("qwen3-30b-a3b", 30532122624),
         ("gemma-2-27b", 27227128320), ("gpt-oss-20b", 20914757184), ("gpt-oss-120b", 116829156672),
         ("deepseek-v3", 671026419200), ("gemma-2-2b", 2614341888), ("gemma-2-9b", 9241705984),
-        ("r1-distill-qwen-1.5b", 1777088000), ("glm-4.7-flash", 29943393920),
+        ("r1-distill-qwen-1.5b", 1777088000), ("glm-4.7-flash", 29943393920), ("lfm2-350m", 354483968),
+        ("lfm2-700m", 742489344), ("lfm2-1.2b", 1170340608), ("lfm2-2.6b", 2569272320),
+        ("granite-4.0-h-micro", 3191396096), ("granite-4.0-micro", 3402836480),
+        ("glm-4.5-air", 110468824832),
     ],
 )  # fmt: skip
 def test_published_counts_of_parameters(shape: str, parameters: int) -> None:
@@ -116,6 +119,7 @@ def test_every_built_in_shape_has_about_the_published_parameters(shape: str) -> 
         ("qwen3-30b-a3b", 3.04e9),
         ("gemma-4-26b-a4b", 3.8e9),
         ("lfm2-8b-a1b", 1.55e9),
+        ("granite-4.0-h-tiny", 1.47e9),
     ],
 )
 def test_active_parameters(shape: str, published: float) -> None:

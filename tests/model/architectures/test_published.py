@@ -25,6 +25,10 @@ from bitwright.model.architectures.outline import from_published
         ("qwen2.5-7b", "qwen2.5-coder-7b"),
         ("Qwen3.8-27B", "qwen3.5-27b"),
         ("openai/gpt-oss-20b", "gpt-oss-20b"),
+        ("zai-org/GLM-4.5-Air", "glm-4.5-air"),
+        ("GLM-4.7", "glm-4.6"),
+        ("granite4:tiny-h", "granite-4.0-h-tiny"),
+        ("LFM2.5-1.2B-Instruct", "lfm2-1.2b"),
     ],
 )
 def test_shapes_by_the_names_that_people_type(typed: str, shape: str) -> None:

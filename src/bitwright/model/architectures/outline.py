@@ -19,7 +19,6 @@ from bitwright.errors import BitwrightError, FileFormatError
 from bitwright.io import gguf, hub, kinds
 from bitwright.io.aliases import ALIASES
 from bitwright.io.values import Values
-from bitwright.model import files
 from bitwright.model.architectures import checkpoint, published
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.blueprint import Blueprint, TensorSpec
@@ -84,13 +83,13 @@ class Outline(Architecture):
 
 def outline(ref: str | Path) -> Outline:
     """The outline of a model: a GGUF file, a folder of config.json and safetensors, either of them on the hub
-    (`hub.resolve`), or a published model by its name; of an adapter in a folder, its base. No weights are read.
+    (`hub.resolve`), or a published model by its name; of an adapter, what it becomes when it is merged. No weights are
+    read.
 
     Raises UsageError if `ref` names nothing, FileFormatError or UnsupportedError if what it names is not a model of a
     known family, BitwrightError if it cannot be read.
     """
     ref = str(ref)
-    ref = files.base_named(Path(os.path.expanduser(ref))) or ref
     path = Path(os.path.expanduser(ref))
     if ref in ALIASES:  # use its file if cached; an outline alone is not worth the download
         with contextlib.suppress(BitwrightError):
