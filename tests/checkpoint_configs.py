@@ -169,6 +169,11 @@ CASES: dict[str, dict[str, Any]] = {
         "model_type": "qwen2", "architectures": ["Qwen2ForCausalLM"], **SHAPE, "rope_theta": 1e6, "rope_scaling": YARN,
         "tie_word_embeddings": True, "use_sliding_window": False, "hidden_act": "silu", "max_window_layers": 3,
     },
+    "qwen2-moe-untied": {
+        "model_type": "qwen2_moe", "architectures": ["Qwen2MoeForCausalLM"], **SHAPE, **MIXTURE, "rope_theta": 1e6,
+        "tie_word_embeddings": False, "use_sliding_window": False, "hidden_act": "silu", "max_window_layers": 3,
+        "norm_topk_prob": False, "decoder_sparse_step": 1, "mlp_only_layers": [], "qkv_bias": True,
+    },
     "qwen3-untied": {
         "model_type": "qwen3", "architectures": ["Qwen3ForCausalLM"], **SHAPE, "head_dim": 32, "attention_bias": False,
         "rope_parameters": {"rope_type": "default", "rope_theta": 1e6}, "tie_word_embeddings": False,

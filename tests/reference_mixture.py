@@ -11,14 +11,18 @@ if TYPE_CHECKING:
     from reference_forward import Reference
 
 
+UNNORMALIZED = ("deepseek2", "qwen2moe")
+
+
 def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
-    """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1, but not in DeepSeek V2.
-    GLM 4.5, LFM2 and DeepSeek V3 have sigmoids in place of probabilities, which are biased for the choice; the last
-    choose groups of experts first, by their two best. Some have one expert for every token, which may be gated."""
+    """Softmax over all experts; the likeliest few, with their probabilities made to sum to 1 unless the architecture is
+    one of UNNORMALIZED. GLM 4.5, LFM2 and DeepSeek V3 have sigmoids in place of probabilities, which are biased for the
+    choice; the last choose groups of experts first, by their two best. Some have one expert for every token, which may
+    be gated."""
     logits, y = model.linear(x, f"blk.{layer}.ffn_gate_inp"), np.zeros_like(x)
     gate, up, down = (products(model, f"blk.{layer}.ffn_{name}_exps") for name in ("gate", "up", "down"))
     sigmoids = model.get("expert_gating_func") == 2
-    normal = model.get("expert_weights_norm", model.architecture != "deepseek2")
+    normal = model.get("expert_weights_norm", model.architecture not in UNNORMALIZED)
     bias = model.weight(f"blk.{layer}.exp_probs_b.bias") if sigmoids else 0
     groups = np.arange(logits.shape[1]) * model.get("expert_group_count", 1) // logits.shape[1]
     for t, scores in enumerate(1 / (1 + np.exp(-logits)) if sigmoids else np.exp(log_softmax(logits))):

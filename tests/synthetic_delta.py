@@ -6,8 +6,9 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
+import synthetic_mixture
 
-VALUE_HEADS, DIM, SHARED, ATTENDS = 4, 16, 40, 4  # every fourth layer attends, or the last of fewer
+VALUE_HEADS, DIM, ATTENDS = 4, 16, 4  # every fourth layer attends, or the last of fewer
 KEYS = {
     "attention.key_length": 32,
     "attention.value_length": 32,
@@ -34,9 +35,7 @@ def turn(found: dict[str, np.ndarray], metadata: Mapping[str, Any], layer: int, 
             del found[f"attn_{name}.weight"]
         found |= delta_net(metadata, width, matrix, vector)
     if f"{architecture}.expert_shared_feed_forward_length" in metadata:
-        found["ffn_gate_inp_shexp.weight"] = vector(width, 0)
-        found |= {f"ffn_{name}_shexp.weight": matrix(SHARED, width) for name in ("gate", "up")}
-        found["ffn_down_shexp.weight"] = matrix(width, SHARED)
+        found |= synthetic_mixture.gated(matrix, vector)
 
 
 def delta_net(metadata: Mapping[str, Any], width: int, matrix: Random, vector: Random) -> dict[str, np.ndarray]:

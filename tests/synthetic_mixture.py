@@ -6,13 +6,14 @@ from collections.abc import Callable
 
 import numpy as np
 
-WIDTH, EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD = 64, 6, 3, 32
+WIDTH, EXPERTS, EXPERTS_USED, EXPERT_FEED_FORWARD, SHARED = 64, 6, 3, 32, 40
 MIXTURE = {
     "expert_count": EXPERTS,
     "expert_used_count": EXPERTS_USED,
     "expert_feed_forward_length": EXPERT_FEED_FORWARD,
 }
 Drawn = Callable[..., np.ndarray]
+GATED = MIXTURE | {"expert_shared_feed_forward_length": SHARED}
 LEADING = MIXTURE | {  # dense layers, then experts scored by sigmoids, and a layer that predicts further tokens
     "expert_shared_count": 2,
     "expert_gating_func": 2,
@@ -42,3 +43,12 @@ def weights_of(architecture: str, matrix: Drawn, vector: Drawn) -> dict[str, np.
             "ffn_down_shexp.weight": matrix(WIDTH, shared),
         }
     return found
+
+
+def gated(matrix: Drawn, vector: Drawn) -> dict[str, np.ndarray]:
+    """The expert that takes every token, and its gate."""
+    return {
+        "ffn_gate_inp_shexp.weight": vector(WIDTH, 0),
+        **{f"ffn_{name}_shexp.weight": matrix(SHARED, WIDTH) for name in ("gate", "up")},
+        "ffn_down_shexp.weight": matrix(WIDTH, SHARED),
+    }

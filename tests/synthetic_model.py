@@ -13,7 +13,7 @@ import synthetic_delta
 import synthetic_latent
 import synthetic_mamba
 import synthetic_mixture
-from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, LEADING, MIXTURE, WIDTH
+from synthetic_mixture import EXPERT_FEED_FORWARD, EXPERTS, GATED, LEADING, MIXTURE, WIDTH
 
 FEED_FORWARD, LAYERS, HEADS, KV_HEADS, VOCABULARY, CONTEXT = 96, 7, 4, 2, 160, 96
 
@@ -58,6 +58,7 @@ EXTRA: dict[str, dict[str, Any]] = {
     },
     "smollm3": {"rope.freq_base": 1e6},
     "qwen2": {"rope.freq_base": 1e6},
+    "qwen2moe": {"rope.freq_base": 1e6, **GATED},
     "qwen3": {"attention.key_length": 32, "attention.value_length": 32},
     "qwen3moe": {
         "attention.key_length": 32,
@@ -65,8 +66,8 @@ EXTRA: dict[str, dict[str, Any]] = {
         **MIXTURE,
     },
     "qwen35": synthetic_delta.KEYS,
-    "qwen35moe": synthetic_delta.KEYS | MIXTURE | {"expert_shared_feed_forward_length": synthetic_delta.SHARED},
-    "qwen3next": synthetic_delta.KEYS | MIXTURE | {"expert_shared_feed_forward_length": synthetic_delta.SHARED},
+    "qwen35moe": synthetic_delta.KEYS | GATED,
+    "qwen3next": synthetic_delta.KEYS | GATED,
     "gemma3": {
         "attention.key_length": 32,
         "attention.value_length": 32,
@@ -147,7 +148,7 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             "ffn_up.weight": matrix(FEED_FORWARD, WIDTH),
             "ffn_down.weight": matrix(WIDTH, FEED_FORWARD),
         }
-        if architecture in ("glm4", "glm4moe", "qwen2"):
+        if architecture in ("glm4", "glm4moe", "qwen2", "qwen2moe"):
             layer_weights |= {"attn_q.bias": vector(q, 0), "attn_k.bias": vector(kv, 0), "attn_v.bias": vector(kv, 0)}
         if architecture in ("gpt-oss", "glm4moe"):
             layer_weights["post_attention_norm.weight"] = layer_weights.pop("ffn_norm.weight")
@@ -156,6 +157,8 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             for name in ("gate", "up", "down"):
                 del layer_weights[f"ffn_{name}.weight"]
             layer_weights |= synthetic_mixture.weights_of(architecture, matrix, vector)
+        if architecture == "qwen2moe":
+            layer_weights |= synthetic_mixture.gated(matrix, vector)
         if architecture == "gpt-oss":
             layer_weights["attn_sinks.weight"] = vector(heads)
             for name in [name for name in layer_weights if layer_weights[name].ndim > 1]:

@@ -43,6 +43,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
     "olmo2": {"head_dim": 16},
     "olmo3": {"head_dim": 16, **WINDOWED},
     "glm4": {"attention_bias": True},
+    "qwen2_moe": {"head_dim": 16, "num_experts": 4, "shared_expert_intermediate_size": 32, **MIXTURE},
     "qwen3_moe": {"num_experts": 4, **MIXTURE},
     "gpt_oss": {"num_local_experts": 4, "num_experts_per_tok": 2, "sliding_window": 32,
                 "quantization_config": {"quant_method": "mxfp4"}},

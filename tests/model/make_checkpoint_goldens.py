@@ -1,11 +1,12 @@
 """What transformers, sentencepiece and llama.cpp's converter make of the checkpoints of tests/tiny_checkpoints.py.
 
     pip install torch transformers sentencepiece
-    PYTHONPATH=src:LLAMA_CPP:LLAMA_CPP/gguf-py python tests/model/make_checkpoint_goldens.py
+    PYTHONPATH=src:LLAMA_CPP:LLAMA_CPP/gguf-py python tests/model/make_checkpoint_goldens.py [CASE ...]
 
 writes tests/golden/checkpoints.npz (logits of transformers in float32) and checkpoints.json (the converter's metadata,
-sentencepiece's ids). LLAMA_CPP is a checkout of llama.cpp. Its converter knows pre-tokenizers by a hash of the ids that
-a published vocabulary gives, so for these vocabularies it is told which one it is.
+sentencepiece's ids), of all cases or those named. LLAMA_CPP is a checkout of llama.cpp. Its converter knows
+pre-tokenizers by a hash of the ids that a published vocabulary gives, so for these vocabularies it is told which one it
+is.
 """
 
 from __future__ import annotations
@@ -33,7 +34,8 @@ PRE = {
     "deepseek_v3": "deepseek-v3",
     "gpt_oss": "gpt-4o",
     **dict.fromkeys(("lfm2", "lfm2_moe"), "lfm2"),
-    **dict.fromkeys(("qwen2", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe", "qwen3_next"), "qwen2"),
+    **dict.fromkeys(("qwen2", "qwen2_moe", "qwen3", "qwen3_5_moe_text", "qwen3_5_text", "qwen3_moe"), "qwen2"),
+    "qwen3_next": "qwen2",
 }
 
 LONG = 100  # characters of a value of which several cases share one copy
@@ -68,6 +70,16 @@ def metadata(folder: Path, target: Path) -> dict[str, Any]:
     return {key: value for key, value in found.items() if not key.startswith("GGUF.")}
 
 
+def unfolded(told: dict[str, Any]) -> None:
+    """Undo `folded`."""
+    for known in told.values():
+        for part in ("metadata", None):
+            values = known[part] if part else known
+            for key, value in values.items():
+                if key != "metadata" and isinstance(value, str) and value in told:
+                    values[key] = (told[value][part] if part else told[value])[key]
+
+
 def folded(told: dict[str, Any]) -> None:
     """Replace a long value that an earlier case has under the same key by the name of that case."""
     first: dict[str, str] = {}
@@ -89,19 +101,22 @@ def ids(folder: Path, texts: list[str]) -> list[list[int]]:
 def main() -> None:
     """Write both files."""
     logging.disable(logging.WARNING)
-    kept, told = {}, {}
+    arrays, texts_of = TESTS / "golden/checkpoints.npz", TESTS / "golden/checkpoints.json"
+    kept, told = dict(np.load(arrays)), json.loads(texts_of.read_text())
+    unfolded(told)
     with tempfile.TemporaryDirectory() as name:
         data = unpacked(Path(name) / "data")
         texts = tiny_checkpoints.texts(data)
-        for case in CASES:
+        for case in sys.argv[1:] or CASES:
             folder = tiny_checkpoints.write(case, Path(name) / case)
             kept[case] = logits(folder)
             told[case] = {"metadata": metadata(folder, Path(name) / f"{case}.gguf")}
             if case in SENTENCEPIECE:
                 told[case]["ids"] = ids(folder, texts)
+    kept, told = ({case: found[case] for case in CASES} for found in (kept, told))
     folded(told)
-    np.savez_compressed(TESTS / "golden/checkpoints.npz", **kept)
-    (TESTS / "golden/checkpoints.json").write_text(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n")
+    np.savez_compressed(arrays, **kept)
+    texts_of.write_text(json.dumps(told, ensure_ascii=False, separators=(",", ":")) + "\n")
 
 
 if __name__ == "__main__":

@@ -56,6 +56,7 @@ MODELS: dict[str, tuple[str, dict[str, Any]]] = {
     "smollm3": ("smollm3", {}),
     "qwen2": ("qwen2", {}),
     "qwen2 yarn": ("qwen2", YARN | {"rope__scaling__yarn_beta_fast": 16.0}),
+    "qwen2moe untied": ("qwen2moe", {}),
     "qwen3": ("qwen3", {}),
     "qwen3moe": ("qwen3moe", {}),
     "qwen3moe, one expert, scaled": ("qwen3moe", {"expert_used_count": 1, "expert_weights_scale": 0.7}),
@@ -141,6 +142,7 @@ CHANGES: dict[str, dict[str, Any]] = {
     "mistral3": {"attention.temperature_scale": 0.31, "rope.scaling.yarn_log_multiplier": 0.6},
     "olmo2 with windows": {"attention.sliding_window": 9, "rope.scaling.factor": 4.2, "rope.freq_base": 1.1e6},
     "phi3 with windows": {"attention.sliding_window": 10, "rope.freq_base": 10100.0, "rope.scaling.attn_factor": 1.21},
+    "qwen2moe untied": {"expert_used_count": 4, "expert_weights_scale": 1.001, "expert_weights_norm": True},
     "qwen3": {"attention.layer_norm_rms_epsilon": 2e-5, "rope.freq_base": 10001.0},
     "qwen3moe": {"expert_used_count": 4, "expert_weights_scale": 1.001},
     "gemma4": {

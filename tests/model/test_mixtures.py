@@ -32,6 +32,18 @@ def test_mixtures_of_another_kind_are_refused(tmp_path: Path, key: str, value: o
 
 @pytest.mark.parametrize(
     ("key", "value"),
+    [
+        ("expert_gating_func", 2), ("expert_weights_norm", True), ("expert_group_count", 2), ("expert_shared_count", 2),
+        ("expert_shared_feed_forward_length", 0), ("leading_dense_block_count", 1),
+    ],
+)  # fmt: skip
+def test_other_experts_than_qwen2_has_are_refused(tmp_path: Path, key: str, value: object) -> None:
+    with pytest.raises(BitwrightError, match=f"qwen2moe.{key}"):
+        Config.from_gguf(written(tmp_path, "qwen2moe", **{key: value}))
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
     [("expert_gating_func", 2), ("expert_weights_norm", False), ("expert_shared_count", 1), ("rope.unknown", 1.0)],
 )
 def test_other_experts_than_gpt_oss_has_are_refused(tmp_path: Path, key: str, value: object) -> None:

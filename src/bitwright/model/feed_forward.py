@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import TypeAlias
+
 from bitwright.kernels.ops import Buffer, Step
 from bitwright.kernels.ops.elementwise import Activation
 from bitwright.model.config import Config
 from bitwright.model.weights import Weights
+
+FeedForward: TypeAlias = Callable[[Step, Config, Weights, Buffer], Buffer]  # of a layer's weights and normed input
 
 
 def separate(
@@ -46,3 +51,9 @@ def experts(s: Step, c: Config, w: Weights, h: Buffer, activation: Activation = 
 def experts_and_shared(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
     """The same, and one that takes every token."""
     return s.add(experts(s, c, w, h), separate(s, c, w, h, length=c.shared_feed_forward, end="_shexp"))
+
+
+def experts_and_gated(s: Step, c: Config, w: Weights, h: Buffer) -> Buffer:
+    """The same, and the one that takes every token has a gate."""
+    shared = separate(s, c, w, h, length=c.shared_feed_forward, end="_shexp")
+    return s.add(experts(s, c, w, h), s.gate(shared, h, w("ffn_gate_inp_shexp.weight", c.width)))

@@ -26,7 +26,8 @@ WINDOWS = {
     *("attention.value_length_swa", "rope.freq_base_swa"),
 }  # which families without windows ignore in llama.cpp too
 CAPS = {"attn_logit_softcapping", "final_logit_softcapping"}
-SHARED = ("qwen35moe", "qwen3next")  # mixtures with an expert that takes every token
+SHARED = ("qwen2moe", "qwen35moe", "qwen3next")  # mixtures with an expert that takes every token
+SHARED_KEYS = {"expert_weights_scale", "expert_shared_feed_forward_length"}
 STATES = {"ssm.conv_kernel", "ssm.state_size", "ssm.group_count", "ssm.time_step_rank", "ssm.inner_size"}
 DELTA = {  # rope.dimension_sections: in a text, all sections of a rotation have one position
     *STATES,
@@ -51,9 +52,11 @@ OF_FAMILY = {  # honoured by these alone
     "lfm2": {"shortconv.l_cache"},
     "lfm2moe": {"shortconv.l_cache", "leading_dense_block_count"},
     "mistral3": {"attention.temperature_scale", "rope.scaling.yarn_log_multiplier"},
+    "qwen2moe": SHARED_KEYS,
     "qwen3moe": {"expert_weights_scale"},
     "qwen35": DELTA,
-    **{name: {"expert_weights_scale", "expert_shared_feed_forward_length", *DELTA} for name in SHARED},
+    "qwen35moe": SHARED_KEYS | DELTA,
+    "qwen3next": SHARED_KEYS | DELTA,
 }
 # What a text's logits do not depend on: pooling and classes are for embeddings, the rest describes the file.
 HARMLESS = {
@@ -97,6 +100,7 @@ NEUTRAL_OF_FAMILY: dict[str, dict[str, tuple[object, ...]]] = {
     "lfm2moe": ALL_ROUTED | {"expert_gating_func": (2,), "expert_weights_scale": (0, 1)},
     "qwen3moe": ALL_ROUTED | {"expert_gating_func": (1,)},  # softmax
     **dict.fromkeys(SHARED, ALL_ROUTED | WITH_SHARED),
+    "qwen2moe": ALL_ROUTED | WITH_SHARED | {"expert_weights_norm": (False,)},
 }
 
 

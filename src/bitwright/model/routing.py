@@ -9,12 +9,15 @@ from bitwright.model.architectures.architecture import Architecture
 SHARED_COUNT = {"deepseek2", "glm4moe"}  # mixtures with so many experts' lengths for every token
 DENSE_FIRST = SHARED_COUNT | {"lfm2moe"}  # mixtures after dense layers
 SIGMOID, SOFTMAX = 2, 1  # expert_gating_func
+UNNORMALIZED = {"qwen2moe"}  # mixtures whose weights are shares of all experts'
 USUAL_GATING = {"glm4moe": SIGMOID, "lfm2moe": SIGMOID}  # others: softmax
 GLM_FLASH = (47, 154880)  # its layers and tokens, by which llama.cpp knows that its experts are scored by sigmoids
 
 
 def scoring(values: Values, shape: Architecture) -> Scoring:
     """How experts are scored, and whether their weights are normalized."""
+    if values.prefix in UNNORMALIZED:
+        return "share"
     if values.prefix not in SHARED_COUNT:
         return "sigmoid" if USUAL_GATING.get(values.prefix) == SIGMOID else "softmax"
     layers = sum(layer.kind != "prediction" for layer in shape.layers)

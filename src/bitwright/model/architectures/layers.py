@@ -23,8 +23,8 @@ FIRST = {"cohere2moe", "laguna", "smallthinker"}
 ALL_WINDOWED = {"lfm2", "phi3"}  # every attention has the file's window
 # Whatever the file says:
 NEVER_WINDOWED = {
-    "deepseek2", "glm4", "glm4moe", "granite", "granitehybrid", "lfm2moe", "llama", "mistral3", "qwen2", "qwen3",
-    "qwen35", "qwen35moe", "qwen3moe", "qwen3next", "smollm3",
+    "deepseek2", "glm4", "glm4moe", "granite", "granitehybrid", "lfm2moe", "llama", "mistral3", "qwen2", "qwen2moe",
+    "qwen3", "qwen35", "qwen35moe", "qwen3moe", "qwen3next", "smollm3",
 }  # fmt: skip
 Kind = Literal["attention", "latent", "recurrent", "convolution", "none", "prediction"]
 

@@ -26,6 +26,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "olmo2": "olmo2",
     "phi3": "phi3",
     "qwen2": "qwen2",
+    "qwen2moe": "qwen2moe",
     "qwen3": "qwen3",
     "qwen35": "qwen35",
     "qwen35moe": "qwen35moe",
@@ -34,7 +35,7 @@ ARCHITECTURES = {  # GGUF's name -> file here
     "smollm3": "llama",
 }
 # Those of them whose layers have experts.
-MIXTURES = {"deepseek2", "glm4moe", "gpt-oss", "lfm2moe", "qwen3moe", "qwen35moe", "qwen3next"}
+MIXTURES = {"deepseek2", "glm4moe", "gpt-oss", "lfm2moe", "qwen2moe", "qwen3moe", "qwen35moe", "qwen3next"}
 EITHER = {"granitehybrid"}  # those of them whose layers may have experts
 DELTA_NETS = {"qwen35", "qwen35moe", "qwen3next"}
 HYBRIDS = DELTA_NETS | {"granitehybrid"}  # those of them with layers that keep a state instead of keys and values

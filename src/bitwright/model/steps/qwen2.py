@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from bitwright.kernels.ops import Step
-from bitwright.model import feed_forward
 from bitwright.model.config import Config
+from bitwright.model.feed_forward import FeedForward, separate
 from bitwright.model.weights import Weights
 
 
-def step(c: Config, weights: Weights) -> Step:
+def step(c: Config, weights: Weights, feed_forward: FeedForward = separate) -> Step:
     """One step over a batch of tokens: embed, every layer's attention and feed-forward, the head."""
     s = Step()
     q_width, kv_width = c.heads * c.head_dim, c.kv_width
@@ -30,7 +30,7 @@ def step(c: Config, weights: Weights) -> Step:
         x = s.add(x, s.linear(h, w("attn_output.weight", c.width, q_width)))
 
         h = s.rms_norm(x, w("ffn_norm.weight", c.width), c.eps)
-        x = s.add(x, feed_forward.separate(s, c, w, h))
+        x = s.add(x, feed_forward(s, c, w, h))
 
     x = s.rms_norm(x, weights("output_norm.weight", c.width), c.eps)
     s.logits(s.linear(x, *weights.head(c.vocabulary, c.width)))

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TypeAlias
-
-from bitwright.kernels.ops import Buffer, Step
+from bitwright.kernels.ops import Step
 from bitwright.model.config import Config
-from bitwright.model.feed_forward import separate
+from bitwright.model.feed_forward import FeedForward, separate
 from bitwright.model.weights import Weights
-
-FeedForward: TypeAlias = Callable[[Step, Config, Weights, Buffer], Buffer]  # of a layer's weights and normed input
 
 
 def step(c: Config, weights: Weights, feed_forward: FeedForward = separate) -> Step:

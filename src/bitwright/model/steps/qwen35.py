@@ -6,8 +6,7 @@ from __future__ import annotations
 
 from bitwright.kernels.ops import Buffer, Step
 from bitwright.model.config import Config
-from bitwright.model.feed_forward import separate
-from bitwright.model.steps.qwen3 import FeedForward
+from bitwright.model.feed_forward import FeedForward, separate
 from bitwright.model.weights import Weights
 
 

@@ -32,6 +32,7 @@ FAMILIES: dict[str, tuple[str, Callable[[Blueprint], None]]] = {
     "olmo3": ("olmo2", dense.olmo3),
     "ministral3": ("mistral3", dense.mistral3),
     "mistral3": ("mistral3", dense.mistral3),
+    "qwen2_moe": ("qwen2moe", mixture.qwen2_moe),
     "qwen3_moe": ("qwen3moe", mixture.qwen3_moe),
     "gpt_oss": ("gpt-oss", mixture.gpt_oss),
     "glm4_moe": ("glm4moe", mixture.glm4_moe),

@@ -6,7 +6,14 @@ from collections.abc import Callable
 
 from bitwright.model.architectures.blueprint import Blueprint
 from bitwright.model.architectures.families.dense import multipliers
-from bitwright.model.architectures.families.mixture import latent_attention, latent_keys, leading, leading_keys, routed
+from bitwright.model.architectures.families.mixture import (
+    gated,
+    latent_attention,
+    latent_keys,
+    leading,
+    leading_keys,
+    routed,
+)
 
 UNLIMITED = 1 << 20  # the context of models that know no positions (llama.cpp's conversion/granite.py)
 
@@ -92,12 +99,7 @@ def qwen35_moe(b: Blueprint, fused: bool = False) -> None:
     shared = b.values.integer("shared_expert_intermediate_size", low=1)
     experts, size = routed(b, "num_experts", "moe_intermediate_size", shared)
 
-    def mixture() -> None:
-        b.experts(experts, size)
-        b.vector("ffn_gate_inp_shexp.weight", b.width)
-        b.feed_forward(shared, "_shexp")
-
-    qwen35(b, mixture, fused)
+    qwen35(b, lambda: gated(b, experts, size, shared), fused)
 
 
 def qwen3_next(b: Blueprint) -> None:

@@ -63,6 +63,25 @@ def predicting_layer(b: Blueprint) -> None:
         b.matrix(f"nextn.{copy}", b.values.integer("vocab_size", low=1), b.width)
 
 
+def qwen2_moe(b: Blueprint) -> None:
+    """One expert has its own gate and takes every token."""
+    b.frame()
+    shared = b.values.integer("shared_expert_intermediate_size", low=1)
+    experts, size = routed(b, "num_experts", "moe_intermediate_size", shared)
+    for _ in b.blocks():
+        b.norm("attn_norm", b.width)
+        b.attention(bias=True)
+        b.norm("ffn_norm", b.width)
+        gated(b, experts, size, shared)
+
+
+def gated(b: Blueprint, experts: int, size: int, shared: int) -> None:
+    """Add the current layer's experts, and one of length `shared` that takes every token and has a gate."""
+    b.experts(experts, size)
+    b.vector("ffn_gate_inp_shexp.weight", b.width)
+    b.feed_forward(shared, "_shexp")
+
+
 def qwen3_moe(b: Blueprint) -> None:
     b.frame()
     experts, size = routed(b, "num_experts", "moe_intermediate_size")

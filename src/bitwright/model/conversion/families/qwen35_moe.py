@@ -12,16 +12,11 @@ from numpy.typing import NDArray
 
 from bitwright.errors import UnsupportedError
 from bitwright.model.architectures.blueprint import Blueprint
-from bitwright.model.conversion.families import qwen35
+from bitwright.model.conversion.families import qwen2_moe, qwen35
 from bitwright.model.conversion.families.family import LAYER, Change, Family
+from bitwright.model.conversion.families.qwen2_moe import SHARED
 from bitwright.model.conversion.families.qwen3_moe import EXPERTS
 
-SHARED = {
-    "ffn_gate_inp_shexp": "mlp.shared_expert_gate",
-    "ffn_gate_shexp": "mlp.shared_expert.gate_proj",
-    "ffn_up_shexp": "mlp.shared_expert.up_proj",
-    "ffn_down_shexp": "mlp.shared_expert.down_proj",
-}
 STACKED = {
     "ffn_gate_inp": "mlp.gate",
     "ffn_gate_exps.weight": "mlp.experts.gate_up_proj",
@@ -41,16 +36,15 @@ def change(b: Blueprint, name: str) -> Change | None:
     own: dict[str, Change] = {
         "ffn_gate_exps": lambda values: values[:, :length],
         "ffn_up_exps": lambda values: values[:, length:],
-        "ffn_gate_inp_shexp": lambda values: values[0],
     }
-    return own.get(name) or qwen35.change(b, name)
+    return own.get(name) or qwen2_moe.change(b, name) or qwen35.change(b, name)
 
 
 def stored(b: Blueprint, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """Gate and up are one tensor, the shared expert's gate is a matrix of one row."""
     if name in ("ffn_gate_exps", "ffn_up_exps"):
         return shape[0], 2 * shape[1], shape[2]
-    return (1, *shape) if name == "ffn_gate_inp_shexp" else qwen35.stored(b, name, shape)
+    return qwen35.stored(b, name, qwen2_moe.stored(b, name, shape))
 
 
 def change_next(b: Blueprint, name: str) -> Change | None:
@@ -60,16 +54,15 @@ def change_next(b: Blueprint, name: str) -> Change | None:
         "attn_gate": lambda values: _parts(b, values)[1],
         "ssm_conv1d": lambda values: values[:, 0],
         "ssm_a": lambda values: -np.exp(values),
-        "ffn_gate_inp_shexp": lambda values: values[0],
     }
-    return own.get(name) or (qwen35.change(b, name) if name.endswith("norm") else None)
+    return own.get(name) or qwen2_moe.change(b, name) or (qwen35.change(b, name) if name.endswith("norm") else None)
 
 
 def stored_next(b: Blueprint, name: str, shape: tuple[int, ...]) -> tuple[int, ...]:
     """All inputs of a delta net are one matrix."""
     if name in ("attn_qkv", "attn_gate"):
         return sum(_widths(b)) * b.values.integer("linear_num_key_heads"), shape[1]
-    return (1, *shape) if name == "ffn_gate_inp_shexp" else qwen35.stored(b, name, shape)
+    return qwen35.stored(b, name, qwen2_moe.stored(b, name, shape))
 
 
 def _widths(b: Blueprint) -> tuple[int, int, int, int]:

@@ -1,0 +1,16 @@
+"""Qwen 1.5 and 2 with a mixture of experts in place of every layer's feed-forward, weighted by a softmax over all. One
+more expert takes every token, and has a gate.
+"""
+
+from __future__ import annotations
+
+from bitwright.kernels.ops import Step
+from bitwright.model.config import Config
+from bitwright.model.feed_forward import experts_and_gated
+from bitwright.model.steps import qwen2
+from bitwright.model.weights import Weights
+
+
+def step(c: Config, weights: Weights) -> Step:
+    """One step over a batch of tokens: embed, every layer's attention and experts, the head."""
+    return qwen2.step(c, weights, experts_and_gated)
