@@ -176,7 +176,7 @@ def test_the_language_model_of_one_that_sees(tmp_path: Path, case: str, model_ty
         (GEMMA4, {"vocab_size_per_layer_input": 400}, "embed_tokens_per_layer.weight to have shape .400, 72."),
         ("gemma4-mixture", {"num_experts": 7}, r"router.proj.weight to have shape \(7, 96\), got \(6, 96\)"),
     ],
-    ids=range(69),
+    ids=range(73),
 )  # fmt: skip
 def test_configs_that_ask_for_more_are_refused_by_name(
     tmp_path: Path, case: str, changes: dict[str, Any], message: str
