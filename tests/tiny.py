@@ -72,6 +72,9 @@ CONFIGS: dict[str, dict[str, Any]] = {
                "enable_moe_block": True, "num_experts": 4, "moe_intermediate_size": 32, **WINDOWED},
 }  # fmt: skip
 
+# llama.cpp divides the logit of a shared expert's gate by itself, so that must not be 0.
+ONES = ("rope_freqs.weight", "token_embd.weight", "ffn_norm.weight", "ffn_gate_inp_shexp.weight")
+
 # The same, wide enough to distinguish buffers, with a vocabulary that needs none.
 WIDE = {
     "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 1536, "vocab_size": 256, "head_dim": 64,
@@ -94,8 +97,8 @@ def write(made: Blueprint, path: Path) -> Path:
     """Writes the blueprint as a file without a vocabulary."""
 
     def values(tensor: TensorSpec) -> bytes:
-        if tensor.name == "rope_freqs.weight":
-            return np.ones(tensor.shape, np.float32).tobytes()
+        if tensor.name.endswith(ONES):
+            return tensor.format.quantize(np.ones(tensor.shape, np.float32)).tobytes()
         return bytes(math.prod(tensor.shape[:-1]) * tensor.format.row_bytes(tensor.shape[-1]))
 
     tensors = [(t.name, t.shape, t.format, partial(values, t)) for t in made.tensors]
