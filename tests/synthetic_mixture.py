@@ -42,7 +42,7 @@ def weights_of(architecture: str, matrix: Drawn, vector: Drawn) -> dict[str, np.
             "ffn_up_shexp.weight": matrix(shared, WIDTH),
             "ffn_down_shexp.weight": matrix(WIDTH, shared),
         }
-    return found
+    return found | (gated(matrix, vector) if architecture == "qwen2moe" else {})
 
 
 def gated(matrix: Drawn, vector: Drawn) -> dict[str, np.ndarray]:

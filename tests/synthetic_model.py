@@ -66,8 +66,7 @@ EXTRA: dict[str, dict[str, Any]] = {
         **MIXTURE,
     },
     "qwen35": synthetic_delta.KEYS,
-    "qwen35moe": synthetic_delta.KEYS | GATED,
-    "qwen3next": synthetic_delta.KEYS | GATED,
+    **dict.fromkeys(("qwen35moe", "qwen3next"), synthetic_delta.KEYS | GATED),
     "gemma3": {
         "attention.key_length": 32,
         "attention.value_length": 32,
@@ -157,8 +156,6 @@ def weights_of(metadata: Mapping[str, Any], seed: int = 0, tied: bool = True) ->
             for name in ("gate", "up", "down"):
                 del layer_weights[f"ffn_{name}.weight"]
             layer_weights |= synthetic_mixture.weights_of(architecture, matrix, vector)
-        if architecture == "qwen2moe":
-            layer_weights |= synthetic_mixture.gated(matrix, vector)
         if architecture == "gpt-oss":
             layer_weights["attn_sinks.weight"] = vector(heads)
             for name in [name for name in layer_weights if layer_weights[name].ndim > 1]:

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 import tiny_checkpoints
-from model.test_checkpoint import GLM_MOE, GPT_OSS, QWEN_MOE, with_tensors
+from model.test_checkpoint import GLM_MOE, GPT_OSS, QWEN_MOE, with_config, with_tensors
 from model.test_latent import GLM_FLASH
 
 from bitwright.engine import Engine
-from bitwright.errors import BitwrightError, FileFormatError
+from bitwright.errors import BitwrightError, FileFormatError, UnsupportedError
 from bitwright.io import gguf
 from bitwright.model.conversion.checkpoint import Checkpoint
 from bitwright.model.model import Model
@@ -35,6 +35,20 @@ def test_experts_are_all_there_and_of_one_type(tmp_path: Path) -> None:
         FileFormatError, match=rf"{expert} to be bfloat16, as \S+experts.0.up_proj.weight is, got float32"
     ):
         Checkpoint(with_tensors(folder, QWEN_MOE, widen))
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "got"),
+    [
+        ("norm_topk_prob", True, "bool True"), ("qkv_bias", False, "bool False"),
+        ("tie_word_embeddings", True, "bool True"), ("mlp_only_layers", [1], "array of 1 integer: 1"),
+        ("decoder_sparse_step", 2, "integer 2"),
+    ],
+)  # fmt: skip
+def test_other_experts_than_qwen2_has_are_refused(tmp_path: Path, key: str, value: object, got: str) -> None:
+    folder = with_config(tiny_checkpoints.write("qwen2-moe-untied", tmp_path / "m"), **{key: value})
+    with pytest.raises(UnsupportedError, match=f"{key} of {got} is not supported"):
+        Checkpoint(folder)
 
 
 @pytest.mark.parametrize(("case", "architecture"), [(GLM_MOE, "glm4moe"), (GLM_FLASH, "deepseek2")])

@@ -107,12 +107,10 @@ class Config(Architecture):
     def from_gguf(cls, file: GGUF) -> Config:
         """Read the configuration of an open file. Raises what `read` does, FileFormatError if its vocabulary is of
         another size than its embedding."""
-        config = cls.read(Values(file.metadata, file.path), file.tensors)
-        if "tokenizer.ggml.tokens" in file.metadata:
-            tokens = file.metadata.length("tokenizer.ggml.tokens")
-            if tokens != config.vocabulary:
-                expected = f"the rows of token_embd.weight to be {tokens}"
-                raise FileFormatError(file.path, None, expected, str(config.vocabulary))
+        config, key = cls.read(Values(file.metadata, file.path), file.tensors), "tokenizer.ggml.tokens"
+        if key in file.metadata and (tokens := file.metadata.length(key)) != config.vocabulary:
+            expected = f"the rows of token_embd.weight to be {tokens}"
+            raise FileFormatError(file.path, None, expected, str(config.vocabulary))
         return config
 
     @classmethod
