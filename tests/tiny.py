@@ -72,9 +72,6 @@ CONFIGS: dict[str, dict[str, Any]] = {
                "enable_moe_block": True, "num_experts": 4, "moe_intermediate_size": 32, **WINDOWED},
 }  # fmt: skip
 
-# In qwen2moe, llama.cpp divides the logit of the shared expert's gate by itself, so that must not be 0.
-ONES = {"qwen2moe": ("token_embd.weight", "ffn_norm.weight", "ffn_gate_inp_shexp.weight")}
-
 # The same, wide enough to distinguish buffers, with a vocabulary that needs none.
 WIDE = {
     "hidden_size": 512, "num_attention_heads": 8, "intermediate_size": 1536, "vocab_size": 256, "head_dim": 64,
@@ -97,8 +94,8 @@ def write(made: Blueprint, path: Path) -> Path:
     """Writes the blueprint as a file without a vocabulary."""
 
     def values(tensor: TensorSpec) -> bytes:
-        if tensor.name.endswith(("rope_freqs.weight", *ONES.get(made.architecture, ()))):
-            return tensor.format.quantize(np.ones(tensor.shape, np.float32)).tobytes()
+        if tensor.name == "rope_freqs.weight":
+            return np.ones(tensor.shape, np.float32).tobytes()
         return bytes(math.prod(tensor.shape[:-1]) * tensor.format.row_bytes(tensor.shape[-1]))
 
     tensors = [(t.name, t.shape, t.format, partial(values, t)) for t in made.tensors]
