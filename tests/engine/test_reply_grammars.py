@@ -47,12 +47,18 @@ def test_random_texts_of_a_grammar_are_calls(name: str, tokenizer: Tokenizer) ->
     format = reply_format(TEMPLATES[name])
     grammar = format.grammar(TOOLS, required=True)
     assert grammar is not None
-    whole, found = Constraint.of_grammar(tokenizer, grammar), set()
+    single = format.grammar(TOOLS, required=True, single=True)
+    assert single is not None
+    whole, once = (Constraint.of_grammar(tokenizer, own) for own in (grammar, single))
+    found, several = set(), 0
     for seed in range(12):
         calls = calls_in(fed(format.reply("", TOOLS), [drawn(whole.copy(), tokenizer, seed)]))
         assert calls and all(arguments in ({"city": "Oslo"}, {"city": "Å"}) for n, arguments in calls if n == "weather")
         found |= {n for n, _ in calls}
-    assert found == {"weather", "wind.1-a"}
+        one = drawn(once.copy(), tokenizer, seed)
+        assert len(calls_in(fed(format.reply("", TOOLS), [one]))) == 1
+        several += len(calls) > 1
+    assert found == {"weather", "wind.1-a"} and several
 
 
 @pytest.mark.parametrize(

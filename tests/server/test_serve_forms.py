@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from scripted import SIGNS
+from scripted import SIGNS, Scripted, call
 
 from bitwright.model.replies import reply_format
 from bitwright.server.service import Service
@@ -41,19 +41,20 @@ def test_an_answer_fits_its_schema(openai: Any, anthropic: Any) -> None:
 
 
 def test_a_call_that_is_demanded_is_written(calling: None, openai: Any, anthropic: Any) -> None:
-    """The first of them; a model this small goes on calling."""
+    """The first of them; a model this small goes on calling, unless OpenAI's clients name the tool."""
     function, limit = {"type": "function", "function": WEATHER}, 60
     for choice in ("required", {"type": "function", "function": {"name": "weather"}}):
         chat = openai.chat.completions.create(
             model="", messages=ASK, tools=[function], tool_choice=choice, temperature=0, max_tokens=limit
         )
-        assert of_schema(chat.choices[0].message.tool_calls[0].function.arguments)
+        calls = chat.choices[0].message.tool_calls
+        assert of_schema(calls[0].function.arguments) and (len(calls) > 1) == (choice == "required")
     tools = [{"type": "function", **WEATHER}]
     for choice in ("required", {"type": "function", "name": "weather"}):
         response = openai.responses.create(
             model="", input=ASK, tools=tools, tool_choice=choice, temperature=0, max_output_tokens=limit
         )
-        assert of_schema(response.output[0].arguments)
+        assert of_schema(response.output[0].arguments) and (len(response.output) > 1) == (choice == "required")
     tools = [{"name": "weather", "input_schema": SCHEMA}]
     for kind in ("any", "tool"):
         choice = {"type": kind, "name": "weather"} if kind == "tool" else {"type": kind}
@@ -61,3 +62,83 @@ def test_a_call_that_is_demanded_is_written(calling: None, openai: Any, anthropi
             model="", messages=ASK, tools=tools, tool_choice=choice, max_tokens=limit, extra_body={"temperature": 0}
         )
         assert message.content[0].type == "tool_use" and of_schema(message.content[0].input)
+
+
+def test_a_call_that_is_demanded_can_be_the_only_one(calling: None, openai: Any, anthropic: Any) -> None:
+    chat = openai.chat.completions.create(
+        model="", messages=ASK, tools=[{"type": "function", "function": WEATHER}], tool_choice="required",
+        parallel_tool_calls=False, temperature=0, max_tokens=100,
+    )  # fmt: skip
+    (called,) = chat.choices[0].message.tool_calls
+    assert of_schema(called.function.arguments) and chat.choices[0].finish_reason == "tool_calls"
+    response = openai.responses.create(
+        model="", input=ASK, tools=[{"type": "function", **WEATHER}], tool_choice="required",
+        parallel_tool_calls=False, temperature=0, max_output_tokens=100,
+    )  # fmt: skip
+    (item,) = response.output
+    assert of_schema(item.arguments) and response.status == "completed" and response.parallel_tool_calls is False
+    for choice in ({"type": "any"}, {"type": "tool", "name": "weather"}):
+        message = anthropic.messages.create(
+            model="", messages=ASK, tools=[{"name": "weather", "input_schema": SCHEMA}], max_tokens=100,
+            tool_choice={**choice, "disable_parallel_tool_use": True}, extra_body={"temperature": 0},
+        )  # fmt: skip
+        (block,) = message.content
+        assert of_schema(block.input) and message.stop_reason == "tool_use"
+
+
+@pytest.mark.parametrize("single", [True, False])
+def test_an_answer_ends_after_its_first_call_if_it_may_have_no_other(
+    scripted: tuple[Scripted, str], single: bool
+) -> None:
+    """Where nothing holds the model to calls, and in streams, too."""
+    service, address = scripted
+    service.script = "I look." + "".join(call("weather", f'{{"city": "{city}"}}') for city in ("Paris", "Rome", "Oslo"))
+    client = pytest.importorskip("openai").OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0)
+    claude = pytest.importorskip("anthropic").Anthropic(base_url=address, api_key="none", max_retries=0)
+    asked = {"model": "", "messages": ASK, "max_tokens": 200}
+    chat = {**asked, "tools": [{"type": "function", "function": WEATHER}], "parallel_tool_calls": not single}
+    whole = client.chat.completions.create(**chat)
+    choice = whole.choices[0]
+    assert choice.message.content == "I look." and choice.finish_reason == "tool_calls"
+    assert len(choice.message.tool_calls) == (1 if single else 3)
+    assert json.loads(choice.message.tool_calls[0].function.arguments) == {"city": "Paris"}
+    chunks = list(client.chat.completions.create(**chat, stream=True))
+    deltas = [own for chunk in chunks for own in chunk.choices[0].delta.tool_calls or ()]
+    assert max(own.index for own in deltas) == (0 if single else 2)
+    assert "".join(own.function.arguments for own in deltas if own.index == 0) == '{"city": "Paris"}'
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    response = client.responses.create(
+        model="", input=ASK, tools=[{"type": "function", **WEATHER}], parallel_tool_calls=not single
+    )
+    kinds = [item.type for item in response.output]
+    assert kinds == ["message", *["function_call"] * (1 if single else 3)] and response.status == "completed"
+    own = {"type": "auto", "disable_parallel_tool_use": single}
+    message = claude.messages.create(**asked, tools=[{"name": "weather", "input_schema": SCHEMA}], tool_choice=own)
+    assert [block.type for block in message.content] == ["text", *["tool_use"] * (1 if single else 3)]
+    assert message.stop_reason == "tool_use"
+    (count,) = {whole.usage.completion_tokens, response.usage.output_tokens, message.usage.output_tokens}
+    assert (count < len(service.tokenizer.encode(service.script, False))) == single
+
+
+@pytest.mark.parametrize("name", ["none", "auto", "required"])
+def test_a_tool_may_be_called_like_a_word_of_tool_choice(calling: None, openai: Any, anthropic: Any, name: str) -> None:
+    """Named, it is called; the word alone means what it always does."""
+    tools = [{**WEATHER, "name": own} for own in ("weather", name)]
+    functions = [{"type": "function", "function": own} for own in tools]
+    named = {"type": "function", "function": {"name": name}}
+    ask = {"model": "", "messages": ASK, "temperature": 0, "max_tokens": 60}
+    chat = openai.chat.completions.create(**ask, tools=functions, tool_choice=named)
+    assert [own.function.name for own in chat.choices[0].message.tool_calls] == [name]
+    response = openai.responses.create(
+        model="", input=ASK, temperature=0, max_output_tokens=60, tool_choice={"type": "function", "name": name},
+        tools=[{"type": "function", **own} for own in tools],
+    )  # fmt: skip
+    assert [item.name for item in response.output] == [name] and response.tool_choice.name == name
+    message = anthropic.messages.create(
+        model="", messages=ASK, max_tokens=60, tool_choice={"type": "tool", "name": name},
+        tools=[{"name": own["name"], "input_schema": SCHEMA} for own in tools], extra_body={"temperature": 0},
+    )  # fmt: skip
+    assert {block.name for block in message.content} == {name}
+    if name == "none":
+        silent = openai.chat.completions.create(**ask, tools=functions, tool_choice="none")
+        assert silent.choices[0].message.tool_calls is None

@@ -14,6 +14,7 @@ from bitwright.server.prompts import (
     MOST_TOOLS,
     Call,
     CalledFunction,
+    Choice,
     Message,
     Part,
     Tool,
@@ -109,6 +110,17 @@ class ToolChoice(Body):
 
     type: Literal["auto", "any", "tool", "none"]
     name: str = ""
+    disable_parallel_tool_use: bool | None = False
+
+    def choice(self) -> Choice:
+        """What it means."""
+        single = bool(self.disable_parallel_tool_use)
+        match self.type:
+            case "any":
+                return Choice("required", single=single)
+            case "tool":
+                return Choice("required", self.name, single)
+        return Choice(self.type, single=single)
 
 
 class CustomTool(ToolFunction):
@@ -166,12 +178,6 @@ class Conversation(Body):
             for own in self.tools or ()
             if isinstance(own, CustomTool)
         ]
-
-    def choice(self) -> str | None:
-        """auto, none, required, or the name of the tool that must be called."""
-        if self.tool_choice is None:
-            return None
-        return {"any": "required", "tool": self.tool_choice.name}.get(self.tool_choice.type, self.tool_choice.type)
 
     def variables(self) -> dict[str, Any]:
         """What the template is told besides the conversation."""

@@ -16,7 +16,7 @@ from bitwright.server.answers import Answer, Block, logprobs, merged, new_id, ti
 from bitwright.server.errors import Refused
 from bitwright.server.generation import Drawn, Generation
 from bitwright.server.parameters import MOST_TOP, Body, OpenAI
-from bitwright.server.prompts import Messages, Tools, Turn, effort
+from bitwright.server.prompts import Called, Choice, Messages, Tools, Turn, effort
 from bitwright.server.service import Service
 
 
@@ -27,7 +27,7 @@ class Function(Body):
 
 
 class ToolChoice(Body):
-    """The tool that must be called."""
+    """The tool that must be called, once."""
 
     type: Literal["function"] = "function"
     function: Function
@@ -38,7 +38,7 @@ class Chat(OpenAI):
 
     messages: Messages
     tools: Tools | None = None
-    tool_choice: Literal["none", "auto", "required"] | ToolChoice | None = None
+    tool_choice: Called | ToolChoice | None = None
     parallel_tool_calls: bool | None = None
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     logprobs: bool | None = False
@@ -65,9 +65,11 @@ async def chat(service: Service, request: Request, asked: Chat) -> Response:
     return await http.unless_gone(request, whole(service, asked, generations, replies))
 
 
-def choice(asked: Chat) -> str | None:
-    """auto, none, required, or the name of the tool that must be called."""
-    return asked.tool_choice.function.name if isinstance(asked.tool_choice, ToolChoice) else asked.tool_choice
+def choice(asked: Chat) -> Choice:
+    """Which tools the answer calls."""
+    if isinstance(asked.tool_choice, ToolChoice):
+        return Choice("required", asked.tool_choice.function.name, single=True)
+    return Choice(asked.tool_choice or "auto", single=asked.parallel_tool_calls is False)
 
 
 def template_variables(asked: Chat) -> dict[str, Any]:

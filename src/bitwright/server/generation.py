@@ -18,6 +18,7 @@ from bitwright.engine.sampler import Sampler
 
 if TYPE_CHECKING:
     from bitwright.engine.constraint import Constraint
+    from bitwright.model.replies import Reply
     from bitwright.model.tokenizer import Tokenizer
 
 Float32 = NDArray[np.float32]
@@ -42,7 +43,8 @@ class Piece(NamedTuple):
 class Settings:
     """How an answer is drawn. limit: its most tokens (None: as many as fit). stop: strings that end it. ends: tokens
     that do. top: how many of the likeliest tokens are reported with each, None for no log-probabilities at all.
-    constraint: what may be written; it begins after the text `constrained_after`."""
+    constraint: what may be written; it begins after the text `constrained_after`. reply: a parser of this answer that
+    may find it complete."""
 
     sampler: Sampler = field(default_factory=Sampler)
     penalties: Penalties = field(default_factory=Penalties)
@@ -53,6 +55,7 @@ class Settings:
     constraint: Constraint | None = None
     constrained_after: str | None = None
     kept: frozenset[int] = frozenset()
+    reply: Reply | None = None
 
 
 class Generation(Job):
@@ -130,7 +133,11 @@ class Generation(Job):
         self._deliver(error)
 
     def _is_complete(self, id: int, text: str) -> bool:
-        """Whether the constraint allows nothing more after this token."""
+        """Whether nothing more may follow this token: the reply is complete, or the constraint allows nothing."""
+        if (reply := self.settings.reply) is not None:
+            reply.feed(text)
+            if reply.complete:
+                return True
         if self._constraint is not None:
             self._constraint.accept(id)
             return bool(self._constraint.finished)

@@ -16,7 +16,7 @@ from bitwright.server.blocks import Conversation
 from bitwright.server.errors import Refused
 from bitwright.server.generation import Generation
 from bitwright.server.parameters import Body, Drawing, Stops
-from bitwright.server.prompts import Turn, parsed
+from bitwright.server.prompts import Choice, Turn, parsed
 from bitwright.server.service import Service
 
 PING = http.event({"type": "ping"}, named=True)
@@ -64,7 +64,8 @@ async def count_tokens(service: Service, request: Request, asked: Conversation) 
 
 async def after(service: Service, asked: Conversation) -> Turn:
     """The turn after a conversation."""
-    return await Turn.of(service, asked.spoken(), asked.offered(), asked.choice(), asked.variables())
+    choice = asked.tool_choice.choice() if asked.tool_choice else Choice()
+    return await Turn.of(service, asked.spoken(), asked.offered(), choice, asked.variables())
 
 
 async def whole(service: Service, own: Generation, reply: Reply) -> Response:

@@ -159,32 +159,46 @@ def parsed(arguments: str | dict[str, Any]) -> str | dict[str, Any]:
     return found if isinstance(found, dict) and not is_deep(found) else arguments
 
 
+Called = Literal["none", "auto", "required"]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """Whether an answer calls tools: none, some if the model likes (auto), or at least one (required). Only the tool
+    `name`, if there is a name; at most a `single` time, if that is wanted."""
+
+    called: Called = "auto"
+    name: str | None = None
+    single: bool = False
+
+    def among(self, tools: Sequence[Tool]) -> list[Tool]:
+        """The tools that may be called. Refused if one must be, and is not there."""
+        if self.called == "none":
+            return []
+        found = [tool for tool in tools if self.name in (None, tool.function.name)]
+        if self.called == "required" and not found:
+            missing = "no tool" if self.name is None else f"no tool {self.name[:80]!r}"
+            raise invalid(f"tool_choice: a call is required, and there is {missing}")
+        return found
+
+
 @dataclass(frozen=True)
 class Turn:
-    """A model's turn to speak. called: auto, required, or the name of the tool that must be called."""
+    """A model's turn to speak."""
 
     service: Service
     prompt: Prompt
     tools: list[dict[str, Any]]
-    called: str
+    choice: Choice
 
     @classmethod
     async def of(
-        cls, service: Service, messages: Sequence[Message], tools: Sequence[Tool] | None, choice: str | None,
+        cls, service: Service, messages: Sequence[Message], tools: Sequence[Tool] | None, choice: Choice,
         variables: dict[str, Any],
     ) -> Turn:  # fmt: skip
         """The turn after `messages`, as they are unless the template refuses them so. Refused if it does in any case,
         or a tool is demanded that is not there."""
-        own = [tool.templated() for tool in tools or ()]
-        choice = choice or "auto"
-        if choice == "none":
-            own, choice = [], "auto"
-        elif choice == "required" and not own:
-            raise invalid("tool_choice: a call is required, and there are no tools")
-        elif choice not in ("auto", "required"):
-            own = [tool for tool in own if tool["function"]["name"] == choice]
-            if not own:
-                raise invalid(f"tool_choice: there is no tool {choice[:80]!r}")
+        own = [tool.templated() for tool in choice.among(tools or ())]
         try:
             prompt = await service.prompt([message.templated() for message in messages], own, **variables)
         except Refused:
@@ -194,15 +208,15 @@ class Turn:
 
     def reply(self) -> Reply:
         """A parser for the answer."""
-        return self.service.format.reply(self.prompt.text, self.tools)
+        return self.service.format.reply(self.prompt.text, self.tools, self.choice.single)
 
     async def constraint(self, format: ResponseFormat | None, grammar: str | None) -> Constraint | None:
         """What the answer must be; None if it may be any text. Refused if it must be two things."""
-        if self.called == "auto":
+        if self.choice.called != "required":
             return await self.service.constraint(format, grammar)
         if grammar or (format is not None and format.type != "text"):
             raise invalid("expected either a call that is required or a format of the answer, got both")
-        found = self.service.format.grammar(self.tools, required=True)
+        found = self.service.format.grammar(self.tools, True, self.choice.single)
         if found is None:
             raise invalid(
                 f"tool_choice: a call cannot be enforced in the format of this model ({self.service.format.name})"
@@ -212,6 +226,8 @@ class Turn:
     def generation(self, settings: Settings, constraint: Constraint | None, owner: str) -> Generation:
         """An answer. A constraint begins where it does: after reasoning that the prompt has opened."""
         settings.kept = self.service.kept
+        if self.choice.single and self.tools:
+            settings.reply = self.reply()
         if constraint is not None:
             settings.constraint = constraint
             settings.constrained_after = self.service.format.reasoning_end(self.prompt.text)

@@ -17,7 +17,7 @@ from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation
 from bitwright.server.items import ITEMS, MOST_ITEMS, Item, Said, item_id, part, spoken, written
 from bitwright.server.parameters import Body, Drawing, ResponseFormat
-from bitwright.server.prompts import MOST_TOOLS, Message, Tool, ToolFunction, Turn, effort, led
+from bitwright.server.prompts import MOST_TOOLS, Called, Choice, Message, Tool, ToolFunction, Turn, effort, led
 from bitwright.server.service import Service
 
 
@@ -54,8 +54,8 @@ class OwnTool(Body):
     type: str
 
 
-class Choice(Body):
-    """The function that must be called."""
+class FunctionChoice(Body):
+    """The function that must be called, once."""
 
     type: Literal["function"]
     name: str
@@ -78,7 +78,7 @@ class Asked(Drawing):
     stream: bool | None = False
     background: bool | None = False
     tools: Annotated[list[OfferedTool], Field(max_length=MOST_TOOLS)] | None = None
-    tool_choice: Literal["none", "auto", "required"] | Choice | None = None
+    tool_choice: Called | FunctionChoice | None = None
     parallel_tool_calls: bool | None = True
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     text: TextOptions = TextOptions()
@@ -123,7 +123,10 @@ async def after(service: Service, asked: Asked, items: Sequence[Item]) -> Turn:
         raise invalid("input: expected at least one message")
     if asked.instructions:
         messages.insert(0, Message(role="system", content=asked.instructions))
-    choice = asked.tool_choice.name if isinstance(asked.tool_choice, Choice) else asked.tool_choice
+    if isinstance(asked.tool_choice, FunctionChoice):
+        choice = Choice("required", asked.tool_choice.name, single=True)
+    else:
+        choice = Choice(asked.tool_choice or "auto", single=asked.parallel_tool_calls is False)
     tools = [
         Tool(function=ToolFunction(name=own.name, description=own.description, parameters=own.parameters))
         for own in asked.functions
@@ -134,14 +137,15 @@ async def after(service: Service, asked: Asked, items: Sequence[Item]) -> Turn:
 
 def begun(service: Service, asked: Asked, own: Generation) -> dict[str, Any]:
     """A response before anything of it was written."""
-    choice = asked.tool_choice.model_dump() if isinstance(asked.tool_choice, Choice) else asked.tool_choice or "auto"
+    choice = asked.tool_choice or "auto"
     format = asked.text.format.model_dump(by_alias=True, exclude_none=True)
     return {
         "id": new_id("resp"), "object": "response", "created_at": int(time.time()), "model": service.name,
         "status": "in_progress", "error": None, "incomplete_details": None, "output": [], "usage": None,
         "instructions": asked.instructions, "previous_response_id": asked.previous_response_id,
         "max_output_tokens": asked.max_output_tokens, "store": bool(asked.store), "background": False,
-        "parallel_tool_calls": asked.parallel_tool_calls is not False, "tool_choice": choice,
+        "parallel_tool_calls": asked.parallel_tool_calls is not False,
+        "tool_choice": choice if isinstance(choice, str) else choice.model_dump(),
         "tools": [tool.model_dump(exclude_none=True) for tool in asked.functions], "text": {"format": format},
         "reasoning": {"effort": asked.reasoning.effort if asked.reasoning else None, "summary": None},
         "temperature": own.settings.sampler.temperature, "top_p": own.settings.sampler.top_p,

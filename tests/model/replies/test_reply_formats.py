@@ -50,6 +50,22 @@ def test_what_a_template_writes_is_read_back(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", TEMPLATES)
+def test_a_single_call_ends_a_reply(name: str) -> None:
+    """Before a second, or text, can begin."""
+    text = "" if name == "llama3" else TEXT
+    prompt, reply = replied(name, content=text, tool_calls=CALLS)
+    whole, parser = parsed(FORMATS[name], reply, prompt), FORMATS[name].reply(prompt, TOOLS, single=True)
+    first = whole[: 2 + bool(text)]
+    assert fed(parser, reply) == first and parser.complete and calls_in(first)[0][0] == "weather"
+    parser = FORMATS[name].reply(prompt, TOOLS, single=True)
+    fed(parser, [character for character in reply if not parser.complete])
+    assert parser.complete
+    reply = replied(name, content=TEXT)[1]
+    assert fed(parser := FORMATS[name].reply(prompt, TOOLS, single=True), reply) == [Text(TEXT)]
+    assert not parser.complete
+
+
+@pytest.mark.parametrize("name", TEMPLATES)
 def test_an_answer_without_calls(name: str) -> None:
     prompt, reply = replied(name, content=TEXT)
     assert parsed(FORMATS[name], reply, prompt) == [Text(TEXT)]

@@ -39,16 +39,17 @@ class ReplyFormat:
     _parser: type[Reply]
     _reasoning: Marks | None
 
-    def reply(self, prompt: str, tools: Sequence[Mapping[str, Any]] = ()) -> Reply:
+    def reply(self, prompt: str, tools: Sequence[Mapping[str, Any]] = (), single: bool = False) -> Reply:
         """A parser for the reply to the rendered `prompt`, whose end says whether it begins with reasoning. Without
-        `tools` (as in a chat request) nothing is a call."""
-        return self._parser(prompt, tools, self._reasoning)
+        `tools` (as in a chat request) nothing is a call. A `single` call is the end of the reply."""
+        return self._parser(prompt, tools, self._reasoning, single)
 
-    def grammar(self, tools: Sequence[Mapping[str, Any]], required: bool) -> str | None:
+    def grammar(self, tools: Sequence[Mapping[str, Any]], required: bool, single: bool = False) -> str | None:
         """A grammar for `engine.constraint` that allows only calls of `tools`, one or more if it is `required`, or text
-        before or instead of them; None if no grammar describes the format."""
+        before or instead of them; no more than a `single` one if that is wanted. None if no grammar describes the
+        format."""
         found = self._parser.GRAMMAR
-        return None if found is None else found.lark(schemas(tools), required, self._parser.OPENS)
+        return None if found is None else found.lark(schemas(tools), required, self._parser.OPENS, single)
 
     def reasoning_end(self, prompt: str) -> str | None:
         """The mark that ends the reasoning which the rendered `prompt` has opened; None if it has not."""

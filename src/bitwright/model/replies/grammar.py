@@ -26,9 +26,12 @@ class CallGrammar:
     end: Written = ()
     apart: bool = True
 
-    def lark(self, schemas: Mapping[str, Mapping[str, Any]], required: bool, opens: Sequence[str]) -> str | None:
-        """The grammar of one call or more of the tools whose parameters have these schemas. Unless it is `required`,
-        any text may come first, or instead, that has none of the marks `opens`; None if text cannot be told apart."""
+    def lark(
+        self, schemas: Mapping[str, Mapping[str, Any]], required: bool, opens: Sequence[str], single: bool = False
+    ) -> str | None:
+        """The grammar of one call or more, or a `single` one, of the tools whose parameters have these schemas. Unless it
+        is `required`, any text may come first, or instead, that has none of the marks `opens`; None if text cannot be
+        told apart."""
         if not schemas or not (required or self.apart):
             return None
         rules = []
@@ -36,7 +39,8 @@ class CallGrammar:
             rules.append(f"call_{n}: {' | '.join(_line(call, name, n) for call in self.calls)}")
             rules.append(f"arguments_{n}: %json {json.dumps(schema or {'type': 'object'})}")
         call = " | ".join(f"call_{n}" for n in range(len(schemas)))
-        calls = f"{_line(self.begin)} call ({_line(self.between)} call)* {_line(self.end)}"
+        more = "" if single else f"({_line(self.between)} call)*"
+        calls = f"{_line(self.begin)} call {more} {_line(self.end)}"
         if required:
             return "\n".join([f"start: {calls}", f"call: {call}", *rules])
         marked = "|".join(map(_escaped, opens))

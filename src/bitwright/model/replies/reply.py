@@ -28,7 +28,8 @@ class Reply:
 
     Whitespace around a mark belongs to the mark: what a template puts around a part does not become a part. Nothing
     else is lost. What follows a mark and is not a call comes out as text with the mark; what is wrong after a call has
-    begun comes out as text, too. A call within reasoning ends it, if there is such a tool.
+    begun comes out as text, too. A call within reasoning ends it, if there is such a tool. A reply of a `single` call
+    is `complete` after it: what else comes is left out.
     """
 
     NAME: ClassVar[str] = "plain"
@@ -39,11 +40,16 @@ class Reply:
     GRAMMAR: ClassVar[CallGrammar | None] = None  # how calls are written, if a grammar can say so
 
     def __init__(
-        self, prompt: str = "", tools: Sequence[Mapping[str, Any]] = (), reasoning: Marks | None = None
+        self,
+        prompt: str = "",
+        tools: Sequence[Mapping[str, Any]] = (),
+        reasoning: Marks | None = None,
+        single: bool = False,
     ) -> None:
         self._schemas = schemas(tools)
         self._opens = self.OPENS if tools else ()
         self._reasoning, self._prompt = reasoning, prompt
+        self._single, self.complete = single, False
         self._parts: list[Part] = []
         self._calls = 0
         self._only_known = False  # whether only names of tools make a call
@@ -103,6 +109,7 @@ class Reply:
                 self._put(kind(self._held[:end]))
                 self._held = self._held[end:]
                 return
+        self.complete = self._single and self._calls > 0
         yield from self._drop_mark()
 
     def _begin(self, name: str) -> None:
@@ -110,6 +117,7 @@ class Reply:
         if not name or (self._only_known and name not in self._schemas):
             raise NotACall
         self._drop()
+        self.complete = self._single and self._calls > 0
         self._put(Call(self._calls, name))
         self._calls += 1
 
@@ -118,7 +126,9 @@ class Reply:
         self._put(Arguments(self._calls - 1, text))
 
     def _put(self, part: Part) -> None:
-        """Add a part, joined to the last if both are pieces of one thing."""
+        """Add a part, joined to the last if both are pieces of one thing; none to a reply that is complete."""
+        if self.complete:
+            return
         last = self._parts[-1] if self._parts else None
         if isinstance(part, Call):
             self._parts.append(part)
