@@ -10,10 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import uvicorn
-
 from bitwright.explorer import app
 from bitwright.explorer.exhibits import Documents
+from bitwright.server import listening
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -26,15 +25,9 @@ class Quiet(http.server.SimpleHTTPRequestHandler):
 @contextmanager
 def live(documents: Documents) -> Iterator[str]:
     """The address of a server with these documents."""
-    with app.listen(0) as listening:
-        port = listening.getsockname()[1]
-        config = uvicorn.Config(app.application(documents, port), log_level="error", lifespan="off")
-        server = uvicorn.Server(config)
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, daemon=True)
-        thread.start()
-        yield f"http://127.0.0.1:{port}/"
-        server.should_exit = True
-        thread.join()
+    own = listening.listen("127.0.0.1", 0)
+    with listening.serving(app.application(documents, own.getsockname()[1]), own):
+        yield f"{listening.address(own)}/"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from bitwright.explorer import app, exhibits
 from bitwright.explorer.exhibits import Documents, Exhibit
 from bitwright.explorer.export import export
 from bitwright.explorer.subject import Subject
+from bitwright.server import listening
 
 SOME = {name: exhibits.EXHIBITS[name] for name in ("site", "elements")}
 NOT_ITS_HOST = ["evil.example", "evil.example:8484", "127.0.0.1", "127.0.0.1:80", "localhost.evil.example:8484", ""]
@@ -85,10 +86,8 @@ def test_a_key_must_be_a_safe_name(stories260k: Path) -> None:
 
 
 def test_a_taken_port_is_said() -> None:
-    with app.listen(0) as taken:
-        taken.listen()
-        with pytest.raises(UsageError, match="--port 0 takes a free one"):
-            app.listen(taken.getsockname()[1])
+    with listening.listen("127.0.0.1", 0) as taken, pytest.raises(UsageError, match="--port 0 takes a free one"):
+        listening.listen("127.0.0.1", taken.getsockname()[1])
 
 
 def test_the_exported_site_holds_what_the_server_answers(small: Documents, client: TestClient, tmp_path: Path) -> None:

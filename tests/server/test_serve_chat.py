@@ -13,6 +13,7 @@ from bitwright.engine.ask import ask
 from bitwright.server.service import Service
 
 QUESTION = [{"role": "user", "content": "What is the capital of France?"}]
+BIG = {"type": "json_schema", "json_schema": {"schema": {"enum": ["x" * (1 << 20)]}}}
 GREEDY: dict[str, Any] = {"model": "smollm2", "messages": QUESTION, "temperature": 0, "max_tokens": 24}
 
 
@@ -118,8 +119,10 @@ def test_roles_and_parts_of_content(openai: Any) -> None:
         ({"messages": [{"role": "king", "content": "hi"}]}, 400, "role"),
         ({"messages": QUESTION, "temperature": -1}, 400, "temperature"),
         ({"messages": QUESTION, "temperature": "warm"}, 400, "temperature"),
-        ({"messages": QUESTION, "n": 1000}, 400, "n:"),
+        ({"messages": QUESTION, "n": 1 << 60}, 400, "n:"),
         ({"messages": QUESTION, "stop": [""]}, 400, "stop"),
+        ({"messages": QUESTION, "stop": ["x"] * 10_000}, 400, "stop"),
+        ({"messages": QUESTION, "response_format": BIG}, 400, "characters"),
         ({"messages": QUESTION, "logit_bias": {"99999999": 1}}, 400, "logit_bias"),
         ({"messages": QUESTION, "tool_choice": "required"}, 400, "tool_choice"),
         ({"messages": QUESTION, "chat_template_kwargs": {"messages": []}}, 400, "chat_template_kwargs"),
@@ -133,6 +136,11 @@ def test_what_is_wrong_is_said(web: httpx2.Client, body: dict[str, Any], status:
     assert says in error["message"] and "\n" not in error["message"]
 
 
+def test_an_answer_of_no_tokens(openai: Any) -> None:
+    (choice,) = openai.chat.completions.create(**{**GREEDY, "max_tokens": 0}).choices
+    assert (choice.message.content, choice.finish_reason) == ("", "length")
+
+
 def test_a_prompt_that_does_not_fit_is_refused_never_shortened(web: httpx2.Client) -> None:
     long = [{"role": "user", "content": "word " * 1100}]
     for stream in (False, True):
@@ -143,6 +151,6 @@ def test_a_prompt_that_does_not_fit_is_refused_never_shortened(web: httpx2.Clien
 
 
 def test_bodies_that_are_no_json(web: httpx2.Client) -> None:
-    for body in (b"", b"{", b"[1]", b"[" * 100_000, b'{"messages": 1e999}', b"\xff\xfe"):
+    for body in (b"", b"{", b"[1]", b"[" * 100_000, b'{"x": 1e999}', b'{"x": NaN}', b"\xff\xfe", b'{"x": "\\ud800"}'):
         answer = web.post("/v1/chat/completions", content=body)
         assert answer.status_code == 400 and json.loads(answer.content)["error"]["type"] == "invalid_request_error"

@@ -37,8 +37,20 @@ def test_texts_ids_and_encodings_give_the_same_vectors(openai: Any, service: Ser
         np.concatenate([vectors(openai, own, dimensions=service.engine.config.width) for own in (TEXTS[0], *ids[1:])]),
     ):
         assert np.array_equal(same, several)
+    counted = service.counted.copy()
     usage = openai.embeddings.create(model="", input=TEXTS).usage
     assert usage.prompt_tokens == usage.total_tokens == sum(map(len, ids))
+    new = service.counted - counted
+    assert new == {"requests": 1, "embeddings": len(TEXTS), "prompt": usage.prompt_tokens}
+
+
+def test_vectors_that_take_too_long_are_given_up(
+    web: httpx2.Client, service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(service, "timeout", -1.0)
+    answer = web.post("/v1/embeddings", json={"input": TEXTS})
+    assert answer.status_code == 504 and answer.json()["error"]["type"] == "timeout_error"
+    assert "llamacpp:embeddings_total" in web.get("/metrics").text
 
 
 def test_vectors_are_llama_cpps(smollm2: Path, openai: Any, service: Service) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from scripted import SIGNS, Scripted, call
+from serving import serving
 
 from bitwright.model.replies import reply_format
 from bitwright.server.service import Service
@@ -48,13 +49,15 @@ def test_a_call_that_is_demanded_is_written(calling: None, openai: Any, anthropi
             model="", messages=ASK, tools=[function], tool_choice=choice, temperature=0, max_tokens=limit
         )
         calls = chat.choices[0].message.tool_calls
-        assert of_schema(calls[0].function.arguments) and (len(calls) > 1) == (choice == "required")
+        assert of_schema(calls[0].function.arguments)
+    assert len(calls) == 1 and chat.choices[0].finish_reason == "tool_calls"
     tools = [{"type": "function", **WEATHER}]
     for choice in ("required", {"type": "function", "name": "weather"}):
         response = openai.responses.create(
             model="", input=ASK, tools=tools, tool_choice=choice, temperature=0, max_output_tokens=limit
         )
-        assert of_schema(response.output[0].arguments) and (len(response.output) > 1) == (choice == "required")
+        assert of_schema(response.output[0].arguments)
+    assert len(response.output) == 1 and response.status == "completed"
     tools = [{"name": "weather", "input_schema": SCHEMA}]
     for kind in ("any", "tool"):
         choice = {"type": kind, "name": "weather"} if kind == "tool" else {"type": kind}
@@ -142,3 +145,41 @@ def test_a_tool_may_be_called_like_a_word_of_tool_choice(calling: None, openai: 
     if name == "none":
         silent = openai.chat.completions.create(**ask, tools=functions, tool_choice="none")
         assert silent.choices[0].message.tool_calls is None
+
+
+@pytest.mark.parametrize("guessing", ["ngram", "draft"])
+def test_guesses_change_no_answer_that_is_held_to_something(
+    service: Service, openai: Any, monkeypatch: pytest.MonkeyPatch, guessing: str
+) -> None:
+    """Whatever they cost. A draft guesses what its model finds likeliest, which the constraint often forbids."""
+    engine = service.engine
+    guesser = Service(engine, "g", 1, 1 << 28, guesses=6, draft=engine if guessing == "draft" else None)
+    plain = Service(engine, "p", 1, 1 << 28)
+    speculation: Any = guesser.worker.batch.speculation
+    speculation.cost, speculation.drafting = lambda rows: 1.0, 0.0
+    cities = {"type": "array", "items": SCHEMA, "minItems": 2, "maxItems": 4}
+    format = {"type": "json_schema", "json_schema": {"name": "cities", "schema": cities}}
+    function = {"type": "function", "function": {**WEATHER, "name": "none"}}
+    seen = '[{"city": "Paris"}, {"city": "Rome"}, {"city": "Oslo"}] ' * 3
+    ask = {"model": "", "messages": [{"role": "user", "content": f"Say {seen}"}], "temperature": 0, "max_tokens": 120}
+    held: list[dict[str, Any]] = [
+        {"response_format": format},
+        {"tools": [function], "tool_choice": {"type": "function", "function": {"name": "none"}}},
+        {"tools": [function], "tool_choice": "required", "max_tokens": 60},
+    ]
+    answers = []
+    for own in (plain, guesser):
+        monkeypatch.setattr(own, "format", reply_format(SIGNS))
+        with serving(own) as address:
+            client = openai.with_options(base_url=f"{address}/v1")
+            answers.append([client.chat.completions.create(**{**ask, **more}).choices[0] for more in held])
+    said = [
+        [choice.message.model_dump(exclude={"tool_calls": {"__all__": {"id"}}}) for choice in own] for own in answers
+    ]
+    assert said[0] == said[1] and plain.counted["guessed"] == 0
+    assert 0 < guesser.counted["guessed_right"] < guesser.counted["guessed"]
+    found, one, several = answers[1]
+    assert all(map(of_schema, json.loads(found.message.content))) and found.finish_reason == "stop"
+    (called,) = one.message.tool_calls
+    assert called.function.name == "none" and of_schema(called.function.arguments)
+    assert of_schema(several.message.tool_calls[0].function.arguments)

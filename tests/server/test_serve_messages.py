@@ -65,7 +65,7 @@ def test_the_limit_and_stop_sequences_end_an_answer(anthropic: Any) -> None:
     assert found.content[0].text == whole[: whole.index(stop)]
 
 
-def test_the_line_that_changes_with_every_request_is_not_read(anthropic: Any) -> None:
+def test_the_line_that_changes_with_every_request_is_not_read(anthropic: Any, web: httpx2.Client) -> None:
     """As Claude Code sends it: in a block of its own, or at the beginning of the text."""
     rules = "You are a careful assistant. " * 20
 
@@ -81,6 +81,11 @@ def test_the_line_that_changes_with_every_request_is_not_read(anthropic: Any) ->
     for question, as_text in (("Two, then?", False), ("Or three?", True)):
         other = usage("05a6b", question, as_text)
         assert other.input_tokens < 16 < 100 < other.cache_read_input_tokens
+    line = {"type": "text", "text": "x-anthropic-billing-header: cch=b3c4d;"}  # a gateway speaks OpenAI's interface
+    system = {"role": "system", "content": [line, {"type": "text", "text": rules}]}
+    asked = {"messages": [system, {"role": "user", "content": "Four?"}], "max_tokens": 1}
+    passed_on = web.post("/v1/chat/completions", json=asked).json()["usage"]
+    assert passed_on["prompt_tokens_details"]["cached_tokens"] > 100
 
 
 def test_thoughts_text_and_calls_are_blocks(script: Any) -> None:
@@ -115,6 +120,19 @@ def test_a_call_that_is_cut_off_is_not_lost(script: Any) -> None:
     found = client.messages.create(**GREEDY | {"max_tokens": 18}, tools=[WEATHER])
     assert found.stop_reason == "max_tokens" and list(found.content[-1].input) == ["unreadable"]
     assert found.content[-1].input["unreadable"].startswith('{"city"')
+
+
+@pytest.mark.parametrize("value", ["NaN", "-Infinity", "1e999", '"\\ud800"'])
+def test_arguments_that_are_no_json_are_passed_on_as_text(script: Any, value: str) -> None:
+    client = script(call("weather", f'{{"city": {value}}}'))
+    found = client.messages.create(**GREEDY | {"max_tokens": 60}, tools=[WEATHER])
+    assert found.content[-1].input == {"unreadable": f'{{"city": {value}}}'} and found.stop_reason == "tool_use"
+
+
+def test_a_name_that_is_no_text_is_no_call(script: Any) -> None:
+    text = call("\\ud800", "{}")
+    found = script(text).messages.create(**GREEDY | {"max_tokens": 60}, tools=[WEATHER])
+    assert [block.text for block in found.content] == [text]
 
 
 def test_without_tools_nothing_is_a_call(script: Any) -> None:

@@ -35,6 +35,7 @@ def explore(
     from bitwright.explorer.export import check
     from bitwright.explorer.export import export as write
     from bitwright.explorer.subject import Subject
+    from bitwright.server import listening
 
     if export is not None:
         check(export)
@@ -47,11 +48,12 @@ def explore(
             size = write(documents, export, progress)
         output.say(f"{export}: {output.human_bytes(size)}; any web server can host it")
         return
-    listening = app.listen(port)
-    address = f"http://{app.HOST}:{listening.getsockname()[1]}/"
-    output.say(f"{address} (Ctrl-C ends it)")
-    if not no_browser:
-        import webbrowser
+    own = listening.listen("127.0.0.1", port)
+    address = f"{listening.address(own)}/"
+    with listening.serving(app.application(documents, own.getsockname()[1]), own) as answering:
+        output.say(f"{address} (Ctrl-C ends it)")
+        if not no_browser:
+            import webbrowser
 
-        webbrowser.open(address)
-    app.serve(documents, listening)
+            webbrowser.open(address)
+        listening.wait(answering)

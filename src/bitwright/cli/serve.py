@@ -100,19 +100,22 @@ def serve(
         raise UsageError(f"--host {host} lets other machines ask: give an --api-key (or BITWRIGHT_API_KEY)")
     if key is not None and not key.strip():
         raise UsageError("the API key is empty")
-    sockets = listening.listen(host, port)
-    loaded = models.load(model, context, threads, kv, cache_packed=cache_packed)
-    drafting = None if draft in (NGRAM, OFF) else drafted(draft, loaded, threads, kv)
-    kept = detect.system().memory_bytes // 8 if cache is None else int(cache * 1e9)
-    with output.progress(f"loading {loaded.path.name}"):
-        guesses = 0 if draft == OFF else draft_max
-        on_disk = int(disk * 1e9)
-        service = Service(loaded, alias or Path(model).name, parallel, kept, on_disk, timeout, guesses, drafting)
-    if guesses and not service.guesses:
-        output.remark(f"{loaded.path.name} writes without guesses: its layers keep a state that cannot go back")
-    address = listening.address(sockets)
-    output.say(f"{address}/v1 serves {service.name}, {loaded.context} tokens of context (Ctrl-C ends it)")
-    listening.serve(app.application(service, host, key, allow_origin or ()), sockets)
+    own = listening.listen(host, port)
+    web = app.application(host, key, allow_origin or ())
+    with listening.serving(web, own) as answering:
+        loaded = models.load(model, context, threads, kv, cache_packed=cache_packed)
+        drafting = None if draft in (NGRAM, OFF) else drafted(draft, loaded, threads, kv)
+        kept = detect.system().memory_bytes // 8 if cache is None else int(cache * 1e9)
+        with output.progress(f"loading {loaded.path.name}"):
+            guesses = 0 if draft == OFF else draft_max
+            on_disk = int(disk * 1e9)
+            service = Service(loaded, alias or Path(model).name, parallel, kept, on_disk, timeout, guesses, drafting)
+        if guesses and not service.guesses:
+            output.remark(f"{loaded.path.name} writes without guesses: its layers keep a state that cannot go back")
+        app.begin(web, service)
+        address = listening.address(own)
+        output.say(f"{address}/v1 serves {service.name}, {loaded.context} tokens of context (Ctrl-C ends it)")
+        listening.wait(answering)
 
 
 def drafted(reference: str, served: Engine, threads: int | None, kv: str) -> Engine:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import socket
 
-import uvicorn
 from starlette.applications import Starlette
 from starlette.middleware import Middleware
 from starlette.requests import Request
@@ -13,13 +11,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from bitwright.errors import BitwrightError, UnknownNameError, UsageError
+from bitwright.errors import BitwrightError, UnknownNameError
 from bitwright.explorer.bundle import STATIC
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.guard import Guard
 from bitwright.explorer.live import routes as live
-
-HOST = "127.0.0.1"
 
 
 def application(documents: Documents, port: int) -> Starlette:
@@ -44,22 +40,3 @@ def application(documents: Documents, port: int) -> Starlette:
 def as_text(document: dict[str, object]) -> str:
     """A document as it is sent and exported."""
     return json.dumps(document, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
-
-
-def listen(port: int) -> socket.socket:
-    """A socket on loopback; port 0 takes any that is free. Raises UsageError if it is taken."""
-    listening = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-    listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listening.bind((HOST, port))
-    except OSError as error:
-        listening.close()
-        raise UsageError(f"cannot listen on port {port}: {error.strerror}; --port 0 takes a free one") from None
-    return listening
-
-
-def serve(documents: Documents, listening: socket.socket) -> None:
-    """Answer until interrupted."""
-    port = listening.getsockname()[1]
-    config = uvicorn.Config(application(documents, port), log_level="warning", access_log=False, lifespan="off")
-    uvicorn.Server(config).run(sockets=[listening])

@@ -13,13 +13,15 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from bitwright.server import chat, completions, embeddings, http, infill, kept, messages, native, page, responses
-from bitwright.server.errors import Refused, shape
+from bitwright.server.errors import Refused, busy, shape
 from bitwright.server.guard import Guard
 from bitwright.server.openapi import document
 from bitwright.server.service import Service
 
 Handler = Callable[[Service, Request], Awaitable[Response]]
 DRAIN = 10.0  # seconds for answers that are being written when the server is told to end
+INSIDE = 512  # requests that are being read, or answered in one piece, at the same time
+LOADING = 5  # seconds after which to ask again while the model is loaded
 
 
 async def models(service: Service, request: Request) -> Response:
@@ -61,28 +63,50 @@ ROUTES: dict[tuple[str, str], Handler] = {
 }
 
 
-def application(service: Service, host: str, key: str | None = None, origins: Sequence[str] = ()) -> Starlette:
-    """The application that answers for a service on `host`."""
+def application(host: str, key: str | None = None, origins: Sequence[str] = ()) -> Starlette:
+    """The application that answers on `host`: for a service once there is one (`begin`), and until then that the model
+    is being loaded."""
 
     @contextlib.asynccontextmanager
     async def running(app: Starlette) -> AsyncIterator[None]:
-        service.worker.start()
         yield
-        service.worker.close(DRAIN)
+        if app.state.service is not None:
+            app.state.service.worker.close(DRAIN)
 
     routes: list[BaseRoute] = [
-        Route(path, http.endpoint(_bound(handler, service), shape(path)), methods=[method])
+        Route(path, http.endpoint(_bound(handler, path), shape(path)), methods=[method])
         for (method, path), handler in ROUTES.items()
     ]
     routes += page.routes()
     guard = Middleware(Guard, host=host, key=key, origins=origins)
-    return Starlette(routes=routes, middleware=[guard], lifespan=running,
-                     exception_handlers={HTTPException: _refused, Exception: _failed})  # fmt: skip
+    app = Starlette(routes=routes, middleware=[guard], lifespan=running,
+                    exception_handlers={HTTPException: _refused, Exception: _failed})  # fmt: skip
+    app.state.service, app.state.inside, app.state.held = None, 0, 0
+    return app
 
 
-def _bound(handler: Handler, service: Service) -> Callable[[Request], Awaitable[Response]]:
+def begin(app: Starlette, service: Service) -> None:
+    """From now on the application answers for a service."""
+    service.worker.start()
+    app.state.service = service
+
+
+def _bound(handler: Handler, path: str) -> Callable[[Request], Awaitable[Response]]:
     async def bound(request: Request) -> Response:
-        return await handler(service, request)
+        state = request.app.state
+        if state.service is not None and request.method != "POST":
+            return await handler(state.service, request)
+        if state.service is not None:
+            if state.inside >= INSIDE:
+                raise busy(state.inside, state.service.parallel, unread=True)
+            state.inside += 1
+            try:
+                return await handler(state.service, request)
+            finally:
+                state.inside -= 1
+        refused = Refused(503, "unavailable_error", "Loading model", LOADING)  # as llama.cpp's server says it
+        state = {"status": "loading model"} if handler is native.health else {}
+        return JSONResponse(state | shape(path)(refused), refused.status, refused.headers)
 
     return bound
 

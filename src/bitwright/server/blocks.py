@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag
@@ -22,10 +21,6 @@ from bitwright.server.prompts import (
     effort,
     led,
 )
-
-# What Claude Code begins the system prompt with. It differs in every request, so that nothing after it would be found
-# in memory (https://github.com/anthropics/claude-code/issues/50085).
-BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 
 
 class Thought(Body):
@@ -98,11 +93,9 @@ class Said(Body):
 
 
 def system(content: str | list[Part] | None) -> list[Message]:
-    """The system message, if there is one, without what only Anthropic's own servers read."""
-    parts = [Part(type="text", text=content)] if isinstance(content, str) else content or []
-    kept = [Part(type=own.type, text=own.text and BILLING.sub("", own.text)) for own in parts]
-    kept = [own for own in kept if own.text != ""]
-    return [Message(role="system", content=kept)] if kept else []
+    """The system message, unless it says nothing."""
+    found = Message(role="system", content=content)
+    return [found] if found.text() else []
 
 
 class ToolChoice(Body):

@@ -41,8 +41,7 @@ async def embeddings(service: Service, request: Request, asked: Asked) -> Respon
 async def whole(service: Service, texts: list[list[int]], as_base64: bool) -> Response:
     """The vectors: numbers, or float32 (little-endian) in base64."""
     data = []
-    for index, ids in enumerate(texts):
-        vector = await service.embedding(ids)
+    for index, vector in enumerate(await service.embeddings(texts)):
         own: Any = base64.b64encode(vector.astype("<f4").tobytes()).decode() if as_base64 else vector.tolist()
         data.append({"object": "embedding", "index": index, "embedding": own})
     read = sum(map(len, texts))

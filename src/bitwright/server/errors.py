@@ -17,16 +17,17 @@ TOO_LONG = "exceed_context_size_error"
 
 
 class Refused(Exception):
-    """A request that is not answered. `more` are further fields that clients of llama.cpp's server read."""
+    """A request that is not answered. `more` are further fields that clients of llama.cpp's server read. `unread`:
+    whether the rest of the request is not read, so that the connection must end."""
 
-    def __init__(self, status: int, kind: str, message: str, retry_after: int | None = None, **more: Any) -> None:
+    def __init__(
+        self, status: int, kind: str, message: str, retry_after: int | None = None, unread: bool = False, **more: Any
+    ) -> None:
         super().__init__(message)
-        self.status, self.kind, self.message, self.retry_after, self.more = status, kind, message, retry_after, more
-
-    @property
-    def headers(self) -> dict[str, str]:
-        """Headers of the answer."""
-        return {} if self.retry_after is None else {"Retry-After": str(self.retry_after)}
+        self.status, self.kind, self.message, self.more = status, kind, message, more
+        self.headers = {} if retry_after is None else {"Retry-After": str(retry_after)}
+        if unread:
+            self.headers["Connection"] = "close"
 
     def openai(self) -> dict[str, Any]:
         """The body that clients of OpenAI and of llama.cpp's server expect."""
@@ -57,6 +58,12 @@ def invalid(message: str) -> Refused:
 def unsupported(message: str) -> Refused:
     """A request for what this model or server cannot do."""
     return Refused(501, "not_supported_error", message)
+
+
+def busy(waiting: int, running: int, unread: bool = False) -> Refused:
+    """A request too many: so many wait, and so many are at work."""
+    after = 1 + waiting // max(running, 1)
+    return Refused(429, "rate_limit_error", f"{waiting} requests are waiting; try again later", after, unread)
 
 
 def too_long(tokens: int, context: int) -> Refused:

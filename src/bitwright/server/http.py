@@ -5,22 +5,28 @@ from __future__ import annotations
 import asyncio
 import functools
 import json
+import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from bitwright.errors import BitwrightError, UsageError
-from bitwright.server.errors import Refused, Shape, invalid
-from bitwright.server.parameters import MOST_DEPTH, is_deep
+from bitwright.server.errors import Refused, Shape, busy, invalid
+from bitwright.server.parameters import MOST_DEPTH, from_json, is_deep
 
 MOST_BYTES = 32 << 20  # of a request: a long context as JSON
+MOST_HELD = 256 << 20  # bytes of all requests that are being read
+SLOWEST = 120.0  # seconds that a request may take to arrive
 QUIET = 5.0  # seconds without an event after which a sign of life is sent; some clients give up after a minute
+LATE = 30.0  # seconds after which an answer in one piece begins with spaces, one each; many proxies wait a minute
 COMMENT = ": still working\n\n"  # clients read over it
 GONE = 499  # the client went away; nobody reads this
 
+log = logging.getLogger(__name__)
 T = TypeVar("T", bound=BaseModel)
 Handler = Callable[[Request], Awaitable[Response]]
 Handling = Callable[[Any, Request, T], Awaitable[Response]]
@@ -41,20 +47,15 @@ def reads(kind: type[T]) -> Callable[[Handling[T]], Callable[[Any, Request], Awa
 
 
 async def body(request: Request, kind: type[T]) -> T:
-    """A request's body. Refused if it is too long, no JSON, or not what `kind` says."""
-    parts, length = [], 0
-    async for part in request.stream():
-        length += len(part)
-        if length > MOST_BYTES:
-            raise Refused(
-                413, "invalid_request_error", f"expected a request of at most {MOST_BYTES >> 20} MiB, got more"
-            )
-        parts.append(part)
-    raw = b"".join(parts)
+    """A request's body. Refused if it is too long or slow, no JSON, or not what `kind` says."""
     try:
-        found = json.loads(raw.decode())
-        if b"\\ud" in raw.lower():  # half of a surrogate pair is no text, and cannot be sent back
-            json.dumps(found, ensure_ascii=False).encode()
+        async with asyncio.timeout(SLOWEST):
+            raw = await received(request)
+    except TimeoutError:
+        late = f"expected the whole request within {SLOWEST:.0f} seconds"
+        raise Refused(408, "timeout_error", late, unread=True) from None
+    try:
+        found = from_json(raw.decode())
     except (ValueError, RecursionError):
         raise invalid("expected a request as JSON in UTF-8") from None
     if not isinstance(found, dict):
@@ -62,6 +63,24 @@ async def body(request: Request, kind: type[T]) -> T:
     if is_deep(found):
         raise invalid(f"expected a request with values nested at most {MOST_DEPTH} deep")
     return checked(found, kind)
+
+
+async def received(request: Request) -> bytes:
+    """A request's body. Refused if it is too long, or there is too much of others at the same time."""
+    parts, length, state = [], 0, request.app.state
+    try:
+        async for part in request.stream():
+            length += len(part)
+            state.held += len(part)
+            if length > MOST_BYTES:
+                message = f"expected a request of at most {MOST_BYTES >> 20} MiB, got more"
+                raise Refused(413, "invalid_request_error", message, unread=True)
+            if state.held > MOST_HELD:
+                raise busy(state.inside, 1, unread=True)
+            parts.append(part)
+    finally:
+        state.held -= length
+    return b"".join(parts)
 
 
 def checked(found: dict[str, Any], kind: type[T]) -> T:
@@ -86,6 +105,8 @@ def endpoint(handler: Handler, shape: Shape) -> Handler:
     async def answered(request: Request) -> Response:
         try:
             return await handler(request)
+        except ClientDisconnect:
+            return Response(status_code=GONE)
         except Exception as error:
             refused = as_refused(error)
             return JSONResponse(shape(refused), refused.status, refused.headers)
@@ -112,20 +133,50 @@ def owner(request: Request, user: str | None) -> str:
 
 
 async def unless_gone(request: Request, work: Awaitable[Response]) -> Response:
-    """The answer, or nothing if the client goes away first: the work is then cancelled."""
+    """The answer in JSON; nothing if the client goes away first, and the work is then cancelled. What takes longer than
+    LATE seconds becomes a Late answer."""
     task = asyncio.ensure_future(work)
     gone = asyncio.ensure_future(_gone(request))
+    late = False
     try:
-        await asyncio.wait((task, gone), return_when=asyncio.FIRST_COMPLETED)
-        return task.result() if task.done() else Response(status_code=GONE)
+        done, _ = await asyncio.wait((task, gone), timeout=LATE, return_when=asyncio.FIRST_COMPLETED)
+        late = not done
+        return Late(task, gone) if late else task.result() if task.done() else Response(status_code=GONE)
     finally:
-        task.cancel()
-        gone.cancel()
+        if not late:
+            task.cancel()
+            gone.cancel()
 
 
 async def _gone(request: Request) -> None:
     while (await request.receive())["type"] != "http.disconnect":
         pass
+
+
+class Late(Response):
+    """An answer that takes long: headers and a space at once, a space every LATE seconds, so that no client or proxy
+    gives up, and then the JSON. As its status is sent before it is known, an answer that fails breaks off: clients take
+    that for a lost connection, and no error for an answer."""
+
+    def __init__(self, task: asyncio.Future[Response], gone: asyncio.Future[None]) -> None:
+        super().__init__(media_type="application/json")
+        del self.headers["Content-Length"]
+        self.task, self.gone = task, gone
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send it."""
+        await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
+        try:
+            while not (self.task.done() or self.gone.done()):
+                await send({"type": "http.response.body", "body": b" ", "more_body": True})
+                await asyncio.wait((self.task, self.gone), timeout=LATE, return_when=asyncio.FIRST_COMPLETED)
+            if self.task.done():
+                await send({"type": "http.response.body", "body": self.task.result().body})
+        except Exception as error:
+            log.error("an answer broke off: %s", as_refused(error).message)
+        finally:
+            self.task.cancel()
+            self.gone.cancel()
 
 
 def events(

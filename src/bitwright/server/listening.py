@@ -1,16 +1,23 @@
-"""Where the server listens, and uvicorn, which speaks HTTP there."""
+"""Where a server listens, and uvicorn, which speaks HTTP there."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
+import threading
+import time
+from collections.abc import Iterator
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from bitwright.errors import UsageError
 
 BACKLOG = 256  # connections that may wait to be accepted
 KEEP_ALIVE = 75  # seconds; clients keep connections for a minute
+STALLED = 60  # seconds for the head of a request, and until a client has read some of what waits for it
 
 
 def listen(host: str, port: int) -> socket.socket:
@@ -23,7 +30,7 @@ def listen(host: str, port: int) -> socket.socket:
     found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         found.bind(where)
-        found.listen(BACKLOG)  # from now on clients may come: they wait until the model is loaded
+        found.listen(BACKLOG)
     except OSError as error:
         found.close()
         raise UsageError(f"cannot listen on {host}, port {port}: {error.strerror}; --port 0 takes a free one") from None
@@ -37,10 +44,74 @@ def address(listening: socket.socket) -> str:
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
 
 
-def serve(app: ASGIApp, listening: socket.socket) -> None:
-    """Answer until interrupted."""
+class Connection(H11Protocol):
+    """A connection that ends if its client stalls: in the head of a request, or while an answer waits to be read. (The
+    rest of a request has its time in http.body.)"""
+
+    _timers: dict[str, asyncio.TimerHandle]
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """A client is there."""
+        super().connection_made(transport)
+        self._timers = {}
+        self._limit("head")
+
+    def data_received(self, data: bytes) -> None:
+        """Take some of a request."""
+        super().data_received(data)
+        if self.cycle is not None and not self.cycle.response_complete:
+            self._unlimit("head")
+        elif "head" not in self._timers:
+            self._limit("head")
+
+    def pause_writing(self) -> None:
+        """Much of an answer waits to be read."""
+        super().pause_writing()
+        self._limit("answer")
+
+    def resume_writing(self) -> None:
+        """Little of an answer waits to be read."""
+        super().resume_writing()
+        self._unlimit("answer")
+
+    def timeout_keep_alive_handler(self) -> None:
+        """No request has come for a while."""
+        if self.transport.get_write_buffer_size():  # to close would mean to wait until it is read
+            self.transport.abort()
+        super().timeout_keep_alive_handler()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The client is gone."""
+        self._unlimit("head")
+        self._unlimit("answer")
+        super().connection_lost(exc)
+
+    def _limit(self, what: str) -> None:
+        self._timers[what] = self.loop.call_later(STALLED, self.transport.abort)
+
+    def _unlimit(self, what: str) -> None:
+        if (timer := self._timers.pop(what, None)) is not None:
+            timer.cancel()
+
+
+@contextlib.contextmanager
+def serving(app: ASGIApp, listening: socket.socket) -> Iterator[threading.Thread]:
+    """Answer in a thread until the block ends."""
     config = uvicorn.Config(
-        app, log_level="warning", access_log=False, server_header=False, backlog=BACKLOG,
+        app, http=Connection, log_level="warning", access_log=False, server_header=False, backlog=BACKLOG,
         timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=10, ws="none",
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listening])
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="bitwright-http", daemon=True)
+    thread.start()
+    try:
+        yield thread
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+def wait(answering: threading.Thread) -> None:
+    """Return when a thread has ended; a signal interrupts that on any system."""
+    while answering.is_alive():
+        time.sleep(1)

@@ -210,12 +210,13 @@ def text(service: Service, id: int | None) -> str:
 
 async def metrics(service: Service, request: Request) -> Response:
     """GET /metrics. Counts, in Prometheus's text format."""
-    running, waiting = service.worker.load
+    running, waiting = service.load
     counters = {
         "requests_total": ("counter", "Answers given.", service.counted["requests"]),
         "prompt_tokens_total": ("counter", "Tokens of prompts that were read.", service.counted["prompt"]),
         "prompt_tokens_cached_total": ("counter", "Tokens of prompts that were in memory.", service.counted["cached"]),
         "tokens_predicted_total": ("counter", "Tokens written.", service.counted["predicted"]),
+        "embeddings_total": ("counter", "Texts turned into vectors.", service.counted["embeddings"]),
         "draft_tokens_total": ("counter", "Tokens guessed.", service.counted["guessed"]),
         "draft_tokens_accepted_total": ("counter", "Tokens guessed right.", service.counted["guessed_right"]),
         "requests_processing": ("gauge", "Requests at work.", running),

@@ -13,11 +13,12 @@ ERRORS = {
     400: "The request is wrong in itself, or does not fit the context.",
     401: "The API key is missing or wrong.",
     403: "The server does not answer to this name, or to this page.",
+    408: "The request did not arrive in time.",
     413: "The request is too large.",
     429: "Too many requests wait; Retry-After says when to come again.",
     500: "An error of bitwright.",
     501: "This model or server cannot do that.",
-    503: "The server is shutting down.",
+    503: "The server loads its model, or is shutting down.",
     504: "The answer took longer than the server allows.",
 }
 TEXT, WHOLE, LIST, OBJECT = "string", "integer", "array", "object"

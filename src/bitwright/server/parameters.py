@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import math
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -25,6 +27,21 @@ def is_deep(value: Any) -> bool:
             own for o in level for own in (o.values() if isinstance(o, dict) else o if isinstance(o, list) else ())
         ]
     return bool(level)
+
+
+def from_json(text: str) -> Any:
+    """A value in JSON. Raises ValueError or RecursionError for what Python would read and others would not: NaN and
+    infinities, numbers beyond float64, and halves of surrogate pairs."""
+    found = json.loads(text, parse_constant=_finite, parse_float=_finite)
+    if "\\ud" in text.lower():
+        json.dumps(found, ensure_ascii=False).encode()
+    return found
+
+
+def _finite(text: str) -> float:
+    if not math.isfinite(value := float(text)):
+        raise ValueError(f"{text} is no number of JSON, or too large")
+    return value
 
 
 class Body(BaseModel):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -12,11 +12,16 @@ from pydantic import Field
 from bitwright.model.replies import Reply
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation, Settings
-from bitwright.server.parameters import Body, ResponseFormat, is_deep
+from bitwright.server.parameters import Body, ResponseFormat, from_json, is_deep
 from bitwright.server.service import Prompt, Service
 
 if TYPE_CHECKING:
     from bitwright.engine.constraint import Constraint
+
+
+# What Claude Code begins the system prompt with, and gateways pass on. It differs in every request, so that nothing
+# after it would be found in memory (https://github.com/anthropics/claude-code/issues/50085).
+BILLING = re.compile(r"\Ax-anthropic-billing-header:[^\n]*\n*")
 
 
 class Part(Body):
@@ -66,14 +71,14 @@ class Message(Body):
         return found
 
     def text(self) -> str:
-        """Its content as one text. Refused if a part is anything else."""
-        if not isinstance(self.content, list):
-            return self.content or ""
-        for part in self.content:
+        """Its content as one text, without what only Anthropic's servers read. Refused if a part is anything else."""
+        parts = self.content if isinstance(self.content, list) else [Part(type="text", text=self.content or "")]
+        for part in parts:
             if part.text is None:
                 raise invalid(f"messages: expected parts of text, got one of type {part.type[:40]!r}; this model reads "
                               "text only")  # fmt: skip
-        return "\n".join(part.text or "" for part in self.content)
+        found = "\n".join(part.text or "" for part in parts)
+        return BILLING.sub("", found) if self.role in ("system", "developer") else found
 
 
 class ToolFunction(Body):
@@ -153,7 +158,7 @@ def parsed(arguments: str | dict[str, Any]) -> str | dict[str, Any]:
     if isinstance(arguments, dict):
         return arguments
     try:
-        found = json.loads(arguments or "{}")
+        found = from_json(arguments or "{}")
     except (ValueError, RecursionError):
         return arguments
     return found if isinstance(found, dict) and not is_deep(found) else arguments

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -24,7 +26,7 @@ from bitwright.engine.stored import Prefixes
 from bitwright.engine.worker import Worker
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.model.replies import reply_format
-from bitwright.server.errors import Refused, invalid, too_long, unsupported
+from bitwright.server.errors import Refused, busy, invalid, too_long, unsupported
 from bitwright.server.gaps import Gaps
 from bitwright.server.generation import Generation, Settings
 from bitwright.server.history import History
@@ -77,7 +79,7 @@ class Service:
         if self.guesses:
             speculation = Draft(engine, draft, parallel, guesses) if draft else Repeats(engine.config, guesses)
         self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache, prefixes, speculation))
-        self.counted = dict.fromkeys(("prompt", "cached", "predicted", "guessed", "guessed_right", "requests"), 0)
+        self.counted = Counter[str]()
         vocabulary = {self.tokenizer.token_text(id): id for id in range(self.tokenizer.vocab_size)}
         self.kept = frozenset(vocabulary[text] for text in self.format.kept if text in vocabulary)
         self.gaps = Gaps.of(engine.model.metadata, vocabulary)
@@ -120,22 +122,29 @@ class Service:
             if not 0 <= id < self.tokenizer.vocab_size:
                 raise invalid(f"{name}: expected token ids below {self.tokenizer.vocab_size}, got {id}")
 
-    async def embedding(self, ids: Sequence[int]) -> NDArray[np.float32]:
-        """The vector (width,) of a text, one text at a time. Refused if it is empty or too long, or the file wants a
-        pooling that is not supported."""
-        if not ids:
-            raise invalid("input: expected texts that are not empty")
-        if len(ids) > self.context:
-            raise too_long(len(ids), self.context)
+    async def embeddings(self, texts: Sequence[Sequence[int]]) -> list[NDArray[np.float32]]:
+        """The vectors (width,) of texts; those of several requests take turns. Refused if a text is empty or too long,
+        too many requests wait, or the file wants a pooling that is not supported."""
+        for ids in texts:
+            if not ids:
+                raise invalid("input: expected texts that are not empty")
+            if len(ids) > self.context:
+                raise too_long(len(ids), self.context)
+        if (waiting := self._embedding.statistics().tasks_waiting) >= QUEUE:
+            raise busy(waiting, 1)
+        async with asyncio.timeout(self.timeout):
+            found = [await to_thread.run_sync(self._embedded, ids, limiter=self._embedding) for ids in texts]
+        self.counted["requests"] += 1
+        self.counted["embeddings"] += len(texts)
+        self.counted["prompt"] += sum(map(len, texts))
+        return found
 
-        def found() -> NDArray[np.float32]:
-            try:
-                self._embedder = self._embedder or Embedder(self.engine)
-            except UnsupportedError as error:
-                raise unsupported(str(error)) from None
-            return self._embedder(ids)
-
-        return await to_thread.run_sync(found, limiter=self._embedding)
+    def _embedded(self, ids: Sequence[int]) -> NDArray[np.float32]:
+        try:
+            self._embedder = self._embedder or Embedder(self.engine)
+        except UnsupportedError as error:
+            raise unsupported(str(error)) from None
+        return self._embedder(ids)
 
     async def gap(self, before: str, after: str, others: Sequence[tuple[str, str]] = ()) -> list[int]:
         """The ids of a prompt for what belongs between two texts (Gaps.prompt)."""
@@ -197,13 +206,18 @@ class Service:
                 raise too_long(len(own.ids), self.context)
             own.deadline = time.monotonic() + self.timeout
         running, waiting = self.worker.load
-        if waiting + len(generations) > QUEUE + self.parallel:
-            raise Refused(429, "rate_limit_error", f"{waiting} requests are waiting; try again later",
-                          retry_after=1 + waiting // max(running, 1))  # fmt: skip
+        if waiting and waiting + len(generations) > QUEUE + self.parallel:
+            raise busy(waiting, running)
         try:
             self.worker.submit(generations)
         except BitwrightError as error:
             raise Refused(503, "unavailable_error", str(error), retry_after=5) from None
+
+    @property
+    def load(self) -> tuple[int, int]:
+        """How many texts are at work, and how many wait."""
+        (running, waiting), embedding = self.worker.load, self._embedding.statistics()
+        return running + embedding.borrowed_tokens, waiting + embedding.tasks_waiting
 
     @property
     def memory_in_use(self) -> int:

@@ -60,9 +60,8 @@ def test_a_single_call_ends_a_reply(name: str) -> None:
     parser = FORMATS[name].reply(prompt, TOOLS, single=True)
     fed(parser, [character for character in reply if not parser.complete])
     assert parser.complete
-    reply = replied(name, content=TEXT)[1]
-    assert fed(parser := FORMATS[name].reply(prompt, TOOLS, single=True), reply) == [Text(TEXT)]
-    assert not parser.complete
+    parser = FORMATS[name].reply(prompt, TOOLS, single=True)
+    assert fed(parser, replied(name, content=TEXT)[1]) == [Text(TEXT)] and not parser.complete
 
 
 @pytest.mark.parametrize("name", TEMPLATES)

@@ -29,9 +29,9 @@ class CallGrammar:
     def lark(
         self, schemas: Mapping[str, Mapping[str, Any]], required: bool, opens: Sequence[str], single: bool = False
     ) -> str | None:
-        """The grammar of one call or more, or a `single` one, of the tools whose parameters have these schemas. Unless it
-        is `required`, any text may come first, or instead, that has none of the marks `opens`; None if text cannot be
-        told apart."""
+        """The grammar of one call or more (of a `single` one) of the tools whose parameters have these schemas. Unless
+        it is `required`, any text may come first, or instead, that has none of the marks `opens`; None if text cannot
+        be told apart."""
         if not schemas or not (required or self.apart):
             return None
         rules = []

@@ -88,6 +88,8 @@ def _object_in(value: str) -> str:
 
 def _decoded(value: str) -> str:
     try:
-        return str(json.loads(value, strict=False))
+        found = str(json.loads(value, strict=False))
+        found.encode()  # half of a surrogate pair is no text
+        return found
     except ValueError as error:
         raise NotACall from error
