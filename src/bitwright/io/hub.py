@@ -111,7 +111,8 @@ def parse(ref: str) -> Reference:
 def in_folder(folder: Path, place: str) -> str:
     """The one model in a folder, or if it lies in a folder of this one, its path from here; else what the user
     answers. A file that is not named like a companion of models can still say that it is one."""
-    files = [path for path in folder.iterdir() if hub_choice.is_gguf(path.name)] or folder.glob("*/*.*")
+    here = list(folder.iterdir())
+    files = [path for path in here if hub_choice.is_gguf(path.name)] or [*here, *folder.glob("*/*.*")]
     found = hub_choice.models((path.relative_to(folder).as_posix() for path in files), place)
     if len(found) > 1:
         found = [file for file in found if not _is_other(folder / file)] or found

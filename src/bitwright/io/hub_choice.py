@@ -18,6 +18,7 @@ _LABELS = [re.compile(_BEFORE + _QUANT + after, re.IGNORECASE) for after in (_AF
 # What lies beside models: parts of them, and files made from or for them.
 _NEVER = re.compile(_BEFORE + r"mmproj(?=[-._/])", re.IGNORECASE)
 _BESIDE = re.compile(_BEFORE + r"(?:mmproj|lora|adapter|mtp|draft)(?=[-._/])", re.IGNORECASE)
+_PICKLED = (".bin", ".pth", ".pt")  # weights that PyTorch pickled
 _IMATRIX = re.compile(_BEFORE + r"imatrix(?=[-._/])", re.IGNORECASE)
 
 # Of a checkpoint besides its weights: what it computes, its vocabulary, how to talk to it, and what is known of it.
@@ -56,9 +57,12 @@ def in_checkpoint(file: str) -> bool:
 def models(files: Iterable[str], place: str) -> list[str]:
     """The models among `files`, by their names: of a split set the first part; no projector, adapter, statistics or
     layers that predict further tokens, unless all are called so. UsageError if there is none."""
+    files = list(files)
     found = [file for file in sorted(files) if is_gguf(file) and (not PART.search(file) or FIRST_PART.search(file))]
     if not found:
-        raise UsageError(f"{place} holds no .gguf file and no checkpoint ({CONFIG} and *{SUFFIX})")
+        pickled = next((file for file in sorted(files) if file.endswith(_PICKLED) and "/" not in file), None)
+        other = f"; {pickled} is a pickle, which may run code: save the model as safetensors" if pickled else ""
+        raise UsageError(f"{place} holds no .gguf file and no checkpoint ({CONFIG} and *{SUFFIX}){other}")
     able = [file for file in found if not _NEVER.search(file) and (label(file) or not _IMATRIX.search(file))]
     if not able:
         raise UsageError(f"{place} holds no model, only {', '.join(found)}")

@@ -18,7 +18,8 @@ from bitwright.io import hub_files, inputs, json_text
 from bitwright.io.values import Values, described
 
 SUFFIX = ".safetensors"
-INDEX = "model.safetensors.index.json"  # of a set of several files
+WHOLE, INDEX = "model.safetensors", "model.safetensors.index.json"  # one file, or the index of a set of several
+POINTER = b"version "  # how a file begins that Git LFS has not fetched
 MOST_HEADER = 100 << 20  # bytes, the limit of the safetensors format
 MOST_SIZE = 1 << 48  # of a dimension
 MOST_DIMENSIONS = 32  # NumPy holds 64
@@ -93,8 +94,12 @@ def open_set(folder: Path) -> TensorSet:
 
 def weight_files(files: Iterable[str]) -> list[str]:
     """Of the names of files, those of one set of weights: if there are several with the same weights, those named
-    model, rather than consolidated.safetensors."""
+    model, rather than consolidated.safetensors; without an index, the one that holds all, rather than a copy in
+    another precision."""
+    files = list(files)
     found = sorted(file for file in files if file.endswith(SUFFIX) and "/" not in file)
+    if WHOLE in found and INDEX not in files:
+        return [WHOLE]
     return [file for file in found if file.startswith("model")] or found
 
 
@@ -135,7 +140,9 @@ def _stored(path: Path, part: int, size: int) -> list[Stored]:
 def _entries(path: Path) -> tuple[int, list[tuple[HeaderEntry, tuple[int, int]]]]:
     """Where a file's data begin, and its tensors with their data_offsets."""
     with inputs.opened(path) as file:
-        size = struct.unpack("<Q", file.read(8).ljust(8, b"\0"))[0]
+        if (first := file.read(8)) == POINTER:
+            raise FileFormatError(path, 0, "weights", "a pointer of Git LFS: fetch the file with `git lfs pull`")
+        size = struct.unpack("<Q", first.ljust(8, b"\0"))[0]
         room = path.stat().st_size - 8
         if not 2 <= size <= min(room, MOST_HEADER):
             raise FileFormatError(path, 0, f"a header of 2 to {min(room, MOST_HEADER)} bytes", f"{size}")

@@ -89,5 +89,7 @@ def _read(config: dict[str, Any], place: object, headers: list[HeaderEntry]) -> 
         return made, f"from config.json; its weights are stored as {most}"
     if abs(ours - theirs) <= MANY * theirs:
         return made, f"from config.json; the headers of its weights hold {theirs:,} parameters, these are {ours:,}"
+    if theirs < ours:
+        return made, f"from config.json; the headers hold {theirs:,} of these {ours:,} parameters: is a file missing?"
     what = "outside of the language model (another tower, or layers that predict further tokens)"
     return made, f"from config.json; the headers hold {theirs:,} parameters, {theirs - ours:,} of them {what}"

@@ -80,7 +80,8 @@ def layout(config: Values) -> Layout | None:
         return _compressed(found)
     if method == "mxfp4":
         return None
-    raise UnsupportedError(f"{config.place}: converting weights quantized by", method, METHODS)
+    instead = [*METHODS, "floats, such as those from which these were made"]
+    raise UnsupportedError(f"{config.place}: converting weights quantized by", method, instead)
 
 
 def _compressed(found: Values) -> Layout:

@@ -132,7 +132,9 @@ class Family:
         tensors that it stacks. FileFormatError if there is no embedding."""
         found = [prefix for prefix in PREFIXES if f"{prefix}embed_tokens.weight" in there]
         if not found:
-            raise FileFormatError(b.values.place, None, "a tensor model.embed_tokens.weight", "no such tensor")
+            mistral = "Mistral's own names: take model*.safetensors of the same repository"
+            got = mistral if "tok_embeddings.weight" in there else "no such tensor"
+            raise FileFormatError(b.values.place, None, "a tensor model.embed_tokens.weight", got)
         made = self.made(b)
         names = {t.name: self._names(t, found[0], b.layers) for t in b.tensors if t.name not in made}
         return {t: own for t, own in names.items() if not t.endswith(self.optional) or own[0] in there}
