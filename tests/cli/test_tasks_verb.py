@@ -16,7 +16,7 @@ import bitwright as bw
 @pytest.fixture(scope="module")
 def small(smollm2: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     target = tmp_path_factory.mktemp("models") / "smollm2.q2_k.gguf"
-    bw.quantize(smollm2, "q2_k", target)
+    bw.quantize(smollm2, "q2_k", target, method="rtn")
     return target
 
 

@@ -172,9 +172,9 @@ def long_text(window: int | None, sinks: bool, kv: str) -> tuple[Alone, NDArray[
     return alone, alone.expected(kv), alone.bound(kv)
 
 
-@pytest.mark.parametrize("kv", ["f16", "q4_0"])
-@pytest.mark.parametrize("window", [None, 600])
-@pytest.mark.parametrize("sinks", [False, True])
+@pytest.mark.parametrize(
+    ("kv", "window", "sinks"), [("f16", None, False), ("f16", 600, True), ("q4_0", None, True), ("q4_0", 600, False)]
+)  # every pair of values
 def test_sharing_the_work_changes_no_bit(kv: str, window: int | None, sinks: bool, tier: str) -> None:
     """Up to 4 tokens are also shared by ranges of positions; more tokens, or other numbers of threads, are not."""
     alone, expected, bound = long_text(window, sinks, kv)

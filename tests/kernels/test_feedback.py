@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import itertools
+from functools import cache
 
 import numpy as np
 import pytest
@@ -16,9 +17,15 @@ FORMATS = [formats.from_ggml(id).name for id in kernels.feedback_formats()]
 ROWS, COLUMNS = 40, 512  # one whole tile of rows and a part
 
 
-def layer(seed=0, columns=COLUMNS, damping=0.01):
-    """Weights, and the second moments of correlated inputs."""
-    rng = np.random.default_rng(seed)
+def layer(columns=COLUMNS):
+    """Weights, and the second moments of correlated inputs; the caller's to change."""
+    weights, hessian = made(columns)
+    return weights.copy(), hessian.copy()
+
+
+@cache
+def made(columns, damping=0.01):
+    rng = np.random.default_rng(0)
     mixing = rng.standard_normal((columns, columns)) * np.exp(-np.arange(columns) / 100)[:, None]
     inputs = rng.standard_normal((1000, columns)) @ mixing
     hessian = (inputs.T @ inputs / len(inputs)).astype(np.float32)
@@ -112,12 +119,16 @@ CHOSEN = {
 }  # fmt: skip
 
 
+@cache
+def integers():
+    """Every product and sum of these is exact, so weights and second moments are the same on every machine."""
+    rng = np.random.default_rng(0)
+    inputs = (rng.integers(-8, 9, (600, COLUMNS)) + rng.integers(-8, 9, (600, 1))).astype(np.float64)
+    hessian = (inputs.T @ inputs + 1000 * np.eye(COLUMNS)).astype(np.float32)
+    return (rng.integers(-1000, 1001, (ROWS, COLUMNS)) / 2**14).astype(np.float32), hessian
+
+
 @pytest.mark.parametrize("name", FORMATS)
 def test_the_bytes_stay_what_they_were(name):
-    """Every product and sum of these integers is exact, so the inputs are the same on every machine."""
-    rng = np.random.default_rng(0)
-    inputs = rng.integers(-8, 9, (600, COLUMNS)) + rng.integers(-8, 9, (600, 1))
-    hessian = (inputs.T @ inputs + 1000 * np.eye(COLUMNS, dtype=np.int64)).astype(np.float32)
-    weights = (rng.integers(-1000, 1001, (ROWS, COLUMNS)) / 2**14).astype(np.float32)
-    data, _ = kernels.feedback(formats.get(name), weights, hessian)
+    data, _ = kernels.feedback(formats.get(name), *integers())
     assert hashlib.sha256(data.tobytes()).hexdigest()[:16] == CHOSEN[name]

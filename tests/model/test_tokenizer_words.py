@@ -7,7 +7,9 @@
 from __future__ import annotations
 
 import json
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from random_texts import hashes, random_texts
@@ -21,10 +23,19 @@ GOLDEN = json.loads((GOLDEN_FOLDER / "pretokenizers.json").read_text())
 RANDOM = json.loads((GOLDEN_FOLDER / "random_ids.json").read_text())
 
 
+@cache
+def metadata(data: Path) -> dict[str, Any]:
+    return dict(gguf.open(data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
+
+
+@cache
+def tokenizer_with(data: Path, name: str) -> Tokenizer:
+    return Tokenizer.from_metadata(metadata(data) | {"tokenizer.ggml.pre": name})
+
+
 @pytest.mark.parametrize("name", GOLDEN["ids"])
 def test_ids_equal_the_ids_of_llama_cpp(data: Path, name: str) -> None:
-    metadata = dict(gguf.open(data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
-    tokenizer = Tokenizer.from_metadata(metadata | {"tokenizer.ggml.pre": name})
+    tokenizer = tokenizer_with(data, name)
     for text, expected in zip(GOLDEN["texts"], GOLDEN["ids"][name], strict=True):
         assert tokenizer.encode(text, add_special_tokens=False) == expected, repr(text)
 
@@ -41,8 +52,7 @@ APART = {"gpt-4o": 1, "tekken": 1, "deepseek-llm": 4}
 
 @pytest.mark.parametrize(("judge", "name"), [(judge, name) for judge, names in RANDOM.items() for name in names])
 def test_ids_of_a_thousand_random_texts(data: Path, judge: str, name: str) -> None:
-    metadata = dict(gguf.open(data / "tokenizers/ggml-vocab-gpt-2.gguf").metadata)
-    tokenizer = Tokenizer.from_metadata(metadata | {"tokenizer.ggml.pre": name})
+    tokenizer = tokenizer_with(data, name)
     ids = [tokenizer.encode(text, add_special_tokens=False) for text in random_texts()]
     golden = RANDOM[judge][name]
     assert hashes(ids, golden["apart"]) == golden["hashes"]
