@@ -17,10 +17,10 @@ native := $(shell find native -type f) CMakeLists.txt
 checked := src tests benchmarks examples tools
 cpp := $(shell find native -name '*.cpp' -o -name '*.h' -o -name '*.inl')
 
-.PHONY: all build demo web test test-tools lint format docs bench sanitize cross wheels clean help
+.PHONY: all build demo web test test-all test-tools lint format docs bench sanitize cross wheels clean help
 .DEFAULT_GOAL := all
 
-all: lint test  ## lint, types and tests, as in CI
+all: lint test-all  ## lint, types and all tests, as in CI
 
 build: $(VENV)/.built  ## the package and its compiled module, in .venv
 
@@ -33,7 +33,10 @@ web: web/node_modules  ## check and build the front end into the package (needs 
 web/node_modules: web/package-lock.json
 	@cd web && npm ci --silent --no-audit --no-fund && touch node_modules
 
-test: $(VENV)/.test  ## every test, in JOBS=2 processes (TESTS="tests/cli -k json" runs some)
+test: $(VENV)/.test  ## all tests but the slow ones, in JOBS=2 processes (TESTS="tests/cli -k json" runs some)
+	@$(VENV)/bin/python -m pytest -n $(JOBS) -m "not slow" $(TESTS)
+
+test-all: $(VENV)/.test  ## all tests
 	@$(VENV)/bin/python -m pytest -n $(JOBS) $(TESTS)
 
 test-tools:  ## Debian packages that some tests need and skip without (as root)

@@ -42,8 +42,8 @@ def test_mutants_reach_a_step() -> None:
 
 
 def test_a_short_attack_finds_nothing() -> None:
-    rows = run("attack.py", "--count", 12, "--kinds", "files,outputs,streams", "--seed", 2).splitlines()
-    assert [row.split()[:2] for row in rows] == [["files", "12"], ["outputs", "12"], ["streams", "1"]]
+    rows = run("attack.py", "--count", 4, "--kinds", "files,outputs,streams", "--seed", 2).splitlines()
+    assert [row.split()[:2] for row in rows] == [["files", "4"], ["outputs", "4"], ["streams", "1"]]
     assert all(re.search(r" inputs, exit codes \{.*\}, 0 findings, \d+ s$", row) for row in rows)
 
 
@@ -231,17 +231,22 @@ def test_published_runs_with_experts_on_the_cpu_lie_within_the_intervals() -> No
         assert low < float(measured) < high
 
 
-def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, monkeypatch) -> None:
-    """An arm and the same with llama.cpp's codes share their search."""
+ARMS = ["preset", "errors-rtn", "additive", "seed", "evopress", "evopress-rtn"]
+
+
+@pytest.mark.parametrize("arms", [["preset", "seed"], pytest.param(ARMS, marks=pytest.mark.slow)], ids=len)
+def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, monkeypatch, arms) -> None:
+    """An arm and the same with llama.cpp's codes share their search; two searches take long."""
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
     text, near, stats = data / "text/tinystories/tiny.utf8", tmp_path / "near.txt", tmp_path / "stats.gguf"
     near.write_text(text.read_text()[-24000:])
     gather(bw.load(stories260k).model, [("near", near.read_text())], stats, 64)
-    arms = ["preset", "errors-rtn", "additive", "seed", "evopress", "evopress-rtn"]
     flags = ["--model", stories260k, "--stats", stats, "-s", near, "--sizes", "q4_0", "--palette", "k", "-f", text,
              "--chunks", 2, "--evaluations", 1, "--work", tmp_path, "-t", 1]  # fmt: skip
     lines = run("fit.py", *flags, "--arms", ",".join(arms)).splitlines()
     rows = [line.split() for line in lines if line.split()[0] in arms]
     assert [row[0] for row in rows] == 2 * arms
     nats = {row[0]: float(row[1]) for row in rows[: len(arms)]}
-    assert 0 < nats["seed"] < nats["preset"] and nats["evopress"] < nats["evopress-rtn"] != nats["errors-rtn"]
+    assert 0 < nats["seed"] < nats["preset"]
+    if arms == ARMS:
+        assert nats["evopress"] < nats["evopress-rtn"] != nats["errors-rtn"]

@@ -1,4 +1,7 @@
-"""Commands of the README and the docs run and print what is shown, on any machine: speeds and the tier may differ."""
+"""Commands of the README and the docs run and print what is shown, on any machine: speeds and the tier may differ.
+
+The docs' commands repeat those of the README on larger files, and are for CI.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from slow import slow_but
 
 import bitwright
 from bitwright.errors import BitwrightError
@@ -97,7 +101,7 @@ def test_the_readme_has_examples() -> None:
     assert len(examples(README)) >= 5
 
 
-@pytest.mark.parametrize("page", [page for page in PAGES if examples(page)], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", slow_but([README], filter(examples, PAGES)), ids=lambda page: page.name)
 def test_the_tour(page: Path, run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     for command, shown in examples(page):
         line = command.replace("bitwright", f"{sys.executable} -m bitwright", 1)

@@ -25,6 +25,7 @@ def parted(steps: list[dict[str, Any]]) -> int:
                 and s["reference"]["text"] != s["candidate"]["text"])  # fmt: skip
 
 
+@pytest.mark.slow  # SmolLM2 and its copy write and plan for it; test_recorded_pages.py has a small model do so
 def test_the_page_shows_what_python_computes(page: Watched, documents: Documents) -> None:
     found = {name: documents[f"{name}/q4_0"] for name in ("compounding", "survival", "plans")}
     shown = page.open("compounding")

@@ -1,4 +1,7 @@
-"""A search over Ray: the numbers of one machine, whatever happens to its workers."""
+"""A search over Ray: the numbers of one machine, whatever happens to its workers.
+
+Three nodes of Ray are for CI; test_dispatch.py and test_worker.py have nodes in this process.
+"""
 
 from __future__ import annotations
 
@@ -178,6 +181,7 @@ def check_other_files(machines: Machines, case: Case, folder: Path) -> None:
         assert said == (kernels.tier() != "scalar")
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(240)
 def test_a_search_on_several_nodes(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     """One test, because a cluster takes seconds to start."""

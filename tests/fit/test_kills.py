@@ -1,4 +1,7 @@
-"""A killed fit, run again, writes the file of an undisturbed one; benchmarks/fit_kills.py does it more often."""
+"""A killed fit, run again, writes the file of an undisturbed one; benchmarks/fit_kills.py does it more often.
+
+Whole fits in processes of their own are for CI; test_run.py and test_run_again.py interrupt one in this process.
+"""
 
 from __future__ import annotations
 
@@ -16,6 +19,7 @@ from bitwright.measure import standard_text
 SCRIPT = Path(__file__).parents[2] / "benchmarks/fit_kills.py"
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="the script kills process groups")
 def test_a_killed_fit_goes_on_to_the_same_file(stories260k: Path, tmp_path: Path) -> None:
     texts = (tmp_path / "search.txt", tmp_path / "other.txt")

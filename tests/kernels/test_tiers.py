@@ -1,4 +1,8 @@
-"""The C++ tests (native/tests) on every tier: natively, VNNI emulated, Arm under qemu."""
+"""The C++ tests (native/tests) on every tier: natively, VNNI emulated, Arm under qemu.
+
+A tier takes 10 to 20 seconds to compile, so all of them are for CI. Every other test of the kernels runs on the tiers
+that this machine has, and here one of Arm is tried.
+"""
 
 from __future__ import annotations
 
@@ -40,12 +44,13 @@ def build(
     encoders: dict[str, list[str]],
     flags: Sequence[str] = (),
     linker: Sequence[str] = (),
+    programs: Sequence[str] = PROGRAMS,
 ) -> list[Path]:
     """The C++ tests with these tiers and encoders, each with its flags; `flags` go to all of them."""
     has = [f"-DBITWRIGHT_HAS_{tier}" for tier in tiers if f"-DEMULATED_{tier}" not in flags]
     sources = {NATIVE / f"tiers/{tier}.cpp": own for tier, own in tiers.items()}
     sources |= {NATIVE / f"quantize/{name}.cpp": own for name, own in encoders.items()}
-    others = [*SHARED, *(f"tests/{program}.cpp" for program in PROGRAMS)]
+    others = [*SHARED, *(f"tests/{program}.cpp" for program in programs)]
     sources |= {NATIVE / f: ["-O1"] for f in others}
 
     def compile(item: tuple[Path, list[str]]) -> Path:
@@ -56,9 +61,9 @@ def build(
     with ThreadPoolExecutor(2) as pool:
         objects = list(pool.map(compile, sources.items()))
     shared = [o for o in objects if not o.stem.startswith("tests_")]
-    for program in PROGRAMS:
+    for program in programs:
         run([*compiler, *shared, folder / f"tests_{program}.o", *linker, "-pthread", "-o", folder / program])
-    return [folder / program for program in PROGRAMS]
+    return [folder / program for program in programs]
 
 
 def check(programs: list[Path], tiers: list[str], *emulator: str) -> None:
@@ -99,6 +104,7 @@ def sanitizers() -> list[str]:
     return flags
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not ON_X86, reason="VNNI is emulated with AVX2")
 def test_x86_tiers(tmp_path: Path) -> None:
     """avx2 and its encoders under the sanitizers, and the arithmetic of the tiers above it by AVX2 and SIMDe, on any
@@ -115,16 +121,28 @@ def test_x86_tiers(tmp_path: Path) -> None:
     check(build(tmp_path, compiler(), tiers, {"avx2": ["-O0", *checked]}, emulated, checks), list(tiers))
 
 
-def test_arm_tiers(tmp_path: Path) -> None:
-    """scalar, neon_dotprod and neon_i8mm: natively on Arm, elsewhere cross-compiled and run by qemu."""
-    tiers = {tier: ["-O0", *FLAGS_OF[tier]] for tier in ("scalar", "neon_dotprod", "neon_i8mm")}
-    encoders = {"portable": ["-O1"]}  # no other test runs them optimized, as they are shipped
+def check_arm(
+    folder: Path, names: Sequence[str], encoders: dict[str, list[str]], programs: Sequence[str] = PROGRAMS
+) -> None:
+    """These tiers: natively on Arm, elsewhere cross-compiled and run by qemu."""
+    tiers = {tier: ["-O0", *FLAGS_OF[tier]] for tier in names}
     if platform.machine() in ("aarch64", "arm64") and "neon_i8mm" in kernels.tiers():
-        check(build(tmp_path, compiler(), tiers, encoders), list(tiers))
+        check(build(folder, compiler(), tiers, encoders, programs=programs), list(tiers))
     else:
         cross = tool("aarch64-linux-gnu-g++", "g++-aarch64-linux-gnu")
         qemu = tool("qemu-aarch64-static", "qemu-user-static")
-        check(build(tmp_path, [cross], tiers, encoders, linker=["-static"]), list(tiers), qemu, "-cpu", "max")
+        built = build(folder, [cross], tiers, encoders, linker=["-static"], programs=programs)
+        check(built, list(tiers), qemu, "-cpu", "max")
+
+
+def test_products_on_arm(tmp_path: Path) -> None:
+    check_arm(tmp_path, ["neon_i8mm"], {"portable": ["-O0"]}, PROGRAMS[:1])
+
+
+@pytest.mark.slow
+def test_arm_tiers(tmp_path: Path) -> None:
+    # No other test runs the portable encoders optimized, as they are shipped.
+    check_arm(tmp_path, ["scalar", "neon_dotprod", "neon_i8mm"], {"portable": ["-O1"]})
 
 
 def test_the_dispatcher_checks_every_flag() -> None:

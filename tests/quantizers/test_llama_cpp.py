@@ -1,4 +1,7 @@
-"""llama.cpp loads the files that bitwright writes and answers from them."""
+"""llama.cpp loads the files that bitwright writes and answers from them.
+
+Quantizing a whole model and loading it twice takes 5 to 20 seconds, so most files are for CI.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from llama_cpp import LlamaCpp
+from slow import slow_but
 
 from bitwright import formats, kernels
 from bitwright.calibration import ActivationStatistics, SecondMoment
@@ -38,12 +42,14 @@ def answer(path: Path) -> str:
 @pytest.mark.parametrize(
     ("model", "recipe", "method", "expected"),
     [
-        ("widened", "q5_k_m", "rtn", "Paris"),
         ("rotated", "q4_0", "rtn", "Paris"),
-        ("rotated", "q8_0", "search", "Paris"),
-        ("widened", "q4_k_m", "rtn", ""),  # llama-quantize's own file does not know it either
+        *(pytest.param(*case, marks=pytest.mark.slow) for case in [
+            ("widened", "q5_k_m", "rtn", "Paris"),
+            ("rotated", "q8_0", "search", "Paris"),
+            ("widened", "q4_k_m", "rtn", ""),  # llama-quantize's own file does not know it either
+        ]),
     ],
-)
+)  # fmt: skip
 def test_quantized_file_answers(
     model: str, recipe: str, method: str, expected: str, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
@@ -62,7 +68,7 @@ def second_moments(names: Sequence[str], columns: int) -> ActivationStatistics:
     return ActivationStatistics({}, moments=moments, provenance=Provenance(2 * columns))
 
 
-@pytest.mark.parametrize("method", ["search", "feedback"])
+@pytest.mark.parametrize("method", slow_but(["search"], ["search", "feedback"]))
 def test_a_file_of_every_format_scores_the_same(method: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     """A layer in each format, the others as they are. llama.cpp's probabilities equal bitwright's except for the
     rounding of activations, which alone moves those of a Q8_0 file by 0.2 to 0.3 nats."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from slow import slow_but
 
 from bitwright.statistics import studentized
 from bitwright.statistics.interval import FEWEST, Interval
@@ -33,7 +34,7 @@ def paired(random: np.random.Generator, clusters: int) -> tuple[np.ndarray, np.n
 
 
 @pytest.mark.parametrize("data", [skewed, rare, paired])
-@pytest.mark.parametrize("clusters", [FEWEST, 24])
+@pytest.mark.parametrize("clusters", slow_but([FEWEST], [FEWEST, 24]))  # thousands of intervals
 def test_coverage_within_two_percent(data, clusters, monkeypatch) -> None:
     """Chance alone moves the share of 3000 intervals by 0.4% at 95% and 0.7% at 80% (one standard deviation)."""
     monkeypatch.setattr("bitwright.statistics.resampling.DRAWS", 1000)
