@@ -113,6 +113,7 @@ def test_the_tour(page: Path, run: Callable[..., subprocess.CompletedProcess[str
         assert matches(shown, done.stdout), f"{command} printed\n{done.stdout}\nbut {page.name} shows\n{shown}"
 
 
+@pytest.mark.slow  # test_api.py makes the same calls on a small model
 def test_the_python_example(run: Callable[..., subprocess.CompletedProcess[str]]) -> None:
     (code,) = re.findall(r"^```python\n(.*?)^```", README.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
     done = run([sys.executable, "-c", code.replace("examples/", f"{README.parent}/examples/")])

@@ -9,6 +9,7 @@ import pytest
 from cli.support import Outcome, finish, start
 
 from bitwright.cli import exit_code
+from bitwright.measure.rollout.baseline import SUITES
 
 
 @pytest.fixture
@@ -51,6 +52,7 @@ def text(data: Path) -> Path:
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """An empty folder in which references are cached."""
+    """An empty folder in which references are cached. They write few and short texts, which otherwise take long."""
+    monkeypatch.setitem(SUITES, "quick", (12, 16))
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"

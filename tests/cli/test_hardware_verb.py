@@ -27,7 +27,7 @@ def test_the_machine_is_measured_and_remembered(bitwright, monkeypatch, tmp_path
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     for name in ("DECODE_SECONDS", "PREFILL_SECONDS"):
         monkeypatch.setattr(rates, name, 0)
-    small = {"MOST_BYTES": 1 << 20, "FLOAT_BYTES": 1 << 20, "COLUMNS": 1024, "PASSES": 2, "PREFILL_ROWS": 64,
+    small = {"MOST_BYTES": 1 << 20, "FLOAT_BYTES": 1 << 20, "COLUMNS": 512, "PASSES": 2, "PREFILL_ROWS": 64,
              "PREFILL_TOKENS": 32, "PREFILL_COLUMNS": 512}  # fmt: skip
     for name, value in small.items():
         monkeypatch.setattr(rates, name, value)

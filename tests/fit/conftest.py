@@ -9,8 +9,16 @@ import pytest
 from bitwright.fit.budget import Ask
 from bitwright.fit.run import fit
 from bitwright.fit.settings import Fitted, Settings
+from bitwright.measure.rollout.baseline import SUITES
 
 SIZE = 276_928  # of the preset q4_0
+
+
+def with_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
+    """Keeps what a fit gathers in `folder`, and lets the original write few and short texts: on a model this small,
+    they would take longer than all else."""
+    patch.setenv("BITWRIGHT_CACHE", str(folder))
+    patch.setitem(SUITES, "quick", (12, 16))
 
 
 @pytest.fixture(scope="session")
@@ -28,11 +36,11 @@ def settings(data: Path) -> Settings:
 
 @pytest.fixture
 def own_cache(fit_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("BITWRIGHT_CACHE", str(fit_cache))
+    with_cache(monkeypatch, fit_cache)
 
 
 @pytest.fixture(scope="session")
 def fitted(stories260k: Path, settings: Settings, fit_cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Fitted:
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("BITWRIGHT_CACHE", str(fit_cache))
+        with_cache(patch, fit_cache)
         return fit(stories260k, Ask(size=SIZE), settings, tmp_path_factory.mktemp("fit") / "small.gguf")

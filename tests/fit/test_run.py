@@ -34,7 +34,7 @@ from bitwright.model.model import load as load_model
 from bitwright.progress import silent
 from bitwright.quantizers import quantize
 from bitwright.quantizers.tensor import quantize_tensor
-from tests.fit.conftest import SIZE
+from tests.fit.conftest import SIZE, with_cache
 from tests.fit.searches import Here
 
 
@@ -134,7 +134,7 @@ def test_workers_of_a_cluster_lead_to_the_same_file(
     fitted: Fitted, settings: Settings, stories260k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Some of them die. They share a cache that is empty at first, and each tensor is built once."""
-    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    with_cache(monkeypatch, tmp_path / "cache")
     monkeypatch.setattr(run.Machines, "at", lambda address, threads, told: run.Machines(Here(2, (7, 9, 30)), told))
     again = fit(stories260k, Ask(size=SIZE), replace(settings, ray="auto"), tmp_path / "small.gguf")
     assert again.assignments == fitted.assignments

@@ -87,7 +87,7 @@ def gemma3_server(gemma3: Path) -> Iterator[Post]:
 def samples(data: Path) -> Iterator[str]:
     yield from TRICKY
     for text in long_texts(data):
-        yield from (text[at : at + 20_000] for at in range(0, len(text), 60_000))
+        yield from (text[at : at + 10_000] for at in range(0, len(text), 60_000))
 
 
 def check_ids(model: Path, post: Post, data: Path) -> None:

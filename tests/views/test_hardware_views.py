@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import pytest
 from views.keys import check
 
 from bitwright.hardware import catalogue, devices, plan
 from bitwright.hardware.execution import execution_path
 from bitwright.hardware.machine import Machine
 from bitwright.hardware.plan import Ask, Cost
+from bitwright.model.architectures import published
 from bitwright.model.architectures.outline import from_published
 from bitwright.views import budget as budgets
 from bitwright.views import devices as device_view
@@ -68,7 +70,9 @@ def test_plan() -> None:
     check(plans.plan(outline, rows, Cost(watts=300, kwh=0.3)), keys, {"rows": ROW + " usd_per_million_tokens"})
 
 
-def test_budget_and_models() -> None:
+def test_budget_and_models(monkeypatch: pytest.MonkeyPatch) -> None:
+    few = {name: published.models()[name] for name in ("llama-3.1-8b", "qwen3-14b")}
+    monkeypatch.setattr(published, "models", lambda: few)  # all of them take seconds
     outline, device = from_published("llama-3.1-8b"), devices.get("rtx-3090-24gb")
     rows = plan.rows(outline, [device], plan.candidates(outline, ["q4_k_m"]), Ask(4096))
     found = budgets.budget(outline, 900, plan.by_budget(rows, 900), 53)
