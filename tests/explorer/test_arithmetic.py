@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from watched_page import Watched
@@ -19,15 +21,20 @@ RUN = """async ([element, codes, values]) => {
     return [codes.map((c) => text(a.decode(element, c))), values.map((v) => a.encode(element, Number(v)))]; }"""
 
 
-def in_page(page: Watched, name: str, codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+@pytest.fixture(scope="module")
+def shown(watched: Watched) -> Any:
+    """A chapter that has the arithmetic; no test changes it."""
+    return watched.open("bits")
+
+
+def in_page(shown: Any, name: str, codes: np.ndarray, values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """What the page decodes of codes and encodes of values."""
-    shown = page.open("bits")
     decoded, encoded = shown.evaluate(RUN, [ELEMENTS[name], codes.tolist(), list(map(repr, values.tolist()))])
     return np.array([float(v) for v in decoded]), np.array(encoded)
 
 
 @pytest.mark.parametrize("format", FLOATS, ids=lambda f: f.name)
-def test_floats(page: Watched, format: ElementFormat) -> None:
+def test_floats(page: Watched, shown: Any, format: ElementFormat) -> None:
     random = np.random.default_rng(0)
     codes = np.arange(1 << format.bits) if format.bits <= 16 else random.integers(0, 1 << 32, 20_000)
     storage = {8: np.uint8, 16: np.uint16, 32: np.uint32}[max(8, format.bits)]
@@ -39,7 +46,7 @@ def test_floats(page: Watched, format: ElementFormat) -> None:
     values = np.concatenate([random.standard_normal(2000) * 10.0 ** random.integers(-8, 5, 2000), ties, finite,
                              [0.0, -0.0, 1e30, -1e30, 1e-40]]).astype(np.float32)  # fmt: skip
     values = values[:: max(1, len(values) // 20_000)]
-    decoded, encoded = in_page(page, format.name, codes, values)
+    decoded, encoded = in_page(shown, format.name, codes, values)
     np.testing.assert_array_equal(decoded, numbers)
     assert (np.signbit(decoded) == np.signbit(numbers))[~np.isnan(numbers)].all()
     with np.errstate(over="ignore"):
@@ -48,19 +55,19 @@ def test_floats(page: Watched, format: ElementFormat) -> None:
 
 
 @pytest.mark.parametrize("bits", INTEGERS)
-def test_integers(page: Watched, bits: int) -> None:
+def test_integers(page: Watched, shown: Any, bits: int) -> None:
     codes = np.arange(1 << bits)
     values = np.random.default_rng(0).uniform(-1.5, 1.5, 500) * (1 << (bits - 1))
     values = np.concatenate([values, codes - 0.5 * len(codes) + 0.5, [0.0, 1e9, -1e9]])  # halves: to the even one
-    decoded, encoded = in_page(page, f"int{bits}", codes, values)
+    decoded, encoded = in_page(shown, f"int{bits}", codes, values)
     np.testing.assert_array_equal(decoded, np.where(codes < len(codes) / 2, codes, codes - len(codes)))
     np.testing.assert_array_equal(encoded, np.clip(np.rint(values), -len(codes) / 2, len(codes) / 2 - 1) % len(codes))
 
 
-def test_divergences_are_written_alike(page: Watched) -> None:
+def test_divergences_are_written_alike(page: Watched, shown: Any) -> None:
     random = np.random.default_rng(0)
     values = [0.0, -0.0, 1e-4, 9.999e-5, -3e-9, *(random.standard_normal(500) * 10.0 ** random.uniform(-12, 2, 500))]
     run = """async (values) => { const { words } = await import("./arithmetic.js");
         return values.map((v) => [words.nats(v), words.fixed(4)(v)]); }"""
-    written = page.open("bits").evaluate(run, values)
+    written = shown.evaluate(run, values)
     assert written == [[nats(v), fixed(v, 4)] for v in values]
