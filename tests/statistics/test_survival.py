@@ -52,6 +52,7 @@ def test_hazards_are_recovered() -> None:
     assert bins(6) == [(1, 1), (2, 2), (3, 4), (5, 6)]
 
 
+@pytest.mark.slow  # a thousand bootstraps; the other tests show that estimates are right
 def test_intervals_have_their_coverage() -> None:
     """Of 95% intervals, 93% to 97% contain the truth, while the four runs of a document are correlated."""
     spread = 0.7
