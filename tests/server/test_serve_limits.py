@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,31 @@ def test_a_request_that_arrives_too_slowly_is_refused(
         connection.sendall(head.encode() + b'{"prompt": ')
         answer = b"".join(iter(lambda: connection.recv(1 << 16), b"")).decode()
     assert answer.startswith("HTTP/1.1 408") and '"timeout_error"' in answer
+
+
+@pytest.mark.parametrize(
+    ("path", "work", "body"),
+    [("/tokenize", "encode", {"content": "a"}), ("/detokenize", "decode", {"tokens": [1]})],
+)
+def test_long_texts_keep_nobody_else_waiting_and_come_a_few_at_a_time(
+    web: httpx2.Client, service: Service, monkeypatch: pytest.MonkeyPatch, path: str, work: str, body: dict[str, Any]
+) -> None:
+    begun, go_on, own = threading.Semaphore(0), threading.Event(), getattr(service.tokenizer, work)
+
+    def slow(*given: Any, **more: Any) -> Any:
+        begun.release()
+        assert go_on.wait(60)
+        return own(*given, **more)
+
+    monkeypatch.setattr(service.tokenizer, work, slow)
+    with ThreadPoolExecutor() as pool:
+        answers = [pool.submit(web.post, path, json=body) for _ in range(service_module.THREADS + 2)]
+        try:
+            assert all(begun.acquire(timeout=60) for _ in range(service_module.THREADS))
+            assert web.get("/health").status_code == 200 and not begun.acquire(timeout=0.2)
+        finally:
+            go_on.set()
+        assert all(answer.result().status_code == 200 for answer in answers)
 
 
 def test_a_client_that_leaves_within_its_request_is_no_error(

@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,8 +15,10 @@ from bitwright.engine.batch import Job
 from bitwright.engine.generate import Stopping
 from bitwright.engine.penalties import Penalties
 from bitwright.engine.sampler import Sampler
+from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
+    from bitwright.engine import Engine
     from bitwright.engine.constraint import Constraint
     from bitwright.model.replies import Reply
     from bitwright.model.tokenizer import Tokenizer
@@ -168,4 +170,18 @@ def log_softmax(logits: Float32) -> NDArray[np.float64]:
     """Natural logarithms of the probabilities that logits (..., vocabulary) mean."""
     shifted = logits - logits.max(-1, keepdims=True).astype(np.float64)
     found: NDArray[np.float64] = shifted - np.log(np.exp(shifted).sum(-1, keepdims=True))
+    return found
+
+
+def recommended(engine: Engine) -> dict[str, Any]:
+    """The sampling options that a model's file recommends."""
+    found: dict[str, Any] = {}
+    for option, key in (("temperature", "temp"), ("top_k", "top_k"), ("top_p", "top_p"), ("min_p", "min_p")):
+        value = engine.model.metadata.get(f"general.sampling.{key}")
+        if isinstance(value, (int, float)):
+            found[option] = value
+    try:
+        Sampler(**found)
+    except UsageError:  # a file from a stranger
+        return {}
     return found

@@ -153,8 +153,7 @@ class Detokenize(Body):
 @http.reads(Detokenize)
 async def detokenize(service: Service, request: Request, asked: Detokenize) -> Response:
     """POST /detokenize. Turns ids into text, which is there twice: vLLM's clients call it `prompt`."""
-    service.check(asked.tokens, "tokens")
-    text = service.tokenizer.decode(asked.tokens)
+    text = await service.decode(asked.tokens, "tokens")
     return JSONResponse({"content": text, "prompt": text})
 
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 import numpy as np
 from anyio import CapacityLimiter, to_thread
@@ -28,7 +28,7 @@ from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.model.replies import reply_format
 from bitwright.server.errors import Refused, busy, invalid, too_long, unsupported
 from bitwright.server.gaps import Gaps
-from bitwright.server.generation import Generation, Settings
+from bitwright.server.generation import Generation, Settings, recommended
 from bitwright.server.history import History
 from bitwright.server.parameters import Drawing, ResponseFormat
 
@@ -37,9 +37,12 @@ if TYPE_CHECKING:
 
 KEPT = 16  # earlier texts that memory may hold besides those being written
 QUEUE = 64  # requests that may wait
+THREADS = 4  # texts, templates and schemas that are worked on at the same time, besides the model
 MOST_BIAS = 1_000_000  # of a logit, which is far beyond what any model computes
 TAKEN = {"self", "messages", "tools", "tokenizer", "add_generation_prompt"}  # variables of templates that are given
 OPTIONS = ("temperature", "top_k", "top_p", "min_p")  # of a sampler
+
+T, Given = TypeVar("T"), TypeVarTuple("Given")
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,11 @@ class Service:
         self._sampling = recommended(engine)
         self.history = History()
         self._embedder: Embedder | None = None
-        self._embedding = CapacityLimiter(1)
+        self._embedding, self._threads = CapacityLimiter(1), CapacityLimiter(THREADS)
+
+    async def threaded(self, work: Callable[[*Given], T], *given: *Given) -> T:
+        """What a function returns that may take seconds and much memory, as the longest texts do: a few at a time."""
+        return await to_thread.run_sync(work, *given, limiter=self._threads)
 
     async def prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, /,
                      **variables: Any) -> Prompt:  # fmt: skip
@@ -96,7 +103,7 @@ class Service:
             raise invalid(f"chat_template_kwargs must not set {min(taken)!r}")
         if self.template is None:
             raise unsupported("this model has no chat template; use /v1/completions")
-        return await to_thread.run_sync(self._prompt, messages, tools or None, variables)
+        return await self.threaded(self._prompt, messages, tools or None, variables)
 
     def _prompt(self, messages: Sequence[Mapping[str, Any]], tools: Any, variables: dict[str, Any]) -> Prompt:
         assert self.template is not None
@@ -114,7 +121,16 @@ class Service:
 
     async def encode(self, text: str, special: bool = True, add: bool = True) -> list[int]:
         """The ids of a text. `special`: whether control tokens written in it count as such."""
-        return await to_thread.run_sync(lambda: self.tokenizer.encode(text, add, special))
+        return await self.threaded(self.tokenizer.encode, text, add, special)
+
+    async def decode(self, ids: Sequence[int], name: str) -> str:
+        """The text of ids. Refused if one of them, which the field `name` holds, is no token's."""
+
+        def decoded() -> str:
+            self.check(ids, name)
+            return self.tokenizer.decode(ids)
+
+        return await self.threaded(decoded)
 
     def check(self, ids: Iterable[int], name: str) -> None:
         """Refused if one of `ids`, which the field `name` holds, is no token's."""
@@ -155,7 +171,7 @@ class Service:
             encode = partial(tokenizer.encode, add_special_tokens=False)
             return [*first, *self.gaps.prompt(before, after, others, self.context, encode)]
 
-        return await to_thread.run_sync(ids)
+        return await self.threaded(ids)
 
     def settings(self, asked: Drawing, limit: int | None, seed_offset: int = 0) -> Settings:
         """How an answer is drawn. Refused if a token that is favoured or banned does not exist."""
@@ -192,8 +208,8 @@ class Service:
 
         try:
             if schema is not None:
-                return await to_thread.run_sync(Constraint.of_schema, self.tokenizer, schema)
-            return await to_thread.run_sync(Constraint.of_grammar, self.tokenizer, grammar or "")
+                return await self.threaded(Constraint.of_schema, self.tokenizer, schema)
+            return await self.threaded(Constraint.of_grammar, self.tokenizer, grammar or "")
         except UsageError as error:
             raise invalid(str(error)) from None
 
@@ -232,17 +248,3 @@ class Service:
         self.counted["predicted"] += len(generation.drawn)
         self.counted["guessed"] += generation.guessed
         self.counted["guessed_right"] += generation.guessed_right
-
-
-def recommended(engine: Engine) -> dict[str, Any]:
-    """The sampling options that a model's file recommends."""
-    found: dict[str, Any] = {}
-    for option, key in (("temperature", "temp"), ("top_k", "top_k"), ("top_p", "top_p"), ("min_p", "min_p")):
-        value = engine.model.metadata.get(f"general.sampling.{key}")
-        if isinstance(value, (int, float)):
-            found[option] = value
-    try:
-        Sampler(**found)
-    except UsageError:  # a file from a stranger
-        return {}
-    return found
