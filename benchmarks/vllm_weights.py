@@ -40,7 +40,7 @@ def main() -> None:
         if f"{owns[0]}_scale" not in stored:
             continue
         values, floats = judge.tensor(name).dequantize(), getattr(torch, made.tensors[name].format.name)
-        for own, matrix in zip(owns, values.reshape(len(owns), *values.shape[-2:]), strict=True):
+        for own, matrix in zip(owns, values.reshape(len(owns), -1, values.shape[-1]), strict=True):
             ends = ("", "_packed", "_scale", "_shape", "_global_scale")
             parts = {f"weight{end}": stored[f"{own}{end}"] for end in ends if f"{own}{end}" in stored}
             theirs = compressor.decompress(parts, scheme)["weight"].to(floats)

@@ -65,6 +65,38 @@ def test_weights_are_those_of_the_file(tmp_path: Path, case: str, name: str) -> 
     assert stored == sum(formats.get(name).stored_bytes(file.tensors[t].shape) * 8 for t in layers)
 
 
+@pytest.mark.parametrize(
+    ("case", "stem", "changes"),
+    [
+        ("qwen3.5-moe-untied", "model.layers.0.mlp", {"shared_expert_intermediate_size": 64}),
+        ("gemma4-mixture", "model.layers.0", {"global_head_dim": 32}),
+    ],
+)
+def test_experts_in_one_tensor_become_matrices_of_their_own(
+    tmp_path: Path, case: str, stem: str, changes: dict[str, Any]
+) -> None:
+    """By the names of llm-compressor, which vLLM reads; and what llm-compressor leaves in floats stays so."""
+    base, out = source(case, tmp_path / "base", **changes), tmp_path / "out"
+    quantize_for_vllm(base, "q8_0", out)
+    quantize(base, "f16", tmp_path / "m.gguf", [r"blk\..*exps\.weight=q8_0"])
+    made, plain, file = Checkpoint(out), Checkpoint(base), gguf.open(tmp_path / "m.gguf")
+    layers = [name for name, tensor in file.tensors.items() if tensor.format is formats.get("q8_0")]
+    for name in layers:
+        expected = file.tensor(name).dequantize().astype(np.float16).astype(np.float32)
+        if not any(own.startswith("mtp.") for own in plain.names[name]):
+            np.testing.assert_array_equal(made.tensor(name).dequantize(), expected, name)
+    assert made.tensors.keys() == plain.tensors.keys() and layers
+    written = safetensors.open_set(out).tensors
+    parts = {name for name in written if name.startswith(f"{stem}.experts.5.")}
+    assert parts == {f"{stem}.experts.5.{part}_proj.weight_{end}" for part in ("gate", "up", "down")
+                     for end in ("packed", "scale", "shape")}  # fmt: skip
+    floats = {name for name in written if "linear_attn" in name or name.startswith("mtp.")}
+    assert floats == {name for name in plain.weights.names if "linear_attn" in name or name.startswith("mtp.")}
+    ignored = json.loads((out / "config.json").read_text())["quantization_config"]["ignore"]
+    assert {name.removesuffix(".weight") for name in floats if len(written[name].shape) == 2} <= set(ignored)
+    assert ("re:mtp.*" in ignored) == any(name.startswith("mtp.") for name in floats)
+
+
 def test_fp8_has_a_scale_for_each_row(tmp_path: Path) -> None:
     """The codes and scales of bitwright's own format of that kind; tokens are rounded as they come."""
     base, out, format = source(CASES[2], tmp_path / "base"), tmp_path / "out", formats.get("float8_e4m3fn_row")
@@ -106,6 +138,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
     base, out = source(CASES[0], tmp_path / "base"), tmp_path / "out"
     quantize(base, "q8_0", tmp_path / "m.gguf")
     gemma = tiny_checkpoints.write("gemma3-windows-linear", tmp_path / "gemma")
+    oss = source("gpt-oss-untied-floats", tmp_path / "oss", intermediate_size=64)
     odd = source(CASES[0], tmp_path / "odd", intermediate_size=100)
     full = tmp_path / "full"
     full.mkdir()
@@ -114,6 +147,7 @@ def test_what_is_refused(tmp_path: Path) -> None:
         (base, "q4_k", out, "in format q4_k is not supported; supported: q4_0, q8_0, mxfp4, nvfp4, fp8"),
         (base, "q4_9", out, "unknown format"),
         (tmp_path / "m.gguf", "q4_0", out, "expected a checkpoint, a folder with config.json"),
+        (oss, "fp8", out, "the experts of gpt-oss is not supported; supported: the published checkpoint: vLLM reads"),
         (gemma, "q4_0", out, "float16, as scales are stored, for model_type gemma3_text is not supported"),
         (odd, "q4_0", out, "ffn_down.weight has 100 columns, no multiple of 32"),
         (base, "q4_0", full, "full: expected a new or empty folder"),

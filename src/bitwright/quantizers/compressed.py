@@ -34,7 +34,9 @@ from bitwright.recipes.roles import is_quantized
 
 Matrices = Mapping[str, tuple[Sequence[str], Assignment]]
 LARGEST = 1 << 26  # bytes of a file beside the weights that is copied
+AS_PUBLISHED = {"gpt-oss": ["the published checkpoint: vLLM reads these experts in MXFP4"]}
 WEIGHTS = (SUFFIX, ".gguf", ".bin", ".pt", ".pth", ".h5", ".msgpack", ".onnx")
+FLOATS_IN = ("linear_attn.", "mtp.")  # parts that stay in floats, as llm-compressor leaves them
 NOT_IN_FLOAT16 = ("gemma3", "gemma3_text")  # activations of these exceed its range
 
 
@@ -76,7 +78,9 @@ def quantize_for_vllm(
     arrays = _arrays(model, matrices, quantizer, layout, progress)
     size = safetensors_write.write(target / f"model{SUFFIX}", _entries(model, matrices, layout), arrays)
     size += _copy_others(model.folder, target)
-    ignored = [own.removesuffix(".weight") for own in _kept(model, matrices) if len(model.weights.shape(own)) == 2]
+    kept = _kept(model, matrices)
+    ignored = [own.removesuffix(".weight") for own in kept if len(model.weights.shape(own)) == 2]
+    ignored += ["re:mtp.*"] if any(own.startswith("mtp.") for own in kept) else []
     config |= {"quantization_config": _settings(layout, ignored)}
     if layout.in_float16:
         config |= {"torch_dtype": "float16"} | ({"dtype": "float16"} if "dtype" in config else {})
@@ -103,8 +107,8 @@ def quantize_for_vllm(
 
 
 def _matrices(model: Checkpoint, format: Format) -> Matrices:
-    """The tensors of the layers that are quantized, and for each the checkpoint's own names: one, or one for each
-    expert."""
+    """The tensors of the layers that are quantized, and for each the names of its matrices in the checkpoint that is
+    written: the source's, or where that has one tensor for all experts, those by which vLLM reads each."""
     multiple, architecture = format.block_size or 8, str(model.metadata["general.architecture"])
     if model.left_out:
         raise UnsupportedError(f"{model.folder}: for vLLM, a model with", model.left_out[0], ["language models"])
@@ -113,7 +117,15 @@ def _matrices(model: Checkpoint, format: Format) -> Matrices:
         if not name.startswith("blk.") or not is_quantized(name, info.shape, architecture):
             continue
         owns = model.names.get(name, ())
-        if any(model.weights.shape(own) != info.shape[-2:] for own in owns) or len(owns) != math.prod(info.shape[:-2]):
+        if any(part in own for own in owns for part in FLOATS_IN):
+            continue
+        if len(info.shape) == 3 and len(owns) == 1 and architecture in AS_PUBLISHED:
+            what = f"{model.folder}: for vLLM, the experts of"
+            raise UnsupportedError(what, architecture, AS_PUBLISHED[architecture])
+        alike = all(model.weights.shape(own) == info.shape[-2:] for own in owns)
+        if not alike or len(owns) != math.prod(info.shape[:-2]):
+            owns = model.each(name)
+        if not owns:
             raise UnsupportedError(f"{model.folder}: for vLLM, a matrix like", name, ["matrices of their own"])
         if info.shape[-1] % multiple:
             raise UsageError(f"{model.folder}: {name} has {info.shape[-1]} columns, no multiple of {multiple}")
@@ -126,9 +138,10 @@ def _entries(model: Checkpoint, matrices: Matrices, layout: Layout) -> list[Head
     types = {formats.get(name).name: dtype for dtype, name in FLOATS.items()}
     kept = [HeaderEntry(own, types[model.weights.format(own).name], model.weights.shape(own))
             for own in _kept(model, matrices)]  # fmt: skip
-    made = (own for owns, _ in matrices.values() for own in owns)
-    return kept + [HeaderEntry(own + end, dtype, shape) for own in made
-                   for end, dtype, shape in layout.parts(*model.weights.shape(own))]  # fmt: skip
+    made = ((own, math.prod(shape[:-1]) // len(owns), shape[-1]) for name, (owns, _) in matrices.items()
+            for shape in [model.tensors[name].shape] for own in owns)  # fmt: skip
+    return kept + [HeaderEntry(own + end, dtype, shape) for own, rows, columns in made
+                   for end, dtype, shape in layout.parts(rows, columns)]  # fmt: skip
 
 
 def _arrays(
@@ -138,16 +151,17 @@ def _arrays(
         yield model.weights.read(own)
     assignments = [assignment for _, assignment in matrices.values()]
     for name, shape, format, data in streamed(model, assignments, quantizer, progress, nothing):
-        order = model.order(name)
-        for rows in data().reshape(-1, shape[-2], format.row_bytes(shape[-1])):
-            ordered = np.empty_like(rows)
-            ordered[order] = rows  # as the checkpoint has them
+        owns, rows = matrices[name][0], data().reshape(-1, format.row_bytes(shape[-1]))
+        order = np.arange(len(rows) // len(owns)) if model.each(name) else model.order(name)
+        for matrix in np.split(rows, len(owns)):
+            ordered = np.empty_like(matrix)
+            ordered[order] = matrix  # as the checkpoint has them
             yield from compressed_layouts.stored(format, layout, ordered, shape[-1])
 
 
 def _kept(model: Checkpoint, matrices: Matrices) -> list[str]:
     """The checkpoint's names of what stays as it is."""
-    return sorted(model.weights.names - {own for owns, _ in matrices.values() for own in owns})
+    return sorted(model.weights.names - {own for name in matrices for own in model.names[name]})
 
 
 def _settings(layout: Layout, ignored: list[str]) -> dict[str, Any]:

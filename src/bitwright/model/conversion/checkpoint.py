@@ -104,9 +104,10 @@ class Checkpoint(GGUF):
         return made
 
     def order(self, name: str) -> NDArray[np.intp]:
-        """For each row of a matrix, or of each expert's, which row of the checkpoint's it is. UnsupportedError if it is
-        more than those in another order."""
-        rows = self.tensors[name].shape[-2]
+        """For each row of a matrix, or of each that a tensor is made of, which row of the checkpoint's it is.
+        UnsupportedError if it is more than those in another order."""
+        shape, parts = self.tensors[name].shape, len(self.names[name])
+        rows = math.prod(shape[:-1]) // parts if parts > 1 else shape[-2]
         before = np.arange(2 * rows).reshape(2, rows).T.astype(np.float32)
         change = self._change(name)
         try:
@@ -117,8 +118,16 @@ class Checkpoint(GGUF):
             raise UnsupportedError(f"{self.folder}: taking back the conversion of", name, ["other orders of rows"])
         return after[:, 0]
 
+    def each(self, name: str) -> tuple[str, ...]:
+        """The checkpoint's names of an expert's matrices in a tensor, where each has its own; none if no program reads
+        them so."""
+        if name.split(".", 2)[-1] not in self._family.each:
+            return ()
+        return self._family.in_turn().names(self._blueprint, self.weights.names)[name]
+
     def _change(self, name: str) -> Change | None:
-        return self._family.change(self._blueprint, stem(name))
+        """None for a tensor that is made of several: nothing is done to experts of their own."""
+        return None if len(self.names[name]) > 1 else self._family.change(self._blueprint, stem(name))
 
     def _is_in_file(self, name: str) -> bool:
         """Whether the bytes of a tensor are those of the file."""
@@ -131,7 +140,9 @@ class Checkpoint(GGUF):
         if name in self._given:
             return TensorInfo(name, shape, FLOAT32, 0, self._given[name].nbytes)
         names, weights = self.names[name], self.weights
-        first, each = names[0], shape[1:] if len(names) > 1 else self._family.stored(self._blueprint, stem(name), shape)
+        first, each = names[0], self._family.stored(self._blueprint, stem(name), shape)
+        if len(names) > 1:
+            each = (shape[0] * shape[1] // len(names), *shape[2:])
         for own in names:
             if own not in weights.names:
                 raise FileFormatError(self._blueprint.values.place, None, f"a tensor {own} of shape {each}", "none")

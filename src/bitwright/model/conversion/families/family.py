@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -88,7 +88,9 @@ class Family:
     whole_pairs: see `model.rope`. scales: the keys of stretching, out of SCALES, that GGUF's architecture has a place
     for. check: of what else config.json says. roles: texts of tokens by their roles in GGUF, unless the tokenizer names
     others. aside: beginnings of the names of other parts of the model, which are left out. apart: whether experts are
-    stored as `conversion.experts` reads them. unread: ends of names of tensors that nothing reads where the model is
+    stored as `conversion.experts` reads them. each: names within a layer of experts that lie in one tensor, for where
+    each has matrices of its own, as in quantized checkpoints; (gate|up): a tensor of GGUF is both, one after the other.
+    unread: ends of names of tensors that nothing reads where the model is
     made without them. by_characters, pre: see `vocabulary.metadata`."""
 
     layer: Mapping[str, str] = field(default_factory=lambda: LAYER)
@@ -106,6 +108,7 @@ class Family:
     roles: Mapping[str, str] = field(default_factory=dict)
     aside: tuple[str, ...] = ()
     apart: bool = False
+    each: Mapping[str, str] = field(default_factory=dict)
     unread: re.Pattern[str] = UNUSED
     by_characters: bool = False
     pre: str = ""
@@ -136,12 +139,25 @@ class Family:
             got = mistral if "tok_embeddings.weight" in there else "no such tensor"
             raise FileFormatError(b.values.place, None, "a tensor model.embed_tokens.weight", got)
         made = self.made(b)
-        names = {t.name: self._names(t, found[0], b.layers) for t in b.tensors if t.name not in made}
+        names, in_turn = {}, self.in_turn()
+        for tensor in (t for t in b.tensors if t.name not in made):
+            names[tensor.name] = self._names(tensor, found[0], b.layers)
+            if tensor.name.split(".", 2)[-1] in self.each:
+                turned = in_turn._names(tensor, found[0], b.layers)
+                names[tensor.name] = turned if turned[0] in there else names[tensor.name]
         return {t: own for t, own in names.items() if not t.endswith(self.optional) or own[0] in there}
+
+    def in_turn(self) -> Family:
+        """The same family where each expert has matrices of its own."""
+        return replace(self, layer={**self.layer, **self.each}, each={})
 
     def _names(self, tensor: TensorSpec, prefix: str, layers: int) -> tuple[str, ...]:
         name = self._name(tensor.name, prefix, layers)
-        return tuple(name.replace("*", str(expert)) for expert in range(tensor.shape[0])) if "*" in name else (name,)
+        if "*" not in name:
+            return (name,)
+        before, found, after = re.fullmatch(r"([^(]*)(\([^)]*\))?(.*)", name).groups()  # type: ignore[union-attr]
+        parts = [f"{before}{part}{after}" for part in (found or "()")[1:-1].split("|")]
+        return tuple(part.replace("*", str(expert)) for expert in range(tensor.shape[0]) for part in parts)
 
     def _name(self, name: str, prefix: str, layers: int) -> str:
         stem, _, kind = name.rpartition(".")

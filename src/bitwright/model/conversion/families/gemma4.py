@@ -27,6 +27,10 @@ EXPERTS = {
     "post_ffw_norm_1": "post_feedforward_layernorm_1",
     "post_ffw_norm_2": "post_feedforward_layernorm_2",
 }
+EACH = {
+    "ffn_gate_up_exps.weight": "experts.*.(gate_proj|up_proj).weight",
+    "ffn_down_exps.weight": "experts.*.down_proj.weight",
+}
 SHARED = re.compile(r"\.self_attn\.(k_proj|v_proj|k_norm)\.weight$")  # in layers that use another's
 
 
@@ -68,6 +72,7 @@ FAMILY = Family(
     ropes=("proportional",),
     check=check,
     aside=(*VISION, "model.audio_tower.", "model.embed_vision.", "model.embed_audio."),
+    each=EACH,
     unread=SHARED,
     by_characters=True,
 )

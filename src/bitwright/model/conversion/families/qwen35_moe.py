@@ -90,6 +90,7 @@ def check_next(b: Blueprint) -> None:
 FAMILY = replace(
     qwen35.FAMILY,
     layer=LAYER | qwen35.NORMS | qwen35.DELTA | STACKED | SHARED,
+    each={f"{name}.weight": f"{own}.weight" for name, own in EXPERTS.items() if "*" in own},
     stored=stored,
     change=change,
 )
