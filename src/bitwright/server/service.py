@@ -42,7 +42,8 @@ MOST_BIAS = 1_000_000  # of a logit, which is far beyond what any model computes
 TAKEN = {"self", "messages", "tools", "tokenizer", "add_generation_prompt"}  # variables of templates that are given
 OPTIONS = ("temperature", "top_k", "top_p", "min_p")  # of a sampler
 
-T, Given = TypeVar("T"), TypeVarTuple("Given")
+T = TypeVar("T")
+Given = TypeVarTuple("Given")
 
 
 @dataclass(frozen=True)
