@@ -61,4 +61,5 @@ NB_MODULE(_core, m) {
   bitwright::bind_matmul(m);
   bitwright::bind_program(m);
   bitwright::bind_quantize(m);
+  bitwright::bind_strings(m);
 }

@@ -14,6 +14,7 @@ void bind_limits(nanobind::module_&);
 void bind_matmul(nanobind::module_&);
 void bind_program(nanobind::module_&);
 void bind_quantize(nanobind::module_&);
+void bind_strings(nanobind::module_&);
 
 const Tier& tier_of(const std::string& name);  // "": the fastest; throws std::invalid_argument when it cannot run here
 

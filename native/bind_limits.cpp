@@ -1,13 +1,9 @@
 // How each format is multiplied, and the limits of this machine, for Python. Checks the arguments.
-#include <cstring>
 #include <stdexcept>
 #include <string>
-#include <tuple>
-#include <utility>
 
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/string.h>
-#include <nanobind/stl/tuple.h>
 
 #include "bind.h"
 #include "format_info.h"
@@ -65,36 +61,6 @@ void construct(Meter* at, const std::string& tier_name, int threads) {
   new (at) Meter(tier_of(tier_name), pool_of(threads));
 }
 
-std::tuple<int64_t, int64_t, int64_t> skip_strings(const ByteArray& bytes, int64_t at, int64_t count) {
-  if (at < 0) throw std::invalid_argument("at must not be negative, got " + std::to_string(at));
-  const auto size = static_cast<int64_t>(bytes.size());
-  int64_t before = at, found = 0;
-  for (uint64_t length = 0; found < count && at <= size - 8; ++found) {
-    std::memcpy(&length, bytes.data() + at, 8);
-    if (length > static_cast<uint64_t>(size - 8 - at)) break;
-    before = std::exchange(at, at + 8 + static_cast<int64_t>(length));
-  }
-  return {at, before, found};
-}
-
-nb::list strings(const nb::bytes& region, int64_t count) {
-  const char* at = region.c_str();
-  const char* const end = at + region.size();
-  nb::list found;
-  for (int64_t i = 0; i < count; ++i) {
-    uint64_t length = 0;
-    if (end - at >= 8) std::memcpy(&length, at, 8);
-    if (end - at < 8 || length > uint64_t(end - at - 8))
-      throw std::runtime_error("expected " + std::to_string(count) + " strings in " + std::to_string(region.size()) +
-                               " bytes, got " + std::to_string(i));
-    PyObject* const text = PyUnicode_DecodeUTF8(at + 8, Py_ssize_t(length), "surrogateescape");
-    if (!text) throw nb::python_error();
-    found.append(nb::steal(text));
-    at += 8 + length;
-  }
-  return found;
-}
-
 }  // namespace
 
 void bind_limits(nb::module_& m) {
@@ -108,8 +74,6 @@ void bind_limits(nb::module_& m) {
   m.def(
       "guard_mapping", [](const ByteArray& bytes) { return platform::guard_mapping(bytes.data(), bytes.size()); },
       "A number for torn() and forget_mapping(); -1 if the mapping cannot be guarded.", "bytes"_a);
-  m.def("skip_strings", skip_strings, "As bitwright.kernels.mapping.skip_strings.", "bytes"_a, "at"_a, "count"_a);
-  m.def("strings", strings, "As bitwright.kernels.mapping.strings.", "region"_a, "count"_a);
   m.def("torn", [](int mapping) { return mapping >= 0 && platform::torn(mapping); }, "mapping"_a);
   m.def(
       "forget_mapping",

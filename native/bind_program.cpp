@@ -28,6 +28,7 @@ namespace {
 using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Room = nb::ndarray<uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Ids = nb::ndarray<const int32_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
+using Vector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using Floats = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using FloatResult = nb::ndarray<nb::numpy, float, nb::ndim<2>>;
 using ByteResult = nb::ndarray<nb::numpy, uint8_t, nb::ndim<1>>;
@@ -160,7 +161,8 @@ void bind_program(nb::module_& m) {
           "tier"_a, "layers"_a, "states"_a)
       .def(
           "matrix", [](Program& p, std::shared_ptr<Matrix> matrix) { return p.matrix(std::move(matrix)); }, "matrix"_a)
-      .def("vector", &Program::vector, "values"_a)
+      .def(
+          "vector", [](Program& p, const Vector& v) { return p.vector({v.data(), v.data() + v.size()}); }, "values"_a)
       .def("angles", &Program::angles, "inverse_frequencies"_a, "magnitude"_a, "interleaved"_a)
       .def("buffer", &Program::buffer, "width"_a)
       .def("input", &Program::input, "columns"_a, "slots"_a)

@@ -10,9 +10,7 @@ import numpy as np
 import pytest
 
 from bitwright import formats
-from bitwright.errors import BitwrightError
 from bitwright.io import gguf
-from bitwright.kernels import mapping
 
 SCRIPT = """
 import os, sys
@@ -78,13 +76,3 @@ def test_a_file_shortened_while_it_is_read(tmp_path: Path, how: str) -> None:
     else:
         assert done.returncode == 0, done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["m.gguf"]
-
-
-def test_strings_of_an_array() -> None:
-    texts = [b"", b"plain", "zwölf ▁ 🙂".encode(), b"\xff\xfe not UTF-8", bytes(range(256))]
-    region = b"".join(len(text).to_bytes(8, "little") + text for text in texts)
-    assert mapping.strings(region, len(texts)) == [text.decode("utf-8", "surrogateescape") for text in texts]
-    assert mapping.strings(region, 2) == ["", "plain"] and mapping.strings(b"", 0) == []
-    for damaged in (region[:-1], region[:8] + b"\xff" * 8 + region[16:], region[:12], b""):
-        with pytest.raises(BitwrightError, match=rf"expected 5 strings in {len(damaged)} bytes, got \d"):
-            mapping.strings(damaged, len(texts))

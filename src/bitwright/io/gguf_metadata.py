@@ -12,7 +12,7 @@ import numpy as np
 from bitwright.errors import FileFormatError
 from bitwright.io.gguf_parse import Value
 from bitwright.io.gguf_values import DTYPES, STRING, Typed, type_name
-from bitwright.kernels import mapping
+from bitwright.kernels.strings import Strings
 
 ENTRY_BYTES = 8 + 4 + 4 + 8  # of an array's entry: its key's length, type, elements' type, number of elements
 
@@ -27,6 +27,7 @@ class Metadata(Mapping[str, Any]):
     def __init__(self, buffer: mmap.mmap | bytes, path: Path, values: dict[str, Value]) -> None:
         self._buffer, self.path, self._values = buffer, path, values
         self._decoded: dict[str, Any] = {}
+        self._tables: dict[str, Strings] = {}
 
     def __getitem__(self, key: str) -> Any:
         if key not in self._decoded:
@@ -54,6 +55,12 @@ class Metadata(Mapping[str, Any]):
         """How many elements an array holds, without decoding it; 1 for anything else."""
         return self._values[key].length
 
+    def table(self, key: str) -> Strings | None:
+        """An array of strings without decoding them; None if the value is something else or absent."""
+        if key not in self._tables and key in self._values and self._values[key].element == STRING:
+            self._tables[key] = self._strings(self._values[key])
+        return self._tables.get(key)
+
     def typed(self) -> dict[str, Typed]:
         """Every value with its stored type, ready to be changed and given to `write`."""
         return {key: Typed(self[key], self.value_type(key)) for key in self}
@@ -72,10 +79,13 @@ class Metadata(Mapping[str, Any]):
         if value.type == STRING:
             return self._buffer[value.start : value.end].decode("utf-8", "surrogateescape")
         if value.element == STRING:
-            return mapping.strings(self._buffer[value.start : value.end], value.length)
+            return self._strings(value).all()
         dtype = DTYPES[value.type if value.element is None else value.element]
         numbers = np.frombuffer(self._buffer, dtype, value.length, value.start)
         if dtype.kind == "b" and (wrong := np.flatnonzero(numbers.view(np.uint8) > 1)).size:
             at = value.start + int(wrong[0])
             raise FileFormatError(self.path, at, "a bool of 0 or 1", str(self._buffer[at]))
         return numbers[0].item() if value.element is None else numbers
+
+    def _strings(self, value: Value) -> Strings:
+        return Strings(self._buffer[value.start : value.end], value.length)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
 
 from bitwright.errors import FileFormatError
+from bitwright.kernels.strings import Strings
 
 MAX_SIZE = 1 << 24  # no dimension of a model is larger; a file that says so is wrong
 MAX_TOKENS = 1 << 31  # no context or window is longer
@@ -110,6 +111,16 @@ class Values:
         if not isinstance(value, list | tuple) or not all(issubclass(kind, str) for kind in set(map(type, value))):
             raise self.error(key, "an array of strings")
         return list(value)
+
+    def table(self, key: str) -> Strings:
+        """An array of strings, decoded when asked for."""
+        undecoded = getattr(self.values, "table", None)  # which GGUF metadata has
+        if undecoded and (found := undecoded(self.name(key))) is not None:
+            return cast(Strings, found)
+        try:
+            return Strings.of(self.strings(key))
+        except UnicodeEncodeError:
+            raise self.error(key, "an array of strings of Unicode") from None
 
     def numbers(self, key: str, length: int | None = None, whole: bool = False) -> NDArray[Any]:
         """An array of numbers, of whole ones if `whole`; of this length, if one is given."""

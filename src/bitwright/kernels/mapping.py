@@ -44,13 +44,6 @@ def skip_strings(buffer: mmap.mmap | bytes, at: int, count: int) -> tuple[int, i
     return found
 
 
-def strings(region: bytes, count: int) -> list[str]:
-    """The `count` strings of a GGUF array: each is its length in 8 bytes, then UTF-8. Bytes that are not become lone
-    surrogates (Python's `surrogateescape`). BitwrightError if the strings do not fit in `region`."""
-    found: list[str] = _native.core().strings(region, count)
-    return found
-
-
 def check() -> None:
     """BitwrightError if a mapped file has become shorter: what was read from it since may be zeros."""
     for reference, path, number in list(_guarded.values()):

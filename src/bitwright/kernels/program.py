@@ -173,12 +173,12 @@ class Program:
             if i.entry.weight == "columns":
                 bias = [] if i.attributes["bias"] is None else [self.weights[i.attributes["bias"]].dequantize()]
                 values = np.vstack([values.T, *bias])
-            self._vectors[i.weight] = self.native.vector(values.reshape(-1).tolist())
+            self._vectors[i.weight] = self.native.vector(np.ascontiguousarray(values, np.float32).reshape(-1))
         return self._vectors[i.weight]
 
     def _ones(self, width: int) -> int:
         if width not in self._vectors:
-            self._vectors[width] = self.native.vector([1.0] * width)
+            self._vectors[width] = self.native.vector(np.ones(width, np.float32))
         return self._vectors[width]
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.io.values import Values
+from bitwright.kernels.strings import Strings
 from bitwright.model.tokenizer_special import MOST_ID
 
 if TYPE_CHECKING:
@@ -50,7 +51,8 @@ class ChatTemplate:
         }
         if not templates:
             return None
-        tokens, special = values.strings("tokenizer.ggml.tokens", ()), {}
+        key, special = "tokenizer.ggml.tokens", {}
+        tokens = values.table(key) if values.has(key) else Strings.of([])
         for variable, role in (("bos", "bos"), ("eos", "eos"), ("unk", "unknown"), ("pad", "padding")):
             id = values.integer(f"tokenizer.ggml.{role}_token_id", len(tokens), high=MOST_ID)
             if id < len(tokens):

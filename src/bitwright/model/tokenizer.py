@@ -6,7 +6,7 @@ import codecs
 import re
 import threading
 from collections.abc import Container, Iterable, Mapping
-from functools import partial
+from functools import cache
 from itertools import chain
 from typing import TYPE_CHECKING, Any, cast
 
@@ -14,6 +14,7 @@ import numpy as np
 
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.io.values import Values
+from bitwright.kernels.strings import Strings
 from bitwright.model import pretokenizers, tokenizer_build, tokenizer_json, tokenizer_part, tokenizer_special
 from bitwright.model.tokenizer_added import AddedTokens
 from bitwright.model.tokenizer_special import BYTE, CONTROL, NORMAL, TYPES, UNKNOWN, USER_DEFINED
@@ -24,19 +25,19 @@ if TYPE_CHECKING:
     from bitwright.io.gguf import GGUF
 
 MODELS = {"gpt2": "byte-level BPE", "llama": "SentencePiece BPE", "gemma4": "BPE of characters"}  # tokenizer.ggml.model
-_SURROGATE = re.compile("[\ud800-\udfff]")
 _BYTE_TOKEN = re.compile("<0x([0-9A-F]{2})>")
 _SPECIAL = (UNKNOWN, CONTROL)
 _WHOLE = (UNKNOWN, CONTROL, USER_DEFINED)  # their text stands for itself
 
 
+@cache
 def byte_characters() -> dict[str, int]:
     """The character that stands for each byte in a byte-level vocabulary (OpenAI's GPT-2, src/encoder.py).
 
     Printable Latin-1 characters stand for themselves; the other bytes, in order, follow from U+0100.
     """
     own = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
-    others = [byte for byte in range(256) if byte not in own]
+    others = sorted({*range(256)} - {*own})
     return {chr(byte): byte for byte in own} | {chr(0x100 + n): byte for n, byte in enumerate(others)}
 
 
@@ -50,7 +51,7 @@ class Tokenizer:
     def __init__(
         self,
         encoder: tokenizers.Tokenizer | tokenizer_part.Encoder,
-        tokens: list[str],
+        tokens: Strings,
         special: tokenizer_special.SpecialTokens,
         added: AddedTokens | None,
         *,
@@ -132,7 +133,7 @@ class Tokenizer:
         try:
             text.encode()
         except UnicodeEncodeError:  # half of a surrogate pair, which UTF-8 cannot hold
-            text = _SURROGATE.sub("\ufffd", text)
+            text = tokenizer_build.SURROGATE.sub("\ufffd", text)
         if self._added is None:
             with self._lock:
                 cast(Any, self._encoder).encode_special_tokens = not parse_special
@@ -192,10 +193,9 @@ def _build(values: Values) -> Tokenizer:
     if kind not in MODELS:
         raise UnsupportedError("tokenizer model", repr(kind), (f"{name} ({what})" for name, what in MODELS.items()))
     tokens, types = _tokens(values)
-    names = _encodable(tokens)
-    vocabulary = {text: id for id, text in enumerate(names)}
+    names = tokenizer_build.encodable(tokens)
     spm = kind == "llama"
-    special = tokenizer_special.find(values, vocabulary, types, kind)
+    special = tokenizer_special.find(values, names, types, kind)
     space_prefix = spm and values.flag("add_space_prefix", True)
     name = Values(values.values, values.place).text("general.name", "").lower()
     strip = "phi-3" in name or "phi3" in name  # no key says so; llama.cpp goes by the name, too
@@ -209,21 +209,25 @@ def _build(values: Values) -> Tokenizer:
         added = AddedTokens(tokens, special.types, strip)
         unknown = None if special.unknown is None else names[special.unknown]
         scores = values.numbers("scores", len(tokens)) if values.has("scores") else np.zeros(len(tokens))
-        pieces = tokenizer_build.Pieces(names, vocabulary, scores, types, unknown, space_prefix)
+        pieces = tokenizer_build.Pieces(names, scores, types, unknown, space_prefix)
         encoder = tokenizer_part.Encoder(
-            partial(tokenizer_build.sentencepiece, pieces), tokenizer_part.sentencepiece(pieces)
+            lambda: tokenizer_build.sentencepiece(pieces), tokenizer_part.sentencepiece(pieces)
         )
     elif kind == "gemma4":
         added = AddedTokens(tokens, special.types, strip)
         unknown = None if special.unknown is None else names[special.unknown]
-        parts = vocabulary, values.strings("merges"), unknown
-        encoder = tokenizer_part.Encoder(partial(tokenizer_build.characters, *parts), tokenizer_part.characters(*parts))
+        merges = values.table("merges")
+        encoder = tokenizer_part.Encoder(
+            lambda: tokenizer_build.characters(tokenizer_build.ids_of(names), merges.all(), unknown),
+            tokenizer_part.characters(names, merges, unknown),
+        )
     else:
         added = AddedTokens(tokens, special.types, strip)
         words = pretokenizers.get(values.text("pre", "default"))
-        bpe_parts = vocabulary, values.strings("merges"), words
+        merges = values.table("merges")
         encoder = tokenizer_part.Encoder(
-            partial(tokenizer_build.byte_level, *bpe_parts), tokenizer_part.byte_level(*bpe_parts, byte_characters())
+            lambda: tokenizer_build.byte_level(tokenizer_build.ids_of(names), merges.all(), words),
+            tokenizer_part.byte_level(names, merges, words, byte_characters()),
         )
         add_bos = words.add_bos
     return Tokenizer(
@@ -238,23 +242,12 @@ def _build(values: Values) -> Tokenizer:
     )
 
 
-def _tokens(values: Values) -> tuple[list[str], np.ndarray]:
+def _tokens(values: Values) -> tuple[Strings, np.ndarray]:
     """Texts and types of all ids."""
-    tokens = values.strings("tokens")
-    if not tokens:
+    tokens = values.table("tokens")
+    if not len(tokens):
         raise values.error("tokens", "an array of one string or more")
     if not values.has("token_type"):
         return tokens, np.full(len(tokens), NORMAL, np.int32)
     types = values.numbers("token_type", len(tokens), whole=True)
     return tokens, np.where(np.isin(types, TYPES), types, NORMAL).astype(np.int32)
-
-
-def _encodable(tokens: list[str]) -> list[str]:
-    """The texts as the encoder can hold them: one that is empty or not UTF-8 (a lone surrogate) gets a made-up name."""
-    try:
-        "".join(tokens).encode()
-        if all(tokens):
-            return tokens
-    except UnicodeEncodeError:
-        pass
-    return [text if text and not _SURROGATE.search(text) else f"[UNUSABLE_{id}]" for id, text in enumerate(tokens)]

@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from bitwright.errors import BitwrightError
+from bitwright.kernels.strings import Strings
 from bitwright.model.tokenizer_special import CONTROL, UNKNOWN, USER_DEFINED
 
 WHITE = " \t\n\v\f\r"
@@ -26,7 +27,7 @@ MOST_NEIGHBOURS = 64  # tokens that begin with the end of another, for the scan 
 class AddedTokens:
     """The tokens of a vocabulary that are found whole: `split` cuts a text at them."""
 
-    def __init__(self, tokens: Sequence[str], types: np.ndarray, strip: bool = False) -> None:
+    def __init__(self, tokens: Strings | Sequence[str], types: np.ndarray, strip: bool = False) -> None:
         """`types` int32 (tokens,); tokens that are empty have no text to find. strip: white space is left out
         after all of them but KEEP."""
         chosen = [id for id in np.flatnonzero(np.isin(types, (UNKNOWN, CONTROL, USER_DEFINED))).tolist() if tokens[id]]

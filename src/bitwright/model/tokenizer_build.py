@@ -17,11 +17,26 @@ from tokenizers import Regex, models, normalizers, pre_tokenizers
 
 from bitwright import system
 from bitwright.errors import BitwrightError
+from bitwright.kernels.strings import Strings
 from bitwright.model.pretokenizers import PreTokenizer
 from bitwright.model.tokenizer_special import BYTE, CONTROL, UNKNOWN
 
 BYTES_PER_TOKEN = 1500  # that building takes; the library aborts the process if it cannot allocate them
 SPACE = "▁"  # how SentencePiece writes a space
+SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def encodable(tokens: Strings) -> Strings:
+    """The texts as the encoder can hold them: one that is empty or not UTF-8 (a lone surrogate) gets a made-up name."""
+    if tokens.readable:
+        return tokens
+    usable = ["" if SURROGATE.search(text) else text for text in tokens.all()]
+    return Strings.of([text or f"[UNUSABLE_{id}]" for id, text in enumerate(usable)])
+
+
+def ids_of(tokens: Strings) -> dict[str, int]:
+    """The id of each text, the last one where several have the same."""
+    return {text: id for id, text in enumerate(tokens.all())}
 
 
 def byte_level(vocabulary: dict[str, int], merges: Sequence[str], words: PreTokenizer) -> tokenizers.Tokenizer:
@@ -46,25 +61,27 @@ def characters(vocabulary: dict[str, int], merges: Sequence[str], unknown: str |
 
 
 class Pieces(NamedTuple):
-    """A SentencePiece vocabulary: `vocabulary` gives each token's id, `scores` float32 (tokens,) and `types` int32
-    (tokens,) are as the file has them, `unknown` is the token of that type."""
+    """A SentencePiece vocabulary: `scores` float32 (tokens,) and `types` int32 (tokens,) are as the file has them,
+    `unknown` is the token of that type."""
 
-    tokens: Sequence[str]
-    vocabulary: dict[str, int]
+    tokens: Strings
     scores: np.ndarray
     types: np.ndarray
     unknown: str | None
     space_prefix: bool
 
 
-def sentencepiece(pieces: Pieces) -> tokenizers.Tokenizer:
-    """SentencePiece BPE with byte fallback.
+def sentencepiece(pieces: Pieces, ids: Sequence[int] | None = None) -> tokenizers.Tokenizer:
+    """SentencePiece BPE with byte fallback, of all tokens or of those with these `ids`.
 
     Control, unknown and byte tokens are never merged: their text, typed by a user, is plain text.
     """
-    tokens = pieces.tokens
-    merges = merges_from_scores(tokens, pieces.scores, ~np.isin(pieces.types, (UNKNOWN, CONTROL, BYTE)))
-    encoder = tokenizers.Tokenizer(_bpe(pieces.vocabulary, merges, byte_fallback=True, unk_token=pieces.unknown))
+    tokens = pieces.tokens.all() if ids is None else [pieces.tokens[id] for id in ids]
+    own = range(len(tokens)) if ids is None else ids
+    mergeable = ~np.isin(pieces.types[own], (UNKNOWN, CONTROL, BYTE))
+    merges = merges_from_scores(tokens, pieces.scores[own], mergeable)
+    vocabulary = dict(zip(tokens, own, strict=True))
+    encoder = tokenizers.Tokenizer(_bpe(vocabulary, merges, byte_fallback=True, unk_token=pieces.unknown))
     prefix = [normalizers.Prepend(SPACE)] if pieces.space_prefix else []
     encoder.normalizer = normalizers.Sequence([*prefix, normalizers.Replace(" ", SPACE)])
     encoder.pre_tokenizer = pre_tokenizers.Split(Regex(space_pattern(tokens)), "isolated")

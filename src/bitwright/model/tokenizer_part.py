@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from bitwright.kernels.strings import Strings
 from bitwright.model import tokenizer_build as build
 from bitwright.model.tokenizer_build import SPACE, Pieces
 from bitwright.model.tokenizer_special import BYTE
@@ -51,79 +52,66 @@ class Encoder:
         return self._whole
 
 
-def byte_level(
-    vocabulary: Mapping[str, int], merges: Sequence[str], words: PreTokenizer, byte_of: Mapping[str, int]
-) -> Part:
+def byte_level(tokens: Strings, merges: Strings, words: PreTokenizer, byte_of: Mapping[str, int]) -> Part:
     """Makes encoders of byte-level BPE. `byte_of`: the characters that stand for bytes; the rest is
     tokenizer_build's."""
-    longest = max(map(len, vocabulary))
+    longest = tokens.longest
     character_of = {byte: character for character, byte in byte_of.items()}
 
     def part(text: str) -> tokenizers.Tokenizer | None:
         written = "".join(map(character_of.__getitem__, text.encode()))
-        if len(written) * longest > MOST_PIECES or not all(character in vocabulary for character in written):
+        found = _inside(written, tokens, longest)
+        if found is None or not all(character in found for character in written):
             return None  # what has no token is left out, and its neighbours become neighbours of each other
-        found = inside(written, vocabulary, longest)
-        return build.byte_level({token: vocabulary[token] for token in found}, _among(found, merges), words)
+        return build.byte_level(found, _among(found, merges), words)
 
     return part
 
 
-def characters(vocabulary: Mapping[str, int], merges: Sequence[str], unknown: str | None) -> Part:
+def characters(tokens: Strings, merges: Strings, unknown: str | None) -> Part:
     """Makes encoders of BPE of characters."""
-    longest = max(map(len, vocabulary))
+    longest = tokens.longest
+    always = {} if unknown is None else tokens.numbers([unknown])
 
     def part(text: str) -> tokenizers.Tokenizer | None:
         written = text.replace(" ", SPACE)
-        if len(written) * longest > MOST_PIECES or not all(character in vocabulary for character in written):
+        found = _inside(written, tokens, longest)
+        if found is None or not all(character in found for character in written):
             return None
-        found = inside(written, vocabulary, longest)
-        always = {unknown: vocabulary[unknown]} if unknown is not None else {}
-        return build.characters({token: vocabulary[token] for token in found} | always, _among(found, merges), unknown)
+        return build.characters(found | always, _among(found, merges), unknown)
 
     return part
 
 
 def sentencepiece(whole: Pieces) -> Part:
     """Makes encoders of SentencePiece BPE."""
-    tokens, vocabulary, unknown = whole.tokens, whole.vocabulary, whole.unknown
-    longest = max(map(len, vocabulary))
-    always = {f"<0x{byte:02X}>" for byte in range(256)} | {unknown}
+    tokens, longest = whole.tokens, whole.tokens.longest
+    stand_ins = set(tokens.places(f"<0x{byte:02X}>" for byte in range(256)))
+    always = stand_ins.union([] if whole.unknown is None else tokens.places([whole.unknown]))
+    bytes_stand_in = len(stand_ins) == 256 and bool(np.all(whole.types[[*stand_ins]] == BYTE))
 
     def part(text: str) -> tokenizers.Tokenizer | None:
         written = SPACE + text.replace(" ", SPACE)
-        if len(written) * longest > MOST_PIECES:
-            return None
-        found = inside(written, vocabulary, longest)
-        ids = [id for id, token in enumerate(tokens) if token in found or token in always]
-        if not all(character in vocabulary for character in written):
-            stand_ins = [id for id in ids if tokens[id] in always and tokens[id] != unknown]
-            if len(stand_ins) != 256 or np.any(whole.types[stand_ins] != BYTE):
-                return None  # what stands for a character may merge with its neighbours
-        own = [tokens[id] for id in ids]
-        numbers = {token: vocabulary[token] for token in own}
-        return build.sentencepiece(
-            whole._replace(tokens=own, vocabulary=numbers, scores=whole.scores[ids], types=whole.types[ids])
-        )
+        found = _inside(written, tokens, longest)
+        if found is None or not (bytes_stand_in or all(character in found for character in written)):
+            return None  # what stands for a character may merge with its neighbours
+        return build.sentencepiece(whole, sorted(always.union(tokens.places(found))))
 
     return part
 
 
-def _among(found: Collection[str], merges: Sequence[str]) -> list[str]:
+def _among(found: Collection[str], merges: Strings) -> list[str]:
     """The merges of two of these tokens to another."""
     joined = {f"{token[:at]} {token[at:]}" for token in found for at in cuts(token, found)}
-    return [merge for merge in merges if merge in joined]
+    return [merges[place] for place in merges.places(joined)]
 
 
-def inside(text: str, vocabulary: Collection[str], longest: int) -> set[str]:
-    """The tokens, of at most `longest` characters, that `text` contains."""
-    ends = [min(start + longest, len(text)) for start in range(len(text))]
-    return {
-        piece
-        for start, last in enumerate(ends)
-        for end in range(start + 1, last + 1)
-        if (piece := text[start:end]) in vocabulary
-    }
+def _inside(text: str, tokens: Strings, longest: int) -> dict[str, int] | None:
+    """The tokens, of at most `longest` characters, that `text` contains, with their ids; None if there are more than
+    MOST_PIECES to look for."""
+    if len(text) * longest > MOST_PIECES:
+        return None
+    return {tokens[id]: id for id in tokens.inside(text)}
 
 
 def cuts(token: str, known: Collection[str]) -> list[int]:

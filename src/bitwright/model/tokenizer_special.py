@@ -6,12 +6,13 @@ for (src/llama-vocab.cpp), so replies end at the same tokens.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
 
 from bitwright.io.values import Values
+from bitwright.kernels.strings import Strings
 
 # Values of tokenizer.ggml.token_type.
 TYPES = NORMAL, UNKNOWN, CONTROL, USER_DEFINED, UNUSED, BYTE = 1, 2, 3, 4, 5, 6
@@ -51,6 +52,7 @@ FILL_PARTS = (
 IDS = {"llama": {"bos": 1, "eos": 2, "unknown": 0}, "gpt2": {"bos": 11, "eos": 11}}  # llama.cpp's, by the kind
 MOST_ID = (1 << 32) - 1  # of GGUF's ids; files that lack a token give one beyond the vocabulary
 HARMONY_CHANNELS = ("<|channel|>", "<|message|>", "<|start|>", "<|constrain|>")
+KNOWN = {*END_OF_GENERATION, *chain.from_iterable(FILL_ENDS.values()), *FILL_PARTS, *HARMONY_CHANNELS}
 
 
 class SpecialTokens(NamedTuple):
@@ -66,10 +68,11 @@ class SpecialTokens(NamedTuple):
     types: np.ndarray  # int32 (vocabulary,)
 
 
-def find(values: Values, vocabulary: Mapping[str, int], types: np.ndarray, kind: str) -> SpecialTokens:
-    """The special tokens of `vocabulary` (text → id) given the file's token types `types`, int32 (tokens,). kind:
+def find(values: Values, tokens: Strings, types: np.ndarray, kind: str) -> SpecialTokens:
+    """The special ones of `tokens` given the file's token types `types`, int32 (tokens,). kind:
     tokenizer.ggml.model."""
     types = types.copy()
+    vocabulary = tokens.numbers(KNOWN)
 
     def by_key(role: str) -> int | None:
         """The id that the file gives. One outside of the vocabulary stands for the kind's default; without a key only
