@@ -5,7 +5,9 @@
 writes a checkpoint of a published shape (an id of `bitwright plan --shape`) into FOLDER, unless it is there, with
 random weights in bfloat16, or with --fp8 in FP8 with scales of blocks, and takes tokenizer files from CHECKPOINT, a
 small one of the same family. Then it quantizes the checkpoint in a process of its own, with none of its pages in
-memory, and prints the most memory that this held and the bytes that it read from disk. For Linux.
+memory, and prints the most memory that this held and the bytes that it read from disk. For Linux. With --values 4096
+the weights repeat so soon that a file system that compresses keeps them, and the result, in a small part of their size;
+the bytes read from disk are then those of the compressed file.
 """
 
 from __future__ import annotations
@@ -44,13 +46,13 @@ print(peak, read, result.source_bytes, result.bytes)
 """
 
 
-def write(folder: Path, config: dict[str, Any], fp8: bool) -> None:
-    """Writes config.json and the weights, whose values repeat 2^24 random ones."""
+def write(folder: Path, config: dict[str, Any], fp8: bool, values: int) -> None:
+    """Writes config.json and the weights, which repeat so many random values."""
     made = blueprint(config, "config.json", formats.get("bf16"))
     family = FAMILIES[config["model_type"]]
     rng = np.random.default_rng(1)
-    drawn = (rng.standard_normal(1 << 24, np.float32).view(np.uint32) >> 16).astype(np.uint16)
-    codes = rng.integers(0, 0x78, 1 << 24, np.uint8)  # positive numbers of E4M3
+    drawn = (rng.standard_normal(values, np.float32).view(np.uint32) >> 16).astype(np.uint16)
+    codes = rng.integers(0, 0x78, values, np.uint8)  # positive numbers of E4M3
     entries: list[HeaderEntry] = []
     shapes = {tensor.name: tensor.shape for tensor in made.tensors}
     for tensor, names in family.names(made, {"model.embed_tokens.weight"}).items():
@@ -112,6 +114,7 @@ def main() -> None:
     parser.add_argument("--to", default="q4_k_m")
     parser.add_argument("--fp8", action="store_true")
     parser.add_argument("--layers", type=int, help="fewer layers than the published model has")
+    parser.add_argument("--values", type=int, default=1 << 24, help="random values that are drawn and repeated")
     asked = parser.parse_args()
     if not (asked.folder / "config.json").exists():
         asked.folder.mkdir(exist_ok=True)
@@ -121,7 +124,7 @@ def main() -> None:
         config = {"rms_norm_eps": 1e-5, "norm_topk_prob": True, **published.get(asked.shape).config}
         if asked.layers:
             config["num_hidden_layers"] = asked.layers
-        write(asked.folder, config, asked.fp8)
+        write(asked.folder, config, asked.fp8, asked.values)
     out = asked.folder.with_name(f"{asked.folder.name}.{asked.to}.gguf")
     print(measured(asked.folder, asked.to, out))
     out.unlink()

@@ -41,16 +41,25 @@ async def client(number: int, url: str, until: float, args: argparse.Namespace) 
     return found
 
 
-async def clients(url: str, count: int, seconds: float, args: argparse.Namespace) -> tuple[list[Streamed], float]:
-    """What `count` clients get, and how long it took."""
+async def clients(
+    server: Server, count: int, seconds: float, args: argparse.Namespace
+) -> tuple[list[Streamed], float, int]:
+    """What `count` clients get, how long it took, and the server's memory after half of the time."""
     started = time.monotonic()
-    found = await asyncio.gather(*(client(n, url, started + seconds, args) for n in range(count)))
-    return [own for several in found for own in several], time.monotonic() - started
+
+    async def halfway() -> int:
+        await asyncio.sleep(seconds / 2)
+        return server.own_bytes
+
+    middle = asyncio.create_task(halfway())
+    found = await asyncio.gather(*(client(n, server.url, started + seconds, args) for n in range(count)))
+    return [own for several in found for own in several], time.monotonic() - started, await middle
 
 
 def load(server: Server, count: int, seconds: float, args: argparse.Namespace) -> dict[str, float]:
     """Put a load on a server, and say how it bore it."""
-    found, took = asyncio.run(clients(server.url, count, seconds, args))
+    before = server.own_bytes
+    found, took, middle = asyncio.run(clients(server, count, seconds, args))
     wrong = [own for own in found if own.error or own.status not in (200, 429)]
     if wrong:
         output.say(f"{server.name}: {len(wrong)} errors, the first of them: {wrong[0].status} {wrong[0].error}")
@@ -62,6 +71,8 @@ def load(server: Server, count: int, seconds: float, args: argparse.Namespace) -
         "answers": sum(own.status == 200 for own in found),
         "busy": sum(own.status == 429 for own in found),
         "errors": len(wrong),
+        "grown": middle - before,
+        "later": server.own_bytes - middle,
     }
 
 
@@ -84,19 +95,18 @@ def main() -> None:
             with served(name, args.model, args.parallel, args.ctx, args.threads) as server:
                 load(server, 2, 3, args)  # packed, and warm
                 one = load(server, 1, min(args.minutes * 60, 20), argparse.Namespace(**{**vars(args), "leaving": 0}))
-                before = server.own_bytes
                 many = load(server, args.clients, args.minutes * 60, args)
-                several[name].append({**many, "one": one["tokens"], "grown": server.own_bytes - before})
+                several[name].append({**many, "one": one["tokens"]})
     for name, turns in several.items():
         middle = {key: statistics.median(turn[key] for turn in turns) for key in turns[0]}
         total = {key: sum(turn[key] for turn in turns) for key in ("answers", "busy", "errors")}
         rates = [middle["one"], middle["tokens"], middle["tokens"] / middle["one"], middle["first"], middle["slow"]]
         rows.append([
             Path(name).name, *(f"{rate:.2f}" for rate in rates), *(f"{count:.0f}" for count in total.values()),
-            output.human_bytes(max(int(middle["grown"]), 0)),
+            *(output.human_bytes(max(int(middle[half]), 0)) for half in ("grown", "later")),
         ])  # fmt: skip
     headers = ["", ">one stream, t/s", f">{args.clients} clients, t/s", ">times", ">first token, s", ">95%, s",
-               ">answers", ">429", ">errors", ">memory grown"]  # fmt: skip
+               ">answers", ">429", ">errors", ">memory grown, first half", ">second"]  # fmt: skip
     output.print_table(headers, rows)
 
 
