@@ -95,7 +95,7 @@ def test_a_models_words_are_escaped_as_they_come_unless_raw(capsys) -> None:
 
     assert len(tokenizer.encode(said)) == len(said.encode())
     with output.shown():
-        stream(pieces(), raw=False)
+        stream(pieces())
         assert capsys.readouterr().out == "one\\x9b\\x1b[31m\\r\n\ttwo é漢\\u202e\n"
         stream(pieces(), raw=True)
         assert capsys.readouterr().out == f"{said}\n"

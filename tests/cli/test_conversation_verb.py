@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from bitwright.cli.answering import remark_on, stream
-from bitwright.cli.chat import HELP, chat, history, question
+from bitwright.cli.chat import KEYS, chat, history, question
+from bitwright.cli.commands import COMMANDS
 from bitwright.cli.wrap import Wrap, width
 from bitwright.engine import Sampler, load
 from bitwright.engine.conversation import Conversation
@@ -63,13 +64,13 @@ def test_wide_characters_wrap_anywhere_and_appear_at_once() -> None:
 
 
 def test_only_a_terminal_wraps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    stream(iter([SENTENCE]), raw=False)
+    stream(iter([SENTENCE]))
     assert capsys.readouterr().out == SENTENCE + "\n"
     monkeypatch.setenv("COLUMNS", "40")
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout", terminal)
-    stream(iter([SENTENCE]), raw=False)
+    stream(iter([SENTENCE]))
     assert len(terminal.getvalue().splitlines()) == 4
     stream(iter([SENTENCE]), raw=True)
     assert terminal.getvalue().endswith(SENTENCE + "\n")
@@ -90,12 +91,13 @@ def test_commands(small: Path, cache: Path, monkeypatch, capsys) -> None:
         asked.append(list(conversation.messages))
         return iter(())
 
-    monkeypatch.setattr(conversation, "ask", ask)
+    monkeypatch.setattr(conversation, "parts", ask)
     lines = "/help|/system Be brief.|a|/clear|b|/system|c|/odd|/usr/bin is?|/bye|d"
     typed(monkeypatch, lines.split("|"))
-    chat(conversation, None, lambda pieces: None, remark_on)
+    chat(conversation, None, lambda pieces, reasoning: None, remark_on)
     said = capsys.readouterr()
-    assert HELP in said.out
+    assert all(f"/{command.names[0]}" in said.out and command.help in said.out for command in COMMANDS)
+    assert all(key in said.out for key, _ in KEYS)
     brief = {"role": "system", "content": "Be brief."}
     a, b, c, path = ({"role": "user", "content": text} for text in ("a", "b", "c", "/usr/bin is?"))
     assert asked == [[brief, a], [brief, b], [b, c], [b, c, path]]

@@ -41,7 +41,7 @@ def test_run_is_read_without_typer_as_with_it() -> None:
     run = own_run()
     plain_lines = [
         ["m.gguf"],
-        ["m.gguf", "a b", "--raw", "--json", "--cache-packed"],
+        ["m.gguf", "a b", "--raw", "--plain", "--json", "--cache-packed"],
         ["--kv", "q8_0", "m.gguf", "-p", "x", "--system", "y"],
         ["m", "-n", "5", "-t", "2", "--temp", "0.5", "--top-k", "0", "--top-p", "1", "--min-p", "0", "--seed", "7"],
         ["m", "--prompt", "", "--predict", "1", "--threads", "3"],

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -15,7 +16,9 @@ from bitwright.errors import UsageError
 from bitwright.escapes import escaped
 
 if TYPE_CHECKING:
-    from bitwright.engine.conversation import Answer
+    from bitwright.engine.conversation import Answer, Conversation
+
+FULL = "stopped: the context is full (-c raises it)"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,7 @@ class Asked:
     kv: str = "f16"
     cache_packed: bool = False
     raw: bool = False
+    plain: bool = False
     json: bool = False
 
 
@@ -61,11 +65,10 @@ def answer(asked: Asked) -> None:
     sampler = Sampler(asked.temperature, asked.top_k, asked.top_p, asked.min_p, asked.seed)
     conversation = Conversation(loaded, sampler, asked.system, asked.raw)
     if prompt is None:
-        from bitwright.cli.chat import chat
-
+        chat = chat_for(asked)
         conversation.session  # noqa: B018  errors come before the first question
         process.started()
-        chat(conversation, asked.count, partial(stream, raw=conversation.raw), remark_on)
+        chat(conversation, asked.count)
         return
     found = Answer()
     pieces = begun(conversation.ask(prompt, asked.count, found))
@@ -76,8 +79,20 @@ def answer(asked: Asked) -> None:
             pass
         output.print_json(view(found))
         return
-    stream(pieces, asked.raw)
+    stream(pieces, raw=asked.raw)
     remark_on(found)
+
+
+def chat_for(asked: Asked) -> Callable[[Conversation, int | None], None]:
+    """The full-screen chat where there is a screen, unless the user wants the plain one."""
+    no_screen = not sys.stdout.isatty() or os.environ.get("TERM") in ("dumb", "unknown")
+    if asked.plain or asked.raw or no_screen or os.environ.get("BITWRIGHT_PLAIN"):
+        from bitwright.cli.chat import chat
+
+        return partial(chat, show=partial(stream, raw=asked.raw), remark=remark_on)
+    from bitwright.cli.screen.app import converse
+
+    return converse
 
 
 def begun(pieces: Iterator[str]) -> Iterator[str]:
@@ -87,20 +102,24 @@ def begun(pieces: Iterator[str]) -> Iterator[str]:
         yield piece
 
 
-def stream(pieces: Iterator[str], raw: bool) -> None:
+def stream(pieces: Iterator[str], reasoning: bool = False, raw: bool = False) -> None:
     """Print pieces as they come, and end the line even when the user interrupts; print nothing if an error comes
-    before the first. raw: control characters as they are, and no line breaks."""
+    before the first. reasoning: dimmed, where there is colour. raw: control characters as they are, and no line
+    breaks."""
     out, width = output.unchanged(), output.screen() if sys.stdout.isatty() else None
     wrap = Wrap(width) if width is not None and not raw else None
+    on, off = ("\x1b[2m", "\x1b[0m") if reasoning and output.colored() else ("", "")
     end = ""
     try:
         for piece in pieces:
-            end = "\n"
+            if not end:
+                end = f"{off}\n"
+                out.write(on)
             safe = piece if raw else escaped(piece)
             out.write(wrap.feed(safe) if wrap else safe)
             out.flush()
     except KeyboardInterrupt:
-        end = "\n"  # after the ^C that a terminal shows
+        end = f"{off}\n"  # after the ^C that a terminal shows
         raise
     finally:
         out.write((wrap.finish() if wrap else "") + end)
@@ -110,6 +129,6 @@ def stream(pieces: Iterator[str], raw: bool) -> None:
 def remark_on(answer: Answer) -> None:
     """Say that the context is full and, on a terminal, how fast the answer came."""
     if answer.stopped == "context":
-        output.remark("stopped: the context is full (-c raises it)")
+        output.remark(FULL)
     if sys.stderr.isatty() and answer.decode_rate:
         output.remark(f"{len(answer.ids)} tokens, {answer.decode_rate:.1f} tokens/s")

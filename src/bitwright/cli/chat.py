@@ -5,50 +5,67 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
-import re
 import sys
 from collections.abc import Callable, Iterator
-from typing import TYPE_CHECKING
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
 from bitwright.cli import output
+from bitwright.cli.commands import Talk, obey
 from bitwright.errors import UsageError
+from bitwright.model.replies import Reasoning
 
 if TYPE_CHECKING:
     from bitwright.engine.conversation import Answer, Conversation
 
-Show = Callable[[Iterator[str]], None]
-COMMAND = re.compile(r"/([a-z?]+)(?:\s+(.*))?", re.DOTALL)
+Show = Callable[[Iterator[str], bool], None]  # pieces of an answer, and whether they are reasoning
 QUOTES, LINES = '"""', 1000  # what encloses several lines; how many lines the history keeps
-HELP = f"""\
-/help         show this
-/clear        forget the conversation
-/system TEXT  set the system message; without TEXT, remove it
-/bye          end, as Ctrl-D does
-{QUOTES}           begin a question of several lines; {QUOTES} ends it
-Ctrl-C        stop an answer"""
+KEYS = ((QUOTES, f"begin a question of several lines; {QUOTES} ends it"), ("Ctrl-C", "stop an answer"))
 
 
 def chat(conversation: Conversation, count: int | None, show: Show, remark: Callable[[Answer], None]) -> None:
     """Read, answer, repeat. Ctrl-C ends an answer; Ctrl-D, or Ctrl-C at the prompt, ends the conversation."""
-    from bitwright.engine.conversation import Answer
-
-    kind = "continues your text" if conversation.raw else "Ctrl-C stops an answer"
-    output.remark(f"{conversation.engine.path.name}: {kind}, /help lists commands, Ctrl-D ends")
+    output.remark(f"{conversation.engine.path.name}: {kind(conversation)}, /help lists commands, Ctrl-D ends")
+    talk = Talk(conversation, count, send, KEYS)
     with history():
         while (text := question()) is not None:
-            if (command := COMMAND.fullmatch(text)) is not None:
-                if not obey(conversation, command[1], (command[2] or "").strip()):
+            if (done := obey(talk, text)) is not None:
+                say(done.said)
+                if done.ends:
                     return
-                continue
-            answer = Answer()
+                if done.question is None:
+                    continue
+                text = done.question
             try:
-                show(conversation.ask(text, count, answer))
+                pieces = (part for part in talk.ask(text) if part.text)
+                for reasoning, own in groupby(pieces, lambda part: isinstance(part, Reasoning)):
+                    show((part.text for part in own), reasoning)
             except KeyboardInterrupt:
                 pass
             except UsageError as error:  # too long a question, or too long a conversation
                 conversation.forget_last()
                 output.remark(str(error))
-            remark(answer)
+            remark(talk.answer)
+
+
+def kind(conversation: Conversation) -> str:
+    """What kind of chat it is, in a few words."""
+    return "continues your text" if conversation.raw else "Ctrl-C stops an answer"
+
+
+def say(text: str) -> None:
+    """What a command has to say: one line is a remark, several are what it was asked for."""
+    if "\n" in text:
+        print(text)
+    elif text:
+        output.remark(text)
+
+
+def send(sequence: str) -> None:
+    """Write a control sequence to the terminal; UsageError if stdout is none."""
+    if not sys.stdout.isatty():
+        raise UsageError("standard output is no terminal")
+    output.unchanged().write(sequence)
 
 
 def question() -> str | None:
@@ -70,33 +87,15 @@ def question() -> str | None:
         raise
 
 
-def obey(conversation: Conversation, name: str, text: str) -> bool:
-    """Carry out a command; False if it ends the conversation."""
-    if name in ("bye", "exit", "quit"):
-        return False
-    if name in ("help", "?"):
-        print(HELP)
-    elif name == "clear":
-        conversation.clear()
-        output.remark("the conversation is forgotten")
-    elif name == "system" and conversation.raw:
-        output.remark("there is no system message: this model continues your text")
-    elif name == "system":
-        conversation.instruct(text)
-        output.remark("the system message is set" if text else "there is no system message now")
-    else:
-        output.remark(f"unknown command /{name}; /help lists them")
-    return True
-
-
 @contextlib.contextmanager
-def history() -> Iterator[None]:
-    """Lines can be edited, and those of earlier conversations are there (arrow up), where Python has readline.
+def history() -> Iterator[Any]:
+    """Lines can be edited, and those of earlier conversations are there (arrow up), where Python has readline, which is
+    yielded; elsewhere None.
 
     They are kept in `history` in bitwright's cache, which only the user can read; `bitwright rm history` removes it.
     """
     if sys.platform == "win32" or not importlib.util.find_spec("readline"):
-        yield
+        yield None
         return
     import readline
 
@@ -107,7 +106,7 @@ def history() -> Iterator[None]:
         readline.read_history_file(path)
     readline.set_history_length(LINES)
     try:
-        yield
+        yield readline
     finally:
         path.parent.mkdir(parents=True, exist_ok=True)
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))

@@ -40,7 +40,7 @@ OPTIONS = {
     **dict.fromkeys(("-t", "--threads"), ("threads", Kind(int, 1))),
     "--kv": ("kv", Kind(str)),
 }
-FLAGS = {"--raw": "raw", "--json": "json", "--cache-packed": "cache_packed"}
+FLAGS = {"--raw": "raw", "--plain": "plain", "--json": "json", "--cache-packed": "cache_packed"}
 NAMELESS = ("model", "prompt")
 
 

@@ -64,11 +64,15 @@ def run(
             "--raw", help="Continue PROMPT without the chat template, and print control characters as they are."
         ),
     ] = False,
+    plain: Annotated[
+        bool, typer.Option("--plain", help="Chat line by line, as for a screen reader, and not on the whole screen.")
+    ] = False,
     json: options.Json = False,
 ) -> None:
     """Ask a model, or chat with it.
 
-    Without a PROMPT you chat, with the model's own template. Ctrl-C stops an answer and keeps the conversation; /help
+    Without a PROMPT you chat, with the model's own template, on the whole screen of a terminal, or line by line with
+    --plain, with --raw, and where BITWRIGHT_PLAIN is set. Ctrl-C stops an answer and keeps the conversation; /help
     lists the commands of a chat. On a terminal, lines are broken between words (not with --raw).
 
     Example: bitwright run smollm2-135m "Why is the sky blue?" --temp 0 -n 64

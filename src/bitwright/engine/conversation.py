@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
+import functools
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,17 +15,19 @@ from bitwright.errors import UsageError
 
 if TYPE_CHECKING:
     from bitwright.engine import Engine, Sampler, Session
+    from bitwright.model.replies import Part, Reasoning, Reply, ReplyFormat, Text
 
 
 @dataclass
 class Answer:
     """One answer. `stopped`: stop (the model ended it), length (as many tokens as requested), context (no room left) or
-    interrupted."""
+    interrupted. `reasoning`: what the model thought before, if that was told apart."""
 
     prompt_tokens: int = 0
     cached_tokens: int = 0
     ids: list[int] = field(default_factory=list)
     text: str = ""
+    reasoning: str = ""
     stopped: str = "interrupted"
     prefill_seconds: float = 0.0
     decode_seconds: float = 0.0
@@ -74,12 +78,25 @@ class Conversation:
         return self._opening.session()
 
     def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
-        """Yield the answer to `text` in pieces, filling `answer`; raises UsageError if the context is too small."""
-        self.messages.append({"role": "user", "content": text})
-        try:
-            yield from self._generate(self._prompt(text), max_tokens, answer)
-        finally:
-            self.messages.append({"role": "assistant", "content": answer.text})
+        """Yield the answer to `text` in pieces, filling `answer`; raises UsageError if the context is too small.
+        While a long prompt is read, empty pieces come. Closing the iterator stops the answer."""
+        with self._turn(text, answer):
+            for piece in self._generate(self._ids(self._prompt(text)), max_tokens, answer):
+                answer.text += piece
+                yield piece
+
+    def parts(self, text: str, max_tokens: int | None, answer: Answer) -> Generator[Text | Reasoning, None, None]:
+        """The same, with reasoning told apart. Later prompts have the answer without it."""
+        from bitwright.model.replies import Reasoning
+
+        with self._turn(text, answer):
+            prompt, (format, kept) = self._prompt(text), self._format
+            for part in _parts(self._generate(self._ids(prompt), max_tokens, answer, kept), format.reply(prompt)):
+                if isinstance(part, Reasoning):
+                    answer.reasoning += part.text
+                else:
+                    answer.text += part.text
+                yield part
 
     def clear(self) -> None:
         """Forget everything but the system message."""
@@ -90,32 +107,65 @@ class Conversation:
         rest = [m for m in self.messages if m["role"] != "system"]
         self.messages = ([{"role": "system", "content": system}] if system else []) + rest
 
-    def forget_last(self) -> None:
-        """Take back the last question and its answer."""
+    def forget_last(self) -> str | None:
+        """Take back the last question and its answer; the question, or None if there is none."""
+        if not self.messages or self.messages[-1]["role"] != "assistant":
+            return None
+        question = self.messages[-2]["content"]
         del self.messages[-2:]
+        return question
 
-    def _prompt(self, text: str) -> list[int]:
-        tokenizer = self.engine.tokenizer
+    @functools.cached_property
+    def _format(self) -> tuple[ReplyFormat, frozenset[int]]:
+        """How the model writes reasoning, and the control tokens that it takes to read it."""
+        from bitwright.model.replies import reply_format
+
+        template = None if self.raw else self.engine.chat_template
+        format = reply_format(None if template is None else template.source)
+        return format, format.kept_ids(self.engine.tokenizer)
+
+    @contextlib.contextmanager
+    def _turn(self, text: str, answer: Answer) -> Iterator[None]:
+        """The question `text`, and what of the answer came."""
+        self.messages.append({"role": "user", "content": text})
+        try:
+            yield
+        finally:
+            self.messages.append({"role": "assistant", "content": answer.text})
+
+    def _prompt(self, text: str) -> str:
         if self.raw:
-            return tokenizer.encode(text, add_special_tokens=True)
+            return text
         assert self.engine.chat_template is not None
-        return self.engine.chat_template.encode(tokenizer, self.messages)
+        return self.engine.chat_template.render(self.messages)
 
-    def _generate(self, ids: list[int], max_tokens: int | None, answer: Answer) -> Iterator[str]:
+    def _ids(self, prompt: str) -> list[int]:
+        tokenizer, template = self.engine.tokenizer, self.engine.chat_template
+        if self.raw or template is None:
+            return tokenizer.encode(prompt, add_special_tokens=True)
+        return template.ids(tokenizer, prompt)
+
+    def _generate(
+        self, ids: list[int], max_tokens: int | None, answer: Answer, kept: frozenset[int] = frozenset()
+    ) -> Iterator[str]:
         from bitwright.engine import generate
 
         context = self.engine.context
         if len(ids) >= context:
             raise UsageError(f"the prompt has {len(ids)} tokens, the context {context}: shorten it or raise -c")
-        kept = self._keep_common_prefix(ids)
-        answer.prompt_tokens, answer.cached_tokens = len(ids), kept
+        session, start = self.session, self._keep_common_prefix(ids)
+        answer.prompt_tokens, answer.cached_tokens = len(ids), start
         room = context - len(ids) + 1  # the last token is never read back
         limit = room if max_tokens is None else min(room, max_tokens)
-        decoder = self.engine.tokenizer.stream(continuing=self.raw)
+        decoder = self.engine.tokenizer.stream(continuing=self.raw, kept=kept)
         last = started = time.monotonic()
         answer.stopped = "stop"
         try:
-            for token in generate(self.session, ids[kept:], self.sampler, limit):
+            while len(ids) - start > session.batch:
+                session.extend(ids[start : start + session.batch], [])
+                start += session.batch
+                yield ""
+            for token in generate(session, ids[start:], self.sampler, limit):
                 now = time.monotonic()
                 if not answer.ids:
                     answer.prefill_seconds = now - started
@@ -123,18 +173,14 @@ class Conversation:
                     answer.decode_seconds += now - last
                 last = now
                 answer.ids.append(token)
-                piece = decoder.feed(token)
-                answer.text += piece
-                yield piece
+                yield decoder.feed(token)
             else:
                 if len(answer.ids) == limit:
                     answer.stopped = "context" if limit == room else "length"
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, GeneratorExit):
             answer.stopped = "interrupted"
             raise
-        rest = decoder.finish()
-        answer.text += rest
-        yield rest
+        yield decoder.finish()
 
     def _keep_common_prefix(self, ids: list[int]) -> int:
         """Drop from the session what differs from `ids`; keep at least one id unread, so that reading gives logits."""
@@ -142,3 +188,15 @@ class Conversation:
         kept = min(common(read, ids), len(ids) - 1)
         self.session.reset(keep=kept)
         return kept
+
+
+def _parts(pieces: Iterator[str], reply: Reply) -> Iterator[Text | Reasoning]:
+    """What `reply` makes of the pieces, an empty text if that is nothing yet."""
+    from bitwright.model.replies import Reasoning, Text
+
+    def own(parts: list[Part]) -> list[Text | Reasoning]:
+        return [part for part in parts if isinstance(part, Text | Reasoning)]  # without tools there are no calls
+
+    for piece in pieces:
+        yield from own(reply.feed(piece)) or [Text("")]
+    yield from own(reply.finish())

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -76,6 +77,14 @@ class Model:
         c = self.config
         sizes = ((name, self.tensors[name].nbytes) for name in (op.weights[0] for op in self.step.ops if op.multiplies))
         return sum(size * c.experts_used // c.experts if EXPERTS in name else size for name, size in sizes)
+
+    @property
+    def format(self) -> str:
+        """The format that most bytes of the matrices in products have."""
+        sizes = Counter[str]()
+        for tensor in (self.tensors[op.weights[0]] for op in self.step.ops if op.multiplies):
+            sizes[tensor.format.name] += tensor.nbytes
+        return max(sizes, key=sizes.__getitem__)
 
     @cached_property
     def tokenizer(self) -> Tokenizer:

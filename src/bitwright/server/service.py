@@ -85,7 +85,7 @@ class Service:
         self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache, prefixes, speculation))
         self.counted = Counter[str]()
         vocabulary = {self.tokenizer.token_text(id): id for id in range(self.tokenizer.vocab_size)}
-        self.kept = frozenset(vocabulary[text] for text in self.format.kept if text in vocabulary)
+        self.kept = self.format.kept_ids(self.tokenizer)
         self.gaps = Gaps.of(engine.model.metadata, vocabulary)
         self._sampling = recommended(engine)
         self.history = History()

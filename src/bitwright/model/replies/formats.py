@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bitwright.model.replies.deepseek import DeepSeek
 from bitwright.model.replies.gemma import Gemma
@@ -15,6 +15,9 @@ from bitwright.model.replies.llama import Llama
 from bitwright.model.replies.mistral import Mistral
 from bitwright.model.replies.reply import Marks, Reply, schemas
 from bitwright.model.replies.tags import DeepSeekTags, MiniMaxTags, SeedTags, Tags
+
+if TYPE_CHECKING:
+    from bitwright.model.tokenizer import Tokenizer
 
 # A template has the first whose signs it holds.
 FORMATS: tuple[type[Reply], ...] = (
@@ -43,6 +46,11 @@ class ReplyFormat:
         """A parser for the reply to the rendered `prompt`, whose end says whether it begins with reasoning. Without
         `tools` (as in a chat request) nothing is a call. A `single` call is the end of the reply."""
         return self._parser(prompt, tools, self._reasoning, single)
+
+    def kept_ids(self, tokenizer: Tokenizer) -> frozenset[int]:
+        """The ids of `kept` that a vocabulary has."""
+        ids = range(tokenizer.vocab_size if self.kept else 0)
+        return frozenset(id for id in ids if tokenizer.token_text(id) in self.kept)
 
     def grammar(self, tools: Sequence[Mapping[str, Any]], required: bool, single: bool = False) -> str | None:
         """A grammar for `engine.constraint` that allows only calls of `tools`, one or more if it is `required`, or text
