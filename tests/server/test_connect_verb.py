@@ -82,6 +82,7 @@ def test_of_two_files_none_is_written_if_one_cannot_be(connect: Call, home: Path
 def test_a_client_without_a_file_is_told_in_words(connect: Call, address: str) -> None:
     found = connect("cline")
     assert f"Base URL: {address}/v1" in found.out and "Model ID: smollm2" in found.out
+    assert f"cline auth -p openai -k none -m smollm2 -b {address}/v1\n" in found.out
     refused = connect("cline", "--write")
     assert refused.code == 2 and "no file to write" in refused.err
 

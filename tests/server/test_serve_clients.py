@@ -6,7 +6,7 @@ from typing import Any
 
 import httpx2
 import pytest
-from scripted import Scripted
+from scripted import Scripted, call
 
 from bitwright.model.chat import ChatTemplate
 
@@ -26,7 +26,7 @@ OPENCODE = {
         {"role": "user", "content": '"Write hello.py"'},
     ],
 }  # fmt: skip
-CODEX = {
+CODEX: dict[str, Any] = {
     "model": "replay", "stream": True, "tool_choice": "auto", "parallel_tool_calls": True, "store": False,
     "reasoning": {"summary": "auto"}, "include": ["reasoning.encrypted_content"], "prompt_cache_key": "01a2",
     "client_metadata": {"x-codex-window-id": "01a2:0", "session_id": "01a2"},
@@ -96,12 +96,12 @@ def seen(scripted: tuple[Scripted, str], monkeypatch: pytest.MonkeyPatch) -> Any
     """What a template wrote for a request, which must be answered."""
     service, address = scripted
 
-    def ask(path: str, asked: Any, source: str) -> str:
+    def ask(path: str, asked: Any, source: str, script: str = "Done.", answered: str = "Done") -> str:
         template = Seen({"default": source}, {})
         monkeypatch.setattr(service, "template", template)
-        monkeypatch.setattr(service, "script", "Done.")
+        monkeypatch.setattr(service, "script", script)
         answer = httpx2.post(address + path, json=asked, timeout=120)
-        assert answer.status_code == 200 and "Done" in answer.text and '"error": {' not in answer.text
+        assert answer.status_code == 200 and answered in answer.text and '"error": {' not in answer.text
         return template.text
 
     return ask
@@ -118,3 +118,17 @@ def test_a_template_that_wants_turns_gets_turns(path: str, asked: Any, seen: Any
 def test_another_template_gets_what_was_sent(seen: Any) -> None:
     roles = [seen(path, asked, "{% for m in messages %}{{ m.role[0] }}{% endfor %}") for path, asked in ASKED]
     assert roles == ["suu", "suu", "susats"]
+
+
+def test_functions_of_a_namespace_are_offered_and_called(seen: Any) -> None:
+    """Codex groups the tools of each MCP server so."""
+    offered = "{% for tool in tools %}{{ tool.function.name }} {% endfor %}"
+    item = '"namespace": "multi_agent_v1", "name": "close_agent", "arguments": "{}", "status": "completed"}'
+    names = seen("/v1/responses", CODEX, offered, call("multi_agent_v1.close_agent", "{}"), item)
+    assert names == "exec_command multi_agent_v1.close_agent "
+    made = {"type": "function_call", "call_id": "call_1", "namespace": "multi_agent_v1", "name": "close_agent"}
+    returned = {"type": "function_call_output", "call_id": "call_1", "output": "Closed"}
+    again = {**CODEX, "input": [*CODEX["input"], made, returned]}
+    assert (
+        seen("/v1/responses", again, "{{ messages[-2].tool_calls[0].function.name }}") == "multi_agent_v1.close_agent"
+    )

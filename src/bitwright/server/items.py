@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from typing import Annotated, Any, Literal
 
 from pydantic import Discriminator, Field, Tag, TypeAdapter
 
 from bitwright.server.answers import Block, new_id
 from bitwright.server.errors import invalid
+from bitwright.server.offered import joined, parted
 from bitwright.server.parameters import Body
 from bitwright.server.prompts import Call, CalledFunction, Message, Part
 
@@ -38,22 +39,23 @@ class Said(Body):
 
 
 class Called(Body):
-    """A call of a function."""
+    """A call of a function, which may be one of a namespace."""
 
     type: Literal["function_call"]
     id: str = Field(default_factory=lambda: new_id("fc"))
     call_id: str
     name: str
+    namespace: str | None = None
     arguments: str = ""
 
     def message(self) -> Message:
         """The message it stands for."""
-        function = CalledFunction(name=self.name, arguments=self.arguments)
+        function = CalledFunction(name=joined(self.namespace, self.name), arguments=self.arguments)
         return Message(role="assistant", tool_calls=[Call(id=self.call_id, function=function)])
 
     def listed(self) -> dict[str, Any]:
         """The item as it is listed."""
-        return {**self.model_dump(), "status": "completed"}
+        return {**self.model_dump(exclude_none=True), "status": "completed"}
 
 
 class Returned(Body):
@@ -139,13 +141,13 @@ def spoken(items: Iterable[Item]) -> list[Message]:
     return found
 
 
-def written(block: Block) -> dict[str, Any]:
+def written(block: Block, namespaces: Container[str]) -> dict[str, Any]:
     """A block of an answer as an item. Its content is empty as long as the block is."""
     id = item_id(block)
     match block.kind:
         case "call":
-            return {"id": id, "type": "function_call", "call_id": f"call_{block.id}", "name": block.name,
-                    "arguments": block.text, "status": block.status}  # fmt: skip
+            return {"id": id, "type": "function_call", "call_id": f"call_{block.id}",
+                    **parted(block.name, namespaces), "arguments": block.text, "status": block.status}  # fmt: skip
         case "reasoning":
             own: dict[str, Any] = {"id": id, "type": "reasoning", "summary": []}
         case "text":

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Iterator, Sequence
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import Field
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
@@ -16,6 +16,7 @@ from bitwright.server.answers import Answer, Change, changes, new_id
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation
 from bitwright.server.items import ITEMS, MOST_ITEMS, Item, Said, item_id, part, spoken, written
+from bitwright.server.offered import Function, FunctionChoice, Namespace, OfferedTool, joined, parted
 from bitwright.server.parameters import Body, Drawing, ResponseFormat
 from bitwright.server.prompts import MOST_TOOLS, Called, Choice, Message, Tool, ToolFunction, Turn, effort, led
 from bitwright.server.service import Service
@@ -38,33 +39,6 @@ class Reasoning(Body):
     """How much to think."""
 
     effort: str | None = None
-
-
-class Function(ToolFunction):
-    """A function that the model may call."""
-
-    type: Literal["function"]
-    strict: bool | None = None
-
-
-class OwnTool(Body):
-    """A tool that OpenAI runs or only its models know (web_search, local_shell, custom). Others do not get it: Codex
-    offers some in every request."""
-
-    type: str
-
-
-class FunctionChoice(Body):
-    """The function that must be called, once."""
-
-    type: Literal["function"]
-    name: str
-
-
-OfferedTool = Annotated[
-    Annotated[Function, Tag("function")] | Annotated[OwnTool, Tag("own")],
-    Discriminator(lambda tool: "function" if isinstance(tool, dict) and tool.get("type") == "function" else "own"),
-]
 
 
 class Asked(Drawing):
@@ -93,7 +67,14 @@ class Asked(Drawing):
     @property
     def functions(self) -> list[Function]:
         """The tools that the model gets."""
-        return [own for own in self.tools or () if isinstance(own, Function)]
+        own = [tool for tool in self.tools or () if isinstance(tool, Function)]
+        grouped = ((group.name, tool) for group in self.namespaces for tool in group.tools)
+        return [*own, *(tool.model_copy(update={"name": joined(name, tool.name)}) for name, tool in grouped)]
+
+    @property
+    def namespaces(self) -> list[Namespace]:
+        """The groups of tools."""
+        return [tool for tool in self.tools or () if isinstance(tool, Namespace)]
 
 
 @http.reads(Asked)
@@ -110,7 +91,9 @@ async def responses(service: Service, request: Request, asked: Asked) -> Respons
     settings = service.settings(asked, asked.max_output_tokens)
     own = turn.generation(settings, constraint, http.owner(request, asked.user))
     service.begin([own])
-    answering = Answering(service, own, turn.reply(), begun(service, asked, own), items if asked.store else None)
+    namespaces = {group.name for group in asked.namespaces}
+    frame = begun(service, asked, own)
+    answering = Answering(service, own, turn.reply(), frame, items if asked.store else None, namespaces)
     if asked.stream:
         return http.events(answering.stream(), Refused.openai, named=True, done=None)
     return await http.unless_gone(request, answering.whole())
@@ -155,12 +138,11 @@ def begun(service: Service, asked: Asked, own: Generation) -> dict[str, Any]:
 
 class Answering:
     """A response being written. `frame` is what it was at the beginning; `read` are the items before it, if it is to be
-    kept."""
+    kept; `namespaces` those of functions."""
 
-    def __init__(
-        self, service: Service, own: Generation, reply: Reply, frame: dict[str, Any], read: Sequence[Item] | None
-    ) -> None:
-        self.service, self.own, self.frame, self.read = service, own, frame, read
+    def __init__(self, service: Service, own: Generation, reply: Reply, frame: dict[str, Any],
+                 read: Sequence[Item] | None, namespaces: set[str]) -> None:  # fmt: skip
+        self.service, self.own, self.frame, self.read, self.namespaces = service, own, frame, read, namespaces
         self.answer, self.number = Answer(), 0
         self.changes = changes(service, own, reply, self.answer)
 
@@ -176,7 +158,7 @@ class Answering:
             yield self.event(name, response=self.frame)
         try:
             async for change in self.changes:
-                for name, more in events(change):
+                for name, more in events(change, self.namespaces):
                     yield self.event(name, output_index=change.index, **more)
             final = await self.finished()
         except Exception as error:
@@ -198,7 +180,7 @@ class Answering:
             **self.frame,
             "status": "incomplete" if cut else "completed",
             "incomplete_details": {"reason": "max_output_tokens"} if cut else None,
-            "output": [written(block) for block in self.answer.blocks],
+            "output": [written(block, self.namespaces) for block in self.answer.blocks],
             "usage": {
                 "input_tokens": len(own.ids), "input_tokens_details": {"cached_tokens": own.cached},
                 "output_tokens": len(own.drawn), "output_tokens_details": {"reasoning_tokens": thought},
@@ -210,7 +192,7 @@ class Answering:
         return final
 
 
-def events(change: Change) -> Iterator[tuple[str, dict[str, Any]]]:
+def events(change: Change, namespaces: set[str]) -> Iterator[tuple[str, dict[str, Any]]]:
     """The events for a change, by their names."""
     block = change.block
     call = block.kind == "call"
@@ -219,14 +201,14 @@ def events(change: Change) -> Iterator[tuple[str, dict[str, Any]]]:
     more: dict[str, Any] = {"logprobs": []} if block.kind == "text" else {}
     match change.kind:
         case "begun":
-            yield "output_item.added", {"item": written(block)}
+            yield "output_item.added", {"item": written(block, namespaces)}
             if not call:
                 yield "content_part.added", {**at, "part": part(block, "")}
         case "grown":
             yield f"{name}.delta", {**at, "delta": change.text, **more}
         case "ended":
-            whole = {"arguments": block.text, "name": block.name} if call else {"text": block.text}
+            whole = {"arguments": block.text, **parted(block.name, namespaces)} if call else {"text": block.text}
             yield f"{name}.done", {**at, **whole, **more}
             if not call:
                 yield "content_part.done", {**at, "part": part(block, block.text)}
-            yield "output_item.done", {"item": written(block)}
+            yield "output_item.done", {"item": written(block, namespaces)}

@@ -8,6 +8,7 @@ docs.cline.bot/provider-config/openai-compatible.
 from __future__ import annotations
 
 import os
+import shlex
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -167,12 +168,14 @@ def no_file(served: Served) -> list[File]:
 
 
 def cline_notes(served: Served) -> list[str]:
-    """What to type in Cline's settings."""
+    """What to type in Cline's settings, or to call its program with."""
     typed = {"API Provider": "OpenAI Compatible", "Base URL": f"{served.url}/v1", "API Key": served.token,
              "Model ID": served.model, "Context Window Size (Model Configuration)": served.context,
              "Max Output Tokens": served.context // ANSWER}  # fmt: skip
     fields = [f"{name}: {value}" for name, value in typed.items()]
-    return ["In VS Code, open Cline's settings (the gear) and enter:", *fields]
+    options = shlex.join(["-p", "openai", "-k", served.token, "-m", served.model, "-b", f"{served.url}/v1"])
+    return ["In VS Code, open Cline's settings (the gear) and enter:", *fields, "For its program in a terminal:",
+            f"cline auth {options}"]  # fmt: skip
 
 
 def continue_notes(served: Served) -> list[str]:
