@@ -3,9 +3,8 @@ for a file in a scratch repository, and the file is run.
 
     python benchmarks/serve_clients.py MODEL --client aider=PROGRAM --replay opencode=PROGRAM --replay codex=PROGRAM
 
---client has MODEL itself answer, up to --tries times: a small model seldom keeps to the form that aider asks for, and
-agents need one that calls tools. With --replay MODEL gives only its vocabulary, and the answers are computed by a model
-whose weights spell what the client shall be told (replay_model.py). --record keeps what each client asked.
+--client has MODEL itself answer, up to --tries times: a small model seldom keeps to aider's form, and calls no tools.
+With --replay it gives only its vocabulary, to a model whose weights spell the answer (replay_model.py).
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ import contextlib
 import json
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import replay_model
-from reporting import RESULTS, describe_machine, markdown
 from serving import OURS, served, threads
 
 import bitwright as bw
@@ -45,14 +44,15 @@ HOP = {"connection", "content-length", "host", "transfer-encoding"}  # headers b
 
 @dataclass(frozen=True)
 class Trial:
-    """A client without a screen. arguments: what it is called with. answer: what a model says so that it writes a file
-    of a folder: the name and the arguments of a tool, or text. environment: what keeps it from the network. files:
-    settings at home that `connect` does not write."""
+    """A client without a screen. arguments: what it is called with. answer: the call of a tool, or text, by which it
+    writes a file into a folder. environment: what keeps it from the network. files: more settings, at home. called: the
+    last line that `connect` says is a command that sets it up."""
 
     arguments: Sequence[str]
     answer: Callable[[Path], tuple[str, dict[str, str]] | str]
     environment: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
+    called: bool = False
 
 
 TRIALS = {
@@ -67,6 +67,9 @@ TRIALS = {
         ("run", WISH),
         lambda folder: ("write", {"filePath": f"{folder}/hello.py", "content": LINE}),
         {"OPENCODE_DISABLE_MODELS_FETCH": "1", "OPENCODE_DISABLE_AUTOUPDATE": "1"},
+    ),
+    "cline": Trial(
+        (WISH,), lambda folder: ("editor", {"path": f"{folder}/hello.py", "new_text": LINE}), called=True
     ),
     "codex": Trial(
         ("exec", "--sandbox", "danger-full-access", WISH),
@@ -87,13 +90,8 @@ class Between(ThreadingHTTPServer):
 
     def __init__(self, port: int, record: Path | None) -> None:
         super().__init__(("127.0.0.1", 0), Handler)
-        self.port, self.record = port, record
+        self.port, self.record, self.url = port, record, f"http://127.0.0.1:{self.server_address[1]}"
         self.seen: list[tuple[str, int]] = []
-
-    @property
-    def url(self) -> str:
-        """Where it answers."""
-        return f"http://127.0.0.1:{self.server_address[1]}"
 
     def note(self, asked: str, status: int, body: bytes) -> None:
         """A request that was answered."""
@@ -171,7 +169,8 @@ def tried(client: str, program: str, model: Path, replay: bool, args: argparse.N
     trial = TRIALS[client]
     with tempfile.TemporaryDirectory() as name:
         home, folder = Path(name) / "home", Path(name) / "repository"
-        environment = {"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "dumb", **trial.environment}
+        environment = {"HOME": str(home), "PATH": os.environ["PATH"], "TERM": "dumb", **trial.environment,
+                       "PYTHONPATH": str(Path(bw.__file__).parents[1])}  # fmt: skip
         home.mkdir()
         folder.mkdir()
         for file, text in trial.files.items():
@@ -183,15 +182,18 @@ def tried(client: str, program: str, model: Path, replay: bool, args: argparse.N
                                answer if isinstance(answer, str) else "hello.py says hello.")  # fmt: skip
         told = gguf.open(model).metadata
         context = min(args.ctx, told[f"{told['general.architecture']}.context_length"])
-        version = re.search(r"\d[\d.]*|$", run([program, "--version"], folder, environment).stdout)[0]
+        version = re.search(r"\d+(\.\d+)+|$", run([program, "--version"], folder, environment).stdout)[0]
         with (
             served(OURS, model, 2, context, threads(), "--cache-disk", "0") as server,
             between(server.url, args.record and args.record / client) as notary,
         ):
-            connect = [sys.executable, "-m", "bitwright", "connect", client, "--url", notary.url, "--write", "--check"]
-            set_up = run(connect, folder, environment | {"PYTHONPATH": str(Path(bw.__file__).parents[1])})
-            if set_up.returncode:
-                return Outcome(version, f"connect: {last(set_up)}", 0, 0, ())
+            connect = [sys.executable, "-m", "bitwright", "connect", client, "--url", notary.url]
+            set_up = [*connect, "--write"]
+            if trial.called:
+                set_up = [program, *shlex.split(last(run(connect, folder, environment)))[1:]]
+            for command in ([*connect, "--check"], set_up):
+                if (done := run(command, folder, environment)).returncode:
+                    return Outcome(version, f"{command[-1]}: {last(done)}", 0, 0, ())
             tries, problem = 0, "not tried"
             while problem and tries < args.tries:
                 tries += 1
@@ -238,7 +240,6 @@ def main() -> None:
     parser.add_argument("--ctx", type=int, default=65536, help="tokens of context, as far as the model has them")
     parser.add_argument("--tries", type=int, default=1, help="until the file is what it should be")
     parser.add_argument("--record", type=Path, metavar="FOLDER", help="keep what each client asked")
-    parser.add_argument("--write", action="store_true", help="replace the page of results")
     args = parser.parse_args()
     rows = []
     for replay, given in ((False, args.client), (True, args.replay)):
@@ -247,10 +248,6 @@ def main() -> None:
                 found = tried(client, str(Path(program).absolute()), args.model, replay, args)
             rows.append(found.row(client, "replay" if replay else args.model.stem))
     output.print_table(HEADERS, rows)
-    if args.write:
-        lines = ["# Editors and agents", "", f"Made by `benchmarks/{Path(__file__).name} --write`.", "",
-                 *markdown(HEADERS, rows, describe_machine(threads()))]  # fmt: skip
-        (RESULTS / "serve-clients.md").write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -216,7 +216,7 @@ def nothing(served: Served) -> list[str]:
 CLIENTS = {
     "continue": Client("Continue", continue_, continue_notes),
     "aider": Client("aider", aider, nothing),
-    "cline": Client("Cline", no_file, cline_notes, calls=True),
+    "cline": Client("Cline", no_file, cline_notes, calls=True, first=5_600),
     "opencode": Client("OpenCode", opencode, nothing, calls=True, first=7_600),
     "llama-vscode": Client("llama.vscode", llama_vscode, llama_vscode_notes),
     "zed": Client("Zed", zed, zed_notes, calls=True),
