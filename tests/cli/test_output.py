@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 
 import pytest
@@ -27,6 +28,13 @@ def test_json_has_no_nan(capsys) -> None:
         output.print_json({"a": float("nan")})
     output.print_json({"a": None, "b": "é"})
     assert capsys.readouterr().out == '{"a": null, "b": "é"}\n'
+
+
+def test_prose_is_in_a_log_at_once(monkeypatch) -> None:
+    log = io.BytesIO()
+    monkeypatch.setattr("sys.stdout", io.TextIOWrapper(log, "utf-8"))
+    output.say("it serves")
+    assert log.getvalue() == b"it serves\n"
 
 
 def test_progress_without_a_terminal_is_a_line_every_ten_seconds(capsys, monkeypatch) -> None:

@@ -141,8 +141,9 @@ def print_pairs(pairs: Sequence[tuple[str, object]], indent: int = 0) -> None:
 
 
 def say(text: str, indent: int = 0, style: Callable[[str], str] = str) -> None:
-    """Print prose: on a terminal, lines broken between words; further lines are indented. style: such as `bold`."""
-    print(style(_folded(text, indent, sys.stdout)))
+    """Print prose, to be read at once even in a log: on a terminal, lines broken between words; further lines are
+    indented. style: such as `bold`."""
+    print(style(_folded(text, indent, sys.stdout)), flush=True)
 
 
 def say_headline(name: str, sentence: str) -> None:
