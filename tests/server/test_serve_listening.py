@@ -75,3 +75,16 @@ def test_an_answer_that_is_read_may_take_longer(endless: tuple[Endless, socket.s
             read += len(connection.recv(1 << 20))
     connection.close()
     assert app.left.wait(60)
+
+
+def test_a_connection_too_many_is_told_to_come_again(
+    endless: tuple[Endless, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app, connection = endless
+    connection.sendall(ASK)
+    assert connection.recv(4) == b"HTTP"
+    monkeypatch.setattr(listening, "CONNECTIONS", 1)
+    with socket.create_connection(connection.getpeername(), 60) as other:
+        said = b"".join(iter(lambda: other.recv(1 << 16), b""))
+    assert said.startswith(b"HTTP/1.1 503 ") and b"Retry-After: 5" in said
+    assert connection.recv(4) and not app.left.is_set()

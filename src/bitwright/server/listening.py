@@ -16,6 +16,8 @@ from uvicorn.protocols.http.h11_impl import H11Protocol
 from bitwright.errors import UsageError
 
 BACKLOG = 256  # connections that may wait to be accepted
+CONNECTIONS = 640  # at the same time; with BACKLOG they leave some of the 1024 files that a process may usually open
+FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 KEEP_ALIVE = 75  # seconds; clients keep connections for a minute
 STALLED = 60  # seconds for the head of a request, and until a client has read some of what waits for it
 
@@ -45,8 +47,8 @@ def address(listening: socket.socket) -> str:
 
 
 class Connection(H11Protocol):
-    """A connection that ends if its client stalls: in the head of a request, or while an answer waits to be read. (The
-    rest of a request has its time in http.body.)"""
+    """A connection that ends if there are too many, or its client stalls: in the head of a request, or while an answer
+    waits to be read. (The rest of a request has its time in http.body.)"""
 
     _timers: dict[str, asyncio.TimerHandle]
 
@@ -55,6 +57,9 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         self._timers = {}
         self._limit("head")
+        if len(self.connections) > CONNECTIONS:
+            transport.write(FULL)
+            transport.close()
 
     def data_received(self, data: bytes) -> None:
         """Take some of a request."""
