@@ -62,7 +62,7 @@ WRONG: list[Any] = [
     None, True, 0, -1, 1 << 70, -(1 << 70), 0.5, 1e308, float("nan"), float("-inf"),
     "", "x", "\x00", "\ud800", "5" * 5000, [], [None], {}, {"": {}},
     {"type": "function"}, [[[[[]]]]], [MESSAGE], {"role": "user"}, "\u202e", [1, "a", None], {"a": "b"},
-    json.loads("[" * 300 + "]" * 300), "[" * 300 + "]" * 300,
+    json.loads("[" * 120 + "]" * 120), "[" * 300 + "]" * 300,
 ]  # fmt: skip
 
 
