@@ -55,7 +55,7 @@ def test_a_signal_ends_it_and_restores_the_terminal(chatting, number: signal.Sig
     with chatting() as t:
         t.until("/help lists")
         t.type("Once\r")
-        t.until("writing")
+        t.until("upon a time")
         t.process.send_signal(number)
         assert t.end() == 128 + number and t.restored
 

@@ -35,7 +35,7 @@ def drawn(constraint: Constraint, tokenizer: Tokenizer, seed: int, most: int = 3
     random, sampler, ids = np.random.default_rng(seed), Sampler(1, seed=seed, top_k=0, top_p=1, min_p=0), list[int]()
     while not constraint.finished and len(ids) < most:
         logits = random.normal(size=tokenizer.vocab_size).astype(np.float32)
-        logits[[*tokenizer.end_of_generation]] += 20  # ends where it may
+        logits[[*tokenizer.end_of_generation]] += 1  # ends soon
         constraint.allowed(logits)
         ids.append(sampler(logits))
         constraint.accept(ids[-1])

