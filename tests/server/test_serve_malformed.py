@@ -59,7 +59,7 @@ VALID: dict[str, dict[str, Any]] = {
     "/apply-template": {"messages": [MESSAGE], "chat_template_kwargs": {"a": 1}},
 }  # fmt: skip
 WRONG: list[Any] = [
-    None, True, 0, -1, 1 << 70, -(1 << 70), 0.5, 1e308, float("nan"), float("-inf"),
+    None, True, 0, -1, 1 << 70, -(1 << 70), 0.5, 5e-324, 1e308, float("nan"), float("-inf"),
     "", "x", "\x00", "\ud800", "5" * 5000, [], [None], {}, {"": {}},
     {"type": "function"}, [[[[[]]]]], [MESSAGE], {"role": "user"}, "\u202e", [1, "a", None], {"a": "b"},
     json.loads("[" * 120 + "]" * 120), "[" * 300 + "]" * 300,

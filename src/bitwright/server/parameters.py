@@ -78,7 +78,7 @@ class Drawing(Body):
     top_k: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
-    repeat_penalty: Annotated[float, Field(gt=0, le=100)] = 1.0
+    repeat_penalty: Annotated[float, Field(ge=0.01, le=100)] = 1.0
     repeat_last_n: Annotated[int, Field(ge=-1, le=1 << 31)] = 64
     frequency_penalty: Annotated[float, Field(ge=-100, le=100)] | None = None
     presence_penalty: Annotated[float, Field(ge=-100, le=100)] | None = None
