@@ -52,7 +52,9 @@ def test_a_chat_in_a_terminal(chatting, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_ends_it_and_restores_the_terminal(chatting, number: signal.Signals) -> None:
+    heard = signal.signal(number, signal.SIG_DFL)  # a program inherits that a signal is ignored, as nohup has it
     with chatting() as t:
+        signal.signal(number, heard)
         t.until("/help lists")
         t.type("Once\r")
         t.until("upon a time")
