@@ -98,6 +98,10 @@ class Tokenizer:
             raise UsageError(f"token id {id} is not below the vocabulary size {len(self._tokens)}")
         return self._tokens[id]
 
+    def ids_of(self, texts: Iterable[str]) -> dict[str, int]:
+        """The id of each of these texts that the vocabulary lists."""
+        return self._tokens.numbers(texts)
+
     def token_bytes(self, id: int) -> bytes:
         """The bytes of text that an id stands for."""
         text, kind = self.token_text(id), self._types[id]

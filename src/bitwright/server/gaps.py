@@ -8,9 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bitwright.server.errors import unsupported
+
+if TYPE_CHECKING:
+    from bitwright.model.tokenizer import Tokenizer
 
 Encode = Callable[[str], list[int]]
 
@@ -34,13 +37,14 @@ class Gaps:
     separator: int | None
 
     @classmethod
-    def of(cls, metadata: Mapping[str, Any], vocabulary: Mapping[str, int]) -> Gaps:
+    def of(cls, metadata: Mapping[str, Any], tokenizer: Tokenizer) -> Gaps:
         """Those of a model: by its metadata, else by their texts."""
         found = {}
+        ids = tokenizer.ids_of(text for _, texts in ROLES.values() for text in texts.split())
         for role, (key, texts) in ROLES.items():
             id = metadata.get(f"tokenizer.ggml.{key}_token_id")
-            known = isinstance(id, int) and 0 <= id < len(vocabulary)
-            found[role] = id if known else next((vocabulary[t] for t in texts.split() if t in vocabulary), None)
+            known = isinstance(id, int) and 0 <= id < tokenizer.vocab_size
+            found[role] = id if known else next((ids[text] for text in texts.split() if text in ids), None)
         return cls(**found)
 
     def prompt(

@@ -84,9 +84,8 @@ class Service:
             speculation = Draft(engine, draft, parallel, guesses) if draft else Repeats(engine.config, guesses)
         self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache, prefixes, speculation))
         self.counted = Counter[str]()
-        vocabulary = {self.tokenizer.token_text(id): id for id in range(self.tokenizer.vocab_size)}
         self.kept = self.format.kept_ids(self.tokenizer)
-        self.gaps = Gaps.of(engine.model.metadata, vocabulary)
+        self.gaps = Gaps.of(engine.model.metadata, self.tokenizer)
         self._sampling = recommended(engine)
         self.history = History()
         self._embedder: Embedder | None = None

@@ -49,8 +49,7 @@ class ReplyFormat:
 
     def kept_ids(self, tokenizer: Tokenizer) -> frozenset[int]:
         """The ids of `kept` that a vocabulary has."""
-        ids = range(tokenizer.vocab_size if self.kept else 0)
-        return frozenset(id for id in ids if tokenizer.token_text(id) in self.kept)
+        return frozenset(tokenizer.ids_of(self.kept).values())
 
     def grammar(self, tools: Sequence[Mapping[str, Any]], required: bool, single: bool = False) -> str | None:
         """A grammar for `engine.constraint` that allows only calls of `tools`, one or more if it is `required`, or text
