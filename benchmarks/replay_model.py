@@ -21,9 +21,9 @@ import numpy as np
 from bitwright import formats
 from bitwright.io import gguf
 from bitwright.io.gguf import Typed
+from bitwright.model.tokenizer_special import CONTROL, USER_DEFINED
 
 WIDTH, CONTEXT, PIECE = 128, 131_072, 12  # PIECE: least characters of a new token
-CONTROL, USER_DEFINED = 3, 4  # types of tokens
 STARTS = ("<|call|>", "<|text|>")  # what the template ends with
 END = "<|im_end|>"
 SCALE = 4  # of the output, so that any temperature up to 1 draws the next token

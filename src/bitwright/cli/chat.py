@@ -25,7 +25,8 @@ KEYS = ((QUOTES, f"begin a question of several lines; {QUOTES} ends it"), ("Ctrl
 
 def chat(conversation: Conversation, count: int | None, show: Show, remark: Callable[[Answer], None]) -> None:
     """Read, answer, repeat. Ctrl-C ends an answer; Ctrl-D, or Ctrl-C at the prompt, ends the conversation."""
-    output.remark(f"{conversation.engine.path.name}: {kind(conversation)}, /help lists commands, Ctrl-D ends")
+    kind = "continues your text" if conversation.raw else "Ctrl-C stops an answer"
+    output.remark(f"{conversation.engine.path.name}: {kind}, /help lists commands, Ctrl-D ends")
     talk = Talk(conversation, count, send, KEYS)
     with history():
         while (text := question()) is not None:
@@ -46,11 +47,6 @@ def chat(conversation: Conversation, count: int | None, show: Show, remark: Call
                 conversation.forget_last()
                 output.remark(str(error))
             remark(talk.answer)
-
-
-def kind(conversation: Conversation) -> str:
-    """What kind of chat it is, in a few words."""
-    return "continues your text" if conversation.raw else "Ctrl-C stops an answer"
 
 
 def say(text: str) -> None:
