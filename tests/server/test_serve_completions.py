@@ -78,7 +78,7 @@ def test_echo_without_a_token_more(openai: Any, service: Service) -> None:
         ({"prompt": [-1]}, 400, "token ids"),
         ({"prompt": {"a": 1}}, 400, "prompt"),
         ({"prompt": "x", "echo": True, "stream": True}, 400, "echo"),
-        ({"prompt": "x", "suffix": "y"}, 501, "no token for"),
+        ({"prompt": "x", "suffix": "y"}, 400, "no token for"),
         ({"prompt": ["x"] * 300}, 400, "256"),
         ({"prompt": "x", "max_tokens": -2}, 400, "max_tokens"),
     ],

@@ -55,9 +55,9 @@ def invalid(message: str) -> Refused:
     return Refused(400, "invalid_request_error", message)
 
 
-def unsupported(message: str) -> Refused:
-    """A request for what this model or server cannot do."""
-    return Refused(501, "not_supported_error", message)
+def unsupported(message: str, status: int = 400) -> Refused:
+    """A request for what this model or server cannot do. Not 501, for clients try again after every 5xx."""
+    return Refused(status, "not_supported_error", message)
 
 
 def busy(waiting: int, running: int, unread: bool = False) -> Refused:

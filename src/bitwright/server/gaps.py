@@ -47,6 +47,12 @@ class Gaps:
             found[role] = id if known else next((ids[text] for text in texts.split() if text in ids), None)
         return cls(**found)
 
+    @property
+    def missing(self) -> str:
+        """Why the model cannot fill gaps; empty if it can."""
+        roles = [role for role in ("prefix", "suffix", "middle") if getattr(self, role) is None]
+        return f"this model cannot fill gaps: it has no token for {', '.join(roles)}" if roles else ""
+
     def prompt(
         self,
         before: str,
@@ -58,11 +64,10 @@ class Gaps:
         """The ids of a prompt for what belongs between two texts. `others` are names and texts of other files, the most
         recent last. What does not fit is left out, farthest from the gap first, as editors expect.
 
-        Refused (501) if the model has no tokens for it.
+        Refused if the model has no tokens for it.
         """
         if self.prefix is None or self.suffix is None or self.middle is None:
-            missing = [role for role in ("prefix", "suffix", "middle") if getattr(self, role) is None]
-            raise unsupported(f"this model cannot fill gaps: it has no token for {', '.join(missing)}")
+            raise unsupported(self.missing)
         head, tail = encode(before), encode(after)
         room = max(int(context * (1 - ANSWER)) - 8, 0)
         tail = tail[: max(int(room * AFTER), room - len(head))]

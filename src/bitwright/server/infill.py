@@ -9,6 +9,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from bitwright.server import http
+from bitwright.server.errors import unsupported
 from bitwright.server.native import Completion, answer
 from bitwright.server.parameters import Body
 from bitwright.server.service import Service
@@ -35,6 +36,8 @@ class Infill(Completion):
 @http.reads(Infill)
 async def infill(service: Service, request: Request, asked: Infill) -> Response:
     """POST /infill. Writes what belongs between two texts (llama.cpp)."""
+    if service.gaps.missing:
+        raise unsupported(service.gaps.missing, 501)  # as llama.cpp's server answers
     others = [(own.filename, own.text) for own in asked.input_extra]
     ids = await service.gap(asked.input_prefix + asked.prompt, asked.input_suffix, others)
     return await answer(service, request, asked, ids)

@@ -10,14 +10,14 @@ from pydantic.json_schema import models_json_schema
 import bitwright
 
 ERRORS = {
-    400: "The request is wrong in itself, or does not fit the context.",
+    400: "The request is wrong in itself, does not fit the context, or asks for what this model cannot do.",
     401: "The API key is missing or wrong.",
     403: "The server does not answer to this name, or to this page.",
     408: "The request did not arrive in time.",
     413: "The request is too large.",
     429: "Too many requests wait; Retry-After says when to come again.",
     500: "An error of bitwright.",
-    501: "This model or server cannot do that.",
+    501: "This model has no tokens for filling gaps (/infill).",
     503: "The server loads its model, or is shutting down.",
     504: "The answer took longer than the server allows.",
 }
