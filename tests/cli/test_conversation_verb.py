@@ -16,6 +16,7 @@ from bitwright.cli.commands import COMMANDS
 from bitwright.cli.wrap import Wrap, width
 from bitwright.engine import Sampler, load
 from bitwright.engine.conversation import Conversation
+from bitwright.model.replies import Text
 
 SENTENCE = "The quick brown fox jumps over the lazy dog, and then    over `a_rather_long_identifier_here` once more."
 
@@ -64,15 +65,15 @@ def test_wide_characters_wrap_anywhere_and_appear_at_once() -> None:
 
 
 def test_only_a_terminal_wraps(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    stream(iter([SENTENCE]))
+    stream(iter([Text(SENTENCE)]))
     assert capsys.readouterr().out == SENTENCE + "\n"
     monkeypatch.setenv("COLUMNS", "40")
     terminal = io.StringIO()
     monkeypatch.setattr(terminal, "isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdout", terminal)
-    stream(iter([SENTENCE]))
+    stream(iter([Text(SENTENCE)]))
     assert len(terminal.getvalue().splitlines()) == 4
-    stream(iter([SENTENCE]), raw=True)
+    stream(iter([Text(SENTENCE)]), raw=True)
     assert terminal.getvalue().endswith(SENTENCE + "\n")
 
 
@@ -91,10 +92,10 @@ def test_commands(small: Path, cache: Path, monkeypatch, capsys) -> None:
         asked.append(list(conversation.messages))
         return iter(())
 
-    monkeypatch.setattr(conversation, "parts", ask)
+    monkeypatch.setattr(conversation, "ask", ask)
     lines = "/help|/system Be brief.|a|/clear|b|/system|c|/odd|/usr/bin is?|/bye|d"
     typed(monkeypatch, lines.split("|"))
-    chat(conversation, None, lambda pieces, reasoning: None, remark_on)
+    chat(conversation, None, lambda parts: None, remark_on)
     said = capsys.readouterr()
     assert all(f"/{command.names[0]}" in said.out and command.help in said.out for command in COMMANDS)
     assert all(key in said.out for key, _ in KEYS)

@@ -5,13 +5,17 @@ from __future__ import annotations
 import os
 import signal
 from functools import partial
+from pathlib import Path
 
+import pytest
 from cli.support import finish, start
+from scripted import Script
 
 from bitwright.cli.answering import remark_on, stream
 from bitwright.cli.chat import chat
 from bitwright.engine import Sampler, load
 from bitwright.engine.conversation import Conversation
+from bitwright.model.chat import ChatTemplate
 
 ANSWER = ["What is the capital of Japan?", "--temp", "0", "-n", "12"]
 
@@ -57,6 +61,45 @@ def test_json_needs_a_prompt(bitwright, small, monkeypatch) -> None:
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     outcome = bitwright("run", small, "--json")
     assert outcome.code == 2 and "PROMPT" in outcome.err
+
+
+@pytest.fixture
+def thinking(stories260k: Path, monkeypatch):
+    """Makes `run` load a model that thinks, and draw what the test says it writes."""
+
+    def load_it(says: str) -> None:
+        engine = load(stories260k)
+        template = "{# <think></think> #}{% for m in messages %}{{ m.content }}{% endfor %}"
+        engine.model.__dict__["chat_template"] = ChatTemplate({"default": template}, {})
+        ids = [*engine.tokenizer.encode(says, False), min(engine.tokenizer.end_of_generation)]
+        monkeypatch.setattr("bitwright.cli.models.load", lambda *_, **__: engine)
+        monkeypatch.setattr("bitwright.engine.Sampler", lambda *_: Script(ids))
+
+    return load_it
+
+
+def test_reasoning_is_told_apart_from_the_answer(bitwright, thinking) -> None:
+    """A pipe gets the answer alone, and JSON has both."""
+    thinking("<think>\nWell, \x1b[2J\n</think>\n\nTokyo.")
+    found = bitwright("run", "m", "Capital of Japan?")
+    assert (found.out, found.err) == ("Tokyo.\n", "reasoning:\nWell, \\x1b[2J\n\n")
+    thinking("<think>\nWell,\n</think>\n\nTokyo.")
+    told = bitwright("run", "m", "Capital of Japan?", "--json").json
+    assert (told["text"], told["reasoning"]) == ("Tokyo.", "Well,")
+
+
+def test_reasoning_is_dimmed_on_a_terminal(bitwright, thinking, monkeypatch) -> None:
+    thinking("<think>Well,</think>Tokyo.")
+    monkeypatch.setattr("sys.stderr.isatty", lambda: True)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    assert bitwright("run", "m", "Capital of Japan?").err.startswith("\x1b[2mWell,\x1b[0m\n\n")
+
+
+def test_an_answer_that_did_not_come_is_missed(bitwright, thinking) -> None:
+    thinking("<think>Well, now, then, let me think.")
+    found = bitwright("run", "m", "Capital of Japan?", "-n", "16")
+    assert found.out == "" and "there is no answer" in found.err
 
 
 def test_ctrl_c_keeps_the_text_and_exits_130(smollm2) -> None:

@@ -76,7 +76,7 @@ def test_calibration(stories260k: Path, tmp_path: Path) -> None:
 
 
 def test_an_answer_and_tokens() -> None:
-    keys = "text ids stopped prompt_tokens prefill_seconds decode_tokens_per_second"
+    keys = "text reasoning ids stopped prompt_tokens prefill_seconds decode_tokens_per_second"
     check(answer.answer(Answer(3, 0, [1, 2, 3], "abc", "", "stop", 0.1, 0.5)), keys)
     assert answer.answer(Answer(ids=[1]))["decode_tokens_per_second"] is None
     check(tokens.tokens([1, 2]), "ids count")

@@ -7,8 +7,9 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from itertools import groupby
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from bitwright.cli import models, output, process
 from bitwright.cli.wrap import Wrap
@@ -17,6 +18,7 @@ from bitwright.escapes import escaped
 
 if TYPE_CHECKING:
     from bitwright.engine.conversation import Answer, Conversation
+    from bitwright.model.replies import Reasoning, Text
 
 FULL = "stopped: the context is full (-c raises it)"
 
@@ -71,15 +73,15 @@ def answer(asked: Asked) -> None:
         chat(conversation, asked.count)
         return
     found = Answer()
-    pieces = begun(conversation.ask(prompt, asked.count, found))
+    parts = begun(conversation.ask(prompt, asked.count, found))
     if asked.json:
         from bitwright.views.answer import answer as view
 
-        for _ in pieces:
+        for _ in parts:
             pass
         output.print_json(view(found))
         return
-    stream(pieces, raw=asked.raw)
+    stream(parts, asked.raw)
     remark_on(found)
 
 
@@ -95,31 +97,45 @@ def chat_for(asked: Asked) -> Callable[[Conversation, int | None], None]:
     return converse
 
 
-def begun(pieces: Iterator[str]) -> Iterator[str]:
-    """The pieces. With the first, start-up is over."""
-    for piece in pieces:
+def begun(parts: Iterator[Text | Reasoning]) -> Iterator[Text | Reasoning]:
+    """The parts. With the first, start-up is over."""
+    for part in parts:
         process.started()
-        yield piece
+        yield part
 
 
-def stream(pieces: Iterator[str], reasoning: bool = False, raw: bool = False) -> None:
-    """Print pieces as they come, and end the line even when the user interrupts; print nothing if an error comes
-    before the first. reasoning: dimmed, where there is colour. raw: control characters as they are, and no line
-    breaks."""
-    out, width = output.unchanged(), output.screen() if sys.stdout.isatty() else None
+def stream(parts: Iterator[Text | Reasoning], raw: bool = False) -> None:
+    """Print an answer as it comes: its text on stdout, and what the model thinks before, set apart, on stderr. raw:
+    control characters as they are, and no line breaks."""
+    from bitwright.model.replies import Reasoning
+
+    said = (part for part in parts if part.text)
+    for reasoning, own in groupby(said, lambda part: isinstance(part, Reasoning)):
+        pieces = (part.text for part in own)
+        if not reasoning:
+            write(pieces, output.unchanged(), raw)
+        elif output.colored(sys.stderr):
+            write(pieces, sys.stderr, raw, "\x1b[2m", "\x1b[0m\n\n")
+        else:
+            write(pieces, sys.stderr, raw, "reasoning:\n", "\n\n")
+
+
+def write(pieces: Iterator[str], out: TextIO, raw: bool, before: str = "", after: str = "\n") -> None:
+    """Write pieces as they come, `before` them and `after` them even when the user interrupts; nothing if an error
+    comes before the first. raw: as in `stream`."""
+    width = output.screen(out) if out.isatty() else None
     wrap = Wrap(width) if width is not None and not raw else None
-    on, off = ("\x1b[2m", "\x1b[0m") if reasoning and output.colored() else ("", "")
     end = ""
     try:
         for piece in pieces:
             if not end:
-                end = f"{off}\n"
-                out.write(on)
+                end = after
+                out.write(before)
             safe = piece if raw else escaped(piece)
             out.write(wrap.feed(safe) if wrap else safe)
             out.flush()
     except KeyboardInterrupt:
-        end = f"{off}\n"  # after the ^C that a terminal shows
+        end = after  # after the ^C that a terminal shows
         raise
     finally:
         out.write((wrap.finish() if wrap else "") + end)
@@ -127,7 +143,10 @@ def stream(pieces: Iterator[str], reasoning: bool = False, raw: bool = False) ->
 
 
 def remark_on(answer: Answer) -> None:
-    """Say that the context is full and, on a terminal, how fast the answer came."""
+    """Say that there was room only for reasoning, that the context is full and, on a terminal, how fast the answer
+    came."""
+    if answer.reasoning and not answer.text and answer.stopped != "interrupted":
+        output.remark("there is no answer: the model was still reasoning")
     if answer.stopped == "context":
         output.remark(FULL)
     if sys.stderr.isatty() and answer.decode_rate:

@@ -7,18 +7,17 @@ import importlib.util
 import os
 import sys
 from collections.abc import Callable, Iterator
-from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from bitwright.cli import output
 from bitwright.cli.commands import Talk, obey
 from bitwright.errors import UsageError
-from bitwright.model.replies import Reasoning
 
 if TYPE_CHECKING:
     from bitwright.engine.conversation import Answer, Conversation
+    from bitwright.model.replies import Reasoning, Text
 
-Show = Callable[[Iterator[str], bool], None]  # pieces of an answer, and whether they are reasoning
+Show = Callable[["Iterator[Text | Reasoning]"], None]
 QUOTES, LINES = '"""', 1000  # what encloses several lines; how many lines the history keeps
 KEYS = ((QUOTES, f"begin a question of several lines; {QUOTES} ends it"), ("Ctrl-C", "stop an answer"))
 
@@ -38,9 +37,7 @@ def chat(conversation: Conversation, count: int | None, show: Show, remark: Call
                     continue
                 text = done.question
             try:
-                pieces = (part for part in talk.ask(text) if part.text)
-                for reasoning, own in groupby(pieces, lambda part: isinstance(part, Reasoning)):
-                    show((part.text for part in own), reasoning)
+                show(talk.ask(text))
             except KeyboardInterrupt:
                 pass
             except UsageError as error:  # too long a question, or too long a conversation

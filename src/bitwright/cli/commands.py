@@ -33,7 +33,7 @@ class Talk:
     def ask(self, text: str) -> Generator[Text | Reasoning, None, None]:
         """The answer to `text`, as it comes."""
         self.answer = Answer()
-        return self.conversation.parts(text, self.count, self.answer)
+        return self.conversation.ask(text, self.count, self.answer)
 
 
 class Done(NamedTuple):

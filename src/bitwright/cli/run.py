@@ -73,7 +73,8 @@ def run(
 
     Without a PROMPT you chat, with the model's own template, on the whole screen of a terminal, or line by line with
     --plain, with --raw, and where BITWRIGHT_PLAIN is set. Ctrl-C stops an answer and keeps the conversation; /help
-    lists the commands of a chat. On a terminal, lines are broken between words (not with --raw).
+    lists the commands of a chat. On a terminal, lines are broken between words (not with --raw). What a model thinks
+    before its answer goes to stderr, dimmed on a terminal: `2>/dev/null` hides it, and a pipe gets the answer alone.
 
     Example: bitwright run smollm2-135m "Why is the sky blue?" --temp 0 -n 64
     """

@@ -17,11 +17,15 @@ def ask(
     system: str | None = None,
     raw: bool = False,
 ) -> str:
-    """The model's answer to a question, through its chat template. model: an engine, or what `load` takes.
+    """The model's answer to a question, through its chat template and without its reasoning. model: an engine, or what
+    `load` takes.
 
     sampler: how tokens are drawn; the likeliest if not given. raw: continue `text` as it is, without the template.
     Raises UsageError if the text does not fit the context.
     """
     engine = model if isinstance(model, Engine) else load(model)
     conversation = Conversation(engine, sampler or Sampler(temperature=0), system, raw)
-    return "".join(conversation.ask(text, max_tokens, Answer()))
+    answer = Answer()
+    for _ in conversation.ask(text, max_tokens, answer):
+        pass
+    return answer.text

@@ -77,16 +77,10 @@ class Conversation:
         """The session that has read the messages. Waits until it is open; raises what opening raised."""
         return self._opening.session()
 
-    def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Iterator[str]:
-        """Yield the answer to `text` in pieces, filling `answer`; raises UsageError if the context is too small.
-        While a long prompt is read, empty pieces come. Closing the iterator stops the answer."""
-        with self._turn(text, answer):
-            for piece in self._generate(self._ids(self._prompt(text)), max_tokens, answer):
-                answer.text += piece
-                yield piece
-
-    def parts(self, text: str, max_tokens: int | None, answer: Answer) -> Generator[Text | Reasoning, None, None]:
-        """The same, with reasoning told apart. Later prompts have the answer without it."""
+    def ask(self, text: str, max_tokens: int | None, answer: Answer) -> Generator[Text | Reasoning, None, None]:
+        """Yield the answer to `text` in pieces, reasoning apart, filling `answer`; raises UsageError if the context is
+        too small. Later prompts have the answer without its reasoning. While a long prompt is read, empty pieces come.
+        Closing the iterator stops the answer."""
         from bitwright.model.replies import Reasoning
 
         with self._turn(text, answer):
@@ -145,9 +139,7 @@ class Conversation:
             return tokenizer.encode(prompt, add_special_tokens=True)
         return template.ids(tokenizer, prompt)
 
-    def _generate(
-        self, ids: list[int], max_tokens: int | None, answer: Answer, kept: frozenset[int] = frozenset()
-    ) -> Iterator[str]:
+    def _generate(self, ids: list[int], max_tokens: int | None, answer: Answer, kept: frozenset[int]) -> Iterator[str]:
         from bitwright.engine import generate
 
         context = self.engine.context

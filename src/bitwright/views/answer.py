@@ -11,11 +11,12 @@ if TYPE_CHECKING:
 
 
 def answer(a: Answer) -> dict[str, Any]:
-    """text, ids, stopped (stop, length, context or interrupted), prompt_tokens, prefill_seconds,
-    decode_tokens_per_second (None if only one token came)."""
+    """text, reasoning (what the model thought before it), ids (of both), stopped (stop, length, context or
+    interrupted), prompt_tokens, prefill_seconds, decode_tokens_per_second (None if only one token came)."""
     return plain(
         {
             "text": a.text,
+            "reasoning": a.reasoning,
             "ids": a.ids,
             "stopped": a.stopped,
             "prompt_tokens": a.prompt_tokens,
