@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 
+class Ending(BitwrightError):
+    """The worker is closing."""
+
+
 class Worker(threading.Thread):
     """Runs the steps of a batch while it has jobs, and sleeps while it has none."""
 
@@ -33,10 +37,10 @@ class Worker(threading.Thread):
             return len(self.batch.running), len(self.batch.waiting) + len(self._added)
 
     def submit(self, jobs: Iterable[Job]) -> None:
-        """Begin jobs when there is room for them. BitwrightError once the worker is closing."""
+        """Begin jobs when there is room for them. Raises Ending once the worker is closing."""
         with self._wake:
             if self._closing or self._draining:
-                raise BitwrightError("the server is shutting down")
+                raise Ending("the server is shutting down")
             self._added += jobs
             self._wake.notify()
 
@@ -69,4 +73,5 @@ class Worker(threading.Thread):
             except Exception as error:  # memory ran out: those at work are told, and later ones may fit
                 log.exception("a step failed")
                 self.batch.cancel_all(error)
+        self.batch.cancel_all(Ending("the server is shutting down"))
         self.batch.close()

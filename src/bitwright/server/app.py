@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from anyio import to_thread
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -71,7 +72,7 @@ def application(host: str, key: str | None = None, origins: Sequence[str] = ()) 
     async def running(app: Starlette) -> AsyncIterator[None]:
         yield
         if app.state.service is not None:
-            app.state.service.worker.close(DRAIN)
+            await to_thread.run_sync(app.state.service.worker.close, DRAIN)
 
     routes: list[BaseRoute] = [
         Route(path, http.endpoint(_bound(handler, path), shape(path)), methods=[method])

@@ -14,6 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
+from bitwright.engine.worker import Ending
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.server.errors import Refused, Shape, busy, invalid
 from bitwright.server.parameters import MOST_DEPTH, from_json, is_deep
@@ -120,6 +121,8 @@ def as_refused(error: BaseException) -> Refused:
         return error
     if isinstance(error, UsageError):
         return invalid(str(error))
+    if isinstance(error, Ending):
+        return Refused(503, "unavailable_error", str(error), retry_after=5)
     if isinstance(error, TimeoutError):
         return Refused(504, "timeout_error", "the answer took longer than this server allows (--timeout)")
     if isinstance(error, BitwrightError):

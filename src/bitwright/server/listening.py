@@ -19,6 +19,7 @@ BACKLOG = 256  # connections that may wait to be accepted
 CONNECTIONS = 640  # at the same time; with BACKLOG they leave some of the 1024 files that a process may usually open
 FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 5\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
 KEEP_ALIVE = 75  # seconds; clients keep connections for a minute
+ENDING = 30  # seconds for answers to end after the application was told; what is left is cut off
 STALLED = 60  # seconds for the head of a request, and until a client has read some of what waits for it
 
 
@@ -99,14 +100,25 @@ class Connection(H11Protocol):
             timer.cancel()
 
 
+class Server(uvicorn.Server):
+    """Tells the application that it ends before it waits for answers, so that the application can end them. uvicorn by
+    itself waits first, and cancels them."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """End."""
+        telling = asyncio.create_task(self.lifespan.shutdown())
+        await super().shutdown(sockets)
+        await telling
+
+
 @contextlib.contextmanager
 def serving(app: ASGIApp, listening: socket.socket) -> Iterator[threading.Thread]:
     """Answer in a thread until the block ends."""
     config = uvicorn.Config(
         app, http=Connection, log_level="warning", access_log=False, server_header=False, backlog=BACKLOG,
-        timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=10, ws="none",
+        timeout_keep_alive=KEEP_ALIVE, timeout_graceful_shutdown=ENDING, ws="none",
     )  # fmt: skip
-    server = uvicorn.Server(config)
+    server = Server(config)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]}, name="bitwright-http", daemon=True)
     thread.start()
     try:

@@ -26,7 +26,7 @@ from bitwright.engine.stored import Prefixes
 from bitwright.engine.worker import Worker
 from bitwright.errors import BitwrightError, UnsupportedError, UsageError
 from bitwright.model.replies import reply_format
-from bitwright.server.errors import Refused, busy, invalid, too_long, unsupported
+from bitwright.server.errors import busy, invalid, too_long, unsupported
 from bitwright.server.gaps import Gaps
 from bitwright.server.generation import Generation, Settings, recommended
 from bitwright.server.history import History
@@ -224,10 +224,7 @@ class Service:
         running, waiting = self.worker.load
         if waiting and waiting + len(generations) > QUEUE + self.parallel:
             raise busy(waiting, running)
-        try:
-            self.worker.submit(generations)
-        except BitwrightError as error:
-            raise Refused(503, "unavailable_error", str(error), retry_after=5) from None
+        self.worker.submit(generations)
 
     @property
     def load(self) -> tuple[int, int]:
