@@ -13,6 +13,7 @@ import pytest
 from bitwright.cli.answering import remark_on, stream
 from bitwright.cli.chat import KEYS, chat, history, question
 from bitwright.cli.commands import COMMANDS
+from bitwright.cli.screen.app import Typed
 from bitwright.cli.wrap import Wrap, width
 from bitwright.engine import Sampler, load
 from bitwright.engine.conversation import Conversation
@@ -117,6 +118,25 @@ def test_history_is_kept_for_the_user_alone(cache: Path) -> None:
     with history():
         assert readline.get_history_item(1) == "a question"
     readline.clear_history()
+
+
+def test_a_question_of_any_text_is_kept_in_the_history() -> None:
+    readline = pytest.importorskip("readline")
+    readline.clear_history()
+    typed = Typed(readline)
+    typed.store_string("one\ntwo")
+    typed.store_string("pasted\0 bytes")
+    assert typed.load_history_strings() == ["pasted bytes", "one\ntwo"]
+    readline.clear_history()
+
+
+def test_a_history_that_cannot_be_kept_is_no_failure(tmp_path: Path, monkeypatch, capsys) -> None:
+    pytest.importorskip("readline")
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "file"))
+    with history():
+        pass
+    assert f"what was typed is not kept: {tmp_path / 'file'}" in capsys.readouterr().err
 
 
 def test_the_prompt_as_an_option(bitwright, small: Path) -> None:

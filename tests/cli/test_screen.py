@@ -152,6 +152,14 @@ def test_reasoning_is_folded_once_the_answer_begins(talk) -> None:
     talk(drive, "<think>\nhmm\nyes\n</think>\n\nFine.")
 
 
+def test_one_line_of_reasoning(talk) -> None:
+    async def drive(d: Driver) -> None:
+        await d.ask("Hello")
+        assert "thought for 1 line (" in d.seen.text
+
+    talk(drive, "<think>hmm</think>Fine.")
+
+
 def test_control_characters_never_reach_the_terminal(talk) -> None:
     """Neither as they are, nor as Markdown's numbers, nor in a code block, a link or what the user pasted."""
     evil = "a\x1b]0;owned\x07b\x9b31mc &#27;[2J &#x202e;d\n\n```\x1b[5m\nx\x1b[2Jy\n```\n[l](http://e/\x1b]8;;)\u2028\r"
@@ -223,6 +231,7 @@ def test_commands_do_as_in_the_plain_chat(talk, tmp_path: Path) -> None:
             "/system Be brief.": "the system message is set",
             "/copy": "the last block of code is in the clipboard",
             f"/save {tmp_path}/none/f.md": "cannot write",
+            "/save ~nobody-has-this-name/f.md": "there is no folder",
             f"/save {tmp_path}/f.md": "saved in",
             "/odd": "unknown command /odd",
         }.items():
@@ -244,6 +253,6 @@ def test_wide_characters_and_emoji(talk) -> None:
     async def drive(d: Driver) -> None:
         await d.ask("Hi")
         line = next(line for line in d.seen.text.splitlines() if "日本語" in line)
-        assert line.split() == ["日本語", "👨👩👧", "👍", "☺", "end"]
+        assert line.split() == ["日本語", "👨👩👧", "👍", "☺", "DE", "end"]
 
-    talk(drive, "日本語 👨\u200d👩\u200d👧 👍🏽 ☺️ end", 10, 40)
+    talk(drive, "日本語 👨\u200d👩\u200d👧 👍🏽 ☺️ 🇩🇪 end", 10, 40)

@@ -101,6 +101,9 @@ def history() -> Iterator[Any]:
     try:
         yield readline
     finally:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
-        readline.write_history_file(path)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            os.close(os.open(path, os.O_WRONLY | os.O_CREAT, 0o600))
+            readline.write_history_file(path)
+        except OSError as error:
+            output.remark(f"what was typed is not kept: {path}: {error.strerror}")

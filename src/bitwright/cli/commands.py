@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 import re
 from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, field
@@ -109,7 +110,7 @@ def _save(talk: Talk, name: str) -> Done:
         return Done("name a file: /save FILE")
     from bitwright.io import atomic
 
-    path = Path(name).expanduser()
+    path = Path(os.path.expanduser(name))  # noqa: PTH111  pathlib's own fails if there is no such user
     parts = [f"**{message['role']}**\n\n{message['content'].strip()}\n" for message in talk.conversation.messages]
     with atomic.replacing(path) as file:
         file.write(escaped("\n".join(parts)).encode())

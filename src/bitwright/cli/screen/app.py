@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
+import sys
 import time
 from functools import partial
 from typing import Any
 
-from prompt_toolkit.application import Application
+from prompt_toolkit.application import Application, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.filters import Condition
 from prompt_toolkit.formatted_text import FormattedText
@@ -44,7 +46,7 @@ def converse(conversation: Conversation, count: int | None) -> None:
     with history() as readline:
         screen = Screen(conversation, count, create_output(output.unchanged()), Typed(readline))
         try:
-            screen.app.run()
+            screen.app.run(pre_run=screen.listen)
         except EOFError:  # the terminal is gone
             return
         except KeyboardInterrupt:
@@ -72,7 +74,7 @@ class Typed(History):
     def store_string(self, string: str) -> None:
         """Its file has a line for each."""
         if self._readline is not None:
-            self._readline.add_history(string.replace("\n", "\r"))
+            self._readline.add_history(string.replace("\n", "\r").replace("\0", ""))  # which C would end it at
 
 
 class Screen:
@@ -90,6 +92,11 @@ class Screen:
         self.app.ttimeoutlen = self.app.timeoutlen = ESCAPE
         kind = "it continues your text" if conversation.raw else "ask it something"
         self.transcript.add(f"{conversation.engine.path.name}: {kind}; /help lists commands, Ctrl-D ends", "dim")
+
+    def listen(self) -> None:
+        """Leave the screen before a signal stops the process, as Ctrl-Z does."""
+        if sys.platform != "win32" and signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTSTP, self._suspend)
 
     def stop(self) -> None:
         """Stop the answer that is being written, if there is one."""
@@ -166,8 +173,14 @@ class Screen:
             self.app.exit(exception=KeyboardInterrupt)
 
     def _suspend(self) -> None:
-        if hasattr(signal, "SIGTSTP"):
-            self.app.suspend_to_background()
+        if sys.platform != "win32":
+
+            def stop() -> None:
+                asyncio.get_running_loop().remove_signal_handler(signal.SIGTSTP)
+                os.kill(0, signal.SIGTSTP)  # the whole job; returns when the shell continues it
+                self.listen()
+
+            run_in_terminal(stop)
 
     def _typed(self, text: str) -> None:
         """Carry out a command, or ask."""

@@ -18,6 +18,7 @@ from bitwright.escapes import escaped
 Line = list[tuple[str, str]]  # style and text, as prompt_toolkit has it
 # Joiners, colours of skin and the like: terminals disagree about how wide the emoji is that they make of several.
 _JOINERS = re.compile("(?<=[\u2190-\u2bff\ufe0f\U0001f000-\U0001faff])\u200d|\ufe0f|[\U0001f3fb-\U0001f3ff]")
+_FLAGS = {0x1F1E6 + i: chr(ord("A") + i) for i in range(26)}  # pairs of these are flags, two or four columns wide
 _COLOURS = ("black", "red", "green", "yellow", "blue", "magenta", "cyan", "gray", "brightblack", "brightred",
             "brightgreen", "brightyellow", "brightblue", "brightmagenta", "brightcyan", "white")  # fmt: skip
 _ATTRIBUTES = ("bold", "dim", "italic", "underline", "strike", "reverse")
@@ -69,7 +70,7 @@ class Prose:
         return self._lines + (self._tail if self._rest else [])
 
     def _laid_out(self, unit: Unit) -> list[Line]:
-        lines = self._body(_JOINERS.sub("", unit.text), self._width)
+        lines = self._body(_JOINERS.sub("", unit.text).translate(_FLAGS), self._width)
         return lines if unit.joined else [[], *lines]
 
     def _settle(self, final: bool) -> None:

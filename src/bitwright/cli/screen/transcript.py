@@ -20,7 +20,11 @@ class Thought(Prose):
 
     def folded(self) -> list[Line]:
         """One line about it."""
-        return [[(self.style, f"thought for {len(self.units)} lines (Ctrl-T shows them)")]]
+        count = len(self.units)
+        text = (
+            "thought for 1 line (Ctrl-T shows it)" if count == 1 else f"thought for {count} lines (Ctrl-T shows them)"
+        )
+        return [[(self.style, text)]]
 
 
 class Transcript(UIControl):
