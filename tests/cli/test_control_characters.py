@@ -17,6 +17,7 @@ from bitwright.cli import exit_code, output
 from bitwright.cli.answering import stream
 from bitwright.escapes import escaped
 from bitwright.io import gguf
+from bitwright.model.replies import Text
 from bitwright.model.tokenizer import Tokenizer
 
 EVIL = "\x1b[2J\x1b]0;owned\x07\r\x9b31m\u202e\x08"
@@ -90,8 +91,8 @@ def test_a_models_words_are_escaped_as_they_come_unless_raw(capsys) -> None:
 
     def pieces():
         decoder = tokenizer.stream()
-        yield from (decoder.feed(id) for id in tokenizer.encode(said))
-        yield decoder.finish()
+        yield from (Text(decoder.feed(id)) for id in tokenizer.encode(said))
+        yield Text(decoder.finish())
 
     assert len(tokenizer.encode(said)) == len(said.encode())
     with output.shown():

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import io
 import os
+import sys
+import time
 
 import pytest
 
@@ -46,6 +48,21 @@ def test_progress_without_a_terminal_is_a_line_every_ten_seconds(capsys, monkeyp
         report(3, 4)
     captured = capsys.readouterr()
     assert captured.out == "" and captured.err == "working: 50%, 11 s, about 11 s left, blk.0\n"
+
+
+def test_progress_on_a_terminal_is_there_after_a_second_even_if_nothing_is_reported(monkeypatch) -> None:
+    class Terminal(io.StringIO):
+        def isatty(self) -> bool:
+            return True
+
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("sys.stderr", Terminal())
+    monkeypatch.setattr(output, "QUIET_SECONDS", 0.01)
+    with output.progress("loading"):
+        end = time.monotonic() + 60
+        while "loading" not in sys.stderr.getvalue() and time.monotonic() < end:
+            time.sleep(0.01)
+    assert "loading" in sys.stderr.getvalue()
 
 
 def test_a_pipe_that_nobody_writes_to_is_named_after_a_second(tmp_path, monkeypatch) -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
 import json
+import socket
+import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -166,6 +169,45 @@ def test_an_answer_of_another_shape_is_one_failed_check_and_no_crash() -> None:
 def test_what_is_no_address_is_refused(url: str) -> None:
     with pytest.raises(UsageError, match="no address"):
         Server(url)
+
+
+@pytest.mark.parametrize("key", ["s€cret", "two\nlines"])
+def test_a_key_that_http_cannot_send_is_refused(key: str) -> None:
+    with pytest.raises(UsageError, match="HTTP cannot send"):
+        Server("http://a", key)
+
+
+@contextlib.contextmanager
+def saying(*answers: bytes) -> Iterator[tuple[Server, list[bytes]]]:
+    """A server that gives each of these to one client, and hangs up; and what it was asked."""
+    asked: list[bytes] = []
+
+    def talk() -> None:
+        for answer in answers:
+            client, _ = listening.accept()
+            with client:
+                asked.append(client.recv(1 << 16))
+                client.sendall(answer.replace(b"PORT", b"%d" % port))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        threading.Thread(target=talk, daemon=True).start()
+        yield Server(f"http://127.0.0.1:{port}", "sk-1"), asked
+
+
+@pytest.mark.parametrize("body", ["data: {}\n\n", "5\r\nda", "x\r\n"])
+def test_an_answer_that_breaks_off_is_a_failed_check(body: str) -> None:
+    head = "HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with saying(f"{head}{body}".encode()) as (server, _):
+        assert "chat" in problems("aider", server)
+
+
+def test_no_other_address_gets_the_key() -> None:
+    moved = b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:PORT/elsewhere\r\nContent-Length: 0\r\n\r\n"
+    with saying(moved, moved) as (server, asked):
+        with pytest.raises(AskError, match="302"):
+            server.get("/v1/models")
+        assert len(asked) == 1
 
 
 def test_an_address_may_end_as_clients_write_it() -> None:

@@ -44,7 +44,8 @@ def connect(
     if client not in CLIENTS:
         raise UnknownNameError("client", client, CLIENTS)
     server = Server(url, key)
-    served = Served.by(server)
+    with output.progress(f"asking {server.url}"):
+        served = Served.by(server)
     known = CLIENTS[client]
     files, notes, lacks = known.files(served), list(known.notes(served)), known.lacks(served)
     if write and not files:

@@ -214,7 +214,6 @@ def _bar(label: str) -> Iterator[Report]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    started = time.monotonic()
     columns = (
         TextColumn("{task.description}", markup=False),
         BarColumn(),
@@ -226,11 +225,14 @@ def _bar(label: str) -> Iterator[Report]:
     task = bar.add_task(label, total=None, note="")
 
     def report(done: float, total: float | None = None, note: str = "") -> None:
-        if not bar.live.is_started and time.monotonic() - started >= QUIET_SECONDS:
-            bar.start()
         bar.update(task, completed=done, total=total, note=in_a_line(note))
 
+    timer = threading.Timer(QUIET_SECONDS, bar.start)
+    timer.daemon = True
+    timer.start()
     try:
         yield report
     finally:
+        timer.cancel()
+        timer.join()
         bar.stop()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import urllib.error
@@ -38,9 +39,17 @@ class Event:
         return _parsed(self.data, "an event")
 
 
+class Stay(urllib.request.HTTPRedirectHandler):
+    """Takes an answer that another address has for an error: the key would go there, too."""
+
+    def redirect_request(self, *_: object) -> None:
+        """Ask no other address."""
+
+
 class Server:
     """A server at an address such as http://127.0.0.1:9931, and the key it wants, if any. Raises UsageError if that is
-    no address. No proxy is asked, whatever the environment says: the server is the user's own."""
+    no address, or no key that HTTP can send. No proxy is asked, whatever the environment says: the server is the user's
+    own."""
 
     def __init__(self, url: str, key: str | None = None) -> None:
         self.url, self.key = url.rstrip("/").removesuffix("/v1"), key
@@ -52,7 +61,9 @@ class Server:
             whole = False
         if not whole or not self.url.isascii() or not self.url.isprintable():
             raise UsageError(f"{url!r} is no address of a server; expected one such as http://127.0.0.1:9931")
-        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
+        if key is not None and not (key.isascii() and key.isprintable()):
+            raise UsageError("the API key has characters that HTTP cannot send: use letters, digits and signs of ASCII")
+        self._open = urllib.request.build_opener(urllib.request.ProxyHandler({}), Stay).open
 
     def get(self, path: str) -> Any:
         """The answer to GET, from JSON."""
@@ -81,14 +92,14 @@ class Server:
                     yield Event(name, "\n".join(data))
                     name, data = "", []
 
-    def _answer(self, path: str, body: dict[str, Any] | None) -> http.client.HTTPResponse:
+    @contextlib.contextmanager
+    def _answer(self, path: str, body: dict[str, Any] | None) -> Iterator[http.client.HTTPResponse]:
+        """The answer, to be read. Raises AskError if there is none, or if it breaks off while it is read."""
         headers = {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {self.key}"} if self.key else {})
         data = None if body is None else json.dumps(body).encode()
         try:
-            found: http.client.HTTPResponse = self._open(
-                urllib.request.Request(self.url + path, data, headers), timeout=PATIENCE
-            )
-            return found
+            with self._open(urllib.request.Request(self.url + path, data, headers), timeout=PATIENCE) as answer:
+                yield answer
         except urllib.error.HTTPError as error:
             raise AskError(f"{path}: {error.code} {_said(error)}", error.code) from None
         except urllib.error.URLError as error:
@@ -104,7 +115,7 @@ def _said(error: urllib.error.HTTPError) -> str:
     """What the body of an error says."""
     try:
         return str(json.loads(error.read(LONGEST))["error"]["message"])
-    except (ValueError, KeyError, TypeError, OSError):
+    except (ValueError, KeyError, TypeError, OSError, http.client.HTTPException):
         return str(error.reason)
 
 
