@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 import stat
 import tomllib
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from bitwright.errors import BitwrightError
 from bitwright.server.connect import files
 from bitwright.server.connect.asking import Served
 from bitwright.server.connect.clients import CLIENTS, File
@@ -91,6 +95,11 @@ def test_json_keeps_its_indentation() -> None:
         ("yaml", "models: # mine\n- name: a\n", "comments"),
         ("yaml", "a: [", "no YAML"),
         ("yaml", "just text", "str"),
+        ("yaml", "rules:\n- on\n", "differently"),
+        ("yaml", "at: 12:30\n", "differently"),
+        ("json", '{"a": "\\ud800"}', "without loss"),
+        ("json", '{"a": 1e999}', "without loss"),
+        ("json", '{"a": NaN}', "no number"),
         ("toml", "a = ", "no TOML"),
         ("toml", 'model = """\nx\n"""\n', "without loss"),
         ("toml", 'model_providers = { bitwright = { name = "x" } }\n', "without loss"),
@@ -130,6 +139,37 @@ def test_permissions_and_symbolic_links_stay(tmp_path: Path) -> None:
     files.write(File(link, "json", {}), '{"a": 1}')
     assert link.is_symlink() and real.read_text() == '{"a": 1}' and stat.S_IMODE(real.stat().st_mode) == 0o640
     assert not (tmp_path / "settings.json.bak").is_symlink()
+
+
+@pytest.mark.parametrize("file", ALL)
+def test_ends_of_lines_and_a_mark_at_the_beginning_stay(file: File, tmp_path: Path) -> None:
+    path = tmp_path / "settings"
+    path.write_bytes(b"\xef\xbb\xbf" + HELD[file.format].replace("\n", "\r\n").encode())
+    text = files.changed(replace(file, path=path))
+    assert text == "\ufeff" + merge(HELD[file.format], file.settings, file.format, file.once).replace("\n", "\r\n")
+    path.write_text(text, newline="")
+    assert files.changed(replace(file, path=path)) is None
+
+
+def test_what_is_no_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "folder").mkdir()
+    os.mkfifo(tmp_path / "pipe")
+    for name in ("folder", "pipe"):
+        with pytest.raises(CannotMergeError, match="no regular file"):
+            files.changed(File(tmp_path / name, "json", {"a": 1}))
+
+
+def test_a_full_disk_leaves_no_half_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "settings.json"
+    path.write_text("{}")
+
+    def full(source: Path, copy: Path) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(source))
+
+    monkeypatch.setattr(files.shutil, "copy2", full)
+    with pytest.raises(BitwrightError, match=f"cannot write {path}: No space left"):
+        files.write(File(path, "json", {}), '{"a": 1}')
+    assert list(tmp_path.iterdir()) == [path] and path.read_text() == "{}"
 
 
 def test_bytes_that_are_no_text_are_refused(tmp_path: Path) -> None:

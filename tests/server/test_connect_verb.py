@@ -73,6 +73,13 @@ def test_a_file_with_comments_is_left_and_the_text_printed(connect: Call, home: 
     assert path.read_text() == '// mine\n{"theme": "dark"}\n' and list(path.parent.iterdir()) == [path]
 
 
+def test_settings_that_cannot_be_written_are_printed(connect: Call, home: Path) -> None:
+    (home / ".codex").touch()  # a file where the folder would be
+    found = connect("codex", "--write")
+    assert found.code == 1 and f"cannot write {home}/.codex/config.toml" in found.err
+    assert 'model_provider = "bitwright"' in found.out
+
+
 def test_of_two_files_none_is_written_if_one_cannot_be(connect: Call, home: Path) -> None:
     (home / ".aider.model.metadata.json").write_text("{,}")
     assert connect("aider", "--write").code == 1

@@ -68,7 +68,7 @@ def merge(text: str, settings: Settings, format: str, once: frozenset[str] = fro
 
 def _says(own: Format, text: str, wanted: Settings) -> bool:
     try:
-        return bool(own.parse(text) == wanted)
+        return bool(own.parse(text.encode().decode()) == wanted)  # halves of surrogate pairs cannot be written
     except (ValueError, yaml.YAMLError):
         return False
 
@@ -102,7 +102,10 @@ def _json(text: str) -> Any:
             raise ValueError("a name is there twice")
         return found
 
-    return json.loads(text, object_pairs_hook=unique)
+    def refused(constant: str) -> None:
+        raise ValueError(f"{constant} is no number of JSON")
+
+    return json.loads(text, object_pairs_hook=unique, parse_constant=refused)
 
 
 def _write_json(settings: Settings, text: str) -> str:
@@ -124,7 +127,15 @@ def _edit_yaml(text: str, settings: Settings, wanted: Settings) -> str:
         return "".join(_set(lines, {key: f"{key}: {_value(value)}" for key, value in settings.items()}, ":"))
     if _has_comments(text):
         raise CannotMergeError("it has comments, which would be lost")
-    return _write_yaml(wanted, text)
+    found = _write_yaml(wanted, text)
+    if _spelled(found) != merged(_spelled(text), _spelled(_write_yaml(settings, ""))):
+        raise CannotMergeError("its values would be written differently, and mean something else to other readers")
+    return found
+
+
+def _spelled(text: str) -> Any:
+    """YAML with every value as the text it is: readers disagree about what `yes`, `010` and `12:30` mean."""
+    return yaml.load(text, yaml.BaseLoader)
 
 
 def _has_comments(text: str) -> bool:
