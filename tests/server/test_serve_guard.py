@@ -57,6 +57,12 @@ def test_a_wrong_key_is_refused_in_the_shape_each_client_knows(headers: dict[str
     assert guarded.post("/v1/messages", headers=headers).json()["type"] == "error"
 
 
+def test_the_pages_files_are_open_and_what_lies_beside_them_is_not() -> None:
+    guarded = client(key=KEY)
+    assert guarded.get("/chat/app.css").status_code == 200
+    assert guarded.post("/chat/completions").status_code == 401
+
+
 def test_the_key_is_taken_as_openai_and_as_anthropic_send_it() -> None:
     guarded = client(key=KEY)
     for headers in ({"authorization": f"Bearer {KEY}"}, {"authorization": f"bearer {KEY}"}, {"x-api-key": KEY}):

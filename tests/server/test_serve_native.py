@@ -111,7 +111,7 @@ def test_several_completions_are_an_array(web: httpx2.Client) -> None:
 def test_n_predict_0_reads_a_prompt_and_writes_nothing(web: httpx2.Client) -> None:
     prompt = "A prompt that an editor warms up with, before anybody asks."
     first = web.post("/completion", json={"prompt": prompt, "n_predict": 0}).json()
-    assert first["content"] == "" and first["tokens_predicted"] == 0
+    assert first["content"] == "" and first["tokens_predicted"] == 0 and first["timings"]["predicted_ms"] == 0
     assert web.post("/completion", json={"prompt": prompt, "n_predict": 1}).json()["timings"]["prompt_n"] == 1
 
 
@@ -119,6 +119,38 @@ def test_texts_and_ids_in_one_prompt(web: httpx2.Client, service: Service) -> No
     ids = service.tokenizer.encode(" two, three, four, five, six,", False)
     found = web.post("/completion", json={**COMPLETION, "prompt": ["One,", *ids]}).json()
     assert found["content"] == web.post("/completion", json=COMPLETION).json()["content"]
+
+
+def test_a_list_of_texts_is_a_list_of_prompts(web: httpx2.Client, theirs: httpx2.Client, service: Service) -> None:
+    text, ids = COMPLETION["prompt"], service.tokenizer.encode(str(COMPLETION["prompt"]))
+    for prompt in ([text, "Red, green,"], [text, ids], [text], ids, [ids]):
+        ours, other = both("/completion", {**COMPLETION, "prompt": prompt}, web, theirs)
+        ours, other = ([found] if isinstance(found, dict) else found for found in (ours, other))
+        assert [own["tokens_evaluated"] for own in ours] == [own["tokens_evaluated"] for own in other]
+        assert ours[0]["content"] == other[0]["content"]
+    assert web.post("/completion", json={"prompt": []}).status_code == 400
+    assert "at most 256" in web.post("/completion", json={"prompt": ["a"] * 257}).json()["error"]["message"]
+
+
+@pytest.mark.parametrize("field", ["n_predict", "temperature", "top_k", "repeat_penalty", "ignore_eos", "stream"])
+def test_null_is_what_is_not_given(web: httpx2.Client, theirs: httpx2.Client, field: str) -> None:
+    asked = {**COMPLETION, "stop": [" 9"], field: None}
+    for client in (web, theirs):
+        answer = client.post("/completion", json=asked)
+        assert answer.status_code == 200 and answer.json()["stop"]
+
+
+def test_top_k_of_minus_1_is_no_limit(web: httpx2.Client) -> None:
+    asked = {**COMPLETION, "temperature": 1, "seed": 1, "top_p": 1, "min_p": 0}
+    found = [web.post("/completion", json={**asked, "top_k": k}).json()["content"] for k in (-1, 0)]
+    assert found[0] == found[1]
+
+
+def test_addresses_without_a_version(web: httpx2.Client, theirs: httpx2.Client) -> None:
+    question = {"messages": [{"role": "user", "content": "Say hi"}], "max_tokens": 1}
+    for path, asked in (("/chat/completions", question), ("/completions", COMPLETION), ("/embeddings", {"input": "a"})):
+        assert web.post(path, json=asked).status_code == 200
+    assert web.get("/models").json() == web.get("/v1/models").json() and theirs.get("/models").status_code == 200
 
 
 def test_properties_health_and_metrics(web: httpx2.Client, theirs: httpx2.Client, service: Service) -> None:
@@ -133,8 +165,25 @@ def test_properties_health_and_metrics(web: httpx2.Client, theirs: httpx2.Client
     lines = web.get("/metrics").text.splitlines()
     found = {line.split()[0]: float(line.split()[1]) for line in lines if not line.startswith("#")}
     assert found["llamacpp:tokens_predicted_total"] > 0 and found["llamacpp:requests_processing"] == 0
-    models = web.get("/v1/models").json()["data"][0]
-    assert models["id"] == "smollm2" and models["meta"]["n_ctx"] == service.context
+    for tokens, spent, speed in (
+        ("prompt_tokens_total", "prompt_seconds_total", "prompt_tokens_seconds"),
+        ("tokens_predicted_total", "tokens_predicted_seconds_total", "predicted_tokens_seconds"),
+    ):
+        expected = found[f"llamacpp:{tokens}"] / found[f"llamacpp:{spent}"]
+        assert found[f"llamacpp:{speed}"] == pytest.approx(expected) and expected > 0
+
+
+def test_models_and_slots_are_llama_cpps(
+    web: httpx2.Client, theirs: httpx2.Client, openai: Any, service: Service
+) -> None:
+    (ours,), (other,) = (client.get("/v1/models").json()["data"] for client in (web, theirs))
+    assert ours["id"] == "smollm2" and ours["meta"]["n_ctx"] == service.context
+    for key in ("n_vocab", "n_ctx_train", "n_embd", "n_params", "ftype"):
+        assert ours["meta"][key] == other["meta"][key]
+    assert openai.models.retrieve("smollm2").model_dump() == openai.models.list().data[0].model_dump()
+    assert "'org/other'" in web.get("/v1/models/org/other").json()["error"]["message"]
+    ours, other = web.get("/slots").json(), theirs.get("/slots").json()
+    assert len(ours) == service.parallel and ours[0].keys() <= other[0].keys() and not ours[0]["is_processing"]
 
 
 def test_gaps_need_tokens_for_them(web: httpx2.Client) -> None:

@@ -117,10 +117,9 @@ def usage(generations: Sequence[Generation]) -> dict[str, Any]:
 
 def timings(own: Generation) -> dict[str, Any]:
     """How fast an answer came, under llama.cpp's names."""
-    first = own.last if own.first is None else own.first
     read, written = len(own.ids) - own.cached, len(own.drawn)
     found: dict[str, Any] = {"cache_n": own.cached}
-    for name, count, seconds in (("prompt", read, first - own.created), ("predicted", written, own.last - first)):
+    for name, count, seconds in (("prompt", read, own.reading), ("predicted", written, own.writing)):
         found |= {
             f"{name}_n": count,
             f"{name}_ms": seconds * 1e3,

@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from bitwright.server import chat, completions, embeddings, http, infill, kept, messages, native, page, responses
+from bitwright.server import chat, completions, embeddings, http, infill, kept, messages, native, page, responses, state
 from bitwright.server.errors import Refused, busy, shape
 from bitwright.server.guard import Guard
 from bitwright.server.openapi import document
@@ -25,15 +25,6 @@ INSIDE = 512  # requests that are being read, or answered in one piece, at the s
 LOADING = 5  # seconds after which to ask again while the model is loaded
 
 
-async def models(service: Service, request: Request) -> Response:
-    """GET /v1/models. Lists the model."""
-    config, model = service.engine.config, service.engine.model
-    meta = {"n_vocab": service.tokenizer.vocab_size, "n_ctx": service.context, "n_ctx_train": config.context,
-            "n_embd": config.width, "size": model.file_bytes}  # fmt: skip
-    own = {"id": service.name, "object": "model", "created": service.created, "owned_by": "bitwright", "meta": meta}
-    return JSONResponse({"object": "list", "data": [own]})
-
-
 async def openapi(service: Service, request: Request) -> Response:
     """GET /openapi.json. This document."""
     return JSONResponse(document(ROUTES))
@@ -43,7 +34,8 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/v1/chat/completions"): chat.chat,
     ("POST", "/v1/completions"): completions.completions,
     ("POST", "/v1/embeddings"): embeddings.embeddings,
-    ("GET", "/v1/models"): models,
+    ("GET", "/v1/models"): state.models,
+    ("GET", "/v1/models/{model}"): state.model,
     ("POST", "/v1/responses"): responses.responses,
     ("GET", "/v1/responses/{id}"): kept.retrieve,
     ("DELETE", "/v1/responses/{id}"): kept.delete,
@@ -56,11 +48,19 @@ ROUTES: dict[tuple[str, str], Handler] = {
     ("POST", "/detokenize"): native.detokenize,
     ("GET", "/tokenizer_info"): native.tokenizer_info,
     ("POST", "/apply-template"): native.apply_template,
-    ("GET", "/props"): native.props,
-    ("GET", "/health"): native.health,
-    ("GET", "/v1/health"): native.health,
-    ("GET", "/metrics"): native.metrics,
+    ("GET", "/props"): state.props,
+    ("GET", "/slots"): state.slots,
+    ("GET", "/health"): state.health,
+    ("GET", "/v1/health"): state.health,
+    ("GET", "/metrics"): state.metrics,
     ("GET", "/openapi.json"): openapi,
+}
+ALIASES = {  # addresses that llama.cpp's server has besides
+    ("GET", "/models"): state.models,
+    ("POST", "/chat/completions"): chat.chat,
+    ("POST", "/completions"): native.completion,
+    ("POST", "/embeddings"): embeddings.embeddings,
+    ("POST", "/responses"): responses.responses,
 }
 
 
@@ -75,8 +75,8 @@ def application(host: str, key: str | None = None, origins: Sequence[str] = ()) 
             await to_thread.run_sync(app.state.service.worker.close, DRAIN)
 
     routes: list[BaseRoute] = [
-        Route(path, http.endpoint(_bound(handler, path), shape(path)), methods=[method])
-        for (method, path), handler in ROUTES.items()
+        Route(_pattern(path), http.endpoint(_bound(handler, path), shape(path)), methods=[method])
+        for (method, path), handler in (ROUTES | ALIASES).items()
     ]
     routes += page.routes()
     guard = Middleware(Guard, host=host, key=key, origins=origins)
@@ -92,22 +92,27 @@ def begin(app: Starlette, service: Service) -> None:
     app.state.service = service
 
 
+def _pattern(path: str) -> str:
+    """A path as Starlette has it: names of models may hold slashes."""
+    return path.replace("{model}", "{model:path}")
+
+
 def _bound(handler: Handler, path: str) -> Callable[[Request], Awaitable[Response]]:
     async def bound(request: Request) -> Response:
-        state = request.app.state
-        if state.service is not None and request.method != "POST":
-            return await handler(state.service, request)
-        if state.service is not None:
-            if state.inside >= INSIDE:
-                raise busy(state.inside, state.service.parallel, unread=True)
-            state.inside += 1
+        own = request.app.state
+        if own.service is not None and request.method != "POST":
+            return await handler(own.service, request)
+        if own.service is not None:
+            if own.inside >= INSIDE:
+                raise busy(own.inside, own.service.parallel, unread=True)
+            own.inside += 1
             try:
-                return await handler(state.service, request)
+                return await handler(own.service, request)
             finally:
-                state.inside -= 1
+                own.inside -= 1
         refused = Refused(503, "unavailable_error", "Loading model", LOADING)  # as llama.cpp's server says it
-        state = {"status": "loading model"} if handler is native.health else {}
-        return JSONResponse(state | shape(path)(refused), refused.status, refused.headers)
+        status = {"status": "loading model"} if handler is state.health else {}
+        return JSONResponse(status | shape(path)(refused), refused.status, refused.headers)
 
     return bound
 

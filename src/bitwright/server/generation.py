@@ -87,6 +87,16 @@ class Generation(Job):
         """The stop string that ended the answer, if one did."""
         return self._stopping.found
 
+    @property
+    def reading(self) -> float:
+        """Seconds until the first token was drawn."""
+        return (self.last if self.first is None else self.first) - self.created
+
+    @property
+    def writing(self) -> float:
+        """Seconds from the first token to the last."""
+        return 0.0 if self.first is None else self.last - self.first
+
     async def pieces(self) -> AsyncIterator[Piece]:
         """The answer as it comes. Ends it when the caller stops asking. Raises what went wrong."""
         try:
@@ -101,7 +111,8 @@ class Generation(Job):
         """Draw a token, hand its text on, and say whether the text goes on."""
         settings, raw = self.settings, logits
         if settings.limit == 0:
-            self.reason, self.first = "length", time.monotonic()
+            self.reason = "length"
+            self.first = self.last = time.monotonic()
             return None
         changes = settings.penalties.any or self._constraint is not None
         logits = logits.copy() if changes else logits

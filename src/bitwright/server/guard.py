@@ -81,7 +81,8 @@ class Guard:
             return Refused(
                 403, "permission_error", f"{origin[:80]!r} may not ask this server; --allow-origin allows it"
             )
-        if self.key is None or method == "OPTIONS" or path in OPEN or path.startswith(f"{PAGE}/"):
+        open_to_all = path in OPEN or (path.startswith(f"{PAGE}/") and method in ("GET", "HEAD"))
+        if self.key is None or method == "OPTIONS" or open_to_all:
             return None
         kind, _, bearer = headers.get("authorization", "").partition(" ")
         given = bearer if kind.lower() == "bearer" else headers.get("x-api-key", "")

@@ -40,4 +40,4 @@ async def infill(service: Service, request: Request, asked: Infill) -> Response:
         raise unsupported(service.gaps.missing, 501)  # as llama.cpp's server answers
     others = [(own.filename, own.text) for own in asked.input_extra]
     ids = await service.gap(asked.input_prefix + asked.prompt, asked.input_suffix, others)
-    return await answer(service, request, asked, ids)
+    return await answer(service, request, asked, [ids])

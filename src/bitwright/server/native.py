@@ -1,30 +1,31 @@
-"""llama.cpp's own interface: completions, tokens, templates, properties, health, metrics
+"""llama.cpp's own interface: completions, tokens, templates
 (llama.cpp, tools/server/README.md)."""
 
 from __future__ import annotations
 
-import time
 from collections.abc import AsyncIterator, Sequence
 from typing import Annotated, Any
 
 from pydantic import Field
 from starlette.requests import Request
-from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.responses import JSONResponse, Response
 
-import bitwright
 from bitwright.server import http
 from bitwright.server.answers import collected, logprobs, merged, timings
-from bitwright.server.errors import Refused
+from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation
 from bitwright.server.parameters import MOST_CHOICES, MOST_TOP, Body, Drawing, ResponseFormat, Schema
 from bitwright.server.prompts import Message, Tool
 from bitwright.server.service import Service
 
+Mixed = list[str | int]  # texts and ids in turns
+MOST_PROMPTS = 256
+
 
 class Completion(Drawing):
-    """A text to continue: text, ids, or both in turns."""
+    """A text to continue: text, ids, or both in turns; or several of these."""
 
-    prompt: str | list[str | int] = ""
+    prompt: str | list[str | int | Mixed] = ""
     n_predict: Annotated[int, Field(ge=-1)] = -1
     n_probs: Annotated[int, Field(ge=0, le=MOST_TOP)] = 0
     n_cmpl: Annotated[int, Field(ge=1, le=MOST_CHOICES)] = 1
@@ -37,14 +38,23 @@ class Completion(Drawing):
 @http.reads(Completion)
 async def completion(service: Service, request: Request, asked: Completion) -> Response:
     """POST /completion. Continues a text (llama.cpp)."""
-    if isinstance(asked.prompt, str):
-        ids = await service.encode(asked.prompt)
-    else:
-        ids = await mixed(service, asked.prompt)
-    return await answer(service, request, asked, ids)
+    found = prompts(asked.prompt)
+    if len(found) * asked.n_cmpl > MOST_PROMPTS:
+        raise invalid(f"expected at most {MOST_PROMPTS} completions in a request, got {len(found) * asked.n_cmpl}")
+    return await answer(service, request, asked, [await mixed(service, own) for own in found])
 
 
-async def mixed(service: Service, prompt: Sequence[str | int]) -> list[int]:
+def prompts(given: str | list[str | int | Mixed]) -> list[Mixed]:
+    """The prompts: a list is one if it holds ids, and one for each of its elements otherwise, as for llama.cpp."""
+    if isinstance(given, str):
+        return [[given]]
+    one = [own for own in given if not isinstance(own, list)]
+    if len(one) == len(given) and not all(isinstance(own, str) for own in one):
+        return [one]
+    return [own if isinstance(own, list) else [own] for own in given] or [[]]
+
+
+async def mixed(service: Service, prompt: Mixed) -> list[int]:
     """The ids of a prompt of texts and ids."""
     ids: list[int] = []
     for own in prompt:
@@ -56,18 +66,19 @@ async def mixed(service: Service, prompt: Sequence[str | int]) -> list[int]:
     return ids
 
 
-async def answer(service: Service, request: Request, asked: Completion, ids: list[int]) -> Response:
-    """Continue a prompt, as often as is asked for."""
+async def answer(service: Service, request: Request, asked: Completion, prompts: Sequence[list[int]]) -> Response:
+    """Continue prompts, as often as is asked for."""
     format = None
     if asked.json_schema is not None:
         format = ResponseFormat.model_validate({"type": "json_schema", "schema": asked.json_schema})
     constraint = await service.constraint(format, asked.grammar)
     generations = []
-    for index in range(asked.n_cmpl):
-        settings = service.settings(asked, asked.n_predict, index)
-        settings.top = asked.n_probs or None
-        settings.constraint = constraint
-        generations.append(Generation(ids, settings, service.tokenizer, http.owner(request, asked.user)))
+    for ids in prompts:
+        for index in range(asked.n_cmpl):
+            settings = service.settings(asked, asked.n_predict, index)
+            settings.top = asked.n_probs or None
+            settings.constraint = constraint
+            generations.append(Generation(ids, settings, service.tokenizer, http.owner(request, asked.user)))
     service.begin(generations)
     if asked.stream:
         return http.events(stream(service, asked, generations), Refused.openai, done=None)
@@ -181,50 +192,3 @@ async def apply_template(service: Service, request: Request, asked: Template) ->
     messages = [message.templated() for message in asked.messages]
     prompt = await service.prompt(messages, tools, **(asked.chat_template_kwargs or {}))
     return JSONResponse({"prompt": prompt.text})
-
-
-async def health(service: Service, request: Request) -> Response:
-    """GET /health. Says that the server is well."""
-    return JSONResponse({"status": "ok"})
-
-
-async def props(service: Service, request: Request) -> Response:
-    """GET /props. Says what the server runs."""
-    template = service.template.source if service.template is not None else ""
-    sampler = service.settings(Drawing(), None).sampler
-    params = {name: getattr(sampler, name) for name in ("temperature", "top_k", "top_p", "min_p")}
-    return JSONResponse({
-        "default_generation_settings": {"n_ctx": service.context, "params": params},
-        "total_slots": service.parallel, "model_alias": service.name, "model_path": service.engine.path.name,
-        "chat_template": template, "bos_token": text(service, service.tokenizer.bos),
-        "eos_token": text(service, service.tokenizer.eos), "build_info": f"bitwright {bitwright.__version__}",
-        "modalities": {"vision": False, "audio": False, "video": False},
-    })  # fmt: skip
-
-
-def text(service: Service, id: int | None) -> str:
-    """The text of a token, if there is one."""
-    return "" if id is None else service.tokenizer.token_text(id)
-
-
-async def metrics(service: Service, request: Request) -> Response:
-    """GET /metrics. Counts, in Prometheus's text format."""
-    running, waiting = service.load
-    counters = {
-        "requests_total": ("counter", "Answers given.", service.counted["requests"]),
-        "prompt_tokens_total": ("counter", "Tokens of prompts that were read.", service.counted["prompt"]),
-        "prompt_tokens_cached_total": ("counter", "Tokens of prompts that were in memory.", service.counted["cached"]),
-        "tokens_predicted_total": ("counter", "Tokens written.", service.counted["predicted"]),
-        "embeddings_total": ("counter", "Texts turned into vectors.", service.counted["embeddings"]),
-        "draft_tokens_total": ("counter", "Tokens guessed.", service.counted["guessed"]),
-        "draft_tokens_accepted_total": ("counter", "Tokens guessed right.", service.counted["guessed_right"]),
-        "requests_processing": ("gauge", "Requests at work.", running),
-        "requests_deferred": ("gauge", "Requests that wait.", waiting),
-        "memory_bytes": ("gauge", "Bytes of keys, values and states.", service.memory_in_use),
-        "uptime_seconds": ("gauge", "Seconds since the start.", round(time.monotonic() - service.started, 3)),
-    }
-    lines = [
-        f"# HELP llamacpp:{name} {about}\n# TYPE llamacpp:{name} {kind}\nllamacpp:{name} {value}\n"
-        for name, (kind, about, value) in counters.items()
-    ]
-    return PlainTextResponse("".join(lines), media_type="text/plain; version=0.0.4")

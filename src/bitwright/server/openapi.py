@@ -27,6 +27,7 @@ ANSWERS: dict[str, dict[str, str]] = {  # what every answer has: fields of a JSO
     "/v1/chat/completions": COMPLETED,
     "/v1/completions": COMPLETED,
     "/v1/models": {"object": TEXT, "data": LIST},
+    "/v1/models/{model}": {"id": TEXT, "object": TEXT, "created": WHOLE, "owned_by": TEXT, "meta": OBJECT},
     "/v1/messages": {"id": TEXT, "type": TEXT, "role": TEXT, "content": LIST, "model": TEXT, "usage": OBJECT},
     "/v1/messages/count_tokens": {"input_tokens": WHOLE},
     "/v1/responses": {"id": TEXT, "object": TEXT, "status": TEXT, "output": LIST, "model": TEXT},
@@ -39,6 +40,7 @@ ANSWERS: dict[str, dict[str, str]] = {  # what every answer has: fields of a JSO
     "/v1/health": {"status": TEXT},
 }  # fmt: skip
 EITHER = {"/completion", "/infill"}  # an object, or a list of them if several completions were asked for
+LISTS = {"/slots"}
 PLAIN = {"/metrics": "text/plain"}
 
 
@@ -92,7 +94,7 @@ def answer(path: str, streams: bool) -> dict[str, Any]:
     if path in PLAIN:
         return {"description": "The answer.", "content": {PLAIN[path]: {"schema": {"type": TEXT}}}}
     fields = ANSWERS.get(path, {})
-    schema: dict[str, Any] = {"type": [OBJECT, LIST] if path in EITHER else OBJECT}
+    schema: dict[str, Any] = {"type": [OBJECT, LIST] if path in EITHER else LIST if path in LISTS else OBJECT}
     if fields:
         schema |= {"required": list(fields), "properties": {name: {"type": kind} for name, kind in fields.items()}}
     content = json(schema)

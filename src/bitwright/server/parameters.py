@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import math
+from functools import partial
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 MOST_CHOICES = 16
 MOST_TOP = 256  # of likeliest tokens reported with each
@@ -45,9 +46,18 @@ def _finite(text: str) -> float:
 
 
 class Body(BaseModel):
-    """A request's body. Fields it does not know are left alone, as clients send many."""
+    """A request's body, or an object in it. Fields it does not know are left alone, as clients send many. An optional
+    one that is null is as if it were not there, as for llama.cpp's server."""
 
     model_config = ConfigDict(extra="ignore", allow_inf_nan=False, strict=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, given: Any) -> Any:
+        if not isinstance(given, dict) or None not in given.values():
+            return given
+        optional = {own.alias or name for name, own in cls.model_fields.items() if not own.is_required()}
+        return {key: value for key, value in given.items() if value is not None or key not in optional}
 
 
 class JsonSchema(Body):
@@ -75,7 +85,7 @@ class Drawing(Body):
 
     temperature: Annotated[float, Field(ge=0, le=100)] | None = None
     top_p: Annotated[float, Field(ge=0, le=1)] | None = None
-    top_k: Annotated[int, Field(ge=0, le=1 << 31)] | None = None
+    top_k: Annotated[int, Field(ge=-1, le=1 << 31), AfterValidator(partial(max, 0))] | None = None  # -1: all, as 0
     min_p: Annotated[float, Field(ge=0, le=1)] | None = None
     seed: Annotated[int, Field(ge=-(1 << 63), lt=1 << 63)] | None = None
     repeat_penalty: Annotated[float, Field(ge=0.01, le=100)] = 1.0

@@ -84,6 +84,7 @@ class Service:
             speculation = Draft(engine, draft, parallel, guesses) if draft else Repeats(engine.config, guesses)
         self.worker = Worker(Batch(session, parallel, session.memory.bytes_in_use + cache, prefixes, speculation))
         self.counted = Counter[str]()
+        self.spent = {"prompt": 0.0, "predicted": 0.0}  # seconds, over all answers
         self.kept = self.format.kept_ids(self.tokenizer)
         self.gaps = Gaps.of(engine.model.metadata, self.tokenizer)
         self._sampling = recommended(engine)
@@ -243,5 +244,7 @@ class Service:
         self.counted["prompt"] += len(generation.ids) - generation.cached
         self.counted["cached"] += generation.cached
         self.counted["predicted"] += len(generation.drawn)
+        self.spent["prompt"] += generation.reading
+        self.spent["predicted"] += generation.writing
         self.counted["guessed"] += generation.guessed
         self.counted["guessed_right"] += generation.guessed_right
