@@ -74,12 +74,11 @@ def compare(row: dict[str, Any]) -> Comparison:
     return min(tries, key=lambda comparison: comparison.miss)
 
 
-def table(all_rows: list[dict[str, Any]]) -> list[str]:
+def table(compared: list[Comparison]) -> list[str]:
     """A line for each shape and publisher, and one for each size outside its range."""
     groups, missed = defaultdict(list), []
-    for row in all_rows:
-        found = compare(row)
-        groups[row["model"], row["publisher"].split(" (")[0]].append(found)
+    for found in compared:
+        groups[found.row["model"], found.row["publisher"].split(" (")[0]].append(found)
         if found.miss > 1e-4:
             missed.append(found)
     lines = [
@@ -101,7 +100,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--write", action="store_true")
     options = parser.parse_args()
-    lines = table(rows())
+    lines = table([compare(row) for row in rows()])
     print("\n".join(lines))
     if options.write:
         write("published-sizes", "Published file sizes and computed ones", "sizes.py", lines)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import sys
 from pathlib import Path
 from typing import Any
@@ -55,13 +54,10 @@ def test_gemma3_has_windows() -> None:
 def check_allocated(path: Path, context: int, format: str = "f16") -> None:
     """Weights, cache and states are predicted to the byte, and so are buffers, except that products may need more
     scratch than attention where heads are narrow: up to 64 KiB in each thread."""
-    session = load(path, context=context, kv=format).session()
-    allocated = session.footprint
+    allocated = load(path, context=context, kv=format).session().footprint
     expected = memory(outline(path), None, context, format, engine="bitwright")
     assert (expected.kv, expected.weights) == (allocated["cache"], allocated["packed"])
     assert 0 <= allocated["buffers"] - expected.compute <= kernels.best_threads() * 64 * KIB
-    del session
-    gc.collect()
 
 
 @pytest.mark.parametrize(("context", "format"), [(100, "f16"), (8192, "f16"), *((1000, kv) for kv in kernels.KV)])

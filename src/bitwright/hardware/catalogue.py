@@ -5,6 +5,7 @@ from __future__ import annotations
 from bitwright.hardware import plan
 from bitwright.hardware.devices import Device
 from bitwright.hardware.machine import Machine
+from bitwright.hardware.memory import memory
 from bitwright.hardware.plan import Ask, Row
 from bitwright.hardware.weights import assign
 from bitwright.model.architectures import published
@@ -41,11 +42,14 @@ def formats() -> set[str]:
 def best(outline: Outline, device: Device, ask: Ask, machine: Machine | None, room: int | None) -> Row | None:
     """The first useful format that fits with headroom and decodes at reading speed. A model published in fewer than 16
     bits is taken as it is published."""
-    known = plan.usual(outline)
+    known, total = plan.usual(outline), plan.capacity(device) if room is None else room
     for recipe in USEFUL if "q4_k_m" in known else known:
         assignments = known.get(recipe) or assign(outline, recipe)
+        needed = memory(outline, assignments, ask.context, ask.kv, engine=plan.engine_of(machine)).total
+        if total is None or needed > total:  # a row would say what of it fits, which takes ten times as long
+            continue
         row = plan.row(outline, device, recipe, assignments, ask, machine, room=room)
         quick = row.forecast is not None and row.forecast.decode.tokens_per_second >= READING
-        if row.fits and not row.tight and quick:
+        if not row.tight and quick:
             return row
     return None

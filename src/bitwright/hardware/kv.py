@@ -67,7 +67,9 @@ def kv_bytes(
 
     A layer with a window keeps the window and one batch. Raises UnknownNameError for an unknown format or engine.
     """
-    return sequences * sum(layer_bytes(layer, context, kv, batch, engine) for layer in outline.layers)
+    return sequences * sum(
+        count * layer_bytes(layer, context, kv, batch, engine) for layer, count in outline.alike.items()
+    )
 
 
 def kv_bytes_per_token(outline: Outline, kv: str = "f16") -> int:

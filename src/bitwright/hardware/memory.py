@@ -14,7 +14,6 @@ from bitwright.formats import Format
 from bitwright.hardware.buffers import buffer_bytes
 from bitwright.hardware.kv import BATCH, PAD, kv_bytes, padded
 from bitwright.hardware.weights import assigned
-from bitwright.model.architectures.names import layer_number
 from bitwright.model.architectures.outline import Outline
 from bitwright.recipes.recipe import Assignment, Recipe
 
@@ -131,27 +130,10 @@ def _bitwright(outline: Outline, context: int, batch: int, assignments: Sequence
 def _llama_cpp(outline: Outline, context: int, batch: int, assignments: Sequence[Assignment]) -> int:
     """What llama.cpp reserves, in float32: for each token of a batch the logits and six times the width, or a layer's
     widest part and five times the width if that is more; and a 16-bit mask for each size of window."""
-    output, inside = outline.vocabulary + 6 * outline.width, 5 * outline.width + widest(outline)
+    output, inside = outline.vocabulary + 6 * outline.width, 5 * outline.width + outline.widest
     windows = {layer.window for layer in outline.layers if layer.kv_heads}
     positions = sum(padded(context if w is None else min(context, w + batch), PAD) for w in windows)
     return batch * (4 * max(output, inside) + 2 * positions)
-
-
-def widest(outline: Outline) -> int:
-    """Values of a token that are alive at once in the widest part of a layer: gate, up and their product in a
-    feed-forward, for as many experts as a token uses; or a state-space layer's projection, twice, and its convolved
-    part."""
-    most, used = 0, max(1, outline.experts_used)
-    convolved = {layer_number(t.name): t.shape[0] for t in outline.tensors if t.name.endswith("ssm_conv1d.weight")}
-    for tensor in outline.tensors:
-        part = tensor.name.removesuffix(".weight").rpartition(".")[2]
-        if part == "ffn_down":
-            most = max(most, 3 * tensor.shape[-1])
-        elif part == "ffn_down_exps":
-            most = max(most, 3 * used * tensor.shape[-1])
-        elif part == "ssm_in":
-            most = max(most, 2 * tensor.shape[0] + convolved.get(layer_number(tensor.name), 0))
-    return most
 
 
 _COMPUTE = {"bitwright": _bitwright, "llama.cpp": _llama_cpp}

@@ -12,7 +12,7 @@ from bitwright.hardware.forecast import Forecast, decode_split, forecast
 from bitwright.hardware.memory import DRIVER, Footprint, longest_context, memory
 from bitwright.hardware.speed import PredictedSpeed, UnknownSpeed
 from bitwright.hardware.split import ExpertSplit, split, split_experts
-from bitwright.hardware.weights import assign, bits_per_weight, file_bytes
+from bitwright.hardware.weights import assign, bits_per_weight, file_bytes, is_stored
 from bitwright.io import gguf
 from bitwright.model.architectures.names import EXPERTS
 from bitwright.model.architectures.outline import Outline
@@ -121,6 +121,11 @@ def capacity(device: Device) -> int | None:
     return device.memory_bytes - (DRIVER if device.kind == "gpu" else 0)
 
 
+def engine_of(machine: Machine | None) -> str:
+    """What runs a model: bitwright on this machine, llama.cpp on others."""
+    return "llama.cpp" if machine is None else "bitwright"
+
+
 def candidates(outline: Outline, recipes: Sequence[str] | None) -> dict[str, list[Assignment]]:
     """The formats to plan for: the recipes named, or without any the model as it is and, if it has 16 bits per weight
     or more, the usual recipes. Raises UnknownNameError for an unknown recipe."""
@@ -197,12 +202,11 @@ def row(
     room: int | None = None,
 ) -> Row:
     """One line of the plan: memory, speed and price of one recipe on one device."""
-    engine = "llama.cpp" if machine is None else "bitwright"
-    options = {"kv": ask.kv, "sequences": ask.sequences, "engine": engine}
+    options = {"kv": ask.kv, "sequences": ask.sequences, "engine": engine_of(machine)}
     needed = memory(outline, assignments, ask.context, **options)  # type: ignore[arg-type]
     total = room if room is not None else capacity(device)
     longest = 0 if total is None else longest_context(outline, assignments, total, **options)  # type: ignore[arg-type]
-    made = None if list(assignments) == assign(outline, None) else name
+    made = None if is_stored(outline, assignments) else name
     size, exact = file_bytes(outline, assignments, made), not outline.vocabulary_bytes
     bits = bits_per_weight(outline, assignments)
     found = Row(device, name, ask, needed, total, longest, None, bits, size, exact, quality or "not measured")

@@ -22,8 +22,9 @@ _CHECKED = {"type", "enum", "pattern", "minimum", "maximum", "exclusiveMinimum",
 }
 
 
+@cache
 def data(name: str) -> Any:
-    """The packaged file `name`, parsed."""
+    """The packaged file `name`, parsed once: callers change nothing in it."""
     return parse(resources.files("bitwright.hardware").joinpath("data", name).read_bytes(), name)
 
 
@@ -58,7 +59,6 @@ def parse(text: bytes, where: str) -> Any:
         raise FileFormatError(where, None, "JSON", "objects nested too deeply, or too many digits") from None
 
 
-@cache
 def schema(name: str) -> Mapping[str, Any]:
     """The JSON schema of that name."""
     found: dict[str, Any] = data(f"{name}.schema.json")

@@ -128,7 +128,8 @@ def _measured(
     """The bytes of all parts, and of the buffers that each place needs."""
     context = context or outline.context
     caches = [sequences * layer_bytes(layer, context, kv, batch, ENGINE) for layer in outline.layers]
-    return _Parts(outline, assigned(outline, recipe), caches), compute_bytes(outline, context, batch, ENGINE)
+    held = assigned(outline, recipe)
+    return _Parts(outline, held, caches), compute_bytes(outline, context, batch, ENGINE, held)
 
 
 class _Parts:

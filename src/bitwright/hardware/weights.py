@@ -23,6 +23,11 @@ def assign(outline: Outline, recipe: str | Recipe | None, importance: bool = Fal
     return [Assignment(t.name, t.format, t.format.stored_bytes(t.shape)) for t in outline.tensors]
 
 
+def is_stored(outline: Outline, assignments: Iterable[Assignment]) -> bool:
+    """Whether these are the assignments that `assign` makes without a recipe."""
+    return all(not a.reason and a.format == t.format for a, t in zip(assignments, outline.tensors, strict=True))
+
+
 def assigned(outline: Outline, formats: str | Recipe | Sequence[Assignment] | None) -> Sequence[Assignment]:
     """The assignments, or those that `assign` makes of a recipe."""
     return assign(outline, formats) if formats is None or isinstance(formats, str | Recipe) else formats

@@ -6,6 +6,8 @@ https://github.com/ggml-org/llama.cpp/blob/master/src/llama-quant.cpp).
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 # The first of these parts that a name contains gives the role; the tensors of WHOLE are matched by their whole name.
 ROLES = {
     "attn_qkv.weight": "attn_qkv",
@@ -39,6 +41,7 @@ KEPT_BY_ARCHITECTURE = {
 }  # fmt: skip
 
 
+@lru_cache(1 << 14)  # names are the same in many models
 def role(name: str) -> str:
     """The tensor's role, or "other"."""
     return WHOLE.get(name) or next((role for part, role in ROLES.items() if part in name), "other")
@@ -48,7 +51,10 @@ def is_quantized(name: str, shape: tuple[int, ...], architecture: str) -> bool:
     """Whether recipes apply to the tensor at all. shape is in NumPy order; leading ones do not count."""
     while len(shape) > 1 and shape[0] == 1:
         shape = shape[1:]
+    return len(shape) > 1 and not _kept(name, architecture)
+
+
+@lru_cache(1 << 14)
+def _kept(name: str, architecture: str) -> bool:
     kept = KEPT_PARTS + KEPT_BY_ARCHITECTURE.get(architecture, ())
-    if len(shape) < 2 or not name.endswith("weight") or name in KEPT_NAMES:
-        return False
-    return not any(part in name for part in kept)
+    return not name.endswith("weight") or name in KEPT_NAMES or any(part in name for part in kept)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import math
 import os
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -23,6 +24,7 @@ from bitwright.model.architectures import checkpoint, published
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.blueprint import Blueprint, TensorSpec
 from bitwright.model.architectures.families import blueprint
+from bitwright.model.architectures.layers import Layer
 from bitwright.model.architectures.names import EXPERTS, LOOKED_UP, layer_number
 
 LLAMA3_TOKENS = 128256
@@ -64,6 +66,28 @@ class Outline(Architecture):
     def runs(self, name: str) -> bool:
         """Whether a tensor is needed to run the model: not those of layers that predict further tokens."""
         return layer_number(name) < self._running
+
+    @cached_property
+    def alike(self) -> Counter[Layer]:
+        """How many layers there are of each shape."""
+        return Counter(self.layers)
+
+    @cached_property
+    def widest(self) -> int:
+        """Values of a token that are alive at once in the widest part of a layer: gate, up and their product in a
+        feed-forward, for as many experts as a token uses; or a state-space layer's projection, twice, and its convolved
+        part."""
+        most, used = 0, max(1, self.experts_used)
+        convolved = {layer_number(t.name): t.shape[0] for t in self.tensors if t.name.endswith("ssm_conv1d.weight")}
+        for tensor in self.tensors:
+            part = tensor.name.removesuffix(".weight").rpartition(".")[2]
+            if part == "ffn_down":
+                most = max(most, 3 * tensor.shape[-1])
+            elif part == "ffn_down_exps":
+                most = max(most, 3 * used * tensor.shape[-1])
+            elif part == "ssm_in":
+                most = max(most, 2 * tensor.shape[0] + convolved.get(layer_number(tensor.name), 0))
+        return most
 
     @cached_property
     def _running(self) -> int:
