@@ -1,4 +1,7 @@
-"""The scripts under benchmarks/ run and print what they should; speeds are not checked."""
+"""The scripts under benchmarks/ run and print what they should; speeds are not checked.
+
+Those that take more than four seconds are for CI; test_benchmarks_start.py starts all.
+"""
 
 from __future__ import annotations
 
@@ -41,12 +44,14 @@ def test_mutants_reach_a_step() -> None:
     assert re.fullmatch(r"\d+ mutants in \d+ s: \d+ refused, 2 reached a step \(\d .* by an error\), 0 findings", line)
 
 
+@pytest.mark.slow
 def test_a_short_attack_finds_nothing() -> None:
     rows = run("attack.py", "--count", 4, "--kinds", "files,outputs,streams", "--seed", 2).splitlines()
     assert [row.split()[:2] for row in rows] == [["files", "4"], ["outputs", "4"], ["streams", "1"]]
     assert all(re.search(r" inputs, exit codes \{.*\}, 0 findings, \d+ s$", row) for row in rows)
 
 
+@pytest.mark.slow
 def test_constrained_texts_are_valid(smollm2: Path) -> None:
     """The share of the masks is a speed: a run that only exceeds it is none of a test's business."""
     script = BENCHMARKS / "constrained.py"
@@ -131,6 +136,7 @@ def test_kl_agreement_compares_every_statistic(stories260k, data, tmp_path) -> N
     assert any("Mean KLD" in " ".join(row) and float(row[3]) > 0.01 for row in rows)
 
 
+@pytest.mark.slow
 def test_the_ablation_has_a_row_for_each_method_and_resumes(stories260k, data, tmp_path) -> None:
     stats = tmp_path / "stats.gguf"
     text = (data / "text/tinystories/tiny.utf8").read_text()
@@ -146,6 +152,7 @@ def test_the_ablation_has_a_row_for_each_method_and_resumes(stories260k, data, t
     assert float(rows[arms[2]][-2]) < float(rows[arms[0]][-2])
 
 
+@pytest.mark.slow
 def test_estimates_of_costs_are_compared_with_measurements(stories260k, data, tmp_path) -> None:
     text = data / "text/tinystories/tiny.utf8"
     near, stats = tmp_path / "near.txt", tmp_path / "stats.gguf"
@@ -163,6 +170,7 @@ def test_a_soak_ends_with_a_verdict(small) -> None:
     assert "peak of the first half" in run("soak.py", small, "--minutes", 0.05, "-c", 64).splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_the_ladder_has_a_step_for_every_tier(small) -> None:
     checkout = Path(bw.__file__).parents[2]
     printed = run("bench_ladder.py", small, "--rounds", 1, "-t", 1, "--build", f"as built={checkout}")
@@ -234,8 +242,8 @@ def test_published_runs_with_experts_on_the_cpu_lie_within_the_intervals() -> No
 ARMS = ["preset", "errors-rtn", "additive", "seed", "evopress", "evopress-rtn"]
 
 
-@pytest.mark.parametrize("arms", [["preset", "seed"], pytest.param(ARMS, marks=pytest.mark.slow)], ids=len)
-def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, monkeypatch, arms) -> None:
+@pytest.mark.slow
+def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, monkeypatch) -> None:
     """An arm and the same with llama.cpp's codes share their search; two searches take long."""
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
     text, near, stats = data / "text/tinystories/tiny.utf8", tmp_path / "near.txt", tmp_path / "stats.gguf"
@@ -243,10 +251,9 @@ def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, mo
     gather(bw.load(stories260k).model, [("near", near.read_text())], stats, 64)
     flags = ["--model", stories260k, "--stats", stats, "-s", near, "--sizes", "q4_0", "--palette", "k", "-f", text,
              "--chunks", 2, "--evaluations", 1, "--work", tmp_path, "-t", 1]  # fmt: skip
-    lines = run("fit.py", *flags, "--arms", ",".join(arms)).splitlines()
-    rows = [line.split() for line in lines if line.split()[0] in arms]
-    assert [row[0] for row in rows] == 2 * arms
-    nats = {row[0]: float(row[1]) for row in rows[: len(arms)]}
+    lines = run("fit.py", *flags, "--arms", ",".join(ARMS)).splitlines()
+    rows = [line.split() for line in lines if line.split()[0] in ARMS]
+    assert [row[0] for row in rows] == 2 * ARMS
+    nats = {row[0]: float(row[1]) for row in rows[: len(ARMS)]}
     assert 0 < nats["seed"] < nats["preset"]
-    if arms == ARMS:
-        assert nats["evopress"] < nats["evopress-rtn"] != nats["errors-rtn"]
+    assert nats["evopress"] < nats["evopress-rtn"] != nats["errors-rtn"]
