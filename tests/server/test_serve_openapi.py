@@ -45,6 +45,13 @@ def test_every_address_is_there_with_its_request(document: dict[str, Any]) -> No
     }  # fmt: skip
 
 
+def test_an_unknown_response_is_described(web: httpx2.Client, document: dict[str, Any]) -> None:
+    asked = {"input": "hi", "previous_response_id": "resp_0"}
+    for method, path in (("POST", "/v1/responses"), ("GET", "/v1/responses/{id}")):
+        status = web.request(method, path.format(id="resp_0"), json=asked if method == "POST" else None).status_code
+        assert status == 404 and "404" in document["paths"][path][method.lower()]["responses"]
+
+
 def test_references_lead_somewhere(document: dict[str, Any]) -> None:
     def references(value: Any) -> list[str]:
         inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()

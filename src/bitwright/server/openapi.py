@@ -13,6 +13,7 @@ ERRORS = {
     400: "The request is wrong in itself, does not fit the context, or asks for what this model cannot do.",
     401: "The API key is missing or wrong.",
     403: "The server does not answer to this name, or to this page.",
+    404: "What the request names does not exist.",
     408: "The request did not arrive in time.",
     413: "The request is too large.",
     429: "Too many requests wait; Retry-After says when to come again.",
@@ -62,9 +63,8 @@ def document(routes: Mapping[tuple[str, str], Callable[..., Any]]) -> dict[str, 
             streams = "stream" in kind.model_fields
         own["responses"] = {
             "200": answer(path, streams),
-            **({"404": error("There is no such thing.")} if names else {}),
+            **{str(status): error(about) for status, about in ERRORS.items()},
         }
-        own["responses"] |= {str(status): error(about) for status, about in ERRORS.items()}
         paths.setdefault(path, {})[method.lower()] = own
     return {
         "openapi": "3.1.0",
@@ -99,7 +99,7 @@ def answer(path: str, streams: bool) -> dict[str, Any]:
         schema |= {"required": list(fields), "properties": {name: {"type": kind} for name, kind in fields.items()}}
     content = json(schema)
     if streams:
-        content["text/event-stream"] = {"schema": {"type": TEXT}}
+        content["text/event-stream"] = {}  # OpenAPI 3.1 has no words for what an event is
     return {"description": "The answer.", "content": content}
 
 
