@@ -108,12 +108,78 @@ def test_what_the_server_refuses_is_said_and_the_message_kept(visit: Visit, addr
     assert page.locator("section.turn").count() == 0
 
 
+ASKED = "**/v1/chat/completions"
+
+
+def streamed(*deltas: dict[str, str], end: str = "data: [DONE]\n\n") -> dict[str, str]:
+    """An answer of these pieces, for `route.fulfill`."""
+    chunks = [json.dumps({"choices": [{"delta": delta, "finish_reason": None}]}) for delta in deltas]
+    return {"content_type": "text/event-stream", "body": "".join(f"data: {chunk}\n\n" for chunk in chunks) + end}
+
+
+def test_a_server_that_is_not_there_yet_is_waited_for(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    page = visit(scripted[1])
+    page.route("**/v1/models", lambda route: route.fulfill(status=503, json={"error": {"message": "loading"}}))
+    page.reload()
+    assert "being loaded" in page.locator("[role=status]").inner_text()
+    page.unroute("**/v1/models")
+    page.route("**/v1/models", lambda route: route.abort())
+    page.wait_for_selector("[role=alert]:has-text('cannot be reached')")
+    page.unroute("**/v1/models")
+    page.wait_for_selector("[data-control=message]")
+    assert page.locator(":is([role=alert], [role=status])").count() == 0
+
+
+def test_what_came_before_the_server_went_away_stays(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    page = visit(scripted[1])
+    page.route(ASKED, lambda route: route.fulfill(**streamed({"content": "One"}, end="")))
+    say(page, "Count.")
+    assert "broke off" in page.locator("[role=alert]").inner_text() and "One" in answered(page, 1).inner_text()
+    page.route(ASKED, lambda route: route.abort())
+    say(page, "Again.")
+    page.wait_for_selector("[role=alert]:has-text('cannot be reached')")
+    assert page.locator("[data-control=message]").input_value() == "Again."
+
+
+def test_a_key_that_is_wanted_later_can_be_given(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    page = visit(scripted[1])
+    page.route(ASKED, lambda route: route.fulfill(status=401, json={"error": {"message": "a key"}}))
+    say(page, "Hello")
+    page.locator("[data-control=key]").fill("sk-1")
+    page.keyboard.press("Enter")
+    page.wait_for_selector("[data-control=key]", state="detached")
+    assert page.locator("[data-control=message]").input_value() == "Hello"
+
+
+def test_reasoning_is_folded_once_the_answer_begins(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    page = visit(scripted[1])
+    parts = [{"reasoning_content": "hmm"}, {"content": "Yes"}]
+    for count in (1, 2):
+        answer = streamed(*parts[:count])
+        page.route(ASKED, lambda route: route.fulfill(**answer))  # noqa: B023  the latest
+        say(page, "Is it?")
+        assert answered(page, count).locator("details[open]").count() == 2 - count
+
+
+def test_a_long_answer_is_drawn_now_and_then(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    """Not for every token: on the user's machine, the browser would take the processor from the model."""
+    page = visit(scripted[1])
+    page.route(ASKED, lambda route: route.fulfill(**streamed(*[{"content": "word "}] * 3000)))
+    page.wait_for_selector("[role=log]", state="attached")
+    page.evaluate("""new MutationObserver(() => (window.drawn = (window.drawn ?? 0) + 1)).observe(
+        document.querySelector("[role=log]"), {subtree: true, childList: true, characterData: true})""")
+    say(page, "Go on.")
+    assert answered(page, 1).inner_text().count("word") == 3000
+    assert 0 < page.evaluate("window.drawn") < 300
+
+
 def test_a_key_is_typed_once_in_a_tab(visit: Visit, browser: Any, smollm2: Path) -> None:
     with serving(Service(load(smollm2, context=64), "keyed", parallel=1, cache=0), "sk-1") as address:
         page = visit(address)
-        page.locator("[data-control=key]").fill("wrong")
-        page.locator("[data-control=enter]").click()
-        assert "does not take" in page.locator("[role=alert]").inner_text()
+        for wrong in ("wrong", "wröng €"):  # HTTP cannot send the second
+            page.locator("[data-control=key]").fill(wrong)
+            page.locator("[data-control=enter]").click()
+            assert "does not take" in page.locator("[role=alert]").inner_text()
         page.locator("[data-control=key]").fill("sk-1")
         page.keyboard.press("Enter")
         page.wait_for_selector("[data-control=message]")

@@ -1,12 +1,14 @@
 /** The chat page of `bitwright serve`: one conversation, kept in this page alone. */
 import { render } from "preact";
-import { useEffect, useRef, useState } from "preact/hooks";
+import { useEffect, useMemo, useRef, useState } from "preact/hooks";
 import { Button } from "./components/controls";
 import { Markdown } from "./components/markdown";
 import { events } from "./events";
 import { short, whole } from "./numbers";
 
 const KEY = "bitwright-key"; // in the session's storage: gone when the tab is closed
+const PAUSE = 100; // milliseconds between two looks at an answer that is written: the model needs the processor more
+const AGAIN = 2000; // milliseconds until a server that does not answer yet is asked again
 const NEAR = 120; // pixels from the end of the page within which it follows what is written
 
 interface Turn {
@@ -38,6 +40,7 @@ class Refused extends Error {
 /** Asks the server, with the key if there is one. Throws Refused if it does not answer. */
 async function ask(path: string, body?: object, signal?: AbortSignal): Promise<Response> {
   const key = sessionStorage.getItem(KEY);
+  if (key && !/^[ -~]+$/.test(key)) throw new Refused(401, "HTTP cannot send that key.");
   const headers: Record<string, string> = { "Content-Type": "application/json" };
   if (key) headers.Authorization = `Bearer ${key}`;
   const response = await fetch(path, body ? { method: "POST", headers, body: JSON.stringify(body), signal } : { headers });
@@ -46,7 +49,10 @@ async function ask(path: string, body?: object, signal?: AbortSignal): Promise<R
   throw new Refused(response.status, said.error?.message ?? `${response.status} ${response.statusText}`);
 }
 
-const words = (error: unknown) => (error instanceof Error ? error.message : String(error));
+/** What went wrong. Browsers have a TypeError, and words of their own, for a connection that fails. */
+const words = (error: unknown) => (error instanceof TypeError ? "The server cannot be reached. Is it still running?" : error instanceof Error ? error.message : String(error));
+
+const refusedAs = (error: unknown, status: number) => error instanceof Refused && error.status === status;
 
 /** Asks for a key that the server takes. */
 function KeyForm({ wrong, enter }: { wrong: boolean; enter: (key: string) => void }) {
@@ -69,7 +75,7 @@ function Said({ turn, model }: { turn: Turn; model: string }) {
     <section class={`turn ${turn.role}`} aria-label={own ? "You" : model}>
       <h2>{own ? "You" : model}</h2>
       {turn.reasoning && (
-        <details>
+        <details open={!turn.content}>
           <summary>Reasoning</summary>
           <p class="plain">{turn.reasoning}</p>
         </details>
@@ -80,8 +86,8 @@ function Said({ turn, model }: { turn: Turn; model: string }) {
   );
 }
 
-/** The conversation with a model. */
-function Conversation({ model }: { model: Model }) {
+/** The conversation with a model. lock: the server wants a key now. */
+function Conversation({ model, lock }: { model: Model; lock: (error: unknown) => void }) {
   const [turns, setTurns] = useState<Turn[]>([]);
   const [answer, setAnswer] = useState<Turn>(); // while it is written
   const [system, setSystem] = useState("");
@@ -90,6 +96,7 @@ function Conversation({ model }: { model: Model }) {
   const running = useRef<AbortController | null>(null);
   const box = useRef<HTMLTextAreaElement>(null);
   const follows = useRef(true);
+  const said = useMemo(() => turns.map((turn, index) => <Said key={index} turn={turn} model={model.id} />), [turns, model.id]);
 
   useEffect(() => {
     const look = () => void (follows.current = innerHeight + scrollY > document.documentElement.scrollHeight - NEAR);
@@ -101,12 +108,18 @@ function Conversation({ model }: { model: Model }) {
   }, [turns, answer]);
 
   async function send() {
-    const said = text.trim();
-    if (!said || running.current) return;
+    const typed = text.trim();
+    if (!typed || running.current) return;
     const own = (running.current = new AbortController());
-    const asked: Turn[] = [...turns, { role: "user", content: said }];
+    const asked: Turn[] = [...turns, { role: "user", content: typed }];
     let written: Turn = { role: "assistant", content: "" };
     let failed = false;
+    let over = false;
+    let drawing = 0;
+    const draw = () => {
+      drawing = 0;
+      setAnswer(written);
+    };
     follows.current = true;
     setTurns(asked);
     setAnswer(written);
@@ -117,23 +130,26 @@ function Conversation({ model }: { model: Model }) {
     try {
       const body = { model: model.id, messages, stream: true, stream_options: { include_usage: true } };
       for await (const data of events(await ask("v1/chat/completions", body, own.signal))) {
-        if (data === "[DONE]") break;
+        if ((over = data === "[DONE]")) break;
         written = add(written, JSON.parse(data));
-        setAnswer(written);
+        drawing ||= setTimeout(draw, PAUSE);
       }
+      if (!over) throw new Error("The answer broke off.");
     } catch (error) {
       if (own.signal.aborted) written = { ...written, note: "Stopped." };
       else {
         failed = true;
-        setProblem(words(error));
+        if (refusedAs(error, 401)) lock(error);
+        else setProblem(words(error));
       }
     }
     running.current = null;
+    clearTimeout(drawing);
     setAnswer(undefined);
     if (!failed || written.content || written.reasoning) setTurns([...asked, written]);
     else {
       setTurns(turns); // there is no answer: the message goes back to be sent again
-      setText((later) => later || said);
+      setText((later) => later || typed);
     }
     box.current?.focus();
   }
@@ -162,7 +178,7 @@ function Conversation({ model }: { model: Model }) {
         </label>
       </details>
       <div role="log" aria-label="Conversation" aria-busy={!!answer} tabIndex={-1}>
-        {[...turns, ...(answer ? [answer] : [])].map((turn, index) => <Said key={index} turn={turn} model={model.id} />)}
+        {answer ? [...said, <Said key={turns.length} turn={answer} model={model.id} />] : said}
       </div>
       {answer && !answer.content && !answer.reasoning && <p class="waiting" role="status">Reading…</p>}
       {problem && <p class="problem" role="alert">{problem}</p>}
@@ -196,24 +212,29 @@ function Conversation({ model }: { model: Model }) {
 function Page() {
   const [model, setModel] = useState<Model>();
   const [problem, setProblem] = useState<unknown>();
-  const look = () => {
-    setProblem(undefined);
-    ask("v1/models")
-      .then((response) => response.json())
-      .then(({ data: [{ id, meta }] }) => setModel({ id, context: meta.n_ctx }))
-      .catch(setProblem);
+  const look = async () => {
+    try {
+      const { data: [{ id, meta }] } = await (await ask("v1/models")).json();
+      setModel({ id, context: meta.n_ctx });
+      setProblem(undefined);
+    } catch (error) {
+      setProblem(error);
+      if (!refusedAs(error, 401)) setTimeout(look, AGAIN);
+    }
   };
-  useEffect(look, []);
-  const enter = (key: string) => (sessionStorage.setItem(KEY, key), look());
-  const locked = problem instanceof Refused && problem.status === 401;
+  useEffect(() => void look(), []);
+  const enter = (key: string) => (sessionStorage.setItem(KEY, key), void look());
+  const locked = refusedAs(problem, 401);
+  const loading = refusedAs(problem, 503);
   return (
     <main>
       <article>
         <h1>Chat</h1>
         {model && <p class="about">{model.id}, {whole(model.context)} tokens of context. What is said here goes to this server alone.</p>}
-        {model && <Conversation model={model} />}
+        {model && <Conversation model={model} lock={setProblem} />}
         {locked && <KeyForm wrong={sessionStorage.getItem(KEY) !== null} enter={enter} />}
-        {problem !== undefined && !locked && <p class="problem" role="alert">{words(problem)}</p>}
+        {loading && <p class="waiting" role="status">The model is being loaded…</p>}
+        {problem !== undefined && !locked && !loading && <p class="problem" role="alert">{words(problem)}</p>}
       </article>
     </main>
   );
