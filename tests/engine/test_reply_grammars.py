@@ -69,7 +69,9 @@ def test_text_may_come_instead(name: str, mark: str, tokenizer: Tokenizer) -> No
     grammar = format.grammar(TOOLS, required=False)
     assert grammar is not None
     whole = Constraint.of_grammar(tokenizer, grammar)
-    for text, fits in ((' I look. {"a": 1} <x>\n', True), (f"I {mark} x {mark}", False)):
+    written = drawn(Constraint.of_grammar(tokenizer, format.grammar(TOOLS, required=True) or ""), tokenizer, 1)
+    texts = [' I look. {"a": 1} <x>\n', written, f"I look.\n{written}", f"I {mark} x {mark}"]
+    for text, fits in zip(texts, (True, True, True, False), strict=True):
         constraint, logits = whole.copy(), np.zeros(tokenizer.vocab_size, np.float32)
         try:
             for id in tokenizer.encode(text):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import httpx2
 import pytest
 from scripted import SIGNS, Scripted, call
 from serving import serving
@@ -121,6 +122,57 @@ def test_an_answer_ends_after_its_first_call_if_it_may_have_no_other(
     assert message.stop_reason == "tool_use"
     (count,) = {whole.usage.completion_tokens, response.usage.output_tokens, message.usage.output_tokens}
     assert (count < len(service.tokenizer.encode(service.script, False))) == single
+
+
+PARIS, OSLO, JSON, WORDS = (
+    "I look." + call("weather", '{"city": "Paris"}'), "I look." + call("weather", '{"city": "Oslo"}'),
+    '{"city": "Rome"}', "It rains.",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("strict", [True, False])
+def test_calls_of_strict_tools_fit_their_schemas_and_text_may_come_instead(
+    scripted: tuple[Scripted, str], strict: bool
+) -> None:
+    """What the script writes and the answer must not hold is refused."""
+    service, address = scripted
+    function = {**WEATHER, "strict": strict}
+    asked = {
+        "/v1/chat/completions": {"messages": ASK, "tools": [{"type": "function", "function": function}]},
+        "/v1/responses": {"input": ASK, "tools": [{"type": "function", **function}]},
+        "/v1/messages": {
+            "messages": ASK, "max_tokens": 200, "tools": [{"name": "w", "strict": strict, "input_schema": SCHEMA},
+                                                          {"name": "weather", "input_schema": SCHEMA}],
+        },
+    }  # fmt: skip
+    for path, body in asked.items():
+        for script, fits in ((PARIS, True), (WORDS, True), (OSLO, not strict)):
+            service.script = script
+            answer = httpx2.post(address + path, json=body, timeout=120)
+            assert answer.status_code == (200 if fits else 400), (path, script, answer.text)
+
+
+def test_an_answer_of_a_schema_or_a_call(scripted: tuple[Scripted, str]) -> None:
+    service, address = scripted
+    format = {"type": "json_schema", "name": "city", "schema": SCHEMA}
+    asked = {
+        "/v1/chat/completions": {
+            "messages": ASK, "tools": [{"type": "function", "function": WEATHER}],
+            "response_format": {"type": "json_schema", "json_schema": format},
+        },
+        "/v1/responses": {"input": ASK, "tools": [{"type": "function", **WEATHER}], "text": {"format": format}},
+        "/v1/messages": {
+            "messages": ASK, "max_tokens": 200, "tools": [{"name": "weather", "input_schema": SCHEMA}],
+            "output_config": {"format": format},
+        },
+    }  # fmt: skip
+    only = PARIS.removeprefix("I look.")
+    for path, body in asked.items():
+        for script, fits in ((JSON, True), (only, True), (WORDS, False), (PARIS, False)):
+            service.script = script
+            answer = httpx2.post(address + path, json=body, timeout=120)
+            assert answer.status_code == (200 if fits else 400), (path, script, answer.text)
+            assert not fits or ('\\"Rome\\"' in answer.text) == (script == JSON)
 
 
 @pytest.mark.parametrize("name", ["none", "auto", "required"])

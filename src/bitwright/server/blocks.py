@@ -167,7 +167,11 @@ class Conversation(Body):
     def offered(self) -> list[Tool]:
         """The tools that the model gets."""
         return [
-            Tool(function=ToolFunction(name=own.name, description=own.description, parameters=own.input_schema))
+            Tool(
+                function=ToolFunction(
+                    name=own.name, description=own.description, parameters=own.input_schema, strict=own.strict
+                )
+            )
             for own in self.tools or ()
             if isinstance(own, CustomTool)
         ]

@@ -19,7 +19,7 @@ from bitwright.server.generation import Drawn, Generation
 from bitwright.server.parameters import OpenAI
 from bitwright.server.prompts import Texts, encoded
 from bitwright.server.scoring import Scored
-from bitwright.server.service import Service
+from bitwright.server.service import Service, wanted
 
 MOST_PROMPTS = 256
 DEFAULT_TOKENS = 16  # as OpenAI has it
@@ -43,7 +43,7 @@ async def completions(service: Service, request: Request, asked: Completion) -> 
         raise invalid(f"expected at most {MOST_PROMPTS} completions in a request, got {len(prompts) * (asked.n or 1)}")
     if asked.echo and (asked.stream or asked.suffix):
         raise invalid("echo works with neither stream nor suffix")
-    constraint = await service.constraint(asked.response_format, asked.grammar)
+    constraint = await service.constraint(wanted(asked.response_format), asked.grammar)
     top = None if asked.logprobs is None or asked.logprobs is False else int(asked.logprobs)
     generations: list[Generation] = []
     for ids in prompts:

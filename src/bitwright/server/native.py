@@ -14,7 +14,7 @@ from bitwright.server import http
 from bitwright.server.answers import collected, logprobs, merged, timings
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation
-from bitwright.server.parameters import MOST_CHOICES, MOST_TOP, Body, Drawing, ResponseFormat, Schema
+from bitwright.server.parameters import MOST_CHOICES, MOST_TOP, Body, Drawing, Schema
 from bitwright.server.prompts import Message, Tool
 from bitwright.server.service import Service
 
@@ -68,10 +68,7 @@ async def mixed(service: Service, prompt: Mixed) -> list[int]:
 
 async def answer(service: Service, request: Request, asked: Completion, prompts: Sequence[list[int]]) -> Response:
     """Continue prompts, as often as is asked for."""
-    format = None
-    if asked.json_schema is not None:
-        format = ResponseFormat.model_validate({"type": "json_schema", "schema": asked.json_schema})
-    constraint = await service.constraint(format, asked.grammar)
+    constraint = await service.constraint(asked.json_schema, asked.grammar)
     generations = []
     for ids in prompts:
         for index in range(asked.n_cmpl):

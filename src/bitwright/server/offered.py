@@ -15,7 +15,6 @@ class Function(ToolFunction):
     """A function that the model may call."""
 
     type: Literal["function"]
-    strict: bool | None = None
 
 
 class Namespace(Body):

@@ -13,7 +13,7 @@ from bitwright.model.replies import Reply
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation, Settings
 from bitwright.server.parameters import Body, ResponseFormat, from_json, is_deep
-from bitwright.server.service import Prompt, Service
+from bitwright.server.service import Prompt, Service, wanted
 
 if TYPE_CHECKING:
     from bitwright.engine.constraint import Constraint
@@ -87,6 +87,7 @@ class ToolFunction(Body):
     name: str = Field(min_length=1, max_length=256)
     description: str | None = None
     parameters: dict[str, Any] | None = None
+    strict: bool | None = None  # whether arguments must fit the parameters' schema
 
 
 class Tool(Body):
@@ -97,7 +98,7 @@ class Tool(Body):
 
     def templated(self) -> dict[str, Any]:
         """The tool as templates expect it."""
-        return {"type": "function", "function": self.function.model_dump(exclude_none=True)}
+        return {"type": "function", "function": self.function.model_dump(exclude={"strict"}, exclude_none=True)}
 
 
 Texts = str | list[str] | list[int] | list[list[int]]
@@ -189,12 +190,13 @@ class Choice:
 
 @dataclass(frozen=True)
 class Turn:
-    """A model's turn to speak."""
+    """A model's turn to speak. strict: whether it is held to the schemas of its tools even if it need not call one."""
 
     service: Service
     prompt: Prompt
     tools: list[dict[str, Any]]
     choice: Choice
+    strict: bool
 
     @classmethod
     async def of(
@@ -203,13 +205,14 @@ class Turn:
     ) -> Turn:  # fmt: skip
         """The turn after `messages`, as they are unless the template refuses them so. Refused if it does in any case,
         or a tool is demanded that is not there."""
-        own = [tool.templated() for tool in choice.among(tools or ())]
+        offered = choice.among(tools or ())
+        own = [tool.templated() for tool in offered]
         try:
             prompt = await service.prompt([message.templated() for message in messages], own, **variables)
         except Refused:
             turns = [message.templated() for message in taking_turns(messages)]
             prompt = await service.prompt(turns, own, **variables)
-        return cls(service, prompt, own, choice)
+        return cls(service, prompt, own, choice, any(tool.function.strict for tool in offered))
 
     def reply(self) -> Reply:
         """A parser for the answer."""
@@ -217,16 +220,17 @@ class Turn:
 
     async def constraint(self, format: ResponseFormat | None, grammar: str | None) -> Constraint | None:
         """What the answer must be; None if it may be any text. Refused if it must be two things."""
-        if self.choice.called != "required":
-            return await self.service.constraint(format, grammar)
-        if grammar or (format is not None and format.type != "text"):
+        required, schema = self.choice.called == "required", wanted(format)
+        if required and (grammar or schema is not None):
             raise invalid("expected either a call that is required or a format of the answer, got both")
-        found = self.service.format.grammar(self.tools, True, self.choice.single)
-        if found is None:
+        calls = None
+        if required or (self.tools and not grammar and (self.strict or schema is not None)):
+            calls = self.service.format.grammar(self.tools, required, self.choice.single, schema)
+        if required and calls is None:
             raise invalid(
                 f"tool_choice: a call cannot be enforced in the format of this model ({self.service.format.name})"
             )
-        return await self.service.constraint(None, found)
+        return await self.service.constraint(None if calls else schema, calls or grammar)
 
     def generation(self, settings: Settings, constraint: Constraint | None, owner: str) -> Generation:
         """An answer. A constraint begins where it does: after reasoning that the prompt has opened."""

@@ -110,10 +110,7 @@ async def after(service: Service, asked: Asked, items: Sequence[Item]) -> Turn:
         choice = Choice("required", asked.tool_choice.name, single=True)
     else:
         choice = Choice(asked.tool_choice or "auto", single=asked.parallel_tool_calls is False)
-    tools = [
-        Tool(function=ToolFunction(name=own.name, description=own.description, parameters=own.parameters))
-        for own in asked.functions
-    ]
+    tools = [Tool(function=ToolFunction.model_validate(own, from_attributes=True)) for own in asked.functions]
     told = effort(asked.reasoning.effort if asked.reasoning else None)
     return await Turn.of(service, led(messages), tools, choice, told)
 

@@ -195,14 +195,9 @@ class Service:
             found[int(id)] = float("-inf") if value is False else float(value)
         return found
 
-    async def constraint(self, format: ResponseFormat | None = None, grammar: str | None = None) -> Constraint | None:
-        """What an answer must be; None if it may be any text. Refused if that cannot be understood."""
-        if format is not None and format.type == "json_schema" and not (format.json_schema or format.schema_):
-            raise invalid("response_format: type json_schema needs a json_schema with a schema")
-        schema: Any = None
-        if format is not None and format.type != "text":
-            inner = format.json_schema.schema_ if format.json_schema else format.schema_
-            schema = inner if inner is not None else {"type": "object"}
+    async def constraint(self, schema: Any = None, grammar: str | None = None) -> Constraint | None:
+        """What an answer must be: JSON of a schema, or a text of a grammar; None if it may be any text. Refused if that
+        cannot be understood."""
         if schema is None and not grammar:
             return None
         from bitwright.engine.constraint import Constraint
@@ -248,3 +243,13 @@ class Service:
         self.spent["predicted"] += generation.writing
         self.counted["guessed"] += generation.guessed
         self.counted["guessed_right"] += generation.guessed_right
+
+
+def wanted(format: ResponseFormat | None) -> Any:
+    """The schema that an answer must fit; None if it may be any text. Refused if it is missing."""
+    if format is None or format.type == "text":
+        return None
+    if format.type == "json_schema" and not (format.json_schema or format.schema_):
+        raise invalid("response_format: type json_schema needs a json_schema with a schema")
+    inner = format.json_schema.schema_ if format.json_schema else format.schema_
+    return {"type": "object"} if inner is None else inner

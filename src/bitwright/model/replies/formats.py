@@ -51,12 +51,14 @@ class ReplyFormat:
         """The ids of `kept` that a vocabulary has."""
         return frozenset(tokenizer.ids_of(self.kept).values())
 
-    def grammar(self, tools: Sequence[Mapping[str, Any]], required: bool, single: bool = False) -> str | None:
-        """A grammar for `engine.constraint` that allows only calls of `tools`, one or more if it is `required`, or text
-        before or instead of them; no more than a `single` one if that is wanted. None if no grammar describes the
-        format."""
+    def grammar(
+        self, tools: Sequence[Mapping[str, Any]], required: bool, single: bool = False, answer: Any = None
+    ) -> str | None:
+        """A grammar for `engine.constraint` that allows only calls of `tools`, one or more if it is `required`, else
+        also JSON of the schema `answer` instead of them, or without one any text before or instead; no more than a
+        `single` call if that is wanted. None if no grammar describes the format."""
         found = self._parser.GRAMMAR
-        return None if found is None else found.lark(schemas(tools), required, self._parser.OPENS, single)
+        return None if found is None else found.lark(schemas(tools), required, self._parser.OPENS, single, answer)
 
     def reasoning_end(self, prompt: str) -> str | None:
         """The mark that ends the reasoning which the rendered `prompt` has opened; None if it has not."""
