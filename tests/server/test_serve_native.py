@@ -10,6 +10,7 @@ from typing import Any
 import httpx2
 import pytest
 from llama_cpp import LlamaCpp
+from scripted import Scripted
 
 from bitwright.engine import generate, text_of
 from bitwright.server.service import Service
@@ -194,3 +195,30 @@ def test_gaps_need_tokens_for_them(web: httpx2.Client) -> None:
 def test_unknown_paths_and_methods(web: httpx2.Client) -> None:
     assert web.get("/nothing").json()["error"]["type"] == "not_found_error"
     assert web.get("/v1/chat/completions").status_code == 405
+
+
+CODE = "a:\n    b\n\tc\n  d\n    e"
+
+
+@pytest.mark.parametrize(
+    ("more", "expected", "kind"),
+    [
+        ({}, CODE, "eos"),
+        ({"n_indent": 1}, CODE, "eos"),
+        ({"n_indent": 2}, "a:\n    b", "limit"),
+        ({"n_indent": 4, "stop": ["\tc"]}, "a:\n    b\n", "word"),
+        ({"t_max_predict_ms": 1e-6}, "a:\n   ", "limit"),
+        ({"t_max_predict_ms": 1e9}, CODE, "eos"),
+        ({"t_max_predict_ms": 0, "n_indent": None}, CODE, "eos"),
+    ],
+)
+def test_an_answer_ends_at_the_end_of_a_line(
+    scripted: tuple[Scripted, str], more: dict[str, Any], expected: str, kind: str
+) -> None:
+    service, address = scripted
+    service.script = CODE
+    whole = httpx2.post(f"{address}/completion", json={"prompt": "a", **more}, timeout=120).json()
+    assert (whole["content"], whole["stop_type"], whole["has_new_line"]) == (expected, kind, True)
+    stream = httpx2.post(f"{address}/completion", json={"prompt": "a", "stream": True, **more}, timeout=120).text
+    chunks = [json.loads(line.removeprefix("data: ")) for line in stream.splitlines() if line]
+    assert "".join(chunk["content"] for chunk in chunks) == expected and chunks[-1]["stop_type"] == kind

@@ -16,6 +16,7 @@ from bitwright.engine.generate import Stopping
 from bitwright.engine.penalties import Penalties
 from bitwright.engine.sampler import Sampler
 from bitwright.errors import UsageError
+from bitwright.server.lines import Lines
 
 if TYPE_CHECKING:
     from bitwright.engine import Engine
@@ -46,7 +47,7 @@ class Settings:
     """How an answer is drawn. limit: its most tokens (None: as many as fit). stop: strings that end it. ends: tokens
     that do. top: how many of the likeliest tokens are reported with each, None for no log-probabilities at all.
     constraint: what may be written; it begins after the text `constrained_after`. reply: a parser of this answer that
-    may find it complete."""
+    may find it complete. lines: what ends it at the end of a line."""
 
     sampler: Sampler = field(default_factory=Sampler)
     penalties: Penalties = field(default_factory=Penalties)
@@ -58,6 +59,7 @@ class Settings:
     constrained_after: str | None = None
     kept: frozenset[int] = frozenset()
     reply: Reply | None = None
+    lines: Lines = field(default_factory=Lines)
 
 
 class Generation(Job):
@@ -130,17 +132,21 @@ class Generation(Job):
         self.drawn.append(id)
         self._recent.append(id)
         text = self._stream.feed(id)
-        self._deliver(Piece(self._stopping.feed(text), [] if settings.top is None else [report(raw, id, settings.top)]))
+        shown = settings.lines.feed(self._stopping.feed(text), self.writing)
+        self._deliver(Piece(shown, [] if settings.top is None else [report(raw, id, settings.top)]))
         if self._stopping.found is not None or self._is_complete(id, text):
             self.reason = "stop"
             return None
         self.reason = "length"
-        return None if settings.limit is not None and len(self.drawn) >= settings.limit else id
+        full = settings.limit is not None and len(self.drawn) >= settings.limit
+        return None if full or settings.lines.ended else id
 
     def ended(self, error: BaseException | None) -> None:
         """Hand on what was held back, and the end."""
-        if error is None and self._stopping.found is None:
-            self._deliver(Piece(self._stopping.feed(self._stream.finish()) + self._stopping.finish(), []))
+        if error is None and not self.settings.lines.ended:
+            rest = self._stream.finish() if self._stopping.found is None else ""
+            shown = self.settings.lines.feed(self._stopping.feed(rest) + self._stopping.finish(), 0)
+            self._deliver(Piece(shown + self.settings.lines.finish(), []))
         if error is None and self.cancelled:
             self.reason = "cancelled"
         self._deliver(error)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Sequence
+from math import inf
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -14,6 +15,7 @@ from bitwright.server import http
 from bitwright.server.answers import collected, logprobs, merged, timings
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation
+from bitwright.server.lines import Lines
 from bitwright.server.parameters import MOST_CHOICES, MOST_TOP, Body, Drawing, Schema
 from bitwright.server.prompts import Message, Tool
 from bitwright.server.service import Service
@@ -33,6 +35,8 @@ class Completion(Drawing):
     json_schema: Schema | None = None
     grammar: str | None = None
     return_tokens: bool = False
+    n_indent: Annotated[int, Field(ge=0, le=1024)] = 0
+    t_max_predict_ms: Annotated[float, Field(ge=-1)] = -1
 
 
 @http.reads(Completion)
@@ -75,6 +79,7 @@ async def answer(service: Service, request: Request, asked: Completion, prompts:
             settings = service.settings(asked, asked.n_predict, index)
             settings.top = asked.n_probs or None
             settings.constraint = constraint
+            settings.lines = Lines(asked.n_indent, asked.t_max_predict_ms / 1e3 if asked.t_max_predict_ms > 0 else inf)
             generations.append(Generation(ids, settings, service.tokenizer, http.owner(request, asked.user)))
     service.begin(generations)
     if asked.stream:
@@ -116,7 +121,8 @@ def final(service: Service, asked: Completion, own: Generation) -> dict[str, Any
         "tokens_predicted": len(own.drawn), "tokens_evaluated": len(own.ids), "tokens_cached": own.cached,
         "generation_settings": {"n_ctx": service.context, "n_predict": asked.n_predict,
                                 "temperature": own.settings.sampler.temperature, "seed": own.settings.sampler.seed},
-        "has_new_line": False, "truncated": False, "stop_type": kind, "stopping_word": own.stopped_by or "",
+        "has_new_line": "\n" in service.tokenizer.decode(own.drawn), "truncated": False,
+        "stop_type": kind, "stopping_word": own.stopped_by or "",
         "timings": timings(own),
     }  # fmt: skip
 
