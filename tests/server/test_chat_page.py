@@ -78,6 +78,23 @@ def test_a_conversation(visit: Visit, scripted: tuple[Scripted, str]) -> None:
     assert visit.wrong() == []  # type: ignore[attr-defined]
 
 
+def test_lists_within_lists_and_text_from_right_to_left(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    page = visit(scripted[1])
+    text = "1. one\n   - in\n     * further\n   - last\n2. two\n- bare\n\nשלום\n"
+    page.route(ASKED, lambda route: route.fulfill(**streamed({"content": text})))
+    say(page, "List.")
+    answer = answered(page, 1)
+    tree = "(list) => [...list.children].map((item) => [item.firstChild.data, ...[...item.children].flatMap(TREE)])"
+    found = answer.evaluate(
+        f"(answer) => {{ const TREE = {tree}; return [...answer.children].slice(1, 3).flatMap(TREE) }}"
+    )
+    assert found == [["one", ["in", ["further"]], ["last"]], ["two"], ["bare"]]
+    sides = "(p) => { const text = new Range(); text.selectNodeContents(p);"
+    sides += " return [text, p].map((own) => own.getBoundingClientRect().right) }"
+    text_ends, paragraph_ends = answer.locator("p").filter(has_text="שלום").evaluate(sides)
+    assert abs(text_ends - paragraph_ends) < 1
+
+
 def test_what_a_model_writes_is_never_run(visit: Visit, scripted: tuple[Scripted, str]) -> None:
     own, address = scripted
     own.script = "<img src=x onerror='window.ran = 1'> **<script>window.ran = 1</script>** [a](javascript:window.ran=1)"

@@ -4,7 +4,7 @@ import type { ComponentChildren } from "preact";
 
 const FENCE = /^\s*(`{3,}|~{3,})\s*([\w+#.-]*)[^`]*$/;
 const HEADING = /^#{1,6}\s+(.*)$/;
-const ITEM = /^\s*(?:[-*+]|(\d{1,9})[.)])\s+(.*)$/;
+const ITEM = /^(\s*)(?:[-*+]|(\d{1,9})[.)])\s+(.*)$/;
 const INLINE = /(`+)(.+?)\1(?!`)|\*\*(?=\S)(.+?)\*\*|\*(?=[^\s*])([^*]+?)\*/g;
 
 /** A line with its code and emphasis. */
@@ -28,20 +28,38 @@ function run(lines: string[], start: number, belongs: (line: string) => boolean)
   return lines.slice(start, end);
 }
 
+/** Lists of the items in `lines`. Those further in than the item before them are lists within it. */
+function lists(lines: string[]): ComponentChildren[] {
+  const items = lines.map((line) => line.match(ITEM)!);
+  const depth = (at: number) => items[at][1].replaceAll("\t", "    ").length;
+  const found: ComponentChildren[] = [];
+  for (let at = 0; at < lines.length; ) {
+    const [start, number] = [at, items[at][2]];
+    const own: ComponentChildren[] = [];
+    while (at < lines.length && !items[at][2] === !number) {
+      let end = at + 1;
+      while (end < lines.length && depth(end) > depth(start) + 1) end++;
+      own.push(<li>{inline(items[at][3])}{lists(lines.slice(at + 1, end))}</li>);
+      at = end;
+    }
+    found.push(number ? <ol start={Number(number)}>{own}</ol> : <ul>{own}</ul>);
+  }
+  return found;
+}
+
 export function Markdown({ text }: { text: string }) {
   const lines = text.split("\n");
   const found: ComponentChildren[] = [];
   for (let at = 0; at < lines.length; ) {
     const fence = lines[at].match(FENCE);
-    const item = lines[at].match(ITEM);
     const heading = lines[at].match(HEADING);
     if (fence) {
       const code = run(lines, at + 1, (line) => !line.trim().startsWith(fence[1]));
       found.push(<pre tabIndex={0} role="group" aria-label={fence[2] ? `Code, ${fence[2]}` : "Code"}><code>{code.join("\n")}</code></pre>);
       at += code.length + 2;
-    } else if (item) {
-      const items = run(lines, at, (line) => ITEM.test(line)).map((line) => <li>{inline(line.match(ITEM)![2])}</li>);
-      found.push(item[1] ? <ol start={Number(item[1])}>{items}</ol> : <ul>{items}</ul>);
+    } else if (ITEM.test(lines[at])) {
+      const items = run(lines, at, (line) => ITEM.test(line));
+      found.push(lists(items));
       at += items.length;
     } else if (heading) {
       found.push(<p><strong>{inline(heading[1])}</strong></p>);
