@@ -178,15 +178,16 @@ void bind_program(nb::module_& m) {
       .def(
           "__init__",
           [](SequenceMemory* at, const std::vector<Shape>& layers, const std::vector<int64_t>& states, int64_t batch,
-             int64_t context, int64_t sequences, int format) {
-            new (at)
-                SequenceMemory(shapes_of(layers), states, {batch, context, sequences}, static_cast<FormatId>(format));
+             int64_t context, int64_t sequences, int64_t bytes, int format) {
+            new (at) SequenceMemory(shapes_of(layers), states, {batch, context, sequences, bytes},
+                                    static_cast<FormatId>(format));
           },
-          "layers"_a, "states"_a, "batch"_a, "context"_a, "sequences"_a, "format"_a)
+          "layers"_a, "states"_a, "batch"_a, "context"_a, "sequences"_a, "bytes"_a, "format"_a)
       .def_prop_ro("lengths", &SequenceMemory::lengths)
       .def_prop_ro("earliest", earliest)
       .def_prop_ro("bytes", &SequenceMemory::bytes)
       .def_prop_ro("bytes_in_use", &SequenceMemory::bytes_in_use)
+      .def("bytes_for", &SequenceMemory::bytes_for, "length"_a)
       .def_prop_ro("layout", &SequenceMemory::layout)
       .def("fork", &SequenceMemory::fork, "source"_a, "target"_a, released)
       .def("drop", &SequenceMemory::drop, "slot"_a, "keep"_a, released)

@@ -16,16 +16,18 @@ size_t SequenceMemory::saved_bytes(int64_t slot) const {
   return sum;
 }
 
-// Saved as: the length; for each group, the index of its first page and the pages; the states.
+// Saved as: the layout and a zero; the length; for each group, the index of its first page and the pages; the states.
 std::vector<uint8_t> SequenceMemory::save(int64_t slot) const {
   check(slot);
   std::lock_guard lock(mutex_);
   const auto s = static_cast<size_t>(slot);
-  std::vector<uint8_t> saved(saved_bytes(slot));
+  const std::string words = layout();
+  std::vector<uint8_t> saved(words.size() + 1 + saved_bytes(slot));
   uint8_t* at = saved.data();
   const auto put = [&at](const void* from, size_t bytes) {
     at = static_cast<uint8_t*>(std::memcpy(at, from, bytes)) + bytes;
   };
+  put(words.c_str(), words.size() + 1);
   put(&lengths_[s], sizeof(int64_t));
   for (const Group& g : groups_) {
     put(&g.first[s], sizeof(int64_t));
@@ -43,7 +45,9 @@ void SequenceMemory::restore(int64_t slot, const uint8_t* saved, size_t bytes) {
   const auto refuse = [] {
     throw std::invalid_argument("the saved sequence is incomplete, or its memory had another layout");
   };
-  const uint8_t* at = saved;
+  const std::string words = layout();
+  if (bytes <= words.size() || std::memcmp(saved, words.c_str(), words.size() + 1) != 0) refuse();
+  const uint8_t* at = saved + words.size() + 1;
   const auto number = [&] {
     int64_t value = 0;
     if (static_cast<size_t>(saved + bytes - at) < sizeof value) refuse();
@@ -64,10 +68,11 @@ void SequenceMemory::restore(int64_t slot, const uint8_t* saved, size_t bytes) {
     at += size;
   }
   if (static_cast<size_t>(saved + bytes - at) != static_cast<size_t>(floats_) * sizeof(float)) refuse();
+  for (Group& g : groups_) truncate(g, s, 0);
+  lengths_[s] = 0;  // even if there is no room for it
   for (size_t i = 0; i < groups_.size(); ++i) {
     Group& g = groups_[i];
     auto [first, page] = found[i];
-    truncate(g, s, 0);
     g.tables[s].assign(static_cast<size_t>(first), -1);
     g.first[s] = first;
     for (; static_cast<int64_t>(g.tables[s].size()) < pages; page += g.page_bytes) {
@@ -81,7 +86,7 @@ void SequenceMemory::restore(int64_t slot, const uint8_t* saved, size_t bytes) {
 }
 
 void SequenceMemory::adopt(const SequenceMemory& from, int64_t slot, int64_t first, int64_t end) {
-  if (&from == this || layout() != from.layout())
+  if (&from == this || layout() != from.layout() || limits_.context != from.limits_.context)
     throw std::invalid_argument(
         "keys and values can only be taken from another program whose cache has the same layers, heads, format and "
         "context");

@@ -60,18 +60,23 @@ SequenceMemory::SequenceMemory(std::vector<LayerShape> layers, std::vector<int64
     check_size("bytes of a page", g->page_bytes, 1, kMostBytes);
     group_of_.push_back(static_cast<size_t>(g - groups_.begin()));
   }
-  for (Group& g : groups_) g.region = region_of(product(product(limits.sequences, g.most), g.page_bytes));
+  for (int64_t floats : state_floats_) {
+    check_size("floats of a state", floats, 1, kMostWidth);
+    state_offsets_.push_back(std::exchange(floats_, floats_ + padded(floats)));
+  }
+  states_ = region_of(product(product(limits.sequences, floats_), sizeof(float)));
+  const auto room = static_cast<size_t>(std::max<int64_t>(limits.bytes, 0));
+  page_bytes_ = std::max(room - std::min(room, states_.size()), bytes_for(limits.context));
+  for (Group& g : groups_) {
+    const auto held = static_cast<int64_t>(page_bytes_) / g.page_bytes;
+    g.region = region_of(product(std::min(product(limits.sequences, g.most), held), g.page_bytes));
+  }
   for (size_t l = 0; l < caches_.size(); ++l) {
     const Group& g = groups_[group_of_[l]];
     caches_[l].pages = g.region.data();
     caches_[l].page_bytes = g.page_bytes;
     caches_[l].tables = g.views.data();
   }
-  for (int64_t floats : state_floats_) {
-    check_size("floats of a state", floats, 1, kMostWidth);
-    state_offsets_.push_back(std::exchange(floats_, floats_ + padded(floats)));
-  }
-  states_ = region_of(product(product(limits.sequences, floats_), sizeof(float)));
 }
 
 int64_t SequenceMemory::earliest(int64_t slot) const {
@@ -88,9 +93,9 @@ int64_t SequenceMemory::oldest(int64_t slot) const {
 }
 
 size_t SequenceMemory::bytes() const {
-  size_t sum = states_.size();
+  size_t sum = 0;
   for (const Group& g : groups_) sum += g.region.size();
-  return sum;
+  return states_.size() + std::min(sum, page_bytes_);
 }
 
 size_t SequenceMemory::bytes_in_use() const {
@@ -100,13 +105,21 @@ size_t SequenceMemory::bytes_in_use() const {
   return sum;
 }
 
+size_t SequenceMemory::bytes_for(int64_t length) const {
+  size_t sum = 0;
+  for (const Group& g : groups_)
+    sum += static_cast<size_t>(product(std::min(divided_up(length, kKeyBlock), g.most), g.page_bytes));
+  return sum;
+}
+
 std::string SequenceMemory::layout() const {
-  std::string words =
-      "format " + std::to_string(static_cast<int>(format_)) + ", context " + std::to_string(limits_.context);
-  for (size_t l = 0; l < shapes_.size(); ++l)
+  std::string words = "format " + std::to_string(static_cast<int>(format_));
+  for (size_t l = 0; l < shapes_.size(); ++l) {
+    const int64_t window = groups_[group_of_[l]].window;
     words += ", " + std::to_string(shapes_[l].kv_heads) + "x" + std::to_string(shapes_[l].head_dim) + "/" +
-             std::to_string(shapes_[l].window) + ":" + std::to_string(caches_[l].positions) +
+             std::to_string(window) + (window ? ":" + std::to_string(caches_[l].positions) : "") +
              (shapes_[l].latent ? " latent " + std::to_string(shapes_[l].latent) : "");
+  }
   for (int64_t floats : state_floats_) words += ", state " + std::to_string(floats);
   return words;
 }
@@ -116,6 +129,9 @@ float* SequenceMemory::state(int index, int64_t slot) const {
 }
 
 int32_t SequenceMemory::take(Group& g) {
+  if (bytes_in_use() - states_.size() + static_cast<size_t>(g.page_bytes) > page_bytes_)
+    throw std::runtime_error("the keys and values of all sequences take more than the " + std::to_string(page_bytes_) +
+                             " bytes that they may have");
   int32_t page;
   if (g.free.empty()) {
     page = static_cast<int32_t>(g.fresh++);
@@ -144,6 +160,7 @@ void SequenceMemory::truncate(Group& g, size_t slot, int64_t pages) const {
 
 void SequenceMemory::begin(int64_t slot, int64_t begin, int64_t end) {
   const auto s = static_cast<size_t>(slot);
+  lengths_[s] = begin;
   for (Group& g : groups_) {
     std::vector<int32_t>& table = g.tables[s];
     truncate(g, s, divided_up(begin, kKeyBlock));
@@ -158,7 +175,6 @@ void SequenceMemory::begin(int64_t slot, int64_t begin, int64_t end) {
     while (static_cast<int64_t>(table.size()) < pages) table.push_back(take(g));
     g.views[s] = table.data();
   }
-  lengths_[s] = begin;
   if (begin == 0) clear(slot);
 }
 

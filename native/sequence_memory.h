@@ -21,7 +21,9 @@ struct LayerShape {
   bool operator==(const LayerShape&) const = default;
 };
 
-struct Limits { int64_t batch, context, sequences; };  // tokens of a step, positions of a sequence, sequences
+// Tokens of a step, positions of a sequence, sequences, and bytes that all of them together may take. One sequence can always fill
+// its context.
+struct Limits { int64_t batch, context, sequences, bytes; };
 
 class SequenceMemory {
  public:
@@ -33,14 +35,16 @@ class SequenceMemory {
   const std::vector<LayerShape>& layers() const { return shapes_; }
   const std::vector<int64_t>& lengths() const { return lengths_; }  // positions each sequence holds
   const std::vector<int64_t>& states() const { return state_floats_; }
-  int64_t earliest(int64_t slot) const;  // the lowest position, other than 0, that it may continue from
-  size_t bytes() const;                  // of all the pages and states it can ever hold
-  size_t bytes_in_use() const;           // of pages that some sequence holds, and of states
-  std::string layout() const;            // as text; memories with equal layouts can exchange sequences
+  int64_t earliest(int64_t slot) const;    // the lowest position, other than 0, that it may continue from
+  size_t bytes() const;                    // of all the pages and states it can ever hold
+  size_t bytes_in_use() const;             // of pages that some sequence holds, and of states
+  size_t bytes_for(int64_t length) const;  // the most that the pages of a sequence of this length take
+  std::string layout() const;              // as text; memories with equal layouts can restore each other's sequences
 
   // For a step. begin() makes room for positions [begin, end) of a sequence in pages that no other sequence shares, and forgets
   // what the sequence held from `begin` on; from 0 on, its states are zeros. The sequence holds the new positions after
-  // commit(); after fail(), one with states is empty, as these may hold some of the step's tokens.
+  // commit(); after fail(), one with states is empty, as these may hold some of the step's tokens. Throws std::runtime_error if
+  // there are no more pages.
   void begin(int64_t slot, int64_t begin, int64_t end);
   void commit(int64_t slot, int64_t length) { lengths_[static_cast<size_t>(slot)] = length; }
   void fail(int64_t slot);
@@ -54,7 +58,7 @@ class SequenceMemory {
   void drop(int64_t slot, int64_t keep);  // forgets all but the first `keep` positions
   void evict(int64_t slot);               // forgets everything and gives the memory of free pages back to the system
   std::vector<uint8_t> save(int64_t slot) const;
-  void restore(int64_t slot, const uint8_t* saved, size_t bytes);
+  void restore(int64_t slot, const uint8_t* saved, size_t bytes);  // std::runtime_error if there are no more pages
   // Copies positions [begin, end) of a sequence from another memory of the same layout; the sequence then ends at `end`. What it
   // held before `begin` stays. States are the other's after its last position, so `end` must be that.
   void adopt(const SequenceMemory& from, int64_t slot, int64_t begin, int64_t end);
@@ -86,7 +90,8 @@ class SequenceMemory {
   std::vector<Cache> caches_;
   std::vector<size_t> group_of_;  // the group of each layer
   std::vector<int64_t> lengths_;
-  int64_t floats_ = 0;  // of all states of one sequence
+  int64_t floats_ = 0;     // of all states of one sequence
+  size_t page_bytes_ = 0;  // the most that pages may take
   Region states_;
   mutable std::mutex mutex_;
 };

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import synthetic_model
 from test_batch import Forced, run, text
 
 from bitwright.engine import Engine
@@ -121,10 +122,12 @@ def test_the_limit_holds_and_what_was_used_last_stays(make_long: Callable[[str],
 
 
 def test_another_model_layout_or_rounding_has_another_folder(make_long: Callable[[str], Engine], cache: Path) -> None:
-    engine = make_long("llama")
-    others = [engine, engine.replace(kv="q8_0"), engine.replace(activations="ggml"), engine.replace(context=256)]
-    folders = {Prefixes(own.session(2), 1 << 30).folder for own in [*others, make_long("gemma3")]}
-    assert len(folders) == 5
+    """Another context has one only if texts are rotated by other factors then."""
+    engine, phi = make_long("llama"), make_long("phi3")
+    others = [engine, engine.replace(kv="q8_0"), engine.replace(activations="ggml"), make_long("gemma3")]
+    others += [phi, phi.replace(context=synthetic_model.CONTEXT)]
+    folders = [Prefixes(own.session(2), 1 << 30).folder for own in [*others, engine.replace(context=256)]]
+    assert len({*folders}) == 6 and folders[0] == folders[-1]
 
 
 def test_the_folder_is_for_its_owner_only(make_long: Callable[[str], Engine], cache: Path) -> None:

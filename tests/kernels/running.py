@@ -26,10 +26,11 @@ class Running:
         kv: str = "f16",
         activations: str = "int8",
         bank: WeightBank | None = None,
+        room: int | None = None,
     ) -> None:
         self.bank = bank or WeightBank(tier, threads)
         self.program = Program(step, weights, self.bank, activations)
-        self.memory = Memory(self.program.layers, context, sequences, batch, kv, self.program.states)
+        self.memory = Memory(self.program.layers, context, sequences, batch, kv, self.program.states, room)
         self.executor = Executor(self.program, batch, threads)
 
     def run(

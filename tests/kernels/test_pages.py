@@ -163,6 +163,52 @@ def test_too_much_memory_is_an_error() -> None:
         Memory([LayerShape(2**20, 1024)] * 64, context=2**31 - 1, sequences=2**16)
 
 
+@pytest.mark.parametrize("name", ["llama", "gemma"])
+def test_sequences_take_what_they_are_said_to(name: str) -> None:
+    for length in (1, 63, 64, 65, 200, 399):
+        own = running(name)
+        for start in range(0, length, 50):
+            read(own, start, min(start + 50, length))
+        assert own.memory.bytes_in_use == own.memory.bytes_for(length)
+    assert own.memory.bytes_for(400) * 3 == own.memory.bytes == running(name, room=1 << 40).memory.bytes
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma"])
+def test_there_is_room_for_one_text_and_as_many_as_were_asked_for(name: str) -> None:
+    """A step for which there is none leaves its sequence as it was, and the others too."""
+    least = running(name, room=0).memory
+    assert least.bytes == least.bytes_for(400)
+    own, free = running(name, room=2 * least.bytes_for(400)), running(name)
+    for start in range(0, 350, 50):
+        for sequence in (0, 1):
+            assert np.array_equal(read(own, start, start + 50, sequence), read(free, start, start + 50, sequence))
+    saved = own.memory.save(0)
+    with pytest.raises(BitwrightError, match="take more than the"):
+        for start in range(0, 350, 50):
+            read(own, start, start + 50, 2)
+    with pytest.raises(BitwrightError, match="take more than the"):
+        own.memory.restore(2, saved)
+    assert own.lengths == [350, 350, 0] and own.memory.bytes_in_use <= own.memory.bytes
+    own.memory.evict(1)
+    own.memory.restore(2, saved)
+    expected = read(free, 350, 370)
+    assert np.array_equal(read(own, 350, 370, 2), expected) and np.array_equal(read(own, 350, 370), expected)
+
+
+@pytest.mark.parametrize("name", ["llama", "gemma"])
+def test_a_saved_sequence_continues_in_a_memory_of_another_context(name: str) -> None:
+    own, longer, shorter = running(name), running(name, context=900), running(name, context=300)
+    for start in range(0, 350, 50):
+        read(own, start, start + 50)
+    saved = own.memory.save(0)
+    longer.memory.restore(0, saved)
+    assert np.array_equal(read(longer, 350, 380), read(own, 350, 380))
+    with pytest.raises(UsageError, match="layout"):
+        shorter.memory.restore(0, saved)
+    with pytest.raises(UsageError, match="the same layers, heads, format and context"):
+        longer.memory.adopt(own.memory, 1, 0, 50)
+
+
 def test_states_are_forked_saved_and_cleared_with_their_sequence() -> None:
     memory = Memory([], context=8, sequences=2, states=[5, 40])
     assert memory.bytes == memory.bytes_in_use == 2 * 4 * (16 + 48)  # in whole runs of 16 floats

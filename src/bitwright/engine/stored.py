@@ -59,7 +59,8 @@ class Prefixes:
     def __init__(self, session: Session, limit: int) -> None:
         self.session, self.limit = session, limit
         engine = session.engine
-        about = [engine.config.architecture, session.memory.native.layout, engine.options.activations]
+        config = engine.config
+        about = [config.architecture, str(config.is_long), session.memory.native.layout, engine.options.activations]
         self.folder = cache_folder() / FOLDER / known_as(engine.model.opened().paths, *about)
         try:
             self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -69,6 +70,7 @@ class Prefixes:
         self.held = [found for path in sorted(self.folder.glob("*.kv")) if (found := _about(path)) is not None]
         self._lock = threading.Lock()
         self._coming: list[list[int]] = []  # texts that are being written
+        self._copied = 0  # bytes of their memory
         self._writer = ThreadPoolExecutor(1, "bitwright-prefixes")
 
     def best(self, ids: Sequence[int], most: int) -> tuple[Stored | None, int]:
@@ -93,17 +95,19 @@ class Prefixes:
             return False
 
     def save(self, sequence: int) -> None:
-        """Store what a sequence holds, if that saves enough reading. It is on disk some time later."""
-        ids = list(self.session.ids[sequence])
+        """Store what a sequence holds, if that saves enough reading, and there is room for the copy that is written. It
+        is on disk some time later."""
+        ids, memory = list(self.session.ids[sequence]), self.session.memory
         with self._lock:
             known = max((common(own, ids) for own in (*self._coming, *(own.ids for own in self.held))), default=0)
-            writing = len(self._coming)
-        if len(ids) - known < LEAST or writing >= WAITING:
+            writing, free = len(self._coming), memory.room - memory.bytes_in_use - self._copied
+        if len(ids) - known < LEAST or writing >= WAITING or memory.bytes_for(len(ids)) > free:
             return
         saved = self.session.save(sequence)
         if saved.nbytes <= self.limit:
             with self._lock:
                 self._coming.append(ids)
+                self._copied += saved.nbytes
             self._writer.submit(self._written, ids, saved)
 
     def flush(self) -> None:
@@ -119,6 +123,7 @@ class Prefixes:
         finally:
             with self._lock:
                 self._coming.remove(ids)
+                self._copied -= saved.nbytes
 
     def _write(self, ids: list[int], saved: NDArray[np.uint8]) -> None:
         text = np.asarray(ids, np.int32)

@@ -106,8 +106,7 @@ def resident(outline: Outline, tensor: str, shape: Sequence[int], format: Format
         return format.stored_bytes(shape) if read or not tensor.startswith("blk.") else 0
     if not read or len(shape) < 2 or tensor.endswith(UNPACKED):
         return 0
-    matrices = shape[0] if len(shape) > 2 else 1  # each of stacked experts is packed as its own matrix
-    return kernels.bytes_read(format, shape[-2], shape[-1]) * matrices
+    return kernels.packed_bytes(format, shape)
 
 
 def compute_bytes(

@@ -6,7 +6,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from bitwright.kernels._coverage import Coverage, bytes_read, coverage
+    from bitwright.kernels._coverage import Coverage, bytes_read, coverage, packed_bytes
     from bitwright.kernels._feedback import factored, feedback, feedback_formats
     from bitwright.kernels._matmul import dequantize, matmul, packed, tier, tiers
     from bitwright.kernels._native import best_threads, digest, usable_cores
@@ -28,13 +28,14 @@ _HOME = {
     "best_threads": "_native", "digest": "_native", "usable_cores": "_native",
     "factored": "_feedback", "feedback": "_feedback", "feedback_formats": "_feedback",
     "quantize": "encoders", "Coverage": "_coverage", "coverage": "_coverage", "bytes_read": "_coverage",
+    "packed_bytes": "_coverage",
     "Meter": "meter", "Decoding": "meter",
 }  # fmt: skip
 
 __all__ = [
     "ACTIVATIONS", "KV", "Buffer", "Coverage", "Decoding", "Executor", "LayerShape", "Memory", "Meter", "Op", "Oracle",
     "Program", "Step", "WeightBank", "best_threads", "bytes_read", "coverage", "dequantize", "digest", "factored",
-    "feedback", "feedback_formats", "matmul", "packed", "quantize", "tier", "tiers", "usable_cores",
+    "feedback", "feedback_formats", "matmul", "packed", "packed_bytes", "quantize", "tier", "tiers", "usable_cores",
 ]  # fmt: skip
 
 

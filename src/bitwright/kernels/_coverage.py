@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 from bitwright import formats
@@ -37,3 +38,9 @@ def bytes_read(format: Format, rows: int, columns: int, tier: str | None = None)
     if not is_native(format):
         return 4 * rows * columns
     return int(core().bytes_read(format_id(format), rows, columns, tier or ""))
+
+
+def packed_bytes(format: Format, shape: Sequence[int], tier: str | None = None) -> int:
+    """Bytes of a matrix (rows, columns), or of all of one (experts, rows, columns), in the layout that the tier reads:
+    each of stacked experts is packed as its own matrix."""
+    return math.prod(shape[:-2]) * bytes_read(format, shape[-2], shape[-1], tier)

@@ -34,8 +34,11 @@ class Backend(Protocol):
     ) -> Program:
         """A step over weights, which are added to the bank. BitwrightError if the two disagree."""
 
-    def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
-        """Memory for `sequences` sequences of up to `context` positions of a program, read `batch` at a time."""
+    def memory(
+        self, program: Program, context: int, sequences: int, batch: int, kv: str, room: int | None = None
+    ) -> Memory:
+        """Memory for `sequences` sequences of up to `context` positions of a program, read `batch` at a time, which
+        together take at most `room` bytes."""
 
     def executor(self, program: Program, batch: int) -> Executor:
         """An executor that runs a program on up to `batch` tokens at a time."""
@@ -63,9 +66,11 @@ class Cpu:
         """The immutable program of a step, its weights packed into `bank`."""
         return Program(step, weights, bank, activations)
 
-    def memory(self, program: Program, context: int, sequences: int, batch: int, kv: str) -> Memory:
+    def memory(
+        self, program: Program, context: int, sequences: int, batch: int, kv: str, room: int | None = None
+    ) -> Memory:
         """Empty keys, values and states for `sequences` sequences of `context` tokens, in format `kv`."""
-        return Memory(program.layers, context, sequences, batch, kv, program.states)
+        return Memory(program.layers, context, sequences, batch, kv, program.states, room)
 
     def executor(self, program: Program, batch: int) -> Executor:
         """An executor for the program, with buffers for `batch` tokens."""

@@ -14,6 +14,7 @@ from bitwright.kernels import _native
 
 KV = ("f16", "bf16", "q8_0", "q4_0")  # formats of keys and values
 PAGE = 64  # positions per page (attention.h: kKeyBlock)
+UNLIMITED = 1 << 62  # bytes
 
 
 class LayerShape(NamedTuple):
@@ -31,8 +32,9 @@ class Memory:
 
     Positions lie in pages of 64, which a sequence acquires as it grows. Forked sequences share their full pages. Layers
     with a window keep the pages that a window and a batch can touch. `kv` is the format, one of KV; `states` are the
-    floats that each sequence keeps for each recurrent layer. Raises UsageError for sizes out of range, BitwrightError
-    if the system lacks the memory.
+    floats that each sequence keeps for each recurrent layer. `room` is the most bytes that all sequences may take
+    together (default: no limit); one of them may always fill its context. Raises UsageError for sizes out of range,
+    BitwrightError if the system lacks the memory.
     """
 
     def __init__(
@@ -43,6 +45,7 @@ class Memory:
         batch: int = 512,
         kv: str = "f16",
         states: Sequence[int] = (),
+        room: int | None = None,
     ) -> None:
         if kv.lower() not in KV:
             raise UnknownNameError("key-value cache", kv, KV)
@@ -53,8 +56,9 @@ class Memory:
         for name, size in sizes.items():
             if not 1 <= size < 1 << 31:
                 raise UsageError(f"{name} must be at least 1 and at most {(1 << 31) - 1}, got {size}")
-        id = _native.format_id(formats.get(self.kv))
-        self.native = _native.core().Memory([tuple(own) for own in layers], list(states), batch, context, sequences, id)
+        self.room = UNLIMITED if room is None else room
+        shapes, id = [tuple(own) for own in layers], _native.format_id(formats.get(self.kv))
+        self.native = _native.core().Memory(shapes, list(states), batch, context, sequences, self.room, id)
 
     @property
     def lengths(self) -> list[int]:
@@ -77,6 +81,10 @@ class Memory:
         """Bytes of the pages held by any sequence, and of the states."""
         return int(self.native.bytes_in_use)
 
+    def bytes_for(self, length: int) -> int:
+        """The most bytes that the pages of a sequence of `length` positions take, if it shares none."""
+        return int(self.native.bytes_for(length))
+
     def fork(self, source: int, target: int) -> None:
         """Make sequence `target` a copy of `source`. Pages are shared until one of the two writes into them."""
         self.native.fork(source, target)
@@ -90,16 +98,14 @@ class Memory:
         self.native.evict(sequence)
 
     def save(self, sequence: int) -> NDArray[np.uint8]:
-        """A sequence as bytes for `restore`, here or in a Memory of the same layers, format and context."""
-        layout = np.frombuffer(self.native.layout.encode() + b"\0", np.uint8)
-        return np.concatenate([layout, self.native.save(sequence)])
+        """A sequence as bytes for `restore`, here or in a Memory of the same layers and format."""
+        saved: NDArray[np.uint8] = self.native.save(sequence)
+        return saved
 
     def restore(self, sequence: int, saved: NDArray[np.uint8]) -> None:
-        """Set a sequence to the saved one. UsageError, without any change, if that is incomplete or does not fit."""
-        own = self.native.layout.encode() + b"\0"
-        if bytes(saved[: len(own)]) != own:
-            raise UsageError("the saved sequence is incomplete, or its memory had another layout")
-        self.native.restore(sequence, np.ascontiguousarray(saved[len(own) :]))
+        """Set a sequence to the saved one. UsageError, without any change, if that is incomplete, has another layout or
+        is longer than the context; BitwrightError, and the sequence is empty, if it takes more than `room` leaves."""
+        self.native.restore(sequence, np.ascontiguousarray(saved))
 
     def adopt(self, other: Memory, sequence: int, begin: int, end: int) -> None:
         """Take the keys and values of positions `begin` to `end` of a sequence from another memory, as computed by
