@@ -22,8 +22,9 @@ from reporting import HERE, describe_machine, write
 import bitwright as bw
 from bitwright.cli.serve import GUESSES
 from bitwright.engine import Engine, Sampler
-from bitwright.engine.batch import Batch, Float32, Job
+from bitwright.engine.batch import Batch
 from bitwright.engine.draft import Draft
+from bitwright.engine.job import Float32, Job
 from bitwright.engine.speculation import Repeats, Speculation
 
 CONTEXT, DEPTH = 2048, 512

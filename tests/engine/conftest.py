@@ -31,6 +31,12 @@ def make_long(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engin
     return maker(tmp_path_factory.mktemp("models"), 512)
 
 
+@pytest.fixture(scope="module")
+def make_longer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Engine]:
+    """With room for texts of several steps."""
+    return maker(tmp_path_factory.mktemp("models"), 4096)
+
+
 def maker(folder: Path, context: int) -> Callable[[str], Engine]:
     def make(architecture: str) -> Engine:
         metadata = synthetic_model.metadata_of(architecture) | {f"{architecture}.context_length": context}

@@ -10,7 +10,8 @@ import pytest
 import synthetic_model
 
 from bitwright.engine import Engine
-from bitwright.engine.batch import Batch, Job
+from bitwright.engine.batch import Batch
+from bitwright.engine.job import Job
 from bitwright.engine.slots import common
 from bitwright.engine.worker import Worker
 from bitwright.errors import BitwrightError

@@ -13,8 +13,9 @@ import synthetic_model
 from test_batch import Forced, run, text
 
 from bitwright.engine import Engine, Sampler
-from bitwright.engine.batch import Batch, Job
+from bitwright.engine.batch import Batch
 from bitwright.engine.draft import Draft
+from bitwright.engine.job import Job
 from bitwright.engine.speculation import Repeats, Speculation
 from bitwright.errors import BitwrightError, UsageError
 

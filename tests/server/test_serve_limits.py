@@ -13,7 +13,7 @@ from typing import Any
 import httpx2
 import pytest
 
-from bitwright.engine.batch import Job
+from bitwright.engine.job import Job
 from bitwright.engine.slots import common
 from bitwright.engine.worker import Worker
 from bitwright.server import app, http

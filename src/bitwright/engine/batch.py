@@ -4,6 +4,11 @@ those that are still being read (continuous batching with chunked prefill; Sarat
 Texts take turns: who has waited longest reads next, and among those who wait to begin, who has fewest texts at work
 comes first. While some texts are being written, a step reads only as much as `Pace` allows, so that they go on. What a
 text may continue with can be guessed (`speculation`); then a step reads the guess, too.
+
+Memory bounds how many are at work. A text begins once there is room for it, for those at work, and for ANSWER more
+tokens of each; until then it waits, and so do those after it, or short texts would always go first. Where answers grow
+beyond that, earlier texts are given up, and then the text that began last waits once more: it reads again what it no
+longer holds, and goes on where it was.
 """
 
 from __future__ import annotations
@@ -11,69 +16,21 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import numpy as np
-from numpy.typing import NDArray
-
+from bitwright.engine.job import Float32, Job, Running
 from bitwright.engine.pace import Pace
 from bitwright.engine.slots import SHORT, Slots, common
 from bitwright.engine.speculation import Speculation
 from bitwright.errors import BitwrightError
+from bitwright.kernels.memory import PAGE
 
 if TYPE_CHECKING:
     from bitwright.engine.session import Session
     from bitwright.engine.stored import Prefixes
 
 ALL = 64  # tokens that are read in a step if the logits after each are wanted
-
-Float32 = NDArray[np.float32]
-
-
-class Job:
-    """A text and what is to follow it. Subclasses say in `next` what happens with each token's logits.
-
-    `ids` is the text. `owner` shares the machine fairly with other owners. `marks` are lengths of its beginnings that
-    later texts may share, in ascending order. `scored`: whether `score` wants the logits after each token of the text.
-    `cancelled` may be set from any thread; the job then ends at the next step, as it does when `deadline` (of
-    time.monotonic) is past. All methods are called by the thread that runs the batch.
-    """
-
-    scored = False
-
-    def __init__(self, ids: Sequence[int], owner: str = "", marks: Sequence[int] = ()) -> None:
-        self.ids, self.owner, self.marks = list(ids), owner, list(marks)
-        self.cancelled = False
-        self.deadline = float("inf")
-        self.cached = 0  # tokens that were in memory already
-        self.guessed = self.guessed_right = 0  # tokens
-
-    def score(self, start: int, logits: Float32) -> None:
-        """The logits (tokens, vocabulary) after the text's tokens from `start` on."""
-
-    def next(self, logits: Float32) -> int | None:
-        """The token that follows, chosen from logits (vocabulary,); None if nothing does."""
-        raise NotImplementedError
-
-    def ended(self, error: BaseException | None) -> None:
-        """Nothing more comes: the text is complete, the context full, the job cancelled, or `error` happened."""
-
-
-@dataclass(eq=False)
-class Running:
-    """A job that has a sequence. read: tokens of its text that were read. next: the token to read next, once the text
-    was read."""
-
-    job: Job
-    sequence: int
-    read: int
-    next: int | None = None
-
-    @property
-    def stop(self) -> int:
-        """Up to where the next piece of the text may go."""
-        return next((mark for mark in self.job.marks if self.read < mark), len(self.job.ids))
+ANSWER = 1024  # tokens that a text is expected to be continued by: few answers are longer
 
 
 class Batch:
@@ -89,6 +46,8 @@ class Batch:
     ) -> None:
         self.session, self.parallel, self.slots = session, parallel, Slots(session, budget, prefixes)
         self.speculation = speculation or Speculation()
+        self._held = (self.slots, *self.speculation.slots)
+        self._began = 0
         self.waiting: list[Job] = []
         self.running: list[Running] = []  # those that read next come first
         self.pace = Pace()
@@ -103,6 +62,7 @@ class Batch:
         self._begin()
         if not self.running:
             return False
+        self._make_room()
         ids = self._writes()
         outputs: dict[int, Sequence[int]] = {sequence: range(len(own)) for sequence, own in ids.items()}
         reading = self._plan_reading(ids, outputs)
@@ -147,23 +107,55 @@ class Batch:
         while self.waiting and len(self.running) < self.parallel:
             active = Counter(own.job.owner for own in self.running)
             in_turn = sorted(self.waiting, key=lambda job: active[job.owner])
-            if (job := next((job for job in in_turn if not self._will_share(job)), None)) is None:
+            job = next((job for job in in_turn if not self._will_share(job)), None)
+            if job is None or not self._has_room(job):
                 return
-            sequence, job.cached = self.slots.take(job.ids, self._reusable(job))
+            sequence, held = self.slots.take(job.text, self._reusable(job))
+            if not job.began:
+                self._began += 1
+                job.began, job.cached = self._began, held
             self.waiting.remove(job)
-            self.running.append(Running(job, sequence, job.cached))
+            self.running.append(Running(job, sequence, held))
+
+    def _has_room(self, job: Job) -> bool:
+        """Whether memory has room for a job's text and for those at work. One alone may always begin."""
+        positions = self.session.positions
+        lengths = [max(len(own.job.text), positions[own.sequence]) for own in self.running]
+        expected = [length + ANSWER for length in (len(job.text), *lengths)]
+        fits = (slots.holds(expected, self._added(slots, len(expected))) for slots in self._held)
+        return not self.running or all(fits)
+
+    def _make_room(self) -> None:
+        """Make room for what a step may add."""
+        while True:
+            made = [slots.make_room(self._added(slots, len(self.running))) for slots in self._held]
+            if all(made) or len(self.running) == 1:
+                return
+            self._begin_again(max(self.running, key=lambda own: own.job.began))
+
+    def _added(self, slots: Slots, texts: int) -> int:
+        """The most bytes that a step of so many texts adds: the pages that its tokens fill, and for each text two that
+        are begun, by what it reads and by a guess, and a shared one that is copied."""
+        return (self.session.batch // PAGE + 3 * texts) * slots.session.memory.bytes_for(1)
+
+    def _begin_again(self, own: Running) -> None:
+        """Let a job wait once more; what it has written becomes part of its text."""
+        if own.next is not None:
+            own.job.text = [*self.session.ids[own.sequence], own.next]
+        self._release(own)
+        self.waiting.insert(0, own.job)
 
     def _will_share(self, job: Job) -> bool:
         """Whether another job is reading a longer beginning of this job's text than any sequence holds by now."""
         if not self._reusable(job):
             return False
         reading = [own for own in self.running if own.next is None]
-        coming = max((min(common(own.job.ids, job.ids), own.stop) for own in reading), default=0)
-        return coming > self.slots.best(job.ids, self._reusable(job))[1] + SHORT
+        coming = max((min(common(own.job.text, job.text), own.stop) for own in reading), default=0)
+        return coming > self.slots.best(job.text, self._reusable(job))[1] + SHORT
 
     @staticmethod
     def _reusable(job: Job) -> int:
-        return 0 if job.scored else len(job.ids) - 1  # the last token is read for its logits
+        return 0 if job.scored else len(job.text) - 1  # the last token is read for its logits
 
     def _writes(self) -> dict[int, list[int]]:
         """What a step reads of the texts that are being written: a token of each, and what may follow it."""
@@ -183,9 +175,9 @@ class Batch:
             if room <= 0:
                 break
             stop = min(own.stop, own.read + min(room, ALL if own.job.scored else room))
-            piece = own.job.ids[own.read : stop]
+            piece = own.job.text[own.read : stop]
             ids[own.sequence] = piece
-            wanted = range(len(piece)) if own.job.scored else [len(piece) - 1] * (stop == len(own.job.ids))
+            wanted = range(len(piece)) if own.job.scored else [len(piece) - 1] * (stop == len(own.job.text))
             outputs[own.sequence] = wanted
             room -= len(piece)
             self.running.remove(own)
@@ -213,13 +205,13 @@ class Batch:
         own.read += count
         if own.read in own.job.marks:
             self.slots.keep(own.sequence)
-        if own.read < len(own.job.ids):
+        if own.read < len(own.job.text):
             return
         if not self.session.memory.forgets:
             self.slots.store(own.sequence)
         own.next = own.job.next(rows[-1])
         if own.next is not None:
-            self.speculation.begin(own.sequence, [*own.job.ids, own.next])
+            self.speculation.begin(own.sequence, [*own.job.text, own.next])
         self._end_if_complete(own)
 
     def _write(self, own: Running, piece: list[int], rows: Float32) -> None:
@@ -245,7 +237,10 @@ class Batch:
             self._end(own)
 
     def _end(self, own: Running, error: BaseException | None = None) -> None:
+        self._release(own)
+        own.job.ended(error)
+
+    def _release(self, own: Running) -> None:
         self.running.remove(own)
         self.speculation.end(own.sequence)
         self.slots.release(own.sequence)
-        own.job.ended(error)

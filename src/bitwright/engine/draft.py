@@ -42,6 +42,7 @@ class Draft(Speculation):
         self.most, self.cost, self.drafting = most, Cost(engine.config), bytes_read(draft) / bytes_read(engine)
         self.vocabulary = min(engine.config.vocabulary, draft.config.vocabulary)
         self._slots, self._pace = Slots(self.session, self.session.memory.bytes), Pace()
+        self.slots = (self._slots,)
         self._texts: dict[int, Followed] = {}
 
     def begin(self, sequence: int, ids: Sequence[int]) -> None:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bitwright.model.chat import ChatTemplate
     from bitwright.model.tokenizer import Tokenizer
 
-DEFAULT_CONTEXT = 4096  # tokens, if the model was trained on more: a cache for all of them may not fit
+DEFAULT_CONTEXT = 4096  # tokens, if the model was trained on more: the same on every machine (hardware.room chooses)
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,8 @@ class RunOptions:
     `threads` defaults to the fast cores this process may use (kernels.best_threads), `tier` to this machine's best
     instruction set. `kv` is the format of keys and values (kernels.KV), `activations` how the inputs of quantized
     weights are rounded (kernels.ACTIVATIONS). `cache_packed` keeps packed weights in a file of the cache (io.packed),
-    for models of GGUF files.
+    for models of GGUF files. `room` is the most bytes that the texts of a session may take together (default: no
+    limit); one of them may always fill the context.
     """
 
     context: int | None = None
@@ -41,6 +42,7 @@ class RunOptions:
     kv: str = "f16"
     activations: str = "int8"
     cache_packed: bool = False
+    room: int | None = None
 
 
 class Engine:
@@ -85,10 +87,10 @@ class Engine:
 
     @property
     def weights(self) -> int:
-        """Bytes of the weights that products read, as they are stored."""
-        return sum(
-            self.model.tensors[name].nbytes for name in {o.weights[0] for o in self.model.step.ops if o.multiplies}
-        )
+        """Bytes of the weights that products read, as they are packed."""
+        names = {op.weights[0] for op in self.model.step.ops if op.multiplies}
+        tensors = (self.model.tensors[name] for name in names)
+        return sum(kernels.packed_bytes(tensor.format, tensor.shape, self.tier) for tensor in tensors)
 
     @property
     def tokenizer(self) -> Tokenizer:

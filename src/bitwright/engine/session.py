@@ -33,7 +33,7 @@ class Session:
         self.batch = min(BATCH, engine.context)
         self.program = engine.program()
         backend, kv = engine.backend, engine.options.kv
-        self.memory = backend.memory(self.program, engine.context, sequences, self.batch, kv)
+        self.memory = backend.memory(self.program, engine.context, sequences, self.batch, kv, engine.options.room)
         self.executor = backend.executor(self.program, self.batch)
 
     def __repr__(self) -> str:

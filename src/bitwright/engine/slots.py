@@ -7,7 +7,7 @@ a window, cannot go back to any earlier token; for those, `keep` leaves a copy w
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -29,20 +29,19 @@ def common(a: Sequence[int], b: Sequence[int]) -> int:
 class Slots:
     """The sequences of a session, each busy with a text or keeping an earlier one.
 
-    `budget` is the most bytes of memory that may stay in use for kept texts; busy ones use what they need. `prefixes`
-    are texts on disk.
+    `budget` is the most bytes of memory that may stay in use for kept texts; busy ones use what they need, within the
+    room of the session's memory. `prefixes` are texts on disk.
     """
 
     def __init__(self, session: Session, budget: int, prefixes: Prefixes | None = None) -> None:
         self.session, self.budget, self.prefixes, self.busy = session, budget, prefixes, set[int]()
         self._clock = itertools.count(1)
         self._used = dict.fromkeys(range(len(session.ids)), 0)  # when each was last busy
+        self._fixed = session.memory.bytes_in_use  # bytes of states
 
     def take(self, ids: Sequence[int], most: int) -> tuple[int, int]:
         """A sequence for the text `ids`, and how many of its first tokens, at most `most`, that already holds."""
-        source, held = self.best(ids, most)
-        if (restored := self._restored(ids, most, held)) is not None:
-            source, held = restored
+        source, held = self._restored(ids, most) or self.best(ids, most)
         target = self._target(source, held)
         if target != source and held:
             self.session.fork(source, target)
@@ -85,19 +84,36 @@ class Slots:
 
     def shrink(self) -> None:
         """Give up the texts that were not used for longest, until the rest are within the budget."""
-        while self.session.memory.bytes_in_use > self.budget:
+        self._give_up(self.budget)
+
+    def make_room(self, bytes: int) -> bool:
+        """Give up the texts that were not used for longest, until there is room for `bytes` more. False: busy texts
+        leave less."""
+        return self._give_up(self.session.memory.room - bytes)
+
+    def holds(self, lengths: Iterable[int], more: int) -> bool:
+        """Whether there is room for texts of so many tokens each and `more` bytes, if all other texts are given up."""
+        memory = self.session.memory
+        return self._fixed + sum(map(memory.bytes_for, lengths)) + more <= memory.room
+
+    def _give_up(self, most: int) -> bool:
+        while self.session.memory.bytes_in_use > most:
             held = [s for s in self._used if s not in self.busy and self.session.ids[s]]
             if not held:
-                return
+                return False
             self.session.evict(min(held, key=self._used.__getitem__))
+        return True
 
-    def _restored(self, ids: Sequence[int], most: int, held: int) -> tuple[int, int] | None:
-        """A sequence that now holds a longer beginning of `ids` than `held` tokens, from disk, and how long it is."""
+    def _restored(self, ids: Sequence[int], most: int) -> tuple[int, int] | None:
+        """A sequence that now holds a longer beginning of `ids` than any did, from disk, and how long that is."""
         if self.prefixes is None:
             return None
         stored, length = self.prefixes.best(ids, most)
+        if stored is None or length < self.best(ids, most)[1] + SHORT:
+            return None
+        room = self.make_room(self.session.memory.bytes_for(len(stored.ids)))
         target = self._idle_oldest()
-        if stored is None or length < held + SHORT or target is None or not self.prefixes.restore(stored, target):
+        if not room or target is None or not self.prefixes.restore(stored, target):
             return None
         self._touch(target)
         return target, length

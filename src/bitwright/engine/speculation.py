@@ -19,6 +19,7 @@ from bitwright.model.architectures.names import EXPERTS
 
 if TYPE_CHECKING:
     from bitwright.engine.engine import Engine
+    from bitwright.engine.slots import Slots
     from bitwright.model import Config
     from bitwright.model.tokenizer import Tokenizer
 
@@ -30,7 +31,10 @@ CERTAIN = 0.98  # no chance counts for more
 
 
 class Speculation:
-    """Guesses for the texts of a batch, each known by its sequence. This one guesses nothing."""
+    """Guesses for the texts of a batch, each known by its sequence. This one guesses nothing. `slots`: what it reads
+    them with."""
+
+    slots: tuple[Slots, ...] = ()
 
     def begin(self, sequence: int, ids: Sequence[int]) -> None:
         """A text is about to be written. `ids` are its tokens, the first new one included."""

@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 from bitwright.errors import BitwrightError
 
 if TYPE_CHECKING:
-    from bitwright.engine.batch import Batch, Job
+    from bitwright.engine.batch import Batch
+    from bitwright.engine.job import Job
 
 
 log = logging.getLogger(__name__)

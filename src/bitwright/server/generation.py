@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from bitwright.engine.batch import Job
 from bitwright.engine.generate import Stopping
+from bitwright.engine.job import Job
 from bitwright.engine.penalties import Penalties
 from bitwright.engine.sampler import Sampler
 from bitwright.errors import UsageError
