@@ -116,10 +116,9 @@ def test_the_weights_are_pages_of_the_file(smollm2, tmp_path, monkeypatch) -> No
 
 
 def test_a_model_that_memory_does_not_hold(model, monkeypatch) -> None:
-    engine, system = load(model), paging.detect.system()
+    engine = load(model)
     assert paging.paging(engine) is None
-    small = type(system)(**{**vars(system), "memory_available": engine.weights - 1})
-    monkeypatch.setattr(paging.detect, "system", lambda: small)
+    monkeypatch.setattr(paging.detect, "available", lambda: engine.weights - 1)
     monkeypatch.setattr(paging, "disk_rate", lambda path: 1e9)
     found = paging.paging(engine)
     assert found and (found.weights, found.available) == (engine.weights, engine.weights - 1)

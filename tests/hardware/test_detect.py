@@ -83,10 +83,10 @@ def test_macos_is_read_through_its_commands(monkeypatch: pytest.MonkeyPatch) -> 
     found = detect.system()
     assert (found.cpu, found.cores_physical, found.memory_total) == ("Apple M1 Max", 10, 64 << 30)
     assert found.features == ("asimd", "asimddp", "asimdhp") and found.last_cache_bytes == 12 << 20
-    assert found.memory_available == 155000 * 16384 and found.memory_bytes == 64 << 30
+    assert found.memory_available == detect.available() == 155000 * 16384 and found.memory_bytes == 64 << 30
     assert [gpus.known_as(gpu, devices.built_in()) for gpu in gpus.find()] == ["apple-m1-max-32c"]
     answers.update(dict.fromkeys(answers, ""))  # commands that are missing or fail
-    assert detect.system().memory_available is None and gpus.find() == ()
+    assert detect.system().memory_available is None and detect.available() is None and gpus.find() == ()
 
 
 def test_a_missing_or_failing_command_gives_no_output() -> None:
@@ -102,6 +102,13 @@ def test_arm_features_have_the_names_of_the_linux_kernel(tmp_path: Path) -> None
 def test_an_empty_system_is_not_an_error(tmp_path: Path) -> None:
     found = detect.system(tmp_path)
     assert found.cores_physical is None and found.memory_limit is None and found.cores_usable >= 1
+    assert detect.available(tmp_path) is None
+
+
+def test_what_is_available_is_within_the_limit_of_the_group(tmp_path: Path) -> None:
+    assert detect.available(tree(tmp_path, {"proc/meminfo": "MemAvailable:  8388608 kB\n"})) == 8 << 30
+    group = {"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/memory.max": str(1 << 30)}
+    assert detect.available(tree(tmp_path, group)) == 1 << 30
 
 
 CGROUPS = {

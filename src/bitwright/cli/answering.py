@@ -64,6 +64,7 @@ def answer(asked: Asked) -> None:
     if prompt is not None and not prompt.strip():
         raise UsageError("the prompt is empty: give one as an argument or on stdin")
     loaded = models.load(asked.model, asked.context, asked.threads, asked.kv, cache_packed=asked.cache_packed)
+    [loaded] = models.with_room([loaded], [1], asked.context)
     sampler = Sampler(asked.temperature, asked.top_k, asked.top_p, asked.min_p, asked.seed)
     conversation = Conversation(loaded, sampler, asked.system, asked.raw)
     if prompt is None:

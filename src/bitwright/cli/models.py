@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -77,3 +78,16 @@ def load(
                   f"{output.human_bytes(found.available)} of memory are free: they are read from the disk for every "
                   f"token{speed}; a smaller file that fits is faster (bitwright fit)")  # fmt: skip
     return loaded.replace(cache_packed=True)
+
+
+def with_room(engines: Sequence[Engine], sequences: Sequence[int], context: int | None) -> list[Engine]:
+    """Models that run together, each over so many texts, with the context that was asked for or the longest that this
+    machine has room for. It is said if a text of that length does not fit."""
+    from bitwright.hardware.room import Room
+
+    room = Room.here(engines, sequences)
+    context = room.longest() if context is None else context
+    if room.bytes is not None and (needed := sum(room.needed(context))) > room.bytes:
+        output.remark(f"a text of {context} tokens takes {output.human_bytes(needed)} of memory, and "
+                      f"{output.human_bytes(room.bytes)} are free: choose a smaller --ctx, or --kv q8_0")  # fmt: skip
+    return room.divided(context)

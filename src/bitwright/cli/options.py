@@ -70,6 +70,10 @@ def context(help: str, shown: bool = False) -> Any:
 Context = Annotated[
     int | None, context("Context length in tokens, such as 32k; the model's own, at most 4096, if not given.")
 ]
+RoomyContext = Annotated[
+    int | None,
+    context("Context length in tokens, such as 32k; if not given, what the model was trained on, as memory allows."),
+]
 Device = Annotated[
     list[str] | None,
     typer.Option(

@@ -54,7 +54,7 @@ def run(
             show_default=False,
         ),
     ] = None,
-    context: options.Context = None,
+    context: options.RoomyContext = None,
     threads: options.Threads = None,
     kv: options.KV = Asked.kv,
     cache_packed: options.CachePacked = False,

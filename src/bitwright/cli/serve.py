@@ -32,7 +32,7 @@ def serve(
             show_default=False,
         ),
     ] = None,
-    context: options.Context = None,
+    context: options.RoomyContext = None,
     parallel: Annotated[
         int, typer.Option("-np", "--parallel", metavar="N", min=1, max=256, help="Answers written at the same time.")
     ] = 4,
@@ -89,12 +89,12 @@ def serve(
     Speaks OpenAI's interface (/v1), Anthropic's and llama.cpp's, and has a page to chat at its address. Answers only
     this machine unless --host says otherwise. Ctrl-C ends it, after the answers being written.
 
-    Example: bitwright serve qwen3-4b --ctx 32k
+    Example: bitwright serve qwen3-4b --kv q8_0
     """
     from bitwright.hardware import detect
     from bitwright.server import app, listening
     from bitwright.server.guard import is_loopback
-    from bitwright.server.service import Service
+    from bitwright.server.service import KEPT, Service
 
     if key is None and not is_loopback(host):
         raise UsageError(f"--host {host} lets other machines ask: give an --api-key (or BITWRIGHT_API_KEY)")
@@ -104,12 +104,13 @@ def serve(
     web = app.application(host, key, allow_origin or ())
     with listening.serving(web, own) as answering:
         loaded = models.load(model, context, threads, kv, cache_packed=cache_packed)
-        drafting = None if draft in (NGRAM, OFF) else drafted(draft, loaded, threads, kv)
+        drafts = [] if draft in (NGRAM, OFF) else [drafted(draft, loaded, context, threads, kv)]
+        loaded, *drafts = models.with_room([loaded, *drafts], [parallel + KEPT, *[parallel] * len(drafts)], context)
         kept = detect.system().memory_bytes // 8 if cache is None else int(cache * 1e9)
         with output.progress(f"loading {loaded.path.name}"):
             guesses = 0 if draft == OFF else draft_max
             on_disk = int(disk * 1e9)
-            service = Service(loaded, alias or Path(model).name, parallel, kept, on_disk, timeout, guesses, drafting)
+            service = Service(loaded, alias or Path(model).name, parallel, kept, on_disk, timeout, guesses, *drafts)
         if guesses and not service.guesses:
             output.remark(f"{loaded.path.name} writes without guesses: its layers keep a state that cannot go back")
         app.begin(web, service)
@@ -118,14 +119,14 @@ def serve(
         listening.wait(answering)
 
 
-def drafted(reference: str, served: Engine, threads: int | None, kv: str) -> Engine:
+def drafted(reference: str, served: Engine, context: int | None, threads: int | None, kv: str) -> Engine:
     """The model that guesses for the one that is served. UsageError if it has another vocabulary, or cannot read texts
-    as long."""
+    of the `context` that was asked for."""
     from bitwright.engine.speculation import check_vocabulary
 
     draft = models.load(reference, None, threads, kv)
     check_vocabulary(served.tokenizer, draft.tokenizer, f"--draft {reference}")
-    if draft.config.context < served.context:
+    if context is not None and draft.config.context < context:
         raise UsageError(f"--draft {reference} was trained on {draft.config.context} tokens of context, fewer than the "
-                         f"{served.context} that are served: choose --ctx {draft.config.context}")  # fmt: skip
-    return draft.replace(context=served.context)
+                         f"{context} that are served: choose --ctx {draft.config.context}")  # fmt: skip
+    return draft

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -69,6 +68,23 @@ def system(root: Path = Path("/")) -> System:
     return here() if here else _linux(root)
 
 
+def available(root: Path = Path("/")) -> int | None:
+    """Bytes of memory that this process may take now; None if the system does not say."""
+    here = platform.system() if root == Path("/") else "Linux"
+    if here == "Darwin":
+        return _apple_available(run("vm_stat"))
+    if here == "Windows":
+        return windows_memory()[1]
+    free = _memory(root).get("MemAvailable")
+    return None if free is None else min(free, cgroup_limits(root)[1] or free)
+
+
+def _memory(root: Path) -> dict[str, int]:
+    """Bytes of each kind of memory, as Linux names them."""
+    lines = re.findall(r"^(\w+):\s+(\d+) kB", text_in(root / "proc/meminfo") or "", re.MULTILINE)
+    return {name: int(kilobytes) << 10 for name, kilobytes in lines}
+
+
 def _linux(root: Path) -> System:
     cpus = sorted((root / "sys/devices/system/cpu").glob("cpu[0-9]*"))
     logical = len(cpus) or os.cpu_count() or 1
@@ -77,8 +93,7 @@ def _linux(root: Path) -> System:
     info = text_in(root / "proc/cpuinfo") or ""
     quota, limit = cgroup_limits(root)
     allowed = kernels.usable_cores()
-    memory = dict(re.findall(r"^(\w+):\s+(\d+) kB", text_in(root / "proc/meminfo") or "", re.MULTILINE))
-    available = int(memory["MemAvailable"]) << 10 if "MemAvailable" in memory else None
+    memory = _memory(root)
     return System(
         name=f"{platform.system()} {platform.machine()}",
         cpu=_cpu_name(info) or platform.processor() or platform.machine(),
@@ -88,8 +103,8 @@ def _linux(root: Path) -> System:
         cpu_quota=quota,
         features=tuple(f for f in _words(info, "flags", "Features") if f in FEATURES),
         last_cache_bytes=_last_cache(cpus),
-        memory_total=int(memory.get("MemTotal", 0)) << 10,
-        memory_available=available,
+        memory_total=memory.get("MemTotal", 0),
+        memory_available=memory.get("MemAvailable"),
         memory_limit=limit,
         nodes=tuple(_nodes(root)),
     )
@@ -126,6 +141,8 @@ def _nodes(root: Path) -> Iterator[Node]:
 
 def run(*command: str, seconds: float = 10) -> str:
     """The output of a system command; empty if the command is missing or fails."""
+    import subprocess  # not on Linux, where `available` is asked at each start
+
     try:
         done = subprocess.run(command, capture_output=True, text=True, errors="replace", timeout=seconds, check=True)
     except (OSError, subprocess.SubprocessError):

@@ -7,13 +7,16 @@ src/llama-kv-cache*.cpp and src/llama-memory-recurrent.cpp.
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from bitwright import formats
 from bitwright.errors import UnknownNameError
 from bitwright.formats import Format
 from bitwright.kernels.memory import KV, PAGE
-from bitwright.model.architectures.layers import Layer
-from bitwright.model.architectures.outline import Outline
+
+if TYPE_CHECKING:
+    from bitwright.model.architectures.architecture import Architecture
+    from bitwright.model.architectures.layers import Layer
 
 BATCH = 512  # tokens that both engines run at once
 GROUP, SCALED = 16, 32  # native/attention.h: kKeyGroup, kScaleDims
@@ -61,32 +64,37 @@ def layer_bytes(layer: Layer, context: int, kv: str = "f16", batch: int = BATCH,
 
 
 def kv_bytes(
-    outline: Outline, context: int, kv: str = "f16", sequences: int = 1, batch: int = BATCH, engine: str = "llama.cpp"
+    shape: Architecture,
+    context: int,
+    kv: str = "f16",
+    sequences: int = 1,
+    batch: int = BATCH,
+    engine: str = "llama.cpp",
 ) -> int:
     """Bytes that `sequences` sequences of up to `context` tokens each take. kv: the format of keys and values.
 
     A layer with a window keeps the window and one batch. Raises UnknownNameError for an unknown format or engine.
     """
     return sequences * sum(
-        count * layer_bytes(layer, context, kv, batch, engine) for layer, count in outline.alike.items()
+        count * layer_bytes(layer, context, kv, batch, engine) for layer, count in shape.alike.items()
     )
 
 
-def kv_bytes_per_token(outline: Outline, kv: str = "f16") -> int:
+def kv_bytes_per_token(shape: Architecture, kv: str = "f16") -> int:
     """Bytes that one more token adds while no window is full: the figure that is usually published."""
     return sum(
         formats.get(kv).row_bytes(padded(width, formats.get(kv).block_size))
-        for layer in outline.layers
+        for layer in shape.layers
         if layer.source is None
         for width in (layer.kv_heads * layer.key_dim, layer.kv_heads * layer.value_dim)
     )
 
 
-def kv_read(outline: Outline, depth: int, kv: str = "f16") -> int:
+def kv_read(shape: Architecture, depth: int, kv: str = "f16") -> int:
     """Bytes that decoding one token after `depth` others reads of keys, values and states."""
     bits = formats.get(kv).bits_per_weight
     total = 0.0
-    for layer in outline.layers:
+    for layer in shape.layers:
         seen = depth + 1 if layer.window is None else min(depth + 1, layer.window)
         total += layer.kv_heads * (layer.key_dim + layer.value_dim) * seen * bits / 8 + layer.state_bytes
     return round(total)

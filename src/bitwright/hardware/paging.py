@@ -35,11 +35,8 @@ def paging(engine: Engine) -> Paging | None:
     Decoding goes through all weights in the same order for every token, so that each page is dropped before it is
     needed again: what a token reads, it reads from the disk.
     """
-    system = detect.system()
-    if system.memory_available is None:
-        return None
-    available, weights = min(system.memory_available, system.memory_limit or system.memory_available), engine.weights
-    if weights <= available:
+    available, weights = detect.available(), engine.weights
+    if available is None or weights <= available:
         return None
     rate = disk_rate(max(engine.model.opened().paths, key=lambda path: path.stat().st_size))
     return Paging(weights, available, rate and rate / engine.model.bytes_per_token)

@@ -54,11 +54,18 @@ class Model:
         size = f"{weights / 1e6:,.1f} M weights, {self.file_bytes / 1e6:,.1f} MB"
         return f"<Model {self.path.name}: {self.config.architecture}, {size}>"
 
+    @property
+    def natural_context(self) -> int:
+        """The most tokens for which nothing is given up: what the model was trained on, or for LongRoPE (Phi 3) its
+        original context. For more, all of a text is rotated by other factors, with which short texts lose."""
+        rope, trained = self.config.rope, self.config.context
+        return min(trained, rope.original_context) if "rope_factors_long.weight" in self.tensors else trained
+
     def within(self, context: int) -> Model:
         """The same model for texts of up to `context` tokens. Only LongRoPE (Phi 3) makes a difference: llama.cpp, too,
         rotates a whole text by what its context may become."""
-        is_long = context > self.config.rope.original_context
-        if "rope_factors_long.weight" not in self.tensors or is_long == self.config.is_long:
+        is_long = context > self.natural_context
+        if is_long == self.config.is_long:
             return self
         config = replace(self.config, is_long=is_long)
         return replace(self, config=config, step=build(config, Weights(self.tensors, self.path)))

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 from bitwright.formats.tensor import HasShape
 from bitwright.io.values import MAX_TOKENS, Values
@@ -30,6 +32,11 @@ class Architecture:
     def heads(self) -> int:
         """Heads of queries in the layer with the most."""
         return max(layer.heads for layer in self.layers)
+
+    @cached_property
+    def alike(self) -> Counter[Layer]:
+        """How many layers there are of each shape."""
+        return Counter(self.layers)
 
 
 def read_architecture(values: Values, tensors: Iterable[HasShape]) -> Architecture:

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import math
 import os
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -24,7 +23,6 @@ from bitwright.model.architectures import checkpoint, published
 from bitwright.model.architectures.architecture import Architecture, read_architecture
 from bitwright.model.architectures.blueprint import Blueprint, TensorSpec
 from bitwright.model.architectures.families import blueprint
-from bitwright.model.architectures.layers import Layer
 from bitwright.model.architectures.names import EXPERTS, LOOKED_UP, layer_number
 
 LLAMA3_TOKENS = 128256
@@ -66,11 +64,6 @@ class Outline(Architecture):
     def runs(self, name: str) -> bool:
         """Whether a tensor is needed to run the model: not those of layers that predict further tokens."""
         return layer_number(name) < self._running
-
-    @cached_property
-    def alike(self) -> Counter[Layer]:
-        """How many layers there are of each shape."""
-        return Counter(self.layers)
 
     @cached_property
     def widest(self) -> int:

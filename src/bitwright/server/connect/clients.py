@@ -52,7 +52,8 @@ class Client:
         room = 1 << (2 * self.first).bit_length()  # twice as much, and up to a power of two
         if self.first and served.context < room:
             found.append(f"{self.title} sends {self.first} tokens before you have said anything, and the context has "
-                         f"{served.context}: start bitwright serve with --ctx {room >> 10}k")  # fmt: skip
+                         f"{served.context}: start bitwright serve with --ctx {room >> 10}k, or with a model that was "
+                         "trained on as much")  # fmt: skip
         if self.calls and not served.calls:
             found.append(f"{self.title} changes files by calling tools, and {served.model} was not trained to call any")
         return found
