@@ -55,6 +55,18 @@ def test_an_answer_is_what_the_model_says(anthropic: Any, service: Service) -> N
     assert counted == {anthropic.messages.count_tokens(**asked).input_tokens}
 
 
+def test_an_answer_goes_on_with_what_the_assistant_has_said(anthropic: Any, openai: Any) -> None:
+    whole = anthropic.messages.create(**GREEDY).content[0].text
+    begun = whole[: whole.index(" ", 10)]
+    asked = {**GREEDY, "messages": [*QUESTION, {"role": "assistant", "content": begun}]}
+    assert anthropic.messages.create(**{**asked, "max_tokens": 8}).content[0].text in whole.removeprefix(begun)
+    chat = openai.chat.completions.create(**{**asked, "max_tokens": 8})
+    assert whole.startswith(begun + chat.choices[0].message.content)
+    parts = [{"role": "assistant", "content": [{"type": "text", "text": begun}]}]
+    count = anthropic.messages.count_tokens(model="claude", messages=[*QUESTION, *parts]).input_tokens
+    assert count == chat.usage.prompt_tokens
+
+
 def test_the_limit_and_stop_sequences_end_an_answer(anthropic: Any) -> None:
     whole = anthropic.messages.create(**GREEDY).content[0].text
     short = anthropic.messages.create(**{**GREEDY, "max_tokens": 3})

@@ -64,9 +64,10 @@ def test_tokens_as_vllms_clients_ask_for_them(web: httpx2.Client, service: Servi
 
 
 def test_templates_are_llama_cpps(web: httpx2.Client, theirs: httpx2.Client) -> None:
-    asked = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]}
-    ours, other = both("/apply-template", asked, web, theirs)
-    assert ours["prompt"] == other["prompt"]
+    messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi"}]
+    for more in ([], [{"role": "assistant", "content": "Hi, Hi"}]):
+        ours, other = both("/apply-template", {"messages": [*messages, *more]}, web, theirs)
+        assert ours["prompt"] == other["prompt"]
 
 
 def test_completions_say_what_llama_cpps_do(web: httpx2.Client, theirs: httpx2.Client) -> None:

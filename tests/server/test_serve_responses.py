@@ -199,6 +199,7 @@ def test_without_functions_nothing_is_a_call(script: Any) -> None:
         ({"input": QUESTION, "tools": [WEATHER], "tool_choice": {"type": "function", "name": "walk"}}, "walk"),
         ({"input": QUESTION, "tools": [{"type": "function"}]}, "name"),
         ({"input": QUESTION, "background": True}, "background"),
+        ({"input": QUESTION, "conversation": "conv_1"}, "conversation"),
         ({"input": QUESTION, "max_output_tokens": 0}, "max_output_tokens"),
         ({"input": QUESTION, "text": {"format": {"type": "yaml"}}}, "format"),
         ({"input": "word " * 1100}, "exceeds the context"),

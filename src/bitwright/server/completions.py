@@ -16,10 +16,10 @@ from bitwright.server.answers import collected, merged, timings
 from bitwright.server.chat import envelope
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Drawn, Generation
-from bitwright.server.parameters import OpenAI
+from bitwright.server.parameters import OpenAI, wanted
 from bitwright.server.prompts import Texts, encoded
 from bitwright.server.scoring import Scored
-from bitwright.server.service import Service, wanted
+from bitwright.server.service import Service
 
 MOST_PROMPTS = 256
 DEFAULT_TOKENS = 16  # as OpenAI has it

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from bitwright.server.errors import invalid
+
 MOST_CHOICES = 16
 MOST_TOP = 256  # of likeliest tokens reported with each
 MOST_STOPS, LONGEST_STOP = 64, 1024  # strings, characters
@@ -72,6 +74,16 @@ class ResponseFormat(Body):
     type: Literal["text", "json_object", "json_schema"] = "text"
     json_schema: JsonSchema | None = None
     schema_: Schema | None = Field(default=None, alias="schema")  # llama.cpp's place for it
+
+
+def wanted(format: ResponseFormat | None) -> Any:
+    """The schema that an answer must fit; None if it may be any text. Refused if it is missing."""
+    if format is None or format.type == "text":
+        return None
+    if format.type == "json_schema" and not (format.json_schema or format.schema_):
+        raise invalid("response_format: type json_schema needs a json_schema with a schema")
+    inner = format.json_schema.schema_ if format.json_schema else format.schema_
+    return {"type": "object"} if inner is None else inner
 
 
 class StreamOptions(Body):

@@ -12,8 +12,8 @@ from pydantic import Field
 from bitwright.model.replies import Reply
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation, Settings
-from bitwright.server.parameters import Body, ResponseFormat, from_json, is_deep
-from bitwright.server.service import Prompt, Service, wanted
+from bitwright.server.parameters import Body, ResponseFormat, from_json, is_deep, wanted
+from bitwright.server.service import Prompt, Service
 
 if TYPE_CHECKING:
     from bitwright.engine.constraint import Constraint

@@ -48,6 +48,7 @@ class Asked(Drawing):
     input: str | Annotated[list[Item], Field(max_length=MOST_ITEMS)] = Field(default_factory=list)
     instructions: str | None = None
     previous_response_id: str | None = None
+    conversation: Any = None
     store: bool | None = True
     stream: bool | None = False
     background: bool | None = False
@@ -82,6 +83,8 @@ async def responses(service: Service, request: Request, asked: Asked) -> Respons
     """POST /v1/responses. Continues a conversation, which may be kept here (OpenAI)."""
     if asked.background:
         raise invalid("background: this server writes an answer only while its client waits")
+    if asked.conversation is not None:
+        raise invalid("conversation: this server keeps responses alone; go on from one with previous_response_id")
     items: list[Any] = asked.items
     if asked.previous_response_id is not None:
         before = service.history.get(asked.previous_response_id)

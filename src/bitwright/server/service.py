@@ -30,7 +30,7 @@ from bitwright.server.errors import busy, invalid, too_long, unsupported
 from bitwright.server.gaps import Gaps
 from bitwright.server.generation import Generation, Settings, recommended
 from bitwright.server.history import History
-from bitwright.server.parameters import Drawing, ResponseFormat
+from bitwright.server.parameters import Drawing
 
 if TYPE_CHECKING:
     from bitwright.engine.constraint import Constraint
@@ -109,7 +109,7 @@ class Service:
     def _prompt(self, messages: Sequence[Mapping[str, Any]], tools: Any, variables: dict[str, Any]) -> Prompt:
         assert self.template is not None
         try:
-            text = self.template.render(messages, tools=tools, **variables)
+            text = self._rendered(messages, tools=tools, **variables)
             ids = self.template.ids(self.tokenizer, text)
             marks = []
             if self.worker.batch.session.memory.forgets:
@@ -119,6 +119,20 @@ class Service:
         except BitwrightError as error:
             raise invalid(str(error)) from None
         return Prompt(text, ids, marks)
+
+    def _rendered(self, messages: Sequence[Mapping[str, Any]], **variables: Any) -> str:
+        """A conversation through the template. If the assistant had the last word, it goes on with that, as for the
+        servers of llama.cpp and Anthropic."""
+        assert self.template is not None
+        said = messages[-1]["content"].strip()
+        if messages[-1]["role"] != "assistant" or messages[-1].get("tool_calls") or not said:
+            return self.template.render(messages, **variables)
+        before, found, _ = self.template.render(messages, False, **variables).rpartition(said)
+        if not found:
+            raise UsageError(
+                "messages: this model's template changes the assistant's words, so it cannot go on with them"
+            )
+        return before + found
 
     async def encode(self, text: str, special: bool = True, add: bool = True) -> list[int]:
         """The ids of a text. `special`: whether control tokens written in it count as such."""
@@ -243,13 +257,3 @@ class Service:
         self.spent["predicted"] += generation.writing
         self.counted["guessed"] += generation.guessed
         self.counted["guessed_right"] += generation.guessed_right
-
-
-def wanted(format: ResponseFormat | None) -> Any:
-    """The schema that an answer must fit; None if it may be any text. Refused if it is missing."""
-    if format is None or format.type == "text":
-        return None
-    if format.type == "json_schema" and not (format.json_schema or format.schema_):
-        raise invalid("response_format: type json_schema needs a json_schema with a schema")
-    inner = format.json_schema.schema_ if format.json_schema else format.schema_
-    return {"type": "object"} if inner is None else inner
