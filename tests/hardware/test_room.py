@@ -59,8 +59,10 @@ def test_what_a_text_needs_is_what_it_takes(tmp_path: Path, architecture: str, c
 def test_memory_is_what_is_available_beside_the_weights(llama: Engine, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(detect, "available", lambda: 80_000_000)
     assert Room.here([llama, llama], [5, 2]).bytes == 80_000_000 * (LEFT - 1) // LEFT - 2 * llama.weights
-    monkeypatch.setattr(detect, "available", lambda: 1000)
+    monkeypatch.setattr(detect, "available", lambda: llama.weights)
     assert Room.here([llama], [5]).bytes == 0
+    monkeypatch.setattr(detect, "available", lambda: llama.weights - 1)  # they are read from the disk
+    assert Room.here([llama], [5]).bytes == (llama.weights - 1) // LEFT
     monkeypatch.setattr(detect, "available", lambda: None)
     assert Room.here([llama], [5]).bytes is None
 

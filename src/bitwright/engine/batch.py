@@ -107,7 +107,7 @@ class Batch:
         while self.waiting and len(self.running) < self.parallel:
             active = Counter(own.job.owner for own in self.running)
             in_turn = sorted(self.waiting, key=lambda job: active[job.owner])
-            job = next((job for job in in_turn if not self._will_share(job)), None)
+            job = next((job for job in in_turn if not (self._has_room(job) and self._will_share(job))), None)
             if job is None or not self._has_room(job):
                 return
             sequence, held = self.slots.take(job.text, self._reusable(job))

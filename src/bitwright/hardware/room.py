@@ -14,7 +14,7 @@ from bitwright.hardware.kv import kv_bytes
 if TYPE_CHECKING:
     from bitwright.engine.engine import Engine
 
-LEFT = 8  # one part in so many of the memory available is left to buffers, Python and other programs
+LEFT = 8  # one part in so many of the memory available is left free for buffers, Python and other programs
 STEP = 1024  # tokens, of which a chosen context is a multiple unless it is all that a model was trained on
 
 
@@ -29,11 +29,13 @@ class Room:
 
     @classmethod
     def here(cls, engines: Sequence[Engine], sequences: Sequence[int]) -> Room:
-        """The room on this machine: of the memory available now, what is left beside the models' weights."""
-        available = detect.available()
-        if available is not None:
-            available = max(available - available // LEFT - sum(engine.weights for engine in engines), 0)
-        return cls(engines, sequences, available)
+        """The room on this machine: the memory available now, without the models' weights and the part that is left
+        free. Weights larger than all of it are read from the disk (hardware.paging); texts then take that part."""
+        available, weights = detect.available(), sum(engine.weights for engine in engines)
+        if available is None:
+            return cls(engines, sequences, None)
+        left = available // LEFT
+        return cls(engines, sequences, left if weights > available else max(available - left - weights, 0))
 
     def needed(self, context: int) -> list[int]:
         """Bytes that each model takes for a single text of `context` tokens, and for the states of all."""
