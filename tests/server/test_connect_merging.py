@@ -83,12 +83,21 @@ def test_json_keeps_its_indentation() -> None:
     assert merge('{\n\t"a": 1\n}', {"ü": 2}, "json") == '{\n\t"a": 1,\n\t"ü": 2\n}\n'
 
 
+def test_json_keeps_the_comments_before_it_and_may_have_a_comma_after_the_last_value() -> None:
+    held = '// Zed settings\n//\n\n{\n  "theme": {\n    "dark": "a,]\\",}",\n  },\n  "list": [1, 2,],\n}\n'
+    found = merge(held, {"n": 1}, "json")
+    assert found.startswith('// Zed settings\n//\n\n{\n  "theme"') and merge(found, {"n": 1}, "json") == found
+    assert json.loads(found.partition("\n\n")[2]) == {"theme": {"dark": 'a,]",}'}, "list": [1, 2], "n": 1}
+
+
 @pytest.mark.parametrize(
     ("format", "text", "says"),
     [
         ("json", '{\n  // mine\n  "a": 1\n}', "comments"),
         ("json", '{"a": 1 /* mine */}', "comments"),
-        ("json", '{"a": 1,}', "trailing commas"),
+        ("json", '// mine\n{"a": 1} // mine, too', "comments"),
+        ("json", "{,}", "no JSON"),
+        ("json", "// mine\n[1,,]", "no JSON"),
         ("json", "{", "no JSON"),
         ("json", "[1]", "list"),
         ("json", '{"a": 1, "a": 2}', "twice"),

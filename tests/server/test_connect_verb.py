@@ -66,11 +66,11 @@ def test_settings_are_written_with_a_backup(connect: Call, home: Path) -> None:
 def test_a_file_with_comments_is_left_and_the_text_printed(connect: Call, home: Path) -> None:
     path = home / ".config/zed/settings.json"
     path.parent.mkdir(parents=True)
-    path.write_text('// mine\n{"theme": "dark"}\n')
+    path.write_text('{"theme": "dark"} // mine\n')
     found = connect("zed", "--write")
     assert found.code == 1 and "comments" in found.err and str(path) in found.err
     assert json.loads(found.out)["language_models"]["openai_compatible"]["Bitwright"]["available_models"]
-    assert path.read_text() == '// mine\n{"theme": "dark"}\n' and list(path.parent.iterdir()) == [path]
+    assert path.read_text() == '{"theme": "dark"} // mine\n' and list(path.parent.iterdir()) == [path]
 
 
 def test_settings_that_cannot_be_written_are_printed(connect: Call, home: Path) -> None:

@@ -1,8 +1,8 @@
 """Settings put into a client's file: what else is in it stays, comments too, or nothing is changed.
 
-JSON is parsed and written anew, in the file's own indentation. YAML and TOML are edited line by line where settings are
-plain values, so that comments stay; other YAML is written anew if it has no comments. Whatever was done, the result is
-parsed again and must say what the file said, with the settings.
+JSON is parsed and written anew, in the file's own indentation and after the comments that it begins with. YAML and
+TOML are edited line by line where settings are plain values, so that comments stay; other YAML is written anew if it
+has no comments. Whatever was done, the result is parsed again and must say what the file said, with the settings.
 """
 
 from __future__ import annotations
@@ -20,6 +20,10 @@ from bitwright.errors import BitwrightError
 
 Settings = dict[str, Any]
 HEADER = re.compile(r"\s*\[")  # of a table in TOML
+PREFACE = re.compile(r"(?:[ \t]*(?://.*)?\n)*")  # comments before JSON, as Zed's own file begins with
+COMMA = re.compile(
+    r'("(?:[^"\\]|\\.)*")|(?<=[^\s{\[,:]),(?=\s*[}\]])'
+)  # a string of JSON, or a comma after the last value
 
 
 class CannotMergeError(BitwrightError):
@@ -91,8 +95,8 @@ def _parsed(own: Format, text: str, format: str) -> Settings:
 
 
 def _unreadable(text: str, format: str, error: Exception) -> str:
-    if format == "json" and re.search(r"//|/\*|,\s*[}\]]", text):
-        return "it has comments or trailing commas, which would be lost"
+    if format == "json" and re.search(r"//|/\*", text[len(_preface(text)) :]):
+        return "it has comments, which would be lost"
     return f"it is no {format.upper()}: {str(error).splitlines()[0]}"
 
 
@@ -105,12 +109,19 @@ def _json(text: str) -> Any:
     def refused(constant: str) -> None:
         raise ValueError(f"{constant} is no number of JSON")
 
+    text = COMMA.sub(lambda found: found[1] or "", text[len(_preface(text)) :])
     return json.loads(text, object_pairs_hook=unique, parse_constant=refused)
+
+
+def _preface(text: str) -> str:
+    """The comments that JSON begins with."""
+    found = PREFACE.match(text)
+    return found[0] if found else ""
 
 
 def _write_json(settings: Settings, text: str) -> str:
     indent = re.search(r"^([ \t]+)\S", text, re.MULTILINE)
-    return json.dumps(settings, indent=indent[1] if indent else 2, ensure_ascii=False) + "\n"
+    return _preface(text) + json.dumps(settings, indent=indent[1] if indent else 2, ensure_ascii=False) + "\n"
 
 
 def _edit_json(text: str, settings: Settings, wanted: Settings) -> str:
