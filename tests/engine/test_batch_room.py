@@ -155,3 +155,23 @@ def test_a_text_is_stored_if_there_is_room_for_its_copy(
     run(batch, Forced(text(1984), text(2)))
     batch.close()
     assert len([*tmp_path.rglob("*.kv")]) == stored
+
+
+def test_texts_longer_than_the_context_stay_stored(
+    make_longer: Callable[[str], Engine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stored_module, "cache_folder", lambda: tmp_path)
+    engine, first = make_longer("llama"), text(2000)
+
+    def known(context: int, *texts: list[int]) -> list[int]:
+        """How much of each text is known to a new server with this context."""
+        batch, jobs = batch_of(engine.replace(context=context), prefixes=True), [Forced(own, text(2)) for own in texts]
+        run(batch, *jobs)
+        batch.close()
+        for job in jobs:
+            job.check(engine)
+        return [job.cached for job in jobs]
+
+    assert known(4096, first) == [0]
+    assert known(1000, [*first[:700], *text(9)]) == [0]
+    assert known(4096, [*first[:1500], *text(9)]) == [1500]

@@ -77,7 +77,7 @@ class Prefixes:
         """The file that saves reading most of the first `most` tokens of `ids`, and how many."""
         forgets = self.session.memory.forgets
         with self._lock:
-            lengths = [(min(common(own.ids, ids), most), own) for own in self.held]
+            lengths = [(min(common(own.ids, ids), most), own) for own in self.held if self._fits(own)]
         usable = [(n, own) for n, own in lengths if n == len(own.ids) or not forgets]
         length, best = max(usable, key=lambda found: found[0], default=(0, None))
         return best, length
@@ -99,7 +99,8 @@ class Prefixes:
         is on disk some time later."""
         ids, memory = list(self.session.ids[sequence]), self.session.memory
         with self._lock:
-            known = max((common(own, ids) for own in (*self._coming, *(own.ids for own in self.held))), default=0)
+            texts = (*self._coming, *(own.ids for own in self.held if self._fits(own)))
+            known = max((common(own, ids) for own in texts), default=0)
             writing, free = len(self._coming), memory.room - memory.bytes_in_use - self._copied
         if len(ids) - known < LEAST or writing >= WAITING or memory.bytes_for(len(ids)) > free:
             return
@@ -109,6 +110,10 @@ class Prefixes:
                 self._coming.append(ids)
                 self._copied += saved.nbytes
             self._writer.submit(self._written, ids, saved)
+
+    def _fits(self, stored: Stored) -> bool:
+        """Whether a text fits the context: it may have been stored under a longer one."""
+        return len(stored.ids) <= self.session.context
 
     def flush(self) -> None:
         """Wait until everything is on disk."""
