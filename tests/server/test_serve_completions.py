@@ -24,6 +24,17 @@ def test_text_goes_on_whole_and_streamed_from_text_and_from_ids(openai: Any, ser
     assert openai.completions.create(**{**GREEDY, "prompt": ids}).choices[0].text == whole.text
 
 
+def test_a_streams_log_probabilities_are_those_of_the_whole(openai: Any) -> None:
+    asked = {**GREEDY, "prompt": [PROMPT, "One, two,"], "logprobs": 1}
+    whole = openai.completions.create(**asked).choices
+    chunks = [chunk.choices[0] for chunk in openai.completions.create(**asked, stream=True)]
+    for choice in whole:
+        parts = [own.logprobs for own in chunks if own.index == choice.index and own.logprobs is not None]
+        for key in ("tokens", "text_offset"):
+            assert [value for part in parts for value in getattr(part, key)] == getattr(choice.logprobs, key)
+    assert whole[0].logprobs.text_offset[-1] > 0
+
+
 def test_several_prompts_are_answered_in_their_order(openai: Any) -> None:
     prompts = [PROMPT, "One, two, three,", "def add(a, b):\n    return"]
     together = openai.completions.create(**{**GREEDY, "prompt": prompts, "n": 2, "max_tokens": 4})

@@ -175,6 +175,27 @@ def test_an_answer_of_a_schema_or_a_call(scripted: tuple[Scripted, str]) -> None
             assert not fits or ('\\"Rome\\"' in answer.text) == (script == JSON)
 
 
+@pytest.mark.parametrize("mode", ["auto", "required"])
+def test_some_of_the_tools_may_be_allowed(calling: None, openai: Any, mode: str) -> None:
+    tools = [{**WEATHER, "name": name} for name in ("first", "second", "third")]
+    names = ["third", "second"]
+    chat = openai.chat.completions.create(
+        model="", messages=ASK, temperature=0, max_tokens=60, parallel_tool_calls=False,
+        tools=[{"type": "function", "function": own} for own in tools], tool_choice={
+            "type": "allowed_tools", "allowed_tools": {
+                "mode": mode, "tools": [{"type": "function", "function": {"name": own}} for own in names]}},
+    )  # fmt: skip
+    response = openai.responses.create(
+        model="", input=ASK, temperature=0, max_output_tokens=60, parallel_tool_calls=False,
+        tools=[{"type": "function", **own} for own in tools], tool_choice={
+            "type": "allowed_tools", "mode": mode, "tools": [{"type": "function", "name": own} for own in names]},
+    )  # fmt: skip
+    assert response.tool_choice.mode == mode and chat.usage.prompt_tokens == response.usage.input_tokens
+    if mode == "required":
+        called = [own.function.name for own in chat.choices[0].message.tool_calls]
+        assert called == [own.name for own in response.output] and called[0] in names
+
+
 @pytest.mark.parametrize("name", ["none", "auto", "required"])
 def test_a_tool_may_be_called_like_a_word_of_tool_choice(calling: None, openai: Any, anthropic: Any, name: str) -> None:
     """Named, it is called; the word alone means what it always does."""

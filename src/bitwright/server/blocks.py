@@ -112,7 +112,7 @@ class ToolChoice(Body):
             case "any":
                 return Choice("required", single=single)
             case "tool":
-                return Choice("required", self.name, single)
+                return Choice("required", [self.name], single)
         return Choice(self.type, single=single)
 
 

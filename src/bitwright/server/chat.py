@@ -16,7 +16,7 @@ from bitwright.server.answers import Answer, Block, logprobs, merged, new_id, ti
 from bitwright.server.errors import Refused
 from bitwright.server.generation import Drawn, Generation
 from bitwright.server.parameters import MOST_TOP, Body, OpenAI
-from bitwright.server.prompts import Called, Choice, Messages, Tools, Turn, effort
+from bitwright.server.prompts import MOST_TOOLS, Called, Choice, Messages, Tools, Turn, effort
 from bitwright.server.service import Service
 
 
@@ -33,12 +33,26 @@ class ToolChoice(Body):
     function: Function
 
 
+class Allowed(Body):
+    """Tools that may be called, or of which one must be."""
+
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[ToolChoice], Field(max_length=MOST_TOOLS)]
+
+
+class AllowedTools(Body):
+    """Some of the tools."""
+
+    type: Literal["allowed_tools"]
+    allowed_tools: Allowed
+
+
 class Chat(OpenAI):
     """A conversation to continue."""
 
     messages: Messages
     tools: Tools | None = None
-    tool_choice: Called | ToolChoice | None = None
+    tool_choice: Called | ToolChoice | AllowedTools | None = None
     parallel_tool_calls: bool | None = None
     max_completion_tokens: Annotated[int, Field(ge=-1)] | None = None
     logprobs: bool | None = False
@@ -68,8 +82,12 @@ async def chat(service: Service, request: Request, asked: Chat) -> Response:
 def choice(asked: Chat) -> Choice:
     """Which tools the answer calls."""
     if isinstance(asked.tool_choice, ToolChoice):
-        return Choice("required", asked.tool_choice.function.name, single=True)
-    return Choice(asked.tool_choice or "auto", single=asked.parallel_tool_calls is False)
+        return Choice("required", [asked.tool_choice.function.name], single=True)
+    single = asked.parallel_tool_calls is False
+    if isinstance(asked.tool_choice, AllowedTools):
+        allowed = asked.tool_choice.allowed_tools
+        return Choice(allowed.mode, [tool.function.name for tool in allowed.tools], single)
+    return Choice(asked.tool_choice or "auto", single=single)
 
 
 def template_variables(asked: Chat) -> dict[str, Any]:

@@ -96,8 +96,9 @@ def counts(generations: Sequence[Generation], n: int) -> dict[str, Any]:
             "prompt_tokens_details": {"cached_tokens": cached}}  # fmt: skip
 
 
-def logprobs(service: Service, tokens: Sequence[tuple[int, Drawn | None]]) -> dict[str, Any]:
-    """Log-probabilities as completions have them; the first token of a text has none."""
+def logprobs(service: Service, tokens: Sequence[tuple[int, Drawn | None]], start: int = 0) -> dict[str, Any]:
+    """Log-probabilities as completions have them, of tokens that begin `start` characters into the text; the first
+    token of a text has none."""
 
     def text(id: int) -> str:
         return service.tokenizer.decode([id], skip_special=True)
@@ -107,13 +108,13 @@ def logprobs(service: Service, tokens: Sequence[tuple[int, Drawn | None]]) -> di
         "tokens": texts,
         "token_logprobs": [own and own.logprob for _, own in tokens],
         "top_logprobs": [own and {text(id): value for id, value in reversed(own.top)} for _, own in tokens],
-        "text_offset": [0, *accumulate(map(len, texts))][: len(texts)],
+        "text_offset": [*accumulate(map(len, texts), initial=start)][: len(texts)],
     }
 
 
 async def stream(service: Service, asked: Completion, generations: list[Generation]) -> AsyncIterator[dict[str, Any]]:
     """The completions as chunks."""
-    frame = envelope(service, "text_completion")
+    frame, written = envelope(service, "text_completion"), [0] * len(generations)
     async for index, piece in merged(service, generations):
         own = generations[index]
         choice: dict[str, Any] = {"index": index, "text": piece.text if piece else "", "finish_reason": None}
@@ -121,7 +122,8 @@ async def stream(service: Service, asked: Completion, generations: list[Generati
         if piece is None:
             choice["finish_reason"] = own.reason
         elif piece.tokens:
-            choice["logprobs"] = logprobs(service, [(token.id, token) for token in piece.tokens])
+            choice["logprobs"] = logprobs(service, [(token.id, token) for token in piece.tokens], written[index])
+            written[index] += sum(map(len, choice["logprobs"]["tokens"]))
         yield {**frame, "choices": [choice]}
     if asked.includes_usage:
         yield {**frame, "choices": [], "usage": counts(generations, asked.n or 1), "timings": timings(generations[0])}

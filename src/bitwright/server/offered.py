@@ -39,6 +39,14 @@ class FunctionChoice(Body):
     name: str
 
 
+class AllowedTools(Body):
+    """Functions that may be called, or of which one must be."""
+
+    type: Literal["allowed_tools"]
+    mode: Literal["auto", "required"]
+    tools: Annotated[list[FunctionChoice], Field(max_length=MOST_TOOLS)]
+
+
 def origin(tool: Any) -> str:
     """Which model reads a tool."""
     found = tool.get("type") if isinstance(tool, dict) else None

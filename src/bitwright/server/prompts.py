@@ -170,20 +170,20 @@ Called = Literal["none", "auto", "required"]
 
 @dataclass(frozen=True)
 class Choice:
-    """Whether an answer calls tools: none, some if the model likes (auto), or at least one (required). Only the tool
-    `name`, if there is a name; at most a `single` time, if that is wanted."""
+    """Whether an answer calls tools: none, some if the model likes (auto), or at least one (required). Only tools with
+    one of the `names`, if there are any; at most a `single` time, if that is wanted."""
 
     called: Called = "auto"
-    name: str | None = None
+    names: Sequence[str] | None = None
     single: bool = False
 
     def among(self, tools: Sequence[Tool]) -> list[Tool]:
         """The tools that may be called. Refused if one must be, and is not there."""
         if self.called == "none":
             return []
-        found = [tool for tool in tools if self.name in (None, tool.function.name)]
+        found = [tool for tool in tools if self.names is None or tool.function.name in self.names]
         if self.called == "required" and not found:
-            missing = "no tool" if self.name is None else f"no tool {self.name[:80]!r}"
+            missing = "no tool" + ", ".join(f" {name[:80]!r}" for name in self.names or ())
             raise invalid(f"tool_choice: a call is required, and there is {missing}")
         return found
 

@@ -16,7 +16,7 @@ from bitwright.server.answers import Answer, Change, changes, new_id
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Generation
 from bitwright.server.items import ITEMS, MOST_ITEMS, Item, Said, item_id, part, spoken, written
-from bitwright.server.offered import Function, FunctionChoice, Namespace, OfferedTool, joined, parted
+from bitwright.server.offered import AllowedTools, Function, FunctionChoice, Namespace, OfferedTool, joined, parted
 from bitwright.server.parameters import Body, Drawing, ResponseFormat
 from bitwright.server.prompts import MOST_TOOLS, Called, Choice, Message, Tool, ToolFunction, Turn, effort, led
 from bitwright.server.service import Service
@@ -53,7 +53,7 @@ class Asked(Drawing):
     stream: bool | None = False
     background: bool | None = False
     tools: Annotated[list[OfferedTool], Field(max_length=MOST_TOOLS)] | None = None
-    tool_choice: Called | FunctionChoice | None = None
+    tool_choice: Called | FunctionChoice | AllowedTools | None = None
     parallel_tool_calls: bool | None = True
     max_output_tokens: Annotated[int, Field(ge=1)] | None = None
     text: TextOptions = TextOptions()
@@ -109,10 +109,14 @@ async def after(service: Service, asked: Asked, items: Sequence[Item]) -> Turn:
         raise invalid("input: expected at least one message")
     if asked.instructions:
         messages.insert(0, Message(role="system", content=asked.instructions))
-    if isinstance(asked.tool_choice, FunctionChoice):
-        choice = Choice("required", asked.tool_choice.name, single=True)
-    else:
-        choice = Choice(asked.tool_choice or "auto", single=asked.parallel_tool_calls is False)
+    single = asked.parallel_tool_calls is False
+    match asked.tool_choice:
+        case FunctionChoice(name=name):
+            choice = Choice("required", [name], single=True)
+        case AllowedTools(mode=mode, tools=allowed):
+            choice = Choice(mode, [tool.name for tool in allowed], single)
+        case called:
+            choice = Choice(called or "auto", single=single)
     tools = [Tool(function=ToolFunction.model_validate(own, from_attributes=True)) for own in asked.functions]
     told = effort(asked.reasoning.effort if asked.reasoning else None)
     return await Turn.of(service, led(messages), tools, choice, told)
