@@ -178,6 +178,18 @@ def test_reasoning_is_folded_once_the_answer_begins(visit: Visit, scripted: tupl
         assert answered(page, count).locator("details[open]").count() == 2 - count
 
 
+def test_an_answer_that_ends_takes_no_focus_from_elsewhere(visit: Visit, scripted: tuple[Scripted, str]) -> None:
+    page, held = visit(scripted[1]), list[Any]()
+    page.route(ASKED, lambda route: held.append(route))
+    say(page, "Go on.")
+    while not held:
+        page.wait_for_timeout(20)
+    page.locator("summary").first.focus()
+    held[0].fulfill(**streamed({"content": "One"}))
+    answered(page, 1)
+    assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
+
+
 def test_a_long_answer_is_drawn_now_and_then(visit: Visit, scripted: tuple[Scripted, str]) -> None:
     """Not for every token: on the user's machine, the browser would take the processor from the model."""
     page = visit(scripted[1])

@@ -111,7 +111,8 @@ def test_what_a_client_needs_and_the_model_lacks_is_said(connect: Call) -> None:
 
 def test_a_key_is_sent_and_put_where_the_client_reads_it(connect: Call, smollm2: Path) -> None:
     with serving(Service(load(smollm2, context=64), "keyed", parallel=1, cache=0), "sk-1") as address:
-        assert "401" in connect("codex", url=address).err
+        refused = connect("codex", url=address)
+        assert refused.code == 1 and "401" in refused.err and "--api-key" in refused.err
         keyed = connect("continue", "--api-key", "sk-1", url=address)
         assert keyed.code == 0 and "apiKey: sk-1\n" in keyed.out
         codex = connect("codex", "--api-key", "sk-1", url=address)

@@ -151,7 +151,7 @@ function Conversation({ model, lock }: { model: Model; lock: (error: unknown) =>
       setTurns(turns); // there is no answer: the message goes back to be sent again
       setText((later) => later || typed);
     }
-    box.current?.focus();
+    if (document.activeElement?.closest(".ask")) box.current?.focus(); // not if the user reads elsewhere by now
   }
 
   function add(written: Turn, { error, choices, usage, timings }: Chunk): Turn {

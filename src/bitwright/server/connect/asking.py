@@ -9,6 +9,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -101,7 +102,8 @@ class Server:
             with self._open(urllib.request.Request(self.url + path, data, headers), timeout=PATIENCE) as answer:
                 yield answer
         except urllib.error.HTTPError as error:
-            raise AskError(f"{path}: {error.code} {_said(error)}", error.code) from None
+            hint = "; give it with --api-key" if error.code == HTTPStatus.UNAUTHORIZED else ""
+            raise AskError(f"{path}: {error.code} {_said(error)}{hint}", error.code) from None
         except urllib.error.URLError as error:
             reason = getattr(error.reason, "strerror", None) or error.reason
             raise AskError(
