@@ -71,7 +71,8 @@ def test_the_key_is_taken_as_openai_and_as_anthropic_send_it() -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["http://localhost:3000", "http://127.0.0.1:9931", "https://localhost", "http://[::1]:8"]
+    "origin",
+    ["http://localhost:3000", "http://127.0.0.1:9931", "https://localhost", "http://[::1]:8", "app://obsidian.md"],
 )
 def test_pages_of_this_machine_may_ask(origin: str) -> None:
     answer = client().get("/v1/models", headers={"origin": origin})
@@ -79,7 +80,7 @@ def test_pages_of_this_machine_may_ask(origin: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://", "http://[", "x"]
+    "origin", ["https://evil.example", "null", "http://localhost.evil.example", "file://", "http://[", "x", "apps://x"]
 )
 def test_pages_from_elsewhere_may_not(origin: str) -> None:
     guarded = client()

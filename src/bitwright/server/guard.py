@@ -22,6 +22,8 @@ from bitwright.server.errors import Refused, shape
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 PAGE = "/chat"  # the folder of the chat page's files
 OPEN = ("/", "/health", "/v1/health")  # need no key: the chat page, which asks for one, and supervisors
+SITES = ("http://", "https://")
+APPS = ("app://", "tauri://", "vscode-webview://")  # pages of programs that are installed, as in Ollama
 METHODS = "GET, POST, DELETE, OPTIONS"
 
 
@@ -92,7 +94,8 @@ class Guard:
 
     def allows(self, origin: str) -> bool:
         """Whether pages of that origin may ask."""
-        return origin in self.origins or (origin.startswith(("http://", "https://")) and is_loopback(name_of(origin)))
+        here = origin.startswith(APPS) or (origin.startswith(SITES) and is_loopback(name_of(origin)))
+        return here or origin in self.origins
 
 
 def urls(host: str) -> tuple[str, str]:
