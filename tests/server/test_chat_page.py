@@ -14,7 +14,6 @@ from serving import serving
 from watched_page import AXE, Watched, violations
 
 from bitwright.engine import load
-from bitwright.explorer.guard import HEADERS
 from bitwright.server.service import Service
 
 Visit = Callable[[str], Any]
@@ -190,6 +189,17 @@ def test_an_answer_that_ends_takes_no_focus_from_elsewhere(visit: Visit, scripte
     assert page.evaluate("document.activeElement.tagName") == "SUMMARY"
 
 
+def test_on_a_phone_enter_begins_a_line(browser: Any, scripted: tuple[Scripted, str]) -> None:
+    context = browser.new_context(viewport={"width": 360, "height": 740}, has_touch=True, is_mobile=True)
+    page = context.new_page()
+    page.goto(scripted[1])
+    say(page, "One")
+    assert page.locator("[data-control=message]").input_value() == "One\n" and "Enter" not in page.content()
+    page.locator("[data-control=send]").tap()
+    answered(page, 1)
+    context.close()
+
+
 def test_a_long_answer_is_drawn_now_and_then(visit: Visit, scripted: tuple[Scripted, str]) -> None:
     """Not for every token: on the user's machine, the browser would take the processor from the model."""
     page = visit(scripted[1])
@@ -241,14 +251,3 @@ def test_keyboard_phone_and_readers(visit: Visit, scripted: tuple[Scripted, str]
     page.evaluate("document.querySelectorAll('details').forEach((folded) => (folded.open = true))")
     page.locator("[data-control=message]").fill("more")
     assert violations(page) == []
-
-
-def test_the_pages_rules_are_the_explorers(web: httpx2.Client) -> None:
-    page = web.get("/")
-    assert page.headers["content-type"].startswith("text/html") and "chat/chat.js" in page.text
-    script = web.get("/chat/chat.js")
-    assert script.headers["content-type"].startswith("text/javascript")
-    for answer in (page, script):
-        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
-    assert web.get("/chat/nothing.js").json()["error"]["type"] == "not_found_error"
-    assert web.get("/chat/../../guard.py").status_code == 404

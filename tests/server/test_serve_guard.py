@@ -1,4 +1,4 @@
-"""Who may ask: the key, the name the server is asked by, and pages from elsewhere."""
+"""Who may ask: the key, the name the server is asked by, and pages from elsewhere; and what its own page may do."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from bitwright.explorer.guard import HEADERS
 from bitwright.server.guard import Guard, is_loopback
 
 KEY = "sk-secret"
@@ -119,3 +120,14 @@ def test_the_chat_page_is_open_and_asks_from_where_it_came() -> None:
     assert remote.post("/v1/chat/completions", headers=own).status_code == 401
     assert remote.post("/v1/chat/completions", headers={**own, "x-api-key": KEY}).status_code == 200
     assert remote.post("/v1/models", headers={**own, "x-api-key": KEY, "origin": "http://box:80"}).status_code == 403
+
+
+def test_the_pages_rules_are_the_explorers(web: httpx2.Client) -> None:
+    page = web.get("/")
+    assert page.headers["content-type"].startswith("text/html") and "chat/chat.js" in page.text
+    script = web.get("/chat/chat.js")
+    assert script.headers["content-type"].startswith("text/javascript")
+    for answer in (page, script):
+        assert {name: answer.headers[name] for name in HEADERS} == HEADERS
+    assert web.get("/chat/nothing.js").json()["error"]["type"] == "not_found_error"
+    assert web.get("/chat/../../guard.py").status_code == 404

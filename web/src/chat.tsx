@@ -7,6 +7,7 @@ import { events } from "./events";
 import { short, whole } from "./numbers";
 
 const KEY = "bitwright-key"; // in the session's storage: gone when the tab is closed
+const TOUCH = matchMedia("(pointer: coarse)").matches; // a keyboard on the screen, whose Enter must begin lines
 const PAUSE = 100; // milliseconds between two looks at an answer that is written: the model needs the processor more
 const AGAIN = 2000; // milliseconds until a server that does not answer yet is asked again
 const NEAR = 120; // pixels from the end of the page within which it follows what is written
@@ -184,7 +185,7 @@ function Conversation({ model, lock }: { model: Model; lock: (error: unknown) =>
       {problem && <p class="problem" role="alert">{problem}</p>}
       <div class="ask">
         <label class="typed">
-          Message (Enter sends, Shift and Enter begin a line, Escape stops)
+          {TOUCH ? "Message" : "Message (Enter sends, Shift and Enter begin a line, Escape stops)"}
           <textarea
             ref={box}
             rows={3}
@@ -193,7 +194,7 @@ function Conversation({ model, lock }: { model: Model; lock: (error: unknown) =>
             onInput={(event) => setText(event.currentTarget.value)}
             onKeyDown={(event) => {
               if (event.key === "Escape") stop();
-              else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) {
+              else if (event.key === "Enter" && !event.shiftKey && !event.isComposing && !TOUCH) {
                 event.preventDefault();
                 void send();
               }
