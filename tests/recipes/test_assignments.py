@@ -52,6 +52,9 @@ def test_the_first_matching_override_wins() -> None:
     tensors = [matrix(f"blk.{i}.attn_q.weight") for i in range(3)] + [matrix("output.weight")]
     overrides = (r"blk\.[01]\.=Q5_0", "attn_q=q8_0", "^output.weight$=q4_1")
     assert assigned("q4_k_s", *tensors, overrides=overrides) == ["q5_0", "q5_0", "q8_0", "q4_1"]
+    whole = r"^blk\.1\.attn_q\.weight$=q5_1"  # names one tensor, and is looked up by it
+    assert assigned("q4_k_s", *tensors, overrides=(*overrides, whole)) == ["q5_0", "q5_0", "q8_0", "q4_1"]
+    assert assigned("q4_k_s", *tensors, overrides=(whole, *overrides)) == ["q5_0", "q5_1", "q8_0", "q4_1"]
 
 
 def test_overrides_hold_for_float_recipes_and_fall_back_by_shape() -> None:

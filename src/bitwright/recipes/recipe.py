@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 from bitwright import formats
 from bitwright.errors import UnknownNameError
@@ -13,7 +14,7 @@ from bitwright.formats.tensor import HasFormat
 from bitwright.model.architectures.names import layer_number
 from bitwright.recipes.chooser import Chooser
 from bitwright.recipes.file_types import ALIASES, FILE_TYPES
-from bitwright.recipes.pattern import Pattern
+from bitwright.recipes.pattern import LONGEST_NAME, Pattern
 from bitwright.recipes.roles import is_quantized
 from bitwright.recipes.rules import Shape
 
@@ -86,12 +87,26 @@ class Recipe:
         rules = self.file_type and Chooser(self.file_type, model, [t.name for t in tensors], importance)
         chosen = {}
         for tensor in quantizable:
-            pattern = next((p for p in self.patterns if p.matches(tensor.name)), None)
+            pattern = self.pattern(tensor.name)
             if pattern is not None:
                 chosen[tensor.name] = _fit(tensor, pattern.format, f"pattern {pattern.regex}")
             elif rules:
                 chosen[tensor.name] = _fit(tensor, *rules(tensor))
         return [chosen.get(t.name) or _assignment(t, t.format, KEPT) for t in tensors]
+
+    def pattern(self, name: str) -> Pattern | None:
+        """The first pattern that matches a tensor's name; None if none does."""
+        exact, others = self._places
+        found = next((place for place in others if self.patterns[place].matches(name)), len(self.patterns))
+        found = min(found, exact.get(name, found))
+        return self.patterns[found] if found < len(self.patterns) else None
+
+    @cached_property
+    def _places(self) -> tuple[dict[str, int], list[int]]:
+        """Where patterns of whole names are, by name, and where the others are: a search result names every tensor."""
+        names = [p.name for p in self.patterns]
+        exact = {name: place for place, name in reversed([*enumerate(names)]) if name and len(name) <= LONGEST_NAME}
+        return exact, [place for place, name in enumerate(names) if name not in exact]
 
     def unmatched(self, model: Shape, tensors: Sequence[HasFormat]) -> list[Pattern]:
         """The patterns that match no tensor that is quantized."""
