@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from slow import slow_but
 
 from bitwright import quantizers
 from bitwright.hardware.weights import assign, bytes_per_token, file_bytes, operations_per_token, weight_bytes
@@ -30,17 +31,12 @@ def test_a_file_on_disk(model: str, request: pytest.FixtureRequest) -> None:
     assert file_bytes(found, assign(found, None)) == path.stat().st_size
 
 
-# The third model has a large vocabulary to write each time: one recipe for each combination of its formats.
+# One recipe for each combination of formats; all others are for CI, as each writes a model's whole vocabulary.
 SOME = ("bf16", "q4_0", "q8_0", "q2_k", "q4_k_m", "q6_k", "iq2_xxs", "iq4_nl", "mxfp4_moe", "tq1_0")
 
 
-@pytest.mark.parametrize(
-    ("model", "recipe"),
-    [
-        *((model, recipe) for model in ("smollm2", "widened") for recipe in FILE_TYPES),
-        *(("gemma3", r) for r in SOME),
-    ],
-)
+@pytest.mark.parametrize("recipe", slow_but(SOME, FILE_TYPES))
+@pytest.mark.parametrize("model", MODELS)
 def test_every_recipe_has_the_writers_layout(model: str, recipe: str, request: pytest.FixtureRequest) -> None:
     """A dry run of `quantize` uses the writer's layout; `test_the_file_that_quantize_writes` writes some."""
     path: Path = request.getfixturevalue(model)

@@ -57,7 +57,8 @@ def serve(model: Path) -> tuple[Any, Post]:
     parameters = xllamacpp.CommonParams()
     parameters.model.path = str(model)
     parameters.hostnames, parameters.port = ["127.0.0.1"], 0
-    parameters.n_ctx, parameters.n_parallel, parameters.warmup, parameters.verbosity = 64, 1, False, -1
+    parameters.n_ctx, parameters.n_parallel, parameters.verbosity = 64, 1, -1
+    parameters.warmup = parameters.fit_params = False
     server = xllamacpp.Server(parameters)
 
     def post(path: str, **body: Any) -> Any:

@@ -79,7 +79,8 @@ def test_bytes_of_libgguf_on_real_tensors(name: str, real: dict[str, Floats]) ->
 @pytest.mark.parametrize("name", SEARCHED)
 def test_error_no_worse_than_libgguf_on_real_tensors(name: str, real: dict[str, Floats]) -> None:
     format = formats.get(name)
-    for tensor, values in real.items():
+    for tensor, rows in real.items():
+        values = rows[:256]
         ours = search_error(name, values, kernels.quantize(format, values, method="rtn"))
         other = search_error(name, values, theirs(values, format))
         assert ours[0] <= other[0], f"{tensor}: plain error {ours[0]} against {other[0]}"
@@ -166,7 +167,7 @@ def test_values_out_of_range_are_reported(name: str) -> None:
 
 @pytest.mark.parametrize("name", [n for n in NAMES if encoders()[formats.get(n).ggml or 0]["rtn"]])
 def test_importance_lowers_the_error_it_weighs(name: str, real: dict[str, Floats]) -> None:
-    format, values = formats.get(name), real["widened blk.14.ffn_down.weight"]
+    format, values = formats.get(name), real["widened blk.14.ffn_down.weight"][:128]
     importance = np.exp(2 * noise(1, values.shape[1], seed=2)[0])
     with_it, without = (
         format.dequantize(kernels.quantize(format, values, i, method="rtn")) for i in (importance, None)

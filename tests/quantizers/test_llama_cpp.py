@@ -31,6 +31,7 @@ def answer(path: Path) -> str:
     parameters.n_ctx = 256
     parameters.n_parallel = 1
     parameters.cpuparams.n_threads = parameters.cpuparams_batch.n_threads = 1  # as in llama_cpp.py
+    parameters.warmup = parameters.fit_params = False
     server = xllamacpp.Server(parameters)
     reply = server.handle_chat_completions(
         {"messages": [{"role": "user", "content": QUESTION}], "max_tokens": 10, "temperature": 0}

@@ -23,6 +23,7 @@ def score(random: np.random.Generator, wrong: np.ndarray, count: int = 60, singl
     return ChainScore("made up", 1, STEPS, [forced(1) for _ in range(singles)], [forced(STEPS) for _ in range(count)])
 
 
+@pytest.mark.slow  # the other tests have expected values inside single intervals
 def test_independent_steps_do_not_compound() -> None:
     """Of 300 intervals for the excess of independent steps, 93% to 97% contain zero."""
     random = np.random.default_rng(0)

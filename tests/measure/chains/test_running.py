@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from slow import slow_but
 
 from bitwright.engine import Engine, load
 from bitwright.measure.chains.families import FAMILIES
@@ -19,7 +20,7 @@ def engine(smollm2: Path) -> Engine:
     return load(smollm2, context=512)
 
 
-@pytest.mark.parametrize("name", ["running sum", "brackets"])
+@pytest.mark.parametrize("name", slow_but(["brackets"], ["running sum", "brackets"]))
 def test_the_first_wrong_step_is_that_of_running_free(engine: Engine, name: str) -> None:
     family = FAMILIES[name]
     chains = family.chains(1, 8, 4, seed=0)
