@@ -1,6 +1,6 @@
 """The scripts under benchmarks/ run and print what they should; speeds are not checked.
 
-Those that take more than four seconds are for CI; test_benchmarks_start.py starts all.
+Those that take more than two seconds are for CI; test_benchmarks_start.py starts all.
 """
 
 from __future__ import annotations
@@ -84,6 +84,7 @@ def program(path: Path, text: str) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_compare_shows_a_peer_in_each_row(small, tmp_path) -> None:
     peers = "--peer", program(tmp_path / "bench", PEER), "--batched", program(tmp_path / "batched", BATCHED)
     flags = ["--files", small, "--rounds", 2, "-p", 8, 20, "-n", 4, "-d", 6, 12, "-s", 2, 3, "-t", 1, *peers]
@@ -125,6 +126,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_kl_agreement_compares_every_statistic(stories260k, data, tmp_path) -> None:
     peer = program(tmp_path / "llama-perplexity", KL_PEER)
     text = data / "text/tinystories/tiny.utf8"
@@ -208,6 +210,7 @@ def test_calibration_is_compared_with_its_arithmetic(stories260k) -> None:
     assert re.search(r"^q4_0, 32 rows of 64 ", printed, re.MULTILINE) and "factor of 64 columns" in printed
 
 
+@pytest.mark.slow
 def test_predicted_speed_is_compared_with_the_measured(stories260k, tmp_path, monkeypatch) -> None:
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path))
     rates = {name: Kernel(10e9, 100e9) for name in ("q8_0", "float16", "float32")}
@@ -230,30 +233,27 @@ def test_a_mixture_is_compared_with_a_dense_model() -> None:
 
 
 def test_published_runs_with_experts_on_the_cpu_lie_within_the_intervals() -> None:
-    rows = [
-        line.strip("| ").split(" | ") for line in run("expert_offload.py").splitlines() if line.startswith("| qwen")
-    ]
+    lines = run("expert_offload.py").splitlines()
+    rows = [line.strip("| ").split(" | ") for line in lines if line.startswith("| qwen")]
     assert len(rows) == 4
     for *_, predicted, measured, _error, _source in rows:
         low, high = map(float, re.findall(r"\((\d+)-(\d+)\)", predicted)[0])
         assert low < float(measured) < high
 
 
-ARMS = ["preset", "errors-rtn", "additive", "seed", "evopress", "evopress-rtn"]
-
-
 @pytest.mark.slow
 def test_arms_of_fit_are_compared_at_equal_bytes(stories260k, data, tmp_path, monkeypatch) -> None:
     """An arm and the same with llama.cpp's codes share their search; two searches take long."""
     monkeypatch.setenv("BITWRIGHT_CACHE", str(tmp_path / "cache"))
+    arms = ["preset", "errors-rtn", "additive", "seed", "evopress", "evopress-rtn"]
     text, near, stats = data / "text/tinystories/tiny.utf8", tmp_path / "near.txt", tmp_path / "stats.gguf"
     near.write_text(text.read_text()[-24000:])
     gather(bw.load(stories260k).model, [("near", near.read_text())], stats, 64)
     flags = ["--model", stories260k, "--stats", stats, "-s", near, "--sizes", "q4_0", "--palette", "k", "-f", text,
              "--chunks", 2, "--evaluations", 1, "--work", tmp_path, "-t", 1]  # fmt: skip
-    lines = run("fit.py", *flags, "--arms", ",".join(ARMS)).splitlines()
-    rows = [line.split() for line in lines if line.split()[0] in ARMS]
-    assert [row[0] for row in rows] == 2 * ARMS
-    nats = {row[0]: float(row[1]) for row in rows[: len(ARMS)]}
+    lines = run("fit.py", *flags, "--arms", ",".join(arms)).splitlines()
+    rows = [line.split() for line in lines if line.split()[0] in arms]
+    assert [row[0] for row in rows] == 2 * arms
+    nats = {row[0]: float(row[1]) for row in rows[: len(arms)]}
     assert 0 < nats["seed"] < nats["preset"]
     assert nats["evopress"] < nats["evopress-rtn"] != nats["errors-rtn"]

@@ -6,10 +6,12 @@ from pathlib import Path
 
 import pytest
 
+from bitwright.fit import gathering
 from bitwright.fit.budget import Ask
 from bitwright.fit.run import fit
 from bitwright.fit.settings import Fitted, Settings
 from bitwright.measure.rollout.baseline import SUITES
+from bitwright.model.model import load as load_model
 
 SIZE = 276_928  # of the preset q4_0
 
@@ -19,6 +21,12 @@ def with_cache(patch: pytest.MonkeyPatch, folder: Path) -> None:
     they would take longer than all else."""
     patch.setenv("BITWRIGHT_CACHE", str(folder))
     patch.setitem(SUITES, "quick", (12, 16))
+
+
+def statistics_of(fitted: Fitted, settings: Settings) -> Path:
+    """Where the statistics of a fit are kept."""
+    model = load_model(fitted.source)
+    return gathering.place(model, gathering.cut(model, settings.search), settings.seed)
 
 
 @pytest.fixture(scope="session")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import re
+import shutil
 from collections.abc import Iterable
 from dataclasses import replace
 from functools import partial
@@ -34,7 +35,7 @@ from bitwright.model.model import load as load_model
 from bitwright.progress import silent
 from bitwright.quantizers import quantize
 from bitwright.quantizers.tensor import quantize_tensor
-from tests.fit.conftest import SIZE, with_cache
+from tests.fit.conftest import SIZE, statistics_of, with_cache
 from tests.fit.searches import Here
 
 
@@ -116,11 +117,11 @@ def test_the_same_again_is_the_same_file_and_reads_the_model_once(
     assert [path.name for path in read] == [stories260k.name, fitted.output.name]
 
 
-def test_a_bfloat16_model(settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path) -> None:
+def test_a_bfloat16_model(settings: Settings, fitted: Fitted, own_cache: None, tmp_path: Path) -> None:
     """With room for most tensors as they are: their bytes are the source's, and the rest loses next to nothing."""
-    source = tmp_path / "source.gguf"
-    quantize(stories260k, "bf16", source, threads=1)
-    found = fit(source, Ask(bits_per_weight=13.5), replace(settings, palette=("k",)), tmp_path / "small.gguf")
+    source, cheap = tmp_path / "source.gguf", replace(settings, palette=("k",), stats=statistics_of(fitted, settings))
+    quantize(fitted.source, "bf16", source, threads=1)
+    found = fit(source, Ask(bits_per_weight=13.5), cheap, tmp_path / "small.gguf")
     before, after = gguf.open(source), gguf.open(found.output)
     kept = [name for name, tensor in after.tensors.items() if tensor.format.name == "bfloat16"]
     assert 10 < len(kept) < sum(tensor.format.name == "bfloat16" for tensor in before.tensors.values())
@@ -131,9 +132,11 @@ def test_a_bfloat16_model(settings: Settings, stories260k: Path, own_cache: None
 
 
 def test_workers_of_a_cluster_lead_to_the_same_file(
-    fitted: Fitted, settings: Settings, stories260k: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Some of them die. They share a cache that is empty at first, and each tensor is built once."""
+    fitted: Fitted, settings: Settings, stories260k: Path, own_cache: None, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    """Some of them die. They share a cache that holds only statistics at first, and each tensor is built once."""
+    shutil.copytree(statistics_of(fitted, settings).parent, tmp_path / "cache/statistics")
     with_cache(monkeypatch, tmp_path / "cache")
     monkeypatch.setattr(run.Machines, "at", lambda address, threads, told: run.Machines(Here(2, (7, 9, 30)), told))
     again = fit(stories260k, Ask(size=SIZE), replace(settings, ray="auto"), tmp_path / "small.gguf")

@@ -22,13 +22,7 @@ from bitwright.model.model import load as load_model
 from bitwright.quantizers import Quantizer, quantize
 from bitwright.recipes import Recipe
 from bitwright.views.fit import fitted as view_of
-from tests.fit.conftest import SIZE
-
-
-def place_of(fitted: Fitted, settings: Settings) -> Path:
-    """Where the statistics of a fit are kept."""
-    model = load_model(fitted.source)
-    return gathering.place(model, gathering.cut(model, settings.search), settings.seed)
+from tests.fit.conftest import SIZE, statistics_of
 
 
 def test_without_time_the_least_is_done_and_said(
@@ -90,7 +84,7 @@ def test_a_fit_killed_between_chunks_of_gradients_goes_on_there(
         gradients(tape, *arguments)
 
     monkeypatch.setattr(Tape, "gradients", killed)
-    other = replace(settings, seed=1, stats=place_of(fitted, settings))
+    other = replace(settings, seed=1, stats=statistics_of(fitted, settings))
     with pytest.raises(KeyboardInterrupt):
         fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")
     fit(stories260k, Ask(size=SIZE), other, tmp_path / "small.gguf")

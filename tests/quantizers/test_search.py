@@ -17,7 +17,7 @@ from bitwright.kernels.encoders import encoders
 Floats = NDArray[np.float32]
 LEVELS = {"q4_0": 8, "q5_0": 16}  # codes below zero
 SEARCHED = [formats.from_ggml(id).name for id, takes in encoders().items() if takes["search"]]
-LONG = {"iq1_s", "iq1_m", "iq2_s"}  # libgguf takes 5 to 10 seconds to set up their grids
+LONG = {"iq1_s", "iq1_m", "iq2_s", "iq2_xs"}  # libgguf takes 3 to 10 seconds to set up their grids
 # The error may be at most this share of libgguf's, averaged over these tensors, with importance and without.
 MOST = {
     "q4_0": (0.90, 0.88), "q4_1": (0.80, 0.59), "q5_0": (0.90, 0.87), "q5_1": (0.84, 0.62),
