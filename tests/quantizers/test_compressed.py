@@ -16,7 +16,8 @@ from bitwright.errors import BitwrightError
 from bitwright.io import gguf, safetensors
 from bitwright.model import files
 from bitwright.model.conversion.checkpoint import Checkpoint
-from bitwright.quantizers import quantize, quantize_for_vllm
+from bitwright.quantizers import quantize
+from bitwright.quantizers.compressed import quantize_for_vllm
 
 # Every family whose rows are multiples of a group, with its changes of rows.
 SHAPE: dict[str, Any] = {"hidden_size": 96, "intermediate_size": 128, "head_dim": 32, "num_attention_heads": 6,

@@ -99,9 +99,11 @@ def quantize(
     if vllm:
         if out is None or dry_run or tensor_type or tensor_type_file is not None:
             raise UsageError("--vllm writes all layers in one format: leave out --dry-run and the tensor types")
+        from bitwright.quantizers.compressed import quantize_for_vllm
+
         source = models.resolve(model)
         with output.progress(f"quantizing to {to}") as report:
-            result = quantizers.quantize_for_vllm(source, to, out, threads, report, stats, method, effort, adapter)
+            result = quantize_for_vllm(source, to, out, threads, report, stats, method, effort, adapter)
         output.print_json(view(result)) if json else show(result, next="vllm serve")
         return
     recipe = recipes.find(to)
