@@ -24,11 +24,12 @@ def mixture(model: Reference, x: np.ndarray, layer: int) -> np.ndarray:
     sigmoids = model.get("expert_gating_func") == 2
     normal = model.get("expert_weights_norm", model.architecture not in UNNORMALIZED)
     bias = model.weight(f"blk.{layer}.exp_probs_b.bias") if sigmoids else 0
-    groups = np.arange(logits.shape[1]) * model.get("expert_group_count", 1) // logits.shape[1]
+    count, used = model.get("expert_group_count", 1), model.get("expert_group_used_count", 1)
+    groups = np.arange(logits.shape[1]) * count // logits.shape[1]
     for t, scores in enumerate(1 / (1 + np.exp(-logits)) if sigmoids else np.exp(log_softmax(logits))):
         biased = scores + bias
-        best = [-np.sort(biased[groups == group])[-2:].sum() for group in np.unique(groups)]
-        biased[~np.isin(groups, np.argsort(best)[: model.get("expert_group_used_count", 1)])] = -np.inf
+        best = [-np.sort(biased[groups == group])[-2:].sum() for group in range(count)]
+        biased[(groups[:, None] != np.argsort(best)[:used]).all(axis=1)] = -np.inf
         chosen = np.argsort(-biased, kind="stable")[: model.get("expert_used_count")]
         for e in chosen:
             h = model.rounded(_activated(model, gate(x[t], e), up(x[t], e)), 4)

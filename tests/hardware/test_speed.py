@@ -31,12 +31,21 @@ def judged():
     return {what: fit_speed.judge(what, speed_rows.cases(what)[0]) for what in ("decode", "prefill")}
 
 
+@pytest.mark.parametrize("what", ["decode", "prefill"])
+def test_the_written_numbers_are_those_of_the_fit(what: str) -> None:
+    written, found = json.loads(fit_speed.DATA.read_text())[what], fit_speed.fit(what, speed_rows.cases(what)[0])
+    for part, values in (("numbers", found.numbers), ("families", found.families)):
+        assert values and {name: float(f"{values[name]:.3g}") for name in values}.items() <= written[part].items()
+
+
+@pytest.mark.slow  # a hundred fits
 def test_the_written_model_is_the_fit(judged) -> None:
     left_out = speed_rows.cases("decode")[1]
     assert json.loads(fit_speed.DATA.read_text()) == fit_speed.data(judged)
     assert fit_speed.document(judged, left_out) == fit_speed.JUDGEMENT.read_text(encoding="utf-8")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("what", "floor"), [("decode", 0.15), ("prefill", 0.30)])
 def test_errors_and_intervals_on_left_out_devices(judged, what: str, floor: float) -> None:
     summary = judged[what].summary

@@ -48,8 +48,11 @@ def test_every_recipe_has_the_writers_layout(model: str, recipe: str, request: p
 
 
 @pytest.mark.parametrize(
-    ("model", "recipe"), [("smollm2", "q4_0"), ("smollm2", "q2_k"), ("gemma3", "q8_0"), ("widened", "q6_k")]
-)
+    ("model", "recipe"),
+    [("smollm2", "q4_0"), ("smollm2", "q2_k"), *(pytest.param(*large, marks=pytest.mark.slow) for large in [
+        ("gemma3", "q8_0"), ("widened", "q6_k"),
+    ])],
+)  # fmt: skip
 def test_the_file_that_quantize_writes(model: str, recipe: str, request: pytest.FixtureRequest, tmp_path: Path) -> None:
     path: Path = request.getfixturevalue(model)
     written = quantizers.quantize(path, recipe, tmp_path / "out.gguf", method="rtn")
