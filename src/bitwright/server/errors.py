@@ -69,5 +69,5 @@ def busy(waiting: int, running: int, unread: bool = False) -> Refused:
 def too_long(tokens: int, context: int) -> Refused:
     """A prompt that leaves no room for an answer. It is never shortened in silence."""
     message = (f"the request has {tokens} tokens, which exceeds the context of {context} tokens: shorten it, or start "
-               "bitwright serve with a larger --ctx")  # fmt: skip
+               "bitwright serve with a larger --ctx, or with a model that was trained on as much")  # fmt: skip
     return Refused(400, TOO_LONG, message, n_prompt_tokens=tokens, n_ctx=context)

@@ -221,6 +221,6 @@ CLIENTS = {
     "opencode": Client("OpenCode", opencode, nothing, calls=True, first=7_600),
     "llama-vscode": Client("llama.vscode", llama_vscode, llama_vscode_notes),
     "zed": Client("Zed", zed, zed_notes, calls=True),
-    "codex": Client("Codex", codex, codex_notes, calls=True, first=6_400),
+    "codex": Client("Codex", codex, codex_notes, calls=True, first=9_200),
     "claude": Client("Claude Code", claude, claude_notes, calls=True, first=20_300),
 }
