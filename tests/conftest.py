@@ -37,7 +37,11 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
     what is tested."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and CORES:
+        from bitwright.kernels import _native
+
         os.sched_setaffinity(0, CORES if "kernels" in item.path.parts else {CORES[int(worker[2:]) % len(CORES)]})
+        for known in (_native.usable_cores, _native.best_threads):
+            known.cache_clear()
 
 
 @pytest.hookimpl(optionalhook=True)

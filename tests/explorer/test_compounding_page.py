@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import threading
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +18,7 @@ from watched_page import Watched
 from bitwright.explorer import app
 from bitwright.explorer.exhibits import Documents
 from bitwright.explorer.subject import Subject
+from bitwright.views import parting
 
 ASKED = {"prompt": "Once upon a time", "recipe": "q4_0", "tokens": 30}
 
@@ -26,7 +30,9 @@ def parted(steps: list[dict[str, Any]]) -> int:
 
 
 @pytest.mark.slow  # SmolLM2 and its copy write and plan for it; test_recorded_pages.py has a small model do so
-def test_the_page_shows_what_python_computes(page: Watched, documents: Documents) -> None:
+def test_the_page_shows_what_python_computes(
+    page: Watched, documents: Documents, monkeypatch: pytest.MonkeyPatch
+) -> None:
     found = {name: documents[f"{name}/q4_0"] for name in ("compounding", "survival", "plans")}
     shown = page.open("compounding")
     first = parted(found["compounding"]["prompts"][1]["steps"])
@@ -57,10 +63,18 @@ def test_the_page_shows_what_python_computes(page: Watched, documents: Documents
         assert steps.count() == 3 and rows[2]["said"] in steps.nth(2).inner_text()
         shown.locator("[data-control='step']").fill(str(len(rows)))
 
+    stopped, steps_of = threading.Event(), parting.steps
+
+    def unfinished(*given: Any) -> Iterator[dict[str, Any]]:
+        yield from itertools.islice(steps_of(*given), 4)
+        stopped.wait(60)
+
+    monkeypatch.setattr(parting, "steps", unfinished)
     shown.locator("[data-control='prompt']").fill("One, two, three,")
     shown.locator("[data-control='write']").click()
     shown.wait_for_selector(".token >> text=four")
     shown.locator("[data-control='stop']").click()
+    stopped.set()
 
 
 @pytest.fixture(scope="module")

@@ -58,6 +58,7 @@ ARGUMENT, BEGIN, SEPARATOR = "<parameter=city>\nOslo\n</parameter>", "<ï½œtoolâ–
         ("harmony", "<|channel|>commentary to=functions.f<|message|>print(1)<|call|>", call(0, "f", "print(1)")),
         ("harmony", "<|channel|>analysis to=python code<|message|>print(1)<|call|>", [Reasoning("print(1)")]),
         ("harmony", "<|channel|>final<|mess", [Text("<|channel|>final<|mess")]),
+        ("harmony", "<|channel|>a<|channel|>final<|message|>b", [Text("<|channel|>ab")]),
         ("gemma4", '<|tool_call>call:f{a:True,b:x y,c:"z",d:null}<tool_call|>Hi',
          [*call(0, "f", '{"a": true, "b": "x y", "c": "z", "d": null}'), Text("Hi")]),
         ("gemma4", "<|tool_call>f{a:1}", [Text("<|tool_call>f{a:1}")]),

@@ -7,7 +7,7 @@ import re
 from bitwright.model.replies.grammar import ARGUMENTS, CallGrammar
 from bitwright.model.replies.json_calls import JsonCalls
 from bitwright.model.replies.parts import Arguments, Reasoning, Text
-from bitwright.model.replies.reply import Reading
+from bitwright.model.replies.reply import NotACall, Reading
 
 START, CHANNEL, MESSAGE = "<|start|>", "<|channel|>", "<|message|>"
 ENDS = ("<|end|>", "<|call|>", "<|return|>")
@@ -41,8 +41,14 @@ class Harmony(JsonCalls):
                 yield from self._attempt(Text, mark)
 
     def _call(self, mark: str) -> Reading[None]:
-        header, _ = ("", mark) if mark == MESSAGE else (yield from self._until(MESSAGE))
-        yield from self._message(mark + header)
+        header, end = "", mark
+        for last in ("to=", START, CHANNEL):  # the parts of a header, in their order
+            if end == last:
+                more, end = yield from self._until(*self.OPENS, MESSAGE)
+                header += last + more
+        if end != MESSAGE:
+            raise NotACall
+        yield from self._message(header)
 
     def _message(self, header: str) -> Reading[None]:
         """Read a message after its header."""
