@@ -34,12 +34,13 @@ if "PYTEST_XDIST_WORKER" in os.environ:  # NumPy's threads in several processes 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
     """A worker keeps to one core, since threads of several workers would wait for each other; except where threads are
-    what is tested."""
+    what is tested, or programs that talk to each other."""
     worker = os.environ.get("PYTEST_XDIST_WORKER")
     if worker and CORES:
         from bitwright.kernels import _native
 
-        os.sched_setaffinity(0, CORES if "kernels" in item.path.parts else {CORES[int(worker[2:]) % len(CORES)]})
+        several = {"kernels", "server", "explorer", "cli"} & {*item.path.parts}
+        os.sched_setaffinity(0, CORES if several else {CORES[int(worker[2:]) % len(CORES)]})
         for known in (_native.usable_cores, _native.best_threads):
             known.cache_clear()
 

@@ -48,6 +48,7 @@ def test_a_budget_is_divided_as_python_divides_it(page: Watched, documents: Docu
         assert choices.cost_of(levels) <= (1 + GAP) * choices.cost_of(allocate(choices, budget))
 
 
+@pytest.mark.slow  # each control in turn; the test above moves the budget
 def test_the_page_follows_its_controls(page: Watched, documents: Documents) -> None:
     found = documents["allocation"]
     choices = choices_of(found)

@@ -40,6 +40,7 @@ def test_every_shape_can_be_shown(smollm2: Path, shape: str) -> None:
         assert recipe["name"] == name and recipe["file_bytes"] == expected["file_bytes"]
 
 
+@pytest.mark.slow  # each control in turn; the test below changes the model
 def test_controls_change_what_they_say(page: Watched) -> None:
     shown = page.open(f"machines?model={SHAPE}")
     shape = from_published(SHAPE)

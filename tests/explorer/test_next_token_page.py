@@ -12,6 +12,7 @@ from bitwright.measure.perplexity import perplexity
 from bitwright.views import next_token
 
 
+@pytest.mark.slow  # SmolLM2 and its copy read several texts; the tests below have one
 def test_the_page_shows_what_python_computes(page: Watched, documents: Documents) -> None:
     models = documents.subject.models
     shown = page.open("next-token")

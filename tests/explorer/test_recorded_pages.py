@@ -54,6 +54,7 @@ def test_what_was_recorded_is_shown(exported: Watched, recorded: Documents) -> N
     assert not exported.wrong
 
 
+@pytest.mark.slow  # every control of three pages; test_what_was_recorded_is_shown asks for no more than was recorded
 def test_another_recipe_and_another_text(exported: Watched, recorded: Documents) -> None:
     for recipe in recorded.subject.models.recipes:
         found = {name: recorded[f"{name}/{recipe}"] for name in ("next-token", "compounding", "survival", "plans")}

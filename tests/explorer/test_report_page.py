@@ -53,6 +53,7 @@ def headings(page: Any) -> list[str]:
     return list(page.locator("h1, h2").all_inner_texts())
 
 
+@pytest.mark.slow  # all parts of a long page; test_an_evaluation shows those that both pages have
 def test_a_comparison(show: Any) -> None:
     page = show(COMPARISON)
     titles = headings(page)
