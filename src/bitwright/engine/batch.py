@@ -18,11 +18,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from bitwright.engine.job import Float32, Job, Running
+from bitwright.engine.job import Ending, Float32, Job, Running
 from bitwright.engine.pace import Pace
 from bitwright.engine.slots import SHORT, Slots, common
 from bitwright.engine.speculation import Speculation
-from bitwright.errors import BitwrightError
 from bitwright.kernels.memory import PAGE
 
 if TYPE_CHECKING:
@@ -89,7 +88,7 @@ class Batch:
 
     def close(self) -> None:
         """End every job, and write what is still to be kept on disk."""
-        self.cancel_all(BitwrightError("the server is shutting down"))
+        self.cancel_all(Ending())
         if self.slots.prefixes is not None:
             for sequence in range(len(self.session.ids) if not self.session.memory.forgets else 0):
                 self.slots.store(sequence)

@@ -8,7 +8,16 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from bitwright.errors import BitwrightError
+
 Float32 = NDArray[np.float32]
+
+
+class Ending(BitwrightError):
+    """A job ends, or is not begun, because the batch is closing."""
+
+    def __init__(self) -> None:
+        super().__init__("the server is shutting down")
 
 
 class Job:

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
-from bitwright.errors import BitwrightError
+from bitwright.engine.job import Ending
 
 if TYPE_CHECKING:
     from bitwright.engine.batch import Batch
@@ -15,10 +15,6 @@ if TYPE_CHECKING:
 
 
 log = logging.getLogger(__name__)
-
-
-class Ending(BitwrightError):
-    """The worker is closing."""
 
 
 class Worker(threading.Thread):
@@ -41,7 +37,7 @@ class Worker(threading.Thread):
         """Begin jobs when there is room for them. Raises Ending once the worker is closing."""
         with self._wake:
             if self._closing or self._draining:
-                raise Ending("the server is shutting down")
+                raise Ending
             self._added += jobs
             self._wake.notify()
 
@@ -74,5 +70,4 @@ class Worker(threading.Thread):
             except Exception as error:  # memory ran out: those at work are told, and later ones may fit
                 log.exception("a step failed")
                 self.batch.cancel_all(error)
-        self.batch.cancel_all(Ending("the server is shutting down"))
         self.batch.close()

@@ -6,7 +6,6 @@ Statistics are kept in the cache under what decides them, so that other budgets 
 from __future__ import annotations
 
 import hashlib
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -71,8 +70,7 @@ def cut(model: Model, given: Sequence[Text]) -> Pieces:
 
 def most(model: Model) -> int:
     """How many chunks to measure a candidate on: as many as take the same time, within limits."""
-    parameters = sum(math.prod(tensor.shape) for tensor in model.tensors.values())
-    return max(LEAST, min(MOST, MOST * SMALL // parameters))
+    return max(LEAST, min(MOST, MOST * SMALL // model.parameters))
 
 
 def statistics(model: Model, pieces: Pieces, seed: int, threads: int | None, stage: Stage) -> ActivationStatistics:

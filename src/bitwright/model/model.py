@@ -50,9 +50,13 @@ class Model:
         return cls(file.path, config, build(config, Weights(tensors, file.path)), tensors, file.metadata, file)
 
     def __repr__(self) -> str:
-        weights = sum(math.prod(tensor.shape) for tensor in self.tensors.values())
-        size = f"{weights / 1e6:,.1f} M weights, {self.file_bytes / 1e6:,.1f} MB"
+        size = f"{self.parameters / 1e6:,.1f} M weights, {self.file_bytes / 1e6:,.1f} MB"
         return f"<Model {self.path.name}: {self.config.architecture}, {size}>"
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights in all tensors."""
+        return sum(math.prod(tensor.shape) for tensor in self.tensors.values())
 
     @property
     def natural_context(self) -> int:

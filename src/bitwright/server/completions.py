@@ -17,11 +17,10 @@ from bitwright.server.chat import envelope
 from bitwright.server.errors import Refused, invalid
 from bitwright.server.generation import Drawn, Generation
 from bitwright.server.parameters import OpenAI, wanted
-from bitwright.server.prompts import Texts, encoded
+from bitwright.server.prompts import Texts, check_number, encoded
 from bitwright.server.scoring import Scored
 from bitwright.server.service import Service
 
-MOST_PROMPTS = 256
 DEFAULT_TOKENS = 16  # as OpenAI has it
 
 
@@ -39,8 +38,7 @@ class Completion(OpenAI):
 async def completions(service: Service, request: Request, asked: Completion) -> Response:
     """POST /v1/completions. Continues texts (OpenAI)."""
     prompts = await read(service, asked)
-    if len(prompts) * (asked.n or 1) > MOST_PROMPTS:
-        raise invalid(f"expected at most {MOST_PROMPTS} completions in a request, got {len(prompts) * (asked.n or 1)}")
+    check_number(prompts, asked.n or 1)
     if asked.echo and (asked.stream or asked.suffix):
         raise invalid("echo works with neither stream nor suffix")
     constraint = await service.constraint(wanted(asked.response_format), asked.grammar)

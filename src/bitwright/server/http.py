@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.types import Receive, Scope, Send
 
-from bitwright.engine.worker import Ending
+from bitwright.engine.job import Ending
 from bitwright.errors import BitwrightError, UsageError
 from bitwright.server.errors import Refused, Shape, busy, invalid
 from bitwright.server.parameters import MOST_DEPTH, from_json, is_deep

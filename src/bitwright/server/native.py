@@ -13,15 +13,14 @@ from starlette.responses import JSONResponse, Response
 
 from bitwright.server import http
 from bitwright.server.answers import collected, logprobs, merged, timings
-from bitwright.server.errors import Refused, invalid
+from bitwright.server.errors import Refused
 from bitwright.server.generation import Generation
 from bitwright.server.lines import Lines
 from bitwright.server.parameters import MOST_CHOICES, MOST_TOP, Body, Drawing, Schema
-from bitwright.server.prompts import Message, Tool
+from bitwright.server.prompts import Message, Tool, check_number
 from bitwright.server.service import Service
 
 Mixed = list[str | int]  # texts and ids in turns
-MOST_PROMPTS = 256
 
 
 class Completion(Drawing):
@@ -43,8 +42,7 @@ class Completion(Drawing):
 async def completion(service: Service, request: Request, asked: Completion) -> Response:
     """POST /completion. Continues a text (llama.cpp)."""
     found = prompts(asked.prompt)
-    if len(found) * asked.n_cmpl > MOST_PROMPTS:
-        raise invalid(f"expected at most {MOST_PROMPTS} completions in a request, got {len(found) * asked.n_cmpl}")
+    check_number(found, asked.n_cmpl)
     return await answer(service, request, asked, [await mixed(service, own) for own in found])
 
 

@@ -101,6 +101,7 @@ class Tool(Body):
         return {"type": "function", "function": self.function.model_dump(exclude={"strict"}, exclude_none=True)}
 
 
+MOST_COMPLETIONS = 256
 Texts = str | list[str] | list[int] | list[list[int]]
 
 
@@ -117,6 +118,12 @@ async def encoded(service: Service, given: Texts, name: str) -> list[list[int]]:
             service.check(own, name)
             found.append(own)
     return found
+
+
+def check_number(prompts: Sequence[Any], each: int) -> None:
+    """Refused if a request asks for too many completions: `each` of every prompt."""
+    if (asked := len(prompts) * each) > MOST_COMPLETIONS:
+        raise invalid(f"expected at most {MOST_COMPLETIONS} completions in a request, got {asked}")
 
 
 MOST_MESSAGES, MOST_TOOLS = 10_000, 512

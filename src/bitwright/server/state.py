@@ -3,7 +3,6 @@ metrics (llama.cpp, tools/server/README.md)."""
 
 from __future__ import annotations
 
-import math
 import time
 from typing import Any
 
@@ -32,8 +31,8 @@ def described(service: Service) -> dict[str, Any]:
     """The model, as OpenAI's clients expect it, with what llama.cpp's read."""
     config, own = service.engine.config, service.engine.model
     meta = {"n_vocab": service.tokenizer.vocab_size, "n_ctx": service.context, "n_ctx_train": config.context,
-            "n_embd": config.width, "n_params": sum(math.prod(tensor.shape) for tensor in own.tensors.values()),
-            "size": own.file_bytes, "ftype": own.format.upper()}  # fmt: skip
+            "n_embd": config.width, "n_params": own.parameters, "size": own.file_bytes,
+            "ftype": own.format.upper()}  # fmt: skip
     return {"id": service.name, "object": "model", "created": service.created, "owned_by": "bitwright", "meta": meta}
 
 
