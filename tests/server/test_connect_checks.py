@@ -184,7 +184,10 @@ def saying(*answers: bytes) -> Iterator[tuple[Server, list[bytes]]]:
 
     def talk() -> None:
         for answer in answers:
-            client, _ = listening.accept()
+            try:
+                client, _ = listening.accept()
+            except OSError:  # nobody asked as often
+                return
             with client:
                 asked.append(client.recv(1 << 16))
                 client.sendall(answer.replace(b"PORT", b"%d" % port))
