@@ -49,9 +49,10 @@ def test_an_answer_is_what_the_model_says(openai: Any, service: Service) -> None
     assert found.usage.total_tokens == found.usage.input_tokens + found.usage.output_tokens
     with openai.responses.stream(**GREEDY | {"max_output_tokens": 100}) as stream:
         events = list(stream)
-        final = stream.get_final_response()
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
-    assert text == final.output_text and final.status == "completed"
+    final = events[-1].response
+    ended = "completed" if final.usage.output_tokens < 100 else "incomplete"  # which, the CPU's last bits decide
+    assert text == final.output_text and events[-1].type == f"response.{final.status}" == f"response.{ended}"
     assert text.startswith(found.output_text)
 
 
