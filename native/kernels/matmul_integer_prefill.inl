@@ -10,18 +10,16 @@ struct Piece {
 };
 
 // Unpacks `count` groups of a strip, from `first` on, into place r of the piece.
-template <class F> void unpack_piece(const uint8_t* strip, int64_t groups, int64_t first, int64_t count, int r,
-                                     Piece& piece) {
+template <class F> void unpack_piece(const uint8_t* strip, int64_t first, int64_t count, int r, Piece& piece) {
   using L = Layout<F>;
   const Bytes table = code_table<F>();
-  const uint8_t* codes = strip + L::codes_at(groups) + first * L::code_bytes;
-  ScaleReader<F> reader(strip + first / L::block_groups * L::scale_bytes);
+  ScaleReader<F> reader(strip, first);
   for (int64_t g = 0; g < count; ++g) {
-    if (g % L::block_groups == 0) reader.block();
+    if (g && g % kChunk == 0) reader = {strip, first + g};
     Floats scale[L::subs], min[L::subs];
     Bytes w[8];
     reader.group(scale, min);
-    unpack_codes<F>(codes + g * L::code_bytes, table, w);
+    unpack_codes<F>(strip + L::codes_at(first + g), table, w);
     for (int k = 0; k < 8; ++k) store(piece.codes[g][k][r], w[k]);
     for (int s = 0; s < L::subs; ++s) {
       store(piece.scales[g][s][r], scale[s]);
@@ -213,12 +211,11 @@ template <class F> void prefill_integer(const Weight& w, const uint8_t* input, i
       for (int64_t panel = begin; panel < end; ++panel) {
         const int64_t row = panel * kPanelRows;
         const uint8_t* strips = w.packed + panel * kStrips * strip_bytes;
-        for (int r = 0; r < kStrips; ++r) unpack_piece<F>(strips + r * strip_bytes, in.groups, group, count, r, piece);
+        for (int r = 0; r < kStrips; ++r) unpack_piece<F>(strips + r * strip_bytes, group, count, r, piece);
         for (int64_t i = 0; i < tile_count; ++i) {
           Ahead ahead;  // each of the first tiles fetches a strip of the next panel
           if (i < kStrips && panel + 1 < end)
-            ahead = {strips + (kStrips + i) * strip_bytes + L::codes_at(in.groups) + group * L::code_bytes,
-                     L::code_bytes};
+            ahead = {strips + (kStrips + i) * strip_bytes + L::chunk_at(group), L::chunk_bytes / kChunk};
           const auto multiply = [&]<int kTokens>() {
             multiply_tile<ShapeOf<F>, kTokens>(piece, tiles[i], w.rows - row, y + row, stride, ahead);
           };

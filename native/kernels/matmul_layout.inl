@@ -1,15 +1,16 @@
 // The packed form of a weight.
 //
-// kLanes rows form a strip. A strip holds the scales of all its groups of 32 columns, then all its codes. Both are in the
-// order of the columns, so decoding reads two streams. Codes are F::bits wide: a group takes F::bits vectors, in planes
-// of whole vectors. Masks and shifts turn them into eight vectors, the k-th with columns 4k to 4k + 3 of every row:
+// kLanes rows form a strip: chunks of eight groups of 32 columns, each the scales of its groups, then their codes. So
+// decoding reads one stream, which is what processors fetch best. Codes are F::bits wide: a group takes F::bits vectors,
+// in planes of whole vectors. Masks and shifts turn them into eight vectors, the k-th with columns 4k to 4k + 3 of every
+// row:
 //   a plane of 4 bits (4 vectors): vector i holds k = i in the low nibbles, k = i + 4 in the high ones
 //   a plane of 2 bits (2 vectors): vector i holds k = i + 2 j at bit 2 j
 //   a plane of 1 bit  (1 vector):  k at bit k
 // 3, 5 and 6 bits are a plane of 2 or 4 bits and a plane of 1 or 2 for the upper bits. Threads share out panels of
 // kRowVectors strips. Padding rows and groups have zero scales.
 
-constexpr int kVector = Ops::kVector, kStrips = Ops::kRowVectors, kPanelRows = kLanes * kStrips;
+constexpr int kVector = Ops::kVector, kChunk = 8, kStrips = Ops::kRowVectors, kPanelRows = kLanes * kStrips;
 
 template <int...> struct Indices {};
 
@@ -29,8 +30,12 @@ template <class F> struct Layout {
       : F::kind == Kind::real  ? 4 * kLanes
                                : subs * kLanes;
   static constexpr int code_bytes = F::bits * kVector;  // per group
-  static int64_t codes_at(int64_t groups) { return padded(groups / block_groups * scale_bytes, 64); }
-  static int64_t strip_bytes(int64_t groups) { return codes_at(groups) + groups * code_bytes; }
+  static constexpr int scales_bytes = (kChunk / block_groups * scale_bytes + kVector - 1) / kVector * kVector;
+  static constexpr int chunk_bytes = scales_bytes + kChunk * code_bytes;
+  // Where the chunk and the codes of a group begin in its strip.
+  static int64_t chunk_at(int64_t g) { return g / kChunk * chunk_bytes; }
+  static int64_t codes_at(int64_t g) { return chunk_at(g) + scales_bytes + g % kChunk * code_bytes; }
+  static int64_t strip_bytes(int64_t groups) { return groups % kChunk ? codes_at(groups) : chunk_at(groups); }
 };
 
 // -- packing: plain code, run once at load
@@ -126,9 +131,10 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
       for (int64_t g = 0; g < groups; ++g) {
         const auto& block = block_of<F>(file, g);
         F::codes(block, int(g % block_groups), codes);
-        pack_codes<F>(codes, map, out + L::codes_at(groups) + g * L::code_bytes, row);
+        pack_codes<F>(codes, map, out + L::codes_at(g), row);
         if (g % L::block_groups == 0)
-          pack_scales<F>(block, int(g % block_groups), out + g / L::block_groups * L::scale_bytes, row);
+          pack_scales<F>(block, int(g % block_groups),
+                         out + L::chunk_at(g) + g % kChunk / L::block_groups * L::scale_bytes, row);
       }
     }
   }
@@ -136,25 +142,21 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
 
 // -- unpacking, in registers
 
-// Reads the scales of a strip: call block() at every block, then group() for each group in it.
+// Reads the scales of a strip's groups from g on to the end of its chunk, one after another.
 template <class F> struct ScaleReader {
   using L = Layout<F>;
   const uint8_t* at;
   Floats super_scale{}, super_min{};
 
-  explicit ScaleReader(const uint8_t* strip) : at(strip) {}
-  ScaleReader(const uint8_t* strip, int64_t g)
-      : at(strip + g / L::block_groups * L::scale_bytes) {  // ready for group(g)
-    block();
-    if constexpr (L::block_groups > 1) at += g % L::block_groups * L::subs_bytes;
-  }
-
-  void block() {
+  ScaleReader(const uint8_t* strip, int64_t g) : at(strip + L::chunk_at(g)) {
     if constexpr (F::kind == Kind::super) {
+      static_assert(L::block_groups == kChunk);
       super_scale = load_half(at);
       if constexpr (F::factor != 1.0f) super_scale = super_scale * F::factor;
       if constexpr (L::has_min) super_min = load_half(at + 2 * kLanes);
-      at += L::halves;
+      at += L::halves + g % kChunk * L::subs_bytes;
+    } else {
+      at += g % kChunk * L::scale_bytes;
     }
   }
 
