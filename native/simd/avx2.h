@@ -42,7 +42,7 @@ BITWRIGHT_INLINE __m256i dpbusd(__m256i sum, __m256i u, __m256i s) {
 
 struct Ops {
   static constexpr int kRegisters = 16, kVector = 32, kRowVectors = 2, kFloatTokens = 6;
-  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096, kAheadLevel = 3;
+  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096, kAheadLevel = 3, kAheadStep = 64;
   static constexpr bool kMatrix = false, kBf16Dot = false;
 
   static Bytes table(const uint8_t* sixteen) { return (Bytes)_mm256_broadcastsi128_si256(eight_words(sixteen)); }

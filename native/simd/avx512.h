@@ -37,7 +37,7 @@ BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
 struct Ops {
   static constexpr int kRegisters = 32, kVector = 64, kRowVectors = 2, kTokens = 6, kFloatTokens = 9, kFullOffset = 128;
   static constexpr bool kDirect = true, kMatrix = false;
-  static constexpr int kPieceGroups = 16, kTokenBlock = 256, kAhead = 8192, kAheadLevel = 2;
+  static constexpr int kPieceGroups = 16, kTokenBlock = 256, kAhead = 4096, kAheadLevel = 2, kAheadStep = 512;
 
   static Bytes table(const uint8_t* sixteen) {
     return (Bytes)_mm512_maskz_broadcast_i32x4(kAll, sixteen_bytes(sixteen));

@@ -40,7 +40,7 @@ BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
 
 struct Ops {
   static constexpr int kRegisters = 32, kVector = 16, kRowVectors = 2, kTokens = 4, kFloatTokens = 6, kFullOffset = 0;
-  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096, kAheadLevel = 3;
+  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096, kAheadLevel = 3, kAheadStep = 64;
   static constexpr bool kDirect = true, kBf16Dot = false;
 
   static Bytes table(const uint8_t* sixteen) { return load(sixteen); }

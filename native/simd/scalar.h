@@ -7,8 +7,8 @@
 //   kRegisters      vector registers; kVector: bytes of one
 //   kRowVectors, kTokens, kFloatTokens    the size of a prefill tile, of codes and of floats
 //   kPieceGroups, kTokenBlock    groups of 32 columns and tokens whose codes prefill keeps in the first and second cache
-//   kAhead          how many bytes ahead of its use a weight is prefetched in decode; kAheadLevel: 3 into the first cache,
-//                   2 into the second
+//   kAhead          how many bytes ahead of its use a weight is prefetched in decode: a line in every kAheadStep bytes of
+//                   its codes, into the first cache (kAheadLevel 3) or the second (2)
 //   fma, widen, narrow, load_half, load_ue4m3    on kLanes numbers; narrow stores int8; e4m3 scales are multiplied by 2^-8
 //   table, look_up  sixteen bytes, indexed by each byte
 //   step            adds products of four columns to a partial sum, whose lanes depend on the op-set; `run` is how many
@@ -47,7 +47,7 @@ BITWRIGHT_INLINE Floats load_ue4m3(const uint8_t* from) {
 struct Ops {
   static constexpr int kRegisters = 16, kVector = 4 * kLanes, kRowVectors = 1, kTokens = 2, kFloatTokens = 3;
   static constexpr int kFullOffset = 0;
-  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096, kAheadLevel = 3;
+  static constexpr int kPieceGroups = 32, kTokenBlock = 64, kAhead = 4096, kAheadLevel = 3, kAheadStep = 64;
   static constexpr bool kDirect = true, kMatrix = false, kBf16Dot = false;
 
   static Bytes table(const uint8_t* sixteen) { return load(sixteen); }
