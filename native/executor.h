@@ -64,11 +64,12 @@ class Executor {
     const Call& call;
     const Phase *phase, *end;
     Share& share;
+    int thread;
     uint8_t* scratch;  // of this thread
   };
   template <typename F>
   bool share_out(const Work& work, int64_t count, int64_t grain, F f) {
-    return work.share.take(count, grain, f, [&] {
+    return work.share.take(work.thread, count, grain, f, [&] {
       for (const Phase* next = work.phase + 1; next < work.end; ++next) run_alone(work, *next);
     });
   }

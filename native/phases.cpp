@@ -24,7 +24,7 @@ void Executor::run_phases(const SequenceMemory& memory, const Call& call, int th
   bool going = true;
   for (size_t p = 0; p < phases.size() && going;) {
     const Work work{
-        memory, call, &phases[p], end_of(&phases[p], call), shares_[p], scratch_[static_cast<size_t>(thread)]};
+        memory, call, &phases[p], end_of(&phases[p], call), shares_[p], thread, scratch_[static_cast<size_t>(thread)]};
     switch (work.phase->kind) {
       case PhaseKind::rows: going = run_rows(work); break;
       case PhaseKind::linears: going = run_linears(work); break;

@@ -133,9 +133,31 @@ void Pool::parallel_for(int64_t count, int64_t grain, const std::function<void(i
 }
 
 void Share::reset(int threads) {
+  if (threads != threads_) taken_ = std::make_unique<std::atomic<uint64_t>[]>(static_cast<size_t>(threads));
   threads_ = threads;
-  next_.store(0, std::memory_order_relaxed);
+  for (int t = 0; t < threads; ++t) taken_[static_cast<size_t>(t)].store(0, std::memory_order_relaxed);
   done_.store(0, std::memory_order_relaxed);
+}
+
+bool Share::claim(int thread, int64_t count, int64_t grain, Chunk& chunk) {
+  for (int next = 0; next < threads_; ++next) {
+    const int of = (thread + next) % threads_;
+    const int64_t begin = count * of / threads_, end = count * (of + 1) / threads_;
+    std::atomic<uint64_t>& taken = taken_[static_cast<size_t>(of)];
+    for (uint64_t known = taken.load(std::memory_order_relaxed);;) {
+      const auto front = static_cast<int64_t>(known >> 32), back = static_cast<int64_t>(known & 0xffffffff);
+      const int64_t left = end - begin - front - back;
+      if (left <= 0) break;
+      const int64_t size = std::min(left, std::clamp(left / (2 * threads_), (grain + 3) / 4, grain));
+      if (!taken.compare_exchange_weak(known, known + (static_cast<uint64_t>(size) << (next ? 0 : 32)),
+                                       std::memory_order_relaxed))
+        continue;
+      chunk.begin = next ? end - back - size : begin + front;
+      chunk.end = chunk.begin + size;
+      return true;
+    }
+  }
+  return false;
 }
 
 bool Share::finish(uint32_t items, uint32_t count) {

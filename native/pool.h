@@ -29,10 +29,11 @@ class Pool {
   std::unique_ptr<State> state_;
 };
 
-// The work of one phase inside run(): chunks of [0, count), each taken by whichever thread is free. The phase ends when its
-// work is done, so a late thread delays no other, as it would at a barrier. On a shared machine, where threads are often
-// late, only the late thread's time is lost. Chunks shrink towards the end, so that the others do not wait long for the last
-// chunk of a slow core: on a chip of two kinds, or one that another process keeps busy.
+// The work of one phase inside run(): [0, count), shared out to the threads in equal ranges. A thread takes its range in
+// chunks from the front, so that what it reads lies in a row; when nothing is left of it, it takes chunks from the back of
+// others'. The phase ends when its work is done, so a late thread delays no other, as it would at a barrier. On a shared
+// machine, where threads are often late, only the late thread's time is lost. Chunks shrink towards the end, so that the
+// others do not wait long for the last chunk of a slow core: on a chip of two kinds, or one that another process keeps busy.
 class Share {
  public:
   void reset(int threads);  // before run()
@@ -40,34 +41,29 @@ class Share {
   // Returns true when all that is done, or false once abandon() has been called. Every thread must pass the same count,
   // below 2^31 - 1.
   template <typename F, typename Then>
-  bool take(int64_t count, int64_t grain, F f, Then then) {
-    int64_t begin = next_.load(std::memory_order_relaxed);
-    while (begin < count) {
-      const int64_t end = begin + chunk(count - begin, grain, threads_);
-      if (!next_.compare_exchange_weak(begin, end, std::memory_order_relaxed)) continue;
-      f(begin, end);
-      if (finish(static_cast<uint32_t>(end - begin), static_cast<uint32_t>(count))) {
+  bool take(int thread, int64_t count, int64_t grain, F f, Then then) {
+    for (Chunk chunk; claim(thread, count, grain, chunk);) {
+      f(chunk.begin, chunk.end);
+      if (finish(static_cast<uint32_t>(chunk.end - chunk.begin), static_cast<uint32_t>(count))) {
         then();
         release();
       }
-      begin = next_.load(std::memory_order_relaxed);
     }
     return count == 0 || wait(static_cast<uint32_t>(count) + 1);
   }
-  // What a thread takes of the `left` items that nobody has taken: a quarter of its equal share, so that a core of a quarter
-  // of the speed ends with the others; but at least a quarter of `grain`, and at most all.
-  static int64_t chunk(int64_t left, int64_t grain, int threads) {
-    return std::min(left, std::clamp(left / (4 * threads), (grain + 3) / 4, grain));
-  }
+  struct Chunk { int64_t begin, end; };
+  // Takes a chunk for a thread, or returns false if nothing is left.
+  bool claim(int thread, int64_t count, int64_t grain, Chunk& chunk);
   void abandon();  // releases the waiting threads when the work cannot be done
 
  private:
   bool finish(uint32_t items, uint32_t count);  // whether they were the last
   void release();
   bool wait(uint32_t wanted);
-  alignas(64) std::atomic<int64_t> next_{0};
+  std::unique_ptr<std::atomic<uint64_t>[]>
+      taken_;                                  // of each thread's range: items from the front, and below from the back
   alignas(64) std::atomic<uint32_t> done_{0};  // items done, one more when all is over, and a high bit once abandoned
-  int threads_ = 1;
+  int threads_ = 0;
 };
 
 // One pool per count (0: platform::usable_cores()), as long as anything holds it. If the system cannot start so many

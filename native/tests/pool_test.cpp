@@ -33,7 +33,7 @@ void phases_order(Pool& pool, int rounds) {
   int over = 0;  // phases
   std::vector<Share> shares(static_cast<size_t>(rounds));
   for (Share& share : shares) share.reset(pool.threads());
-  pool.run([&](int) {
+  pool.run([&](int thread) {
     for (int round = 0; round < rounds; ++round) {
       const auto work = [&](int64_t begin, int64_t end) {
         check(over == round, "a phase began before what ends the last");
@@ -47,28 +47,50 @@ void phases_order(Pool& pool, int rounds) {
         for (int left : cells) check(left == round + 1, "what ends a phase began before its work was done");
         ++over;
       };
-      check(shares[static_cast<size_t>(round)].take(kCells, 1 + round % 3, work, then), "a phase was abandoned");
+      Share& share = shares[static_cast<size_t>(round)];
+      check(share.take(thread, kCells, 1 + round % 3, work, then), "a phase was abandoned");
     }
   });
   check(over == rounds, "what ends a phase was done twice or never");
   for (int cell : cells) check(cell == rounds, "a phase missed or repeated work");
 }
 
-// How long a phase takes on cores of these speeds (items per unit of time), compared with cores that all end together. A
-// chunk goes to whoever is free first. `shrinking`: as take() shares the work out; else in chunks of `grain`.
-double slowness(const std::vector<double>& speeds, int64_t count, int64_t grain, bool shrinking) {
+// How long a phase takes on cores of these speeds (items per unit of time), compared with cores that all end together.
+// Whoever is free first takes the next chunk: as take() does, or else `grain` of what nobody has taken.
+double slowness(const std::vector<double>& speeds, int64_t count, int64_t grain, bool shared) {
   std::vector<double> free(speeds.size(), 0);
   double together = 0, end = 0;
   for (double speed : speeds) together += speed;
+  Share share;
+  share.reset(static_cast<int>(speeds.size()));
   for (int64_t done = 0; done < count;) {
     const auto first = std::min_element(free.begin(), free.end());
-    const int64_t left = count - done, threads = static_cast<int64_t>(speeds.size());
-    const int64_t taken = shrinking ? Share::chunk(left, grain, static_cast<int>(threads)) : std::min(left, grain);
-    *first += static_cast<double>(taken) / speeds[static_cast<size_t>(first - free.begin())];
-    done += taken;
+    const auto thread = static_cast<size_t>(first - free.begin());
+    Share::Chunk chunk{done, std::min(done + grain, count)};
+    if (shared) check(share.claim(static_cast<int>(thread), count, grain, chunk), "nothing was left too early");
+    *first += static_cast<double>(chunk.end - chunk.begin) / speeds[thread];
+    done += chunk.end - chunk.begin;
     end = std::max(end, *first);
   }
   return end / (static_cast<double>(count) / together);
+}
+
+// A thread's chunks lie in a row until its range is done, and all chunks together are everything once.
+void ranges_are_taken_in_order() {
+  constexpr int64_t kCount = 1000;
+  for (int threads : {1, 2, 3, 7}) {
+    Share share;
+    share.reset(threads);
+    Share::Chunk chunk;
+    std::vector<int> seen(kCount, 0);
+    for (int64_t at = kCount * (threads - 1) / threads; at < kCount; at = chunk.end) {
+      check(share.claim(threads - 1, kCount, 20, chunk) && chunk.begin == at, "a thread left its range");
+      for (int64_t i = chunk.begin; i < chunk.end; ++i) ++seen[static_cast<size_t>(i)];
+    }
+    while (share.claim(threads - 1, kCount, 20, chunk))
+      for (int64_t i = chunk.begin; i < chunk.end; ++i) ++seen[static_cast<size_t>(i)];
+    for (int times : seen) check(times == 1, "an item was shared out twice or never");
+  }
 }
 
 // A core ends last with the chunk it took last: a phase is longer than it must be by that chunk's time at the most. That is
@@ -108,12 +130,13 @@ void exceptions_arrive(Pool& pool) {
   for (int failing = 0; failing < pool.threads(); ++failing) {
     std::string got;
     Share share;
+    share.reset(pool.threads());
     std::atomic<bool> taken{false};
     try {
       pool.run([&](int thread) {
         if (thread == failing)
           share.take(
-              2, 1,
+              thread, 2, 1,
               [&](int64_t, int64_t) {
                 taken = true;
                 share.abandon();
@@ -122,7 +145,7 @@ void exceptions_arrive(Pool& pool) {
               [] {});
         while (!taken) std::this_thread::yield();
         // One item will never be done: the others must not wait for it forever.
-        check(!share.take(2, 1, [](int64_t, int64_t) {}, [] {}), "abandoned work counts as done");
+        check(!share.take(thread, 2, 1, [](int64_t, int64_t) {}, [] {}), "abandoned work counts as done");
       });
     } catch (const std::runtime_error& e) { got = e.what(); }
     check(got == "thread " + std::to_string(failing), "an exception was lost");
@@ -140,7 +163,8 @@ void exceptions_arrive(Pool& pool) {
 void phases_without_work_end(Pool& pool) {
   Share share;
   const auto never = [](auto...) { check(false, "a phase without work did some"); };
-  pool.run([&](int) { check(share.take(0, 1, never, never), "a phase without work was abandoned"); });
+  share.reset(pool.threads());
+  pool.run([&](int thread) { check(share.take(thread, 0, 1, never, never), "a phase without work was abandoned"); });
 }
 
 void callers_take_turns(Pool& pool) {
@@ -197,6 +221,7 @@ int main(int argc, char**) {
     callers_take_turns(pool);
     sleepers_wake(pool);
   }
+  ranges_are_taken_in_order();
   slow_cores_hold_nobody_up();
   bool refused = false;
   try {
