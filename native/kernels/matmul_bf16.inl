@@ -54,7 +54,7 @@ BITWRIGHT_INLINE void add_pairs(FloatSums<kTokens>& sums, const uint8_t* panel, 
                                 int64_t begin, int64_t end) {
   for (int64_t c = begin; c < end; c += 2) {
     const uint8_t* const at = panel + c * kColumnBytes;
-    if constexpr (kDecode)
+    if constexpr (kDecode && kFloatAhead > 0)
       for (int i = 0; i < 2 * kColumnBytes; i += 64) __builtin_prefetch(at + i + kFloatAhead);
     sums.each([&](Floats& sum, int r, int t)
                   BITWRIGHT_FORCE { sum = add_pair(sum, load(at + r * kVector), x + t * x_stride + c); });

@@ -5,8 +5,8 @@
 
 constexpr int kFloatTokens = Ops::kFloatTokens;
 constexpr int64_t kFloatGroup = 64, kFloatPiece = 4 * kFloatGroup,
-                  kFloatBlock = 20 * kFloatTokens;  // see kTokenBlock
-constexpr int kFloatAhead = 1024;                   // see kAhead
+                  kFloatBlock = 20 * kFloatTokens;            // see kTokenBlock
+constexpr int kFloatAhead = Ops::kAheadStep > 64 ? 0 : 1024;  // see kAhead; 0: nothing is prefetched
 
 struct FloatPiece { alignas(64) float values[kFloatPiece][kStrips][kLanes]; };
 
@@ -166,7 +166,8 @@ template <class F, int kTokens> void decode_panel(const uint8_t* panel, const fl
       FloatSums<kTokens> sums;
       for (int64_t c = group, end = smaller(group + kFloatGroup, last); c < end; ++c) {
         const uint8_t* const at = panel + c * kBytes;
-        for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i + kFloatAhead);
+        if constexpr (kFloatAhead > 0)
+          for (int i = 0; i < kBytes; i += 64) __builtin_prefetch(at + i + kFloatAhead);
         sums.each([&](Floats& sum, int r, int t) BITWRIGHT_FORCE {
           sum = fma(F::get(at + r * kLanes * F::bytes), splat(x[t * columns + c]), sum);
         });

@@ -198,6 +198,7 @@ def test_pings_say_that_a_prompt_is_being_read(web: httpx2.Client, monkeypatch: 
         ({}, "messages"),
         ({"messages": QUESTION}, "max_tokens"),
         ({**RAW, "messages": []}, "messages"),
+        ({**RAW, "messages": [{"role": "system", "content": ""}]}, "say something"),
         ({**RAW, "messages": [{"role": "user", "content": [{"type": "image", "source": {}}]}]}, "'image'"),
         ({**RAW, "system": [{"type": "image"}]}, "'image'"),
         ({**RAW, "messages": [{"role": "user", "content": [{"type": "tool_use", "id": "1"}]}]}, "name"),

@@ -98,12 +98,14 @@ class Service:
 
     async def prompt(self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] | None, /,
                      **variables: Any) -> Prompt:  # fmt: skip
-        """A conversation through the model's template, which is told `variables` besides. Refused if the template
-        refuses it, or a variable is not for clients."""
+        """A conversation through the model's template, which is told `variables` besides. Refused if it is empty or the
+        template refuses it, or a variable is not for clients."""
         if taken := variables.keys() & TAKEN:
             raise invalid(f"chat_template_kwargs must not set {min(taken)!r}")
         if self.template is None:
             raise unsupported("this model has no chat template; use /v1/completions")
+        if not messages:
+            raise invalid("a conversation must say something: all of its messages are empty")
         return await self.threaded(self._prompt, messages, tools or None, variables)
 
     def _prompt(self, messages: Sequence[Mapping[str, Any]], tools: Any, variables: dict[str, Any]) -> Prompt:
