@@ -131,9 +131,7 @@ class Service:
             return self.template.render(messages, **variables)
         before, found, _ = self.template.render(messages, False, **variables).rpartition(said)
         if not found:
-            raise UsageError(
-                "messages: this model's template changes the assistant's words, so it cannot go on with them"
-            )
+            raise UsageError("messages: this model's template changes the assistant's words: it cannot go on with them")
         return before + found
 
     async def encode(self, text: str, special: bool = True, add: bool = True) -> list[int]:
