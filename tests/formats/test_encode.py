@@ -121,6 +121,7 @@ IDEMPOTENT = [
 @given(seed=st.integers(0, 1 << 32), exponent=st.integers(-5, 5), offset=st.sampled_from([0.0, 0.5, -3.0]))
 def test_quantizing_again_changes_nothing(format: Format, seed: int, exponent: int, offset: float) -> None:
     x = (weights((2, 256), seed, 1) + np.float32(offset)) * np.float32(2.0**exponent)
+    x = np.clip(x, -448, 448)  # float8_e4m3fn holds no more
     once = format.dequantize(format.quantize(x))
     assert np.array_equal(format.dequantize(format.quantize(once)), once)
 
