@@ -65,8 +65,8 @@ class Executor {
     const Phase *phase, *end;
     Share& share;
     int thread;
-    uint8_t* scratch;  // of this thread
   };
+  uint8_t* scratch(const Work& work) const { return scratch_[static_cast<size_t>(work.thread)]; }
   template <typename F>
   bool share_out(const Work& work, int64_t count, int64_t grain, F f) {
     return work.share.take(work.thread, count, grain, f, [&] {

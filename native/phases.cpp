@@ -23,8 +23,7 @@ void Executor::run_phases(const SequenceMemory& memory, const Call& call, int th
   const std::vector<Phase>& phases = program_->phases();
   bool going = true;
   for (size_t p = 0; p < phases.size() && going;) {
-    const Work work{
-        memory, call, &phases[p], end_of(&phases[p], call), shares_[p], thread, scratch_[static_cast<size_t>(thread)]};
+    const Work work{memory, call, &phases[p], end_of(&phases[p], call), shares_[p], thread};
     switch (work.phase->kind) {
       case PhaseKind::rows: going = run_rows(work); break;
       case PhaseKind::linears: going = run_linears(work); break;
@@ -184,10 +183,10 @@ bool Executor::run_linears(const Work& work) {
         const int64_t first = std::max(begin - base, int64_t{0}), last = std::min(end - base, panels);
         if (first >= last) continue;
         if (i.code == Code::experts)
-          run_expert(i, groups_[static_cast<size_t>(i.groups)].active[n], first, last, work.scratch);
+          run_expert(i, groups_[static_cast<size_t>(i.groups)].active[n], first, last, scratch(work));
         else
           kernel(w, inputs_[static_cast<size_t>(i.input)], tokens, at(i.out, 0), width(i.out), first, last,
-                 work.scratch);
+                 scratch(work));
       }
     }
   });
@@ -235,7 +234,7 @@ bool Executor::run_attention(const Work& work) {
   const int64_t items = static_cast<int64_t>(tiles_.size()) * c.kv_heads * split;
   const int64_t grain = split == 1 ? 1 : std::max<int64_t>(items / (pool_->threads() * 8), 1);
   return share_out(work, items, grain, [&](int64_t begin, int64_t end) {
-    tier_.vector.attention(args, begin, end, reinterpret_cast<float*>(work.scratch));
+    tier_.vector.attention(args, begin, end, reinterpret_cast<float*>(scratch(work)));
   });
 }
 

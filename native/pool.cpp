@@ -148,6 +148,7 @@ bool Share::claim(int thread, int64_t count, int64_t grain, Chunk& chunk) {
       const auto front = static_cast<int64_t>(known >> 32), back = static_cast<int64_t>(known & 0xffffffff);
       const int64_t left = end - begin - front - back;
       if (left <= 0) break;
+      // Small enough that a slow core ends with the others, which may all come for what is left of its range.
       const int64_t size = std::min(left, std::clamp(left / (2 * threads_), (grain + 3) / 4, grain));
       if (!taken.compare_exchange_weak(known, known + (static_cast<uint64_t>(size) << (next ? 0 : 32)),
                                        std::memory_order_relaxed))

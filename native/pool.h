@@ -60,8 +60,8 @@ class Share {
   bool finish(uint32_t items, uint32_t count);  // whether they were the last
   void release();
   bool wait(uint32_t wanted);
-  std::unique_ptr<std::atomic<uint64_t>[]>
-      taken_;                                  // of each thread's range: items from the front, and below from the back
+  // What is taken of each thread's range: in the upper half items from the front, in the lower from the back.
+  std::unique_ptr<std::atomic<uint64_t>[]> taken_;
   alignas(64) std::atomic<uint32_t> done_{0};  // items done, one more when all is over, and a high bit once abandoned
   int threads_ = 0;
 };

@@ -36,7 +36,7 @@ bool Executor::run_states(const Work& work) {
                          i.code == Code::delta_tiled,
                          i.value};
     return each([&](const int32_t* rows, int64_t count, float* state, int64_t head) {
-      tier_.vector.delta_rule(args, rows, count, state, head, reinterpret_cast<float*>(work.scratch));
+      tier_.vector.delta_rule(args, rows, count, state, head, reinterpret_cast<float*>(scratch(work)));
     });
   }
   const std::vector<float>& weight = program_->vector_at(i.weight);

@@ -48,21 +48,19 @@ BITWRIGHT_INLINE Floats add_pair(Floats sum, Bytes weights, const bf16_t* x) {
 #endif
 }
 
-// Adds the products of the columns [begin, end). kDecode: they come from memory, and are used once.
-template <bool kDecode, int kTokens>
+// Adds the products of the columns [begin, end).
+template <int kTokens>
 BITWRIGHT_INLINE void add_pairs(FloatSums<kTokens>& sums, const uint8_t* panel, const bf16_t* x, int64_t x_stride,
                                 int64_t begin, int64_t end) {
   for (int64_t c = begin; c < end; c += 2) {
     const uint8_t* const at = panel + c * kColumnBytes;
-    if constexpr (kDecode && kFloatAhead > 0)
-      for (int i = 0; i < 2 * kColumnBytes; i += 64) __builtin_prefetch(at + i + kFloatAhead);
     sums.each([&](Floats& sum, int r, int t)
                   BITWRIGHT_FORCE { sum = add_pair(sum, load(at + r * kVector), x + t * x_stride + c); });
   }
 }
 
 // kPanelRows rows by kTokens tokens over the columns [first, last), added to y (column 0 starts it).
-template <bool kDecode, int kTokens>
+template <int kTokens>
 void pair_tile(const uint8_t* panel, const bf16_t* x, int64_t x_stride, int64_t first, int64_t last, int64_t rows,
                float* y, int64_t stride, Ahead ahead) {
   for (int t = 0; t < kTokens; ++t) __builtin_prefetch(y + t * stride);
@@ -73,7 +71,7 @@ void pair_tile(const uint8_t* panel, const bf16_t* x, int64_t x_stride, int64_t 
       for (const uint8_t* to = ahead.at + ahead.bytes; ahead.at < to; ahead.at += 64)
         __builtin_prefetch(ahead.at, 0, 2);
       FloatSums<kTokens> sums;
-      add_pairs<kDecode>(sums, panel, x, x_stride, group, smaller(group + kFloatGroup, end));
+      add_pairs(sums, panel, x, x_stride, group, smaller(group + kFloatGroup, end));
       total.add(sums);
     }
     total.store(piece == 0, rows, y, stride);
@@ -98,8 +96,8 @@ void multiply_pairs(const Weight& w, const bf16_t* x, int64_t tokens, float* y, 
         int64_t t = token;
         auto tiles = [&]<int kTokens>() {
           for (; t + kTokens <= block_end; t += kTokens) {
-            pair_tile<kDecode, kTokens>(packed, x + t * x_stride, x_stride, first, last, w.rows - row,
-                                        y + t * stride + row, stride, ahead);
+            pair_tile<kTokens>(packed, x + t * x_stride, x_stride, first, last, w.rows - row, y + t * stride + row,
+                               stride, ahead);
             if (t > token) ahead.bytes = 0;
             ahead.at += (last - first) / kFloatGroup * ahead.bytes;
           }
@@ -123,7 +121,7 @@ inline int64_t pair_dots(int64_t rounds) {
   const auto* at = &operands;
   for (int64_t round = 0; round < rounds; ++round) {
     asm volatile("" : "+r"(at) : : "memory");  // the compiler can neither know the operands nor keep them
-    add_pairs<false>(sums, at->panel, at->x[0], kFloatGroup, 0, kFloatGroup);
+    add_pairs(sums, at->panel, at->x[0], kFloatGroup, 0, kFloatGroup);
   }
   result.add(sums);
   asm volatile("" : : "r"(&result) : "memory");

@@ -99,7 +99,7 @@ template <class F, int kTokens> void decode_strip(const uint8_t* strip, Input in
       const uint8_t* const codes = strip + L::codes_at(g);
       if (g % kChunk == 0) {
         reader = {strip, g};
-        fetch(strip + L::chunk_at(g), L::scales_bytes);
+        fetch(strip + L::chunk_at(g), L::chunk_scales);
       }
       fetch(codes, L::code_bytes);
       reader.group(scale, min);

@@ -29,12 +29,13 @@ template <class F> struct Layout {
       : F::kind == Kind::super ? halves + 8 * subs_bytes
       : F::kind == Kind::real  ? 4 * kLanes
                                : subs * kLanes;
-  static constexpr int code_bytes = F::bits * kVector;  // per group
-  static constexpr int scales_bytes = (kChunk / block_groups * scale_bytes + kVector - 1) / kVector * kVector;
-  static constexpr int chunk_bytes = scales_bytes + kChunk * code_bytes;
-  // Where the chunk and the codes of a group begin in its strip.
+  static constexpr int code_bytes = F::bits * kVector;                                            // per group
+  static constexpr int chunk_scales = int(padded(kChunk / block_groups * scale_bytes, kVector));  // bytes
+  static constexpr int chunk_bytes = chunk_scales + kChunk * code_bytes;
+  // Where a group's chunk, the scales of its block and its codes begin in the strip.
   static int64_t chunk_at(int64_t g) { return g / kChunk * chunk_bytes; }
-  static int64_t codes_at(int64_t g) { return chunk_at(g) + scales_bytes + g % kChunk * code_bytes; }
+  static int64_t scales_at(int64_t g) { return chunk_at(g) + g % kChunk / block_groups * scale_bytes; }
+  static int64_t codes_at(int64_t g) { return chunk_at(g) + chunk_scales + g % kChunk * code_bytes; }
   static int64_t strip_bytes(int64_t groups) { return groups % kChunk ? codes_at(groups) : chunk_at(groups); }
 };
 
@@ -132,9 +133,7 @@ template <class F> void pack_panels(const Weight& w, uint8_t* packed, int64_t be
         const auto& block = block_of<F>(file, g);
         F::codes(block, int(g % block_groups), codes);
         pack_codes<F>(codes, map, out + L::codes_at(g), row);
-        if (g % L::block_groups == 0)
-          pack_scales<F>(block, int(g % block_groups),
-                         out + L::chunk_at(g) + g % kChunk / L::block_groups * L::scale_bytes, row);
+        if (g % L::block_groups == 0) pack_scales<F>(block, int(g % block_groups), out + L::scales_at(g), row);
       }
     }
   }
@@ -148,15 +147,13 @@ template <class F> struct ScaleReader {
   const uint8_t* at;
   Floats super_scale{}, super_min{};
 
-  ScaleReader(const uint8_t* strip, int64_t g) : at(strip + L::chunk_at(g)) {
+  ScaleReader(const uint8_t* strip, int64_t g) : at(strip + L::scales_at(g)) {
     if constexpr (F::kind == Kind::super) {
       static_assert(L::block_groups == kChunk);
       super_scale = load_half(at);
       if constexpr (F::factor != 1.0f) super_scale = super_scale * F::factor;
       if constexpr (L::has_min) super_min = load_half(at + 2 * kLanes);
       at += L::halves + g % kChunk * L::subs_bytes;
-    } else {
-      at += g % kChunk * L::scale_bytes;
     }
   }
 

@@ -43,16 +43,16 @@ def without_ids(items: Any) -> list[Any]:
 
 
 def test_an_answer_is_what_the_model_says(openai: Any, service: Service) -> None:
-    found = openai.responses.create(**GREEDY)
-    assert found.output_text == ask(service.engine, QUESTION, max_tokens=24)
+    asked = GREEDY | {"input": "Say hi"}  # the answer ends within 40 tokens, whatever the CPU's last bits
+    found = openai.responses.create(**asked)
+    assert found.output_text == ask(service.engine, "Say hi", max_tokens=24)
     assert found.status in ("completed", "incomplete") and found.model == "smollm2"
     assert found.usage.total_tokens == found.usage.input_tokens + found.usage.output_tokens
-    with openai.responses.stream(**GREEDY | {"max_output_tokens": 100}) as stream:
+    with openai.responses.stream(**asked | {"max_output_tokens": 100}) as stream:
         events = list(stream)
+        final = stream.get_final_response()
     text = "".join(event.delta for event in events if event.type == "response.output_text.delta")
-    final = events[-1].response
-    ended = "completed" if final.usage.output_tokens < 100 else "incomplete"  # which, the CPU's last bits decide
-    assert text == final.output_text and events[-1].type == f"response.{final.status}" == f"response.{ended}"
+    assert text == final.output_text and final.status == "completed"
     assert text.startswith(found.output_text)
 
 
